@@ -38,7 +38,8 @@ pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
     };
     Ok(Access {
         git: Git::new(&repository.clone_url, &token)
-            .committing(this.assignment.author.clone(), credentials.signing_key),
+            .committing(this.assignment.author.clone(), credentials.signing_key)
+            .without_secrets(&this.redactor),
         forge,
         ends: credentials.expires_in_secs.is_some(),
         model: credentials.model,

@@ -10,6 +10,7 @@ mod signing;
 pub(crate) use fault::Fault;
 
 use crate::group::Group;
+use crate::redact::Redactor;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pullyard_domain::commits::Author;
@@ -81,6 +82,8 @@ pub(crate) struct Git {
     author: Author,
     /// Signs those that are published.
     signing_key: Option<String>,
+    /// Takes secrets out of what it says.
+    redactor: Redactor,
 }
 
 /// One command.
@@ -152,12 +155,19 @@ impl<'a> Call<'a> {
 impl Git {
     /// `url` is what is cloned; `token` proves to its forge who asks.
     pub(crate) fn new(url: &str, token: &str) -> Self {
-        Self { url: url.to_owned(), token: token.to_owned(), author: Author::default(), signing_key: None }
+        let (url, token, redactor) = (url.to_owned(), token.to_owned(), Redactor::new([]));
+        Self { url, token, author: Author::default(), signing_key: None, redactor }
     }
 
     /// The same, committing as somebody else, and signing what is published where there is a key.
     pub(crate) fn committing(self, author: Option<Author>, signing_key: Option<String>) -> Self {
         Self { author: author.unwrap_or_default(), signing_key, ..self }
+    }
+
+    /// The same, saying nothing of what this takes out: its words, and those of the forge that it repeats, are logged
+    /// and told in parts.
+    pub(crate) fn without_secrets(self, redactor: &Redactor) -> Self {
+        Self { redactor: redactor.clone(), ..self }
     }
 
     /// What it means that a commit for good was not made.
@@ -207,6 +217,9 @@ impl Git {
             Ok(Err(error)) => Err(Fault::Missing(error)),
             Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
             Ok(Ok((_, stdout, stderr))) => {
+                // What was not read may have been the rest of a secret.
+                let is_cut = stderr.len() as u64 >= MAX_STDERR_BYTES;
+                let stderr = if is_cut { self.redactor.beginning(&stderr) } else { stderr };
                 Err(Fault::Failed { command: name, stdout: self.redacted(&stdout), words: self.redacted(&stderr) })
             }
         }
@@ -285,11 +298,11 @@ impl Git {
 
     /// A forge may repeat what it was told; our words never do.
     fn redacted(&self, words: &[u8]) -> String {
-        let words = String::from_utf8_lossy(words);
-        if self.token.is_empty() {
-            return words.into_owned();
+        let mut words = String::from_utf8_lossy(words).into_owned();
+        if !self.token.is_empty() {
+            words = words.replace(&self.basic(), "[token]").replace(&self.token, "[token]");
         }
-        words.replace(&self.basic(), "[token]").replace(&self.token, "[token]")
+        self.redactor.text(&words).into_owned()
     }
 }
 
@@ -416,6 +429,21 @@ mod tests {
         assert_eq!(git.redacted(b"bad secret"), "bad [token]");
         let header = format!("Authorization: Basic {}", git.basic());
         assert_eq!(git.redacted(header.as_bytes()), "Authorization: Basic [token]");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_git_repeats_is_gone_before_its_words_are_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
+        let git = Git::new("https://forge.test/a/b.git", "").without_secrets(&redactor);
+        let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+        for before in [0, 165, 170, 175] {
+            let name = format!("{}planted-secret-4711", "x".repeat(before));
+            let fault = git.run(Call::new(["rev-parse", &name]).repository(&repository)).await.unwrap_err();
+            let (words, reason) = (format!("{fault:?}"), fault.reason());
+            assert!(words.contains("[redacted]"), "{words}");
+            assert!(!words.contains("planted") && !reason.contains("planted"), "{words} {reason}");
+        }
     }
 
     #[tokio::test]

@@ -104,6 +104,11 @@ impl Redactor {
         }
     }
 
+    /// A text that was cut, without secrets and without what may be the beginning of one that went on behind the cut.
+    pub(crate) fn beginning(&self, text: &[u8]) -> Vec<u8> {
+        self.stream().push(text)
+    }
+
     /// The event without secrets.
     pub(crate) fn said(&self, mut said: Said) -> Said {
         for text in [&mut said.text, &mut said.name, &mut said.path, &mut said.call].into_iter().flatten() {

@@ -64,7 +64,7 @@ impl Answers<'_> {
         }
         for (thread, reason) in &open {
             let reason = if reason.is_empty() { "there was no time" } else { reason };
-            say(this, format!("The thread of comment {thread} was not answered: {reason}."));
+            say(this, &format!("The thread of comment {thread} was not answered: {reason}."));
         }
         self.ask_again(this, until).await;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -147,7 +147,7 @@ impl Answers<'_> {
         for reviewer in reviewers {
             // One at a time: GitHub refuses all of them for one that may not be asked.
             if let Err(error) = self.ask(name, reviewer, until).await {
-                say(this, format!("{reviewer} was not asked to review again: failed to {error}."));
+                say(this, &format!("{reviewer} was not asked to review again: failed to {error}."));
             }
         }
     }
@@ -186,7 +186,9 @@ fn answered(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64
     of_us.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
 }
 
-fn say(this: &Attempt<'_>, words: String) {
+fn say(this: &Attempt<'_>, words: &str) {
+    // The log is nobody's but this machine's, and quotes the forge all the same.
+    let words = this.redactor.text(words).into_owned();
     tracing::warn!(job.id = %this.assignment.job, "{words}");
     this.events.add(Said::words(EventKind::Log, words));
 }

@@ -253,7 +253,7 @@ fn about(this: &Attempt<'_>, workspace: &Workspace, known: &Known, work: &Work) 
 /// The work as a patch on what it started from, if there is any.
 async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, folder: &Path) -> Result<(), Not> {
     // Nothing here speaks to the forge.
-    let git = Git::new(&this.assignment.repository.clone_url, "");
+    let git = Git::new(&this.assignment.repository.clone_url, "").without_secrets(&this.redactor);
     let (repository, start) = (workspace.repository(), known.target.start.as_str());
     let because = |what: &str| Not::Because(what.to_owned());
     let made = match &known.tree {

@@ -249,6 +249,20 @@ fn the_password_of_an_address_that_is_given_is_known_by_itself() {
 }
 
 #[test]
+fn of_a_secret_that_is_cut_off_no_beginning_is_left() {
+    let redactor = knowing(&["the-secret"]);
+    for secret in ["the-secret", "ghp_0123456789abcdefghijABCDEFGHIJ012345"] {
+        for cut in 0..secret.len() {
+            let text = format!("{}{}", "x ".repeat(5_000), &secret[..cut]);
+            let left = String::from_utf8(redactor.beginning(text.as_bytes())).unwrap();
+            assert!(left.len() > 5_000 && left.bytes().all(|byte| b"x ".contains(&byte)), "{secret} up to {cut}");
+        }
+    }
+    let text = format!("the-secret {}", "x".repeat(5_000));
+    assert!(redactor.beginning(text.as_bytes()).starts_with(b"[redacted] xxx"));
+}
+
+#[test]
 fn what_comes_in_pieces_is_searched_over_their_borders() {
     let redactor = knowing(&["the-secret"]);
     let text = format!("{}the-secret{}", "x".repeat(1_000), "y".repeat(1_000));
