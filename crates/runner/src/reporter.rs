@@ -77,6 +77,11 @@ impl Events {
         }
     }
 
+    /// What takes secrets out of all that comes here.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.0.redactor
+    }
+
     /// From now on events are recorded, too. Once in an attempt.
     pub(crate) fn record(&self, record: Record) {
         let _ = self.0.record.set(record);

@@ -1,5 +1,7 @@
-//! Lines from a pipe, in bounded memory: a longer line is cut, its rest skipped.
+//! Lines from a pipe, in bounded memory: a longer line is cut, its rest skipped, and no part of a secret left at the
+//! cut.
 
+use crate::redact::Redactor;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// No line is kept longer than this.
@@ -8,23 +10,23 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Lines<R> {
     pipe: BufReader<R>,
     most: usize,
+    redactor: Redactor,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    pub(super) fn new(pipe: R) -> Self {
-        Self { pipe: BufReader::with_capacity(64 * 1024, pipe), most: MAX_BYTES }
+    pub(super) fn new(pipe: R, redactor: &Redactor) -> Self {
+        Self { pipe: BufReader::with_capacity(64 * 1024, pipe), most: MAX_BYTES, redactor: redactor.clone() }
     }
 
-    /// The next line without its end; the last one may have none. A pipe that breaks has ended.
+    /// The next line without its end; the last one may have none. A pipe that breaks has ended. A line that is cut has
+    /// no secret, nor the beginning of one: nobody who looks at it later could tell.
     pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
-        let mut begun = false;
+        let (mut begun, mut is_cut) = (false, false);
         loop {
-            let Ok(read) = self.pipe.fill_buf().await else {
-                return begun.then_some(line);
-            };
+            let Ok(read) = self.pipe.fill_buf().await else { break };
             if read.is_empty() {
-                return begun.then_some(line);
+                break;
             }
             begun = true;
             let (part, used, ended) = match read.iter().position(|byte| *byte == b'\n') {
@@ -32,12 +34,17 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 None => (read, read.len(), false),
             };
             let room = self.most.saturating_sub(line.len()).min(part.len());
+            is_cut |= room < part.len();
             line.extend_from_slice(part.get(..room).unwrap_or_default());
             self.pipe.consume(used);
             if ended {
-                return Some(line);
+                break;
             }
         }
+        if is_cut {
+            line = self.redactor.beginning(&line);
+        }
+        begun.then_some(line)
     }
 }
 
@@ -60,7 +67,7 @@ mod tests {
             "exit_code": 0, "status": "completed",
         }});
         let said = format!("{line}\nnext");
-        let mut lines = Lines::new(said.as_bytes());
+        let mut lines = Lines::new(said.as_bytes(), &Redactor::new([]));
         let read = lines.next().await.unwrap();
         let signs = codex::lines_for_tests(Path::new("/workspace")).read(&read);
         let is_whole = |sign: &Sign| match sign {
@@ -74,12 +81,28 @@ mod tests {
     #[tokio::test]
     async fn a_long_line_is_cut_and_the_next_is_whole() {
         let said = format!("{}\n\nshort\nlast", "x".repeat(200_000));
-        let mut lines = Lines::new(said.as_bytes());
+        let mut lines = Lines::new(said.as_bytes(), &Redactor::new([]));
         lines.most = 100_000;
         let mut lengths = Vec::new();
         while let Some(line) = lines.next().await {
             lengths.push(line.len());
         }
-        assert_eq!(lengths, [100_000, 0, 5, 4]);
+        let [cut, rest @ ..] = &lengths[..] else { panic!("there is none") };
+        assert!((90_000..=100_000).contains(cut), "{cut}");
+        assert_eq!(rest, [0, 5, 4]);
+    }
+
+    #[tokio::test]
+    async fn of_a_secret_at_the_border_of_a_line_that_is_cut_nothing_stays() {
+        let secret = "planted-secret-4711";
+        let redactor = Redactor::new([secret.to_owned()]);
+        for before in 1..secret.len() {
+            let said = format!("{}{secret} and on\nnext", "x".repeat(100_000 - before));
+            let mut lines = Lines::new(said.as_bytes(), &redactor);
+            lines.most = 100_000;
+            let line = lines.next().await.unwrap();
+            assert!(line.len() > 90_000 && line.iter().all(|byte| *byte == b'x'), "{before} before the border");
+            assert_eq!(lines.next().await.as_deref(), Some(b"next".as_slice()));
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn listen(
 ) -> AbortOnDropHandle<()> {
     let (events, shared) = (events.clone(), shared.clone());
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut lines = Lines::new(pipe);
+        let mut lines = Lines::new(pipe, events.redactor());
         let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
             let signs = reader.read(&line);
@@ -53,7 +53,7 @@ pub(super) fn listen_to_errors(
 ) -> AbortOnDropHandle<()> {
     let (events, shared) = (events.clone(), shared.clone());
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut lines = Lines::new(pipe);
+        let mut lines = Lines::new(pipe, events.redactor());
         let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
             events.raw(&kept.line(&line));
