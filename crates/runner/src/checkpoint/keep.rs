@@ -306,7 +306,9 @@ enum Copied {
 fn copy_session(agent: &str, at: (&Path, &Path), id: &str, folder: &Path, redactor: &Redactor) -> Result<Copied, Not> {
     let Some(session) = SessionOf::new(agent, at, id) else { return Ok(Copied::Nothing) };
     let unreadable = |error: io::Error| Not::Because(format!("the session can't be read: {error}"));
-    let files = session.files().map_err(unreadable)?;
+    let mut files = session.files().map_err(unreadable)?;
+    // A name is in the archive as it is, and under another one nobody would find the file again.
+    files.retain(|file| redactor.text(&file.name) == file.name.as_str());
     let mut left = LARGEST_UNPACKED;
     for file in &files {
         let to: PathBuf = folder.join(&file.name);
@@ -322,4 +324,30 @@ fn copy_session(agent: &str, at: (&Path, &Path), id: &str, folder: &Path, redact
         left = left.checked_sub(size).ok_or_else(too_large)?;
     }
     Ok(if files.is_empty() { Copied::Nothing } else { Copied::Whole })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
+
+    #[test]
+    fn a_file_of_a_session_that_is_called_by_a_secret_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, to) = (dir.path().join("home"), dir.path().join("to"));
+        let folder = home.join("claude/projects/-work-tree");
+        for name in [format!("{ID}.jsonl"), format!("{ID}/planted-4711/a.jsonl"), format!("{ID}/subagents/a.jsonl")] {
+            let file = folder.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "{}\n").unwrap();
+        }
+        let at = (home.as_path(), Path::new("/work/tree"));
+        let redactor = Redactor::new(["planted-4711".to_owned()]);
+        let copied = copy_session("claude_code", at, ID, &to, &redactor);
+        assert!(matches!(copied, Ok(Copied::Whole)));
+        let is_there = |name: &str| to.join(name).exists();
+        assert!(is_there(&format!("{ID}.jsonl")) && is_there(&format!("{ID}/subagents/a.jsonl")));
+        assert!(!is_there(&format!("{ID}/planted-4711")));
+    }
 }
