@@ -7,6 +7,7 @@ use super::archive::LARGEST_UNPACKED;
 use crate::redact::Redactor;
 use nix::fcntl::OFlag;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -63,6 +64,8 @@ fn lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Resul
         match serde_json::from_slice::<Value>(&line) {
             Ok(value) => match cleaned(&value, redactor)? {
                 Some(clean) => writeln!(to, "{clean}")?,
+                // In a value that a later one of the same name hides: who reads the line sees the later one alone.
+                None if hides_one(&line, redactor) => writeln!(to, "{value}")?,
                 None => to.write_all(&line)?,
             },
             // The last one may have broken off.
@@ -71,6 +74,11 @@ fn lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Resul
         line.clear();
     }
     Ok(to.flush()?)
+}
+
+/// Whether a secret stands in a line whose value has none.
+fn hides_one(line: &[u8], redactor: &Redactor) -> bool {
+    matches!(redactor.text(&String::from_utf8_lossy(line)), Cow::Owned(_))
 }
 
 /// The value without secrets; none if it has none.
@@ -139,6 +147,12 @@ mod tests {
             "also where it broke off"
         );
         assert!(!copied("result.txt", &format!("{SECRET}\n")).unwrap().contains(SECRET));
+    }
+
+    #[test]
+    fn a_value_that_another_one_of_its_name_hides_is_not_kept() {
+        let text = format!("{{\"a\":\"{SECRET}\",\"b\":[{{\"c\":\"{SECRET}\",\"c\":1}}],\"a\":\"x\"}}\n");
+        assert_eq!(copied("a.jsonl", &text).unwrap(), "{\"a\":\"x\",\"b\":[{\"c\":1}]}\n");
     }
 
     #[test]
