@@ -160,7 +160,7 @@ impl Redactor {
         self.scanner().has_exact(bytes)
     }
 
-    /// Takes secrets out of every text in it.
+    /// Takes secrets out of every text and number in it.
     pub(crate) fn value(&self, value: &mut Value) {
         self.value_but(value, &[]);
     }
@@ -179,6 +179,9 @@ impl Redactor {
                     (name, value)
                 });
                 *object = fields.collect();
+            }
+            Value::Number(number) if matches!(self.text(&number.to_string()), Cow::Owned(_)) => {
+                *value = Value::from(MARK);
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }

@@ -208,6 +208,13 @@ fn events_and_failures_lose_them_in_every_field() {
 }
 
 #[test]
+fn a_secret_that_a_number_is_goes_and_other_numbers_stay() {
+    let mut value = json!({ "pin": 471108150815_u64, "n": [-471108150815_i64, 4711, 0.5], "id": 471108150816_u64 });
+    knowing(&["471108150815"]).value(&mut value);
+    assert_eq!(value, json!({ "pin": MARK, "n": [MARK, 4711, 0.5], "id": 471108150816_u64 }));
+}
+
+#[test]
 fn what_a_failure_quotes_is_a_last_line_without_the_rest_of_a_secret() {
     let redactor = knowing(&["the-secret"]);
     let quoted = |words: &str| {
