@@ -34,14 +34,17 @@ pub(super) fn listen(
         while let Some(line) = lines.next().await {
             let signs = reader.read(&line);
             // A secret is known only whole, and each line is looked at alone: what comes once more is kept only then.
-            if !signs.contains(&Sign::Piece) {
-                events.raw(&kept.line(&line));
-            }
-            let signs = signs.into_iter().map(|sign| match sign {
-                Sign::Said(said) => Sign::Said(kept.said(said)),
+            let is_piece = signs.contains(&Sign::Piece);
+            let mut shows = Shows::All;
+            let unkeyed = signs.into_iter().map(|sign| match sign {
+                Sign::Said(said) => Sign::Said(kept.said(said, &mut shows)),
                 other => other,
             });
-            hear(signs.collect(), &events, &shared);
+            let signs: Vec<Sign> = unkeyed.collect();
+            if let Some(line) = kept.line(&line, shows).filter(|_| !is_piece) {
+                events.raw(&line);
+            }
+            hear(signs, &events, &shared);
         }
     }))
 }
@@ -56,12 +59,14 @@ pub(super) fn listen_to_errors(
         let mut lines = Lines::new(pipe, events.redactor());
         let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
-            events.raw(&kept.line(&line));
-            if let Some(said) = line::read(Stream::Err, &line) {
-                // What its end means is judged by what it said, which stays here.
-                let words = said.text.clone().unwrap_or_default();
-                let said = kept.said(said);
-                shared.note_error(&words, &said);
+            let mut shows = Shows::All;
+            // What its end means is judged by what it said, which stays here.
+            let said = line::read(Stream::Err, &line).map(|said| (said.text.clone(), kept.said(said, &mut shows)));
+            if let Some(line) = kept.line(&line, shows) {
+                events.raw(&line);
+            }
+            if let Some((words, said)) = said {
+                shared.note_error(&words.unwrap_or_default(), &said);
                 events.add(said);
             }
         }
@@ -75,26 +80,74 @@ struct Unkeyed {
     texts: Block,
 }
 
+/// What is shown of a line's texts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    All,
+    /// Lines of a key stand in one.
+    Part,
+}
+
 impl Unkeyed {
-    /// A line as it came.
-    fn line<'l>(&mut self, line: &'l [u8]) -> Cow<'l, [u8]> {
+    /// A line as it came; none where it would show what was left out of its texts.
+    fn line<'l>(&mut self, line: &'l [u8], shows: Shows) -> Option<Cow<'l, [u8]>> {
         // One of JSON is no line of a key, whatever it tells of one.
-        match std::str::from_utf8(line) {
-            Ok(text) if !text.trim_start().starts_with('{') => match self.lines.clean(text) {
-                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-            },
-            _ => Cow::Borrowed(line),
+        let clean = match std::str::from_utf8(line) {
+            Ok(text) if !text.trim_start().starts_with('{') => self.lines.clean(text),
+            _ => return (shows == Shows::All).then_some(Cow::Borrowed(line)),
+        };
+        match clean {
+            Cow::Borrowed(_) => (shows == Shows::All).then_some(Cow::Borrowed(line)),
+            Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
         }
     }
 
     /// What it means.
-    fn said(&mut self, mut said: Said) -> Said {
+    fn said(&mut self, mut said: Said, shows: &mut Shows) -> Said {
         if let Some(text) = &mut said.text
             && let Cow::Owned(clean) = self.texts.clean(text)
         {
             *text = clean;
+            *shows = Shows::Part;
         }
         said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_protocol::event::EventKind;
+
+    const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+    const LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+
+    /// What is kept of lines as they came, each with its text.
+    fn kept(lines: &[(&str, &str)]) -> Vec<Option<String>> {
+        let mut kept = Unkeyed::default();
+        let each = lines.iter().map(|(line, text)| {
+            let mut shows = Shows::All;
+            kept.said(Said::words(EventKind::Text, *text), &mut shows);
+            let line = kept.line(line.as_bytes(), shows);
+            line.map(|line| String::from_utf8_lossy(&line).into_owned())
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn a_line_whose_text_is_one_of_a_key_is_not_kept_as_it_came() {
+        let json = |text: &str| format!("{{\"kind\":\"text\",\"text\":\"{text}\"}}");
+        let texts = ["before", BEGIN, LINE, "-----END PRIVATE KEY-----", "after"];
+        let lines = texts.map(|text| (json(text), text));
+        let lines: Vec<(&str, &str)> = lines.iter().map(|(line, text)| (line.as_str(), *text)).collect();
+        let expected = [Some(json("before")), None, None, None, Some(json("after"))];
+        assert_eq!(kept(&lines), expected);
+    }
+
+    #[test]
+    fn of_a_plain_line_of_a_key_its_mark_is_kept() {
+        let plain = [BEGIN, LINE, "-----END PRIVATE KEY-----", "after"].map(|line| (line, line));
+        let marks = ["[redacted]", "[redacted]", "[redacted]", "after"];
+        assert_eq!(kept(&plain), marks.map(|line| Some(line.to_owned())));
     }
 }
