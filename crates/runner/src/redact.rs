@@ -8,6 +8,7 @@ mod addresses;
 mod block;
 mod boundary;
 mod broken;
+mod colours;
 mod credentials;
 mod forms;
 mod names;
@@ -102,6 +103,17 @@ impl Redactor {
             Some(clean) => Cow::Owned(String::from_utf8_lossy(&clean).into_owned()),
             None => Cow::Borrowed(text),
         }
+    }
+
+    /// A line as it was printed, without secrets. What changes colours is written out in one of JSON.
+    pub(crate) fn line<'t>(&self, line: &'t str) -> Cow<'t, str> {
+        const WRITTEN: [&str; 2] = ["\\u001b", "\\u001B"];
+        if line.contains('\u{1b}') || !WRITTEN.iter().any(|written| line.contains(written)) {
+            return self.text(line);
+        }
+        let [lower, upper] = WRITTEN;
+        let coloured = line.replace(lower, "\u{1b}").replace(upper, "\u{1b}");
+        self.text(&coloured).replace('\u{1b}', lower).into()
     }
 
     /// A text that was cut, without secrets and without what may be the beginning of one that went on behind the cut.

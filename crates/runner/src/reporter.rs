@@ -73,7 +73,7 @@ impl Events {
     /// Takes a line as the agent printed it, but for secrets.
     pub(crate) fn raw(&self, line: &[u8]) {
         if let Some(record) = self.0.record.get().filter(|record| record.is_raw()) {
-            record.raw(self.0.redactor.text(&String::from_utf8_lossy(line)).as_bytes());
+            record.raw(self.0.redactor.line(&String::from_utf8_lossy(line)).as_bytes());
         }
     }
 

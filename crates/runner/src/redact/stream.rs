@@ -3,12 +3,15 @@
 
 use super::MARK;
 use super::boundary::CONTEXT;
+use super::colours::{self, Colours};
 use super::scan::{Found, Rests, Scanner, Text};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One text that comes in pieces.
 pub(crate) struct Stream {
     scanner: Arc<Scanner>,
+    colours: Colours,
     held: Vec<u8>,
     /// The last of what is not held any more.
     before: Vec<u8>,
@@ -16,24 +19,24 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(super) fn new(scanner: Arc<Scanner>) -> Self {
-        Self { scanner, held: Vec::new(), before: Vec::new() }
+        Self { scanner, colours: Colours::default(), held: Vec::new(), before: Vec::new() }
     }
 
     /// Takes a piece; gives what is certain to hold no secret.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<u8> {
-        self.held.extend_from_slice(piece);
-        self.clean(Rests::More)
+        self.clean(piece, Rests::More)
     }
 
     /// The rest, when nothing follows.
     pub(crate) fn end(mut self) -> Vec<u8> {
-        self.clean(Rests::Ended)
+        self.clean(&[], Rests::Ended)
     }
 
-    fn clean(&mut self, rests: Rests) -> Vec<u8> {
+    fn clean(&mut self, piece: &[u8], rests: Rests) -> Vec<u8> {
+        self.colours.clean(&self.scanner, piece, rests, &mut self.held);
         let mut clean = Vec::with_capacity(self.held.len());
         let text = Text { bytes: &self.held, before: &self.before, rests };
-        let certain = walk(&self.scanner, text, &mut clean);
+        let certain = write(&self.scanner, text, &mut clean);
         let last = self.held.get(certain.saturating_sub(CONTEXT)..certain).unwrap_or_default();
         self.before.extend_from_slice(last);
         self.before.drain(..self.before.len().saturating_sub(CONTEXT));
@@ -64,38 +67,53 @@ impl Search {
 
 /// The whole text without secrets; none when it has none.
 pub(super) fn redacted(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
+    let uncoloured = colours::redacted(scanner, bytes);
+    let bytes = uncoloured.as_deref().unwrap_or(bytes);
     let text = Text { bytes, before: &[], rests: Rests::Ended };
     if scanner.walk(text).next(0) == Found::Nothing {
-        return None;
+        return uncoloured;
     }
     let mut clean = Vec::with_capacity(bytes.len());
-    walk(scanner, text, &mut clean);
+    write(scanner, text, &mut clean);
     Some(clean)
 }
 
 /// Writes what is certain, with a mark for each secret; how many bytes that was.
-fn walk(scanner: &Scanner, text: Text<'_>, clean: &mut Vec<u8>) -> usize {
-    let part = |from: usize, to: usize| text.bytes.get(from..to).unwrap_or_default();
+fn write(scanner: &Scanner, text: Text<'_>, clean: &mut Vec<u8>) -> usize {
+    walk(scanner, text, |piece| {
+        clean.extend_from_slice(match piece {
+            Piece::Text(range) => text.bytes.get(range).unwrap_or_default(),
+            Piece::Secret(_) => MARK.as_bytes(),
+        });
+    })
+}
+
+/// A part of what is certain.
+pub(super) enum Piece {
+    /// There is no secret in it.
+    Text(Range<usize>),
+    /// It is one.
+    Secret(Range<usize>),
+}
+
+/// Tells what is certain part by part; how many bytes that was.
+pub(super) fn walk(scanner: &Scanner, text: Text<'_>, mut tell: impl FnMut(Piece)) -> usize {
     let (mut walk, mut at) = (scanner.walk(text), 0);
     loop {
-        match walk.next(at) {
+        let certain = match walk.next(at) {
             Found::Secret(range) => {
-                clean.extend_from_slice(part(at, range.start));
-                clean.extend_from_slice(MARK.as_bytes());
+                tell(Piece::Text(at..range.start));
                 at = range.end;
+                tell(Piece::Secret(range));
+                continue;
             }
-            Found::Open(start) => {
-                clean.extend_from_slice(part(at, start));
-                return start;
-            }
-            Found::Nothing => {
-                let certain = match text.rests {
-                    Rests::Ended => text.bytes.len(),
-                    Rests::More => at.max(text.bytes.len().saturating_sub(scanner.lookahead() - 1)),
-                };
-                clean.extend_from_slice(part(at, certain));
-                return certain;
-            }
-        }
+            Found::Open(start) => start,
+            Found::Nothing => match text.rests {
+                Rests::Ended => text.bytes.len(),
+                Rests::More => at.max(text.bytes.len().saturating_sub(scanner.lookahead() - 1)),
+            },
+        };
+        tell(Piece::Text(at..certain));
+        return certain;
     }
 }

@@ -6,6 +6,7 @@ use pullyard_protocol::event::EventKind;
 use serde_json::json;
 use std::sync::LazyLock;
 
+mod coloured;
 mod escaped;
 mod hostile;
 mod quoted;

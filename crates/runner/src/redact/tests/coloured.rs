@@ -1,0 +1,98 @@
+//! A secret within which a terminal's colour changes.
+
+use super::*;
+
+const TOKEN: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+/// What stands between two parts of one: of `grep`, before and after what it found, and of others.
+const CODES: &[&str] = &[
+    "\x1b[01;31m\x1b[K",
+    "\x1b[m\x1b[K",
+    "\x1b[0m",
+    "\x1b[38;5;196m",
+    "\x1b[48:2::1:2:3m",
+    "\x1b(B\x1b[m",
+    "\x1b[1m\x1b[31m",
+];
+
+#[test]
+fn a_secret_in_which_the_colour_changes_is_taken_out_and_other_colours_stay() {
+    let redactor = knowing(&["the-secret"]);
+    for secret in ["the-secret", TOKEN, "0aGUtc2VjcmV0"] {
+        for at in 1..secret.len() {
+            let (first, rest) = secret.split_at(at);
+            for code in CODES {
+                let said = format!("\x1b[32ma\x1b[0m ({first}{code}{rest}\x1b[1m) and \x1b[35mon");
+                assert_eq!(
+                    redactor.text(&said),
+                    format!("\x1b[32ma\x1b[0m ({MARK}\x1b[1m) and \x1b[35mon"),
+                    "{said:?}"
+                );
+            }
+        }
+    }
+    let found = "key=\x1b[01;31m\x1b[Kthe-sec\x1b[m\x1b[Kret\x1b[0m.";
+    assert_eq!(redactor.text(found), "key=\x1b[01;31m\x1b[K[redacted]\x1b[0m.");
+}
+
+#[test]
+fn a_known_secret_that_is_coloured_behind_what_passes_for_a_token_is_gone_to_its_end() {
+    let key =
+        "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7-gAA";
+    for redactor in [knowing(&[key]), knowing(&[])] {
+        let said = format!("{}\x1b[01;31m{}\x1b[m{}", &key[..50], &key[50..60], &key[60..]);
+        assert_eq!(redactor.text(&said), MARK);
+    }
+}
+
+#[test]
+fn a_coloured_text_without_a_secret_stays_as_it_is() {
+    let redactor = knowing(&["the-secret"]);
+    for text in [
+        "\x1b[32mgreen\x1b[0m and \x1b[1mthe-\x1b[0msecond",
+        "the-sec\x1b[1",
+        "\x1b",
+        "\x1b[",
+        "\x1b]0;a title\x07 the-sec",
+        &format!("the-sec\x1b[{}mret", "1;".repeat(100)),
+        "\x1b\x1b\x1b[\x1b[1m",
+    ] {
+        assert_eq!(redactor.text(text), text, "{text:?}");
+    }
+}
+
+#[test]
+fn however_a_coloured_text_is_cut_the_same_comes_out() {
+    let redactor = knowing(&["the-secret"]);
+    let (one, other) = TOKEN.split_at(12);
+    let plain = "plain words ".repeat(500);
+    let text = [
+        plain.as_str(),
+        "the-secret the-se\x1b[31mcr\x1b[met ",
+        &plain,
+        &format!("{one}\x1b[7m{other} \x1b[1mbold\x1b[0m"),
+        &plain,
+        "the-\x1b[2msecret",
+        &plain,
+    ]
+    .concat();
+    let whole = redactor.text(&text);
+    assert_eq!(whole.matches(MARK).count(), 4, "{whole:?}");
+    assert!(!whole.contains("secr") && !whole.contains(other), "{whole:?}");
+    for size in (1..100).chain([500, 4_095, 4_096, 4_097, 6_000, 20_000]) {
+        let mut stream = redactor.stream();
+        let mut clean: Vec<u8> = text.as_bytes().chunks(size).flat_map(|piece| stream.push(piece)).collect();
+        clean.extend(stream.end());
+        assert!(clean == whole.as_bytes(), "in pieces of {size}");
+    }
+}
+
+#[test]
+fn a_line_of_json_that_writes_a_colour_out_shows_no_secret() {
+    let redactor = knowing(&["the-secret"]);
+    let coloured = r#"{"text":"key=\u001b[01;31m\u001b[Kthe-sec\u001B[m\u001b[Kret"}"#;
+    assert_eq!(redactor.line(coloured), r#"{"text":"key=\u001b[01;31m\u001b[K[redacted]"}"#);
+    for line in [r#"{"b": 1.50, "a": "\u001b[1mbold"}"#, "plain", "[\"the\"]", "\x1b[1mthe-\x1b[m \\u001b"] {
+        assert_eq!(redactor.line(line), line);
+    }
+    assert_eq!(redactor.line(r#"{"b": 1.50, "a": "the-secret"}"#), r#"{"b": 1.50, "a": "[redacted]"}"#);
+}
