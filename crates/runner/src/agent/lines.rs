@@ -23,8 +23,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
         let (mut begun, mut is_cut) = (false, false);
-        loop {
-            let Ok(read) = self.pipe.fill_buf().await else { break };
+        while let Ok(read) = self.pipe.fill_buf().await {
             if read.is_empty() {
                 break;
             }
