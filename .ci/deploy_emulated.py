@@ -182,7 +182,7 @@ def noticed(root):
         ("data", "Bucket", lambda id: client("s3").delete_public_access_block(Bucket=id)),
         ("data", "ArtifactsPolicy", lambda id: client("s3").delete_bucket_policy(Bucket=of("data", "Artifacts"))),
         ("data", "Table", lambda id: client("dynamodb").update_table(TableName=id, DeletionProtectionEnabled=False)),
-        ("queues", "OnlyOverTls", lambda id: sqs.set_queue_attributes(QueueUrl=of("queues", "EffectsQueue"), Attributes={"Policy": ""})),
+        ("queues", "EffectsPolicy", lambda id: sqs.set_queue_attributes(QueueUrl=of("queues", "EffectsQueue"), Attributes={"Policy": ""})),
         ("queues", "UndeliveredPolicy", lambda id: sqs.set_queue_attributes(QueueUrl=of("queues", "UndeliveredQueue"), Attributes={"Policy": anything})),
         ("queues", "DispatchQueue", lambda id: sqs.set_queue_attributes(QueueUrl=id, Attributes={"RedrivePolicy": ""})),
         ("queues", "EffectsDeadLetterQueue", lambda id: sqs.set_queue_attributes(QueueUrl=id, Attributes={"RedriveAllowPolicy": ""})),

@@ -66,7 +66,7 @@ def has_policy(kind, field, statement):
 
 
 def denies(action):
-    return lambda name, said: att(name) in many(said.get("Resource")) and said == over_tls(action, said["Resource"])
+    return lambda name, said: said == over_tls(action, att(name))
 
 
 def unless(condition, value):
@@ -170,7 +170,8 @@ SECURED = [
     Line("a key that nobody chose", "data", "KeySecret", "GenerateSecretString", {"PasswordLength": 64, "ExcludePunctuation": True}),
     # --- wake-ups
     Line("SQS.1", "*", QUEUE, "SqsManagedSseEnabled", True),
-    Line("SQS.3", "queues", "OnlyOverTls", "PolicyDocument", only_denies),
+    Line("SQS.3", "queues", ("DispatchPolicy", "DispatchDeadLetterPolicy", "EffectsPolicy", "EffectsDeadLetterPolicy"), "PolicyDocument", only_denies),
+    Line("a policy is of one queue", "*", "AWS::SQS::QueuePolicy", "Queues", lambda queues, *_: queues is not MISSING and len(queues) == 1),
     Line("SQS.3", "queues", "UndeliveredPolicy", "PolicyDocument", policy(over_tls("sqs:*", att("UndeliveredQueue")), UNDELIVERED)),
     Line("SQS over TLS", "*", QUEUE, "", has_policy("AWS::SQS::QueuePolicy", "Queues", denies("sqs:*"))),
     Line("dead letters are kept", "queues", ("DispatchDeadLetterQueue", "EffectsDeadLetterQueue", "UndeliveredQueue"), "MessageRetentionPeriod", 1209600),

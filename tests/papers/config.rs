@@ -26,6 +26,20 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     ("PULLYARD_INSTANCE", "`run-job`", "id", "a new one", "The process of the runner that made the claim."),
     ("PULLYARD_TRACE_ID", "`run-job`", "id", "a new one", "What its start was part of, for its log and its calls."),
     ("_HANDLER", "every function", "name", "none: needed", "Set by Lambda: which of the functions this process is."),
+    (
+        "AWS_SDK_UA_APP_ID",
+        "every function",
+        "name",
+        "not set",
+        "Set by the template: what the function is called in the User-Agent of its calls to AWS.",
+    ),
+    (
+        "AWS_PROFILE",
+        "`init --stack`, `doctor --stack`",
+        "name",
+        "`default`",
+        "Whose rights, and in which region, as of every program with AWS's SDK.",
+    ),
     ("ECS_CONTAINER_METADATA_URI_V4", "`run-job`", "URL", "not set", "Set by ECS: which task this is."),
     (
         "PULLYARD_RUNNER_TOKEN",
