@@ -1,8 +1,8 @@
 //! What a line of Claude Code's `stream-json` means.
 //!
 //! Its traps are known here: a message comes once for each of its blocks under the same id, numbers of
-//! tokens in it are not final, a failed request is a message of a model that doesn't exist, and `success`
-//! stands beside `is_error`.
+//! tokens in it are not final, a failed request is a message of a model that doesn't exist, `success`
+//! stands beside `is_error`, and what a result says in all may be of earlier starts as well.
 
 use super::prices::{self, Answer};
 use crate::agent::adapter::Reader;
@@ -33,10 +33,19 @@ pub(super) struct Lines {
     models: BTreeMap<String, String>,
     /// About what its answers cost since it said so itself, and what it said; none where a price is not known.
     about: Option<u64>,
+    /// What its results said was used since the one before each, in sum.
+    stated: Stated,
     /// What the message about what went wrong was marked with.
     error: Option<String>,
     /// When the account's limit ends, where it said so.
     limit_until: Option<Timestamp>,
+}
+
+/// What was used by the agent's own word.
+struct Stated {
+    tokens: Tokens,
+    /// None where it did not say what something cost. Units: millionths of a US dollar.
+    cost: Option<u64>,
 }
 
 impl Lines {
@@ -49,6 +58,7 @@ impl Lines {
             told: Tokens::default(),
             models: BTreeMap::new(),
             about: Some(0),
+            stated: Stated { tokens: Tokens::default(), cost: Some(0) },
             error: None,
             limit_until: None,
         }
@@ -211,26 +221,42 @@ impl Lines {
         [Sign::CostAbout(self.about), Sign::Used(used)]
     }
 
-    fn result(&mut self, object: &Value) -> Vec<Sign> {
-        // `usage` is zero in some ends; what it counts by model is right in all.
-        let mut total = Tokens::default();
-        for model in object.get("modelUsage").and_then(Value::as_object).into_iter().flat_map(|models| models.values())
-        {
-            let count = |name: &str| model.get(name).and_then(Value::as_u64).unwrap_or(0);
-            let cached = count("cacheReadInputTokens");
-            let input = count("inputTokens") + cached + count("cacheCreationInputTokens");
-            total += Tokens { input, cached, output: count("outputTokens") };
+    /// What this start used and cost by now, as far as its result says.
+    ///
+    /// `usage` is zero in some ends; what it counts by model is right in all. By 2.1.330 that goes on from what the
+    /// session had used before this start, and so does its cost: there, what it counted since its last result is told
+    /// apart, and of this start alone. 2.1.197 knows nothing of that, and begins anew with each start.
+    fn total(&mut self, object: &Value) -> (Tokens, Option<u64>) {
+        if let Some(models) = since_last(object) {
+            let cost = models_of(models).try_fold(0_u64, |sum, model| {
+                let cost = model.get("costUSD").and_then(Value::as_f64).and_then(micros)?;
+                Some(sum.saturating_add(cost))
+            });
+            self.stated.tokens += tokens_of(models);
+            self.stated.cost = self.stated.cost.zip(cost).map(|(before, more)| before.saturating_add(more));
+            return (self.stated.tokens, self.stated.cost);
         }
+        if object.get("result_index").is_some() {
+            // A result of something that broke leaves it out, and its sums may be of the whole session: what cost
+            // something since the last one is known about, and no better.
+            return (self.told, self.stated.cost.filter(|stated| self.about == Some(*stated)));
+        }
+        let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(micros);
+        (object.get("modelUsage").map(tokens_of).unwrap_or_default(), cost)
+    }
+
+    fn result(&mut self, object: &Value) -> Vec<Sign> {
+        let (total, cost) = self.total(object);
         let used = total - self.told;
         self.told += used;
-        let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(micros);
         self.about = cost.or(self.about);
         let errors = object.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let words = text(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
         let is_error = object.get("is_error").and_then(Value::as_bool).unwrap_or(false);
         let subtype = text(object, "subtype").unwrap_or_default();
         let declined = text(object, "stop_reason").filter(|reason| *reason == "refusal");
-        let marks = [Some(subtype), text(object, "terminal_reason"), self.error.as_deref(), declined];
+        let kind = text(object, "api_error");
+        let marks = [Some(subtype), text(object, "terminal_reason"), self.error.as_deref(), declined, kind];
         let denials = object.get("permission_denials").and_then(Value::as_array);
         let terminal = Terminal {
             well: subtype == "success" && !is_error,
@@ -251,7 +277,7 @@ impl Lines {
                 "cached_input_tokens": self.told.cached,
                 "output_tokens": self.told.output,
                 "cost_usd_micros": cost,
-                "models": object.get("modelUsage"),
+                "models": since_last(object).or_else(|| object.get("modelUsage")),
             })),
             ..Said::new(EventKind::Usage)
         };
@@ -294,6 +320,26 @@ impl Reader for Lines {
 
 fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message.get("content").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// What it counted by model since its last result, or since it began. Older ones don't say it.
+fn since_last(object: &Value) -> Option<&Value> {
+    object.get("model_usage_since_last_result").filter(|models| models.is_object())
+}
+
+fn models_of(by_model: &Value) -> impl Iterator<Item = &Value> {
+    by_model.as_object().into_iter().flat_map(|models| models.values())
+}
+
+fn tokens_of(by_model: &Value) -> Tokens {
+    let mut total = Tokens::default();
+    for model in models_of(by_model) {
+        let count = |name: &str| model.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let cached = count("cacheReadInputTokens");
+        let input = count("inputTokens") + cached + count("cacheCreationInputTokens");
+        total += Tokens { input, cached, output: count("outputTokens") };
+    }
+    total
 }
 
 fn log(words: String, object: &Value) -> Sign {

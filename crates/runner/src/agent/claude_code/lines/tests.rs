@@ -117,6 +117,75 @@ fn an_answer_to_an_agent_of_the_agent_has_the_price_of_its_own_model() {
     assert_eq!(record.cost_so_far, CostSoFar::About(6_000_000));
 }
 
+/// A result of one that says what it counted since the one before, as 2.1.330 does.
+fn stating(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) -> String {
+    let models = |(input, output, cost): (u64, u64, f64)| {
+        json!({"claude-opus-5-5": {"inputTokens": input, "outputTokens": output, "costUSD": cost}})
+    };
+    let mut result = json!({
+        "type": "result", "subtype": "success", "is_error": false, "result": "Done.", "result_index": index,
+        "modelUsage": models(in_all), "total_cost_usd": in_all.2,
+    });
+    if let Some(since) = since {
+        result["model_usage_since_last_result"] = models(since);
+    }
+    result.to_string()
+}
+
+/// One answer of its model, as it is on its way.
+fn answering(input: u64, output: u64) -> [String; 2] {
+    let start = json!({"type": "message_start", "message": {"model": "claude-opus-5-5"}});
+    let delta = json!({"type": "message_delta", "usage": {"input_tokens": input, "output_tokens": output}});
+    [start, delta].map(|event| json!({"type": "stream_event", "event": event}).to_string())
+}
+
+#[test]
+fn what_its_session_had_used_before_this_start_is_not_used_again() {
+    // Measured: 3,000 and 110 tokens were used before, for 0.0142 dollars.
+    let [start, delta] = answering(700, 16);
+    let first = stating(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
+    let [start_again, more] = answering(100, 1);
+    let second = stating(1, Some((100, 1, 0.00042)), (3_800, 127, 0.01774));
+    let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
+    let record = of(&[&start, &delta, &first]);
+    assert_eq!((record.used, record.cost), (Tokens { input: 700, cached: 0, output: 16 }, Some(3_120)));
+    assert_eq!(record.cost_so_far, CostSoFar::Known(3_120));
+    let record = of(&[&start, &delta, &first, &start_again, &more, &second]);
+    assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
+    // The same of one whose answers were not seen on their way.
+    let record = of(&[&first, &second]);
+    assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
+    // Nothing was used: the provider was not reached.
+    let nothing = json!({"type": "result", "model_usage_since_last_result": {}, "total_cost_usd": 0.0142}).to_string();
+    let record = of(&[&nothing]);
+    assert_eq!((record.used, record.cost), (Tokens::default(), Some(0)));
+}
+
+#[test]
+fn sums_of_a_whole_session_are_not_taken_for_those_of_a_start() {
+    let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
+    // It does so where something of its own breaks.
+    let bare = stating(1, None, (3_700, 126, 0.01732));
+    let record = of(&[&bare]);
+    assert_eq!((record.used, record.cost), (Tokens::default(), Some(0)));
+    let first = stating(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
+    assert_eq!(of(&[&first, &bare]).cost, Some(3_120));
+    // What came since is told, and it costs about so much.
+    let [start, delta] = answering(100, 1);
+    let record = of(&[&first, &start, &delta, &bare]);
+    assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_120)));
+    assert_eq!((record.cost_so_far, record.unsaid_cost()), (CostSoFar::About(3_540), Some(420)));
+}
+
+#[test]
+fn a_cost_that_is_left_out_or_no_amount_is_not_taken_for_nothing() {
+    for cost in ["null", "-0.5"] {
+        let model = format!(r#"{{"m":{{"inputTokens":1,"costUSD":{cost}}}}}"#);
+        let (_, record) = read([format!(r#"{{"type":"result","model_usage_since_last_result":{model}}}"#).as_str()]);
+        assert_eq!((record.used.input, record.cost), (1, None), "{cost}");
+    }
+}
+
 #[test]
 fn success_beside_an_error_is_no_success() {
     for (name, mark, status) in [
@@ -230,6 +299,13 @@ fn a_model_that_declines_is_marked() {
     let declined = r#"{"type":"result","subtype":"success","is_error":true,"stop_reason":"refusal","result":"No."}"#;
     let (_, record) = read([declined]);
     assert!(record.terminal.unwrap().is_marked("refusal"));
+}
+
+#[test]
+fn the_kind_of_what_went_wrong_is_a_mark() {
+    let refused = r#"{"type":"result","subtype":"success","is_error":true,"api_error":"connection_failed"}"#;
+    let (_, record) = read([refused]);
+    assert!(record.terminal.unwrap().is_marked("connection_failed"));
 }
 
 #[test]
