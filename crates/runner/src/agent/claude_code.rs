@@ -33,6 +33,8 @@ const PINNED: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
     // Else it tells its model what others wrote into the newest commits, and how to commit.
     ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
+    // It has all its tools at once. Else 2.1.330 offers its model one more that does nothing, in the place of others.
+    ("ENABLE_TOOL_SEARCH", "false"),
     // We try again as well, after longer, and tell people.
     ("CLAUDE_CODE_MAX_RETRIES", "3"),
     ("API_TIMEOUT_MS", "600000"),
