@@ -238,8 +238,11 @@ fn by_mark(terminal: &Terminal) -> Option<Meaning> {
     if let Some((_, meaning)) = exact.iter().find(|(mark, _)| terminal.is_marked(mark)) {
         return Some(*meaning);
     }
-    if terminal.limit_until.is_some() || is_limit(&terminal.words) {
+    if terminal.limit_until.is_some() || terminal.is_marked("usage_limit_reached") || is_limit(&terminal.words) {
         return Some(Meaning::Limit);
+    }
+    if LOST_CONNECTION.iter().any(|mark| terminal.is_marked(mark)) {
+        return Some(Meaning::Unreachable);
     }
     // Of these two it says no more than that they are the provider's fault.
     if terminal.is_marked("rate_limit") {
@@ -263,6 +266,9 @@ fn by_status(terminal: &Terminal) -> Option<Meaning> {
     })
 }
 
+/// Kinds of a failed request as Claude Code 2.1.330 names them: the host was not reached or the connection broke,
+/// nothing came in time, nothing more came, and the machine slept meanwhile. The first was measured, the others read.
+const LOST_CONNECTION: &[&str] = &["connection_failed", "no_response", "stream_idle_timeout", "computer_slept"];
 const SESSION_LOST: &[&str] = &[
     "no conversation found with session id",
     "no rollout found for thread id",
@@ -284,6 +290,8 @@ const UNREACHABLE: &[&str] = &[
     "error sending request",
     // Somebody between it and the provider answered, or the answer broke off.
     "api error: failed to parse json",
+    "api error: json parse error",
+    "api error: api returned an empty or malformed response",
     // A Codex with a subscription that does not reach ChatGPT.
     "workspace routing discovery",
 ];

@@ -158,6 +158,22 @@ fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
         ("unexpected status 413 Payload Too Large: x, url: https://api.openai.com/v1/responses", "context_too_long"),
         ("API Error: Failed to parse JSON", "unreachable"),
         ("the tests failed to parse JSON", "agent_failed"),
+        ("API Error: JSON Parse error: Expected '}'", "unreachable"),
+        ("API Error: JSON Parse error: Unexpected EOF", "unreachable"),
+        ("the tests end with JSON Parse error: Unexpected EOF", "agent_failed"),
+        (
+            "API Error: API returned an empty or malformed response (HTTP 200) — check for a proxy or gateway \
+             intercepting the request",
+            "unreachable",
+        ),
+        (
+            "API Error: API returned an empty or malformed response (HTTP 200) — check for a proxy or gateway \
+             intercepting the request. Response: content-type json, empty body, 0 bytes, request-id absent, server \
+             other. This was the non-streaming retry of streaming request (no Anthropic request-id), which failed \
+             with: no_events, StreamNoEventsError; 0 stream events received.",
+            "unreachable",
+        ),
+        ("the page said: API returned an empty or malformed response", "agent_failed"),
         ("Connection error: network timeout", "unreachable"),
         ("the timeout of the request has passed", "unreachable"),
         ("Request timed out", "unreachable"),
@@ -252,6 +268,13 @@ fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
         ("rate_limit", Some(503), "Overloaded", "slow_down"),
         ("server_error", Some(429), "Rate limit reached", "overloaded"),
         ("overloaded", Some(401), "Invalid API key", "overloaded"),
+        ("connection_failed", None, "x", "unreachable"),
+        ("connection_failed", Some(429), "Overloaded", "unreachable"),
+        ("connection_failed", None, "You've hit your session limit", "agent_quota"),
+        ("no_response", None, "x", "unreachable"),
+        ("stream_idle_timeout", None, "x", "unreachable"),
+        ("computer_slept", None, "x", "unreachable"),
+        ("usage_limit_reached", Some(429), "x", "agent_quota"),
         (unmarked, Some(401), "x", "agent_auth"),
         (unmarked, Some(402), "x", "agent_billing"),
         (unmarked, Some(403), "x", "agent_auth"),
@@ -269,6 +292,58 @@ fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
         (unmarked, Some(400), "x", "agent_failed"),
     ] {
         let terminal = Terminal { marks: vec![mark.into()], status, words: words.into(), ..Terminal::default() };
+        assert_eq!(meaning(&terminal), expected, "{terminal:?}");
+    }
+}
+
+#[test]
+fn faults_that_a_newer_claude_code_tells_otherwise_mean_the_same() {
+    // Measured with 2.1.330: the class of its message, and its result.
+    for (class, result, expected) in [
+        (
+            "server_error",
+            r#""api_error":"connection_failed","api_error_status":null,"result":"API Error: Connection refused — a firewall or proxy may be blocking it (ECONNREFUSED)""#,
+            "unreachable",
+        ),
+        (
+            "server_error",
+            r#""api_error":"connection_failed","api_error_status":null,"result":"API Error: Connection dropped (ECONNRESET). Check the gateway set in ANTHROPIC_BASE_URL, then try again.""#,
+            "unreachable",
+        ),
+        (
+            "server_error",
+            r#""api_error_status":null,"result":"Request timed out. If the API is slow to answer, or a proxy or gateway holds responses, set API_TIMEOUT_MS above 1500.""#,
+            "unreachable",
+        ),
+        ("unknown", r#""api_error_status":null,"result":"API Error: JSON Parse error: Expected '}'""#, "unreachable"),
+        (
+            "server_error",
+            r#""api_error_status":529,"api_error_type":"overloaded_error","result":"API Error: Repeated 529 Overloaded errors. The API is at capacity — this is usually temporary. Try again in a moment. If it persists, check your inference gateway (127.0.0.1:44851).""#,
+            "overloaded",
+        ),
+        (
+            "unknown",
+            r#""api_error_status":408,"api_error_type":"timeout","result":"API Error: 408 Too slow""#,
+            "overloaded",
+        ),
+        (
+            "rate_limit",
+            r#""api_error_status":429,"api_error_type":"rate_limit_error","result":"API Error: Request rejected (429) · slow""#,
+            "slow_down",
+        ),
+        (
+            "invalid_request",
+            r#""api_error_status":null,"stop_reason":"refusal","result":"API Error: Opus 5.5's safeguards flagged this message (https://www.anthropic.com/legal/aup). This sometimes happens with safe, normal conversations.""#,
+            "agent_refused",
+        ),
+    ] {
+        let message = format!(
+            r#"{{"type":"assistant","error":"{class}","message":{{"id":"m","model":"<synthetic>","content":[]}}}}"#
+        );
+        let end = format!(
+            r#"{{"type":"result","subtype":"success","is_error":true,"terminal_reason":"api_error",{result}}}"#
+        );
+        let terminal = said_by_claude([message.as_str(), end.as_str()]);
         assert_eq!(meaning(&terminal), expected, "{terminal:?}");
     }
 }

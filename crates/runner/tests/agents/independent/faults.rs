@@ -128,7 +128,7 @@ async fn a_connection_that_breaks_and_an_answer_that_nobody_can_read_are_a_lost_
     }
 }
 
-/// Claude Code asks for it without a stream, and such answers this server can't cut: see below.
+/// Claude Code asks for it without a stream at last, and such answers this server can't cut: see below.
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
 async fn a_stream_that_is_cut_every_time_is_a_lost_connection_to_codex() {

@@ -120,7 +120,8 @@ fn an_answer_to_an_agent_of_the_agent_has_the_price_of_its_own_model() {
 /// A result of one that says what it counted since the one before, as 2.1.330 does.
 fn stating(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) -> String {
     let models = |(input, output, cost): (u64, u64, f64)| {
-        json!({"claude-opus-5-5": {"inputTokens": input, "outputTokens": output, "costUSD": cost}})
+        let used = json!({"inputTokens": input, "outputTokens": output, "costUSD": cost});
+        json!({"claude-opus-5-5": used})
     };
     let mut result = json!({
         "type": "result", "subtype": "success", "is_error": false, "result": "Done.", "result_index": index,
