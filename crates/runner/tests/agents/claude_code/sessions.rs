@@ -1,6 +1,7 @@
-//! Sessions: taken up again by their id, from the folder that they began in.
+//! Sessions: taken up again by their id, from the folder that they began in; by newer versions from others as well.
 
 use super::{SESSION, ask, claude};
+use crate::running::Ended;
 use crate::scene::Scene;
 use pullyard_demo_model::Answer;
 use serde_json::json;
@@ -32,15 +33,42 @@ async fn a_session_goes_on_under_its_id_with_all_that_was_said() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_session_is_not_found_from_another_folder() {
+async fn a_session_of_another_folder_is_not_found_or_goes_on_in_this_one() {
+    let scene = begun().await;
+    scene.model.keep(Answer::text("Because."));
+    let folder = scene.dir.path().join("outside");
+    let mut run = claude(&scene);
+    run.args(["--resume", SESSION]).current_dir(&folder);
+    let ended = ask(run, "Why?").await;
+    let turns = scene.model.turns();
+    if ended.code() == 0 {
+        // 2.1.330 looks for it below all of its settings.
+        assert_eq!(ended.one("result")["session_id"], json!(SESSION), "{ended:?}");
+        assert_eq!(ended.of("system")[0]["cwd"], json!(folder.canonicalize().unwrap()), "{ended:?}");
+        let told = turns.last().unwrap();
+        assert!(["What is the answer?", "Forty-two.", "Why?"].iter().all(|words| told.mentions(words)));
+    } else {
+        // 2.1.197 looks below the name of its folder.
+        is_lost(&ended);
+        assert_eq!(turns.len(), 1);
+    }
+    scene.end();
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code: .ci/agents"]
+async fn a_session_that_there_is_not_is_not_found() {
     let scene = begun().await;
     let mut run = claude(&scene);
-    run.args(["--resume", SESSION]).current_dir(scene.dir.path().join("outside"));
-    let ended = ask(run, "Why?").await;
-    assert_eq!(ended.code(), 1, "{ended:?}");
-    assert!(ended.everything().contains("No conversation found with session ID"), "{ended:?}");
+    run.args(["--resume", "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a02"]);
+    is_lost(&ask(run, "Why?").await);
     assert_eq!(scene.model.turns().len(), 1);
     scene.end();
+}
+
+fn is_lost(ended: &Ended) {
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    assert!(ended.everything().contains("No conversation found with session ID"), "{ended:?}");
 }
 
 #[tokio::test]

@@ -104,10 +104,13 @@ async fn a_message_in_the_middle_is_heard_at_the_next_request() {
 #[ignore = "needs Claude Code: .ci/agents"]
 async fn a_declined_answer_is_told_as_one() {
     let scene = Scene::new().await;
-    scene.model.play([Answer::text("I can't").declining()]);
+    scene.model.keep(Answer::text("I can't").declining());
     let ended = ask(claude(&scene), "Do it.").await;
     let result = ended.one("result");
     assert_eq!((ended.code(), &result["is_error"], &result["stop_reason"]), (1, &json!(true), &json!("refusal")));
     assert_eq!(super::error_class(&ended), Some(json!("invalid_request")));
+    // 2.1.197 asks once, 2.1.330 once more with word of what happened.
+    let asked = scene.model.turns().len();
+    assert!((1..=2).contains(&asked), "it asked {asked} times");
     scene.end();
 }
