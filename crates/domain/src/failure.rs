@@ -32,9 +32,9 @@ vocabulary! {
     pub enum Failure: Class {
         TimeLimit { limit: Span } [Limit] "time_limit", "It reached its time limit of {limit}.", "Split the ticket, or raise `limits.wall_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         Stalled { limit: Span, event: String } [Limit] "stalled", "The agent did nothing for {limit}; the last event was \"{event}\".", "Look at the last event with `pullyard jobs logs`; then `pullyard jobs retry`.";
-        CostLimit { spent: String, limit: String } [Limit] "cost_limit", "It spent {spent}; the limit is {limit}.", "Raise the limit; then `pullyard jobs retry`.";
-        TurnLimit { limit: u64 } [Limit] "turn_limit", "It used all {limit} turns.", "Raise the limit; then `pullyard jobs retry`.";
-        DiskLimit { size: String, limit: String } [Limit] "disk_limit", "The work folder grew to {size}; the limit is {limit}.", "Raise the limit, or clean in setup.";
+        CostLimit { spent: String, limit: String } [Limit] "cost_limit", "It spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd_micros` with `pullyard settings set`; then `pullyard jobs retry`.";
+        TurnLimit { limit: u64 } [Limit] "turn_limit", "It used all {limit} turns.", "Raise `limits.turns` with `pullyard settings set`; then `pullyard jobs retry`.";
+        DiskLimit { size: String, limit: String } [Limit] "disk_limit", "The work folder grew to {size}; the limit is {limit}.", "Raise `limits.disk_mib` with `pullyard settings set`, or clean in setup; then `pullyard jobs retry`.";
         RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} while it worked.", "Check the machine and `pullyard runners`; then `pullyard jobs retry`.";
         RunnerRemoved { runner: String, reason: String } [Infra] "runner_removed", "Runner {runner} may not work here any more: {reason}.", "`pullyard jobs retry`; another runner takes it.";
         TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The container did not start within {limit}: {reason}.", "See what `pullyard doctor` finds; then `pullyard jobs retry`.";
