@@ -29,6 +29,9 @@ pub struct Usage {
     /// About what it cost, until that is known. Units: millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about_usd_micros: Option<u64>,
+    /// As of when the prices are that an amount rests on: `2026-11`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices_of: Option<String>,
     /// What it can't have passed, where no price is known. Units: millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most_usd_micros: Option<u64>,

@@ -5,6 +5,8 @@
 mod lines;
 mod prices;
 
+pub(super) use prices::AS_OF as PRICES_OF;
+
 use super::adapter::{Adapter, InputEnds, Launch};
 use super::environment::{CLAUDE_KEYS, Environment};
 use super::installed::Installed;

@@ -4,6 +4,7 @@
 //! Nothing is counted here, and nothing rests on what is told: what the attempt took is kept in `tally`, what it may
 //! take in `watch`.
 
+use super::claude_code::PRICES_OF;
 use super::record::{CostSoFar, Record};
 use super::sign::Tokens;
 use super::watch::Spent;
@@ -74,6 +75,8 @@ impl SoFar {
             CostSoFar::About(cost) => usage.about_usd_micros = Some(before.saturating_add(cost)),
             CostSoFar::AtMost(_) => usage.at_most_usd_micros = Some(sum.cost_at_most),
         }
+        // By Anthropic's: what other agents cost is never said as about.
+        usage.prices_of = usage.about_usd_micros.map(|_| PRICES_OF.to_owned());
         Said { data: serde_json::to_value(usage).ok(), ..Said::new(EventKind::Usage) }
     }
 }
@@ -121,11 +124,16 @@ mod tests {
                 name: micros,
             })
         };
+        let about = |micros: u64| {
+            let mut data = with("about_usd_micros", micros);
+            data["prices_of"] = json!(PRICES_OF);
+            data
+        };
         assert_eq!(told(spent, Sign::Cost(7)), with("cost_usd_micros", 50_007));
-        assert_eq!(told(spent, Sign::CostAbout(Some(8))), with("about_usd_micros", 50_008));
+        assert_eq!(told(spent, Sign::CostAbout(Some(8))), about(50_008));
         assert_eq!(told(spent, Sign::CostAtMost(9)), with("at_most_usd_micros", 60_009));
         let earlier = Spent { about: 10, ..spent };
-        assert_eq!(told(earlier, Sign::Cost(7)), with("about_usd_micros", 50_007));
+        assert_eq!(told(earlier, Sign::Cost(7)), about(50_007));
         let unknown = told(spent, Sign::CostAbout(None));
         assert_eq!((&unknown["turns"], &unknown["about_usd_micros"]), (&json!(3), &Value::Null));
     }

@@ -136,7 +136,9 @@ async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it
         })
     };
     let told: Vec<_> = used.into_iter().filter_map(|event| event.data).collect();
-    assert_eq!(told.first(), Some(&sums(1, "about_usd_micros", 1_750)), "{told:?}");
+    let mut about = sums(1, "about_usd_micros", 1_750);
+    about["prices_of"] = json!("2026-11");
+    assert_eq!(told.first(), Some(&about), "{told:?}");
     assert!(told.contains(&sums(4, "cost_usd_micros", 7_000)), "{told:?}");
     // What is kept of the attempt is what it said, once.
     let finish = machine.world.api.finish();

@@ -1,9 +1,13 @@
 //! About what an answer of one of Claude's models costs. Claude Code says what it cost at its end alone; until then
-//! this is shown to whoever looks on. No limit rests on it and no record has it: both go by what Claude Code says.
+//! this is shown to whoever looks on. While it works no limit rests on it. What it did not come to say, because it was
+//! killed before, is charged by this: on the attempt's record, for the project's budget, and in what is left to a
+//! further start.
 //!
-//! The table is Anthropic's public list for its own API, last compared with it in November 2026. An answer of a model
-//! that is not in it costs nobody knows what. What is written into a cache is taken to stay there for five minutes;
-//! where it stays for an hour it costs more.
+//! The table is Anthropic's public list for its own API. An answer of a model that is not in it costs nobody knows
+//! what. What is written into a cache is taken to stay there for five minutes; where it stays for an hour it costs more.
+
+/// When the table was last compared with the list.
+pub(crate) const AS_OF: &str = "2026-11";
 
 /// By model: input, input from a cache, output; in thousandths of a dollar for a million tokens.
 const TABLE: &[(&str, u64, u64, u64)] = &[
