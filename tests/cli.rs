@@ -348,7 +348,8 @@ async fn watching_a_job_that_fails_is_six() {
     let story = Story::with(Setup { agent: "#!/bin/sh\nexit 3\n", ..Setup::default() }).await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
-    let watched = user.run(&["jobs", "watch", &short(&job), "--json"]).await.ended(6, "(agent_failed)");
+    let watched = user.run(&["jobs", "watch", &short(&job), "--json"]).await;
+    let watched = watched.ended(6, "(agent_failed); fault: the agent");
     assert_eq!(serde_json::from_str::<Value>(&watched.out).unwrap(), body(&story, &format!("/v1/jobs/{job}")).await);
     story.settled("APP-1").await;
     story.end().await;

@@ -82,8 +82,11 @@ async fn a_retry_prints_its_id_and_can_be_waited_for() {
     let user = User::of(&story);
     story.agent(&["true"]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    let watched = user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, "(no_changes)");
+    let watched = user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, "(no_changes); fault: the agent");
     assert!(watched.err.contains("-- executing, attempt 1 --"), "{watched:?}");
+    let failed = user.run(&["jobs", "show", job.as_str()]).await.done();
+    assert!(failed.contains("fault\tagent\n"), "{failed}");
+    assert_eq!(user.json(&["jobs", "show", job.as_str()]).await["failure"]["class"], "agent");
     story.settled("APP-1").await;
     story.agent(&["./agent.sh"]).await;
     let ran = user.run(&["jobs", "retry", &short(&job), "--wait"]).await;
@@ -94,7 +97,7 @@ async fn a_retry_prints_its_id_and_can_be_waited_for() {
     assert_eq!((done.retry_of.as_ref(), done.status), (Some(&job), Status::Completed));
     assert_eq!(out.lines().last(), done.result.map(|made| made.url).as_deref());
     let shown = user.run(&["jobs", "show", again.as_str()]).await.done();
-    assert!(shown.contains(&format!("retry_of\t{job}\n")), "{shown}");
+    assert!(shown.contains(&format!("retry_of\t{job}\n")) && !shown.contains("\nfault\t"), "{shown}");
     user.run(&["jobs", "retry", again.as_str()]).await.ended(3, "(not_failed)");
     let key = ["jobs", "retry", job.as_str(), "--idempotency-key", "k1", "--wait", "--json"];
     let ended: Value = serde_json::from_str(&user.run(&key).await.out).unwrap();

@@ -289,6 +289,21 @@ async fn a_call_and_its_answer_are_one_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_failed_says_whose_fault_it_was() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let path = format!("/jobs/{job}");
+    let agent = Agent::begin(&story, &job).await;
+    assert!(!browser.get(&path).await.says("Fault:"));
+    agent.finish(json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } })).await;
+    for page in [browser.get(&path).await, browser.fragment(&format!("{path}?after=1.0")).await] {
+        assert!(page.says("Fault: the agent."), "{}", page.body);
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_text_is_only_ever_text() {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let browser = Browser::admin(&story).await;

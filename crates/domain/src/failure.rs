@@ -6,6 +6,7 @@ use crate::text::{Rounds, Span, Until};
 use serde::{Deserialize, Serialize};
 
 /// What kind of person acts on a failure.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
@@ -25,6 +26,22 @@ pub enum Class {
     Agent,
     /// Checks after the agent.
     Checks,
+}
+
+impl Class {
+    /// Whose fault it was, in the words of people: `the agent`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Limit => "a limit of the project",
+            Self::Infra => "Pullyard, or a machine under it",
+            Self::Repo => "the repository, or its forge",
+            Self::Runner => "the runner",
+            Self::Key => "the model's key, or its account",
+            Self::Provider => "the model's provider",
+            Self::Agent => "the agent",
+            Self::Checks => "the checks",
+        }
+    }
 }
 
 vocabulary! {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "schema")]
 use crate::limits;
+use pullyard_domain::failure::Class;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Kind, Place, Status};
 use pullyard_domain::task::Task;
@@ -226,6 +227,9 @@ pub struct Explained {
     pub help: String,
     /// The facts behind it.
     pub facts: serde_json::Value,
+    /// Of a failure, what kind of person acts on it; a wait has none, nor has what an older server says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
 }
 
 /// What a job made.
@@ -277,4 +281,21 @@ pub struct Why {
     pub help: String,
     /// The code of a wait or failure, if it is one.
     pub code: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn whose_fault_it_was_is_said_and_what_an_older_server_says_reads_without() {
+        let older = json!({ "code": "no_changes", "sentence": "It did nothing.", "help": "Retry.", "facts": {} });
+        let said: Explained = serde_json::from_value(older.clone()).unwrap();
+        assert_eq!(said.class, None);
+        assert_eq!(serde_json::to_value(&said).unwrap(), older);
+        let newer = serde_json::to_value(Explained { class: Some(Class::Agent), ..said }).unwrap();
+        assert_eq!(newer["class"], "agent");
+        assert_eq!(serde_json::from_value::<Explained>(newer).unwrap().class, Some(Class::Agent));
+    }
 }

@@ -23,7 +23,13 @@ fn facts(coded: &impl Serialize) -> serde_json::Value {
 }
 
 fn failure(failure: &Failure) -> Explained {
-    Explained { code: failure.code().into(), sentence: failure.sentence(), help: failure.help(), facts: facts(failure) }
+    Explained {
+        code: failure.code().into(),
+        sentence: failure.sentence(),
+        help: failure.help(),
+        facts: facts(failure),
+        class: Some(failure.class()),
+    }
 }
 
 pub(crate) fn job(view: JobView) -> Job {
@@ -180,5 +186,11 @@ pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Deliver
 }
 
 fn explained(wait: Wait) -> Explained {
-    Explained { code: wait.code().into(), sentence: wait.sentence(), help: wait.help(), facts: facts(&wait) }
+    Explained {
+        code: wait.code().into(),
+        sentence: wait.sentence(),
+        help: wait.help(),
+        facts: facts(&wait),
+        class: None,
+    }
 }

@@ -76,6 +76,8 @@ struct Head {
     sentence: Text,
     help: Option<Help>,
     failed: bool,
+    /// Whose fault it was that it failed.
+    fault: Option<&'static str>,
     /// The pull request that it revises: where it is, and how people name it.
     revises: Option<(Option<String>, Text)>,
     ticket: Option<(String, Text)>,
@@ -125,6 +127,7 @@ impl Head {
             sentence: line(&sentence),
             help: (help != "Nothing to do.").then(|| text::help(&help)),
             failed: job.failure.is_some(),
+            fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().words()),
             revises: revises.as_ref().map(|of| (web(&of.url), line(&of.label))),
             ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),

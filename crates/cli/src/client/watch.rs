@@ -117,7 +117,8 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
     match &job.failure {
         Some(failure) => {
             let sentence = failure.sentence.trim_end_matches('.');
-            screen.error(&format!("job {} {word} after {took}: {sentence} ({})", job.id.short(), failure.code));
+            let fault = failure.class.map(|class| format!("; fault: {}", class.words())).unwrap_or_default();
+            screen.error(&format!("job {} {word} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
             screen.help(&words::about_job(&failure.help, &job.id));
         }
         None => {

@@ -28,6 +28,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
     let explained = if job.status == Status::Failed { &job.failure } else { &job.waits };
     if let Some(explained) = explained {
         lines.push(("Why", Cell::same(&explained.sentence)));
+        lines.extend(explained.class.map(|class| ("Fault", Cell::new(class.words(), words::wire(&class)))));
     }
     lines.extend(job.question.as_ref().map(|question| ("Question", Cell::same(&question.text))));
     if let Some(cancel) = &job.cancel {
