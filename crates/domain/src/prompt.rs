@@ -116,7 +116,8 @@ impl Context {
         }
     }
 
-    /// Title and text of the pull request. `isolation` is what stood between the agent and its host.
+    /// Title and text of the pull request. `isolation` is what stood between the agent and its host. The agent is the
+    /// one that was asked for; its runner puts the one that worked in its place (`published::worked`).
     pub fn pull_request(&self, job: &crate::id::JobId, isolation: &str) -> (String, String) {
         let title = match &self.ticket {
             Some((key, _)) => format!("{key}: {}", self.title()),

@@ -1,10 +1,11 @@
-//! What a pull request says of the work in it, below its ticket: what isolated its agent, the agent's last words and
-//! what the checks came to.
+//! What a pull request says of the work in it, below its ticket: which agent worked and what isolated it, the agent's
+//! last words and what the checks came to.
 //!
 //! The last two are text that nobody vouches for: it is fenced, so that no mention, link, image or closing word in it
 //! counts.
 
 use crate::checks::{CheckOutcome, CheckRun};
+use crate::job::Work;
 use crate::prompt::untrusted::{capped, fenced, one_line, visible};
 use crate::text::Span;
 use std::fmt::Write;
@@ -15,6 +16,8 @@ pub const ISOLATION_OF_RUNNER: &str = "the runner's own";
 const LONGEST_SUMMARY: usize = 4_000;
 /// Units: characters.
 const LONGEST_COMMAND: usize = 200;
+/// How much of a version or of a model's name is said. Units: characters.
+const LONGEST_NAME: usize = 80;
 
 /// What is known of the checks of a pull request's commit.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,26 @@ pub fn isolated(beginning: &str, word: &str) -> String {
         Some((before, after)) => format!("{before}, isolation: {word}\n{after}"),
         None => beginning.to_owned(),
     }
+}
+
+/// The beginning of the text with the agent that worked in place of the one that was asked for, which may be `auto`.
+pub fn worked(beginning: &str, asked: &str, work: &Work) -> String {
+    let unknown = format!("Agent: {asked}, isolation: ");
+    // The last one, as of the isolation.
+    let Some((before, after)) = beginning.rsplit_once(unknown.as_str()) else { return beginning.to_owned() };
+    let mut agent = work.agent.clone();
+    if let Some(version) = &work.version {
+        let _ = write!(agent, " {}", code(version));
+    }
+    if let Some(model) = &work.model {
+        let _ = write!(agent, ", model: {}", code(model));
+    }
+    format!("{before}Agent: {agent}, isolation: {after}")
+}
+
+/// A name that nobody vouches for: no mention or link in it counts.
+fn code(name: &str) -> String {
+    format!("`{}`", one_line(name, LONGEST_NAME).replace('`', "'"))
 }
 
 /// The whole text, in Markdown.
@@ -127,6 +150,43 @@ mod tests {
         assert_eq!(isolated(&said("APP-1", "external"), "none"), said("APP-1", "external"));
         let odd = format!("X, isolation: {ISOLATION_OF_RUNNER}");
         assert_eq!(isolated(&said(&odd, ISOLATION_OF_RUNNER), "none"), said(&odd, "none"));
+    }
+
+    #[test]
+    fn the_agent_that_worked_stands_where_it_was_to_be_chosen() {
+        let said = |ticket: &str, agent: &str| {
+            format!("Ticket: {ticket}\nAgent: {agent}, isolation: {ISOLATION_OF_RUNNER}\n\nMade.\n")
+        };
+        let work = Work {
+            agent: "claude_code".into(),
+            version: None,
+            model: None,
+            session: None,
+            isolation: "none".into(),
+            starts: 1,
+            turns: 3,
+            input_tokens: 300,
+            cached_input_tokens: 0,
+            output_tokens: 30,
+            about_usd_micros: None,
+            checks: Vec::new(),
+        };
+        assert_eq!(worked(&said("APP-1", "auto"), "auto", &work), said("APP-1", "claude_code"));
+        let known = Work { version: Some("2.1.197".into()), model: Some("claude-opus-4-8[1m]".into()), ..work.clone() };
+        let expected = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";
+        assert_eq!(worked(&said("APP-1", "auto"), "auto", &known), said("APP-1", expected));
+        // In whatever order both are said.
+        let auto = said("APP-1", "auto");
+        let last = isolated(&worked(&auto, "auto", &known), "none");
+        assert_eq!(last, worked(&isolated(&auto, "none"), "auto", &known));
+        let odd = "X Agent: auto, isolation: y";
+        assert_eq!(worked(&said(odd, "auto"), "auto", &work), said(odd, "claude_code"));
+        // What was asked for is not where it is looked for.
+        assert_eq!(worked(&said("APP-1", "codex"), "auto", &work), said("APP-1", "codex"));
+        // A model is what the agent's output says it is.
+        let hostile = Work { model: Some("x`\n@all `[y](https://z.test)".into()), ..work };
+        let expected = "claude_code, model: `x' @all '[y](https://z.test)`";
+        assert_eq!(worked(&said("APP-1", "auto"), "auto", &hostile), said("APP-1", expected));
     }
 
     #[test]

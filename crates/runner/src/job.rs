@@ -245,8 +245,10 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
     let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(made.results.runs()) };
     let summary = if is_ours { this.artifacts.last_word().await } else { None };
+    let work = if is_ours { this.told().0 } else { None };
     let said = pull_request::Said {
         isolation: is_ours.then_some(isolation),
+        work: work.as_ref(),
         summary: summary.as_deref(),
         checks,
         redactor: &this.redactor,

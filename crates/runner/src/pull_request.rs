@@ -6,6 +6,7 @@ use crate::retry::while_away;
 use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Work;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::published::{self, Checked};
 use pullyard_forge::{Forge, NewPullRequest};
@@ -23,6 +24,8 @@ const AWAY: Duration = Duration::from_secs(60);
 pub(crate) struct Said<'a> {
     /// What stood between the agent and this machine, if it was this one that the agent worked on.
     pub(crate) isolation: Option<Isolation>,
+    /// The agent that made its commit, if that is known.
+    pub(crate) work: Option<&'a Work>,
     /// The agent's last words.
     pub(crate) summary: Option<&'a str>,
     /// What is known of the checks of its commit. It is a draft if they failed.
@@ -46,7 +49,7 @@ pub(crate) async fn find_or_open(
     }
     let new = NewPullRequest {
         title: said.redactor.text(&assignment.pull_request.title).into_owned(),
-        body: body(&assignment.pull_request.body, said),
+        body: body(&assignment.pull_request.body, &assignment.agent.capability, said),
         head: target.branch.clone(),
         base: assignment.base.clone(),
         draft: said.checks.failed(),
@@ -72,14 +75,18 @@ pub(crate) async fn find_or_open(
     Err(Failure::PullRequestRefused { forge, reason }.into())
 }
 
-/// The whole text of a new one, without secrets.
-fn body(beginning: &str, said: &Said<'_>) -> String {
+/// The whole text of a new one, without secrets. `asked` is the agent that the job asks for.
+fn body(beginning: &str, asked: &str, said: &Said<'_>) -> String {
     let clean = |text: &str| said.redactor.text(text).into_owned();
     // Before anything of it is cut, and once nothing invisible stands between two parts of a secret.
     let summary = said.summary.map(|words| clean(&untrusted::visible(words)));
     let beginning = clean(beginning);
     let beginning = match said.isolation {
         Some(isolation) => published::isolated(&beginning, isolation.word()),
+        None => beginning,
+    };
+    let beginning = match said.work {
+        Some(work) => published::worked(&beginning, asked, work),
         None => beginning,
     };
     // What is made one line there loses the same.
@@ -108,11 +115,12 @@ mod tests {
         let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
         let said = Said {
             isolation: None,
+            work: None,
             summary: Some(&words),
             checks: Checked::Now(std::slice::from_ref(&run)),
             redactor: &redactor,
         };
-        let body = body("Ticket: APP-1\n", &said);
+        let body = body("Ticket: APP-1\n", "auto", &said);
         assert!(body.contains("It is [redacted]. xxx") && body.contains("`check [redacted]` passed"), "{body}");
         assert!(!body.contains("the-sec"), "{body}");
     }

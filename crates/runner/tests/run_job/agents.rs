@@ -1,5 +1,6 @@
 //! Agents with a command line of their own, played by scripts that say what real ones were recorded to say.
 
+use crate::checks::pull_request;
 use crate::world::{BRANCH, World, end_of};
 use pullyard_domain::checks::{Checks, FailedChecks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
@@ -110,6 +111,21 @@ async fn claude_code_works_and_what_it_took_is_told() {
     assert!(prompt.contains("Write a greeting."));
     let [start] = machine.starts().try_into().unwrap();
     assert!(start.iter().all(|arg| !arg.contains("greeting") && !arg.contains("key-of-the-model")));
+}
+
+#[tokio::test]
+async fn the_pull_request_of_an_auto_job_names_the_agent_that_worked() {
+    let machine = Machine::with(CLAUDE, WORKS).await;
+    machine.world.api.assign(|job| {
+        job.agent.capability = "auto".into();
+        job.pull_request.body = "Agent: auto, isolation: external\n\nMade through Pullyard.\n".into();
+    });
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let pull = pull_request(&machine.world).await;
+    let body = pull["body"].as_str().unwrap();
+    let agent = "Agent: claude_code `2.1.197`, model: `claude-opus-4-8[1m]`, isolation: external\n";
+    assert!(body.starts_with(agent), "{body}");
 }
 
 #[tokio::test]
