@@ -18,6 +18,7 @@ mod json_lines;
 mod line;
 mod lines;
 mod once;
+mod own_count;
 mod program;
 mod quota;
 mod record;

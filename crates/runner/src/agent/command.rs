@@ -1,8 +1,9 @@
 //! The `command` agent: any program that reads its prompt from standard input. What its lines mean is in
-//! `line`.
+//! `line`, and what it says of its own use comes to in `own_count`.
 
 use super::adapter::{Adapter, InputEnds, Launch, Reader};
 use super::line::{self, Stream};
+use super::own_count::OwnCount;
 use super::sign::Sign;
 use super::start::Start;
 use std::ffi::OsString;
@@ -44,7 +45,7 @@ impl Adapter for CommandAgent {
             env: Vec::new(),
             input: start.prompt.as_bytes().to_vec(),
             input_ends: InputEnds::AfterPrompt,
-            reader: Box::new(Lines),
+            reader: Box::new(Lines::default()),
             meter: None,
         })
     }
@@ -58,11 +59,45 @@ impl Adapter for CommandAgent {
     }
 }
 
-/// Each line by itself.
-struct Lines;
+/// Each line by itself, and what those of kind `usage` come to.
+#[derive(Default)]
+struct Lines {
+    count: OwnCount,
+}
 
 impl Reader for Lines {
     fn read(&mut self, line: &[u8]) -> Vec<Sign> {
-        line::read(Stream::Out, line).map(Sign::Said).into_iter().collect()
+        let Some(said) = line::read(Stream::Out, line) else { return Vec::new() };
+        let sum = self.count.note(&said);
+        [Some(Sign::Said(said)), sum.map(Sign::Sum)].into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::sign::{Sum, Tokens};
+    use pullyard_protocol::event::EventKind;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_of_what_was_used_is_told_as_it_came_and_counted() {
+        let mut reader = Lines::default();
+        let signs = reader.read(br#"{"kind":"usage","turns":1,"output_tokens":7,"cost_usd_micros":30,"odd":true}"#);
+        let [Sign::Said(said), Sign::Sum(sum)] = &signs[..] else { panic!("{signs:?}") };
+        let data = json!({"turns": 1, "output_tokens": 7, "cost_usd_micros": 30, "odd": true});
+        assert_eq!((said.kind, &said.data), (EventKind::Usage, &Some(data)));
+        let tokens = Tokens { output: 7, ..Tokens::default() };
+        assert_eq!(*sum, Sum { turns: 1, tokens, cost: Some(30), goes_on: true, is_told: false });
+    }
+
+    #[test]
+    fn what_counts_for_nothing_is_told_all_the_same() {
+        let mut reader = Lines::default();
+        for line in [r#"{"kind":"usage","turns":-1}"#, r#"{"kind":"usage"}"#, r#"{"usage":1}"#, "words"] {
+            let signs = reader.read(line.as_bytes());
+            assert!(matches!(signs[..], [Sign::Said(_)]), "{line}: {signs:?}");
+        }
+        assert!(reader.read(b"").is_empty());
     }
 }

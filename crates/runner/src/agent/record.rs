@@ -3,7 +3,7 @@
 
 use super::classify::is_of_the_account;
 use super::line::{Stream, kind_name};
-use super::sign::{Sign, Terminal, Tokens};
+use super::sign::{Sign, Sum, Terminal, Tokens};
 use crate::said::Said;
 use pullyard_protocol::event::EventKind;
 use std::collections::BTreeSet;
@@ -44,6 +44,8 @@ pub(super) struct Record {
     pub(super) cost_at_most: u64,
     /// The same as it is shown while the agent works; no limit rests on it by then.
     pub(super) cost_so_far: CostSoFar,
+    /// The newest count of an agent that says its sums itself.
+    pub(super) own_sum: Option<Sum>,
     /// Marks of what was handed over and the model has answered to.
     pub(super) heard: Vec<String>,
     /// Marks of what is on its way to the model.
@@ -95,6 +97,7 @@ impl Record {
             cost: None,
             cost_at_most: 0,
             cost_so_far: CostSoFar::Unknown,
+            own_sum: None,
             heard: Vec::new(),
             taken_up: Vec::new(),
             asked: None,
@@ -140,17 +143,23 @@ impl Record {
             }
             Sign::MoreFollows => self.more_follows = true,
             Sign::Used(tokens) => self.used += *tokens,
-            Sign::Cost(cost) => {
-                self.cost = Some(*cost);
-                self.cost_at_most = self.cost_at_most.max(*cost);
-                self.cost_so_far = CostSoFar::Known(*cost);
-            }
+            Sign::Cost(cost) => self.costs(*cost),
             Sign::CostAtMost(cost) => {
                 self.cost = None;
                 self.cost_at_most = self.cost_at_most.max(*cost);
                 self.cost_so_far = CostSoFar::AtMost(*cost);
             }
             Sign::CostAbout(cost) => self.cost_so_far = cost.map_or(CostSoFar::Unknown, CostSoFar::About),
+            Sign::Sum(sum) => {
+                self.turns = sum.turns;
+                self.used = sum.tokens;
+                if let Some(cost) = sum.cost {
+                    self.costs(cost);
+                }
+                // Nobody but its own last word says which answer was the last one.
+                self.more_follows = sum.goes_on;
+                self.own_sum = Some(*sum);
+            }
             Sign::Ended(terminal) => {
                 self.tools.clear();
                 self.ends = self.ends.saturating_add(1);
@@ -168,6 +177,13 @@ impl Record {
                 }
             }
         }
+    }
+
+    /// It says that it cost so much by now. Units: millionths of a US dollar.
+    fn costs(&mut self, cost: u64) {
+        self.cost = Some(cost);
+        self.cost_at_most = self.cost_at_most.max(cost);
+        self.cost_so_far = CostSoFar::Known(cost);
     }
 
     fn heard(&mut self, stream: Stream, said: &Said) {
@@ -366,6 +382,19 @@ mod tests {
     fn a_cost_that_is_not_known_is_not_told_and_still_counts() {
         let heard = record(&[Sign::Cost(10), Sign::CostAtMost(30)]);
         assert_eq!((heard.cost, heard.cost_at_most), (None, 30));
+    }
+
+    #[test]
+    fn sums_of_an_agent_take_the_place_of_those_before() {
+        let sum = |turns: u32, cost| {
+            let tokens = Tokens { input: 10 * u64::from(turns), cached: 0, output: 1 };
+            Sign::Sum(Sum { turns, tokens, cost, goes_on: true, is_told: true })
+        };
+        let heard = record(&[sum(2, Some(20)), sum(3, Some(15))]);
+        assert_eq!((heard.turns, heard.used.input, heard.cost), (3, 30, Some(15)));
+        // For a limit, what it cost once does not come back.
+        assert_eq!((heard.cost_at_most, heard.cost_so_far, heard.more_follows), (20, CostSoFar::Known(15), true));
+        assert_eq!(record(&[sum(1, None)]).cost, None);
     }
 
     #[test]

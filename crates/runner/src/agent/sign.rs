@@ -44,6 +44,8 @@ pub(super) enum Sign {
     /// About what it cost so far, for people who look on, until one of these two says it; none where not even that is
     /// known.
     CostAbout(Option<u64>),
+    /// What this start used so far, in all, where its agent counts that itself.
+    Sum(Sum),
     /// The agent's own last word of this start.
     Ended(Terminal),
 }
@@ -78,6 +80,20 @@ impl Sub for Tokens {
             output: self.output.saturating_sub(less.output),
         }
     }
+}
+
+/// All that a start used so far, in the words of its agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// Answers of the model.
+    pub(super) turns: u32,
+    pub(super) tokens: Tokens,
+    /// If it says that. Units: millionths of a US dollar.
+    pub(super) cost: Option<u64>,
+    /// It may use more: it has not said its last word, or did something since.
+    pub(super) goes_on: bool,
+    /// Its line says all of this to people, too.
+    pub(super) is_told: bool,
 }
 
 /// How the agent says that it ended. None of it is believed alone.

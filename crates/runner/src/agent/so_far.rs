@@ -36,9 +36,12 @@ impl SoFar {
     }
 
     /// When something is to be told; never while there is nothing new. An answer is new with its tokens, which may come
-    /// after its words.
+    /// after its words. An agent that says its own sums has told those of its first start.
     pub(super) fn due(&self, record: &Record) -> Option<Instant> {
-        let used = record.used != Tokens::default();
+        let used = match record.own_sum {
+            Some(sum) => !sum.is_told || self.spent != Spent::default(),
+            None => record.used != Tokens::default(),
+        };
         (used && self.told != (record.used, record.cost_so_far)).then_some(self.not_before)
     }
 
@@ -85,7 +88,7 @@ impl SoFar {
 mod tests {
     use super::*;
     use crate::agent::record::Shared;
-    use crate::agent::sign::Sign;
+    use crate::agent::sign::{Sign, Sum};
     use serde_json::{Value, json};
 
     const EVERY: Duration = Duration::from_secs(5);
@@ -104,8 +107,12 @@ mod tests {
 
     /// What stands in an event on one answer after these earlier starts.
     fn told(spent: Spent, cost: Sign) -> Value {
+        told_of(spent, answer(cost))
+    }
+
+    fn told_of(spent: Spent, signs: impl IntoIterator<Item = Sign>) -> Value {
         let (shared, mut so_far) = (Shared::new(), SoFar::new(&spent, EVERY));
-        note(&shared, answer(cost));
+        note(&shared, signs);
         data(so_far.tell(&shared.record(), Instant::now())).unwrap()
     }
 
@@ -165,6 +172,19 @@ mod tests {
         assert!(so_far.tell(&shared.record(), now).is_some());
         note(&shared, [Sign::Turn]);
         assert_eq!(so_far.tell(&shared.record(), now + EVERY), None);
+    }
+
+    #[test]
+    fn sums_that_an_agent_has_told_itself_are_told_once_more_only_with_those_of_earlier_starts() {
+        let sum = |cost, is_told| Sign::Sum(Sum { turns: 1, cost: Some(cost), is_told, ..Sum::default() });
+        let (shared, mut so_far) = (Shared::new(), SoFar::new(&Spent::default(), EVERY));
+        note(&shared, [sum(10, true)]);
+        assert_eq!(so_far.last(&shared.record()), None);
+        note(&shared, [sum(12, false)]);
+        assert_eq!(data(so_far.last(&shared.record())).unwrap()["cost_usd_micros"], 12);
+        let spent = Spent { turns: 1, cost: Some(5), cost_at_most: 5, ..Spent::default() };
+        let both = told_of(spent, [sum(10, true)]);
+        assert_eq!((&both["turns"], &both["cost_usd_micros"]), (&json!(2), &json!(15)));
     }
 
     #[test]

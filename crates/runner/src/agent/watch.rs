@@ -146,7 +146,7 @@ fn dollars(micros: u64) -> String {
 mod tests {
     use super::*;
     use crate::agent::record::Shared;
-    use crate::agent::sign::{Sign, Terminal};
+    use crate::agent::sign::{Sign, Sum, Terminal};
 
     const LIMITS: Limits = Limits { stall: Duration::from_secs(60), turns: Some(3), cost: Some(1_000_000) };
 
@@ -241,6 +241,18 @@ mod tests {
         assert_eq!((LIMITS.turns_left(&spent), LIMITS.cost_left(&spent)), (Some(3), Some(400_000)));
         assert_eq!(LIMITS.used_up(&Spent { turns: 3, ..spent }).unwrap().code(), "turn_limit");
         assert_eq!(LIMITS.used_up(&Spent { cost_at_most: 2_000_000, ..spent }).unwrap().code(), "cost_limit");
+    }
+
+    #[test]
+    fn who_says_its_sums_is_stopped_by_them_unless_it_has_said_its_last_word() {
+        let sum = |turns, cost, goes_on| [Sign::Sum(Sum { turns, cost, goes_on, ..Sum::default() })];
+        check(Spent::default(), &sum(2, Some(999_999), true), None);
+        check(Spent::default(), &sum(2, Some(1_000_000), true), Some("It spent $1.00; the limit is $1.00."));
+        check(Spent::default(), &sum(3, None, true), Some("It used all 3 turns."));
+        check(Spent::default(), &sum(3, Some(5_000_000), false), None);
+        let spent = Spent { turns: 1, cost_at_most: 600_000, ..Spent::default() };
+        check(spent, &sum(1, Some(400_000), true), Some("It spent $1.00; the limit is $1.00."));
+        check(spent, &sum(2, None, true), Some("It used all 3 turns."));
     }
 
     #[test]

@@ -144,8 +144,8 @@ impl Used {
         self.tell(screen, self.so_far.clone());
     }
 
-    /// When the attempt has ended, its record says it. Where that does not, as of a `command` or of a runner that never
-    /// came to say it, the end of the only start does; the ends of several are only parts of the sums.
+    /// When the attempt has ended, its record says it. Where that does not, as of a runner that never came to
+    /// say it, the end of the only start does; the ends of several are only parts of the sums.
     async fn tell_in_all(&mut self, session: &Session, job: &JobId) -> Result<(), Fault> {
         if self.so_far.is_none() {
             return Ok(());

@@ -1,0 +1,239 @@
+//! What a `command` used in one start, as it says itself by its lines of kind `usage`.
+//!
+//! Two counts are kept apart: the newest sums so far, and what the lines without `so_far` add up to. The larger one
+//! counts, number by number, so that nothing counts twice where somebody says both. A number that is none, or larger
+//! than anybody's, is as if it had not been said. What the sums mean for limits is decided in `watch`, not here.
+
+use super::sign::{Sum, Tokens};
+use crate::said::Said;
+use pullyard_protocol::event::EventKind;
+use serde_json::Value;
+
+/// The most that a budget may name. Units: millionths of a US dollar.
+const MOST_MICROS: u64 = 1_000_000_000_000;
+/// More than anybody's model reads or writes in a start.
+const MOST_TOKENS: u64 = 1_000_000_000_000;
+/// The same of its answers.
+const MOST_TURNS: u64 = 1_000_000;
+
+/// One start's count. A line that is read changes it.
+#[derive(Debug, Default)]
+pub(super) struct OwnCount {
+    /// What lines without `so_far` add up to.
+    added: Numbers,
+    /// What the newest lines with it said.
+    so_far: Numbers,
+    /// It said its last word, and has begun nothing since.
+    has_ended: bool,
+    sum: Option<Sum>,
+}
+
+impl OwnCount {
+    /// What it used by now, where this changed what is known of that.
+    pub(super) fn note(&mut self, said: &Said) -> Option<Sum> {
+        let before = self.sum;
+        match said.kind {
+            EventKind::Usage => self.count(said.data.as_ref()?),
+            EventKind::Result => self.has_ended = true,
+            EventKind::ToolCall | EventKind::Command | EventKind::FileEdit => self.has_ended = false,
+            _ => {}
+        }
+        self.sum = self.sum.map(|sum| Sum { goes_on: !self.has_ended, ..sum });
+        self.sum.filter(|_| self.sum != before)
+    }
+
+    fn count(&mut self, data: &Value) {
+        let numbers = Numbers::of(data);
+        let says_sums = match data.get("so_far") {
+            None | Some(Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            // Nobody can tell which of both it is.
+            Some(_) => return,
+        };
+        if numbers == Numbers::default() {
+            return;
+        }
+        if says_sums {
+            self.so_far = self.so_far.with(numbers, |_, newer| newer);
+        } else {
+            self.added = self.added.with(numbers, u64::saturating_add);
+        }
+        let all = self.added.with(self.so_far, u64::max);
+        self.sum = Some(Sum { is_told: says_sums && all == numbers, ..all.sum() });
+    }
+}
+
+/// Numbers of a line, or of several. What was not said is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Numbers {
+    turns: Option<u64>,
+    input: Option<u64>,
+    cached: Option<u64>,
+    output: Option<u64>,
+    /// Units: millionths of a US dollar.
+    cost: Option<u64>,
+}
+
+impl Numbers {
+    /// Those of a line that are numbers.
+    fn of(data: &Value) -> Self {
+        let number = |name: &str, most: u64| data.get(name).and_then(Value::as_u64).filter(|number| *number <= most);
+        Self {
+            turns: number("turns", MOST_TURNS),
+            input: number("input_tokens", MOST_TOKENS),
+            cached: number("cached_input_tokens", MOST_TOKENS),
+            output: number("output_tokens", MOST_TOKENS),
+            cost: number("cost_usd_micros", MOST_MICROS),
+        }
+    }
+
+    /// Each number of either one; of what both have, what `both` makes of it.
+    fn with(self, other: Self, both: fn(u64, u64) -> u64) -> Self {
+        let of = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(both(one, other)),
+            (known, None) | (None, known) => known,
+        };
+        Self {
+            turns: of(self.turns, other.turns),
+            input: of(self.input, other.input),
+            cached: of(self.cached, other.cached),
+            output: of(self.output, other.output),
+            cost: of(self.cost, other.cost),
+        }
+    }
+
+    /// As a record has them: sums are bounded as each number is.
+    fn sum(self) -> Sum {
+        let tokens = |count: Option<u64>| count.unwrap_or_default().min(MOST_TOKENS);
+        let input = tokens(self.input);
+        let turns = self.turns.unwrap_or_default().min(MOST_TURNS);
+        Sum {
+            turns: u32::try_from(turns).unwrap_or(u32::MAX),
+            tokens: Tokens { input, cached: tokens(self.cached).min(input), output: tokens(self.output) },
+            cost: self.cost.map(|cost| cost.min(MOST_MICROS)),
+            ..Sum::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::line::{self, Stream};
+    use serde_json::json;
+
+    /// What the last of these lines came to.
+    fn noted(lines: &[Value]) -> Option<Sum> {
+        let (mut count, mut last) = (OwnCount::default(), None);
+        for line in lines {
+            let said = line::read(Stream::Out, line.to_string().as_bytes()).unwrap();
+            last = count.note(&said);
+        }
+        last
+    }
+
+    /// Turns, tokens read and cost after these lines of kind `usage`; nothing where none of them counts.
+    fn counted(lines: &[Value]) -> (u32, u64, Option<u64>) {
+        let mut count = OwnCount::default();
+        for line in lines {
+            count.note(&Said { data: Some(line.clone()), ..Said::new(EventKind::Usage) });
+        }
+        let sum = count.sum.unwrap_or_default();
+        (sum.turns, sum.tokens.input, sum.cost)
+    }
+
+    #[test]
+    fn lines_add_up() {
+        let line = json!({"turns": 1, "input_tokens": 100, "cost_usd_micros": 7});
+        assert_eq!(counted(&[line.clone(), line.clone(), line]), (3, 300, Some(21)));
+        let sparse = [json!({"cost_usd_micros": 5}), json!({"so_far": false, "turns": 2}), json!({"odd": 1})];
+        assert_eq!(counted(&sparse), (2, 0, Some(5)));
+        assert_eq!(counted(&[json!({"turns": 2})]).2, None, "no cost was said");
+        assert_eq!(counted(&[json!({"cost_usd_micros": 0})]).2, Some(0));
+    }
+
+    #[test]
+    fn newer_sums_replace_older_ones_number_by_number() {
+        let lines = [
+            json!({"so_far": true, "turns": 3, "input_tokens": 500, "cost_usd_micros": 120}),
+            json!({"so_far": true, "turns": 4, "cost_usd_micros": 110}),
+        ];
+        assert_eq!(counted(&lines), (4, 500, Some(110)));
+    }
+
+    #[test]
+    fn sums_and_what_is_added_up_beside_them_do_not_count_twice() {
+        let so_far = |turns: u32| json!({"so_far": true, "turns": turns, "cost_usd_micros": 10 * turns});
+        let line = |turns: u32| json!({"turns": turns, "cost_usd_micros": 10 * turns});
+        // It ends with one line for the whole start, as other agents do.
+        assert_eq!(counted(&[so_far(1), so_far(2), line(3)]), (3, 0, Some(30)));
+        // Each answer is said, and now and then what they come to.
+        assert_eq!(counted(&[line(1), line(1), so_far(2), line(1)]), (3, 0, Some(30)));
+        assert_eq!(counted(&[line(1), so_far(4)]), (4, 0, Some(40)));
+    }
+
+    #[test]
+    fn what_is_no_number_or_nobodys_is_not_counted() {
+        let good = json!({"turns": 1, "input_tokens": 100, "cost_usd_micros": 7});
+        for wrong in [json!(-1), json!(1.5), json!("7"), json!(null), json!([7]), json!(u64::MAX), json!(1e300)] {
+            for so_far in [false, true] {
+                let odd = json!({"so_far": so_far, "turns": wrong, "input_tokens": wrong, "cost_usd_micros": wrong});
+                assert_eq!(counted(&[good.clone(), odd]), (1, 100, Some(7)), "{wrong}");
+            }
+            let half = json!({"turns": wrong, "cost_usd_micros": 3});
+            assert_eq!(counted(&[good.clone(), half]), (1, 100, Some(10)), "{wrong}");
+        }
+        // Neither a sum nor a part of one.
+        assert_eq!(counted(&[good, json!({"so_far": "yes", "turns": 9})]), (1, 100, Some(7)));
+        for nothing in [json!({"kind": "usage"}), json!({"kind": "usage", "so_far": true}), json!({"turns": 1})] {
+            assert_eq!(noted(&[nothing]), None);
+        }
+    }
+
+    #[test]
+    fn sums_are_no_larger_than_one_number_may_be() {
+        let most = json!({"turns": MOST_TURNS, "input_tokens": MOST_TOKENS, "cost_usd_micros": MOST_MICROS});
+        assert_eq!(counted(&[most.clone(), most]), (1_000_000, MOST_TOKENS, Some(MOST_MICROS)));
+    }
+
+    #[test]
+    fn no_more_is_read_from_a_cache_than_is_read() {
+        let cached = |line: Value| noted(&[line]).unwrap().tokens;
+        let line = json!({"kind": "usage", "input_tokens": 10, "cached_input_tokens": 7, "output_tokens": 2});
+        assert_eq!(cached(line), Tokens { input: 10, cached: 7, output: 2 });
+        let line = json!({"kind": "usage", "cached_input_tokens": 7});
+        assert_eq!(cached(line), Tokens::default());
+    }
+
+    #[test]
+    fn whoever_said_its_last_word_goes_on_when_it_does_something() {
+        let (used, result) = (json!({"kind": "usage", "turns": 1}), json!({"kind": "result", "text": "Done."}));
+        let text = json!({"kind": "text", "text": "Bye."});
+        let edits = json!({"kind": "file_edit", "path": "a"});
+        let goes_on = |lines: &[&Value]| {
+            let lines: Vec<Value> = lines.iter().map(|line| (*line).clone()).collect();
+            noted(&lines).map(|sum| sum.goes_on)
+        };
+        assert_eq!(goes_on(&[&used]), Some(true));
+        assert_eq!(goes_on(&[&result, &used]), Some(false));
+        assert_eq!(goes_on(&[&result, &text, &used]), Some(false));
+        assert_eq!(goes_on(&[&used, &result]), Some(false));
+        assert_eq!(goes_on(&[&used, &result, &edits]), Some(true));
+        assert_eq!(goes_on(&[&used, &text]), None, "nothing is new");
+        assert_eq!(goes_on(&[&result]), None);
+    }
+
+    #[test]
+    fn people_know_the_sums_where_it_said_all_of_them_itself() {
+        let so_far = json!({"kind": "usage", "so_far": true, "turns": 2});
+        let more = json!({"kind": "usage", "turns": 3});
+        let is_told = |lines: &[&Value]| {
+            let lines: Vec<Value> = lines.iter().map(|line| (*line).clone()).collect();
+            noted(&lines).map(|sum| sum.is_told)
+        };
+        assert_eq!(is_told(&[&so_far]), Some(true));
+        assert_eq!(is_told(&[&more]), Some(false));
+        assert_eq!(is_told(&[&so_far, &more]), Some(false));
+        assert_eq!(is_told(&[&more, &so_far]), None, "the larger count is the other one");
+    }
+}
