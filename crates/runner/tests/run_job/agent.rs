@@ -62,6 +62,64 @@ async fn an_agent_that_takes_too_long_is_stopped() {
     assert_eq!(world.left_running(), [""; 0]);
 }
 
+#[tokio::test]
+async fn a_command_that_says_it_spent_its_limit_is_stopped_and_what_it_took_is_told() {
+    let script = r#"cat > /dev/null
+        echo '{"kind":"usage","turns":1,"input_tokens":100,"output_tokens":10,"cost_usd_micros":400000}'
+        echo '{"kind":"usage","turns":-4,"cost_usd_micros":1e300}'
+        echo '{"kind":"usage","turns":2,"input_tokens":200,"cached_input_tokens":50,"cost_usd_micros":600000}'
+        exec sleep 600"#;
+    let (world, failure) = check(script, |job| job.limits.cost_usd_micros = Some(1_000_000)).await;
+    assert_eq!(failure, Failure::CostLimit { spent: "$1.00".into(), limit: "$1.00".into() });
+    assert_eq!(world.left_running(), [""; 0]);
+    let finish = world.api.finish();
+    let work = finish.work.unwrap();
+    assert_eq!((work.turns, work.input_tokens, work.cached_input_tokens, work.output_tokens), (3, 300, 50, 10));
+    assert_eq!((finish.spent_usd_micros, work.about_usd_micros), (Some(1_000_000), None));
+}
+
+#[tokio::test]
+async fn a_command_that_says_it_used_its_turns_is_stopped() {
+    let script = r#"cat > /dev/null
+        echo '{"kind":"usage","so_far":true,"turns":1}'; echo '{"kind":"usage","so_far":true,"turns":2}'
+        exec sleep 600"#;
+    let (world, failure) = check(script, |job| job.limits.turns = Some(2)).await;
+    assert_eq!(failure, Failure::TurnLimit { limit: 2 });
+    let finish = world.api.finish();
+    assert_eq!((finish.work.unwrap().turns, finish.spent_usd_micros), (2, None));
+}
+
+#[tokio::test]
+async fn what_a_command_used_in_one_start_counts_for_the_next_and_its_last_word_lets_it_go() {
+    let script = r#"cat > /dev/null; echo '{"kind":"result","text":"Done, or not."}'
+        echo '{"kind":"usage","so_far":true,"turns":2,"cost_usd_micros":900000}'
+        [ -e @DIR@/once ] && echo hello > greeting.txt && exit 0; touch @DIR@/once; exit 75"#;
+    let run = async |limit: u64| {
+        let world = World::with_agent(script).await;
+        world.api.assign(|job| job.limits.cost_usd_micros = Some(limit));
+        let ran = world
+            .run_with(|command| {
+                command.env("PULLYARD_AGENT_RETRY_SECS", "0");
+            })
+            .await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        world
+    };
+    let world = run(900_000).await;
+    assert_eq!(world.api.failure(), "cost_limit");
+    let finish = world.api.finish();
+    assert_eq!((finish.work.unwrap().starts, finish.spent_usd_micros), (1, Some(900_000)));
+    // Its second start passes the limit as well, after it has said its last word.
+    let world = run(1_500_000).await;
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let work = finish.work.unwrap();
+    assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 4, Some(1_800_000)));
+    // What each start says is told as it came, and then what both come to.
+    let told = world.api.events().into_iter().filter_map(|event| event.usage()?.cost_usd_micros);
+    assert_eq!(told.collect::<Vec<_>>(), [900_000, 900_000, 1_800_000]);
+}
+
 /// Eight MiB that are really there.
 const FILLS: &str = "head -c 8388608 /dev/zero > large.bin; ls -ls large.bin";
 
