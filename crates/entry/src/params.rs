@@ -28,7 +28,7 @@ pub fn ticket_named(path: TicketKey, query: Option<TicketKey>) -> Result<TicketK
     match query {
         None => Ok(path),
         Some(key) if path == key || path.as_str() == ELSEWHERE => Ok(key),
-        Some(_) => Err(Problem::bad_parameter("key", "the path names another ticket: write - there")),
+        Some(_) => Err(Problem::not_found("The path names another ticket than `key`: write - there.")),
     }
 }
 

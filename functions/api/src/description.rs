@@ -8,7 +8,9 @@ use axum::body::Bytes;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Context;
-use pullyard_domain::id::{ArtifactId, DeliveryId, IntegrationId, JobId, ProjectId, SecretName, TicketKey, TokenId};
+use pullyard_domain::id::{
+    ArtifactId, DeliveryId, HookName, IntegrationId, JobId, MessageId, ProjectId, SecretName, TokenId,
+};
 use pullyard_entry::{Caller, Problem, Strict, openapi, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::TicketEvent;
@@ -69,7 +71,10 @@ fn of_path(schemas: &mut SchemaGenerator, name: &str) -> Schema {
         "owner" | "name" => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$" }),
         "integration" => schemas.subschema_for::<IntegrationId>(),
         "project" => schemas.subschema_for::<ProjectId>(),
-        "key" => schemas.subschema_for::<TicketKey>(),
+        // What else a key may have stands in the query.
+        "key" => json_schema!({ "type": "string", "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$" }),
+        "hook" => schemas.subschema_for::<HookName>(),
+        "message" => schemas.subschema_for::<MessageId>(),
         "job" => schemas.subschema_for::<JobId>(),
         "artifact" => schemas.subschema_for::<ArtifactId>(),
         "delivery" => schemas.subschema_for::<DeliveryId>(),
