@@ -1,11 +1,14 @@
 //! Two kinds of use cases that write the same item, thirty-two callers of each at once: whoever comes first, the
 //! other one's outcome is one that the state machine allows, and everything that is stored agrees.
 
+mod attempts;
 mod claims;
 mod ends;
 mod entries;
+mod heard;
 mod reviews;
 mod runners;
+mod tickets;
 
 use super::rounds::Came;
 use super::world;

@@ -40,7 +40,7 @@ async fn give_back(world: &World, held: &Job, rest: Rest, number: usize) -> Resu
 }
 
 /// A person says something, once, however often they have to try.
-async fn say(world: &World, of: &Job, number: usize) -> Result<Came, Error> {
+pub(super) async fn say(world: &World, of: &Job, number: usize) -> Result<Came, Error> {
     let key = format!("key {number}");
     loop {
         let job = world.job(of).await;

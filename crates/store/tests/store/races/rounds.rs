@@ -1,13 +1,15 @@
 //! Use cases as they are: each reads, lets the domain decide, writes, and begins anew if what it read has changed.
 
 use crate::sample::{self, at};
-use crate::world::{World, fence, of_ticket};
+use crate::world::{World, fence, first_time, of_ticket};
+use pullyard_domain::id::InstanceId;
 use pullyard_domain::job::{AttemptEnd, Cancel, End, Job, NotNow};
 use pullyard_domain::project::Settings;
-use pullyard_domain::runner::{Presence, Runner};
+use pullyard_domain::runner::{Heartbeat, Introduction, Presence, Runner};
+use pullyard_domain::task_stopped::TaskStopped;
 use pullyard_domain::ticket::Settling;
-use pullyard_store::{Ended, Error, Proof, Write};
-use std::collections::BTreeMap;
+use pullyard_store::{Ended, Error, Proof, Registered, Write};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a racer's use case came to, in a word.
 pub(crate) type Came = &'static str;
@@ -185,6 +187,71 @@ pub(crate) async fn sweep(world: &World, seen: &Runner, lost: Lost) -> Result<Ca
         };
         if written == Write::Applied {
             came = "took away";
+        }
+    }
+}
+
+/// The process of `seen` is heard, and runs what `seen` has. That was read before, and may be of long ago.
+pub(crate) async fn hear(world: &World, seen: &Runner, secs: u64) -> Result<Came, Error> {
+    let instance = seen.instance.clone();
+    let mut seen = seen.clone();
+    loop {
+        let active = seen.slots.keys().cloned().collect();
+        let said = Heartbeat { instance: instance.clone(), active, draining: false, last: false };
+        let Ok(heard) = seen.heard(said, at(secs)) else { return Ok("turned away") };
+        if world.store.heartbeat(&seen, &heard).await? == Write::Applied {
+            return Ok("heard");
+        }
+        let Some(stored) = world.store.runner(&seen.id).await? else { return Ok("turned away") };
+        seen = stored;
+    }
+}
+
+/// Another process introduces itself as this runner, 101 s after the beginning.
+pub(crate) async fn take_over(world: &World, of: &Runner, number: usize) -> Result<Came, Error> {
+    let instance = InstanceId::new(format!("newcomer-{number}")).expect("a name");
+    loop {
+        let seen = world.store.runner(&of.id).await?;
+        if seen.as_ref().is_some_and(|seen| seen.instance == instance) {
+            return Ok("took over");
+        }
+        let new = Introduction {
+            id: of.id.clone(),
+            name: of.name.clone(),
+            token: of.token.clone(),
+            instance: instance.clone(),
+            max: of.max,
+            active: BTreeSet::new(),
+        };
+        let Ok(next) = Runner::registered(seen.as_ref(), new, at(101)) else { return Ok("turned away") };
+        let profile = sample::profile(&next, &next.name);
+        let registered = Registered { seen: seen.as_ref(), ..first_time(&next, &profile) };
+        if world.store.register(&registered).await? == Write::Applied {
+            return Ok("took over");
+        }
+    }
+}
+
+/// The runner is removed; one that has jobs still is left to their ends.
+pub(crate) async fn remove(world: &World, runner: &Runner) -> Result<Came, Error> {
+    loop {
+        let Some(seen) = world.store.runner(&runner.id).await? else { return Ok("removed") };
+        if seen.status != Presence::Deleting {
+            world.store.begin_removal(&seen).await?;
+        } else if !seen.slots.is_empty() {
+            return Ok("busy");
+        } else if world.store.remove_runner(&seen).await? == Write::Applied {
+            return Ok("removed");
+        }
+    }
+}
+
+/// ECS tells that the task stopped.
+pub(crate) async fn note_death(world: &World, of: &Job, stopped: &TaskStopped) -> Result<Came, Error> {
+    loop {
+        let Ok(next) = world.job(of).await.task_stopped(stopped, at(70)) else { return Ok("known") };
+        if world.store.update_job(&next).await? == Write::Applied {
+            return Ok("noted");
         }
     }
 }
