@@ -1,0 +1,222 @@
+//! Which use cases write which items, and why some two of them need no race of their own.
+
+/// Of every use case that decides something: the items that it writes and others write, too. Not here: that somebody
+/// looks at a job, and that a row is put off. These decide nothing and are over no revision.
+pub(crate) const USE_CASES: &[(&str, &str)] = &[
+    // A job begins and runs.
+    ("trigger", "JOB TICKET PR DELIVERY BUDGET"),
+    ("revision", "JOB TICKET PR REVIEW DELIVERY BUDGET"),
+    ("start", "JOB"),
+    ("place", "JOB"),
+    ("claim", "JOB RUNNER"),
+    ("admit", "JOB"),
+    ("phase", "JOB"),
+    ("death", "JOB"),
+    // It stands still, goes on, ends.
+    ("pause", "JOB TICKET"),
+    ("continue", "JOB TICKET"),
+    ("answer", "JOB TICKET INPUT"),
+    ("yield", "JOB TICKET RUNNER ATTEMPT BUDGET PR"),
+    ("requeue", "JOB TICKET RUNNER ATTEMPT"),
+    ("finish", "JOB TICKET RUNNER ATTEMPT BUDGET PR"),
+    ("cancel", "JOB TICKET BUDGET PR"),
+    ("expiry", "JOB TICKET BUDGET PR"),
+    ("give-up", "JOB TICKET RUNNER ATTEMPT BUDGET PR"),
+    ("ghost", "JOB TICKET RUNNER ATTEMPT BUDGET PR"),
+    ("late-result", "ATTEMPT PR"),
+    // Tickets.
+    ("snapshot", "TICKET"),
+    ("new-ticket", "TICKET TEXT"),
+    ("entry", "TICKET"),
+    ("settle", "TICKET"),
+    ("mark", "TICKET"),
+    ("tool-text", "TEXT"),
+    ("edit", "TEXT"),
+    // Pull requests, reviews, the ledger, hooks.
+    ("link", "PR TICKET"),
+    ("tell", "PR"),
+    ("forge-news", "PR TICKET JOB"),
+    ("take", "REVIEW"),
+    ("wait", "REVIEW TICKET DELIVERY"),
+    ("remember", "REVIEW DELIVERY"),
+    ("absorb", "REVIEW"),
+    ("refuse", "REVIEW"),
+    ("edited", "REVIEW"),
+    ("record", "DELIVERY"),
+    ("conclude", "DELIVERY"),
+    ("repeat", "DELIVERY"),
+    ("hook-look", "HOOK"),
+    ("hook-change", "HOOK"),
+    // Runners.
+    ("heartbeat", "RUNNER"),
+    ("registration", "RUNNER NAME"),
+    ("drain", "RUNNER"),
+    ("offline", "RUNNER"),
+    ("removal", "RUNNER NAME"),
+    ("empty-slot", "RUNNER"),
+];
+
+/// That any of `some` and any of `others` may write `item` at once without a race of the two: `race` has the same two
+/// conditions meet.
+pub(crate) struct Covered {
+    pub(crate) item: &'static str,
+    pub(crate) some: &'static str,
+    /// `*`: whoever writes it.
+    pub(crate) others: &'static str,
+    pub(crate) race: &'static str,
+    pub(crate) because: &'static str,
+}
+
+pub(crate) const COVERED: &[Covered] = &[
+    Covered {
+        item: "JOB",
+        some: "*",
+        others: "*",
+        race: "revisions_count_every_change_that_was_read_and_made_again",
+        because: "each replaces the job over the one revision that it read",
+    },
+    Covered {
+        item: "TICKET",
+        some: "trigger revision pause continue answer yield requeue finish cancel expiry give-up ghost new-ticket \
+               entry settle link forge-news",
+        others: "trigger revision pause continue answer yield requeue finish cancel expiry give-up ghost new-ticket \
+                 entry settle link forge-news",
+        race: "one_of_many_changes_of_a_ticket_is_stored",
+        because: "each replaces the ticket over the one revision that it read",
+    },
+    Covered {
+        item: "TICKET",
+        some: "snapshot",
+        others: "*",
+        race: "a_ticket_that_is_moved_while_its_job_ends_stays_where_it_was_moved_and_is_free",
+        because: "it raises the revision and sets only what no other update sets; all others are over the revision, or \
+                  add to the map of what waits",
+    },
+    Covered {
+        item: "TICKET",
+        some: "mark wait",
+        others: "*",
+        race: "the_end_of_a_job_and_what_is_remembered_during_it_never_miss_each_other",
+        because: "it raises the revision while that job is active, and all others are over the revision, or set what \
+                  the tool tells",
+    },
+    Covered {
+        item: "INPUT",
+        some: "answer",
+        others: "answer",
+        race: "of_many_answers_each_is_kept_once_and_the_first_is_the_answer",
+        because: "nobody else writes it",
+    },
+    Covered {
+        item: "ATTEMPT",
+        some: "*",
+        others: "*",
+        race: "what_was_pushed_is_the_end_or_is_kept_as_late",
+        because: "it is put where none is, with a job's revision, and what comes late is noted on one that is there",
+    },
+    Covered {
+        item: "BUDGET",
+        some: "*",
+        others: "*",
+        race: "what_is_taken_from_a_day_and_given_back_at_once_adds_up",
+        because: "each adds or takes away, with a job's revision, and only who takes asks what is left",
+    },
+    Covered {
+        item: "PR",
+        some: "*",
+        others: "*",
+        race: "one_of_many_changes_of_a_pull_request_is_stored",
+        because: "each replaces the pull request over the one revision that it read, or puts it where none is",
+    },
+    Covered {
+        item: "TEXT",
+        some: "new-ticket",
+        others: "tool-text edit",
+        race: "one_of_many_writes_a_new_ticket",
+        because: "it writes over whatever stands there; that its ticket is new decides",
+    },
+    Covered {
+        item: "DELIVERY",
+        some: "trigger revision remember record wait",
+        others: "trigger revision remember record wait",
+        race: "a_review_is_remembered_with_its_entry_beside_other_decisions_or_not_at_all",
+        because: "each puts an entry over none or over one that is not final",
+    },
+    Covered {
+        item: "DELIVERY",
+        some: "conclude",
+        others: "*",
+        race: "a_review_that_is_covered_never_reads_as_refused",
+        because: "it goes by whether the entry is final and names a job, which is what the others write",
+    },
+    Covered {
+        item: "DELIVERY",
+        some: "repeat",
+        others: "*",
+        race: "many_repeats_are_noted_without_loss_until_there_is_no_room",
+        because: "it adds a time to a list that decides nothing",
+    },
+    Covered {
+        item: "REVIEW",
+        some: "revision take wait remember absorb refuse",
+        others: "revision take wait remember absorb refuse",
+        race: "a_review_of_a_job_that_is_over_is_taken_over_or_waits_or_is_given_back",
+        because: "each goes by the state that it changes, and where a state can come back, by the version",
+    },
+    Covered {
+        item: "REVIEW",
+        some: "edited",
+        others: "*",
+        race: "that_a_review_was_edited_is_never_written_over",
+        because: "it sets an attribute that every other write leaves as it is",
+    },
+    Covered {
+        item: "RUNNER",
+        some: "yield requeue finish give-up ghost empty-slot",
+        others: "yield requeue finish give-up ghost empty-slot claim",
+        race: "many_jobs_never_take_more_slots_than_a_runner_has",
+        because: "each writes one slot by its job's name, with that job's revision or over its very claim",
+    },
+    Covered {
+        item: "RUNNER",
+        some: "yield requeue give-up ghost empty-slot",
+        others: "registration",
+        race: "a_process_that_takes_over_brings_no_slot_back_that_a_finish_freed",
+        because: "they free a slot as a finish does, and it is over the slots that it read",
+    },
+    Covered {
+        item: "RUNNER",
+        some: "yield requeue give-up ghost empty-slot",
+        others: "removal",
+        race: "a_runner_that_is_removed_leaves_no_job_behind",
+        because: "they free a slot as a finish does, and it goes only without slots",
+    },
+    Covered {
+        item: "RUNNER",
+        some: "yield requeue finish empty-slot",
+        others: "heartbeat",
+        race: "what_is_heard_beside_claims_takes_neither_a_slot_nor_a_newer_word_away",
+        because: "they write a slot by its name, and it writes none",
+    },
+    Covered {
+        item: "RUNNER",
+        some: "yield ghost empty-slot",
+        others: "offline",
+        race: "a_job_is_finished_or_lost_with_its_runner_and_ended_once",
+        because: "they free a slot, and it writes none; a ghost's end is over the epoch that it raises",
+    },
+    Covered {
+        item: "RUNNER",
+        some: "drain",
+        others: "yield requeue finish give-up ghost empty-slot offline",
+        race: "a_drained_runner_has_the_job_or_not_and_takes_no_other",
+        because: "it sets the wish alone, and none of them reads or writes that",
+    },
+    Covered {
+        item: "RUNNER",
+        some: "registration removal offline",
+        others: "registration removal offline",
+        race: "one_of_many_processes_takes_a_runner_over",
+        because: "each raises the epoch over the one that it read",
+    },
+];
