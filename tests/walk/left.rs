@@ -3,6 +3,7 @@
 
 use super::world::World;
 use pullyard_domain::due::{self, Due};
+use pullyard_domain::hook::{Hook, Poll};
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
@@ -114,6 +115,8 @@ fn stands_in_its_row(item: &Value) {
         "JOB" => due_of::<Job>(item, due::job),
         "TICKET" => due_of::<Ticket>(item, due::ticket),
         "PR" => due_of::<PullRequest>(item, due::pull_request),
+        "HOOK" => due_of::<Hook>(item, due::hook),
+        "POLL" => due_of::<Poll>(item, due::poll),
         _ => return,
     };
     let row = due.map(|due| match due {

@@ -45,6 +45,7 @@ async fn a_hook_is_written_over_the_revision_that_was_read_and_stands_among_what
     assert_eq!(due, [WorkKey::Hook(new.name.clone())]);
     assert_eq!(world.store.hook_names(None, 10).await.unwrap().0, std::slice::from_ref(&new.name));
     assert_eq!(world.store.delete_hook(&stored).await.unwrap(), Write::Stale);
+    world.whole().await;
     let newest = world.store.hook(&new.name).await.unwrap().unwrap();
     assert_eq!(world.store.delete_hook(&newest).await.unwrap(), Write::Applied);
     assert_eq!(world.store.hook(&new.name).await.unwrap(), None);

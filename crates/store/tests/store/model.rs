@@ -10,6 +10,7 @@ use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{AttemptEnd, DispatchFault, End, Job, NotNow, Place, Status};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::runner::Runner;
 use pullyard_domain::sweep;
 use pullyard_domain::ticket::{Badge, Settling, Ticket};
@@ -413,7 +414,7 @@ fn named_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
 /// What must be true of the items at all times.
 pub(crate) fn check_items(items: &Items) {
     let (mut jobs, mut tickets, mut runners) = (Vec::<Job>::new(), Vec::<Ticket>::new(), Vec::<Runner>::new());
-    let mut attempts = BTreeSet::new();
+    let (mut attempts, mut reviews) = (BTreeSet::new(), Vec::<Review>::new());
     let mut inputs = BTreeMap::<String, Vec<i64>>::new();
     for ((pk, sk), item) in items {
         let mut due = None;
@@ -427,10 +428,13 @@ pub(crate) fn check_items(items: &Items) {
                 due = tickets.last().and_then(due::ticket);
             }
             "PR" => due = due::pull_request(&decoded(item)),
+            "HOOK" => due = due::hook(&decoded(item)),
+            "POLL" => due = due::poll(&decoded(item)),
             _ if pk.starts_with("RUNNERS#") => runners.push(decoded(item)),
             _ if sk.starts_with("ATTEMPT#") => {
                 attempts.insert((word(item, "job"), count(item, "number").unwrap()));
             }
+            _ if sk.starts_with("REVIEW#") => reviews.push(decoded(item)),
             _ if sk.starts_with("INPUT#") => {
                 inputs.entry(word(item, "job")).or_default().push(count(item, "seq").unwrap());
             }
@@ -474,6 +478,29 @@ pub(crate) fn check_items(items: &Items) {
         ran.extend((1..=ended).map(|number| (job.id.to_string(), i64::from(number))));
     }
     assert_eq!(attempts, ran, "an attempt is on record once it has ended");
+    check_reviews(&reviews, &tickets, &jobs);
+}
+
+/// A review that waits is known to its ticket, by a mark or by the job that it waits for, and one that has a job has
+/// one that was made, of its own ticket.
+fn check_reviews(reviews: &[Review], tickets: &[Ticket], jobs: &[Job]) {
+    for review in reviews {
+        let is_its = |ticket: &&Ticket| ticket.project == review.project && ticket.key == review.ticket;
+        match &review.state {
+            ReviewState::Deferred {} => {
+                let mark = review.pull_request.to_string();
+                let ticket = tickets.iter().find(is_its);
+                let waits =
+                    ticket.is_some_and(|ticket| ticket.active_job.is_some() || ticket.deferred.contains_key(&mark));
+                assert!(waits, "{} waits, and its ticket does not know: {ticket:?}", review.id);
+            }
+            ReviewState::Started { job } => {
+                let had = jobs.iter().filter(|known| known.id == *job).map(|known| known.ticket.as_ref());
+                assert_eq!(had.collect::<Vec<_>>(), [Some(&review.ticket)], "{} is of {job}", review.id);
+            }
+            ReviewState::Absorbed { .. } | ReviewState::Refused { .. } => {}
+        }
+    }
 }
 
 /// Every item with a revision that changed is one revision on, and none went away.

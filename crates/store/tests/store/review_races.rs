@@ -57,6 +57,7 @@ async fn one_of_many_reviews_makes_the_job_of_a_free_ticket() {
     let won = &each[winner(&answers)];
     assert_eq!(world.ticket("APP-1").await.active_job.as_ref(), Some(&won.job.id));
     assert_eq!(world.store.reviews(&id()).await.unwrap(), vec![won.review.clone()]);
+    world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -80,6 +81,7 @@ async fn many_reviews_during_a_job_are_all_remembered() {
     let after = world.ticket("APP-1").await;
     assert_eq!(after.deferred.len(), 1);
     world.check_raised(after.rev - before.rev, RACERS as u64);
+    world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -141,6 +143,7 @@ async fn a_review_that_begins_to_wait_while_its_job_ends_waits_with_its_mark_or_
         // The end has not seen the mark, and is decided again.
         Write::Stale => assert_eq!((waiting, after.deferred.len(), state), (1, 1, ReviewState::Deferred {})),
     }
+    world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -98,6 +98,7 @@ async fn one_of_many_changes_of_a_poll_is_stored() {
     let answers = race(&world, |world, number| async move { world.store.put_poll(&poll(number)).await }).await;
     let stored = world.store.poll(&sample::project(), &sample::integration(), 99).await.unwrap();
     assert_eq!(stored, Some(Poll { rev: 1, ..poll(winner(&answers)) }));
+    world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -100,6 +100,7 @@ async fn how_far_a_hook_is_known_is_never_set_back_by_an_older_reading() {
     .await;
     let stored = world.store.hook(&name).await.unwrap().unwrap();
     assert_eq!((stored.recovery.next, stored.base_url.is_some(), stored.rev), (at(600), true, 3), "{:?}", tally(&came));
+    world.whole().await;
 }
 
 /// A revise job that was never read ends, and its pull request is to say so.
