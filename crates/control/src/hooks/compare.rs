@@ -39,7 +39,7 @@ pub struct HookView {
 
 /// A hook with what was heard of it.
 pub async fn view(ctx: &Context, hook: Hook) -> Result<HookView, Error> {
-    let heard = ctx.store.hook_heard(&hook.name).await?;
+    let heard = ctx.store.hook_heard(&hook).await?;
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let old_secret_until = match counts_until(ctx, &secret).await {
         Err(Error::Cloud(pullyard_cloud::Error::NoSecret { .. })) => None,

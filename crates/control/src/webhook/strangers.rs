@@ -9,12 +9,14 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::{Hook, NOTED_EVERY};
 use pullyard_domain::id::{DeliveryId, EventId, HookName};
 use pullyard_domain::time::Timestamp;
+use pullyard_store::Write;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What this process noted lately, by hook. Only hooks that there are get in.
+/// What this process noted lately, by hook and by when that was made: another one of its name is another one. Only
+/// hooks that there are get in.
 #[derive(Debug, Default)]
-pub struct Strangers(Mutex<HashMap<HookName, Noted>>);
+pub struct Strangers(Mutex<HashMap<(HookName, Timestamp), Noted>>);
 
 #[derive(Debug, Default)]
 struct Noted {
@@ -24,7 +26,7 @@ struct Noted {
 }
 
 impl Strangers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<HookName, Noted>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(HookName, Timestamp), Noted>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -39,14 +41,14 @@ pub(super) async fn note_verified(ctx: &Context, hook: &Hook) -> Result<(), Erro
     let now = ctx.clock.now();
     {
         let mut all = ctx.strangers().lock();
-        let noted = all.entry(hook.name.clone()).or_default();
+        let noted = all.entry((hook.name.clone(), hook.created)).or_default();
         if !is_over(noted.verified_at, now) {
             return Ok(());
         }
         noted.verified_at = Some(now);
     }
-    // Stale: another process noted it.
-    ctx.store.note_hook_verified(&hook.name, now).await?;
+    // Stale: another process noted it, or the hook is gone, and there is another one by its name.
+    ctx.store.note_hook_verified(hook, now).await?;
     Ok(())
 }
 
@@ -55,7 +57,7 @@ pub(super) async fn note_refused(ctx: &Context, hook: &Hook, reason: &Reason) ->
     let now = ctx.clock.now();
     let more = {
         let mut all = ctx.strangers().lock();
-        let noted = all.entry(hook.name.clone()).or_default();
+        let noted = all.entry((hook.name.clone(), hook.created)).or_default();
         noted.refused += 1;
         if !is_over(noted.refused_at, now) {
             return Ok(());
@@ -63,8 +65,11 @@ pub(super) async fn note_refused(ctx: &Context, hook: &Hook, reason: &Reason) ->
         noted.refused_at = Some(now);
         std::mem::take(&mut noted.refused)
     };
-    ctx.store.note_hook_refused(&hook.name, more, now).await?;
-    let all = ctx.store.hook_heard(&hook.name).await?.refused;
+    if ctx.store.note_hook_refused(hook, more, now).await? == Write::Stale {
+        // The hook is gone, and there is another one by its name: of that one nothing was refused.
+        return Ok(());
+    }
+    let all = ctx.store.hook_heard(hook).await?.refused;
     let id = DeliveryId::of_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
     // They have no name that could be trusted: how many there were so far stands in its place.
     let event = EventId::new(format!("{all} not let in so far"))

@@ -51,6 +51,16 @@ pub struct HookHeard {
     pub refused_at: Option<Timestamp>,
     /// How many were not let in so far.
     pub refused: u64,
+    /// When the hook was made of which this was heard: whoever read it before it was forgotten may note something after
+    /// that, and another one of its name has nothing to do with it. None where it was noted before this was.
+    pub hook_created: Option<Timestamp>,
+}
+
+impl HookHeard {
+    /// It was heard of this hook, and of no other one of its name.
+    pub(crate) fn is_of(&self, hook: &Hook) -> bool {
+        self.hook_created.is_none_or(|created| created == hook.created)
+    }
 }
 
 /// A secret that was given another value, and how long the last one counts beside it.

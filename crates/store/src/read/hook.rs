@@ -19,9 +19,10 @@ impl Store {
         Ok((names, next))
     }
 
-    /// What was heard of a webhook lately.
-    pub async fn hook_heard(&self, name: &HookName) -> Result<HookHeard, Error> {
-        Ok(self.get(&heard(name)).await?.unwrap_or_default())
+    /// What was heard of a webhook lately; of another one of its name nothing.
+    pub async fn hook_heard(&self, hook: &Hook) -> Result<HookHeard, Error> {
+        let heard: Option<HookHeard> = self.get(&heard(&hook.name)).await?;
+        Ok(heard.filter(|heard| heard.is_of(hook)).unwrap_or_default())
     }
 
     /// How a repository is looked at; none if it never was.

@@ -4,8 +4,13 @@ use crate::item::hook::{Rotation, heard};
 use crate::transaction::{Condition, Transaction, number};
 use crate::{Error, Store, Write, key};
 use pullyard_domain::hook::{Hook, NOTED_EVERY, Poll};
-use pullyard_domain::id::HookName;
 use pullyard_domain::time::Timestamp;
+
+/// What was heard is of this hook, or does not say of which: nothing was, or before it was said.
+const OF_IT: &str = "(attribute_not_exists(hook_created) OR hook_created = :created)";
+
+/// What was heard is of an older hook of the same name, whose delivery was noted when it was forgotten already.
+const OF_AN_OLDER_ONE: &str = "hook_created < :created";
 
 impl Store {
     /// Stores a webhook over the revision that was read.
@@ -30,29 +35,50 @@ impl Store {
 
     /// Notes that a delivery of a webhook was verified.
     ///
-    /// Writes: what was heard of it, unless that was noted within the last minute: `verified_at`.
-    /// Idempotent: of many notes in one minute one is written, the others are `Stale`.
-    pub async fn note_hook_verified(&self, name: &HookName, at: Timestamp) -> Result<Write, Error> {
-        let condition = Condition::of("attribute_not_exists(verified_at) OR verified_at <= :before")
-            .value(":at", number(at.millis()))
-            .value(":before", number(at.minus(NOTED_EVERY).millis()));
-        let note = Transaction::new("note that a webhook's delivery was verified");
-        note.update(heard(name), "verified_at = :at", "", condition).commit(self).await
+    /// Writes: what was heard of it, unless that was noted within the last minute: `verified_at`. What was heard of an
+    /// older hook of its name goes.
+    /// Idempotent: of many notes in one minute one is written, the others are `Stale`, as are those of a hook that
+    /// another one of its name was heard after.
+    pub async fn note_hook_verified(&self, hook: &Hook, at: Timestamp) -> Result<Write, Error> {
+        let a_minute_ago = format!("{OF_IT} AND (attribute_not_exists(verified_at) OR verified_at <= :before)");
+        let a_minute_ago = Condition::of(&a_minute_ago).value(":before", number(at.minus(NOTED_EVERY).millis()));
+        let noted = (a_minute_ago, "");
+        let anew = (Condition::of(OF_AN_OLDER_ONE), "refused, refused_at");
+        // Of several that find an older one's at once, one begins anew: the others go on from there.
+        for (condition, gone) in [noted.clone(), anew, noted] {
+            let condition =
+                condition.value(":at", number(at.millis())).value(":created", number(hook.created.millis()));
+            let note = Transaction::new("note that a webhook's delivery was verified");
+            let sets = "verified_at = :at, hook_created = :created";
+            if note.update(heard(&hook.name), sets, gone, condition).commit(self).await? == Write::Applied {
+                return Ok(Write::Applied);
+            }
+        }
+        Ok(Write::Stale)
     }
 
     /// Notes that deliveries of a webhook were not let in. A count for people: one whose answer was lost may be
     /// counted again.
     ///
-    /// Writes: what was heard of it: `refused_at`, and `refused` raised. The condition always holds: nothing
-    /// is decided from it.
-    pub async fn note_hook_refused(&self, name: &HookName, more: u64, at: Timestamp) -> Result<Write, Error> {
-        let condition = Condition::of("attribute_not_exists(refused) OR refused >= :none")
-            .value(":at", number(at.millis()))
-            .value(":none", number(0))
-            .value(":more", number(more));
-        let sets = "refused_at = :at, refused = if_not_exists(refused, :none) + :more";
-        let note = Transaction::new("note that a webhook's deliveries were refused");
-        note.update(heard(name), sets, "", condition).commit(self).await
+    /// Writes: what was heard of it: `refused_at`, and `refused` raised. What was heard of an older hook of its name
+    /// goes.
+    /// `Stale`: another one of its name was heard after it.
+    pub async fn note_hook_refused(&self, hook: &Hook, more: u64, at: Timestamp) -> Result<Write, Error> {
+        let counted = (Condition::of(OF_IT).value(":none", number(0)), "if_not_exists(refused, :none) + :more", "");
+        let anew = (Condition::of(OF_AN_OLDER_ONE), ":more", "verified_at");
+        // Of several that find an older one's at once, one begins anew: the others go on from there.
+        for (condition, count, gone) in [counted.clone(), anew, counted] {
+            let condition = condition
+                .value(":at", number(at.millis()))
+                .value(":created", number(hook.created.millis()))
+                .value(":more", number(more));
+            let sets = format!("refused_at = :at, hook_created = :created, refused = {count}");
+            let note = Transaction::new("note that a webhook's deliveries were refused");
+            if note.update(heard(&hook.name), &sets, gone, condition).commit(self).await? == Write::Applied {
+                return Ok(Write::Applied);
+            }
+        }
+        Ok(Write::Stale)
     }
 
     /// Stores how a repository is looked at, over the revision that was read.

@@ -222,7 +222,7 @@ async fn a_hook_that_was_heard_is_forgotten_with_what_was_heard_and_once_more() 
     let world = World::new().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
     let seen = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
-    world.applies(world.store.note_hook_verified(&seen.name, at(1))).await;
+    world.applies(world.store.note_hook_verified(&seen, at(1))).await;
     world.applies(world.store.delete_hook(&seen)).await;
     assert!(world.items().await.is_empty());
     world.applies(world.store.delete_hook(&seen)).await;

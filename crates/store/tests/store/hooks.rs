@@ -8,6 +8,7 @@ use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::time::Timestamp;
 use pullyard_store::{Rotation, WorkKey, Write};
 use std::time::Duration;
 
@@ -54,15 +55,71 @@ async fn a_hook_is_written_over_the_revision_that_was_read_and_stands_among_what
 #[tokio::test]
 async fn that_deliveries_come_is_noted_once_a_minute_and_what_is_refused_is_counted() {
     let world = World::new().await;
-    let name = HookName::new("acme").unwrap();
-    assert_eq!(world.store.note_hook_verified(&name, at(1)).await.unwrap(), Write::Applied);
-    assert_eq!(world.store.note_hook_verified(&name, at(1)).await.unwrap(), Write::Stale);
+    let hook = hook("acme");
+    assert_eq!(world.store.note_hook_verified(&hook, at(1)).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.note_hook_verified(&hook, at(1)).await.unwrap(), Write::Stale);
     let later = at(1).plus(Duration::from_secs(60));
-    assert_eq!(world.store.note_hook_verified(&name, later).await.unwrap(), Write::Applied);
-    world.store.note_hook_refused(&name, 3, later).await.unwrap();
-    world.store.note_hook_refused(&name, 2, later).await.unwrap();
-    let heard = world.store.hook_heard(&name).await.unwrap();
-    assert_eq!((heard.verified_at, heard.refused, heard.refused_at), (Some(later), 5, Some(later)));
+    assert_eq!(world.store.note_hook_verified(&hook, later).await.unwrap(), Write::Applied);
+    world.store.note_hook_refused(&hook, 3, later).await.unwrap();
+    world.store.note_hook_refused(&hook, 2, later).await.unwrap();
+    check_heard(&world, &hook, (Some(later), 5, Some(later))).await;
+}
+
+/// When it was verified, how many were not let in, and when the last of them.
+async fn check_heard(world: &World, hook: &Hook, expected: (Option<Timestamp>, u64, Option<Timestamp>)) {
+    let heard = world.store.hook_heard(hook).await.unwrap();
+    assert_eq!((heard.verified_at, heard.refused, heard.refused_at), expected);
+}
+
+/// A hook that was forgotten, what was noted of it by whoever had read it before, and one that was made by its name
+/// since.
+async fn forgotten_and_made_anew() -> (World, Hook, Hook) {
+    let world = World::new().await;
+    world.applies(world.store.put_hook(&hook("acme"))).await;
+    let gone = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
+    world.applies(world.store.delete_hook(&gone)).await;
+    world.applies(world.store.note_hook_verified(&gone, at(2))).await;
+    world.applies(world.store.note_hook_refused(&gone, 3, at(3))).await;
+    world.applies(world.store.put_hook(&Hook { created: at(4), ..hook("acme") })).await;
+    let anew = world.store.hook(&gone.name).await.unwrap().unwrap();
+    (world, gone, anew)
+}
+
+#[tokio::test]
+async fn what_was_heard_of_a_hook_that_is_gone_is_not_heard_of_another_one_of_its_name() {
+    let (world, _, anew) = forgotten_and_made_anew().await;
+    check_heard(&world, &anew, (None, 0, None)).await;
+    world.applies(world.store.note_hook_verified(&anew, at(5))).await;
+    check_heard(&world, &anew, (Some(at(5)), 0, None)).await;
+    let (world, _, anew) = forgotten_and_made_anew().await;
+    world.applies(world.store.note_hook_refused(&anew, 2, at(5))).await;
+    check_heard(&world, &anew, (None, 2, Some(at(5)))).await;
+    world.applies(world.store.note_hook_refused(&anew, 2, at(6))).await;
+    check_heard(&world, &anew, (None, 4, Some(at(6)))).await;
+}
+
+#[tokio::test]
+async fn a_hook_that_is_gone_is_heard_of_no_more_once_another_one_of_its_name_was() {
+    let (world, gone, anew) = forgotten_and_made_anew().await;
+    world.applies(world.store.note_hook_verified(&anew, at(5))).await;
+    world.refuses(world.store.note_hook_verified(&gone, at(500))).await;
+    world.refuses(world.store.note_hook_refused(&gone, 1, at(500))).await;
+    check_heard(&world, &anew, (Some(at(5)), 0, None)).await;
+}
+
+/// As it was stored before it was said of which hook it is.
+#[tokio::test]
+async fn what_was_heard_and_does_not_say_of_which_hook_is_of_the_one_that_is_there() {
+    let world = World::new().await;
+    world.applies(world.store.note_hook_refused(&hook("acme"), 3, at(2))).await;
+    let mut item = world.item("HOOK#acme", "HEARD").await;
+    item.remove("hook_created").unwrap();
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    check_heard(&world, &hook("acme"), (None, 3, Some(at(2)))).await;
+    world.applies(world.store.note_hook_refused(&hook("acme"), 1, at(3))).await;
+    check_heard(&world, &hook("acme"), (None, 4, Some(at(3)))).await;
+    let later = Hook { created: at(5), ..hook("acme") };
+    check_heard(&world, &later, (None, 0, None)).await;
 }
 
 #[tokio::test]

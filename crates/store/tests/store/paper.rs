@@ -157,8 +157,8 @@ async fn whole() -> World {
     let world = everything().await;
     let hook = hook("acme");
     world.applies(world.store.put_hook(&hook)).await;
-    world.applies(world.store.note_hook_verified(&hook.name, at(1))).await;
-    world.store.note_hook_refused(&hook.name, 3, at(2)).await.unwrap();
+    world.applies(world.store.note_hook_verified(&hook, at(1))).await;
+    world.store.note_hook_refused(&hook, 3, at(2)).await.unwrap();
     let poll = Poll {
         project: project(),
         integration: IntegrationId::new("gh1").unwrap(),
