@@ -1,4 +1,5 @@
-//! A client that leaves one part of one condition out of the table's writes, or writes down which parts there are.
+//! A client that leaves one part of one condition out of the table's writes, or writes down which parts there are; and
+//! one that keeps the whole conditions.
 //! What no test notices so is a condition that nobody needs, or one that nothing holds: `.ci/conditions` looks for it.
 
 use aws_smithy_runtime_api::client::http::{
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Of any item, there or not.
 const ANY: &str = "attribute_exists(pk) OR attribute_not_exists(pk)";
@@ -39,13 +40,61 @@ impl Conditions {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Client {
-    inner: SharedHttpClient,
-    asked: Conditions,
+/// Keeps what the table's writes demand. Clones keep together.
+#[derive(Clone, Debug, Default)]
+pub struct Demands(Arc<Mutex<BTreeSet<(String, String)>>>);
+
+impl Demands {
+    /// Stands before this client.
+    #[must_use]
+    pub fn before(&self, inner: impl HttpClient + 'static) -> SharedHttpClient {
+        SharedHttpClient::new(Client { inner: SharedHttpClient::new(inner), asked: self.clone() })
+    }
+
+    /// What was demanded since the last time: of what, as a part of a condition is named, and the whole condition.
+    #[must_use]
+    pub fn take(&self) -> BTreeSet<(String, String)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
-impl HttpClient for Client {
+impl Looks for Demands {
+    fn look(&self, operation: &str, call: &mut Value) -> bool {
+        let writes = writes(operation, call);
+        let demanded = (0..writes.len()).filter_map(|at| {
+            let (_, action, write) = &writes[at];
+            let condition = plain(write, write["ConditionExpression"].as_str()?);
+            Some((format!("{action} {}{}", kind(write), beside(&writes, at)), condition))
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(demanded);
+        false
+    }
+}
+
+/// Looks at each call to the table before it is sent.
+trait Looks: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// Whether it changed the call.
+    fn look(&self, operation: &str, call: &mut Value) -> bool;
+}
+
+impl Looks for Conditions {
+    fn look(&self, operation: &str, call: &mut Value) -> bool {
+        let parts = parts(operation, call);
+        if let Some(file) = &self.found {
+            note(file, &parts);
+        }
+        let left_out = parts.into_iter().filter(|part| Some(&part.name) == self.left_out.as_ref());
+        left_out.fold(false, |_, part| part.leave_out(call))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Client<L> {
+    inner: SharedHttpClient,
+    asked: L,
+}
+
+impl<L: Looks> HttpClient for Client<L> {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
         SharedHttpConnector::new(Before { inner, asked: self.asked.clone() })
@@ -53,22 +102,17 @@ impl HttpClient for Client {
 }
 
 #[derive(Debug)]
-struct Before {
+struct Before<L> {
     inner: SharedHttpConnector,
-    asked: Conditions,
+    asked: L,
 }
 
-impl HttpConnector for Before {
+impl<L: Looks> HttpConnector for Before<L> {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.strip_prefix("DynamoDB_20120810.").unwrap_or_default().to_owned();
         if let Some(Ok(mut call)) = request.body().bytes().map(serde_json::from_slice::<Value>) {
-            let parts = parts(&operation, &call);
-            if let Some(file) = &self.asked.found {
-                note(file, &parts);
-            }
-            let left_out = parts.into_iter().filter(|part| Some(&part.name) == self.asked.left_out.as_ref());
-            if left_out.fold(false, |_, part| part.leave_out(&mut call)) {
+            if self.asked.look(&operation, &mut call) {
                 // Nothing that is embedded checks the signature that this breaks.
                 let body = call.to_string();
                 request.headers_mut().insert("content-length", body.len().to_string());
@@ -104,17 +148,7 @@ impl Part {
 /// kind of item, beside which other writes, and where in its condition. So what several transactions share is left out
 /// of one of them at a time; several writes may still have parts of the same name.
 fn parts(operation: &str, call: &Value) -> Vec<Part> {
-    let mut writes = Vec::new();
-    if let Some(items) = call["TransactItems"].as_array() {
-        for (at, item) in items.iter().enumerate() {
-            let action = item.as_object().and_then(|item| item.iter().next());
-            writes.extend(
-                action.map(|(action, write)| (format!("/TransactItems/{at}/{action}"), action.as_str(), write)),
-            );
-        }
-    } else {
-        writes.push((String::new(), operation.trim_end_matches("Item"), call));
-    }
+    let writes = writes(operation, call);
     let mut parts = Vec::new();
     for (at, (pointer, action, write)) in writes.iter().enumerate() {
         let Some(expression) = write["ConditionExpression"].as_str() else { continue };
@@ -129,6 +163,43 @@ fn parts(operation: &str, call: &Value) -> Vec<Part> {
         }
     }
     parts
+}
+
+/// The writes of a call: where each stands in it, what it does, and itself.
+fn writes<'a>(operation: &'a str, call: &'a Value) -> Vec<(String, &'a str, &'a Value)> {
+    let Some(items) = call["TransactItems"].as_array() else {
+        return vec![(String::new(), operation.trim_end_matches("Item"), call)];
+    };
+    let actions = items.iter().enumerate().filter_map(|(at, item)| {
+        let (action, write) = item.as_object()?.iter().next()?;
+        Some((format!("/TransactItems/{at}/{action}"), action.as_str(), write))
+    });
+    actions.collect()
+}
+
+/// A condition with the attributes that its placeholders stand for, and with yes and no: what else stands there is
+/// another one in every call.
+fn plain(write: &Value, condition: &str) -> String {
+    let (mut told, mut rest) = (String::new(), condition);
+    while let Some(at) = rest.find(['#', ':']) {
+        let (before, from) = rest.split_at(at);
+        let ends = |(_, letter): &(usize, char)| !(letter.is_ascii_alphanumeric() || *letter == '_');
+        let end = from.char_indices().skip(1).find(ends).map_or(from.len(), |(end, _)| end);
+        let (placeholder, after) = from.split_at(end);
+        told.push_str(before);
+        told.push_str(&stands_for(write, placeholder).unwrap_or_else(|| placeholder.to_owned()));
+        rest = after;
+    }
+    told + rest
+}
+
+fn stands_for(write: &Value, placeholder: &str) -> Option<String> {
+    if let Some(name) = write["ExpressionAttributeNames"][placeholder].as_str() {
+        // Others are ids.
+        let is_ours = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+        return is_ours.then(|| name.to_owned());
+    }
+    write["ExpressionAttributeValues"][placeholder]["BOOL"].as_bool().map(|yes| yes.to_string())
 }
 
 /// What one of several writes stands beside, each kind of it once: ` of {Put ATTEMPT, Update RUNNERS}`.
@@ -184,7 +255,7 @@ fn note(file: &str, parts: &[Part]) {
     static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let current = std::thread::current();
     let test = current.name().unwrap_or_default();
-    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let new = parts.iter().map(|part| format!("{}\t{test}\n", part.name)).filter(|line| known.insert(line.clone()));
     let new = new.collect::<String>();
     if !new.is_empty() {
@@ -237,6 +308,22 @@ mod tests {
         let left_out = left_out.collect::<Vec<_>>();
         assert_eq!(left_out[0], format!("(epoch = :epoch OR {ANY}) AND slots = :slots"));
         assert_eq!(left_out[3], format!("epoch = :epoch AND (slots = :slots AND {NONE})"));
+    }
+
+    #[test]
+    fn what_a_write_demands_is_kept_whole_with_the_names_of_attributes() {
+        let mut call = json!({
+            "Key": { "pk": { "S": "RUNNERS#3" }, "sk": { "S": "run_abc" } },
+            "ConditionExpression": "#status = :online AND attribute_not_exists(slots.#job) AND draining = :false",
+            "ExpressionAttributeNames": { "#status": "status", "#job": "job_01" },
+            "ExpressionAttributeValues": { ":online": { "S": "online" }, ":false": { "BOOL": false } },
+        });
+        let demands = Demands::default();
+        assert!(!demands.look("UpdateItem", &mut call));
+        demands.look("GetItem", &mut json!({ "Key": call["Key"].clone() }));
+        let condition = "status = :online AND attribute_not_exists(slots.#job) AND draining = false";
+        assert_eq!(demands.take(), [("Update RUNNERS/…".to_owned(), condition.to_owned())].into());
+        assert_eq!(demands.take(), BTreeSet::new());
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod proxy;
 mod schedule;
 mod wire;
 
-pub use conditions::Conditions;
+pub use conditions::{Conditions, Demands};
 pub use dice::Dice;
 pub use fault::Fault;
 pub use lag::{Ask, Asked, Lag, Passing};

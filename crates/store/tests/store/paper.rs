@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+mod conditions;
 #[path = "../../../../tests/papers/keep.rs"]
 mod keep;
 

@@ -4,7 +4,7 @@ mod pairs;
 mod rests;
 mod rounds;
 mod single;
-mod table;
+pub(crate) mod table;
 
 use crate::sample::{self, at};
 use crate::world::{Ending, World, alone, count, fence, first_time, of_ticket, requeue_of};

@@ -19,7 +19,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Ended, Error, Proof, Registered, Store, Trigger, WorkKey, Write};
-use pullyard_testkit::{Conditions, Lag, Schedule, Wire};
+use pullyard_testkit::{Conditions, Demands, Lag, Schedule, Wire};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,6 +70,15 @@ impl World {
     pub(crate) async fn lagging(lag: &Lag) -> Self {
         let mut world = Self::calm().await;
         world.store = Store::new(&config(lag.client(), &world.table), Some(&world.endpoint), &world.table);
+        world
+    }
+
+    /// What its writes demand is kept. It stands aside of what `.ci/conditions` asks for: who only writes down what is
+    /// left out has not noticed that anything follows from it.
+    pub(crate) async fn demanding(demands: &Demands) -> Self {
+        let mut world = Self::calm().await;
+        let config = config_of(demands.before(Wire::default()), &world.table);
+        world.store = Store::new(&config, Some(&world.endpoint), &world.table);
         world
     }
 
@@ -427,6 +436,10 @@ fn conditions() -> Conditions {
 }
 
 fn config(client: impl HttpClient + 'static, world: &str) -> SdkConfig {
+    config_of(conditions().before(client), world)
+}
+
+fn config_of(client: impl HttpClient + 'static, world: &str) -> SdkConfig {
     // Repeats of the SDK itself come at once.
     let retry = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let credentials = Credentials::from_keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None);
@@ -437,6 +450,6 @@ fn config(client: impl HttpClient + 'static, world: &str) -> SdkConfig {
         .region(Region::new(format!("{REGION}-{world}")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(retry)
-        .http_client(conditions().before(client))
+        .http_client(client)
         .build()
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Of every write of the store: the race of sixty-four that it is in.
-const WRITES: &[(&str, &str)] = &[
+pub(crate) const WRITES: &[(&str, &str)] = &[
     ("absorb_reviews", "what_is_absorbed_while_its_newest_gets_its_job_is_covered_by_that"),
     ("begin_removal", "one_of_many_begins_to_remove_a_runner_and_many_may_remove_it"),
     ("claim", "one_of_many_runners_claims_a_job_and_no_other_loses_a_slot"),

@@ -1,0 +1,464 @@
+//! docs/conditions.md: what each write of the store demands of each item it writes. Every write is made here on a table
+//! of its own, in each of its forms; whether it is refused there does not matter.
+
+use super::keep;
+use crate::artifacts::artifacts;
+use crate::fleet::{heard, offline};
+use crate::hooks::hook;
+use crate::races::table;
+use crate::reviews::{entry, held, id, linked, refused, review, review_id, waits, waits_for};
+use crate::sample::{self, at, job_id, project, repository};
+use crate::world::{World, alone, first_time, requeue_of};
+use pullyard_domain::artifact::Artifacts;
+use pullyard_domain::breaker::{Breaker, By, Cause, KeyOf, Trouble};
+use pullyard_domain::budget::Budget;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::event::TicketText;
+use pullyard_domain::hook::{Hook, Ingress, Poll};
+use pullyard_domain::id::{ClaimId, ClassId, RepositoryName};
+use pullyard_domain::job::Job;
+use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::{Review, ReviewState};
+use pullyard_domain::runner::{Drain, Runner, Slot};
+use pullyard_domain::select::Needs;
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::{
+    Batch, Conclusion, Ended, Error, Proof, Registered, Rested, Rotation, Store, Sweeps, Trigger, TriggerReview,
+    WaitsForJob, WorkKey,
+};
+use pullyard_testkit::Demands;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::pin::Pin;
+
+/// One write, in each of its forms.
+type Forms = for<'s> fn(&'s Store) -> Pin<Box<dyn Future<Output = Result<(), Error>> + 's>>;
+
+/// Of every write of the store.
+const WRITES: &[(&str, Forms)] = &[
+    ("absorb_reviews", |store| {
+        Box::pin(async move { store.absorb_reviews(&id(), &review_id("r2"), &[review_id("r1")]).await.map(drop) })
+    }),
+    ("begin_removal", |store| Box::pin(async move { store.begin_removal(&kite()).await.map(drop) })),
+    ("claim", |store| {
+        Box::pin(async move {
+            store.claim(&worked_on(None)).await?;
+            store.claim(&worked_on(Some(&kite()))).await.map(drop)
+        })
+    }),
+    ("close_breaker", |store| Box::pin(async move { store.close_breaker(&breaker(1)).await.map(drop) })),
+    ("conclude", |store| {
+        Box::pin(async move {
+            let reason = Reason::AutoCreateOff { project: project() };
+            store.conclude(&held("r1").id, &Conclusion::Covered(job_id("one"))).await?;
+            store.conclude(&held("r1").id, &Conclusion::Refused(reason)).await.map(drop)
+        })
+    }),
+    ("create_ticket", |store| {
+        Box::pin(async move { store.create_ticket(&ticket(0), &TicketText::default()).await.map(drop) })
+    }),
+    ("create_token", |store| {
+        Box::pin(async move {
+            let token = sample::token("abc", "laptop");
+            store.create_token(&token, None).await?;
+            store.create_token(&token, Some(&sample::request("key", at(0)))).await.map(drop)
+        })
+    }),
+    ("defer_for_job", |store| {
+        Box::pin(async move { store.defer_for_job(&ticket(1), &id(), &job_id("one"), at(500)).await.map(drop) })
+    }),
+    ("delete_hook", |store| {
+        Box::pin(async move { store.delete_hook(&Hook { rev: 1, ..hook("acme") }).await.map(drop) })
+    }),
+    ("drop_slot", |store| {
+        Box::pin(async move {
+            let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap(), project: project(), since: at(0) };
+            store.drop_slot(&kite(), &job_id("one"), &slot).await.map(drop)
+        })
+    }),
+    ("end", |store| Box::pin(ends(store))),
+    ("freeze_context", |store| {
+        Box::pin(async move { store.freeze_context(&job_id("one"), &sample::context("Fix it.")).await.map(drop) })
+    }),
+    ("heartbeat", |store| {
+        Box::pin(async move {
+            store.heartbeat(&kite(), &heard(&kite(), 30)).await?;
+            let forgotten = Runner { claims: Vec::new(), ..busy() };
+            store.heartbeat(&busy(), &forgotten).await.map(drop)
+        })
+    }),
+    ("link_if_unlinked", |store| Box::pin(async move { store.link_if_unlinked(&linked()).await.map(drop) })),
+    ("link_pull_request", |store| {
+        Box::pin(async move {
+            store.link_pull_request(&pull_request(0), &ticket(1)).await?;
+            store.link_pull_request(&pull_request(1), &ticket(1)).await.map(drop)
+        })
+    }),
+    ("note_class", |store| {
+        Box::pin(async move {
+            let (class, labels) = (ClassId::of("acme", "command", &BTreeSet::new()), BTreeSet::new());
+            let needs = Needs { capability: "command".into(), labels, key: KeyOf::Runner };
+            store.note_class(&project(), &class, &needs).await
+        })
+    }),
+    ("note_hook_refused", |store| {
+        Box::pin(async move {
+            let later = Hook { created: at(9), ..hook("acme") };
+            store.note_hook_refused(&later, 1, at(9)).await?;
+            store.note_hook_refused(&hook("acme"), 1, at(9)).await.map(drop)
+        })
+    }),
+    ("note_hook_verified", |store| {
+        Box::pin(async move {
+            let later = Hook { created: at(9), ..hook("acme") };
+            store.note_hook_verified(&later, at(9)).await?;
+            store.note_hook_verified(&hook("acme"), at(9)).await.map(drop)
+        })
+    }),
+    ("note_late_result", |store| {
+        Box::pin(async move { store.note_late_result(&job_id("one"), 1, &sample::result(7)).await.map(drop) })
+    }),
+    ("note_repeat", |store| Box::pin(async move { store.note_repeat(&held("r1").id, at(3)).await })),
+    ("note_review_edited", |store| {
+        Box::pin(async move { store.note_review_edited(&id(), &review_id("r1"), &project()).await.map(drop) })
+    }),
+    ("note_token_use", |store| Box::pin(async move { store.note_token_use("abc", at(5)).await.map(drop) })),
+    ("note_watched", |store| Box::pin(async move { store.note_watched(&job_id("one"), at(5)).await.map(drop) })),
+    ("put_artifacts", |store| {
+        Box::pin(async move {
+            store.put_artifacts(&artifacts(&["a.txt"])).await?;
+            store.put_artifacts(&Artifacts { rev: 1, ..artifacts(&["a.txt"]) }).await.map(drop)
+        })
+    }),
+    ("put_breaker", |store| {
+        Box::pin(async move {
+            store.put_breaker(&breaker(0)).await?;
+            store.put_breaker(&breaker(1)).await.map(drop)
+        })
+    }),
+    ("put_first_token", |store| {
+        Box::pin(async move {
+            store.put_first_token(&sample::token("one", "one"), None).await?;
+            store.put_first_token(&sample::token("two", "two"), Some("one")).await.map(drop)
+        })
+    }),
+    ("put_hook", |store| {
+        Box::pin(async move {
+            store.put_hook(&hook("acme")).await?;
+            store.put_hook(&Hook { rev: 1, ..hook("acme") }).await.map(drop)
+        })
+    }),
+    ("put_integration", |store| Box::pin(async move { store.put_integration(&sample::forge("gh1")).await.map(drop) })),
+    ("put_poll", |store| {
+        Box::pin(async move {
+            store.put_poll(&poll(0)).await?;
+            store.put_poll(&poll(1)).await.map(drop)
+        })
+    }),
+    ("put_project", |store| {
+        Box::pin(async move {
+            store.put_project(&sample::settings_of("acme")).await?;
+            store.put_project(&Project { rev: 1, ..sample::settings_of("acme") }).await.map(drop)
+        })
+    }),
+    ("put_repository", |store| {
+        Box::pin(async move { store.put_repository(&repository(99, "acme/app")).await.map(drop) })
+    }),
+    ("put_rotation", |store| {
+        Box::pin(async move {
+            let rotation = |rev| Rotation { secret: "s".into(), previous: "v1".into(), until: at(9), rev };
+            store.put_rotation(&rotation(0)).await?;
+            store.put_rotation(&rotation(1)).await.map(drop)
+        })
+    }),
+    ("put_row_off", |store| {
+        Box::pin(async move { store.put_row_off(&WorkKey::Job(job_id("one")), at(9)).await.map(drop) })
+    }),
+    ("put_sweeps", |store| {
+        Box::pin(async move {
+            let sweeps = Sweeps { at: at(9), ready_at: at(9), since: None, gauges: None };
+            store.put_sweeps(&sweeps).await.map(drop)
+        })
+    }),
+    ("put_token", |store| Box::pin(async move { store.put_token(&sample::token("abc", "laptop")).await.map(drop) })),
+    ("record", |store| Box::pin(async move { store.record(&sample::refused("evt-1", at(0))).await.map(drop) })),
+    ("refuse_review", |store| Box::pin(async move { store.refuse_review(&waits("r1"), &refused()).await.map(drop) })),
+    ("refuse_with", |store| {
+        Box::pin(async move { store.refuse_with(&waits("r2"), &[&waits("r1")], &refused()).await.map(drop) })
+    }),
+    ("register", |store| Box::pin(registers(store))),
+    ("remember_review", |store| {
+        Box::pin(async move {
+            store.remember_review(&waits("r1"), &held("r1")).await?;
+            store.remember_review(&Review { version: 1, ..waits("r1") }, &held("r1")).await.map(drop)
+        })
+    }),
+    ("remove_runner", |store| Box::pin(async move { store.remove_runner(&kite()).await.map(drop) })),
+    ("rename_repository", |store| {
+        Box::pin(async move {
+            let ours = repository(99, "acme/app");
+            store.rename_repository(&ours, &repository(99, "acme/web")).await?;
+            let cased = Repository { name: RepositoryName::new("Acme/App").unwrap(), ..ours.clone() };
+            store.rename_repository(&ours, &cased).await.map(drop)
+        })
+    }),
+    ("replace_text", |store| {
+        Box::pin(async move {
+            let (key, text) = (sample::ticket_key("APP-1"), TicketText::default());
+            store.replace_text(&project(), &key, &text, None).await?;
+            let seen = store.ticket_text(&project(), &key).await?;
+            store.replace_text(&project(), &key, &text, seen.as_ref()).await.map(drop)
+        })
+    }),
+    ("requeue", |store| {
+        Box::pin(async move {
+            for (before, proof) in given_up() {
+                let (job, attempt) = requeue_of(&before);
+                store.requeue(&before, &job, &attempt, proof).await?;
+            }
+            Ok(())
+        })
+    }),
+    ("rest", |store| Box::pin(rests(store))),
+    ("revoke_token", |store| Box::pin(async move { store.revoke_token("abc").await.map(drop) })),
+    ("set_drain", |store| {
+        Box::pin(async move {
+            store.set_drain(&kite(), busy().drain.as_ref()).await?;
+            store.set_drain(&kite(), None).await.map(drop)
+        })
+    }),
+    ("snapshot", |store| {
+        Box::pin(async move { store.snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
+    }),
+    ("snapshot_unchanged", |store| {
+        Box::pin(
+            async move { store.snapshot_unchanged(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) },
+        )
+    }),
+    ("store_events", |store| {
+        Box::pin(async move {
+            let job = job_id("one");
+            let batch = Batch { job: &job, attempt: 1, first: 1, at: at(60), events: &["event"] };
+            store.store_events(&batch).await.map(drop)
+        })
+    }),
+    ("store_text", |store| {
+        Box::pin(async move { store.store_text(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
+    }),
+    ("take_offline", |store| Box::pin(async move { store.take_offline(&kite(), &offline(&kite())).await.map(drop) })),
+    ("take_review", |store| {
+        Box::pin(async move {
+            store.take_review(&review("r1", refused()), None).await?;
+            store.take_review(&Review { version: 1, ..waits("r1") }, None).await?;
+            store.take_review(&waits("r1"), Some(&job_id("one"))).await.map(drop)
+        })
+    }),
+    ("trigger", |store| Box::pin(triggers(store))),
+    ("trigger_review", |store| Box::pin(triggers_by_review(store))),
+    ("update_job", |store| {
+        Box::pin(async move { store.update_job(&Job { rev: 1, ..sample::job("one") }).await.map(drop) })
+    }),
+    ("update_pull_request", |store| {
+        Box::pin(async move {
+            store.update_pull_request(&pull_request(0)).await?;
+            store.update_pull_request(&pull_request(1)).await.map(drop)
+        })
+    }),
+    ("update_ticket", |store| {
+        Box::pin(async move {
+            store.update_ticket(&ticket(0)).await?;
+            store.update_ticket(&ticket(1)).await.map(drop)
+        })
+    }),
+    ("use_sign_in", |store| Box::pin(async move { store.use_sign_in("one", at(600)).await.map(drop) })),
+    ("wait_for_job", |store| {
+        Box::pin(async move {
+            let (anew, entry, job) = (Review { version: 1, ..waits("r1") }, held("r1"), job_id("one"));
+            let waits = waits_for(&anew, &entry, &job);
+            store.wait_for_job(&waits).await?;
+            store.wait_for_job(&WaitsForJob { from: Some(&job), delivery: None, ..waits }).await.map(drop)
+        })
+    }),
+];
+
+fn ticket(rev: u64) -> Ticket {
+    Ticket { rev, ..sample::ticket("APP-1") }
+}
+
+fn pull_request(rev: u64) -> PullRequest {
+    PullRequest { rev, ..linked() }
+}
+
+fn breaker(rev: u64) -> Breaker {
+    let (trouble, by) = (Trouble { cause: Cause::LimitReached, ends: None }, By { job: job_id("one"), attempt: 1 });
+    let opened = Breaker::opened(None, &crate::breakers::id("codex"), &trouble, &by, at(0)).unwrap();
+    Breaker { rev, ..opened }
+}
+
+fn poll(rev: u64) -> Poll {
+    Poll {
+        project: project(),
+        integration: sample::integration(),
+        repository: 99,
+        ingress: Ingress::Poll,
+        gone_at: None,
+        next: at(60),
+        look: Default::default(),
+        tries: 0,
+        not_before: None,
+        rev,
+    }
+}
+
+fn kite() -> Runner {
+    sample::runner("kite", 2)
+}
+
+/// With a claim that it may forget, and told to drain.
+fn busy() -> Runner {
+    let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+    Runner { claims: vec![ClaimId::new("c1").unwrap()], drain: Some(drain), ..kite() }
+}
+
+/// A budget of so many kinds of limits.
+fn budget(jobs: bool, usd: bool) -> Budget {
+    Budget {
+        jobs_per_day: jobs.then_some(9),
+        usd_micros_per_day: usd.then_some(90_000_000),
+        usd_micros_per_job: 5_000_000,
+    }
+}
+
+/// A job that was read, and that a task or this runner has.
+fn worked_on(runner: Option<&Runner>) -> Job {
+    let job = Job { rev: 1, reserved: budget(true, true).reserve(at(0)), ..sample::job("one") };
+    let claim = match runner {
+        Some(runner) => sample::claim_by(runner, &job, "c1"),
+        None => sample::claim_by_task(&job, "c1"),
+    };
+    job.claimed(&claim, at(60)).unwrap()
+}
+
+/// Jobs that are taken away, each with what that proves.
+fn given_up() -> [(Job, Proof); 4] {
+    let by_kite = || worked_on(Some(&kite()));
+    [
+        (worked_on(None), Proof::Nothing),
+        (by_kite(), Proof::Nothing),
+        (by_kite(), Proof::Offline { epoch: 1 }),
+        (by_kite(), Proof::HeardLast { epoch: 1, at: at(0) }),
+    ]
+}
+
+async fn ends(store: &Store) -> Result<(), Error> {
+    for (before, proof) in given_up() {
+        let job = before.given_up(sample::failure(), at(1_000)).unwrap();
+        let attempt = sample::attempt_of(&before, job.attempt_end(), at(1_000));
+        let (ticket, pull_request, returned) = (ticket(1), pull_request(1), job.returned());
+        let ended = Ended {
+            before: &before,
+            job: &job,
+            attempt: attempt.as_ref(),
+            ticket: Some(&ticket),
+            pull_request: Some(&pull_request),
+            returned: returned.as_ref(),
+            proof,
+        };
+        store.end(&ended).await?;
+    }
+    Ok(())
+}
+
+async fn rests(store: &Store) -> Result<(), Error> {
+    for (before, proof) in given_up() {
+        let (job, attempt) = requeue_of(&before);
+        let (input, ticket) = (job.input("ann", "Go on.", Some("key".into()), at(1_000)), ticket(1));
+        let rested = Rested {
+            before: &before,
+            job: &job,
+            attempt: Some(&attempt),
+            ticket: Some(&ticket),
+            input: Some(&input),
+            proof,
+        };
+        store.rest(&rested).await?;
+    }
+    Ok(())
+}
+
+async fn registers(store: &Store) -> Result<(), Error> {
+    let profile = sample::profile(&kite(), "kite");
+    store.register(&first_time(&kite(), &profile)).await?;
+    for seen in [kite(), busy()] {
+        let next = Runner { epoch: 2, ..seen.clone() };
+        store.register(&Registered { seen: Some(&seen), ..first_time(&next, &profile) }).await?;
+    }
+    Ok(())
+}
+
+async fn triggers(store: &Store) -> Result<(), Error> {
+    store.trigger(&alone(&sample::job("alone"))).await?;
+    for (rev, jobs, usd) in [(0, true, false), (1, false, true), (1, true, true)] {
+        let budget = budget(jobs, usd);
+        let (job, ticket) = sample::planned(&ticket(rev), "one");
+        let job = Job { reserved: budget.reserve(at(0)), ..job };
+        let (pull_request, delivery, charge) = (pull_request(1), sample::accepted(&job), budget.charge(&job));
+        let request = sample::request("one", at(0));
+        let trigger = Trigger {
+            job: &job,
+            ticket: Some(&ticket),
+            pull_request: Some(&pull_request),
+            delivery: Some(&delivery),
+            charge: charge.as_ref(),
+            request: Some(&request),
+        };
+        store.trigger(&trigger).await?;
+    }
+    Ok(())
+}
+
+async fn triggers_by_review(store: &Store) -> Result<(), Error> {
+    let budget = budget(true, true);
+    let (job, ticket) = sample::planned(&ticket(1), "one");
+    let job = Job { reserved: budget.reserve(at(0)), ..job };
+    let started = review("r1", ReviewState::Started { job: job.id.clone() });
+    let (delivery, charge) = (entry("r1", Reason::Accepted { job: job.id.clone() }), budget.charge(&job));
+    let linked = pull_request(1);
+    let waited = TriggerReview {
+        job: &job,
+        ticket: &ticket,
+        pull_request: &linked,
+        review: &started,
+        delivery: None,
+        charge: charge.as_ref(),
+    };
+    store.trigger_review(&waited).await?;
+    store.trigger_review(&TriggerReview { delivery: Some(&delivery), ..waited }).await.map(drop)
+}
+
+#[tokio::test]
+async fn the_paper_of_the_conditions_is_what_each_write_demands() {
+    let made: BTreeSet<_> = WRITES.iter().map(|(write, _)| *write).collect();
+    let known: BTreeSet<_> = table::WRITES.iter().map(|(write, _)| *write).collect();
+    assert_eq!(made, known, "each write of the store is made here");
+    let mut page = String::from(
+        "# What each write demands\n\nGenerated by `crates/store/tests/store/paper/conditions.rs` from what each write of the store sends to the table; not written by hand.\n\nA write is what it does with an item, beside what else its transaction writes; it is stored only while the condition holds, and in a transaction only while all of them do.\n`:name` is a value that the write brings, `rev = :seen` the revision that was read; the last half of an update's condition keeps the repeat of a lost answer from counting twice.\nA condition that is gone or weaker is a line that is gone or another one: say in [decision 0085](decisions/0085-races-are-tables.md) why nothing follows, or put it back.\n",
+    );
+    let demands = Demands::default();
+    let mut sections = BTreeMap::new();
+    for (write, forms) in WRITES {
+        let world = World::demanding(&demands).await;
+        forms(&world.store).await.unwrap_or_else(|error| panic!("{write}: {error:?}"));
+        let demanded = demands.take();
+        assert!(!demanded.is_empty(), "{write} demands nothing");
+        sections.insert(*write, demanded);
+    }
+    for (write, demanded) in sections {
+        writeln!(page, "\n## `{write}`\n\n| it writes | if |\n|---|---|").unwrap();
+        for (what, condition) in demanded {
+            writeln!(page, "| {what} | `{condition}` |").unwrap();
+        }
+    }
+    keep::keep("conditions.md", &page);
+}
