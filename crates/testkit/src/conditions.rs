@@ -111,13 +111,13 @@ impl<L: Looks> HttpConnector for Before<L> {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.strip_prefix("DynamoDB_20120810.").unwrap_or_default().to_owned();
-        if let Some(Ok(mut call)) = request.body().bytes().map(serde_json::from_slice::<Value>) {
-            if self.asked.look(&operation, &mut call) {
-                // Nothing that is embedded checks the signature that this breaks.
-                let body = call.to_string();
-                request.headers_mut().insert("content-length", body.len().to_string());
-                *request.body_mut() = SdkBody::from(body);
-            }
+        if let Some(Ok(mut call)) = request.body().bytes().map(serde_json::from_slice::<Value>)
+            && self.asked.look(&operation, &mut call)
+        {
+            // Nothing that is embedded checks the signature that this breaks.
+            let body = call.to_string();
+            request.headers_mut().insert("content-length", body.len().to_string());
+            *request.body_mut() = SdkBody::from(body);
         }
         self.inner.call(request)
     }

@@ -7,7 +7,7 @@ use pullyard_domain::hook::{Hook, NOTED_EVERY, Poll};
 use pullyard_domain::time::Timestamp;
 
 /// What was heard is of this hook, or does not say of which: nothing was, or before it was said.
-const OF_IT: &str = "(attribute_not_exists(hook_created) OR hook_created = :created)";
+const OF_IT: &str = "attribute_not_exists(hook_created) OR hook_created = :created";
 
 /// What was heard is of an older hook of the same name, whose delivery was noted when it was forgotten already.
 const OF_AN_OLDER_ONE: &str = "hook_created < :created";
@@ -40,7 +40,7 @@ impl Store {
     /// Idempotent: of many notes in one minute one is written, the others are `Stale`, as are those of a hook that
     /// another one of its name was heard after.
     pub async fn note_hook_verified(&self, hook: &Hook, at: Timestamp) -> Result<Write, Error> {
-        let a_minute_ago = format!("{OF_IT} AND (attribute_not_exists(verified_at) OR verified_at <= :before)");
+        let a_minute_ago = format!("({OF_IT}) AND (attribute_not_exists(verified_at) OR verified_at <= :before)");
         let a_minute_ago = Condition::of(&a_minute_ago).value(":before", number(at.minus(NOTED_EVERY).millis()));
         let noted = (a_minute_ago, "");
         let anew = (Condition::of(OF_AN_OLDER_ONE), "refused, refused_at");

@@ -1,7 +1,7 @@
 //! What a ticket's tool and its people say beside the ends of its jobs, what is shown of those, and its text.
 
 use super::{count, on_kite};
-use crate::races::rounds::{Came, finish, settle, tally};
+use crate::races::rounds::{finish, settle, tally};
 use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
 use crate::world::World;
