@@ -317,7 +317,13 @@ mod tests {
         let mut command = tokio::process::Command::new("sleep");
         let child = command.arg("600").env("TMPDIR", one.temporary()).kill_on_drop(true).spawn().unwrap();
         let environ = format!("/proc/{}/environ", child.id().unwrap());
-        assert!(!fs::read(&environ).unwrap().is_empty());
+        // It has none for a moment while it becomes another program.
+        let begun = async {
+            while fs::read(&environ).unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), begun).await.unwrap();
         one.keep_for_the_next_look();
         one.end(Afterwards::Removed).await;
         assert!(folder.is_dir());
