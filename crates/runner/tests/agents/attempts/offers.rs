@@ -37,7 +37,7 @@ async fn claude_code_offers_the_tools_that_we_allow_with_the_times_that_we_set_a
     let takes = &bash["input_schema"]["properties"];
     assert!(takes.get("run_in_background").is_none(), "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: {takes}");
     let told = body["system"].to_string();
-    assert!(told.contains("Primary working directory") && !told.contains("MEMORY.md"), "its own memory: {told}");
+    assert!(told.contains("# Environment") && !told.contains("MEMORY.md"), "its own memory: {told}");
     stage.end();
 }
 
