@@ -1,6 +1,8 @@
 //! Webhooks from outside: signed bodies through the gateway, hooks at the demo forge, secrets that rotate, and
 //! what is found that nobody told.
 
+mod installed;
+mod looks;
 mod others;
 mod recovery;
 mod replays;
@@ -8,14 +10,13 @@ mod secrets;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, until};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::Kind;
-use pullyard_domain::project::{Integration, Repository, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
-use pullyard_local::{AccountKind, Clock, DeliveryFault, Local, Role, User};
-use pullyard_protocol::hook::{Hook, InstallHook, RecoverHook, SetIngress};
+use pullyard_local::{AccountKind, Local, Role, User};
+use pullyard_protocol::hook::{Hook, InstallHook};
 use pullyard_protocol::job::{CancelJob, Job};
 use pullyard_protocol::secret::SetSecret;
 use pullyard_protocol::ticket::CreateTicket;
@@ -23,7 +24,6 @@ use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(crate) const ANN: u64 = 9_007_199_254_740_997;
@@ -375,153 +375,6 @@ async fn the_hook_of_one_repository_says_nothing_of_another_that_is_connected_to
     foreign["repository"] = json!({ "id": added.unwrap().id, "full_name": "acme/site" });
     let (status, said) = world.send("acme", "pull_request_review", &foreign).await;
     assert_eq!((status, said["code"].as_str()), (200, Some("repository_not_integrated")), "{said}");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hook_is_installed_once_told_of_reviews_checked_mended_and_removed() {
-    let world = World::make().await;
-    let api = &world.story.api;
-    let made = api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    let again = api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    assert_eq!((made.forge_id.is_some(), made.forge_id), (true, again.forge_id));
-    world.story.local.forge().deliveries_settled().await;
-    assert_eq!(api.verify_hook(&name("acme")).await.unwrap().drifts, []);
-    world.asks().await;
-    world.revised().await;
-
-    let path = format!("/hooks/{}", made.forge_id.unwrap());
-    world.story.forge(Method::PATCH, &path, json!({ "active": false, "events": ["pull_request", "push"] })).await;
-    let drifts = api.verify_hook(&name("acme")).await.unwrap().drifts;
-    let codes: Vec<_> = drifts.iter().map(|drift| drift.code.as_str()).collect();
-    assert_eq!(codes, ["disabled", "events"], "{drifts:?}");
-    assert_eq!(api.repair_hook(&name("acme")).await.unwrap().drifts, []);
-    api.remove_hook(&name("acme"), false).await.unwrap();
-    assert_eq!(world.story.forge(Method::GET, "/hooks", Value::Null).await, json!([]));
-    assert_eq!(api.hook(&name("acme")).await.unwrap_err().code(), Some("not_found"));
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hook_that_is_made_anew_is_told_nothing_of_the_one_of_its_name_before_it() {
-    let world = World::make().await;
-    let (api, store) = (&world.story.api, world.story.store().await);
-    let star = json!({ "action": "created", "repository": { "id": world.repository, "full_name": REPOSITORY } });
-    let both_ways = async || {
-        assert_eq!(world.send("acme", "star", &star).await.0, 200);
-        let wrong = signed("another secret", star.to_string().as_bytes());
-        assert_eq!(world.send_as("acme", "star", "g", &wrong, star.to_string().into()).await.0, 401);
-        let hook = api.hook(&name("acme")).await.unwrap();
-        assert!(hook.verified_at.is_some() && hook.refused_at.is_some(), "{hook:?}");
-        assert_eq!(hook.refused, 1);
-    };
-    world.by_hand("acme").await;
-    both_ways().await;
-    let before = store.hook(&name("acme")).await.unwrap().unwrap();
-    api.remove_hook(&name("acme"), false).await.unwrap();
-    // What a process does that had read the hook already.
-    let late = before.created.plus(Duration::from_secs(1));
-    assert_eq!(store.note_hook_verified(&before, late).await.unwrap(), Write::Applied);
-    assert_eq!(store.note_hook_refused(&before, 3, late).await.unwrap(), Write::Applied);
-    // Made at another time, and before a process notes the same again.
-    world.story.pass(Duration::from_secs(2)).await;
-    world.by_hand("acme").await;
-    let hook = api.hook(&name("acme")).await.unwrap();
-    assert_eq!((hook.verified_at, hook.refused_at, hook.refused), (None, None, 0));
-    both_ways().await;
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_never_came_is_asked_for_again_by_the_sweeper() {
-    let world = World::make().await;
-    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    world.story.local.forge().deliveries_settled().await;
-    world.story.local.forge().order_delivery_fault(1, DeliveryFault::NotSent);
-    world.asks().await;
-    world.story.local.forge().deliveries_settled().await;
-    assert!(world.revisions().await.is_empty(), "nobody told us");
-    world.story.pass(Duration::from_secs(301)).await;
-    world.revised().await;
-    world.story.quiet().await;
-    world.story.local.forge().deliveries_settled().await;
-    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!((found.asked, found.missing, found.problems), (0, 0, vec![]));
-    assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_the_forge_forgot_to_tell_is_found_at_the_forge() {
-    let world = World::make().await;
-    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    world.story.local.forge().deliveries_settled().await;
-    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
-    world.asks().await;
-    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
-    assert_eq!(world.revisions().await.len(), 1);
-    let again = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!(again.reviews, 0, "what was answered is not decided again");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repository_without_a_hook_is_looked_at_every_minute() {
-    let world = World::make().await;
-    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
-    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
-    world.asks().await;
-    world.story.pass(Duration::from_secs(61)).await;
-    let job = world.revised().await;
-    world.story.quiet().await;
-    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
-    let told = ledger.iter().find(|entry| entry.job.as_ref() == Some(&job.id)).unwrap();
-    assert_eq!(serde_json::to_value(told.source).unwrap(), json!("poll"));
-    let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
-    assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
-    world.story.end().await;
-}
-
-/// A forge that takes so long for a pull request that a round has time for one, and knows none of them.
-async fn slow_forge(clock: Clock, asked: Arc<Mutex<Vec<String>>>) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let answer = async move |request: axum::extract::Request| {
-        clock.advance(Duration::from_secs(20));
-        asked.lock().unwrap().push(request.uri().path().rsplit('/').next().unwrap_or_default().to_owned());
-        (axum::http::StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#)
-    };
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await.unwrap() });
-    url
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_look_at_a_slow_forge_goes_on_where_its_time_was_over() {
-    let world = World::make().await;
-    let (story, store) = (&world.story, world.story.store().await);
-    let asked = Arc::<Mutex<Vec<String>>>::default();
-    let slow = IntegrationId::new("slow").unwrap();
-    let known = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
-    let api_url = slow_forge(story.clock.clone(), asked.clone()).await;
-    store.put_integration(&Integration { id: slow.clone(), api_url, ..known.clone() }).await.unwrap();
-    let here = store.repository(&story.project, &known.id, world.repository).await.unwrap().unwrap();
-    let name = RepositoryName::new("acme/slow").unwrap();
-    let there = Repository { integration: slow.clone(), id: 77, name: name.clone(), ..here };
-    store.put_repository(&there).await.unwrap();
-    for number in 1..=3 {
-        let id = PullRequestId { integration: slow.clone(), repository: 77, number };
-        let linked = PullRequest::linked(id, story.project.clone(), None, None);
-        assert_eq!(store.update_pull_request(&linked).await.unwrap(), Write::Applied);
-    }
-    story.api.set_ingress(&story.project, &SetIngress { repository: name, ingress: Ingress::Poll }).await.unwrap();
-    for round in 1..=4 {
-        story.pass(Duration::from_secs(61)).await;
-        story.quiet().await;
-        let seen = asked.lock().unwrap().clone();
-        assert_eq!(seen.len(), round, "each round has time for one, and writes down that it was compared: {seen:?}");
-    }
-    assert_eq!(*asked.lock().unwrap(), ["1", "2", "3", "1"], "each in its turn, and then the first again");
     world.story.end().await;
 }
 

@@ -197,18 +197,24 @@ async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
     story.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it() {
-    let story = Story::waiting().await;
-    let browser = Browser::admin(&story).await;
+/// A job whose agent says what it uses between its words.
+async fn agent_that_says_what_it_uses(story: &Story) -> (JobId, Agent) {
     let job = story.job_for("e1", "APP-1", 1).await;
-    let mut agent = Agent::begin(&story, &job).await;
+    let mut agent = Agent::begin(story, &job).await;
     agent.phase("preparing").await;
     agent.phase("executing").await;
     // In one batch each, behind which somebody may have read so far.
     for batch in [vec![used(1, 40_000), text("one")], vec![used(3, 120_000)], vec![text("two")]] {
         agent.says(&batch).await;
     }
+    (job, agent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let (job, mut agent) = agent_that_says_what_it_uses(&story).await;
     let address = format!("/jobs/{job}");
     let page = browser.get(&address).await;
     assert!(page.says(">so far $0.12, 3 turns</span>") && !page.says("$0.04"), "{}", page.body);
@@ -236,13 +242,7 @@ async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it
 async fn what_an_attempt_had_used_whose_runner_never_came_to_say_it_is_a_row_of_its_ended_job() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let mut agent = Agent::begin(&story, &job).await;
-    agent.phase("preparing").await;
-    agent.phase("executing").await;
-    for batch in [vec![used(1, 40_000), text("one")], vec![used(3, 120_000)], vec![text("two")]] {
-        agent.says(&batch).await;
-    }
+    let (job, _) = agent_that_says_what_it_uses(&story).await;
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
     story.pass(Duration::from_secs(61)).await;
     let address = format!("/jobs/{job}");

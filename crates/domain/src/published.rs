@@ -157,20 +157,7 @@ mod tests {
         let said = |ticket: &str, agent: &str| {
             format!("Ticket: {ticket}\nAgent: {agent}, isolation: {ISOLATION_OF_RUNNER}\n\nMade.\n")
         };
-        let work = Work {
-            agent: "claude_code".into(),
-            version: None,
-            model: None,
-            session: None,
-            isolation: "none".into(),
-            starts: 1,
-            turns: 3,
-            input_tokens: 300,
-            cached_input_tokens: 0,
-            output_tokens: 30,
-            about_usd_micros: None,
-            checks: Vec::new(),
-        };
+        let work = crate::story::work("claude_code");
         assert_eq!(worked(&said("APP-1", "auto"), "auto", &work), said("APP-1", "claude_code"));
         let known = Work { version: Some("2.1.197".into()), model: Some("claude-opus-4-8[1m]".into()), ..work.clone() };
         let expected = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";

@@ -14,7 +14,8 @@ use crate::id::{
     TicketKey,
 };
 use crate::job::{
-    Claim, End, Fence, Job, JobResult, Pause, Plan, Rest, Revision, Status, Yielded, plan_for_ticket, plan_revision,
+    Claim, End, Fence, Job, JobResult, Pause, Plan, Rest, Revision, Status, Work, Yielded, plan_for_ticket,
+    plan_revision,
 };
 use crate::project::{Project, Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestId};
@@ -281,4 +282,22 @@ pub(crate) fn runner(name: &str) -> Runner {
 
 pub(crate) fn slot(claim: &str, since: u64) -> Slot {
     Slot { attempt: 1, claim: ClaimId::new(claim).unwrap(), project: project_id(), since: at(since) }
+}
+
+/// What an agent took that says neither its version nor its model.
+pub(crate) fn work(agent: &str) -> Work {
+    Work {
+        agent: agent.into(),
+        version: None,
+        model: None,
+        session: None,
+        isolation: "none".into(),
+        starts: 1,
+        turns: 3,
+        input_tokens: 300,
+        cached_input_tokens: 0,
+        output_tokens: 30,
+        about_usd_micros: None,
+        checks: Vec::new(),
+    }
 }

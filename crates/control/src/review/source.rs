@@ -1,6 +1,7 @@
 //! Where the reviews of a job are read: its pull request at the forge.
 //!
-//! A job that a person asked for takes on the way what nobody answered: reviews, and what people had asked for. What is frozen of it is `admit`'s.
+//! A job that a person asked for takes on the way what nobody answered: reviews, and what people had asked for. What
+//! is frozen of it is `admit`'s.
 
 use super::owed::unfinished;
 use super::permission::ask;

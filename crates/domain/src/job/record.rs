@@ -121,24 +121,11 @@ impl Work {
 mod tests {
     use super::*;
     use crate::job::Status;
-    use crate::story::{active, at};
+    use crate::story::{active, at, work};
 
     #[test]
     fn a_record_says_what_its_attempt_took_where_it_has_its_work_and_its_cost() {
-        let work = Work {
-            agent: "codex".into(),
-            version: None,
-            model: None,
-            session: None,
-            isolation: "none".into(),
-            starts: 1,
-            turns: 3,
-            input_tokens: 300,
-            cached_input_tokens: 0,
-            output_tokens: 30,
-            about_usd_micros: None,
-            checks: Vec::new(),
-        };
+        let work = work("codex");
         let job = active(Status::Executing);
         let check = |work: Option<&Work>, spent_usd_micros: Option<u64>, expected: bool| {
             let attempt = Attempt {

@@ -27,26 +27,22 @@ pub(super) fn listen(
     events: &Events,
     shared: &Shared,
 ) -> AbortOnDropHandle<()> {
-    let (events, shared) = (events.clone(), shared.clone());
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut lines = Lines::new(pipe, events.redactor());
-        let mut kept = Unkeyed::default();
-        while let Some(line) = lines.next().await {
-            let signs = reader.read(&line);
-            // A secret is known only whole, and each line is looked at alone: what comes once more is kept only then.
-            let is_piece = signs.contains(&Sign::Piece);
-            let mut shows = Shows::All;
-            let unkeyed = signs.into_iter().map(|sign| match sign {
-                Sign::Said(said) => Sign::Said(kept.said(said, &mut shows)),
-                other => other,
-            });
-            let signs: Vec<Sign> = unkeyed.collect();
-            if let Some(line) = kept.line(&line, shows).filter(|_| !is_piece) {
-                events.raw(&line);
-            }
-            hear(signs, &events, &shared);
+    let shared = shared.clone();
+    each_line(pipe, events, move |line, kept, events| {
+        let signs = reader.read(line);
+        // A secret is known only whole, and each line is looked at alone: what comes once more is kept only then.
+        let is_piece = signs.contains(&Sign::Piece);
+        let mut shows = Shows::All;
+        let unkeyed = signs.into_iter().map(|sign| match sign {
+            Sign::Said(said) => Sign::Said(kept.said(said, &mut shows)),
+            other => other,
+        });
+        let signs: Vec<Sign> = unkeyed.collect();
+        if let Some(line) = kept.line(line, shows).filter(|_| !is_piece) {
+            events.raw(&line);
         }
-    }))
+        hear(signs, events, &shared);
+    })
 }
 
 pub(super) fn listen_to_errors(
@@ -54,21 +50,33 @@ pub(super) fn listen_to_errors(
     events: &Events,
     shared: &Shared,
 ) -> AbortOnDropHandle<()> {
-    let (events, shared) = (events.clone(), shared.clone());
+    let shared = shared.clone();
+    each_line(pipe, events, move |line, kept, events| {
+        let mut shows = Shows::All;
+        // What its end means is judged by what it said, which stays here.
+        let said = line::read(Stream::Err, line).map(|said| (said.text.clone(), kept.said(said, &mut shows)));
+        if let Some(line) = kept.line(line, shows) {
+            events.raw(&line);
+        }
+        if let Some((words, said)) = said {
+            shared.note_error(&words.unwrap_or_default(), &said);
+            events.add(said);
+        }
+    })
+}
+
+/// Hands over each line of a pipe, with what is known of keys in it so far, until the pipe ends.
+fn each_line(
+    pipe: impl AsyncRead + Unpin + Send + 'static,
+    events: &Events,
+    mut heard: impl FnMut(&[u8], &mut Unkeyed, &Events) + Send + 'static,
+) -> AbortOnDropHandle<()> {
+    let events = events.clone();
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe, events.redactor());
         let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
-            let mut shows = Shows::All;
-            // What its end means is judged by what it said, which stays here.
-            let said = line::read(Stream::Err, &line).map(|said| (said.text.clone(), kept.said(said, &mut shows)));
-            if let Some(line) = kept.line(&line, shows) {
-                events.raw(&line);
-            }
-            if let Some((words, said)) = said {
-                shared.note_error(&words.unwrap_or_default(), &said);
-                events.add(said);
-            }
+            heard(&line, &mut kept, &events);
         }
     }))
 }

@@ -1,0 +1,62 @@
+//! Hooks that are made at a forge, and by hand: told of, checked, mended, removed, and made anew.
+
+use super::{World, name, signed};
+use crate::story::REPOSITORY;
+use pullyard_store::Write;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_installed_once_told_of_reviews_checked_mended_and_removed() {
+    let world = World::make().await;
+    let api = &world.story.api;
+    let made = api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    let again = api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    assert_eq!((made.forge_id.is_some(), made.forge_id), (true, again.forge_id));
+    world.story.local.forge().deliveries_settled().await;
+    assert_eq!(api.verify_hook(&name("acme")).await.unwrap().drifts, []);
+    world.asks().await;
+    world.revised().await;
+
+    let path = format!("/hooks/{}", made.forge_id.unwrap());
+    world.story.forge(Method::PATCH, &path, json!({ "active": false, "events": ["pull_request", "push"] })).await;
+    let drifts = api.verify_hook(&name("acme")).await.unwrap().drifts;
+    let codes: Vec<_> = drifts.iter().map(|drift| drift.code.as_str()).collect();
+    assert_eq!(codes, ["disabled", "events"], "{drifts:?}");
+    assert_eq!(api.repair_hook(&name("acme")).await.unwrap().drifts, []);
+    api.remove_hook(&name("acme"), false).await.unwrap();
+    assert_eq!(world.story.forge(Method::GET, "/hooks", Value::Null).await, json!([]));
+    assert_eq!(api.hook(&name("acme")).await.unwrap_err().code(), Some("not_found"));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_is_made_anew_is_told_nothing_of_the_one_of_its_name_before_it() {
+    let world = World::make().await;
+    let (api, store) = (&world.story.api, world.story.store().await);
+    let star = json!({ "action": "created", "repository": { "id": world.repository, "full_name": REPOSITORY } });
+    let both_ways = async || {
+        assert_eq!(world.send("acme", "star", &star).await.0, 200);
+        let wrong = signed("another secret", star.to_string().as_bytes());
+        assert_eq!(world.send_as("acme", "star", "g", &wrong, star.to_string().into()).await.0, 401);
+        let hook = api.hook(&name("acme")).await.unwrap();
+        assert!(hook.verified_at.is_some() && hook.refused_at.is_some(), "{hook:?}");
+        assert_eq!(hook.refused, 1);
+    };
+    world.by_hand("acme").await;
+    both_ways().await;
+    let before = store.hook(&name("acme")).await.unwrap().unwrap();
+    api.remove_hook(&name("acme"), false).await.unwrap();
+    // What a process does that had read the hook already.
+    let late = before.created.plus(Duration::from_secs(1));
+    assert_eq!(store.note_hook_verified(&before, late).await.unwrap(), Write::Applied);
+    assert_eq!(store.note_hook_refused(&before, 3, late).await.unwrap(), Write::Applied);
+    // Made at another time, and before a process notes the same again.
+    world.story.pass(Duration::from_secs(2)).await;
+    world.by_hand("acme").await;
+    let hook = api.hook(&name("acme")).await.unwrap();
+    assert_eq!((hook.verified_at, hook.refused_at, hook.refused), (None, None, 0));
+    both_ways().await;
+    world.story.end().await;
+}

@@ -1,0 +1,107 @@
+//! What is found at the forge that nobody told.
+
+use super::{World, name};
+use crate::story::REPOSITORY;
+use pullyard_domain::hook::Ingress;
+use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_local::{Clock, DeliveryFault};
+use pullyard_protocol::hook::{RecoverHook, SetIngress};
+use pullyard_store::Write;
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_never_came_is_asked_for_again_by_the_sweeper() {
+    let world = World::make().await;
+    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    world.story.local.forge().deliveries_settled().await;
+    world.story.local.forge().order_delivery_fault(1, DeliveryFault::NotSent);
+    world.asks().await;
+    world.story.local.forge().deliveries_settled().await;
+    assert!(world.revisions().await.is_empty(), "nobody told us");
+    world.story.pass(Duration::from_secs(301)).await;
+    world.revised().await;
+    world.story.quiet().await;
+    world.story.local.forge().deliveries_settled().await;
+    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.asked, found.missing, found.problems), (0, 0, vec![]));
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_the_forge_forgot_to_tell_is_found_at_the_forge() {
+    let world = World::make().await;
+    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    world.story.local.forge().deliveries_settled().await;
+    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
+    world.asks().await;
+    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
+    assert_eq!(world.revisions().await.len(), 1);
+    let again = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!(again.reviews, 0, "what was answered is not decided again");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_without_a_hook_is_looked_at_every_minute() {
+    let world = World::make().await;
+    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
+    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
+    world.asks().await;
+    world.story.pass(Duration::from_secs(61)).await;
+    let job = world.revised().await;
+    world.story.quiet().await;
+    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let told = ledger.iter().find(|entry| entry.job.as_ref() == Some(&job.id)).unwrap();
+    assert_eq!(serde_json::to_value(told.source).unwrap(), json!("poll"));
+    let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
+    assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
+    world.story.end().await;
+}
+
+/// A forge that takes so long for a pull request that a round has time for one, and knows none of them.
+async fn slow_forge(clock: Clock, asked: Arc<Mutex<Vec<String>>>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = async move |request: axum::extract::Request| {
+        clock.advance(Duration::from_secs(20));
+        asked.lock().unwrap().push(request.uri().path().rsplit('/').next().unwrap_or_default().to_owned());
+        (axum::http::StatusCode::NOT_FOUND, r#"{"message":"Not Found"}"#)
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_a_slow_forge_goes_on_where_its_time_was_over() {
+    let world = World::make().await;
+    let (story, store) = (&world.story, world.story.store().await);
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let slow = IntegrationId::new("slow").unwrap();
+    let known = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
+    let api_url = slow_forge(story.clock.clone(), asked.clone()).await;
+    store.put_integration(&Integration { id: slow.clone(), api_url, ..known.clone() }).await.unwrap();
+    let here = store.repository(&story.project, &known.id, world.repository).await.unwrap().unwrap();
+    let name = RepositoryName::new("acme/slow").unwrap();
+    let there = Repository { integration: slow.clone(), id: 77, name: name.clone(), ..here };
+    store.put_repository(&there).await.unwrap();
+    for number in 1..=3 {
+        let id = PullRequestId { integration: slow.clone(), repository: 77, number };
+        let linked = PullRequest::linked(id, story.project.clone(), None, None);
+        assert_eq!(store.update_pull_request(&linked).await.unwrap(), Write::Applied);
+    }
+    story.api.set_ingress(&story.project, &SetIngress { repository: name, ingress: Ingress::Poll }).await.unwrap();
+    for round in 1..=4 {
+        story.pass(Duration::from_secs(61)).await;
+        story.quiet().await;
+        let seen = asked.lock().unwrap().clone();
+        assert_eq!(seen.len(), round, "each round has time for one, and writes down that it was compared: {seen:?}");
+    }
+    assert_eq!(*asked.lock().unwrap(), ["1", "2", "3", "1"], "each in its turn, and then the first again");
+    world.story.end().await;
+}
