@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -29,6 +30,20 @@ pub(crate) struct Up {
     child: Child,
     pub(crate) api: Operator,
     said: Value,
+}
+
+/// A port that is free, and that no system hands out to somebody else while who had it starts again: Linux does so from
+/// 32768 on, others later.
+fn lasting_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Another run of these tests, if there is one, begins elsewhere.
+    let begin = std::process::id() % 10_000;
+    loop {
+        let port = 20_000 + u16::try_from((begin + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 12_000).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Machine {
@@ -88,10 +103,12 @@ impl Machine {
         String::from_utf8(ran.stdout).unwrap()
     }
 
-    /// Starts it on any port, or on the one that it had.
+    /// Starts it on a port of its own, or on the one that it had.
     pub(crate) async fn up(&self) -> Up {
-        let listen = if self.path("data/addresses.json").exists() { &[][..] } else { &["--listen", "127.0.0.1:0"] };
-        self.up_with(listen).await
+        if self.path("data/addresses.json").exists() {
+            return self.up_with(&[]).await;
+        }
+        self.up_with(&["--listen", &format!("127.0.0.1:{}", lasting_port())]).await
     }
 
     pub(crate) async fn up_with(&self, flags: &[&str]) -> Up {
@@ -102,7 +119,8 @@ impl Machine {
             panic!("it did not start: {:?}", child.wait_with_output().await.unwrap());
         };
         let said: Value = serde_json::from_str(&line).unwrap();
-        let api = Operator::new(said["api"].as_str().unwrap(), &self.token()).unwrap();
+        let url = said["api"].as_str().unwrap_or_else(|| panic!("it did not start: {said}"));
+        let api = Operator::new(url, &self.token()).unwrap();
         Up { child, api, said }
     }
 

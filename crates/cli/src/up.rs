@@ -17,14 +17,15 @@ use pullyard_protocol::client::Operator;
 use pullyard_protocol::integration::CreateIntegration;
 use serde_json::json;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Where the API is when nobody says otherwise.
 const API: &str = "127.0.0.1:7878";
-/// Where the forge of local repositories is.
-const FORGE: &str = "127.0.0.1:7879";
+/// Where the forge of local repositories is: the first of these ports that nobody has.
+const FORGE_PORTS: RangeInclusive<u16> = 7879..=7978;
 const ANY: &str = "127.0.0.1:0";
 /// The integration of repositories on this machine.
 const LOCAL_FORGE: &str = "local";
@@ -161,20 +162,28 @@ fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Faul
     let forge = match last {
         // Clones and pull requests know this address.
         Some(last) => last.forge,
-        None => FORGE.to_owned(),
+        None => forge_at(*FORGE_PORTS.start()),
     };
     Ok((api, forge))
 }
 
-/// Where nobody chose the forge's address, and the usual one is taken, any other does.
+/// Where nobody chose the forge's address, and the usual one is taken, one of the next does. It is kept, and a port that
+/// the system hands out may be somebody else's when this starts again: such a one is the last choice.
 async fn start(options: Options) -> Result<Local, Error> {
-    let fresh = Addresses::last(&options.data)?.is_none();
-    match Local::start(options.clone()).await {
-        Err(Error::Listen { address, .. }) if fresh && address == FORGE => {
-            Local::start(Options { forge: ANY.into(), ..options }).await
-        }
-        started => started,
+    if Addresses::last(&options.data)?.is_some() {
+        return Local::start(options).await;
     }
+    for forge in FORGE_PORTS.map(forge_at) {
+        match Local::start(Options { forge: forge.clone(), ..options.clone() }).await {
+            Err(Error::Listen { address, .. }) if address == forge => {}
+            started => return started,
+        }
+    }
+    Local::start(Options { forge: ANY.into(), ..options }).await
+}
+
+fn forge_at(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 /// Refuses addresses that other machines reach: what is embedded asks for no password, and nothing here
