@@ -1,8 +1,12 @@
 //! `pullyard try`, as somebody runs it who has set up nothing.
 
+mod terminal;
+
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use tempfile::TempDir;
+use terminal::Terminal;
 use tokio::process::Command;
 
 const TOKEN: &str = "a-token-of-ana-0123";
@@ -26,7 +30,8 @@ impl Elsewhere {
         Self { dir, forge, repository }
     }
 
-    async fn tries(&self, words: &[&str], token: &str) -> Output {
+    /// A try of nobody who is signed in.
+    fn command(&self, words: &[&str]) -> Command {
         let temporary = self.dir.path().join("tmp");
         std::fs::create_dir_all(&temporary).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
@@ -37,8 +42,27 @@ impl Elsewhere {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.dir.path())
             .env("TMPDIR", &temporary)
-            .env("GH_TOKEN", token);
-        command.output().await.unwrap()
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn tries(&self, words: &[&str], token: &str) -> Output {
+        self.command(words).env("GH_TOKEN", token).output().await.unwrap()
+    }
+
+    /// The same of somebody who has a `gh` that does this.
+    fn command_with_gh(&self, words: &[&str], gh: &str) -> Command {
+        let bin = self.dir.path().join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let program = bin.join("gh");
+        std::fs::write(&program, format!("#!/bin/sh\n{gh}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut path = bin.into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap());
+        let mut command = self.command(words);
+        command.env("PATH", path);
+        command
     }
 
     fn branches(&self) -> String {
@@ -81,4 +105,115 @@ async fn nothing_begins_without_a_yes_a_token_that_works_and_an_agent() {
     check(&["--yes", "--agent", "codex"], TOKEN, 6, "not installed").await;
     check(&["--yes", "--agent", "command"], TOKEN, 2, "name a program").await;
     assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
+}
+
+/// Asks for a colour before it writes anything.
+const ASKS: &str = "#!/bin/sh
+cat > \"$HOME/prompt\"
+if grep -q 'a deep blue' \"$HOME/prompt\"; then echo blue > colour.txt; exit 0; fi
+mkdir -p .pullyard; printf 'Which colour?\\nAny will do.\\n' > .pullyard/question.md
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_agent_asks_is_answered_on_the_terminal() {
+    let elsewhere = Elsewhere::begin(ASKS).await;
+    let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
+    let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
+    terminal.shows("type a line to say something to the agent").await;
+    terminal.shows("The agent asks:").await;
+    terminal.shows("Which colour?").await;
+    terminal.shows("Any will do.").await;
+    terminal.types("a deep blue\n");
+    let (code, out) = terminal.ends().await;
+    assert_eq!(code, Some(0), "{out}{}", terminal.all());
+    assert!(out.trim_end().ends_with("/acme/app/pull/1"), "{out}");
+    assert_eq!(terminal.all().matches("The agent asks:").count(), 1, "{}", terminal.all());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_answer_ends_the_try() {
+    let elsewhere = Elsewhere::begin(ASKS).await;
+    let tried = elsewhere.tries(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
+    let err = words(&tried.stderr);
+    assert_eq!(tried.status.code(), Some(6), "{}{err}", words(&tried.stdout));
+    assert!(err.contains("the agent asks what nobody can answer here: Which colour? Any will do."), "{err}");
+    assert!(err.contains("try again with the answer in the prompt, or on a terminal"), "{err}");
+    assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_gh_is_used_only_if_that_is_agreed_to() {
+    let elsewhere = Elsewhere::begin("#!/bin/sh\ncat > prompt.txt\n").await;
+    let says = format!("[ \"$*\" = \"auth token --hostname $HOST\" ] && echo {TOKEN}");
+    let address = elsewhere.forge.api_url();
+    let host = address.split('/').nth(2).unwrap();
+    let words = ["--agent-command", "./agent.sh"];
+
+    let mut terminal = Terminal::of(elsewhere.command_with_gh(&words, &says).env("HOST", host));
+    terminal.shows("with your rights: it can read and change what you can. Go on? [y/N]").await;
+    terminal.types("y\n");
+    terminal.shows("Use the token that `gh` is signed in with").await;
+    terminal.types("n\n");
+    assert_eq!(terminal.ends().await.0, Some(1));
+    assert!(
+        terminal.all().contains("nothing was done") && terminal.all().contains("set GH_TOKEN"),
+        "{}",
+        terminal.all()
+    );
+
+    let mut terminal = Terminal::of(elsewhere.command_with_gh(&words, &says).env("HOST", host));
+    terminal.shows("Go on? [y/N]").await;
+    terminal.types("y\n");
+    terminal.shows("Use the token that `gh` is signed in with").await;
+    terminal.types("yes\n");
+    let (code, out) = terminal.ends().await;
+    assert_eq!(code, Some(0), "{out}{}", terminal.all());
+    assert!(
+        terminal.all().contains("works on acme/app as ana") && !terminal.all().contains(TOKEN),
+        "{}",
+        terminal.all()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gh_that_has_no_token_is_said_and_nothing_begins() {
+    let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
+    for gh in ["exit 1", "exit 0", "echo \" \""] {
+        let tried = elsewhere.command_with_gh(&["--yes", "--agent-command", "./agent.sh"], gh).output().await.unwrap();
+        let err = words(&tried.stderr);
+        assert_eq!(tried.status.code(), Some(4), "{gh}: {err}");
+        assert!(err.contains("there is no token for the forge: `gh` is not signed in there"), "{gh}: {err}");
+        assert!(err.contains("sign in with `gh auth login`"), "{gh}: {err}");
+    }
+    assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_stopped_before_it_costs_more_than_was_allowed() {
+    let spends = "#!/bin/sh
+cat > /dev/null
+echo '{\"kind\":\"usage\",\"turns\":1,\"cost_usd_micros\":600000}'
+sleep 600
+";
+    let elsewhere = Elsewhere::begin(spends).await;
+    let tried = elsewhere.tries(&["--yes", "--max-usd", "0.50", "--agent-command", "./agent.sh"], TOKEN).await;
+    let err = words(&tried.stderr);
+    assert_eq!(tried.status.code(), Some(6), "{}{err}", words(&tried.stdout));
+    assert!(err.contains("It spent $0.60; the limit is $0.50 (cost_limit)"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_are_none_are_refused_before_anything_begins() {
+    let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
+    for (flag, value, code, says) in [
+        ("--max-usd", "five", 2, "use dollars, as 50 or 2.50"),
+        ("--max-usd", "0.001", 2, "use 10000 (a cent) to 1000000000"),
+        ("--max-minutes", "0", 2, "1..=1440"),
+        ("--max-minutes", "1441", 2, "1..=1440"),
+    ] {
+        let tried = elsewhere.tries(&["--yes", flag, value, "--agent-command", "./agent.sh"], TOKEN).await;
+        let err = words(&tried.stderr);
+        assert_eq!(tried.status.code(), Some(code), "{flag} {value}: {err}");
+        assert!(err.contains(says), "{flag} {value}: {err}");
+    }
 }

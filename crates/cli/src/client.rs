@@ -30,12 +30,14 @@ mod session;
 mod settings;
 mod sign_in;
 mod table;
+mod talk;
 mod tickets;
 mod tokens;
 mod watch;
 mod why;
 mod words;
 
+pub(crate) use budgets::micros;
 use clap::{ColorChoice, Subcommand};
 pub(crate) use config::{Config, Signed};
 pub(crate) use fault::{Exit, Fault};
@@ -46,7 +48,7 @@ pub(crate) use screen::Screen;
 use session::Session;
 use std::process::ExitCode;
 
-/// Follows a job of a server that this process runs, until it ends.
+/// Follows a job of a server that this process runs, until it ends: nobody else can speak to its agent.
 pub(crate) async fn follow(
     screen: Screen,
     url: &str,
@@ -54,7 +56,7 @@ pub(crate) async fn follow(
     project: ProjectId,
     job: &JobId,
 ) -> Result<ExitCode, Fault> {
-    watch::watch(&Session::with(screen, url, api, project), job).await
+    watch::talk(&Session::with(screen, url, api, project), job).await
 }
 
 /// What every command that speaks to a server may be told.

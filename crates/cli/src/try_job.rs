@@ -7,7 +7,7 @@ use crate::logs;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::{Compute, ForgeKind, Settings};
+use pullyard_domain::project::{Compute, ForgeKind, Limits, Settings};
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::{Local, Options};
 use pullyard_protocol::client::Operator;
@@ -31,10 +31,12 @@ const PROJECT: &str = "try";
 /// Nothing has to be set up, and nothing stays but the branch and the pull request. Needs git, and Claude Code
 /// or Codex with their keys in the environment (ANTHROPIC_API_KEY, CLAUDE_CODE_OAUTH_TOKEN, OPENAI_API_KEY).
 /// The forge's token is GH_TOKEN or GITHUB_TOKEN, else what `gh` is signed in with, if you agree.
+/// On a terminal, a line that you type is said to the agent; so are answers to what it asks.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard try acme/app 'Fix the typo in the first line of README.md'
   pullyard try acme/app 'Add a test for parse_date' --agent codex --yes
+  pullyard try acme/app 'Port the tests to pytest' --max-usd 2.50 --max-minutes 20
   pullyard try acme/app 'Format everything' --agent-command sh -c 'make format'")]
 pub(crate) struct Try {
     /// The repository.
@@ -52,6 +54,12 @@ pub(crate) struct Try {
     /// The branch to start from; the repository's default when not given.
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
+    /// Stop the agent before it costs more, by its own count.
+    #[arg(long, value_name = "USD", value_parser = client::micros)]
+    max_usd: Option<u64>,
+    /// Stop the agent after so long; an hour when not given.
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1440))]
+    max_minutes: Option<u64>,
     /// The forge's REST address.
     #[arg(long, value_name = "URL", default_value = GITHUB)]
     api_url: String,
@@ -113,7 +121,13 @@ impl Try {
             CreateIntegration { id: integration.clone(), kind: ForgeKind::GitHub, api_url: self.api_url, token_secret };
         let connected = api.create_integration(&connect).await?;
         let project = ProjectId::new(PROJECT).map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
-        let settings = Settings { compute: Compute::Fargate, ..Settings::default() };
+        let usual = Limits::default();
+        let limits = Limits {
+            wall_secs: self.max_minutes.map_or(usual.wall_secs, |minutes| minutes * 60),
+            cost_usd_micros: self.max_usd,
+            ..usual
+        };
+        let settings = Settings { compute: Compute::Fargate, limits, ..Settings::default() };
         api.create_project(&CreateProject { id: project.clone(), name: PROJECT.into(), settings }).await?;
         let capability = match self.agent {
             Some(agent) => agent,

@@ -5,7 +5,7 @@ use super::screen::{Screen, tame};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 /// Whether somebody can be asked.
-fn is_asked(screen: &Screen) -> bool {
+pub(super) fn is_asked(screen: &Screen) -> bool {
     !screen.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 

@@ -116,7 +116,7 @@ fn limit_in_usd(text: &str) -> Result<Limit<u64>, String> {
 }
 
 /// Dollars, to the millionth, never through a float. Units: millionths of a US dollar.
-fn micros(text: &str) -> Result<u64, String> {
+pub(crate) fn micros(text: &str) -> Result<u64, String> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let read = || {

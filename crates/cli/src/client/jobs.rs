@@ -13,6 +13,7 @@ mod provenance;
 mod retry;
 mod show;
 
+pub(super) use answer::tell;
 pub(super) use create::decided;
 pub(super) use list::moment;
 

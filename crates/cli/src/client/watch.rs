@@ -4,6 +4,7 @@ use super::fault::{Exit, Fault};
 use super::screen::{Colour, Screen, tame};
 use super::session::Session;
 use super::table::cut;
+use super::talk::Talk;
 use super::words;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
@@ -25,7 +26,7 @@ const SAY_WHY_AFTER: Duration = Duration::from_secs(2);
 /// Follows a job; Ctrl-C leaves it alone.
 pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fault> {
     tokio::select! {
-        ended = follow(session, job) => ended,
+        ended = follow(session, job, None) => ended,
         _ = tokio::signal::ctrl_c() => {
             session.screen.note(&format!("interrupted: job {} goes on without you", job.short()));
             Ok(Exit::Interrupted.into())
@@ -33,12 +34,26 @@ pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fa
     }
 }
 
-async fn follow(session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
+/// Follows a job that ends with this process; what is typed is said to its agent.
+pub(super) async fn talk(session: &Session, job: &JobId) -> Result<ExitCode, Fault> {
+    let talk = Talk::begin(&session.screen);
+    tokio::select! {
+        ended = follow(session, job, Some(talk)) => ended,
+        _ = tokio::signal::ctrl_c() => {
+            session.screen.note("interrupted: the agent is stopped");
+            Ok(Exit::Interrupted.into())
+        }
+    }
+}
+
+async fn follow(session: &Session, id: &JobId, mut talk: Option<Talk>) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     let (mut cursor, mut told) = (None, Told::default());
     loop {
         let job = session.api.job(id).await?;
-        if !job.status.is_terminal() {
+        // A question that is answered here is shown whole instead.
+        let is_asked = talk.is_some() && job.status == Status::AwaitingInput;
+        if !job.status.is_terminal() && !is_asked {
             told.tell(session, &job).await?;
         }
         let page = session.api.events(id, cursor.as_deref()).await?;
@@ -50,7 +65,13 @@ async fn follow(session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
         if page.end {
             return ended(screen, &session.api.job(id).await?);
         }
-        tokio::time::sleep(look_again(heard)).await;
+        match &mut talk {
+            Some(talk) => {
+                talk.show(screen, &job)?;
+                talk.listen(session, id, look_again(heard)).await;
+            }
+            None => tokio::time::sleep(look_again(heard)).await,
+        }
     }
 }
 

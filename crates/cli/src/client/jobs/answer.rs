@@ -3,7 +3,9 @@
 use crate::client::fault::Fault;
 use crate::client::session::Session;
 use crate::client::words;
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{LONGEST_INPUT, Status};
+use pullyard_protocol::job::Job;
 use std::io::Read;
 use std::process::ExitCode;
 
@@ -52,19 +54,25 @@ impl Send {
 async fn say(session: &Session, id: &str, text: &str) -> Result<ExitCode, Fault> {
     let id = session.job(id).await?;
     let text = if text == "-" { from_standard_input()? } else { text.to_owned() };
+    let job = tell(session, &id, text.trim()).await?;
+    if session.screen.is_json() {
+        session.screen.json(&job)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says it, and when it is heard.
+pub(in crate::client) async fn tell(session: &Session, id: &JobId, text: &str) -> Result<Job, Fault> {
     // Of this call alone, so that its own repeats say nothing twice.
     let key = format!("cli-{}-{}", std::process::id(), words::now().millis());
-    let job = session.api.answer_job(&id, text.trim(), Some(&key)).await?;
+    let job = session.api.answer_job(id, text, Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
     match job.status {
         // What stood still goes on by that, and so does what waits to be taken.
         Status::Ready => screen.note(&format!("Job {short} was told, and goes on.")),
         status => screen.note(format!("Job {short} was told. {}", status.hears_when().unwrap_or_default()).trim_end()),
     }
-    if screen.is_json() {
-        screen.json(&job)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(job)
 }
 
 /// A little more than is taken, so that the server says what is too much.

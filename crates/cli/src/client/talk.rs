@@ -1,0 +1,93 @@
+//! What somebody types while a job is followed that nobody else can speak to: it is said to the job's agent.
+
+use super::ask::is_asked;
+use super::fault::{Exit, Fault};
+use super::jobs::tell;
+use super::screen::{Screen, tame};
+use super::session::Session;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Status;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::job::{Job, Question};
+use std::io::BufRead;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, timeout_at};
+
+/// The only one who can answer a job's agent.
+pub(super) struct Talk {
+    /// None: nobody is there to type.
+    typed: Option<UnboundedReceiver<String>>,
+    /// When the question was asked that was shown last.
+    shown: Option<Timestamp>,
+}
+
+impl Talk {
+    pub(super) fn begin(screen: &Screen) -> Self {
+        let typed = is_asked(screen).then(lines);
+        if typed.is_some() {
+            screen.hint("type a line to say something to the agent");
+        }
+        Self { typed, shown: None }
+    }
+
+    /// Shows a question whole, once. Errors: nobody can answer it, and the job would wait for days.
+    pub(super) fn show(&mut self, screen: &Screen, job: &Job) -> Result<(), Fault> {
+        let Some(Question { text, at }) = job.question.as_ref().filter(|_| job.status == Status::AwaitingInput) else {
+            return Ok(());
+        };
+        if self.typed.is_none() {
+            let question = tame(text);
+            return Err(Fault::new(Exit::Ended, format!("the agent asks what nobody can answer here: {question}"))
+                .help("try again with the answer in the prompt, or on a terminal"));
+        }
+        if self.shown.replace(*at) != Some(*at) {
+            screen.note("The agent asks:");
+            text.lines().for_each(|line| screen.note(&format!("  {line}")));
+            screen.note("Type an answer of one line.");
+        }
+        Ok(())
+    }
+
+    /// Says what is typed until so much time is over. What can't be said is shown, and the job goes on.
+    pub(super) async fn listen(&mut self, session: &Session, job: &JobId, time: Duration) {
+        let until = Instant::now() + time;
+        while let Ok(said) = timeout_at(until, self.next()).await {
+            if let Err(fault) = tell(session, job, said.trim()).await {
+                fault.say(&session.screen);
+            }
+        }
+    }
+
+    /// What was typed; lines that came at once are one text.
+    async fn next(&mut self) -> String {
+        while let Some(typed) = &mut self.typed {
+            let Some(mut text) = typed.recv().await else {
+                self.typed = None;
+                break;
+            };
+            while let Ok(line) = typed.try_recv() {
+                text.push_str(&line);
+            }
+            if !text.trim().is_empty() {
+                return text;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// Lines of standard input. Read on a thread of its own: nothing waits for it when the job has ended.
+fn lines() -> UnboundedReceiver<String> {
+    let (typed, lines) = unbounded_channel();
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        let mut line = String::new();
+        while input.read_line(&mut line).is_ok_and(|read| read > 0) {
+            if typed.send(std::mem::take(&mut line)).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
