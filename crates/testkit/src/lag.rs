@@ -172,6 +172,10 @@ impl Lag {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn knows(&self, table: &str) -> bool {
+        self.known().tables.contains_key(table)
+    }
+
     fn note(&self, written: &[(String, Value)]) {
         let mut known = self.known();
         for (table, key) in written {
@@ -183,8 +187,12 @@ impl Lag {
 
     /// Makes the shadows of a table, the first time that it is called.
     async fn know(&self, table: &str, ask: &Ask) -> Result<(), String> {
+        // Without the hand, which may be at work for another read: a write waits for no copy.
+        if self.knows(table) {
+            return Ok(());
+        }
         let _one = self.hand.lock().await;
-        if self.known().tables.contains_key(table) {
+        if self.knows(table) {
             return Ok(());
         }
         let described = ask("DescribeTable", json!({ "TableName": table })).await?;

@@ -53,6 +53,12 @@ impl Wire {
         Self { schedule: Some(schedule), ..Self::default() }
     }
 
+    /// What no fault keeps back goes on by this client.
+    #[must_use]
+    pub fn over(self, client: impl HttpClient + 'static) -> Self {
+        Self { client: SharedHttpClient::new(client), ..self }
+    }
+
     /// The next call of `operation` that has no fault yet gets this one.
     pub fn next(&self, operation: &'static str, fault: Fault) {
         self.plan().next.push((operation, fault));

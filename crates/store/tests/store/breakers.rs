@@ -50,6 +50,7 @@ async fn all_of_them_are_listed_by_name() {
     let of_runner = BreakerId { account: Account::Runner(RunnerId::of("t", "kite")), capability: "auto".into() };
     let new = Breaker::opened(None, &of_runner, &LIMIT, &by(1), at(0)).unwrap();
     world.applies(world.store.put_breaker(&new)).await;
-    let names = world.store.breakers().await.unwrap().into_iter().map(|one| one.id.to_string()).collect::<Vec<_>>();
+    let all = world.in_the_end(async || world.store.breakers().await.unwrap()).await;
+    let names = all.into_iter().map(|one| one.id.to_string()).collect::<Vec<_>>();
     assert_eq!(names, ["project/acme/claude_code", "project/acme/codex", &of_runner.to_string()]);
 }

@@ -217,7 +217,8 @@ async fn a_runner_goes_with_its_name_and_not_before_its_last_slot() {
     world.applies(world.store.remove_runner(&seen)).await;
     assert_eq!(world.store.runner_named("kite").await.unwrap(), None);
     assert_eq!(world.store.runner(&seen.id).await.unwrap(), None);
-    assert_eq!(world.store.runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap(), []);
+    let profiles = async || world.store.runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap();
+    assert_eq!(world.in_the_end(profiles).await, []);
     // Gone already is gone.
     world.applies(world.store.remove_runner(&seen)).await;
     // The name is free for another.
@@ -247,14 +248,14 @@ async fn every_runner_is_listed_with_its_profile_though_one_can_not_be_read() {
     for number in 0..130 {
         ids.push(world.registered(&sample::runner(&format!("r{number}"), 1)).await.id);
     }
-    let all = world.store.runners().await.unwrap();
+    let all = world.in_the_end(async || world.store.runners().await.unwrap()).await;
     assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 130);
-    let profiles = world.store.runner_profiles(&ids).await.unwrap();
+    let profiles = world.in_the_end(async || world.store.runner_profiles(&ids).await.unwrap()).await;
     assert_eq!(profiles.iter().map(|profile| &profile.id).collect::<BTreeSet<_>>(), ids.iter().collect());
     let mut item = world.items().await.into_iter().find(|((pk, _), _)| pk.starts_with("RUNNERS#")).unwrap().1;
     item.remove("epoch");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    let all = world.store.runners().await.unwrap();
+    let all = world.in_the_end(async || world.store.runners().await.unwrap()).await;
     assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 129);
     assert_eq!(all.len(), 130);
 }
@@ -268,15 +269,15 @@ async fn classes_and_their_jobs_are_read_in_order() {
     let other = ClassId::of("acme", "codex", &BTreeSet::new());
     let others = Needs { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
     world.store.note_class(&sample::project(), &other, &others).await.unwrap();
-    let read: BTreeSet<_> =
-        world.store.classes(&sample::project()).await.unwrap().into_iter().map(|(id, _)| id).collect();
+    let read = world.in_the_end(async || world.store.classes(&sample::project()).await.unwrap()).await;
+    let read: BTreeSet<_> = read.into_iter().map(|(id, _)| id).collect();
     assert_eq!(read, BTreeSet::from([class.clone(), other.clone()]));
     assert_eq!(world.store.class(&sample::project(), &other).await.unwrap(), Some(others));
     for (name, secs) in [("b", 20), ("a", 10), ("c", 30)] {
         let job = sample::job_at(name, Compute::Runners, at(secs));
         world.applies(world.store.trigger(&alone(&job))).await;
     }
-    let rows = world.store.ready(&class, 2).await.unwrap();
+    let rows = world.in_the_end(async || world.store.ready(&class, 2).await.unwrap()).await;
     let orders = rows.iter().map(|row| (row.job.clone(), row.order)).collect::<Vec<_>>();
     let expected = [("a", 10), ("b", 20)].map(|(name, secs)| (sample::job_id(name), at(secs).millis()));
     assert_eq!(orders, expected);

@@ -2,7 +2,7 @@
 //! that the item had, and an item that is there is never missed.
 
 use crate::sample::{self, at};
-use crate::world::{World, alone, count, word};
+use crate::world::{World, alone, count, seed, word};
 use pullyard_domain::due;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
@@ -12,6 +12,12 @@ use pullyard_testkit::Lag;
 use std::collections::{BTreeMap, BTreeSet};
 
 const JOBS: usize = 12;
+
+/// Some that stay, and the one that is asked for.
+fn seeds() -> impl Iterator<Item = u64> {
+    // Each is shown when the test fails: it did so by the last one.
+    (0..3).chain(seed()).inspect(|seed| println!("the reads lag by the seed {seed}"))
+}
 
 /// Every state that the jobs were ever in.
 #[derive(Default)]
@@ -51,7 +57,7 @@ async fn told(world: &World) -> BTreeSet<(String, String, i64)> {
 
 #[tokio::test]
 async fn what_an_index_names_was_so_once_and_is_so_in_the_end() {
-    for seed in 0..3 {
+    for seed in seeds() {
         let lag = Lag::new(seed);
         let world = World::lagging(&lag).await;
         let (mut past, mut jobs, mut late, mut old) = (Past::default(), Vec::<Job>::new(), 0, 0);
@@ -93,7 +99,7 @@ async fn what_an_index_names_was_so_once_and_is_so_in_the_end() {
 
 #[tokio::test]
 async fn pages_of_a_list_that_lags_name_nothing_twice() {
-    for seed in 0..3 {
+    for seed in seeds() {
         let lag = Lag::new(seed);
         let world = World::lagging(&lag).await;
         let mut all = BTreeSet::new();
@@ -119,5 +125,33 @@ async fn pages_of_a_list_that_lags_name_nothing_twice() {
         assert!(named.is_subset(&all));
         lag.catch_up().await.unwrap();
         assert_eq!(walked().await.into_iter().collect::<BTreeSet<_>>(), all);
+    }
+}
+
+/// What all other tests have when a seed is set.
+#[tokio::test]
+async fn a_world_of_a_seed_lags_while_its_calls_fail_and_comes_right_once_it_caught_up() {
+    for seed in seeds() {
+        let world = World::seeded(seed).await;
+        let class = sample::job("any").class;
+        let named = async || {
+            let ready = world.store.ready(&class, 1_000).await.unwrap();
+            ready.into_iter().map(|at| at.job).collect::<BTreeSet<_>>()
+        };
+        let (mut made, mut late) = (BTreeSet::new(), 0);
+        for number in 0..2 * JOBS {
+            let job = sample::job_at(&format!("job-{number}"), Compute::Runners, at(number as u64));
+            world.applies(world.store.trigger(&alone(&job))).await;
+            made.insert(job.id);
+            let named = named().await;
+            assert!(named.is_subset(&made), "never made: {:?}", named.difference(&made));
+            late += usize::from(named != made);
+        }
+        assert!(late > 0, "nothing lagged");
+        assert_eq!(world.in_the_end(&named).await, made);
+        // What a test writes past the store lags, and is caught up with, as well.
+        let gone = made.pop_first().unwrap();
+        world.lose(&format!("JOB#{gone}"), "JOB").await;
+        assert_eq!(world.in_the_end(&named).await, made);
     }
 }

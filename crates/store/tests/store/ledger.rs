@@ -59,6 +59,7 @@ async fn a_days_entries_are_listed_newest_first() {
     }
     world.applies(world.store.record(&sample::refused("tomorrow", at(day)))).await;
     ids.reverse();
-    let (listed, next) = world.store.delivery_ids(&sample::project(), &at(0).day(), None, 100).await.unwrap();
-    assert_eq!((listed, next), (ids, None));
+    let (project, today) = (sample::project(), at(0).day());
+    let listed = world.in_the_end(async || world.store.delivery_ids(&project, &today, None, 100).await.unwrap()).await;
+    assert_eq!(listed, (ids, None));
 }

@@ -2,7 +2,7 @@
 //! what the domain says of each, and with what the indexes find.
 
 use crate::sample::{self, at};
-use crate::world::{Items, World, alone, count, decoded, fence, of_ticket, word};
+use crate::world::{Item, Items, World, alone, count, decoded, fence, of_ticket, word};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use pullyard_domain::due::{self, Due};
@@ -118,8 +118,13 @@ struct Model {
     /// Every revision there ever was, oldest first.
     jobs: BTreeMap<JobId, Vec<Job>>,
     tickets: BTreeMap<String, Vec<Ticket>>,
+    /// Every row of the `work` index there ever was.
+    rows: HashSet<Row>,
     made: usize,
 }
+
+/// What a row names, and where it stands.
+type Row = (WorkKey, (String, Option<i64>));
 
 impl Model {
     async fn new() -> Self {
@@ -127,7 +132,9 @@ impl Model {
         for (name, max) in RUNNERS {
             world.registered(&sample::runner(name, max)).await;
         }
-        Self { items: world.items().await, world, now: at(0), jobs: BTreeMap::new(), tickets: BTreeMap::new(), made: 0 }
+        let items = world.items().await;
+        let (jobs, tickets, rows) = (BTreeMap::new(), BTreeMap::new(), HashSet::new());
+        Self { world, now: at(0), items, jobs, tickets, rows, made: 0 }
     }
 
     /// Takes in what is stored now.
@@ -142,6 +149,7 @@ impl Model {
                 "TICKET" => self.tickets.entry(pk.clone()).or_default().push(decoded(item)),
                 _ => {}
             }
+            self.rows.extend(row_of(sk, item).map(|(due, key)| (key, named_row(pk, Some(due)))));
         }
         std::mem::replace(&mut self.items, items)
     }
@@ -323,28 +331,32 @@ impl Model {
         did(self.world.store.link_if_unlinked(&link).await.unwrap(), known.is_none())
     }
 
-    /// What the indexes find is what the domain names for the items.
+    /// What an index names that may lag was so once.
+    async fn check_late(&self) {
+        let class = sample::job("any").class;
+        let ready = self.world.store.ready(&class, 1_000).await.unwrap().into_iter();
+        let mut told: Vec<Row> =
+            ready.map(|at| (WorkKey::Job(at.job), (format!("READY#{class}"), Some(at.order)))).collect();
+        for shard in 0..due::SHARDS {
+            let rows = self.world.store.scheduled(shard, 1_000).await.unwrap().into_iter();
+            told.extend(rows.map(|(key, at)| (key, (format!("DUE#{shard}"), Some(at.millis())))));
+        }
+        for row in told {
+            assert!(self.rows.contains(&row), "never so: {row:?}");
+        }
+    }
+
+    /// What the indexes find in the end is what the domain names for the items.
     async fn check_indexes(&self) {
         let (mut due, mut ready) = (BTreeMap::<u8, Vec<(i64, WorkKey)>>::new(), BTreeMap::new());
         let mut held = Vec::new();
         for ((pk, sk), item) in &self.items {
-            let (named, key) = match sk.as_str() {
-                "JOB" => {
-                    let job: Job = decoded(item);
-                    (due::job(&job), WorkKey::Job(job.id))
-                }
-                "TICKET" => {
-                    let ticket: Ticket = decoded(item);
-                    (due::ticket(&ticket), WorkKey::Ticket(ticket.project, ticket.key))
-                }
-                _ => continue,
-            };
-            match (named, key) {
-                (Some(Due::At(at)), key) if at <= self.now => {
+            match row_of(sk, item) {
+                Some((Due::At(at), key)) if at <= self.now => {
                     due.entry(due::shard(pk)).or_default().push((at.millis(), key));
                 }
-                (Some(Due::Held { order, .. }), key) => held.push((order, key)),
-                (Some(Due::Ready { class, order }), WorkKey::Job(job)) => {
+                Some((Due::Held { order, .. }, key)) => held.push((order, key)),
+                Some((Due::Ready { class, order }, WorkKey::Job(job))) => {
                     ready.entry(class).or_insert_with(Vec::new).push((order, job));
                 }
                 _ => {}
@@ -354,11 +366,12 @@ impl Model {
             let found = self.world.due(shard, self.now, 1_000).await;
             check_order(found, due.remove(&shard).unwrap_or_default());
         }
-        check_order(self.world.store.held(&sample::project(), 1_000).await.unwrap(), held);
+        let found = async || self.world.store.held(&sample::project(), 1_000).await.unwrap();
+        check_order(self.world.in_the_end(found).await, held);
         let class = sample::job("any").class;
         assert!(ready.keys().all(|known| *known == class));
-        let found =
-            self.world.store.ready(&class, 1_000).await.unwrap().into_iter().map(|row| row.job).collect::<Vec<_>>();
+        let found = self.world.in_the_end(async || self.world.store.ready(&class, 1_000).await.unwrap()).await;
+        let found = found.into_iter().map(|row| row.job).collect();
         check_order(found, ready.remove(&class).unwrap_or_default());
     }
 }
@@ -399,6 +412,21 @@ fn check_order<K: Eq + Hash + Debug>(found: Vec<K>, expected: Vec<(i64, K)>) {
     assert!(orders.is_sorted(), "{found:?}: {orders:?}");
     assert_eq!(found.len(), expected.len(), "{found:?} of {expected:?}");
     assert_eq!(found.iter().collect::<HashSet<_>>().len(), found.len(), "{found:?}");
+}
+
+/// What the domain says of when an item needs its next step, and what its row names.
+fn row_of(sk: &str, item: &Item) -> Option<(Due, WorkKey)> {
+    match sk {
+        "JOB" => {
+            let job: Job = decoded(item);
+            Some((due::job(&job)?, WorkKey::Job(job.id)))
+        }
+        "TICKET" => {
+            let ticket: Ticket = decoded(item);
+            Some((due::ticket(&ticket)?, WorkKey::Ticket(ticket.project, ticket.key)))
+        }
+        _ => None,
+    }
 }
 
 /// The row of the `work` index that the domain names.
@@ -530,6 +558,7 @@ async fn run(steps: &[Step]) -> [usize; 3] {
             check_revisions(&before, &model.items);
         }
         if number.is_multiple_of(12) || number + 1 == steps.len() {
+            model.check_late().await;
             model.check_indexes().await;
         }
         tally[did as usize] += 1;

@@ -41,36 +41,50 @@ pub(crate) struct World {
     pub(crate) client: Client,
     endpoint: String,
     schedule: Option<Arc<Schedule>>,
+    /// Where reads may lag, what makes them.
+    lag: Option<Lag>,
     _aws: Option<Aws>,
 }
 
-/// Faults on a schedule for every world but the calm ones, by this seed; without it there are none.
+/// Faults on a schedule, and an index that lags, for every world but the calm ones, by this seed; without it there are
+/// none.
 const SEED: &str = "PULLYARD_STORE_SEED";
 
+/// What is asked for, made of the seed, the running test and how often it asked before; none without a seed.
+pub(crate) fn seed() -> Option<u64> {
+    let seed = std::env::var(SEED).ok()?;
+    let number = seed.parse().expect("a seed is a number");
+    let current = std::thread::current();
+    let test = current.name().expect("a test has a name");
+    // Shown when the test fails.
+    println!("once more: {SEED}={seed} cargo test -p pullyard-store --test store -- --exact {test}");
+    Some(of_world(number, test))
+}
+
 impl World {
-    /// Its faults follow from the seed, its test's name, and how many worlds the test had before.
+    /// Its faults and how late its indexes are follow from the seed, its test's name, and how many worlds the test had
+    /// before.
     pub(crate) async fn new() -> Self {
-        let Ok(seed) = std::env::var(SEED) else {
-            return Self::calm().await;
-        };
-        let number = seed.parse().expect("a seed is a number");
-        let current = std::thread::current();
-        let test = current.name().expect("a test has a name");
-        // Shown when the test fails.
-        println!("once more: {SEED}={seed} cargo test -p pullyard-store --test store -- --exact {test}");
-        Self::behind(Some(Arc::new(Schedule::new(of_world(number, test))))).await
+        match seed() {
+            Some(seed) => Self::seeded(seed).await,
+            None => Self::calm().await,
+        }
     }
 
-    /// Without faults but those that the test plans: where it counts calls, or says which of them fail.
+    /// With the faults and the lag of this seed.
+    pub(crate) async fn seeded(seed: u64) -> Self {
+        Self::behind(Some(Arc::new(Schedule::new(seed))), Some(Lag::new(seed))).await
+    }
+
+    /// Without faults but those that the test plans, and up to date: where it counts calls, or says which of them
+    /// fail.
     pub(crate) async fn calm() -> Self {
-        Self::behind(None).await
+        Self::behind(None, None).await
     }
 
-    /// Its store reads indexes, and what it reads for half the price, as they were some time ago.
+    /// Its store reads indexes, and what it reads for half the price, as they were some time ago; nothing fails.
     pub(crate) async fn lagging(lag: &Lag) -> Self {
-        let mut world = Self::calm().await;
-        world.store = Store::new(&config(lag.client(), &world.table), Some(&world.endpoint), &world.table);
-        world
+        Self::behind(None, Some(lag.clone())).await
     }
 
     /// What its writes demand is kept. It stands aside of what `.ci/conditions` asks for: who only writes down what is
@@ -82,7 +96,7 @@ impl World {
         world
     }
 
-    async fn behind(schedule: Option<Arc<Schedule>>) -> Self {
+    async fn behind(schedule: Option<Arc<Schedule>>, lag: Option<Lag>) -> Self {
         let another = std::env::var(ANOTHER).ok();
         let aws = match another {
             Some(_) => None,
@@ -92,12 +106,36 @@ impl World {
             }
         };
         let endpoint = aws.as_ref().map(|aws| aws.endpoints().dynamodb.clone()).or(another).unwrap();
-        let faults = schedule.clone().map_or_else(Wire::default, Wire::with);
+        // Below the faults: the calls by which it copies meet none, and a write whose answer is lost is noted. What a
+        // test writes past the store passes it, too.
+        let over_lag = |wire: Wire| match &lag {
+            Some(lag) => wire.over(lag.client()),
+            None => wire,
+        };
+        let faults = over_lag(schedule.clone().map_or_else(Wire::default, Wire::with));
         let table = format!("pullyard-{:016x}", rand::random::<u64>());
         let store = Store::new(&config(faults.clone(), &table), Some(&endpoint), &table);
         store.create_table().await.unwrap();
-        let raw = aws_sdk_dynamodb::config::Builder::from(&config(Wire::default(), &table)).endpoint_url(&endpoint);
-        Self { store, table, faults, client: Client::from_conf(raw.build()), endpoint, schedule, _aws: aws }
+        let raw = config(over_lag(Wire::default()), &table);
+        let raw = aws_sdk_dynamodb::config::Builder::from(&raw).endpoint_url(&endpoint).build();
+        Self { store, table, faults, client: Client::from_conf(raw), endpoint, schedule, lag, _aws: aws }
+    }
+
+    /// Indexes, and what is read for half the price, are as the table is, until something is written.
+    pub(crate) async fn caught_up(&self) {
+        if let Some(lag) = &self.lag {
+            lag.catch_up().await.unwrap();
+        }
+    }
+
+    /// What a read that may lag comes to once it has caught up with all that was written. It is asked before that as
+    /// well: what it says then may be of long ago, and must not fail.
+    pub(crate) async fn in_the_end<T>(&self, read: impl AsyncFn() -> T) -> T {
+        if self.lag.is_some() {
+            read().await;
+            self.caught_up().await;
+        }
+        read().await
     }
 
     /// Nothing fails but what the test plans.
@@ -185,9 +223,9 @@ impl World {
             .unwrap();
     }
 
-    /// What is due in one shard, longest due first, of its first `limit` rows.
+    /// What is due in one shard in the end, longest due first, of its first `limit` rows.
     pub(crate) async fn due(&self, shard: u8, now: Timestamp, limit: i32) -> Vec<WorkKey> {
-        let rows = self.store.scheduled(shard, limit).await.unwrap();
+        let rows = self.in_the_end(async || self.store.scheduled(shard, limit).await.unwrap()).await;
         rows.into_iter().filter(|(_, at)| *at <= now).map(|(key, _)| key).collect()
     }
 

@@ -78,7 +78,8 @@ async fn a_runner_that_is_removed_leaves_no_job_behind() {
     world.whole().await;
     assert_eq!(world.job(&job).await.status, Status::Completed);
     let (left, name) = (world.store.runner(&runner.id).await.unwrap(), world.store.runner_named("kite").await.unwrap());
-    let profile = world.store.runner_profiles(std::slice::from_ref(&runner.id)).await.unwrap().pop();
+    let profiles = async || world.store.runner_profiles(std::slice::from_ref(&runner.id)).await.unwrap();
+    let profile = world.in_the_end(profiles).await.pop();
     assert_eq!((name.is_some(), profile.is_some()), (left.is_some(), left.is_some()), "they go together");
     match left {
         None => assert_eq!(world.job(&other).await.status, Status::Ready, "it is nobody's"),
@@ -183,5 +184,6 @@ async fn what_waits_for_runners_is_claimed_by_one_and_its_row_goes() {
     .await;
     assert_eq!(count(&tally(&came), "claimed"), 1);
     world.whole().await;
-    assert!(world.store.ready(&job.class, 10).await.unwrap().is_empty());
+    let ready = world.in_the_end(async || world.store.ready(&job.class, 10).await.unwrap()).await;
+    assert!(ready.is_empty(), "{ready:?}");
 }
