@@ -1,9 +1,14 @@
 //! The ticket tool's calls.
 
-use crate::story::{REVIEW, Story, TODO, TRIGGER};
+mod rival;
+
+use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task};
 use futures::future::join_all;
 use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::DeliveryId;
 use pullyard_domain::job::Status;
+use rival::Rival;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,6 +55,38 @@ async fn fifty_events_at_once_for_one_ticket_make_one_job_and_each_gets_a_true_a
     assert_eq!(codes.remove("accepted"), Some(1));
     assert!(codes.keys().all(|code| ["job_active", "status_unchanged", "stale_event"].contains(code)), "{codes:?}");
     assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_others_outrun_five_times_is_answered_503_and_makes_nothing_until_it_is_told_again() {
+    let rival = Rival::start().await;
+    let before_dynamodb = Some(rival.between());
+    let story = Story::with(Setup { task: Task::Waiting, before_dynamodb, ..Setup::default() }).await;
+    story.tell("e1", "APP-1", TODO, 1).await;
+    let pk = format!("TICKET#{}#APP-1", story.project);
+    let mut expected = story.item(&pk, "TICKET").await;
+    let event = story.event("e2", "APP-1", TRIGGER, 2);
+    let body = serde_json::to_vec(&event).unwrap();
+    // Past the client, which would tell it again by itself.
+    let tell = || {
+        let token = Some(story.local.admin_token());
+        story.raw(reqwest::Method::POST, "/v1/tickets/events", token, body.clone())
+    };
+    rival.wants(Some(&pk));
+    let (status, headers, said) = tell().await;
+    assert_eq!((status, &said["code"]), (503, &json!("contended")), "{said}");
+    assert_eq!((headers["retry-after"].to_str().unwrap(), rival.was_faster()), ("1", 5));
+    // No job, no lock, no word in the ledger: the ticket is as the others left it.
+    expected["rev"] = json!(expected["rev"].as_u64().unwrap() + 5);
+    assert_eq!(story.item(&pk, "TICKET").await, expected);
+    let delivery = DeliveryId::of_ticket_event(&story.project, &event.event_id);
+    let entry = async || story.item(&format!("DELIVERY#{delivery}"), "DELIVERY").await;
+    assert_eq!((entry().await, story.jobs().await.len()), (Value::Null, 0));
+    rival.wants(None);
+    let (status, _, said) = tell().await;
+    assert_eq!((status, &said["code"]), (200, &json!("accepted")), "{said}");
+    assert_eq!((entry().await["final"].clone(), story.jobs().await.len()), (json!(true), 1));
     story.end().await;
 }
 
