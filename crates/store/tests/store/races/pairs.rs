@@ -1,10 +1,12 @@
 //! Two kinds of use cases that write the same item, thirty-two callers of each at once: whoever comes first, the
 //! other one's outcome is one that the state machine allows, and everything that is stored agrees.
 
+mod anew;
 mod attempts;
 mod claims;
 mod ends;
 mod entries;
+mod gone;
 mod heard;
 mod reviews;
 mod runners;
@@ -59,6 +61,23 @@ pub(super) const PAIRS: &[(&str, &str, &str)] = &[
     ("ghost heartbeat", "RUNNER", "a_job_that_its_runner_named_in_time_is_ended_as_no_ghost"),
     ("drain heartbeat removal", "RUNNER", "neither_a_wish_to_drain_nor_a_heartbeat_brings_a_removed_runner_back"),
     ("claim offline give-up", "JOB RUNNER", "a_runner_that_falls_silent_loses_the_job_that_it_claimed_or_gets_none"),
+    (
+        "offline removal give-up",
+        "RUNNER",
+        "a_runner_that_is_removed_while_it_falls_silent_goes_without_its_job_or_waits_for_its_end",
+    ),
+    (
+        "registration offline give-up",
+        "RUNNER",
+        "a_runner_that_is_taken_over_while_it_falls_silent_has_its_job_or_lost_it_before",
+    ),
+    (
+        "registration removal",
+        "RUNNER",
+        "a_runner_that_is_taken_over_while_it_is_removed_is_removed_and_keeps_its_job_until_that_ends",
+    ),
+    ("drain offline give-up", "RUNNER", "a_wish_to_drain_stands_whatever_is_decided_about_a_silence"),
+    ("drain yield", "RUNNER", "a_runner_that_gives_its_job_back_while_it_is_drained_keeps_the_wish_and_no_slot"),
     ("registration removal", "NAME", "a_name_is_its_next_runners_only_once_it_is_nobodys_and_stays_that"),
     ("death claim", "JOB", "a_task_that_died_has_its_death_noted_under_its_job_or_never_claims_it"),
     ("death finish", "JOB", "a_death_that_is_told_beside_the_finish_takes_no_work_away"),
@@ -76,6 +95,13 @@ pub(super) const PAIRS: &[(&str, &str, &str)] = &[
     ("refuse absorb", "REVIEW", "what_is_absorbed_while_its_newest_is_refused_waits_or_is_refused_too"),
     ("revision refuse", "REVIEW", "what_shares_the_fate_of_the_newest_is_refused_with_it_or_covered_by_its_job"),
     ("revision edited", "REVIEW", "that_a_review_was_edited_is_never_written_over"),
+    (
+        "refuse take wait remember",
+        "REVIEW",
+        "a_review_that_is_told_anew_once_it_was_refused_is_not_refused_by_who_read_it_before",
+    ),
+    ("absorb take wait remember", "REVIEW", "a_review_that_is_told_anew_has_its_job_or_is_absorbed_and_never_both"),
+    ("conclude repeat", "DELIVERY", "what_becomes_of_a_review_that_was_held_and_that_it_came_again_are_both_noted"),
     ("record remember", "DELIVERY", "a_review_is_remembered_with_its_entry_beside_other_decisions_or_not_at_all"),
     ("mark give-up", "TICKET", "the_end_of_a_job_and_what_is_remembered_during_it_never_miss_each_other"),
     ("wait give-up", "TICKET", "a_review_that_begins_to_wait_while_its_job_ends_waits_with_its_mark_or_not_at_all"),

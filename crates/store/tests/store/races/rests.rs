@@ -14,7 +14,7 @@ fn count(came: &BTreeMap<Came, usize>, word: &str) -> usize {
 }
 
 /// The runner of `held` gives its job back, having read so many inputs; where that is refused, it reads the rest.
-async fn give_back(world: &World, held: &Job, rest: Rest, number: usize) -> Result<Came, Error> {
+pub(super) async fn give_back(world: &World, held: &Job, rest: Rest, number: usize) -> Result<Came, Error> {
     let mut words = yielded(rest, 0, &format!("y{number}"));
     let mut read = 0;
     loop {

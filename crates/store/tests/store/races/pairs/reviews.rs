@@ -7,13 +7,14 @@ use crate::reviews::{Revising, entry, held, id, refused, review, review_id, wait
 use crate::sample::{self, at};
 use crate::world::{Ending, World};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
+use pullyard_domain::delivery::{Delivery, MOST_SEEN};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::{Note, PullRequestState};
 use pullyard_domain::review::{Review, ReviewState};
 use pullyard_store::{Conclusion, Error, WaitsForJob, Write};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -72,6 +73,30 @@ async fn a_review_that_is_covered_never_reads_as_refused() {
     assert_eq!(entry.job, Some(job.clone()));
     let covered = [held("r1").reason, Reason::Accepted { job }];
     assert!(covered.contains(&entry.reason), "{entry:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_becomes_of_a_review_that_was_held_and_that_it_came_again_are_both_noted() {
+    let world = Arc::new(World::with_linked().await);
+    world.applies(world.store.remember_review(&waits("r1"), &held("r1"))).await;
+    let (entry, job) = (held("r1"), JobId::of_review(&id(), &review_id("r1")));
+    race(&world, |world, number| {
+        let (entry, job) = (entry.id.clone(), job.clone());
+        async move {
+            match number % 2 {
+                0 => world.store.conclude(&entry, &Conclusion::Covered(job)).await.map(|_| ()),
+                _ => world.store.note_repeat(&entry, at(number as u64)).await,
+            }
+        }
+    })
+    .await;
+    let stored = world.store.delivery(&entry.id).await.unwrap().unwrap();
+    let came: BTreeSet<_> = stored.seen.iter().copied().collect();
+    let told: BTreeSet<_> = (1..RACERS as u64).step_by(2).map(at).collect();
+    assert!(stored.seen.len() == MOST_SEEN && came.is_subset(&told), "{:?}", stored.seen);
+    // Where an answer was lost, one of them may stand there twice.
+    assert!(came.len() == MOST_SEEN || !world.is_calm(), "{:?}", stored.seen);
+    assert_eq!(stored, Delivery { job: Some(job), seen: stored.seen.clone(), ..entry });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,14 +1,16 @@
 //! What is heard of runners beside what is wanted of them and decided about their silence.
 
 use super::{count, on_kite};
-use crate::races::rounds::{Lost, sweep, tally};
+use crate::races::rests::give_back;
+use crate::races::rounds::{Came, Lost, sweep, tally};
 use crate::races::{RACERS, race, world};
+use crate::rests::asks;
 use crate::sample::{self, at};
-use crate::world::first_time;
+use crate::world::{World, first_time};
 use pullyard_domain::id::InstanceId;
 use pullyard_domain::job::Status;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
-use pullyard_store::{Registered, Sweeps, Write};
+use pullyard_store::{Error, Registered, Sweeps, Write};
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -101,6 +103,59 @@ async fn a_process_that_takes_over_keeps_the_wish_to_drain() {
     let stored = world.runner(&runner).await;
     assert!(stored.drain.is_some(), "{stored:?}");
     assert_eq!(stored.epoch, runner.epoch + 1, "one took over");
+}
+
+/// One of thirty-two people wants the runner to drain.
+async fn wish(world: &World, runner: &Runner, number: usize) -> Result<Came, Error> {
+    let drain = Drain { by: format!("user {number}"), at: at(5), acknowledged: None };
+    world.store.set_drain(runner, Some(&drain)).await.map(|_| "wished")
+}
+
+/// The wish of one of them stands, and nobody acknowledged it.
+fn check_wish(runner: &Runner) {
+    let drain = runner.drain.as_ref().expect("the wish stands");
+    assert!(drain.by.starts_with("user ") && drain.at == at(5) && drain.acknowledged.is_none(), "{drain:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_wish_to_drain_stands_whatever_is_decided_about_a_silence() {
+    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    race(&world, |world, number| {
+        let runner = runner.clone();
+        async move {
+            match number % 2 {
+                0 => sweep(&world, &runner, Lost::GivesUp).await,
+                _ => wish(&world, &runner, number).await,
+            }
+        }
+    })
+    .await;
+    let gone = world.runner(&runner).await;
+    assert_eq!((gone.status, gone.epoch, gone.slots.len()), (Presence::Offline, runner.epoch + 1, 0));
+    check_wish(&gone);
+    assert_eq!(world.job(&job).await.status, Status::Failed);
+    world.whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_runner_that_gives_its_job_back_while_it_is_drained_keeps_the_wish_and_no_slot() {
+    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let came = race(&world, |world, number| {
+        let (runner, job) = (runner.clone(), job.clone());
+        async move {
+            match number % 2 {
+                0 => give_back(&world, &job, asks(), number).await,
+                _ => wish(&world, &runner, number).await,
+            }
+        }
+    })
+    .await;
+    assert_eq!(count(&tally(&came), "gave back"), 1, "{came:?}");
+    let stored = world.runner(&runner).await;
+    assert_eq!((stored.status, stored.epoch, stored.slots.len()), (Presence::Online, runner.epoch, 0));
+    check_wish(&stored);
+    assert_eq!(world.job(&job).await.status, Status::AwaitingInput);
+    world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

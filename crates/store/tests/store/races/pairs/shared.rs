@@ -158,10 +158,10 @@ pub(crate) const COVERED: &[Covered] = &[
     },
     Covered {
         item: "REVIEW",
-        some: "revision take wait remember absorb refuse",
-        others: "revision take wait remember absorb refuse",
-        race: "a_review_of_a_job_that_is_over_is_taken_over_or_waits_or_is_given_back",
-        because: "each goes by the state that it changes, and where a state can come back, by the version",
+        some: "revision",
+        others: "take wait",
+        race: "a_refused_review_that_is_sent_again_waits_anew_or_has_its_job",
+        because: "each goes over a review that nobody knows or that was refused, as a remembering does",
     },
     Covered {
         item: "REVIEW",
@@ -179,14 +179,14 @@ pub(crate) const COVERED: &[Covered] = &[
     },
     Covered {
         item: "RUNNER",
-        some: "yield requeue give-up ghost empty-slot",
+        some: "yield requeue ghost empty-slot",
         others: "registration",
         race: "a_process_that_takes_over_brings_no_slot_back_that_a_finish_freed",
         because: "they free a slot as a finish does, and it is over the slots that it read",
     },
     Covered {
         item: "RUNNER",
-        some: "yield requeue give-up ghost empty-slot",
+        some: "yield requeue ghost empty-slot",
         others: "removal",
         race: "a_runner_that_is_removed_leaves_no_job_behind",
         because: "they free a slot as a finish does, and it goes only without slots",
@@ -208,15 +208,8 @@ pub(crate) const COVERED: &[Covered] = &[
     Covered {
         item: "RUNNER",
         some: "drain",
-        others: "yield requeue finish give-up ghost empty-slot offline",
-        race: "a_drained_runner_has_the_job_or_not_and_takes_no_other",
-        because: "it sets the wish alone, and none of them reads or writes that",
-    },
-    Covered {
-        item: "RUNNER",
-        some: "registration removal offline",
-        others: "registration removal offline",
-        race: "one_of_many_processes_takes_a_runner_over",
-        because: "each raises the epoch over the one that it read",
+        others: "requeue finish ghost empty-slot",
+        race: "a_runner_that_gives_its_job_back_while_it_is_drained_keeps_the_wish_and_no_slot",
+        because: "it sets the wish alone, and they free a slot as giving back does",
     },
 ];
