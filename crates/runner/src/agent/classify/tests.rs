@@ -2,9 +2,12 @@ use super::*;
 use crate::agent::adapter::Reader;
 use crate::orders::Order;
 use Verdict::{Again, Done, Failed, SessionLost, Stopped};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 const BROKEN_OFF: &str = "[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=tool_use";
+/// The same of one that was interrupted while it waited for its model.
+const BROKEN_OFF_WAITING: &str = "[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null";
 const NOW: i64 = 1_795_255_200_000;
 
 fn claude(terminal: &Terminal) -> Ended<'_> {
@@ -38,10 +41,14 @@ fn end_of<'l>(mut reader: impl Reader, lines: impl IntoIterator<Item = &'l str>)
     shared.record().terminal.clone()
 }
 
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+}
+
 /// The terminal line of a recorded run.
 fn recorded(agent: &str, name: &str) -> Option<Terminal> {
-    let path = format!("{}/tests/goldens/{agent}/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
-    let lines = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let path = goldens().join(agent).join(format!("{name}.jsonl"));
+    let lines = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let tree = Path::new("/workspace");
     match agent.split_once('-') {
         Some(("codex", _)) => end_of(crate::agent::codex::lines_for_tests(tree), lines.lines()),
@@ -81,16 +88,18 @@ fn failed_with(agent: &str, exit: &str, last_words: &str) -> Verdict {
     Failed(Failure::AgentFailed { agent: agent.into(), exit: exit.into(), last_words: last_words.into() })
 }
 
-#[test]
-fn every_fault_that_was_measured_has_its_meaning() {
+/// Every run that was recorded, and what its end means.
+fn measured() -> Vec<(&'static str, &'static str, Verdict)> {
     let until = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
     let (overloaded, slow_down) = (Again(Transient::Overloaded), Again(Transient::SlowDown));
     let cost = Failure::CostLimit { spent: "$1.00".into(), limit: "$0.60".into() };
-    let rows: Vec<(&str, &str, Verdict)> = vec![
+    vec![
         ("claude_code-2.1.197", "tools_and_edits", Done),
         ("claude_code-2.1.197", "resume_after", Done),
         // It asked again without a stream, and got its answer.
         ("claude_code-2.1.197", "stream_cut", Done),
+        // It did something all the same.
+        ("claude_code-2.1.197", "denied", Done),
         ("claude_code-2.1.197", "overloaded", overloaded.clone()),
         ("claude_code-2.1.197", "resume_before", overloaded.clone()),
         ("claude_code-2.1.197", "server_error", overloaded.clone()),
@@ -110,7 +119,10 @@ fn every_fault_that_was_measured_has_its_meaning() {
         ("claude_code-2.1.197", "no_model", model()),
         ("claude_code-2.1.197", "turns", Failed(Failure::TurnLimit { limit: 2 })),
         ("claude_code-2.1.197", "budget", Failed(cost)),
+        ("claude_code-2.1.197", "session_unknown", SessionLost),
         ("claude_code-2.1.197", "interrupted_in_tool", failed_with("Claude Code", "exit code 1", BROKEN_OFF)),
+        ("claude_code-2.1.197", "interrupted_in_stream", failed_with("Claude Code", "exit code 1", BROKEN_OFF_WAITING)),
+        ("claude_code-2.1.197", "interrupted_waiting", failed_with("Claude Code", "exit code 1", BROKEN_OFF_WAITING)),
         ("codex-0.169.0", "tools_and_edits", Done),
         ("codex-0.169.0", "resume_after", Done),
         ("codex-0.169.0", "overloaded", overloaded.clone()),
@@ -131,13 +143,42 @@ fn every_fault_that_was_measured_has_its_meaning() {
             unreachable("stream disconnected before completion: stream closed before response.completed"),
         ),
         ("codex-0.169.0", "connection_refused", unreachable("Connection failed: error sending request")),
-    ];
-    for (agent, name, expected) in rows {
-        let terminal = recorded(agent, name).unwrap_or_else(|| panic!("{agent}/{name} has no end"));
-        let words = terminal.words.clone();
-        let ended = Ended { last_words: &words, ..claude(&terminal) };
+        // It died of SIGTERM in a command, and said nothing more.
+        ("codex-0.169.0", "terminated", failed_with("Claude Code", "signal 15", "")),
+    ]
+}
+
+#[test]
+fn every_fault_that_was_measured_has_its_meaning() {
+    for (agent, name, expected) in measured() {
+        let (terminal, nothing) = (recorded(agent, name), well());
+        let ended = match &terminal {
+            Some(terminal) => claude(terminal),
+            None => Ended { terminal: None, exit: Exit::Signal(15), last_words: "", ..claude(&nothing) },
+        };
         assert_eq!(classify(&ended), expected, "{agent}/{name}: {terminal:?}");
     }
+    let denied = recorded("claude_code-2.1.197", "denied").unwrap();
+    let kept = Ended { changed: false, ..claude(&denied) };
+    assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
+}
+
+#[test]
+fn every_run_that_was_recorded_has_a_row_among_those_that_were_measured() {
+    // What Codex keeps of a session: no lines of a run, and it has no end.
+    const NO_RUN: (&str, &str) = ("codex-0.169.0", "rollout.jsonl");
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let of_version = |version: String| {
+        let recorded = names(&goldens().join(&version));
+        recorded.into_iter().map(move |name| (version.clone(), name)).collect::<Vec<_>>()
+    };
+    let recorded: BTreeSet<_> = names(&goldens()).into_iter().flat_map(of_version).collect();
+    let rows = measured().into_iter().map(|(version, name, _)| (version.to_owned(), format!("{name}.jsonl")));
+    let no_run = (NO_RUN.0.to_owned(), NO_RUN.1.to_owned());
+    assert_eq!(recorded, rows.chain([no_run]).collect::<BTreeSet<_>>());
 }
 
 #[test]
