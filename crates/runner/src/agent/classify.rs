@@ -6,6 +6,8 @@
 //! a failure, and not tried again. What would hold other jobs up, too, a limit of the account or trouble of its
 //! provider, is believed only of an agent that ended as it does when it fails: a tool can write where it writes.
 
+mod bare;
+
 use super::quota;
 use super::sign::Terminal;
 use super::watch;
@@ -216,7 +218,10 @@ fn meaning(terminal: &Terminal) -> Option<Meaning> {
     if INTERRUPTED.iter().any(|mark| terminal.is_marked(mark)) {
         return None;
     }
-    by_mark(terminal).or_else(|| by_status(terminal)).or_else(|| by_words(&terminal.words))
+    by_mark(terminal)
+        .or_else(|| by_status(terminal))
+        .or_else(|| by_words(&terminal.words))
+        .or_else(|| by_bare_word(terminal))
 }
 
 /// Whether an agent that ended so failed by its account or its provider, as far as that is its own word.
@@ -379,6 +384,20 @@ fn by_words(words: &str) -> Option<Meaning> {
         return Some(Meaning::Limit);
     }
     WORDS.iter().find(|(_, known)| has(words, known)).map(|(meaning, _)| *meaning)
+}
+
+/// What one word alone says, where nothing surer does: never more than that the same may go well later.
+fn by_bare_word(terminal: &Terminal) -> Option<Meaning> {
+    // A status that the provider gave says more than a word beside it: of what it refused, a timeout may be the subject.
+    if terminal.status.is_some() {
+        return None;
+    }
+    match bare::status(&terminal.words) {
+        Some(429) => Some(Meaning::SlowDown),
+        Some(408 | 500..=599) => Some(Meaning::Overloaded),
+        Some(_) => None,
+        None => bare::says_timeout(&terminal.words).then_some(Meaning::Unreachable),
+    }
 }
 
 fn has(words: &str, known: &[&str]) -> bool {

@@ -239,6 +239,63 @@ fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
 }
 
 #[test]
+fn a_status_or_a_timeout_that_is_all_an_agent_says_of_its_failure_passes() {
+    for (words, expected) in [
+        ("HTTP 429", "slow_down"),
+        ("request failed with status code 429", "slow_down"),
+        ("HTTP 502", "overloaded"),
+        ("HTTP 503", "overloaded"),
+        ("503", "overloaded"),
+        ("API Error: 529 {\"type\":\"error\"}", "overloaded"),
+        ("the gateway answered with a 503 response", "overloaded"),
+        ("request timeout", "unreachable"),
+        ("Timeout: no answer came", "unreachable"),
+    ] {
+        assert_eq!(meaning_of(words), expected, "{words}");
+    }
+    for words in [
+        "line 5031",
+        "the tests fail in line 503",
+        "429 files changed",
+        "error: 502 tests failed",
+        "timeouts are configured",
+        "unknown field `timeout`",
+        "HTTP 400: timeout has to be a number",
+        "status 418: the backend said HTTP 503",
+    ] {
+        assert_eq!(meaning_of(words), "agent_failed", "{words}");
+    }
+    // A status that was told apart means nothing that passes.
+    let refused = Terminal { status: Some(400), words: "timeout: HTTP 503".into(), ..Terminal::default() };
+    assert_eq!(meaning(&refused), "agent_failed");
+}
+
+#[test]
+fn what_the_model_or_a_program_says_of_a_timeout_is_nothing_that_passes() {
+    let said = "HTTP 503: the request ended by a timeout";
+    let message = serde_json::json!({ "id": "m", "content": [{ "type": "text", "text": said }] });
+    let message = serde_json::json!({ "type": "assistant", "message": message }).to_string();
+    let result = |is_error: bool, words: &str| {
+        serde_json::json!({ "type": "result", "subtype": "success", "is_error": is_error, "result": words }).to_string()
+    };
+    let heard = said_by_claude([message.as_str(), result(true, "something new").as_str()]);
+    assert_eq!(meaning(&heard), "agent_failed");
+    // Its last word says that all went well, and its exit code something else.
+    let heard = said_by_claude([message.as_str(), result(false, said).as_str()]);
+    assert_eq!(classify(&claude(&heard)), Done);
+    let ended = Ended { exit: Exit::Code(1), ..claude(&heard) };
+    assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
+    // Without a last word, any program may have written to where it writes.
+    let ended = Ended { terminal: None, stderr: said, last_words: said, ..ended };
+    assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
+    let item = serde_json::json!({ "id": "item_0", "type": "agent_message", "text": said });
+    let item = serde_json::json!({ "type": "item.completed", "item": item }).to_string();
+    let failed = serde_json::json!({ "type": "turn.failed", "error": { "message": "something new" } }).to_string();
+    let reader = crate::agent::codex::lines_for_tests(Path::new("/workspace"));
+    assert_eq!(meaning(&end_of(reader, [item.as_str(), failed.as_str()]).unwrap()), "agent_failed");
+}
+
+#[test]
 fn a_limit_is_one_whatever_it_is_called() {
     for words in [
         "You've hit your limit",

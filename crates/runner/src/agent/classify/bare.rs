@@ -1,0 +1,125 @@
+//! What an agent's words on its failure say in one word alone: a status of the provider, or `timeout`.
+//!
+//! Both count as whole words, and a number only where it is said to be a status: addresses, ids, lines and counts stand
+//! among these words, too, and what nobody knows would be tried again.
+
+/// What a number behind it is a status by, whatever follows.
+const BEFORE: [&str; 3] = ["http", "status", "code"];
+/// What a number before it is a status by.
+const BEHIND: [&str; 3] = ["error", "response", "status"];
+/// What may follow on a status in small letters: another word there is what is counted.
+const GOES_ON: [&str; 2] = ["from", "while"];
+
+/// The first status of a refused or failed request that is told: `HTTP 503`, `status code: 429`, `a 502 response`,
+/// `Error: 529`.
+pub(super) fn status(words: &str) -> Option<u16> {
+    words.lines().find_map(|line| {
+        let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || c == '=').collect();
+        words.iter().enumerate().find_map(|(at, word)| {
+            let before = at.checked_sub(1).and_then(|at| words.get(at)).copied();
+            let behind = words.get(at + 1).copied();
+            number(word).filter(|_| is_status(before, word, behind))
+        })
+    })
+}
+
+/// Whether it speaks of a timeout, and not of several or of something named so.
+pub(super) fn says_timeout(words: &str) -> bool {
+    words.split_whitespace().any(|word| plain(word).eq_ignore_ascii_case("timeout"))
+}
+
+fn number(word: &str) -> Option<u16> {
+    let digits = Some(plain(word)).filter(|word| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit()));
+    digits?.parse().ok().filter(|status| (400..=599).contains(status))
+}
+
+fn is_status(before: Option<&str>, number: &str, behind: Option<&str>) -> bool {
+    let is_one_of = |word: &str, known: &[&str]| known.iter().any(|known| plain(word).eq_ignore_ascii_case(known));
+    let names_it = |word: &str| is_one_of(word, &BEFORE) || word.to_ascii_lowercase().starts_with("http/");
+    if before.is_some_and(names_it) {
+        return true;
+    }
+    // Of what stands behind a mark it says nothing.
+    let behind = behind.filter(|_| number.ends_with(|c: char| c.is_ascii_digit()));
+    if behind.is_some_and(|word| is_one_of(word, &BEHIND)) {
+        return true;
+    }
+    let begins = before.is_none_or(|word| word.ends_with(':') || is_one_of(word, &["error"]));
+    let counts = |word: &str| word.starts_with(|c: char| c.is_lowercase()) && !is_one_of(word, &GOES_ON);
+    begins && !behind.is_some_and(counts)
+}
+
+/// Without the marks of its sentence. Quotes stay: what stands in them is a name.
+fn plain(word: &str) -> &str {
+    word.trim_matches(|c: char| "()[].,:;!".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_status_where_it_is_said_to_be_one() {
+        for (words, expected) in [
+            ("HTTP 503", 503),
+            ("http 429 from upstream", 429),
+            ("HTTP/1.1 502", 502),
+            ("The server answered with status 529.", 529),
+            ("status code: 429, try again", 429),
+            ("request failed, status=503", 503),
+            ("it exited with code 502", 502),
+            ("got a 502 response", 502),
+            ("a 503 error", 503),
+            ("API Error: 529 {\"type\":\"error\"}", 529),
+            ("Error 429", 429),
+            ("503", 503),
+            ("(503)", 503),
+            ("request failed: 503 from upstream", 503),
+            ("something went wrong\n502: try again", 502),
+            // The first one is what went wrong.
+            ("status 400: the backend answered HTTP 503", 400),
+        ] {
+            assert_eq!(status(words), Some(expected), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_counts_names_or_is_a_part_of_something_is_none() {
+        for words in [
+            "line 5031",
+            "at line 503",
+            "429 files changed",
+            "Error: 429 files changed",
+            "it failed after 503 ms",
+            "HTTP 200",
+            "http://127.0.0.1:503/v1",
+            "127.0.0.1:503",
+            "request id: req_503",
+            "https://example.test/?code=503",
+            "error TS502: wrong type",
+            "code 5029",
+            "code 50",
+            "status \u{0665}\u{0660}\u{0663}",
+            "",
+        ] {
+            assert_eq!(status(words), None, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_one_as_a_whole_word_alone() {
+        for words in ["timeout", "Request timeout.", "a Timeout: no answer came"] {
+            assert!(says_timeout(words), "{words}");
+        }
+        for words in [
+            "timeouts are configured",
+            "http://timeout.example/v1",
+            "unknown field `timeout`",
+            "--timeout 5 is no option",
+            "tool_timeout_sec is too small",
+            "timeout=5",
+        ] {
+            assert!(!says_timeout(words), "{words}");
+        }
+    }
+}
