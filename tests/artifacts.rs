@@ -300,6 +300,10 @@ async fn which_agent_worked_and_what_it_took_is_told_of_every_attempt() {
         cached_input_tokens: 9_000,
         output_tokens: 345,
         about_usd_micros: Some(20_000),
+        prices_of: Some("2026-11".into()),
+        prompt_sha256: Some(Sha256Hex::new("ab".repeat(32)).unwrap()),
+        base_commit: Some("0c1d2e3f4a5b".repeat(3) + "0c1d"),
+        commit: Some("903f6c2900cd".repeat(3) + "903f"),
         checks: Vec::new(),
     };
     let finish = json!({
@@ -323,12 +327,17 @@ async fn which_agent_worked_and_what_it_took_is_told_of_every_attempt() {
         "tokens_written\t345",
         "cost\t420000",
         "only_about\t20000",
+        "prices_of\t2026-11",
+        &format!("prompt_sha256\t{}", "ab".repeat(32)),
+        "base_commit\t0c1d2e3f4a5b0c1d2e3f4a5b0c1d2e3f4a5b0c1d",
+        "commit\t903f6c2900cd903f6c2900cd903f6c2900cd903f",
     ] {
         assert!(lines.lines().any(|said| said == line), "{line}: {lines}");
     }
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
-    for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", "7 turns, 12000 tokens read", "about $0.42"]
-    {
+    let commits = "commit 903f6c2900cd on 0c1d2e3f4a5b";
+    let took = ["7 turns, 12000 tokens read", "about $0.42"];
+    for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", commits].into_iter().chain(took) {
         assert!(page.says(words), "{words}: {}", page.body);
     }
     assert!(!page.says("<b>"), "{}", page.body);

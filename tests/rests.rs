@@ -58,6 +58,10 @@ fn work() -> Work {
         cached_input_tokens: 0,
         output_tokens: 4,
         about_usd_micros: None,
+        prices_of: None,
+        prompt_sha256: None,
+        base_commit: None,
+        commit: None,
         checks: Vec::new(),
     }
 }

@@ -148,7 +148,7 @@ impl Attempt<'_> {
     pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
         let (mut work, spent) = self.tally.told();
         if let Some(work) = &mut work {
-            for said in [&mut work.model, &mut work.version].into_iter().flatten() {
+            for said in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
                 *said = self.redactor.text(said).into_owned();
             }
             // Without a part of it, it would be the id of no session.

@@ -60,8 +60,8 @@ struct About {
     task: String,
 }
 
-/// The hash of a task.
-fn hash_of(task: &str) -> String {
+/// The SHA-256 of a task, in hex.
+pub(crate) fn hash_of(task: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(task).iter().map(|byte| format!("{byte:02x}")).collect()
 }

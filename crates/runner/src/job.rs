@@ -12,7 +12,7 @@ use crate::made::{self, Made};
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
 use crate::people::Given as Inputs;
-use crate::push::{self, Published, Push};
+use crate::push::{self, By, Published, Push};
 use crate::redact::Redactor;
 use crate::replies;
 use crate::reporter::{Heeds, Reporter};
@@ -229,6 +229,10 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         let (prepared, beside, taken) = (&prepared, beside.as_ref(), &taken);
         made = made::Work { this, options, isolation, prepared, beside, taken }.go_further(&mut talk, made).await?;
     };
+    if published.by == By::ThisAttempt {
+        // It may be another one by now, on top of what others pushed.
+        this.tally.made(&published.commit);
+    }
     let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = &prepared;
     let (head, repository) = (published.head, workspace.repository());
     let replies = match &assignment.revises {
@@ -362,7 +366,8 @@ async fn publish(
     let Prepared { access: Access { git, .. }, target, workspace, .. } = prepared;
     if target.adopted.is_some() {
         let commit = commit.to_owned();
-        return Ok(Some(Published { head: target.expected.clone().unwrap_or_else(|| commit.clone()), commit }));
+        let head = target.expected.clone().unwrap_or_else(|| commit.clone());
+        return Ok(Some(Published { head, commit, by: By::Others }));
     }
     let forge = this.assignment.repository.forge_name();
     let push = Push {

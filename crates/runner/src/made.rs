@@ -4,7 +4,7 @@
 use crate::agent::{self, Chosen, Environment};
 use crate::attempt::Attempt;
 use crate::beside::Beside;
-use crate::checkpoint::Taken;
+use crate::checkpoint::{Taken, hash_of};
 use crate::checks::{self, Checked, Results, Rounds};
 use crate::git::{self, Fault, Git};
 use crate::job::Prepared;
@@ -20,6 +20,7 @@ use crate::workspace::Workspace;
 use crate::{Options, commit, leak};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::id::Sha256Hex;
 use pullyard_protocol::event::EventKind;
 
 /// What was made.
@@ -126,6 +127,7 @@ impl Work<'_> {
         this.events.end_record();
         let about = (assignment, results.verdict(), &this.redactor);
         let commit = this.bounded(commit::commit(git, workspace, &tree, target, about)).await?;
+        this.tally.made(&commit);
         let repository = workspace.repository();
         this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
         this.bounded(keep_patch(this, (git, workspace, target), &commit, times)).await?;
@@ -142,6 +144,7 @@ impl Work<'_> {
         let Prepared { access, chosen, given, target, workspace, .. } = prepared;
         let read = |name: &str| this.reads(given, name);
         let mut answered = None::<String>;
+        this.tally.begins(&target.start, Sha256Hex::new(hash_of(&this.assignment.prompt)).ok());
         loop {
             let mut told = talk.told(this.assignment);
             let goes_on = match answered.as_deref().or(further) {

@@ -53,6 +53,17 @@ pub(crate) struct Published {
     pub(crate) commit: String,
     /// The head of the branch; somebody may have pushed on top of an earlier attempt's commit.
     pub(crate) head: String,
+    /// Whose commit that is.
+    pub(crate) by: By,
+}
+
+/// Who made what stands at the forge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// This attempt: its commit, or the same change on top of what others pushed.
+    ThisAttempt,
+    /// An earlier attempt of the job, or somebody who pushed the same change.
+    Others,
 }
 
 /// One commit, and where the forge's branch must be for it.
@@ -96,7 +107,7 @@ impl Push<'_> {
         let onto = Onto { git: self.git, repository: self.repository, branch: &self.target.branch };
         let Some(commit) = onto.replay(&self.target.start, self.commit, &head).await? else {
             // Theirs is the same change: there is nothing to add to it.
-            return Ok(Published { commit: head.clone(), head });
+            return Ok(Published { commit: head.clone(), head, by: By::Others });
         };
         match self.land(&Change { commit, expected: Some(head) }).await? {
             Landed::Ours(published) => Ok(published),
@@ -109,7 +120,10 @@ impl Push<'_> {
         let mut tried = 0;
         loop {
             tried += 1;
-            let ours = || Landed::Ours(Published { commit: change.commit.clone(), head: change.commit.clone() });
+            let ours = || {
+                let (commit, head) = (change.commit.clone(), change.commit.clone());
+                Landed::Ours(Published { commit, head, by: By::ThisAttempt })
+            };
             let Err(fault) = self.push(change).await else {
                 return Ok(ours());
             };
@@ -192,7 +206,7 @@ impl Push<'_> {
             Ok(None) => Err(deleted().into()),
             Ok(Some((head, Some(commit)))) => {
                 tracing::info!(job.id = %self.job, "an earlier attempt of this job had pushed; its commit is the result");
-                Ok(Landed::Ours(Published { commit, head }))
+                Ok(Landed::Ours(Published { commit, head, by: By::Others }))
             }
             Ok(Some((head, None))) => Ok(Landed::Moved(head)),
             Err(fault) => Err(self.rejected(&format!("the branch has moved, and {}", fault.reason())).into()),

@@ -39,6 +39,8 @@ pub(crate) struct Provenance {
     pub(crate) took: String,
     pub(crate) agent: Text,
     pub(crate) usage: String,
+    /// `commit 903f6c2900cd on 0c1d2e3f4a5b`.
+    pub(crate) commits: Option<Text>,
     pub(crate) checks: Vec<Check>,
 }
 
@@ -92,6 +94,7 @@ fn provenance(attempt: &Attempt) -> Provenance {
         took: words::length(attempt.ended_at.since(attempt.run.started)),
         agent: line(&attempt.work.as_ref().map(agent).unwrap_or_else(|| "No agent was told of".into())),
         usage: usage(attempt.work.as_ref(), attempt.spent_usd_micros),
+        commits: attempt.work.as_ref().and_then(commits).map(|words| line(&words)),
         checks: attempt.work.iter().flat_map(|work| &work.checks).map(check).collect(),
     }
 }
@@ -110,6 +113,18 @@ fn agent(work: &Work) -> String {
     let model = work.model.as_ref().map(|model| format!(", {model}")).unwrap_or_default();
     let session = work.session.as_ref().map(|session| format!(", session {session}")).unwrap_or_default();
     format!("{}{version}{model}, isolation {}{session}", work.agent, work.isolation)
+}
+
+/// As much of each as people read.
+fn commits(work: &Work) -> Option<String> {
+    let short = |commit: &String| commit.chars().take(12).collect::<String>();
+    let (commit, base) = (work.commit.as_ref().map(short), work.base_commit.as_ref().map(short));
+    match (commit, base) {
+        (Some(commit), Some(base)) => Some(format!("commit {commit} on {base}")),
+        (Some(commit), None) => Some(format!("commit {commit}")),
+        (None, Some(base)) => Some(format!("no commit on {base}")),
+        (None, None) => None,
+    }
 }
 
 fn usage(work: Option<&Work>, spent_usd_micros: Option<u64>) -> String {

@@ -3,7 +3,7 @@
 use super::Run;
 use crate::checks::CheckRun;
 use crate::failure::Failure;
-use crate::id::JobId;
+use crate::id::{JobId, Sha256Hex};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +95,20 @@ pub struct Work {
     /// where it said all of it. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about_usd_micros: Option<u64>,
+    /// When the table of prices that its cost is by was last compared with the public list: `2026-06`. None where the
+    /// agent said itself what it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices_of: Option<String>,
+    /// The SHA-256 of its job's frozen prompt, as its runner got that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_sha256: Option<Sha256Hex>,
+    /// The commit that its work began at: the base branch's, or the head of the pull request that it goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_commit: Option<String>,
+    /// The commit that was made of its work, pushed or not; where others had pushed meanwhile, the one that was put on
+    /// top of theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// What came of the checks on what it made, in the order in which they were run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckRun>,
@@ -111,6 +125,9 @@ impl Work {
             model: self.model.map(cut),
             session: self.session.map(cut),
             isolation: cut(self.isolation),
+            prices_of: self.prices_of.map(cut),
+            base_commit: self.base_commit.map(cut),
+            commit: self.commit.map(cut),
             checks: CheckRun::kept(self.checks),
             ..self
         }
@@ -143,5 +160,26 @@ mod tests {
         check(Some(&work), None, false);
         check(None, Some(7), false);
         check(None, None, false);
+    }
+
+    #[test]
+    fn a_record_of_before_it_said_what_its_work_was_made_of_is_read() {
+        let stored = serde_json::json!({
+            "agent": "codex", "isolation": "none", "starts": 1, "turns": 3, "input_tokens": 300,
+            "cached_input_tokens": 0, "output_tokens": 30,
+        });
+        let read: Work = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(read, work("codex"));
+        // Nor does one that says nothing of it look otherwise to who read it before.
+        assert_eq!(serde_json::to_value(read).unwrap(), stored);
+    }
+
+    #[test]
+    fn what_a_runner_says_its_work_was_made_of_stays_small() {
+        let long = || Some("x".repeat(9_000));
+        let said = Work { prices_of: long(), base_commit: long(), commit: long(), ..work("codex") }.clipped();
+        for words in [said.prices_of, said.base_commit, said.commit] {
+            assert_eq!(words.unwrap().chars().count(), 200);
+        }
     }
 }

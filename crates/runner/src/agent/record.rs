@@ -6,6 +6,7 @@ use super::line::{Stream, kind_name};
 use super::sign::{Sign, Sum, Terminal, Tokens};
 use crate::said::Said;
 use pullyard_protocol::event::EventKind;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -44,6 +45,8 @@ pub(super) struct Record {
     pub(super) cost_at_most: u64,
     /// The same as it is shown while the agent works; no limit rests on it by then.
     pub(super) cost_so_far: CostSoFar,
+    /// When the prices were compared with the public list that its cost is by, where it is not by its own word.
+    pub(super) prices_of: Option<String>,
     /// The newest count of an agent that says its sums itself.
     pub(super) own_sum: Option<Sum>,
     /// Marks of what was handed over and the model has answered to.
@@ -97,6 +100,7 @@ impl Record {
             cost: None,
             cost_at_most: 0,
             cost_so_far: CostSoFar::Unknown,
+            prices_of: None,
             own_sum: None,
             heard: Vec::new(),
             taken_up: Vec::new(),
@@ -189,6 +193,10 @@ impl Record {
     fn heard(&mut self, stream: Stream, said: &Said) {
         if stream == Stream::Out && said.kind != EventKind::Usage {
             self.asked = said.text.clone().filter(|_| said.kind == EventKind::Question);
+        }
+        if said.kind == EventKind::Usage {
+            let of = said.data.as_ref().and_then(|data| data.get("prices_of")).and_then(Value::as_str);
+            self.prices_of = of.map(str::to_owned).or_else(|| self.prices_of.take());
         }
         let words = last_of(said.text.as_deref().or(said.name.as_deref()).unwrap_or_default());
         self.last_event = if words.is_empty() { kind_name(said.kind) } else { words.clone() };

@@ -2,12 +2,14 @@
 //! end.
 
 use super::adapter::Adapter;
+use super::claude_code::PRICES_OF;
 use super::record::Record;
 use super::watch::Spent;
 use crate::options::Isolation;
 use pullyard_domain::checks::CheckRun;
+use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::job::Work;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Empty until an agent begins.
 #[derive(Debug, Default)]
@@ -17,13 +19,24 @@ pub(crate) struct Tally(Mutex<Told>);
 struct Told {
     work: Option<Work>,
     spent: Spent,
+    /// What an agent is about to begin with.
+    base_commit: Option<String>,
+    prompt_sha256: Option<Sha256Hex>,
 }
 
 impl Tally {
+    /// An agent is about to work on this commit, for a job that was frozen with the prompt of this hash.
+    pub(crate) fn begins(&self, base_commit: &str, prompt_sha256: Option<Sha256Hex>) {
+        let mut told = self.lock();
+        told.base_commit = Some(base_commit.to_owned());
+        told.prompt_sha256 = prompt_sha256;
+    }
+
     /// The agent is started once more.
     pub(super) fn starts(&self, adapter: &dyn Adapter, isolation: Isolation) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let work = told.work.get_or_insert_with(|| Work {
+        let mut told = self.lock();
+        let Told { work, base_commit, prompt_sha256, .. } = &mut *told;
+        let work = work.get_or_insert_with(|| Work {
             agent: adapter.capability().into(),
             version: adapter.version(),
             model: None,
@@ -35,6 +48,10 @@ impl Tally {
             cached_input_tokens: 0,
             output_tokens: 0,
             about_usd_micros: None,
+            prices_of: None,
+            prompt_sha256: prompt_sha256.clone(),
+            base_commit: base_commit.clone(),
+            commit: None,
             checks: Vec::new(),
         });
         work.starts = work.starts.saturating_add(1);
@@ -42,7 +59,7 @@ impl Tally {
 
     /// What it has taken by now, in all starts.
     pub(super) fn note(&self, record: &Record, spent: &Spent) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.lock();
         told.spent = *spent;
         if let Some(work) = &mut told.work {
             work.model = record.model.clone().or_else(|| work.model.take());
@@ -52,25 +69,38 @@ impl Tally {
             work.cached_input_tokens = spent.tokens.cached;
             work.output_tokens = spent.tokens.output;
             work.about_usd_micros = Some(spent.about).filter(|about| *about > 0);
+            // By Anthropic's: what other agents cost is never only about right.
+            let of_about = || work.about_usd_micros.map(|_| PRICES_OF.to_owned());
+            work.prices_of = record.prices_of.clone().or_else(of_about).or(work.prices_of.take());
         }
     }
 
     /// What it has taken so far, in all that was asked of it.
     pub(super) fn spent(&self) -> Spent {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).spent
+        self.lock().spent
+    }
+
+    /// This commit was made of its work.
+    pub(crate) fn made(&self, commit: &str) {
+        if let Some(work) = &mut self.lock().work {
+            work.commit = Some(commit.to_owned());
+        }
     }
 
     /// A check of its work has ended.
     pub(crate) fn checked(&self, run: CheckRun) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(work) = &mut told.work {
+        if let Some(work) = &mut self.lock().work {
             work.checks.push(run);
         }
     }
 
     /// For the finish: what worked, and what that cost in millionths of a US dollar, what is only about right included.
     pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = self.lock().clone();
         (told.work, told.spent.cost)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

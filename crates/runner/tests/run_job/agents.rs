@@ -5,6 +5,7 @@ use crate::world::{BRANCH, World, end_of};
 use pullyard_domain::checks::{Checks, FailedChecks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::event::EventKind;
@@ -114,6 +115,48 @@ async fn claude_code_works_and_what_it_took_is_told() {
 }
 
 #[tokio::test]
+async fn what_the_work_was_made_of_and_what_came_of_it_is_on_record() {
+    let machine = Machine::with(CLAUDE, WORKS).await;
+    let main = machine.world.head("main");
+    let finish = machine.run().await;
+    let work = finish.work.unwrap();
+    // Of "Write a greeting.", as `sha256sum` says.
+    let hash = "03f97052e24c187affb853a86412f5c31632248f53a123433676cf58cb4afcac";
+    assert_eq!(work.prompt_sha256.as_ref().map(Sha256Hex::as_str), Some(hash));
+    assert_eq!((&work.base_commit, &work.commit), (&main, &machine.world.head(BRANCH)));
+    assert_eq!(Some(&finish.result.unwrap().head), work.commit.as_ref());
+    // It says itself what it cost.
+    assert_eq!(work.prices_of, None);
+
+    let denied = "head -n 1 > @DIR@/prompt; cat @CLAUDE@/denied.jsonl; cat > /dev/null";
+    let (machine, failure, _) = fails(CLAUDE, denied, |_| ()).await;
+    assert_eq!(failure.code(), "permission_denied");
+    let work = machine.world.api.finish().work.unwrap();
+    assert_eq!((work.base_commit, work.commit), (machine.world.head("main"), None));
+}
+
+#[tokio::test]
+async fn the_date_of_the_prices_that_a_cost_is_by_is_on_record() {
+    let machine = Machine::with(
+        CODEX,
+        "cat > @DIR@/prompt; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
+         cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl",
+    )
+    .await;
+    let ran = machine
+        .world
+        .run_with(|command| {
+            machine.equip(command);
+            command.env("PULLYARD_CODEX_PRICES", "gpt-6.1-sol=2/0.2/8");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = machine.world.api.finish();
+    assert!(finish.spent_usd_micros.is_some(), "{finish:?}");
+    assert_eq!(finish.work.unwrap().prices_of.as_deref(), Some("2026-06"));
+}
+
+#[tokio::test]
 async fn the_pull_request_of_an_auto_job_names_the_agent_that_worked() {
     let machine = Machine::with(CLAUDE, WORKS).await;
     machine.world.api.assign(|job| {
@@ -170,7 +213,9 @@ async fn about_what_it_cost_is_on_record_where_claude_code_did_not_come_to_say_i
     let (machine, failure, _) = fails(CLAUDE, says, |_| ()).await;
     assert_eq!(failure.code(), "agent_failed");
     let finish = machine.world.api.finish();
-    assert_eq!((finish.spent_usd_micros, finish.work.unwrap().about_usd_micros), (Some(1_750), Some(1_750)));
+    let work = finish.work.unwrap();
+    assert_eq!((finish.spent_usd_micros, work.about_usd_micros), (Some(1_750), Some(1_750)));
+    assert_eq!(work.prices_of.as_deref(), Some("2026-11"));
     // One that says it leaves nothing that is only about right.
     let machine = Machine::with(CLAUDE, WORKS).await;
     let finish = machine.run().await;

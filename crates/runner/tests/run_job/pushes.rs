@@ -87,7 +87,10 @@ async fn of_a_commit_that_a_twin_pushed_our_own_agents_words_are_not_told() {
     world.api.assign(|job| job.attempt = 2);
     let ours = format!("APP-17: Greet\n\nPullyard-Job: {job}/1");
     let pushed = world.meanwhile(async || world.commit_on(BRANCH, &ours)).await;
-    assert_eq!(world.api.finish().result.unwrap().head, pushed);
+    let finish = world.api.finish();
+    assert_eq!(finish.result.unwrap().head, pushed);
+    let made = finish.work.unwrap().commit.unwrap();
+    assert_ne!(made, pushed, "what this attempt made was not pushed, and is on record as its own");
     assert!(world.api.texts().contains("I greet."));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
     assert!(!body.contains("I greet.") && !body.contains("last words"), "{body}");

@@ -91,6 +91,7 @@ async fn words_for_reviewers_are_no_work() {
 #[tokio::test]
 async fn the_work_goes_on_top_of_what_a_person_pushed_meanwhile() {
     let (world, _) = under_review(WAIT).await;
+    let seen = world.head(BRANCH).unwrap();
     let theirs = world.meanwhile(async || write_on(&world, BRANCH, "theirs.txt", "theirs\n")).await;
     let head = world.api.finish().result.unwrap().head;
     assert_eq!((world.head(BRANCH), parent(&world, &head)), (Some(head.clone()), theirs));
@@ -98,6 +99,9 @@ async fn the_work_goes_on_top_of_what_a_person_pushed_meanwhile() {
     assert_eq!(world.file(&head, "greeting.txt").as_deref(), Some("hello\n"));
     let job = world.api.assignment().job;
     assert!(world.git_line(&["log", "-1", "--format=%B", &head]).contains(&format!("Pullyard-Job: {job}/1")));
+    // On record is what stands there, and what the agent had before it.
+    let work = world.api.finish().work.unwrap();
+    assert_eq!((work.commit, work.base_commit), (Some(head), Some(seen)));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `pullyard jobs provenance` and `jobs context`: which agent made what, at which cost, and what it was told.
+//! `pullyard jobs provenance` and `jobs context`: which agent made what of what, at which cost, and what it was told.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -9,7 +9,7 @@ use pullyard_domain::job::Work;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use std::process::ExitCode;
 
-/// Each attempt: its agent, version, model and session, what stood around it, tokens and cost.
+/// Each attempt: its agent, version, model and session, what stood around it, tokens and cost, prompt and commits.
 pub(super) async fn provenance(session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
     let (screen, attempts) = (&session.screen, session.api.attempts(id).await?);
     if screen.is_json() {
@@ -66,6 +66,10 @@ fn of_work(work: &Work) -> Vec<(&'static str, Cell)> {
         ("Tokens read", count(work.input_tokens)),
         ("From a cache", count(work.cached_input_tokens)),
         ("Tokens written", count(work.output_tokens)),
+        ("Prices of", Cell::maybe(work.prices_of.as_ref())),
+        ("Prompt SHA256", Cell::maybe(work.prompt_sha256.as_ref().map(|hash| hash.as_str()))),
+        ("Base commit", Cell::maybe(work.base_commit.as_ref())),
+        ("Commit", Cell::maybe(work.commit.as_ref())),
     ]
 }
 
