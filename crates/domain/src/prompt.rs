@@ -1,6 +1,7 @@
 //! The words an agent gets. Ticket text is data: it is fenced, and the agent is told so. Reviews, which
 //! strangers may have a hand in, are in `review`.
 
+pub mod conflict;
 pub mod repair;
 pub mod review;
 pub mod untrusted;

@@ -22,7 +22,7 @@ use crate::stop::Stop;
 use crate::talk::Talk;
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
-use crate::{Error, Exit, Options, access, agent, commit, ids, pull_request, setup, signals, talk, target};
+use crate::{Error, Exit, Options, access, agent, commit, conflicts, ids, pull_request, setup, signals, talk, target};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
@@ -204,7 +204,9 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
 
     this.bounded(this.begin(Phase::Executing)).await?;
     let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
-    let mut talk = Talk::of(assignment, &taken);
+    let at = (git, mirror, workspace);
+    let conflicts = this.bounded(async { Ok(conflicts::look(this, at, target, taken.has_work).await) }).await?;
+    let mut talk = Talk::of(assignment, &taken, conflicts);
     this.working.begins(mirror, target, talk.before());
     let mut made = match &target.adopted {
         Some(commit) => Made::before(commit),

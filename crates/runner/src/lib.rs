@@ -15,6 +15,7 @@ mod checkpoint;
 mod checks;
 mod command;
 mod commit;
+mod conflicts;
 mod daemon;
 mod ecs;
 mod enclosure;

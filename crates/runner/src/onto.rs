@@ -52,16 +52,21 @@ impl Onto<'_> {
         self.git.line(Call::new(args).repository(self.repository)).await
     }
 
-    /// Git says by its output that it came to a tree with conflicts in it: the tree, then the files.
     fn conflict(&self, fault: &Fault) -> Option<Failure> {
-        let Fault::Failed { stdout, .. } = fault else {
-            return None;
-        };
-        let mut fields = stdout.split('\0').filter(|field| !field.is_empty());
-        let tree = fields.next()?;
-        let is_tree = matches!(tree.len(), 40 | 64) && tree.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let files: BTreeSet<&str> = fields.collect();
-        let n = files.len() as u64;
-        (is_tree && n > 0).then(|| Failure::Conflict { base: self.branch.to_owned(), n })
+        let n = conflicting(fault)?.len() as u64;
+        Some(Failure::Conflict { base: self.branch.to_owned(), n })
     }
+}
+
+/// The files that `merge-tree` names. It says by its output that it came to a tree with conflicts in it: the tree, then
+/// the files.
+pub(crate) fn conflicting(fault: &Fault) -> Option<BTreeSet<String>> {
+    let Fault::Failed { stdout, .. } = fault else {
+        return None;
+    };
+    let mut fields = stdout.split('\0').filter(|field| !field.is_empty());
+    let tree = fields.next()?;
+    let is_tree = matches!(tree.len(), 40 | 64) && tree.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let files: BTreeSet<String> = fields.map(str::to_owned).collect();
+    (is_tree && !files.is_empty()).then_some(files)
 }

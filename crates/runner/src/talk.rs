@@ -26,6 +26,8 @@ pub(crate) struct Talk {
     inputs: Vec<Input>,
     /// The session of an earlier attempt that goes on.
     session: Option<TakenSession>,
+    /// What it is told of branches that its work does not merge with.
+    conflicts: String,
 }
 
 /// What became of a question.
@@ -38,14 +40,17 @@ pub(crate) enum Asked {
 
 impl Talk {
     /// The conversation as the attempt begins, with what an earlier one left.
-    pub(crate) fn of(assignment: &Assignment, taken: &Taken) -> Self {
+    pub(crate) fn of(assignment: &Assignment, taken: &Taken, conflicts: String) -> Self {
         let inputs = assignment.resume.as_ref().map(|resume| resume.inputs.clone()).unwrap_or_default();
-        Self { prompt: assignment.prompt.clone(), inputs, session: taken.session.clone() }
+        Self { prompt: assignment.prompt.clone(), inputs, session: taken.session.clone(), conflicts }
     }
 
     /// The assignment with the conversation in its prompt, for an agent that begins.
     pub(crate) fn told(&self, assignment: &Assignment) -> Assignment {
         let mut prompt = self.prompt.clone();
+        if !self.conflicts.is_empty() {
+            let _ = write!(prompt, "\n\n{}", self.conflicts);
+        }
         if !self.inputs.is_empty() {
             prompt.push_str(
                 "\n\n## The conversation so far\n\nYou worked on this before. What you asked, and what people said:\n",
@@ -80,6 +85,9 @@ impl Talk {
         }
         if !session.same_task {
             let _ = write!(prompt, "\nThe task may have changed since. It is now:\n\n{}\n", self.prompt);
+        }
+        if !self.conflicts.is_empty() {
+            let _ = write!(prompt, "\n{}", self.conflicts);
         }
         prompt.push_str("\nGo on from where you were.");
         let resume = assignment.resume.as_ref().filter(|resume| resume.agent.is_some());

@@ -8,6 +8,7 @@ mod agents;
 mod api;
 mod artifacts;
 mod checks;
+mod conflicts;
 mod daemon;
 mod daemon_ends;
 mod daemon_start;

@@ -40,7 +40,7 @@ pub(crate) async fn under_review(script: &str) -> (World, ReviewDesk) {
 }
 
 /// Somebody's commit on the branch that writes one file.
-fn write_on(world: &World, branch: &str, path: &str, text: &str) -> String {
+pub(crate) fn write_on(world: &World, branch: &str, path: &str, text: &str) -> String {
     let parent = world.head(branch).unwrap();
     let file = world.outside("text");
     std::fs::write(&file, text).unwrap();
@@ -240,7 +240,7 @@ async fn a_branch_that_was_renamed_is_worked_on_under_its_new_name() {
 }
 
 /// What stands outside every fence of a prompt.
-fn outside(prompt: &str) -> String {
+pub(crate) fn outside(prompt: &str) -> String {
     let mut open = 0;
     let mut lines = Vec::new();
     for line in prompt.lines() {
