@@ -1,6 +1,6 @@
-//! Processes of an attempt that outlived its agent's process group: build daemons do it as a habit. They are
-//! found by the mark in their environment, and, where this process runs one job alone, by descent: whatever
-//! loses its parent becomes our child.
+//! Processes of an attempt that outlived its agent's process group: build daemons do it as a habit; and git of ours,
+//! where our own process was killed in the middle of a push. They are found by the mark in their environment, and,
+//! where this process runs one job alone, by descent: whatever loses its parent becomes our child.
 //!
 //! Only Linux shows another process's environment and parent. `enclosure` leaves nothing to find.
 
@@ -33,7 +33,7 @@ pub(crate) fn adopt_orphans() {
 /// Whose processes are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// Those that carry the mark of one attempt.
+    /// Those that carry a mark of one attempt.
     Marked,
     /// They, and whatever descends from this process, which has no other child at work.
     Below,
@@ -42,12 +42,13 @@ enum Reach {
 /// Ends whatever was started with this `TMPDIR`, which is one attempt's own, and, where orphans are adopted,
 /// everything that descends from this process. No other child of ours may be at work.
 pub(crate) async fn end_all(temporary: &Path) -> Result<(), Outlived> {
-    end(temporary, if adopts_orphans() { Reach::Below } else { Reach::Marked }).await
+    end(&[mark_of(temporary)], if adopts_orphans() { Reach::Below } else { Reach::Marked }).await
 }
 
-/// Ends whatever was started with this `TMPDIR`: an earlier attempt's, whose runner is dead.
-pub(crate) async fn end_marked(temporary: &Path) -> Result<(), Outlived> {
-    end(temporary, Reach::Marked).await
+/// Ends whatever was started with this `TMPDIR`, and git at work in this repository of ours: an earlier attempt's,
+/// whose runner is dead.
+pub(crate) async fn end_marked(temporary: &Path, repository: &Path) -> Result<(), Outlived> {
+    end(&[mark_of(temporary), git_in(repository)], Reach::Marked).await
 }
 
 #[cfg(target_os = "linux")]
@@ -66,13 +67,12 @@ fn inherits_orphans() -> bool {
     adopts_orphans() || nix::unistd::getpid().as_raw() == 1
 }
 
-async fn end(temporary: &Path, reach: Reach) -> Result<(), Outlived> {
-    let mark = mark_of(temporary);
+async fn end(marks: &[Vec<u8>], reach: Reach) -> Result<(), Outlived> {
     let until = Instant::now() + LIMIT;
     let mut told = false;
     let mut before: Option<BTreeSet<Pid>> = None;
     loop {
-        let strays = held(&mark, reach);
+        let strays = held(marks, reach);
         if !told && !strays.is_empty() {
             tracing::warn!(count = strays.len(), "{} processes outlived the agent and are killed", strays.len());
             told = true;
@@ -99,9 +99,16 @@ async fn end(temporary: &Path, reach: Reach) -> Result<(), Outlived> {
 }
 
 fn mark_of(temporary: &Path) -> Vec<u8> {
-    let mut mark = b"TMPDIR=".to_vec();
-    mark.extend_from_slice(temporary.as_os_str().as_encoded_bytes());
-    mark
+    variable(b"TMPDIR=", temporary)
+}
+
+/// What our own git has in its environment, and the helpers that it starts.
+fn git_in(repository: &Path) -> Vec<u8> {
+    variable(b"GIT_DIR=", repository)
+}
+
+fn variable(name: &[u8], value: &Path) -> Vec<u8> {
+    [name, value.as_os_str().as_encoded_bytes()].concat()
 }
 
 /// What follows from a look.
@@ -126,7 +133,7 @@ fn next(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> Next {
 
 /// Finds them, and stops each as soon as it is seen: it forks no more, so that the walk overtakes what forks.
 #[cfg(target_os = "linux")]
-fn held(mark: &[u8], reach: Reach) -> BTreeSet<Pid> {
+fn held(marks: &[Vec<u8>], reach: Reach) -> BTreeSet<Pid> {
     let (mut processes, mut strays) = (BTreeMap::new(), BTreeSet::new());
     let mut hold = |pid: i32| {
         let pid = Pid::from_raw(pid);
@@ -136,7 +143,7 @@ fn held(mark: &[u8], reach: Reach) -> BTreeSet<Pid> {
         }
     };
     for (pid, process) in running() {
-        if is_marked(pid, mark) {
+        if is_marked(pid, marks) {
             hold(pid);
         }
         processes.insert(pid, process);
@@ -148,7 +155,7 @@ fn held(mark: &[u8], reach: Reach) -> BTreeSet<Pid> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn held(_: &[u8], _: Reach) -> BTreeSet<Pid> {
+fn held(_: &[Vec<u8>], _: Reach) -> BTreeSet<Pid> {
     BTreeSet::new()
 }
 
@@ -182,10 +189,10 @@ fn running() -> impl Iterator<Item = (i32, Process)> {
 }
 
 #[cfg(target_os = "linux")]
-fn is_marked(pid: i32, mark: &[u8]) -> bool {
+fn is_marked(pid: i32, marks: &[Vec<u8>]) -> bool {
     // Empty for the dying; unreadable for those of others.
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+    environment.split(|byte| *byte == 0).any(|variable| marks.iter().any(|mark| *mark == variable))
 }
 
 /// Everything below a process, itself not among it.
@@ -234,15 +241,40 @@ mod tests {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
         };
-        assert_eq!(held(&mark_of(dir.path()), Reach::Marked), pids([pid]));
+        assert_eq!(held(&[mark_of(dir.path())], Reach::Marked), pids([pid]));
         let stopped = async {
             while state() != Some('T') {
                 sleep(LOOK_EVERY).await;
             }
         };
         tokio::time::timeout(LIMIT, stopped).await.unwrap();
-        end_marked(dir.path()).await.unwrap();
+        end_marked(dir.path(), Path::new("/elsewhere")).await.unwrap();
         assert!(matches!(state(), None | Some('Z')), "{:?}", state());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn git_of_an_attempt_that_died_is_ended_and_that_of_another_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let at_work = |name: &str| {
+            let mut command = tokio::process::Command::new("sleep");
+            command.arg("600").env("GIT_DIR", dir.path().join(name)).kill_on_drop(true).spawn().unwrap()
+        };
+        let children = [at_work("git"), at_work("git-of-another")];
+        let environments = children.each_ref().map(|child| format!("/proc/{}/environ", child.id().unwrap()));
+        // It has no environment for a moment while it becomes another program.
+        let begun = async {
+            for environ in &environments {
+                while std::fs::read(environ).unwrap().is_empty() {
+                    sleep(LOOK_EVERY).await;
+                }
+            }
+        };
+        tokio::time::timeout(LIMIT, begun).await.unwrap();
+        end_marked(&dir.path().join("tmp"), &dir.path().join("git")).await.unwrap();
+        // The dead have no environment.
+        let lives = environments.map(|environ| !std::fs::read(environ).unwrap_or_default().is_empty());
+        assert_eq!(lives, [false, true]);
     }
 
     #[test]
@@ -267,7 +299,7 @@ mod tests {
             }
         };
         tokio::time::timeout(LIMIT, dead).await.unwrap();
-        end_marked(tempfile::tempdir().unwrap().path()).await.unwrap();
+        end_marked(tempfile::tempdir().unwrap().path(), Path::new("/elsewhere")).await.unwrap();
         assert!(other.wait().unwrap().success());
     }
 }

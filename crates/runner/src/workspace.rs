@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// By this folder's name in their environment, an attempt's processes are found.
 const TEMPORARY: &str = "tmp";
+/// The runner's own repository; so is git that outlived us.
+const REPOSITORY: &str = "git";
 /// Held while worktrees are made and stale ones removed.
 const MAKING: &str = ".making";
 /// Held as long as the attempt of a worktree lives.
@@ -125,7 +127,7 @@ impl Workspace {
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
         // As the attempt itself named it; without the folder nothing was ever started in it.
         if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize()
-            && let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await
+            && let Err(error) = stray::end_marked(&root.join(TEMPORARY), &root.join(REPOSITORY)).await
         {
             tracing::error!(error = %error, "failed to {error}");
         }
@@ -143,7 +145,7 @@ impl Workspace {
 
     /// The runner's own repository.
     pub(crate) fn repository(&self) -> PathBuf {
-        self.root.join("git")
+        self.root.join(REPOSITORY)
     }
 
     /// Fills the tree.
@@ -257,7 +259,7 @@ async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send 
 async fn remove_stale(all: &Path) {
     let all = all.to_owned();
     for (root, lock) in on_disk(move || stale(&all)).await.unwrap_or_default() {
-        if let Err(error) = stray::end_marked(&root.join(TEMPORARY)).await {
+        if let Err(error) = stray::end_marked(&root.join(TEMPORARY), &root.join(REPOSITORY)).await {
             // They may still write in it; the next attempt looks again.
             tracing::error!(error = %error, "failed to {error}");
             continue;

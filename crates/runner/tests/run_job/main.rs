@@ -16,6 +16,7 @@ mod endings;
 mod given;
 mod hostile;
 mod kept;
+mod kills;
 mod ledger;
 mod plane;
 mod planted;

@@ -1,0 +1,174 @@
+//! A runner that is killed in the middle of what it does itself: while it fetches, sets up, checks or pushes. The next
+//! attempt does the work once, and leaves nothing of the first one running. Kills while an agent works are in `stops`.
+
+use crate::checks::with_checks;
+use crate::plane::appears;
+use crate::publish::hook;
+use crate::world::{BRANCH, World};
+use pullyard_domain::checks::{Checks, JobCommands, Setup};
+use pullyard_domain::commands::CommandPolicy;
+use pullyard_protocol::attempt::FinishOutcome;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Says each time that it was asked.
+const GREET: &str = "cat > /dev/null; echo asked >> @DIR@/asked; echo hello > greeting.txt";
+
+/// Waits until something is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let look = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// The next attempt on this machine does the work, once, and nothing of the first one runs any more.
+async fn is_done_once_by_the_next(world: &World, asked: usize) {
+    world.api.assign(|job| job.attempt = 2);
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    assert_eq!(Some(finish.result.unwrap().head), world.head(BRANCH));
+    assert_eq!(world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
+    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    assert!(world.open_pull_request(BRANCH).await.is_some());
+    let times = std::fs::read_to_string(world.outside("asked")).unwrap_or_default().lines().count();
+    assert_eq!(times, asked, "how often an agent was asked");
+    assert_eq!(world.left_running(), [""; 0]);
+    assert!(world.worktrees().is_empty());
+}
+
+/// A line for a shell that says that it began, and goes on for ever unless it may end.
+fn waits(world: &World, name: &str) -> String {
+    let (begun, go) = (world.outside(name), world.outside("go"));
+    format!("echo > {}; while [ ! -e {} ]; do sleep 0.05; done", begun.display(), go.display())
+}
+
+/// The same forge by another address, where a call waits until it is open. How many waited is told.
+async fn behind_a_gate(world: &World) -> (watch::Sender<bool>, watch::Receiver<u32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ours = listener.local_addr().unwrap().to_string();
+    let url = world.repository.clone_url.clone();
+    let forge = url.split('/').nth(2).unwrap().to_owned();
+    world.api.assign(|job| job.repository.clone_url = url.replacen(&forge, &ours, 1));
+    let (open, is_open) = watch::channel(false);
+    let (waits, waiting) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((mut call, _)) = listener.accept().await {
+            let (mut is_open, forge) = (is_open.clone(), forge.clone());
+            if !*is_open.borrow() {
+                waits.send_modify(|count| *count += 1);
+                // It is held, and never answered.
+                tokio::spawn(async move { is_open.wait_for(|open| *open).await.map(|_| drop(call)) });
+                continue;
+            }
+            tokio::spawn(async move {
+                let mut forge = TcpStream::connect(forge).await?;
+                copy_bidirectional(&mut call, &mut forge).await
+            });
+        }
+    });
+    (open, waiting)
+}
+
+#[tokio::test]
+async fn a_runner_that_is_killed_while_it_fetches_leaves_a_mirror_that_the_next_one_uses() {
+    let world = World::with_agent(GREET).await;
+    let (open, mut waiting) = behind_a_gate(&world).await;
+    let mut runner = world.spawn(|_| ());
+    timeout(PATIENCE, waiting.wait_for(|count| *count > 0)).await.unwrap().unwrap();
+    runner.kill().await.unwrap();
+    assert_eq!(world.api.statuses(), ["preparing"]);
+    open.send_replace(true);
+    // Git ends with its connection: nobody waits for it.
+    until("git goes on without its runner", || world.left_running().is_empty()).await;
+    is_done_once_by_the_next(&world, 1).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_is_killed_while_a_command_sets_up_leaves_nothing_of_it_running() {
+    let world = World::with_agent(GREET).await;
+    let setup = Setup { commands: vec![waits(&world, "begun")], ..Setup::default() };
+    let commands = JobCommands { policy: CommandPolicy::Unrestricted, setup, checks: Checks::default() };
+    world.api.assign(|job| job.commands = Some(commands));
+    let mut runner = world.spawn(|_| ());
+    appears(&world.outside("begun")).await;
+    runner.kill().await.unwrap();
+    assert_eq!(world.api.statuses(), ["preparing"]);
+    // The next attempt's is another one, which ends.
+    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = vec!["true".into()]);
+    is_done_once_by_the_next(&world, 1).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_is_killed_while_a_check_runs_leaves_nothing_of_it_running_and_nothing_pushed() {
+    let world = with_checks(GREET, &[], |_| ()).await;
+    let check = waits(&world, "checking");
+    world.api.assign(|job| job.commands.as_mut().unwrap().checks.commands = vec![check]);
+    let mut runner = world.spawn(|_| ());
+    appears(&world.outside("checking")).await;
+    runner.kill().await.unwrap();
+    assert_eq!((world.api.finishes().len(), world.head(BRANCH)), (0, None));
+    world.api.assign(|job| job.commands.as_mut().unwrap().checks.commands = vec!["grep hello greeting.txt".into()]);
+    // What was made and not pushed is made again.
+    is_done_once_by_the_next(&world, 2).await;
+    let checks = world.api.finish().work.unwrap().checks;
+    assert_eq!(checks.iter().map(|run| run.command.as_str()).collect::<Vec<_>>(), ["grep hello greeting.txt"]);
+}
+
+/// A runner that was killed while the forge looked at its first push; further ones are not looked at.
+async fn killed_in_its_push() -> World {
+    let world = World::with_agent(GREET).await;
+    let first = world.outside("first");
+    let waits = waits(&world, "pushing");
+    let over = world.outside("over");
+    let script = format!("mkdir {} 2> /dev/null || exit 0; {waits}; echo > {}", first.display(), over.display());
+    hook(&world, "pre-receive", &script);
+    let mut runner = world.spawn(|_| ());
+    appears(&world.outside("pushing")).await;
+    runner.kill().await.unwrap();
+    assert_eq!((world.api.finishes().len(), world.head(BRANCH)), (0, None));
+    world
+}
+
+#[tokio::test]
+async fn a_push_that_lands_after_its_runner_was_killed_is_the_next_attempts_result() {
+    let world = killed_in_its_push().await;
+    std::fs::write(world.outside("go"), "").unwrap();
+    until("the push did not land", || world.head(BRANCH).is_some()).await;
+    let landed = world.head(BRANCH);
+    // Nobody was asked to do it again.
+    is_done_once_by_the_next(&world, 1).await;
+    assert_eq!(world.head(BRANCH), landed);
+}
+
+#[tokio::test]
+async fn a_push_whose_runner_was_killed_moves_nothing_once_the_next_attempt_has_pushed() {
+    let world = killed_in_its_push().await;
+    is_done_once_by_the_next(&world, 2).await;
+    let pushed = world.head(BRANCH);
+    // The forge goes on with the first one now, if it has not given it up.
+    std::fs::write(world.outside("go"), "").unwrap();
+    let forge = world.dir.path().join("forge").display().to_string();
+    until("the forge goes on with a push", || !is_at_work(&forge)).await;
+    assert_eq!(world.head(BRANCH), pushed);
+}
+
+/// Whether a process has this in its environment; the dead have none.
+fn is_at_work(mark: &str) -> bool {
+    let processes = std::fs::read_dir(Path::new("/proc")).into_iter().flatten().flatten();
+    processes.map(|process| std::fs::read(process.path().join("environ")).unwrap_or_default()).any(|environ| {
+        // One that serves the forge's repositories.
+        String::from_utf8_lossy(&environ)
+            .split('\0')
+            .any(|variable| variable.starts_with("GIT_") && variable.contains(mark))
+    })
+}
