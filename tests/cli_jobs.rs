@@ -84,6 +84,7 @@ async fn a_retry_prints_its_id_and_can_be_waited_for() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let watched = user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, "(no_changes); fault: the agent");
     assert!(watched.err.contains("-- executing, attempt 1 --"), "{watched:?}");
+    assert!(watched.err.contains("-- agent: command, isolation: none --"), "{watched:?}");
     let failed = user.run(&["jobs", "show", job.as_str()]).await.done();
     assert!(failed.contains("fault\tagent\n"), "{failed}");
     assert_eq!(user.json(&["jobs", "show", job.as_str()]).await["failure"]["class"], "agent");

@@ -197,6 +197,26 @@ async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
     story.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn which_agent_works_and_what_isolates_it_is_shown_while_it_works() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let mut agent = Agent::begin(&story, &job).await;
+    agent.phase("preparing").await;
+    agent.phase("executing").await;
+    let begins = |words: &str| json!({ "kind": "phase", "name": "executing", "text": words });
+    agent.says(&[begins("claude_code 2.1.197, isolation: none <b>")]).await;
+    let page = browser.get(&format!("/jobs/{job}")).await;
+    assert!(page.says("Executing: claude_code 2.1.197, isolation: none") && !page.says("<b>"), "{}", page.body);
+    // A runner of before says nothing of it.
+    agent.says(&[json!({ "kind": "phase", "name": "executing" })]).await;
+    let fragment = browser.fragment(&format!("/jobs/{job}?after=1.1")).await;
+    assert_eq!(rows(&fragment), ["1.2"]);
+    assert!(!fragment.says("Executing:"), "{}", fragment.body);
+    story.end().await;
+}
+
 /// A job whose agent says what it uses between its words.
 async fn agent_that_says_what_it_uses(story: &Story) -> (JobId, Agent) {
     let job = story.job_for("e1", "APP-1", 1).await;

@@ -100,6 +100,15 @@ impl Chosen {
             Self::Command => "command",
         }
     }
+
+    /// Which one it is and what stands between it and this machine, for whoever looks on.
+    pub(crate) fn words(&self, isolation: Isolation) -> String {
+        let version = match self {
+            Self::Known(installed) => format!(" {}", installed.version),
+            Self::Command => String::new(),
+        };
+        format!("{}{version}, isolation: {}", self.capability(), isolation.word())
+    }
 }
 
 /// A session that an agent goes on with, of an earlier attempt or of its own.

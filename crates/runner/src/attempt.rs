@@ -98,15 +98,20 @@ impl Attempt<'_> {
 
     /// Says that a phase begins.
     pub(crate) async fn begin(&self, phase: Phase) -> Result<StatusAnswer, Stop> {
-        self.begins(phase, None).await
+        self.begins(phase, None, None).await
+    }
+
+    /// Says that an agent is about to work, which one, and what stands between it and this machine.
+    pub(crate) async fn begins_to_work(&self, agent: Option<String>) -> Result<StatusAnswer, Stop> {
+        self.begins(Phase::Executing, None, agent).await
     }
 
     /// Asks for the right to push what was made by an agent that was told so many inputs.
     pub(crate) async fn begins_to_push(&self, told: Option<u32>) -> Result<StatusAnswer, Stop> {
-        self.begins(Phase::Syncing, told).await
+        self.begins(Phase::Syncing, told, None).await
     }
 
-    async fn begins(&self, phase: Phase, inputs: Option<u32>) -> Result<StatusAnswer, Stop> {
+    async fn begins(&self, phase: Phase, inputs: Option<u32>, words: Option<String>) -> Result<StatusAnswer, Stop> {
         let name = match phase {
             Phase::Preparing => "preparing",
             Phase::Executing => "executing",
@@ -116,7 +121,7 @@ impl Attempt<'_> {
         let request = StatusRequest { status: phase, inputs };
         let answer = self.insist(async || self.client.status(&request).await).await?;
         if !answer.goes_on {
-            self.events.add(Said::phase(name));
+            self.events.add(Said { text: words, ..Said::phase(name) });
         }
         Ok(answer)
     }

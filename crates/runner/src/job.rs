@@ -202,7 +202,9 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         setup::run(beside, &commands.setup, git, &target.start).await?;
     }
 
-    this.bounded(this.begin(Phase::Executing)).await?;
+    // Where an earlier attempt had pushed the work, none begins.
+    let agent = target.adopted.is_none().then(|| prepared.chosen.words(isolation));
+    this.bounded(this.begins_to_work(agent)).await?;
     let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
     let at = (git, mirror, workspace);
     let conflicts = this.bounded(async { Ok(conflicts::look(this, at, target, taken.has_work).await) }).await?;

@@ -143,7 +143,12 @@ fn look(event: &Event) -> Look {
     let text = || block(event.text.as_deref().unwrap_or_default());
     let data = || data(event);
     match event.kind {
-        EventKind::Phase => Look::Head(line(phase(event.name.as_deref().unwrap_or_default()))),
+        EventKind::Phase => {
+            let name = phase(event.name.as_deref().unwrap_or_default());
+            // Which agent works, and what isolates it.
+            let words = event.text.as_ref().map(|words| format!("{name}: {words}"));
+            Look::Head(line(words.as_deref().unwrap_or(name)))
+        }
         EventKind::Text => Look::Words(text()),
         EventKind::ToolCall => Look::Step {
             verb: "",

@@ -105,6 +105,9 @@ async fn claude_code_works_and_what_it_took_is_told() {
     assert_eq!((work.starts, work.turns, work.input_tokens, work.output_tokens), (1, 4, 400, 200));
     assert_eq!((work.isolation.as_str(), finish.spent_usd_micros), ("none", Some(7_000)));
     let events = machine.world.api.events();
+    let phase = |name: &str| events.iter().find(|event| event.name.as_deref() == Some(name)).unwrap();
+    assert_eq!(phase("executing").text.as_deref(), Some("claude_code 2.1.197, isolation: none"));
+    assert_eq!(phase("preparing").text, None);
     for kind in [EventKind::Text, EventKind::ToolCall, EventKind::ToolResult, EventKind::FileEdit, EventKind::Command] {
         assert!(events.iter().any(|event| event.kind == kind), "{kind:?}");
     }

@@ -186,6 +186,9 @@ fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     let (before, colour) = match event.kind {
         EventKind::Phase => {
             screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), seen.attempt));
+            if let Some(words) = &event.text {
+                screen.note(&format!("-- agent: {} --", tame(words)));
+            }
             return Ok(());
         }
         EventKind::Usage => return Ok(()),
