@@ -2,10 +2,13 @@
 //! each way in which a point can break. What is left in the end is what an undisturbed story leaves.
 //!
 //! The functions are driven one event at a time, so that it is certain whose call is whose; nothing polls.
-//! The number beside each flow is that of its points: it may only grow.
+//! The number beside each flow is that of its points: it may only grow. Which use case is walked by which of these
+//! tests, and which by none, stands in `walk/covered.rs`.
 
 mod attempt;
 mod base;
+mod beside;
+mod covered;
 mod flows;
 mod forge;
 mod http;
@@ -143,4 +146,131 @@ async fn a_delivery_that_never_arrived_is_asked_for_again_whatever_dies() {
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
     walk(flows::reviews::redelivered(), 119).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies() {
+    walk(flows::board::written_edited_and_moved().own(), 35).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_ticket_of_the_board_is_written_changed_and_moved_wherever_it_dies() {
+    walk(flows::board::written_edited_and_moved(), 35).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_is_linked_to_its_ticket_whatever_dies() {
+    walk(flows::board::linked_to_its_pull_request(), 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_a_pull_request_is_taken_away_whatever_dies() {
+    walk(flows::board::linked_and_unlinked().own(), 14).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_delivery_is_decided_again_whatever_dies() {
+    walk(flows::replays::refused_and_replayed().own(), 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_refused_delivery_is_decided_again_wherever_it_dies() {
+    walk(flows::replays::refused_and_replayed(), 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_installed_and_repaired_whatever_dies() {
+    walk(flows::hooks::installed_and_repaired(), 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_removed_here_and_at_its_forge_whatever_dies() {
+    walk(flows::hooks::removed_everywhere(), 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hook_missed_is_looked_for_by_hand_whatever_dies() {
+    walk(flows::hooks::recovered_and_polled(), 14).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_is_connected_and_its_secret_rotated_whatever_dies() {
+    walk(flows::set_up::connected_and_rotated(), 18).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_made_once_whatever_dies() {
+    walk(flows::tokens::made_once(), 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_taken_back_whatever_dies() {
+    walk(flows::tokens::taken_back(), 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_written_down_whatever_dies() {
+    walk(flows::tickets::unreadable(), 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_sent_back_or_dropped_or_still_there_whatever_dies() {
+    walk(flows::dead_letters::sent_back_and_dropped().own(), 32).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn dead_letters_are_sent_back_or_dropped_or_still_there_wherever_it_dies() {
+    walk(flows::dead_letters::sent_back_and_dropped(), 32).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_drains_and_goes_on_whatever_dies() {
+    walk(flows::fleet::drained_and_resumed(), 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_is_removed_gives_its_job_back_whatever_dies() {
+    walk(flows::fleet::removed_under_its_job().own(), 45).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_runner_that_is_removed_gives_its_job_back_wherever_it_dies() {
+    walk(flows::fleet::removed_under_its_job(), 45).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_waits_for_its_model_and_goes_on_whatever_dies() {
+    walk(flows::fleet::left_alone_and_asked_again().own(), 45).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_job_waits_for_its_model_and_goes_on_wherever_it_dies() {
+    walk(flows::fleet::left_alone_and_asked_again(), 45).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies() {
+    walk(flows::artifacts::kept_told_and_gone_on().own(), 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_wherever_it_dies() {
+    walk(flows::artifacts::kept_told_and_gone_on(), 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_comes_too_late_is_kept_and_linked_whatever_dies() {
+    walk(flows::artifacts::late().own(), 76).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_result_that_comes_too_late_is_kept_and_linked_wherever_it_dies() {
+    walk(flows::artifacts::late(), 76).await;
 }

@@ -1,7 +1,7 @@
 //! What the runner of an attempt says, step by step: the test speaks for it, as a runner that repeats each call
 //! until it is answered.
 
-use super::http::post;
+use super::http::{get, post};
 use super::step::Step;
 use super::world::World;
 use futures::FutureExt;
@@ -79,6 +79,35 @@ pub(super) fn tells() -> Step {
     says("its agent speaks", "events", |_| json!({ "first_seq": 1, "events": [] }))
 }
 
+/// What its agent did.
+pub(super) fn tells_what_it_does() -> Step {
+    says("its agent does something", "events", |_| {
+        let event = |seq: u64, kind: &str, text: &str| json!({ "seq": seq, "age_ms": 0, "kind": kind, "text": text });
+        json!({ "first_seq": 1, "events": [event(1, "text", "I look around."), event(2, "text", "I found it.")] })
+    })
+}
+
+/// What people said to it.
+pub(super) fn reads_what_was_said() -> Step {
+    reads("its runner reads what was said", "inputs")
+}
+
+pub(super) fn heard_it() -> Step {
+    says("its agent has heard it", "events", |_| json!({ "first_seq": 3, "events": [], "inputs": 1 }))
+}
+
+/// What an earlier attempt left.
+pub(super) fn looks_for_a_checkpoint() -> Step {
+    reads("it looks for a checkpoint", "checkpoint")
+}
+
+fn reads(name: &'static str, what: &'static str) -> Step {
+    Step::call(name, move |world| {
+        let path = format!("{}/{what}", world.noted("attempt")?);
+        Some(get(path).by(&world.noted("lease")?).into())
+    })
+}
+
 pub(super) fn syncs() -> Step {
     says("it may push", "status", |_| json!({ "status": "syncing" }))
 }
@@ -103,6 +132,20 @@ pub(super) fn completes() -> Step {
     })
 }
 
+/// The same where the job is not its own any more: it is told so, and that its result was kept.
+pub(super) fn completes_late() -> Step {
+    completes().or_refused("409")
+}
+
+/// Its model answers nobody.
+pub(super) fn meets_trouble() -> Step {
+    says(
+        "its model answers nobody",
+        "finish",
+        |_| json!({ "finish_id": "finish-2", "outcome": "failed", "failure": { "code": "agent_overloaded", "n": 10 } }),
+    )
+}
+
 pub(super) fn fails() -> Step {
     says(
         "it fails",
@@ -121,14 +164,20 @@ pub(super) fn stops() -> Step {
     })
 }
 
-/// Its agent asks something.
+/// Its agent asks something, to whom nobody said anything yet.
 pub(super) fn asks() -> Step {
-    gives_back("its agent asks", |_| {
-        let asks = json!({
-            "yield_id": "yield-1", "outcome": "asks", "question": "Which list?",
-            "agent": "command", "session": "session-1", "inputs": 0,
-        });
-        Some(asks)
+    gives_back("its agent asks", |_| Some(question(0)))
+}
+
+/// It asks something, and has heard what was said to it.
+pub(super) fn asks_once_it_heard() -> Step {
+    gives_back("its agent asks", |_| Some(question(1)))
+}
+
+fn question(inputs: u32) -> Value {
+    json!({
+        "yield_id": "yield-1", "outcome": "asks", "question": "Which list?",
+        "agent": "command", "session": "session-1", "inputs": inputs,
     })
 }
 

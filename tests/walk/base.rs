@@ -6,7 +6,7 @@ use super::world::{ADMIN, Invoked, Snapshot, World};
 use crate::story::REPOSITORY;
 use crate::webhooks::SECRET;
 use pullyard_domain::id::ProjectId;
-use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::project::{Compute, Project, Settings};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Scope, TokenKind, Write};
 use serde_json::{Value, json};
@@ -53,10 +53,15 @@ pub(super) async fn has_runners(world: &World) {
 
 /// The project has other settings.
 pub(super) async fn settings(world: &World, change: fn(&mut Settings)) {
-    let store = (world.ground.store)(&world.aws.endpoints().dynamodb);
-    let mut project = store.project(&ProjectId::new("acme").unwrap()).await.unwrap().unwrap();
+    let mut project = project(world).await;
     change(&mut project.settings);
+    let store = (world.ground.store)(&world.aws.endpoints().dynamodb);
     assert_eq!(store.put_project(&project).await.unwrap(), Write::Applied);
+}
+
+pub(super) async fn project(world: &World) -> Project {
+    let store = (world.ground.store)(&world.aws.endpoints().dynamodb);
+    store.project(&ProjectId::new("acme").unwrap()).await.unwrap().unwrap()
 }
 
 /// A call of the API that must be answered.

@@ -1,11 +1,19 @@
 //! The flows, by what begins them.
 
+pub(super) mod artifacts;
+pub(super) mod board;
+pub(super) mod dead_letters;
+pub(super) mod fleet;
 pub(super) mod holds;
+pub(super) mod hooks;
+pub(super) mod replays;
 pub(super) mod requests;
 pub(super) mod rests;
 pub(super) mod reviews;
 pub(super) mod runners;
+pub(super) mod set_up;
 pub(super) mod tickets;
+pub(super) mod tokens;
 
 use super::step::{Flow, Share, Step};
 use super::world::World;

@@ -61,9 +61,7 @@ fn without_commits(line: &str) -> String {
 pub(super) async fn calls(world: &super::world::World, hook: &str) {
     let url = format!("{}/webhooks/github/acme", world.inbox.url());
     let config = json!({ "url": url, "content_type": "json", "secret": crate::webhooks::SECRET });
-    let to = format!("{}/repos/{}/hooks/{hook}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
-    let call = world.ground.http.patch(to).bearer_auth(TOKEN).body(json!({ "config": config }).to_string());
-    call.send().await.unwrap().error_for_status().unwrap();
+    changes(world, &format!("/hooks/{hook}"), json!({ "config": config })).await;
 }
 
 /// The bot's own call of the forge's API, past the points.
@@ -71,7 +69,14 @@ pub(super) async fn asks(world: &super::world::World, path: &str, body: serde_js
     says(world, TOKEN, path, body).await
 }
 
-/// The same call by whose token this is.
+/// The bot changes something there, past the points.
+pub(super) async fn changes(world: &super::world::World, path: &str, body: serde_json::Value) {
+    let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
+    let call = world.ground.http.patch(url).bearer_auth(TOKEN).body(body.to_string());
+    call.send().await.unwrap().error_for_status().unwrap();
+}
+
+/// A POST by whose token this is.
 pub(super) async fn says(
     world: &super::world::World,
     token: &str,

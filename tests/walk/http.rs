@@ -10,6 +10,7 @@ pub(super) struct Request {
     function: &'static str,
     method: &'static str,
     path: String,
+    query: String,
     headers: Value,
     body: String,
     keep: fn(&World, &Value),
@@ -19,12 +20,23 @@ pub(super) struct Request {
 pub(super) fn post(path: impl Into<String>, body: Value) -> Request {
     let headers = json!({ "content-type": "application/json", "authorization": format!("Bearer {ADMIN}") });
     let body = body.to_string();
-    Request { function: "api", method: "POST", path: path.into(), headers, body, keep: |_, _| {} }
+    Request { function: "api", method: "POST", path: path.into(), query: String::new(), headers, body, keep: |_, _| {} }
+}
+
+/// An admin's GET.
+pub(super) fn get(path: impl Into<String>) -> Request {
+    Request { method: "GET", body: String::new(), ..post(path, Value::Null) }
+}
+
+/// An admin's DELETE.
+pub(super) fn delete(path: impl Into<String>) -> Request {
+    Request { method: "DELETE", ..get(path) }
 }
 
 /// What a forge sends to a webhook, as it was signed.
 pub(super) fn signed(path: impl Into<String>, body: String) -> Request {
-    Request { function: "webhook", method: "POST", path: path.into(), headers: json!({}), body, keep: |_, _| {} }
+    let (query, headers) = (String::new(), json!({}));
+    Request { function: "webhook", method: "POST", path: path.into(), query, headers, body, keep: |_, _| {} }
 }
 
 impl Request {
@@ -45,6 +57,15 @@ impl Request {
         Self { method: "PUT", ..self }
     }
 
+    pub(super) fn patch(self) -> Self {
+        Self { method: "PATCH", ..self }
+    }
+
+    /// With these words after the path, written as an address has them.
+    pub(super) fn asking(self, query: impl Into<String>) -> Self {
+        Self { query: query.into(), ..self }
+    }
+
     pub(super) fn keeping(self, keep: fn(&World, &Value)) -> Self {
         Self { keep, ..self }
     }
@@ -53,7 +74,7 @@ impl Request {
 impl std::convert::From<Request> for Call {
     fn from(request: Request) -> Self {
         let event = json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": request.path, "rawQueryString": "",
+            "version": "2.0", "routeKey": "$default", "rawPath": request.path, "rawQueryString": request.query,
             "headers": request.headers, "isBase64Encoded": false, "body": request.body,
             "requestContext": {
                 "accountId": "000000000000", "apiId": "walk", "domainName": "api.test", "domainPrefix": "api",

@@ -6,6 +6,14 @@ use pullyard_emulator::Endpoints;
 use pullyard_emulator::sqs::Sqs;
 use serde_json::{Value, json};
 
+/// A secret as Secrets Manager has it.
+pub(super) struct Secret {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// The name of the version before, if there was one.
+    pub(super) before: Option<String>,
+}
+
 pub(super) struct Raw {
     at: Endpoints,
     http: reqwest::Client,
@@ -17,6 +25,11 @@ impl Raw {
     }
 
     async fn ask(&self, url: &str, target: &str, body: Value) -> Value {
+        self.asked(url, target, body).await.unwrap_or_else(|refused| panic!("{target}: {refused}"))
+    }
+
+    /// Its answer, or why it was refused.
+    async fn asked(&self, url: &str, target: &str, body: Value) -> Result<Value, String> {
         let call = self.http.post(url).header("x-amz-target", target);
         // DynamoDB takes no other.
         let version = if target.starts_with("DynamoDB") { "1.0" } else { "1.1" };
@@ -26,8 +39,10 @@ impl Raw {
             "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/any/aws4_request, SignedHeaders=host, Signature=0";
         let answer = call.header("authorization", signed).body(body.to_string()).send().await.unwrap();
         let (status, said) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{target}: {said}");
-        serde_json::from_str(&said).unwrap()
+        if !status.is_success() {
+            return Err(said);
+        }
+        Ok(serde_json::from_str(&said).unwrap())
     }
 
     async fn dynamodb(&self, operation: &str, body: Value) -> Value {
@@ -55,6 +70,41 @@ impl Raw {
     pub(super) async fn put_secret(&self, name: &str, value: &str) {
         let asked = json!({ "Name": name, "SecretString": value, "ClientRequestToken": "0".repeat(32) });
         self.ask(&self.at.secretsmanager, "secretsmanager.CreateSecret", asked).await;
+    }
+
+    /// Every secret.
+    pub(super) async fn secrets(&self) -> Vec<Secret> {
+        let at = &self.at.secretsmanager;
+        let listed = self.ask(at, "secretsmanager.ListSecrets", json!({ "MaxResults": 100 })).await;
+        let mut secrets = Vec::new();
+        for entry in listed["SecretList"].as_array().into_iter().flatten() {
+            let name = entry["Name"].as_str().unwrap().to_owned();
+            let value = self.ask(at, "secretsmanager.GetSecretValue", json!({ "SecretId": name })).await;
+            let before = json!({ "SecretId": name, "VersionStage": "AWSPREVIOUS" });
+            // Refused where it has had one value only.
+            let before = self.asked(at, "secretsmanager.GetSecretValue", before).await.ok();
+            let before = before.and_then(|before| Some(before["VersionId"].as_str()?.to_owned()));
+            secrets.push(Secret { name, value: value["SecretString"].as_str().unwrap().to_owned(), before });
+        }
+        secrets
+    }
+
+    /// A message of somebody's own; its id.
+    pub(super) async fn send(&self, sqs: &Sqs, queue: &str, body: &str) -> String {
+        let mut asked = json!({ "QueueUrl": self.url(sqs, queue).await, "MessageBody": body });
+        if queue.ends_with(".fifo") {
+            asked["MessageGroupId"] = "walk".into();
+            asked["MessageDeduplicationId"] = "walk".into();
+        }
+        sqs.call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
+    }
+
+    /// How many messages a queue has, those that somebody took for a moment among them.
+    pub(super) async fn count(&self, sqs: &Sqs, queue: &str) -> u64 {
+        let asked = json!({ "QueueUrl": self.url(sqs, queue).await, "AttributeNames": ["All"] });
+        let about = sqs.call("GetQueueAttributes", &asked).await.unwrap();
+        let counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        counts.map(|name| about["Attributes"][name].as_str().unwrap().parse::<u64>().unwrap()).iter().sum()
     }
 
     pub(super) async fn create_queue(&self, sqs: &Sqs, name: &str) -> String {

@@ -53,6 +53,8 @@ pub(super) struct Step {
     /// What follows where its process died and its caller does not call again.
     pub(super) unrepeated: Unrepeated,
     pub(super) walked: Walked,
+    /// The status of a refusal that is its answer, too: what it was about is gone, or is there, since it was done.
+    pub(super) refusal: Option<&'static str>,
 }
 
 /// Where the points of a step are broken.
@@ -83,6 +85,9 @@ pub(super) enum Unrepeated {
     AllOrNothing,
     /// Not walked: its caller repeats it until it is answered, or dies, which is another story.
     Repeated,
+    /// It happened whole, or not at all, also where its caller repeats it: what it took from a queue is hidden from the
+    /// repeat for half a minute of the machine's own time, and shows again after the walk.
+    Hides,
 }
 
 /// One event for one function.
@@ -109,7 +114,7 @@ pub(super) enum From {
 
 impl Step {
     fn of(name: &'static str, does: Does, unrepeated: Unrepeated) -> Self {
-        Self { name, does, unrepeated, walked: Walked::Here }
+        Self { name, does, unrepeated, walked: Walked::Here, refusal: None }
     }
 
     pub(super) fn call(name: &'static str, make: impl Fn(&World) -> Option<Call> + Send + Sync + 'static) -> Self {
@@ -159,6 +164,11 @@ impl Step {
 
     pub(super) fn unrepeated(self, unrepeated: Unrepeated) -> Self {
         Self { unrepeated, ..self }
+    }
+
+    /// A refusal with this status is an answer.
+    pub(super) fn or_refused(self, status: &'static str) -> Self {
+        Self { refusal: Some(status), ..self }
     }
 
     pub(super) fn walked(self, walked: Walked) -> Self {

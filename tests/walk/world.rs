@@ -30,7 +30,12 @@ pub(super) const QUEUES: [(&str, &str); 3] = [
     (EFFECTS, "the effects function is woken"),
     (WEBHOOK, "the forge calls the webhook"),
 ];
+/// Where messages go that failed too often.
+pub(super) const DISPATCH_DEAD: &str = "dispatch-dead";
+pub(super) const EFFECTS_DEAD: &str = "effects-dead.fifo";
 pub(super) const TABLE: &str = "pullyard";
+/// Where attempts keep what they leave.
+pub(super) const BUCKET: &str = "pullyard-artifacts";
 pub(super) const ADMIN: &str = "pat_walk";
 const KEY_SECRET: &str = "pullyard/signing-key";
 /// Longer than the sweeper leaves anything alone that is due, and than it takes a hint to be missed.
@@ -99,6 +104,8 @@ pub(super) struct World {
     pub(super) forge: Option<DemoForge>,
     pub(super) inbox: Inbox,
     proxy: Option<Proxy>,
+    /// What stands before the bucket, whose calls no SDK makes.
+    _bucket: Proxy,
     config: Config,
     sdk: Sdk,
     contexts: Mutex<BTreeMap<&'static str, Context>>,
@@ -145,14 +152,16 @@ impl World {
                 (Some(forge), Some(proxy))
             }
         };
+        aws.s3().make(BUCKET, None).unwrap();
+        let bucket = Proxy::before(&wire, "S3", &at.s3).await.unwrap();
         let raw = Raw::new(at.clone(), ground.http.clone());
         (ground.store)(&at.dynamodb).create_table().await.unwrap();
         let config = Config {
             table: TABLE.into(),
             dispatch_queue_url: raw.create_queue(aws.sqs(), DISPATCH).await,
             effects_queue_url: raw.create_queue(aws.sqs(), EFFECTS).await,
-            dispatch_dlq_url: None,
-            effects_dlq_url: None,
+            dispatch_dlq_url: Some(raw.create_queue(aws.sqs(), DISPATCH_DEAD).await),
+            effects_dlq_url: Some(raw.create_queue(aws.sqs(), EFFECTS_DEAD).await),
             undelivered_dlq_url: None,
             cluster: "pullyard".into(),
             task_definitions: Definitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
@@ -161,19 +170,20 @@ impl World {
             key_secret: KEY_SECRET.into(),
             api_url: "http://api.test".into(),
             task_isolation: "none".into(),
-            artifacts_bucket: "pullyard-artifacts".into(),
+            artifacts_bucket: BUCKET.into(),
             deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),
                 sqs: Some(at.sqs),
                 ecs: Some(at.ecs),
                 secretsmanager: Some(at.secretsmanager),
-                s3: Some(at.s3),
+                s3: Some(bucket.url().to_owned()),
             },
         };
         let (clock, contexts, notes) = (standing(), Mutex::default(), Mutex::default());
-        let (sdk, ground, inbox) = ((ground.sdk)(&wire), ground.clone(), Inbox::open().await);
-        let world = Self { ground, wire, clock, raw, aws, forge, inbox, proxy, config, sdk, contexts, notes, folder };
+        let (ground, sdk, inbox, _bucket) = (ground.clone(), (ground.sdk)(&wire), Inbox::open().await, bucket);
+        let world =
+            Self { ground, wire, clock, raw, aws, forge, inbox, proxy, _bucket, config, sdk, contexts, notes, folder };
         world.raw.put_secret(KEY_SECRET, "a key that signs the tokens of attempts").await;
         world
     }

@@ -68,10 +68,11 @@ impl Way {
         let Some(request) = read(&mut near).await? else {
             return Ok(());
         };
-        let fault = self.wire.meet(Point { service: self.service.to_owned(), operation: request.operation });
+        let operation = request.operation.clone();
+        let fault = self.wire.meet(Point { service: self.service.to_owned(), operation });
         let answer = match &fault {
             Some(fault) if !fault.has_effect() => Vec::new(),
-            _ => self.ask(&request.bytes).await?,
+            _ => self.ask(&request).await?,
         };
         match fault {
             // Only DynamoDB answers a part of something.
@@ -89,17 +90,19 @@ impl Way {
         }
     }
 
-    /// The service's whole answer. Its end is the connection's, since its length may change on the way.
-    async fn ask(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+    /// The service's whole answer. Its end is the connection's, since its length may change on the way; an answer to
+    /// HEAD has no body, and its length is what was asked for.
+    async fn ask(&self, request: &Request) -> io::Result<Vec<u8>> {
         let mut far = TcpStream::connect(&self.target).await?;
-        far.write_all(request).await?;
+        far.write_all(&request.bytes).await?;
         let mut answer = Vec::new();
         far.read_to_end(&mut answer).await?;
         let Ok(text) = std::str::from_utf8(&answer) else {
             return Ok(answer);
         };
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
-        let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with("content-length:");
+        let is_head = request.operation.starts_with("HEAD ");
+        let is_kept = |line: &&str| is_head || !line.to_ascii_lowercase().starts_with("content-length:");
         let head = head.split("\r\n").filter(is_kept).collect::<Vec<_>>().join("\r\n");
         Ok(format!("{head}\r\n\r\n{body}").replace(&self.target, &self.own).into_bytes())
     }

@@ -7,11 +7,10 @@ use crate::walk::http::post;
 use crate::walk::step::{Flow, Step, Unrepeated};
 use crate::walk::world::World;
 use futures::FutureExt;
-use pullyard_domain::project::Settings;
 use serde_json::json;
 
 /// The agent is answered, by a person who calls that by a name.
-fn answered() -> Step {
+pub(super) fn answered() -> Step {
     let make = |world: &World| {
         let path = format!("/v1/jobs/{}/answer", world.noted("job")?);
         Some(post(path, json!({ "text": "The empty one." })).with("idempotency-key", "key-1").into())
@@ -45,8 +44,11 @@ pub(in crate::walk) fn asked_paused_and_continued() -> Flow {
     steps.extend([paused(), attempt::tells(), attempt::pauses(), attempt::ends(), Step::messages()]);
     steps.extend([continued(), Step::messages(), attempt::begins(), attempt::claims()]);
     steps.extend([attempt::fails(), Step::messages()].map(Step::walked_elsewhere));
-    // Whoever is not answered or continued in an hour ends.
-    let patient = |settings: &mut Settings| settings.limits.input_secs = 3_600;
     let name = "a job that asks, is answered, is paused and continued";
-    prepared(name, &["failed"], move |world| base::settings(world, patient).boxed(), steps)
+    prepared(name, &["failed"], |world| patient(world).boxed(), steps)
+}
+
+/// Whoever is not answered or continued in an hour ends.
+pub(super) async fn patient(world: &World) {
+    base::settings(world, |settings| settings.limits.input_secs = 3_600).await;
 }

@@ -25,6 +25,17 @@ async fn pull_request(world: &World) {
 
 /// An open pull request of a ticket.
 async fn linked(world: &World) {
+    opened(world).await;
+    base::must(world, post("/v1/pulls/link", link(world)).put()).await;
+}
+
+/// What links the pull request to its ticket.
+pub(super) fn link(world: &World) -> Value {
+    json!({ "project": "acme", "repository": REPOSITORY, "number": number(world, "number"), "ticket": "APP-1" })
+}
+
+/// An open pull request, and a ticket that nobody linked it to.
+pub(super) async fn opened(world: &World) {
     let forge = world.forge.as_ref().unwrap();
     let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
     forge.add_user(ann, AccountKind::User).await.unwrap();
@@ -39,8 +50,6 @@ async fn linked(world: &World) {
     world.note("number", number);
     world.note("repository", pull["base"]["repo"]["id"].clone());
     base::done(world, "/v1/tickets", json!({ "project": "acme", "key": "APP-1", "title": "t", "status": TODO })).await;
-    let link = json!({ "project": "acme", "repository": REPOSITORY, "number": number, "ticket": "APP-1" });
-    base::must(world, post("/v1/pulls/link", link).put()).await;
 }
 
 async fn asks_for_changes(world: &World, name: &str) {
@@ -49,7 +58,7 @@ async fn asks_for_changes(world: &World, name: &str) {
     world.note(name, review);
 }
 
-async fn hooked(world: &World) {
+pub(super) async fn hooked(world: &World) {
     pull_request(world).await;
     let hook = json!({
         "name": "acme", "integration": "gh1", "project": "acme", "repository": REPOSITORY,
@@ -96,7 +105,7 @@ async fn polled(world: &World) {
 }
 
 /// The numbers of a snapshot, as the forge tells them.
-fn number(world: &World, name: &str) -> u64 {
+pub(super) fn number(world: &World, name: &str) -> u64 {
     world.noted(name).unwrap().parse().unwrap()
 }
 
@@ -118,6 +127,7 @@ fn delivered(name: &'static str, event: &'static str, body: impl Fn(&World) -> V
         body["sender"] = who;
         let signature = signed(SECRET, body.to_string().as_bytes());
         let call = post("/webhooks/github/acme", body).to("webhook").with("x-hub-signature-256", signature);
+        let call = call.keeping(|world, answer| world.note("delivery", answer["delivery"].clone()));
         Some(call.with("x-github-event", event).with("x-github-delivery", "guid-1").into())
     };
     // Where GitHub does not come again, its hook's recovery has it deliver the same once more.
@@ -125,7 +135,7 @@ fn delivered(name: &'static str, event: &'static str, body: impl Fn(&World) -> V
 }
 
 /// The forge tells of a review.
-fn reviewed(name: &'static str, which: &'static str) -> Step {
+pub(super) fn reviewed(name: &'static str, which: &'static str) -> Step {
     delivered(name, "pull_request_review", move |world| {
         json!({
             "action": "submitted",
@@ -165,7 +175,7 @@ fn pushed(file: &'static str) -> Step {
     })
 }
 
-fn attempted() -> [Step; 4] {
+pub(super) fn attempted() -> [Step; 4] {
     [attempt::begins(), attempt::claims(), attempt::prepares(), attempt::executes()]
 }
 

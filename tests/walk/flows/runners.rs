@@ -10,7 +10,7 @@ use futures::FutureExt;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn registers(instance: &'static str) -> Step {
+pub(super) fn registers(instance: &'static str) -> Step {
     let new = json!({
         "name": "kite", "instance": instance, "capabilities": ["command"], "labels": [], "version": "0.1.0", "slots": 1,
     });
@@ -20,7 +20,7 @@ fn registers(instance: &'static str) -> Step {
     })
 }
 
-fn says(
+pub(super) fn says(
     name: &'static str,
     what: &'static str,
     body: impl Fn(&World) -> Option<Value> + Send + Sync + 'static,
@@ -40,12 +40,12 @@ fn claimed(world: &World, answer: &Value) {
     }
 }
 
-fn claims(instance: &'static str, claim: &'static str) -> Step {
+pub(super) fn claims(instance: &'static str, claim: &'static str) -> Step {
     says("it claims a job", "claim", move |_| Some(json!({ "instance": instance, "claim_id": claim })))
 }
 
 /// What the process of the claimed job says first.
-fn starts(claim: &'static str) -> Step {
+pub(super) fn starts(claim: &'static str) -> Step {
     Step::call("its process begins", move |world| {
         let (job, attempt) = (world.noted("PULLYARD_JOB")?, world.noted("PULLYARD_ATTEMPT")?);
         let start = json!({ "claim_id": claim, "instance": "run-job" });
@@ -58,7 +58,7 @@ fn beats() -> Step {
     says("it is heard", "heartbeat", |world| Some(json!({ "instance": "instance-1", "active": [world.noted("job")?] })))
 }
 
-fn with_runners(name: &'static str, ends: &'static [&'static str], steps: Vec<Step>) -> Flow {
+pub(super) fn with_runners(name: &'static str, ends: &'static [&'static str], steps: Vec<Step>) -> Flow {
     prepared(name, ends, |world| async { base::has_runners(world).await }.boxed(), steps)
 }
 

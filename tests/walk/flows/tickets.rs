@@ -24,6 +24,16 @@ pub(super) fn told() -> Step {
     Step::call("a ticket is told", make).unrepeated(Unrepeated::AllOrNothing)
 }
 
+/// The ticket tool tells something that can't be read: it is refused, and written down.
+fn told_badly() -> Step {
+    let make = |_: &World| Some(post("/v1/tickets/events", json!({ "project": "acme" })).to("tickets").into());
+    Step::call("something is told that can't be read", make).or_refused("4")
+}
+
+pub(in crate::walk) fn unreadable() -> Flow {
+    flow("what can't be read is written down", &[], vec![told_badly()])
+}
+
 /// Somebody cancels the newest job.
 pub(super) fn cancelled() -> Step {
     let make = |world: &World| Some(post(format!("/v1/jobs/{}/cancel", world.noted("job")?), json!({})).into());
@@ -74,10 +84,15 @@ pub(in crate::walk) fn cancelled_before_it_is_claimed() -> Flow {
     flow("a job is cancelled before it is claimed", &["cancelled"], steps)
 }
 
-pub(in crate::walk) fn died() -> Flow {
+/// The same, and the task died under it.
+pub(super) fn until_its_task_died() -> Vec<Step> {
     let more =
-        vec![stopped(), Step::wait(Duration::from_secs(20)), Step::sweep("the sweeper goes round"), Step::messages()];
-    from_there("a task dies under its job", &["failed"], more)
+        [stopped(), Step::wait(Duration::from_secs(20)), Step::sweep("the sweeper goes round"), Step::messages()];
+    until_it_works().into_iter().chain(more).collect()
+}
+
+pub(in crate::walk) fn died() -> Flow {
+    flow("a task dies under its job", &["failed"], until_its_task_died())
 }
 
 pub(in crate::walk) fn started_when_there_is_room() -> Flow {

@@ -1,0 +1,174 @@
+//! Of every use case, which walk stops it at each of its calls; or that it only reads, or why it is not walked.
+//!
+//! A use case is a public function of a file of `crates/control/src`, named by both. What is new and has no row fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// By a test that is always run; others may walk it, too.
+const WALKED: &[(&str, &str)] = &[
+    ("answer_job::answer_job", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),
+    ("artifacts::artifact_stored", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
+    ("artifacts::reserve_artifact", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
+    ("attempt/checkpoint::checkpoint", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
+    ("attempt/credentials::credentials", "a_tickets_job_completes_whatever_dies"),
+    ("attempt/events::record_events", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
+    ("attempt/finish::finish", "a_tickets_job_completes_whatever_dies"),
+    ("attempt/give_back::give_back", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),
+    ("attempt/inputs::inputs", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
+    ("attempt/progress::progress", "a_tickets_job_completes_whatever_dies"),
+    ("attempt/start::start", "a_tickets_job_completes_whatever_dies"),
+    ("board::create_ticket", "a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies"),
+    ("board::edit_ticket", "a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies"),
+    ("board::put_ticket", "a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies"),
+    ("cancel_job::cancel_job", "a_job_that_works_is_cancelled_whatever_dies"),
+    ("close_breaker::close_breaker", "a_job_waits_for_its_model_and_goes_on_whatever_dies"),
+    ("continue_job::continue_job", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),
+    ("create_job::create_job", "a_requested_job_is_made_retried_and_cancelled_whatever_dies"),
+    ("dead_letters::move_dead_letters", "dead_letters_are_sent_back_or_dropped_or_still_there_whatever_dies"),
+    ("dispatch::dispatch", "a_tickets_job_completes_whatever_dies"),
+    ("hold::hold_project", "a_held_projects_ticket_starts_when_it_is_released_whatever_dies"),
+    ("hold::release_project", "a_held_projects_ticket_starts_when_it_is_released_whatever_dies"),
+    ("hooks/compare::repair_hook", "a_hook_is_installed_and_repaired_whatever_dies"),
+    ("hooks/compare::verify_hook", "a_hook_is_installed_and_repaired_whatever_dies"),
+    ("hooks/install::install_hook", "a_hook_is_installed_and_repaired_whatever_dies"),
+    ("hooks/install::remove_hook", "a_hook_is_removed_here_and_at_its_forge_whatever_dies"),
+    ("move_ticket::move_ticket", "a_tickets_job_completes_whatever_dies"),
+    ("pause_job::pause_job", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),
+    ("projects::add_repository", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
+    ("projects::connect_forge", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
+    ("projects::create_project", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
+    ("projects::set_settings", "a_refused_delivery_is_decided_again_whatever_dies"),
+    ("recover::poll_repository", "a_review_that_nobody_told_is_found_whatever_dies"),
+    ("recover::recover_hook", "a_delivery_that_never_arrived_is_asked_for_again_whatever_dies"),
+    ("recover::recover_since", "what_a_hook_missed_is_looked_for_by_hand_whatever_dies"),
+    ("recover::set_ingress", "what_a_hook_missed_is_looked_for_by_hand_whatever_dies"),
+    ("replay::replay", "a_refused_delivery_is_decided_again_whatever_dies"),
+    ("retry_job::retry_job", "a_requested_job_is_made_retried_and_cancelled_whatever_dies"),
+    ("review/admit::admit_job", "a_review_is_answered_whatever_dies"),
+    ("review/changed::pull_request_changed", "a_closed_pull_request_ends_its_job_whatever_dies"),
+    ("review/decide::decide_or_queue", "a_review_is_answered_whatever_dies"),
+    ("review/decide::decide_review", "a_review_is_answered_whatever_dies"),
+    ("review/request::link", "a_pull_request_is_linked_to_its_ticket_whatever_dies"),
+    ("review/request::request_revision", "a_person_who_asks_gets_all_that_nobody_answered_whatever_dies"),
+    ("review/request::unlink", "the_link_of_a_pull_request_is_taken_away_whatever_dies"),
+    ("review/tell::tell_pull_request", "a_review_that_waits_gets_its_answer_whatever_dies"),
+    ("rotate_secret::rotate_secret", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
+    ("runner/claim::claim", "a_runner_completes_a_job_whatever_dies"),
+    ("runner/command::command", "a_runner_drains_and_goes_on_whatever_dies"),
+    ("runner/heartbeat::heartbeat", "a_runner_completes_a_job_whatever_dies"),
+    ("runner/register::register", "a_runner_completes_a_job_whatever_dies"),
+    ("runner/remove::remove", "a_runner_that_is_removed_gives_its_job_back_whatever_dies"),
+    ("secrets::set_secret", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
+    ("settle_ticket::settle_ticket", "a_tickets_job_completes_whatever_dies"),
+    ("sweep::sweep", "a_dead_tasks_job_fails_whatever_else_dies"),
+    ("task_stopped::task_stopped", "a_dead_tasks_job_fails_whatever_else_dies"),
+    ("tokens::create_token", "a_token_is_made_once_whatever_dies"),
+    ("tokens::revoke_token", "a_token_is_taken_back_whatever_dies"),
+    ("unreadable::record_unreadable", "what_cannot_be_read_is_written_down_whatever_dies"),
+    ("webhook::receive", "a_review_is_answered_whatever_dies"),
+];
+
+/// Whoever dies in them leaves nothing.
+const READ: &[&str] = &[
+    "artifacts::artifacts_of",
+    "artifacts::attempts_of",
+    "artifacts::context_of",
+    "board_view::board_view",
+    "board_view::jobs_of_ticket",
+    "close_breaker::breakers",
+    "hold::budget_of",
+    "hooks/compare::view",
+    "list_deliveries::list_deliveries",
+    "list_jobs::list_jobs",
+    "readiness::readiness",
+    "readiness::snapshot",
+    "review/request::repository_of",
+    "review/why::pull_request_of",
+    "review/why::pull_request_view",
+    "review/why::pull_request_views",
+    "rotate_secret::counts_until",
+    "runner/view::runner",
+    "runner/view::runners",
+    "secrets::secrets",
+    "sign_in::current_token",
+    "sign_in::sign_in_link",
+    "sign_in::sign_in_with_token",
+    "test_integration::test_integration",
+    "test_repository::test_repository",
+    "tokens::tokens",
+    "views::job_view",
+    "views::ticket_view",
+    "views::ticket_views",
+];
+
+/// And why.
+const NOT_WALKED: &[(&str, &str)] = &[
+    (
+        "artifacts::artifact_address",
+        "what it may note of an object that nobody noted is what `checkpoint` notes, by the same write",
+    ),
+    ("connect_app::connect_app", "it stores an integration over none, as `connect_forge` does, after reads alone"),
+    (
+        "connect_app::make_app",
+        "the forge's code works once, so that nobody can repeat it; `tests/apps.rs` holds what its key is kept for",
+    ),
+    ("dead_letters::dead_letter", "it takes messages for half a minute, and changes nothing"),
+    ("dead_letters::dead_letters", "it takes messages for half a minute, and changes nothing"),
+    ("sign_in::sign_in", "a code signs in once: whoever dies after the one write asks for another link"),
+    ("views::events_of", "that somebody looks is noted by one write, which decides nothing"),
+];
+
+/// What a function that only reads does not name.
+const WRITES: [&str; 5] = ["Write::", "ctx.secrets.put(", "ctx.wake", "note_", "redeliver("];
+
+/// Every use case with its text, up to the brace that ends it.
+fn use_cases() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../control/src");
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file = path.strip_prefix(&root).unwrap().with_extension("").to_string_lossy().replace('\\', "/");
+            for rest in text.split("\npub async fn ").skip(1) {
+                let name = rest.split(['(', '<']).next().unwrap();
+                let body = rest.split("\n}").next().unwrap();
+                found.insert(format!("{file}::{name}"), body.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_use_case_is_walked_or_only_reads_or_says_why_it_is_not_walked() {
+    let rows = WALKED.iter().chain(NOT_WALKED).map(|(name, _)| *name).chain(READ.iter().copied());
+    let rows: Vec<_> = rows.collect();
+    let named: BTreeSet<_> = rows.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(named.len(), rows.len(), "one has two rows");
+    assert_eq!(named, use_cases().into_keys().collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn whoever_is_said_to_be_walked_is_walked_in_every_run() {
+    let tests = include_str!("../walk.rs");
+    for (name, test) in WALKED {
+        let declared = format!("#[tokio::test(flavor = \"multi_thread\")]\nasync fn {test}()");
+        assert!(tests.contains(&declared), "{name}: {test} is no test that is always run");
+    }
+}
+
+#[test]
+fn whoever_is_said_to_read_names_no_write() {
+    let all = use_cases();
+    for name in READ {
+        let written = WRITES.iter().find(|write| all[*name].contains(**write));
+        assert_eq!(written, None, "{name}");
+    }
+}

@@ -1,0 +1,65 @@
+//! People write tickets on the board, change and move them, and link pull requests to them.
+
+use super::reviews::{link, number, opened};
+use super::{flow, prepared};
+use crate::story::{REPOSITORY, TODO, TRIGGER};
+use crate::walk::attempt;
+use crate::walk::http::{delete, post};
+use crate::walk::step::{Flow, Step, Unrepeated};
+use crate::walk::world::World;
+use futures::FutureExt;
+use serde_json::json;
+
+/// Whoever does it again is told that the ticket is there.
+fn written() -> Step {
+    let new = json!({
+        "project": "acme", "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TODO,
+    });
+    Step::call("somebody writes a ticket", move |_| Some(post("/v1/tickets", new.clone()).into())).or_refused("409")
+}
+
+fn edited() -> Step {
+    let change = json!({ "description": "Do it well.", "labels": ["small"] });
+    let make = move |_: &World| Some(post("/v1/tickets/APP-1", change.clone()).patch().asking("project=acme").into());
+    Step::call("somebody changes its text", make)
+}
+
+fn moved() -> Step {
+    let make = |_: &World| {
+        let call = post("/v1/tickets/APP-1/move", json!({ "status": TRIGGER })).asking("project=acme");
+        let call = call.with("idempotency-key", "key-1");
+        Some(call.keeping(|world, answer| world.note("job", answer["decision"]["job"].clone())).into())
+    };
+    Step::call("somebody moves it", make).unrepeated(Unrepeated::AllOrNothing)
+}
+
+pub(in crate::walk) fn written_edited_and_moved() -> Flow {
+    let mut steps = vec![written(), edited(), moved(), Step::messages()];
+    let known = [attempt::begins(), attempt::claims(), attempt::fails(), Step::messages()];
+    steps.extend(known.map(Step::walked_elsewhere));
+    flow("a ticket is written, changed and moved on the board", &["failed"], steps)
+}
+
+fn linked() -> Step {
+    let make = |world: &World| Some(post("/v1/pulls/link", link(world)).put().into());
+    Step::call("somebody links its pull request", make).unrepeated(Unrepeated::AllOrNothing)
+}
+
+fn unlinked() -> Step {
+    let make = |world: &World| {
+        let (repository, number) = (REPOSITORY.replace('/', "%2F"), number(world, "number"));
+        let which = format!("project=acme&repository={repository}&number={number}");
+        Some(delete("/v1/pulls/link").asking(which).into())
+    };
+    Step::call("somebody takes the link away", make).unrepeated(Unrepeated::AllOrNothing)
+}
+
+pub(in crate::walk) fn linked_to_its_pull_request() -> Flow {
+    let steps = vec![linked(), Step::messages()];
+    prepared("a pull request is linked to a ticket", &[], |world| opened(world).boxed(), steps)
+}
+
+pub(in crate::walk) fn linked_and_unlinked() -> Flow {
+    let steps = vec![linked().walked_elsewhere(), Step::messages().walked_elsewhere(), unlinked(), Step::messages()];
+    prepared("the link of a pull request is taken away", &[], |world| opened(world).boxed(), steps)
+}

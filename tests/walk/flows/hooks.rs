@@ -1,0 +1,100 @@
+//! A hook is made at the forge, repaired, looked at and removed; a repository is looked at instead.
+
+use super::prepared;
+use crate::story::REPOSITORY;
+use crate::walk::base;
+use crate::walk::forge;
+use crate::walk::http::{delete, get, post};
+use crate::walk::step::{Flow, Step};
+use crate::walk::world::World;
+use futures::FutureExt;
+use pullyard_local::DeliveryFault;
+use serde_json::{Value, json};
+
+/// The demo forge calls nobody outside of this machine, so that its ping fails at once.
+fn wanted() -> Value {
+    json!({
+        "name": "acme", "integration": "gh1", "project": "acme", "repository": REPOSITORY,
+        "base_url": "https://api.test",
+    })
+}
+
+fn installed() -> Step {
+    Step::call("somebody installs a hook", |_| {
+        Some(
+            post("/v1/hooks", wanted())
+                .keeping(|world, made| world.note("forge hook", made["forge_id"].clone()))
+                .into(),
+        )
+    })
+}
+
+/// Somebody at the forge has it call others, without a secret.
+fn spoiled() -> Step {
+    Step::act("somebody spoils it at the forge", |world| {
+        async {
+            let Some(hook) = world.noted("forge hook") else { return false };
+            let config = json!({ "url": "https://elsewhere.test", "content_type": "form" });
+            let body = json!({ "config": config, "events": ["push"], "active": false });
+            forge::changes(world, &format!("/hooks/{hook}"), body).await;
+            true
+        }
+        .boxed()
+    })
+}
+
+fn verified() -> Step {
+    Step::call("somebody looks at it", |_| Some(post("/v1/hooks/acme/verify", json!({})).into()))
+}
+
+fn repaired() -> Step {
+    Step::call("somebody repairs it", |_| Some(post("/v1/hooks/acme/repair", json!({})).into()))
+}
+
+/// Whoever does it again is told that there is none.
+fn removed() -> Step {
+    Step::call("somebody removes it", |_| Some(delete("/v1/hooks/acme").into())).or_refused("404")
+}
+
+async fn with_a_forge(world: &World) {
+    world.note("forge", true);
+}
+
+pub(in crate::walk) fn installed_and_repaired() -> Flow {
+    let steps = vec![installed(), spoiled(), verified(), repaired()];
+    prepared("a hook is installed and repaired", &[], |world| with_a_forge(world).boxed(), steps)
+}
+
+async fn has_a_hook(world: &World) {
+    with_a_forge(world).await;
+    // Else its ping would be missed, and asked for again for hours.
+    world.forge.as_ref().unwrap().order_delivery_fault(1, DeliveryFault::Forgotten);
+    let made = base::done(world, "/v1/hooks", wanted()).await;
+    world.note("hook secret", made["secret"].clone());
+}
+
+pub(in crate::walk) fn removed_everywhere() -> Flow {
+    prepared("a hook is removed", &[], |world| has_a_hook(world).boxed(), vec![removed()])
+}
+
+/// Somebody has a hook look for what it missed, at once.
+fn recovered() -> Step {
+    Step::call("somebody has it look for what it missed", |_| Some(post("/v1/hooks/acme/recover", json!({})).into()))
+}
+
+fn polled() -> Step {
+    let polled = json!({ "repository": REPOSITORY, "ingress": "poll" });
+    Step::call("somebody has the repository looked at", move |_| {
+        Some(post("/v1/projects/acme/ingress", polled.clone()).put().into())
+    })
+}
+
+/// How it is heard of now.
+fn shown() -> Step {
+    Step::call("somebody looks how it is heard of", |_| Some(get("/v1/projects/acme/ingress").into()))
+}
+
+pub(in crate::walk) fn recovered_and_polled() -> Flow {
+    let steps = vec![recovered(), polled(), shown()];
+    prepared("what a hook missed is looked for by hand", &[], |world| has_a_hook(world).boxed(), steps)
+}

@@ -1,0 +1,44 @@
+//! A delivery that was refused is decided again once people have changed what refused it.
+
+use super::prepared;
+use super::reviews::{attempted, hooked, reviewed};
+use crate::walk::attempt;
+use crate::walk::base;
+use crate::walk::http::post;
+use crate::walk::step::{Flow, Step};
+use crate::walk::world::World;
+use futures::FutureExt;
+use serde_json::{Value, json};
+
+/// A project that does not revise.
+async fn deaf(world: &World) {
+    hooked(world).await;
+    base::settings(world, |settings| settings.revise_on_review = false).await;
+    let project = base::project(world).await;
+    world.note("settings", serde_json::to_value(&project.settings).unwrap());
+    world.note("revision", project.rev);
+}
+
+/// Over the revision that they saw: done again, it is refused for what it has itself changed.
+fn changed() -> Step {
+    let make = |world: &World| {
+        let mut settings: Value = serde_json::from_str(&world.noted("settings")?).unwrap();
+        settings["revise_on_review"] = true.into();
+        let call = post("/v1/projects/acme/settings", settings).put();
+        Some(call.with("if-match", world.noted("revision")?).into())
+    };
+    Step::call("somebody changes the settings", make).or_refused("412")
+}
+
+fn replayed() -> Step {
+    let make =
+        |world: &World| Some(post(format!("/v1/deliveries/{}/replay", world.noted("delivery")?), json!({})).into());
+    Step::call("somebody has it decided again", make)
+}
+
+pub(in crate::walk) fn refused_and_replayed() -> Flow {
+    let mut steps =
+        vec![reviewed("a review is told", "review 1"), Step::messages(), changed(), replayed(), Step::messages()];
+    steps.extend(attempted().into_iter().chain([attempt::fails(), Step::messages()]).map(Step::walked_elsewhere));
+    prepared("a refused review is decided again", &["failed"], |world| deaf(world).boxed(), steps)
+}

@@ -1,0 +1,53 @@
+//! People connect a forge with a secret, make a project and connect a repository; a secret gets another value.
+
+use super::prepared;
+use crate::story::REPOSITORY;
+use crate::walk::forge::TOKEN;
+use crate::walk::http::post;
+use crate::walk::step::{Flow, Step};
+use crate::walk::world::World;
+use futures::FutureExt;
+use serde_json::json;
+
+fn set() -> Step {
+    Step::call("somebody sets a secret", |_| {
+        Some(post("/v1/secrets/second", json!({ "value": TOKEN, "kind": "forge" })).put().into())
+    })
+}
+
+fn connected() -> Step {
+    Step::call("somebody connects a forge", |world| {
+        let api_url = format!("{}/api/v3", world.forge_url()?);
+        let integration =
+            json!({ "id": "gh2", "kind": "github", "api_url": api_url, "token_secret": "pullyard/user/second" });
+        Some(post("/v1/integrations", integration).into())
+    })
+}
+
+fn made() -> Step {
+    let project = json!({ "id": "beta", "name": "Beta", "settings": { "default_repository": REPOSITORY } });
+    Step::call("somebody makes a project", move |_| Some(post("/v1/projects", project.clone()).into()))
+}
+
+fn added() -> Step {
+    let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
+    let repository = json!({ "integration": "gh2", "name": REPOSITORY, "agent": agent });
+    Step::call("somebody connects a repository", move |_| {
+        Some(post("/v1/projects/beta/repositories", repository.clone()).into())
+    })
+}
+
+/// The forge still speaks with the value before for a while.
+fn rotated() -> Step {
+    let wanted = json!({ "value": "another one", "overlap_secs": 3_600 });
+    Step::call("somebody rotates a secret", move |_| Some(post("/v1/secrets/second/rotate", wanted.clone()).into()))
+}
+
+async fn with_a_forge(world: &World) {
+    world.note("forge", true);
+}
+
+pub(in crate::walk) fn connected_and_rotated() -> Flow {
+    let steps = vec![set(), connected(), made(), added(), rotated()];
+    prepared("a forge is connected, and its secret rotated", &[], |world| with_a_forge(world).boxed(), steps)
+}
