@@ -4,7 +4,7 @@ use super::prepared;
 use crate::story::REPOSITORY;
 use crate::walk::base;
 use crate::walk::forge;
-use crate::walk::http::{delete, get, post};
+use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
 use futures::FutureExt;
@@ -89,12 +89,7 @@ fn polled() -> Step {
     })
 }
 
-/// How it is heard of now.
-fn shown() -> Step {
-    Step::call("somebody looks how it is heard of", |_| Some(get("/v1/projects/acme/ingress").into()))
-}
-
 pub(in crate::walk) fn recovered_and_polled() -> Flow {
-    let steps = vec![recovered(), polled(), shown()];
+    let steps = vec![recovered(), Step::messages(), polled()];
     prepared("what a hook missed is looked for by hand", &[], |world| has_a_hook(world).boxed(), steps)
 }
