@@ -1,0 +1,131 @@
+//! Git's calls of a runner are numbered: it is killed right after each that changes something, and the next attempt
+//! ends as an undisturbed one does.
+//!
+//! A program named `git` stands before git in the runner's path. A runner that dies before a call leaves what one
+//! leaves that dies after the call before it, and a call that only reads leaves nothing.
+
+use crate::world::{BRANCH, World};
+use futures::stream::{self, StreamExt};
+use pullyard_protocol::attempt::FinishOutcome;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::timeout;
+
+const AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
+/// Calls that change something, from the fetch to the push: there may be more, and not fewer.
+const LEAST: usize = 5;
+/// Walks at the same time: each is a program, and most of it waits.
+const AT_ONCE: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What only reads. What is not named here is taken for a change.
+const READS: &[&str] = &[
+    "--exec-path",
+    "cat-file",
+    "check-ref-format",
+    "diff",
+    "diff-index",
+    "diff-tree",
+    "for-each-ref",
+    "log",
+    "ls-files",
+    "ls-remote",
+    "ls-tree",
+    "merge-base",
+    "rev-list",
+    "rev-parse",
+    "show-ref",
+    "status",
+    "version",
+];
+
+/// What an attempt leaves at the forge, and here.
+#[derive(Debug, PartialEq, Eq)]
+struct End {
+    outcome: FinishOutcome,
+    file: Option<String>,
+    commits: String,
+    pull_request: u64,
+    has_another: bool,
+    worktrees: usize,
+}
+
+/// A path on which git notes each of its calls, and kills the runner after the one of this number, from 1.
+fn numbered(world: &World, at: usize) -> OsString {
+    let folder = world.outside("numbered");
+    std::fs::create_dir(&folder).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let git = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
+    let (git, calls) = (git.display(), calls_of(world).display().to_string());
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" >> '{calls}'\n[ $(wc -l < '{calls}') -eq {at} ] || exec '{git}' \"$@\"\n\
+         '{git}' \"$@\"\nkill -KILL $PPID\n"
+    );
+    let program = folder.join("git");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
+}
+
+fn calls_of(world: &World) -> PathBuf {
+    world.outside("calls")
+}
+
+/// The end of the newest attempt.
+async fn end(world: &World) -> End {
+    let pull = world.open_pull_request(BRANCH).await.unwrap();
+    End {
+        outcome: world.api.finishes().pop().unwrap().outcome,
+        file: world.file(BRANCH, "greeting.txt"),
+        commits: world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]),
+        pull_request: pull.number,
+        has_another: world.forge.look("acme/app", pull.number + 1).await.unwrap().is_some(),
+        worktrees: world.worktrees().len(),
+    }
+}
+
+/// Git's calls of an attempt that nothing disturbs, by their first word, and its end.
+async fn undisturbed() -> (Vec<String>, End) {
+    let world = World::with_agent(AGENT).await;
+    let path = numbered(&world, 0);
+    let ran = world
+        .run_with(|command| {
+            command.env("PATH", path);
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let calls = std::fs::read_to_string(calls_of(&world)).unwrap();
+    (calls.lines().map(str::to_owned).collect(), end(&world).await)
+}
+
+/// The end of the attempt after one that was killed after its call of this number.
+async fn killed_after(at: usize) -> End {
+    let world = World::with_agent(AGENT).await;
+    let path = numbered(&world, at);
+    let mut runner = world.spawn(|command| {
+        command.env("PATH", path);
+    });
+    let died = timeout(PATIENCE, runner.wait()).await.unwrap().unwrap();
+    assert_eq!(died.signal(), Some(9), "it made no call {at}");
+    world.api.assign(|job| job.attempt = 2);
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "killed after call {at}: {}", ran.log);
+    end(&world).await
+}
+
+#[tokio::test]
+async fn a_runner_that_is_killed_after_whichever_call_of_git_is_gone_on_from() {
+    let (calls, undisturbed) = undisturbed().await;
+    assert_eq!(undisturbed.outcome, FinishOutcome::Completed);
+    let changes: Vec<_> = calls.iter().enumerate().filter(|(_, name)| !READS.contains(&name.as_str())).collect();
+    println!("{} calls of git, of which {} change something", calls.len(), changes.len());
+    assert!(changes.len() >= LEAST && changes.iter().any(|(_, name)| *name == "push"), "{calls:?}");
+    let walks = changes.into_iter().map(|(at, name)| async move { (name, killed_after(at + 1).await) });
+    let ends: Vec<_> = stream::iter(walks).buffer_unordered(AT_ONCE).collect().await;
+    for (name, end) in ends {
+        assert_eq!(end, undisturbed, "killed after git {name}");
+    }
+}
