@@ -21,6 +21,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
+/// The forge is taken along into each walk.
+async fn with_a_forge(world: &World) {
+    world.note("forge", true);
+}
+
 fn flow(name: &'static str, ends: &'static [&'static str], steps: Vec<Step>) -> Flow {
     prepared(name, ends, |_| async {}.boxed(), steps)
 }

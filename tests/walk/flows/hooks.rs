@@ -1,6 +1,6 @@
 //! A hook is made at the forge, repaired, looked at and removed; a repository is looked at instead.
 
-use super::prepared;
+use super::{prepared, with_a_forge};
 use crate::story::REPOSITORY;
 use crate::walk::base;
 use crate::walk::forge;
@@ -54,10 +54,6 @@ fn repaired() -> Step {
 /// Whoever does it again is told that there is none.
 fn removed() -> Step {
     Step::call("somebody removes it", |_| Some(delete("/v1/hooks/acme").into())).or_refused("404")
-}
-
-async fn with_a_forge(world: &World) {
-    world.note("forge", true);
 }
 
 pub(in crate::walk) fn installed_and_repaired() -> Flow {

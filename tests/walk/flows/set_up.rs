@@ -1,11 +1,10 @@
 //! People connect a forge with a secret, make a project and connect a repository; a secret gets another value.
 
-use super::prepared;
+use super::{prepared, with_a_forge};
 use crate::story::REPOSITORY;
 use crate::walk::forge::TOKEN;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step};
-use crate::walk::world::World;
 use futures::FutureExt;
 use serde_json::json;
 
@@ -41,10 +40,6 @@ fn added() -> Step {
 fn rotated() -> Step {
     let wanted = json!({ "value": "another one", "overlap_secs": 3_600 });
     Step::call("somebody rotates a secret", move |_| Some(post("/v1/secrets/second/rotate", wanted.clone()).into()))
-}
-
-async fn with_a_forge(world: &World) {
-    world.note("forge", true);
 }
 
 pub(in crate::walk) fn connected_and_rotated() -> Flow {
