@@ -29,7 +29,6 @@ struct Inner {
     permissions: Permissions,
     strangers: Strangers,
     waiting: Waiting,
-    connections: Connections,
     tally: Tally,
 }
 
@@ -48,6 +47,8 @@ pub struct Parts {
     pub secrets: Secrets,
     /// The bucket of artifacts.
     pub objects: Objects,
+    /// The connections to forges.
+    pub forges: Connections,
     /// What was minted for the control plane itself.
     pub forge_tokens: ForgeTokens,
     /// The time.
@@ -80,7 +81,6 @@ impl Context {
             permissions: Permissions::default(),
             strangers: Strangers::default(),
             waiting: Waiting::default(),
-            connections: Connections::default(),
             tally: Tally::default(),
         }))
     }
@@ -107,7 +107,7 @@ impl Context {
 
     /// The connections to forges of this process.
     pub(crate) fn connections(&self) -> &Connections {
-        &self.0.connections
+        &self.0.parts.forges
     }
 
     /// What claims of this process read for each other.

@@ -100,6 +100,7 @@ pub use move_ticket::{Answer, move_ticket};
 pub use pause_job::pause_job;
 pub use projects::{RepositoryWork, add_repository, connect_forge, create_project, set_settings};
 pub use proof::{Bootstrap, Keys, Session, SignInCode};
+pub use pullyard_forge::Connections;
 pub use pullyard_store::Token as StoredToken;
 pub use readiness::{Snapshot, readiness, snapshot};
 pub use recover::{Recovered, poll_repository, recover_hook, recover_since, set_ingress};

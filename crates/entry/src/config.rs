@@ -12,7 +12,7 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use pullyard_cloud::{DeadLetters, Lane, Objects, Secrets, Tasks, Wakeups};
 pub use pullyard_cloud::{Definitions, Network};
-use pullyard_control::{Clock, Context, ForgeTokens, Parts};
+use pullyard_control::{Clock, Connections, Context, ForgeTokens, Parts};
 pub use pullyard_domain::artifact::KEPT as ARTIFACTS_KEPT;
 use pullyard_store::Store;
 use std::time::Duration;
@@ -143,6 +143,11 @@ impl Config {
 
     /// Connects to everything as `sdk` says.
     pub fn context(self, sdk: &SdkConfig, clock: Clock) -> Context {
+        self.context_with(sdk, clock, Connections::default())
+    }
+
+    /// The same, and to forges by these connections.
+    pub fn context_with(self, sdk: &SdkConfig, clock: Clock, forges: Connections) -> Context {
         let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = self.endpoints;
         // The table's name is the deployment's own: two in one account never share a secret.
         let secret_root = format!("{}/", self.table);
@@ -158,6 +163,7 @@ impl Config {
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref()).aged_by(move || steady.steady()),
             objects: Objects::new(sdk, s3.as_deref(), &self.artifacts_bucket),
+            forges,
             forge_tokens: ForgeTokens::default(),
             clock,
             key_secret: self.key_secret,

@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::http::HttpClient;
 use futures::StreamExt as _;
 use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wakeups};
 use pullyard_control::runner::{Registration, RunnerToken, register};
-use pullyard_control::{Clock, Context, ForgeTokens, Parts, create_project};
+use pullyard_control::{Clock, Connections, Context, ForgeTokens, Parts, create_project};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
@@ -71,6 +71,7 @@ impl World {
             tasks: Tasks::new(&sdk, Some(&at.ecs), TABLE, Definitions { small, medium, large }, "runner", None),
             secrets,
             objects: Objects::new(&sdk, None, "nobody"),
+            forges: Connections::default(),
             forge_tokens: ForgeTokens::default(),
             clock: Clock::default(),
             key_secret: KEY.into(),

@@ -1,0 +1,98 @@
+//! Whoever stands in for the network between us and a forge: each exchange, and each pause before the next one, is
+//! theirs to answer. For simulations, in which nothing may be the machine's.
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+/// Something that is waited for.
+pub type Awaited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Status and body; none where nothing came back.
+pub type Exchanged = Option<(u16, Vec<u8>)>;
+
+/// One request, without a word about who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Its method, in capitals.
+    pub method: String,
+    /// The whole address.
+    pub address: String,
+    /// What is sent; empty where nothing is.
+    pub body: Vec<u8>,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct StandIn {
+    exchange: Arc<dyn Fn(Exchange) -> Awaited<Exchanged> + Send + Sync>,
+    pause: Arc<dyn Fn(Duration) -> Awaited<()> + Send + Sync>,
+}
+
+impl fmt::Debug for StandIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StandIn").finish_non_exhaustive()
+    }
+}
+
+impl StandIn {
+    pub(crate) fn new(
+        exchange: impl Fn(Exchange) -> Awaited<Exchanged> + Send + Sync + 'static,
+        pause: impl Fn(Duration) -> Awaited<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self { exchange: Arc::new(exchange), pause: Arc::new(pause) }
+    }
+
+    pub(crate) async fn exchange(&self, asked: Exchange) -> Exchanged {
+        (self.exchange)(asked).await
+    }
+
+    pub(crate) async fn pause(&self, by: Duration) {
+        (self.pause)(by).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Connections, Endpoint, Error, GitHub, Token};
+    use std::sync::Mutex;
+
+    /// What whoever stands in was asked, and how often it was waited, until the last of these answers.
+    async fn asked(answers: Vec<Exchanged>) -> (Result<String, Error>, Vec<Exchange>, usize) {
+        let (answers, exchanges) = (Arc::new(Mutex::new(answers)), Arc::new(Mutex::new(Vec::new())));
+        let pauses = Arc::new(Mutex::new(0));
+        let (asked, paused) = (exchanges.clone(), pauses.clone());
+        let connections = Connections::standing_in(
+            move |exchange| {
+                asked.lock().unwrap().push(exchange);
+                let answer = answers.lock().unwrap().remove(0);
+                Box::pin(async move { answer })
+            },
+            move |_| {
+                *paused.lock().unwrap() += 1;
+                Box::pin(std::future::ready(()))
+            },
+        );
+        let endpoint = Endpoint { api_url: "http://forge.simulated".into(), connections };
+        let account = GitHub::new(endpoint, Token::new("t")).unwrap().account().await;
+        let (exchanges, pauses) = (exchanges.lock().unwrap().clone(), *pauses.lock().unwrap());
+        (account.map(|account| account.login), exchanges, pauses)
+    }
+
+    #[tokio::test]
+    async fn whoever_stands_in_answers_in_the_networks_place() {
+        let account = br#"{"id":7,"login":"ana"}"#.to_vec();
+        let broken = Some((502, b"{}".to_vec()));
+        let (login, exchanges, pauses) = asked(vec![None, broken, Some((200, account))]).await;
+        assert_eq!(login, Ok("ana".to_owned()));
+        assert_eq!(pauses, 2, "and every pause is theirs");
+        let once = Exchange { method: "GET".into(), address: "http://forge.simulated/user".into(), body: Vec::new() };
+        assert_eq!(exchanges, vec![once; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_each_time_is_a_forge_that_is_away() {
+        let (login, exchanges, pauses) = asked(vec![None; 3]).await;
+        assert!(matches!(login, Err(Error::Unreachable { .. })), "{login:?}");
+        assert_eq!((exchanges.len(), pauses), (3, 2));
+    }
+}
