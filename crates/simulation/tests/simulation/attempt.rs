@@ -165,7 +165,8 @@ impl Attempt {
         self.step = match self.step {
             Step::Start => {
                 self.lease = body["lease"].as_str().unwrap().to_owned();
-                let open = body["continues"]["number"].as_u64().and_then(|number| forge.branch_of(number));
+                let open = body["revises"]["number"].as_u64().or(body["continues"]["number"].as_u64());
+                let open = open.and_then(|number| forge.branch_of(number));
                 self.branch = open.unwrap_or(body["branch"].as_str().unwrap()).to_owned();
                 Step::Preparing
             }
@@ -227,7 +228,7 @@ impl Attempt {
             let digest = Sha256::digest(format!("{}/{}", self.job, self.number));
             let head: String = digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
             let commit = Commit { head: head.clone(), job: self.job.clone(), attempt: self.number };
-            pushed = forge.push(&self.branch, self.expected.as_deref(), commit);
+            pushed = forge.push(&self.branch, self.expected.as_deref(), commit, now);
             let there = forge.head(&self.branch).filter(|commit| commit.job == self.job);
             self.adopted = there.map(|commit| commit.head.clone());
         }

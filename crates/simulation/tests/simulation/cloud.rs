@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod queue;
 pub(crate) mod table;
 
+use crate::forge::{FORGE, Forge};
 use crate::mutant::Mutant;
 use cluster::Cluster;
 use pullyard_domain::time::Timestamp;
@@ -11,10 +12,11 @@ use queue::Queues;
 use serde_json::{Value, json};
 use table::Table;
 
-/// One call to AWS, as its SDK sent it.
+/// One call to AWS, as its SDK sent it, or to the forge.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) service: String,
+    /// Of the forge the method and the address.
     pub(crate) operation: String,
     pub(crate) body: Vec<u8>,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Cloud {
     pub(crate) table: Table,
     pub(crate) queues: Queues,
     pub(crate) cluster: Cluster,
+    /// No part of AWS, and asked through the same gate.
+    pub(crate) forge: Forge,
     /// By the whole name.
     pub(crate) secrets: Vec<(String, String)>,
     /// As the whole system has it.
@@ -51,8 +55,8 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     pub(crate) fn new(now: Timestamp, seed: u64) -> Self {
-        let (queues, cluster) = Default::default();
-        Self { table: Table::new(seed), queues, cluster, secrets: vec![], now, mutant: None }
+        let (queues, cluster, forge) = Default::default();
+        Self { table: Table::new(seed), queues, cluster, forge, secrets: vec![], now, mutant: None }
     }
 
     /// Does it, and answers.
@@ -62,6 +66,7 @@ impl Cloud {
             "AmazonSQS" => self.queues.answer(&call.operation, &call.body(), self.now),
             "secretsmanager" => self.secret(&call.body()),
             "AmazonEC2ContainerServiceV20141113" => self.cluster.answer(&call.operation, &call.body()),
+            FORGE => self.forge.answer(call),
             other => panic!("{other} is not simulated"),
         }
     }
@@ -81,7 +86,10 @@ impl Cloud {
     }
 
     fn secret(&self, request: &Value) -> Answer {
-        match self.secrets.iter().find(|(name, _)| Some(name.as_str()) == request["SecretId"].as_str()) {
+        // None was ever replaced.
+        let is_kept = request["VersionStage"] != "AWSPREVIOUS";
+        let named = |(name, _): &&(String, String)| is_kept && request["SecretId"] == **name;
+        match self.secrets.iter().find(named) {
             Some((name, value)) => {
                 let body =
                     json!({ "Name": name, "SecretString": value, "VersionId": "1", "VersionStages": ["AWSCURRENT"] });

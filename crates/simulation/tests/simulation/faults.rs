@@ -1,7 +1,8 @@
-//! What may become of one call to AWS, and how often.
+//! What may become of one call to AWS or to the forge, and how often.
 
 use crate::cloud::{Answer, Call, Cloud, refused};
 use crate::dice::Dice;
+use crate::forge::FORGE;
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,9 @@ pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
     if dice.permille(3) {
         return Fate::StopBefore;
     }
+    if call.service == FORGE {
+        return of_forge(dice);
+    }
     if call.writes() && dice.permille(8) {
         return Fate::StopAfter;
     }
@@ -55,6 +59,17 @@ pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
         _ if call.writes() && dice.permille(7) => Fate::ErrorAfterEffect,
         _ if dice.permille(4) => Fate::Refused(refused(400, "ThrottlingException", "Rate exceeded")),
         _ if dice.permille(3) => Fate::Refused(refused(500, "InternalServerError", "it broke")),
+        _ => Fate::Well,
+    }
+}
+
+/// A forge is away, limits us, or says nothing.
+fn of_forge(dice: &mut Dice) -> Fate {
+    let refused = |status| Fate::Refused((status, json!({ "message": "not now" }).to_string()));
+    match dice.weighted(&[3, 1, 3, 93]) {
+        Some(0) => refused(503),
+        Some(1) => refused(429),
+        Some(2) => Fate::LostAnswer,
         _ => Fate::Well,
     }
 }

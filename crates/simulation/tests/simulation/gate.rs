@@ -1,8 +1,9 @@
-//! Where every call to AWS and every pause waits until the simulation lets it go on.
+//! Where every call to AWS or to the forge, and every pause, waits until the simulation lets it go on.
 //!
 //! It stands below the SDK's retry loop, so that a repeat of the SDK's own is a call of its own.
 
 use crate::cloud::{Answer, Call, Cloud};
+use crate::forge::FORGE;
 use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -12,6 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use pullyard_entry::Clock;
+use pullyard_forge::{Connections, Exchange, Exchanged};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -119,6 +121,31 @@ impl Gate {
         {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// What is asked of the forge.
+    async fn exchange(self, asked: Exchange) -> Exchanged {
+        let operation = format!("{} {}", asked.method, asked.address);
+        let call = Call { service: FORGE.to_owned(), operation, body: asked.body };
+        let answer = match self.wait(Some(call.clone())) {
+            None => self.lock().cloud.answer(&call),
+            Some(receiver) => match receiver.await {
+                Ok(Reply::Answered(answer)) => answer,
+                Ok(_) => return None,
+                // It was killed, and never hears of it.
+                Err(_) => std::future::pending().await,
+            },
+        };
+        Some((answer.0, answer.1.into_bytes()))
+    }
+
+    /// The connections to the forge of whatever is behind this gate.
+    pub(crate) fn connections(&self) -> Connections {
+        let (asks, pauses) = (self.clone(), self.clone());
+        Connections::standing_in(
+            move |asked| Box::pin(asks.clone().exchange(asked)),
+            move |_| Box::pin(pauses.clone().pause()),
+        )
     }
 
     /// The clock of everything behind this gate.

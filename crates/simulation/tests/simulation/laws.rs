@@ -1,9 +1,13 @@
 //! What must hold after every write, whatever happened before.
 
 use crate::cloud::table::{Items, Key, Written};
+use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job, Status};
+use pullyard_domain::hook::Hook;
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Kind, Status};
+use pullyard_domain::pull_request::REVISE_WINDOW;
+use pullyard_domain::review::{Review, covered};
 use pullyard_domain::runner::{OFFLINE_AFTER, Presence, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -27,6 +31,34 @@ pub(crate) fn runners(items: &Items) -> impl Iterator<Item = Runner> + '_ {
     items.iter().filter(|((pk, _), _)| pk.starts_with("RUNNERS#")).map(|(_, item)| value(item))
 }
 
+pub(crate) fn reviews(items: &Items) -> impl Iterator<Item = Review> + '_ {
+    items.iter().filter(|((_, sk), _)| sk.starts_with("REVIEW#")).map(|(_, item)| value(item))
+}
+
+pub(crate) fn deliveries(items: &Items) -> impl Iterator<Item = Delivery> + '_ {
+    items.iter().filter(|((_, sk), _)| sk == "DELIVERY").map(|(_, item)| value(item))
+}
+
+/// How many reviews nobody told of.
+pub(crate) fn found_by_looking(items: &Items) -> u64 {
+    deliveries(items).filter(|delivery| delivery.source == Source::Poll).count() as u64
+}
+
+/// When something is to be done about what has to be done: a webhook is looked after for ever. What waits for no time
+/// has been due for ever.
+pub(crate) fn due(items: &Items) -> impl Iterator<Item = Timestamp> + '_ {
+    items.iter().filter(|((pk, _), item)| item["wk"].is_string() && !pk.starts_with("HOOK#")).map(|(_, item)| {
+        let at = item["ws"].as_i64().filter(|_| item["wk"].as_str().is_some_and(|wk| wk.starts_with("DUE#")));
+        Timestamp::from_millis(at.unwrap_or_default())
+    })
+}
+
+/// Every pull request was compared with the forge since then, where there is a webhook.
+pub(crate) fn looked_since(items: &Items, then: Timestamp) -> bool {
+    let mut hooks = items.iter().filter(|((_, sk), _)| sk == "HOOK").map(|(_, item)| value::<Hook>(item));
+    hooks.all(|hook| hook.recovery.look.since.is_some_and(|since| since >= then))
+}
+
 /// What one write broke.
 pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> Vec<String> {
     let mut faults = Vec::new();
@@ -38,8 +70,9 @@ pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> V
             ("JOB", Some(after)) => {
                 let after: Job = value(after);
                 indexed(one, due::job(&after), &mut faults);
-                if let Some(before) = one.before.as_ref().map(value::<Job>) {
-                    moved(&before, &after, now, &mut faults);
+                match one.before.as_ref().map(value::<Job>) {
+                    Some(before) => moved(&before, &after, now, &mut faults),
+                    None => hour(&after, items, &mut faults),
                 }
             }
             ("TICKET", Some(after)) => indexed(one, due::ticket(&value(after)), &mut faults),
@@ -127,10 +160,23 @@ fn moved(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<String>) {
     }
 }
 
-/// An answer that stands for ever stands.
+/// A revision does not begin within the hour of another one on which an agent worked, unless a person asks for it.
+fn hour(job: &Job, items: &Items, faults: &mut Vec<String>) {
+    let revises = |job: &Job| job.kind == Kind::Revise && job.retry_of.is_none();
+    if !revises(job) {
+        return;
+    }
+    let same = |other: &Job| other.id != job.id && other.pull_request() == job.pull_request();
+    let before = jobs(items).filter(|other| revises(other) && same(other) && other.worked);
+    for other in before.filter(|other| job.created.since(other.created) < REVISE_WINDOW) {
+        faults.push(format!("{} began within the hour of {}", job.id, other.id));
+    }
+}
+
+/// An answer that stands for ever stands. That a review waits does, until it has its job or its last answer.
 fn answered(before: Option<&Value>, after: Option<&Value>, faults: &mut Vec<String>) {
-    use pullyard_domain::delivery::Delivery;
-    let Some(before) = before.map(value::<Delivery>).filter(|before| before.reason.is_final()) else { return };
+    let stands = |before: &Delivery| before.reason.is_final() && (before.review.is_none() || before.job.is_some());
+    let Some(before) = before.map(value::<Delivery>).filter(stands) else { return };
     match after.map(value::<Delivery>) {
         Some(after) if after.reason == before.reason && after.job == before.job => {}
         other => faults.push(format!("the answer to {} was {:?} and is {other:?}", before.event, before.reason)),
@@ -199,6 +245,21 @@ pub(crate) fn holder(one: &Written) -> Option<(String, String)> {
     let job: Job = value(one.after.as_ref().filter(|_| one.key.1 == "JOB")?);
     let run = job.run.filter(|_| job.status.is_active())?;
     Some((run.claim.to_string(), format!("{}, attempt {}", job.id, job.attempt)))
+}
+
+/// The reviews that this write has answered, and by which job. A person may have the work of a job done again, whose
+/// reviews are answered again then.
+pub(crate) fn revised_by(one: &Written, items: &Items) -> Vec<(String, String)> {
+    let completed = |item: &&Value| item["status"] == "completed";
+    let Some(after) = one.after.as_ref().filter(|_| one.key.1 == "JOB").filter(completed) else { return vec![] };
+    if one.before.as_ref().is_some_and(|before| completed(&before)) {
+        return vec![];
+    }
+    let job: Job = value(after);
+    let Some(id) = job.reviewed().filter(|_| job.retry_of.is_none()) else { return vec![] };
+    let all: Vec<Review> = reviews(items).filter(|review| review.pull_request == id).collect();
+    let named = |review: &Review| (format!("review {} of {id}", review.id), job.id.to_string());
+    covered(&job.id, &all).into_iter().map(named).collect()
 }
 
 /// The runner that is removed by this write. What it claimed is forgotten with it: the same process may register anew,

@@ -25,7 +25,7 @@ fn secs(secs: u64) -> Duration {
 }
 
 /// Agents do their work, and nothing comes late by itself.
-const QUIET: Mood = Mood { requeues: true, fails: 0, late_tasks: 0, ..USUAL };
+const QUIET: Mood = Mood { requeues: true, fails: 0, late_tasks: 0, reviews: 0, ..USUAL };
 
 struct Led(World);
 
@@ -153,6 +153,31 @@ impl Led {
         panic!("it is {:?}", self.job());
     }
 
+    /// An attempt does all of its work.
+    async fn completes(&mut self, runner: usize) {
+        self.takes(runner).await;
+        let attempt = self.newest();
+        self.goes_on(&attempt, |step| step == Step::Over).await;
+    }
+
+    /// Somebody asks for changes on the only pull request, which is told so often.
+    async fn reviewed(&mut self, told: usize) {
+        self.passes(1).await;
+        let now = self.0.now();
+        let said = self.0.gate.cloud(|cloud| cloud.forge.reviewed(1, now, told));
+        self.0.trace.say(now, said);
+        for _ in 0..told {
+            self.0.deliver().await;
+            self.done().await;
+        }
+    }
+
+    /// The verdict, as far as it says one of these.
+    fn judged(&mut self, of: &[&str]) {
+        let faults = self.0.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &cloud.forge, &self.0.tool));
+        self.0.broken.extend(faults.into_iter().filter(|fault| of.iter().any(|part| fault.contains(part))));
+    }
+
     fn is_whole(&self, mutant: Option<&Mutant>) {
         let shown = self.0.broken.first();
         match mutant {
@@ -175,7 +200,10 @@ fn led(mutant: &'static Mutant, lead: impl AsyncFn(Option<&'static Mutant>) -> L
     });
 }
 
-const RUNNERS: Mood = Mood { fails: 0, ..SILENT };
+const RUNNERS: Mood = Mood { fails: 0, reviews: 0, ..SILENT };
+
+/// The same, and there is a webhook.
+const REVIEWS: Mood = Mood { reviews: 1, coalesces: 100, ..RUNNERS };
 
 #[test]
 fn an_attempt_that_lost_its_job_does_nothing_more_for_it() {
@@ -288,7 +316,7 @@ fn a_task_that_starts_late_claims_no_later_attempt() {
 
 /// A ticket enters a second time while its job runs, which fails, and nobody says so.
 async fn entered_twice(mutant: Option<&'static Mutant>) -> Led {
-    let mut led = Led::begin(Mood { fails: 100, ..RESTLESS }, mutant).await;
+    let mut led = Led::begin(Mood { fails: 100, reviews: 0, ..RESTLESS }, mutant).await;
     led.enters(TRIGGER).await;
     led.received(Queue::Dispatch).await;
     led.0.task(1);
@@ -302,10 +330,8 @@ async fn entered_twice(mutant: Option<&'static Mutant>) -> Led {
         led.passes(61).await;
         led.received(Queue::Effects).await;
     }
-    let faults = led.0.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &led.0.forge, &led.0.tool));
     // Its second job has only begun.
-    let of_tickets = |fault: &String| fault.contains("is not settled") || fault.contains("was forgotten");
-    led.0.broken.extend(faults.into_iter().filter(of_tickets));
+    led.judged(&["is not settled", "was forgotten"]);
     led
 }
 
@@ -384,6 +410,56 @@ fn a_request_that_comes_twice_at_once_makes_one_job() {
             }
         }
         led.done().await;
+        led
+    });
+}
+
+/// A pull request that was revised once.
+async fn revised(mutant: Option<&'static Mutant>) -> Led {
+    let mut led = Led::begin(REVIEWS, mutant).await;
+    led.enters(TRIGGER).await;
+    led.completes(0).await;
+    led.reviewed(1).await;
+    led.received(Queue::Effects).await;
+    led.completes(0).await;
+    led
+}
+
+#[test]
+fn a_second_review_within_the_hour_begins_nothing() {
+    led(&mutant::LAST_REVISION, async |mutant| {
+        let mut led = revised(mutant).await;
+        led.reviewed(1).await;
+        led
+    });
+}
+
+#[test]
+fn a_review_that_waits_for_the_hour_gets_its_job_then() {
+    led(&mutant::WAITING_REVIEWS, async |mutant| {
+        let mut led = revised(mutant).await;
+        led.reviewed(1).await;
+        for _ in 0..62 {
+            led.passes(61).await;
+            led.received(Queue::Effects).await;
+        }
+        led.judged(&["and nobody settles it"]);
+        led
+    });
+}
+
+#[test]
+fn a_review_that_nobody_told_of_is_found_by_looking() {
+    led(&mutant::LOOKED_FOR, async |mutant| {
+        let mut led = Led::begin(REVIEWS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.completes(0).await;
+        led.reviewed(0).await;
+        for _ in 0..8 {
+            led.passes(61).await;
+            led.received(Queue::Effects).await;
+        }
+        led.judged(&["nobody answered"]);
         led
     });
 }

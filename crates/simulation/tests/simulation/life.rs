@@ -12,6 +12,7 @@ use crate::verdict;
 use crate::world::World;
 use pullyard_domain::job::{Job, Place, Status};
 use pullyard_domain::project::Settings;
+use pullyard_domain::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
@@ -40,8 +41,11 @@ pub(crate) async fn live(seed: u64, mutant: Option<&'static Mutant>) -> World {
             world.tally.add_many("attempts", job.attempt.into());
             world.tally.add_many("retries", job.retry_of.is_some().into());
             world.tally.add_many("continued", job.continues.is_some().into());
+            world.tally.add_many("revisions", job.revises.is_some().into());
         }
-        let faults = world.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &world.forge, &world.tool));
+        let found = world.gate.cloud(|cloud| laws::found_by_looking(&cloud.table.items));
+        world.tally.add_many("reviews found by looking", found);
+        let faults = world.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &cloud.forge, &world.tool));
         world.broken.extend(faults);
     }
     world
@@ -66,6 +70,7 @@ impl World {
         let late = self.late.iter().position(|late| late.at <= now);
         let asked: Vec<_> = asked.into_iter().filter(|number| self.may_start(*number)).collect();
         let awake = self.awake();
+        let (reviewable, told) = self.gate.cloud(|cloud| (cloud.forge.may_be_reviewed(), cloud.forge.may_tell()));
         let weights = [
             80 * awake.len().min(4) as u64,
             10 * dispatch.min(4),
@@ -84,6 +89,8 @@ impl World {
             if awake.is_empty() { 14 } else { 1 },
             self.mood.misfortunes,
             some(usize::from(late.is_some()), 20),
+            some(usize::from(reviewable), self.mood.reviews),
+            some(usize::from(told), 12),
         ];
         match self.dice.weighted(&weights).unwrap_or(13) {
             0 => {
@@ -140,7 +147,9 @@ impl World {
                 self.wait(Duration::from_millis(millis)).await;
             }
             14 => self.misfortune(),
-            _ => self.come_late(late.unwrap_or_default()).await,
+            15 => self.come_late(late.unwrap_or_default()).await,
+            16 => self.review(),
+            _ => self.deliver().await,
         }
     }
 
@@ -267,11 +276,12 @@ impl World {
                     return;
                 }
             }
-            quiet = if self.is_at_rest() { quiet + 1 } else { 0 };
+            quiet = if self.is_at_rest(began) { quiet + 1 } else { 0 };
             if self.now().since(began) > REST_WITHIN {
                 return self.broken.push(format!("it does not come to rest: {:?}", self.unrest()));
             }
-            self.wait(Duration::from_secs(21)).await;
+            let pause = self.nothing_before().unwrap_or(Duration::from_secs(21));
+            self.wait(pause).await;
         }
     }
 
@@ -294,6 +304,10 @@ impl World {
         }
         if self.tool.may_tell() {
             self.tell().await;
+            return true;
+        }
+        if self.gate.cloud(|cloud| cloud.forge.may_tell()) {
+            self.deliver().await;
             return true;
         }
         if self.gate.cloud(|cloud| !cloud.cluster.events.is_empty()) {
@@ -334,10 +348,23 @@ impl World {
         self.gate.cloud(|cloud| laws::jobs(&cloud.table.items).filter(|job| !job.status.is_terminal()).collect())
     }
 
-    fn is_at_rest(&self) -> bool {
-        let due = self
-            .gate
-            .cloud(|cloud| !cloud.queues.is_empty() || cloud.table.items.values().any(|item| item["wk"].is_string()));
-        !due && self.attempts.is_empty() && self.unrest().is_empty()
+    /// For how long nothing has to be done but what is always done, if that is for minutes: reviews wait for their
+    /// hour, and nobody looks on.
+    fn nothing_before(&self) -> Option<Duration> {
+        if !self.attempts.is_empty() || self.unrest().iter().any(|job| job.status != Status::Pending) {
+            return None;
+        }
+        let now = self.now();
+        let due = self.gate.cloud(|cloud| laws::due(&cloud.table.items).min());
+        let within = due?.since(now);
+        (within > Duration::from_secs(300)).then_some(within)
+    }
+
+    fn is_at_rest(&self, began: Timestamp) -> bool {
+        let over = self.gate.cloud(|cloud| {
+            let items = &cloud.table.items;
+            cloud.queues.is_empty() && laws::due(items).next().is_none() && laws::looked_since(items, began)
+        });
+        over && self.attempts.is_empty() && self.unrest().is_empty()
     }
 }

@@ -35,6 +35,14 @@ pub(crate) struct Mood {
     pub(crate) moves: u64,
     /// How often in all, at least.
     pub(crate) changes: usize,
+    /// How often reviewers ask for changes, beside everything else. None: nor is there a webhook.
+    pub(crate) reviews: u64,
+    /// How often in all, at least.
+    pub(crate) reviewed: usize,
+    /// A project lets reviews wait for one another.
+    pub(crate) coalesces: u64,
+    /// A review is never told.
+    pub(crate) reviews_lost: u64,
     /// How many tickets there are at most.
     pub(crate) tickets: usize,
 }
@@ -56,6 +64,10 @@ pub(crate) const USUAL: Mood = Mood {
     fails: 15,
     moves: 6,
     changes: 8,
+    reviews: 3,
+    reviewed: 1,
+    coalesces: 85,
+    reviews_lost: 15,
     tickets: 4,
 };
 
@@ -84,13 +96,27 @@ pub(crate) const LATE: Mood =
 pub(crate) const RESTLESS: Mood =
     Mood { moves: 30, changes: 30, tickets: 2, hints_lost: 45, fails: 60, twice: 20, ..USUAL };
 
+/// Agents are quick and good, and reviewers never content.
+pub(crate) const REVIEWED: Mood = Mood {
+    requeues: true,
+    twice: 25,
+    hints_lost: 20,
+    late_tasks: 5,
+    fails: 8,
+    reviews: 25,
+    reviewed: 6,
+    reviews_lost: 25,
+    tickets: 2,
+    ..USUAL
+};
+
 impl Mood {
     /// Every life has one; two of three are usual.
     pub(crate) fn of(seed: u64) -> Self {
-        let others = [SILENT, TWICE, LATE, RESTLESS];
+        let others = [SILENT, TWICE, LATE, RESTLESS, REVIEWED];
         let usual = if seed.is_multiple_of(2) { Compute::Runners } else { Compute::Fargate };
         match seed % 3 {
-            0 => others[(seed / 3 % 4) as usize],
+            0 => others[(seed / 3 % others.len() as u64) as usize],
             _ => Self { compute: usual, ..USUAL },
         }
     }

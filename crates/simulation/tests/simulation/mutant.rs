@@ -4,7 +4,7 @@
 //! what is read, or somebody shows another one's proof: what the system would do without the rule.
 
 use crate::cloud::queue::Queue;
-use crate::mood::{LATE, Mood, RESTLESS, SILENT, TWICE, USUAL};
+use crate::mood::{LATE, Mood, RESTLESS, REVIEWED, SILENT, TWICE, USUAL};
 use serde_json::{Map, Value, json};
 
 /// A rule, and how it is left out.
@@ -248,3 +248,24 @@ pub(crate) static JOB_HINT: Mutant =
 
 pub(crate) static TICKET_HINT: Mutant =
     Mutant { how: How::NotSentAgain(Queue::Effects), mood: RESTLESS, shows: "is not settled" };
+
+// Reviews.
+
+pub(crate) static LAST_REVISION: Mutant = Mutant {
+    how: How::Unseen(|item| {
+        item.remove("revised");
+    }),
+    mood: REVIEWED,
+    shows: "began within the hour",
+};
+
+pub(crate) static WAITING_REVIEWS: Mutant = Mutant {
+    how: How::Unseen(|item| {
+        item.remove("deferred");
+    }),
+    mood: REVIEWED,
+    shows: "and nobody settles it",
+};
+
+pub(crate) static LOOKED_FOR: Mutant =
+    Mutant { how: How::NotSentAgain(Queue::Effects), mood: REVIEWED, shows: "nobody answered" };

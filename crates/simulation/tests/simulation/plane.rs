@@ -14,6 +14,7 @@ use axum::http::Request;
 use http_body_util::BodyExt;
 use pullyard_entry::config::{Definitions, Endpoints};
 use pullyard_entry::{Clock, Config, Context};
+use pullyard_forge::webhook::Secret;
 use serde_json::{Value, json};
 use std::pin::Pin;
 use std::task::{Poll, Waker};
@@ -21,6 +22,10 @@ use tower::ServiceExt;
 
 pub(crate) const TABLE: &str = "pullyard";
 pub(crate) const KEY_SECRET: &str = "pullyard/signing-key";
+
+/// The name of the webhook, and what its deliveries are signed with.
+pub(crate) const HOOK: &str = "app";
+pub(crate) const HOOK_VALUE: &str = "simulated-hook-secret";
 
 /// A request to the API or to the function of ticket events.
 #[derive(Clone, Debug)]
@@ -74,6 +79,7 @@ pub(crate) struct Plane {
     pub(crate) clock: Clock,
     api: Router,
     tickets: Router,
+    webhook: Router,
     dispatcher: Context,
     effects: Context,
     tasks: Context,
@@ -85,10 +91,11 @@ impl Plane {
     pub(crate) fn new(gate: &Gate) -> Self {
         let clock = gate.clock();
         // Each function has its own, as on AWS: connections, and caches of secrets.
-        let own = || config().context(&sdk(gate), clock.clone());
+        let own = || config().context_with(&sdk(gate), clock.clone(), gate.connections());
         Self {
             api: pullyard_function_api::router(own()),
             tickets: pullyard_function_tickets::router(own()),
+            webhook: pullyard_function_webhook::router(own()),
             dispatcher: own(),
             effects: own(),
             tasks: own(),
@@ -114,7 +121,22 @@ impl Plane {
         if let Some(key) = &ask.key {
             request = request.header("idempotency-key", key);
         }
-        let request = request.body(Body::from(ask.body.to_string())).unwrap();
+        self.answer(router, request.body(Body::from(ask.body.to_string())).unwrap())
+    }
+
+    /// The forge tells of a review.
+    pub(crate) fn deliver(&mut self, delivery: &str, body: String) -> Invocation {
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("/webhooks/github/{HOOK}"))
+            .header("content-type", "application/json")
+            .header("x-github-event", "pull_request_review")
+            .header("x-github-delivery", delivery)
+            .header("x-hub-signature-256", Secret::new(HOOK_VALUE).sign(body.as_bytes()));
+        self.answer(self.webhook.clone(), request.body(Body::from(body)).unwrap())
+    }
+
+    fn answer(&mut self, router: Router, request: Request<Body>) -> Invocation {
         self.invoke(async move {
             let Ok(response) = router.oneshot(request).await;
             let status = response.status().as_u16();

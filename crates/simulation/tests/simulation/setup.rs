@@ -4,12 +4,14 @@ use crate::daemon::Daemon;
 use crate::dice::Dice;
 use crate::gate::Gate;
 use crate::mood::Mood;
-use crate::plane::{KEY_SECRET, TABLE, sdk};
+use crate::plane::{HOOK, HOOK_VALUE, KEY_SECRET, TABLE, sdk};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::checks::OwnCommands;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::hook::recovery::Recovery;
+use pullyard_domain::hook::{Hook, HookKind, RECOVER_EVERY};
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{
     Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
 };
@@ -25,11 +27,18 @@ const RUNNERS: [(&str, &str); 3] = [("kite", "rnt_kite"), ("lark", "rnt_lark"), 
 
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
 
+/// As people named it: its whole name has the deployment's and the kind's before it.
+const HOOK_SECRET: &str = "hook-secret";
+
 /// Writes it, and says which runners there are.
 pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: &Mood) -> Vec<Daemon> {
     gate.cloud(|cloud| {
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        cloud.secrets = vec![secret(KEY_SECRET, &"k".repeat(64)), secret(FORGE_SECRET, "simulated-forge-token")];
+        cloud.secrets = vec![
+            secret(KEY_SECRET, &"k".repeat(64)),
+            secret(FORGE_SECRET, "simulated-forge-token"),
+            secret(&format!("{TABLE}/user/{HOOK_SECRET}"), HOOK_VALUE),
+        ];
     });
     let store = Store::new(&sdk(gate), Some("http://dynamodb.simulated"), TABLE);
     store.create_table().await.unwrap();
@@ -48,6 +57,25 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     let settings = Settings { default_repository: Some(name.clone()), compute: mood.compute, ..settings(dice, mood) };
     let stored = Project { id: project.clone(), name: "Acme".into(), settings, rev: 0 };
     applied(store.put_project(&stored).await.unwrap());
+    if mood.reviews > 0 {
+        let stored = Hook {
+            name: HookName::new(HOOK).unwrap(),
+            integration: integration.clone(),
+            home: project.clone(),
+            others: vec![],
+            kind: HookKind::Repository { name: name.clone(), id: 99 },
+            secret: SecretName::new(HOOK_SECRET).unwrap(),
+            base_url: None,
+            // What was not told is found by looking at pull requests alone: there is no list of deliveries.
+            forge_id: None,
+            created: now,
+            recovery: Recovery { next: now.plus(RECOVER_EVERY), ..Recovery::default() },
+            tries: 0,
+            not_before: None,
+            rev: 0,
+        };
+        applied(store.put_hook(&stored).await.unwrap());
+    }
     let stored = Repository {
         project,
         integration,
@@ -78,6 +106,8 @@ pub(crate) fn settings(dice: &mut Dice, mood: &Mood) -> Settings {
     };
     Settings {
         auto_create: true,
+        revise_on_review: true,
+        coalesce: dice.percent(mood.coalesces),
         compute: if dice.percent(50) { Compute::Fargate } else { Compute::Runners },
         limits: Limits {
             wall_secs: 600,

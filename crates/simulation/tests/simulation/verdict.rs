@@ -2,22 +2,29 @@
 
 use crate::cloud::table::Items;
 use crate::forge::Forge;
-use crate::laws::{jobs, runners, tickets, value};
+use crate::laws::{deliveries, jobs, reviews, runners, tickets};
 use crate::tool::Tool;
 use pullyard_domain::budget::Day;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::hook::is_answered_when_linked;
+use pullyard_domain::job::{Job, Kind, Status};
 use pullyard_domain::project::Statuses;
+use pullyard_domain::review::{Review, ReviewState, resolved};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long before its pull request was linked a review may have been written, to be found by looking all the same: a
+/// little less than the clocks of a forge and of ours may be apart.
+const BEFORE_ITS_LINK: Duration = Duration::from_secs(500);
 
 /// What is not so.
 pub(crate) fn faults(items: &Items, forge: &Forge, tool: &Tool) -> Vec<String> {
     let mut faults = Vec::new();
     let jobs: Vec<Job> = jobs(items).collect();
-    let deliveries: Vec<Delivery> =
-        items.iter().filter(|((_, sk), _)| sk == "DELIVERY").map(|(_, item)| value(item)).collect();
+    let deliveries: Vec<Delivery> = deliveries(items).collect();
     for job in &jobs {
         of_job(job, items, forge, &mut faults);
     }
@@ -28,6 +35,7 @@ pub(crate) fn faults(items: &Items, forge: &Forge, tool: &Tool) -> Vec<String> {
         faults.push(format!("{} still has {:?}", runner.name, runner.slots));
     }
     of_ledger(&jobs, &deliveries, tool, &mut faults);
+    of_reviews(&reviews(items).collect::<Vec<_>>(), &jobs, &deliveries, forge, &mut faults);
     of_budget(items, &jobs, &mut faults);
     faults
 }
@@ -66,15 +74,17 @@ fn of_job(job: &Job, items: &Items, forge: &Forge, faults: &mut Vec<String>) {
 fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Vec<String>) {
     let statuses = Statuses::default();
     let mut fault = |what: &str| faults.push(format!("{what}: {ticket:?}"));
-    if ticket.synced_version != ticket.wanted.version || ticket.again.is_some() {
+    if ticket.synced_version != ticket.wanted.version || ticket.again.is_some() || !ticket.deferred.is_empty() {
         fault("a ticket is not settled");
     }
     let last = tool.newest(ticket.key.as_str());
     let mine = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&ticket.key));
     let newest = mine.max_by_key(|job| (job.ended_at, job.created));
-    let shown: BTreeSet<&str> = match newest.map(|job| job.status) {
-        Some(Status::Completed) => [statuses.completion.as_str()].into(),
-        Some(_) => [statuses.todo.as_str()].into(),
+    let shown: BTreeSet<&str> = match newest.map(|job| (job.status, job.kind)) {
+        Some((Status::Completed, _)) => [statuses.completion.as_str()].into(),
+        // One that no agent worked on leaves the ticket where the job before had put it.
+        Some((_, Kind::Revise)) => [statuses.completion.as_str(), statuses.todo.as_str()].into(),
+        Some((_, Kind::Implement)) => [statuses.todo.as_str()].into(),
         None => BTreeSet::new(),
     };
     let told = last.as_ref().map(|told| told.status.as_str());
@@ -105,6 +115,42 @@ fn answer_to<'a>(deliveries: &'a [Delivery], event: &str) -> Option<&'a Delivery
     deliveries.iter().find(|delivery| delivery.event.as_str() == event)
 }
 
+/// Each review has a job that has ended, or an answer that says why not.
+fn of_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &Forge, faults: &mut Vec<String>) {
+    for asked in &forge.reviews {
+        let id = asked.id.to_string();
+        let is_it = |delivery: &&Delivery| {
+            let review = delivery.review.as_ref().and_then(|subject| subject.review.as_ref());
+            review.is_some_and(|review| review.as_str() == id)
+        };
+        let told = deliveries.iter().find(is_it).filter(|told| is_answered_when_linked(Some(&told.reason)));
+        let stored = all.iter().find(|review| review.id.as_str() == id).map(|review| &resolved(review, all).state);
+        let fault = match (told, stored) {
+            (_, Some(ReviewState::Refused { .. })) => continue,
+            (_, Some(ReviewState::Started { job })) => {
+                match jobs.iter().any(|one| one.id == *job && one.status.is_terminal()) {
+                    true => continue,
+                    false => format!("review {id} was given to {job}, which has not ended"),
+                }
+            }
+            (_, Some(state)) => format!("review {id} waits, and nobody settles it: {state:?}"),
+            (Some(told), None) if told.reason.is_final() => {
+                format!("review {id} was told {:?} and is nowhere", told.reason)
+            }
+            (Some(_), None) => continue,
+            (None, None) if may_be_found(asked.at, asked.pull, jobs) => format!("nobody answered review {id}"),
+            (None, None) => continue,
+        };
+        faults.push(fault);
+    }
+}
+
+/// Its pull request was known to be a job's soon enough for the looks at it to see a review that nobody told of.
+fn may_be_found(at: Timestamp, pull: u64, jobs: &[Job]) -> bool {
+    let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == pull));
+    of_it.filter_map(|job| job.ended_at).min().is_some_and(|linked| linked.since(at) < BEFORE_ITS_LINK)
+}
+
 /// One answer for each event that was told, and one job for each accepted one.
 fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Vec<String>) {
     let mut answers: BTreeMap<&str, usize> = BTreeMap::new();
@@ -116,7 +162,14 @@ fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Ve
             faults.push(format!("{event} was answered {:?} times", answers.get(event)));
         }
     }
-    let accepted: Vec<_> = deliveries.iter().filter(|delivery| delivery.reason.code() == "accepted").collect();
+    // Several reviews may have one job, which was asked for by none of them where they waited.
+    let (reviewed, others): (Vec<_>, Vec<_>) = deliveries.iter().partition(|delivery| delivery.review.is_some());
+    for job in reviewed.iter().filter_map(|delivery| delivery.job.as_ref()) {
+        if !jobs.iter().any(|one| one.id == *job) {
+            faults.push(format!("a review names {job}, which is nowhere"));
+        }
+    }
+    let accepted: Vec<_> = others.into_iter().filter(|delivery| delivery.reason.code() == "accepted").collect();
     let mut made: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in &accepted {
         match &delivery.job {
@@ -124,7 +177,7 @@ fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Ve
             None => faults.push(format!("{delivery:?} names no job")),
         }
     }
-    for job in jobs {
+    for job in jobs.iter().filter(|job| job.kind == Kind::Implement || job.retry_of.is_some()) {
         match made.remove(job.id.as_str()) {
             Some(1) => {}
             other => faults.push(format!("{} was accepted {other:?} times", job.id)),

@@ -7,7 +7,6 @@ use crate::cloud::table::Items;
 use crate::cloud::{Call, Cloud};
 use crate::daemon::{Daemon, Hand};
 use crate::dice::Dice;
-use crate::forge::Forge;
 use crate::gate::{Gate, Reply};
 use crate::mood::Mood;
 use crate::mutant::{How, Mutant};
@@ -37,6 +36,8 @@ pub(crate) enum For {
     Messages(Vec<u64>),
     Event(Value),
     Sweep,
+    /// The forge, which sends nothing twice because of an answer.
+    Forge,
     /// Whoever asked has long had an answer, or gave up.
     Nobody,
 }
@@ -60,7 +61,6 @@ pub(crate) struct World {
     pub(crate) dice: Dice,
     pub(crate) gate: Gate,
     pub(crate) plane: Plane,
-    pub(crate) forge: Forge,
     pub(crate) tool: Tool,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) daemons: Vec<Daemon>,
@@ -106,7 +106,9 @@ impl World {
         let daemons = setup::prepare(&gate, &mut dice, start, &mood).await;
         let tool =
             Tool::new(mood.tickets.div_ceil(2) + dice.below(1 + mood.tickets / 2), mood.changes + dice.below(10));
+        let reviews = if mood.reviews > 0 { mood.reviewed + dice.below(3) } else { 0 };
         gate.cloud(|cloud| {
+            cloud.forge.left = reviews;
             cloud.table.lags = true;
             cloud.table.written.clear();
             cloud.mutant = mutant;
@@ -114,7 +116,6 @@ impl World {
         Self {
             gate,
             plane,
-            forge: Forge::default(),
             tool,
             attempts: vec![],
             daemons,
@@ -271,7 +272,7 @@ impl World {
 
     fn check_writes(&mut self, mut line: String) {
         let now = self.now();
-        let (mut held, mut removed) = (Vec::new(), Vec::new());
+        let (mut held, mut removed, mut revised) = (Vec::new(), Vec::new(), Vec::new());
         let broken = self.gate.cloud(|cloud| {
             let mut broken = Vec::new();
             for written in std::mem::take(&mut cloud.table.written) {
@@ -283,6 +284,7 @@ impl World {
                 }
                 held.extend(written.iter().filter_map(laws::holder));
                 removed.extend(written.iter().filter_map(laws::removed));
+                revised.extend(written.iter().flat_map(|one| laws::revised_by(one, &cloud.table.items)));
                 broken.extend(laws::broken_by(&written, &cloud.table.items, now));
             }
             broken
@@ -294,6 +296,9 @@ impl World {
         }
         for (claim, attempt) in held {
             self.gets(claim, attempt, "got a job before");
+        }
+        for (review, job) in revised {
+            self.gets(review, job, "was answered before");
         }
     }
 
@@ -404,7 +409,8 @@ impl World {
                 if refused && attempt.step != Step::Start && self.gate.cloud(|cloud| holds(&cloud.table.items)) {
                     self.broken.push(format!("{name} holds its job and was told {answer:?}"));
                 }
-                attempt.hear(answer, now, &self.forge, &mut self.dice);
+                let dice = &mut self.dice;
+                self.gate.cloud(|cloud| attempt.hear(answer, now, &cloud.forge, dice));
             }
             For::Daemon(at, hand, of) => {
                 let daemon = &mut self.daemons[at];
@@ -438,6 +444,23 @@ impl World {
         let invocation = self.plane.ask(&ask);
         let what = format!("tickets: {}", ask.body["event_id"].as_str().unwrap_or_default());
         self.start(invocation, For::Told(number), what).await;
+    }
+
+    /// Somebody asks for changes.
+    pub(crate) fn review(&mut self) {
+        let (now, Mood { twice, reviews_lost, .. }) = (self.now(), self.mood);
+        let dice = &mut self.dice;
+        let said = self.gate.cloud(|cloud| cloud.forge.review(now, twice.max(20), reviews_lost, dice));
+        self.tally.add("reviews");
+        self.trace.say(now, said);
+    }
+
+    /// The forge tells of a review.
+    pub(crate) async fn deliver(&mut self) {
+        let dice = &mut self.dice;
+        let (delivery, body) = self.gate.cloud(|cloud| cloud.forge.tell(dice));
+        let invocation = self.plane.deliver(&delivery, body);
+        self.start(invocation, For::Forge, format!("webhook: {delivery}")).await;
     }
 
     pub(crate) async fn order(&mut self, ask: Ask) {
@@ -577,7 +600,8 @@ impl World {
         let now = self.now();
         let attempt = &mut self.attempts[at];
         let (job, claim) = (attempt.job.clone(), attempt.claim.clone());
-        let pushed = attempt.push(now, &mut self.forge, &mut self.dice);
+        let dice = &mut self.dice;
+        let pushed = self.gate.cloud(|cloud| attempt.push(now, &mut cloud.forge, dice));
         self.trace.say(now, format!("{} pushes: {pushed}", attempt.name));
         self.tally.add(if pushed { "pushed" } else { "not pushed" });
         if pushed && self.gate.cloud(|cloud| laws::held(&cloud.table.items, &job, &claim)).is_none() {
