@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Syncing,
     /// It may push until then.
     Push(Timestamp),
+    /// It gives its job back.
+    Yield,
     Finish,
     /// It is over, by its own word or by another's.
     Over,
@@ -64,6 +66,10 @@ pub(crate) struct Attempt {
     letter: Option<Value>,
     /// Its agent fails.
     fails: bool,
+    /// Its agent asks something before it is done.
+    asks: bool,
+    /// How many inputs of its job its agent was told.
+    heard: u64,
 }
 
 /// Some seconds from now.
@@ -83,11 +89,13 @@ pub(crate) struct Begun {
     pub(crate) task: Option<String>,
     /// In so many of a hundred cases.
     pub(crate) fails: u64,
+    /// The same.
+    pub(crate) asks: u64,
 }
 
 impl Attempt {
     pub(crate) fn new(begun: Begun, now: Timestamp, dice: &mut Dice) -> Self {
-        let Begun { name, home, job, number, claim, instance, bootstrap, task, fails } = begun;
+        let Begun { name, home, job, number, claim, instance, bootstrap, task, fails, asks } = begun;
         Self {
             name,
             home,
@@ -108,6 +116,8 @@ impl Attempt {
             events: 0,
             letter: None,
             fails: dice.percent(fails),
+            asks: dice.percent(asks),
+            heard: 0,
         }
     }
 
@@ -129,12 +139,14 @@ impl Attempt {
             Step::Working(_) => {
                 let seq = self.events + 1;
                 let events = json!([{ "seq": seq, "age_ms": 5, "kind": "text", "text": "It goes on." }]);
-                Some(Ask::post(path("events"), &self.lease, json!({ "first_seq": seq, "events": events })))
+                let body = json!({ "first_seq": seq, "events": events, "inputs": self.heard });
+                Some(Ask::post(path("events"), &self.lease, body))
             }
             Step::Syncing => {
                 self.asked_to_push.get_or_insert(now);
-                phase("syncing")
+                Some(Ask::post(path("status"), &self.lease, json!({ "status": "syncing", "inputs": self.heard })))
             }
+            Step::Yield => Some(Ask::post(path("yield"), &self.lease, self.letter.clone()?)),
             Step::Finish => Some(Ask::post(path("finish"), &self.lease, self.letter.clone()?)),
             Step::Push(_) | Step::Over => None,
         }
@@ -162,12 +174,19 @@ impl Attempt {
         if body["want"] == "cancel" && !matches!(self.step, Step::Finish) {
             return self.stop();
         }
+        // A push that was granted goes on.
+        let may_rest = matches!(self.step, Step::Preparing | Step::Executing | Step::Working(_) | Step::Syncing);
+        if body["want"] == "pause" && may_rest && body["push_for_secs"].is_null() {
+            self.step = self.rest(None, dice);
+            return;
+        }
         self.step = match self.step {
             Step::Start => {
                 self.lease = body["lease"].as_str().unwrap().to_owned();
                 let open = body["revises"]["number"].as_u64().or(body["continues"]["number"].as_u64());
                 let open = open.and_then(|number| forge.branch_of(number));
                 self.branch = open.unwrap_or(body["branch"].as_str().unwrap()).to_owned();
+                self.heard = body["resume"]["inputs"].as_array().map_or(0, Vec::len) as u64;
                 Step::Preparing
             }
             Step::Preparing => {
@@ -183,17 +202,26 @@ impl Attempt {
                 self.end(json!({ "outcome": "failed", "failure": failure }), dice)
             }
             Step::Executing => Step::Working(dice.below(3) as u8),
-            Step::Working(0) => Step::Syncing,
             Step::Working(left) => {
                 self.events += 1;
-                Step::Working(left - 1)
+                self.heard = self.heard.max(body["inputs"].as_u64().unwrap_or(0));
+                match left.checked_sub(1) {
+                    Some(left) => Step::Working(left),
+                    None if self.asks => self.rest(Some("In which colour?"), dice),
+                    None => Step::Syncing,
+                }
+            }
+            // People spoke meanwhile, and its agent is told.
+            Step::Syncing | Step::Yield if body["goes_on"] == true => {
+                self.asked_to_push = None;
+                Step::Working(1)
             }
             Step::Syncing => {
                 let left = body["push_for_secs"].as_u64().unwrap_or(0);
                 let within = PUSH_WITHIN.min(left.saturating_sub(PUSH_MARGIN));
                 Step::Push(self.asked_to_push.unwrap_or(now).plus(Duration::from_secs(within)))
             }
-            Step::Push(_) | Step::Finish | Step::Over => Step::Over,
+            Step::Push(_) | Step::Yield | Step::Finish | Step::Over => Step::Over,
         };
     }
 
@@ -210,9 +238,36 @@ impl Attempt {
         Step::Finish
     }
 
+    /// It gives its job back: its agent asks that, or people want it to pause.
+    fn rest(&mut self, question: Option<&str>, dice: &mut Dice) -> Step {
+        let outcome = if question.is_some() { "asks" } else { "paused" };
+        let mut letter = json!({ "yield_id": self.yield_id(), "outcome": outcome, "inputs": self.heard });
+        letter["spent_usd_micros"] = json!(dice.between(0, 300_000));
+        if let Some(question) = question {
+            letter["question"] = json!(question);
+            letter["agent"] = json!("command");
+        }
+        self.letter = Some(letter);
+        Step::Yield
+    }
+
     /// What it ends its job by.
-    pub(crate) fn finish_id(&self) -> String {
+    fn finish_id(&self) -> String {
         format!("finish-{}", self.claim)
+    }
+
+    /// What it gives its job back by.
+    fn yield_id(&self) -> String {
+        format!("yield-{}", self.claim)
+    }
+
+    /// What it says its last word by, if this is it.
+    pub(crate) fn last_word(&self) -> Option<String> {
+        match self.step {
+            Step::Finish => Some(self.finish_id()),
+            Step::Yield => Some(self.yield_id()),
+            _ => None,
+        }
     }
 
     /// Pushes, if there is still time, and makes the pull request. True: something was pushed.

@@ -1,6 +1,7 @@
 //! What must hold after every write, whatever happened before.
 
 use crate::cloud::table::{Items, Key, Written};
+use crate::rests::stands_still;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
@@ -39,6 +40,10 @@ pub(crate) fn deliveries(items: &Items) -> impl Iterator<Item = Delivery> + '_ {
     items.iter().filter(|((_, sk), _)| sk == "DELIVERY").map(|(_, item)| value(item))
 }
 
+pub(crate) fn attempts(items: &Items) -> impl Iterator<Item = Attempt> + '_ {
+    items.iter().filter(|((_, sk), _)| sk.starts_with("ATTEMPT#")).map(|(_, item)| value(item))
+}
+
 /// How many reviews nobody told of.
 pub(crate) fn found_by_looking(items: &Items) -> u64 {
     deliveries(items).filter(|delivery| delivery.source == Source::Poll).count() as u64
@@ -69,6 +74,8 @@ pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> V
             ("JOB", None) | ("TICKET", None) => faults.push(format!("{pk} is gone")),
             ("JOB", Some(after)) => {
                 let after: Job = value(after);
+                inputs(&after, items, &mut faults);
+                held_by_nobody(&after, &mut faults);
                 indexed(one, due::job(&after), &mut faults);
                 match one.before.as_ref().map(value::<Job>) {
                     Some(before) => moved(&before, &after, now, &mut faults),
@@ -137,18 +144,30 @@ fn moved(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<String>) {
     if before.status.is_terminal() && before.status != after.status {
         faults.push(format!("{id} was {:?} and is {:?}", before.status, after.status));
     }
-    let by_its_runner = after.ended_by.as_ref().is_some_and(|by| by.finish.is_some());
+    let word = after.ended_by.as_ref().filter(|by| before.ended_by.as_ref() != Some(*by));
+    let word = word.and_then(|by| by.finish.as_ref());
+    let by_its_runner = word.is_some();
     let may_push = before.push_until.is_some_and(|until| now < until);
     if may_push && after.status != Status::Syncing && !by_its_runner {
         faults.push(format!("{id} was taken away while its runner might push"));
     }
-    if let Some(finish) =
-        after.ended_by.as_ref().and_then(|by| by.finish.as_ref()).filter(|_| before.ended_by.is_none())
-    {
-        let holder = before.run.as_ref().map(|run| format!("finish-{}", run.claim));
-        if holder.as_deref() != Some(finish.as_str()) {
-            faults.push(format!("{id} was ended by {finish}, which does not hold it: {holder:?}"));
+    if let Some(word) = word {
+        let holder = before.run.as_ref().map(|run| run.claim.as_str());
+        let mine = |claim: &str| [format!("finish-{claim}"), format!("yield-{claim}")].contains(&word.to_string());
+        if !holder.is_some_and(mine) {
+            faults.push(format!("{id} was ended by {word}, which does not hold it: {holder:?}"));
         }
+    }
+    let goes_on = after.status == Status::Ready || after.status.is_terminal() || after.status == before.status;
+    if stands_still(before) && !goes_on {
+        faults.push(format!("{id} stood still and is {:?}", after.status));
+    }
+    if before.status == Status::AwaitingInput && after.status == Status::Ready && after.inputs != before.inputs + 1 {
+        faults.push(format!("{id} went on, and nobody answered"));
+    }
+    let limit = before.rests_until().filter(|_| stands_still(before) && after.cancel.is_none());
+    if after.status == Status::Failed && limit.is_some_and(|until| now < until) {
+        faults.push(format!("{id} was given up before its limit"));
     }
     let holder = |job: &Job| job.run.as_ref().filter(|_| job.status.is_active()).map(|run| run.claim.clone());
     if let Some(new) = holder(after).filter(|new| holder(before).as_ref() != Some(new)) {
@@ -157,6 +176,23 @@ fn moved(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<String>) {
         }
     } else if after.attempt != before.attempt {
         faults.push(format!("{id} counts attempt {} without a claim", after.attempt));
+    }
+}
+
+/// What people said to a job's agent is kept with the job that counts it.
+fn inputs(job: &Job, items: &Items, faults: &mut Vec<String>) {
+    let pk = format!("JOB#{}", job.id);
+    let of_it = items.range((pk.clone(), "INPUT#".to_owned())..);
+    let kept = of_it.take_while(|((key, sk), _)| *key == pk && sk.starts_with("INPUT#")).count();
+    if kept != job.inputs as usize {
+        faults.push(format!("{} counts {} inputs, and {kept} are kept", job.id, job.inputs));
+    }
+}
+
+/// What stands still is held by nobody, and no task for it is on its way that may still come in time.
+fn held_by_nobody(job: &Job, faults: &mut Vec<String>) {
+    if stands_still(job) && (job.run.is_some() || job.dispatch.starting) {
+        faults.push(format!("{} stands still, and somebody has it", job.id));
     }
 }
 
@@ -234,10 +270,10 @@ pub(crate) fn may_go_on(items: &Items, job: &Job) -> bool {
     runner.is_none_or(|id| runners(items).any(|runner| runner.id == *id && runner.status != Presence::Deleting))
 }
 
-/// A job was ended by this finish.
-pub(crate) fn is_ended_by(items: &Items, job: &str, finish: &str) -> bool {
+/// A job was ended, or given back, by this word.
+pub(crate) fn is_ended_by(items: &Items, job: &str, word: &str) -> bool {
     let key: Key = (format!("JOB#{job}"), "JOB".into());
-    items.get(&key).is_some_and(|item| item["ended_by"]["finish"] == finish)
+    items.get(&key).is_some_and(|item| item["ended_by"]["finish"] == word)
 }
 
 /// Which claim this write has hold which attempt.

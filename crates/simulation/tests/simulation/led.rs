@@ -10,6 +10,7 @@ use crate::laws;
 use crate::mood::{Mood, RESTLESS, SILENT, USUAL};
 use crate::mutant::{self, Mutant};
 use crate::plane::Ask;
+use crate::rests::{pauses, says};
 use crate::setup;
 use crate::verdict;
 use crate::world::{For, World};
@@ -25,7 +26,7 @@ fn secs(secs: u64) -> Duration {
 }
 
 /// Agents do their work, and nothing comes late by itself.
-const QUIET: Mood = Mood { requeues: true, fails: 0, late_tasks: 0, reviews: 0, ..USUAL };
+const QUIET: Mood = Mood { requeues: true, fails: 0, late_tasks: 0, reviews: 0, asks: 0, ..USUAL };
 
 struct Led(World);
 
@@ -172,6 +173,11 @@ impl Led {
         }
     }
 
+    async fn ordered(&mut self, ask: Ask) {
+        self.0.order(ask).await;
+        self.done().await;
+    }
+
     /// The verdict, as far as it says one of these.
     fn judged(&mut self, of: &[&str]) {
         let faults = self.0.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &cloud.forge, &self.0.tool));
@@ -200,7 +206,7 @@ fn led(mutant: &'static Mutant, lead: impl AsyncFn(Option<&'static Mutant>) -> L
     });
 }
 
-const RUNNERS: Mood = Mood { fails: 0, reviews: 0, ..SILENT };
+const RUNNERS: Mood = Mood { fails: 0, reviews: 0, asks: 0, ..SILENT };
 
 /// The same, and there is a webhook.
 const REVIEWS: Mood = Mood { reviews: 1, coalesces: 100, ..RUNNERS };
@@ -316,7 +322,7 @@ fn a_task_that_starts_late_claims_no_later_attempt() {
 
 /// A ticket enters a second time while its job runs, which fails, and nobody says so.
 async fn entered_twice(mutant: Option<&'static Mutant>) -> Led {
-    let mut led = Led::begin(Mood { fails: 100, reviews: 0, ..RESTLESS }, mutant).await;
+    let mut led = Led::begin(Mood { fails: 100, reviews: 0, asks: 0, ..RESTLESS }, mutant).await;
     led.enters(TRIGGER).await;
     led.received(Queue::Dispatch).await;
     led.0.task(1);
@@ -462,4 +468,45 @@ fn a_review_that_nobody_told_of_is_found_by_looking() {
         led.judged(&["nobody answered"]);
         led
     });
+}
+
+#[test]
+fn a_job_that_is_paused_leaves_its_slot() {
+    led(&mutant::FREED_BY_A_REST, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        let attempt = led.newest();
+        led.goes_on(&attempt, |step| step == Step::Executing).await;
+        led.ordered(pauses(&led.job())).await;
+        led.goes_on(&attempt, |step| step == Step::Over).await;
+        assert_eq!(led.job().status, Status::Paused);
+        led
+    });
+}
+
+/// An agent asks, and the answer is sent twice.
+async fn answered_twice(mutant: Option<&'static Mutant>) -> Led {
+    let mut led = Led::begin(Mood { asks: 100, ..RUNNERS }, mutant).await;
+    led.enters(TRIGGER).await;
+    led.takes(0).await;
+    let attempt = led.newest();
+    led.goes_on(&attempt, |step| step == Step::Over).await;
+    assert_eq!(led.job().status, Status::AwaitingInput);
+    for _ in 0..2 {
+        led.ordered(says(&led.job(), "the-answer".into())).await;
+    }
+    assert_eq!(led.job().status, Status::Ready);
+    led.judged(&["was said"]);
+    led
+}
+
+#[test]
+fn an_answer_that_is_sent_twice_is_one() {
+    led(&mutant::SAID_BEFORE, async |mutant| answered_twice(mutant).await);
+}
+
+#[test]
+fn an_answer_is_kept_with_the_job_that_goes_on() {
+    led(&mutant::KEPT_WITH_ITS_JOB, async |mutant| answered_twice(mutant).await);
 }

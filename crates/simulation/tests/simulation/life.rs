@@ -7,10 +7,11 @@ use crate::daemon::Hand;
 use crate::laws;
 use crate::mutant::Mutant;
 use crate::plane::Ask;
+use crate::rests::stands_still;
 use crate::setup;
 use crate::verdict;
 use crate::world::World;
-use pullyard_domain::job::{Job, Place, Status};
+use pullyard_domain::job::{AttemptEnd, Job, Place, Status};
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::Timestamp;
 use serde_json::json;
@@ -43,6 +44,14 @@ pub(crate) async fn live(seed: u64, mutant: Option<&'static Mutant>) -> World {
             world.tally.add_many("continued", job.continues.is_some().into());
             world.tally.add_many("revisions", job.revises.is_some().into());
         }
+        for attempt in world.gate.cloud(|cloud| laws::attempts(&cloud.table.items).collect::<Vec<_>>()) {
+            match attempt.ended {
+                AttemptEnd::Asked {} => world.tally.add("asked"),
+                AttemptEnd::Paused {} => world.tally.add("paused"),
+                _ => {}
+            }
+        }
+        world.tally.add_many("inputs", jobs.iter().map(|job| u64::from(job.inputs)).sum());
         let found = world.gate.cloud(|cloud| laws::found_by_looking(&cloud.table.items));
         world.tally.add_many("reviews found by looking", found);
         let faults = world.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &cloud.forge, &world.tool));
@@ -91,6 +100,7 @@ impl World {
             some(usize::from(late.is_some()), 20),
             some(usize::from(reviewable), self.mood.reviews),
             some(usize::from(told), 12),
+            self.mood.rests,
         ];
         match self.dice.weighted(&weights).unwrap_or(13) {
             0 => {
@@ -149,7 +159,8 @@ impl World {
             14 => self.misfortune(),
             15 => self.come_late(late.unwrap_or_default()).await,
             16 => self.review(),
-            _ => self.deliver().await,
+            17 => self.deliver().await,
+            _ => self.speak().await,
         }
     }
 
@@ -259,6 +270,9 @@ impl World {
         for attempt in &mut self.attempts {
             attempt.silent_until = began;
         }
+        // Whoever stands still already goes on, or is ended in time; nobody asks anything from here on.
+        self.mood.asks = 0;
+        self.answer_some();
         self.orders.push(Ask::post("/v1/projects/acme/release", setup::ADMIN, json!({})));
         for at in 0..self.daemons.len() {
             let path = format!("/v1/runners/{}/commands", self.daemons[at].name);
@@ -279,6 +293,10 @@ impl World {
             quiet = if self.is_at_rest(began) { quiet + 1 } else { 0 };
             if self.now().since(began) > REST_WITHIN {
                 return self.broken.push(format!("it does not come to rest: {:?}", self.unrest()));
+            }
+            let forgotten = self.forgotten(began);
+            if !forgotten.is_empty() {
+                return self.broken.extend(forgotten);
             }
             let pause = self.nothing_before().unwrap_or(Duration::from_secs(21));
             self.wait(pause).await;
@@ -344,14 +362,15 @@ impl World {
     }
 
     /// The jobs that have not ended.
-    fn unrest(&self) -> Vec<Job> {
+    pub(crate) fn unrest(&self) -> Vec<Job> {
         self.gate.cloud(|cloud| laws::jobs(&cloud.table.items).filter(|job| !job.status.is_terminal()).collect())
     }
 
     /// For how long nothing has to be done but what is always done, if that is for minutes: reviews wait for their
-    /// hour, and nobody looks on.
+    /// hour, and jobs for people.
     fn nothing_before(&self) -> Option<Duration> {
-        if !self.attempts.is_empty() || self.unrest().iter().any(|job| job.status != Status::Pending) {
+        let waits = |job: &Job| job.status == Status::Pending || stands_still(job);
+        if !self.attempts.is_empty() || !self.unrest().iter().all(waits) {
             return None;
         }
         let now = self.now();

@@ -24,6 +24,7 @@ mod mood;
 mod mutant;
 mod mutants;
 mod plane;
+mod rests;
 mod setup;
 mod tally;
 mod tool;
@@ -60,7 +61,8 @@ const HAPPENS: [&str; 17] = [
 ];
 
 /// What happens at least once in [`MANY`].
-const HAPPENS_RARELY: [&str; 5] = ["continued", "lease_lost", "reviews", "revisions", "reviews found by looking"];
+const HAPPENS_RARELY: [&str; 8] =
+    ["continued", "lease_lost", "reviews", "revisions", "reviews found by looking", "asked", "paused", "inputs"];
 
 /// So many lives that rare things happen in them, too.
 const MANY: u64 = 100;

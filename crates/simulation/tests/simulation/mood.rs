@@ -43,6 +43,10 @@ pub(crate) struct Mood {
     pub(crate) coalesces: u64,
     /// A review is never told.
     pub(crate) reviews_lost: u64,
+    /// How often people pause jobs, have them go on and speak to their agents, beside everything else.
+    pub(crate) rests: u64,
+    /// An agent asks something before it is done.
+    pub(crate) asks: u64,
     /// How many tickets there are at most.
     pub(crate) tickets: usize,
 }
@@ -68,6 +72,8 @@ pub(crate) const USUAL: Mood = Mood {
     reviewed: 1,
     coalesces: 85,
     reviews_lost: 15,
+    rests: 2,
+    asks: 6,
     tickets: 4,
 };
 
@@ -110,10 +116,13 @@ pub(crate) const REVIEWED: Mood = Mood {
     ..USUAL
 };
 
+/// Agents ask, and people stop them and change their minds.
+pub(crate) const RESTING: Mood = Mood { requeues: true, twice: 20, lost: 8, fails: 5, rests: 14, asks: 35, ..USUAL };
+
 impl Mood {
     /// Every life has one; two of three are usual.
     pub(crate) fn of(seed: u64) -> Self {
-        let others = [SILENT, TWICE, LATE, RESTLESS, REVIEWED];
+        let others = [SILENT, TWICE, LATE, RESTLESS, REVIEWED, RESTING];
         let usual = if seed.is_multiple_of(2) { Compute::Runners } else { Compute::Fargate };
         match seed % 3 {
             0 => others[(seed / 3 % others.len() as u64) as usize],

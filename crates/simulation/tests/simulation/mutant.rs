@@ -4,7 +4,7 @@
 //! what is read, or somebody shows another one's proof: what the system would do without the rule.
 
 use crate::cloud::queue::Queue;
-use crate::mood::{LATE, Mood, RESTLESS, REVIEWED, SILENT, TWICE, USUAL};
+use crate::mood::{LATE, Mood, RESTING, RESTLESS, REVIEWED, SILENT, TWICE, USUAL};
 use serde_json::{Map, Value, json};
 
 /// A rule, and how it is left out.
@@ -94,6 +94,21 @@ fn has_ended(body: &Value) -> bool {
     key(body).0 == "JOB" && ["completed", "failed", "cancelled"].contains(&status(body))
 }
 
+fn stands_still(body: &Value) -> bool {
+    key(body).0 == "JOB" && ["paused", "awaiting_input"].contains(&status(body))
+}
+
+/// What takes a job out of its runner's slots takes out something else.
+fn leave_slots(actions: &mut [Value]) {
+    for action in actions {
+        let body = body(action);
+        let update = body["UpdateExpression"].as_str().unwrap_or_default();
+        if update.contains("REMOVE slots.#job") {
+            body["UpdateExpression"] = update.replace("REMOVE slots.#job", "REMOVE #job").into();
+        }
+    }
+}
+
 /// A part of its condition is always so. All values stay in it, since DynamoDB refuses one that nobody uses.
 fn loosen(body: &mut Value, part: &str) {
     let condition = body["ConditionExpression"].as_str().unwrap_or_default();
@@ -174,17 +189,16 @@ pub(crate) static GIVEN_BACK: Mutant = Mutant {
 
 // Runners and their slots.
 
-pub(crate) static FREED_SLOT: Mutant = Mutant {
+pub(crate) static FREED_SLOT: Mutant =
+    Mutant { how: How::Written(|actions| leave_slots(actions)), mood: SILENT, shows: "a slot is left" };
+
+pub(crate) static FREED_BY_A_REST: Mutant = Mutant {
     how: How::Written(|actions| {
-        for action in actions {
-            let body = body(action);
-            let update = body["UpdateExpression"].as_str().unwrap_or_default();
-            if update.contains("REMOVE slots.#job") {
-                body["UpdateExpression"] = update.replace("REMOVE slots.#job", "REMOVE #job").into();
-            }
+        if actions.iter_mut().any(|action| stands_still(body(action))) {
+            leave_slots(actions);
         }
     }),
-    mood: SILENT,
+    mood: RESTING,
     shows: "a slot is left",
 };
 
@@ -269,3 +283,21 @@ pub(crate) static WAITING_REVIEWS: Mutant = Mutant {
 
 pub(crate) static LOOKED_FOR: Mutant =
     Mutant { how: How::NotSentAgain(Queue::Effects), mood: REVIEWED, shows: "nobody answered" };
+
+// What people say.
+
+pub(crate) static SAID_BEFORE: Mutant = Mutant {
+    how: How::Unseen(|item| {
+        if item.get("sk").and_then(|sk| sk["S"].as_str()).is_some_and(|sk| sk.starts_with("INPUT#")) {
+            item.remove("key");
+        }
+    }),
+    mood: RESTING,
+    shows: "was said 2 times",
+};
+
+pub(crate) static KEPT_WITH_ITS_JOB: Mutant = Mutant {
+    how: How::Written(|actions| actions.retain_mut(|action| !key(body(action)).0.starts_with("INPUT#"))),
+    mood: RESTING,
+    shows: "are kept",
+};

@@ -113,6 +113,7 @@ pub(crate) fn settings(dice: &mut Dice, mood: &Mood) -> Settings {
             wall_secs: 600,
             stall_secs: 300,
             requeues: if mood.requeues { 2 } else { dice.below(3) as u32 },
+            input_secs: dice.between(300, 2_400),
             ..Limits::default()
         },
         offline: if mood.requeues || dice.percent(50) { OfflinePolicy::Requeue } else { OfflinePolicy::Fail },

@@ -37,6 +37,7 @@ pub(crate) fn faults(items: &Items, forge: &Forge, tool: &Tool) -> Vec<String> {
     of_ledger(&jobs, &deliveries, tool, &mut faults);
     of_reviews(&reviews(items).collect::<Vec<_>>(), &jobs, &deliveries, forge, &mut faults);
     of_budget(items, &jobs, &mut faults);
+    of_inputs(items, &mut faults);
     faults
 }
 
@@ -184,6 +185,17 @@ fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Ve
         }
     }
     faults.extend(made.keys().map(|job| format!("{job} was accepted and is nowhere")));
+}
+
+/// What a person said once stands there once.
+fn of_inputs(items: &Items, faults: &mut Vec<String>) {
+    let mut said: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in items.iter().filter(|((_, sk), _)| sk.starts_with("INPUT#")).filter_map(|(_, item)| item["key"].as_str())
+    {
+        *said.entry(key).or_default() += 1;
+    }
+    let twice = said.into_iter().filter(|(_, times)| *times > 1);
+    faults.extend(twice.map(|(key, times)| format!("{key} was said {times} times")));
 }
 
 /// What jobs reserved has come back, and what they spent stands there once.

@@ -394,12 +394,11 @@ impl World {
                         self.broken.push(format!("{} was given to {claim} and to {}", attempt.job, attempt.claim));
                     }
                 }
-                let stored = |items: &Items| laws::is_ended_by(items, &attempt.job, &attempt.finish_id());
-                if attempt.step == Step::Finish
+                if let Some(word) = attempt.last_word()
                     && matches!(answer, Some((400..500, _)))
-                    && self.gate.cloud(|cloud| stored(&cloud.table.items))
+                    && self.gate.cloud(|cloud| laws::is_ended_by(&cloud.table.items, &attempt.job, &word))
                 {
-                    self.broken.push(format!("the finish of {name} is stored and was told {answer:?}"));
+                    self.broken.push(format!("the last word of {name} is stored and was told {answer:?}"));
                 }
                 let refused =
                     answer.as_ref().is_some_and(|(status, body)| *status == 409 && body["code"] != "unwanted");
@@ -428,6 +427,7 @@ impl World {
                     bootstrap: given.bootstrap,
                     task: None,
                     fails: self.mood.fails,
+                    asks: self.mood.asks,
                 };
                 self.attempts.push(Attempt::new(begun, now, &mut self.dice));
             }
@@ -548,6 +548,7 @@ impl World {
                     bootstrap: task.variable("PULLYARD_BOOTSTRAP"),
                     task: self.dice.percent(85).then_some(task.arn),
                     fails: self.mood.fails,
+                    asks: self.mood.asks,
                     name,
                 };
                 self.attempts.push(Attempt::new(begun, now, &mut self.dice));
