@@ -8,6 +8,7 @@
 //! | a revision failed before any agent worked | stays, and gives the pull request's hour back | stays | no |
 //! | cancelled by a person | todo | none | if an agent worked |
 //! | cancelled because its pull request was closed or merged, or its reviews dismissed | stays | stays | no |
+//! | the retry of a revision that ends so: failed before any agent worked, or called off | todo | AI Failed if it failed | no |
 //! | none: it waits for an answer, or is paused | stays | AI Waiting, until it goes on | no |
 //! | not completed, and the ticket was moved into the trigger status again meanwhile | stays; a new job follows, or else the row above | none | as above |
 
@@ -34,7 +35,8 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
         // where that hour was given back, it gets its job. What has to wait on is told so when it is settled.
         ticket.deferred.values_mut().for_each(|opens_at| *opens_at = now.min(*opens_at));
     }
-    if by_itself || never_began {
+    // A retry has put it into the trigger status, where it must not be left without a job.
+    if (by_itself || never_began) && ended.retry_of.is_none() {
         // Nothing of the ticket's own was tried. A second entry that waits is settled as ever.
         return ticket_while(ended, &ticket).unwrap_or(ticket);
     }

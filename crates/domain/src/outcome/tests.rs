@@ -1,5 +1,6 @@
 use super::*;
-use crate::job::{Cancel, End};
+use crate::job::{Cancel, End, as_retry};
+use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::story::{
     REVIEW, TODO, TRIGGER, active, at, crashed, entry, finished, job_and_ticket, job_id, linked, no_changes,
@@ -323,6 +324,21 @@ fn a_revision_cancelled_with_its_pull_request_leaves_the_ticket() {
     assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
     assert_eq!(pull_request.opens_at(), Some(at(3_600)), "an agent worked");
+}
+
+#[test]
+fn the_retry_of_a_revision_leaves_the_trigger_status_however_it_ends() {
+    let (first, before, _) = revised(unreadable);
+    let (job, ticket, _) = revision("r1", &before, &linked(), at(100));
+    let (job, ticket) = as_retry(&first, &Settings::default(), job, Some(ticket));
+    let ticket = ticket.unwrap();
+    assert_eq!(ticket.status, TRIGGER);
+    for (ended, badge) in [(unreadable(&job), Some(Badge::AiFailed)), (pull_request_closed(&job), None)] {
+        let after = ticket_after(&ended, &ticket);
+        let todo = Move { to: Target::Todo, expected: TRIGGER.into() };
+        assert_eq!((after.wanted.status, after.wanted.badge), (Some(todo), badge));
+        assert_eq!(after.last_job.unwrap().id, job_id("j0"), "no agent worked");
+    }
 }
 
 #[test]
