@@ -29,6 +29,11 @@ UNPATTERNED = {
     "KeySecretArn": "a Ref of a secret is its name here, not its ARN",
 }
 
+# An event for each function, of those that a deployment without a project can answer.
+EVENTS = pathlib.Path("events")
+ANSWERED = ["api.health", "pages.board_of_nobody", "tickets.not_signed_in", "webhook.unknown_hook_base64", "dispatcher.empty",
+            "effects.unknown_ticket", "tasks.foreign_unknown_job", "sweeper.scheduled"]
+
 PARTS = ["network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
 
 templates, left_out = {}, []
@@ -98,10 +103,13 @@ def packaged(name, s3):
 
 
 def program_zip():
-    """The functions, as `just build` leaves them; without them a program that answers nothing."""
+    """The functions, as `just build` leaves them, or one program of theirs; without them one that answers nothing."""
     if functions and functions.suffix == ".zip":
         return functions.read_bytes()
-    body = functions.read_bytes() if functions else b"#!/bin/sh\nexit 1\n"
+    return zipped(functions.read_bytes() if functions else b"#!/bin/sh\nexit 1\n")
+
+
+def zipped(body):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         entry = zipfile.ZipInfo("bootstrap")
@@ -165,6 +173,34 @@ def compared(outputs):
     return root
 
 
+def part_of(found, expected):
+    """Whether all that is expected is there; lists are compared whole, as in tests/functions.rs."""
+    if isinstance(expected, dict):
+        return isinstance(found, dict) and all(part_of(found.get(name), one) for name, one in expected.items())
+    return found == expected
+
+
+def answered(root):
+    """Each function as it stands there, in a process that the emulator starts from the zip it was given: it is handed
+    an event of events/, past the gateway, and answers what is kept beside it."""
+    [part] = [stack for stack in root.all() if stack.part == "functions"]
+    names = {}
+    for case in ANSWERED:
+        event, expected = (json.loads((EVENTS / f"{case}{kind}.json").read_text()) for kind in ("", ".expected"))
+        [name] = [part.there[key][1] for key, one in part.wanted.items() if one["Properties"].get("Handler") == case.split(".")[0]]
+        done = client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        answer = json.loads(done["Payload"].read() or b"null")
+        if isinstance(answer, dict) and isinstance(answer.get("body"), str) and "json" in answer["headers"].get("content-type", ""):
+            answer["body"] = json.loads(answer["body"])
+        if done.get("FunctionError") or not part_of(answer, expected["answer"]):
+            fail(f"{name} had {case} and answered", json.dumps(answer), "instead of", json.dumps(expected["answer"]))
+        held.count += 1
+        names[name] = case
+    everyone = {id for kind, id in part.there.values() if kind == "AWS::Lambda::Function"}
+    held("the functions that answered", set(names), everyone)
+    print(f"{len(names)} functions answer from the zip that was packaged: {', '.join(names.values())}")
+
+
 def noticed(root):
     """Changes what stands there, one thing after another, and each must be told, of its own resource alone. It comes
     last: the deployment is spoiled by it."""
@@ -194,6 +230,7 @@ def noticed(root):
         ("functions", "TasksRole", lambda id: iam.put_role_policy(RoleName=id, PolicyName="another", PolicyDocument=anything)),
         ("functions", "PagesRole", lambda id: iam.delete_role_policy(RoleName=id, PolicyName="pages")),
         ("functions", "ScheduleRole", lambda id: iam.update_assume_role_policy(RoleName=id, PolicyDocument=anything)),
+        ("functions", "WebhookFunction", lambda id: lambdas.update_function_code(FunctionName=id, ZipFile=zipped(b"another program"))),
         ("functions", "ApiFunction", lambda id: lambdas.update_function_configuration(FunctionName=id, Environment={"Variables": {}})),
         ("functions", "EffectsFunctionEffects", lambda id: lambdas.update_event_source_mapping(UUID=id, BatchSize=10)),
         ("functions", "TaskStateChangesPermission", lambda id: lambdas.remove_permission(FunctionName=of("functions", "TasksFunction"), StatementId=id)),
@@ -243,7 +280,8 @@ def examined(outputs, home, expected):
 
 
 def initialised(outputs, home):
-    """`init` makes the first token, and says that no function answers here; again, it finds what it made."""
+    """`init` makes the first token, and says that nobody is reached at the API's address, whose name only the emulator
+    knows; again, it finds what it made."""
     first = lambda: client("dynamodb").get_item(TableName=outputs["TableName"], Key={"pk": {"S": "FIRST"}, "sk": {"S": "FIRST"}}).get("Item")
     held("the first token before init", first(), None)
     seen = []
@@ -267,11 +305,15 @@ if __name__ == "__main__":
     sns = client("sns")
     for one in sns.list_subscriptions_by_topic(TopicArn=outputs["AlarmTopicArn"])["Subscriptions"]:
         sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
-    # As on a fresh account: nothing was pushed, nobody subscribed, nothing swept; and no function answers here.
+    # As on a fresh account: nothing was pushed, nobody subscribed, nothing swept; and the API's address leads nowhere.
     fresh = {"stack": "good", "clock": "good", "secret": "good", "image": "wrong", "egress": "good", "alarms": "wrong"}
     examined(outputs, home, {**fresh, "queue": "good", "sweeper": "wrong", "version": "wrong"})
     initialised(outputs, home)
     client("sqs").send_message(QueueUrl=outputs["DispatchDeadLetterUrl"], MessageBody="{}")
     examined(outputs, home, {**fresh, "queue": "wrong"})
+    if functions:
+        answered(root)
+        # What it wrote down of its round is seen.
+        examined(outputs, home, {"sweeper": "good"})
     noticed(root)
     print(f"{held.count} things held")

@@ -4,6 +4,9 @@ It reads a template as CloudFormation would, with the parameters and ids of one 
 they have. It decides nothing about a deployment; .ci/deploy_emulated.py makes one in an emulator and holds it.
 """
 
+import base64
+import functools
+import hashlib
 import ipaddress
 import json
 import re
@@ -37,7 +40,6 @@ UNSEEN = {
     "AWS::IAM::Role": {"PermissionsBoundary": "its CloudFormation does not set it, so none is asked for; .ci/template holds it"},
     "AWS::Lambda::EventSourceMapping": {"ScalingConfig": "it is not deployed: a number from a parameter stays a text, and the emulator counts with it"},
     "AWS::Lambda::Function": {
-        "Code": "the zip is asked for by its answer: .ci/deploy-emulated FILE",
         "ReservedConcurrentExecutions": "its CloudFormation does not set it, so none is asked for; .ci/template holds it",
     },
     "AWS::S3::Bucket": {"LifecycleConfiguration": "its CloudFormation does not set it; .ci/template holds it"},
@@ -280,6 +282,20 @@ def role(aws, id, said):
     }
 
 
+@functools.cache
+def digest(s3, bucket, key, tag):
+    """Of what lies in a bucket, as Lambda writes it; its tag says that it is still the same."""
+    lies = s3.get_object(Bucket=bucket, Key=key, IfMatch=tag)["Body"].read()
+    return base64.b64encode(hashlib.sha256(lies).digest()).decode()
+
+
+def code(aws, found, said):
+    """Where the code is from, if it is what lies there; else its own digest, which is all that Lambda tells of it."""
+    lies = {"Bucket": said["S3Bucket"], "Key": said["S3Key"]}
+    wanted = digest(aws("s3"), *lies.values(), aws("s3").head_object(**lies)["ETag"])
+    return said if found["CodeSha256"] == wanted else {"CodeSha256": found["CodeSha256"]}
+
+
 def function(aws, id, said):
     lambdas = aws("lambda")
     answer = lambdas.get_function(FunctionName=id)
@@ -287,6 +303,7 @@ def function(aws, id, said):
     variables = {key: one for key, one in found["Environment"]["Variables"].items() if not key.endswith("_ENDPOINT")}
     names = "Architectures Description FunctionName Handler LoggingConfig MemorySize Role Runtime Timeout TracingConfig"
     return {name: found[name] for name in names.split()} | {
+        "Code": code(aws, found, said["Code"]),
         "Environment": {"Variables": variables},
         "ReservedConcurrentExecutions": lambdas.get_function_concurrency(FunctionName=id).get("ReservedConcurrentExecutions"),
         "Tags": tagged([{"Key": key, "Value": one} for key, one in tags.items()]),
