@@ -15,3 +15,8 @@ check:
 # One thing changed at a time in `domain` or `store`: what no test notices is told. Needs cargo-mutants, and hours.
 mutants package="domain" *arguments="":
     .ci/mutants {{package}} {{arguments}}
+
+# What each function takes, beside Node.js, by two drivers of Lambda's Runtime API. Needs a machine that is quiet.
+figures:
+    infra/build
+    .ci/functions-figures

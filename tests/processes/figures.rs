@@ -2,6 +2,9 @@
 //!
 //! Everything goes over TLS on loopback. CPU and memory are the function's own process's. The embedded
 //! services stand behind all of them alike, so their time is in every wall time.
+//!
+//! `.ci/runtime_api.py` takes the same figures again: another driver of the Runtime API, which shares no line with the
+//! emulator's, starts the same programs with the same variables and events of the same kind.
 
 use super::recorder::Recorder;
 use super::tls::Tls;
@@ -16,8 +19,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::process::Command;
 
 const COLD: usize = 20;
 const WARM: usize = 200;
@@ -76,6 +81,33 @@ async fn measure(runtime: &Runtime, warm: usize, taken: &mut Taken, mut event: i
     }
     taken.peak.push(Usage::of(environment.pid).unwrap().peak_rss_kib as f64 / 1024.0);
     killed(environment.pid).await;
+}
+
+/// The same figures by another driver, which runs the program by itself: its row.
+async fn again(driver: &str, folder: &Path, runtime: &Runtime, mut event: impl FnMut() -> Value) -> String {
+    // As many cold starts, each with one event; then one more, with the warm ones after it.
+    let mut lives = (0..COLD).map(|_| vec![event()]).collect::<Vec<_>>();
+    lives.push((0..=WARM).map(|_| event()).collect());
+    let Deployed { name, handler, command, environment, timeout, memory_mb, log, most: _ } = runtime.deployed();
+    // What is said of a variable last holds.
+    let environment: BTreeMap<_, _> = environment.iter().cloned().collect();
+    let plan = json!({
+        "name": name,
+        "handler": handler,
+        "command": command,
+        "environment": environment,
+        "timeout_secs": timeout.as_secs(),
+        "memory_mb": memory_mb,
+        "log": log.display().to_string(),
+        "lives": lives,
+    });
+    let file = folder.join("plan.json");
+    std::fs::write(&file, plan.to_string()).unwrap();
+    let mut command = Command::new("python3");
+    command.arg(driver).arg(&file).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// An event of `events/`, as it is kept, for this story.
@@ -150,8 +182,8 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
     world.by_hand("acme").await;
     let story = &world.story;
     let job = story.job_for("figures", "FIG-0", 1).await;
-    // Enough for the one that is recorded, every cold start and every warm event.
-    for number in 1_000..1_002 + (COLD + WARM) as u64 {
+    // Enough for the two before the first round, every cold start and every warm event, and all of it once more.
+    for number in 1_000..1_003 + 2 * (COLD + WARM) as u64 {
         world.link(number, &format!("APP-{number}"), &branch(number), &"a".repeat(40)).await;
     }
     let event = |name: &str| kept(story, name).replace("<job>", job.as_str()).replace("<ticket>", "FIG-0");
@@ -188,6 +220,7 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
         ("tasks", "a task of others", same("tasks.foreign_unknown_job")),
     ];
     let bundle = std::env::var("PULLYARD_NODE").ok();
+    let driver = std::env::var("PULLYARD_DRIVER").ok();
     println!(
         "| function | event | init ms | CPU ms to the end of the first event | wall ms | warm p50 ms | p99 ms | peak MiB | its calls |"
     );
@@ -206,16 +239,12 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
         killed(story.local.processes_of(name)[0].pid).await;
         let twin = bundle.as_ref().map(|program| node(folder.path(), program, &tls, &calls));
         let (mut ours, mut theirs) = (Taken::default(), Taken::default());
-        let mut count = 0;
+        let mut count = 0_u64;
         for round in 0..COLD {
             let warm = if round == 0 { WARM } else { 0 };
             measure(&runtime, warm, &mut ours, &mut event).await;
             if let Some(twin) = &twin {
-                let event = || {
-                    count += 1;
-                    json!({ "n": count })
-                };
-                measure(twin, warm, &mut theirs, event).await;
+                measure(twin, warm, &mut theirs, || counted(&mut count)).await;
             }
         }
         println!("| {name} | {what} | {ours} | {} |", told(&calls));
@@ -223,8 +252,21 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
             let less = at(&theirs.cpu, 0.5) / at(&ours.cpu, 0.5);
             println!("| Node.js | the calls of {name} | {theirs} | {less:.1} × the CPU |");
         }
+        let Some(driver) = &driver else { continue };
+        let row = again(driver, folder.path(), &runtime, event).await;
+        println!("| {name} | {what}, by the other driver | {row} | |");
+        if let Some(twin) = &twin {
+            let row = again(driver, folder.path(), twin, || counted(&mut count)).await;
+            println!("| Node.js | the calls of {name}, by the other driver | {row} | |");
+        }
     }
     world.story.end().await;
+}
+
+/// An event for Node.js: which one it is.
+fn counted(count: &mut u64) -> Value {
+    *count += 1;
+    json!({ "n": *count })
 }
 
 /// How often each operation was called.

@@ -83,6 +83,12 @@ impl Runtime {
         Self { inner: Arc::new(Inner { deployed, free, idle: Mutex::default(), seen: Mutex::default() }) }
     }
 
+    /// How it is deployed, for whoever runs it by other means.
+    #[must_use]
+    pub fn deployed(&self) -> &Deployed {
+        &self.inner.deployed
+    }
+
     /// The function for triggers.
     #[must_use]
     pub fn function(&self) -> Function {
