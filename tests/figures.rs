@@ -4,9 +4,11 @@
 
 pub(crate) mod flows;
 mod meter;
+mod steps;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, is};
 use crate::webhooks::{ANNS_TOKEN, BRANCH, World};
+use flows::REVISE;
 use meter::{Meter, Units};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
@@ -17,26 +19,16 @@ use std::time::{Duration, Instant};
 
 const EVENT: &str = "pull_request_review";
 
-/// The most that a whole job may take, live events aside, with nothing to spare for one more item. Units: request
-/// units.
-struct Most {
-    written: f64,
-    read: f64,
-}
-
-/// A revise job, from its delivery to the settled ticket, whose patch is kept.
-const REVISE: Most = Most { written: 43.0, read: 31.0 };
-
-/// A job of a ticket on Fargate, from the tool's call to the settled ticket.
-const IMPLEMENT: Most = Most { written: 34.0, read: 18.0 };
-
-/// What a whole job took is within what was promised; it is printed in any case.
-#[track_caller]
-fn check_whole(meter: &Meter, what: &str, most: &Most) {
-    let units = meter.units();
-    let all = format!("{what}: {units}\n{}\n{}", meter.writes(), meter.calls());
-    println!("{all}");
-    assert!(units.written <= most.written && units.read <= most.read && units.refused == 0, "{all}");
+/// Ann asks for changes at the forge, with a word on a line of this file: the review's id.
+async fn anns_review(story: &Story, number: u64, path: &str) -> u64 {
+    let url = format!("{}/repos/{REPOSITORY}/pulls/{number}/reviews", story.local.forge().api_url());
+    let asked = json!({
+        "event": "REQUEST_CHANGES", "body": "Not yet.",
+        "comments": [{ "path": path, "line": 1, "side": "RIGHT", "body": "Say more." }],
+    });
+    let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(asked.to_string());
+    let made: Value = call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    made["id"].as_u64().unwrap()
 }
 
 fn part(times: &[Duration], share: usize) -> f64 {
@@ -130,17 +122,11 @@ async fn a_whole_revise_job_writes_no_more_than_was_promised() {
     story.settled("APP-1").await;
     let pull = story.pulls().await.remove(0);
     let number = pull["number"].as_u64().unwrap();
-    let url = format!("{}/repos/{REPOSITORY}/pulls/{number}/reviews", story.local.forge().api_url());
-    let asked = json!({
-        "event": "REQUEST_CHANGES", "body": "Not yet.",
-        "comments": [{ "path": "work.txt", "line": 1, "side": "RIGHT", "body": "Say more." }],
-    });
-    let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(asked.to_string());
-    let made: Value = call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    let review = anns_review(&story, number, "work.txt").await;
     let world = World { number, repository: pull["base"]["repo"]["id"].as_u64().unwrap(), story };
     world.by_hand("acme").await;
     world.story.quiet().await;
-    let mut body = world.review(made["id"].as_u64().unwrap(), "submitted", "changes_requested");
+    let mut body = world.review(review, "submitted", "changes_requested");
     body["pull_request"]["head"] = pull["head"].clone();
     meter.reset();
     let (_, said) = world.send("acme", EVENT, &body).await;
@@ -166,28 +152,9 @@ async fn a_whole_revise_job_writes_no_more_than_was_promised() {
         if is_told { Ok(()) } else { Err(told.to_string()) }
     })
     .await;
-    check_whole(&meter, "a whole revise job, from its delivery to the settled ticket", &REVISE);
+    let units = meter.units();
+    let all = format!("a whole revise job: {units}\n{}\n{}", meter.writes(), meter.calls());
+    println!("{all}");
+    assert!(units.written <= REVISE.written && units.read <= REVISE.read && units.refused == 0, "{all}");
     world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_job_costs_by_step_is_known() {
-    let meter = Meter::start().await;
-    let story =
-        Story::with(Setup { task: Task::Runner, before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
-    // The first call of a minute also notes the use of its token.
-    story.api.projects(None).await.unwrap();
-    story.quiet().await;
-    meter.reset();
-    let job = story.job_for("e1", "APP-1", 1).await;
-    crate::story::until("the job is done", async || {
-        let job = story.stored(&job).await;
-        if job["status"] == "completed" { Ok(()) } else { Err(job.to_string()) }
-    })
-    .await;
-    story.quiet().await;
-    check_whole(&meter, "a whole job of a ticket, from the tool's call to the settled ticket", &IMPLEMENT);
-    let ticket = story.item("TICKET#acme#APP-1", "TICKET").await;
-    assert_eq!((&ticket["status"], &ticket["active_job"]), (&json!("In Review"), &Value::Null), "{ticket}");
-    story.end().await;
 }

@@ -7,7 +7,7 @@ mod codes;
 mod config;
 mod cost;
 mod environment;
-mod keep;
+pub(crate) mod keep;
 
 /// A cell of a table: on one line, and no end of the cell.
 fn celled(text: &str) -> String {

@@ -9,6 +9,7 @@ use pullyard_local::Between;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::net::TcpListener;
 
@@ -31,9 +32,28 @@ impl fmt::Display for Units {
     }
 }
 
+impl AddAssign for Units {
+    fn add_assign(&mut self, more: Self) {
+        self.read += more.read;
+        self.written += more.written;
+        self.live += more.live;
+        self.refused += more.refused;
+    }
+}
+
+/// What one function asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) units: Units,
+    /// Each call that was not refused, in its order, with its units.
+    pub(super) calls: Vec<(String, f64)>,
+}
+
 #[derive(Default)]
 struct Seen {
     units: Units,
+    /// By the name that a function's calls carry; empty of who has none.
+    by: BTreeMap<String, Asked>,
     calls: BTreeMap<String, (u64, f64)>,
     /// Each write in its order, with what was written.
     writes: Vec<(String, f64)>,
@@ -86,6 +106,21 @@ impl Meter {
         self.lock().units
     }
 
+    /// What a function asked for since this was taken last.
+    pub(super) fn take(&self, function: &str) -> Asked {
+        self.lock().by.remove(function).unwrap_or_default()
+    }
+
+    /// Whether a function asked for something that was not taken yet.
+    pub(super) fn asked(&self, function: &str) -> bool {
+        self.lock().by.contains_key(function)
+    }
+
+    /// Who asked for something that was not taken yet.
+    pub(super) fn callers(&self) -> Vec<String> {
+        self.lock().by.keys().cloned().collect()
+    }
+
     /// Nothing was called since this was asked last.
     pub(super) fn is_still(&self) -> bool {
         let mut seen = self.lock();
@@ -106,26 +141,33 @@ impl Meter {
         self.lock().writes.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    fn count(&self, operation: &str, is_ok: bool, answer: &Value) {
+    /// Whether a call, which begins with its operation, only reads.
+    pub(super) fn is_read(call: &str) -> bool {
+        ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].iter().any(|read| call.starts_with(read))
+    }
+
+    fn count(&self, function: &str, operation: &str, is_ok: bool, answer: &Value) {
         let each = match &answer["ConsumedCapacity"] {
             Value::Array(each) => each.clone(),
             one => vec![one.clone()],
         };
         let units: f64 = each.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum();
-        let reads =
-            ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].iter().any(|read| operation.starts_with(read));
+        let taken = match (is_ok, Self::is_read(operation), operation == "PutItem EVENTS") {
+            (false, ..) => Units { refused: 1, ..Units::default() },
+            (true, true, _) => Units { read: units, ..Units::default() },
+            // A batch's look at its job is read for half the price, and can't be told from others.
+            (true, false, true) => Units { read: -0.5, live: units + 0.5, ..Units::default() },
+            (true, false, false) => Units { written: units, ..Units::default() },
+        };
         let mut seen = self.lock();
-        match (is_ok, reads) {
-            (false, _) => seen.units.refused += 1,
-            (true, true) => seen.units.read += units,
-            (true, false) => {
-                let live = operation == "PutItem EVENTS";
-                seen.units.written += if live { 0.0 } else { units };
-                // Its look at the job is read for half the price, and can't be told from others.
-                seen.units.read -= if live { 0.5 } else { 0.0 };
-                seen.units.live += if live { units + 0.5 } else { 0.0 };
-                seen.writes.push((operation.to_owned(), units));
-            }
+        seen.units += taken;
+        if is_ok && !Self::is_read(operation) {
+            seen.writes.push((operation.to_owned(), units));
+        }
+        let by = seen.by.entry(function.to_owned()).or_default();
+        by.units += taken;
+        if is_ok {
+            by.calls.push((operation.to_owned(), units));
         }
         let refused = if is_ok { "" } else { ", refused" };
         let call = seen.calls.entry(format!("{operation}{refused}")).or_default();
@@ -154,7 +196,13 @@ fn about(asked: &Value) -> String {
             let all = each.iter().filter_map(|one| one.as_object()?.values().next().map(of));
             all.collect::<Vec<_>>().join(" + ")
         }
-        None => of(asked),
+        None => match asked["ExpressionAttributeValues"][":pk"]["S"].as_str() {
+            // A query names no item, but the partition that it goes through.
+            Some(pk) if asked["KeyConditionExpression"].is_string() => {
+                format!("{}/…", pk.split('#').next().unwrap_or_default())
+            }
+            _ => of(asked),
+        },
     }
 }
 
@@ -164,6 +212,8 @@ async fn passed_on(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) 
     let mut asked: Value = serde_json::from_slice(&body).unwrap();
     asked["ReturnConsumedCapacity"] = json!("TOTAL");
     let operation = format!("{operation} {}", about(&asked));
+    let agent = headers.get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let function = agent.split_whitespace().find_map(|word| word.strip_prefix("app/")).unwrap_or_default().to_owned();
     let mut call = meter.http.post(meter.behind.get().unwrap()).body(asked.to_string());
     for name in ["x-amz-target", "content-type", "authorization", "x-amz-date", "user-agent"] {
         if let Some(value) = headers.get(name) {
@@ -174,7 +224,7 @@ async fn passed_on(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) 
     let (status, headers) = (answer.status(), answer.headers().clone());
     let bytes = answer.bytes().await.unwrap();
     let said = serde_json::from_slice(&bytes).unwrap_or_default();
-    meter.count(&operation, status.is_success(), &said);
+    meter.count(&function, &operation, status.is_success(), &said);
     let kept = ["content-type", "x-amzn-requestid", "x-amz-crc32"];
     let kept = kept.iter().filter_map(|name| Some((*name, headers.get(*name)?.clone()))).collect::<Vec<_>>();
     let mut passed = (status, bytes).into_response();

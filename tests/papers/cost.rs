@@ -253,6 +253,7 @@ fn the_paper_of_cost_is_what_the_figures_say() {
         let Flow { written, read, requests, messages } = flow;
         writeln!(page, "| {name} | {written} | {read} | {requests} | {messages} |").unwrap();
     }
+    page.push_str("\n[Request units](request-units.md) says how much of the first two each step takes.\n");
     page.push_str("\n## A thousand implement jobs\n\nThe control plane, with an agent that says little:\n\n");
     bill(&mut page, &a_thousand(IMPLEMENT));
     writeln!(page, "\nEach second in which an agent talks adds a batch of events; {EVENT_BATCHES} of them a job add, for the thousand:\n").unwrap();

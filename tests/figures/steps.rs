@@ -1,0 +1,243 @@
+//! What each step of a job's life asks of DynamoDB: docs/request-units.md, which the test here measures and holds to
+//! the last half unit. `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system figures::steps` writes it anew.
+//!
+//! The test speaks for the attempt and makes the calls that a runner makes, one after the other, so that each step is
+//! told from the next. Whole flows with the real runner are in `flows` and `figures.rs`, and may ask for no more than
+//! the bounds that these sums are held against.
+
+use super::flows::{Flow, IMPLEMENT, REVISE};
+use super::meter::{Asked, Meter};
+use super::{EVENT, anns_review};
+use crate::artifacts::keep as keep_artifact;
+use crate::papers::keep;
+use crate::story::{REPOSITORY, Setup, Story, Task, completed, until};
+use crate::webhooks::{BRANCH, World};
+use pullyard_domain::artifact::Kind;
+use pullyard_domain::id::JobId;
+use pullyard_protocol::attempt::{FinishRequest, Phase, StatusRequest};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+const TRIGGER: &str = "trigger";
+const READ: &str = "the review is read, and its pull request told";
+const START: &str = "start of the task";
+const CLAIM: &str = "claim";
+const CREDENTIALS: &str = "credentials";
+const PHASES: &str = "three phases";
+const PATCH: &str = "the patch is kept";
+const END: &str = "end";
+const TOLD: &str = "the pull request is told of the end";
+const STOPPED: &str = "the end of the task is heard";
+
+/// In the order of a job's life.
+const STEPS: [&str; 10] = [TRIGGER, READ, START, CLAIM, CREDENTIALS, PHASES, PATCH, END, TOLD, STOPPED];
+
+/// What the project holds itself to, live events aside: write units of each kind of job, and read units of a ticket's.
+const AIM_WRITTEN: f64 = 45.0;
+const AIM_READ: f64 = 15.0;
+
+/// The steps of one job.
+struct Steps<'a> {
+    meter: &'a Meter,
+    taken: BTreeMap<&'static str, Asked>,
+}
+
+impl<'a> Steps<'a> {
+    /// Counts from here.
+    fn begin(meter: &'a Meter) -> Self {
+        meter.reset();
+        Self { meter, taken: BTreeMap::new() }
+    }
+
+    /// What this function asked for since it was looked at last belongs to this step.
+    fn took(&mut self, step: &'static str, function: &str) {
+        let asked = self.meter.take(function);
+        let taken = self.taken.entry(step).or_default();
+        taken.units += asked.units;
+        taken.calls.extend(asked.calls);
+    }
+
+    /// An attempt, from the start of its task to the end of it: the calls of a runner that keeps a patch, and says
+    /// nothing else.
+    async fn attempt(&mut self, story: &Story, job: &JobId, finish: &FinishRequest) {
+        let task = story.task_of(job, 1).await;
+        story.quiet().await;
+        self.took(START, "dispatcher");
+        let (_, client) = story.claim(job, "c1").await.unwrap();
+        self.took(CLAIM, "api");
+        client.status(&StatusRequest { status: Phase::Preparing, inputs: None }).await.unwrap();
+        self.took(PHASES, "api");
+        client.credentials().await.unwrap();
+        self.took(CREDENTIALS, "api");
+        client.status(&StatusRequest { status: Phase::Executing, inputs: None }).await.unwrap();
+        self.took(PHASES, "api");
+        keep_artifact(&client, Kind::Patch, "changes.patch", b"a patch").await;
+        self.took(PATCH, "api");
+        client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
+        self.took(PHASES, "api");
+        client.finish(finish).await.unwrap();
+        self.took(END, "api");
+        story.quiet().await;
+        // It has nothing left to do, as the runner that this stands for.
+        story.kill(&task).await;
+        story.task_stopped(&task).await;
+        until("its end is heard", async || match self.meter.asked("tasks") {
+            true => Ok(()),
+            false => Err(self.meter.calls()),
+        })
+        .await;
+        self.is_still().await;
+        self.took(STOPPED, "tasks");
+    }
+
+    /// Waits until nobody has called for a while: what hears of a task is invoked by nothing that could be counted out.
+    async fn is_still(&self) {
+        let looks = Cell::new(0);
+        until("nobody calls", async || {
+            looks.set(if self.meter.is_still() { looks.get() + 1 } else { 0 });
+            if looks.get() >= 20 { Ok(()) } else { Err(self.meter.calls()) }
+        })
+        .await;
+    }
+
+    /// Every call belongs to a step, none was refused, and together they are the bound, with a unit to spare at most.
+    #[track_caller]
+    fn check(&self, what: &str, bound: Flow) {
+        let left = self.meter.callers();
+        assert!(left.iter().all(|function| function == "sweeper"), "{what}: {left:?} asked for something more");
+        let all = self.all();
+        let spare = [bound.written - all.units.written, bound.read - all.units.read];
+        let is_known = spare.iter().all(|spare| (0.0..=1.0).contains(spare)) && all.units.refused == 0;
+        assert!(is_known, "{what}: {}, and its bound is {bound:?}: {:#?}", all.units, self.taken);
+    }
+
+    fn all(&self) -> Asked {
+        let mut all = Asked::default();
+        for asked in self.taken.values() {
+            all.units += asked.units;
+        }
+        all
+    }
+
+    /// The cells of a step: write units and read units.
+    fn cells(&self, step: &str) -> String {
+        match self.taken.get(step) {
+            Some(asked) => format!("{} | {}", asked.units.written, asked.units.read),
+            None => "– | –".to_owned(),
+        }
+    }
+}
+
+/// A job of a ticket on Fargate.
+async fn a_ticket(meter: &Meter) -> BTreeMap<&'static str, Asked> {
+    let setup = Setup { task: Task::Waiting, before_dynamodb: Some(meter.between()), ..Setup::default() };
+    let story = Story::with(setup).await;
+    // The first call of a minute also notes the use of its token.
+    story.api.projects(None).await.unwrap();
+    story.quiet().await;
+    let mut steps = Steps::begin(meter);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    steps.attempt(&story, &job, &completed("f1", 7)).await;
+    steps.took(TRIGGER, "tickets");
+    steps.check("a job of a ticket", IMPLEMENT);
+    let taken = steps.taken;
+    story.end().await;
+    taken
+}
+
+/// A revise job on Fargate.
+async fn a_review(meter: &Meter) -> BTreeMap<&'static str, Asked> {
+    let world = World::of(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
+    world.by_hand("acme").await;
+    let review = anns_review(&world.story, world.number, "change.txt").await;
+    let head = world.story.pulls().await.remove(0)["head"].take();
+    let mut body = world.review(review, "submitted", "changes_requested");
+    body["pull_request"]["head"] = head;
+    world.story.quiet().await;
+    let mut steps = Steps::begin(meter);
+    let (_, said) = world.send("acme", EVENT, &body).await;
+    assert_eq!(said["code"], "accepted", "{said}");
+    let job = JobId::new(said["job"].as_str().unwrap()).unwrap();
+    let is_told = async |version: u64| {
+        until("its pull request says so", async || {
+            let told = world.story.item(&format!("PR#gh1#{}#{}", world.repository, world.number), "PR").await;
+            let is_told = told["note_version"] == version && told["noted_version"] == version;
+            if is_told { Ok(()) } else { Err(told.to_string()) }
+        })
+        .await;
+        world.story.quiet().await;
+    };
+    is_told(1).await;
+    world.story.task_of(&job, 1).await;
+    world.story.quiet().await;
+    steps.took(READ, "effects");
+    // What a runner would have pushed: people are told beside the commit.
+    let files = [("change.txt", "two\n", false)];
+    let head = world.story.local.forge().commit(REPOSITORY, BRANCH, "pullyard-bot", &files).await.unwrap();
+    let mut finish = completed("f1", world.number);
+    finish.result.as_mut().unwrap().head = head;
+    steps.attempt(&world.story, &job, &finish).await;
+    is_told(2).await;
+    steps.is_still().await;
+    steps.took(TRIGGER, "webhook");
+    steps.took(TOLD, "effects");
+    steps.check("a revise job", REVISE);
+    let taken = steps.taken;
+    world.story.end().await;
+    taken
+}
+
+/// Each call of a step with its units, and how often.
+fn calls(asked: &Asked) -> String {
+    let mut counted = BTreeMap::<(bool, String), usize>::new();
+    for (call, units) in &asked.calls {
+        let is_write = !Meter::is_read(call);
+        *counted.entry((is_write, format!("`{call}` {units}"))).or_default() += 1;
+    }
+    let line = |((_, call), count): (&(bool, String), &usize)| match count {
+        1 => call.clone(),
+        _ => format!("{count} × {call}"),
+    };
+    counted.iter().map(line).collect::<Vec<_>>().join(", ")
+}
+
+fn verdict(found: f64, aim: f64) -> String {
+    if found <= aim { "met".to_owned() } else { format!("missed by {}", found - aim) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_each_step_of_a_job_asks_of_the_table_is_on_paper() {
+    let (meter, other) = (Meter::start().await, Meter::start().await);
+    let ticket = Steps { meter: &meter, taken: a_ticket(&meter).await };
+    let revise = Steps { meter: &other, taken: a_review(&other).await };
+    let mut page = "# Request units\n\nGenerated by `tests/figures/steps.rs`, which measures it each time; not written by hand.\nWhat the embedded DynamoDB says it would charge, asked for with every call, for a job on Fargate whose agent says nothing and whose patch is kept.\nIn dollars it is in [what it costs](cost.md), which reckons with these sums.\n\n## By step\n\n| step | a ticket's job: write units | read units | a revise job: write units | read units |\n|---|---|---|---|---|\n".to_owned();
+    for step in STEPS {
+        writeln!(page, "| {step} | {} | {} |", ticket.cells(step), revise.cells(step)).unwrap();
+    }
+    let (of_ticket, of_revise) = (ticket.all().units, revise.all().units);
+    writeln!(
+        page,
+        "| **together** | **{}** | **{}** | **{}** | **{}** |\n",
+        of_ticket.written, of_ticket.read, of_revise.written, of_revise.read
+    )
+    .unwrap();
+    let patch = ticket.taken[PATCH].units;
+    writeln!(
+        page,
+        "- The aims are {AIM_WRITTEN} write units for each job: {} and {}; and {AIM_READ} read units for a ticket's: {}, of which its patch takes {}.\n- Live events are aside: a batch takes one write unit and half a read unit, and comes every 500 ms at most while somebody reads the events, and every 10 s, or 64 KB, while nobody does ([0115](decisions/0115-who-reads-events-watches.md)); none comes while the agent says nothing.\n- The first call of a minute with a token takes one write unit more; a revise job's trigger has the one that notes once a minute that its hook is heard of.\n- A start of the same task, a claim by a runner of one's own, a pause or a retry is not in here.\n",
+        verdict(of_ticket.written, AIM_WRITTEN),
+        verdict(of_revise.written, AIM_WRITTEN),
+        verdict(of_ticket.read, AIM_READ),
+        patch.read,
+    )
+    .unwrap();
+    page.push_str("## What is asked\n\nEach call with the kinds of items that it is about and its units: a read of half a unit is an eventually consistent one, and what is not found by such a read is asked for again.\n");
+    for (what, steps) in [("A ticket's job", &ticket), ("A revise job", &revise)] {
+        write!(page, "\n### {what}\n\n| step | calls |\n|---|---|\n").unwrap();
+        for step in STEPS.into_iter().filter(|step| steps.taken.contains_key(step)) {
+            writeln!(page, "| {step} | {} |", calls(&steps.taken[step])).unwrap();
+        }
+    }
+    keep::keep("request-units.md", &page);
+}
