@@ -23,7 +23,7 @@ pub(crate) struct Flow {
 /// An implement job on Fargate whose agent says nothing, from its ticket's move to the settled ticket; its patch is
 /// kept. `steps` says how much of it each step takes.
 pub(crate) const IMPLEMENT: Flow = Flow { written: 34.0, read: 18.0, requests: 14.0, messages: 8.0 };
-/// A revise job, from its delivery to the settled ticket, whose patch is kept; `figures.rs` holds its units, and `steps`
+/// A revise job, from its delivery to the settled ticket, whose patch is kept; `figures.rs` holds its units. `steps`
 /// says how much of it each step takes.
 pub(crate) const REVISE: Flow = Flow { written: 43.0, read: 31.0, requests: 14.0, messages: 9.0 };
 /// An idle runner's heartbeat.

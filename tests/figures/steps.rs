@@ -1,5 +1,5 @@
 //! What each step of a job's life asks of DynamoDB: docs/request-units.md, which the test here measures and holds to
-//! the last half unit. `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system figures::steps` writes it anew.
+//! the last half unit; `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system figures::steps` writes it.
 //!
 //! The test speaks for the attempt and makes the calls that a runner makes, one after the other, so that each step is
 //! told from the next. Whole flows with the real runner are in `flows` and `figures.rs`, and may ask for no more than
