@@ -187,7 +187,9 @@ impl Rounds {
 
     /// Backs off, with jitter, before the facts are read again.
     ///
-    /// Errors: `Contended` after too many rounds; nothing is stored then.
+    /// Errors: `Contended` after too many rounds. The write that was to end them is not made then; what stands before it
+    /// may be: a ticket's text, a frozen context, a class, an entry of the ledger that is not final. None of it leads to
+    /// anything by itself, and the same call again finds it or writes over it.
     pub(crate) async fn again(&mut self) -> Result<(), Error> {
         self.tried += 1;
         if self.tried >= ROUNDS {

@@ -31,7 +31,8 @@ pub enum Error {
     /// The forge failed or refused.
     #[error("ask the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),
-    /// Others kept changing the same thing; nothing was stored.
+    /// Others kept changing the same thing, and what was decided about it is not written. What a use case writes before
+    /// that may be (see `Rounds::again`); the same call again goes over it.
     #[error("change {subject}: others kept changing it")]
     Contended {
         /// What.

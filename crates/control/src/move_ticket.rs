@@ -26,8 +26,9 @@ pub struct Answer {
 /// Decides a ticket event, stores what the ticket looks like now, and makes the job of an accepted one.
 ///
 /// Idempotent: by the event's id; a repeat gets the first answer.
-/// Errors: `Contended` when others kept changing the ticket; nothing is stored then, and the same call
-/// may be made again.
+/// Errors: `Contended` when others kept changing the ticket. No job is made then; the event's text, a frozen context
+/// that no job names and an entry of the ledger that is not final may be stored, and the same call decides anew over
+/// them.
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.key);
     let (mut facts, mut text) = facts_of(ctx, event).await?;

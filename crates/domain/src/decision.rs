@@ -77,7 +77,7 @@ vocabulary! {
         Noted { event: String } [Ignored] "noted", "{event} is noted; it asks for no job.", "Nothing to do.";
         Ping {} [Ignored] "ping", "The hook works.", "Nothing to do.";
         Queued { pr: String } [Held] "queued", "Many deliveries for {pr} arrived at once; this one is decided in turn.", "Nothing to do.";
-        Contended { subject: String, left: Span } [Refused] "contended", "Too many changes to {subject} at once; nothing was stored.", "Send it again in {left}.";
+        Contended { subject: String, left: Span } [Refused] "contended", "Too many changes to {subject} at once; this call was given up.", "Send it again in {left}.";
         SignatureMissing {} [Invalid] "signature_missing", "The delivery carries no signature.", "Set the secret of the hook in the forge.";
         SignatureWrong { n: u64, integration: IntegrationId } [Invalid] "signature_wrong", "The signature matches none of the {n} accepted secrets.", "Set the same secret in the forge and for {integration}.";
         BodyTooLarge { size: String, limit: String } [Invalid] "body_too_large", "The body is {size}; {limit} is accepted.", "Send less.";
