@@ -7,6 +7,7 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::facts::Recorded;
 use pullyard_domain::guard::{self, Decision, Follow};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
@@ -76,18 +77,27 @@ pub struct Move {
 /// Puts a ticket in another column.
 ///
 /// Idempotent: with a key, by caller, project and key, as long as its ledger entry is kept: a repeat gets
-/// `repeat` and moves nothing, wherever the ticket is by then. Without one it is another move.
+/// `repeat` and moves nothing, wherever the ticket is by then, unless the call before it was stopped when its answer
+/// stood in the ledger and the ticket was not written yet. Without one it is another move.
 /// Errors: `NotFound` when there is no such ticket; `KeyReused`.
 pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
     let Move { project, key, status, caller, request } = wanted;
-    let ticket = existing(ctx, &project, &key).await?;
     let named = request.map(|request| EventId::of_move(&caller.id, request.as_str()));
-    if let Some(event) = &named
-        && let Some(first) = ctx.store.delivery(&DeliveryId::of_ticket_event(&project, event)).await?
-    {
-        let same = first.ticket.as_ref() == Some(&key) && first.facts.is_some_and(|facts| facts.status == status);
-        let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
-        return if same { Ok(Answer { delivery: first.id, reason, job: first.job }) } else { Err(Error::KeyReused) };
+    let first = match &named {
+        Some(event) => ctx.store.delivery(&DeliveryId::of_ticket_event(&project, event)).await?,
+        None => None,
+    };
+    // After its ledger entry: a call that is not over yet may write it in between.
+    let ticket = existing(ctx, &project, &key).await?;
+    if let Some(first) = first {
+        let as_asked = |facts: &Recorded| facts.status == status;
+        if first.ticket.as_ref() != Some(&key) || !first.facts.as_ref().is_some_and(as_asked) {
+            return Err(Error::KeyReused);
+        }
+        if !first.is_unknown_to(&ticket) {
+            let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
+            return Ok(Answer { delivery: first.id, reason, job: first.job });
+        }
     }
     let moved = event(&ticket, ctx.clock.now(), status, None, caller.name);
     move_ticket(ctx, &TicketEvent { event: named.unwrap_or_else(|| moved.event.clone()), ..moved }).await

@@ -5,6 +5,7 @@ use crate::facts::Recorded;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, TicketKey};
 use crate::pull_request::PullRequestId;
 use crate::review::guard::ReviewFacts;
+use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,15 @@ pub struct Delivery {
     pub review: Option<ReviewSubject>,
     /// When it came again; capped.
     pub seen: Vec<Timestamp>,
+}
+
+impl Delivery {
+    /// What was decided has not come to the ticket, which is as it was decided of: the answer is no lasting one, and
+    /// whoever gave it was stopped before it wrote the ticket.
+    pub fn is_unknown_to(&self, ticket: &Ticket) -> bool {
+        let seen = self.facts.as_ref().and_then(|facts| facts.seen.as_ref());
+        !self.reason.is_final() && seen.is_some_and(|(at, event)| *at == ticket.seen_at && *event == ticket.seen_event)
+    }
 }
 
 /// A review that a ledger entry is about.

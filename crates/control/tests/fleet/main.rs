@@ -1,7 +1,7 @@
 //! What a large fleet of self-hosted runners takes, for docs/benchmarks.md: figures are printed and nothing depends
 //! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago, in `trust` of
 //! what is gone, in `accounts` of models that answer nobody, in `starts` of what ECS says, in `rounds` of what is due,
-//! in `orders` of what people want of a runner.
+//! in `orders` of what people want of a runner, in `entries` of a ticket's event that came to no end.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -11,6 +11,7 @@
 
 mod accounts;
 mod claims;
+mod entries;
 mod orders;
 mod rounds;
 mod starts;

@@ -1,0 +1,169 @@
+//! What a ticket's event leaves behind that did not come to its end, and what the same event makes of that when it
+//! comes again.
+
+use crate::world::{World, applied};
+use pullyard_control::{Answer, Error, Move, NewTicket, Requester, create_ticket, move_ticket, put_ticket};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Source;
+use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::id::{DeliveryId, EventId, RepositoryName, TicketKey};
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::time::Timestamp;
+use pullyard_testkit::{Fault, Wire};
+use std::time::Duration;
+
+const TODO: &str = "Todo";
+const TRIGGER: &str = "AI Processing";
+const REVIEW: &str = "In Review";
+
+/// A project whose tickets start jobs, and the wire to its table.
+struct Board {
+    world: World,
+    wire: Wire,
+    key: TicketKey,
+}
+
+impl Board {
+    async fn begin() -> Self {
+        let wire = Wire::default();
+        let world = World::before(wire.clone()).await;
+        world.connect().await;
+        let board = Self { world, wire, key: TicketKey::new("APP-1").unwrap() };
+        board.settings(Settings::default()).await;
+        board.wire.restart(None);
+        board
+    }
+
+    /// The project's, on runners: nobody is to be woken for its jobs.
+    async fn settings(&self, settings: Settings) {
+        let ctx = &self.world.ctx;
+        let mut project = ctx.store.project(&self.world.project).await.unwrap().unwrap();
+        project.settings = Settings { auto_create: true, compute: Compute::Runners, ..settings };
+        applied(ctx.store.put_project(&project).await);
+    }
+
+    /// A ticket tool tells this, so many seconds after the ticket was first seen.
+    fn told(&self, event: &str, status: &str, secs: u64) -> TicketEvent {
+        let repository = Some(RepositoryName::new("acme/app").unwrap());
+        TicketEvent {
+            source: Source::TicketTool,
+            project: self.world.project.clone(),
+            event: EventId::new(event).unwrap(),
+            occurred_at: Timestamp::from_millis(1_000_000).plus(Duration::from_secs(secs)),
+            actor: Some("ana".into()),
+            previous_status: None,
+            key: self.key.clone(),
+            status: status.into(),
+            text: Some(TicketText { title: event.into(), repository, ..TicketText::default() }),
+        }
+    }
+
+    async fn tell(&self, event: &TicketEvent) -> Result<Answer, Error> {
+        move_ticket(&self.world.ctx, event).await
+    }
+
+    async fn put(&self, request: &str, status: &str) -> Result<Answer, Error> {
+        let caller = Requester { id: "ana".into(), name: "ana".into() };
+        let request = Some(EventId::new(request).unwrap());
+        let (project, key) = (self.world.project.clone(), self.key.clone());
+        put_ticket(&self.world.ctx, Move { project, key, status: status.into(), caller, request }).await
+    }
+
+    async fn written(&self) {
+        let (project, key) = (self.world.project.clone(), self.key.clone());
+        let text = TicketText { title: "A title".into(), ..TicketText::default() };
+        create_ticket(&self.world.ctx, NewTicket { project, key, text, status: None, actor: "ana".into() })
+            .await
+            .unwrap();
+    }
+
+    async fn status(&self) -> String {
+        self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap().status
+    }
+
+    async fn title(&self) -> String {
+        self.world.ctx.store.ticket_text(&self.world.project, &self.key).await.unwrap().unwrap().text.title
+    }
+
+    async fn recorded(&self, event: &TicketEvent) -> Option<Reason> {
+        let id = DeliveryId::of_ticket_event(&event.project, &event.event);
+        self.world.ctx.store.delivery(&id).await.unwrap().map(|entry| entry.reason)
+    }
+}
+
+fn contended(answer: Result<Answer, Error>) {
+    assert!(matches!(answer, Err(Error::Contended { .. })), "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_entry_that_met_too_many_others_makes_its_one_job_when_it_is_told_again() {
+    let board = Board::begin().await;
+    let entered = board.told("e1", TRIGGER, 0);
+    for _ in 0..5 {
+        board.wire.next("TransactWriteItems", Fault::cancelled(&["None", "ConditionalCheckFailed", "None"]));
+    }
+    contended(board.tell(&entered).await);
+    assert_eq!(board.wire.calls("TransactWriteItems"), 5, "it does not go on for ever");
+    // Its text is there, and nothing that leads anywhere.
+    assert_eq!(board.title().await, "e1");
+    assert_eq!(board.recorded(&entered).await, None);
+    assert_eq!(board.world.ctx.store.ticket(&board.world.project, &board.key).await.unwrap(), None);
+    let made = board.tell(&entered).await.unwrap();
+    assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
+    let again = board.tell(&entered).await.unwrap();
+    assert!(matches!(again.reason, Reason::Repeat { .. }), "{again:?}");
+    assert_eq!(again.job, made.job);
+}
+
+#[tokio::test]
+async fn an_event_that_was_taken_for_no_entry_while_others_moved_its_ticket_is_decided_anew_when_it_is_told_again() {
+    let board = Board::begin().await;
+    board.settings(Settings { held_by: Some("ana".into()), ..Settings::default() }).await;
+    board.tell(&board.told("e1", TRIGGER, 0)).await.unwrap();
+    board.settings(Settings::default()).await;
+    let edited = board.told("e3", TRIGGER, 20);
+    for _ in 0..5 {
+        board.wire.next("UpdateItem", Fault::error(400, "ConditionalCheckFailedException"));
+    }
+    contended(board.tell(&edited).await);
+    let recorded = board.recorded(&edited).await;
+    assert!(matches!(recorded, Some(Reason::StatusUnchanged { .. })), "{recorded:?}");
+    // What had been before it comes after it: it was an entry.
+    board.tell(&board.told("e2", TODO, 10)).await.unwrap();
+    assert_eq!((board.status().await.as_str(), board.title().await.as_str()), (TODO, "e3"), "its text is the newest");
+    let made = board.tell(&edited).await.unwrap();
+    assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
+    assert_eq!(board.recorded(&edited).await, Some(made.reason));
+}
+
+#[tokio::test]
+async fn a_move_that_was_stopped_between_its_answer_and_its_ticket_is_made_by_its_repeat_and_by_no_later_one() {
+    let board = Board::begin().await;
+    board.written().await;
+    board.wire.next("UpdateItem", Fault::StopBefore);
+    assert!(board.wire.live(board.put("k1", REVIEW)).await.is_none(), "it dies when the ledger has its answer");
+    assert_eq!(board.status().await, TODO);
+    let made = board.put("k1", REVIEW).await.unwrap();
+    assert!(matches!(made.reason, Reason::NotTriggerStatus { .. }), "{made:?}");
+    assert_eq!(board.status().await, REVIEW);
+    board.put("k2", TODO).await.unwrap();
+    let again = board.put("k1", REVIEW).await.unwrap();
+    assert!(matches!(again.reason, Reason::Repeat { .. }), "{again:?}");
+    assert_eq!(board.status().await, TODO, "a repeat moves nothing");
+    assert!(matches!(board.put("k1", TRIGGER).await, Err(Error::KeyReused)));
+}
+
+#[tokio::test]
+async fn a_move_into_the_trigger_status_of_a_held_project_that_was_stopped_before_it_waits_does_so_by_its_repeat() {
+    let board = Board::begin().await;
+    board.written().await;
+    board.settings(Settings { held_by: Some("ana".into()), ..Settings::default() }).await;
+    let waits =
+        async || board.world.ctx.store.ticket(&board.world.project, &board.key).await.unwrap().unwrap().again.is_some();
+    board.wire.next("PutItem", Fault::StopAfter);
+    assert!(board.wire.live(board.put("k1", TRIGGER)).await.is_none(), "it dies when the ledger has its answer");
+    assert!(!waits().await);
+    let made = board.put("k1", TRIGGER).await.unwrap();
+    assert!(matches!(made.reason, Reason::ProjectHeld { .. }), "{made:?}");
+    assert!(waits().await, "a release takes it up");
+}
