@@ -6,11 +6,13 @@ mod entries;
 
 use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, begin_all, failed, is, told, until};
 use futures::future::join_all;
+use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Status;
-use pullyard_domain::project::{Limits, OfflinePolicy, Settings};
+use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::job::Job;
+use pullyard_protocol::project::CreateProject;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -257,6 +259,37 @@ async fn a_ticket_that_can_not_be_settled_is_put_off_and_keeps_no_other_waiting(
     .await;
     assert_failed(&story, "APP-1").await;
     assert_failed(&story, "APP-2").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_and_a_waiting_job_that_can_not_be_read_keep_no_other_waiting_job_from_its_end() {
+    let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
+    let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+    let (sick, well) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 2).await);
+    // Its name comes before that of theirs.
+    let id = ProjectId::new("aaa").unwrap();
+    let create = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
+    story.api.create_project(&create).await.unwrap();
+    let edit = |pk: String, sk: &str, expression: &str, name: &str, values: Value| {
+        json!({
+            "TableName": "pullyard",
+            "Key": { "pk": { "S": pk }, "sk": { "S": sk } },
+            "UpdateExpression": expression,
+            "ExpressionAttributeNames": { "#name": name },
+            "ExpressionAttributeValues": values,
+        })
+    };
+    let broken = json!({ ":broken": { "S": "broken" } });
+    let of_project = edit(format!("PROJECT#{id}"), "SETTINGS", "SET #name = :broken", "settings", broken.clone());
+    let of_job = edit(format!("JOB#{sick}"), "JOB", "SET #name = :broken", "status", broken);
+    for edit in [of_project, of_job] {
+        story.dynamodb("UpdateItem", edit).await;
+    }
+    story.clock.advance(Duration::from_secs(86_401));
+    let report = story.api.sweep().await.unwrap();
+    assert_eq!((report.failed, report.ended), (2, 1), "{report:?}");
+    assert_eq!(story.ended(&well).await.failure.unwrap().code, "never_claimed");
     story.end().await;
 }
 

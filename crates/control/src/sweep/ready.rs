@@ -7,7 +7,7 @@ use crate::ending::write_end;
 use crate::runner::Waits;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Job, Place, Status};
 use pullyard_domain::project::Project;
 use pullyard_domain::select::Needs;
@@ -23,29 +23,16 @@ const COUNTED: i32 = 40;
 /// How many projects are read at once.
 const PAGE: i32 = 100;
 
-/// Goes over the oldest Ready jobs of every class.
+/// Goes over the oldest Ready jobs of every class. A project that can't be read keeps no other waiting.
 pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut Report) -> Result<(), Error> {
     let mut waits = Waits::default();
     let mut after = None;
     loop {
         let (projects, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
-        for project in projects {
-            // Once for all its jobs: what is changed meanwhile, the next round sees.
-            let Some(project) = ctx.store.project(&project).await? else { continue };
-            for (class, _) in ctx.store.classes(&project.id).await? {
-                let rows = ctx.store.ready(&class, COUNTED).await?;
-                gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
-                let mut oldest = None;
-                for row in rows.iter().take(HEADS) {
-                    match look(ctx, &project, &row.job, &mut waits, report).await {
-                        Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
-                        Err(error) => {
-                            report.failed += 1;
-                            tracing::error!(job.id = %row.job, error = %error, "a waiting job could not be swept");
-                        }
-                    }
-                }
-                gauges.add_waiting(&project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
+        for id in projects {
+            if let Err(error) = of_project(ctx, &id, gauges, &mut waits, report).await {
+                report.failed += 1;
+                tracing::error!(project = %id, error = %error, "a project's waiting jobs could not be swept");
             }
         }
         after = next;
@@ -53,6 +40,33 @@ pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut
             return Ok(());
         }
     }
+}
+
+async fn of_project(
+    ctx: &Context,
+    id: &ProjectId,
+    gauges: &mut Gauges,
+    waits: &mut Waits,
+    report: &mut Report,
+) -> Result<(), Error> {
+    // Once for all its jobs: what is changed meanwhile, the next round sees.
+    let Some(project) = ctx.store.project(id).await? else { return Ok(()) };
+    for (class, _) in ctx.store.classes(&project.id).await? {
+        let rows = ctx.store.ready(&class, COUNTED).await?;
+        gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
+        let mut oldest = None;
+        for row in rows.iter().take(HEADS) {
+            match look(ctx, &project, &row.job, waits, report).await {
+                Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
+                Err(error) => {
+                    report.failed += 1;
+                    tracing::error!(job.id = %row.job, error = %error, "a waiting job could not be swept");
+                }
+            }
+        }
+        gauges.add_waiting(&project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
+    }
+    Ok(())
 }
 
 /// Since when the job waits, if it still does.
