@@ -77,6 +77,19 @@ async fn a_forge_that_asks_us_to_wait_is_asked_again_when_it_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_asks_us_to_wait_for_years_is_asked_again_within_the_hour() {
+    let desk = Desk::linked().await;
+    desk.order(1, Fault::too_many(100_000_000));
+    desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
+    let job = desk.revision().await;
+    desk.waits(&job.id, "forge_rate_limited").await;
+    desk.story.pass(HOUR).await;
+    desk.completed(&job.id).await;
+    desk.is_answered_once(&[&job.id], 1).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_and_lost_connections_are_tried_again_until_the_review_is_read() {
     let desk = Desk::linked().await;
     let job = {

@@ -2,15 +2,19 @@
 
 use crate::world::{World, applied};
 use pullyard_control::attempt::{Finish, finish, progress};
+use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Count, pause_job};
-use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, KeyOf, Trouble};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{FinishId, JobId};
+use pullyard_domain::id::{ClaimId, FinishId, JobId};
 use pullyard_domain::job::{AttemptEnd, End, Fence, JobResult, Status, Work};
 use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::runner::Runner;
+use pullyard_domain::runner::{Heartbeat, Runner};
+use pullyard_domain::select::Needs;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
+use pullyard_testkit::{Fault, Wire};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -133,6 +137,36 @@ async fn what_was_pushed_is_kept_though_its_agent_met_a_limit_and_says_nothing_o
     let ended = world.stored(&job.id).await;
     assert_eq!((ended.failure, ended.result), (Some(met), Some(pushed)));
     assert!(ctx.store.breakers().await.unwrap().is_empty());
+}
+
+/// Others could not see that somebody tries it, and would all try it as well.
+#[tokio::test]
+async fn a_job_tries_an_account_first_only_once_that_is_written_down() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 2).await.remove(0);
+    let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    let job = world.job(&on(Compute::Runners)).await;
+    let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+    ctx.store.note_class(&world.project, &job.class, &needs).await.unwrap();
+    // Over, and nobody has tried it; the runner is heard.
+    ctx.clock.advance(Duration::from_secs(310));
+    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    // Another one was quicker to write something of it.
+    wire.next("PutItem", Fault::error(400, "ConditionalCheckFailedException"));
+    let asked = ClaimId::new("c1").unwrap();
+    let Answer::Job(claimed) = claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap() else {
+        panic!("it may be tried")
+    };
+    assert_eq!(claimed.job.id, job.id);
+    let probe = ctx.store.breaker(&id).await.unwrap().unwrap().probe.unwrap();
+    assert_eq!(probe.job, job.id);
+    assert!(probe.claimed.is_some(), "its end shows whether the account answers");
 }
 
 #[tokio::test]

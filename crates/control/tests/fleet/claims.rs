@@ -2,11 +2,11 @@
 
 use crate::world::World;
 use futures::future::join_all;
-use pullyard_control::runner::{Answer, RunnerToken, claim};
+use pullyard_control::runner::{Answer, Registration, RunnerToken, claim, register};
 use pullyard_control::{Context, Error};
-use pullyard_domain::id::{ClaimId, JobId};
+use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::job::{Claim, Job};
-use pullyard_domain::runner::Runner;
+use pullyard_domain::runner::{Refusal, Runner};
 use pullyard_store::Write;
 use pullyard_testkit::{Fault, Wire};
 use std::collections::BTreeSet;
@@ -145,6 +145,30 @@ async fn a_job_that_another_claim_tried_in_vain_is_taken_by_the_one_that_came_wi
     assert!(told.is_err(), "the first one may yet leave it: {told:?}");
     drop(first);
     assert_eq!(second.await.unwrap(), Some(job.id));
+}
+
+#[tokio::test]
+async fn a_process_that_another_one_replaced_is_not_handed_its_job_again() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 2).await.remove(0);
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    assert_eq!(one(&world, &runner).await.unwrap(), Some(job.id.clone()));
+    assert_eq!(one(&world, &runner).await.unwrap(), Some(job.id.clone()), "the answer was lost");
+    ctx.clock.advance(Duration::from_secs(91));
+    let new = Registration {
+        name: runner.name.clone(),
+        instance: InstanceId::new("another-process").unwrap(),
+        capabilities: BTreeSet::from(["command".to_owned()]),
+        labels: BTreeSet::new(),
+        version: "0.1.0".into(),
+        slots: 2,
+        active: BTreeSet::from([job.id.clone()]),
+    };
+    let other = register(ctx, &world.token, &new).await.unwrap();
+    let refused = one(&world, &runner).await;
+    assert!(matches!(refused, Err(Error::Runner(Refusal::Replaced { .. }))), "{refused:?}");
+    assert_eq!(one(&world, &other).await.unwrap(), Some(job.id), "it goes on as the same runner");
 }
 
 /// What a claim of a runner brings.

@@ -1,7 +1,8 @@
 //! What a large fleet of self-hosted runners takes, for docs/benchmarks.md: figures are printed and nothing depends
 //! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago, in `trust` of
 //! what is gone, in `accounts` of models that answer nobody, in `starts` of what ECS says, in `rounds` of what is due,
-//! in `orders` of what people want of a runner, in `entries` of a ticket's event that came to no end.
+//! in `orders` of what people want of a runner, in `entries` of a ticket's event that came to no end, in `settles` of
+//! what waited and what comes late, in `reviews` of reviews, in `looks` of what nobody told, in `kept` of artifacts.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -12,8 +13,12 @@
 mod accounts;
 mod claims;
 mod entries;
+mod kept;
+mod looks;
 mod orders;
+mod reviews;
 mod rounds;
+mod settles;
 mod starts;
 mod sweep;
 mod trust;

@@ -29,6 +29,18 @@ async fn a_round_tells_since_when_the_oldest_job_waits() {
 }
 
 #[tokio::test]
+async fn a_round_tells_since_when_the_oldest_of_several_jobs_waits() {
+    let world = World::begin().await;
+    let mut jobs = Vec::new();
+    for what in ["one", "two", "three"] {
+        jobs.extend(world.jobs(what, 1, 1).await);
+        world.ctx.clock.advance(Duration::from_secs(30));
+    }
+    let gauges = sweep(&world.ctx).await.unwrap().gauges.expect("all was looked at");
+    assert_eq!((gauges.waiting, gauges.oldest), (3, Some(jobs[0].ready_since)));
+}
+
+#[tokio::test]
 async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_its_labels() {
     let world = World::begin().await;
     // As it was made: its project runs its jobs on runners by now.

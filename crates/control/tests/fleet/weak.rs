@@ -150,6 +150,17 @@ async fn a_job_that_has_just_become_ready_is_started() {
 }
 
 #[tokio::test]
+async fn a_start_that_has_led_to_a_claim_is_not_asked_for_once_more() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    // What the copy knows: it was begun, and whether a task was asked for is not known.
+    let begun = late.becomes(job.dispatched(late.world.ctx.clock.now()).unwrap()).await;
+    late.copied().await;
+    late.held(&begun, Status::Executing).await;
+    assert_eq!(dispatch(&late.world.ctx, &job.id).await.unwrap(), Dispatched::Nothing);
+}
+
+#[tokio::test]
 async fn the_death_of_a_task_that_has_just_claimed_is_noted() {
     let late = Late::begin().await;
     let job = late.job().await;

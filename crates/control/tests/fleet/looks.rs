@@ -1,0 +1,167 @@
+//! When a hook and a repository are looked after, and what a look of several rounds takes for seen.
+
+use crate::world::{World, applied};
+use pullyard_control::{poll_repository, recover_hook};
+use pullyard_domain::auth::Auth;
+use pullyard_domain::hook::recovery::{Look, Recovery};
+use pullyard_domain::hook::{Hook, HookKind, Ingress, Poll, RECOVER_EVERY};
+use pullyard_domain::id::{HookName, SecretName};
+use pullyard_domain::project::{Account, ForgeKind, Integration};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::time::Timestamp;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A repository that nobody connected: what is open there is nobody's business, and comes last in the list.
+const FOREIGN: u64 = 999;
+
+/// A hook that was made by hand and has told of itself nothing yet, so that its forge has no list of deliveries.
+fn hook(world: &World) -> Hook {
+    let now = world.ctx.clock.now();
+    Hook {
+        name: HookName::new("acme").unwrap(),
+        integration: world.repository().integration,
+        home: world.project.clone(),
+        others: Vec::new(),
+        kind: HookKind::Organisation { login: "acme".into() },
+        secret: SecretName::new("hook-acme").unwrap(),
+        base_url: None,
+        forge_id: None,
+        created: now,
+        recovery: Recovery { next: now, ..Recovery::default() },
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    }
+}
+
+fn poll(world: &World) -> Poll {
+    let repository = world.repository();
+    Poll {
+        project: world.project.clone(),
+        integration: repository.integration,
+        repository: repository.id,
+        ingress: Ingress::Poll,
+        gone_at: None,
+        next: world.ctx.clock.now(),
+        look: Look::default(),
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    }
+}
+
+/// Open pull requests of these repositories, so many of each.
+async fn open(world: &World, each: [(u64, u64); 2]) {
+    for (repository, count) in each {
+        for number in 1..=count {
+            let id = PullRequestId { integration: world.repository().integration, repository, number };
+            let linked = PullRequest::linked(id, world.project.clone(), None, None);
+            applied(world.ctx.store.update_pull_request(&linked).await);
+        }
+    }
+}
+
+/// A connected forge whose token somebody took away: each of its pull requests is a problem.
+async fn without_token(world: &World) {
+    let integration = Integration {
+        id: world.repository().integration,
+        kind: ForgeKind::GitHub,
+        api_url: "http://127.0.0.1:9".into(),
+        auth: Auth::Token { secret: "fleet/user/gone".into() },
+        account: Account { id: 1, login: "pullyard-bot".into() },
+    };
+    applied(world.ctx.store.put_integration(&integration).await);
+    applied(world.ctx.store.put_repository(&world.repository()).await);
+}
+
+/// What is kept of the look after so many rounds, each when it is time, and when the first and the last one began.
+async fn looked(world: &World, rounds: usize) -> (Vec<Look>, [Timestamp; 2]) {
+    let (ctx, hook) = (&world.ctx, hook(world));
+    applied(ctx.store.put_hook(&hook).await);
+    let mut looks = Vec::new();
+    let mut began = [ctx.clock.now(); 2];
+    for round in 0..rounds {
+        if round > 0 {
+            ctx.clock.advance(RECOVER_EVERY + MINUTE);
+        }
+        began[1] = ctx.clock.now();
+        recover_hook(ctx, &hook.name).await.unwrap();
+        looks.push(ctx.store.hook(&hook.name).await.unwrap().unwrap().recovery.look);
+    }
+    (looks, began)
+}
+
+#[tokio::test]
+async fn what_is_submitted_while_a_look_of_several_rounds_goes_on_is_looked_at_by_the_next() {
+    let world = World::begin().await;
+    without_token(&world).await;
+    open(&world, [(FOREIGN, 20), (FOREIGN + 1, 1)]).await;
+    let (looks, [first, last]) = looked(&world, 2).await;
+    let [part, whole] = &looks[..] else { panic!("two rounds: {looks:?}") };
+    assert!(part.since.is_none() && part.resume.is_some(), "{part:?}");
+    assert_eq!((&whole.resume, &whole.problem), (&None, &None));
+    // As far as it was seen when the first part was looked at, and not when the last one was.
+    let since = whole.since.unwrap();
+    assert!(first <= since && since < last, "{first} {since} {last}");
+}
+
+#[tokio::test]
+async fn a_look_of_several_rounds_that_met_a_problem_in_the_first_takes_nothing_for_seen() {
+    let world = World::begin().await;
+    without_token(&world).await;
+    let connected = world.repository().id;
+    open(&world, [(connected, 20), (FOREIGN, 1)]).await;
+    let (looks, _) = looked(&world, 2).await;
+    let [part, whole] = &looks[..] else { panic!("two rounds: {looks:?}") };
+    assert!(part.resume.is_some() && part.problem.is_some(), "{part:?}");
+    assert_eq!(whole.resume, None, "the rest was looked at and had none");
+    assert_eq!(whole.since, None, "{whole:?}");
+    assert!(whole.problem.is_some(), "{whole:?}");
+}
+
+/// Whether a message that it may be time has the repository looked at.
+async fn polls(change: impl FnOnce(&mut Poll, Timestamp)) -> bool {
+    let world = World::begin().await;
+    without_token(&world).await;
+    let mut poll = poll(&world);
+    change(&mut poll, world.ctx.clock.now());
+    applied(world.ctx.store.put_poll(&poll).await);
+    let stored = async || {
+        let Poll { project, integration, repository, .. } = &poll;
+        world.ctx.store.poll(project, integration, *repository).await.unwrap().unwrap()
+    };
+    let before = stored().await;
+    poll_repository(&world.ctx, &poll.project, &poll.integration, poll.repository).await.unwrap();
+    let after = stored().await;
+    assert_eq!(after.rev > before.rev, after.look.since.is_some(), "{after:?}");
+    after.rev > before.rev
+}
+
+#[tokio::test]
+async fn a_repository_is_looked_at_when_it_is_time_and_never_where_a_hook_tells_of_it_or_it_is_gone() {
+    assert!(polls(|_, _| ()).await);
+    assert!(!polls(|poll, now| poll.next = now.plus(MINUTE)).await, "a message that came twice");
+    assert!(!polls(|poll, now| poll.not_before = Some(now.plus(MINUTE))).await, "it was put off");
+    assert!(!polls(|poll, now| poll.gone_at = Some(now)).await);
+    assert!(!polls(|poll, _| poll.ingress = Ingress::Webhook).await);
+}
+
+/// Whether a message that it may be time has the hook looked after.
+async fn recovers(change: impl FnOnce(&mut Hook, Timestamp)) -> bool {
+    let world = World::begin().await;
+    without_token(&world).await;
+    let mut hook = hook(&world);
+    change(&mut hook, world.ctx.clock.now());
+    applied(world.ctx.store.put_hook(&hook).await);
+    recover_hook(&world.ctx, &hook.name).await.unwrap();
+    world.ctx.store.hook(&hook.name).await.unwrap().unwrap().recovery.look.since.is_some()
+}
+
+#[tokio::test]
+async fn a_hook_is_looked_after_when_it_is_time_and_not_once_more_for_a_message_that_came_twice() {
+    assert!(recovers(|_, _| ()).await);
+    assert!(!recovers(|hook, now| hook.recovery.next = now.plus(MINUTE)).await);
+    assert!(!recovers(|hook, now| hook.not_before = Some(now.plus(MINUTE))).await);
+}

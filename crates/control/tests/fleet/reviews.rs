@@ -1,0 +1,191 @@
+//! Reviews of a pull request that is linked to a ticket, asked by somebody who may: no forge is asked for anything.
+
+use crate::world::{World, applied};
+use pullyard_control::review::{Admitted, Changed, Reach, admit_job, decide_review, pull_request_changed};
+use pullyard_control::{Answer, NewTicket, create_ticket, settle_ticket};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{DeliveryId, JobId, ReviewId, TicketKey};
+use pullyard_domain::job::{Job, Kind, Revises, Status};
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::{Asks, Author, ReviewEvent, ReviewState, SeenPullRequest};
+use pullyard_domain::ticket::{LastJob, LastOutcome, Ticket};
+use pullyard_domain::time::Timestamp;
+use pullyard_testkit::Lag;
+use std::time::Duration;
+
+const NUMBER: u64 = 7;
+
+struct Desk {
+    world: World,
+    id: PullRequestId,
+    key: TicketKey,
+}
+
+impl Desk {
+    async fn over(world: World) -> Self {
+        world.connect().await;
+        let (ctx, repository) = (&world.ctx, world.repository());
+        let mut project = ctx.store.project(&world.project).await.unwrap().unwrap();
+        project.settings = Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() };
+        applied(ctx.store.put_project(&project).await);
+        let key = TicketKey::new("APP-1").unwrap();
+        let text = TicketText { title: "A title".into(), ..TicketText::default() };
+        let new =
+            NewTicket { project: world.project.clone(), key: key.clone(), text, status: None, actor: "ana".into() };
+        create_ticket(ctx, new).await.unwrap();
+        let id = PullRequestId { integration: repository.integration, repository: repository.id, number: NUMBER };
+        let linked = PullRequest {
+            url: "https://forge.example/acme/app/pull/7".into(),
+            branch: "pullyard/app-1".into(),
+            head: "a".repeat(40),
+            ..PullRequest::linked(id.clone(), world.project.clone(), Some(key.clone()), None)
+        };
+        applied(ctx.store.update_pull_request(&linked).await);
+        Self { world, id, key }
+    }
+
+    async fn ticket(&self) -> Ticket {
+        self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap()
+    }
+
+    /// This job has the ticket.
+    async fn works(&self, job: &JobId) {
+        let ticket = Ticket { active_job: Some(job.clone()), ..self.ticket().await };
+        applied(self.world.ctx.store.update_ticket(&ticket).await);
+    }
+
+    /// It has ended so.
+    async fn ends(&self, job: &JobId, outcome: LastOutcome) {
+        let last_job = Some(LastJob { id: job.clone(), outcome });
+        let ticket = Ticket { active_job: None, last_job, ..self.ticket().await };
+        applied(self.world.ctx.store.update_ticket(&ticket).await);
+    }
+
+    fn job(&self, name: &str) -> JobId {
+        JobId::of_request(&self.world.project, "job", name)
+    }
+
+    /// The pull request as its forge said it was, so many seconds after it was opened.
+    fn seen(&self, state: PullRequestState, secs: u64) -> SeenPullRequest {
+        SeenPullRequest {
+            id: self.id.clone(),
+            repository: self.world.repository().name,
+            state,
+            head: "b".repeat(40),
+            branch: "pullyard/app-1".into(),
+            url: "https://forge.example/acme/app/pull/7".into(),
+            updated_at: Timestamp::from_millis(1_000_000).plus(Duration::from_secs(secs)),
+        }
+    }
+
+    /// A review of the pull request as it was then.
+    async fn reviewed(&self, review: &str, seen: SeenPullRequest) -> Answer {
+        let event = ReviewEvent {
+            source: Source::Person,
+            delivery: None,
+            review: ReviewId::new(review).unwrap(),
+            asks: Asks::Changes {},
+            author: Author { id: 7, login: "ann".into(), bot: false },
+            submitted_at: seen.updated_at,
+            marked: false,
+            pull_request: seen,
+        };
+        decide_review(&self.world.ctx, &self.reach(), &event).await.unwrap()
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::of(self.world.project.clone())
+    }
+
+    async fn hears(&self, seen: &SeenPullRequest) -> Changed {
+        pull_request_changed(&self.world.ctx, &self.reach(), seen).await.unwrap()
+    }
+
+    async fn settles(&self) {
+        settle_ticket(&self.world.ctx, &self.world.project, &self.key).await.unwrap();
+    }
+
+    async fn state(&self, review: &str) -> ReviewState {
+        let review = ReviewId::new(review).unwrap();
+        self.world.ctx.store.review(&self.id, &review).await.unwrap().unwrap().state
+    }
+
+    async fn recorded(&self, review: &str) -> Delivery {
+        let entry = DeliveryId::of_review(&self.world.project, &self.id, &ReviewId::new(review).unwrap());
+        self.world.ctx.store.delivery(&entry).await.unwrap().unwrap()
+    }
+}
+
+/// Were it, its reviews would have their last answer, for a job that is under way and may complete.
+#[tokio::test]
+async fn reviews_that_wait_are_not_settled_by_a_copy_of_before_their_tickets_retry() {
+    let lag = Lag::still();
+    let desk = Desk::over(World::before(lag.client()).await).await;
+    lag.catch_up().await.unwrap();
+    let (first, retry) = (desk.job("first"), desk.job("retry"));
+    desk.works(&first).await;
+    let held = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
+    assert_eq!(held.reason, Reason::HeldForJob { job: first.clone() });
+    desk.ends(&first, LastOutcome::Failed).await;
+    lag.catch_up().await.unwrap();
+    desk.works(&retry).await;
+    desk.settles().await;
+    assert_eq!(desk.state("80").await, ReviewState::Deferred {});
+    desk.ends(&retry, LastOutcome::Completed).await;
+    desk.settles().await;
+    let state = desk.state("80").await;
+    assert!(matches!(state, ReviewState::Started { .. }), "{state:?}");
+}
+
+#[tokio::test]
+async fn a_review_that_comes_late_does_not_open_a_pull_request_that_is_known_to_be_closed_since() {
+    let desk = Desk::over(World::begin().await).await;
+    assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 100)).await, Changed::Noted);
+    let late = desk.reviewed("80", desk.seen(PullRequestState::Open, 50)).await;
+    assert!(matches!(late.reason, Reason::PullRequestClosed { .. }), "{late:?}");
+    assert_eq!(desk.ticket().await.active_job, None);
+    // Nor does what is known of before close one that was opened again.
+    let newer = desk.reviewed("81", desk.seen(PullRequestState::Open, 150)).await;
+    assert!(matches!(newer.reason, Reason::Accepted { .. }), "{newer:?}");
+    assert_eq!(desk.ticket().await.active_job, newer.job);
+}
+
+#[tokio::test]
+async fn a_review_that_waited_names_its_job_though_that_is_called_off_before_it_is_read() {
+    let desk = Desk::over(World::begin().await).await;
+    let first = desk.job("first");
+    desk.works(&first).await;
+    desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
+    desk.ends(&first, LastOutcome::Completed).await;
+    desk.settles().await;
+    let ReviewState::Started { job } = desk.state("80").await else { panic!("it has no job") };
+    assert_eq!(desk.recorded("80").await.job, None, "whoever reads it says so");
+    // Nobody told its job.
+    let store = &desk.world.ctx.store;
+    let linked = store.pull_request(&desk.id).await.unwrap().unwrap();
+    applied(store.update_pull_request(&PullRequest { state: PullRequestState::Closed, ..linked }).await);
+    assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Ended);
+    assert_eq!(desk.world.stored(&job).await.status, Status::Cancelled);
+    assert_eq!(desk.recorded("80").await.job, Some(job));
+}
+
+#[tokio::test]
+async fn a_pull_request_that_is_closed_ends_the_job_that_revises_it_and_no_other_of_its_ticket() {
+    let desk = Desk::over(World::begin().await).await;
+    let job = desk.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    desk.works(&job.id).await;
+    let closed = desk.seen(PullRequestState::Closed, 100);
+    assert_eq!(desk.hears(&closed).await, Changed::Noted);
+    assert_eq!(desk.world.stored(&job.id).await.status, Status::Ready, "it goes on with the ticket");
+    for (number, status) in [(NUMBER + 1, Status::Ready), (NUMBER, Status::Cancelled)] {
+        let revises = Revises { number, branch: "pullyard/app-1".into(), head: "a".repeat(40), review: None };
+        let job = Job { kind: Kind::Revise, revises: Some(revises), ..desk.world.stored(&job.id).await };
+        applied(desk.world.ctx.store.update_job(&job).await);
+        // It is told again: whoever heard it first may have died before this.
+        assert_eq!(desk.hears(&closed).await, Changed::Nothing);
+        assert_eq!(desk.world.stored(&job.id).await.status, status, "#{number}");
+    }
+}

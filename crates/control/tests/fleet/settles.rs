@@ -1,0 +1,137 @@
+//! What is made of a ticket beside its events: what waited is decided, and what comes late is shown.
+
+use crate::world::{World, applied};
+use pullyard_control::attempt::{Finish, finish};
+use pullyard_control::{Error, NewTicket, create_ticket, settle_ticket};
+use pullyard_domain::budget::Budget;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{ClaimId, DeliveryId, EventId, FinishId, TicketKey};
+use pullyard_domain::job::{End, Fence, Job, JobResult};
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::ticket::{Entry, Move, Target, Ticket, Wanted};
+use pullyard_testkit::{Fault, Wire};
+
+const TRIGGER: &str = "AI Processing";
+
+struct Board {
+    world: World,
+    wire: Wire,
+    key: TicketKey,
+}
+
+impl Board {
+    /// With a ticket that is not shown anything yet.
+    async fn begin() -> Self {
+        let wire = Wire::default();
+        let world = World::before(wire.clone()).await;
+        let (project, key) = (world.project.clone(), TicketKey::new("APP-1").unwrap());
+        let text = TicketText { title: "A title".into(), ..TicketText::default() };
+        let new = NewTicket { project, key: key.clone(), text, status: None, actor: "ana".into() };
+        create_ticket(&world.ctx, new).await.unwrap();
+        wire.restart(None);
+        Self { world, wire, key }
+    }
+
+    async fn settings(&self, settings: Settings) {
+        let store = &self.world.ctx.store;
+        let mut project = store.project(&self.world.project).await.unwrap().unwrap();
+        project.settings = Settings { auto_create: true, compute: Compute::Runners, ..settings };
+        applied(store.put_project(&project).await);
+    }
+
+    async fn ticket(&self) -> Ticket {
+        self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap()
+    }
+
+    async fn becomes(&self, ticket: &Ticket) {
+        applied(self.world.ctx.store.update_ticket(ticket).await);
+    }
+
+    async fn settles(&self) -> Result<(), Error> {
+        settle_ticket(&self.world.ctx, &self.world.project, &self.key).await.map(|_| ())
+    }
+}
+
+#[tokio::test]
+async fn what_an_entry_waits_for_now_is_what_the_ledger_says_and_is_written_once() {
+    let board = Board::begin().await;
+    let event = EventId::new("e1").unwrap();
+    let waits = Ticket { status: TRIGGER.into(), ..board.ticket().await };
+    board.becomes(&waits.waiting_with(Entry { at: board.world.ctx.clock.now(), event: event.clone() })).await;
+    let recorded = async || -> Option<Delivery> {
+        let id = DeliveryId::of_ticket_event(&board.world.project, &event);
+        board.world.ctx.store.delivery(&id).await.unwrap()
+    };
+    board.settings(Settings::default().held("ana", "a freeze")).await;
+    board.settles().await.unwrap();
+    assert!(matches!(recorded().await.unwrap().reason, Reason::ProjectHeld { .. }));
+    let spent = Budget { jobs_per_day: Some(0), ..Budget::default() };
+    board.settings(Settings { budget: spent, ..Settings::default() }).await;
+    board.settles().await.unwrap();
+    assert!(matches!(recorded().await.unwrap().reason, Reason::BudgetExhausted { .. }));
+    assert!(board.ticket().await.held, "it waits on");
+    // Every round of the sweeper asks again, for as long as it waits.
+    board.wire.restart(None);
+    board.settles().await.unwrap();
+    let writes = ["PutItem", "UpdateItem", "TransactWriteItems"];
+    let points = board.wire.points();
+    let written: Vec<_> = points.iter().filter(|point| writes.contains(&point.operation.as_str())).collect();
+    assert!(written.is_empty(), "{written:?}");
+}
+
+#[tokio::test]
+async fn a_ticket_that_others_keep_changing_is_not_left_alone_for_that() {
+    let board = Board::begin().await;
+    let mut ticket = board.ticket().await;
+    ticket.want(Some(Move { expected: ticket.status.clone(), to: Target::Completion }), None, None);
+    board.becomes(&ticket).await;
+    for _ in 0..5 {
+        board.wire.next("PutItem", Fault::error(400, "ConditionalCheckFailedException"));
+    }
+    let contended = board.settles().await;
+    assert!(matches!(contended, Err(Error::Contended { .. })), "{contended:?}");
+    let left = board.ticket().await;
+    assert_eq!((left.tries, left.not_before), (0, None));
+    board.settles().await.unwrap();
+    assert_eq!(board.ticket().await.status, "In Review");
+}
+
+/// The end of its job had moved it out of the trigger status; a person has moved it there again since.
+#[tokio::test]
+async fn the_pull_request_of_a_late_result_is_shown_without_making_an_old_move_once_more() {
+    let board = Board::begin().await;
+    let ctx = &board.world.ctx;
+    let job = board.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    let job = Job { ticket: Some(board.key.clone()), ..job };
+    applied(ctx.store.update_job(&job).await);
+    let made = Move { expected: TRIGGER.into(), to: Target::Todo };
+    let again = Ticket {
+        status: TRIGGER.into(),
+        wanted: Wanted { version: 1, status: Some(made), badge: None },
+        synced_version: 1,
+        ..board.ticket().await
+    };
+    board.becomes(&again).await;
+    let result = JobResult {
+        branch: job.branch.clone(),
+        head: "a".repeat(40),
+        number: 7,
+        url: "https://forge.example/acme/app/pull/7".into(),
+        files: 1,
+        insertions: 2,
+        deletions: 3,
+        replies: None,
+    };
+    // Of an attempt that has lost its job.
+    let fence = Fence { job: job.id.clone(), attempt: 1, claim: ClaimId::new("c1").unwrap() };
+    let said =
+        Finish { id: FinishId::new("f1").unwrap(), end: End::Completed(result), spent_usd_micros: None, work: None };
+    let late = finish(ctx, &fence, &said).await;
+    assert!(matches!(late, Err(Error::LeaseLost { .. })), "{late:?}");
+    board.settles().await.unwrap();
+    let ticket = board.ticket().await;
+    assert_eq!(ticket.pull_request.as_ref().map(|link| link.id.number), Some(7));
+    assert_eq!((ticket.shown.pull_request, ticket.status.as_str()), (ticket.pull_request, TRIGGER));
+}
