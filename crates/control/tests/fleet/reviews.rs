@@ -7,7 +7,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId, TicketKey};
-use pullyard_domain::job::{Job, Kind, Revises, Status};
+use pullyard_domain::job::{ContextFault, Job, Kind, Revises, Status};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::{Asks, Author, ReviewEvent, ReviewState, SeenPullRequest};
@@ -170,6 +170,21 @@ async fn a_review_that_waited_names_its_job_though_that_is_called_off_before_it_
     assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Ended);
     assert_eq!(desk.world.stored(&job).await.status, Status::Cancelled);
     assert_eq!(desk.recorded("80").await.job, Some(job));
+}
+
+#[tokio::test]
+async fn a_forge_that_asked_us_to_wait_is_not_asked_before_for_a_message_that_came_twice() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let now = ctx.clock.now();
+    let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    applied(ctx.store.update_job(&job.clone().with_reviews(now)).await);
+    let asked = ContextFault::RateLimited { until: now.plus(Duration::from_secs(600)) };
+    let waits = world.stored(&job.id).await.context_failed(asked, now).unwrap();
+    applied(ctx.store.update_job(&waits).await);
+    let before = world.stored(&job.id).await;
+    assert_eq!(admit_job(ctx, &job.id).await.unwrap(), Admitted::Nothing);
+    assert_eq!(world.stored(&job.id).await, before);
 }
 
 #[tokio::test]

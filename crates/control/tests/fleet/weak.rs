@@ -244,6 +244,8 @@ async fn what_has_just_become_known_of_a_pull_request_is_told() {
     applied(ctx.store.update_pull_request(&linked).await);
     let told = tell_pull_request(ctx, &id).await;
     assert!(matches!(told, Err(Error::Forge(_) | Error::Cloud(_))), "its forge was asked: {told:?}");
+    let later = ctx.store.pull_request(&id).await.unwrap().unwrap();
+    assert!(later.tries == 1 && later.not_before.is_some(), "a forge that is away is asked less often: {later:?}");
 }
 
 #[tokio::test]
