@@ -15,22 +15,34 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "`info`",
         "What is logged.",
     ),
-    ("NO_COLOR", "command line", "anything", "not set", "No colours, unless `--color always`."),
-    ("LC_ALL", "command line", "locale", "not set", "With LC_CTYPE and LANG: whether shapes beyond ASCII are shown."),
-    ("LC_CTYPE", "command line", "locale", "not set", "As LC_ALL, which is stronger."),
-    ("LANG", "command line", "locale", "not set", "As LC_CTYPE, which is stronger."),
+    ("NO_COLOR", "command line", "anything", "off", "No colours, unless `--color always`."),
+    (
+        "LC_ALL",
+        "command line",
+        "locale",
+        "what LC_CTYPE says",
+        "With LC_CTYPE and LANG: whether shapes beyond ASCII are shown.",
+    ),
+    ("LC_CTYPE", "command line", "locale", "what LANG says", "As LC_ALL, which is stronger."),
+    ("LANG", "command line", "locale", "off: ASCII", "As LC_CTYPE, which is stronger."),
     ("XDG_CONFIG_HOME", "command line", "folder", "`~/.config`", "Where contexts are saved, in `pullyard/`."),
-    ("HOME", "command line, runner", "folder", "not set", "Where the defaults of other folders are."),
-    ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "none: needed", "The bootstrap token; never a flag."),
+    (
+        "HOME",
+        "command line, runner",
+        "folder",
+        "off: no contexts are saved, and a runner works in the temporary folder",
+        "Where the defaults of other folders are.",
+    ),
+    ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "required", "The bootstrap token; never a flag."),
     ("PULLYARD_CLAIM", "`run-job`", "id", "a new one", "The claim that `start` made."),
     ("PULLYARD_INSTANCE", "`run-job`", "id", "a new one", "The process of the runner that made the claim."),
     ("PULLYARD_TRACE_ID", "`run-job`", "id", "a new one", "What its start was part of, for its log and its calls."),
-    ("_HANDLER", "every function", "name", "none: needed", "Set by Lambda: which of the functions this process is."),
+    ("_HANDLER", "every function", "name", "required", "Set by Lambda: which of the functions this process is."),
     (
         "AWS_SDK_UA_APP_ID",
         "every function",
         "name",
-        "not set",
+        "off: it has no name there",
         "Set by the template: what the function is called in the User-Agent of its calls to AWS.",
     ),
     (
@@ -40,19 +52,25 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "`default`",
         "Whose rights, and in which region, as of every program with AWS's SDK.",
     ),
-    ("ECS_CONTAINER_METADATA_URI_V4", "`run-job`", "URL", "not set", "Set by ECS: which task this is."),
+    (
+        "ECS_CONTAINER_METADATA_URI_V4",
+        "`run-job`",
+        "URL",
+        "off: it is no task of ECS",
+        "Set by ECS: which task this is.",
+    ),
     (
         "PULLYARD_RUNNER_TOKEN",
         "`start`",
         "token",
-        "none: needed, or a file",
+        "required, or a file",
         "The runner token; also RUNNER_TOKEN. Never a flag.",
     ),
     (
         "HTTPS_PROXY",
         "command line, runner, git",
         "URL",
-        "none",
+        "off: no proxy",
         "As everywhere, with HTTP_PROXY, ALL_PROXY and NO_PROXY, in capitals or not.",
     ),
     (
@@ -68,17 +86,17 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "ANTHROPIC_API_KEY",
         "runner, for Claude Code",
         "key",
-        "none",
+        "off: Claude Code has no key",
         "How Claude Code signs in; or CLAUDE_CODE_OAUTH_TOKEN, for a subscription.",
     ),
     ("ANTHROPIC_BASE_URL", "runner, for Claude Code", "URL", "Anthropic's", "Where its model is."),
-    ("OPENAI_API_KEY", "runner, for Codex", "key", "none", "How Codex signs in."),
+    ("OPENAI_API_KEY", "runner, for Codex", "key", "off: Codex has no key", "How Codex signs in."),
     ("OPENAI_BASE_URL", "runner, for Codex", "URL", "OpenAI's", "Where its model is; counts with a key only."),
     (
         "PULLYARD_CODEX_AUTH",
         "runner, for Codex",
         "file",
-        "none",
+        "off: Codex has no subscription",
         "An `auth.json` of a Codex that is signed in to a subscription; without a key.",
     ),
     (
@@ -92,7 +110,7 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "NODE_EXTRA_CA_CERTS",
         "runner, for agents",
         "file",
-        "none",
+        "off: those that the program has",
         "Further authorities to trust, as agents on Node.js are told.",
     ),
     ("PATH", "runner, demo forge", "folders", "the usual ones", "Where git and agents are found."),
@@ -114,12 +132,23 @@ struct Shown {
     names: Vec<String>,
     flag: String,
     unit: String,
-    default: Option<String>,
+    default: String,
     says: String,
+}
+
+/// What a help says of a flag that is not given, in the last words of its first sentence, and the help without them.
+fn told(says: &str) -> Option<(String, String)> {
+    let end = says.find(". ").unwrap_or(says.len());
+    let (sentence, rest) = says.split_at(end);
+    let (head, last) = sentence.rsplit_once("; ")?;
+    let words = last.strip_suffix("if not given").or_else(|| last.strip_suffix("when not given"));
+    let words = words.or_else(|| last.starts_with("required").then_some(last))?;
+    Some((words.trim().trim_end_matches(',').to_owned(), format!("{head}{rest}")))
 }
 
 /// The flags of a help that have a name in the environment. A flag's lines begin with it, and go on indented.
 fn shown(help: &str) -> Vec<Shown> {
+    let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
     let mut blocks: Vec<(String, String)> = Vec::new();
     for line in help.lines() {
         let words = line.trim_start();
@@ -143,7 +172,17 @@ fn shown(help: &str) -> Vec<Shown> {
             head.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("set or not", |(unit, _)| unit);
         let says = text.split(" [").next().unwrap_or_default().split(" Possible values").next().unwrap_or_default();
         let says = says.trim().trim_end_matches('.').to_owned();
-        Some(Shown { names, flag, unit: unit.to_lowercase(), default: between(&text, "[default: "), says })
+        let plain = if let Some(value) = between(&text, "[default: ") {
+            format!("`{value}`")
+        } else if usage.split_whitespace().any(|word| word == flag) {
+            "required".to_owned()
+        } else if unit == "set or not" {
+            "off".to_owned()
+        } else {
+            String::new()
+        };
+        let (default, says) = if plain.is_empty() { told(&says).unwrap_or((plain, says)) } else { (plain, says) };
+        Some(Shown { names, flag, unit: unit.to_lowercase(), default, says })
     };
     blocks.into_iter().filter_map(read).collect()
 }
@@ -152,16 +191,7 @@ fn table(page: &mut String, all: &[Shown]) {
     page.push_str("| variable | flag | value | default | what it says |\n|---|---|---|---|---|\n");
     for Shown { names, flag, unit, default, says } in all {
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let said = says
-            .rsplit([';', ','])
-            .next()
-            .filter(|end| end.ends_with("if not given") || end.ends_with("when not given"));
-        let default = match (default, said) {
-            (Some(default), _) => format!("`{default}`"),
-            (None, Some(_)) => "as it says".to_owned(),
-            (None, None) => "none".to_owned(),
-        };
-        writeln!(page, "| {names} | `{flag}` | {} | {default} | {} |", celled(unit), celled(says)).unwrap();
+        writeln!(page, "| {names} | `{flag}` | {} | {} | {} |", celled(unit), celled(default), celled(says)).unwrap();
     }
 }
 
@@ -170,10 +200,10 @@ pub(super) async fn page() -> String {
     let user = User::new();
     let help = async |words: &[&str]| user.run(&[&["help"], words].concat()).await.done();
     let mut page = String::from(
-        "# Configuration\n\nEvery environment variable: who reads it, its unit, and what is used where it is not set.\nGenerated by `tests/papers/config.rs`; not written by hand.\nWhat belongs to a project is no configuration: [settings](protocol.md#people--api) stand in the table.\n\n## Functions\n\nOne file reads them, `crates/entry/src/config.rs`; every function reads all, and does something with those that name it.\nA variable that is set to nothing is not set.\n\n| variable | value | default | used by | what it says |\n|---|---|---|---|---|\n",
+        "# Configuration\n\nEvery environment variable: who reads it, its unit, and what is used where it is not set.\nGenerated by `tests/papers/config.rs`; not written by hand.\nWhat belongs to a project is no configuration: [settings](protocol.md#people--api) stand in the table.\nA default is the value that is used, or `off`, with what then is not done; what has none is `required`.\n\n## Functions\n\nOne file reads them, `crates/entry/src/config.rs`; every function reads all, and does something with those that name it.\nA variable that is set to nothing is not set.\n\n| variable | value | default | used by | what it says |\n|---|---|---|---|---|\n",
     );
     for variable in VARIABLES {
-        let default = variable.default.unwrap_or("none: needed");
+        let default = variable.default.unwrap_or("required");
         let (unit, says) = (celled(variable.unit), celled(variable.says));
         writeln!(page, "| `{}` | {unit} | {default} | {} | {says} |", variable.name, variable.used_by).unwrap();
     }
@@ -206,4 +236,20 @@ pub(super) async fn page() -> String {
 #[tokio::test]
 async fn the_paper_of_configuration_is_what_the_programs_read() {
     keep::keep("config.md", &page().await);
+}
+
+/// Whoever reads that a default is none does not know whether the variable must be set.
+#[tokio::test]
+async fn every_variable_says_what_is_used_without_it_or_that_it_is_required() {
+    let page = page().await;
+    let (tables, _) = page.split_once("## What an agent is told").unwrap();
+    let mut column = 0;
+    for row in tables.lines().filter(|line| line.starts_with('|')) {
+        let cells = row.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect::<Vec<_>>();
+        if let Some(head) = cells.iter().position(|cell| *cell == "default") {
+            column = head;
+        } else if !row.starts_with("|---") {
+            assert!(!["", "none", "not set"].contains(&cells[column]), "{row}");
+        }
+    }
 }

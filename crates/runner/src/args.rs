@@ -39,7 +39,7 @@ pub struct RunJob {
     /// Keeps mirrors, worktrees and undelivered results; a folder in the temporary folder if not given.
     #[arg(long, env = "PULLYARD_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
-    /// What stands between the agent and this machine; without it the job is refused.
+    /// What stands between the agent and this machine; required, else the job is refused.
     #[arg(long, env = "PULLYARD_ISOLATION", value_enum)]
     pub isolation: Option<Isolation>,
     /// The ECS container metadata endpoint, set by ECS.

@@ -9,7 +9,7 @@ pub struct Variable {
     pub name: &'static str,
     /// What its value is, with its unit.
     pub unit: &'static str,
-    /// What is used where it is not set; none where it must be set.
+    /// What is used where it is not set, or `off` and what then is not done; none where it must be set.
     pub default: Option<&'static str>,
     /// Which functions do something with it; all of them read it.
     pub used_by: &'static str,
@@ -43,21 +43,21 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "PULLYARD_DISPATCH_DLQ_URL",
         "URL",
-        Some("none: `pullyard dlq` shows none of this queue, and says so when asked for it"),
+        Some("off: `pullyard dlq` shows none of this queue, and says so when asked for it"),
         "api",
         "Where messages of the dispatch queue go that failed too often.",
     ),
     variable(
         "PULLYARD_EFFECTS_DLQ_URL",
         "URL",
-        Some("none: `pullyard dlq` shows none of this queue, and says so when asked for it"),
+        Some("off: `pullyard dlq` shows none of this queue, and says so when asked for it"),
         "api",
         "The same of the effects queue.",
     ),
     variable(
         "PULLYARD_UNDELIVERED_DLQ_URL",
         "URL",
-        Some("none: `pullyard dlq` shows none of this queue, and says so when asked for it"),
+        Some("off: `pullyard dlq` shows none of this queue, and says so when asked for it"),
         "api",
         "Where deaths of tasks go that the tasks function did not get, or failed on.",
     ),
@@ -73,11 +73,17 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "PULLYARD_SUBNETS",
         "ids, separated by commas",
-        Some("none: tasks are started without a network of their own"),
+        Some("off: tasks are started without a network of their own"),
         "dispatcher",
         "Where tasks run.",
     ),
-    variable("PULLYARD_SECURITY_GROUPS", "ids, separated by commas", Some("none"), "dispatcher", "What guards tasks."),
+    variable(
+        "PULLYARD_SECURITY_GROUPS",
+        "ids, separated by commas",
+        Some("the VPC's default one"),
+        "dispatcher",
+        "What guards tasks.",
+    ),
     variable(
         "PULLYARD_PUBLIC_IP",
         "`true` or anything else",
@@ -110,7 +116,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "PULLYARD_DEPLOYMENT",
         "name",
-        Some("none: no metrics are written"),
+        Some("off: no metrics are written"),
         ALL_FUNCTIONS,
         "The name that metrics are kept under: the stack's.",
     ),

@@ -30,10 +30,10 @@ pub(crate) enum Take {
 /// The settings of a runner.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Flags {
-    /// The control plane's base URL. [env: PULLYARD_API_URL, RUNNER_SERVER_URL]
+    /// The control plane's base URL; required. [env: PULLYARD_API_URL, RUNNER_SERVER_URL]
     #[arg(long, value_name = "URL", visible_alias = "server-url")]
     api_url: Option<String>,
-    /// A file with the runner token. [env: PULLYARD_RUNNER_TOKEN_FILE]
+    /// A file with the runner token; required without PULLYARD_RUNNER_TOKEN. [env: PULLYARD_RUNNER_TOKEN_FILE]
     ///
     /// The token itself is never a flag: set PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN.
     #[arg(long, value_name = "FILE")]
@@ -44,28 +44,33 @@ pub(crate) struct Flags {
     /// How many jobs run at once, 1 to 12; 1 if not given. [env: PULLYARD_RUNNER_SLOTS, RUNNER_MAX_CONCURRENT_JOBS]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
-    /// Tags that jobs may require, separated by commas. [env: PULLYARD_RUNNER_LABELS]
+    /// Tags that jobs may require, separated by commas; no tag if not given. [env: PULLYARD_RUNNER_LABELS]
     #[arg(long, value_name = "A,B")]
     labels: Option<String>,
     /// The agents it drives; `command` and those that are installed with a key if not given. [env: PULLYARD_RUNNER_CAPABILITIES]
     #[arg(long, value_name = "A,B")]
     capabilities: Option<String>,
-    /// Keeps mirrors, worktrees, logs and what this runner remembers. [env: PULLYARD_WORK_DIR]
+    /// Keeps mirrors, worktrees, logs and what this runner remembers; `~/.local/state/pullyard-runner`, or what
+    /// STATE_DIRECTORY or XDG_STATE_HOME say instead, if not given. [env: PULLYARD_WORK_DIR]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<String>,
-    /// What stands between agents and this machine: `external` or `none`. [env: PULLYARD_ISOLATION]
+    /// What stands between agents and this machine: `external` or `none`; required. [env: PULLYARD_ISOLATION]
     #[arg(long, value_name = "WHAT")]
     isolation: Option<String>,
-    /// Ask for jobs more seldom than the control plane wants. [env: PULLYARD_POLL_INTERVAL_MS, RUNNER_POLL_INTERVAL_MS]
+    /// Ask for jobs more seldom than the control plane wants; the control plane's own if not given.
+    /// [env: PULLYARD_POLL_INTERVAL_MS, RUNNER_POLL_INTERVAL_MS]
     #[arg(long, value_name = "MS")]
     poll_interval_ms: Option<String>,
-    /// How long one claim may take with its repeats. [env: PULLYARD_POLL_TIMEOUT_MS, RUNNER_POLL_TIMEOUT_MS]
+    /// How long one claim may take with its repeats; 20000 if not given.
+    /// [env: PULLYARD_POLL_TIMEOUT_MS, RUNNER_POLL_TIMEOUT_MS]
     #[arg(long, value_name = "MS")]
     poll_timeout_ms: Option<String>,
-    /// Be heard more often than the control plane wants. [env: PULLYARD_HEARTBEAT_INTERVAL_MS, RUNNER_HEARTBEAT_INTERVAL_MS]
+    /// Be heard more often than the control plane wants; the control plane's own if not given.
+    /// [env: PULLYARD_HEARTBEAT_INTERVAL_MS, RUNNER_HEARTBEAT_INTERVAL_MS]
     #[arg(long, value_name = "MS")]
     heartbeat_interval_ms: Option<String>,
-    /// How long any other call may take with its repeats. [env: PULLYARD_REQUEST_TIMEOUT_MS, RUNNER_REQUEST_TIMEOUT_MS]
+    /// How long any other call may take with its repeats; 20000 if not given.
+    /// [env: PULLYARD_REQUEST_TIMEOUT_MS, RUNNER_REQUEST_TIMEOUT_MS]
     #[arg(long, value_name = "MS")]
     request_timeout_ms: Option<String>,
     /// How many jobs' logs are kept; 50 if not given. [env: PULLYARD_KEEP_LOGS]
