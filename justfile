@@ -12,6 +12,12 @@ demo:
 check:
     .ci/run
 
+# What a release is held to beyond `check`, on Linux: the zip for this machine's architecture, run and deployed.
+release-check:
+    infra/build
+    .ci/functions --as-deployed
+    .ci/sam target/lambda/functions.zip
+
 # One thing changed at a time in `domain` or `store`: what no test notices is told. Needs cargo-mutants, and hours.
 mutants package="domain" *arguments="":
     .ci/mutants {{package}} {{arguments}}

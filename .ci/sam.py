@@ -225,6 +225,10 @@ if __name__ == "__main__":
     ran("deploy", "--config-env", "dev", "--parameter-overrides", "ImageTag=latest")
     stands(*dev, "UPDATE_COMPLETE")
     held("the image of tasks", image(name), "latest")
+    # What is given on the command line takes the place of all that samconfig.toml gives.
+    ran("deploy", "--config-env", "dev", "--stack-name", "other", "--parameter-overrides", "Architecture=x86_64")
+    stands("other", {"Architecture": "x86_64"}, tags)
+
     # What samconfig.toml agrees to is what it takes, and a name is what infra/README.md says.
     for stack, more, reason in [
         ("without-roles", ["--capabilities", "CAPABILITY_AUTO_EXPAND"], "[CAPABILITY_IAM]"),
@@ -236,4 +240,4 @@ if __name__ == "__main__":
         events = client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
         reasons = [one.get("ResourceStatusReason", "") for one in events if one["ResourceStatus"] == "CREATE_FAILED"]
         held(f"{stack} fails for {reason}", [reason in one for one in reasons], [True])
-    print(f"sam: three stacks, two updates, three refusals, {held.count} things held")
+    print(f"sam: four stacks, two updates, three refusals, {held.count} things held")
