@@ -107,6 +107,13 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "What models cost that the table doesn't know, or at other prices. Units: US dollars for a million tokens.",
     ),
     (
+        "PULLYARD_CODEX_TRANSPORT",
+        "runner, for Codex",
+        "`exec` or `app-server`",
+        "`exec`",
+        "How Codex is driven: by one prompt, or as a server that hears people while it works.",
+    ),
+    (
         "NODE_EXTRA_CA_CERTS",
         "runner, for agents",
         "file",

@@ -34,6 +34,11 @@ pub(super) trait Adapter: Send {
 
     /// It says itself how it ended, so that an exit code alone proves nothing.
     fn says_its_end(&self) -> bool;
+
+    /// The exit code of its program when its own last word is that it failed.
+    fn failed_exit(&self) -> i32 {
+        1
+    }
 }
 
 /// One start of its program.
@@ -57,12 +62,17 @@ pub(super) enum InputEnds {
     /// At once, after the prompt.
     AfterPrompt,
     /// When it said how it ended and has taken up all that it was told; until then it can be told more.
-    AfterItsEnd {
-        /// These bytes ask it to make no further request.
-        interrupt: Vec<u8>,
-        /// What people say, with a mark, as bytes: its lines say the mark when the model is told.
-        tell: fn(&str, &str) -> Vec<u8>,
-    },
+    AfterItsEnd(Box<dyn Voice>),
+}
+
+/// How an agent that listens while it works is spoken to. What its reader learns meanwhile, it may know as well.
+pub(super) trait Voice: Send {
+    /// Asks it to make no further request; nothing where it makes none.
+    fn interrupt(&mut self) -> Option<Vec<u8>>;
+
+    /// What people say, with a mark: its lines say the mark when the model is told. No bytes where it is not ready yet:
+    /// then its reader writes them once it is.
+    fn tell(&mut self, words: &str, mark: &str) -> Vec<u8>;
 }
 
 /// Reads the lines of one start. Never fails: what it does not know is passed on as `raw`.

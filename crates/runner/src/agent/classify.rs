@@ -19,8 +19,6 @@ use pullyard_domain::time::Timestamp;
 
 /// The exit code by which any program says that it may be tried again: EX_TEMPFAIL.
 const TRY_AGAIN: i32 = 75;
-/// The exit code of an agent whose last word says that it failed: that of both, with every failure that was measured.
-const FAILED: i32 = 1;
 /// What an agent is marked with that was interrupted in a tool or an answer. We stop one that we interrupt: so it was
 /// somebody else, and no word of the provider's.
 const INTERRUPTED: [&str; 2] = ["aborted_tools", "aborted_streaming"];
@@ -32,6 +30,8 @@ pub(super) struct Ended<'a> {
     pub(super) agent: &'a str,
     /// It has a line that says how it ended, so that its exit code alone proves nothing.
     pub(super) says_its_end: bool,
+    /// The exit code of one whose last word says that it failed: the same with every failure that was measured.
+    pub(super) failed_exit: i32,
     /// Why it was stopped, if it was.
     pub(super) stopped: Option<&'a Stop>,
     /// How its process ended.
@@ -161,7 +161,7 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
         return Verdict::SessionLost;
     }
     let meaning = meaning(terminal);
-    if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(FAILED) {
+    if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(ended.failed_exit) {
         // Its model answered it after that, it was killed, or somebody else said so: another start tells.
         return Verdict::Again(Transient::Doubtful {
             agent: ended.agent.into(),

@@ -7,7 +7,7 @@ mod prices;
 
 pub(super) use prices::AS_OF as PRICES_OF;
 
-use super::adapter::{Adapter, InputEnds, Launch};
+use super::adapter::{Adapter, InputEnds, Launch, Voice};
 use super::environment::{CLAUDE_KEYS, Environment};
 use super::installed::Installed;
 use super::start::Start;
@@ -129,14 +129,11 @@ impl Adapter for ClaudeCode {
         let mut env = self.env.clone();
         env.extend(PINNED.iter().map(|(name, value)| (*name, OsString::from(value))));
         env.push(("CLAUDE_CONFIG_DIR", config.into()));
-        let interrupt = json!({
-            "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
-        });
         Ok(Launch {
             args,
             env,
             input: message(start.prompt, &ids::uuid()),
-            input_ends: InputEnds::AfterItsEnd { interrupt: format!("{interrupt}\n").into_bytes(), tell: message },
+            input_ends: InputEnds::AfterItsEnd(Box::new(Messages)),
             reader: Box::new(Lines::new(start.tree)),
             meter: None,
         })
@@ -148,6 +145,22 @@ impl Adapter for ClaudeCode {
 
     fn says_its_end(&self) -> bool {
         true
+    }
+}
+
+/// What it is told while it works: one message after the other, whatever it does.
+struct Messages;
+
+impl Voice for Messages {
+    fn interrupt(&mut self) -> Option<Vec<u8>> {
+        let interrupt = json!({
+            "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
+        });
+        Some(format!("{interrupt}\n").into_bytes())
+    }
+
+    fn tell(&mut self, words: &str, mark: &str) -> Vec<u8> {
+        message(words, mark)
     }
 }
 

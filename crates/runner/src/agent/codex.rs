@@ -1,13 +1,18 @@
 //! Codex: how it is started so that nothing but the model is called and nothing of the repository decides
-//! over it. What its lines mean is in `lines`, what it writes beside them in `rollout`, what tokens cost in
-//! `prices`.
+//! over it, in either of two ways. What its lines mean is in `lines` or `app_server`, what it writes beside them in
+//! `rollout`, what tokens cost in `prices`.
 
+mod app_server;
 mod config;
+mod items;
 mod lines;
 mod prices;
 mod rollout;
+mod transport;
 
-use super::adapter::{Adapter, InputEnds, Launch};
+pub(super) use transport::Transport;
+
+use super::adapter::{Adapter, InputEnds, Launch, Meter};
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
 use super::installed::Installed;
 use super::sign::Tokens;
@@ -23,9 +28,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What every run of ours has.
+const ALWAYS: [&str; 10] = [
+    "--disable",
+    "plugins",
+    "--disable",
+    "unbounded_connection_retries",
+    // With a subscription, what its account is connected to would be the agent's as well, and what draws for it.
+    "--disable",
+    "apps",
+    "--disable",
+    "image_generation",
+    // Commands of the agent don't see the model's key.
+    "-c",
+    "shell_environment_policy.inherit=\"core\"",
+];
+
 /// Codex as this machine has it.
 pub(super) struct Codex {
     installed: Installed,
+    transport: Transport,
     env: Vec<(&'static str, OsString)>,
     /// A key, and where it is for.
     key: Option<OsString>,
@@ -42,6 +64,8 @@ impl Codex {
         let told = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
             installed,
+            // What is neither was refused when it was looked for.
+            transport: Transport::of(environment).unwrap_or_default(),
             env: environment.network(),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
@@ -90,32 +114,6 @@ impl Adapter for Codex {
             (None, None) => config::SignIn::Nothing,
         };
         fs::write(home.join("config.toml"), config::file(&sign_in, start.instructions, start.tree))?;
-        let mut args = vec![OsString::from("exec")];
-        let mut add = |words: &[&str]| args.extend(words.iter().map(OsString::from));
-        if start.session.is_some() {
-            add(&["resume"]);
-        }
-        add(&["--json", "--disable", "plugins", "--disable", "unbounded_connection_retries"]);
-        // With a subscription, what its account is connected to would be the agent's as well, and what draws for it.
-        add(&["--disable", "apps", "--disable", "image_generation"]);
-        // Commands of the agent don't see the model's key.
-        add(&["-c", "shell_environment_policy.inherit=\"core\""]);
-        // Its own sandbox where nothing else is around it; in a container it could not even be made.
-        add(&[
-            "-c",
-            match start.isolation {
-                Isolation::None => "sandbox_mode=\"workspace-write\"",
-                Isolation::External => "sandbox_mode=\"danger-full-access\"",
-            },
-        ]);
-        if let Some(model) = start.model {
-            add(&[&format!("--model={model}")]);
-        }
-        // What is asked comes from standard input.
-        match start.session {
-            Some(session) => add(&["--", session, "-"]),
-            None => add(&["--", "-"]),
-        }
         let mut env = self.env.clone();
         env.push(("CODEX_HOME", home.clone().into()));
         // It says in its own time when its account's limit ends.
@@ -124,13 +122,31 @@ impl Adapter for Codex {
         let sessions = home.join("sessions");
         let counted = Arc::clone(&self.counted);
         counted.lock().unwrap_or_else(PoisonError::into_inner).begin(&sessions);
-        Ok(Launch {
-            args,
-            env,
-            input: start.prompt.as_bytes().to_vec(),
-            input_ends: InputEnds::AfterPrompt,
-            reader: Box::new(Lines::new(start.tree, Arc::clone(&counted))),
-            meter: Some(Box::new(rollout::Look::new(sessions, counted, self.prices.clone()))),
+        let look = rollout::Look::new(sessions, Arc::clone(&counted), self.prices.clone());
+        let meter: Option<Box<dyn Meter>> = Some(Box::new(look));
+        Ok(match self.transport {
+            Transport::Exec => Launch {
+                args: exec(start),
+                env,
+                // What is asked comes from standard input.
+                input: start.prompt.as_bytes().to_vec(),
+                input_ends: InputEnds::AfterPrompt,
+                reader: Box::new(Lines::new(start.tree, counted)),
+                meter,
+            },
+            Transport::AppServer => {
+                // It logs for its developers; what is meant for us is among its lines.
+                env.push(("RUST_LOG", "off".into()));
+                let (conversation, speech) = app_server::conversation(start, counted);
+                Launch {
+                    args: serve(start),
+                    env,
+                    input: app_server::opening(start),
+                    input_ends: InputEnds::AfterItsEnd(Box::new(speech)),
+                    reader: Box::new(conversation),
+                    meter,
+                }
+            }
         })
     }
 
@@ -141,6 +157,52 @@ impl Adapter for Codex {
     fn says_its_end(&self) -> bool {
         true
     }
+
+    fn failed_exit(&self) -> i32 {
+        match self.transport {
+            Transport::Exec => 1,
+            // It ends when its input does, whatever came of it.
+            Transport::AppServer => 0,
+        }
+    }
+}
+
+/// Its own sandbox where nothing else is around it; in a container it could not even be made.
+fn sandbox(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::None => "workspace-write",
+        Isolation::External => "danger-full-access",
+    }
+}
+
+/// Arguments of `codex exec`.
+fn exec(start: &Start<'_>) -> Vec<OsString> {
+    let mut args = vec!["exec"];
+    if start.session.is_some() {
+        args.push("resume");
+    }
+    args.push("--json");
+    args.extend(ALWAYS);
+    let sandbox = format!("sandbox_mode=\"{}\"", sandbox(start.isolation));
+    args.extend(["-c", &sandbox]);
+    let model = start.model.map(|model| format!("--model={model}"));
+    args.extend(model.as_deref());
+    match start.session {
+        Some(session) => args.extend(["--", session, "-"]),
+        None => args.extend(["--", "-"]),
+    }
+    args.into_iter().map(OsString::from).collect()
+}
+
+/// Arguments of `codex app-server`. Session and model are among what it is told.
+fn serve(start: &Start<'_>) -> Vec<OsString> {
+    let mut args = vec!["app-server"];
+    args.extend(ALWAYS);
+    // An answer that people speak into would be broken off, and what it took be counted by nobody.
+    args.extend(["--disable", "instant_interrupt"]);
+    let sandbox = format!("sandbox_mode=\"{}\"", sandbox(start.isolation));
+    args.extend(["-c", &sandbox, "-c", "approval_policy=\"never\""]);
+    args.into_iter().map(OsString::from).collect()
 }
 
 /// A copy that only this user can read, from its first byte on.
@@ -155,6 +217,12 @@ fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 pub(super) fn lines_for_tests(tree: &Path) -> impl super::adapter::Reader + use<> {
     Lines::new(tree, Arc::default())
+}
+
+/// The same of Codex as a server, for lines that were recorded.
+#[cfg(test)]
+pub(super) fn recorded_for_tests(tree: &Path) -> impl super::adapter::Reader + use<> {
+    app_server::tests::Recorded::new(tree)
 }
 
 #[cfg(test)]

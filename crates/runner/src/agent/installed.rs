@@ -3,6 +3,7 @@
 //! What npm puts into the path may be a stub that says that its program was never unpacked, or a script
 //! that needs another program; the program itself lies beside it, and is what is started.
 
+use super::codex::Transport;
 use super::environment::{self, Environment};
 use super::program;
 use crate::group::Group;
@@ -13,12 +14,12 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long a program may take to say its version: the first start after a reboot reads all of it.
-const VERSION_LIMIT: Duration = Duration::from_secs(20);
+/// How long a program may take to say what it is: the first start after a reboot reads all of it.
+const SAY_LIMIT: Duration = Duration::from_secs(20);
 /// How long it may take to end after that.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// Nobody's version is longer.
-const MAX_VERSION_BYTES: u64 = 4 * 1024;
+/// Nobody's version or help is longer.
+const MAX_SAID_BYTES: u64 = 64 * 1024;
 
 /// An agent with a command line of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,9 @@ pub(crate) struct Installed {
 pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result<Installed, String> {
     let program = native(known, locate(known, environment)?);
     let version = version(&program, environment).await?;
+    if known == Known::Codex && Transport::of(environment)? == Transport::AppServer {
+        serves(&program, environment).await?;
+    }
     Ok(Installed { known, program, version })
 }
 
@@ -168,10 +172,25 @@ fn architecture() -> &'static str {
 
 /// The first line that has a number in it.
 async fn version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
-    let shown = program.display();
+    let said = said(program, &["--version"], environment).await?;
+    number(&said).ok_or_else(|| format!("{} said no version", program.display()))
+}
+
+/// Whether a Codex is one that can be driven as a server. One that can't takes the word for a prompt, and shows the
+/// help of that.
+async fn serves(program: &Path, environment: &Environment<'_>) -> Result<(), String> {
+    let said = said(program, &["app-server", "--help"], environment).await?;
+    let offers = said.lines().any(|line| line.starts_with("Usage:") && line.contains(" app-server"));
+    let (shown, setting) = (program.display(), environment::CODEX_TRANSPORT);
+    if offers { Ok(()) } else { Err(format!("{shown} has no app-server, which {setting} asks for")) }
+}
+
+/// What a program says when it is asked what it is.
+async fn said(program: &Path, args: &[&str], environment: &Environment<'_>) -> Result<String, String> {
+    let (shown, asked) = (program.display(), args.join(" "));
     let mut command = Command::new(program);
     command
-        .arg("--version")
+        .args(args)
         .env_clear()
         .envs(environment.inherited())
         .current_dir("/")
@@ -183,19 +202,19 @@ async fn version(program: &Path, environment: &Environment<'_>) -> Result<String
     let mut child = command.spawn().map_err(|error| format!("{shown} can't be started: {error}"))?;
     let mut group = Group::of(&child).ok_or_else(|| format!("{shown} has no process id"))?;
     let mut said = Vec::new();
-    let asked = async {
+    let answers = async {
         if let Some(out) = child.stdout.take() {
-            let _ = out.take(MAX_VERSION_BYTES).read_to_end(&mut said).await;
+            let _ = out.take(MAX_SAID_BYTES).read_to_end(&mut said).await;
         }
         child.wait().await
     };
-    let ended = timeout(VERSION_LIMIT, asked).await;
+    let ended = timeout(SAY_LIMIT, answers).await;
     let _ = group.stop(&mut child, STOP_GRACE).await;
     match ended {
-        Err(_) => Err(format!("{shown} did not say its version within {} s", VERSION_LIMIT.as_secs())),
+        Err(_) => Err(format!("{shown} did not answer `{asked}` within {} s", SAY_LIMIT.as_secs())),
         Ok(Err(error)) => Err(format!("{shown} could not be waited for: {error}")),
-        Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `--version` ended with {status}")),
-        Ok(Ok(_)) => number(&String::from_utf8_lossy(&said)).ok_or_else(|| format!("{shown} said no version")),
+        Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `{asked}` ended with {status}")),
+        Ok(Ok(_)) => Ok(String::from_utf8_lossy(&said).into_owned()),
     }
 }
 
@@ -260,6 +279,33 @@ mod tests {
         let claude = check(Known::ClaudeCode, &[("PATH", &bin)]).await.unwrap();
         assert_eq!((claude.version.as_str(), claude.program), ("2.1.197", native.canonicalize().unwrap()));
         assert_eq!(check(Known::Codex, &[("PATH", &bin)]).await.unwrap().version, "0.169.0");
+    }
+
+    #[tokio::test]
+    async fn a_codex_without_the_transport_that_is_set_is_not_an_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("codex");
+        let says = |usage: &str| {
+            executable(&program, &format!("[ $1 = --version ] && echo codex-cli 0.169.0 || echo 'Usage: {usage}'"));
+        };
+        let with = async |transport: &str| {
+            let set = [("PULLYARD_CODEX", program.as_path()), ("PULLYARD_CODEX_TRANSPORT", Path::new(transport))];
+            check(Known::Codex, &set).await.map(|found| found.version)
+        };
+        says("codex app-server [OPTIONS] [COMMAND]");
+        for transport in ["exec", "app-server"] {
+            assert_eq!(with(transport).await.as_deref(), Ok("0.169.0"), "{transport}");
+        }
+        assert!(with("stdio").await.unwrap_err().contains("is neither exec nor app-server"));
+        says("codex [OPTIONS] [PROMPT]");
+        assert_eq!(with("exec").await.as_deref(), Ok("0.169.0"));
+        let reason = format!("{} has no app-server, which PULLYARD_CODEX_TRANSPORT asks for", program.display());
+        assert_eq!(with("app-server").await, Err(reason));
+        // What is set for Codex is nothing to others.
+        let claude = dir.path().join("claude");
+        executable(&claude, "echo '2.1.197 (Claude Code)'");
+        let set = [("PULLYARD_CLAUDE_CODE", claude.as_path()), ("PULLYARD_CODEX_TRANSPORT", Path::new("stdio"))];
+        assert!(check(Known::ClaudeCode, &set).await.is_ok());
     }
 
     #[tokio::test]

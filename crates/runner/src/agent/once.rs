@@ -104,11 +104,11 @@ pub(super) async fn run(
         return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
     };
     let shared = Shared::new();
+    let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let readers = [
-        child.stdout.take().map(|pipe| listen(pipe, launch.reader, events, &shared)),
+        child.stdout.take().map(|pipe| listen(pipe, launch.reader, input.replies(), events, &shared)),
         child.stderr.take().map(|pipe| listen_to_errors(pipe, events, &shared)),
     ];
-    let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let so_far = SoFar::new(&bounds.spent, TELL_EVERY);
     let mut counted = Counted { meter: launch.meter, look_every: LOOK_EVERY, near_every: NEAR_EVERY, so_far };
 

@@ -61,8 +61,10 @@ pub(super) struct Record {
     pub(super) ends: u32,
     /// When it said so last.
     pub(super) ended_at: Option<Instant>,
-    /// Answers of the model by then.
-    turns_at_end: u32,
+    /// How often its model spoke, at least once in each answer.
+    spoken: u32,
+    /// The same by then.
+    spoken_at_end: u32,
     /// After that it began another turn, for what was handed over too late for the one before.
     pub(super) works_again: bool,
     /// The end of its standard error.
@@ -108,7 +110,8 @@ impl Record {
             terminal: None,
             ends: 0,
             ended_at: None,
-            turns_at_end: 0,
+            spoken: 0,
+            spoken_at_end: 0,
             works_again: false,
             stderr: String::new(),
             out: String::new(),
@@ -124,7 +127,7 @@ impl Record {
         }
         match sign {
             Sign::Said(said) => self.heard(Stream::Out, said),
-            Sign::Alive | Sign::Piece => {}
+            Sign::Alive | Sign::Piece | Sign::Write(_) => {}
             Sign::Session(id) => self.session = Some(id.clone()),
             Sign::Model(model) => self.model = Some(model.clone()),
             Sign::ToolBegan(id) => {
@@ -135,11 +138,11 @@ impl Record {
             Sign::ToolsEnded => self.tools.clear(),
             Sign::Answered(answered) => self.answered = *answered,
             Sign::Turn => {
-                self.turns = self.turns.saturating_add(1);
-                self.more_follows = false;
-                self.works_again = self.terminal.is_some();
-                self.heard.append(&mut self.taken_up);
+                self.counts();
+                self.spoke();
             }
+            Sign::Counted => self.counts(),
+            Sign::Spoke => self.spoke(),
             Sign::TakenUp(mark) => {
                 self.taken_up.push(mark.clone());
                 // Another turn begins with it.
@@ -168,7 +171,7 @@ impl Record {
                 self.tools.clear();
                 self.ends = self.ends.saturating_add(1);
                 self.ended_at = Some(now);
-                self.turns_at_end = self.turns;
+                self.spoken_at_end = self.spoken;
                 self.works_again = false;
                 // A second one is of a turn for what came late; the first failure stays. That of its account gives way
                 // to any other: who has met the end of that does nothing more that could go wrong.
@@ -181,6 +184,19 @@ impl Record {
                 }
             }
         }
+    }
+
+    /// Its model gave one more answer.
+    fn counts(&mut self) {
+        self.turns = self.turns.saturating_add(1);
+        self.more_follows = false;
+    }
+
+    /// Its model answers, with all that it was told by now.
+    fn spoke(&mut self) {
+        self.spoken = self.spoken.saturating_add(1);
+        self.works_again = self.terminal.is_some();
+        self.heard.append(&mut self.taken_up);
     }
 
     /// It says that it cost so much by now. Units: millionths of a US dollar.
@@ -235,7 +251,7 @@ impl Record {
 
     /// It ended well, and whatever it has begun since, its model has not answered to it.
     pub(super) fn has_ended_well(&self) -> bool {
-        self.terminal.as_ref().is_some_and(|terminal| terminal.well) && self.turns == self.turns_at_end
+        self.terminal.as_ref().is_some_and(|terminal| terminal.well) && self.spoken == self.spoken_at_end
     }
 
     /// It has ended, or it has said once more how it ended since it had said so this often.
@@ -377,6 +393,17 @@ mod tests {
         let before = record(&again).ends;
         assert!(!record(&[&again[..], &[Sign::Turn]].concat()).has_ended_since(before));
         assert!(record(&[&again[..], &[Sign::Turn, ended(false, "again")]].concat()).has_ended_since(before));
+    }
+
+    #[test]
+    fn an_answer_that_is_counted_late_begins_nothing_and_has_heard_nothing() {
+        // What is read beside its lines may be of the answer before.
+        let late = record(&[Sign::TakenUp("m".into()), Sign::Counted]);
+        assert_eq!((late.turns, late.heard.len()), (1, 0));
+        assert_eq!(record(&[Sign::TakenUp("m".into()), Sign::Counted, Sign::Spoke]).heard, ["m"]);
+        let after = record(&[Sign::Spoke, ended(true, "fine"), Sign::Counted]);
+        assert!(after.has_ended() && after.has_ended_well());
+        assert_eq!(after.turns, 1);
     }
 
     #[test]

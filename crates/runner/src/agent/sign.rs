@@ -33,6 +33,11 @@ pub(super) enum Sign {
     TakenUp(String),
     /// The model answered a request.
     Turn,
+    /// The same as far as it counts, learned elsewhere than from its lines: what it said by then is not known by it.
+    Counted,
+    /// The same as far as it speaks, by one of its lines: it has heard what was taken up before, and is counted
+    /// elsewhere.
+    Spoke,
     /// The answer asked for tools, so that another request follows.
     MoreFollows,
     /// Tokens of this start, in addition to those already told.
@@ -48,6 +53,8 @@ pub(super) enum Sign {
     Sum(Sum),
     /// The agent's own last word of this start.
     Ended(Terminal),
+    /// Its standard input gets these bytes, for it waits for them or is asked something.
+    Write(Vec<u8>),
 }
 
 /// Tokens that were used.

@@ -23,6 +23,8 @@ pub(crate) struct Machine {
     pub(crate) world: World,
     setting: &'static str,
     program: PathBuf,
+    /// How Codex is driven.
+    transport: &'static str,
 }
 
 impl Machine {
@@ -36,6 +38,7 @@ impl Machine {
         let starts = world.outside("starts");
         let script = format!(
             "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n\
+             if [ \"$*\" = 'app-server --help' ]; then echo 'Usage: codex app-server'; exit 0; fi\n\
              for arg; do printf '%s\\n' \"$arg\"; done > {0}.args\ncat {0}.args >> {0}; echo ---- >> {0}\n{says}\n",
             starts.display()
         );
@@ -46,13 +49,19 @@ impl Machine {
             job.agent.capability = if setting == CODEX.0 { "codex".into() } else { "claude_code".into() };
             job.agent.command.clear();
         });
-        Self { world, setting, program }
+        Self { world, setting, program, transport: "exec" }
+    }
+
+    /// The same where Codex is driven as a server.
+    pub(crate) fn as_a_server(self) -> Self {
+        Self { transport: "app-server", ..self }
     }
 
     /// What a runner is given.
     pub(crate) fn equip(&self, command: &mut Command) {
         command
             .env(self.setting, &self.program)
+            .env("PULLYARD_CODEX_TRANSPORT", self.transport)
             .env("ANTHROPIC_API_KEY", "key-of-the-model")
             .env("OPENAI_API_KEY", "key-of-the-model")
             .env("PULLYARD_AGENT_RETRY_SECS", "0,0,0");
@@ -291,6 +300,68 @@ async fn codex_works_and_what_it_took_is_told() {
     // Nobody knows the price of this model.
     assert_eq!(finish.spent_usd_micros, None);
     assert_eq!(std::fs::read_to_string(machine.world.outside("prompt")).unwrap(), "Write a greeting.");
+}
+
+/// What stand-ins of Codex as a server have in common: of a recorded run, `opens` says that its thread is open and
+/// takes the prompt, `shows` says some of its lines, and `ends` says how its turn ended, when it is asked.
+pub(crate) const SERVER: &str = r#"
+    opens() {
+        run=@CODEX@/app_server/$1.jsonl
+        read -r us; read -r initialized; read -r thread; printf '%s\n' "$us" "$thread" > @DIR@/opening
+        sed -n 1,3p $run
+        read -r prompt; printf '%s\n' "$prompt" > @DIR@/prompt
+    }
+    shows() { sed -n "$1" $run | grep -v '"id":"question"'; }
+    ends() {
+        read -r asked; id=$(printf '%s' "$asked" | sed 's/.*"id":"\([^"]*\)".*/\1/')
+        grep '"id":"question"' $run | sed "s/\"question\"/\"$id\"/"
+    }
+"#;
+
+#[tokio::test]
+async fn codex_as_a_server_works_and_what_it_took_is_told() {
+    let does = "mkdir -p $CODEX_HOME/sessions/2026; cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl
+         opens tools_and_edits; echo hello > greeting.txt; shows '4,$p'; ends; cat > /dev/null";
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.as_a_server();
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    let work = finish.work.unwrap();
+    assert_eq!((work.agent.as_str(), work.version.as_deref(), work.starts), ("codex", Some("0.169.0"), 1));
+    assert_eq!((work.turns, work.input_tokens, work.output_tokens), (3, 300, 150));
+    assert_eq!(work.model.as_deref(), Some("gpt-6.1-sol"));
+    assert!(machine.world.api.texts().contains("All done."));
+    let [start] = machine.starts().try_into().unwrap();
+    assert_eq!(start[0], "app-server");
+    let read = |name: &str| std::fs::read_to_string(machine.world.outside(name)).unwrap();
+    assert!(read("prompt").contains("Write a greeting.") && !read("opening").contains("Write a greeting."));
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_a_codex_server_is_believed_although_it_ends_with_0() {
+    let does = "opens overloaded; shows '4,$p'; ends; cat > /dev/null";
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.as_a_server();
+    let finish = machine.run().await;
+    assert_eq!(finish.failure, Some(Failure::AgentOverloaded { n: 3 }), "{finish:?}");
+    assert_eq!(finish.work.unwrap().starts, 4);
+    let opening = std::fs::read_to_string(machine.world.outside("opening")).unwrap();
+    assert!(opening.contains("thread/resume"), "it goes on in its session: {opening}");
+}
+
+#[tokio::test]
+async fn a_cancelled_codex_server_is_interrupted_before_it_is_told_to_end() {
+    let does = "trap 'echo > @DIR@/terminated' TERM; opens interrupted_in_tool; shows 4,11p
+         read -r told; printf '%s' \"$told\" > @DIR@/told; shows 12,14p; ends; cat > /dev/null";
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.as_a_server();
+    let child = machine.world.spawn(|command| machine.equip(command));
+    machine.world.api.wait_for_text("touch started").await;
+    machine.world.api.script(|script| script.cancel = true);
+    let ran = crate::world::end_of(child).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(machine.world.api.finish().outcome, FinishOutcome::Cancelled);
+    let told = std::fs::read_to_string(machine.world.outside("told")).unwrap();
+    assert!(told.contains("\"turn/interrupt\""), "{told}");
+    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it did as asked");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ fn claude(terminal: &Terminal) -> Ended<'_> {
     Ended {
         agent: "Claude Code",
         says_its_end: true,
+        failed_exit: 1,
         stopped: None,
         exit: Exit::Code(if terminal.well { 0 } else { 1 }),
         terminal: Some(terminal),
@@ -51,6 +52,9 @@ fn recorded(agent: &str, name: &str) -> Option<Terminal> {
     let lines = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let tree = Path::new("/workspace");
     match agent.split_once('-') {
+        Some(("codex", version)) if version.ends_with("/app_server") => {
+            end_of(crate::agent::codex::recorded_for_tests(tree), lines.lines())
+        }
         Some(("codex", _)) => end_of(crate::agent::codex::lines_for_tests(tree), lines.lines()),
         _ => end_of(crate::agent::claude_code::lines_for_tests(tree), lines.lines()),
     }
@@ -179,6 +183,50 @@ fn every_run_that_was_recorded_has_a_row_among_those_that_were_measured() {
     let rows = measured().into_iter().map(|(version, name, _)| (version.to_owned(), format!("{name}.jsonl")));
     let no_run = (NO_RUN.0.to_owned(), NO_RUN.1.to_owned());
     assert_eq!(recorded, rows.chain([no_run]).collect::<BTreeSet<_>>());
+}
+
+/// How a recorded start of Codex as a server is judged, which ends with 0 whatever came of it.
+fn served(name: &str) -> Verdict {
+    let terminal = recorded("codex-0.169.0/app_server", name).unwrap_or_else(|| panic!("{name} has no end"));
+    let words = terminal.words.clone();
+    classify(&Ended { exit: Exit::Code(0), failed_exit: 0, last_words: &words, ..claude(&terminal) })
+}
+
+#[test]
+fn codex_as_a_server_means_the_same_by_every_fault() {
+    for name in [
+        "tools_and_edits",
+        "resume_before",
+        "resume_after",
+        "at_capacity",
+        "connection_refused",
+        "context_too_long",
+        "no_model",
+        "overloaded",
+        "quota",
+        "rate_limited",
+        "rate_limited_in_stream",
+        "reset",
+        "server_error",
+        "stream_cut",
+        "unavailable",
+        "wrong_key",
+    ] {
+        let terminal = recorded("codex-0.169.0", name).unwrap();
+        let words = terminal.words.clone();
+        assert_eq!(served(name), classify(&Ended { last_words: &words, ..claude(&terminal) }), "{name}");
+    }
+    assert_eq!(served("quota_status"), Failed(Failure::AgentBilling {}));
+    assert_eq!(served("usage_limit"), Failed(Failure::AgentQuota { time: Until(None) }));
+    assert_eq!(served("session_unknown"), SessionLost);
+    let interrupted = failed_with("Claude Code", "exit code 0", "its turn was interrupted");
+    assert_eq!(served("interrupted_in_tool"), interrupted);
+    // Whoever ended it otherwise was not it.
+    let terminal = recorded("codex-0.169.0/app_server", "overloaded").unwrap();
+    for exit in [Exit::Code(1), Exit::Signal(15)] {
+        let verdict = classify(&Ended { exit, failed_exit: 0, ..claude(&terminal) });
+        assert!(matches!(verdict, Again(Transient::Doubtful { .. })), "{verdict:?}");
+    }
 }
 
 #[test]

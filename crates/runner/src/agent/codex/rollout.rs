@@ -135,7 +135,7 @@ impl Rollouts {
             }
             Some("token_usage_record") => {
                 self.count(tokens(about.get("usage").unwrap_or(&Value::Null)), prices, signs);
-                signs.push(Sign::Turn);
+                signs.push(Sign::Counted);
                 if std::mem::take(&mut self.asks) {
                     signs.push(Sign::MoreFollows);
                 }
@@ -164,7 +164,7 @@ impl Rollouts {
         let mut signs = Vec::new();
         if let Some(thread) = self.thread.filter(|_| self.records == 0) {
             self.count(thread - self.counted, prices, &mut signs);
-            signs.push(Sign::Turn);
+            signs.push(Sign::Counted);
         }
         if self.used == Tokens::default() {
             return signs;

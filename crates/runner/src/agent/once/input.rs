@@ -1,7 +1,7 @@
 //! What an agent is told: its prompt, what people say while it works, that it is to stop, and that nothing more comes.
 
 use super::Bounds;
-use crate::agent::adapter::InputEnds;
+use crate::agent::adapter::{InputEnds, Voice};
 use crate::agent::record::Record;
 use crate::attempt::later;
 use crate::ids;
@@ -10,7 +10,7 @@ use pullyard_protocol::attempt::Input as Words;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,8 +22,7 @@ const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 /// from reading its words. Closed when this ends or is dropped.
 pub(super) struct Input {
     further: Option<UnboundedSender<Vec<u8>>>,
-    interrupt: Option<Vec<u8>>,
-    tell: Option<fn(&str, &str) -> Vec<u8>>,
+    voice: Option<Box<dyn Voice>>,
     /// What it was told while it works: marks, each with the number of its newest input.
     told: Vec<(String, u32)>,
     /// When it was told something last.
@@ -35,33 +34,34 @@ impl Input {
     pub(super) fn begin(stdin: Option<ChildStdin>, prompt: Vec<u8>, ends: InputEnds) -> Self {
         let (further, more) = unbounded_channel();
         let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
-        let nothing_more = Self { further: None, interrupt: None, tell: None, told: Vec::new(), told_at: None, writer };
+        let nothing_more = Self { further: None, voice: None, told: Vec::new(), told_at: None, writer };
         match ends {
             InputEnds::AfterPrompt => nothing_more,
-            InputEnds::AfterItsEnd { interrupt, tell } => {
-                Self { further: Some(further), interrupt: Some(interrupt), tell: Some(tell), ..nothing_more }
-            }
+            InputEnds::AfterItsEnd(voice) => Self { further: Some(further), voice: Some(voice), ..nothing_more },
         }
+    }
+
+    /// For what its lines ask for.
+    pub(super) fn replies(&self) -> Replies {
+        Replies(self.further.as_ref().map(UnboundedSender::downgrade))
     }
 
     /// Asks for no further request. Whether that could be asked.
     pub(super) fn interrupt(&mut self) -> bool {
-        match (&self.further, self.interrupt.take()) {
-            (Some(further), Some(interrupt)) => further.send(interrupt).is_ok(),
-            _ => false,
-        }
+        let (Some(further), Some(voice)) = (&self.further, &mut self.voice) else { return false };
+        voice.interrupt().is_some_and(|interrupt| further.send(interrupt).is_ok())
     }
 
     /// Whether it listens to more than its prompt, and has not ended.
     pub(super) fn may_be_told(&self) -> bool {
-        self.further.is_some() && self.tell.is_some()
+        self.further.is_some() && self.voice.is_some()
     }
 
     /// Hands over what people said. Whether it is heard, its lines say; what is not is told to the next start.
     pub(super) fn tell(&mut self, words: &[Words], people: &People<'_>) {
-        let (Some(further), Some(tell)) = (&self.further, self.tell) else { return };
+        let (Some(further), Some(voice)) = (&self.further, &mut self.voice) else { return };
         let mark = ids::uuid();
-        if further.send(tell(&while_it_works(words), &mark)).is_ok() {
+        if further.send(voice.tell(&while_it_works(words), &mark)).is_ok() {
             people.show(words);
             self.told.push((mark, newest(words)));
             self.told_at = Some(Instant::now());
@@ -107,6 +107,18 @@ impl Input {
     /// Says that nothing more comes. Whether that was news.
     pub(super) fn close(&mut self) -> bool {
         self.further.take().is_some()
+    }
+}
+
+/// Hands over what its lines ask for, in turn with everything else, for as long as its input is open.
+pub(super) struct Replies(Option<WeakUnboundedSender<Vec<u8>>>);
+
+impl Replies {
+    pub(super) fn send(&self, bytes: Vec<u8>) {
+        if let Some(further) = self.0.as_ref().and_then(WeakUnboundedSender::upgrade) {
+            // Nobody reads on when the agent has closed it.
+            let _ = further.send(bytes);
+        }
     }
 }
 

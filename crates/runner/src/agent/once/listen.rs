@@ -1,5 +1,6 @@
 //! What an agent says: each line of its pipes without secrets, and what it means.
 
+use super::input::Replies;
 use crate::agent::adapter::Reader;
 use crate::agent::line::{self, Stream};
 use crate::agent::lines::Lines;
@@ -24,6 +25,7 @@ pub(super) fn hear(signs: Vec<Sign>, events: &Events, shared: &Shared) {
 pub(super) fn listen(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     mut reader: Box<dyn Reader>,
+    replies: Replies,
     events: &Events,
     shared: &Shared,
 ) -> AbortOnDropHandle<()> {
@@ -35,6 +37,10 @@ pub(super) fn listen(
         let mut shows = Shows::All;
         let unkeyed = signs.into_iter().map(|sign| match sign {
             Sign::Said(said) => Sign::Said(kept.said(said, &mut shows)),
+            Sign::Write(bytes) => {
+                replies.send(bytes);
+                Sign::Alive
+            }
             other => other,
         });
         let signs: Vec<Sign> = unkeyed.collect();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::access::Minted;
 use crate::agent::Tally;
-use crate::agent::adapter::InputEnds;
+use crate::agent::adapter::{InputEnds, Voice};
 use crate::agent::sign::{Sign, Tokens};
 use crate::artifacts::Uploads;
 use crate::attempt::Attempt;
@@ -130,6 +130,35 @@ async fn watched(
 
 fn answer(cost: u64) -> Vec<Sign> {
     vec![Sign::Used(Tokens { input: 100, cached: 0, output: 50 }), Sign::Cost(cost), Sign::Turn, Sign::MoreFollows]
+}
+
+/// Says everything as it is.
+struct Plain;
+
+impl Voice for Plain {
+    fn interrupt(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn tell(&mut self, words: &str, _: &str) -> Vec<u8> {
+        words.as_bytes().to_vec()
+    }
+}
+
+#[tokio::test]
+async fn what_its_lines_ask_for_is_written_in_turn_until_its_input_ends() {
+    let mut reads = Command::new("cat");
+    let mut reads =
+        reads.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("cat is everywhere");
+    let mut input = Input::begin(reads.stdin.take(), b"prompt ".to_vec(), InputEnds::AfterItsEnd(Box::new(Plain)));
+    let replies = input.replies();
+    replies.send(b"reply".to_vec());
+    assert!(!input.interrupt(), "there is nothing to interrupt");
+    // A reader that still listens holds nothing open.
+    assert!(input.close());
+    replies.send(b" too late".to_vec());
+    let read = timeout(PATIENCE, reads.wait_with_output()).await.expect("its input has not ended").unwrap();
+    assert_eq!(String::from_utf8(read.stdout).unwrap(), "prompt reply");
 }
 
 #[tokio::test]

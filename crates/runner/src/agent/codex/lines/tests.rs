@@ -1,5 +1,6 @@
 use super::*;
 use crate::agent::record::{Record, Shared};
+use serde_json::json;
 
 fn golden(name: &str) -> (Vec<Said>, Record) {
     let path = format!("{}/tests/goldens/codex-0.169.0/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));

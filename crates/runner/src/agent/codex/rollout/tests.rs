@@ -51,9 +51,9 @@ fn each_request_is_counted_once_while_it_works() {
     assert_eq!(world.look().look(), []);
     signs.retain(|sign| !matches!(sign, Sign::Answered(_)));
     // 100 × 2 + 50 × 10 millionths, each.
-    let more = |cost| vec![USED, Sign::Cost(cost), Sign::Turn, Sign::MoreFollows];
+    let more = |cost| vec![USED, Sign::Cost(cost), Sign::Counted, Sign::MoreFollows];
     let model = || vec![Sign::Model("gpt-6.1-sol".into())];
-    let last = vec![USED, Sign::Cost(2_100), Sign::Turn];
+    let last = vec![USED, Sign::Cost(2_100), Sign::Counted];
     assert_eq!(signs, [model(), more(700), model(), more(1_400), last].concat());
 }
 
@@ -145,5 +145,5 @@ fn pipes_links_and_half_lines_are_not_waited_for() {
     world.write("{\"type\":\"token_usage_record\"");
     assert_eq!(world.look().look(), []);
     world.write(",\"payload\":{\"usage\":{\"input_tokens\":1}}}\nnonsense\n");
-    assert!(world.look().look().contains(&Sign::Turn));
+    assert!(world.look().look().contains(&Sign::Counted));
 }

@@ -1,0 +1,343 @@
+//! What is said to `codex app-server`, and what its lines mean: requests, answers and notifications, one in each line.
+//!
+//! Its traps are known here. Agents of the agent speak in the same lines, each in a thread of its own. Its program ends
+//! with 0 whatever happened, so that a line of somebody else that says how a turn ended would have nothing against it:
+//! it is asked for the end under an id that nobody else knows, and only the answer counts. How it is told that there
+//! is nothing more, and what an end means, is not known here.
+
+mod item;
+
+use super::items::{Items, ended};
+use super::rollout::Rollouts;
+use super::sandbox;
+use crate::agent::adapter::{Reader, Voice};
+use crate::agent::json_lines::{self, raw, text};
+use crate::agent::sign::{Sign, Terminal, Tokens};
+use crate::agent::start::Start;
+use crate::ids;
+use crate::said::Said;
+use pullyard_protocol::event::EventKind;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Ids of our requests. Those of words of people are their marks.
+const INITIALIZE: &str = "initialize";
+const THREAD: &str = "thread";
+const TURN: &str = "turn";
+const INTERRUPT: &str = "interrupt";
+
+/// Asks how its newest turn stands.
+const TURNS: &str = "thread/turns/list";
+/// How often that is asked again after a line that said that the turn has ended: measured, the first answer knows it.
+const MOST_QUESTIONS: u32 = 20;
+
+/// What comes whole later, or says more of this machine than of the work.
+const UNWANTED: [&str; 4] =
+    ["item/commandExecution/outputDelta", "remoteControl/status/changed", "thread/started", "turn/diff/updated"];
+
+/// What a request gets that nobody answers: JSON-RPC's "method not found". A request for leave is denied by it.
+const NOT_FOUND: i32 = -32_601;
+
+/// What reader and voice know of it together.
+#[derive(Debug, Default)]
+struct Known {
+    /// Its thread, once it is open.
+    thread: Option<String>,
+    /// The turn that runs.
+    turn: Option<String>,
+    /// Words and marks that came before its thread was open.
+    untold: Vec<(String, String)>,
+}
+
+type Shared = Arc<Mutex<Known>>;
+
+fn lock(known: &Shared) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What it is told first: who we are, and which thread it is to open. What is asked of it follows when that is open.
+pub(super) fn opening(start: &Start<'_>) -> Vec<u8> {
+    let us = json!({
+        "clientInfo": { "name": "pullyard", "title": "Pullyard", "version": env!("CARGO_PKG_VERSION") },
+        "capabilities": {
+            "experimentalApi": false, "requestAttestation": false, "optOutNotificationMethods": UNWANTED,
+        },
+    });
+    let (tree, sandbox) = (start.tree.to_string_lossy(), sandbox(start.isolation));
+    let thread = match start.session {
+        Some(session) => json!({
+            "threadId": session, "excludeTurns": true,
+            "cwd": tree, "approvalPolicy": "never", "sandbox": sandbox, "model": start.model,
+        }),
+        None => json!({ "cwd": tree, "approvalPolicy": "never", "sandbox": sandbox, "model": start.model }),
+    };
+    let initialized = line(&json!({ "method": "initialized" }));
+    [request(INITIALIZE, "initialize", &us), initialized, request(THREAD, opens(start), &thread)].concat()
+}
+
+/// The method that opens its thread.
+fn opens(start: &Start<'_>) -> &'static str {
+    if start.session.is_some() { "thread/resume" } else { "thread/start" }
+}
+
+/// Both sides of what is said to it and by it in one start.
+pub(super) fn conversation(start: &Start<'_>, counted: Arc<Mutex<Rollouts>>) -> (Conversation, Speech) {
+    let known = Shared::default();
+    let conversation = Conversation {
+        known: Arc::clone(&known),
+        // Its calls have the ids that the model gave them, which are the same in no other start.
+        items: Items::new(start.tree, 1),
+        counted,
+        prompt: start.prompt.to_owned(),
+        opens: opens(start),
+        has_begun: false,
+        questions: Vec::new(),
+        ended: None,
+    };
+    (conversation, Speech { known })
+}
+
+fn line(object: &Value) -> Vec<u8> {
+    format!("{object}\n").into_bytes()
+}
+
+fn request(id: &str, method: &str, params: &Value) -> Vec<u8> {
+    line(&json!({ "id": id, "method": method, "params": params }))
+}
+
+/// Words for its model. Where a turn runs they join it before its next request; else another one begins with them.
+fn turn(id: &str, thread: &str, words: &str, mark: Option<&str>) -> Vec<u8> {
+    let input = json!([{ "type": "text", "text": words }]);
+    request(id, "turn/start", &json!({ "threadId": thread, "clientUserMessageId": mark, "input": input }))
+}
+
+/// How it is told more while it works, and asked to stop.
+pub(super) struct Speech {
+    known: Shared,
+}
+
+impl Voice for Speech {
+    fn interrupt(&mut self) -> Option<Vec<u8>> {
+        let known = lock(&self.known);
+        let (thread, turn) = (known.thread.as_deref()?, known.turn.as_deref()?);
+        Some(request(INTERRUPT, "turn/interrupt", &json!({ "threadId": thread, "turnId": turn })))
+    }
+
+    fn tell(&mut self, words: &str, mark: &str) -> Vec<u8> {
+        let mut known = lock(&self.known);
+        if let Some(thread) = &known.thread {
+            return turn(mark, thread, words, Some(mark));
+        }
+        known.untold.push((words.to_owned(), mark.to_owned()));
+        Vec::new()
+    }
+}
+
+/// A question how the newest turn ended.
+struct Question {
+    id: String,
+    /// The turn that is said to have ended.
+    turn: String,
+    /// How often that was asked.
+    times: u32,
+}
+
+/// One start's lines, in their order.
+pub(super) struct Conversation {
+    known: Shared,
+    items: Items,
+    counted: Arc<Mutex<Rollouts>>,
+    prompt: String,
+    opens: &'static str,
+    /// A turn began in it.
+    has_begun: bool,
+    questions: Vec<Question>,
+    /// The turn whose end was told last.
+    ended: Option<String>,
+}
+
+impl Conversation {
+    fn answered(&mut self, id: &str, object: &Value) -> Vec<Sign> {
+        let error = object.get("error").map(|error| text(error, "message").unwrap_or_default());
+        if let Some(at) = self.questions.iter().position(|question| question.id == id) {
+            let question = self.questions.swap_remove(at);
+            return match error {
+                Some(error) => failed(TURNS, error),
+                None => self.stands(&question, object),
+            };
+        }
+        let is_open = lock(&self.known).thread.is_some();
+        match (id, error) {
+            (INITIALIZE, Some(error)) if !is_open => failed("initialize", error),
+            (THREAD, Some(error)) if !is_open => failed(self.opens, error),
+            (THREAD, None) if !is_open => self.opened(object),
+            (TURN, Some(error)) if !self.has_begun => failed("turn/start", error),
+            // What it did not take up is told to the next start, and an end that came first needs no interrupt.
+            (_, Some(error)) if id != INTERRUPT => vec![log(format!("Codex refused what it was told: {error}"))],
+            _ => vec![Sign::Alive],
+        }
+    }
+
+    /// Its thread is open: what is asked of it, and what people said by then.
+    fn opened(&mut self, object: &Value) -> Vec<Sign> {
+        let result = object.get("result").unwrap_or(&Value::Null);
+        let Some(thread) = result.get("thread").and_then(|thread| text(thread, "id")) else {
+            return failed(self.opens, "it named no thread");
+        };
+        let mut known = lock(&self.known);
+        known.thread = Some(thread.to_owned());
+        let untold = std::mem::take(&mut known.untold);
+        drop(known);
+        let model = text(result, "model").map(|model| Sign::Model(model.to_owned()));
+        let mut signs = vec![Sign::Alive, Sign::Session(thread.to_owned())];
+        signs.extend(model);
+        signs.push(Sign::Write(turn(TURN, thread, &self.prompt, None)));
+        signs.extend(untold.iter().map(|(words, mark)| Sign::Write(turn(mark, thread, words, Some(mark)))));
+        signs
+    }
+
+    fn notified(&mut self, method: &str, params: &Value, object: &Value) -> Vec<Sign> {
+        if let Some(thread) = text(params, "threadId")
+            && lock(&self.known).thread.as_deref() != Some(thread)
+        {
+            // An agent of the agent, whose requests are counted with all others.
+            return vec![Sign::Alive];
+        }
+        let turn = params.get("turn").and_then(|turn| text(turn, "id"));
+        match (method, turn) {
+            ("turn/started", Some(turn)) => {
+                self.has_begun = true;
+                lock(&self.known).turn = Some(turn.to_owned());
+                vec![Sign::Alive]
+            }
+            ("turn/completed", Some(turn)) => self.asks(turn, 1),
+            ("item/started", _) => self.item(params, false, object),
+            ("item/completed", _) => self.item(params, true, object),
+            ("thread/tokenUsage/updated", _) => self.used(params),
+            ("error", _) => vec![log(trouble(params))],
+            ("warning" | "guardianWarning", _) => vec![log(text(params, "message").unwrap_or_default().to_owned())],
+            ("configWarning" | "deprecationNotice", _) => {
+                vec![log(text(params, "summary").unwrap_or_default().to_owned())]
+            }
+            (
+                "account/rateLimits/updated"
+                | "thread/goal/cleared"
+                | "thread/settings/updated"
+                | "thread/status/changed",
+                _,
+            ) => vec![Sign::Alive],
+            _ if method.to_ascii_lowercase().ends_with("delta") => vec![Sign::Piece],
+            _ => vec![raw(object)],
+        }
+    }
+
+    fn item(&mut self, params: &Value, ended: bool, object: &Value) -> Vec<Sign> {
+        let Some(item) = params.get("item") else { return vec![raw(object)] };
+        if text(item, "type") == Some("userMessage") {
+            let mark = text(item, "clientId").filter(|_| !ended);
+            let taken_up = mark.map(|mark| Sign::TakenUp(mark.to_owned()));
+            return [Some(Sign::Alive), taken_up].into_iter().flatten().collect();
+        }
+        let speaks = if ended { text(item, "type") == Some("agentMessage") } else { item::is_call(item) };
+        let Some(mut signs) = item::as_in_lines(item).and_then(|item| self.items.item(&item, ended)) else {
+            return vec![raw(object)];
+        };
+        signs.extend(speaks.then_some(Sign::Spoke));
+        signs
+    }
+
+    /// The thread used so much by now, after an answer and the calls in it; a thread that goes on says it first.
+    fn used(&mut self, params: &Value) -> Vec<Sign> {
+        let total = params.get("tokenUsage").and_then(|usage| usage.get("total")).unwrap_or(&Value::Null);
+        let count = |name: &str| total.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let (input, cached, output) = (count("inputTokens"), count("cachedInputTokens"), count("outputTokens"));
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.note_thread(Tokens { input, cached, output });
+        drop(counted);
+        if self.has_begun { vec![Sign::Alive, Sign::Spoke] } else { vec![Sign::Alive] }
+    }
+
+    /// Asks whether a turn has ended, and how.
+    fn asks(&mut self, turn: &str, times: u32) -> Vec<Sign> {
+        let id = ids::uuid();
+        let thread = lock(&self.known).thread.clone();
+        let asked = request(&id, TURNS, &json!({ "threadId": thread, "limit": 1, "itemsView": "notLoaded" }));
+        self.questions.push(Question { id, turn: turn.to_owned(), times });
+        vec![Sign::Alive, Sign::Write(asked)]
+    }
+
+    /// How its newest turn stands, by its own answer.
+    fn stands(&mut self, question: &Question, object: &Value) -> Vec<Sign> {
+        let turns = object.get("result").and_then(|result| result.get("data"));
+        let Some(newest) = turns.and_then(|turns| turns.get(0)) else { return vec![raw(object)] };
+        let id = text(newest, "id");
+        let terminal = match text(newest, "status") {
+            _ if id == self.ended.as_deref() => return vec![Sign::Alive],
+            Some("completed") => Terminal { well: true, words: self.items.last_message(), ..Terminal::default() },
+            Some("failed") => {
+                let error = newest.get("error").unwrap_or(&Value::Null);
+                let words = text(error, "message").unwrap_or_default().to_owned();
+                Terminal { words, status: status(error), ..Terminal::default() }
+            }
+            Some("interrupted") => Terminal { words: "its turn was interrupted".into(), ..Terminal::default() },
+            // Its own word may be ahead of what it keeps. Else a newer turn runs, or somebody else said it.
+            _ if id == Some(question.turn.as_str()) && question.times < MOST_QUESTIONS => {
+                return self.asks(&question.turn, question.times + 1);
+            }
+            _ => return vec![Sign::Alive],
+        };
+        self.ended = id.map(str::to_owned);
+        let mut known = lock(&self.known);
+        if known.turn.as_deref() == id {
+            known.turn = None;
+        }
+        drop(known);
+        ended(terminal)
+    }
+}
+
+impl Reader for Conversation {
+    fn read(&mut self, line: &[u8]) -> Vec<Sign> {
+        json_lines::signs(line, |object| match (object.get("id"), text(object, "method")) {
+            (Some(id), Some(method)) => refuse(id, method),
+            (Some(id), None) => self.answered(id.as_str().unwrap_or_default(), object),
+            (None, Some(method)) => self.notified(method, object.get("params").unwrap_or(&Value::Null), object),
+            (None, None) => vec![raw(object)],
+        })
+    }
+}
+
+/// It asks for leave, or for something that only people know: nobody is there.
+fn refuse(id: &Value, method: &str) -> Vec<Sign> {
+    let error = json!({ "code": NOT_FOUND, "message": "nobody answers this here" });
+    let refused = line(&json!({ "id": id, "error": error }));
+    vec![log(format!("Codex asked for {method}, and was refused.")), Sign::Write(refused)]
+}
+
+fn log(words: String) -> Sign {
+    Sign::Said(Said::words(EventKind::Log, words))
+}
+
+/// A request of ours that it could not do: then it does nothing else.
+fn failed(method: &str, error: &str) -> Vec<Sign> {
+    ended(Terminal { words: format!("{method} failed: {error}"), ..Terminal::default() })
+}
+
+/// What went wrong, and what it does about it.
+fn trouble(params: &Value) -> String {
+    let error = params.get("error").unwrap_or(&Value::Null);
+    let words = text(error, "message").unwrap_or_default();
+    match text(error, "additionalDetails") {
+        Some(details) => format!("{words} ({details})"),
+        None => words.to_owned(),
+    }
+}
+
+/// The status of the model's provider, where the kind of the error tells one.
+fn status(error: &Value) -> Option<u16> {
+    let kind = error.get("codexErrorInfo")?.as_object()?.values().next()?;
+    kind.get("httpStatusCode")?.as_u64().and_then(|status| u16::try_from(status).ok())
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,390 @@
+use super::*;
+use crate::agent::adapter::Meter;
+use crate::agent::codex::prices::Prices;
+use crate::agent::codex::rollout::Look;
+use crate::agent::record::{Record, Shared as Heard};
+use crate::options::Isolation;
+use std::path::{Path, PathBuf};
+
+/// Of the recorded runs in which people say something.
+const MARK: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
+
+/// The reader of a recorded start: the answers to its questions stand there under the id `question`.
+pub(in crate::agent::codex) struct Recorded {
+    conversation: Conversation,
+    question: String,
+}
+
+impl Recorded {
+    pub(in crate::agent::codex) fn new(tree: &Path) -> Self {
+        Self { conversation: begun(tree).0, question: String::new() }
+    }
+}
+
+impl Reader for Recorded {
+    fn read(&mut self, line: &[u8]) -> Vec<Sign> {
+        let own = format!("\"id\":\"{}\"", self.question);
+        let line = String::from_utf8_lossy(line).replace("\"id\":\"question\"", &own);
+        let signs = self.conversation.read(line.as_bytes());
+        if let Some(asked) = written(&signs).into_iter().find(|asked| asked["method"] == TURNS) {
+            self.question = asked["id"].as_str().unwrap().to_owned();
+        }
+        signs
+    }
+}
+
+fn start(tree: &Path) -> Start<'_> {
+    Start {
+        prompt: "Fix it.",
+        instructions: "",
+        session: None,
+        model: None,
+        turns_left: None,
+        cost_left: None,
+        home: tree,
+        tree,
+        isolation: Isolation::None,
+    }
+}
+
+fn begun(tree: &Path) -> (Conversation, Speech) {
+    conversation(&start(tree), Arc::default())
+}
+
+/// What is handed to its input.
+fn written(signs: &[Sign]) -> Vec<Value> {
+    let bytes = signs.iter().filter_map(|sign| match sign {
+        Sign::Write(bytes) => Some(bytes.as_slice()),
+        _ => None,
+    });
+    bytes.flat_map(objects).collect()
+}
+
+fn objects(bytes: &[u8]) -> Vec<Value> {
+    let lines = std::str::from_utf8(bytes).unwrap().lines();
+    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn lines_of(name: &str) -> Vec<String> {
+    let path = format!("{}/tests/goldens/codex-0.169.0/app_server/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let recorded = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    recorded.lines().map(str::to_owned).collect()
+}
+
+/// A start that hears lines, and what they come to.
+struct Beginning {
+    reader: Recorded,
+    heard: Heard,
+    said: Vec<Said>,
+    written: Vec<Value>,
+}
+
+impl Beginning {
+    fn new() -> Self {
+        let reader = Recorded::new(Path::new("/workspace"));
+        Self { reader, heard: Heard::new(), said: Vec::new(), written: Vec::new() }
+    }
+
+    fn hear<'a>(&mut self, lines: impl IntoIterator<Item = &'a String>) {
+        for line in lines {
+            let signs = self.reader.read(line.as_bytes());
+            self.written.extend(written(&signs));
+            for sign in signs {
+                self.heard.note(&sign);
+                if let Sign::Said(said) = sign {
+                    self.said.push(said);
+                }
+            }
+        }
+    }
+
+    fn record(&self) -> Record {
+        self.heard.record().clone()
+    }
+}
+
+fn golden(name: &str) -> Beginning {
+    let mut start = Beginning::new();
+    start.hear(&lines_of(name));
+    start
+}
+
+/// The place of the first line that says this.
+fn place(lines: &[String], words: &[&str]) -> usize {
+    lines.iter().position(|line| words.iter().all(|words| line.contains(words))).unwrap()
+}
+
+#[test]
+fn a_run_with_tools_is_told_in_our_words() {
+    use EventKind::{Command, FileEdit, Log, Result, Text, ToolCall, ToolResult};
+    let start = golden("tools_and_edits");
+    let said = &start.said;
+    let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
+    assert_eq!(
+        kinds,
+        [Log, Text, Command, ToolResult, Command, ToolResult, ToolCall, FileEdit, FileEdit, ToolResult, Text, Result]
+    );
+    assert_eq!(said[3].text.as_deref(), Some("hi\n"));
+    assert_eq!(said[5].data, Some(json!({"exit_code": 3, "failed": true})));
+    assert_eq!((said[7].path.as_deref(), said[7].name.as_deref()), (Some("b.txt"), Some("add")));
+    assert_eq!((said[8].path.as_deref(), said[8].name.as_deref()), (Some("hello.txt"), Some("update")));
+    let record = start.record();
+    assert_eq!(record.session.as_deref(), Some("01a202f8-c7be-7d12-b800-0cb90b57c3be"));
+    assert_eq!(record.model.as_deref(), Some("gpt-6.1-sol"));
+    let terminal = record.terminal.unwrap();
+    assert_eq!((terminal.well, terminal.words.as_str()), (true, "All done."));
+    assert!(record.tools.is_empty());
+}
+
+#[test]
+fn what_is_asked_of_it_follows_when_its_thread_is_open() {
+    let tree = Path::new("/workspace");
+    let [us, initialized, thread] = objects(&opening(&start(tree))).try_into().unwrap();
+    assert_eq!((&us["method"], &initialized["method"]), (&json!("initialize"), &json!("initialized")));
+    assert_eq!(thread["method"], "thread/start");
+    let params = &thread["params"];
+    assert_eq!((&params["cwd"], &params["sandbox"]), (&json!("/workspace"), &json!("workspace-write")));
+    // Nobody could be asked for leave.
+    assert_eq!(params["approvalPolicy"], "never");
+    let again = Start { session: Some("01a2"), model: Some("gpt-5.5"), isolation: Isolation::External, ..start(tree) };
+    let resumed = objects(&opening(&again)).pop().unwrap();
+    assert_eq!((&resumed["method"], &resumed["params"]["threadId"]), (&json!("thread/resume"), &json!("01a2")));
+    let params = &resumed["params"];
+    assert_eq!((&params["model"], &params["sandbox"]), (&json!("gpt-5.5"), &json!("danger-full-access")));
+    assert_eq!(params["approvalPolicy"], "never");
+
+    let mut start = Beginning::new();
+    let lines = lines_of("tools_and_edits");
+    let open = place(&lines, &["\"id\":\"thread\""]);
+    start.hear(&lines[..open]);
+    assert_eq!(start.written, <[Value; 0]>::default());
+    start.hear(&lines[open..=open]);
+    let [asked] = start.written.try_into().unwrap();
+    assert_eq!((&asked["method"], &asked["params"]["input"][0]["text"]), (&json!("turn/start"), &json!("Fix it.")));
+}
+
+#[test]
+fn what_people_say_waits_for_its_thread_and_goes_with_its_mark() {
+    let (mut conversation, mut speech) = begun(Path::new("/workspace"));
+    assert_eq!(speech.tell("Greet in Latin.", "m1"), b"");
+    let lines = lines_of("tools_and_edits");
+    let open = place(&lines, &["\"id\":\"thread\""]);
+    let [prompt, told] = written(&conversation.read(lines[open].as_bytes())).try_into().unwrap();
+    assert_eq!(prompt["params"]["input"][0]["text"], "Fix it.");
+    for (told, mark) in [(told, "m1"), (objects(&speech.tell("Greet in Latin.", "m2")).remove(0), "m2")] {
+        assert_eq!((&told["method"], &told["id"]), (&json!("turn/start"), &json!(mark)));
+        let params = &told["params"];
+        assert_eq!(
+            (&params["threadId"], &params["clientUserMessageId"]),
+            (&prompt["params"]["threadId"], &json!(mark))
+        );
+        assert_eq!(params["input"][0]["text"], "Greet in Latin.");
+    }
+}
+
+#[test]
+fn words_in_the_middle_of_a_turn_are_heard_once_the_model_answers() {
+    let (mut start, lines) = (Beginning::new(), lines_of("steered"));
+    let told = place(&lines, &["item/started", MARK]);
+    start.hear(&lines[..told]);
+    assert!(!start.record().has_taken_up(MARK));
+    start.hear(&lines[told..=told]);
+    let record = start.record();
+    assert!(record.has_taken_up(MARK) && record.heard.is_empty());
+    // What its files tell by then is of the answer before.
+    start.heard.note(&Sign::Counted);
+    assert_eq!(start.record().heard, <[String; 0]>::default());
+    start.hear(&lines[told + 1..]);
+    let record = start.record();
+    assert_eq!((record.heard, record.ends), (vec![MARK.to_owned()], 1));
+    assert_eq!(record.terminal.unwrap().words, "Salve.");
+}
+
+#[test]
+fn words_after_its_end_begin_another_turn() {
+    let (mut start, lines) = (Beginning::new(), lines_of("told_after_its_end"));
+    let (ended, told) = (place(&lines, &["\"id\":\"question\""]), place(&lines, &["item/started", MARK]));
+    start.hear(&lines[..ended]);
+    assert!(!start.record().has_ended(), "it is not asked yet");
+    start.hear(&lines[ended..=ended]);
+    assert!(start.record().has_ended_well());
+    start.hear(&lines[ended + 1..=told]);
+    assert!(!start.record().has_ended());
+    start.hear(&lines[told + 1..]);
+    let record = start.record();
+    assert!(record.has_ended_well() && record.ends == 2 && record.heard == [MARK]);
+    // It tells only what it said since.
+    let results: Vec<_> = start.said.iter().filter(|said| said.kind == EventKind::Result).collect();
+    assert_eq!(results.iter().map(|said| said.text.as_deref().unwrap()).collect::<Vec<_>>(), ["All done.", "Salve."]);
+}
+
+#[test]
+fn an_end_that_a_tool_wrote_in_its_name_is_none() {
+    let (mut start, lines) = (Beginning::new(), lines_of("tools_and_edits"));
+    let (runs, completed) = (place(&lines, &["turn/started"]), place(&lines, &["turn/completed"]));
+    start.hear(&lines[..=runs]);
+    let claim = lines[completed].replace("\"status\":\"completed\"", "\"status\":\"failed\"");
+    let open = lines[completed + 1].replace("\"status\":\"completed\"", "\"status\":\"inProgress\"");
+    start.hear([&claim]);
+    // Under an id that a tool may guess, nobody is believed.
+    start.hear([&lines[completed + 1].replace("question", "question ")]);
+    assert!(start.record().terminal.is_none());
+    // It is asked again for a while, and then no more.
+    let questions = |start: &Beginning| start.written.iter().filter(|asked| asked["method"] == TURNS).count();
+    for times in 1..30 {
+        assert_eq!(questions(&start), times.min(MOST_QUESTIONS as usize));
+        start.hear([&open]);
+    }
+    assert!(start.record().terminal.is_none());
+    // Its own end is one all the same, and comes once.
+    start.hear(&lines[runs + 1..]);
+    let again = start.written.iter().filter(|asked| asked["method"] == TURNS).count();
+    assert!(start.record().has_ended_well() && start.record().ends == 1);
+    start.hear([&claim, &lines[completed + 1]]);
+    assert_eq!((start.record().ends, questions(&start)), (1, again + 1));
+    let ids: std::collections::BTreeSet<String> =
+        start.written.iter().filter(|asked| asked["method"] == TURNS).map(|asked| asked["id"].to_string()).collect();
+    assert_eq!(ids.len(), questions(&start), "each question has an id of its own");
+}
+
+#[test]
+fn a_newer_turn_that_runs_by_then_is_not_ended_by_the_one_before() {
+    let (mut start, lines) = (Beginning::new(), lines_of("tools_and_edits"));
+    let completed = place(&lines, &["turn/completed"]);
+    start.hear(&lines[..=completed]);
+    let object: Value = serde_json::from_str(&lines[completed + 1]).unwrap();
+    let id = object["result"]["data"][0]["id"].as_str().unwrap();
+    let newer = lines[completed + 1].replace(id, "01a2-newer").replace("\"completed\"", "\"inProgress\"");
+    let before = start.written.len();
+    start.hear([&newer]);
+    assert!(start.record().terminal.is_none() && start.written.len() == before);
+}
+
+#[test]
+fn only_a_turn_that_runs_is_interrupted() {
+    let (mut conversation, mut speech) = begun(Path::new("/workspace"));
+    let lines = lines_of("interrupted_in_tool");
+    let runs = place(&lines, &["turn/started"]);
+    for line in &lines[..runs] {
+        assert_eq!(speech.interrupt(), None);
+        conversation.read(line.as_bytes());
+    }
+    conversation.read(lines[runs].as_bytes());
+    let started: Value = serde_json::from_str(&lines[runs]).unwrap();
+    let [asked] = objects(&speech.interrupt().unwrap()).try_into().unwrap();
+    assert_eq!(asked["method"], "turn/interrupt");
+    assert_eq!(asked["params"]["turnId"], started["params"]["turn"]["id"]);
+    let (_, mut gone) = begun(Path::new("/workspace"));
+    assert_eq!(gone.interrupt(), None);
+    for name in ["interrupted_in_tool", "interrupted_waiting"] {
+        let record = golden(name).record();
+        let terminal = record.terminal.unwrap();
+        assert!(!terminal.well && terminal.words.contains("interrupted") && record.tools.is_empty(), "{terminal:?}");
+    }
+}
+
+#[test]
+fn an_agent_of_the_agent_is_heard_of_by_its_call_alone() {
+    let start = golden("agents_of_the_agent");
+    let commands: Vec<_> = start.said.iter().filter(|said| said.kind == EventKind::Command).collect();
+    assert_eq!(commands.len(), 1, "{commands:?}");
+    assert!(commands[0].text.as_deref().unwrap().contains("echo x"));
+    let calls: Vec<_> = start.said.iter().filter(|said| said.kind == EventKind::ToolCall).collect();
+    assert_eq!(calls[0].name.as_deref(), Some("spawnAgent"));
+    let record = start.record();
+    assert!(record.has_ended_well() && record.ends == 1 && record.tools.is_empty());
+}
+
+#[test]
+fn a_request_for_leave_is_refused_and_told() {
+    let mut start = Beginning::new();
+    let asks = r#"{"method":"item/commandExecution/requestApproval","id":0,"params":{"threadId":"t","itemId":"c"}}"#;
+    start.hear([&asks.to_owned()]);
+    let [refused] = start.written.try_into().unwrap();
+    assert_eq!((&refused["id"], refused["error"].is_object()), (&json!(0), true));
+    assert_eq!((start.said.len(), start.said[0].kind), (1, EventKind::Log));
+}
+
+#[test]
+fn what_can_not_be_opened_is_an_end_that_names_what_failed() {
+    let words = |lines: &[&str], session: Option<&str>| {
+        let tree = Path::new("/workspace");
+        let (mut conversation, _) = conversation(&Start { session, ..start(tree) }, Arc::default());
+        let heard = Heard::new();
+        for line in lines {
+            conversation.read(line.as_bytes()).iter().for_each(|sign| heard.note(sign));
+        }
+        let terminal = heard.record().terminal.clone().unwrap();
+        assert!(!terminal.well);
+        terminal.words
+    };
+    let lines = lines_of("session_unknown");
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert!(words(&lines, Some("01a1")).starts_with("thread/resume failed: no rollout found for thread id 01a1"));
+    let error = |id: &str| format!(r#"{{"id":"{id}","error":{{"code":-32600,"message":"no"}}}}"#);
+    assert_eq!(words(&[&error("initialize")], None), "initialize failed: no");
+    assert_eq!(words(&[&error("thread")], None), "thread/start failed: no");
+    assert_eq!(words(&[r#"{"id":"thread","result":{}}"#], None), "thread/start failed: it named no thread");
+    let open = r#"{"id":"thread","result":{"thread":{"id":"t"}}}"#;
+    assert_eq!(words(&[open, &error("turn")], None), "turn/start failed: no");
+}
+
+#[test]
+fn what_it_refuses_to_take_up_ends_nothing() {
+    let (mut start, lines) = (Beginning::new(), lines_of("tools_and_edits"));
+    start.hear(&lines[..=place(&lines, &["turn/started"])]);
+    for id in [MARK, "initialize", "thread", "turn", "interrupt"] {
+        start.hear([&format!(r#"{{"id":"{id}","error":{{"code":-32600,"message":"no"}}}}"#)]);
+    }
+    assert!(start.record().terminal.is_none());
+}
+
+#[test]
+fn where_the_files_tell_nothing_its_thread_does() {
+    let counted = Arc::default();
+    let (mut conversation, _) = conversation(&start(Path::new("/workspace")), Arc::clone(&counted));
+    for line in lines_of("resume_after") {
+        conversation.read(line.as_bytes());
+    }
+    let nowhere = PathBuf::from("/nonexistent");
+    let look = |counted: &Arc<Mutex<Rollouts>>| Look::new(nowhere.clone(), Arc::clone(counted), Prices::with(""));
+    let used = |input, output| Sign::Used(Tokens { input, cached: 0, output });
+    assert!(look(&counted).finish().contains(&used(300, 150)));
+}
+
+#[test]
+fn pieces_are_no_more_than_a_sign_of_life() {
+    let pieces: Vec<String> = lines_of("tools_and_edits").into_iter().filter(|line| line.contains("/delta")).collect();
+    assert_eq!(pieces.len(), 4);
+    for piece in pieces {
+        let (mut conversation, _) = begun(Path::new("/workspace"));
+        let open = br#"{"id":"thread","result":{"thread":{"id":"01a202f8-c7be-7d12-b800-0cb90b57c3be"}}}"#;
+        conversation.read(open);
+        assert_eq!(conversation.read(piece.as_bytes()), [Sign::Piece]);
+    }
+}
+
+#[test]
+fn nothing_unknown_is_lost_and_nothing_fails() {
+    for odd in [
+        r#"{"method":"new/thing"}"#,
+        r#"{"method":"item/completed","params":{"item":{"id":"i","type":"newItem"}}}"#,
+        r#"{"method":"item/completed"}"#,
+        r#"{"method":"turn/started"}"#,
+        r#"{"new":1}"#,
+        "garbage",
+        "17",
+    ] {
+        let mut start = Beginning::new();
+        start.hear([&odd.to_owned()]);
+        assert_eq!((start.said.len(), start.said[0].kind), (1, EventKind::Raw), "{odd}");
+        assert!(start.record().terminal.is_none());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_line_is_too_strange(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        begun(Path::new("/workspace")).0.read(&line);
+    }
+}
