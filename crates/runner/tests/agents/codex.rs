@@ -2,6 +2,7 @@
 
 mod bounds;
 mod faults;
+mod server;
 mod sessions;
 mod stops;
 mod work;

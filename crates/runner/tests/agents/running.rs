@@ -97,6 +97,16 @@ impl Running {
         assert_eq!(heard, Ok(true), "{kind} was not said {times} times: {:?}", self.said.borrow().events);
     }
 
+    /// Waits until what it said by then is so.
+    pub(crate) async fn wait_until(&mut self, what: &str, is: impl Fn(&[Value]) -> bool) {
+        let heard = timeout(PATIENCE, self.said.wait_for(|said| is(&said.events))).await.map(|heard| heard.is_ok());
+        assert_eq!(heard, Ok(true), "{what}: {:?}", self.said.borrow().events);
+    }
+
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.said.borrow().events.clone()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()), signal).unwrap();
     }

@@ -1,6 +1,6 @@
 //! Limits of a job end it, each with a failure of its own, and no further request is made.
 
-use super::stage::{Agent, BOTH, Stage};
+use super::stage::{Agent, EACH, Stage};
 use pullyard_demo_model::{Answer, Step, Usage};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
@@ -9,7 +9,7 @@ use serde_json::json;
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn the_limit_of_turns_lets_no_further_request_out() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.turns = Some(2));
         stage.model.keep(agent.shell("echo again >> again.txt; sleep 1"));
@@ -23,7 +23,7 @@ async fn the_limit_of_turns_lets_no_further_request_out() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn the_limit_of_money_lets_no_further_request_out() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.cost_usd_micros = Some(500_000));
         let dear = agent.shell("echo again >> again.txt; sleep 1");
@@ -53,7 +53,7 @@ async fn a_call_that_no_line_of_codex_tells_of_lets_no_row_of_requests_out() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_model_that_never_answers_is_a_stall() {
-    for agent in BOTH {
+    for agent in EACH {
         for silence in [Step::Hang, Answer::text("Let me").hanging_after(4).into()] {
             let stage = Stage::of(agent).await;
             stage.world.api.assign(|job| job.limits.stall_secs = 8);
@@ -108,7 +108,7 @@ async fn a_command_that_codex_waits_for_may_be_silent_for_longer() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn the_time_of_the_attempt_ends_a_tool_that_runs() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.wall_secs = 15);
         stage.model.play([agent.shell("while :; do sleep 0.1; done")]);

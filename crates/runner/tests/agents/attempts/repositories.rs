@@ -1,6 +1,6 @@
 //! What a repository may tell an agent, and what it may not.
 
-use super::stage::{Agent, BOTH, Stage};
+use super::stage::{Agent, EACH, Stage};
 use pullyard_demo_model::{Answer, Part};
 use pullyard_domain::job::Kind;
 use pullyard_forge::NewPullRequest;
@@ -16,7 +16,7 @@ async fn commit(stage: &Stage, files: &[(&str, &str)]) {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_the_base_branch_tells_agents_reaches_the_model() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         commit(&stage, &[("AGENTS.md", "Always mind the gap.\n")]).await;
         stage.model.play([agent.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
@@ -90,7 +90,7 @@ async fn revised(agent: Agent) -> Stage {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_the_revised_branch_tells_agents_reaches_no_model() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = revised(agent).await;
         // It looks at a file of the folder that has instructions of its own, and writes there.
         let look = match agent {
@@ -98,7 +98,7 @@ async fn what_the_revised_branch_tells_agents_reaches_no_model() {
                 let path = stage.tree().join("deep/code.txt");
                 Answer::of(vec![Part::Tool { name: "Read".into(), arguments: json!({ "file_path": path }) }])
             }
-            Agent::Codex => agent.shell("cat deep/code.txt"),
+            Agent::Codex | Agent::CodexServer => agent.shell("cat deep/code.txt"),
         };
         stage.model.play([look, agent.shell("cd deep && echo hello > greeting.txt"), Answer::text("All done.")]);
         stage.succeeds().await;
@@ -120,7 +120,7 @@ async fn what_the_revised_branch_tells_agents_reaches_no_model() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn settings_of_a_repository_run_nothing_and_send_the_key_nowhere() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         let elsewhere = Stage::of(Agent::ClaudeCode).await;
         elsewhere.model.keep(Answer::text("I am somebody else."));

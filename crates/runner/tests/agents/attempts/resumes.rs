@@ -1,6 +1,6 @@
 //! An agent whose model was away goes on in the session that it had.
 
-use super::stage::{BOTH, Stage};
+use super::stage::{EACH, Stage};
 use crate::world::{BRANCH, end_of};
 use pullyard_demo_model::{Answer, Refusal, Step};
 use pullyard_protocol::attempt::FinishOutcome;
@@ -8,12 +8,12 @@ use pullyard_protocol::attempt::FinishOutcome;
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn after_a_transient_fault_the_same_session_goes_on() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell("echo hello > greeting.txt")]);
         stage.model.keep(match agent {
             super::stage::Agent::ClaudeCode => Step::from(Refusal::overloaded()),
-            super::stage::Agent::Codex => Step::from(Refusal::openai_at_capacity()),
+            super::stage::Agent::Codex | super::stage::Agent::CodexServer => Step::from(Refusal::openai_at_capacity()),
         });
         let runner = stage.world.spawn(|command| {
             stage.equip(command);

@@ -13,20 +13,24 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-/// The agents that have a program of their own.
+/// The agents that have a program of their own, by each way that it is driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agent {
     ClaudeCode,
     Codex,
+    /// Codex as a server.
+    CodexServer,
 }
 
 pub(crate) const BOTH: [Agent; 2] = [Agent::ClaudeCode, Agent::Codex];
+pub(crate) const EACH: [Agent; 3] = [Agent::ClaudeCode, Agent::Codex, Agent::CodexServer];
+pub(crate) const OF_CODEX: [Agent; 2] = [Agent::Codex, Agent::CodexServer];
 
 impl Agent {
     pub(crate) fn capability(self) -> &'static str {
         match self {
             Self::ClaudeCode => "claude_code",
-            Self::Codex => "codex",
+            Self::Codex | Self::CodexServer => "codex",
         }
     }
 
@@ -34,7 +38,7 @@ impl Agent {
     pub(crate) fn shell(self, command: &str) -> Answer {
         match self {
             Self::ClaudeCode => Answer::tool("Bash", json!({ "command": command, "description": "run" })),
-            Self::Codex => Answer::tool("exec_command", json!({ "cmd": command })),
+            Self::Codex | Self::CodexServer => Answer::tool("exec_command", json!({ "cmd": command })),
         }
     }
 }
@@ -72,6 +76,9 @@ impl Stage {
             .env("HTTPS_PROXY", &self.call_outs.url)
             .env("HTTP_PROXY", &self.call_outs.url)
             .env("NO_PROXY", "127.0.0.1,localhost");
+        if self.agent == Agent::CodexServer {
+            command.env("PULLYARD_CODEX_TRANSPORT", "app-server");
+        }
     }
 
     pub(crate) fn start(&self) -> Child {

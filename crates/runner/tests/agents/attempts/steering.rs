@@ -1,7 +1,7 @@
-//! People say something while an agent works: Claude Code hears it before its next request to the model, Codex when
-//! its turn is over, and both in the session that they have.
+//! People say something while an agent works: Claude Code and Codex as a server hear it before the next request to
+//! the model, Codex else when its turn is over, and each in the session that it has.
 
-use super::stage::{Agent, BOTH, Stage};
+use super::stage::{Agent, EACH, Stage};
 use crate::running::appears;
 use crate::world::end_of;
 use pullyard_demo_model::{Answer, Step};
@@ -28,7 +28,7 @@ pub(crate) async fn say_while_it_runs(stage: &Stage) {
     let api = &stage.world.api;
     api.script(|script| script.inputs = vec![input()]);
     match stage.agent {
-        Agent::ClaudeCode => api.wait_for_text("Greet in Latin.").await,
+        Agent::ClaudeCode | Agent::CodexServer => api.wait_for_text("Greet in Latin.").await,
         Agent::Codex => {
             let before = api.calls("events").len();
             api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= before + 2).await;
@@ -48,7 +48,7 @@ async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_people_say_reaches_the_agent_that_is_working() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         stage.model.keep(Answer::text("All done."));
         let ran = end_of(told_while_a_tool_runs(&stage, Vec::new()).await).await;
@@ -56,7 +56,7 @@ async fn what_people_say_reaches_the_agent_that_is_working() {
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
         let turns = stage.model.turns();
         // The answer to the tool and the words go together, or the words after the last answer.
-        let (starts, requests) = if agent == Agent::ClaudeCode { (1, 2) } else { (2, 3) };
+        let (starts, requests) = if agent == Agent::Codex { (2, 3) } else { (1, 2) };
         assert_eq!((finish.work.unwrap().starts, turns.len()), (starts, requests), "{agent:?}");
         let last = turns.last().unwrap().body.to_string();
         assert_eq!(last.matches("> Greet in Latin.").count(), 1, "{agent:?}: {last}");
@@ -68,10 +68,12 @@ async fn what_people_say_reaches_the_agent_that_is_working() {
 }
 
 #[tokio::test]
-#[ignore = "needs Claude Code: .ci/agents"]
-async fn what_claude_code_heard_stands_in_its_session_and_is_not_told_to_it_again() {
-    for answered in [true, false] {
-        let stage = Stage::of(Agent::ClaudeCode).await;
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn what_an_agent_heard_stands_in_its_session_and_is_not_told_to_it_again() {
+    for (agent, answered) in
+        [Agent::ClaudeCode, Agent::CodexServer].map(|agent| [(agent, true), (agent, false)]).concat()
+    {
+        let stage = Stage::of(agent).await;
         stage.model.keep(Step::Hang);
         let more = if answered { vec![stage.agent.shell("true")] } else { Vec::new() };
         let runner = told_while_a_tool_runs(&stage, more).await;
@@ -80,7 +82,7 @@ async fn what_claude_code_heard_stands_in_its_session_and_is_not_told_to_it_agai
         assert_eq!(end_of(runner).await.code, Some(0));
         let told = stage.world.api.yields().pop().unwrap();
         // What the model was told and did not answer to may be in the session, and is told again.
-        assert_eq!(told.inputs, u32::from(answered));
+        assert_eq!(told.inputs, u32::from(answered), "{agent:?}");
         let before = stage.model.turns().len();
         stage.model.keep(Answer::text("All done."));
         stage.world.api.next_attempt(|job| {
@@ -88,10 +90,10 @@ async fn what_claude_code_heard_stands_in_its_session_and_is_not_told_to_it_agai
             job.resume = Some(Resume { agent: told.agent, session: told.session, read, policy, inputs });
         });
         let ran = stage.run().await;
-        assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+        assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Completed, "{agent:?} {}", ran.log);
         let request = stage.model.turns()[before].body.to_string();
-        assert!(request.contains("> Greet in Latin."), "{answered}: {request}");
-        assert_eq!(request.contains("ana said:"), !answered, "{request}");
+        assert!(request.contains("> Greet in Latin."), "{agent:?} {answered}: {request}");
+        assert_eq!(request.contains("ana said:"), !answered, "{agent:?} {request}");
         stage.end();
     }
 }

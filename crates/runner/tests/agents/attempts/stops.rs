@@ -1,6 +1,6 @@
 //! Everything that stops an attempt from outside: the agent and its tools are gone, and the model is asked nothing more.
 
-use super::stage::{Agent, BOTH, Stage};
+use super::stage::{Agent, EACH, Stage};
 use crate::running::appears;
 use crate::world::{BRANCH, end_of};
 use nix::sys::signal::{Signal, kill};
@@ -34,7 +34,7 @@ pub(super) async fn while_the_model_thinks(agent: Agent) -> (Stage, Child) {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_cancelled_job_ends_its_tools_and_asks_the_model_nothing_more() {
-    for agent in BOTH {
+    for agent in EACH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         stage.world.api.script(|script| script.cancel = true);
         assert_eq!(end_of(runner).await.code, Some(0));
@@ -48,7 +48,7 @@ async fn a_cancelled_job_ends_its_tools_and_asks_the_model_nothing_more() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
-    for agent in BOTH {
+    for agent in EACH {
         let (stage, runner) = while_the_model_thinks(agent).await;
         stage.world.api.script(|script| script.cancel = true);
         assert_eq!(end_of(runner).await.code, Some(0));
@@ -61,7 +61,7 @@ async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_lost_lease_leaves_nothing_running() {
-    for agent in BOTH {
+    for agent in EACH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         stage.world.api.script(|script| script.refuse("events", 409, "lease_lost"));
         assert_eq!(end_of(runner).await.code, Some(0));
@@ -73,7 +73,7 @@ async fn a_lost_lease_leaves_nothing_running() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_runner_that_is_told_to_end_leaves_nothing_running() {
-    for agent in BOTH {
+    for agent in EACH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
         assert_eq!(end_of(runner).await.code, Some(143), "{agent:?}");
@@ -85,7 +85,7 @@ async fn a_runner_that_is_told_to_end_leaves_nothing_running() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_a_successful_agent_leaves_running_is_gone_before_anything_is_pushed() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         let daemon = "setsid nohup sleep 600 >/dev/null 2>&1 & echo hello > greeting.txt";
         stage.model.play([agent.shell(daemon), pullyard_demo_model::Answer::text("All done.")]);

@@ -1,6 +1,6 @@
 //! Work that is done becomes a commit and a pull request, and is told as it happens.
 
-use super::stage::{Agent, BOTH, Stage};
+use super::stage::{Agent, EACH, Stage};
 use crate::world::BRANCH;
 use pullyard_demo_model::{Answer, Usage};
 use pullyard_protocol::event::EventKind;
@@ -8,7 +8,7 @@ use pullyard_protocol::event::EventKind;
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_the_agent_wrote_becomes_a_commit_and_a_pull_request() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         let usage = |input, output| Usage { input, cached: 0, output };
         stage.model.play([
@@ -57,7 +57,7 @@ async fn without_a_name_claude_code_is_taken_first() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn an_agent_that_only_asks_back_made_no_changes_and_is_heard() {
-    for agent in BOTH {
+    for agent in EACH {
         let stage = Stage::of(agent).await;
         stage.model.play([Answer::text("In which language shall it greet?")]);
         assert_eq!(stage.fails().await.code(), "no_changes", "{agent:?}");
