@@ -35,6 +35,28 @@ const MOST_QUESTIONS: u32 = 20;
 const UNWANTED: [&str; 4] =
     ["item/commandExecution/outputDelta", "remoteControl/status/changed", "thread/started", "turn/diff/updated"];
 
+/// What says nothing that people, limits or the end of a turn rest on.
+const SILENT: [&str; 18] = [
+    "account/rateLimits/updated",
+    "account/updated",
+    "hook/completed",
+    "hook/started",
+    "item/commandExecution/terminalInteraction",
+    "item/fileChange/patchUpdated",
+    "item/mcpToolCall/progress",
+    "item/reasoning/summaryPartAdded",
+    "mcpServer/startupStatus/updated",
+    "serverRequest/resolved",
+    "skills/changed",
+    "thread/compacted",
+    "thread/goal/cleared",
+    "thread/goal/updated",
+    "thread/name/updated",
+    "thread/settings/updated",
+    "thread/status/changed",
+    "turn/plan/updated",
+];
+
 /// What a request gets that nobody answers: JSON-RPC's "method not found". A request for leave is denied by it.
 const NOT_FOUND: i32 = -32_601;
 
@@ -219,13 +241,7 @@ impl Conversation {
             ("configWarning" | "deprecationNotice", _) => {
                 vec![log(text(params, "summary").unwrap_or_default().to_owned())]
             }
-            (
-                "account/rateLimits/updated"
-                | "thread/goal/cleared"
-                | "thread/settings/updated"
-                | "thread/status/changed",
-                _,
-            ) => vec![Sign::Alive],
+            _ if SILENT.contains(&method) => vec![Sign::Alive],
             _ if method.to_ascii_lowercase().ends_with("delta") => vec![Sign::Piece],
             _ => vec![raw(object)],
         }
