@@ -1,6 +1,6 @@
 //! Limits of a job end it, each with a failure of its own, and no further request is made.
 
-use super::stage::{Agent, EACH, Stage};
+use super::stage::{Agent, EACH, OF_CODEX, Stage};
 use pullyard_demo_model::{Answer, Step, Usage};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
@@ -80,29 +80,33 @@ async fn a_tool_that_takes_longer_than_a_stall_is_waited_for() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_server_that_codex_left_running_excuses_no_silence_of_its_model() {
-    let stage = Stage::of(Agent::Codex).await;
-    stage.world.api.assign(|job| job.limits.stall_secs = 10);
-    // It goes on with the model after a second; the command never ends.
-    let serve = json!({ "cmd": "echo serving; while :; do sleep 0.1; done", "yield_time_ms": 1_000 });
-    stage.model.play([Answer::tool("exec_command", serve)]);
-    stage.model.keep(Step::Hang);
-    let failure = stage.fails().await;
-    assert!(matches!(failure, Failure::Stalled { limit: Span(10), .. }), "{failure:?}");
-    assert_eq!(stage.model.turns().len(), 2);
-    stage.end();
+    for codex in OF_CODEX {
+        let stage = Stage::of(codex).await;
+        stage.world.api.assign(|job| job.limits.stall_secs = 10);
+        // It goes on with the model after a second; the command never ends.
+        let serve = json!({ "cmd": "echo serving; while :; do sleep 0.1; done", "yield_time_ms": 1_000 });
+        stage.model.play([Answer::tool("exec_command", serve)]);
+        stage.model.keep(Step::Hang);
+        let failure = stage.fails().await;
+        assert!(matches!(failure, Failure::Stalled { limit: Span(10), .. }), "{failure:?}");
+        assert_eq!(stage.model.turns().len(), 2);
+        stage.end();
+    }
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_command_that_codex_waits_for_may_be_silent_for_longer() {
-    let stage = Stage::of(Agent::Codex).await;
-    stage.world.api.assign(|job| job.limits.stall_secs = 10);
-    // Longer than a stall, and it is waited for: the model is not asked meanwhile.
-    let slow = json!({ "cmd": "sleep 14; echo hello > greeting.txt", "yield_time_ms": 30_000 });
-    stage.model.play([Answer::tool("exec_command", slow), Answer::text("All done.")]);
-    stage.succeeds().await;
-    assert_eq!(stage.model.turns().len(), 2);
-    stage.end();
+    for codex in OF_CODEX {
+        let stage = Stage::of(codex).await;
+        stage.world.api.assign(|job| job.limits.stall_secs = 10);
+        // Longer than a stall, and it is waited for: the model is not asked meanwhile.
+        let slow = json!({ "cmd": "sleep 14; echo hello > greeting.txt", "yield_time_ms": 30_000 });
+        stage.model.play([Answer::tool("exec_command", slow), Answer::text("All done.")]);
+        stage.succeeds().await;
+        assert_eq!(stage.model.turns().len(), 2);
+        stage.end();
+    }
 }
 
 #[tokio::test]
