@@ -53,7 +53,7 @@ impl Machine {
     }
 
     /// The same where Codex is driven as a server.
-    pub(crate) fn as_a_server(self) -> Self {
+    pub(crate) fn like_a_server(self) -> Self {
         Self { transport: "app-server", ..self }
     }
 
@@ -322,7 +322,7 @@ pub(crate) const SERVER: &str = r#"
 async fn codex_as_a_server_works_and_what_it_took_is_told() {
     let does = "mkdir -p $CODEX_HOME/sessions/2026; cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl
          opens tools_and_edits; echo hello > greeting.txt; shows '4,$p'; ends; cat > /dev/null";
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.as_a_server();
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
     let finish = machine.run().await;
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
@@ -340,7 +340,7 @@ async fn codex_as_a_server_works_and_what_it_took_is_told() {
 #[tokio::test]
 async fn a_provider_that_fails_a_codex_server_is_believed_although_it_ends_with_0() {
     let does = "opens overloaded; shows '4,$p'; ends; cat > /dev/null";
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.as_a_server();
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
     let finish = machine.run().await;
     assert_eq!(finish.failure, Some(Failure::AgentOverloaded { n: 3 }), "{finish:?}");
     assert_eq!(finish.work.unwrap().starts, 4);
@@ -352,7 +352,7 @@ async fn a_provider_that_fails_a_codex_server_is_believed_although_it_ends_with_
 async fn a_cancelled_codex_server_is_interrupted_before_it_is_told_to_end() {
     let does = "trap 'echo > @DIR@/terminated' TERM; opens interrupted_in_tool; shows 4,11p
          read -r told; printf '%s' \"$told\" > @DIR@/told; shows 12,14p; ends; cat > /dev/null";
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.as_a_server();
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
     let child = machine.world.spawn(|command| machine.equip(command));
     machine.world.api.wait_for_text("touch started").await;
     machine.world.api.script(|script| script.cancel = true);

@@ -109,7 +109,7 @@ async fn codex_as_a_server_hears_people_in_the_middle_of_its_turn() {
         mark=$(printf '%s' "$told" | sed 's/.*"clientUserMessageId":"\([^"]*\)".*/\1/')
         shows '9p;11,$p' | sed "s/7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01/$mark/"; ends; cat > /dev/null
     "#;
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.as_a_server();
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
     let runner = start(&machine);
     machine.world.api.wait_for_text("echo hello > greeting.txt").await;
     speak(&machine);

@@ -121,7 +121,7 @@ async fn words_join_a_turn_before_its_next_request_and_begin_another_one_after_i
     let mention = |words: &str| turns.iter().map(|turn| turn.mentions(words)).collect::<Vec<_>>();
     assert_eq!((mention("Greet in Latin."), mention("Shorter.")), (vec![false, true, true], vec![false, false, true]));
     // The words before the answer that heard them: what it used was told before they were taken up.
-    let place = |is: &dyn Fn(&Value) -> bool| ended.events.iter().position(|event| is(event)).unwrap();
+    let place = |is: &dyn Fn(&Value) -> bool| ended.events.iter().position(is).unwrap();
     let used = place(&|event| event["method"] == "thread/tokenUsage/updated");
     let taken_up = place(&|event| event["params"]["item"]["clientId"] == "m2");
     let heard = place(&|event| event["params"]["item"]["text"] == "Salve.");
