@@ -35,7 +35,7 @@ impl Story {
             labels: ["small".to_owned()].into(),
             repository: None,
         };
-        self.api.create_ticket(&create).await
+        self.api.create_ticket(&create, None).await
     }
 
     async fn put(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
@@ -55,7 +55,7 @@ impl Story {
 
     async fn edit(&self, name: &str, title: &str) -> Result<TicketAnswer, Error> {
         let edit = EditTicket { title: Some(title.into()), ..EditTicket::default() };
-        self.api.edit_ticket(&self.project, &key(name), &edit).await
+        self.api.edit_ticket(&self.project, &key(name), &edit, None).await
     }
 }
 
@@ -71,11 +71,11 @@ async fn a_ticket_is_written_once_and_starts_in_todo() {
         "project": "nobody", "key": "B-1", "title": "t"
     }))
     .unwrap();
-    assert_eq!(code(&story.api.create_ticket(&stray).await.unwrap_err()), "not_found");
+    assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "not_found");
     // What a ticket tool told has a key as well.
     story.tell("e1", "B-2", "Blocked", 1).await;
     (stray.project, stray.key) = (story.project.clone(), key("B-2"));
-    assert_eq!(code(&story.api.create_ticket(&stray).await.unwrap_err()), "taken");
+    assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "taken");
     assert!(story.jobs().await.is_empty());
     story.end().await;
 }
@@ -155,7 +155,7 @@ async fn an_edit_changes_what_it_names_and_leaves_the_rest() {
         repository: Some(RepositoryName::new("acme/other").unwrap()),
         ..EditTicket::default()
     };
-    let edited = story.api.edit_ticket(&story.project, &key("B-1"), &change).await.unwrap().ticket;
+    let edited = story.api.edit_ticket(&story.project, &key("B-1"), &change, None).await.unwrap().ticket;
     assert_eq!((edited.title.as_str(), edited.description.as_str(), edited.labels.len()), ("Another title", "", 0));
     assert_eq!(edited.repository, change.repository);
     // The move after it uses what the edit said.

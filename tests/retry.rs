@@ -66,7 +66,7 @@ async fn while_a_retry_runs_its_ticket_stands_in_the_trigger_status_without_a_ba
     story.settled("APP-1").await;
     // Its text is read anew.
     let edit = EditTicket { description: Some("Do it better.".into()), ..EditTicket::default() };
-    story.api.edit_ticket(&story.project, &TicketKey::new("APP-1").unwrap(), &edit).await.unwrap();
+    story.api.edit_ticket(&story.project, &TicketKey::new("APP-1").unwrap(), &edit, None).await.unwrap();
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
     story.quiet().await;
     let ticket = story.ticket("APP-1").await;

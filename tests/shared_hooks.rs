@@ -208,7 +208,7 @@ async fn a_review_that_another_project_answered_names_no_job_once_its_pull_reque
     assert_eq!(made.code, "accepted", "{}", made.sentence);
     let ticket: CreateTicket =
         serde_json::from_value(json!({ "project": "other", "key": "OTHER-1", "title": "t" })).unwrap();
-    world.story.api.create_ticket(&ticket).await.unwrap();
+    world.story.api.create_ticket(&ticket, None).await.unwrap();
     let store = world.story.store().await;
     let linked = store.pull_request(&world.pull_request()).await.unwrap().unwrap();
     let elsewhere = PullRequest { project: home(), ticket: TicketKey::new("OTHER-1").ok(), ..linked };

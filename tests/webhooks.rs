@@ -80,7 +80,7 @@ impl World {
     pub(crate) async fn link(&self, number: u64, ticket: &str, branch: &str, head: &str) {
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": "acme", "key": ticket, "title": "t" })).unwrap();
-        self.story.api.create_ticket(&ticket).await.unwrap();
+        self.story.api.create_ticket(&ticket, None).await.unwrap();
         let integration = IntegrationId::new("gh1").unwrap();
         let id = PullRequestId { integration, repository: self.repository, number };
         let mut linked = PullRequest::linked(id, self.story.project.clone(), Some(ticket.key.clone()), None);

@@ -115,7 +115,7 @@ impl World {
         let number = made["number"].as_u64().unwrap();
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": "acme", "key": "APP-1", "title": "t" })).unwrap();
-        api.create_ticket(&ticket).await.unwrap();
+        api.create_ticket(&ticket, None).await.unwrap();
         let repository = made["base"]["repo"]["id"].as_u64().unwrap();
         let id = PullRequestId { integration: add.integration, repository, number };
         let mut linked = PullRequest::linked(id, self.story.project.clone(), Some(ticket.key.clone()), None);

@@ -1,19 +1,22 @@
 //! The built-in board: its tickets are the table's own, so what people do there are ticket events.
 
-use crate::create_job::Requester;
+use crate::create_job::{Requester, content_of};
 use crate::facts::facts_of;
-use crate::move_ticket::{Answer, apply, move_ticket};
+use crate::move_ticket::{Answer, answered, delivery_of, job_of, move_ticket};
+use crate::new_job::make_with_ticket;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::facts::Recorded;
-use pullyard_domain::guard::{self, Decision, Follow};
+use pullyard_domain::facts::{FirstAnswer, Recorded};
+use pullyard_domain::guard::{self, Follow};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::Write;
+use pullyard_store::{Edited, Request, Write, Written};
+use serde::Serialize;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A ticket to write on the board.
 #[derive(Clone, Debug)]
@@ -27,12 +30,29 @@ pub struct NewTicket {
     /// Its column; the project's todo status when none.
     pub status: Option<String>,
     /// Who writes it.
-    pub actor: String,
+    pub caller: Requester,
+    /// The caller's own key for this request.
+    pub request: Option<EventId>,
+}
+
+/// A change of a ticket's text that a person or program asks for.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// Whose.
+    pub project: ProjectId,
+    /// The ticket.
+    pub key: TicketKey,
+    /// What is changed on it.
+    pub changes: Changes,
+    /// Who changes it.
+    pub caller: Requester,
+    /// The caller's own key for this request.
+    pub request: Option<EventId>,
 }
 
 /// What is changed on a ticket; what is none stays.
-#[derive(Clone, Debug, Default)]
-pub struct Edit {
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Changes {
     /// One line.
     pub title: Option<String>,
     /// Usually Markdown.
@@ -43,20 +63,92 @@ pub struct Edit {
     pub repository: Option<RepositoryName>,
 }
 
+impl Changes {
+    /// The text with them.
+    fn on(&self, text: TicketText) -> TicketText {
+        let Self { title, description, labels, repository } = self.clone();
+        TicketText {
+            title: title.unwrap_or(text.title),
+            description: description.unwrap_or(text.description),
+            labels: labels.unwrap_or(text.labels),
+            repository: repository.or(text.repository),
+            url: text.url,
+        }
+    }
+}
+
 /// Writes a ticket on the board. Written into the trigger status, it enters it.
 ///
-/// Errors: `NotFound` without its project; `Taken` when there is a ticket of that key.
+/// All of it is one write: whoever dies leaves the ticket with its ledger entry and its job, or nothing.
+/// Idempotent: with a key, by caller, project and key, for 24 hours: the same request again gets `repeat` and the
+/// first job, and moves nothing, wherever the ticket is by then. Without one, by the ticket's key: a repeat is
+/// `Taken`.
+/// Errors: `NotFound` without its project; `Taken` when there is a ticket of that key; `KeyReused`; `Contended`.
 pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
-    let Some(project) = ctx.store.project(&new.project).await? else {
-        return Err(Error::NotFound { what: "project", name: new.project.to_string() });
-    };
-    let now = ctx.clock.now();
-    let todo = project.settings.statuses.todo;
-    let fresh = Ticket::first_seen(new.project.clone(), new.key.clone(), todo.clone(), now, None);
-    if ctx.store.create_ticket(&fresh, &new.text).await? == Write::Stale {
-        return Err(Error::Taken { what: "ticket", name: new.key.to_string() });
+    let NewTicket { project, key, text, status, caller, request } = new;
+    let request = request.map(|own| Request {
+        caller: format!("{} new tickets of {project}", caller.id),
+        key: own,
+        content: content_of(&(&key, &text, &status)),
+        at: ctx.clock.now(),
+    });
+    let id = new_event_id();
+    let mut rounds = ctx.rounds(&key);
+    loop {
+        if let Some(first) = repeat(ctx, request.as_ref()).await? {
+            return Ok(first);
+        }
+        let Some(stored) = ctx.store.project(&project).await? else {
+            return Err(Error::NotFound { what: "project", name: project.to_string() });
+        };
+        let event = TicketEvent {
+            source: Source::Board,
+            project: project.clone(),
+            event: id.clone(),
+            occurred_at: ctx.clock.now(),
+            actor: Some(caller.name.clone()),
+            previous_status: None,
+            key: key.clone(),
+            status: status.clone().unwrap_or(stored.settings.statuses.todo),
+            text: Some(text.clone()),
+        };
+        let (facts, text) = facts_of(ctx, &event).await?;
+        if let Some(first) = &facts.first {
+            return Ok(own(&event, first));
+        }
+        if facts.ticket.is_some() {
+            // Another call with the same key may have written it since we looked for that.
+            let taken = || Error::Taken { what: "ticket", name: key.to_string() };
+            return repeat(ctx, request.as_ref()).await?.ok_or_else(taken);
+        }
+        let decision = guard::decide(&event, &facts);
+        let delivery = delivery_of(&event, &facts, &decision.reason);
+        let ticket = Ticket::first_seen(
+            project.clone(),
+            key.clone(),
+            event.status.clone(),
+            event.occurred_at,
+            Some(event.event.clone()),
+        );
+        let written = match decision.follow {
+            Follow::Trigger => {
+                let ticket = Ticket { last_entry: Some(event.entry()), ..ticket };
+                let job = job_of(&facts, &text, &ticket, &delivery)?;
+                make_with_ticket(ctx, job, &delivery, request.as_ref()).await?
+            }
+            follow => {
+                let ticket = if follow == Follow::Wait { ticket.waiting_with(event.entry()) } else { ticket };
+                let (ticket, text, delivery, request) = (&ticket, &text, &delivery, request.as_ref());
+                let written = Written { ticket, text, delivery, job: None, charge: None, request };
+                ctx.store.create_ticket(&written).await?
+            }
+        };
+        if written == Write::Applied {
+            ctx.tally().decided(&decision.reason);
+            return Ok(answered(&event, delivery, decision.reason));
+        }
+        rounds.again().await?;
     }
-    move_ticket(ctx, &event(&fresh, now, new.status.unwrap_or(todo), None, new.actor)).await
 }
 
 /// A move that a person or program asks for.
@@ -77,79 +169,112 @@ pub struct Move {
 /// Puts a ticket in another column.
 ///
 /// Idempotent: with a key, by caller, project and key, as long as its ledger entry is kept: a repeat gets
-/// `repeat` and moves nothing, wherever the ticket is by then, unless the call before it was stopped when its answer
-/// stood in the ledger and the ticket was not written yet. Without one it is another move.
+/// `repeat` and moves nothing, wherever the ticket is by then. Where the first one's process died after its ledger
+/// entry, the repeat does what is left, unless somebody moved the ticket since. Without a key it is another move.
 /// Errors: `NotFound` when there is no such ticket; `KeyReused`.
 pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
     let Move { project, key, status, caller, request } = wanted;
-    let named = request.map(|request| EventId::of_move(&caller.id, request.as_str()));
-    let first = match &named {
-        Some(event) => ctx.store.delivery(&DeliveryId::of_ticket_event(&project, event)).await?,
-        None => None,
-    };
-    // After its ledger entry: a call that is not over yet may write it in between.
     let ticket = existing(ctx, &project, &key).await?;
-    if let Some(first) = first {
-        let as_asked = |facts: &Recorded| facts.status == status;
-        if first.ticket.as_ref() != Some(&key) || !first.facts.as_ref().is_some_and(as_asked) {
-            return Err(Error::KeyReused);
-        }
-        if !first.is_unknown_to(&ticket) {
-            let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
-            return Ok(Answer { delivery: first.id, reason, job: first.job });
+    let named = request.map(|request| EventId::of_move(&caller.id, request.as_str()));
+    let mut moved = event(&ticket, ctx.clock.now(), status, None, caller.name);
+    if let Some(event) = named {
+        let first = ctx.store.delivery(&DeliveryId::of_ticket_event(&project, &event)).await?;
+        moved.event = event;
+        if let Some(first) = first {
+            let same = first.facts.as_ref().filter(|facts| facts.status == moved.status);
+            let same = same.filter(|_| first.ticket.as_ref() == Some(&key)).ok_or(Error::KeyReused)?;
+            if !is_left(&first.reason, same, &ticket) {
+                let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
+                return Ok(Answer { delivery: first.id, reason, job: first.job });
+            }
+            // As it happened first: what somebody does since is newer.
+            moved.occurred_at = same.occurred_at;
         }
     }
-    let moved = event(&ticket, ctx.clock.now(), status, None, caller.name);
-    move_ticket(ctx, &TicketEvent { event: named.unwrap_or_else(|| moved.event.clone()), ..moved }).await
+    move_ticket(ctx, &moved).await
+}
+
+/// The ledger has the move and the ticket has not: nothing was told of it since its facts were read. What is final is
+/// one write with the ticket, and a stale move moves nothing.
+fn is_left(first: &Reason, facts: &Recorded, ticket: &Ticket) -> bool {
+    let moves = !first.is_final() && !matches!(first, Reason::StaleEvent { .. });
+    moves && facts.seen.as_ref() == Some(&(ticket.seen_at, ticket.seen_event.clone()))
 }
 
 /// Changes a ticket's text. Its status stays what it is, even if somebody moves it at this moment, so
 /// that an edit never starts a job. Two edits at once both count.
 ///
-/// Errors: `NotFound` when there is no such ticket.
-pub async fn edit_ticket(
-    ctx: &Context,
-    project: &ProjectId,
-    key: &TicketKey,
-    edit: Edit,
-    actor: String,
-) -> Result<Answer, Error> {
-    let text = change_text(ctx, project, key, &edit).await?;
-    let mut rounds = ctx.rounds(key);
+/// Text and ledger entry are one write.
+/// Idempotent: with a key, by caller, project and key, for 24 hours: the same request again gets `repeat` and
+/// changes nothing, whatever the ticket says by then. Without one it is another edit.
+/// Errors: `NotFound` when there is no such ticket; `KeyReused`; `Contended`: nothing is stored then.
+pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
+    let Edit { project, key, changes, caller, request } = wanted;
+    let request = request.map(|own| Request {
+        caller: format!("{} edits of {project}", caller.id),
+        key: own,
+        content: content_of(&(&key, &changes)),
+        at: ctx.clock.now(),
+    });
+    let id = new_event_id();
+    let mut rounds = ctx.rounds(&key);
     loop {
-        let ticket = existing(ctx, project, key).await?;
+        if let Some(first) = repeat(ctx, request.as_ref()).await? {
+            return Ok(first);
+        }
+        let ticket = existing(ctx, &project, &key).await?;
+        let seen = ctx.store.ticket_text(&project, &key).await?;
+        let text = changes.on(seen.as_ref().map(|seen| seen.text.clone()).unwrap_or_default());
         let status = ticket.status.clone();
-        let event = event(&ticket, ctx.clock.now(), status, Some(text.clone()), actor.clone());
+        let event = event(&ticket, ctx.clock.now(), status, Some(text), caller.name.clone());
+        let event = TicketEvent { event: id.clone(), ..event };
         let (facts, text) = facts_of(ctx, &event).await?;
+        if let Some(first) = &facts.first {
+            return Ok(own(&event, first));
+        }
         let decision = guard::decide(&event, &facts);
         // It may have been moved between the two reads; an edit never starts a job.
         if decision.follow != Follow::Trigger {
-            // Nothing but the ledger: status and text stand already.
-            let decision = Decision { follow: Follow::Nothing, ..decision };
-            if let Some(answer) = apply(ctx, &event, &facts, &text, decision).await? {
-                return Ok(answer);
+            let delivery = delivery_of(&event, &facts, &decision.reason);
+            let edited = Edited {
+                project: &project,
+                ticket: &key,
+                text: &text,
+                seen: seen.as_ref(),
+                delivery: &delivery,
+                request: request.as_ref(),
+            };
+            // Nothing but text and ledger: the status stands already.
+            if ctx.store.replace_text(&edited).await? == Write::Applied {
+                return Ok(answered(&event, delivery, decision.reason));
             }
         }
         rounds.again().await?;
     }
 }
 
-async fn change_text(ctx: &Context, project: &ProjectId, key: &TicketKey, edit: &Edit) -> Result<TicketText, Error> {
-    let mut rounds = ctx.rounds(key);
-    loop {
-        existing(ctx, project, key).await?;
-        let seen = ctx.store.ticket_text(project, key).await?;
-        let mut text = seen.as_ref().map(|seen| seen.text.clone()).unwrap_or_default();
-        let Edit { title, description, labels, repository } = edit.clone();
-        text.title = title.unwrap_or(text.title);
-        text.description = description.unwrap_or(text.description);
-        text.labels = labels.unwrap_or(text.labels);
-        text.repository = repository.or(text.repository);
-        if ctx.store.replace_text(project, key, &text, seen.as_ref()).await? == Write::Applied {
-            return Ok(text);
-        }
-        rounds.again().await?;
+/// What the same request was answered, if it was made before.
+async fn repeat(ctx: &Context, request: Option<&Request>) -> Result<Option<Answer>, Error> {
+    let Some(request) = request else { return Ok(None) };
+    let Some((content, id)) = ctx.store.ticket_request(&request.caller, &request.key, request.at).await? else {
+        return Ok(None);
+    };
+    if content != request.content {
+        return Err(Error::KeyReused);
     }
+    let lost = || Error::Inconsistent(format!("the ledger has no entry {id} of a request that it answered"));
+    let first = ctx.store.delivery(&id).await?.ok_or_else(lost)?;
+    let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
+    Ok(Some(Answer { delivery: first.id, reason, job: first.job }))
+}
+
+/// The answer that this very call stored, where it was told that it stored nothing: nobody else knows its event.
+fn own(event: &TicketEvent, stored: &FirstAnswer) -> Answer {
+    let job = match &stored.reason {
+        Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
+        _ => None,
+    };
+    Answer { delivery: DeliveryId::of_ticket_event(&event.project, &event.event), reason: stored.reason.clone(), job }
 }
 
 async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
@@ -158,13 +283,14 @@ async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result
 }
 
 /// What somebody did on the board. A ticket tool with a fast clock may have told the same ticket later
-/// than now; what is done here is newer all the same.
+/// than now; what is done here is newer all the same, also than what was done here in the same millisecond: a repeat
+/// that goes on with an older move must not pass for the newest one.
 fn event(ticket: &Ticket, now: Timestamp, status: String, text: Option<TicketText>, actor: String) -> TicketEvent {
     TicketEvent {
         source: Source::Board,
         project: ticket.project.clone(),
         event: new_event_id(),
-        occurred_at: now.max(ticket.seen_at),
+        occurred_at: now.max(ticket.seen_at.plus(Duration::from_millis(1))),
         actor: Some(actor),
         previous_status: None,
         key: ticket.key.clone(),

@@ -221,8 +221,8 @@ async fn repeat(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<
 }
 
 /// What was asked, as a hash: the same key with other content is a mistake of the caller.
-fn content_of(request: &JobRequest) -> String {
-    let json = serde_json::to_vec(request).unwrap_or_default();
+pub(crate) fn content_of(asked: &impl Serialize) -> String {
+    let json = serde_json::to_vec(asked).unwrap_or_default();
     Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -80,7 +80,7 @@ pub use answer_job::answer_job;
 pub use artifacts::{
     Place, artifact_address, artifact_stored, artifacts_of, attempts_of, context_of, reserve_artifact,
 };
-pub use board::{Edit, Move, NewTicket, create_ticket, edit_ticket, put_ticket};
+pub use board::{Changes, Edit, Move, NewTicket, create_ticket, edit_ticket, put_ticket};
 pub use board_view::{BoardView, Card, board_view, jobs_of_ticket};
 pub use cancel_job::cancel_job;
 pub use clock::{Clock, Pause};

@@ -51,7 +51,7 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
 }
 
 /// Writes what a decision means. None when its facts were stale.
-pub(crate) async fn apply(
+async fn apply(
     ctx: &Context,
     event: &TicketEvent,
     facts: &Facts,
@@ -116,18 +116,21 @@ pub(crate) async fn apply(
     };
     Ok(match written {
         Write::Stale => None,
-        Write::Applied => {
-            tracing::info!(
-                project = %event.project,
-                ticket = %event.key,
-                decision.reason = decision.reason.code(),
-                delivery = %delivery.id,
-                "a ticket event was decided"
-            );
-            let job = delivery.job.or_else(|| in_the_way(&decision.reason));
-            Some(Answer { delivery: delivery.id, reason: decision.reason, job })
-        }
+        Write::Applied => Some(answered(event, delivery, decision.reason)),
     })
+}
+
+/// The answer of a decision that is written.
+pub(crate) fn answered(event: &TicketEvent, delivery: Delivery, reason: Reason) -> Answer {
+    tracing::info!(
+        project = %event.project,
+        ticket = %event.key,
+        decision.reason = reason.code(),
+        delivery = %delivery.id,
+        "a ticket event was decided"
+    );
+    let job = delivery.job.or_else(|| in_the_way(&reason));
+    Answer { delivery: delivery.id, reason, job }
 }
 
 /// Makes the job of an accepted entry, with its ticket's lock and its ledger entry, all or nothing.
@@ -138,22 +141,31 @@ pub(crate) async fn trigger(
     ticket: Ticket,
     delivery: &Delivery,
 ) -> Result<Write, Error> {
+    make(ctx, job_of(facts, text, &ticket, delivery)?, delivery, None).await
+}
+
+/// What the job of an accepted entry is made from.
+pub(crate) fn job_of<'a>(
+    facts: &'a Facts,
+    text: &'a TicketText,
+    ticket: &'a Ticket,
+    delivery: &Delivery,
+) -> Result<NewJob<'a>, Error> {
     let (Some(project), RepositoryFact::Connected(repository), Some(id)) =
         (&facts.project, &facts.repository, &delivery.job)
     else {
         return Err(Error::Inconsistent("an event was accepted without project or repository".into()));
     };
-    let new = NewJob {
+    Ok(NewJob {
         id: id.clone(),
         project,
         repository,
-        ticket: Some((&ticket, text)),
+        ticket: Some((ticket, text)),
         instructions: None,
         base: None,
         retry_of: None,
         now: facts.now,
-    };
-    make(ctx, new, delivery, None).await
+    })
 }
 
 /// The ticket as the event shows it.

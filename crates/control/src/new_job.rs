@@ -15,7 +15,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Request, Trigger, Write};
+use pullyard_store::{Request, Trigger, Write, Written};
 
 /// Everything a new job is made from.
 pub(crate) struct NewJob<'a> {
@@ -69,6 +69,31 @@ pub(crate) async fn make(
         request,
     };
     let written = ctx.store.trigger(&trigger).await?;
+    if written == Write::Applied {
+        announce(ctx, &made).await;
+    }
+    Ok(written)
+}
+
+/// Makes the new job of a ticket that is written with it, and with its ledger entry, all or nothing.
+///
+/// Writes: as `Store::create_ticket` does; before that the context, as above.
+/// Idempotent: by the ticket's key.
+pub(crate) async fn make_with_ticket(
+    ctx: &Context,
+    new: NewJob<'_>,
+    delivery: &Delivery,
+    request: Option<&Request>,
+) -> Result<Write, Error> {
+    let budget = &new.project.settings.budget;
+    let text = new.ticket.map(|(_, text)| text);
+    let made = prepare(ctx, new).await?;
+    let charge = budget.charge(&made.job);
+    let (Some(ticket), Some(text)) = (&made.ticket, text) else {
+        return Err(Error::Inconsistent("a new ticket's job has no ticket".into()));
+    };
+    let new = Written { ticket, text, delivery, job: Some(&made.job), charge: charge.as_ref(), request };
+    let written = ctx.store.create_ticket(&new).await?;
     if written == Write::Applied {
         announce(ctx, &made).await;
     }

@@ -70,6 +70,7 @@ mod write {
     pub use rest::Rested;
     pub use review::{TriggerReview, WaitsForJob};
     pub use snapshot::Snapshot;
+    pub use ticket::{Edited, Written};
     pub use trigger::{Request, Trigger};
 }
 
@@ -79,7 +80,8 @@ pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};
 pub use write::{
-    Batch, Conclusion, Ended, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview, WaitsForJob,
+    Batch, Conclusion, Edited, Ended, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview,
+    WaitsForJob, Written,
 };
 
 use aws_sdk_dynamodb::Client;

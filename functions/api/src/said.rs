@@ -82,9 +82,11 @@ said! {
     tickets {
         post "/v1/tickets/events" tell_ticket_event = "A ticket tool tells what happened; the answer is the decision.";
         get "/v1/tickets" list_tickets = "A project's tickets, by key." [(404, "not_found")];
-        post "/v1/tickets" create_ticket = "Writes a ticket on the built-in board." [(404, "not_found"), (409, "taken")];
+        post "/v1/tickets" create_ticket = "Writes a ticket on the built-in board."
+            [(404, "not_found"), (409, "taken"), (422, "idempotency_key_reused")];
         get "/v1/tickets/{key}" show_ticket = "A ticket.";
-        patch "/v1/tickets/{key}" edit_ticket = "Changes a ticket's text; never starts a job.";
+        patch "/v1/tickets/{key}" edit_ticket = "Changes a ticket's text; never starts a job."
+            [(422, "idempotency_key_reused")];
         post "/v1/tickets/{key}/move" move_ticket = "Puts a ticket in another column, which may start a job."
             [(422, "idempotency_key_reused")];
     }

@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error, NewTicket};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{DeliveryId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_entry::{Path, Problem, Query, limits, ticket_named};
 use pullyard_protocol::ticket::{CreateTicket, MoveTicket};
@@ -147,6 +147,8 @@ pub(crate) struct Written {
     status: String,
     #[serde(default)]
     repository: String,
+    #[serde(default)]
+    once: String,
 }
 
 pub(crate) async fn blank(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
@@ -170,7 +172,8 @@ async fn written(visit: &Visit, project: &Project, form: Written, fault: Option<
             .map(|status| Move { status: status.clone(), words: line(status), starts_jobs: *status == own.trigger })
             .collect(),
         repositories: known.iter().map(|repository| repository.name.to_string()).collect(),
-        form,
+        // What was refused once is another request the next time.
+        form: Written { once: once(), ..form },
         fault,
     };
     Ok(page(status, &shown))
@@ -219,8 +222,9 @@ async fn make(visit: &Visit, project: &Project, form: &Written) -> Result<Delive
         url: None,
         repository: new.repository,
     };
-    let actor = visit.visitor.name.clone();
-    let new = NewTicket { project: new.project, key: new.key, text, status: new.status, actor };
+    let caller = visit.requester();
+    let request = given(&form.once).and_then(|once| EventId::new(once).ok());
+    let new = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
 }
 

@@ -119,7 +119,7 @@ impl Teller<'_> {
 
         let correct = "In `farewell.txt` replace `Goodbye` with `Au revoir`";
         let edit = EditTicket { description: Some(correct.into()), ..EditTicket::default() };
-        self.api.edit_ticket(&self.project, &key, &edit).await?;
+        self.api.edit_ticket(&self.project, &key, &edit, None).await?;
         self.screen.step("Edited", correct);
         let second = self.accepted(&key).await?;
         ensure!(second != first, "the second entry got the first job");
@@ -201,7 +201,7 @@ impl Teller<'_> {
             labels: Default::default(),
             repository: None,
         };
-        let answer = self.api.create_ticket(&create).await?;
+        let answer = self.api.create_ticket(&create, None).await?;
         self.screen.step("Written", &format!("in {}: {description}", answer.ticket.status));
         Ok(())
     }

@@ -128,9 +128,17 @@ impl Operator {
         self.http.post("/v1/tickets/events", event, Repeat::Safe).await
     }
 
-    /// Writes a ticket on the board.
-    pub async fn create_ticket(&self, request: &CreateTicket) -> Result<TicketAnswer, Error> {
-        self.http.post("/v1/tickets", request, Repeat::Never).await
+    /// Writes a ticket on the board. `idempotency_key` makes repeating it safe.
+    pub async fn create_ticket(
+        &self,
+        request: &CreateTicket,
+        idempotency_key: Option<&str>,
+    ) -> Result<TicketAnswer, Error> {
+        let mut call = self.http.request(Method::POST, "/v1/tickets").json(request);
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
     /// Puts a ticket in another column.
@@ -139,15 +147,19 @@ impl Operator {
         self.http.post(&ticket_path(project, key, "/move"), &body, Repeat::Never).await
     }
 
-    /// Changes a ticket's text.
+    /// Changes a ticket's text. `idempotency_key` makes repeating it safe.
     pub async fn edit_ticket(
         &self,
         project: &ProjectId,
         key: &TicketKey,
         edit: &EditTicket,
+        idempotency_key: Option<&str>,
     ) -> Result<TicketAnswer, Error> {
-        let request = self.http.request(Method::PATCH, &ticket_path(project, key, "")).json(edit);
-        self.http.send(request, Repeat::Never).await
+        let mut call = self.http.request(Method::PATCH, &ticket_path(project, key, "")).json(edit);
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
     /// A ticket.

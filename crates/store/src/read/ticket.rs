@@ -4,8 +4,9 @@ use crate::item::blob;
 use crate::read::list::Order;
 use crate::{Error, Store, key, mark};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
 
 impl Store {
     /// A ticket, read strongly.
@@ -19,6 +20,19 @@ impl Store {
         let Some(item) = self.get_attributes(&key).await? else { return Ok(None) };
         let written_by = item.get(mark::ATTRIBUTE).and_then(|mark| mark.as_s().ok()).cloned().unwrap_or_default();
         Ok(Some(StoredText { text: blob::unpack(&key, &item)?, written_by }))
+    }
+
+    /// What a caller asked of a ticket with this key, and the ledger entry of the answer.
+    pub async fn ticket_request(
+        &self,
+        caller: &str,
+        key: &EventId,
+        now: Timestamp,
+    ) -> Result<Option<(String, DeliveryId)>, Error> {
+        Ok(self
+            .remembered(caller, key, "delivery", now)
+            .await?
+            .and_then(|(content, delivery)| DeliveryId::new(delivery).ok().map(|delivery| (content, delivery))))
     }
 
     /// The keys of a project's tickets, by key, and where the next page begins.

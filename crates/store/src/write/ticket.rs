@@ -3,10 +3,50 @@
 use crate::item::blob;
 use crate::read::StoredText;
 use crate::transaction::{Condition, Transaction, number, text as string};
+use crate::write::budget;
+use crate::write::ledger::unless_final;
+use crate::write::trigger::{Request, remember};
 use crate::{Error, Store, Write, key, mark};
+use pullyard_domain::budget::Charge;
+use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::job::Job;
 use pullyard_domain::ticket::Ticket;
+
+/// A ticket that is written on the board, with what was decided about it.
+#[derive(Clone, Debug)]
+pub struct Written<'a> {
+    /// The ticket; with its job already in it, if it gets one.
+    pub ticket: &'a Ticket,
+    /// What it says.
+    pub text: &'a TicketText,
+    /// The decision.
+    pub delivery: &'a Delivery,
+    /// Its job.
+    pub job: Option<&'a Job>,
+    /// What that takes from its project's budget, if there is one.
+    pub charge: Option<&'a Charge>,
+    /// The caller's own key for this request.
+    pub request: Option<&'a Request>,
+}
+
+/// A ticket's text that is changed on the board, with what was decided about it.
+#[derive(Clone, Debug)]
+pub struct Edited<'a> {
+    /// Whose.
+    pub project: &'a ProjectId,
+    /// Which ticket's.
+    pub ticket: &'a TicketKey,
+    /// What it says from now on.
+    pub text: &'a TicketText,
+    /// What it said when it was read.
+    pub seen: Option<&'a StoredText>,
+    /// The decision.
+    pub delivery: &'a Delivery,
+    /// The caller's own key for this request.
+    pub request: Option<&'a Request>,
+}
 
 impl Store {
     /// Replaces a ticket by what the domain made of it: written back, entered again, put off.
@@ -18,28 +58,40 @@ impl Store {
         Transaction::new("change a ticket").revise(ticket)?.commit(self).await
     }
 
-    /// Writes a new ticket with its text.
+    /// Writes a new ticket with its text, its ledger entry and the job that it gets, if it gets one: whoever dies
+    /// leaves all of it or nothing.
     ///
     /// Writes: TICKET if absent; TEXT beside it, whatever an event of a ticket tool that was cut short
-    /// may have left there. `Stale` when there is a ticket of that key.
-    pub async fn create_ticket(&self, ticket: &Ticket, text: &TicketText) -> Result<Write, Error> {
+    /// may have left there; DELIVERY and JOB if absent; BUDGET if the day has as much left; IDEMPOTENCY if absent or
+    /// expired.
+    /// Idempotent: by the ticket's key; a repeat is `Stale`, and the caller's key shows what was answered.
+    pub async fn create_ticket(&self, written: &Written<'_>) -> Result<Write, Error> {
+        let Written { ticket, text, delivery, job, charge, request } = written;
         let key = key::ticket_text(&ticket.project, &ticket.key);
         let mut item = blob::pack(&key, text)?;
         item.insert("seen_at".into(), number(ticket.seen_at.millis()));
         let own = Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", string(key.pk));
-        Transaction::new("write a ticket").revise(ticket)?.put_item(item, own).commit(self).await
+        let mut transaction = Transaction::new("write a ticket").revise(*ticket)?.put_item(item, own);
+        transaction = transaction.put(*delivery, Condition::absent())?;
+        if let Some(job) = job {
+            transaction = transaction.revise(*job)?;
+        }
+        if let Some(charge) = charge {
+            transaction = budget::charge(transaction, charge);
+        }
+        if let Some(request) = request {
+            transaction = remember(transaction, request, "delivery", delivery.id.as_str());
+        }
+        transaction.commit(self).await
     }
 
-    /// Replaces a ticket's text by a change of what was read.
+    /// Replaces a ticket's text by a change of what was read, with its ledger entry.
     ///
-    /// Writes: TEXT if it is the write that was read, or absent if none was.
-    pub async fn replace_text(
-        &self,
-        project: &ProjectId,
-        ticket: &TicketKey,
-        text: &TicketText,
-        seen: Option<&StoredText>,
-    ) -> Result<Write, Error> {
+    /// Writes: TEXT if it is the write that was read, or absent if none was; DELIVERY if absent or not final;
+    /// IDEMPOTENCY if absent or expired.
+    /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows what was answered.
+    pub async fn replace_text(&self, edited: &Edited<'_>) -> Result<Write, Error> {
+        let Edited { project, ticket, text, seen, delivery, request } = edited;
         let mut item = blob::pack(&key::ticket_text(project, ticket), text)?;
         // The tool's next text is newer than this one, whatever its clock says.
         item.insert("seen_at".into(), number(0));
@@ -49,6 +101,11 @@ impl Store {
                 Condition::of("#mark = :read").name("#mark", mark::ATTRIBUTE).value(":read", string(&seen.written_by))
             }
         };
-        Transaction::new("change a ticket's text").put_item(item, condition).commit(self).await
+        let mut transaction = Transaction::new("change a ticket's text").put_item(item, condition);
+        transaction = transaction.put(*delivery, unless_final())?;
+        if let Some(request) = request {
+            transaction = remember(transaction, request, "delivery", delivery.id.as_str());
+        }
+        transaction.commit(self).await
     }
 }

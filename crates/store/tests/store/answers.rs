@@ -1,7 +1,7 @@
 //! Answers that are lost, replaced or refused for others' sake: what the caller is told is what is so.
 
 use crate::sample::{self, at};
-use crate::world::{Items, World, alone, first_time, of_ticket, requeue_of};
+use crate::world::{Items, World, alone, first_time, of_ticket, replace_text_by, requeue_of, written};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::job::Status;
 use pullyard_store::{Batch, Error, Proof, Snapshot, Store, Write};
@@ -142,22 +142,24 @@ async fn a_text_is_changed_though_the_answer_was_lost() {
     let event = sample::event("APP-1", "evt-1", at(1), "Todo");
     let words = TicketText { title: "new".into(), ..TicketText::default() };
     check_recovers(
-        PUT,
+        TRANSACTION,
         async |world| {
             world.store.store_text(&event).await.unwrap();
             world.store.ticket_text(&event.project, &event.key).await.unwrap()
         },
-        async |store, seen| store.replace_text(&event.project, &event.key, &words, seen.as_ref()).await,
+        async |store, seen| replace_text_by(store, "evt-2", &words, seen.as_ref()).await,
     )
     .await;
 }
 
 #[tokio::test]
 async fn a_ticket_is_written_though_the_answer_was_lost() {
+    let (ticket, text) = (sample::ticket("APP-1"), TicketText::default());
+    let delivery = sample::refused("evt-0", at(0));
     check_recovers(
         TRANSACTION,
         async |_| (),
-        async |store, ()| store.create_ticket(&sample::ticket("APP-1"), &TicketText::default()).await,
+        async |store, ()| store.create_ticket(&written(&ticket, &text, &delivery)).await,
     )
     .await;
 }

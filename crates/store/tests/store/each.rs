@@ -14,7 +14,7 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Claim, Job, Status};
 use pullyard_domain::review::Review;
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Ended, Error, Proof, Request, Trigger, TriggerReview, Write};
+use pullyard_store::{Edited, Ended, Error, Proof, Request, Trigger, TriggerReview, Write, Written};
 use std::pin::Pin;
 
 /// A day that has one job left.
@@ -273,7 +273,29 @@ async fn what_belongs_together_is_made_over_nothing_that_others_made() {
     let ticket = sample::ticket("APP-1");
     let text = TicketText { title: "A title".into(), ..TicketText::default() };
     let empty = async || (World::new().await, ());
-    check(empty, async |world, (): &()| world.store.create_ticket(&ticket, &text).await, (1, &["TEXT"])).await;
+    let (job, worked) = sample::planned(&ticket, "one");
+    let job = Job { reserved: BUDGET.reserve(at(0)), ..job };
+    let (delivery, charge) = (sample::accepted(&job), BUDGET.charge(&job).unwrap());
+    let request = sample::request("one", at(0));
+    let whole = Written {
+        ticket: &worked,
+        text: &text,
+        delivery: &delivery,
+        job: Some(&job),
+        charge: Some(&charge),
+        request: Some(&request),
+    };
+    check(empty, async |world, (): &()| world.store.create_ticket(&whole).await, (5, &["TEXT"])).await;
+    let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
+    let edited = Edited {
+        project: &project,
+        ticket: &key,
+        text: &text,
+        seen: None,
+        delivery: &delivery,
+        request: Some(&request),
+    };
+    check(empty, async |world, (): &()| world.store.replace_text(&edited).await, (3, &[])).await;
     check(empty, async |world, (): &()| world.store.link_pull_request(&linked(), &ticket).await, (2, &[])).await;
     let (token, request) = (sample::token("abc", "laptop"), sample::request("key", at(0)));
     check(empty, async |world, (): &()| world.store.create_token(&token, Some(&request)).await, (2, &[])).await;

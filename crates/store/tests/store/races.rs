@@ -7,7 +7,7 @@ mod single;
 pub(crate) mod table;
 
 use crate::sample::{self, at};
-use crate::world::{Ending, World, alone, count, fence, first_time, of_ticket, requeue_of};
+use crate::world::{Ending, World, alone, count, fence, first_time, of_ticket, replace_text_by, requeue_of, written};
 use pullyard_domain::delivery::MOST_SEEN;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::InstanceId;
@@ -335,8 +335,8 @@ async fn one_of_many_changes_of_a_text_is_stored() {
         let seen = world.store.ticket_text(&project, &key).await.unwrap();
         assert_eq!(seen.is_some(), round > 0);
         let answers = race(&world, |world, number| {
-            let (project, key, seen) = (project.clone(), key.clone(), seen.clone());
-            async move { world.store.replace_text(&project, &key, &words(number), seen.as_ref()).await }
+            let seen = seen.clone();
+            async move { replace_text_by(&world.store, &format!("evt-{number}"), &words(number), seen.as_ref()).await }
         })
         .await;
         assert_eq!(world.text("APP-1").await, Some(words(winner(&answers))));
@@ -348,11 +348,14 @@ async fn one_of_many_writes_a_new_ticket() {
     let world = world().await;
     let words = |number: usize| TicketText { title: format!("{number}"), ..TicketText::default() };
     let answers = race(&world, |world, number| async move {
-        world.store.create_ticket(&sample::ticket("APP-1"), &words(number)).await
+        let (ticket, text) = (sample::ticket("APP-1"), words(number));
+        let delivery = sample::refused(&format!("evt-{number}"), at(0));
+        world.store.create_ticket(&written(&ticket, &text, &delivery)).await
     })
     .await;
     assert_eq!(world.text("APP-1").await, Some(words(winner(&answers))));
     assert_eq!(world.ticket("APP-1").await.rev, 1);
+    assert_eq!(world.items().await.len(), 3, "one ticket, its text, its ledger entry");
 }
 
 fn process(runner: &Runner, number: usize) -> Runner {

@@ -1,10 +1,10 @@
 //! What tickets look like, and who may say so.
 
 use crate::sample::{self, at};
-use crate::world::World;
+use crate::world::{World, replace_text_by, written};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::ticket::Badge;
-use pullyard_store::{Error, Snapshot, StoredText, Write};
+use pullyard_store::{Edited, Error, Snapshot, StoredText, Write, Written};
 
 async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> Snapshot {
     let event = sample::event("APP-1", id, at(when), status);
@@ -175,7 +175,7 @@ fn words(title: &str) -> TicketText {
 }
 
 async fn replace(world: &World, title: &str, seen: Option<&StoredText>) -> Result<Write, Error> {
-    world.store.replace_text(&sample::project(), &sample::ticket_key("APP-1"), &words(title), seen).await
+    replace_text_by(&world.store, title, &words(title), seen).await
 }
 
 async fn read(world: &World) -> Option<StoredText> {
@@ -186,18 +186,76 @@ async fn read(world: &World) -> Option<StoredText> {
 async fn a_ticket_is_written_with_its_text() {
     let world = World::new().await;
     let ticket = sample::ticket("APP-1");
-    world.applies(world.store.create_ticket(&ticket, &words("one"))).await;
+    let [one, two] = ["evt-1", "evt-2"].map(|event| sample::refused(event, at(1)));
+    world.applies(world.store.create_ticket(&written(&ticket, &words("one"), &one))).await;
     assert_eq!(world.ticket("APP-1").await.rev, 1);
     assert_eq!(world.text("APP-1").await, Some(words("one")));
-    world.refuses(world.store.create_ticket(&ticket, &words("two"))).await;
+    assert_eq!(world.store.delivery(&one.id).await.unwrap(), Some(one));
+    world.refuses(world.store.create_ticket(&written(&ticket, &words("two"), &two))).await;
+    assert_eq!(world.store.delivery(&two.id).await.unwrap(), None, "what was not written is not in the ledger");
+}
+
+#[tokio::test]
+async fn a_ticket_is_written_with_its_job_and_the_key_that_asked_for_it() {
+    let world = World::new().await;
+    let (job, ticket) = sample::planned(&sample::ticket("APP-1"), "one");
+    let (text, delivery, request) = (words("one"), sample::accepted(&job), sample::request("key", at(0)));
+    let whole = Written { job: Some(&job), request: Some(&request), ..written(&ticket, &text, &delivery) };
+    world.applies(world.store.create_ticket(&whole)).await;
+    assert_eq!(world.whole().await, 1);
+    assert_eq!(world.ticket("APP-1").await.active_job, Some(job.id.clone()));
+    let asked = world.store.ticket_request("token-1", &request.key, at(1)).await.unwrap();
+    assert_eq!(asked, Some((request.content.clone(), delivery.id.clone())));
+    let day = at(24 * 3_600);
+    assert_eq!(world.store.ticket_request("token-1", &request.key, day).await.unwrap(), None, "it is forgotten");
+    assert_eq!(world.store.ticket_request("token-2", &request.key, at(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn one_key_writes_one_ticket() {
+    let world = World::new().await;
+    let (text, request) = (words("one"), sample::request("key", at(0)));
+    for (key, event, applies) in [("APP-1", "evt-1", true), ("APP-2", "evt-2", false)] {
+        let (ticket, delivery) = (sample::ticket(key), sample::refused(event, at(1)));
+        let whole = Written { request: Some(&request), ..written(&ticket, &text, &delivery) };
+        match applies {
+            true => world.applies(world.store.create_ticket(&whole)).await,
+            false => world.refuses(world.store.create_ticket(&whole)).await,
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_ticket_is_written_over_a_text_without_one() {
     let world = World::new().await;
     text(&world, "evt-9", 9).await;
-    world.applies(world.store.create_ticket(&sample::ticket("APP-1"), &words("one"))).await;
-    assert_eq!(world.text("APP-1").await, Some(words("one")));
+    let (ticket, one, delivery) = (sample::ticket("APP-1"), words("one"), sample::refused("evt-1", at(1)));
+    world.applies(world.store.create_ticket(&written(&ticket, &one, &delivery))).await;
+    assert_eq!(world.text("APP-1").await, Some(one));
+}
+
+#[tokio::test]
+async fn a_text_is_changed_with_its_ledger_entry_and_once_for_each_key() {
+    let world = World::new().await;
+    let (project, key, request) = (sample::project(), sample::ticket_key("APP-1"), sample::request("key", at(0)));
+    for (event, applies) in [("evt-1", true), ("evt-2", false)] {
+        let (text, delivery, seen) = (words(event), sample::refused(event, at(1)), read(&world).await);
+        let edited = Edited {
+            project: &project,
+            ticket: &key,
+            text: &text,
+            seen: seen.as_ref(),
+            delivery: &delivery,
+            request: Some(&request),
+        };
+        match applies {
+            true => world.applies(world.store.replace_text(&edited)).await,
+            false => world.refuses(world.store.replace_text(&edited)).await,
+        }
+        let stored = world.store.delivery(&delivery.id).await.unwrap();
+        assert_eq!(stored, applies.then_some(delivery), "{event}");
+    }
+    assert_eq!(world.text("APP-1").await, Some(words("evt-1")));
 }
 
 #[tokio::test]

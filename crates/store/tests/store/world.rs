@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::HttpClient;
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Returned;
+use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{Attempt, AttemptEnd, Claim, End, Fence, Job, Rest, Status};
@@ -18,7 +19,7 @@ use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_store::{Ended, Error, Proof, Registered, Store, Trigger, WorkKey, Write};
+use pullyard_store::{Edited, Ended, Error, Proof, Registered, Store, StoredText, Trigger, WorkKey, Write, Written};
 use pullyard_testkit::{Conditions, Demands, Lag, Schedule, Wire};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
@@ -427,6 +428,24 @@ pub(crate) fn alone(job: &Job) -> Trigger<'_> {
 
 pub(crate) fn of_ticket<'a>(job: &'a Job, ticket: &'a Ticket) -> Trigger<'a> {
     Trigger { ticket: Some(ticket), ..alone(job) }
+}
+
+/// A ticket that is written on the board and gets no job.
+pub(crate) fn written<'a>(ticket: &'a Ticket, text: &'a TicketText, delivery: &'a Delivery) -> Written<'a> {
+    Written { ticket, text, delivery, job: None, charge: None, request: None }
+}
+
+/// The ticket APP-1 says something else, by this event of the board.
+pub(crate) async fn replace_text_by(
+    store: &Store,
+    event: &str,
+    text: &TicketText,
+    seen: Option<&StoredText>,
+) -> Result<Write, Error> {
+    let (project, ticket) = (sample::project(), sample::ticket_key("APP-1"));
+    let delivery = sample::refused(event, sample::at(0));
+    let edited = Edited { project: &project, ticket: &ticket, text, seen, delivery: &delivery, request: None };
+    store.replace_text(&edited).await
 }
 
 pub(crate) fn first_time<'a>(runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {

@@ -4,10 +4,11 @@ use super::page::PAGE;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Answer, Context, Edit, Move, NewTicket};
+use pullyard_control::{self as control, Answer, Changes, Context, Edit, Move, NewTicket};
+use pullyard_domain::decision::Verdict;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
-use pullyard_entry::openapi::Created;
+use pullyard_entry::openapi::Made;
 use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope, ticket_named};
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage};
 use schemars::JsonSchema;
@@ -46,12 +47,13 @@ async fn answered(
     Ok(Json(TicketAnswer { ticket: wire::ticket(view), decision: wire::decision(answer) }))
 }
 
-/// Writes a ticket.
+/// Writes a ticket: `201` when it was written, `200` when the same request wrote it before.
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
+    Key(request): Key,
     Strict(new): Strict<CreateTicket>,
-) -> Result<Created<TicketAnswer>, Problem> {
+) -> Result<Made<TicketAnswer>, Problem> {
     caller.may_touch(&new.project)?;
     limits::ticket(&new)?;
     let (project, key) = (new.project.clone(), new.key.clone());
@@ -62,9 +64,12 @@ pub(crate) async fn create(
         url: None,
         repository: new.repository,
     };
-    let ticket = NewTicket { project: new.project, key: new.key, text, status: new.status, actor: caller.name.clone() };
+    let caller = caller.requester();
+    let ticket = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
     let answer = control::create_ticket(&ctx, ticket).await?;
-    Ok(Created(answered(&ctx, &project, &key, answer).await?.0))
+    let verdict = answer.reason.verdict();
+    let Json(told) = answered(&ctx, &project, &key, answer).await?;
+    Ok(if verdict == Verdict::Duplicate { Made::Before(told) } else { Made::Now(told) })
 }
 
 /// A project's tickets, by key.
@@ -114,13 +119,16 @@ pub(crate) async fn edit(
     caller: Caller<scope::Jobs>,
     Path(path): Path<TicketKey>,
     Query(In { project, key }): Query<In>,
+    Key(request): Key,
     Strict(change): Strict<EditTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
     caller.may_touch(&project)?;
     let key = ticket_named(path, key)?;
     limits::edit(&change)?;
     let EditTicket { title, description, labels, repository } = change;
-    let edit = Edit { title, description, labels, repository };
-    let answer = control::edit_ticket(&ctx, &project, &key, edit, caller.name).await?;
-    answered(&ctx, &project, &key, answer).await
+    let changes = Changes { title, description, labels, repository };
+    let (project_id, ticket) = (project.clone(), key.clone());
+    let wanted = Edit { project, key, changes, caller: caller.requester(), request };
+    let answer = control::edit_ticket(&ctx, wanted).await?;
+    answered(&ctx, &project_id, &ticket, answer).await
 }

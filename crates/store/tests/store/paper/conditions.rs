@@ -8,7 +8,7 @@ use crate::hooks::hook;
 use crate::races::table;
 use crate::reviews::{entry, held, id, linked, refused, review, review_id, waits, waits_for};
 use crate::sample::{self, at, job_id, project, repository};
-use crate::world::{World, alone, first_time, requeue_of};
+use crate::world::{World, alone, first_time, requeue_of, written};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::{Breaker, By, Cause, KeyOf, Trouble};
 use pullyard_domain::budget::Budget;
@@ -24,8 +24,8 @@ use pullyard_domain::runner::{Drain, Runner, Slot};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{
-    Batch, Conclusion, Ended, Error, Proof, Registered, Rested, Rotation, Store, Sweeps, Trigger, TriggerReview,
-    WaitsForJob, WorkKey,
+    Batch, Conclusion, Edited, Ended, Error, Proof, Registered, Rested, Rotation, Store, Sweeps, Trigger,
+    TriggerReview, WaitsForJob, WorkKey, Written,
 };
 use pullyard_testkit::Demands;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,9 +55,7 @@ const WRITES: &[(&str, Forms)] = &[
             store.conclude(&held("r1").id, &Conclusion::Refused(reason)).await.map(drop)
         })
     }),
-    ("create_ticket", |store| {
-        Box::pin(async move { store.create_ticket(&ticket(0), &TicketText::default()).await.map(drop) })
-    }),
+    ("create_ticket", |store| Box::pin(writes(store))),
     ("create_token", |store| {
         Box::pin(async move {
             let token = sample::token("abc", "laptop");
@@ -205,10 +203,19 @@ const WRITES: &[(&str, Forms)] = &[
     }),
     ("replace_text", |store| {
         Box::pin(async move {
-            let (key, text) = (sample::ticket_key("APP-1"), TicketText::default());
-            store.replace_text(&project(), &key, &text, None).await?;
-            let seen = store.ticket_text(&project(), &key).await?;
-            store.replace_text(&project(), &key, &text, seen.as_ref()).await.map(drop)
+            let (project, ticket, text) = (project(), sample::ticket_key("APP-1"), TicketText::default());
+            let (delivery, request) = (sample::refused("evt-1", at(0)), sample::request("key", at(0)));
+            let first = Edited {
+                project: &project,
+                ticket: &ticket,
+                text: &text,
+                seen: None,
+                delivery: &delivery,
+                request: None,
+            };
+            store.replace_text(&first).await?;
+            let seen = store.ticket_text(&project, &ticket).await?;
+            store.replace_text(&Edited { seen: seen.as_ref(), request: Some(&request), ..first }).await.map(drop)
         })
     }),
     ("requeue", |store| {
@@ -395,6 +402,25 @@ async fn registers(store: &Store) -> Result<(), Error> {
         store.register(&Registered { seen: Some(&seen), ..first_time(&next, &profile) }).await?;
     }
     Ok(())
+}
+
+async fn writes(store: &Store) -> Result<(), Error> {
+    let (text, plain) = (TicketText::default(), ticket(0));
+    let refused = sample::refused("evt-1", at(0));
+    store.create_ticket(&written(&plain, &text, &refused)).await?;
+    let budget = budget(true, true);
+    let (job, ticket) = sample::planned(&plain, "one");
+    let job = Job { reserved: budget.reserve(at(0)), ..job };
+    let (delivery, charge, request) = (sample::accepted(&job), budget.charge(&job), sample::request("one", at(0)));
+    let whole = Written {
+        ticket: &ticket,
+        text: &text,
+        delivery: &delivery,
+        job: Some(&job),
+        charge: charge.as_ref(),
+        request: Some(&request),
+    };
+    store.create_ticket(&whole).await.map(drop)
 }
 
 async fn triggers(store: &Store) -> Result<(), Error> {

@@ -26,12 +26,12 @@ pub(crate) const USE_CASES: &[(&str, &str)] = &[
     ("late-result", "ATTEMPT PR"),
     // Tickets.
     ("snapshot", "TICKET"),
-    ("new-ticket", "TICKET TEXT"),
+    ("new-ticket", "JOB TICKET TEXT DELIVERY BUDGET"),
     ("entry", "TICKET"),
     ("settle", "TICKET"),
     ("mark", "TICKET"),
     ("tool-text", "TEXT"),
-    ("edit", "TEXT"),
+    ("edit", "TEXT DELIVERY"),
     // Pull requests, reviews, the ledger, hooks.
     ("link", "PR TICKET"),
     ("tell", "PR"),
@@ -137,8 +137,8 @@ pub(crate) const COVERED: &[Covered] = &[
     },
     Covered {
         item: "DELIVERY",
-        some: "trigger revision remember record wait",
-        others: "trigger revision remember record wait",
+        some: "trigger revision remember record wait new-ticket edit",
+        others: "trigger revision remember record wait new-ticket edit",
         race: "a_review_is_remembered_with_its_entry_beside_other_decisions_or_not_at_all",
         because: "each puts an entry over none or over one that is not final",
     },

@@ -4,7 +4,7 @@ use super::{count, on_kite};
 use crate::races::rounds::{finish, settle, tally};
 use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
-use crate::world::World;
+use crate::world::{World, replace_text_by};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Settings;
@@ -87,7 +87,7 @@ async fn edit(world: &World, number: usize) -> Result<Over, Error> {
         let mut text = seen.as_ref().map(|seen| seen.text.clone()).unwrap_or_default();
         let over = text.labels.clone();
         text.labels.insert(label(number));
-        if world.store.replace_text(&project, &key, &text, seen.as_ref()).await? == Write::Applied {
+        if replace_text_by(&world.store, &label(number), &text, seen.as_ref()).await? == Write::Applied {
             return Ok(Some(over));
         }
     }
