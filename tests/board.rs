@@ -39,7 +39,7 @@ impl Story {
     }
 
     async fn put(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
-        self.api.move_ticket(&self.project, &key(name), status).await
+        self.api.move_ticket(&self.project, &key(name), status, None).await
     }
 
     /// Whoever has this token moves a ticket by a key of their own.
@@ -120,7 +120,7 @@ async fn moves_go_where_they_say_and_only_entering_starts_a_job() {
     assert_eq!(code(&story.put("B-9", TRIGGER).await.unwrap_err()), "not_found");
     assert_eq!(code(&story.edit("B-9", "t").await.unwrap_err()), "not_found");
     let nobody = ProjectId::new("nobody").unwrap();
-    assert_eq!(code(&story.api.move_ticket(&nobody, &key("B-1"), TODO).await.unwrap_err()), "not_found");
+    assert_eq!(code(&story.api.move_ticket(&nobody, &key("B-1"), TODO, None).await.unwrap_err()), "not_found");
     assert_eq!(story.jobs().await.len(), 1);
     story.end().await;
 }
@@ -240,7 +240,7 @@ async fn a_ticket_may_be_called_like_a_part_of_a_route() {
     let story = Story::waiting().await;
     for name in ["events", "new", "move"] {
         story.write(name, None).await.unwrap();
-        let moved = story.api.move_ticket(&story.project, &key(name), "Blocked").await.unwrap();
+        let moved = story.api.move_ticket(&story.project, &key(name), "Blocked", None).await.unwrap();
         assert_eq!(moved.ticket.status, "Blocked", "{name}");
     }
     story.end().await;

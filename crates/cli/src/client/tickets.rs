@@ -127,9 +127,11 @@ impl Tickets {
                     Done::Edited,
                 )
             }
-            Command::Move { key, status } => {
-                answered(session, &session.api.move_ticket(&project, &key, &status).await?, Done::Moved)
-            }
+            Command::Move { key, status } => answered(
+                session,
+                &session.api.move_ticket(&project, &key, &status, Some(&own_key())).await?,
+                Done::Moved,
+            ),
         }
     }
 }

@@ -208,7 +208,7 @@ impl Teller<'_> {
 
     /// Moves a ticket into the trigger status, and expects a job.
     async fn accepted(&mut self, key: &TicketKey) -> anyhow::Result<JobId> {
-        let moved = self.api.move_ticket(&self.project, key, TRIGGER).await?;
+        let moved = self.api.move_ticket(&self.project, key, TRIGGER, None).await?;
         self.screen.step("Moved", &format!("{TODO} → {TRIGGER}"));
         ensure!(
             moved.decision.verdict == Verdict::Accepted,

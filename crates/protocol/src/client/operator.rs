@@ -141,10 +141,20 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// Puts a ticket in another column.
-    pub async fn move_ticket(&self, project: &ProjectId, key: &TicketKey, status: &str) -> Result<TicketAnswer, Error> {
+    /// Puts a ticket in another column. `idempotency_key` makes repeating it safe.
+    pub async fn move_ticket(
+        &self,
+        project: &ProjectId,
+        key: &TicketKey,
+        status: &str,
+        idempotency_key: Option<&str>,
+    ) -> Result<TicketAnswer, Error> {
         let body = MoveTicket { status: status.into() };
-        self.http.post(&ticket_path(project, key, "/move"), &body, Repeat::Never).await
+        let mut call = self.http.request(Method::POST, &ticket_path(project, key, "/move")).json(&body);
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
     /// Changes a ticket's text. `idempotency_key` makes repeating it safe.

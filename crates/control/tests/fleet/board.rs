@@ -1,0 +1,340 @@
+//! What people write, change and move on the board: its process is killed before and after each of its calls, its
+//! answer is lost, the same is asked twice at once, and somebody else comes in between.
+
+use crate::world::{World, applied};
+use futures::future::join_all;
+use pullyard_control::{
+    Answer, Changes, Edit, Error, Move, NewTicket, Requester, create_ticket, edit_ticket, list_deliveries, list_jobs,
+    put_ticket,
+};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{EventId, ProjectId, TicketKey};
+use pullyard_domain::listing::{DeliveryFilter, JobFilter};
+use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::ticket::Ticket;
+use pullyard_testkit::{Fault, Wire};
+
+const TRIGGER: &str = "AI Processing";
+const BLOCKED: &str = "Blocked";
+const ELSEWHERE: &str = "Elsewhere";
+
+/// A project whose entries into the trigger status become jobs.
+struct Board {
+    world: World,
+    wire: Wire,
+}
+
+/// What there is of a ticket.
+#[derive(Debug)]
+struct Left {
+    ticket: Option<Ticket>,
+    title: Option<String>,
+    entries: usize,
+    jobs: usize,
+}
+
+impl Board {
+    async fn begin() -> Self {
+        let wire = Wire::default();
+        let world = World::before(wire.clone()).await;
+        world.connect().await;
+        let stored = world.ctx.store.project(&world.project).await.unwrap().unwrap();
+        let name = world.repository().name;
+        let settings = Settings { auto_create: true, default_repository: Some(name), ..stored.settings.clone() };
+        applied(world.ctx.store.put_project(&Project { settings, ..stored }).await);
+        Self { world, wire }
+    }
+
+    fn project(&self) -> ProjectId {
+        self.world.project.clone()
+    }
+
+    /// Somebody writes it, by a key of its own.
+    fn asked(&self, ticket: &str, status: &str) -> NewTicket {
+        NewTicket {
+            project: self.project(),
+            key: key(ticket),
+            text: TicketText { title: "first".into(), ..TicketText::default() },
+            status: Some(status.into()),
+            caller: caller("ana"),
+            request: Some(request(ticket)),
+        }
+    }
+
+    fn edit(&self, ticket: &str, title: &str, by: &str) -> Edit {
+        let changes = Changes { title: Some(title.into()), ..Changes::default() };
+        let request = Some(request(ticket));
+        Edit { project: self.project(), key: key(ticket), changes, caller: caller(by), request }
+    }
+
+    fn put(&self, ticket: &str, status: &str, by: &str) -> Move {
+        let (status, request) = (status.into(), Some(request(ticket)));
+        Move { project: self.project(), key: key(ticket), status, caller: caller(by), request }
+    }
+
+    async fn writes(&self, new: &NewTicket) -> Result<Answer, Error> {
+        create_ticket(&self.world.ctx, new.clone()).await
+    }
+
+    async fn edits(&self, edit: &Edit) -> Result<Answer, Error> {
+        edit_ticket(&self.world.ctx, edit.clone()).await
+    }
+
+    async fn puts(&self, wanted: &Move) -> Result<Answer, Error> {
+        put_ticket(&self.world.ctx, wanted.clone()).await
+    }
+
+    async fn left(&self, ticket: &str) -> Left {
+        let (ctx, project, key) = (&self.world.ctx, self.project(), key(ticket));
+        let about = DeliveryFilter { ticket: Some(key.clone()), ..DeliveryFilter::default() };
+        let mine = JobFilter { ticket: Some(key.clone()), ..JobFilter::default() };
+        Left {
+            ticket: ctx.store.ticket(&project, &key).await.unwrap(),
+            title: ctx.store.ticket_text(&project, &key).await.unwrap().map(|stored| stored.text.title),
+            entries: list_deliveries(ctx, &project, &about, None, 50).await.unwrap().deliveries.len(),
+            jobs: list_jobs(ctx, &project, &mine, None, 50).await.unwrap().jobs.len(),
+        }
+    }
+
+    /// Every way in which a call of what is done here, undisturbed, can break: which call, and how.
+    async fn breaks<T>(&self, undisturbed: impl Future<Output = Result<T, Error>>) -> Vec<(usize, Fault)> {
+        self.wire.restart(None);
+        undisturbed.await.unwrap();
+        let points = self.wire.points();
+        let mut breaks = Vec::new();
+        for (at, point) in points.iter().enumerate() {
+            breaks.push((at, Fault::StopBefore));
+            breaks.push((at, Fault::StopAfter));
+            if ["PutItem", "UpdateItem", "TransactWriteItems"].contains(&point.operation.as_str()) {
+                breaks.push((at, Fault::LostAnswer));
+            }
+        }
+        assert!(breaks.iter().any(|(_, fault)| *fault == Fault::LostAnswer), "it writes: {points:?}");
+        breaks
+    }
+
+    /// With that call broken. None: its process died.
+    async fn broken(
+        &self,
+        (at, fault): &(usize, Fault),
+        life: impl Future<Output = Result<Answer, Error>>,
+    ) -> Option<Answer> {
+        self.wire.restart(Some((*at, fault.clone())));
+        let lived = self.wire.live(life).await;
+        assert!(self.wire.points().len() > *at, "there was no call {at}");
+        self.wire.restart(None);
+        assert_eq!(lived.is_some(), *fault == Fault::LostAnswer, "{at}: {fault}");
+        lived.map(Result::unwrap)
+    }
+}
+
+fn key(ticket: &str) -> TicketKey {
+    TicketKey::new(ticket).unwrap()
+}
+
+fn request(name: &str) -> EventId {
+    EventId::new(name).unwrap()
+}
+
+fn caller(name: &str) -> Requester {
+    Requester { id: format!("token of {name}"), name: name.into() }
+}
+
+fn is_repeat(answer: &Answer) -> bool {
+    answer.reason.code() == "repeat"
+}
+
+fn status(left: &Left) -> Option<&str> {
+    left.ticket.as_ref().map(|ticket| ticket.status.as_str())
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_written_is_there_with_all_of_it_or_not_at_all_and_once_wherever_it_dies() {
+    let board = Board::begin().await;
+    for (to, jobs) in [(TRIGGER, 1), (BLOCKED, 0)] {
+        let breaks = board.breaks(board.writes(&board.asked(&format!("WHOLE-{jobs}"), to))).await;
+        for (number, broken) in breaks.iter().enumerate() {
+            let name = format!("W{jobs}-{number}");
+            let new = board.asked(&name, to);
+            let first = board.broken(broken, board.writes(&new)).await;
+            let left = board.left(&name).await;
+            let is_there = left.ticket.is_some();
+            let whole = (is_there.then_some(to), usize::from(is_there), if is_there { jobs } else { 0 });
+            assert_eq!((status(&left), left.entries, left.jobs), whole, "{broken:?}: {left:?}");
+            let again = board.writes(&new).await.unwrap();
+            assert_eq!(is_repeat(&again), is_there, "{broken:?}: {again:?}");
+            let left = board.left(&name).await;
+            assert_eq!((status(&left), left.entries, left.jobs), (Some(to), 1, jobs), "{broken:?}: {left:?}");
+            assert_eq!(again.job, left.ticket.and_then(|ticket| ticket.active_job), "{broken:?}");
+            if let Some(first) = first {
+                assert!(!is_repeat(&first), "what was lost is its own answer: {first:?}");
+                assert_eq!((first.delivery, first.job), (again.delivery, again.job), "{broken:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_must_wait_is_written_with_its_ticket_or_not_at_all() {
+    let board = Board::begin().await;
+    let store = &board.world.ctx.store;
+    let stored = store.project(&board.project()).await.unwrap().unwrap();
+    let settings = Settings { held_by: Some("bob".into()), ..stored.settings.clone() };
+    applied(store.put_project(&Project { settings, ..stored }).await);
+    let breaks = board.breaks(board.writes(&board.asked("WHOLE", TRIGGER))).await;
+    for (number, broken) in breaks.iter().enumerate() {
+        let name = format!("H-{number}");
+        let new = board.asked(&name, TRIGGER);
+        board.broken(broken, board.writes(&new)).await;
+        if let Some(ticket) = board.left(&name).await.ticket {
+            assert!(ticket.held && ticket.again.is_some(), "{broken:?}: {ticket:?}");
+        }
+        board.writes(&new).await.unwrap();
+        let left = board.left(&name).await;
+        assert_eq!((left.entries, left.jobs), (1, 0), "{broken:?}");
+        let ticket = left.ticket.unwrap();
+        let entry = ticket.again.as_ref().map(|entry| entry.event.clone());
+        assert!(ticket.held && entry.is_some() && entry == ticket.seen_event, "{broken:?}: {ticket:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_those_who_write_a_ticket_by_one_key_at_once_all_get_its_one_job() {
+    let board = Board::begin().await;
+    let new = board.asked("APP-1", TRIGGER);
+    let answers = join_all((0..8).map(|_| board.writes(&new))).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|answer| !is_repeat(answer)).count(), 1, "{answers:?}");
+    let left = board.left("APP-1").await;
+    let job = left.ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
+    assert!(job.is_some() && answers.iter().all(|answer| answer.job == job), "{answers:?}");
+    assert_eq!((left.entries, left.jobs), (1, 1));
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_written_ticket_undoes_nothing_that_others_did_since() {
+    let board = Board::begin().await;
+    let new = board.asked("APP-1", TRIGGER);
+    let first = board.writes(&new).await.unwrap();
+    board.puts(&board.put("APP-1", BLOCKED, "bob")).await.unwrap();
+    board.edits(&board.edit("APP-1", "second", "bob")).await.unwrap();
+    let before = board.left("APP-1").await;
+    let again = board.writes(&new).await.unwrap();
+    assert!(is_repeat(&again), "{again:?}");
+    assert_eq!((again.delivery, again.job), (first.delivery, first.job));
+    let after = board.left("APP-1").await;
+    assert_eq!((status(&after), after.title.as_deref()), (Some(BLOCKED), Some("second")));
+    assert_eq!((after.ticket, after.entries, after.jobs), (before.ticket, before.entries, before.jobs));
+}
+
+#[tokio::test]
+async fn a_key_stands_for_one_content_of_one_caller() {
+    let board = Board::begin().await;
+    let new = board.asked("APP-1", TRIGGER);
+    board.writes(&new).await.unwrap();
+    let text = TicketText { title: "second".into(), ..new.text.clone() };
+    for other in [
+        NewTicket { key: key("APP-2"), ..new.clone() },
+        NewTicket { text, ..new.clone() },
+        NewTicket { status: None, ..new.clone() },
+    ] {
+        let refused = board.writes(&other).await;
+        assert!(matches!(refused, Err(Error::KeyReused)), "{refused:?}");
+    }
+    for other in [
+        NewTicket { request: None, ..new.clone() },
+        NewTicket { request: Some(request("another")), ..new.clone() },
+        NewTicket { caller: caller("bob"), ..new.clone() },
+    ] {
+        let refused = board.writes(&other).await;
+        assert!(matches!(refused, Err(Error::Taken { .. })), "{refused:?}");
+    }
+    let left = board.left("APP-1").await;
+    assert_eq!((left.title.as_deref(), left.entries, left.jobs), (Some("first"), 1, 1));
+    assert!(board.left("APP-2").await.ticket.is_none());
+    board.writes(&NewTicket { key: key("APP-2"), caller: caller("bob"), ..new }).await.unwrap();
+
+    board.edits(&board.edit("APP-1", "second", "ana")).await.unwrap();
+    let refused = board.edits(&board.edit("APP-1", "third", "ana")).await;
+    assert!(matches!(refused, Err(Error::KeyReused)), "{refused:?}");
+    let refused = board.edits(&Edit { key: key("APP-2"), ..board.edit("APP-1", "second", "ana") }).await;
+    assert!(matches!(refused, Err(Error::KeyReused)), "{refused:?}");
+    assert!(!is_repeat(&board.edits(&board.edit("APP-1", "second", "bob")).await.unwrap()), "it is another one's key");
+}
+
+#[tokio::test]
+async fn an_edit_is_stored_with_its_ledger_entry_or_not_at_all_and_once_wherever_it_dies() {
+    let board = Board::begin().await;
+    board.writes(&board.asked("WHOLE", BLOCKED)).await.unwrap();
+    let breaks = board.breaks(board.edits(&board.edit("WHOLE", "second", "ana"))).await;
+    for (number, broken) in breaks.iter().enumerate() {
+        let name = format!("E-{number}");
+        board.writes(&board.asked(&name, BLOCKED)).await.unwrap();
+        let edit = board.edit(&name, "second", "ana");
+        board.broken(broken, board.edits(&edit)).await;
+        let left = board.left(&name).await;
+        let is_there = left.entries == 2;
+        assert_eq!(left.title.as_deref(), Some(if is_there { "second" } else { "first" }), "{broken:?}");
+        let again = board.edits(&edit).await.unwrap();
+        assert_eq!(is_repeat(&again), is_there, "{broken:?}: {again:?}");
+        let left = board.left(&name).await;
+        assert_eq!((left.title.as_deref(), left.entries), (Some("second"), 2), "{broken:?}");
+        board.edits(&board.edit(&name, "third", "bob")).await.unwrap();
+        assert!(is_repeat(&board.edits(&edit).await.unwrap()));
+        let left = board.left(&name).await;
+        assert_eq!((left.title.as_deref(), left.entries), (Some("third"), 3), "{broken:?}: it is not undone");
+        assert_eq!(status(&left), Some(BLOCKED));
+    }
+}
+
+#[tokio::test]
+async fn of_the_same_edit_twice_at_once_one_is_stored_and_both_are_answered() {
+    let board = Board::begin().await;
+    board.writes(&board.asked("APP-1", BLOCKED)).await.unwrap();
+    let edit = board.edit("APP-1", "second", "ana");
+    let answers = join_all((0..4).map(|_| board.edits(&edit))).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|answer| !is_repeat(answer)).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.delivery == answers[0].delivery), "{answers:?}");
+    let left = board.left("APP-1").await;
+    assert_eq!((left.title.as_deref(), left.entries), (Some("second"), 2));
+}
+
+#[tokio::test]
+async fn a_move_that_died_after_its_ledger_entry_is_done_by_its_repeat() {
+    let board = Board::begin().await;
+    board.writes(&board.asked("WHOLE", ELSEWHERE)).await.unwrap();
+    let breaks = board.breaks(board.puts(&board.put("WHOLE", BLOCKED, "ana"))).await;
+    for (number, broken) in breaks.iter().enumerate() {
+        let name = format!("M-{number}");
+        board.writes(&board.asked(&name, ELSEWHERE)).await.unwrap();
+        let put = board.put(&name, BLOCKED, "ana");
+        board.broken(broken, board.puts(&put)).await;
+        board.puts(&put).await.unwrap();
+        let left = board.left(&name).await;
+        assert_eq!((status(&left), left.entries), (Some(BLOCKED), 2), "{broken:?}");
+        assert!(is_repeat(&board.puts(&put).await.unwrap()), "{broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_move_that_died_is_not_done_by_its_repeat_where_somebody_moved_the_ticket_since() {
+    let board = Board::begin().await;
+    board.writes(&board.asked("WHOLE", BLOCKED)).await.unwrap();
+    let breaks = board.breaks(board.puts(&board.put("WHOLE", "Done", "ana"))).await;
+    let mut half_done = 0;
+    for (number, broken) in breaks.iter().enumerate() {
+        let name = format!("M-{number}");
+        board.writes(&board.asked(&name, BLOCKED)).await.unwrap();
+        let put = board.put(&name, "Done", "ana");
+        board.broken(broken, board.puts(&put)).await;
+        let left = board.left(&name).await;
+        half_done += usize::from(left.entries == 2 && status(&left) == Some(BLOCKED));
+        board.puts(&board.put(&name, ELSEWHERE, "bob")).await.unwrap();
+        board.puts(&put).await.unwrap();
+        // What nobody had heard of is a move of now.
+        let expected = if left.entries == 2 { ELSEWHERE } else { "Done" };
+        assert_eq!(status(&board.left(&name).await), Some(expected), "{broken:?}");
+    }
+    assert!(half_done > 0, "one died between the ledger and the ticket");
+}
