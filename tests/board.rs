@@ -53,6 +53,21 @@ impl Story {
         (code, said)
     }
 
+    /// Whoever has this token writes this by a key of their own.
+    async fn write_by(&self, token: &str, key: &str, new: &Value) -> (u16, Value) {
+        let bearer = format!("Bearer {token}");
+        let headers =
+            [("authorization", bearer.as_str()), ("idempotency-key", key), ("content-type", "application/json")];
+        let (code, _, said) = self.call(Method::POST, "/v1/tickets", &headers, new.to_string().into_bytes()).await;
+        (code, said)
+    }
+
+    /// How many entries the ledger has about a ticket.
+    async fn entries(&self, name: &str) -> usize {
+        let page = self.api.deliveries(&self.project, None, None).await.unwrap();
+        page.deliveries.iter().filter(|entry| entry.ticket.as_ref() == Some(&key(name))).count()
+    }
+
     async fn edit(&self, name: &str, title: &str) -> Result<TicketAnswer, Error> {
         let edit = EditTicket { title: Some(title.into()), ..EditTicket::default() };
         self.api.edit_ticket(&self.project, &key(name), &edit, None).await
@@ -139,6 +154,69 @@ async fn two_people_may_move_a_ticket_by_the_same_key_and_each_of_them_once() {
         assert_eq!((status, &again["decision"]["code"]), (200, &json!("repeat")), "{again}");
         assert_eq!(again["ticket"]["status"], TODO, "a repeat moves nothing");
     }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_may_write_tickets_by_the_same_key_and_each_of_them_once() {
+    let story = quiet().await;
+    let other = story.token(&[Scope::Jobs], None).await;
+    for (token, name) in [(story.local.admin_token(), "B-1"), (other.as_str(), "B-2")] {
+        let new = json!({ "project": story.project, "key": name, "title": "A title", "status": TRIGGER });
+        let (status, first) = story.write_by(token, "k1", &new).await;
+        assert_eq!((status, &first["decision"]["code"]), (201, &json!("accepted")), "{first}");
+        story.put(name, "Blocked").await.unwrap();
+        let (status, again) = story.write_by(token, "k1", &new).await;
+        assert_eq!((status, &again["decision"]["code"]), (200, &json!("repeat")), "{again}");
+        for told in ["job", "delivery"] {
+            assert_eq!(again["decision"][told], first["decision"][told], "{told}");
+        }
+        assert_eq!(again["ticket"]["status"], "Blocked", "a repeat moves nothing");
+        let others = json!({ "project": story.project, "key": name, "title": "Another one", "status": TRIGGER });
+        let (status, refused) = story.write_by(token, "k1", &others).await;
+        assert_eq!((status, &refused["code"]), (422, &json!("idempotency_key_reused")), "{refused}");
+        let (status, refused) = story.write_by(token, "k2", &new).await;
+        assert_eq!((status, &refused["code"]), (409, &json!("taken")), "{refused}");
+    }
+    assert_eq!(story.jobs().await.len(), 2);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_twenty_who_write_a_ticket_by_one_key_all_are_told_of_its_one_job() {
+    let story = quiet().await;
+    let new = json!({ "project": story.project, "key": "B-1", "title": "A title", "status": TRIGGER });
+    let new: CreateTicket = serde_json::from_value(new).unwrap();
+    let all = join_all((0..20).map(|_| story.api.create_ticket(&new, Some("k1")))).await;
+    let all: Vec<_> = all.into_iter().map(|answer| answer.unwrap().decision).collect();
+    let mut verdicts = BTreeMap::<_, usize>::new();
+    all.iter().for_each(|decision| *verdicts.entry(decision.verdict).or_default() += 1);
+    assert_eq!(verdicts, [(Verdict::Accepted, 1), (Verdict::Duplicate, 19)].into());
+    let job = story.ticket("B-1").await.active_job;
+    assert!(job.is_some() && all.iter().all(|decision| decision.job == job), "{all:?}");
+    assert_eq!((story.jobs().await.len(), story.entries("B-1").await), (1, 1));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_with_a_key_is_one_edit_however_often_it_is_sent() {
+    let story = quiet().await;
+    story.write("B-1", None).await.unwrap();
+    let edit = EditTicket { title: Some("Once".into()), ..EditTicket::default() };
+    let sent = async |edit: &EditTicket, key: Option<&str>| {
+        story.api.edit_ticket(&story.project, &self::key("B-1"), edit, key).await
+    };
+    let first = sent(&edit, Some("k1")).await.unwrap();
+    assert_eq!((first.ticket.title.as_str(), first.decision.code.as_str()), ("Once", "not_trigger_status"));
+    story.edit("B-1", "Meanwhile").await.unwrap();
+    let again = sent(&edit, Some("k1")).await.unwrap();
+    assert_eq!((again.ticket.title.as_str(), again.decision.code.as_str()), ("Meanwhile", "repeat"));
+    assert_eq!(again.decision.delivery, first.decision.delivery);
+    let other = EditTicket { title: Some("Twice".into()), ..EditTicket::default() };
+    assert_eq!(code(&sent(&other, Some("k1")).await.unwrap_err()), "idempotency_key_reused");
+    assert_eq!(story.entries("B-1").await, 3, "written, and edited twice");
+    sent(&edit, None).await.unwrap();
+    assert_eq!(story.entries("B-1").await, 4, "without a key it is another edit");
     story.end().await;
 }
 

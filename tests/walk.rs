@@ -150,13 +150,24 @@ async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies() {
-    walk(flows::board::written_edited_and_moved().own(), 35).await;
+    walk(flows::board::written_edited_and_moved().own(), 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_dies() {
+    walk(flows::board::written_into_the_trigger_status().own(), 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_wherever_it_dies() {
-    walk(flows::board::written_edited_and_moved(), 35).await;
+    walk(flows::board::written_edited_and_moved(), 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_wherever_it_dies() {
+    walk(flows::board::written_into_the_trigger_status(), 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

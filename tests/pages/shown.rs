@@ -82,6 +82,7 @@ async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
     assert!(browser.get("/jobs").await.says("No jobs yet"));
     let blank = browser.get("/tickets/new?project=acme").await;
     assert!(blank.says(r#"value="ACME-1""#), "a key is suggested: {}", blank.body);
+    assert!(blank.says(r#"name="once" value="page-"#), "pressed twice, it is one request: {}", blank.body);
 
     let form = [("project", "acme"), ("key", "ACME-1"), ("title", "Greet in French"), ("description", "a\r\nb")];
     let written = browser.post("/tickets", &form).await;
@@ -95,6 +96,11 @@ async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
     assert_eq!(again.status, 409);
     assert!(again.says("another ticket") || again.says("taken"), "{}", again.body);
     assert!(again.says("Greet in French"), "what was written is kept");
+
+    let pressed = [("project", "acme"), ("key", "ACME-2"), ("title", "Pressed twice"), ("once", "page-1")];
+    let once = browser.post("/tickets", &pressed).await;
+    let twice = browser.post("/tickets", &pressed).await;
+    assert_eq!((once.to(), once.to().0), (twice.to(), 303), "{}", twice.body);
 
     let moved = browser.post("/tickets/ACME-1/move?project=acme", &[("status", TRIGGER)]).await;
     let (_, to) = moved.to();

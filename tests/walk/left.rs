@@ -9,7 +9,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is there: by the key of each item, and by name for what is elsewhere.
 pub(super) type Left = BTreeMap<String, Value>;
@@ -71,6 +71,8 @@ pub(super) async fn left(world: &World) -> Left {
     let mut names = names(&items);
     let forge = world.forge.as_ref().map(|forge| forge.url());
     names.extend([world.forge_url(), forge].into_iter().flatten().map(|url| (url, super::forge::NOWHERE.to_owned())));
+    let keyed: BTreeSet<_> =
+        items.iter().filter(|item| text(item, "sk") == "IDEMPOTENCY").map(|item| text(item, "delivery")).collect();
     let is_there = |pk: &str, sk: &str| items.iter().any(|item| text(item, "pk") == pk && text(item, "sk") == sk);
     let mut left = Left::new();
     for item in &items {
@@ -91,7 +93,8 @@ pub(super) async fn left(world: &World) -> Left {
         }
         // What people do on the board without a key is a line of its own for each try, and one whose process died
         // first is not there: what they did is on the ticket.
-        if sk == "DELIVERY" && item["source"] == "board" && item["job"].is_null() {
+        let is_board = sk == "DELIVERY" && item["source"] == "board";
+        if is_board && item["job"].is_null() && !keyed.contains(text(item, "id")) {
             continue;
         }
         let mut item = item.clone();
@@ -156,6 +159,18 @@ fn names(items: &[Value]) -> Vec<(String, String)> {
         // The name of its context is a hash of words that say where the forge listens.
         let context = text(job, "context");
         names.extend((!context.is_empty()).then(|| (context.to_owned(), "<context>".to_owned())));
+    }
+    // What is done on the board has a name of its own in the ledger and on its ticket; a key leads to what it did.
+    for item in items {
+        match text(item, "sk") {
+            "DELIVERY" if item["source"] == "board" => {
+                names.push((text(item, "event").to_owned(), "<board>".to_owned()));
+            }
+            "IDEMPOTENCY" if !text(item, "delivery").is_empty() => {
+                names.push((text(item, "delivery").to_owned(), format!("<delivery of {}>", text(item, "pk"))));
+            }
+            _ => {}
+        }
     }
     names
 }

@@ -18,6 +18,37 @@ fn written() -> Step {
     Step::call("somebody writes a ticket", move |_| Some(post("/v1/tickets", new.clone()).into())).or_refused("409")
 }
 
+/// Whoever does it again by the same key is answered as at first.
+fn written_by_key() -> Step {
+    let new = json!({
+        "project": "acme", "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TRIGGER,
+    });
+    let make = move |_: &World| {
+        let call = post("/v1/tickets", new.clone()).with("idempotency-key", "key-1");
+        Some(call.keeping(|world, answer| world.note("job", answer["decision"]["job"].clone())).into())
+    };
+    Step::call("somebody writes a ticket that starts a job", make).unrepeated(Unrepeated::AllOrNothing)
+}
+
+/// Where nobody wrote the ticket, there is none.
+fn edited_by_key() -> Step {
+    let change = json!({ "description": "Do it well.", "labels": ["small"] });
+    let make = move |_: &World| {
+        let call = post("/v1/tickets/APP-1", change.clone()).patch().asking("project=acme");
+        Some(call.with("idempotency-key", "key-1").into())
+    };
+    Step::call("somebody changes its text by a key", make).or_refused("404")
+}
+
+/// Not into the trigger status: the ledger first, then the ticket.
+fn moved_away_by_key() -> Step {
+    let make = |_: &World| {
+        let call = post("/v1/tickets/APP-1/move", json!({ "status": "Blocked" })).asking("project=acme");
+        Some(call.with("idempotency-key", "key-1").into())
+    };
+    Step::call("somebody moves it away", make).or_refused("404")
+}
+
 fn edited() -> Step {
     let change = json!({ "description": "Do it well.", "labels": ["small"] });
     let make = move |_: &World| Some(post("/v1/tickets/APP-1", change.clone()).patch().asking("project=acme").into());
@@ -38,6 +69,13 @@ pub(in crate::walk) fn written_edited_and_moved() -> Flow {
     let known = [attempt::begins(), attempt::claims(), attempt::fails(), Step::messages()];
     steps.extend(known.map(Step::walked_elsewhere));
     flow("a ticket is written, changed and moved on the board", &["failed"], steps)
+}
+
+pub(in crate::walk) fn written_into_the_trigger_status() -> Flow {
+    let mut steps = vec![written_by_key(), edited_by_key(), moved_away_by_key(), Step::messages()];
+    let known = [attempt::begins(), attempt::claims(), attempt::fails(), Step::messages()];
+    steps.extend(known.map(Step::walked_elsewhere));
+    flow("a ticket is written into the trigger status, changed and moved away", &["failed"], steps)
 }
 
 fn linked() -> Step {
