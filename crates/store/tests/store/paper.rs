@@ -60,7 +60,7 @@ const KINDS: &[Kind] = &[
         "BUDGET#{project}",
         "{day}",
         "What the project's jobs took on that day in UTC.",
-        &["budget", "trigger", "end"],
+        &["budget", "trigger", "ticket", "end"],
     ),
     of(
         "TICKET",
@@ -69,8 +69,14 @@ const KINDS: &[Kind] = &[
         "Status, lock, last entry, second entry, wanted and shown.",
         &["ticket", "trigger", "rest", "end", "snapshot", "review"],
     ),
-    of("TEXT", "TICKET#{project}#{key}", "TEXT", "The ticket's text, zstd.", &["snapshot"]),
-    of("JOB", "JOB#{job}", "JOB", "The job.", &["trigger", "job", "claim", "requeue", "rest", "end", "review"]),
+    of("TEXT", "TICKET#{project}#{key}", "TEXT", "The ticket's text, zstd.", &["snapshot", "ticket"]),
+    of(
+        "JOB",
+        "JOB#{job}",
+        "JOB",
+        "The job.",
+        &["trigger", "ticket", "job", "claim", "requeue", "rest", "end", "review"],
+    ),
     of("CONTEXT", "JOB#{job}", "CONTEXT#{hash}", "What the agent is told, frozen, zstd.", &["context"]),
     of("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "How one attempt went.", &["requeue", "rest", "end", "late"]),
     of(
@@ -96,7 +102,13 @@ const KINDS: &[Kind] = &[
         "What became of one review or request, and which job had it before it waited anew.",
         &["review"],
     ),
-    of("DELIVERY", "DELIVERY#{delivery}", "DELIVERY", "One decision with its facts.", &["ledger", "trigger", "review"]),
+    of(
+        "DELIVERY",
+        "DELIVERY#{delivery}",
+        "DELIVERY",
+        "One decision with its facts.",
+        &["ledger", "trigger", "ticket", "review"],
+    ),
     of(
         "RUNNERS",
         "RUNNERS#{shard}",
@@ -140,8 +152,8 @@ const KINDS: &[Kind] = &[
         "IDEMPOTENCY",
         "IDEMPOTENCY#{caller}#{key}",
         "IDEMPOTENCY",
-        "The request of a key, and its job or token.",
-        &["trigger", "token"],
+        "The request of a key, and its job, its token or its ledger entry.",
+        &["trigger", "token", "ticket"],
     ),
     of(
         "TOKEN",
