@@ -21,6 +21,11 @@ pub(crate) trait World {
 
     /// Everything that may happen next. `Err`: something would happen that must not.
     fn next(&mut self, state: &Self::State) -> Result<Vec<(Step, Self::State)>, String>;
+
+    /// The one that is explored of this state and those that differ from it by names alone.
+    fn alike(&mut self, state: &Self::State) -> Self::State {
+        *state
+    }
 }
 
 /// What happened, for whoever reads how a state was reached.
@@ -87,7 +92,8 @@ type Known<S> = IndexSet<S, BuildHasherDefault<Fnv>>;
 /// The number of states, or the shortest way to one that must not be.
 pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
     let mut known: Known<W::State> = Known::default();
-    known.insert(world.start());
+    let start = world.start();
+    known.insert(world.alike(&start));
     // From which one each was found.
     let mut from: Vec<u32> = vec![0];
     let mut at = 0;
@@ -95,7 +101,7 @@ pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
         match world.wrong(&state).and_then(|()| world.next(&state)) {
             Ok(next) => {
                 for (_, next) in next {
-                    if known.insert(next) {
+                    if known.insert(world.alike(&next)) {
                         from.push(u32::try_from(at).expect("no more states than that"));
                     }
                 }
@@ -130,13 +136,14 @@ pub(crate) fn is_missed(rule: impl Debug, explored: Result<usize, String>, expec
     }
 }
 
-/// How a state was reached: each step is taken again.
+/// How a state was reached: each step is taken again. Between two of them names may change places.
 fn way<W: World>(world: &mut W, known: &Known<W::State>, from: &[u32], mut at: usize) -> String {
     let mut names = vec![format!("{:#?}", known[at])];
     while at != 0 {
         let before = from[at] as usize;
         let next = world.next(&known[before]).expect("it was gone on from");
-        let step = next.into_iter().find(|(_, next)| *next == known[at]).expect("it was found from there").0;
+        let step =
+            next.into_iter().find(|(_, next)| world.alike(next) == known[at]).expect("it was found from there").0;
         names.push(step.to_string());
         at = before;
     }

@@ -5,22 +5,28 @@
 //! The rules are the domain's own; this owns a small table whose writes have the conditions of
 //! `crates/store/src/write`, and the steps of `crates/control/src/{runner,attempt,sweep}` over it: what is read
 //! in one step is written in another. Revisions are not counted: whoever read an item knows whether anybody
-//! wrote it since. Time has six moments; in the first ones jobs are claimed.
+//! wrote it since. Time has a few moments; in the first ones jobs are claimed. A call may come twice, and the process
+//! of a job may die with its call under way: in `late`, whose functions run whenever they like and answer nobody.
+//! Two tickets, and two runners, differ by their names alone: in `alike`, with which of such states one is explored.
 //!
 //! What must always hold, in `World::wrong` and where it happens: a ticket names exactly its job that has not
-//! ended; a runner has exactly the slots of the jobs that it holds; whoever pushes holds its job at that moment;
-//! only what was pushed is completed; nobody who was heard loses a job for its silence; one claim gets one
-//! attempt; everything that has not ended has its row, and at the end everything has ended and is shown. What stands
-//! still is held by nobody and its ticket says so; a job is paused exactly while people want that; a question is not
-//! left standing beside an answer, and what a person said once counts once.
+//! ended; a runner has exactly the slots of the jobs that it holds; whoever pushes, or has something written of an
+//! attempt, holds its job at that moment; a branch moves once; only what was pushed is completed, and what has ended
+//! stays so; nobody who was heard loses a job for its silence; one claim gets one attempt; everything that has not
+//! ended has its row, and at the end everything has ended and is shown. What stands still is held by nobody and its
+//! ticket says so; a job is paused exactly while people want that; a question is not left standing beside an answer,
+//! and what a person said once counts once.
 //!
 //! The sweepers' clock may be apart from the API's; then whoever pushes may have lost its job, and a runner that is
-//! heard may lose its jobs, and all else holds. What is read may be the item of a moment ago.
+//! heard may lose its jobs, and all else holds. What is read may be the item of a moment ago. Of the index nothing is
+//! asked: whoever could find a job there may, and may not.
 //!
 //! Left out: Fargate and a second entry of a ticket, in `fargate`; reviews, in `review::corner`.
 
+mod alike;
 mod fargate;
 mod items;
+mod late;
 mod person;
 mod rules;
 mod runner;
@@ -29,6 +35,9 @@ mod sweeper;
 mod table;
 mod tests;
 mod world;
+
+use crate::story::at;
+use crate::time::Timestamp;
 
 /// What happens in one exploration, and which rule is left out of it.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +50,10 @@ struct Setting {
     sweepers: usize,
     /// How many answers are lost.
     faults: u8,
+    /// How many calls of runners come twice, the second one whenever it likes.
+    doubles: u8,
+    /// How many processes of jobs die while their runners live on.
+    crashes: u8,
     /// How often a person cancels.
     cancels: u8,
     /// How often a person pauses; each pause may be taken back.
@@ -49,16 +62,37 @@ struct Setting {
     says: u8,
     /// How often an agent asks something.
     questions: u8,
-    /// How many moments there are in which jobs are claimed, at most three.
-    moments: u8,
+    /// The moments in which jobs are claimed; two hours, 30 and 60 hours follow. Units: seconds.
+    moments: &'static [u64],
+    /// Runners are still heard two hours later, and go on with what they had.
+    hours: bool,
     /// By how much the sweepers' clock is ahead of the API's. Units: seconds.
     ahead: i64,
     /// What is read may be older than what stands in the table.
     lags: bool,
     /// What becomes of a job whose runner was lost while the agent worked: it goes back, or it fails.
     goes_back: bool,
+    /// Of states that differ by names alone one is explored.
+    alike: bool,
     /// The rule left out, if one is.
     without: Option<Rule>,
+}
+
+impl Setting {
+    /// From this moment on nothing is claimed, so that everything has an end.
+    fn later(&self) -> u8 {
+        u8::try_from(self.moments.len()).unwrap_or(u8::MAX)
+    }
+
+    fn last(&self) -> u8 {
+        self.later() + 2
+    }
+
+    /// When a moment is.
+    fn time(&self, moment: u8) -> Timestamp {
+        let hours = || [2, 30, 60][usize::from(moment - self.later())] * 3_600;
+        at(self.moments.get(usize::from(moment)).copied().unwrap_or_else(hours))
+    }
 }
 
 /// The rules that make it hold. Each exploration without one of them fails.
@@ -78,6 +112,10 @@ enum Rule {
     PushUntil,
     /// The time to push counts from when it was asked for, not from when the answer came.
     PushFromAsking,
+    /// A push says which commit it expects, and what was pushed for the job before is adopted.
+    ExpectedHead,
+    /// A slot whose job is not held by it is emptied of the very claim that was read.
+    SlotOfClaim,
     /// A claim that got a job gets no second one.
     LastClaim,
     /// What no write proves is read again before it is answered.

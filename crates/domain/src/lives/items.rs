@@ -6,21 +6,38 @@ use std::fmt::Debug;
 /// The number of an item as it was at some time.
 pub(super) type Value = u16;
 
+/// In how many ways names may have changed places.
+const WAYS: usize = 3;
+
 pub(super) struct Items<T> {
     all: Vec<T>,
     numbers: HashMap<String, Value>,
+    /// The number of each with other names in it, once somebody asked.
+    renamed: Vec<[Option<Value>; WAYS]>,
 }
 
 impl<T: Debug> Items<T> {
     pub(super) fn new() -> Self {
-        Self { all: Vec::new(), numbers: HashMap::new() }
+        Self { all: Vec::new(), numbers: HashMap::new(), renamed: Vec::new() }
     }
 
     pub(super) fn number(&mut self, item: T) -> Value {
         *self.numbers.entry(format!("{item:?}")).or_insert_with(|| {
             self.all.push(item);
+            self.renamed.push([None; WAYS]);
             Value::try_from(self.all.len() - 1).unwrap()
         })
+    }
+
+    /// The number of this item with names in it that have changed places in this way.
+    pub(super) fn renamed(&mut self, value: Value, way: usize, rename: impl FnOnce(&T) -> T) -> Value {
+        let at = usize::from(value);
+        if let Some(known) = self.renamed[at][way] {
+            return known;
+        }
+        let renamed = self.number(rename(&self.all[at]));
+        self.renamed[at][way] = Some(renamed);
+        renamed
     }
 
     pub(super) fn get(&self, value: Value) -> &T {

@@ -2,7 +2,7 @@
 
 use super::Rule;
 use super::rules::{Change, Outcome};
-use super::state::{LATER, State, Wish, Wishing};
+use super::state::{State, Wish, Wishing};
 use super::table::{self, Ending, Write};
 use super::world::{Next, World, small};
 use crate::explore::Step;
@@ -11,7 +11,8 @@ use crate::job::{Status, Want};
 impl World {
     pub(super) fn person(&mut self, state: &State, next: &mut Next) -> Result<(), String> {
         let Some(Wishing { wish, job, value, ticket, then, fresh }) = state.wishing else {
-            for job in (0..self.setting.jobs).filter(|_| state.now < LATER) {
+            let open = state.now < self.setting.later();
+            for job in (0..self.setting.jobs).filter(|_| open) {
                 self.wishes(state, job, next);
             }
             return Ok(());

@@ -2,6 +2,7 @@
 //!
 //! Items are kept without their revision.
 
+use super::alike::Swap;
 use super::items::Items;
 pub(super) use super::items::Value;
 use super::state::Wish;
@@ -15,14 +16,16 @@ use crate::project::{Compute, Limits, OfflinePolicy, Settings};
 use crate::runner::sweep::{self, Loss, Token, holds};
 use crate::runner::{Heartbeat, Presence, Runner, Slot};
 use crate::select::is_claimable;
-use crate::story::{self, TRIGGER, at, finish_id, job_id, planned, result, runner, settings, ticket_in};
+use crate::story::{self, TRIGGER, finish_id, job_id, planned, result, runner, settings, ticket_in};
 use crate::sweep::{Step, Waiting, lost, step, waiting};
 use crate::ticket::{Settling, Ticket};
 use crate::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// What somebody wants to do to a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Change {
     Claim {
         runner: u8,
@@ -61,8 +64,21 @@ pub(super) enum Change {
     Person(Wish),
 }
 
+impl Change {
+    /// Whose call it is, where it is a runner's.
+    pub(super) fn runner(self) -> Option<usize> {
+        match self {
+            Self::Claim { runner, .. }
+            | Self::Progress { runner, .. }
+            | Self::Finish { runner, .. }
+            | Self::Yield { runner, .. } => Some(runner.into()),
+            Self::Lose { .. } | Self::Due | Self::Person(_) => None,
+        }
+    }
+}
+
 /// Where a runner's progress leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum To {
     Preparing,
     Executing,
@@ -70,7 +86,7 @@ pub(super) enum To {
 }
 
 /// [`Loss`], as far as it happens here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Lost {
     Silent,
     NoProcess,
@@ -111,6 +127,7 @@ enum Spoken {
 }
 
 pub(super) struct Rules {
+    setting: Setting,
     settings: Settings,
     /// Whether a call is held against the attempt and the claim that made it.
     fenced: bool,
@@ -126,8 +143,6 @@ pub(super) struct Rules {
     rest_ends: bool,
     /// Whether standing still is written together with what the ticket shows of it.
     badge_with_job: bool,
-    /// By how much the sweepers' clock is ahead. Units: seconds.
-    ahead: i64,
     jobs: Items<Job>,
     tickets: Items<Ticket>,
     runners: Items<Runner>,
@@ -139,12 +154,6 @@ pub(super) struct Rules {
     job_ids: [JobId; 2],
     runner_ids: [RunnerId; 2],
     settled: Fast<Value, Option<Value>>,
-}
-
-pub(super) fn time(moment: u8) -> Timestamp {
-    // Every limit of seconds and minutes has passed by the second, none of them by the third; the rest are for
-    // what takes hours.
-    at([0, 125, 145, 7_200, 30 * 3_600, 60 * 3_600][usize::from(moment)])
 }
 
 fn runner_name(at: u8) -> &'static str {
@@ -160,12 +169,13 @@ fn instance() -> InstanceId {
 }
 
 impl Rules {
-    pub(super) fn new(setting: &Setting) -> Self {
+    pub(super) fn new(setting: Setting) -> Self {
         let keeps = |rule| setting.without != Some(rule);
         let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
         // Over at the same time as everything else that takes hours.
         let limits = Limits { requeues: 1, input_secs: 3 * 3_600, ..Limits::default() };
         Self {
+            setting,
             settings: Settings { compute: Compute::Runners, offline, limits, ..settings() },
             fenced: keeps(Rule::Fence),
             push_until: keeps(Rule::PushUntil),
@@ -174,7 +184,6 @@ impl Rules {
             requeue_pauses: keeps(Rule::RequeuePauses),
             rest_ends: keeps(Rule::RestEnds),
             badge_with_job: keeps(Rule::BadgeWithJob),
-            ahead: setting.ahead,
             jobs: Items::new(),
             tickets: Items::new(),
             runners: Items::new(),
@@ -194,13 +203,13 @@ impl Rules {
 
     /// What the sweepers' clock says.
     fn swept_at(&self, moment: u8) -> Timestamp {
-        let apart = Duration::from_secs(self.ahead.unsigned_abs());
-        if self.ahead < 0 { time(moment).minus(apart) } else { time(moment).plus(apart) }
+        let (now, apart) = (self.setting.time(moment), Duration::from_secs(self.setting.ahead.unsigned_abs()));
+        if self.setting.ahead < 0 { now.minus(apart) } else { now.plus(apart) }
     }
 
     /// A ticket's new job.
     pub(super) fn made(&mut self, job: u8) -> (Value, Value) {
-        let (job, ticket) = planned(&self.settings, self.id(job), &ticket_in(TRIGGER), time(0));
+        let (job, ticket) = planned(&self.settings, self.id(job), &ticket_in(TRIGGER), self.setting.time(0));
         (self.jobs.number(job), self.tickets.number(ticket))
     }
 
@@ -231,7 +240,7 @@ impl Rules {
         }
         let now = match change {
             Change::Lose { .. } | Change::Due => self.swept_at(then),
-            _ => time(then),
+            _ => self.setting.time(then),
         };
         let changed = self.ask(change, self.jobs.get(job), now);
         let outcome = match changed {
@@ -278,7 +287,8 @@ impl Rules {
             Change::Finish { runner, claim, attempt, completed } => {
                 let fence = self.fence(job, runner, claim, attempt);
                 let end = if completed { End::Completed(result()) } else { End::Cancelled };
-                job.finished(&fence, &finish_id(&format!("{runner}-{claim}")), end, now).map(Some)
+                let id = finish_id(&format!("{}-{claim}", runner_name(runner)));
+                job.finished(&fence, &id, end, now).map(Some)
             }
             Change::Lose { runner: _, seen, loss } => {
                 let runner = self.runners.get(seen);
@@ -299,7 +309,7 @@ impl Rules {
             Change::Yield { runner, claim, attempt, asks, read } => {
                 let rest = if asks { story::asks() } else { Rest::Pauses };
                 let inputs = if self.nothing_unread { read.into() } else { job.inputs };
-                let id = finish_id(&format!("{runner}-{claim}-{asks}"));
+                let id = finish_id(&format!("{}-{claim}-{asks}", runner_name(runner)));
                 let yielded = Yielded { id, ..story::yielded(rest, inputs) };
                 let blind = Job { want: Want::Pause, pause: Some(Pause::new("ann", now)), ..job.clone() };
                 let job = if asks || self.pause_is_wanted { job } else { &blind };
@@ -359,7 +369,7 @@ impl Rules {
         if let Some(known) = self.settled.get(&ticket) {
             return *known;
         }
-        let settled = match self.tickets.get(ticket).settling(&self.settings, time(0)) {
+        let settled = match self.tickets.get(ticket).settling(&self.settings, self.setting.time(0)) {
             Settling::WriteBack(next) => Some(self.tickets.number(Ticket { rev: 0, ..*next })),
             _ => None,
         };
@@ -401,7 +411,7 @@ impl Rules {
             Spoken::Heard { runs, then } => {
                 let active = runs.into_iter().map(|job| self.id(job)).collect();
                 let said = Heartbeat { instance: instance(), active, draining: false, last: false };
-                let heard = self.runners.get(other).heard(said, time(then)).unwrap();
+                let heard = self.runners.get(other).heard(said, self.setting.time(then)).unwrap();
                 // Its slots, and the claims that got them, are not the heartbeat's to write.
                 next = Runner { slots: next.slots, claims: next.claims, ..heard };
             }
@@ -430,6 +440,14 @@ impl Rules {
         self.spoken(Spoken::Heard { runs, then }, stored, seen)
     }
 
+    /// The runner without a slot for this job that stood there when `seen` was read, if it is of that very claim.
+    pub(super) fn emptied(&mut self, runner: Value, seen: Value, job: Value) -> Option<Value> {
+        let id = &self.jobs.get(job).id;
+        let claim = |runner: Value| self.runners.get(runner).slots.get(id).map(|slot| &slot.claim);
+        let same = claim(seen) == claim(runner) || self.setting.without == Some(Rule::SlotOfClaim);
+        (same && claim(runner).is_some()).then(|| self.spoken(Spoken::WithoutSlot, runner, job))
+    }
+
     /// The runner with a slot for this job, which it has claimed.
     pub(super) fn with_slot(&mut self, runner: Value, job: Value) -> Value {
         self.spoken(Spoken::WithSlot, runner, job)
@@ -442,6 +460,22 @@ impl Rules {
     /// Offline, as whoever read `seen` wrote it, over `stored`.
     pub(super) fn offline(&mut self, stored: Value, offline: Value) -> Value {
         self.spoken(Spoken::Offline, stored, offline)
+    }
+
+    /// The job where these names have changed places.
+    pub(super) fn renamed_job(&mut self, job: Value, swap: Swap) -> Value {
+        let (jobs, runners) = (&self.job_ids, &self.runner_ids);
+        self.jobs.renamed(job, swap.number(), |job| renamed(job, swap, jobs, runners))
+    }
+
+    pub(super) fn renamed_ticket(&mut self, ticket: Value, swap: Swap) -> Value {
+        let (jobs, runners) = (&self.job_ids, &self.runner_ids);
+        self.tickets.renamed(ticket, swap.number(), |ticket| renamed(ticket, swap, jobs, runners))
+    }
+
+    pub(super) fn renamed_runner(&mut self, runner: Value, swap: Swap) -> Value {
+        let (jobs, runners) = (&self.job_ids, &self.runner_ids);
+        self.runners.renamed(runner, swap.number(), |runner| renamed(runner, swap, jobs, runners))
     }
 
     /// Which of a job's runners it is.
@@ -461,7 +495,7 @@ impl Rules {
     /// The claim may look for a job.
     pub(super) fn may_claim(&self, stored: Value, runner: u8, claim: u8, then: u8) -> bool {
         let runner_now = self.runners.get(stored);
-        matches!(runner_now.may_claim(&instance(), &claim_id(runner, claim), time(then)), Ok(None))
+        matches!(runner_now.may_claim(&instance(), &claim_id(runner, claim), self.setting.time(then)), Ok(None))
     }
 
     pub(super) fn says_it_runs(&self, runner: Value, job: u8) -> bool {
@@ -474,4 +508,21 @@ impl Rules {
         (job.status.is_terminal() || due::job(job).is_some())
             && (!ticket.is_unsynced() || due::ticket(ticket).is_some())
     }
+}
+
+/// An item as it is stored, with other names in it.
+fn renamed<T: Serialize + DeserializeOwned>(item: &T, swap: Swap, jobs: &[JobId; 2], runners: &[RunnerId; 2]) -> T {
+    let mut text = serde_json::to_string(item).unwrap();
+    if swap.jobs {
+        text = swapped(&text, jobs[0].as_str(), jobs[1].as_str());
+    }
+    if swap.runners {
+        text = swapped(&text, runners[0].as_str(), runners[1].as_str());
+        text = swapped(&text, runner_name(0), runner_name(1));
+    }
+    serde_json::from_str(&text).unwrap()
+}
+
+fn swapped(text: &str, one: &str, other: &str) -> String {
+    text.split(one).map(|between| between.replace(other, one)).collect::<Vec<_>>().join(other)
 }

@@ -1,9 +1,9 @@
 //! A self-hosted runner: it claims, works, pushes and finishes, and speaks of itself.
 
 use super::Rule;
-use super::rules::{Change, Outcome, To, Value, time};
-use super::state::{Beat, Call, LATER, Phase, State, Work};
-use super::table::{self, Ending};
+use super::rules::{Change, Outcome, To, Value};
+use super::state::{Beat, Call, Phase, Read, State, Work};
+use super::table::{self, Claiming, Ending};
 use super::world::{Next, World, small};
 use crate::explore::Step;
 use crate::job::{PUSH_FOR, Status, Want};
@@ -16,22 +16,9 @@ impl World {
             self.claims(state, at, next);
             return Ok(());
         };
-        let progress = |to| {
-            let told = if to == To::Syncing { work.read } else { 0 };
-            Change::Progress { runner: small(at), claim: state.claims[at], attempt: work.attempt, to, told }
-        };
         self.hears(state, at, work, next);
         match work.phase {
-            Phase::Asks | Phase::Pauses => {
-                let asks = work.phase == Phase::Asks;
-                let (runner, claim) = (small(at), state.claims[at]);
-                let change = Change::Yield { runner, claim, attempt: work.attempt, asks, read: work.read };
-                self.asks(state, at, work, change, next)?;
-            }
-            Phase::Claimed => self.asks(state, at, work, progress(To::Preparing), next)?,
-            Phase::Preparing => self.asks(state, at, work, progress(To::Executing), next)?,
-            Phase::Executing => self.asks(state, at, work, progress(To::Syncing), next)?,
-            Phase::MayPush(moment) if time(state.now) < time(moment).plus(PUSH_FOR) => {
+            Phase::MayPush(since) if self.setting.time(state.now) < self.setting.time(since).plus(PUSH_FOR) => {
                 let mut pushed = *state;
                 let job = self.rules.job(state.jobs[usize::from(work.job)]);
                 let holds = job.status == Status::Syncing
@@ -41,7 +28,11 @@ impl World {
                 if !holds && self.setting.ahead == 0 {
                     return Err(format!("runner {at} pushes job {}, which it does not hold", work.job));
                 }
-                pushed.pushed[usize::from(work.job)] |= 1 << work.attempt;
+                let branch = &mut pushed.pushed[usize::from(work.job)];
+                if *branch != 0 && self.setting.without == Some(Rule::ExpectedHead) {
+                    return Err(format!("the branch of job {} moves twice", work.job));
+                }
+                *branch |= 1 << work.attempt;
                 pushed.work[at] = Some(Work { phase: Phase::Pushed, ..work });
                 next.push((does("pushes: runner"), pushed));
             }
@@ -50,11 +41,10 @@ impl World {
                 stops.work[at] = Some(Work { phase: Phase::Stops, ..work });
                 next.push((does("has no time left to push: runner"), stops));
             }
-            Phase::Pushed | Phase::Stops => {
-                let completed = work.phase == Phase::Pushed;
-                let change =
-                    Change::Finish { runner: small(at), claim: state.claims[at], attempt: work.attempt, completed };
-                self.asks(state, at, work, change, next)?;
+            _ => {
+                if let Some(change) = change_of(at, state.claims[at], work) {
+                    self.asks(state, at, work, change, next)?;
+                }
             }
         }
         Ok(())
@@ -83,15 +73,14 @@ impl World {
     fn claims(&mut self, state: &State, at: usize, next: &mut Next) {
         let (stored, claim) = (state.runners[at], state.claims[at]);
         let does = |what| Step::of(what, at);
-        for (job, value) in state.jobs.iter().enumerate().take(self.setting.jobs) {
-            if self.rules.claim_is(*value, small(at), claim) && self.rules.holds(*value, stored) {
-                let attempt = u8::try_from(self.rules.job(*value).attempt).unwrap_or(u8::MAX);
-                let mut again = *state;
-                let read = u8::try_from(self.rules.job(*value).inputs).unwrap_or(u8::MAX);
-                again.work[at] = Some(Work { job: small(job), attempt, phase: Phase::Claimed, read });
-                next.push((does("repeats its claim, and has its job: runner"), again));
-                return;
-            }
+        if let Some(job) = self.claimed(state, at, claim) {
+            let claimed = self.rules.job(state.jobs[job]);
+            let attempt = u8::try_from(claimed.attempt).unwrap_or(u8::MAX);
+            let read = u8::try_from(claimed.inputs).unwrap_or(u8::MAX);
+            let mut again = *state;
+            again.work[at] = Some(Work { job: small(job), attempt, phase: Phase::Claimed, read });
+            next.push((does("repeats its claim, and has its job: runner"), again));
+            return;
         }
         if self.rules.had_its_job(stored, small(at), claim) && self.setting.without != Some(Rule::LastClaim) {
             // Answered before: the next one is another.
@@ -100,13 +89,10 @@ impl World {
             next.push((does("hears that its claim is spent: runner"), other));
             return;
         }
-        let may = match self.setting.without {
-            Some(Rule::LastClaim) => self.rules.runner(stored).is_online(time(state.now)),
-            _ => self.rules.may_claim(stored, small(at), claim, state.now),
-        };
-        if !may || state.now >= LATER {
+        if !self.may_look(state, at, claim) {
             return;
         }
+        self.comes_twice(state, at, Change::Claim { runner: small(at), claim }, None, next);
         for job in 0..self.setting.jobs {
             let change = Change::Claim { runner: small(at), claim };
             for (seen, fresh) in self.reads(state, job) {
@@ -119,8 +105,25 @@ impl World {
         }
     }
 
+    /// The job that this claim got before, if its runner still holds it.
+    pub(super) fn claimed(&self, state: &State, at: usize, claim: u8) -> Option<usize> {
+        let is_it =
+            |value: Value| self.rules.claim_is(value, small(at), claim) && self.rules.holds(value, state.runners[at]);
+        (0..self.setting.jobs).find(|job| is_it(state.jobs[*job]))
+    }
+
+    /// A claim may look for a job now.
+    pub(super) fn may_look(&self, state: &State, at: usize, claim: u8) -> bool {
+        let stored = state.runners[at];
+        let may = match self.setting.without {
+            Some(Rule::LastClaim) => self.rules.runner(stored).is_online(self.setting.time(state.now)),
+            _ => self.rules.may_claim(stored, small(at), claim, state.now),
+        };
+        may && state.now < self.setting.later()
+    }
+
     /// What somebody who reads a job may get: what stands there, or where reads lag what stood there before.
-    fn reads(&self, state: &State, job: usize) -> impl Iterator<Item = (Value, bool)> + use<> {
+    pub(super) fn reads(&self, state: &State, job: usize) -> impl Iterator<Item = (Value, bool)> + use<> {
         let (now, before) = (state.jobs[job], state.before[job]);
         let lags = self.setting.lags && before != now;
         [Some((now, true)), lags.then_some((before, false))].into_iter().flatten()
@@ -130,6 +133,7 @@ impl World {
     fn asks(&mut self, state: &State, at: usize, work: Work, change: Change, next: &mut Next) -> Result<(), String> {
         let job = usize::from(work.job);
         let (ticket, then) = (state.tickets[job], state.now);
+        self.comes_twice(state, at, change, Some(work.job), next);
         for (seen, fresh) in self.reads(state, job) {
             let outcome = self.rules.change(change, seen, then);
             let mut asked = *state;
@@ -188,82 +192,25 @@ impl World {
             Phase::Preparing => Phase::Executing,
             _ if self.setting.without == Some(Rule::PushFromAsking) => Phase::MayPush(state.now),
             // The answer says how long; it is nothing once that is over.
-            _ if job.push_until.is_some_and(|until| until > time(then)) => Phase::MayPush(then),
+            _ if job.push_until.is_some_and(|until| until > self.setting.time(then)) => Phase::MayPush(then),
             _ => Phase::Stops,
         };
         state.work[at] = Some(Work { phase, ..work });
     }
 
-    /// The function of a call writes what it decided.
+    /// The function of a call writes what it decided, and is answered.
     pub(super) fn call(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
-        let (runner, claim) = (small(at), state.claims[at]);
-        let (name, written, then) = match (state.calls[at], state.work[at]) {
-            (Call::Claim { job, seen, then, fresh }, _) => {
-                let Outcome::Becomes(after) = self.rules.change(Change::Claim { runner, claim }, seen, then) else {
-                    return Err("a claim was decided otherwise".into());
-                };
-                let written = table::claim(state, at, job, after, fresh, &mut self.rules, &self.setting)?;
-                let attempt = u8::try_from(self.rules.job(after).attempt).unwrap_or(u8::MAX);
-                let read = u8::try_from(self.rules.job(after).inputs).unwrap_or(u8::MAX);
-                let work = Some(Work { job, attempt, phase: Phase::Claimed, read });
-                ("gets a job: runner", written, work)
-            }
-            (Call::Progress { seen, then, fresh }, Some(work)) => {
-                let to = match work.phase {
-                    Phase::Claimed => To::Preparing,
-                    Phase::Preparing => To::Executing,
-                    _ => To::Syncing,
-                };
-                let told = if to == To::Syncing { work.read } else { 0 };
-                let change = Change::Progress { runner, claim, attempt: work.attempt, to, told };
-                let Outcome::Becomes(after) = self.rules.change(change, seen, then) else {
-                    return Err("a phase was decided otherwise".into());
-                };
-                let mut written = table::update_job(state, work.job, after, fresh, &self.setting);
-                if written.is_some() && to == To::Syncing && self.rules.job(after).inputs != u32::from(work.read) {
-                    return Err(format!("job {} is pushed without what was said to it", work.job));
-                }
-                if let Some(written) = &mut written {
-                    self.goes_on(written, at, work, then);
-                }
-                let after = written.and_then(|written| written.work[at]);
-                if let Some(written) = &mut written {
-                    written.work[at] = state.work[at];
-                }
-                ("goes on: runner", written, after)
-            }
-            (Call::Finish { seen, ticket, then, fresh }, Some(work)) => {
-                let completed = work.phase == Phase::Pushed;
-                let change = Change::Finish { runner, claim, attempt: work.attempt, completed };
-                let Outcome::Becomes(after) = self.rules.change(change, seen, then) else {
-                    return Err("a finish was decided otherwise".into());
-                };
-                let job = usize::from(work.job);
-                let ending = Ending { job: work.job, before: seen, after, ticket, fresh, proof: None };
-                let written = table::end(state, ending, &mut self.rules, &self.setting)?;
-                let pushed = self.rules.job(after).attempt;
-                if written.is_some() && completed && state.pushed[job] & 1 << pushed == 0 {
-                    return Err(format!("attempt {pushed} of job {job} is completed and has not pushed"));
-                }
-                ("finishes: runner", written, None)
-            }
-            (Call::Yield { seen, ticket, then, fresh }, Some(work)) => {
-                let asks = work.phase == Phase::Asks;
-                let change = Change::Yield { runner, claim, attempt: work.attempt, asks, read: work.read };
-                let Outcome::Becomes(after) = self.rules.change(change, seen, then) else {
-                    return Err("a runner gave its job back otherwise".into());
-                };
-                let ending = Ending { job: work.job, before: seen, after, ticket, fresh, proof: None };
-                let written = table::end(state, ending, &mut self.rules, &self.setting)?;
-                let job = self.rules.job(after);
-                if written.is_some() && job.status == Status::AwaitingInput && job.inputs != u32::from(work.read) {
-                    return Err(format!("job {} waits for an answer that it has", work.job));
-                }
-                ("gives its job back: runner", written, None)
-            }
-            (Call::None, _) | (_, None) => return Ok(()),
-        };
-        let step = Step::of(name, at);
+        let Some((change, read)) = under_way(state, at) else { return Ok(()) };
+        let (written, after) = self.writes(state, change, read)?;
+        let step = Step::of(
+            match change {
+                Change::Claim { .. } => "gets a job: runner",
+                Change::Progress { .. } => "goes on: runner",
+                Change::Finish { .. } => "finishes: runner",
+                _ => "gives its job back: runner",
+            },
+            at,
+        );
         let Some(mut written) = written else {
             let mut stale = *state;
             stale.calls[at] = Call::None;
@@ -275,12 +222,79 @@ impl World {
             let lost = State { faults: written.faults - 1, ..written };
             next.push((step.but(": answer lost"), lost));
         }
-        match then {
-            Some(_) => written.work[at] = then,
-            None => drop_work(&mut written, at),
+        match (change, state.work[at]) {
+            (Change::Claim { .. }, _) => {
+                let claimed = self.rules.job(after);
+                let attempt = u8::try_from(claimed.attempt).unwrap_or(u8::MAX);
+                let inputs = u8::try_from(claimed.inputs).unwrap_or(u8::MAX);
+                written.work[at] = Some(Work { job: read.job, attempt, phase: Phase::Claimed, read: inputs });
+            }
+            (Change::Progress { .. }, Some(work)) => self.goes_on(&mut written, at, work, read.then),
+            _ => drop_work(&mut written, at),
         }
         next.push((step, written));
         Ok(())
+    }
+
+    /// What the function of a call writes: the state after that unless its facts were stale, and the job as it is
+    /// then.
+    pub(super) fn writes(
+        &mut self,
+        state: &State,
+        change: Change,
+        read: Read,
+    ) -> Result<(Option<State>, Value), String> {
+        let Read { job, seen, ticket, then, fresh } = read;
+        let Outcome::Becomes(after) = self.rules.change(change, seen, then) else {
+            return Err("a call was decided otherwise".into());
+        };
+        let written = match change {
+            Change::Claim { claim, .. } => {
+                let claim = Claiming { claim, job, after, fresh };
+                table::claim(state, claim, &mut self.rules, &self.setting)?
+            }
+            Change::Progress { .. } => table::update_job(state, job, after, fresh, &self.setting),
+            _ => {
+                let ending = Ending { job, before: seen, after, ticket, fresh, proof: None };
+                table::end(state, ending, &mut self.rules, &self.setting)?
+            }
+        };
+        if written.is_some() {
+            self.may_write(state, change, job, after)?;
+        }
+        Ok((written, after))
+    }
+
+    /// What must be so where a call of a runner is written.
+    fn may_write(&self, state: &State, change: Change, job: u8, after: Value) -> Result<(), String> {
+        let stored = state.jobs[usize::from(job)];
+        let holds = |runner: u8, claim: u8, attempt: u8| {
+            let job = self.rules.job(stored);
+            let is_its = self.rules.claim_is(stored, runner, claim) && job.attempt == u32::from(attempt);
+            is_its && job.status.is_active()
+        };
+        let held = match change {
+            Change::Progress { runner, claim, attempt, .. }
+            | Change::Finish { runner, claim, attempt, .. }
+            | Change::Yield { runner, claim, attempt, .. } => holds(runner, claim, attempt),
+            _ => true,
+        };
+        if !held {
+            return Err(format!("something is written of job {job} in another's name"));
+        }
+        let (pushed, after) = (state.pushed[usize::from(job)], self.rules.job(after));
+        match change {
+            Change::Progress { to: To::Syncing, told, .. } if after.inputs != u32::from(told) => {
+                Err(format!("job {job} is pushed without what was said to it"))
+            }
+            Change::Finish { completed: true, .. } if pushed & 1 << after.attempt == 0 => {
+                Err(format!("attempt {} of job {job} is completed and has not pushed", after.attempt))
+            }
+            Change::Yield { read, .. } if after.status == Status::AwaitingInput && after.inputs != u32::from(read) => {
+                Err(format!("job {job} waits for an answer that it has"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn heartbeat(&mut self, state: &State, at: usize, next: &mut Next) {
@@ -290,7 +304,7 @@ impl World {
             None => {
                 let runs = state.work[at].map(|work| work.job);
                 // One in each moment: no two have the same time.
-                if self.rules.runner(stored).last_heartbeat < time(state.now) {
+                if self.rules.runner(stored).last_heartbeat < self.setting.time(state.now) {
                     let mut told = *state;
                     told.beats[at] = Some(Beat { seen: stored, runs, then: state.now });
                     next.push((does("is read: the heartbeat of runner"), told));
@@ -313,8 +327,49 @@ impl World {
     }
 }
 
+/// What a runner asks with this much done; nothing while it may push.
+fn change_of(at: usize, claim: u8, work: Work) -> Option<Change> {
+    let (runner, attempt) = (small(at), work.attempt);
+    let progress = |to| {
+        let told = if to == To::Syncing { work.read } else { 0 };
+        Change::Progress { runner, claim, attempt, to, told }
+    };
+    Some(match work.phase {
+        Phase::Claimed => progress(To::Preparing),
+        Phase::Preparing => progress(To::Executing),
+        Phase::Executing => progress(To::Syncing),
+        Phase::MayPush(_) => return None,
+        Phase::Pushed | Phase::Stops => {
+            Change::Finish { runner, claim, attempt, completed: work.phase == Phase::Pushed }
+        }
+        Phase::Asks | Phase::Pauses => {
+            Change::Yield { runner, claim, attempt, asks: work.phase == Phase::Asks, read: work.read }
+        }
+    })
+}
+
+/// A runner's call whose function has read what it decides from.
+pub(super) fn under_way(state: &State, at: usize) -> Option<(Change, Read)> {
+    let claim = state.claims[at];
+    let of = |job: u8| state.tickets[usize::from(job)];
+    if let Call::Claim { job, seen, then, fresh } = state.calls[at] {
+        let read = Read { job, seen, ticket: of(job), then, fresh };
+        return Some((Change::Claim { runner: small(at), claim }, read));
+    }
+    let work = state.work[at]?;
+    let job = work.job;
+    let read = match state.calls[at] {
+        Call::None | Call::Claim { .. } => return None,
+        Call::Progress { seen, then, fresh } => Read { job, seen, ticket: of(job), then, fresh },
+        Call::Finish { seen, ticket, then, fresh } | Call::Yield { seen, ticket, then, fresh } => {
+            Read { job, seen, ticket, then, fresh }
+        }
+    };
+    Some((change_of(at, claim, work)?, read))
+}
+
 /// The runner gives its job up, or is done with it; its next claim is another.
-fn drop_work(state: &mut State, at: usize) {
+pub(super) fn drop_work(state: &mut State, at: usize) {
     state.work[at] = None;
     state.claims[at] += 1;
 }

@@ -1,19 +1,13 @@
 //! One state: the table, who is at work on what, and what may still happen.
 
 use super::Setting;
-use super::rules::{Lost, Rules, Value};
+use super::rules::{Change, Lost, Rules, Value};
 
 /// The most jobs, runners and sweepers of an exploration.
 pub(super) const MOST: usize = 2;
 
-/// Moments of an exploration: in the first ones jobs are claimed, the last ones are hours and days later.
-pub(super) const MOMENTS: u8 = 6;
-
-/// From this moment on nothing is claimed, so that everything has an end.
-pub(super) const LATER: u8 = 3;
-
 /// How far a runner is with its job, as it knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Phase {
     Claimed,
     Preparing,
@@ -30,7 +24,7 @@ pub(super) enum Phase {
 }
 
 /// What a runner works on, as it knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Work {
     pub(super) job: u8,
     pub(super) attempt: u8,
@@ -40,7 +34,7 @@ pub(super) struct Work {
 }
 
 /// A call of a runner of which the function has read what it decides from. `fresh`: nobody wrote that since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Call {
     None,
     Claim { job: u8, seen: Value, then: u8, fresh: bool },
@@ -49,8 +43,27 @@ pub(super) enum Call {
     Yield { seen: Value, ticket: Value, then: u8, fresh: bool },
 }
 
+/// A call of which nobody waits for an answer: it came twice, or the process that made it is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Late {
+    /// Its function has not read anything; a claim's has no job yet.
+    Sent { change: Change, job: Option<u8> },
+    /// It has read what it decides from.
+    Read { change: Change, read: Read },
+}
+
+/// What the function of a call has read. `fresh`: nobody wrote that since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Read {
+    pub(super) job: u8,
+    pub(super) seen: Value,
+    pub(super) ticket: Value,
+    pub(super) then: u8,
+    pub(super) fresh: bool,
+}
+
 /// A heartbeat that the function has read the runner for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Beat {
     pub(super) seen: Value,
     pub(super) runs: Option<u8>,
@@ -58,7 +71,7 @@ pub(super) struct Beat {
 }
 
 /// Where a sweeper is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Sweeper {
     Idle,
     /// It has read a runner.
@@ -78,6 +91,12 @@ pub(super) enum Sweeper {
         then: u8,
         fresh: bool,
     },
+    /// It has read one of its jobs, which is not held by the slot that was read.
+    Empties {
+        runner: u8,
+        seen: Value,
+        job: u8,
+    },
     /// It has read a job that is due.
     Job {
         job: u8,
@@ -89,7 +108,7 @@ pub(super) enum Sweeper {
 }
 
 /// What a person wants of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Wish {
     Cancel,
     Pause,
@@ -99,7 +118,7 @@ pub(super) enum Wish {
 }
 
 /// A wish whose function has read the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Wishing {
     pub(super) wish: Wish,
     pub(super) job: u8,
@@ -110,7 +129,7 @@ pub(super) struct Wishing {
 }
 
 /// Everything that is so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct State {
     pub(super) now: u8,
     pub(super) jobs: [Value; MOST],
@@ -123,6 +142,7 @@ pub(super) struct State {
     /// The number of each runner's next or present claim.
     pub(super) claims: [u8; MOST],
     pub(super) calls: [Call; MOST],
+    pub(super) late: Option<Late>,
     pub(super) beats: [Option<Beat>; MOST],
     pub(super) sweepers: [Sweeper; MOST],
     pub(super) wishing: Option<Wishing>,
@@ -133,6 +153,8 @@ pub(super) struct State {
     /// Which attempts of each job have pushed.
     pub(super) pushed: [u8; MOST],
     pub(super) faults: u8,
+    pub(super) doubles: u8,
+    pub(super) crashes: u8,
     pub(super) cancels: u8,
     pub(super) pauses: u8,
     pub(super) says: u8,
@@ -155,6 +177,7 @@ impl State {
             work: [None; MOST],
             claims: [0; MOST],
             calls: [Call::None; MOST],
+            late: None,
             beats: [None; MOST],
             sweepers: [Sweeper::Idle; MOST],
             wishing: None,
@@ -162,6 +185,8 @@ impl State {
             got: [0; MOST],
             pushed: [0; MOST],
             faults: setting.faults,
+            doubles: setting.doubles,
+            crashes: setting.crashes,
             cancels: setting.cancels,
             pauses: setting.pauses,
             says: setting.says,
@@ -183,6 +208,11 @@ impl State {
                 }
                 _ => {}
             }
+        }
+        if let Some(Late::Read { read, .. }) = &mut self.late
+            && is(read.job)
+        {
+            read.fresh = false;
         }
         for sweeper in &mut self.sweepers {
             match sweeper {

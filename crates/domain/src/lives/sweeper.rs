@@ -53,7 +53,14 @@ impl World {
                             let (value, ticket) = (state.jobs[job], state.tickets[job]);
                             let change = Change::Lose { runner, seen, loss };
                             let held = self.rules.holds(value, seen);
-                            if held && matches!(self.rules.change(change, value, then), Outcome::Becomes(_)) {
+                            if !held {
+                                some = true;
+                                goes(
+                                    "sweeper reads a job that is not held",
+                                    job,
+                                    Sweeper::Empties { runner, seen, job: small(job) },
+                                );
+                            } else if matches!(self.rules.change(change, value, then), Outcome::Becomes(_)) {
                                 some = true;
                                 let job8 = small(job);
                                 let takes =
@@ -66,6 +73,19 @@ impl World {
                         }
                     }
                 }
+                Ok(())
+            }
+            Sweeper::Empties { runner, seen, job } => {
+                let emptied = table::drop_slot(state, usize::from(runner), seen, job, &mut self.rules);
+                push_written(
+                    Step::of("sweeper empties the slot of job", usize::from(job)),
+                    state,
+                    emptied,
+                    next,
+                    |state| {
+                        state.sweepers[at] = Sweeper::Idle;
+                    },
+                );
                 Ok(())
             }
             Sweeper::Takes { runner, seen, loss, job, value, ticket, then, fresh } => {

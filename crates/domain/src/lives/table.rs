@@ -1,7 +1,7 @@
 //! The writes: one function each, with the conditions of `crates/store/src/write`. `Ok(None)`: refused, the
 //! facts were stale. `Err`: it would break what must always hold.
 
-use super::rules::{Lost, Rules, Value, time};
+use super::rules::{Lost, Rules, Value};
 use super::state::State;
 use super::{Rule, Setting};
 use crate::runner::{OFFLINE_AFTER, Presence};
@@ -37,16 +37,21 @@ pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, sett
     Some(next)
 }
 
+/// A claim that takes a job.
+#[derive(Clone, Copy)]
+pub(super) struct Claiming {
+    /// The number of its runner's claim.
+    pub(super) claim: u8,
+    pub(super) job: u8,
+    /// The job as it is to be.
+    pub(super) after: Value,
+    pub(super) fresh: bool,
+}
+
 /// `claim`: the job, and a slot of its runner.
-pub(super) fn claim(
-    state: &State,
-    runner: usize,
-    job: u8,
-    after: Value,
-    fresh: bool,
-    rules: &mut Rules,
-    setting: &Setting,
-) -> Write {
+pub(super) fn claim(state: &State, claiming: Claiming, rules: &mut Rules, setting: &Setting) -> Write {
+    let Claiming { claim: number, job, after, fresh } = claiming;
+    let Some(runner) = rules.runner_of(after) else { return Err(format!("job {job} is claimed by nobody")) };
     let stored = rules.runner(state.runners[runner]);
     let claim = rules.job(after).run.as_ref().map(|run| &run.claim);
     let may = stored.status == Presence::Online
@@ -55,7 +60,7 @@ pub(super) fn claim(
         && stored.free() > 0
         && (claim.is_none_or(|claim| !stored.claims.contains(claim)) || setting.without == Some(Rule::LastClaim));
     let Some(mut next) = update_job(state, job, after, fresh, setting).filter(|_| may) else { return Ok(None) };
-    let bit = 1 << state.claims[runner];
+    let bit = 1 << number;
     if state.got[runner] & bit != 0 {
         return Err(format!("one claim of runner {runner} got two attempts"));
     }
@@ -85,7 +90,8 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
     if let Some(runner) = runner {
         match ending.proof {
             Some((_, Lost::Silent))
-                if setting.ahead == 0 && time(state.now).since(time(state.heard[runner])) <= OFFLINE_AFTER =>
+                if setting.ahead == 0
+                    && setting.time(state.now).since(setting.time(state.heard[runner])) <= OFFLINE_AFTER =>
             {
                 return Err(format!("runner {runner} was heard and loses job {} for its silence", ending.job));
             }
@@ -119,5 +125,13 @@ pub(super) fn take_offline(
     }
     let mut next = *state;
     next.runners[runner] = rules.offline(state.runners[runner], offline);
+    Some(next)
+}
+
+/// `drop_slot`.
+pub(super) fn drop_slot(state: &State, runner: usize, seen: Value, job: u8, rules: &mut Rules) -> Option<State> {
+    let emptied = rules.emptied(state.runners[runner], seen, state.jobs[usize::from(job)])?;
+    let mut next = *state;
+    next.runners[runner] = emptied;
     Some(next)
 }

@@ -1,8 +1,9 @@
 //! What may happen next in a state, and what must never be so.
 
 use super::Setting;
+use super::alike::Swap;
 use super::rules::{Change, Judged, Outcome, Rules};
-use super::state::{Call, LATER, MOMENTS, MOST, State, Sweeper};
+use super::state::{Call, MOST, State, Sweeper};
 use crate::explore::{self, Step};
 use crate::job::Status;
 use crate::ticket::Badge;
@@ -21,7 +22,7 @@ pub(super) fn small(at: usize) -> u8 {
 
 impl World {
     pub(super) fn new(setting: Setting) -> Self {
-        Self { setting, rules: Rules::new(&setting) }
+        Self { setting, rules: Rules::new(setting) }
     }
 
     fn surroundings(&mut self, state: &State, next: &mut Next) {
@@ -34,21 +35,30 @@ impl World {
             }
         }
         // Hours and days do not pass without a whole round of the sweeper.
-        if state.now + 1 < MOMENTS && (state.now < LATER || self.is_swept(state)) {
-            let mut later = *state;
-            later.now += 1;
-            if later.now >= self.setting.moments && later.now < LATER {
-                later.now = LATER;
-            }
-            if later.now >= LATER {
+        let later = self.setting.later();
+        if state.now < self.setting.last() && (state.now < later || self.is_swept(state)) {
+            let mut passed = State { now: state.now + 1, ..*state };
+            if passed.now >= later {
                 // No function lives for hours: what it was about to write is not written.
-                later.calls = [Call::None; MOST];
-                later.beats = [None; MOST];
-                later.sweepers = [Sweeper::Idle; MOST];
-                later.wishing = None;
+                passed.calls = [Call::None; MOST];
+                passed.late = None;
+                passed.beats = [None; MOST];
+                passed.sweepers = [Sweeper::Idle; MOST];
+                passed.wishing = None;
             }
-            next.push((Step::of("time passes to", usize::from(later.now)), later));
+            next.push((Step::of("time passes to", usize::from(passed.now)), passed));
         }
+    }
+
+    /// What has ended stays as it is.
+    fn stays_ended(&self, state: &State, after: &State) -> Result<(), String> {
+        for at in 0..self.setting.jobs {
+            let ended = state.jobs[at] != after.jobs[at] && self.rules.job(state.jobs[at]).status.is_terminal();
+            if ended {
+                return Err(format!("job {at} has ended, and changes"));
+            }
+        }
+        Ok(())
     }
 
     /// What stands still, and what people said of it.
@@ -113,7 +123,7 @@ impl explore::World for World {
                 }
             }
         }
-        if state.now + 1 == MOMENTS && self.is_swept(state) {
+        if state.now == self.setting.last() && self.is_swept(state) {
             for at in 0..self.setting.jobs {
                 let job = self.rules.job(state.jobs[at]);
                 if !job.status.is_terminal() {
@@ -127,13 +137,16 @@ impl explore::World for World {
     fn next(&mut self, state: &State) -> Result<Next, String> {
         let mut next = Vec::new();
         // Runners go on for hours, not for days.
-        for at in (0..self.setting.runners).filter(|_| state.now <= LATER) {
+        let go_on = state.now < self.setting.later() || self.setting.hours && state.now == self.setting.later();
+        for at in (0..self.setting.runners).filter(|_| go_on) {
             match state.calls[at] {
                 Call::None => self.runner(state, at, &mut next)?,
                 _ => self.call(state, at, &mut next)?,
             }
+            self.dies(state, at, &mut next);
             self.heartbeat(state, at, &mut next);
         }
+        self.late(state, &mut next)?;
         for at in 0..self.setting.sweepers {
             // One is as good as the other: the second begins only beside the first.
             if at == 0 || state.sweepers[at] != Sweeper::Idle || state.sweepers[at - 1] != Sweeper::Idle {
@@ -142,7 +155,20 @@ impl explore::World for World {
         }
         self.person(state, &mut next)?;
         self.surroundings(state, &mut next);
+        for (step, after) in &next {
+            self.stays_ended(state, after).map_err(|wrong| format!("{wrong}\n{step}"))?;
+        }
         Ok(next)
+    }
+
+    fn alike(&mut self, state: &State) -> State {
+        let mut least = *state;
+        if self.setting.alike {
+            for swap in Swap::all(&self.setting) {
+                least = least.min(self.renamed(state, swap));
+            }
+        }
+        least
     }
 }
 
