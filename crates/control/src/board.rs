@@ -8,7 +8,7 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::facts::{FirstAnswer, Recorded};
+use pullyard_domain::facts::FirstAnswer;
 use pullyard_domain::guard::{self, Follow};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
@@ -183,7 +183,7 @@ pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
         if let Some(first) = first {
             let same = first.facts.as_ref().filter(|facts| facts.status == moved.status);
             let same = same.filter(|_| first.ticket.as_ref() == Some(&key)).ok_or(Error::KeyReused)?;
-            if !is_left(&first.reason, same, &ticket) {
+            if !first.is_unknown_to(&ticket) {
                 let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
                 return Ok(Answer { delivery: first.id, reason, job: first.job });
             }
@@ -192,13 +192,6 @@ pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
         }
     }
     move_ticket(ctx, &moved).await
-}
-
-/// The ledger has the move and the ticket has not: nothing was told of it since its facts were read. What is final is
-/// one write with the ticket, and a stale move moves nothing.
-fn is_left(first: &Reason, facts: &Recorded, ticket: &Ticket) -> bool {
-    let moves = !first.is_final() && !matches!(first, Reason::StaleEvent { .. });
-    moves && facts.seen.as_ref() == Some(&(ticket.seen_at, ticket.seen_event.clone()))
 }
 
 /// Changes a ticket's text. Its status stays what it is, even if somebody moves it at this moment, so

@@ -41,11 +41,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// What was decided has not come to the ticket, which is as it was decided of: the answer is no lasting one, and
-    /// whoever gave it was stopped before it wrote the ticket.
+    /// The ledger has the move and the ticket has not: nothing was told of it since its facts were read, and whoever
+    /// decided it was stopped before the ticket was written. What is final is one write with the ticket, and a stale
+    /// move moves nothing.
     pub fn is_unknown_to(&self, ticket: &Ticket) -> bool {
+        let moves = !self.reason.is_final() && !matches!(self.reason, Reason::StaleEvent { .. });
         let seen = self.facts.as_ref().and_then(|facts| facts.seen.as_ref());
-        !self.reason.is_final() && seen.is_some_and(|(at, event)| *at == ticket.seen_at && *event == ticket.seen_event)
+        moves && seen.is_some_and(|(at, event)| *at == ticket.seen_at && *event == ticket.seen_event)
     }
 }
 

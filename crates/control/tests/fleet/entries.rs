@@ -2,7 +2,7 @@
 //! comes again.
 
 use crate::world::{World, applied};
-use pullyard_control::{Answer, Error, Move, NewTicket, Requester, create_ticket, move_ticket, put_ticket};
+use pullyard_control::{Answer, Error, Move, Requester, move_ticket, put_ticket};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
@@ -70,11 +70,7 @@ impl Board {
     }
 
     async fn written(&self) {
-        let (project, key) = (self.world.project.clone(), self.key.clone());
-        let text = TicketText { title: "A title".into(), ..TicketText::default() };
-        create_ticket(&self.world.ctx, NewTicket { project, key, text, status: None, actor: "ana".into() })
-            .await
-            .unwrap();
+        self.world.write(&self.key).await;
     }
 
     async fn status(&self) -> String {

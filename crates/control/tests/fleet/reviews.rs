@@ -2,10 +2,9 @@
 
 use crate::world::{World, applied};
 use pullyard_control::review::{Admitted, Changed, Reach, admit_job, decide_review, pull_request_changed};
-use pullyard_control::{Answer, NewTicket, create_ticket, settle_ticket};
+use pullyard_control::{Answer, settle_ticket};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId, TicketKey};
 use pullyard_domain::job::{ContextFault, Job, Kind, Revises, Status};
 use pullyard_domain::project::{Compute, Settings};
@@ -32,10 +31,7 @@ impl Desk {
         project.settings = Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() };
         applied(ctx.store.put_project(&project).await);
         let key = TicketKey::new("APP-1").unwrap();
-        let text = TicketText { title: "A title".into(), ..TicketText::default() };
-        let new =
-            NewTicket { project: world.project.clone(), key: key.clone(), text, status: None, actor: "ana".into() };
-        create_ticket(ctx, new).await.unwrap();
+        world.write(&key).await;
         let id = PullRequestId { integration: repository.integration, repository: repository.id, number: NUMBER };
         let linked = PullRequest {
             url: "https://forge.example/acme/app/pull/7".into(),

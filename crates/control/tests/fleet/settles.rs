@@ -2,11 +2,10 @@
 
 use crate::world::{World, applied};
 use pullyard_control::attempt::{Finish, finish};
-use pullyard_control::{Error, NewTicket, create_ticket, settle_ticket};
+use pullyard_control::{Error, settle_ticket};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ClaimId, DeliveryId, EventId, FinishId, TicketKey};
 use pullyard_domain::job::{End, Fence, Job, JobResult};
 use pullyard_domain::project::{Compute, Settings};
@@ -26,10 +25,8 @@ impl Board {
     async fn begin() -> Self {
         let wire = Wire::default();
         let world = World::before(wire.clone()).await;
-        let (project, key) = (world.project.clone(), TicketKey::new("APP-1").unwrap());
-        let text = TicketText { title: "A title".into(), ..TicketText::default() };
-        let new = NewTicket { project, key: key.clone(), text, status: None, actor: "ana".into() };
-        create_ticket(&world.ctx, new).await.unwrap();
+        let key = TicketKey::new("APP-1").unwrap();
+        world.write(&key).await;
         wire.restart(None);
         Self { world, wire, key }
     }

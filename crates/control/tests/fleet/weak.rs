@@ -6,12 +6,10 @@ use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, 
 use pullyard_control::review::{Admitted, admit_job, tell_pull_request};
 use pullyard_control::runner::{Answer, claim as take};
 use pullyard_control::{
-    Bootstrap, Dispatched, Error, NewTicket, Requester, artifact_stored, create_ticket, dispatch, reserve_artifact,
-    settle_ticket, task_stopped,
+    Bootstrap, Dispatched, Error, artifact_stored, dispatch, reserve_artifact, settle_ticket, task_stopped,
 };
 use pullyard_domain::artifact::{Kind as Kept, Offer};
 use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
-use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ArtifactName, ClaimId, FinishId, InstanceId, JobId, Sha256Hex, TicketKey};
 use pullyard_domain::job::{Claim, ContextFault, End, Fence, Job, Rest, Status, Yielded};
@@ -182,10 +180,7 @@ async fn a_ticket_that_has_just_got_something_to_show_is_settled() {
     let late = Late::begin().await;
     let ctx = &late.world.ctx;
     let (project, key) = (late.world.project.clone(), TicketKey::new("APP-1").unwrap());
-    let text = TicketText { title: "A title".into(), ..TicketText::default() };
-    let caller = Requester { id: "t1".into(), name: "ana".into() };
-    let new = NewTicket { project: project.clone(), key: key.clone(), text, status: None, caller, request: None };
-    create_ticket(ctx, new).await.unwrap();
+    late.world.write(&key).await;
     late.copied().await;
     let mut ticket = ctx.store.ticket(&project, &key).await.unwrap().unwrap();
     let away = Move { expected: ticket.status.clone(), to: Target::Completion };

@@ -9,7 +9,9 @@ use aws_smithy_runtime_api::client::http::HttpClient;
 use futures::StreamExt as _;
 use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wakeups};
 use pullyard_control::runner::{Registration, RunnerToken, register};
-use pullyard_control::{Clock, Connections, Context, ForgeTokens, Parts, create_project};
+use pullyard_control::{
+    Clock, Connections, Context, ForgeTokens, NewTicket, Parts, Requester, create_project, create_ticket,
+};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
@@ -45,6 +47,15 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Somebody writes a ticket on the board.
+    pub(crate) async fn write(&self, key: &TicketKey) {
+        let caller = Requester { id: "t1".into(), name: "ana".into() };
+        let text = TicketText { title: "A title".into(), ..TicketText::default() };
+        let (project, key) = (self.project.clone(), key.clone());
+        let new = NewTicket { project, key, text, status: None, caller, request: None };
+        create_ticket(&self.ctx, new).await.unwrap();
+    }
+
     pub(crate) async fn begin() -> Self {
         Self::before(Wire::default()).await
     }

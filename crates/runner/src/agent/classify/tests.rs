@@ -179,10 +179,15 @@ fn every_run_that_was_recorded_has_a_row_among_those_that_were_measured() {
         let recorded = names(&goldens().join(&version));
         recorded.into_iter().map(move |name| (version.clone(), name)).collect::<Vec<_>>()
     };
-    let recorded: BTreeSet<_> = names(&goldens()).into_iter().flat_map(of_version).collect();
+    let mut recorded: BTreeSet<_> = names(&goldens()).into_iter().flat_map(of_version).collect();
     let rows = measured().into_iter().map(|(version, name, _)| (version.to_owned(), format!("{name}.jsonl")));
     let no_run = (NO_RUN.0.to_owned(), NO_RUN.1.to_owned());
+    // Runs of the other transport have a folder of their own, and rows of theirs.
+    assert!(recorded.remove(&("codex-0.169.0".to_owned(), "app_server".to_owned())));
     assert_eq!(recorded, rows.chain([no_run]).collect::<BTreeSet<_>>());
+    let recorded: BTreeSet<_> = names(&goldens().join("codex-0.169.0/app_server")).into_iter().collect();
+    let rows = SERVED_ALIKE.into_iter().chain(served_alone().into_iter().map(|(name, _)| name));
+    assert_eq!(recorded, rows.map(|name| format!("{name}.jsonl")).collect::<BTreeSet<_>>());
 }
 
 /// How a recorded start of Codex as a server is judged, which ends with 0 whatever came of it.
@@ -192,35 +197,51 @@ fn served(name: &str) -> Verdict {
     classify(&Ended { exit: Exit::Code(0), failed_exit: 0, last_words: &words, ..claude(&terminal) })
 }
 
+/// Runs that were recorded of both transports.
+const SERVED_ALIKE: [&str; 16] = [
+    "tools_and_edits",
+    "resume_before",
+    "resume_after",
+    "at_capacity",
+    "connection_refused",
+    "context_too_long",
+    "no_model",
+    "overloaded",
+    "quota",
+    "rate_limited",
+    "rate_limited_in_stream",
+    "reset",
+    "server_error",
+    "stream_cut",
+    "unavailable",
+    "wrong_key",
+];
+
+/// Those that were recorded of Codex as a server alone.
+fn served_alone() -> Vec<(&'static str, Verdict)> {
+    let interrupted = || failed_with("Claude Code", "exit code 0", "its turn was interrupted");
+    vec![
+        ("quota_status", Failed(Failure::AgentBilling {})),
+        ("usage_limit", Failed(Failure::AgentQuota { time: Until(None) })),
+        ("session_unknown", SessionLost),
+        ("interrupted_in_tool", interrupted()),
+        ("interrupted_waiting", interrupted()),
+        ("agents_of_the_agent", Done),
+        ("steered", Done),
+        ("told_after_its_end", Done),
+    ]
+}
+
 #[test]
 fn codex_as_a_server_means_the_same_by_every_fault() {
-    for name in [
-        "tools_and_edits",
-        "resume_before",
-        "resume_after",
-        "at_capacity",
-        "connection_refused",
-        "context_too_long",
-        "no_model",
-        "overloaded",
-        "quota",
-        "rate_limited",
-        "rate_limited_in_stream",
-        "reset",
-        "server_error",
-        "stream_cut",
-        "unavailable",
-        "wrong_key",
-    ] {
+    for name in SERVED_ALIKE {
         let terminal = recorded("codex-0.169.0", name).unwrap();
         let words = terminal.words.clone();
         assert_eq!(served(name), classify(&Ended { last_words: &words, ..claude(&terminal) }), "{name}");
     }
-    assert_eq!(served("quota_status"), Failed(Failure::AgentBilling {}));
-    assert_eq!(served("usage_limit"), Failed(Failure::AgentQuota { time: Until(None) }));
-    assert_eq!(served("session_unknown"), SessionLost);
-    let interrupted = failed_with("Claude Code", "exit code 0", "its turn was interrupted");
-    assert_eq!(served("interrupted_in_tool"), interrupted);
+    for (name, expected) in served_alone() {
+        assert_eq!(served(name), expected, "{name}");
+    }
     // Whoever ended it otherwise was not it.
     let terminal = recorded("codex-0.169.0/app_server", "overloaded").unwrap();
     for exit in [Exit::Code(1), Exit::Signal(15)] {

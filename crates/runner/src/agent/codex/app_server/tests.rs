@@ -288,7 +288,7 @@ fn an_agent_of_the_agent_is_heard_of_by_its_call_alone() {
     let start = golden("agents_of_the_agent");
     let commands: Vec<_> = start.said.iter().filter(|said| said.kind == EventKind::Command).collect();
     assert_eq!(commands.len(), 1, "{commands:?}");
-    assert!(commands[0].text.as_deref().unwrap().contains("echo x"));
+    assert!(commands[0].text.as_deref().unwrap().contains("echo child"));
     let calls: Vec<_> = start.said.iter().filter(|said| said.kind == EventKind::ToolCall).collect();
     assert_eq!(calls[0].name.as_deref(), Some("spawnAgent"));
     let record = start.record();
