@@ -112,13 +112,13 @@ async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_wherever_it_d
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_who_asks_gets_all_that_nobody_answered_whatever_dies() {
-    walk(flows::reviews::asked_and_revised().own(), 60).await;
+    walk(flows::reviews::asked_and_revised().own(), 81).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_person_who_asks_gets_all_that_nobody_answered_wherever_it_dies() {
-    walk(flows::reviews::asked_and_revised(), 60).await;
+    walk(flows::reviews::asked_and_revised(), 81).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,75 +150,75 @@ async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies() {
-    walk(flows::board::written_edited_and_moved().own(), 30).await;
+    walk(flows::board::written_edited_and_moved().own(), 49).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_dies() {
-    walk(flows::board::written_into_the_trigger_status().own(), 30).await;
+    walk(flows::board::written_into_the_trigger_status().own(), 52).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_wherever_it_dies() {
-    walk(flows::board::written_edited_and_moved(), 30).await;
+    walk(flows::board::written_edited_and_moved(), 49).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_wherever_it_dies() {
-    walk(flows::board::written_into_the_trigger_status(), 30).await;
+    walk(flows::board::written_into_the_trigger_status(), 52).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_linked_to_its_ticket_whatever_dies() {
-    walk(flows::board::linked_to_its_pull_request(), 8).await;
+    walk(flows::board::linked_to_its_pull_request(), 31).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_a_pull_request_is_taken_away_whatever_dies() {
-    walk(flows::board::linked_and_unlinked().own(), 14).await;
+    walk(flows::board::linked_and_unlinked().own(), 46).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_delivery_is_decided_again_whatever_dies() {
-    walk(flows::replays::refused_and_replayed().own(), 40).await;
+    walk(flows::replays::refused_and_replayed().own(), 93).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_refused_delivery_is_decided_again_wherever_it_dies() {
-    walk(flows::replays::refused_and_replayed(), 40).await;
+    walk(flows::replays::refused_and_replayed(), 93).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_is_installed_and_repaired_whatever_dies() {
-    walk(flows::hooks::installed_and_repaired(), 30).await;
+    walk(flows::hooks::installed_and_repaired(), 45).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_is_removed_here_and_at_its_forge_whatever_dies() {
-    walk(flows::hooks::removed_everywhere(), 6).await;
+    walk(flows::hooks::removed_everywhere(), 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_hook_missed_is_looked_for_by_hand_whatever_dies() {
-    walk(flows::hooks::recovered_and_polled(), 14).await;
+    walk(flows::hooks::recovered_and_polled(), 16).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_is_connected_and_its_secret_rotated_whatever_dies() {
-    walk(flows::set_up::connected_and_rotated(), 18).await;
+    walk(flows::set_up::connected_and_rotated(), 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_made_once_whatever_dies() {
-    walk(flows::tokens::made_once(), 2).await;
+    walk(flows::tokens::made_once(), 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_taken_back_whatever_dies() {
-    walk(flows::tokens::taken_back(), 2).await;
+    walk(flows::tokens::taken_back(), 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,60 +228,60 @@ async fn what_cannot_be_read_is_written_down_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_sent_back_or_dropped_or_still_there_whatever_dies() {
-    walk(flows::dead_letters::sent_back_and_dropped().own(), 32).await;
+    walk(flows::dead_letters::sent_back_and_dropped().own(), 33).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn dead_letters_are_sent_back_or_dropped_or_still_there_wherever_it_dies() {
-    walk(flows::dead_letters::sent_back_and_dropped(), 32).await;
+    walk(flows::dead_letters::sent_back_and_dropped(), 33).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_drains_and_goes_on_whatever_dies() {
-    walk(flows::fleet::drained_and_resumed(), 20).await;
+    walk(flows::fleet::drained_and_resumed(), 25).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_is_removed_gives_its_job_back_whatever_dies() {
-    walk(flows::fleet::removed_under_its_job().own(), 45).await;
+    walk(flows::fleet::removed_under_its_job().own(), 95).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_runner_that_is_removed_gives_its_job_back_wherever_it_dies() {
-    walk(flows::fleet::removed_under_its_job(), 45).await;
+    walk(flows::fleet::removed_under_its_job(), 95).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_waits_for_its_model_and_goes_on_whatever_dies() {
-    walk(flows::fleet::left_alone_and_asked_again().own(), 45).await;
+    walk(flows::fleet::left_alone_and_asked_again().own(), 57).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_job_waits_for_its_model_and_goes_on_wherever_it_dies() {
-    walk(flows::fleet::left_alone_and_asked_again(), 45).await;
+    walk(flows::fleet::left_alone_and_asked_again(), 57).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies() {
-    walk(flows::artifacts::kept_told_and_gone_on().own(), 50).await;
+    walk(flows::artifacts::kept_told_and_gone_on().own(), 82).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_wherever_it_dies() {
-    walk(flows::artifacts::kept_told_and_gone_on(), 50).await;
+    walk(flows::artifacts::kept_told_and_gone_on(), 82).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_comes_too_late_is_kept_and_linked_whatever_dies() {
-    walk(flows::artifacts::late().own(), 76).await;
+    walk(flows::artifacts::late().own(), 86).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_result_that_comes_too_late_is_kept_and_linked_wherever_it_dies() {
-    walk(flows::artifacts::late(), 76).await;
+    walk(flows::artifacts::late(), 86).await;
 }
