@@ -36,8 +36,8 @@ impl Status {
         Some(match self {
             Self::Pending | Self::Ready | Self::Claimed | Self::Preparing => "Its agent hears it when it begins.",
             Self::Executing => {
-                "Claude Code hears it before its next step, Codex at the end of its turn, a command when it asks or \
-                 begins again."
+                "Claude Code hears it before its next step, Codex at the end of its turn at the latest, a command when \
+                 it asks or begins again."
             }
             Self::Syncing => "Its work is being published: only another attempt would hear it.",
             Self::AwaitingInput | Self::Paused => "It goes on with that.",

@@ -73,7 +73,7 @@ pub(crate) const USUAL: Mood = Mood {
     coalesces: 85,
     reviews_lost: 15,
     rests: 2,
-    asks: 6,
+    asks: 18,
     tickets: 4,
 };
 
@@ -117,7 +117,7 @@ pub(crate) const REVIEWED: Mood = Mood {
 };
 
 /// Agents ask, and people stop them and change their minds.
-pub(crate) const RESTING: Mood = Mood { requeues: true, twice: 20, lost: 8, fails: 5, rests: 14, asks: 35, ..USUAL };
+pub(crate) const RESTING: Mood = Mood { requeues: true, twice: 20, lost: 8, fails: 5, rests: 14, asks: 80, ..USUAL };
 
 impl Mood {
     /// Every life has one; two of three are usual.
