@@ -232,7 +232,11 @@ def noticed(root):
         ("functions", "TasksRole", lambda id: iam.put_role_policy(RoleName=id, PolicyName="another", PolicyDocument=anything)),
         ("functions", "PagesRole", lambda id: iam.delete_role_policy(RoleName=id, PolicyName="pages")),
         ("functions", "ScheduleRole", lambda id: iam.update_assume_role_policy(RoleName=id, PolicyDocument=anything)),
-        ("functions", "WebhookFunction", lambda id: lambdas.update_function_code(FunctionName=id, ZipFile=zipped(b"other"))),
+        (
+            "functions",
+            "WebhookFunction",
+            lambda id: lambdas.update_function_code(FunctionName=id, ZipFile=zipped(b"other")),
+        ),
         ("functions", "ApiFunction", lambda id: lambdas.update_function_configuration(FunctionName=id, Environment={"Variables": {}})),
         ("functions", "EffectsFunctionEffects", lambda id: lambdas.update_event_source_mapping(UUID=id, BatchSize=10)),
         ("functions", "TaskStateChangesPermission", lambda id: lambdas.remove_permission(FunctionName=of("functions", "TasksFunction"), StatementId=id)),

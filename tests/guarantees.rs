@@ -1,7 +1,7 @@
 //! docs/guarantees.md: each thing that holds names tests that exist and are always run, or the feature that is not
 //! built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const PAPER: &str = include_str!("../docs/guarantees.md");
@@ -57,9 +57,10 @@ fn every_guarantee_names_tests_that_are_always_run() {
     let mut sources = BTreeMap::new();
     let rows = rows(PAPER);
     assert!(rows.len() > 50, "only {} rows were found", rows.len());
-    let (mut found, mut missing) = (0, Vec::new());
+    let (mut found, mut missing, mut said) = (0, Vec::new(), BTreeSet::new());
     for (holds, cell) in rows {
         assert!(holds.ends_with('.'), "not a sentence: {holds}");
+        assert!(said.insert(holds), "said twice: {holds}");
         if let Some(feature) = cell.strip_prefix(NOT_BUILT) {
             assert!(!feature.is_empty() && !cell.contains('`'), "{holds}");
             continue;

@@ -202,7 +202,7 @@ async fn a_hook_is_removed_here_and_at_its_forge_whatever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_hook_missed_is_looked_for_by_hand_whatever_dies() {
+async fn a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies() {
     walk(flows::hooks::recovered_and_polled(), 16).await;
 }
 

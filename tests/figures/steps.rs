@@ -135,6 +135,11 @@ async fn a_ticket(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     let story = Story::with(setup).await;
     // The first call of a minute also notes the use of its token.
     story.api.projects(None).await.unwrap();
+    until("the use of its token is noted", async || {
+        let calls = meter.calls();
+        if calls.contains("UpdateItem TOKEN") { Ok(()) } else { Err(calls) }
+    })
+    .await;
     story.quiet().await;
     let mut steps = Steps::begin(meter);
     let job = story.job_for("e1", "APP-1", 1).await;

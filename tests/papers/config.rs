@@ -256,7 +256,8 @@ async fn every_variable_says_what_is_used_without_it_or_that_it_is_required() {
         if let Some(head) = cells.iter().position(|cell| *cell == "default") {
             column = head;
         } else if !row.starts_with("|---") {
-            assert!(!["", "none", "not set"].contains(&cells[column]), "{row}");
+            let cell = cells[column];
+            assert!(!cell.is_empty() && !cell.starts_with("none") && !cell.starts_with("not set"), "{row}");
         }
     }
 }

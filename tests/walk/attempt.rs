@@ -134,7 +134,7 @@ pub(super) fn completes() -> Step {
 
 /// The same where the job is not its own any more: it is told so, and that its result was kept.
 pub(super) fn completes_late() -> Step {
-    completes().or_refused("409")
+    completes().refused("409")
 }
 
 /// Its model answers nobody.

@@ -41,8 +41,8 @@ const WALKED: &[(&str, &str)] = &[
     ("projects::set_settings", "a_refused_delivery_is_decided_again_whatever_dies"),
     ("recover::poll_repository", "a_review_that_nobody_told_is_found_whatever_dies"),
     ("recover::recover_hook", "a_delivery_that_never_arrived_is_asked_for_again_whatever_dies"),
-    ("recover::recover_since", "what_a_hook_missed_is_looked_for_by_hand_whatever_dies"),
-    ("recover::set_ingress", "what_a_hook_missed_is_looked_for_by_hand_whatever_dies"),
+    ("recover::recover_since", "a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies"),
+    ("recover::set_ingress", "a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies"),
     ("replay::replay", "a_refused_delivery_is_decided_again_whatever_dies"),
     ("retry_job::retry_job", "a_requested_job_is_made_retried_and_cancelled_whatever_dies"),
     ("review/admit::admit_job", "a_review_is_answered_whatever_dies"),
@@ -156,7 +156,7 @@ fn every_use_case_is_walked_or_only_reads_or_says_why_it_is_not_walked() {
 }
 
 #[test]
-fn whoever_is_said_to_be_walked_is_walked_in_every_run() {
+fn whoever_is_said_to_be_walked_names_a_test_that_is_always_run() {
     let tests = include_str!("../walk.rs");
     for (name, test) in WALKED {
         let declared = format!("#[tokio::test(flavor = \"multi_thread\")]\nasync fn {test}()");

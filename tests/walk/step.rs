@@ -55,6 +55,8 @@ pub(super) struct Step {
     pub(super) walked: Walked,
     /// The status of a refusal that is its answer, too: what it was about is gone, or is there, since it was done.
     pub(super) refusal: Option<&'static str>,
+    /// It is refused at once, where nothing breaks as well.
+    pub(super) is_refused: bool,
 }
 
 /// Where the points of a step are broken.
@@ -114,7 +116,7 @@ pub(super) enum From {
 
 impl Step {
     fn of(name: &'static str, does: Does, unrepeated: Unrepeated) -> Self {
-        Self { name, does, unrepeated, walked: Walked::Here, refusal: None }
+        Self { name, does, unrepeated, walked: Walked::Here, refusal: None, is_refused: false }
     }
 
     pub(super) fn call(name: &'static str, make: impl Fn(&World) -> Option<Call> + Send + Sync + 'static) -> Self {
@@ -166,9 +168,14 @@ impl Step {
         Self { unrepeated, ..self }
     }
 
-    /// A refusal with this status is an answer.
+    /// A refusal with this status is an answer to a repeat.
     pub(super) fn or_refused(self, status: &'static str) -> Self {
         Self { refusal: Some(status), ..self }
+    }
+
+    /// It has no other answer.
+    pub(super) fn refused(self, status: &'static str) -> Self {
+        Self { is_refused: true, ..self.or_refused(status) }
     }
 
     pub(super) fn walked(self, walked: Walked) -> Self {

@@ -16,6 +16,7 @@ use pullyard_local::{Addresses, Error, Local, Options};
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::integration::CreateIntegration;
 use serde_json::json;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -167,15 +168,15 @@ fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Faul
     Ok((api, forge))
 }
 
-/// Where nobody chose the forge's address, and the usual one is taken, one of the next does. It is kept, and a port that
-/// the system hands out may be somebody else's when this starts again: such a one is the last choice.
+/// Where nobody chose the forge's address, and the usual one is taken, one of the next does. It is kept, and a port
+/// that the system hands out may be somebody else's when this starts again: such a one is the last choice.
 async fn start(options: Options) -> Result<Local, Error> {
     if Addresses::last(&options.data)?.is_some() {
         return Local::start(options).await;
     }
     for forge in FORGE_PORTS.map(forge_at) {
         match Local::start(Options { forge: forge.clone(), ..options.clone() }).await {
-            Err(Error::Listen { address, .. }) if address == forge => {}
+            Err(Error::Listen { address, source }) if address == forge && source.kind() == ErrorKind::AddrInUse => {}
             started => return started,
         }
     }

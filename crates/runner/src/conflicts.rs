@@ -12,6 +12,10 @@ use crate::workspace::{Mirror, Workspace};
 use pullyard_domain::prompt::conflict::conflict_prompt;
 use pullyard_protocol::event::EventKind;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long it may take before the agent begins without it: a repository can be made to keep git busy for long.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// What the agent is told, and whoever looks on; empty where everything goes together. What can't be found out is no
 /// reason to fail: the push finds out as well.

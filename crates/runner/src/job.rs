@@ -31,7 +31,7 @@ use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 /// How long the forge may be away before a job that only reads from it fails: a restart, not an outage.
@@ -207,7 +207,8 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     this.bounded(this.begins_to_work(agent)).await?;
     let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
     let at = (git, mirror, workspace);
-    let conflicts = this.bounded(async { Ok(conflicts::look(this, at, target, taken.has_work).await) }).await?;
+    let look = conflicts::look(this, at, target, taken.has_work);
+    let conflicts = this.bounded(async { Ok(timeout(conflicts::LIMIT, look).await.unwrap_or_default()) }).await?;
     let mut talk = Talk::of(assignment, &taken, conflicts);
     this.working.begins(mirror, target, talk.before());
     let mut made = match &target.adopted {

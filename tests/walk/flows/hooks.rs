@@ -87,5 +87,5 @@ fn polled() -> Step {
 
 pub(in crate::walk) fn recovered_and_polled() -> Flow {
     let steps = vec![recovered(), Step::messages(), polled()];
-    prepared("what a hook missed is looked for by hand", &[], |world| has_a_hook(world).boxed(), steps)
+    prepared("a hook looks for what it missed when somebody asks", &[], |world| has_a_hook(world).boxed(), steps)
 }

@@ -27,7 +27,7 @@ pub(super) fn told() -> Step {
 /// The ticket tool tells something that can't be read: it is refused, and written down.
 fn told_badly() -> Step {
     let make = |_: &World| Some(post("/v1/tickets/events", json!({ "project": "acme" })).to("tickets").into());
-    Step::call("something is told that can't be read", make).or_refused("4")
+    Step::call("something is told that can't be read", make).refused("4")
 }
 
 pub(in crate::walk) fn unreadable() -> Flow {

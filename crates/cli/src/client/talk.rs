@@ -82,9 +82,11 @@ fn lines() -> UnboundedReceiver<String> {
     let (typed, lines) = unbounded_channel();
     std::thread::spawn(move || {
         let mut input = std::io::stdin().lock();
-        let mut line = String::new();
-        while input.read_line(&mut line).is_ok_and(|read| read > 0) {
-            if typed.send(std::mem::take(&mut line)).is_err() {
+        let mut line = Vec::new();
+        while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            // What is pasted may be in any encoding: it is heard as well as can be.
+            let text = String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned();
+            if typed.send(text).is_err() {
                 return;
             }
         }

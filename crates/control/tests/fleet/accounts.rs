@@ -1,13 +1,13 @@
 //! What attempts say of their models' accounts: whom it shuts one for and how long, and what is kept of the attempt.
 
-use crate::world::{World, applied};
+use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish, progress};
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Count, pause_job};
 use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, KeyOf, Trouble};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, JobId};
-use pullyard_domain::job::{AttemptEnd, End, Fence, JobResult, Status, Work};
+use pullyard_domain::job::{AttemptEnd, End, Fence, Status, Work};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::select::Needs;
@@ -121,21 +121,12 @@ async fn what_was_pushed_is_kept_though_its_agent_met_a_limit_and_says_nothing_o
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.job(&on(Compute::Runners)).await;
     let fence = works(&world, &job.id, Some(&runner), Status::Syncing).await;
-    let pushed = JobResult {
-        branch: job.branch.clone(),
-        head: "a".repeat(40),
-        number: 7,
-        url: "https://forge.example/acme/app/pull/7".into(),
-        files: 1,
-        insertions: 2,
-        deletions: 3,
-        replies: None,
-    };
+    let result = pushed(&job);
     let met = limited(ctx.clock.now().plus(HOUR));
-    let said = says("f1", End::Failed(met.clone(), Some(pushed.clone())));
+    let said = says("f1", End::Failed(met.clone(), Some(result.clone())));
     assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Failed);
     let ended = world.stored(&job.id).await;
-    assert_eq!((ended.failure, ended.result), (Some(met), Some(pushed)));
+    assert_eq!((ended.failure, ended.result), (Some(met), Some(result)));
     assert!(ctx.store.breakers().await.unwrap().is_empty());
 }
 

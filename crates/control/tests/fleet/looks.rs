@@ -3,9 +3,8 @@
 use crate::world::{World, applied};
 use pullyard_control::{poll_repository, recover_hook};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::hook::recovery::{Look, Recovery};
-use pullyard_domain::hook::{Hook, HookKind, Ingress, Poll, RECOVER_EVERY};
-use pullyard_domain::id::{HookName, SecretName};
+use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::hook::{Hook, Ingress, Poll, RECOVER_EVERY};
 use pullyard_domain::project::{Account, ForgeKind, Integration};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
@@ -15,26 +14,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// A repository that nobody connected: what is open there is nobody's business, and comes last in the list.
 const FOREIGN: u64 = 999;
-
-/// A hook that was made by hand and has told of itself nothing yet, so that its forge has no list of deliveries.
-fn hook(world: &World) -> Hook {
-    let now = world.ctx.clock.now();
-    Hook {
-        name: HookName::new("acme").unwrap(),
-        integration: world.repository().integration,
-        home: world.project.clone(),
-        others: Vec::new(),
-        kind: HookKind::Organisation { login: "acme".into() },
-        secret: SecretName::new("hook-acme").unwrap(),
-        base_url: None,
-        forge_id: None,
-        created: now,
-        recovery: Recovery { next: now, ..Recovery::default() },
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    }
-}
 
 fn poll(world: &World) -> Poll {
     let repository = world.repository();
@@ -78,7 +57,7 @@ async fn without_token(world: &World) {
 
 /// What is kept of the look after so many rounds, each when it is time, and when the first and the last one began.
 async fn looked(world: &World, rounds: usize) -> (Vec<Look>, [Timestamp; 2]) {
-    let (ctx, hook) = (&world.ctx, hook(world));
+    let (ctx, hook) = (&world.ctx, world.hook());
     applied(ctx.store.put_hook(&hook).await);
     let mut looks = Vec::new();
     let mut began = [ctx.clock.now(); 2];
@@ -152,7 +131,7 @@ async fn a_repository_is_looked_at_when_it_is_time_and_never_where_a_hook_tells_
 async fn recovers(change: impl FnOnce(&mut Hook, Timestamp)) -> bool {
     let world = World::begin().await;
     without_token(&world).await;
-    let mut hook = hook(&world);
+    let mut hook = world.hook();
     change(&mut hook, world.ctx.clock.now());
     applied(world.ctx.store.put_hook(&hook).await);
     recover_hook(&world.ctx, &hook.name).await.unwrap();

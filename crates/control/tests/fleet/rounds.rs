@@ -4,9 +4,9 @@ use crate::world::{World, applied};
 use pullyard_control::runner::heartbeat;
 use pullyard_control::sweep;
 use pullyard_domain::budget::Budget;
-use pullyard_domain::hook::recovery::{Look, Recovery};
-use pullyard_domain::hook::{Hook, HookKind, Ingress, Poll};
-use pullyard_domain::id::{ClaimId, EventId, HookName, InstanceId, SecretName, TicketKey};
+use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::hook::{Hook, Ingress, Poll};
+use pullyard_domain::id::{ClaimId, EventId, InstanceId, TicketKey};
 use pullyard_domain::job::{Claim, Place, Status};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
@@ -113,21 +113,7 @@ type PutOff = (Option<Timestamp>, u32);
 async fn due(world: &World) -> (Hook, Poll, PullRequest) {
     let (ctx, repository) = (&world.ctx, world.repository());
     let now = ctx.clock.now();
-    let hook = Hook {
-        name: HookName::new("acme").unwrap(),
-        integration: repository.integration.clone(),
-        home: world.project.clone(),
-        others: Vec::new(),
-        kind: HookKind::Organisation { login: "acme".into() },
-        secret: SecretName::new("hook-acme").unwrap(),
-        base_url: None,
-        forge_id: None,
-        created: now,
-        recovery: Recovery { next: now, ..Recovery::default() },
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    };
+    let hook = world.hook();
     applied(ctx.store.put_hook(&hook).await);
     let poll = Poll {
         project: world.project.clone(),

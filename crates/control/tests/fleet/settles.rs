@@ -1,13 +1,13 @@
 //! What is made of a ticket beside its events: what waited is decided, and what comes late is shown.
 
-use crate::world::{World, applied};
+use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish};
 use pullyard_control::{Error, settle_ticket};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{ClaimId, DeliveryId, EventId, FinishId, TicketKey};
-use pullyard_domain::job::{End, Fence, Job, JobResult};
+use pullyard_domain::job::{End, Fence, Job};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::ticket::{Entry, Move, Target, Ticket, Wanted};
 use pullyard_testkit::{Fault, Wire};
@@ -111,16 +111,7 @@ async fn the_pull_request_of_a_late_result_is_shown_without_making_an_old_move_o
         ..board.ticket().await
     };
     board.becomes(&again).await;
-    let result = JobResult {
-        branch: job.branch.clone(),
-        head: "a".repeat(40),
-        number: 7,
-        url: "https://forge.example/acme/app/pull/7".into(),
-        files: 1,
-        insertions: 2,
-        deletions: 3,
-        replies: None,
-    };
+    let result = pushed(&job);
     // Of an attempt that has lost its job.
     let fence = Fence { job: job.id.clone(), attempt: 1, claim: ClaimId::new("c1").unwrap() };
     let said =

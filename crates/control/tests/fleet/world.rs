@@ -17,8 +17,12 @@ use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ClaimId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{Claim, Fence, Job, Kind, Plan, plan_without_ticket};
+use pullyard_domain::hook::recovery::Recovery;
+use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::id::{
+    ClaimId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
+};
+use pullyard_domain::job::{Claim, Fence, Job, JobResult, Kind, Plan, plan_without_ticket};
 use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Repository, Settings};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Runner;
@@ -46,7 +50,41 @@ pub(crate) struct World {
     _aws: Aws,
 }
 
+/// What came of a job's work: its repository's seventh pull request.
+pub(crate) fn pushed(job: &Job) -> JobResult {
+    JobResult {
+        branch: job.branch.clone(),
+        head: "a".repeat(40),
+        number: 7,
+        url: "https://forge.example/acme/app/pull/7".into(),
+        files: 1,
+        insertions: 2,
+        deletions: 3,
+        replies: None,
+    }
+}
+
 impl World {
+    /// A hook that was made by hand and has told of itself nothing yet, so that its forge has no list of deliveries.
+    pub(crate) fn hook(&self) -> Hook {
+        let now = self.ctx.clock.now();
+        Hook {
+            name: HookName::new("acme").unwrap(),
+            integration: self.repository().integration,
+            home: self.project.clone(),
+            others: Vec::new(),
+            kind: HookKind::Organisation { login: "acme".into() },
+            secret: SecretName::new("hook-acme").unwrap(),
+            base_url: None,
+            forge_id: None,
+            created: now,
+            recovery: Recovery { next: now, ..Recovery::default() },
+            tries: 0,
+            not_before: None,
+            rev: 0,
+        }
+    }
+
     /// Somebody writes a ticket on the board.
     pub(crate) async fn write(&self, key: &TicketKey) {
         let caller = Requester { id: "t1".into(), name: "ana".into() };

@@ -388,7 +388,7 @@ fn by_words(words: &str) -> Option<Meaning> {
 
 /// What one word alone says, where nothing surer does: never more than that the same may go well later.
 fn by_bare_word(terminal: &Terminal) -> Option<Meaning> {
-    // A status that the provider gave says more than a word beside it: of what it refused, a timeout may be the subject.
+    // A status that the provider gave says more than a word beside it: what it refused may be about a timeout.
     if terminal.status.is_some() {
         return None;
     }

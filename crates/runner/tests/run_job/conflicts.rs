@@ -4,7 +4,6 @@ use crate::rests::{commands, on_another_machine, paused, resumes};
 use crate::revise::{outside, under_review, write_on};
 use crate::world::{BRANCH, World, end_of};
 use pullyard_domain::project::Resume as Policy;
-use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 
 /// The branch of the pull request that is revised.
@@ -76,14 +75,7 @@ async fn an_agent_that_goes_on_is_told_where_its_earlier_work_meets_a_base_that_
 async fn an_agent_that_is_told_can_mend_what_its_push_would_fail_by() {
     let world = World::with_agent(HALF).await;
     world.commit_on(BRANCH, "Earlier work");
-    let new = NewPullRequest {
-        title: "Greet".into(),
-        body: String::new(),
-        head: BRANCH.into(),
-        base: "main".into(),
-        draft: false,
-    };
-    let pull = world.rest().create_pull_request("acme/app", &new).await.unwrap();
+    let pull = world.opens(BRANCH).await;
     world.api.assign(|job| job.continues = Some(Continues { number: pull.number, branch: BRANCH.into() }));
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;

@@ -129,14 +129,19 @@ async fn killed_in_its_push() -> World {
     let world = World::with_agent(GREET).await;
     let first = world.outside("first");
     let waits = waits(&world, "pushing");
-    let over = world.outside("over");
-    let script = format!("mkdir {} 2> /dev/null || exit 0; {waits}; echo > {}", first.display(), over.display());
+    let script = format!("mkdir {} 2> /dev/null || exit 0; {waits}", first.display());
     hook(&world, "pre-receive", &script);
     let mut runner = world.spawn(|_| ());
     appears(&world.outside("pushing")).await;
     runner.kill().await.unwrap();
     assert_eq!((world.api.finishes().len(), world.head(BRANCH)), (0, None));
+    assert!(is_at_work(&forge(&world)), "the forge does not look at the push");
     world
+}
+
+/// What the forge's git has in its environment: where its repositories are.
+fn forge(world: &World) -> String {
+    world.dir.path().join("forge").display().to_string()
 }
 
 #[tokio::test]
@@ -157,8 +162,7 @@ async fn a_push_whose_runner_was_killed_moves_nothing_once_the_next_attempt_has_
     let pushed = world.head(BRANCH);
     // The forge goes on with the first one now, if it has not given it up.
     std::fs::write(world.outside("go"), "").unwrap();
-    let forge = world.dir.path().join("forge").display().to_string();
-    until("the forge goes on with a push", || !is_at_work(&forge)).await;
+    until("the forge goes on with a push", || !is_at_work(&forge(&world))).await;
     assert_eq!(world.head(BRANCH), pushed);
 }
 

@@ -4,7 +4,6 @@
 use crate::rests::{commands, on_another_machine, paused, resumes, unpacked};
 use crate::world::{BRANCH, World};
 use pullyard_domain::project::Resume as Policy;
-use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use tar::{EntryType, Header};
 
@@ -196,14 +195,7 @@ async fn what_its_base_lost_by_force_does_not_come_back() {
 async fn work_on_a_pull_request_that_moved_is_put_on_top_of_its_head() {
     let world = World::with_agent(WORKS).await;
     world.commit_on(BRANCH, "Earlier work");
-    let new = NewPullRequest {
-        title: "Greet".into(),
-        body: String::new(),
-        head: BRANCH.into(),
-        base: "main".into(),
-        draft: false,
-    };
-    let pull = world.rest().create_pull_request("acme/app", &new).await.unwrap();
+    let pull = world.opens(BRANCH).await;
     let continues = Some(Continues { number: pull.number, branch: BRANCH.into() });
     world.api.assign(|job| job.continues = continues.clone());
     let runner = world.spawn(|_| ());

@@ -5,7 +5,7 @@ use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::ForgeKind;
-use pullyard_forge::{Endpoint, Forge, GitHub, PullRequest, Token};
+use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, PullRequest, Token};
 use pullyard_protocol::attempt::{Agent, AssignedRepository, AssignedTicket, Assignment, Limits, PullRequestText};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -172,6 +172,13 @@ impl World {
     pub(crate) fn rest(&self) -> Forge {
         let endpoint = Endpoint::new(self.forge.api_url());
         Forge::GitHub(GitHub::new(endpoint, Token::new(TOKEN)).unwrap())
+    }
+
+    /// Somebody opens a pull request of this branch.
+    pub(crate) async fn opens(&self, branch: &str) -> PullRequest {
+        let (title, body) = ("Greet".into(), String::new());
+        let new = NewPullRequest { title, body, head: branch.into(), base: "main".into(), draft: false };
+        self.rest().create_pull_request("acme/app", &new).await.unwrap()
     }
 
     pub(crate) async fn open_pull_request(&self, branch: &str) -> Option<PullRequest> {

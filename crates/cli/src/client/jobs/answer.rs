@@ -23,8 +23,8 @@ pub(super) struct Answer {
     text: String,
 }
 
-/// Say something to a job's agent, also while it works: Claude Code hears it at once, Codex at the end of its turn at the
-/// latest, a command when it asks or begins again.
+/// Say something to a job's agent, also while it works: Claude Code hears it before its next request to the model, Codex
+/// at the end of its turn at the latest, a command when it asks or begins again.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs send 7F2K 'leave the database alone'

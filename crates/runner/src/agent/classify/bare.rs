@@ -7,8 +7,12 @@
 const BEFORE: [&str; 3] = ["http", "status", "code"];
 /// What a number before it is a status by.
 const BEHIND: [&str; 3] = ["error", "response", "status"];
-/// What may follow on a status in small letters: another word there is what is counted.
-const GOES_ON: [&str; 2] = ["from", "while"];
+/// What may follow on a status, its own reason among it: another word there is what is counted.
+const GOES_ON: [&str; 8] = ["bad", "from", "gateway", "internal", "overloaded", "service", "too", "while"];
+/// What a mark before a status belongs to: behind any other word stands a count, a setting or a line.
+const TELLS: [&str; 4] = ["error", "failed", "http", "status"];
+/// What timed out, where that is said before the word.
+const TIMED_OUT: [&str; 4] = ["connection", "gateway", "read", "request"];
 
 /// The first status of a refused or failed request that is told: `HTTP 503`, `status code: 429`, `a 502 response`,
 /// `Error: 529`.
@@ -23,9 +27,17 @@ pub(super) fn status(words: &str) -> Option<u16> {
     })
 }
 
-/// Whether it speaks of a timeout, and not of several or of something named so.
+/// Whether it says that something timed out: by that word alone, or of a request or a connection. A setting or a program
+/// has that name as well.
 pub(super) fn says_timeout(words: &str) -> bool {
-    words.split_whitespace().any(|word| plain(word).eq_ignore_ascii_case("timeout"))
+    words.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.iter().enumerate().any(|(at, word)| {
+            let before = at.checked_sub(1).and_then(|at| words.get(at));
+            let is_it = plain(word).eq_ignore_ascii_case("timeout");
+            is_it && (words.len() == 1 || before.is_some_and(|before| is_one_of(before, &TIMED_OUT)))
+        })
+    })
 }
 
 fn number(word: &str) -> Option<u16> {
@@ -34,7 +46,6 @@ fn number(word: &str) -> Option<u16> {
 }
 
 fn is_status(before: Option<&str>, number: &str, behind: Option<&str>) -> bool {
-    let is_one_of = |word: &str, known: &[&str]| known.iter().any(|known| plain(word).eq_ignore_ascii_case(known));
     let names_it = |word: &str| is_one_of(word, &BEFORE) || word.to_ascii_lowercase().starts_with("http/");
     if before.is_some_and(names_it) {
         return true;
@@ -44,9 +55,14 @@ fn is_status(before: Option<&str>, number: &str, behind: Option<&str>) -> bool {
     if behind.is_some_and(|word| is_one_of(word, &BEHIND)) {
         return true;
     }
-    let begins = before.is_none_or(|word| word.ends_with(':') || is_one_of(word, &["error"]));
-    let counts = |word: &str| word.starts_with(|c: char| c.is_lowercase()) && !is_one_of(word, &GOES_ON);
+    let tells = |word: &str| is_one_of(word, if word.ends_with(':') { &TELLS[..] } else { &TELLS[..1] });
+    let counts = |word: &str| word.starts_with(char::is_alphabetic) && !is_one_of(word, &GOES_ON);
+    let begins = before.is_none_or(tells);
     begins && !behind.is_some_and(counts)
+}
+
+fn is_one_of(word: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| plain(word).eq_ignore_ascii_case(known))
 }
 
 /// Without the marks of its sentence. Quotes stay: what stands in them is a name.
@@ -75,6 +91,7 @@ mod tests {
             ("503", 503),
             ("(503)", 503),
             ("request failed: 503 from upstream", 503),
+            ("Error: 503 Service Unavailable", 503),
             ("something went wrong\n502: try again", 502),
             // The first one is what went wrong.
             ("status 400: the backend answered HTTP 503", 400),
@@ -98,6 +115,12 @@ mod tests {
             "https://example.test/?code=503",
             "error TS502: wrong type",
             "code 5029",
+            "invalid max_output_tokens: 512",
+            "Credit limit: 500 USD",
+            "startup_timeout_ms: 500",
+            "src/a.rs: 503",
+            "max turns: 500",
+            "Error: 500 USD are used up",
             "code 50",
             "status \u{0665}\u{0660}\u{0663}",
             "",
@@ -108,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_timeout_is_one_as_a_whole_word_alone() {
-        for words in ["timeout", "Request timeout.", "a Timeout: no answer came"] {
+        for words in ["timeout", "Timeout.", "Request timeout.", "it failed\ngateway timeout"] {
             assert!(says_timeout(words), "{words}");
         }
         for words in [
@@ -118,6 +141,11 @@ mod tests {
             "--timeout 5 is no option",
             "tool_timeout_sec is too small",
             "timeout=5",
+            "Unrecognized request argument supplied: timeout",
+            "Unsupported parameter: timeout",
+            "Command failed: timeout 60 npm test",
+            "timeout: must be a positive integer",
+            "a timeout 60 npm test",
         ] {
             assert!(!says_timeout(words), "{words}");
         }

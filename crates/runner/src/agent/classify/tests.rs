@@ -318,7 +318,7 @@ fn a_status_or_a_timeout_that_is_all_an_agent_says_of_its_failure_passes() {
         ("API Error: 529 {\"type\":\"error\"}", "overloaded"),
         ("the gateway answered with a 503 response", "overloaded"),
         ("request timeout", "unreachable"),
-        ("Timeout: no answer came", "unreachable"),
+        ("Timeout", "unreachable"),
     ] {
         assert_eq!(meaning_of(words), expected, "{words}");
     }

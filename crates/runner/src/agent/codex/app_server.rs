@@ -16,6 +16,7 @@ use crate::agent::sign::{Sign, Terminal, Tokens};
 use crate::agent::start::Start;
 use crate::ids;
 use crate::said::Said;
+use pullyard_domain::text::clipped;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +30,12 @@ const INTERRUPT: &str = "interrupt";
 /// Asks how its newest turn stands.
 const TURNS: &str = "thread/turns/list";
 /// How often that is asked again after a line that said that the turn has ended: measured, the first answer knows it.
-const MOST_QUESTIONS: u32 = 20;
+const MOST_QUESTIONS: u32 = 200;
+
+/// The longest id of a request that is answered. Units: bytes.
+const LONGEST_ID: usize = 64;
+/// How much of a method's name is told. Units: characters.
+const LONGEST_METHOD: usize = 100;
 
 /// What comes whole later, or says more of this machine than of the work.
 const UNWANTED: [&str; 4] =
@@ -67,7 +73,9 @@ struct Known {
     thread: Option<String>,
     /// The turn that runs.
     turn: Option<String>,
-    /// Words and marks that came before its thread was open.
+    /// A turn began in it: it has been asked what it is for.
+    has_begun: bool,
+    /// Words and marks that came before that.
     untold: Vec<(String, String)>,
 }
 
@@ -112,8 +120,8 @@ pub(super) fn conversation(start: &Start<'_>, counted: Arc<Mutex<Rollouts>>) -> 
         counted,
         prompt: start.prompt.to_owned(),
         opens: opens(start),
-        has_begun: false,
-        questions: Vec::new(),
+        question: None,
+        said_since: None,
         ended: None,
     };
     (conversation, Speech { known })
@@ -147,7 +155,8 @@ impl Voice for Speech {
 
     fn tell(&mut self, words: &str, mark: &str) -> Vec<u8> {
         let mut known = lock(&self.known);
-        if let Some(thread) = &known.thread {
+        // What it is for comes first.
+        if let Some(thread) = known.thread.as_ref().filter(|_| known.has_begun) {
             return turn(mark, thread, words, Some(mark));
         }
         known.untold.push((words.to_owned(), mark.to_owned()));
@@ -171,9 +180,10 @@ pub(super) struct Conversation {
     counted: Arc<Mutex<Rollouts>>,
     prompt: String,
     opens: &'static str,
-    /// A turn began in it.
-    has_begun: bool,
-    questions: Vec<Question>,
+    /// One at a time: lines that say that a turn has ended cost nothing, whoever writes them.
+    question: Option<Question>,
+    /// The turn that was said to have ended while that was open.
+    said_since: Option<String>,
     /// The turn whose end was told last.
     ended: Option<String>,
 }
@@ -181,44 +191,66 @@ pub(super) struct Conversation {
 impl Conversation {
     fn answered(&mut self, id: &str, object: &Value) -> Vec<Sign> {
         let error = object.get("error").map(|error| text(error, "message").unwrap_or_default());
-        if let Some(at) = self.questions.iter().position(|question| question.id == id) {
-            let question = self.questions.swap_remove(at);
-            return match error {
-                Some(error) => failed(TURNS, error),
+        if let Some(question) = self.question.take_if(|question| question.id == id) {
+            let signs = match error {
+                Some(error) if question.times >= MOST_QUESTIONS => failed(TURNS, error),
+                Some(_) => self.asks(&question.turn, question.times + 1),
                 None => self.stands(&question, object),
             };
+            return match self.said_since.take() {
+                Some(turn) if self.question.is_none() => [signs, self.asks(&turn, 1)].concat(),
+                // It is asked on, and what was said since is asked with it.
+                said_since => {
+                    self.said_since = said_since;
+                    signs
+                }
+            };
         }
-        let is_open = lock(&self.known).thread.is_some();
+        let known = lock(&self.known);
+        let (is_open, has_begun) = (known.thread.is_some(), known.has_begun);
+        drop(known);
         match (id, error) {
             (INITIALIZE, Some(error)) if !is_open => failed("initialize", error),
             (THREAD, Some(error)) if !is_open => failed(self.opens, error),
             (THREAD, None) if !is_open => self.opened(object),
-            (TURN, Some(error)) if !self.has_begun => failed("turn/start", error),
+            (TURN, Some(error)) if !has_begun => failed("turn/start", error),
             // What it did not take up is told to the next start, and an end that came first needs no interrupt.
             (_, Some(error)) if id != INTERRUPT => vec![log(format!("Codex refused what it was told: {error}"))],
             _ => vec![Sign::Alive],
         }
     }
 
-    /// Its thread is open: what is asked of it, and what people said by then.
+    /// Its thread is open: what is asked of it. What people said by then follows once that has begun.
     fn opened(&mut self, object: &Value) -> Vec<Sign> {
         let result = object.get("result").unwrap_or(&Value::Null);
         let Some(thread) = result.get("thread").and_then(|thread| text(thread, "id")) else {
             return failed(self.opens, "it named no thread");
         };
-        let mut known = lock(&self.known);
-        known.thread = Some(thread.to_owned());
-        let untold = std::mem::take(&mut known.untold);
-        drop(known);
+        lock(&self.known).thread = Some(thread.to_owned());
         let model = text(result, "model").map(|model| Sign::Model(model.to_owned()));
         let mut signs = vec![Sign::Alive, Sign::Session(thread.to_owned())];
         signs.extend(model);
         signs.push(Sign::Write(turn(TURN, thread, &self.prompt, None)));
-        signs.extend(untold.iter().map(|(words, mark)| Sign::Write(turn(mark, thread, words, Some(mark)))));
         signs
     }
 
+    /// A turn began, and what people said before it can be told.
+    fn begun(&mut self, id: &str) -> Vec<Sign> {
+        let mut known = lock(&self.known);
+        known.has_begun = true;
+        known.turn = Some(id.to_owned());
+        let untold = std::mem::take(&mut known.untold);
+        let thread = known.thread.clone().unwrap_or_default();
+        drop(known);
+        let told = untold.iter().map(|(words, mark)| Sign::Write(turn(mark, &thread, words, Some(mark))));
+        std::iter::once(Sign::Alive).chain(told).collect()
+    }
+
     fn notified(&mut self, method: &str, params: &Value, object: &Value) -> Vec<Sign> {
+        // A piece of whoever's words: what is secret in it is known only whole.
+        if method.to_ascii_lowercase().ends_with("delta") {
+            return vec![Sign::Piece];
+        }
         if let Some(thread) = text(params, "threadId")
             && lock(&self.known).thread.as_deref() != Some(thread)
         {
@@ -227,9 +259,9 @@ impl Conversation {
         }
         let turn = params.get("turn").and_then(|turn| text(turn, "id"));
         match (method, turn) {
-            ("turn/started", Some(turn)) => {
-                self.has_begun = true;
-                lock(&self.known).turn = Some(turn.to_owned());
+            ("turn/started", Some(turn)) => self.begun(turn),
+            ("turn/completed", Some(turn)) if self.question.is_some() => {
+                self.said_since = Some(turn.to_owned());
                 vec![Sign::Alive]
             }
             ("turn/completed", Some(turn)) => self.asks(turn, 1),
@@ -242,7 +274,6 @@ impl Conversation {
                 vec![log(text(params, "summary").unwrap_or_default().to_owned())]
             }
             _ if SILENT.contains(&method) => vec![Sign::Alive],
-            _ if method.to_ascii_lowercase().ends_with("delta") => vec![Sign::Piece],
             _ => vec![raw(object)],
         }
     }
@@ -270,7 +301,8 @@ impl Conversation {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         counted.note_thread(Tokens { input, cached, output });
         drop(counted);
-        if self.has_begun { vec![Sign::Alive, Sign::Spoke] } else { vec![Sign::Alive] }
+        // An answer belongs to a turn: what is counted late begins none anew.
+        if lock(&self.known).turn.is_some() { vec![Sign::Alive, Sign::Spoke] } else { vec![Sign::Alive] }
     }
 
     /// Asks whether a turn has ended, and how.
@@ -278,17 +310,20 @@ impl Conversation {
         let id = ids::uuid();
         let thread = lock(&self.known).thread.clone();
         let asked = request(&id, TURNS, &json!({ "threadId": thread, "limit": 1, "itemsView": "notLoaded" }));
-        self.questions.push(Question { id, turn: turn.to_owned(), times });
+        self.question = Some(Question { id, turn: turn.to_owned(), times });
         vec![Sign::Alive, Sign::Write(asked)]
     }
 
     /// How its newest turn stands, by its own answer.
     fn stands(&mut self, question: &Question, object: &Value) -> Vec<Sign> {
         let turns = object.get("result").and_then(|result| result.get("data"));
-        let Some(newest) = turns.and_then(|turns| turns.get(0)) else { return vec![raw(object)] };
+        let is_asked_on = question.times < MOST_QUESTIONS;
+        let Some(newest) = turns.and_then(|turns| turns.get(0)) else {
+            return if is_asked_on { self.asks(&question.turn, question.times + 1) } else { vec![raw(object)] };
+        };
         let id = text(newest, "id");
         let terminal = match text(newest, "status") {
-            _ if id == self.ended.as_deref() => return vec![Sign::Alive],
+            _ if id.is_some() && id == self.ended.as_deref() => return vec![Sign::Alive],
             Some("completed") => Terminal { well: true, words: self.items.last_message(), ..Terminal::default() },
             Some("failed") => {
                 let error = newest.get("error").unwrap_or(&Value::Null);
@@ -297,7 +332,7 @@ impl Conversation {
             }
             Some("interrupted") => Terminal { words: "its turn was interrupted".into(), ..Terminal::default() },
             // Its own word may be ahead of what it keeps. Else a newer turn runs, or somebody else said it.
-            _ if id == Some(question.turn.as_str()) && question.times < MOST_QUESTIONS => {
+            _ if id == Some(question.turn.as_str()) && is_asked_on => {
                 return self.asks(&question.turn, question.times + 1);
             }
             _ => return vec![Sign::Alive],
@@ -325,8 +360,13 @@ impl Reader for Conversation {
 
 /// It asks for leave, or for something that only people know: nobody is there.
 fn refuse(id: &Value, method: &str) -> Vec<Sign> {
+    // A tool can write such a line, and would have us write as much.
+    if !(id.is_number() || id.as_str().is_some_and(|id| id.len() <= LONGEST_ID)) {
+        return vec![Sign::Alive];
+    }
     let error = json!({ "code": NOT_FOUND, "message": "nobody answers this here" });
     let refused = line(&json!({ "id": id, "error": error }));
+    let method = clipped(method, LONGEST_METHOD);
     vec![log(format!("Codex asked for {method}, and was refused.")), Sign::Write(refused)]
 }
 

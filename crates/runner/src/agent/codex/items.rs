@@ -85,7 +85,8 @@ impl Items {
                 Some((inside(&self.tree, text(change, "path")?), text(change, "kind").unwrap_or("update")))
             })
             .collect();
-        let data = json!({ "changes": changes.iter().map(|(path, kind)| json!({"path": path, "kind": kind})).collect::<Vec<_>>() });
+        let told = changes.iter().map(|(path, kind)| json!({ "path": path, "kind": kind }));
+        let data = json!({ "changes": told.collect::<Vec<_>>() });
         let mut signs =
             self.begin(&id, Said { name: name.clone(), data: Some(data), ..Said::new(EventKind::ToolCall) });
         if !ended {

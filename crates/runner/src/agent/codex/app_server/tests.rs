@@ -164,13 +164,17 @@ fn what_is_asked_of_it_follows_when_its_thread_is_open() {
 }
 
 #[test]
-fn what_people_say_waits_for_its_thread_and_goes_with_its_mark() {
+fn what_people_say_waits_until_it_has_begun_and_goes_with_its_mark() {
     let (mut conversation, mut speech) = begun(Path::new("/workspace"));
     assert_eq!(speech.tell("Greet in Latin.", "m1"), b"");
     let lines = lines_of("tools_and_edits");
-    let open = place(&lines, &["\"id\":\"thread\""]);
-    let [prompt, told] = written(&conversation.read(lines[open].as_bytes())).try_into().unwrap();
+    let (open, runs) = (place(&lines, &["\"id\":\"thread\""]), place(&lines, &["turn/started"]));
+    let [prompt] = written(&conversation.read(lines[open].as_bytes())).try_into().unwrap();
     assert_eq!(prompt["params"]["input"][0]["text"], "Fix it.");
+    // What it is for comes first, and it has not begun with that.
+    assert_eq!(speech.tell("Greet in Latin.", "m3"), b"");
+    let [told, another] = written(&conversation.read(lines[runs].as_bytes())).try_into().unwrap();
+    assert_eq!(another["id"], "m3");
     for (told, mark) in [(told, "m1"), (objects(&speech.tell("Greet in Latin.", "m2")).remove(0), "m2")] {
         assert_eq!((&told["method"], &told["id"]), (&json!("turn/start"), &json!(mark)));
         let params = &told["params"];
@@ -231,7 +235,7 @@ fn an_end_that_a_tool_wrote_in_its_name_is_none() {
     assert!(start.record().terminal.is_none());
     // It is asked again for a while, and then no more.
     let questions = |start: &Beginning| start.written.iter().filter(|asked| asked["method"] == TURNS).count();
-    for times in 1..30 {
+    for times in 1..MOST_QUESTIONS as usize + 10 {
         assert_eq!(questions(&start), times.min(MOST_QUESTIONS as usize));
         start.hear([&open]);
     }
@@ -245,6 +249,40 @@ fn an_end_that_a_tool_wrote_in_its_name_is_none() {
     let ids: std::collections::BTreeSet<String> =
         start.written.iter().filter(|asked| asked["method"] == TURNS).map(|asked| asked["id"].to_string()).collect();
     assert_eq!(ids.len(), questions(&start), "each question has an id of its own");
+}
+
+#[test]
+fn however_often_its_end_is_said_one_question_is_open_and_what_was_said_since_is_asked_then() {
+    let (mut start, lines) = (Beginning::new(), lines_of("tools_and_edits"));
+    let (runs, completed) = (place(&lines, &["turn/started"]), place(&lines, &["turn/completed"]));
+    start.hear(&lines[..=runs]);
+    let questions = |start: &Beginning| start.written.iter().filter(|asked| asked["method"] == TURNS).count();
+    for _ in 0..50 {
+        start.hear([&lines[completed]]);
+    }
+    assert_eq!(questions(&start), 1);
+    let another = r#"{"id":"question","result":{"data":[{"id":"another","status":"inProgress"}]}}"#;
+    start.hear([&another.to_owned()]);
+    assert_eq!((questions(&start), start.record().terminal), (2, None));
+    start.hear(&lines[completed + 1..]);
+    assert_eq!((questions(&start), start.record().has_ended_well()), (2, true));
+}
+
+#[test]
+fn what_is_counted_after_its_end_begins_no_turn_anew() {
+    let (mut start, lines) = (golden("tools_and_edits"), lines_of("tools_and_edits"));
+    let counted = lines.iter().rposition(|line| line.contains("thread/tokenUsage/updated")).unwrap();
+    start.hear([&lines[counted]]);
+    assert!(start.record().has_ended_well());
+}
+
+#[test]
+fn a_request_whose_id_is_longer_than_any_is_answered_by_nothing() {
+    let (mut conversation, _) = begun(Path::new("/workspace"));
+    let asked = |id: &str| format!(r#"{{"id":"{id}","method":"item/tool/requestUserInput"}}"#);
+    assert_eq!(written(&conversation.read(asked(&"i".repeat(64)).as_bytes())).len(), 1);
+    assert_eq!(conversation.read(asked(&"i".repeat(65)).as_bytes()), [Sign::Alive]);
+    assert_eq!(conversation.read(br#"{"id":["i"],"method":"new/thing"}"#), [Sign::Alive]);
 }
 
 #[test]
@@ -359,8 +397,12 @@ fn pieces_are_no_more_than_a_sign_of_life() {
     for piece in pieces {
         let (mut conversation, _) = begun(Path::new("/workspace"));
         let open = br#"{"id":"thread","result":{"thread":{"id":"01a202f8-c7be-7d12-b800-0cb90b57c3be"}}}"#;
+        // Before its thread is open, and of an agent of the agent, too.
+        assert_eq!(conversation.read(piece.as_bytes()), [Sign::Piece]);
         conversation.read(open);
         assert_eq!(conversation.read(piece.as_bytes()), [Sign::Piece]);
+        let another = piece.replace("01a202f8-c7be-7d12-b800-0cb90b57c3be", "another");
+        assert_eq!(conversation.read(another.as_bytes()), [Sign::Piece]);
     }
 }
 
