@@ -3,6 +3,7 @@
 use super::fault::{Exit, Fault};
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
+use super::words;
 use clap::Subcommand;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
@@ -116,29 +117,24 @@ impl Tickets {
             Command::Create { key, title, description, status, repository, label } => {
                 let labels = label.into_iter().collect();
                 let request = CreateTicket { project, key, title, description, status, labels, repository };
-                answered(session, &session.api.create_ticket(&request, Some(&own_key())).await?, Done::Written)
+                answered(session, &session.api.create_ticket(&request, Some(&words::own_key())).await?, Done::Written)
             }
             Command::Edit { key, title, description, repository, label } => {
                 let labels = (!label.is_empty()).then(|| label.into_iter().collect());
                 let edit = EditTicket { title, description, labels, repository };
                 answered(
                     session,
-                    &session.api.edit_ticket(&project, &key, &edit, Some(&own_key())).await?,
+                    &session.api.edit_ticket(&project, &key, &edit, Some(&words::own_key())).await?,
                     Done::Edited,
                 )
             }
             Command::Move { key, status } => answered(
                 session,
-                &session.api.move_ticket(&project, &key, &status, Some(&own_key())).await?,
+                &session.api.move_ticket(&project, &key, &status, Some(&words::own_key())).await?,
                 Done::Moved,
             ),
         }
     }
-}
-
-/// One of our own for each call makes it safe to repeat it when only its answer was lost.
-fn own_key() -> String {
-    format!("cli-{}-{}", std::process::id(), super::words::now().millis())
 }
 
 /// What was done to a ticket.

@@ -15,6 +15,11 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// A call's own key: its repeats, where only its answer was lost, do nothing twice. No other call anywhere has it.
+pub(super) fn own_key() -> String {
+    format!("cli-{:032x}", rand::random::<u128>())
+}
+
 /// A code as the wire has it.
 pub(super) fn wire(code: &impl Serialize) -> String {
     serde_json::to_value(code).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()

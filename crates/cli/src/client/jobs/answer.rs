@@ -63,8 +63,7 @@ async fn say(session: &Session, id: &str, text: &str) -> Result<ExitCode, Fault>
 
 /// Says it, and when it is heard.
 pub(in crate::client) async fn tell(session: &Session, id: &JobId, text: &str) -> Result<Job, Fault> {
-    // Of this call alone, so that its own repeats say nothing twice.
-    let key = format!("cli-{}-{}", std::process::id(), words::now().millis());
+    let key = words::own_key();
     let job = session.api.answer_job(id, text, Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
     match job.status {

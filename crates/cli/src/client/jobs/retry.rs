@@ -28,9 +28,7 @@ pub(super) struct Retry {
 impl Retry {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let job = session.job(&self.id).await?;
-        // One of our own makes it safe to repeat the call when only its answer was lost.
-        let own = || format!("cli-{}-{}", std::process::id(), words::now().millis());
-        let key = self.idempotency_key.unwrap_or_else(own);
+        let key = self.idempotency_key.unwrap_or_else(words::own_key);
         let decision = session.api.retry_job(&job, Some(&key)).await?;
         decided(session, &decision, self.wait).await
     }

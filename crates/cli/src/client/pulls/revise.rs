@@ -53,9 +53,7 @@ impl Revise {
         };
         let PullRequestQuery { project, repository, number, integration } = self.which.find(session).await?;
         let request = RevisePullRequest { project, repository, number, integration, message };
-        // One of our own makes it safe to repeat the call when only its answer was lost.
-        let own = || format!("cli-{}-{}", std::process::id(), words::now().millis());
-        let key = self.idempotency_key.unwrap_or_else(own);
+        let key = self.idempotency_key.unwrap_or_else(words::own_key);
         let decision = session.api.revise(&request, Some(&key)).await?;
         if decision.verdict == Verdict::Held {
             return held(session, &decision, self.wait).await;
