@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
@@ -18,6 +19,8 @@ pub(super) struct Terminal {
     out: ChildStdout,
     keys: File,
     shown: Arc<Mutex<Vec<u8>>>,
+    /// Reads what is shown until nobody is at the other end.
+    reader: JoinHandle<()>,
     /// Up to where it was looked at.
     seen: usize,
 }
@@ -36,14 +39,14 @@ impl Terminal {
         let mut screen = keys.try_clone().unwrap();
         let shown = Arc::new(Mutex::new(Vec::new()));
         let kept = shown.clone();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut some = [0; 4096];
             // Linux says an error, not an end, once nobody is at the other end.
             while let Ok(read @ 1..) = screen.read(&mut some) {
                 kept.lock().unwrap().extend_from_slice(&some[..read]);
             }
         });
-        Self { program, out, keys, shown, seen: 0 }
+        Self { program, out, keys, shown, reader, seen: 0 }
     }
 
     /// Waits until it shows this, after what was waited for before.
@@ -65,11 +68,17 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Its exit code, and its standard output.
+    /// Its exit code, and its standard output. All that it showed is shown by then.
     pub(super) async fn ends(&mut self) -> (Option<i32>, String) {
         let mut out = String::new();
         timeout(LIMIT, self.out.read_to_string(&mut out)).await.expect("it goes on").unwrap();
         let status = timeout(LIMIT, self.program.wait()).await.expect("it goes on").unwrap();
+        let read = timeout(LIMIT, async {
+            while !self.reader.is_finished() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        read.await.expect("somebody is at its terminal still");
         (status.code(), out)
     }
 
