@@ -121,7 +121,7 @@ def standing(name):
 
 
 def stands(name, parameters, tags, status="CREATE_COMPLETE"):
-    """The stack is there, and all of it is as the templates say with these parameters."""
+    """The stack is there with these parameters; a new one is as the templates say with them, all of it."""
     stack = standing(name) or fail(name, "does not stand")
     held(f"{name}'s status", stack["StackStatus"], status)
     held("parameters that the template does not have", parameters.keys() - defaults().keys(), set())
