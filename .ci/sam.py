@@ -25,6 +25,8 @@ ASKED = [
     "tasks.foreign_service", "tickets.not_signed_in", "webhook.unknown_hook_base64",
 ]
 # What has the tags of its stack, of all that shows any.
+# The bucket that the templates name when SAM has expanded them here.
+PACKAGED = "packaged"
 TAGGED = [
     "EC2::InternetGateway", "EC2::RouteTable", "EC2::SecurityGroup", "EC2::Subnet", "EC2::VPC", "Lambda::Function",
 ]
@@ -88,7 +90,7 @@ def expanded(part, tags):
     if template.get("Transform"):
         for one in template["Resources"].values():
             if one["Type"] == "AWS::Serverless::Function":
-                one["Properties"]["CodeUri"] = "s3://packaged/functions.zip"
+                one["Properties"]["CodeUri"] = f"s3://{PACKAGED}/functions.zip"
         template = transform(template, {}, Policies())
     for one in template["Resources"].values():
         if one["Type"].removeprefix("AWS::") in TAGGED:
@@ -187,6 +189,9 @@ if __name__ == "__main__":
     (checkout / "target/lambda").mkdir(parents=True)
     (checkout / "target/lambda/functions.zip").write_bytes(program)
     ran("build")
+    # Where the expanded templates have it from: what runs is held against it.
+    client("s3").create_bucket(Bucket=PACKAGED)
+    client("s3").put_object(Bucket=PACKAGED, Key="functions.zip", Body=program)
 
     # To be thrown away: nothing is asked. A second time nothing is left to do, and that is no failure.
     dev = settings("dev")
