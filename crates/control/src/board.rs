@@ -170,7 +170,8 @@ pub struct Move {
 ///
 /// Idempotent: with a key, by caller, project and key, as long as its ledger entry is kept: a repeat gets
 /// `repeat` and moves nothing, wherever the ticket is by then. Where the first one's process died after its ledger
-/// entry, the repeat does what is left, unless somebody moved the ticket since. Without a key it is another move.
+/// entry, the repeat does what is left, unless something was told of the ticket since. Without a key it is another
+/// move.
 /// Errors: `NotFound` when there is no such ticket; `KeyReused`.
 pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
     let Move { project, key, status, caller, request } = wanted;

@@ -1,7 +1,7 @@
 //! What a ticket's event leaves behind that did not come to its end, and what the same event makes of that when it
 //! comes again.
 
-use crate::world::{World, applied};
+use crate::world::World;
 use pullyard_control::{Answer, Error, Move, Requester, move_ticket, put_ticket};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
@@ -36,10 +36,7 @@ impl Board {
 
     /// The project's, on runners: nobody is to be woken for its jobs.
     async fn settings(&self, settings: Settings) {
-        let ctx = &self.world.ctx;
-        let mut project = ctx.store.project(&self.world.project).await.unwrap().unwrap();
-        project.settings = Settings { auto_create: true, compute: Compute::Runners, ..settings };
-        applied(ctx.store.put_project(&project).await);
+        self.world.set(Settings { auto_create: true, compute: Compute::Runners, ..settings }).await;
     }
 
     /// A ticket tool tells this, so many seconds after the ticket was first seen.

@@ -27,9 +27,7 @@ impl Desk {
     async fn over(world: World) -> Self {
         world.connect().await;
         let (ctx, repository) = (&world.ctx, world.repository());
-        let mut project = ctx.store.project(&world.project).await.unwrap().unwrap();
-        project.settings = Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() };
-        applied(ctx.store.put_project(&project).await);
+        world.set(Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() }).await;
         let key = TicketKey::new("APP-1").unwrap();
         world.write(&key).await;
         let id = PullRequestId { integration: repository.integration, repository: repository.id, number: NUMBER };

@@ -93,9 +93,7 @@ async fn no_more_entries_are_woken_than_their_projects_day_has_room_for_and_none
         applied(ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
     }
     let woken = async |settings: Settings| {
-        let mut project = ctx.store.project(&world.project).await.unwrap().unwrap();
-        project.settings = settings;
-        applied(ctx.store.put_project(&project).await);
+        world.set(settings).await;
         ctx.clock.advance(Duration::from_secs(61));
         sweep(ctx).await.unwrap().tickets
     };

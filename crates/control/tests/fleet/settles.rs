@@ -32,10 +32,7 @@ impl Board {
     }
 
     async fn settings(&self, settings: Settings) {
-        let store = &self.world.ctx.store;
-        let mut project = store.project(&self.world.project).await.unwrap().unwrap();
-        project.settings = Settings { auto_create: true, compute: Compute::Runners, ..settings };
-        applied(store.put_project(&project).await);
+        self.world.set(Settings { auto_create: true, compute: Compute::Runners, ..settings }).await;
     }
 
     async fn ticket(&self) -> Ticket {

@@ -23,7 +23,7 @@ use pullyard_domain::id::{
     ClaimId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
 };
 use pullyard_domain::job::{Claim, Fence, Job, JobResult, Kind, Plan, plan_without_ticket};
-use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Repository, Settings};
+use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
@@ -83,6 +83,12 @@ impl World {
             not_before: None,
             rev: 0,
         }
+    }
+
+    /// The project's settings from now on.
+    pub(crate) async fn set(&self, settings: Settings) {
+        let project = self.ctx.store.project(&self.project).await.unwrap().unwrap();
+        applied(self.ctx.store.put_project(&Project { settings, ..project }).await);
     }
 
     /// Somebody writes a ticket on the board.

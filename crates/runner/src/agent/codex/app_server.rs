@@ -197,13 +197,11 @@ impl Conversation {
                 Some(_) => self.asks(&question.turn, question.times + 1),
                 None => self.stands(&question, object),
             };
-            return match self.said_since.take() {
-                Some(turn) if self.question.is_none() => [signs, self.asks(&turn, 1)].concat(),
-                // It is asked on, and what was said since is asked with it.
-                said_since => {
-                    self.said_since = said_since;
-                    signs
-                }
+            // Where it is asked on, what was said since comes after that.
+            let said_since = self.said_since.take_if(|_| self.question.is_none());
+            return match said_since {
+                Some(turn) => [signs, self.asks(&turn, 1)].concat(),
+                None => signs,
             };
         }
         let known = lock(&self.known);
