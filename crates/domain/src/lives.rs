@@ -27,6 +27,7 @@ mod alike;
 mod fargate;
 mod items;
 mod late;
+mod moments;
 mod person;
 mod rules;
 mod runner;
@@ -36,8 +37,7 @@ mod table;
 mod tests;
 mod world;
 
-use crate::story::at;
-use crate::time::Timestamp;
+use moments::Moments;
 
 /// What happens in one exploration, and which rule is left out of it.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ struct Setting {
     /// How often an agent asks something.
     questions: u8,
     /// The moments in which jobs are claimed; two hours, 30 and 60 hours follow. Units: seconds.
-    moments: &'static [u64],
+    moments: Moments,
     /// Runners are still heard two hours later, and go on with what they had.
     hours: bool,
     /// By how much the sweepers' clock is ahead of the API's. Units: seconds.
@@ -76,23 +76,6 @@ struct Setting {
     alike: bool,
     /// The rule left out, if one is.
     without: Option<Rule>,
-}
-
-impl Setting {
-    /// From this moment on nothing is claimed, so that everything has an end.
-    fn later(&self) -> u8 {
-        u8::try_from(self.moments.len()).unwrap_or(u8::MAX)
-    }
-
-    fn last(&self) -> u8 {
-        self.later() + 2
-    }
-
-    /// When a moment is.
-    fn time(&self, moment: u8) -> Timestamp {
-        let hours = || [2, 30, 60][usize::from(moment - self.later())] * 3_600;
-        at(self.moments.get(usize::from(moment)).copied().unwrap_or_else(hours))
-    }
 }
 
 /// The rules that make it hold. Each exploration without one of them fails.

@@ -28,8 +28,7 @@ mod task;
 mod tests;
 mod world;
 
-use crate::story::at;
-use crate::time::Timestamp;
+use super::moments::Moments;
 
 /// What happens in one exploration, and which rule is left out of it.
 #[derive(Clone, Copy, Debug)]
@@ -47,28 +46,11 @@ struct Setting {
     /// By how much the other functions' clocks are ahead of the API's. Units: seconds.
     ahead: i64,
     /// The moments in which jobs start and are claimed; two hours, 30 and 60 hours follow. Units: seconds.
-    moments: &'static [u64],
+    moments: Moments,
     /// What becomes of a job whose task died while the agent worked: it goes back, or it fails.
     goes_back: bool,
     /// The rule left out, if one is.
     without: Option<Rule>,
-}
-
-impl Setting {
-    /// From this moment on nothing starts and nothing is claimed, so that everything has an end.
-    fn later(&self) -> u8 {
-        u8::try_from(self.moments.len()).unwrap_or(u8::MAX)
-    }
-
-    fn last(&self) -> u8 {
-        self.later() + 2
-    }
-
-    /// When a moment is.
-    fn time(&self, moment: u8) -> Timestamp {
-        let hours = || [2, 30, 60][usize::from(moment - self.later())] * 3_600;
-        at(self.moments.get(usize::from(moment)).copied().unwrap_or_else(hours))
-    }
 }
 
 /// The rules that make it hold. Each exploration without one of them fails.

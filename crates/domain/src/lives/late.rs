@@ -10,7 +10,7 @@ use crate::explore::Step;
 impl World {
     /// A call is on its way twice; a claim looks for its job once it is read.
     pub(super) fn comes_twice(&self, state: &State, at: usize, change: Change, job: Option<u8>, next: &mut Next) {
-        if state.doubles == 0 || state.late.is_some() || state.now >= self.setting.later() {
+        if state.doubles == 0 || state.late.is_some() || state.now >= self.setting.moments.later() {
             return;
         }
         let late = Some(Late::Sent { change, job });
@@ -22,7 +22,7 @@ impl World {
     pub(super) fn dies(&self, state: &State, at: usize, next: &mut Next) {
         let calls = under_way(state, at);
         let room = calls.is_none() || state.late.is_none();
-        if state.crashes == 0 || state.work[at].is_none() || !room || state.now >= self.setting.later() {
+        if state.crashes == 0 || state.work[at].is_none() || !room || state.now >= self.setting.moments.later() {
             return;
         }
         let late = calls.map(|(change, read)| Late::Read { change, read });

@@ -11,7 +11,7 @@ use crate::job::{Status, Want};
 impl World {
     pub(super) fn person(&mut self, state: &State, next: &mut Next) -> Result<(), String> {
         let Some(Wishing { wish, job, value, ticket, then, fresh }) = state.wishing else {
-            let open = state.now < self.setting.later();
+            let open = state.now < self.setting.moments.later();
             for job in (0..self.setting.jobs).filter(|_| open) {
                 self.wishes(state, job, next);
             }

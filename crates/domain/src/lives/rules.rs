@@ -203,13 +203,13 @@ impl Rules {
 
     /// What the sweepers' clock says.
     fn swept_at(&self, moment: u8) -> Timestamp {
-        let (now, apart) = (self.setting.time(moment), Duration::from_secs(self.setting.ahead.unsigned_abs()));
+        let (now, apart) = (self.setting.moments.time(moment), Duration::from_secs(self.setting.ahead.unsigned_abs()));
         if self.setting.ahead < 0 { now.minus(apart) } else { now.plus(apart) }
     }
 
     /// A ticket's new job.
     pub(super) fn made(&mut self, job: u8) -> (Value, Value) {
-        let (job, ticket) = planned(&self.settings, self.id(job), &ticket_in(TRIGGER), self.setting.time(0));
+        let (job, ticket) = planned(&self.settings, self.id(job), &ticket_in(TRIGGER), self.setting.moments.time(0));
         (self.jobs.number(job), self.tickets.number(ticket))
     }
 
@@ -240,7 +240,7 @@ impl Rules {
         }
         let now = match change {
             Change::Lose { .. } | Change::Due => self.swept_at(then),
-            _ => self.setting.time(then),
+            _ => self.setting.moments.time(then),
         };
         let changed = self.ask(change, self.jobs.get(job), now);
         let outcome = match changed {
@@ -369,7 +369,7 @@ impl Rules {
         if let Some(known) = self.settled.get(&ticket) {
             return *known;
         }
-        let settled = match self.tickets.get(ticket).settling(&self.settings, self.setting.time(0)) {
+        let settled = match self.tickets.get(ticket).settling(&self.settings, self.setting.moments.time(0)) {
             Settling::WriteBack(next) => Some(self.tickets.number(Ticket { rev: 0, ..*next })),
             _ => None,
         };
@@ -411,7 +411,7 @@ impl Rules {
             Spoken::Heard { runs, then } => {
                 let active = runs.into_iter().map(|job| self.id(job)).collect();
                 let said = Heartbeat { instance: instance(), active, draining: false, last: false };
-                let heard = self.runners.get(other).heard(said, self.setting.time(then)).unwrap();
+                let heard = self.runners.get(other).heard(said, self.setting.moments.time(then)).unwrap();
                 // Its slots, and the claims that got them, are not the heartbeat's to write.
                 next = Runner { slots: next.slots, claims: next.claims, ..heard };
             }
@@ -495,7 +495,7 @@ impl Rules {
     /// The claim may look for a job.
     pub(super) fn may_claim(&self, stored: Value, runner: u8, claim: u8, then: u8) -> bool {
         let runner_now = self.runners.get(stored);
-        matches!(runner_now.may_claim(&instance(), &claim_id(runner, claim), self.setting.time(then)), Ok(None))
+        matches!(runner_now.may_claim(&instance(), &claim_id(runner, claim), self.setting.moments.time(then)), Ok(None))
     }
 
     pub(super) fn says_it_runs(&self, runner: Value, job: u8) -> bool {

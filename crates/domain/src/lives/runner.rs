@@ -18,7 +18,9 @@ impl World {
         };
         self.hears(state, at, work, next);
         match work.phase {
-            Phase::MayPush(since) if self.setting.time(state.now) < self.setting.time(since).plus(PUSH_FOR) => {
+            Phase::MayPush(since)
+                if self.setting.moments.time(state.now) < self.setting.moments.time(since).plus(PUSH_FOR) =>
+            {
                 let mut pushed = *state;
                 let job = self.rules.job(state.jobs[usize::from(work.job)]);
                 let holds = job.status == Status::Syncing
@@ -116,10 +118,10 @@ impl World {
     pub(super) fn may_look(&self, state: &State, at: usize, claim: u8) -> bool {
         let stored = state.runners[at];
         let may = match self.setting.without {
-            Some(Rule::LastClaim) => self.rules.runner(stored).is_online(self.setting.time(state.now)),
+            Some(Rule::LastClaim) => self.rules.runner(stored).is_online(self.setting.moments.time(state.now)),
             _ => self.rules.may_claim(stored, small(at), claim, state.now),
         };
-        may && state.now < self.setting.later()
+        may && state.now < self.setting.moments.later()
     }
 
     /// What somebody who reads a job may get: what stands there, or where reads lag what stood there before.
@@ -192,7 +194,7 @@ impl World {
             Phase::Preparing => Phase::Executing,
             _ if self.setting.without == Some(Rule::PushFromAsking) => Phase::MayPush(state.now),
             // The answer says how long; it is nothing once that is over.
-            _ if job.push_until.is_some_and(|until| until > self.setting.time(then)) => Phase::MayPush(then),
+            _ if job.push_until.is_some_and(|until| until > self.setting.moments.time(then)) => Phase::MayPush(then),
             _ => Phase::Stops,
         };
         state.work[at] = Some(Work { phase, ..work });
@@ -304,7 +306,7 @@ impl World {
             None => {
                 let runs = state.work[at].map(|work| work.job);
                 // One in each moment: no two have the same time.
-                if self.rules.runner(stored).last_heartbeat < self.setting.time(state.now) {
+                if self.rules.runner(stored).last_heartbeat < self.setting.moments.time(state.now) {
                     let mut told = *state;
                     told.beats[at] = Some(Beat { seen: stored, runs, then: state.now });
                     next.push((does("is read: the heartbeat of runner"), told));

@@ -91,7 +91,8 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
         match ending.proof {
             Some((_, Lost::Silent))
                 if setting.ahead == 0
-                    && setting.time(state.now).since(setting.time(state.heard[runner])) <= OFFLINE_AFTER =>
+                    && setting.moments.time(state.now).since(setting.moments.time(state.heard[runner]))
+                        <= OFFLINE_AFTER =>
             {
                 return Err(format!("runner {runner} was heard and loses job {} for its silence", ending.job));
             }

@@ -6,16 +6,16 @@ use crate::explore::World as _;
 use std::collections::{BTreeSet, HashSet};
 
 /// Nothing is claimed but at once.
-const NOW: &[u64] = &[0];
+const NOW: Moments = Moments(&[0]);
 
 /// A slot is old enough by then for a heartbeat to end it, and nobody was silent for too long.
-const MINUTE: &[u64] = &[0, 65];
+const MINUTE: Moments = Moments(&[0, 65]);
 
 /// Every limit of seconds and minutes has passed by the second.
-const MINUTES: &[u64] = &[0, 125];
+const MINUTES: Moments = Moments(&[0, 125]);
 
 /// Since the second, none of them has by the third.
-const LONG: &[u64] = &[0, 125, 145];
+const LONG: Moments = Moments(&[0, 125, 145]);
 
 /// One job, one runner, one sweeper; nothing goes wrong but time.
 const ONE: Setting = Setting {

@@ -35,8 +35,8 @@ impl World {
             }
         }
         // Hours and days do not pass without a whole round of the sweeper.
-        let later = self.setting.later();
-        if state.now < self.setting.last() && (state.now < later || self.is_swept(state)) {
+        let later = self.setting.moments.later();
+        if state.now < self.setting.moments.last() && (state.now < later || self.is_swept(state)) {
             let mut passed = State { now: state.now + 1, ..*state };
             if passed.now >= later {
                 // No function lives for hours: what it was about to write is not written.
@@ -123,7 +123,7 @@ impl explore::World for World {
                 }
             }
         }
-        if state.now == self.setting.last() && self.is_swept(state) {
+        if state.now == self.setting.moments.last() && self.is_swept(state) {
             for at in 0..self.setting.jobs {
                 let job = self.rules.job(state.jobs[at]);
                 if !job.status.is_terminal() {
@@ -137,7 +137,8 @@ impl explore::World for World {
     fn next(&mut self, state: &State) -> Result<Next, String> {
         let mut next = Vec::new();
         // Runners go on for hours, not for days.
-        let go_on = state.now < self.setting.later() || self.setting.hours && state.now == self.setting.later();
+        let go_on =
+            state.now < self.setting.moments.later() || self.setting.hours && state.now == self.setting.moments.later();
         for at in (0..self.setting.runners).filter(|_| go_on) {
             match state.calls[at] {
                 Call::None => self.runner(state, at, &mut next)?,

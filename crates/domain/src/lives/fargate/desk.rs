@@ -14,8 +14,8 @@ impl World {
     /// A move is told, in any order and as often as it comes.
     pub(super) fn tickets(&mut self, state: &State, next: &mut Next) {
         let Desk::Told { event, ticket, ledger, then, fresh } = state.desks[TOLD] else {
-            for event in
-                (0..state.tellings.len()).filter(|event| state.tellings[*event] > 0 && state.now < self.setting.later())
+            for event in (0..state.tellings.len())
+                .filter(|event| state.tellings[*event] > 0 && state.now < self.setting.moments.later())
             {
                 let mut told = *state;
                 told.tellings[event] -= 1;

@@ -50,7 +50,8 @@ impl World {
     /// A wake-up of a job comes, for whatever reason.
     fn is_woken(&mut self, state: &State, at: usize, job: usize, next: &mut Next) {
         // Hours later no message is left but those that the sweeper sends then.
-        let sends = |seen: &Value| state.now < self.setting.later() || self.rules.is_to_be_started(*seen, state.now);
+        let sends =
+            |seen: &Value| state.now < self.setting.moments.later() || self.rules.is_to_be_started(*seen, state.now);
         let Some(seen) = state.jobs[job].filter(sends) else { return };
         let mut woken = *state;
         woken.dispatchers[at] = match self.rules.change(Change::Begin, seen, self.rules.elsewhere(state.now)) {
@@ -85,7 +86,7 @@ impl World {
         let is_it = |task: &Task| (task.job, task.attempt, task.number) == (job, attempt, number);
         let known = state.tasks.iter().position(|task| task.as_ref().is_some_and(is_it));
         let free = state.tasks.iter().take(self.setting.tasks).position(Option::is_none);
-        let has_capacity = state.now < self.setting.later();
+        let has_capacity = state.now < self.setting.moments.later();
         let task = match (known, free.filter(|_| has_capacity)) {
             (Some(_), Some(_)) if self.setting.without == Some(Rule::ClientToken) => {
                 return Err(format!("start {number} of attempt {attempt} of job {job} gets a second task"));

@@ -142,16 +142,16 @@ impl Rules {
     pub(super) fn elsewhere(&self, moment: u8) -> Timestamp {
         let apart = Duration::from_secs(self.setting.ahead.unsigned_abs());
         if self.setting.ahead < 0 {
-            self.setting.time(moment).minus(apart)
+            self.setting.moments.time(moment).minus(apart)
         } else {
-            self.setting.time(moment).plus(apart)
+            self.setting.moments.time(moment).plus(apart)
         }
     }
 
     /// The ticket's first job.
     pub(super) fn made(&mut self) -> (Value, Value) {
         let entered = Ticket { last_entry: Some(entry("first", 0)), ..ticket_in(TRIGGER) };
-        let (job, ticket) = planned(&self.project.settings, job_id("first"), &entered, self.setting.time(0));
+        let (job, ticket) = planned(&self.project.settings, job_id("first"), &entered, self.setting.moments.time(0));
         (self.jobs.number(job), self.tickets.number(ticket))
     }
 
@@ -260,12 +260,12 @@ impl Rules {
 
     fn facts(&self, ticket: Value, ledger: Value, moment: u8) -> Facts {
         Facts {
-            now: self.setting.time(moment),
+            now: self.setting.moments.time(moment),
             first: self.answers.get(ledger).clone(),
             project: Some(self.project.clone()),
             ticket: Some(self.tickets.get(ticket).clone()),
             repository: RepositoryFact::Connected(Box::new(repository())),
-            today: Today::unused(Day::of(self.setting.time(moment))),
+            today: Today::unused(Day::of(self.setting.moments.time(moment))),
         }
     }
 
@@ -300,7 +300,8 @@ impl Rules {
 
     /// The job of the second entry.
     fn trigger(&mut self, ticket: Ticket, moment: u8) -> Write {
-        let (job, ticket) = planned(&self.project.settings, job_id("second"), &ticket, self.setting.time(moment));
+        let (job, ticket) =
+            planned(&self.project.settings, job_id("second"), &ticket, self.setting.moments.time(moment));
         Write::Trigger(self.jobs.number(job), self.tickets.number(Ticket { rev: 0, ..ticket }))
     }
 
@@ -345,7 +346,7 @@ impl Rules {
 
     fn settle(&mut self, ticket: Value, ledger: Value, moment: u8) -> Option<Write> {
         let stored = self.tickets.get(ticket).clone();
-        Some(match stored.settling(&self.project.settings, self.setting.time(moment)) {
+        Some(match stored.settling(&self.project.settings, self.setting.moments.time(moment)) {
             Settling::WriteBack(next) | Settling::Forget(next) => Write::Ticket(self.tickets.number(*next)),
             Settling::Enter(entry) => {
                 let event = TicketEvent { status: stored.status.clone(), occurred_at: entry.at, ..moved(1) };

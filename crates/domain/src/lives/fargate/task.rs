@@ -29,8 +29,10 @@ impl World {
     /// What it does next, with no call under way.
     fn goes_on(&mut self, state: &State, at: usize, task: Task, next: &mut Next) -> Result<(), String> {
         match task.phase {
-            Phase::Boots if state.now >= self.setting.later() => Ok(()),
-            Phase::MayPush(since) if self.setting.time(state.now) < self.setting.time(since).plus(PUSH_FOR) => {
+            Phase::Boots if state.now >= self.setting.moments.later() => Ok(()),
+            Phase::MayPush(since)
+                if self.setting.moments.time(state.now) < self.setting.moments.time(since).plus(PUSH_FOR) =>
+            {
                 let pushed = self.pushes(state, at, task)?;
                 next.push((Step::of("pushes: task", at), pushed));
                 Ok(())
@@ -85,7 +87,7 @@ impl World {
     fn asks_the_api(&mut self, state: &State, at: usize, task: Task, next: &mut Next) {
         let Some(seen) = state.jobs[usize::from(task.job)] else { return };
         let then = state.now;
-        let (name, task) = match self.rules.change(Self::change_of(at, task), seen, self.setting.time(then)) {
+        let (name, task) = match self.rules.change(Self::change_of(at, task), seen, self.setting.moments.time(then)) {
             Outcome::Becomes(_) => {
                 ("is read: the call of task", Task { call: Self::call_of(task, seen, state), ..task })
             }
@@ -109,7 +111,7 @@ impl World {
 
     /// The task once it was answered that its call is done, and this is the job.
     fn answered(&self, task: Task, job: Value, then: u8) -> Task {
-        let may_push = self.rules.job(job).push_until.is_some_and(|until| until > self.setting.time(then));
+        let may_push = self.rules.job(job).push_until.is_some_and(|until| until > self.setting.moments.time(then));
         let phase = match task.phase {
             Phase::Boots => Phase::Claimed,
             Phase::Claimed => Phase::Preparing,
@@ -130,7 +132,8 @@ impl World {
         else {
             return Ok(());
         };
-        let Outcome::Becomes(after) = self.rules.change(Self::change_of(at, task), seen, self.setting.time(then))
+        let Outcome::Becomes(after) =
+            self.rules.change(Self::change_of(at, task), seen, self.setting.moments.time(then))
         else {
             return Err("a call was decided otherwise".into());
         };
@@ -145,7 +148,7 @@ impl World {
             let mut stale = *state;
             // The function decides again, also for a task that is dead by now; a living one is as good as asking anew.
             let read = state.jobs[usize::from(task.job)].filter(|read| {
-                let becomes = self.rules.change(Self::change_of(at, task), *read, self.setting.time(state.now));
+                let becomes = self.rules.change(Self::change_of(at, task), *read, self.setting.moments.time(state.now));
                 !task.alive && matches!(becomes, Outcome::Becomes(_))
             });
             let call = read.map_or(Call::None, |read| Self::call_of(task, read, state));

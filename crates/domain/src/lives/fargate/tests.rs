@@ -1,13 +1,13 @@
 use super::*;
 
 /// Within the grace after a death, and beyond what a push may take.
-const SHORT: &[u64] = &[0, 20, 130];
+const SHORT: Moments = Moments(&[0, 20, 130]);
 
 /// Beyond the deadline of a start as well.
-const LONG: &[u64] = &[0, 20, 130, 450];
+const LONG: Moments = Moments(&[0, 20, 130, 450]);
 
 /// The first start is given up and the second one's task dies.
-const SILENCE: &[u64] = &[0, 310, 320, 340];
+const SILENCE: Moments = Moments(&[0, 310, 320, 340]);
 
 /// One dispatcher, one task, nothing goes wrong but time.
 const ONE: Setting = Setting {
@@ -29,7 +29,7 @@ const TWO: Setting = Setting { tasks: 2, moments: LONG, ..ONE };
 const DEATH: Setting = Setting { tasks: 2, deaths: 1, moments: SHORT, ..ONE };
 
 /// The ticket enters a second time.
-const AGAIN: Setting = Setting { tasks: 2, tellings: 1, moments: &[0], ..ONE };
+const AGAIN: Setting = Setting { tasks: 2, tellings: 1, moments: Moments(&[0]), ..ONE };
 
 #[track_caller]
 fn check(name: &str, settings: &[Setting]) {

@@ -24,12 +24,14 @@ impl World {
 
     /// Time passes: hours and days not without a whole round of the sweeper, and of whom it wakes.
     fn time_passes(&mut self, state: &State, next: &mut Next) {
-        if state.now >= self.setting.last() || state.now >= self.setting.later() && !self.is_swept(state) {
+        if state.now >= self.setting.moments.last()
+            || state.now >= self.setting.moments.later() && !self.is_swept(state)
+        {
             return;
         }
         let mut later = *state;
         later.now += 1;
-        if later.now >= self.setting.later() {
+        if later.now >= self.setting.moments.later() {
             later = later.without_functions();
         }
         next.push((Step::of("time passes to", usize::from(later.now)), later));
@@ -91,7 +93,7 @@ impl explore::World for World {
         if !self.rules.ticket_has_its_row(state.ticket) {
             return Err("the ticket has no row".into());
         }
-        if state.now < self.setting.last() || !self.is_swept(state) {
+        if state.now < self.setting.moments.last() || !self.is_swept(state) {
             return Ok(());
         }
         for (at, value) in state.jobs.iter().enumerate() {
@@ -115,7 +117,7 @@ impl explore::World for World {
             }
         }
         // Tasks go on for hours, not for days.
-        let tasks = if state.now <= self.setting.later() { self.setting.tasks } else { 0 };
+        let tasks = if state.now <= self.setting.moments.later() { self.setting.tasks } else { 0 };
         for at in 0..tasks {
             self.task(state, at, &mut next)?;
         }
