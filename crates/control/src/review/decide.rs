@@ -8,19 +8,19 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
 use pullyard_domain::id::{EventId, JobId};
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
+use pullyard_domain::pull_request::{Note, PullRequest};
 use pullyard_domain::review::guard::{Decision, Follow, Known, Verdict, decide};
 use pullyard_domain::review::{Asks, Permission, Review, ReviewEvent, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::QueuedReview;
-use pullyard_store::{TriggerReview, Write};
+use pullyard_store::{TriggerReview, WaitsForJob, Write};
 
 /// Decides a review.
 ///
 /// Idempotent: by the review's own id, whoever tells it and however often; a repeat gets the first answer.
-/// Errors: `Contended` when others kept changing its ticket; nothing is stored then but, perhaps, that it
-/// waits, and the same call may be made again.
+/// Errors: `Contended` when others kept changing its ticket; nothing is stored then, and the same call may be made
+/// again.
 pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.pull_request.id);
     let mut permission = vouched(event);
@@ -186,8 +186,8 @@ struct Wait {
     held: bool,
 }
 
-/// Remembers that a review waits, then has its ticket know it. Killed in between, a redelivery finds the
-/// one without the other and does the rest.
+/// Remembers that a review waits and has its ticket know that, in one write: of a review whose process died in
+/// between nobody would come again, since its ledger entry says that it waits.
 async fn remember(
     ctx: &Context,
     event: &ReviewEvent,
@@ -199,58 +199,33 @@ async fn remember(
     else {
         return Err(Error::Inconsistent("a review waits without its ticket".into()));
     };
-    if !matches!(loaded.facts.stored, Some(Known::Deferred {})) {
+    let opens_at = wait.opens_at;
+    let remembering = ticket.remembering(&pull_request.id, opens_at);
+    let marked = Ticket { held: remembering.held || wait.held, ..remembering };
+    let written = if matches!(loaded.facts.stored, Some(Known::Deferred {})) {
+        // Told again. Its ticket knows, and hears at most that a person would have it go on sooner.
+        if marked == *ticket {
+            return Ok(Write::Applied);
+        }
+        ctx.store.update_ticket(&marked).await?
+    } else {
         let waits = Review::of(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
         // Whoever is about to refuse it for the last time must see that it waits anew.
-        let review = waits.after(loaded.review.as_ref());
-        if ctx.store.remember_review(&review, delivery).await? == Write::Stale {
-            return Ok(Write::Stale);
-        }
-    }
-    mark(ctx, event, ticket, &pull_request.id, wait).await?;
-    Ok(Write::Applied)
-}
-
-/// Has a ticket know that a review of this pull request waits. It is not decided again when others changed the
-/// ticket meanwhile: whoever settles what waits does that.
-async fn mark(
-    ctx: &Context,
-    event: &ReviewEvent,
-    ticket: &Ticket,
-    id: &PullRequestId,
-    wait: Wait,
-) -> Result<(), Error> {
-    let is_request = matches!(event.asks, Asks::Revision { .. });
-    let (mut ticket, mut opens_at) = (ticket.clone(), wait.opens_at);
-    let mut rounds = ctx.rounds(&ticket.key);
-    loop {
-        let told = match ticket.active_job.as_ref().filter(|_| !is_request) {
-            Some(job) => ctx.store.defer_for_job(&ticket, id, job, opens_at).await?,
-            // A request may bring forward when others go on, which is known only over what was read.
-            None => Write::Stale,
-        };
-        // Written even if it says so already: a settling that did not see this review must not end.
-        let told = match told {
-            Write::Applied => told,
-            Write::Stale => {
-                let remembering = ticket.remembering(id, opens_at);
-                let held = remembering.held || wait.held;
-                ctx.store.update_ticket(&Ticket { held, ..remembering }).await?
+        let review = &waits.after(loaded.review.as_ref());
+        let is_request = matches!(event.asks, Asks::Revision { .. });
+        // A request may bring forward when others go on, which is known only over what was read.
+        match ticket.active_job.as_ref().filter(|_| !is_request) {
+            Some(job) => {
+                let wait = WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at };
+                ctx.store.wait_for_job(&wait).await?
             }
-        };
-        if told == Write::Applied {
-            break;
+            None => ctx.store.remember_review(review, delivery, &marked).await?,
         }
-        rounds.again().await?;
-        let Some(read) = ctx.store.ticket(&ticket.project, &ticket.key).await? else {
-            return Err(Error::Inconsistent(format!("the ticket {} is gone", ticket.key)));
-        };
-        (ticket, opens_at) = (read, ctx.clock.now());
-    }
-    if ticket.active_job.is_none() && !wait.held && opens_at <= ctx.clock.now() {
+    };
+    if written == Write::Applied && ticket.active_job.is_none() && !wait.held && opens_at <= ctx.clock.now() {
         ctx.wake_ticket(&ticket.project, &ticket.key).await;
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Whether people should read an answer on the pull request. What strangers and ourselves write there is

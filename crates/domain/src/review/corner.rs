@@ -62,8 +62,8 @@ enum Rule {
     ClearOverRev,
     /// What is remembered gets its ledger entry in the same write.
     EntryWithReview,
-    /// A review that waits has its ticket know it again whenever it is told again.
-    RepeatMarksAgain,
+    /// What is remembered has its ticket know it in the same write: nobody tells it again once it has its entry.
+    MarkWithReview,
     /// What was absorbed shares the refusal of what absorbed it.
     RefuseTheAbsorbed,
     /// What is refused has absorbed nothing, and was not refused and told again, since it was read.

@@ -201,9 +201,8 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     let may_wait = coalesce && room;
     let until = |opens_at| Follow::Remember { opens_at, held: false };
     let (reason, follow) = match reason {
-        // Its ledger entry says that it waits, and so does the review; whether its ticket knows is not sure: the
-        // process that remembered it may have died between. Written even if the ticket says so already, or a
-        // settling that did not see this review takes the mark off right after.
+        // Its ledger entry says that it waits, and so do the review and its ticket; a person who asks again may have it
+        // go on sooner.
         Reason::Repeat { .. } if waits(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
         Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
         Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),

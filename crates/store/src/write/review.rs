@@ -35,7 +35,7 @@ pub struct TriggerReview<'a> {
     pub charge: Option<&'a Charge>,
 }
 
-/// A review that waits for a job which could not be told of it.
+/// A review that waits for a job which was not told of it.
 #[derive(Clone, Copy, Debug)]
 pub struct WaitsForJob<'a> {
     /// The review, waiting, a version later than it was read.
@@ -73,16 +73,18 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Remembers that a review waits, with its ledger entry: whoever settles it finds both, and its last answer
-    /// is never followed by the first. Its ticket is told next, by a write of its own: those of many reviews at
-    /// once queue up instead of cancelling one another.
+    /// Remembers that a review waits, with its ledger entry and the mark of its ticket. All in one: of a review that
+    /// its ticket does not know nobody would come again, since the entry says that it waits; and its last answer is
+    /// never followed by the first.
     ///
-    /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final.
-    /// `Stale`: it waits or has its job.
-    pub async fn remember_review(&self, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
+    /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final; TICKET if `rev` is
+    /// the one seen. It raises `rev`, so that a settling which did not see this review can't end.
+    /// `Stale`: it waits or has its job, or the ticket moved.
+    pub async fn remember_review(&self, review: &Review, delivery: &Delivery, marked: &Ticket) -> Result<Write, Error> {
         Transaction::new("remember a review")
             .put_review(review, over_refused(review))?
             .put(delivery, unless_final())?
+            .revise(marked)?
             .commit(self)
             .await
     }
@@ -95,12 +97,14 @@ impl Store {
         Transaction::new("give a review to a job").put_review(review, over(review, from))?.commit(self).await
     }
 
-    /// Has a review wait for a job that could not be told of it, and its ticket know that: the end of the job settles
-    /// it. All in one, since the job may end at any moment: a mark alone would be taken off by that, and a review
-    /// alone be forgotten.
+    /// Has a review wait for its ticket's job, which was not told of it, and the ticket know that: the end of the job
+    /// settles it. All in one, since the job may end at any moment: a mark alone would be taken off by that, and a
+    /// review alone be forgotten.
     ///
-    /// Writes: REVIEW as [`Self::take_review`]; DELIVERY, if there is one, if absent or not final; TICKET as
-    /// [`Self::defer_for_job`]. `Stale`: somebody sent it again, or the job has ended.
+    /// Writes: REVIEW as [`Self::take_review`]; DELIVERY, if there is one, if absent or not final; TICKET while
+    /// `active_job` is that job and there is a map to write into. Not over `rev`: many reviews at once must not fight.
+    /// It raises `rev`, so that a settling which did not see this review can't end. Its row stays as it is: while a job
+    /// is active, its end sees to what waits. `Stale`: somebody sent it again, or the job has ended.
     pub async fn wait_for_job(&self, wait: &WaitsForJob<'_>) -> Result<Write, Error> {
         let WaitsForJob { review, from, delivery, job, opens_at } = *wait;
         let ticket = key::ticket(&review.project, &review.ticket);
@@ -111,24 +115,6 @@ impl Store {
             transaction = transaction.put(delivery, unless_final())?;
         }
         transaction.commit(self).await
-    }
-
-    /// Has a ticket know that a review waits for its job to end.
-    ///
-    /// Writes: TICKET while `active_job` is that job and there is a map to write into. Not over `rev`: many reviews at once must not fight. It
-    /// raises `rev`, so that a settling which did not see this review can't end. Its row stays as it is: while
-    /// a job is active, its end sees to what waits.
-    pub async fn defer_for_job(
-        &self,
-        ticket: &Ticket,
-        pull_request: &PullRequestId,
-        job: &JobId,
-        opens_at: Timestamp,
-    ) -> Result<Write, Error> {
-        Transaction::new("have a ticket know that a review waits")
-            .mark_for_job(key::ticket(&ticket.project, &ticket.key), pull_request, job, opens_at)
-            .commit(self)
-            .await
     }
 
     /// Lets the newest review stand for older ones.

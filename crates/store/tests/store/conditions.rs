@@ -2,7 +2,7 @@
 
 use crate::fleet::{heard, offline};
 use crate::hooks::hook;
-use crate::reviews::{Revising, entry, id, linked, waits};
+use crate::reviews::{Revising, entry, held, linked, remember, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::{World, alone, first_time};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -126,18 +126,17 @@ async fn the_job_of_a_review_is_refused_by_the_job_alone_and_by_the_review_alone
     let revising = Revising::of(&world, "r1").await;
     // Its entry may be replaced, and neither the ticket nor the pull request has moved.
     let paused = entry("r1", Reason::ProjectHeld { project: sample::project(), who: "ann".into() });
-    world.applies(world.store.remember_review(&waits("r1"), &paused)).await;
+    world.applies(remember(&world.store, &waits("r1"), &paused)).await;
     world.refuses(revising.direct(&world.store)).await;
 }
 
 #[tokio::test]
 async fn a_ticket_without_a_place_for_reviews_is_read_again() {
     let (world, job) = World::with_busy().await;
-    let (ticket, item) = (world.ticket("APP-1").await, world.item("TICKET#", "TICKET").await);
-    let mut item = item.clone();
+    let mut item = world.item("TICKET#", "TICKET").await.clone();
     item.remove("deferred").expect("it has a place");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    world.refuses(world.store.defer_for_job(&ticket, &id(), &job, at(500))).await;
+    world.refuses(world.store.wait_for_job(&waits_for(&waits("r1"), &held("r1"), &job))).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! alone. What is left out of one of these conditions is missed here, however many others stand beside it.
 
 use crate::rests::{Resting, asks, giving_back, telling};
-use crate::reviews::{Revising, entry, held, linked, refused, review, waits, waits_for};
+use crate::reviews::{Revising, entry, held, id, linked, refused, review, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::{Ending, Item, World, requeue_of};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -150,9 +150,14 @@ async fn the_job_of_a_review_is_made_over_nothing_that_others_made() {
 
 #[tokio::test]
 async fn a_review_is_remembered_over_nothing_that_others_made() {
-    let prepare = async || (World::with_linked().await, ());
-    let write = async |world: &World, (): &()| world.store.remember_review(&waits("r1"), &held("r1")).await;
-    check(prepare, write, (2, &[])).await;
+    let prepare = async || {
+        let world = World::with_linked().await;
+        let marked = world.ticket("APP-1").await.remembering(&id(), at(500));
+        (world, marked)
+    };
+    let write =
+        async |world: &World, marked: &Ticket| world.store.remember_review(&waits("r1"), &held("r1"), marked).await;
+    check(prepare, write, (3, &[])).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Webhooks, what is heard of them, secrets that rotate, repositories that are renamed, and reviews that wait.
 
+use crate::reviews::waits;
 use crate::sample::{at, repository};
 use crate::world::World;
 use pullyard_domain::due;
@@ -8,8 +9,9 @@ use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::review::Review;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Rotation, WorkKey, Write};
+use pullyard_store::{Rotation, WaitsForJob, WorkKey, Write};
 use std::time::Duration;
 
 pub(crate) fn hook(name: &str) -> Hook {
@@ -157,7 +159,11 @@ async fn many_reviews_at_once_are_noted_on_a_busy_ticket_and_none_cancels_anothe
     let ticket = world.ticket("APP-1").await;
     let job = ticket.active_job.clone().unwrap();
     let id = |number| PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number };
-    let note = async |number| world.store.defer_for_job(&ticket, &id(number), &job, at(9)).await.unwrap();
+    let note = async |number| {
+        let review = Review { pull_request: id(number), ..waits("r1") };
+        let wait = WaitsForJob { review: &review, from: None, delivery: None, job: &job, opens_at: at(9) };
+        world.store.wait_for_job(&wait).await.unwrap()
+    };
     let (a, b, c, d, e) = tokio::join!(note(1), note(2), note(3), note(4), note(5));
     let written = [a, b, c, d, e];
     assert!(written.iter().all(|write| *write == Write::Applied), "{written:?}");

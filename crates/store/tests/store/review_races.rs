@@ -1,7 +1,7 @@
 //! Sixty-four callers at once about reviews, and two kinds of callers against each other.
 
 use crate::races::{RACERS, race, winner};
-use crate::reviews::{self, Revising, absorbed, held, id, refused, review, review_id, waits, waits_for};
+use crate::reviews::{self, Revising, absorbed, held, id, refused, remember, review, review_id, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::{Ending, World};
 use pullyard_domain::job::Job;
@@ -66,11 +66,10 @@ async fn many_reviews_during_a_job_are_all_remembered() {
     let world = Arc::new(world);
     let before = world.ticket("APP-1").await;
     let answers = race(&world, |world, number| {
-        let (ticket, job) = (before.clone(), job.clone());
+        let job = job.clone();
         async move {
             let name = format!("n{number}");
-            assert_eq!(world.store.remember_review(&waits(&name), &held(&name)).await?, Write::Applied);
-            world.store.defer_for_job(&ticket, &id(), &job, at(500)).await
+            world.store.wait_for_job(&waits_for(&waits(&name), &held(&name), &job)).await
         }
     })
     .await;
@@ -87,8 +86,12 @@ async fn many_reviews_during_a_job_are_all_remembered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_review_remembered_by_many_at_once_is_remembered_once() {
     let world = linked().await;
-    let answers =
-        race(&world, |world, _| async move { world.store.remember_review(&waits("r1"), &held("r1")).await }).await;
+    let marked = world.ticket("APP-1").await.remembering(&id(), at(500));
+    let answers = race(&world, |world, _| {
+        let marked = marked.clone();
+        async move { world.store.remember_review(&waits("r1"), &held("r1"), &marked).await }
+    })
+    .await;
     winner(&answers);
 }
 
@@ -98,13 +101,13 @@ async fn the_end_of_a_job_and_what_is_remembered_during_it_never_miss_each_other
     let job = world.store.job(&job).await.unwrap().unwrap();
     let ending = Arc::new(giving_up(&world, &job).await);
     let world = Arc::new(world);
-    let ticket = world.ticket("APP-1").await;
     let answers = race(&world, |world, number| {
-        let (ending, ticket, job) = (Arc::clone(&ending), ticket.clone(), job.id.clone());
+        let (ending, job) = (Arc::clone(&ending), job.id.clone());
         async move {
+            let name = format!("n{number}");
             match number {
                 0 => world.store.end(&ending.ended()).await,
-                _ => world.store.defer_for_job(&ticket, &id(), &job, at(500)).await,
+                _ => world.store.wait_for_job(&waits_for(&waits(&name), &held(&name), &job)).await,
             }
         }
     })
@@ -220,7 +223,7 @@ async fn one_of_many_gives_an_unknown_review_to_the_job_that_is_there() {
         async move {
             match number % 2 {
                 0 => world.store.take_review(&started, None).await,
-                _ => world.store.remember_review(&waits("n1"), &held("n1")).await,
+                _ => remember(&world.store, &waits("n1"), &held("n1")).await,
             }
         }
     })

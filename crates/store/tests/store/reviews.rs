@@ -87,6 +87,12 @@ pub(crate) fn held(name: &str) -> Delivery {
     entry(name, Reason::HeldForJob { job: sample::job_id("j0") })
 }
 
+/// Has a review wait, over its ticket as it is now.
+pub(crate) async fn remember(store: &Store, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
+    let ticket = store.ticket(&review.project, &review.ticket).await?.expect("its ticket");
+    store.remember_review(review, delivery, &ticket.remembering(&review.pull_request, at(500))).await
+}
+
 /// What waits for this job from now on, after it was refused.
 pub(crate) fn waits_for<'a>(review: &'a Review, delivery: &'a Delivery, job: &'a JobId) -> WaitsForJob<'a> {
     WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at: at(500) }
@@ -169,7 +175,7 @@ impl World {
 
     pub(crate) async fn remembers(&self, names: &[&str]) {
         for name in names {
-            self.applies(self.store.remember_review(&waits(name), &held(name))).await;
+            self.applies(remember(&self.store, &waits(name), &held(name))).await;
         }
     }
 
@@ -200,11 +206,23 @@ fn older(names: &[&str]) -> Vec<ReviewId> {
 
 #[tokio::test]
 async fn a_review_is_remembered_with_its_entry_once() {
-    check(async |_| (), async |store| store.remember_review(&waits("r1"), &held("r1")).await).await;
+    check(async |_| (), async |store| remember(store, &waits("r1"), &held("r1")).await).await;
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     assert_eq!((world.state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held("r1")));
-    world.refuses(world.store.remember_review(&waits("r1"), &held("r1"))).await;
+    assert_eq!(world.ticket("APP-1").await.deferred[&id().to_string()], at(500));
+    world.refuses(remember(&world.store, &waits("r1"), &held("r1"))).await;
+}
+
+#[tokio::test]
+async fn a_review_is_remembered_with_its_ticket_or_not_at_all() {
+    let world = World::with_linked().await;
+    let read = world.ticket("APP-1").await;
+    world.remembers(&["r1"]).await;
+    let marked = read.remembering(&id(), at(500));
+    world.refuses(world.store.remember_review(&waits("r2"), &held("r2"), &marked)).await;
+    assert_eq!(world.store.review(&id(), &review_id("r2")).await.unwrap(), None);
+    assert_eq!(world.store.delivery(&held("r2").id).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -213,9 +231,9 @@ async fn a_review_that_was_refused_is_remembered_when_it_is_sent_again() {
     world.remembers(&["r1"]).await;
     world.applies(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
     world.applies(world.store.refuse_review(&waits("r1"), &refused())).await;
-    world.refuses(world.store.remember_review(&waits("r1"), &held("r1"))).await;
+    world.refuses(remember(&world.store, &waits("r1"), &held("r1"))).await;
     let anew = Review { version: 1, ..waits("r1") };
-    world.applies(world.store.remember_review(&anew, &held("r1"))).await;
+    world.applies(remember(&world.store, &anew, &held("r1"))).await;
     assert_eq!((world.state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held("r1")));
     // Who read it before has not seen that.
     world.refuses(world.store.refuse_review(&waits("r1"), &refused())).await;
@@ -231,7 +249,7 @@ async fn check_not_told_again(stored: &[Review]) {
         world.applies(world.store.take_review(review, None)).await;
     }
     let again = Review { version: 1, ..waits("r1") };
-    world.refuses(world.store.remember_review(&again, &held("r1"))).await;
+    world.refuses(remember(&world.store, &again, &held("r1"))).await;
     world.refuses(world.store.take_review(&again, None)).await;
 }
 
@@ -247,9 +265,9 @@ async fn a_review_is_told_again_only_over_the_refusal_that_was_read() {
 #[tokio::test]
 async fn neither_half_is_remembered_over_a_lasting_answer() {
     let (world, _) = World::with_busy().await;
-    world.refuses(world.store.remember_review(&waits("r0"), &held("r0"))).await;
+    world.refuses(remember(&world.store, &waits("r0"), &held("r0"))).await;
     world.applies(world.store.record(&held("r1"))).await;
-    world.refuses(world.store.remember_review(&waits("r1"), &held("r1"))).await;
+    world.refuses(remember(&world.store, &waits("r1"), &held("r1"))).await;
 }
 
 // Trigger.

@@ -222,7 +222,7 @@ async fn others(world: &World, runner: &Runner) {
     let heard = working.hears(&crate::world::fence(&working), 1).unwrap();
     world.applies(world.store.update_job(&heard)).await;
     let (waits, held) = (crate::reviews::waits("r1"), crate::reviews::held("r1"));
-    world.applies(world.store.remember_review(&waits, &held)).await;
+    world.applies(crate::reviews::remember(&world.store, &waits, &held)).await;
     let anew = Review { had: Some(job.id.clone()), ..crate::reviews::waits("r2") };
     world.applies(world.store.take_review(&anew, None)).await;
 }

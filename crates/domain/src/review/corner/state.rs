@@ -149,12 +149,10 @@ pub(super) enum Hook {
         opens: Hour,
         ticket: bool,
     },
-    /// The ticket is to know; `job` while it is known that one is active.
+    /// The ticket is to know that it goes on sooner; or at all, without [`super::Rule::MarkWithReview`].
     Mark {
-        job: Option<u8>,
         opens: Hour,
         ticket: bool,
-        then: Option<Answer>,
     },
     /// Only without [`super::Rule::EntryWithReview`].
     Enter {
@@ -223,7 +221,7 @@ pub(super) struct Left {
     pub(super) closes: u8,
     pub(super) holds: u8,
     pub(super) deliveries: [u8; MOST],
-    /// These were answered.
+    /// These were answered, or have their ledger entry: nobody needs to tell them again.
     pub(super) told: u8,
 }
 
@@ -259,6 +257,12 @@ impl State {
                 told: 0,
             },
         }
+    }
+
+    /// A review has its ledger entry.
+    pub(super) fn enters(&mut self, review: usize, entry: Entry) {
+        self.table.ledger[review] = entry;
+        self.left.told |= 1 << review;
     }
 
     /// Somebody wrote the ticket: whoever read it before has an old one.

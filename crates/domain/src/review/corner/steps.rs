@@ -2,7 +2,7 @@
 
 use super::facts::{Change, Decided, Question, Rules, Settled, Waiting, is_lasting};
 use super::state::{Answer, FIRST_JOB, Hook, JOBS, Known, MOST, NEXT_JOB, Settler, State, Stored, Work, slot};
-use super::table::{self, New, members};
+use super::table::{self, New, Waits, members};
 use super::{Rule, Setting};
 use crate::explore::{self, Step};
 
@@ -100,18 +100,17 @@ impl World {
                     Decided::Trigger => told.hooks[hook] = Hook::Trigger { then: table.now, ticket: true, pr },
                     Decided::Remember { held, opens } => {
                         let answer = if held { Answer::Held } else { Answer::Paused };
-                        let job = table.ticket.active;
-                        told.hooks[hook] = match known {
-                            Some(_) if self.without(Rule::RepeatMarksAgain) && table.ticket.deferred.is_some() => {
-                                answered(&mut told);
-                                Hook::Idle
+                        let job = table.ticket.active.filter(|_| !request);
+                        let marked = self.rules.change(Change::Remember(opens), table.ticket, revised).0;
+                        match known {
+                            // Only without the rule that they are one write.
+                            Some(_) if self.without(Rule::EntryWithReview) && !first => {
+                                told.hooks[hook] = Hook::Enter { answer };
                             }
-                            Some(_) => {
-                                let old = self.without(Rule::EntryWithReview) && !first;
-                                Hook::Mark { job, opens, ticket: true, then: old.then_some(answer) }
-                            }
-                            None => Hook::Put { answer, job, opens, ticket: true },
-                        };
+                            Some(_) if marked == table.ticket => answered(&mut told),
+                            Some(_) => told.hooks[hook] = Hook::Mark { opens, ticket: true },
+                            None => told.hooks[hook] = Hook::Put { answer, job, opens, ticket: true },
+                        }
                     }
                 }
                 next.push((
@@ -137,35 +136,24 @@ impl World {
                 let again = move |state: &mut State| state.hooks[hook] = again;
                 self.write(does("delivery starts its job,"), state, written, next, [&answered, &dies, &again]);
             }
-            Hook::Put { answer, job, opens, .. } => {
-                let written = table::remember(state, id, answer, &self.setting);
+            Hook::Put { answer, job, opens, ticket } => {
+                let waits = Waits { review: id, answer, job, opens, fresh: ticket };
+                let written = table::remember(state, &waits, &mut self.rules, &self.setting);
                 let again = self.read_for(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
-                let then = self.without(Rule::EntryWithReview).then_some(answer);
-                let on = move |state: &mut State| {
-                    let Hook::Put { ticket, .. } = state.hooks[hook] else { return };
-                    state.hooks[hook] = Hook::Mark { job, opens, ticket, then };
+                let (alone, enters) = (self.without(Rule::MarkWithReview), self.without(Rule::EntryWithReview));
+                let on = move |state: &mut State| match () {
+                    () if alone => state.hooks[hook] = Hook::Mark { opens, ticket: true },
+                    () if enters => state.hooks[hook] = Hook::Enter { answer },
+                    () => answered(state),
                 };
                 self.write(does("delivery remembers,"), state, written, next, [&on, &dies, &again]);
             }
-            Hook::Mark { job: Some(job), opens, then, .. } if !request => {
-                let written = table::mark_for_job(state, job, opens, &self.setting);
-                let again = move |state: &mut State| {
-                    if let Hook::Mark { job, .. } = &mut state.hooks[hook] {
-                        *job = None;
-                    }
-                };
-                let on = marked(hook, then, &answered);
-                self.write(does("delivery marks the ticket for its job,"), state, written, next, [&on, &dies, &again]);
-            }
-            Hook::Mark { opens, ticket, then, .. } => {
+            Hook::Mark { opens, ticket } => {
                 let written = table::mark(state, opens, ticket, &mut self.rules, &self.setting);
-                let again = move |state: &mut State| {
-                    let (job, opens) = (state.table.ticket.active, state.table.now);
-                    state.hooks[hook] = Hook::Mark { job, opens, ticket: true, then };
-                };
-                let on = marked(hook, then, &answered);
-                self.write(does("delivery marks the ticket,"), state, written, next, [&on, &dies, &again]);
+                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = move |state: &mut State| state.hooks[hook] = again;
+                self.write(does("delivery marks the ticket,"), state, written, next, [&answered, &dies, &again]);
             }
             Hook::Enter { answer } => {
                 let written = table::record(state, id, answer);
@@ -447,13 +435,5 @@ impl explore::World for World {
         self.jobs(state, &mut next);
         self.surroundings(state, &mut next);
         Ok(next)
-    }
-}
-
-/// What follows once the ticket knows.
-fn marked<'a>(hook: usize, then: Option<Answer>, answered: &'a dyn Fn(&mut State)) -> impl Fn(&mut State) + 'a {
-    move |state| match then {
-        None => answered(state),
-        Some(answer) => state.hooks[hook] = Hook::Enter { answer },
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn trigger(state: &State, new: &New, rules: &mut Rules, setting: &Set
         return Err(format!("the job of r{at} passes reviews that wait"));
     }
     let mut next = begin(state, new, Change::Direct(new.job, new.then), rules)?;
-    next.table.ledger[at] = Entry { answer: Answer::Accepted, job: Some(new.job) };
+    next.enters(at, Entry { answer: Answer::Accepted, job: Some(new.job) });
     Ok(Some(next))
 }
 
@@ -75,28 +75,43 @@ fn begin(state: &State, new: &New, change: Change, rules: &mut Rules) -> Result<
     Ok(next)
 }
 
-/// `remember_review`: with its ledger entry, in one write.
-pub(super) fn remember(state: &State, review: u8, answer: Answer, setting: &Setting) -> Option<State> {
-    let at = usize::from(review);
+/// A review that is remembered.
+pub(super) struct Waits {
+    pub(super) review: u8,
+    pub(super) answer: Answer,
+    /// The active job that it waits for.
+    pub(super) job: Option<u8>,
+    pub(super) opens: Hour,
+    /// The ticket is as it was read.
+    pub(super) fresh: bool,
+}
+
+/// `wait_for_job` while one is active, `remember_review` otherwise: with its ledger entry and the mark, in one write.
+pub(super) fn remember(state: &State, waits: &Waits, rules: &mut Rules, setting: &Setting) -> Option<State> {
+    let at = usize::from(waits.review);
     let fresh = matches!(state.table.reviews[at], Stored::Absent | Stored::Refused);
     let with_entry = setting.without != Some(Rule::EntryWithReview);
     let is_final = matches!(state.table.ledger[at].answer, Answer::Held | Answer::Accepted);
     if !fresh || with_entry && is_final {
         return None;
     }
-    let mut next = *state;
+    let mut next = match waits.job {
+        _ if setting.without == Some(Rule::MarkWithReview) => *state,
+        Some(job) => mark_for_job(state, job, waits.opens, setting)?,
+        None => mark(state, waits.opens, waits.fresh, rules, setting)?,
+    };
     next.table.reviews[at] = Stored::Deferred;
     if setting.without != Some(Rule::RefuseAsRead) {
-        next.has_a_new_version(review);
+        next.has_a_new_version(waits.review);
     }
     if with_entry {
-        next.table.ledger[at] = Entry { answer, job: None };
+        next.enters(at, Entry { answer: waits.answer, job: None });
     }
     Some(next)
 }
 
-/// `defer_for_job`: not over the revision, and its row stays.
-pub(super) fn mark_for_job(state: &State, job: u8, opens: Hour, setting: &Setting) -> Option<State> {
+/// The mark of a ticket whose job is active: not over the revision, and its row stays.
+fn mark_for_job(state: &State, job: u8, opens: Hour, setting: &Setting) -> Option<State> {
     let mut next = *state;
     if next.table.ticket.active != Some(job) {
         return None;
@@ -135,7 +150,7 @@ pub(super) fn record(state: &State, review: u8, answer: Answer) -> Option<State>
         return None;
     }
     let mut next = *state;
-    next.table.ledger[at] = Entry { answer, job: None };
+    next.enters(at, Entry { answer, job: None });
     Some(next)
 }
 

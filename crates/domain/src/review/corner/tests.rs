@@ -93,8 +93,8 @@ fn fails_without(rule: Rule, setting: Setting, expected: &str) {
 }
 
 #[test]
-fn past_a_remembering_that_raises_no_revision_a_job_begins() {
-    fails_without(Rule::RememberRaisesRev, TWO, "passes reviews that wait");
+fn a_remembering_that_raises_no_revision_is_overlooked() {
+    fails_without(Rule::RememberRaisesRev, TWO, "is lost");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn older_reviews_that_are_not_absorbed_are_lost() {
 
 #[test]
 fn absorbing_without_a_look_at_the_newest_loses_a_review() {
-    fails_without(Rule::AbsorbChecksNewest, Setting { settlers: 2, ..ONCE }, "is lost");
+    fails_without(Rule::AbsorbChecksNewest, Setting { settlers: 2, closes: 2, ..ONCE }, "is lost");
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn a_ledger_entry_of_its_own_follows_the_last_answer_with_the_first() {
 }
 
 #[test]
-fn a_repeat_that_trusts_the_tickets_mark_loses_a_review() {
-    fails_without(Rule::RepeatMarksAgain, Setting { faults: 1, ..ONCE }, "is lost");
+fn a_mark_of_its_own_is_lost_with_whoever_was_to_write_it() {
+    fails_without(Rule::MarkWithReview, Setting { faults: 1, ..ONCE }, "is lost");
 }
 
 #[test]

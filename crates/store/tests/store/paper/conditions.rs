@@ -63,9 +63,6 @@ const WRITES: &[(&str, Forms)] = &[
             store.create_token(&token, Some(&sample::request("key", at(0)))).await.map(drop)
         })
     }),
-    ("defer_for_job", |store| {
-        Box::pin(async move { store.defer_for_job(&ticket(1), &id(), &job_id("one"), at(500)).await.map(drop) })
-    }),
     ("delete_hook", |store| {
         Box::pin(async move { store.delete_hook(&Hook { rev: 1, ..hook("acme") }).await.map(drop) })
     }),
@@ -188,8 +185,9 @@ const WRITES: &[(&str, Forms)] = &[
     ("register", |store| Box::pin(registers(store))),
     ("remember_review", |store| {
         Box::pin(async move {
-            store.remember_review(&waits("r1"), &held("r1")).await?;
-            store.remember_review(&Review { version: 1, ..waits("r1") }, &held("r1")).await.map(drop)
+            let marked = ticket(1).remembering(&id(), at(500));
+            store.remember_review(&waits("r1"), &held("r1"), &marked).await?;
+            store.remember_review(&Review { version: 1, ..waits("r1") }, &held("r1"), &marked).await.map(drop)
         })
     }),
     ("remove_runner", |store| Box::pin(async move { store.remove_runner(&kite()).await.map(drop) })),

@@ -15,7 +15,6 @@ pub(crate) const WRITES: &[(&str, &str)] = &[
     ("conclude", "a_review_that_is_covered_never_reads_as_refused"),
     ("create_ticket", "one_of_many_writes_a_new_ticket"),
     ("create_token", "one_of_many_requests_with_one_key_makes_its_token"),
-    ("defer_for_job", "many_reviews_during_a_job_are_all_remembered"),
     ("delete_hook", "a_hook_is_forgotten_as_it_was_read_or_changed_first"),
     ("drop_slot", "one_of_many_empties_a_slot"),
     ("end", "one_of_many_finishes_ends_a_job"),

@@ -1,6 +1,6 @@
 //! The mark that a review was edited, which no other write takes off.
 
-use super::{Revising, held, id, reason, refused, review, review_id, waits};
+use super::{Revising, held, id, reason, refused, remember, review, review_id, waits};
 use crate::sample::{self, at};
 use crate::world::World;
 use pullyard_domain::review::{Review, ReviewState};
@@ -57,7 +57,7 @@ async fn a_review_that_is_edited_while_it_gets_its_job_or_waits_anew_is_still_kn
     })
     .await;
     check_mark_stays("waits anew", async |world, read| {
-        world.store.remember_review(&anew(ReviewState::Deferred {}, read), &held("r1")).await.unwrap()
+        remember(&world.store, &anew(ReviewState::Deferred {}, read), &held("r1")).await.unwrap()
     })
     .await;
     check_mark_stays("taken", async |world, read| {

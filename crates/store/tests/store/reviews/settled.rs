@@ -1,6 +1,6 @@
 //! What gets no job of its own: it is absorbed or refused, and its entry is concluded.
 
-use super::{Revising, absorbed, check, entry, held, id, older, reason, refused, review_id, waits};
+use super::{Revising, absorbed, check, entry, held, id, older, reason, refused, remember, review_id, waits};
 use crate::sample;
 use crate::world::World;
 use pullyard_domain::decision::Reason;
@@ -118,7 +118,7 @@ async fn a_last_answer_replaces_that_it_is_held_and_may_be_decided_again() {
 async fn what_was_refused_and_is_covered_all_the_same_says_so() {
     let world = World::with_linked().await;
     let paused = entry("r1", Reason::ProjectHeld { project: sample::project(), who: "ann".into() });
-    world.applies(world.store.remember_review(&waits("r1"), &paused)).await;
+    world.applies(remember(&world.store, &waits("r1"), &paused)).await;
     let job = sample::job_id("j1");
     world.applies(world.store.conclude(&paused.id, &Conclusion::Covered(job.clone()))).await;
     let accepted = Reason::Accepted { job: job.clone() };

@@ -30,12 +30,13 @@ async fn a_review_is_taken_over_from_the_job_that_has_it_and_from_no_other() {
 async fn a_ticket_knows_of_what_waits_for_its_job_and_keeps_the_first_time() {
     let (world, job) = World::with_busy().await;
     let before = world.ticket("APP-1").await;
-    world.applies(world.store.defer_for_job(&before, &id(), &job, at(500))).await;
-    world.applies(world.store.defer_for_job(&before, &id(), &job, at(900))).await;
+    let (first, second, held) = (waits("r1"), waits("r2"), held("r1"));
+    world.applies(world.store.wait_for_job(&waits_for(&first, &held, &job))).await;
+    let later = WaitsForJob { opens_at: at(900), delivery: None, ..waits_for(&second, &held, &job) };
+    world.applies(world.store.wait_for_job(&later)).await;
     let after = world.ticket("APP-1").await;
     assert_eq!(after.deferred[&id().to_string()], at(500));
     assert_eq!(after.rev, before.rev + 2, "a settling that has not seen it can't end");
-    world.refuses(world.store.defer_for_job(&before, &id(), &sample::job_id("other"), at(500))).await;
     assert!(!world.item("TICKET#", "TICKET").await.contains_key("wk"), "the job's end sees to it");
 }
 
@@ -43,17 +44,18 @@ async fn a_ticket_knows_of_what_waits_for_its_job_and_keeps_the_first_time() {
 async fn a_ticket_is_told_though_the_answer_was_lost_and_not_twice() {
     let (world, job) = World::with_busy().await;
     let before = world.ticket("APP-1").await;
-    world.faults.next("UpdateItem", Fault::LostAnswer);
-    world.applies(world.store.defer_for_job(&before, &id(), &job, at(500))).await;
+    world.faults.next("TransactWriteItems", Fault::LostAnswer);
+    world.applies(world.store.wait_for_job(&waits_for(&waits("r1"), &held("r1"), &job))).await;
     assert_eq!(world.ticket("APP-1").await.rev, before.rev + 1);
 }
 
 #[tokio::test]
 async fn a_ticket_that_is_free_or_gone_waits_for_no_job() {
     let world = World::with_linked().await;
-    let free = world.ticket("APP-1").await;
-    world.refuses(world.store.defer_for_job(&free, &id(), &sample::job_id("j"), at(500))).await;
-    world.refuses(world.store.defer_for_job(&sample::ticket("APP-2"), &id(), &sample::job_id("j"), at(500))).await;
+    let (of_another, held, job) =
+        (Review { ticket: sample::ticket("APP-2").key, ..waits("r1") }, held("r1"), sample::job_id("j"));
+    world.refuses(world.store.wait_for_job(&waits_for(&waits("r1"), &held, &job))).await;
+    world.refuses(world.store.wait_for_job(&waits_for(&of_another, &held, &job))).await;
 }
 
 #[tokio::test]

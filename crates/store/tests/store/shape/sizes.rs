@@ -1,6 +1,6 @@
 //! How large items are: what usual ones cost, and what the largest ones are.
 
-use crate::reviews::{held, review, review_id};
+use crate::reviews::{held, remember, review, review_id};
 use crate::sample::{self, at};
 use crate::world::{Item, World, alone, fence, of_ticket};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -222,7 +222,7 @@ async fn even_the_largest_pull_request_review_and_ticket_that_waits_stay_small()
         request: Some(Request { message: Some(wide(LONGEST_MESSAGE)) }),
         ..review("r1", ReviewState::Refused { reason, at: at(0) })
     };
-    world.applies(world.store.remember_review(&review, &held("r1"))).await;
+    world.applies(remember(&world.store, &review, &held("r1"))).await;
     let pr = size(&world.item("PR#", "PR").await);
     let (ticket, review) = (size(&world.item("TICKET#", "TICKET").await), size(&world.item("PR#", "REVIEW#").await));
     println!("largest PR {pr} bytes, REVIEW {review}, TICKET that waits for ten {ticket}");

@@ -3,7 +3,7 @@
 use super::count;
 use crate::races::rounds::{Came, tally};
 use crate::races::{RACERS, race};
-use crate::reviews::{absorbed, held, id, refused, review, review_id, waits, waits_for};
+use crate::reviews::{absorbed, held, id, refused, remember, review, review_id, waits, waits_for};
 use crate::world::World;
 use pullyard_domain::id::JobId;
 use pullyard_domain::review::{Review, ReviewState};
@@ -27,7 +27,7 @@ async fn tell_anew(world: &World, name: &str, job: &JobId, way: usize) -> Result
         let written = match way {
             0 => world.store.take_review(&read.taken_by(job), None).await?,
             1 => world.store.wait_for_job(&waits_for(&anew, &entry, job)).await?,
-            _ => world.store.remember_review(&anew, &entry).await?,
+            _ => remember(&world.store, &anew, &entry).await?,
         };
         if written == Write::Applied {
             return Ok("told");

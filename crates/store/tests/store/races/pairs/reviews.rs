@@ -3,7 +3,7 @@
 use super::count;
 use crate::races::rounds::{Came, tally};
 use crate::races::{RACERS, race, winner, world};
-use crate::reviews::{Revising, entry, held, id, refused, review, review_id, waits, waits_for};
+use crate::reviews::{Revising, entry, held, id, refused, remember, review, review_id, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::{Ending, World};
 use pullyard_domain::decision::Reason;
@@ -56,7 +56,7 @@ async fn a_closed_pull_request_has_the_revision_that_was_first_or_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_review_that_is_covered_never_reads_as_refused() {
     let world = Arc::new(World::with_linked().await);
-    world.applies(world.store.remember_review(&waits("r1"), &held("r1"))).await;
+    world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
     let job = JobId::of_review(&id(), &crate::reviews::review_id("r1"));
     race(&world, |world, number| {
         let job = job.clone();
@@ -78,7 +78,7 @@ async fn a_review_that_is_covered_never_reads_as_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_becomes_of_a_review_that_was_held_and_that_it_came_again_are_both_noted() {
     let world = Arc::new(World::with_linked().await);
-    world.applies(world.store.remember_review(&waits("r1"), &held("r1"))).await;
+    world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
     let (entry, job) = (held("r1"), JobId::of_review(&id(), &review_id("r1")));
     race(&world, |world, number| {
         let (entry, job) = (entry.id.clone(), job.clone());
@@ -236,7 +236,7 @@ async fn a_review_is_remembered_with_its_entry_beside_other_decisions_or_not_at_
         async move {
             match number % 3 {
                 0 => world.store.record(&for_now).await,
-                1 => world.store.remember_review(&waits("r1"), &held("r1")).await,
+                1 => remember(&world.store, &waits("r1"), &held("r1")).await,
                 _ => world.store.record(&made).await,
             }
         }
@@ -264,7 +264,7 @@ async fn a_refused_review_that_is_sent_again_waits_anew_or_has_its_job() {
             let anew = Review { version: 1, ..waits("r1") };
             match number % 2 {
                 0 => revising.direct(&world.store).await,
-                _ => world.store.remember_review(&anew, &held("r1")).await,
+                _ => remember(&world.store, &anew, &held("r1")).await,
             }
         }
     })
@@ -274,10 +274,8 @@ async fn a_refused_review_that_is_sent_again_waits_anew_or_has_its_job() {
     assert_eq!(world.state("r1").await, expected);
     let active = world.ticket("APP-1").await.active_job;
     assert_eq!(active.is_some(), made);
-    // A ticket is told of a review that waits by a write of its own.
-    if made {
-        assert_eq!(world.whole().await, 1);
-    }
+    assert_eq!(world.whole().await, usize::from(made));
+    assert_eq!(world.ticket("APP-1").await.defers(&id()), !made);
     let stored = world.store.delivery(&held("r1").id).await.unwrap().expect("the entry");
     assert_eq!(stored.job, active);
 }
