@@ -176,10 +176,20 @@ mod tests {
 
     #[test]
     fn what_a_runner_says_its_work_was_made_of_stays_small() {
-        let long = || Some("x".repeat(9_000));
-        let said = Work { prices_of: long(), base_commit: long(), commit: long(), ..work("codex") }.clipped();
-        for words in [said.prices_of, said.base_commit, said.commit] {
-            assert_eq!(words.unwrap().chars().count(), 200);
-        }
+        let word = || "x".repeat(9_000);
+        let said = Work {
+            agent: word(),
+            version: Some(word()),
+            model: Some(word()),
+            session: Some(word()),
+            isolation: word(),
+            prices_of: Some(word()),
+            base_commit: Some(word()),
+            commit: Some(word()),
+            ..work("codex")
+        };
+        let stored = serde_json::to_value(said.clipped()).unwrap();
+        let kept = stored.as_object().unwrap().values().filter_map(|value| value.as_str());
+        assert_eq!(kept.map(|words| words.chars().count()).collect::<Vec<_>>(), [200; 8]);
     }
 }

@@ -440,3 +440,12 @@ fn the_story_reaches_every_active_state() {
         assert_eq!(worked_to(&starting(), status).status, status);
     }
 }
+
+#[test]
+fn a_job_may_be_told_the_reviews_of_what_it_revises_or_else_of_what_it_goes_on_with() {
+    let going_on = |job: Job| Job { continues: Some(Continues { number: 7, branch: "b".into() }), ..job };
+    let of = |number| Some(crate::story::pull_request_id(number));
+    assert_eq!((ready().pull_request(), ready().reviewed()), (None, None));
+    assert_eq!((going_on(ready()).pull_request(), going_on(ready()).reviewed()), (None, of(7)));
+    assert_eq!((going_on(pending()).pull_request(), going_on(pending()).reviewed()), (of(231), of(231)));
+}

@@ -195,3 +195,13 @@ fn what_is_kept_of_a_cancel_is_short_and_tame() {
     assert!(!cancel.sentence().contains(char::is_control));
     assert_eq!(Cancel::new("ann", Some(" \n "), at(0)), by_ann(0));
 }
+
+#[test]
+fn a_sentence_about_a_cancel_has_as_much_of_its_reason_as_it_has_room_for() {
+    let sentence = |name: usize| Cancel::new(&"n".repeat(name), Some(&"r".repeat(LONGEST_REASON)), at(0)).sentence();
+    assert_eq!(sentence(2), format!("Cancelled by nn: \"{}\".", "r".repeat(LONGEST_REASON)));
+    for name in [2, 3, 48] {
+        assert_eq!(sentence(name).chars().count(), 140);
+    }
+    assert!(sentence(3).ends_with("r…\"."));
+}

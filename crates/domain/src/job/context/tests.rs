@@ -112,3 +112,18 @@ fn only_a_pending_job_is_admitted_or_waits() {
         assert_eq!(job.context_failed(away(), at(40)), refusal);
     }
 }
+
+#[test]
+fn a_forge_that_asked_us_to_wait_hundreds_of_times_is_asked_within_half_an_hour_when_it_is_away() {
+    let waits = ContextWait { tries: 500, next: at(40), fault: None };
+    let job = Job { waits: Some(waits), ..pending() }.context_failed(away(), at(50)).unwrap();
+    let waits = job.waits.unwrap();
+    assert_eq!((waits.tries, waits.next), (501, at(50).plus(LONGEST_PAUSE)));
+}
+
+#[test]
+fn a_job_that_goes_on_with_a_pull_request_waits_until_its_unanswered_reviews_are_read() {
+    let job = ready().with_reviews(at(7));
+    assert_eq!(crate::due::job(&job), Some(crate::due::Due::At(at(37))));
+    assert_eq!(job, Job { status: Status::Pending, waits: Some(ContextWait::fresh(at(7))), ..ready() });
+}

@@ -1,6 +1,7 @@
 use super::*;
 use crate::due::{self, Due};
-use crate::job::{Cancel, Pause, Policy};
+use crate::id::RunnerId;
+use crate::job::{Cancel, Dispatch, PREFERRED_FOR, Pause, Policy};
 use crate::project::Resume;
 use crate::select::is_claimable;
 use crate::story::{active, at, claim, fence, finish_id, just_before, ready};
@@ -77,7 +78,7 @@ fn on_fargate_it_is_looked_at_in_time_and_on_runners_it_keeps_its_place() {
     assert_eq!(soon.dispatch.due, at(700));
     let job = Job { place: Place::Runners, ..job };
     assert_eq!(due::job(&job), Some(Due::Ready { class: job.class.clone(), order: job.created.millis() }));
-    let kite = crate::id::RunnerId::of("t1", "kite");
+    let kite = RunnerId::of("t1", "kite");
     assert!(is_claimable(&job, &job.class, &kite, at(301)), "another runner may have another account");
 }
 
@@ -128,6 +129,8 @@ fn one_that_met_it_too_often_or_waited_for_a_day_fails_by_it() {
     assert_eq!(again(300, 1, None, day + 301, day).status, Status::Failed);
     // What its provider says counts, also beyond what is waited for at most: it comes too late.
     assert_eq!(again(300, 1, Some(day + 9_000), day + 200, 310).status, Status::Failed);
+    // So does how long its account is left alone, also where that is longer than its provider said.
+    assert_eq!(again(300, 1, Some(400), day + 301, 310).status, Status::Failed);
 }
 
 #[test]
@@ -154,4 +157,49 @@ fn what_its_people_want_comes_first_and_whoever_continues_it_begins_the_count_an
     assert_eq!(paused.continued(at(500)).unwrap().model, None);
     assert_eq!(due::job(&paused), paused.rests_until().map(Due::At));
     assert!(paused.rests_until() > Some(at(300).plus(Duration::from_secs(3_600))));
+}
+
+#[test]
+fn a_day_of_waiting_counts_from_the_first_trouble_though_it_is_put_off_in_between() {
+    let job = put_back(&active(Status::Executing)).unwrap();
+    let put_off = job.left_alone(Cause::ProviderUnavailable, "codex", at(9_000), at(3_700)).unwrap();
+    let waits = put_off.model.unwrap();
+    assert_eq!((waits.cause, waits.until), (Cause::ProviderUnavailable, at(9_000)));
+    assert_eq!((waits.since, waits.times), (at(300), 1));
+    // One that no attempt was made for has met nothing yet.
+    let waits = ready().left_alone(Cause::LimitReached, "codex", at(900), at(10)).unwrap().model.unwrap();
+    assert_eq!((waits.since, waits.times), (at(10), 0));
+}
+
+#[test]
+fn who_waits_for_less_than_five_minutes_is_put_off_once_and_never_beyond_that() {
+    let waits = |job: &Job, now| job.left_alone(Cause::LimitReached, "codex", at(200), at(now));
+    let job = waits(&ready(), 10).unwrap();
+    assert_eq!((job.dispatch.due, waits(&job, 11)), (at(200), Err(NotNow::Already)));
+    // A start that came to nothing would have it wait for longer.
+    let late = Job { dispatch: Dispatch { due: at(400), ..job.dispatch.clone() }, ..job };
+    assert_eq!(waits(&late, 150).unwrap().dispatch.due, at(200));
+}
+
+#[test]
+fn the_runner_whose_model_answered_nobody_has_its_job_first_afterwards() {
+    let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
+    let mut held = Job { place: Place::Runners, ..active(Status::Executing) };
+    held.run.as_mut().unwrap().runner = Some(kite.clone());
+    let back = put_back(&held).unwrap();
+    let session = back.session.as_ref().unwrap();
+    assert_eq!((session.runner.as_ref(), session.attempt), (Some(&kite), 1));
+    let later = at(300).plus(PREFERRED_FOR);
+    assert!(back.is_left_to(&kite, at(300)) && !back.is_left_to(&gull, just_before(later)));
+    assert!(back.is_left_to(&gull, later));
+}
+
+#[test]
+fn the_attempt_that_tries_an_account_first_is_the_next_one_and_no_other() {
+    let first = ready().tries_first();
+    assert_eq!(first, Job { dispatch: Dispatch { first: true, ..ready().dispatch }, ..ready() });
+    let claimed = first.claimed(&claim(1, "c1"), at(10)).unwrap();
+    assert!(claimed.run.as_ref().unwrap().first && !claimed.dispatch.first);
+    let again = claimed.requeued(at(20)).unwrap().claimed(&claim(2, "c2"), at(30)).unwrap();
+    assert!(!again.run.unwrap().first);
 }

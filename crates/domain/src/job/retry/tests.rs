@@ -1,8 +1,9 @@
 use super::*;
+use crate::id::IntegrationId;
 use crate::job::End;
 use crate::outcome::ticket_after;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, finished, job_and_ticket, job_id, no_changes, planned, result, settings,
+    REVIEW, TODO, TRIGGER, active, at, finished, job_and_ticket, job_id, no_changes, planned, ready, result, settings,
     ticket_in, worked_to,
 };
 use crate::ticket::{Badge, Settling};
@@ -102,4 +103,46 @@ fn a_retry_goes_on_after_a_limit_and_begins_anew_where_the_work_went_wrong_or_no
         let elsewhere = Job { repository: of.repository + 1, ..retry };
         assert!(!goes_on_from(&elsewhere, &of), "{end:?}: in another repository");
     }
+}
+
+#[test]
+fn a_retry_without_a_ticket_goes_on_with_what_the_other_went_on_with_where_that_pushed_nothing() {
+    let went_on = Continues { number: 7, branch: "pullyard/acme/job-1".into() };
+    let failed = finished(&active(Status::Executing), End::Failed(no_changes(), None));
+    let of = Job { ticket: None, continues: Some(went_on.clone()), ..failed };
+    let continued = |job: Job| as_retry(&of, &settings(), job, None).0.continues;
+    let plain = Job { ticket: None, ..ready() };
+    assert_eq!(continued(plain.clone()), Some(went_on));
+    let other_host = Job { integration: IntegrationId::new("gh2").unwrap(), ..plain };
+    assert_eq!(continued(other_host), None, "its repository of the same number is another one");
+}
+
+#[test]
+fn a_retry_goes_on_only_from_work_of_its_own_kind_at_its_own_forge_that_it_does_again() {
+    let of = finished(&active(Status::Executing), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
+    let retry = Job { retry_of: Some(of.id.clone()), ..ready() };
+    assert!(goes_on_from(&retry, &of));
+    assert!(!goes_on_from(&Job { kind: Kind::Revise, ..retry.clone() }, &of));
+    assert!(!goes_on_from(&Job { integration: IntegrationId::new("gh2").unwrap(), ..retry.clone() }, &of));
+    assert!(!goes_on_from(&Job { retry_of: Some(job_id("other")), ..retry }, &of));
+}
+
+#[test]
+fn work_is_gone_on_from_after_every_failure_but_those_of_the_work_itself_or_its_folder() {
+    let anew: Vec<_> = Failure::samples().iter().filter(|failure| !leaves_work(failure)).map(Failure::code).collect();
+    let expected = [
+        "disk_limit",
+        "workspace_failed",
+        "context_too_long",
+        "permission_denied",
+        "no_changes",
+        "secret_in_change",
+        "agent_refused",
+        "tree_changed",
+        "branch_deleted",
+        "pull_request_closed",
+        "conflict",
+        "session_lost",
+    ];
+    assert_eq!(anew, expected, "in the published order");
 }

@@ -1,10 +1,13 @@
 //! What a new job is planned to be, and what that does to its ticket.
 
 use super::*;
+use crate::project::Limits;
+use crate::pull_request::REVISE_WINDOW;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, event_id, finished, job_and_ticket, job_id, planned, result, settings, ticket_in,
+    REVIEW, TODO, TRIGGER, active, at, entry, event_id, finished, job_and_ticket, job_id, key, linked, planned,
+    project_id, pull_request_id, repository, result, review_id, revision, settings, ticket_in,
 };
-use crate::ticket::{Badge, Entry, Move, Target};
+use crate::ticket::{Badge, Entry, Move, Target, Ticket};
 
 #[test]
 fn a_plan_locks_the_ticket_and_takes_the_old_marks_off() {
@@ -64,4 +67,82 @@ fn how_long_a_job_may_stand_still_is_its_projects_word_and_a_week_is_not_stored(
     short.limits.input_secs = 600;
     let short = planned(&short, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
     assert_eq!((short.input_secs, short.rest_at_most()), (Some(600), Duration::from_secs(600)));
+}
+
+#[test]
+fn a_job_that_is_made_leaves_nothing_on_its_ticket_of_what_waited_for_it() {
+    let waited = ticket_in(TRIGGER).waiting_with(entry("e1", 5));
+    let waited = Ticket { owed: Some(Badge::AiFailed), tries: 3, not_before: Some(at(90)), ..waited };
+    let (_, ticket) = planned(&settings(), job_id("j9"), &waited, at(50));
+    assert_eq!((ticket.held, ticket.again, ticket.owed), (false, None, None));
+    assert_eq!((ticket.tries, ticket.not_before), (0, None));
+}
+
+#[test]
+fn a_revision_locks_its_ticket_where_it_stands_and_other_reviews_wait_on() {
+    let before = ticket_in(REVIEW).remembering(&pull_request_id(9), at(70));
+    let before = Ticket { held: true, tries: 3, not_before: Some(at(90)), ..before };
+    let (job, ticket, pull_request) = revision("r1", &before, &linked(), at(50));
+    let expected = Ticket {
+        active_job: Some(job.id.clone()),
+        found_in: Some(REVIEW.into()),
+        held: false,
+        tries: 0,
+        not_before: None,
+        ..before
+    };
+    assert_eq!(ticket, expected);
+    assert_eq!((job.kind, job.status, job.branch.as_str()), (Kind::Revise, Status::Pending, "pullyard/acme/app-17-1"));
+    assert_eq!((&job.waits, &job.ticket), (&Some(ContextWait::fresh(at(50))), &Some(key())));
+    assert_eq!(pull_request.opens_at(), Some(at(50).plus(REVISE_WINDOW)));
+}
+
+#[test]
+fn a_revision_is_made_at_the_head_that_is_told_with_it_or_else_at_the_one_that_is_known() {
+    let head = |told: Option<&str>| {
+        let plan = Plan {
+            id: job_id("j9"),
+            project: &project_id(),
+            settings: &settings(),
+            repository: &repository(),
+            context: String::new(),
+            labels: &BTreeSet::new(),
+            now: at(50),
+        };
+        let made_for = Revision { review: &review_id("r1"), head: told };
+        let (job, _, pull_request) = plan_revision(&plan, &ticket_in(REVIEW), &linked(), made_for);
+        (job.revises.unwrap().head, pull_request.head)
+    };
+    assert_eq!(head(Some("abc")), ("abc".to_owned(), "abc".to_owned()));
+    assert_eq!(head(None), ("9f3".to_owned(), "9f3".to_owned()));
+}
+
+#[test]
+fn each_limit_of_a_project_is_its_jobs() {
+    let mut settings = settings();
+    settings.limits = Limits {
+        wall_secs: 601,
+        stall_secs: 302,
+        requeues: 3,
+        cost_usd_micros: Some(40_000),
+        turns: Some(5),
+        disk_mib: Some(60),
+        input_secs: 607,
+    };
+    settings.offline = OfflinePolicy::Requeue;
+    settings.resume = Resume::Require;
+    let expected = Policy {
+        wall_secs: 601,
+        stall_secs: 302,
+        requeues: 3,
+        offline: OfflinePolicy::Requeue,
+        cost_usd_micros: Some(40_000),
+        turns: Some(5),
+        disk_mib: Some(60),
+        input_secs: Some(607),
+        resume: Resume::Require,
+        model_of: None,
+        signs: false,
+    };
+    assert_eq!(planned(&settings, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy, expected);
 }
