@@ -117,7 +117,7 @@ impl Recovery {
     /// A look at pull requests that was under way begins anew: what it compared, it compared with a later time. Where
     /// none was whole yet, it begins at `since` or where the hook was `created`, whichever is earlier.
     pub fn from(&mut self, since: Timestamp, created: Timestamp) {
-        if let Some(seen) = self.cursor.as_mut().filter(|seen| since < seen.at) {
+        if let Some(seen) = self.cursor.as_mut().filter(|seen| since <= seen.at) {
             *seen = Seen { id: 0, at: since };
         }
         self.missing.retain(|_, missing| missing.at < since);

@@ -2,6 +2,7 @@ use super::recovery::{KEPT, Look, MOST_ASKED, MOST_FOLLOWED, Recovery, Tried};
 use super::*;
 use crate::decision::Reason;
 use crate::id::JobId;
+use crate::text::Span;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_millis(1_000_000_000 + secs * 1_000)
@@ -123,11 +124,57 @@ fn looking_again_since_a_later_time_passes_nothing_over() {
 }
 
 #[test]
+fn looking_again_since_the_very_time_of_a_try_asks_for_that_one_again() {
+    let lost = rows(&[(5, "a", false)]);
+    let (mut again, _) = Recovery::default().take_stock(&lost, at(10));
+    again.from(at(5), at(0));
+    assert!(!again.knows(&lost[0], at(20)), "it is the newest that was looked at");
+    assert_eq!(again.take_stock(&lost, at(20)).1, [5]);
+}
+
+#[test]
 fn looking_again_since_a_time_begins_a_look_under_way_anew() {
     let look = Look { since: Some(at(8)), began: Some(at(9)), resume: Some((0, Some("row".into()))), problem: None };
     let mut again = Recovery { look, ..Recovery::default() };
     again.from(at(2), at(0));
     assert_eq!(again.look, Look { since: Some(at(2)), ..Look::default() });
+}
+
+#[test]
+fn another_try_of_the_same_moment_was_not_looked_at_and_what_no_forge_keeps_any_more_is_not() {
+    let (known, _) = Recovery::default().take_stock(&rows(&[(5, "a", true)]), at(10));
+    assert!(!known.knows(&Tried { at: at(5), ..tried(6, "b", false) }, at(10)));
+    let new = Recovery::default();
+    let last = at(5).plus(KEPT);
+    assert!(!new.knows(&tried(5, "b", false), last));
+    assert!(new.knows(&tried(5, "b", false), last.plus(Duration::from_millis(1))));
+}
+
+#[test]
+fn a_delivery_is_followed_for_as_long_as_its_forge_keeps_it() {
+    let (known, _) = Recovery::default().take_stock(&rows(&[(1, "a", false)]), at(10));
+    let last = at(1).plus(KEPT);
+    let (known, _) = known.take_stock(&[], last);
+    assert_eq!((known.missing.len(), known.given_up), (1, 0));
+    let (known, ask) = known.take_stock(&[], last.plus(Duration::from_millis(1)));
+    assert_eq!((known.missing.len(), known.given_up, ask.len()), (0, 1, 0));
+}
+
+#[test]
+fn a_list_that_was_read_is_read_again_in_five_minutes_from_where_that_ended() {
+    let (known, _) = Recovery::default().take_stock(&rows(&[(5, "a", true)]), at(10));
+    let (next, _) = Recovery { problem: Some("502".into()), ..known.clone() }.take_stock(&[], at(20));
+    assert_eq!((next.next, next.problem, &next.cursor), (at(320), None, &known.cursor));
+}
+
+#[test]
+fn of_more_than_one_round_asks_for_the_oldest_are_asked_for_first() {
+    let guids: Vec<String> = (0..60).map(|n| format!("g{n}")).collect();
+    let lost: Vec<(u64, &str, bool)> = (1..).zip(&guids).map(|(id, guid)| (id, guid.as_str(), false)).collect();
+    let (known, ask) = Recovery::default().take_stock(&rows(&lost), at(1_000));
+    assert_eq!(ask, (1..=50).collect::<Vec<_>>());
+    let (_, ask) = known.take_stock(&[], at(1_300));
+    assert_eq!(ask, (51..=60).collect::<Vec<_>>(), "those that were asked for rest for an hour");
 }
 
 #[test]
@@ -149,6 +196,8 @@ fn a_review_that_was_answered_is_not_decided_again_by_looking() {
     assert!(!is_answered(None));
     let unknown = Reason::PermissionUnknown { forge: IntegrationId::new("gh1").unwrap(), author: "ann".into() };
     assert!(!is_answered(Some(&unknown)));
+    let contended = Reason::Contended { subject: "acme/app#7".into(), left: Span(60) };
+    assert!(!is_answered(Some(&contended)), "nothing was decided");
 }
 
 #[test]
@@ -189,4 +238,8 @@ fn a_repositorys_hook_speaks_for_that_repository_only() {
     assert_eq!(hook.url().as_deref(), Some("https://pullyard.example/webhooks/github/acme"));
     hook.kind = HookKind::App {};
     assert!(hook.may_tell_of(10));
+    hook.base_url = None;
+    assert_eq!(hook.url(), None, "nobody knows where we are");
+    hook.others = vec![ProjectId::new("neighbour").unwrap()];
+    assert_eq!(hook.projects().map(ProjectId::as_str).collect::<Vec<_>>(), ["acme", "neighbour"]);
 }
