@@ -1,9 +1,13 @@
 use super::*;
 use crate::failure::Failure;
+use crate::hook::HookKind;
+use crate::hook::recovery::{Look, Recovery};
+use crate::id::{HookName, SecretName};
 use crate::job::{ContextFault, DispatchFault, End, START_WITHIN, WAKE_WITHIN};
+use crate::pull_request::Note;
 use crate::story::{
-    TRIGGER, active, asking, at, crashed, entry, finished, job_id, no_changes, paused, pending, pull_request_id, ready,
-    result, ticket_in,
+    TRIGGER, active, asking, at, crashed, entry, finished, job_id, linked, no_changes, paused, pending, project_id,
+    pull_request_id, ready, result, ticket_in,
 };
 use crate::ticket::Badge;
 
@@ -156,4 +160,80 @@ fn an_entry_behind_a_hold_stands_in_its_projects_row_until_it_is_taken_up() {
     let (_, locked) = crate::story::planned(&crate::story::settings(), crate::story::job_id("j"), &waiting, at(0));
     assert_eq!((ticket(&locked), locked.held), (None, false));
     assert_eq!(ticket(&waiting.forgotten(&crate::story::settings())), None);
+}
+
+#[test]
+fn reviews_behind_a_hold_stand_in_their_projects_row_and_an_entry_goes_before_them() {
+    let row = |secs| Some(Due::Held { project: project_id(), order: at(secs).millis() });
+    let waits = Ticket { held: true, ..ticket_in(TRIGGER).remembering(&pull_request_id(231), at(90)) };
+    assert_eq!(ticket(&waits), row(90));
+    assert_eq!(ticket(&Ticket { not_before: Some(at(95)), ..waits.clone() }), row(95));
+    assert_eq!(ticket(&Ticket { again: Some(entry("e1", 500)), ..waits.clone() }), row(500));
+    assert_eq!(ticket(&Ticket { active_job: Some(job_id("j")), ..waits }), None, "the job's end sees to them");
+}
+
+#[test]
+fn an_entry_is_taken_up_at_once_whatever_waits_beside_it_unless_it_was_put_off() {
+    let waits = ticket_in(TRIGGER).remembering(&pull_request_id(231), at(90));
+    let entered = Ticket { again: Some(entry("e2", 3)), ..waits };
+    assert_eq!(ticket(&entered), Some(Due::At(Timestamp::from_millis(0))));
+    assert_eq!(ticket(&Ticket { not_before: Some(at(70)), ..entered }), Some(Due::At(at(70))));
+}
+
+#[test]
+fn what_people_shall_read_on_a_pull_request_is_due_until_it_stands_there() {
+    let mut told = linked();
+    assert_eq!(pull_request(&told), None);
+    told.tell(Note::Job { job: job_id("j") });
+    assert_eq!(pull_request(&told), Some(Due::At(Timestamp::from_millis(0))));
+    told.not_before = Some(at(70));
+    assert_eq!(pull_request(&told), Some(Due::At(at(70))));
+    told.noted_version = told.note_version;
+    assert_eq!(pull_request(&told), None);
+}
+
+#[test]
+fn a_hook_is_looked_after_when_it_is_time_and_not_before_it_was_put_off() {
+    let known = Hook {
+        name: HookName::new("acme").unwrap(),
+        integration: ready().integration,
+        home: project_id(),
+        others: Vec::new(),
+        kind: HookKind::App {},
+        secret: SecretName::new("hook-acme").unwrap(),
+        base_url: None,
+        forge_id: None,
+        created: at(0),
+        recovery: Recovery { next: at(60), ..Recovery::default() },
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    let put_off = |secs| Hook { not_before: Some(at(secs)), ..known.clone() };
+    for (known, secs) in [(known.clone(), 60), (put_off(50), 60), (put_off(70), 70)] {
+        assert_eq!(hook(&known), Some(Due::At(at(secs))));
+    }
+}
+
+#[test]
+fn a_repository_is_looked_at_when_it_is_time_while_it_is_there_and_not_told_of_alone() {
+    let asked = Poll {
+        project: project_id(),
+        integration: ready().integration,
+        repository: 99,
+        ingress: Ingress::Poll,
+        gone_at: None,
+        next: at(60),
+        look: Look::default(),
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    let put_off = |secs| Poll { not_before: Some(at(secs)), ..asked.clone() };
+    let both = Poll { ingress: Ingress::Both, ..asked.clone() };
+    for (asked, secs) in [(asked.clone(), 60), (both, 60), (put_off(50), 60), (put_off(70), 70)] {
+        assert_eq!(poll(&asked), Some(Due::At(at(secs))));
+    }
+    assert_eq!(poll(&Poll { ingress: Ingress::Webhook, ..asked.clone() }), None);
+    assert_eq!(poll(&Poll { gone_at: Some(at(5)), ..asked }), None);
 }

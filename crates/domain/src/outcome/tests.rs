@@ -3,7 +3,7 @@ use crate::job::{Cancel, End, as_retry};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, crashed, entry, finished, job_and_ticket, job_id, linked, no_changes,
+    REVIEW, TODO, TRIGGER, active, asking, at, crashed, entry, finished, job_and_ticket, job_id, linked, no_changes,
     pull_request_id, ready, result, revision, ticket_in, worked_to,
 };
 use crate::ticket::Wanted;
@@ -191,9 +191,24 @@ fn a_failure_whose_second_entry_leads_nowhere_is_shown_all_the_same() {
 }
 
 #[test]
-fn a_cancelled_job_owes_no_badge() {
+fn a_cancelled_job_owes_no_badge_and_nor_does_a_failure_that_is_shown() {
     let after = ticket_after(&cancelled(Status::Executing), &entered_again());
     assert_eq!(after.forgotten(&crate::story::settings()).wanted.badge, None);
+    assert_eq!(ticket_after(&failed(Status::Executing), &locked()).owed, None);
+}
+
+#[test]
+fn a_move_that_is_still_to_be_written_stays_wanted_while_a_job_waits_and_is_not_made_twice() {
+    let to = Some(Move { to: Target::Todo, expected: REVIEW.into() });
+    let mut behind = locked();
+    behind.want(to.clone(), None, None);
+    let waiting = ticket_while(&asking(), &behind).unwrap();
+    assert_eq!(
+        waiting.wanted,
+        Wanted { version: behind.wanted.version + 1, status: to, badge: Some(Badge::AiWaiting) }
+    );
+    let written = Ticket { synced_version: behind.wanted.version, ..behind };
+    assert_eq!(ticket_while(&asking(), &written).unwrap().wanted.status, None);
 }
 
 #[test]
@@ -307,6 +322,10 @@ fn what_waits_for_a_job_that_did_not_do_its_work_is_answered_at_once() {
         let after = ticket_after(&ended, &waits);
         let ended_at = ended.ended_at.unwrap();
         assert!(after.deferred.values().all(|opens_at| *opens_at == ended_at), "{:?}", after.deferred);
+        // Whoever waited longest keeps its place before the others.
+        let longer = pull_request_id(8);
+        let after = ticket_after(&ended, &waits.remembering(&longer, at(100)));
+        assert_eq!(after.deferred[&longer.to_string()], at(100));
     }
 }
 

@@ -71,6 +71,50 @@ fn limits_have_bounds() {
 }
 
 #[test]
+fn limits_of_money_requests_space_and_rest_have_bounds() {
+    type Limit = fn(&mut Limits, u64);
+    let limits: [(Limit, &str, u64, u64); 4] = [
+        (|limits, to| limits.cost_usd_micros = Some(to), "/limits/cost_usd_micros", 10_000, 1_000_000_000),
+        (|limits, to| limits.turns = u32::try_from(to).ok(), "/limits/turns", 1, 10_000),
+        (|limits, to| limits.disk_mib = Some(to), "/limits/disk_mib", 16, 1_048_576),
+        (|limits, to| limits.input_secs = to, "/limits/input_secs", 60, 2_592_000),
+    ];
+    for (limit, pointer, least, most) in limits {
+        for (to, expected) in [(least - 1, Err(pointer)), (least, Ok(())), (most, Ok(())), (most + 1, Err(pointer))] {
+            check(|settings| limit(&mut settings.limits, to), expected);
+        }
+    }
+}
+
+#[test]
+fn what_people_say_of_a_hold_and_which_statuses_are_closed_has_bounds() {
+    let closed = |count: usize| (0..count).map(|number| format!("Closed {number}")).collect::<BTreeSet<_>>();
+    check(|settings| settings.statuses.closed = closed(20), Ok(()));
+    check(|settings| settings.statuses.closed = closed(21), Err("/statuses/closed"));
+    check(|settings| settings.statuses.closed = [" ".to_owned()].into(), Err("/statuses/closed"));
+    check(|settings| settings.held_by = Some(" ".into()), Err("/held_by"));
+    check(|settings| settings.held_reason = Some("日".repeat(200)), Ok(()));
+    for bad in ["日".repeat(201), " ".into(), "a\nb".into()] {
+        check(|settings| settings.held_reason = Some(bad), Err("/held_reason"));
+    }
+    check(|settings| settings.tool_account = Some("bot".into()), Ok(()));
+    check(|settings| settings.tool_account = Some(" ".into()), Err("/tool_account"));
+}
+
+#[test]
+fn a_ticket_is_closed_in_a_status_that_is_said_to_be_and_means_nothing_else() {
+    let statuses = Statuses::default();
+    assert!(statuses.is_closed("Done") && statuses.is_closed("Closed") && !statuses.is_closed("Doing"));
+    for statuses in [
+        Statuses { todo: "Done".into(), ..Statuses::default() },
+        Statuses { trigger: "Done".into(), ..Statuses::default() },
+        Statuses { completion: "Done".into(), ..Statuses::default() },
+    ] {
+        assert!(!statuses.is_closed("Done") && statuses.is_closed("Closed"), "{statuses:?}");
+    }
+}
+
+#[test]
 fn jobs_run_on_fargate_or_on_runners() {
     check(|settings| settings.compute = Compute::Fargate, Ok(()));
     check(|settings| settings.compute = Compute::Runners, Ok(()));

@@ -153,10 +153,34 @@ fn an_entry_says_what_it_waits_for_while_the_ticket_stands_in_the_trigger_status
     assert_eq!(code(&waiting, &project), None, "it is about to be taken up");
     project.settings.budget.jobs_per_day = Some(1);
     assert_eq!(code(&waiting, &project), Some("budget_wait"));
+    let until = Wait::BudgetWait { project: project.id.clone(), time: Day::of(at(0)).end() };
+    assert_eq!(waiting.waits(&project, at(0)), Some(until));
     project.settings.held_by = Some("ann".into());
     assert_eq!(code(&waiting, &project), Some("project_held"));
     assert_eq!(code(&Ticket { status: "Doing".into(), ..waiting.clone() }, &project), None);
+    assert_eq!(code(&Ticket { active_job: Some(job_id("j")), ..waiting }, &project), None, "its job waits, if any");
     assert_eq!(code(&ticket_in(TRIGGER), &project), None);
+}
+
+#[test]
+fn only_the_entry_that_is_held_waits_for_its_project() {
+    let waiting = ticket_in(TRIGGER).waiting_with(entry("e1", 500)).waiting_with(entry("e2", 600));
+    assert!(waiting.waits_with(&entry("e2", 600)), "the newer one replaces the older");
+    assert!(!waiting.waits_with(&entry("e1", 500)));
+    assert!(!Ticket { held: false, ..waiting }.waits_with(&entry("e2", 600)), "a job is in its way");
+}
+
+#[test]
+fn a_link_that_is_taken_off_leaves_the_badge_and_a_move_that_is_still_to_be_written() {
+    let mut behind = unsynced(TRIGGER, from(TRIGGER, Target::Todo));
+    let mut synced = written(&behind);
+    behind.unlink();
+    let badge = Some(Badge::AiFailed);
+    assert_eq!(behind.pull_request, None);
+    assert_eq!(behind.wanted, Wanted { version: 2, status: from(TRIGGER, Target::Todo), badge });
+    synced.unlink();
+    assert_eq!(synced.wanted, Wanted { version: 2, status: None, badge }, "what was written is not written again");
+    assert_eq!(written(&synced).shown, Shown { badge, pull_request: None });
 }
 
 // Reviews that wait.
@@ -195,6 +219,19 @@ fn a_mark_that_is_taken_off_leaves_the_others_and_forgets_failed_tries() {
 }
 
 #[test]
+fn a_ticket_is_held_for_as_long_as_an_entry_or_a_review_of_it_waits() {
+    let (one, other) = (pull_request_id(1), pull_request_id(2));
+    let held = Ticket { held: true, ..ticket_in(REVIEW).remembering(&one, at(1)).remembering(&other, at(2)) };
+    let left = held.without_deferred(&one);
+    assert!(left.held, "the other one waits");
+    assert!(!left.without_deferred(&other).held);
+    let entered = Ticket { again: Some(entry("e2", 3)), ..left };
+    assert!(entered.without_deferred(&other).held, "its entry waits");
+    let free = Ticket { held: false, ..entered };
+    assert!(!free.without_deferred(&other).held, "nobody holds it");
+}
+
+#[test]
 fn what_waited_longest_is_settled_first_once_nothing_else_is_left() {
     let waits = ticket_in(REVIEW).remembering(&pull_request_id(1), at(20)).remembering(&pull_request_id(2), at(10));
     let step = |ticket: &Ticket, secs| ticket.settling(&settings(), at(secs));
@@ -214,6 +251,7 @@ fn what_waited_longest_is_settled_first_once_nothing_else_is_left() {
 fn a_mark_that_names_no_pull_request_is_taken_off() {
     let mut ticket = ticket_in(REVIEW);
     ticket.deferred.insert("what".into(), at(1));
+    let ticket = ticket.remembering(&pull_request_id(1), at(2));
     let Settling::Mend(mended) = ticket.settling(&settings(), at(5)) else { panic!("it is mended") };
-    assert!(mended.deferred.is_empty());
+    assert_eq!(*mended, ticket_in(REVIEW).remembering(&pull_request_id(1), at(2)));
 }

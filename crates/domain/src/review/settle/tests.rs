@@ -95,6 +95,16 @@ fn older_ones_are_absorbed_by_the_newest_first() {
 }
 
 #[test]
+fn of_reviews_of_one_second_the_one_that_we_heard_of_last_stands_for_the_others_and_then_the_name_decides() {
+    let heard = |name: &str, secs| Review { at: at(secs), ..waits(name, 1) };
+    let absorb = |into: &str, older: &[&str]| Settlement::Absorb { into: review_id(into), older: ids(older) };
+    assert_eq!(decided(|_| {}, &[heard("a", 9), heard("b", 7), heard("c", 8)]), absorb("a", &["b", "c"]));
+    for all in [["a", "b", "c"], ["c", "b", "a"]] {
+        assert_eq!(decided(|_| {}, &all.map(|name| heard(name, 7))), absorb("c", &["a", "b"]), "{all:?}");
+    }
+}
+
+#[test]
 fn no_transaction_absorbs_more_than_it_may_and_the_oldest_go_first() {
     let all: Vec<Review> = (0..40).map(|n| waits(&format!("r{n:02}"), n)).collect();
     let Settlement::Absorb { into, older } = decided(|_| {}, &all) else { panic!("they are absorbed") };
