@@ -1,5 +1,5 @@
 use super::*;
-use crate::story::{at, job_id, project_id};
+use crate::story::{at, job_id, just_before, project_id};
 use crate::text::Until;
 use proptest::prelude::*;
 
@@ -111,6 +111,9 @@ fn an_account_is_named_in_words_that_read_back() {
     ] {
         assert!(bad.parse::<BreakerId>().is_err(), "{bad}");
     }
+    let named = |capability: &str| format!("project/acme/{capability}").parse::<BreakerId>();
+    assert!(named("gpt_5").is_ok());
+    assert!(named(&"a".repeat(40)).is_ok() && named(&"a".repeat(41)).is_err());
 }
 
 #[test]
@@ -129,6 +132,9 @@ fn everybody_waits_while_it_is_open_and_one_tries_first_after_that() {
     assert_eq!(tried.gate(&c, at(3_601)), Gate::Shut(at(4_200)));
     // It never came: the next one tries.
     assert_eq!(tried.gate(&c, at(4_200)), Gate::First);
+    // Or the same once more, which is written down anew.
+    assert_eq!(tried.tried_by(&b, just_before(at(4_200))), None);
+    assert_eq!(tried.tried_by(&b, at(4_200)).unwrap().probe.unwrap().at, at(4_200));
 }
 
 #[test]
@@ -142,6 +148,15 @@ fn no_news_of_the_first_is_good_news_once_it_was_claimed() {
     assert!(probed.is_proven_by(&job_id("b"), at(3_800)));
     assert!(!probed.is_proven_by(&job_id("c"), at(3_800)));
     assert!(!open().is_proven_by(&job_id("a"), at(10)));
+    let tried = open().tried_by(&job_id("b"), at(3_600)).unwrap();
+    assert!(!tried.is_proven_by(&job_id("b"), at(3_800)), "it has not asked yet");
+}
+
+#[test]
+fn an_end_proves_nothing_of_an_account_that_is_to_be_left_alone_since() {
+    let longer = Breaker { until: at(9_000), ..probed(3_700) };
+    assert!(!longer.is_proven_by(&job_id("b"), just_before(at(9_000))));
+    assert!(longer.is_proven_by(&job_id("b"), at(9_000)));
 }
 
 #[test]
@@ -153,6 +168,25 @@ fn one_that_began_before_adds_nothing_but_a_later_end() {
     assert_eq!(again(limit(Some(9_000)), by("a", 1), 60), None, "a repeat of what opened it");
     let later = again(limit(Some(7_200)), by("b", 1), 60).unwrap();
     assert_eq!((later.until, later.times, later.opened), (at(7_200), 1, at(0)));
+}
+
+#[test]
+fn whoever_has_it_last_longer_says_from_then_on_why_and_is_known_when_that_is_repeated() {
+    let short = Breaker::opened(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
+    let longer = Breaker::opened(Some(&short), &id(), &failing(), &by("b", 1), at(60)).unwrap();
+    let expected = Breaker { until: at(360), cause: Cause::ProviderUnavailable, by: by("b", 1), ..short };
+    assert_eq!(longer, expected);
+    assert_eq!(Breaker::opened(Some(&longer), &id(), &limit(Some(9_000)), &by("b", 1), at(61)), None);
+}
+
+#[test]
+fn it_opens_for_longer_from_the_moment_at_which_one_may_try_until_a_day_later() {
+    let short = Breaker::opened(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
+    let times = |now| Breaker::opened(Some(&short), &id(), &failing(), &by("b", 1), now).unwrap().times;
+    assert_eq!((times(just_before(short.until)), times(short.until)), (1, 2));
+    let over = short.until.plus(Duration::from_secs(86_400));
+    assert_eq!((times(just_before(over)), times(over)), (2, 1));
+    assert_eq!(short.forgotten(), over.plus(Duration::from_secs(86_400)), "nobody asks for it any more");
 }
 
 #[test]
@@ -180,6 +214,23 @@ fn of_several_accounts_the_one_that_is_shut_longest_counts() {
     assert_eq!(gate([&open, &later], &job, at(4_000)), Gate::Shut(at(5_000)));
     assert_eq!(gate([&later, &open], &job, at(5_000)), Gate::First);
     assert_eq!(gate([&probed(3_700), &open], &job, at(4_300)), Gate::First);
+    assert_eq!(gate([&open, &probed(3_700)], &job, at(4_300)), Gate::First);
+    assert_eq!(gate([&later, &open], &job, at(10)), Gate::Shut(at(5_000)));
+    assert_eq!(gate([&later, &open], &job, at(4_000)), Gate::Shut(at(5_000)));
+}
+
+#[test]
+fn the_one_that_keeps_a_job_back_longest_is_named_with_its_end() {
+    let (open, job) = (open(), job_id("c"));
+    let later = Breaker { until: at(5_000), ..open.clone() };
+    for both in [[&open, &later], [&later, &open]] {
+        assert_eq!(keeps_back(both, &job, at(10)), Some((&later, at(5_000))));
+        assert_eq!(keeps_back(both, &job, at(4_000)), Some((&later, at(5_000))));
+        assert_eq!(keeps_back(both, &job, at(5_000)), None, "it may try");
+    }
+    let probed = probed(3_700);
+    assert_eq!(keeps_back([&probed], &job, at(3_800)), Some((&probed, at(4_300))));
+    assert_eq!(keeps_back([&probed], &job_id("b"), at(3_800)), None, "it tries first");
 }
 
 #[test]
@@ -191,6 +242,12 @@ fn what_waits_for_it_says_for_whom() {
     assert_eq!(open.holds_until(at(10)), Some(at(3_600)));
     assert_eq!(open.holds_until(at(3_600)), None, "somebody may try");
     assert_eq!(probed(3_700).holds_until(at(3_800)), Some(at(4_300)));
+    assert_eq!(probed(3_700).holds_until(at(4_300)), None, "it is over");
+    assert_eq!(Breaker { until: at(9_000), ..probed(3_700) }.holds_until(at(4_300)), Some(at(9_000)));
+    for (capability, asks) in [(CLAUDE_CODE, "Anthropic"), (CODEX, "OpenAI"), ("auto", "The model's provider")] {
+        let expected = Wait::ProviderUnavailable { provider: asks.into(), time: at(5) };
+        assert_eq!(wait(Cause::ProviderUnavailable, capability, at(5)), expected);
+    }
 }
 
 /// What may happen to a breaker, by one of three jobs, after so many seconds.

@@ -136,6 +136,30 @@ fn a_budget_under_which_nothing_could_start_is_refused() {
 }
 
 #[test]
+fn a_limit_is_at_most_a_million_jobs_or_dollars_and_at_least_what_one_job_takes() {
+    let check = |budget: Budget, pointer: Option<&str>| {
+        assert_eq!(budget.check().err().map(|fault| fault.pointer), pointer, "{budget:?}");
+    };
+    let (jobs, per_day, per_job) = ("/budget/jobs_per_day", "/budget/usd_micros_per_day", "/budget/usd_micros_per_job");
+    check(Budget { jobs_per_day: Some(1), ..budget() }, None);
+    check(Budget { jobs_per_day: Some(1_000_000), ..budget() }, None);
+    check(Budget { jobs_per_day: Some(1_000_001), ..budget() }, Some(jobs));
+    check(Budget { usd_micros_per_day: Some(MOST), ..budget() }, None);
+    check(Budget { usd_micros_per_day: Some(MOST + 1), ..budget() }, Some(per_day));
+    check(Budget { usd_micros_per_day: Some(4 * DOLLAR), ..budget() }, None);
+    check(Budget { usd_micros_per_day: Some(4 * DOLLAR - 1), ..budget() }, Some(per_day));
+    check(Budget { usd_micros_per_day: None, usd_micros_per_job: MOST, ..budget() }, None);
+    check(Budget { usd_micros_per_day: None, usd_micros_per_job: MOST + 1, ..budget() }, Some(per_job));
+}
+
+#[test]
+fn what_each_attempt_cost_is_added_up_to_a_million_dollars() {
+    let twice = ready().with_cost(3 * DOLLAR).with_cost(4 * DOLLAR);
+    assert_eq!(twice.spent_usd_micros, 7 * DOLLAR);
+    assert_eq!(twice.with_cost(u64::MAX).spent_usd_micros, MOST);
+}
+
+#[test]
 fn an_amount_is_said_to_the_cent() {
     for (micros, said) in
         [(0, "$0.00"), (4_999, "$0.00"), (5_000, "$0.01"), (1_500_000, "$1.50"), (MOST, "$1000000.00")]

@@ -44,6 +44,19 @@ fn a_second_process_takes_over_only_from_one_that_is_gone() {
     check_second(&gone, 5, Ok(3));
     check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(2));
     check_second(&Runner { status: Presence::Deleting, ..kite.clone() }, 500, Err("runner_deleting"));
+    let live = Runner::registered(Some(&kite), introduction("i2"), at(40)).unwrap_err();
+    assert_eq!(live, Refusal::Live { name: "kite".into(), ago: Span(40) });
+}
+
+#[test]
+fn a_runner_that_is_new_is_what_its_process_says_and_was_not_heard_yet() {
+    let new = Runner::registered(None, introduction("i2"), at(5)).unwrap();
+    assert_eq!((new.status, new.epoch, new.last_heartbeat), (Presence::Online, 1, at(5)));
+    assert_eq!((new.instance.as_str(), new.max, &new.active), ("i2", 3, &BTreeSet::from([job_id("kept")])));
+    assert!(new.slots.is_empty() && new.claims.is_empty() && !new.is_draining());
+    assert!(!new.was_heard());
+    assert!(Runner { claims: vec![claim("c1")], ..new.clone() }.was_heard(), "it has asked for work");
+    assert!(new.heard(heartbeat("i2"), at(6)).unwrap().was_heard());
 }
 
 #[test]
@@ -88,6 +101,15 @@ fn a_heartbeat_brings_a_runner_back_and_its_last_one_takes_it_away() {
     assert_eq!((again.status, again.epoch), (Presence::Offline, 5));
     let deleting = Runner { status: Presence::Deleting, ..runner("kite") };
     assert_eq!(deleting.heard(heartbeat("i1"), at(1)).unwrap_err().code(), "runner_deleting");
+}
+
+#[test]
+fn what_a_runner_has_and_whether_it_drains_is_what_it_said_last() {
+    let said = Heartbeat { active: [job_id("j")].into(), draining: true, ..heartbeat("i1") };
+    let heard = runner("kite").heard(said, at(5)).unwrap();
+    assert_eq!((&heard.active, heard.draining), (&BTreeSet::from([job_id("j")]), true));
+    let later = heard.heard(heartbeat("i1"), at(6)).unwrap();
+    assert_eq!((later.active.len(), later.draining), (0, false));
 }
 
 #[test]
@@ -147,6 +169,16 @@ fn a_runner_claims_only_while_it_is_heard_and_has_room() {
     assert_eq!(full.claimed_by(&claim("b")).unwrap().0, &job_id("b"));
     assert_eq!(full.claimed_by(&claim("c")), None);
     assert_eq!(ask(&Runner { max: 3, ..full }, 1), None);
+}
+
+#[test]
+fn a_claim_that_got_a_job_is_spent_also_where_its_runner_takes_nothing_more() {
+    let kite = Runner { claims: vec![claim("c9")], ..runner("kite") };
+    let full = Runner { max: 0, ..kite.clone() };
+    for kite in [Runner { draining: true, ..kite }, full] {
+        assert_eq!(kite.may_claim(&instance("i1"), &claim("c9"), at(1)), Ok(Some(Closed::Answered)));
+        assert_eq!(kite.may_claim(&instance("i1"), &claim("c9"), at(91)), Ok(Some(Closed::Silent)));
+    }
 }
 
 #[test]

@@ -153,3 +153,14 @@ fn only_the_claim_of_the_slot_holds_a_job() {
     assert!(!holds(&ended, &kite, &slot("c1", 5)));
     assert_eq!(held.run.as_ref().map(|run| run.claim.clone()), ClaimId::new("c1").ok());
 }
+
+#[test]
+fn a_job_fails_with_why_its_runner_lost_it() {
+    let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
+    let says = |loss: Loss| loss.failure(&kite, at(220)).sentence();
+    assert_eq!(says(Loss::Silent), "Runner kite was silent for 2 min while it worked.");
+    assert_eq!(says(Loss::NoProcess), "The runner ended with no result.");
+    assert_eq!(says(Loss::Deleted), "Runner kite may not work here any more: it was deleted.");
+    let revoked = "Runner kite may not work here any more: its token was revoked or has expired.";
+    assert_eq!(says(Loss::TokenDead), revoked);
+}
