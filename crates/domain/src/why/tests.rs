@@ -1,6 +1,6 @@
 use super::*;
-use crate::job::End;
-use crate::story::{active, at, crashed, finished, ready, result};
+use crate::job::{End, JobResult};
+use crate::story::{active, at, crashed, finished, pending, ready, result};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
@@ -14,7 +14,7 @@ fn failed_start(fault: DispatchFault) -> Job {
 #[test]
 fn a_ready_job_says_what_its_start_waits_for() {
     let code = |job: &Job| wait(job, None, at(400)).unwrap().code();
-    assert_eq!(code(&ready()), "starting_now");
+    assert_eq!(wait(&ready(), None, at(400)), Some(Wait::StartingNow { ago: Span(400) }));
     assert_eq!(code(&ready().dispatched(at(10)).unwrap()), "task_starting");
     assert_eq!(code(&failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
     assert_eq!(code(&failed_start(DispatchFault::Interrupted { times: 1 })), "spot_interrupted");
@@ -31,6 +31,18 @@ fn a_ready_job_says_what_its_start_waits_for() {
 }
 
 #[test]
+fn a_job_whose_reviews_are_not_read_yet_says_which_try_is_next_and_when() {
+    let forge = || pending().integration;
+    let says = |job: &Job| wait(job, None, at(35)).unwrap();
+    let failed = |fault| pending().context_failed(fault, at(30)).unwrap();
+    assert_eq!(says(&pending()), Wait::ContextFetch { forge: forge(), n: 1, time: at(30) });
+    let away = failed(ContextFault::Away { reason: "502".into() });
+    assert_eq!(says(&away), Wait::ContextFetch { forge: forge(), n: 2, time: at(40) });
+    let limited = failed(ContextFault::RateLimited { until: at(900) });
+    assert_eq!(says(&limited), Wait::ForgeRateLimited { forge: forge(), time: at(900) });
+}
+
+#[test]
 fn a_job_that_is_past_waiting_says_where_it_is() {
     let job = active(Status::Executing);
     assert_eq!(wait(&job, None, at(400)), None);
@@ -39,6 +51,12 @@ fn a_job_that_is_past_waiting_says_where_it_is() {
     check(
         &finished(&syncing, End::Completed(result())),
         "It completed with pull request #231: 2 files changed.",
+        "Review it.",
+    );
+    let small = JobResult { files: 1, ..result() };
+    check(
+        &finished(&syncing, End::Completed(small)),
+        "It completed with pull request #231: 1 file changed.",
         "Review it.",
     );
     check(&finished(&syncing, End::Cancelled), "It was cancelled.", "Nothing to do.");
