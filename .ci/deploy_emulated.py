@@ -89,8 +89,11 @@ def packaged(name, s3):
             s3.put_object(Bucket=BUCKET, Key=f"{part}.json", Body=json.dumps(packaged(part, s3)).encode())
             resource["Properties"]["TemplateURL"] = f"{endpoint}/{BUCKET}/{part}.json"
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
-            # A number that comes from a parameter stays a text here, and the emulator counts with it.
-            resource["Properties"].pop("ScalingConfig", None)
+            # A number that comes from a parameter stays a text here, and the emulator counts with it: it gets the number
+            # that the root has for a parameter of that name, and what stands there is compared with what the part has.
+            for key, limit in resource["Properties"].get("ScalingConfig", {}).items():
+                default = templates["template"]["Parameters"][limit["Ref"]]["Default"]
+                resource["Properties"]["ScalingConfig"][key] = int(PARAMETERS.get(limit["Ref"], default))
         if resource["Type"] == "AWS::Lambda::Function":
             # On AWS nothing of this is set: the one thing that is not as it is deployed.
             variables = resource["Properties"]["Environment"]["Variables"]
@@ -239,6 +242,11 @@ def noticed(root):
         ),
         ("functions", "ApiFunction", lambda id: lambdas.update_function_configuration(FunctionName=id, Environment={"Variables": {}})),
         ("functions", "EffectsFunctionEffects", lambda id: lambdas.update_event_source_mapping(UUID=id, BatchSize=10)),
+        (
+            "functions",
+            "DispatcherFunctionDispatch",
+            lambda id: lambdas.update_event_source_mapping(UUID=id, ScalingConfig={"MaximumConcurrency": 1000}),
+        ),
         ("functions", "TaskStateChangesPermission", lambda id: lambdas.remove_permission(FunctionName=of("functions", "TasksFunction"), StatementId=id)),
         ("functions", "TaskStateChanges", lambda id: client("events").remove_targets(Rule=id, Ids=["tasks"])),
         ("functions", "SweeperSchedule", lambda id: client("scheduler").delete_schedule(Name=id)),

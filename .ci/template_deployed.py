@@ -38,7 +38,6 @@ UNSEEN = {
         "Volumes": "it keeps how many there are, and not their names",
     },
     "AWS::IAM::Role": {"PermissionsBoundary": "its CloudFormation does not set it, so none is asked for; .ci/template holds it"},
-    "AWS::Lambda::EventSourceMapping": {"ScalingConfig": "it is not deployed: a number from a parameter stays a text, and the emulator counts with it"},
     "AWS::Lambda::Function": {
         "ReservedConcurrentExecutions": "its CloudFormation does not set it, so none is asked for; .ci/template holds it",
     },
@@ -326,7 +325,8 @@ def permission(aws, id, said):
 def mapping(aws, id, said):
     found = aws("lambda").get_event_source_mapping(UUID=id)
     return {name: found[name] for name in ("BatchSize", "EventSourceArn", "FunctionResponseTypes")} | {
-        "FunctionName": found["FunctionArn"].rsplit(":", 1)[-1], "Enabled": "" if found["State"] == "Enabled" else found["State"]}
+        "FunctionName": found["FunctionArn"].rsplit(":", 1)[-1], "Enabled": "" if found["State"] == "Enabled" else found["State"],
+        "ScalingConfig": found.get("ScalingConfig")}
 
 
 def invocation(aws, id, said):
