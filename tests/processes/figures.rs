@@ -4,7 +4,8 @@
 //! services stand behind all of them alike, so their time is in every wall time.
 //!
 //! `.ci/runtime_api.py` takes the same figures again: another driver of the Runtime API, which shares no line with the
-//! emulator's, starts the same programs with the same variables and events of the same kind.
+//! emulator's, starts the same programs with the same variables and events of the same kind. What both took is printed
+//! side by side at the end, as docs/benchmarks.md has it.
 
 use super::recorder::Recorder;
 use super::tls::Tls;
@@ -26,6 +27,9 @@ use tokio::process::Command;
 
 const COLD: usize = 20;
 const WARM: usize = 200;
+/// What is measured of each program, as the tables of docs/benchmarks.md have it.
+const COLUMNS: &str =
+    "init ms | CPU ms to the end of the first event | init and first event ms | warm p50 ms | p99 ms | peak MiB";
 
 /// One event after the other.
 type Events<'a> = Box<dyn FnMut() -> Value + 'a>;
@@ -108,6 +112,15 @@ async fn again(driver: &str, folder: &Path, runtime: &Runtime, mut event: impl F
     let output = command.output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// The row of a program in the table of both drivers: in each cell what ours took, then what the other one did.
+fn beside(program: &str, ours: &Taken, other: &str) -> String {
+    let ours = ours.to_string();
+    let (ours, other) = (ours.split(" | ").collect::<Vec<_>>(), other.split(" | ").collect::<Vec<_>>());
+    assert_eq!(ours.len(), other.len(), "{other:?}");
+    let pairs = ours.iter().zip(&other).map(|(ours, other)| format!("{ours}, {other}")).collect::<Vec<_>>();
+    format!("| {program} | {} |", pairs.join(" | "))
 }
 
 /// An event of `events/`, as it is kept, for this story.
@@ -221,10 +234,8 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
     ];
     let bundle = std::env::var("PULLYARD_NODE").ok();
     let driver = std::env::var("PULLYARD_DRIVER").ok();
-    println!(
-        "| function | event | init ms | CPU ms to the end of the first event | wall ms | warm p50 ms | p99 ms | peak MiB | its calls |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("| function | event | {COLUMNS} | its calls |\n|---|---|---|---|---|---|---|---|---|");
+    let mut both = Vec::new();
     for (name, what, mut event) in subjects {
         let runtime = story.local.deployed(name).unwrap();
         for environment in story.local.processes_of(name) {
@@ -254,11 +265,15 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
         }
         let Some(driver) = &driver else { continue };
         let row = again(driver, folder.path(), &runtime, event).await;
-        println!("| {name} | {what}, by the other driver | {row} | |");
+        both.push(beside(name, &ours, &row));
         if let Some(twin) = &twin {
             let row = again(driver, folder.path(), twin, || counted(&mut count)).await;
-            println!("| Node.js | the calls of {name}, by the other driver | {row} | |");
+            both.push(beside(&format!("Node.js, the calls of {name}"), &theirs, &row));
         }
+    }
+    if !both.is_empty() {
+        println!("\nBoth drivers, ours first:\n\n| program | {COLUMNS} |\n|---|---|---|---|---|---|---|");
+        println!("{}\n", both.join("\n"));
     }
     world.story.end().await;
 }
