@@ -1,6 +1,7 @@
 //! What a delivery and a revision cost: time, and DynamoDB's request units. Measured for docs/benchmarks.md.
 //!
-//! Times are printed and nothing depends on them; units are what the embedded DynamoDB says it would charge.
+//! Times are printed as the rows of its table and nothing depends on them; units are what the embedded DynamoDB says it
+//! would charge.
 
 pub(crate) mod flows;
 mod meter;
@@ -31,10 +32,22 @@ async fn anns_review(story: &Story, number: u64, path: &str) -> u64 {
     made["id"].as_u64().unwrap()
 }
 
+/// The time that a share of them does not exceed. Units: milliseconds.
 fn part(times: &[Duration], share: usize) -> f64 {
     let mut times = times.to_vec();
     times.sort();
     times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3
+}
+
+/// A time as docs/benchmarks.md has it.
+fn told(ms: f64) -> String {
+    if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
+}
+
+/// A row of docs/benchmarks.md, of deliveries that were sent one at a time.
+fn row(figure: &str, times: &[Duration], more: &str) -> String {
+    let (half, most) = (told(part(times, 50)), told(part(times, 99)));
+    format!("| {figure} | p50 {half}, p99 {most} | {}, one at a time{more} |", times.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +64,8 @@ async fn how_long_a_signed_delivery_waits_for_its_answer() {
     };
     let asks = |id: u64| world.review(id, "submitted", "changes_requested");
     let first = timed(&asks(1), "accepted").await;
-    println!("first: accepted {:.1} ms, the first call of the process", first.as_secs_f64() * 1e3);
+    let first = told(first.as_secs_f64() * 1e3);
+    let mut rows = vec![format!("| first delivery of a process, accepted | {first} | one |")];
     for (name, code) in [("refused", "event_ignored"), ("duplicate", "repeat"), ("held", "held_for_job")] {
         let mut times = Vec::new();
         for n in 0..500 {
@@ -62,7 +76,7 @@ async fn how_long_a_signed_delivery_waits_for_its_answer() {
             };
             times.push(timed(&body, code).await);
         }
-        println!("{name}: p50 {:.1} ms, p99 {:.1} ms of 500, one at a time", part(&times, 50), part(&times, 99));
+        rows.push(row(&format!("{name} (`{code}`)"), &times, ""));
     }
     // One pull request each: its second review inside the hour would wait.
     let mut times = Vec::new();
@@ -74,7 +88,8 @@ async fn how_long_a_signed_delivery_waits_for_its_answer() {
         body["pull_request"]["head"]["ref"] = branch.into();
         times.push(timed(&body, "accepted").await);
     }
-    println!("accepted: p50 {:.1} ms, p99 {:.1} ms of 500, one at a time", part(&times, 50), part(&times, 99));
+    rows.push(row("accepted", &times, ", each on a pull request of its own"));
+    println!("\n| figure | value | how |\n|---|---|---|\n{}", rows.join("\n"));
     world.story.end().await;
 }
 

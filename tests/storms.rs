@@ -1,8 +1,8 @@
 //! Storms: many deliveries at once, while jobs are made, run and end, and while a secret is rotated. Every one of
 //! them gets a true answer, and no review is lost or in two jobs.
 //!
-//! `PULLYARD_STORM=1000` sends a thousand of one review; what is printed is for docs/benchmarks.md, and nothing
-//! depends on it.
+//! `PULLYARD_STORM=1000` sends a thousand of one review; each storm prints its row of docs/benchmarks.md, and nothing
+//! depends on what is in it.
 
 use crate::story::{REPOSITORY, begin_all, is, until};
 use crate::webhooks::{ANNS_TOKEN, BRANCH, SECRET, World, signed};
@@ -17,7 +17,7 @@ use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::secret::RotateSecret;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,10 @@ async fn storm(
 ) -> Vec<(u16, Value)> {
     let since = Instant::now();
     let count = bodies.len();
+    let of = match bodies.iter().collect::<BTreeSet<_>>().len() {
+        1 => "one review".to_owned(),
+        reviews => format!("{reviews} reviews"),
+    };
     let (secret, answered) = (&secret, &answered);
     let sent = futures::stream::iter(bodies.into_iter().enumerate()).map(|(n, body)| async move {
         let signature = signed(secret(n), body.as_bytes());
@@ -61,13 +65,15 @@ async fn storm(
     let (answers, mut took): (Vec<_>, Vec<_>) =
         sent.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().unzip();
     took.sort();
-    let part = |share: usize| took.get(count * share / 100).unwrap_or(&Duration::ZERO).as_millis();
-    let (last, slowest) = (since.elapsed().as_millis(), took.last().unwrap_or(&Duration::ZERO).as_millis());
+    let part = |share: usize| took.get(count * share / 100).unwrap_or(&Duration::ZERO).as_secs_f64();
+    let (last, slowest) = (since.elapsed().as_secs_f64(), took.last().unwrap_or(&Duration::ZERO).as_secs_f64());
+    let codes = counted(&answers).into_iter().map(|(code, times)| format!("{times} `{code}`")).collect::<Vec<_>>();
+    // A row of docs/benchmarks.md.
     println!(
-        "{count} deliveries, {AT_ONCE} at once: the last answer after {last} ms; one took p50 {} ms, p99 {} ms, at most {slowest} ms; {:?}",
+        "\n| storm: {count} deliveries of {of}, {AT_ONCE} at once | the last answer after {last:.1} s; one took p50 {:.1} s, p99 {:.1} s, at most {slowest:.1} s | {} |",
         part(50),
         part(99),
-        counted(&answers)
+        codes.join(", ")
     );
     answers
 }
