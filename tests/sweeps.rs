@@ -294,6 +294,32 @@ async fn a_project_and_a_waiting_job_that_can_not_be_read_keep_no_other_waiting_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_class_and_a_note_of_the_last_round_that_can_not_be_read_keep_no_waiting_job_from_its_end() {
+    let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
+    let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.local.sweep().await.unwrap();
+    // Before that of the job, and as another version may write them.
+    let class = json!({ "pk": { "S": "POOL#acme" }, "sk": { "S": "CLASS#" } });
+    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": class })).await;
+    let edit = json!({
+        "TableName": "pullyard",
+        "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
+        "UpdateExpression": "SET gauges = :broken",
+        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
+    });
+    story.dynamodb("UpdateItem", edit).await;
+    story.clock.advance(Duration::from_secs(86_401));
+    assert!(story.local.sweep().await.is_err(), "that the note can't be read is no secret");
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "never_claimed");
+    // The note is written anew; the class is told of in every round that looks.
+    story.clock.advance(Duration::from_secs(61));
+    let report = story.api.sweep().await.unwrap();
+    assert_eq!((report.failed, report.ended), (1, 0), "{report:?}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bootstrap_token_of_an_attempt_that_died_claims_nothing_more() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;

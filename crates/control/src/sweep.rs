@@ -22,6 +22,7 @@ use pullyard_domain::sweep::{Step, back_off, step};
 use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::{Error as StoreError, Proof, Sweeps, WorkKey, Write};
 use ready::{replace, sweep_ready};
+use report::Faults;
 pub use report::Report;
 use runners::sweep_runners;
 use std::time::Duration;
@@ -32,37 +33,47 @@ const PER_SHARD: usize = 25;
 /// How often the waiting jobs of runners are looked at.
 const READY_EVERY: Duration = Duration::from_secs(60);
 
-/// Takes up everything that is due.
+/// Takes up everything that is due. What can't be read keeps nothing else waiting.
 ///
 /// Idempotent: every step is a conditional write or a hint; two sweepers at once do no harm.
-/// Errors: only when the index itself can't be read.
+/// Errors: when a part of the index, or a whole list, can't be read; told after everything else was done.
 pub async fn sweep(ctx: &Context) -> Result<Report, Error> {
     let mut report = Report::default();
     let mut scheduled = Scheduled::default();
+    let mut faults = Faults::default();
     for shard in 0..SHARDS {
-        let now = ctx.clock.now();
-        let rows = ctx.store.scheduled(shard, gauges::PER_SHARD).await?;
-        scheduled.note(&rows, now);
-        let due: Vec<_> = rows.into_iter().filter(|(_, at)| *at <= now).take(PER_SHARD).collect();
-        report.more |= due.len() >= PER_SHARD;
-        for (key, _) in due {
-            report.looked_at += 1;
-            take_up(ctx, &key, &mut report).await;
-        }
+        faults.note(of_shard(ctx, shard, &mut scheduled, &mut report).await);
     }
-    runners(ctx, scheduled, &mut report).await?;
+    runners(ctx, scheduled, &mut faults, &mut report).await;
     tracing::info!(?report, "a sweep is done");
-    Ok(report)
+    faults.told().map(|()| report)
+}
+
+async fn of_shard(ctx: &Context, shard: u8, scheduled: &mut Scheduled, report: &mut Report) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let rows = ctx.store.scheduled(shard, gauges::PER_SHARD).await?;
+    scheduled.note(&rows, now);
+    let due: Vec<_> = rows.into_iter().filter(|(_, at)| *at <= now).take(PER_SHARD).collect();
+    report.more |= due.len() >= PER_SHARD;
+    for (key, _) in due {
+        report.looked_at += 1;
+        take_up(ctx, &key, report).await;
+    }
+    Ok(())
 }
 
 /// The runners in every round, their waiting jobs once a minute: both are read whole. With the jobs, what the
 /// deployment is doing is written down.
-async fn runners(ctx: &Context, scheduled: Scheduled, report: &mut Report) -> Result<(), Error> {
+async fn runners(ctx: &Context, scheduled: Scheduled, faults: &mut Faults, report: &mut Report) {
     let now = ctx.clock.now();
-    let last = ctx.store.sweeps().await?;
+    // Where it can't be read, this round is as the first one: it blames no runner for its silence.
+    let last = ctx.store.sweeps().await.unwrap_or_else(|error| {
+        faults.note::<()>(Err(error.into()));
+        None
+    });
     let since = watched_since(last.as_ref().and_then(|last| Some((last.at, last.since?))), now);
     let mut gauges = Gauges::default();
-    sweep_runners(ctx, since, &mut gauges, report).await?;
+    faults.note(sweep_runners(ctx, since, &mut gauges, report).await);
     let looks = last.as_ref().is_none_or(|last| now.since(last.ready_at) >= READY_EVERY);
     let mut round = Sweeps {
         at: now,
@@ -71,17 +82,19 @@ async fn runners(ctx: &Context, scheduled: Scheduled, report: &mut Report) -> Re
         gauges: last.and_then(|last| last.gauges),
     };
     if looks {
-        sweep_ready(ctx, &mut gauges, report).await?;
-        sweep_held(ctx, &mut gauges, report).await?;
+        faults.note(sweep_ready(ctx, &mut gauges, report).await);
+        faults.note(sweep_held(ctx, &mut gauges, report).await);
         scheduled.count(ctx, &mut gauges).await;
-        let gauges = gauges.taken(now);
         round.ready_at = now;
-        round.gauges = Some(gauges.clone());
-        report.gauges = Some(gauges);
+        // Where a part was left out, what was counted before is nearer to the truth.
+        if faults.none() {
+            let gauges = gauges.taken(now);
+            round.gauges = Some(gauges.clone());
+            report.gauges = Some(gauges);
+        }
     }
     // Stale: a later round of another sweeper has noted itself.
-    ctx.store.put_sweeps(&round).await?;
-    Ok(())
+    faults.note(ctx.store.put_sweeps(&round).await.map_err(Error::from));
 }
 
 async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {

@@ -22,6 +22,7 @@ pub(super) async fn sweep_held(ctx: &Context, gauges: &mut Gauges, report: &mut 
                 Ok(woken) => report.tickets += woken,
                 Err(error) => {
                     report.failed += 1;
+                    gauges.more = true;
                     tracing::error!(project = %id, error = %error, "what waits for a project could not be taken up");
                 }
             }

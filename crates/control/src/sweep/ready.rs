@@ -7,14 +7,14 @@ use crate::ending::write_end;
 use crate::runner::Waits;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, Place, Status};
 use pullyard_domain::project::Project;
 use pullyard_domain::select::Needs;
 use pullyard_domain::sweep::{Waiting, elsewhere, waiting};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
-use pullyard_store::{Proof, Write};
+use pullyard_store::{Error as StoreError, Proof, Write};
 
 /// How many of a class's oldest jobs a round looks at.
 const HEADS: usize = 25;
@@ -23,7 +23,7 @@ const COUNTED: i32 = 40;
 /// How many projects are read at once.
 const PAGE: i32 = 100;
 
-/// Goes over the oldest Ready jobs of every class. A project that can't be read keeps no other waiting.
+/// Goes over the oldest Ready jobs of every class. A project or a class that can't be read keeps no other waiting.
 pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut Report) -> Result<(), Error> {
     let mut waits = Waits::default();
     let mut after = None;
@@ -32,6 +32,7 @@ pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut
         for id in projects {
             if let Err(error) = of_project(ctx, &id, gauges, &mut waits, report).await {
                 report.failed += 1;
+                gauges.more = true;
                 tracing::error!(project = %id, error = %error, "a project's waiting jobs could not be swept");
             }
         }
@@ -51,21 +52,38 @@ async fn of_project(
 ) -> Result<(), Error> {
     // Once for all its jobs: what is changed meanwhile, the next round sees.
     let Some(project) = ctx.store.project(id).await? else { return Ok(()) };
-    for (class, _) in ctx.store.classes(&project.id).await? {
-        let rows = ctx.store.ready(&class, COUNTED).await?;
-        gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
-        let mut oldest = None;
-        for row in rows.iter().take(HEADS) {
-            match look(ctx, &project, &row.job, waits, report).await {
-                Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
-                Err(error) => {
-                    report.failed += 1;
-                    tracing::error!(job.id = %row.job, error = %error, "a waiting job could not be swept");
-                }
+    for class in ctx.store.classes(&project.id).await? {
+        if let Err(error) = of_class(ctx, &project, class, gauges, waits, report).await {
+            report.failed += 1;
+            gauges.more = true;
+            tracing::error!(project = %id, error = %error, "the waiting jobs of a class could not be swept");
+        }
+    }
+    Ok(())
+}
+
+async fn of_class(
+    ctx: &Context,
+    project: &Project,
+    class: Result<(ClassId, Needs), StoreError>,
+    gauges: &mut Gauges,
+    waits: &mut Waits,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let (class, _) = class?;
+    let rows = ctx.store.ready(&class, COUNTED).await?;
+    gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
+    let mut oldest = None;
+    for row in rows.iter().take(HEADS) {
+        match look(ctx, project, &row.job, waits, report).await {
+            Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
+            Err(error) => {
+                report.failed += 1;
+                tracing::error!(job.id = %row.job, error = %error, "a waiting job could not be swept");
             }
         }
-        gauges.add_waiting(&project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
     }
+    gauges.add_waiting(&project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
     Ok(())
 }
 

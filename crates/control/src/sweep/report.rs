@@ -1,5 +1,6 @@
-//! What one round of the sweeper did, in numbers.
+//! What one round of the sweeper did, in numbers, and what of it could not be done at all.
 
+use crate::Error;
 use pullyard_domain::gauges::Gauges;
 
 /// What a round did.
@@ -78,6 +79,36 @@ impl Report {
     }
 }
 
+/// What failed of parts that are all seen to, whatever becomes of those before: the first failure is kept until then,
+/// and further ones are told of where they are met.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    first: Option<Error>,
+}
+
+impl Faults {
+    /// Notes what became of one part.
+    pub(super) fn note<T>(&mut self, part: Result<T, Error>) {
+        if let Err(error) = part {
+            if self.first.is_some() {
+                tracing::error!(error = %error, "a further part of a sweep failed");
+            } else {
+                self.first = Some(error);
+            }
+        }
+    }
+
+    /// No part failed so far.
+    pub(super) fn none(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Errors: the first failure.
+    pub(super) fn told(self) -> Result<(), Error> {
+        self.first.map_or(Ok(()), Err)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +161,20 @@ mod tests {
     #[test]
     fn only_what_goes_again_was_healed() {
         assert_eq!(part().healed(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
+    }
+
+    #[test]
+    fn the_first_failure_is_told_and_none_where_every_part_was_done() {
+        let failed = |what: &str| Err::<(), _>(Error::Inconsistent(what.into()));
+        let mut faults = Faults::default();
+        faults.note(Ok(()));
+        assert!(faults.none());
+        for part in [failed("one"), Ok(()), failed("two")] {
+            faults.note(part);
+            assert!(!faults.none());
+        }
+        let told = faults.told().unwrap_err();
+        assert!(matches!(&told, Error::Inconsistent(what) if what == "one"), "{told}");
+        assert!(Faults::default().told().is_ok());
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The runners are read whole, a few hundred bytes each; nothing of them stands in the `work` index.
 
-use super::report::Report;
+use super::report::{Faults, Report};
 use crate::ending::{write_end, write_requeue};
 use crate::runner::token_state;
 use crate::{Context, Error};
@@ -89,9 +89,11 @@ async fn sweep_runner(
                 }
             }
             Step::Lose(loss, jobs) => {
+                let mut faults = Faults::default();
                 for (job, slot) in jobs {
-                    lose(ctx, &runner, loss, &job, &slot, report).await?;
+                    faults.note(lose(ctx, &runner, loss, &job, &slot, report).await);
                 }
+                faults.told()?;
             }
             Step::Forget => {
                 ctx.store.begin_removal(&runner).await?;

@@ -1,9 +1,10 @@
 //! What one round of the sweeper does, counts and leaves to the next.
 
 use crate::world::{World, applied};
-use pullyard_control::runner::heartbeat;
-use pullyard_control::sweep;
+use pullyard_control::runner::{Answer, claim, heartbeat};
+use pullyard_control::{Report, sweep};
 use pullyard_domain::budget::Budget;
+use pullyard_domain::due::SHARDS;
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_domain::id::{ClaimId, EventId, InstanceId, TicketKey};
@@ -14,7 +15,7 @@ use pullyard_domain::runner::Heartbeat;
 use pullyard_domain::ticket::{Entry, Ticket};
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::{Fault, Wire};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Nobody hears a wake-up.
@@ -155,5 +156,84 @@ async fn a_hook_a_poll_and_a_note_that_can_not_be_woken_are_put_off_for_longer_e
         }
         assert_eq!(sweep(ctx).await.unwrap().failed, 0, "they keep no other waiting");
         ctx.clock.advance(rest);
+    }
+}
+
+/// What a round that came to its end counted: failures, jobs and entries that wait, and whether there was more.
+fn counted(report: &Report) -> (u32, u32, u32, bool) {
+    let gauges = report.gauges.as_ref().unwrap();
+    (report.failed, gauges.waiting, gauges.held, gauges.more)
+}
+
+#[tokio::test]
+async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_and_the_round_noted() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    // Two classes with a job each, and an entry that waits.
+    world.jobs("one", 2, 2).await;
+    let settings = Settings { compute: Compute::Runners, ..Settings::default() };
+    world.set(settings.held("ana", "a freeze")).await;
+    let (now, key) = (ctx.clock.now(), TicketKey::new("APP-1").unwrap());
+    let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
+    let entry = Entry { at: now, event: EventId::new("e1").unwrap() };
+    applied(ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
+    let round = async |refused: Option<usize>| {
+        ctx.clock.advance(Duration::from_secs(61));
+        wire.restart(refused.map(|at| (at, Fault::error(400, "AccessDenied"))));
+        let swept = sweep(ctx).await;
+        (swept, wire.points())
+    };
+    let (swept, whole) = round(None).await;
+    assert_eq!(counted(&swept.unwrap()), (0, 2, 1, false));
+    let mut counts = BTreeMap::<_, usize>::new();
+    for at in 0..whole.len() {
+        let (swept, points) = round(Some(at)).await;
+        let last = points.last().map(|point| point.operation.as_str());
+        assert_eq!(last, Some("PutItem"), "{at} of {whole:?}: the round was not noted");
+        if at <= usize::from(SHARDS) {
+            assert_eq!(points, whole, "nothing follows from a shard, or from when it was last gone round");
+        }
+        match swept {
+            Ok(report) => *counts.entry(counted(&report)).or_default() += 1,
+            Err(error) => assert!(error.to_string().contains("AccessDenied"), "{at} of {whole:?}: {error}"),
+        }
+    }
+    let expected = [
+        // The project, or which classes it has.
+        ((1, 0, 1, true), 2),
+        // The jobs of one of the two classes.
+        ((1, 1, 1, true), 2),
+        // One of the two jobs.
+        ((1, 2, 1, false), 2),
+        // The entries of the project.
+        ((1, 2, 0, true), 1),
+        // Whether the project may start jobs.
+        ((1, 2, 1, true), 1),
+    ];
+    assert_eq!(counts, BTreeMap::from(expected));
+}
+
+#[tokio::test]
+async fn a_job_that_can_not_be_taken_away_from_its_runner_does_not_keep_it_its_others() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 2).await.remove(0);
+    world.jobs("one", 2, 1).await;
+    for id in ["c1", "c2"] {
+        let id = ClaimId::new(id).unwrap();
+        let answer = claim(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
+        assert!(matches!(answer, Answer::Job(_)), "{answer:?}");
+    }
+    // It lives, and has no process for either.
+    ctx.clock.advance(Duration::from_secs(70));
+    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    wire.next("TransactWriteItems", Fault::error(400, "AccessDenied"));
+    for (failed, left) in [(1, 1), (0, 0)] {
+        let report = sweep(ctx).await.unwrap();
+        assert_eq!((report.failed, report.requeued), (failed, 1), "{report:?}");
+        assert_eq!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.len(), left);
     }
 }

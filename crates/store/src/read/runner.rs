@@ -62,11 +62,13 @@ impl Store {
         self.many_weakly(&keys).await?.into_iter().map(decoded).collect()
     }
 
-    /// The classes of a project's jobs, with what each asks of a runner.
-    pub async fn classes(&self, project: &ProjectId) -> Result<Vec<(ClassId, Needs)>, Error> {
+    /// The classes of a project's jobs, with what each asks of a runner. One that can't be read stands there as its
+    /// error, so that it does not hide the others.
+    pub async fn classes(&self, project: &ProjectId) -> Result<Vec<Result<(ClassId, Needs), Error>>, Error> {
         let pk = key::class_pool(project);
         let items = self.partition_weakly(&pk, "CLASS#", "read the classes of a project").await?;
-        items.into_iter().map(|item| decoded::<Class>(item).map(|class| (class.class, class.needs))).collect()
+        let class = |item| decoded::<Class>(item).map(|class| (class.class, class.needs));
+        Ok(items.into_iter().map(class).collect())
     }
 
     /// What a class asks of a runner, read strongly.

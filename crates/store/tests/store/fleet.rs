@@ -270,7 +270,7 @@ async fn classes_and_their_jobs_are_read_in_order() {
     let others = Needs { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
     world.store.note_class(&sample::project(), &other, &others).await.unwrap();
     let read = world.in_the_end(async || world.store.classes(&sample::project()).await.unwrap()).await;
-    let read: BTreeSet<_> = read.into_iter().map(|(id, _)| id).collect();
+    let read: BTreeSet<_> = read.into_iter().map(|class| class.unwrap().0).collect();
     assert_eq!(read, BTreeSet::from([class.clone(), other.clone()]));
     assert_eq!(world.store.class(&sample::project(), &other).await.unwrap(), Some(others));
     for (name, secs) in [("b", 20), ("a", 10), ("c", 30)] {
@@ -281,6 +281,21 @@ async fn classes_and_their_jobs_are_read_in_order() {
     let orders = rows.iter().map(|row| (row.job.clone(), row.order)).collect::<Vec<_>>();
     let expected = [("a", 10), ("b", 20)].map(|(name, secs)| (sample::job_id(name), at(secs).millis()));
     assert_eq!(orders, expected);
+}
+
+#[tokio::test]
+async fn a_class_that_can_not_be_read_hides_no_other() {
+    let world = World::new().await;
+    let classes = ["command", "codex"].map(|capability| ClassId::of("acme", capability, &BTreeSet::new()));
+    for class in &classes {
+        let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+        world.store.note_class(&sample::project(), class, &needs).await.unwrap();
+    }
+    let mut item = world.items().await.into_iter().find(|((_, sk), _)| sk.starts_with("CLASS#")).unwrap().1;
+    item.remove("needs");
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    let read = world.in_the_end(async || world.store.classes(&sample::project()).await.unwrap()).await;
+    assert_eq!((read.len(), read.iter().filter(|class| class.is_ok()).count()), (2, 1), "{read:?}");
 }
 
 #[tokio::test]
