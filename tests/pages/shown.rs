@@ -145,13 +145,69 @@ async fn a_refused_move_says_so_where_one_comes_back_to() {
     story.end().await;
 }
 
+/// What makes the sending of a form one request.
+fn once(form: &str) -> &str {
+    form.split("name=\"once\" value=\"").nth(1).unwrap().split('"').next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_is_pressed_twice_is_one_move_and_another_button_is_another() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    for key in ["ACME-1", "ACME-2"] {
+        let form = [("project", "acme"), ("key", key), ("title", "Greet in French")];
+        assert_eq!(browser.post("/tickets", &form).await.status, 303);
+    }
+    let board = browser.get("/board?project=acme").await;
+    let button = r#"<button form="move" formaction="/tickets/ACME-1/move?project=acme" name="status" value="#;
+    assert!(board.says(button) && board.says(r#"<form id="move" method="post""#), "{}", board.body);
+    let put = async |key: &str, status: &str, once: &str| {
+        let form = [("status", status), ("once", once)];
+        browser.post(&format!("/tickets/{key}/move?project=acme"), &form).await
+    };
+    let status = async |key: &str| story.ticket(key).await.status;
+    let one = put("ACME-1", "Blocked", once(&board.body)).await;
+    assert_eq!((one.status, status("ACME-1").await.as_str()), (303, "Blocked"), "{}", one.body);
+    // It is somewhere else by the time the same button's second press arrives.
+    let back = browser.post("/tickets/ACME-1/move?project=acme", &[("status", TODO)]).await;
+    assert_eq!((back.status, status("ACME-1").await.as_str()), (303, TODO), "{}", back.body);
+    assert_eq!(put("ACME-1", "Blocked", once(&board.body)).await.to(), one.to());
+    assert_eq!(status("ACME-1").await, TODO);
+    for (key, to) in [("ACME-1", "Done"), ("ACME-2", "Blocked")] {
+        assert_eq!(put(key, to, once(&board.body)).await.status, 303);
+        assert_eq!(status(key).await, to);
+    }
+    // The page of a ticket brings one as well.
+    let page = browser.get("/tickets/ACME-1?project=acme").await;
+    let form = page.body.split(r#"action="/tickets/ACME-1/move?project=acme">"#).nth(1).unwrap();
+    let form = form.split("</form>").next().unwrap();
+    let one = put("ACME-1", "Blocked", once(form)).await;
+    put("ACME-1", TODO, once(form)).await;
+    assert_eq!(put("ACME-1", "Blocked", once(form)).await.to(), one.to());
+    assert_eq!(status("ACME-1").await, TODO);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_look_at_the_board_has_a_key_of_its_own_and_a_list_that_changes_with_its_tickets_alone() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    story.tell("e1", "APP-1", TODO, 1).await;
+    let (first, second) = (browser.get("/board").await, browser.get("/board").await);
+    assert_ne!(once(&first.body), once(&second.body));
+    // The script puts in the new list wherever it is not the one that stands there.
+    let list = |page: &Answer| page.body.split("id=\"list\"").nth(1).unwrap().to_owned();
+    assert!(list(&first).contains("APP-1"), "{}", first.body);
+    assert_eq!(list(&first), list(&second));
+    story.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_button_that_is_pressed_twice_makes_one_job() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let page = browser.get("/jobs/new?project=acme").await;
-    let once = page.body.split("name=\"once\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let form = [("project", "acme"), ("prompt", "Do it."), ("once", once.as_str())];
+    let form = [("project", "acme"), ("prompt", "Do it."), ("once", once(&page.body))];
     let (one, two) = (browser.post("/jobs", &form).await, browser.post("/jobs", &form).await);
     assert_eq!(one.status, 303);
     assert_eq!(one.to(), two.to());

@@ -287,6 +287,11 @@ impl EventId {
     pub fn of_move(caller: &str, key: &str) -> Self {
         Self(derived("board-", "move", &[caller, key]))
     }
+
+    /// The key of one button of a page: all buttons of a page bring what names that page, and each is another wish.
+    pub fn of_button(page: &str, ticket: &TicketKey, status: &str) -> Self {
+        Self(derived("page-", "button", &[page, ticket.as_str(), status]))
+    }
 }
 
 impl DeliveryId {
@@ -388,6 +393,18 @@ mod tests {
         let id = JobId::of_request(&project, "token", "key");
         assert_eq!(JobId::new(id.as_str()), Ok(id.clone()));
         assert_eq!(id.short().len(), 4);
+    }
+
+    #[test]
+    fn each_button_of_each_page_has_a_key_of_its_own() {
+        let key =
+            |page: &str, ticket: &str, status: &str| EventId::of_button(page, &TicketKey::new(ticket).unwrap(), status);
+        let one = key("page-1", "A-1", "Done");
+        assert_eq!(one, key("page-1", "A-1", "Done"));
+        assert_eq!(EventId::new(one.as_str()), Ok(one.clone()));
+        for other in [key("page-2", "A-1", "Done"), key("page-1", "A-2", "Done"), key("page-1", "A-1", "Blocked")] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use crate::frame::{Frame, go, page};
 use crate::hold::Held;
 use crate::text::{Text, encoded, line, web};
+use crate::tickets::once;
 use crate::verdict::{self, Line};
 use crate::visit::Visit;
 use crate::words::{self, Pill};
@@ -44,6 +45,9 @@ struct Board {
     empty: bool,
     next: Option<String>,
     refresh: u32,
+    /// Of the form that every card's buttons belong to. It stands outside the list: that is replaced where it
+    /// changed, and this is another one in each answer.
+    once: String,
 }
 
 /// One status.
@@ -135,6 +139,7 @@ pub(crate) async fn show(
         empty: cards.is_empty() && asked.after.is_none(),
         next: view.next.map(|next| format!("/board?project={}&after={next}", project.id)),
         project: project.id.to_string(),
+        once: once(),
     };
     Ok(page(StatusCode::OK, &board))
 }

@@ -234,9 +234,12 @@ async fn make(visit: &Visit, project: &Project, form: &Written) -> Result<Delive
 pub(crate) struct Put {
     status: String,
     back: Option<String>,
+    #[serde(default)]
+    once: String,
 }
 
-/// Puts a ticket in another column, and goes back with what that led to.
+/// Puts a ticket in another column, and goes back with what that led to. A button that is pressed twice is one move;
+/// another button of the same page is another.
 pub(crate) async fn put(
     visit: Visit,
     key: Result<Path<TicketKey>, Problem>,
@@ -250,7 +253,8 @@ pub(crate) async fn put(
     let wanted = MoveTicket { status: to.status };
     limits::put(&wanted)?;
     let caller = visit.requester();
-    let wanted = control::Move { project: project.id.clone(), key, status: wanted.status, caller, request: None };
+    let request = given(&to.once).map(|once| EventId::of_button(&once, &key, &wanted.status));
+    let wanted = control::Move { project: project.id.clone(), key, status: wanted.status, caller, request };
     let answer = control::put_ticket(&visit.ctx, wanted).await?;
     let board = format!("/board?project={}", project.id);
     let back = to.back.as_deref().map_or(board.as_str(), |back| own_path(Some(back)));
