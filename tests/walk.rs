@@ -171,6 +171,17 @@ async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_wherever_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_moved_by_keys_whatever_dies() {
+    walk(flows::board::moved_by_keys().own(), 36).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes long, and is walked on demand"]
+async fn a_ticket_is_moved_by_keys_wherever_it_dies() {
+    walk(flows::board::moved_by_keys(), 36).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_linked_to_its_ticket_whatever_dies() {
     walk(flows::board::linked_to_its_pull_request(), 31).await;
 }

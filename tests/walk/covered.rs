@@ -20,7 +20,7 @@ const WALKED: &[(&str, &str)] = &[
     ("attempt/start::start", "a_tickets_job_completes_whatever_dies"),
     ("board::create_ticket", "a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_dies"),
     ("board::edit_ticket", "a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_dies"),
-    ("board::put_ticket", "a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies"),
+    ("board::put_ticket", "a_ticket_is_moved_by_keys_whatever_dies"),
     ("cancel_job::cancel_job", "a_job_that_works_is_cancelled_whatever_dies"),
     ("close_breaker::close_breaker", "a_job_waits_for_its_model_and_goes_on_whatever_dies"),
     ("continue_job::continue_job", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),

@@ -4,6 +4,7 @@ use super::reviews::{link, number, opened};
 use super::{flow, prepared};
 use crate::story::{REPOSITORY, TODO, TRIGGER};
 use crate::walk::attempt;
+use crate::walk::base;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step, Unrepeated};
 use crate::walk::world::World;
@@ -55,17 +56,17 @@ fn edited() -> Step {
     Step::call("somebody changes its text", make)
 }
 
-fn moved() -> Step {
-    let make = |_: &World| {
+fn moved(key: &'static str) -> Step {
+    let make = move |_: &World| {
         let call = post("/v1/tickets/APP-1/move", json!({ "status": TRIGGER })).asking("project=acme");
-        let call = call.with("idempotency-key", "key-1");
+        let call = call.with("idempotency-key", key);
         Some(call.keeping(|world, answer| world.note("job", answer["decision"]["job"].clone())).into())
     };
     Step::call("somebody moves it", make).unrepeated(Unrepeated::AllOrNothing)
 }
 
 pub(in crate::walk) fn written_edited_and_moved() -> Flow {
-    let mut steps = vec![written(), edited(), moved(), Step::messages()];
+    let mut steps = vec![written(), edited(), moved("key-1"), Step::messages()];
     let known = [attempt::begins(), attempt::claims(), attempt::fails(), Step::messages()];
     steps.extend(known.map(Step::walked_elsewhere));
     flow("a ticket is written, changed and moved on the board", &["failed"], steps)
@@ -76,6 +77,21 @@ pub(in crate::walk) fn written_into_the_trigger_status() -> Flow {
     let known = [attempt::begins(), attempt::claims(), attempt::fails(), Step::messages()];
     steps.extend(known.map(Step::walked_elsewhere));
     flow("a ticket is written into the trigger status, changed and moved away", &["failed"], steps)
+}
+
+/// A ticket that nobody works on.
+async fn written_before(world: &World) {
+    let new = json!({ "project": "acme", "key": "APP-1", "title": "About APP-1", "status": TODO });
+    base::done(world, "/v1/tickets", new).await;
+}
+
+/// Whoever dies in a move asks again by its key, and goes on with what is left of it.
+pub(in crate::walk) fn moved_by_keys() -> Flow {
+    let entered = moved("key-2").unrepeated(Unrepeated::Repeated);
+    let mut steps = vec![moved_away_by_key(), entered];
+    let known = [Step::messages(), attempt::begins(), attempt::claims(), attempt::fails(), Step::messages()];
+    steps.extend(known.map(Step::walked_elsewhere));
+    prepared("a ticket is moved by keys", &["failed"], |world| written_before(world).boxed(), steps)
 }
 
 fn linked() -> Step {
