@@ -69,7 +69,7 @@ async fn a_job_that_asks_is_answered_paused_and_continued_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_projects_ticket_starts_when_it_is_released_whatever_dies() {
-    walk(flows::holds::released_and_started(), 47).await;
+    walk(flows::holds::released_and_started(), 46).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -88,25 +88,16 @@ async fn apply(
                 }
             }
         }
+        // The text first: whoever takes up what waits finds it, whoever died here.
         Follow::EnterAgain => {
+            ctx.store.store_text(event).await?;
             let again = Ticket { again: Some(event.entry()), held: false, ..seen(event, facts) };
-            match ctx.store.update_ticket(&again).await? {
-                Write::Stale => Write::Stale,
-                Write::Applied => {
-                    ctx.store.store_text(event).await?;
-                    ctx.store.record(&delivery).await?
-                }
-            }
+            ctx.store.record_with_ticket(&delivery, &again).await?
         }
         Follow::Wait => {
-            // The ledger first, as for a snapshot; the ticket last, since its row leads to both.
-            match ctx.store.record(&delivery).await? {
-                Write::Stale => Write::Stale,
-                Write::Applied => {
-                    ctx.store.store_text(event).await?;
-                    ctx.store.update_ticket(&seen(event, facts).waiting_with(event.entry())).await?
-                }
-            }
+            ctx.store.store_text(event).await?;
+            let waiting = seen(event, facts).waiting_with(event.entry());
+            ctx.store.record_with_ticket(&delivery, &waiting).await?
         }
         Follow::Trigger => {
             ctx.store.store_text(event).await?;

@@ -20,8 +20,7 @@ fn released() -> Step {
 pub(in crate::walk) fn released_and_started() -> Flow {
     let steps = vec![
         held(),
-        // Its ledger entry comes before what leads to it: a tool that was not answered tells it again.
-        tickets::told().unrepeated(Unrepeated::Repeated),
+        tickets::told(),
         released(),
         Step::messages(),
         attempt::begins(),

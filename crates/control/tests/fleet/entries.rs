@@ -146,17 +146,74 @@ async fn a_move_that_was_stopped_between_its_answer_and_its_ticket_is_made_by_it
     assert!(matches!(board.put("k1", TRIGGER).await, Err(Error::KeyReused)));
 }
 
+/// What an entry waits for.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// Its project is released.
+    Released,
+    /// The job of the entry before it ends.
+    Free,
+}
+
+impl Board {
+    /// Another ticket, and the event that is to wait, which nobody told yet.
+    async fn entering(&mut self, until: Until, number: usize) -> TicketEvent {
+        self.key = TicketKey::new(format!("APP-{number}")).unwrap();
+        let event = |board: &Self, at: u64, status| board.told(&format!("e{number}-{at}"), status, at);
+        if let Until::Free = until {
+            let made = self.tell(&event(self, 1, TRIGGER)).await.unwrap();
+            assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
+        }
+        self.tell(&event(self, 2, TODO)).await.unwrap();
+        event(self, 3, TRIGGER)
+    }
+
+    async fn waits(&self, entered: &TicketEvent) -> bool {
+        let ticket = self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap();
+        ticket.again == Some(entered.entry())
+    }
+
+    async fn check_that_it_waits_whole_or_not_at_all(&mut self, until: Until, code: &str) {
+        let whole = self.entering(until, 0).await;
+        self.wire.restart(None);
+        self.tell(&whole).await.unwrap();
+        let points = self.wire.points();
+        let (mut number, mut left) = (0, 0);
+        for (at, point) in points.iter().enumerate() {
+            for fault in [Fault::StopBefore, Fault::StopAfter] {
+                let what = format!("{until:?}, {fault} at {at}, {}", point.operation);
+                number += 1;
+                let entered = self.entering(until, number).await;
+                self.wire.restart(Some((at, fault)));
+                assert!(self.wire.live(self.tell(&entered)).await.is_none(), "{what}: it dies");
+                self.wire.restart(None);
+                // Nobody tells it again: its answer says no more than what is so.
+                let waits = self.waits(&entered).await;
+                let recorded = self.recorded(&entered).await;
+                assert_eq!(recorded.map(|reason| reason.code()), waits.then_some(code), "{what}");
+                if waits {
+                    assert_eq!(self.title().await, entered.event.as_str(), "{what}: what it is made a job of");
+                    left += 1;
+                }
+                // Told again, it waits once.
+                let again = self.tell(&entered).await.unwrap();
+                assert_eq!((again.reason.code(), self.waits(&entered).await), (code, true), "{what}");
+                assert_eq!(self.recorded(&entered).await.map(|reason| reason.code()), Some(code), "{what}");
+            }
+        }
+        assert!(left > 0, "one died when it waited");
+    }
+}
+
 #[tokio::test]
-async fn a_move_into_the_trigger_status_of_a_held_project_that_was_stopped_before_it_waits_does_so_by_its_repeat() {
-    let board = Board::begin().await;
-    board.written().await;
+async fn an_entry_into_a_held_project_waits_with_its_answer_and_its_text_or_not_at_all_wherever_it_dies() {
+    let mut board = Board::begin().await;
     board.settings(Settings { held_by: Some("ana".into()), ..Settings::default() }).await;
-    let waits =
-        async || board.world.ctx.store.ticket(&board.world.project, &board.key).await.unwrap().unwrap().again.is_some();
-    board.wire.next("PutItem", Fault::StopAfter);
-    assert!(board.wire.live(board.put("k1", TRIGGER)).await.is_none(), "it dies when the ledger has its answer");
-    assert!(!waits().await);
-    let made = board.put("k1", TRIGGER).await.unwrap();
-    assert!(matches!(made.reason, Reason::ProjectHeld { .. }), "{made:?}");
-    assert!(waits().await, "a release takes it up");
+    board.check_that_it_waits_whole_or_not_at_all(Until::Released, "project_held").await;
+}
+
+#[tokio::test]
+async fn an_entry_during_a_job_waits_with_its_answer_and_its_text_or_not_at_all_wherever_it_dies() {
+    let mut board = Board::begin().await;
+    board.check_that_it_waits_whole_or_not_at_all(Until::Free, "job_active").await;
 }

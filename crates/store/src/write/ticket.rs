@@ -58,6 +58,15 @@ impl Store {
         Transaction::new("change a ticket").revise(ticket)?.commit(self).await
     }
 
+    /// Has the entry of a ticket wait, with the answer to what told it: whoever dies leaves both or neither, so that
+    /// nobody is told of an entry that no ticket has, and none is taken up of which nobody knows who told it.
+    ///
+    /// Writes: TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or not final.
+    /// Idempotent: a repeat is `Stale`, and reading again shows that it waits.
+    pub async fn record_with_ticket(&self, delivery: &Delivery, ticket: &Ticket) -> Result<Write, Error> {
+        Transaction::new("have an entry wait").revise(ticket)?.put(delivery, unless_final())?.commit(self).await
+    }
+
     /// Writes a new ticket with its text, its ledger entry and the job that it gets, if it gets one: whoever dies
     /// leaves all of it or nothing.
     ///

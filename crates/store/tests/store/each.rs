@@ -148,6 +148,22 @@ async fn the_job_of_a_review_is_made_over_nothing_that_others_made() {
     check(prepare, write, (6, &[])).await;
 }
 
+/// An answer that is not final is replaced; what one that is says is in `ledger.rs`.
+#[tokio::test]
+async fn an_entry_waits_over_nothing_that_others_changed() {
+    let prepare = async || {
+        let world = World::new().await;
+        let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
+        world.store.snapshot(&event).await.unwrap();
+        let ticket = world.ticket("APP-1").await.waiting_with(event.entry());
+        (world, ticket)
+    };
+    let write = async |world: &World, ticket: &Ticket| {
+        world.store.record_with_ticket(&sample::refused("evt-1", at(1)), ticket).await
+    };
+    check(prepare, write, (1, &["DELIVERY#"])).await;
+}
+
 #[tokio::test]
 async fn a_review_is_remembered_over_nothing_that_others_made() {
     let prepare = async || {

@@ -3,7 +3,7 @@
 use crate::sample::{self, at};
 use crate::world::World;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::MOST_SEEN;
+use pullyard_domain::delivery::{Delivery, MOST_SEEN};
 
 #[tokio::test]
 async fn a_refusal_is_replaced_when_it_is_decided_again() {
@@ -24,6 +24,21 @@ async fn a_final_answer_is_never_replaced() {
     world.applies(world.store.record(&last)).await;
     world.refuses(world.store.record(&sample::refused("evt-1", at(2)))).await;
     world.refuses(world.store.record(&last)).await;
+}
+
+#[tokio::test]
+async fn an_entry_waits_with_its_answer_unless_it_has_a_final_one() {
+    let world = World::new().await;
+    let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
+    let waits = sample::ticket("APP-1").waiting_with(event.entry());
+    let refused = sample::refused("evt-1", at(1));
+    world.applies(world.store.record_with_ticket(&refused, &waits)).await;
+    assert_eq!(world.store.delivery(&refused.id).await.unwrap(), Some(refused.clone()));
+    let ticket = world.ticket("APP-1").await;
+    assert_eq!((ticket.again.as_ref(), ticket.held), (Some(&event.entry()), true));
+    let last = Delivery { reason: Reason::Accepted { job: sample::job_id("one") }, ..refused.clone() };
+    world.applies(world.store.record(&last)).await;
+    world.refuses(world.store.record_with_ticket(&refused, &ticket)).await;
 }
 
 #[tokio::test]

@@ -303,6 +303,27 @@ async fn one_of_many_changes_of_a_ticket_is_stored() {
     assert_eq!((stored.status, stored.rev), (format!("status {}", winner(&answers)), 2));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_entries_waits_with_its_answer_and_the_others_leave_nothing() {
+    let world = world().await;
+    world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
+    let seen = world.ticket("APP-1").await;
+    let entry = |number: usize| sample::event("APP-1", &format!("evt-{number}"), at(2), "AI Processing").entry();
+    let answer = |number: usize| sample::refused(&format!("evt-{number}"), at(2));
+    let answers = race(&world, |world, number| {
+        let (delivery, ticket) = (answer(number), seen.clone().waiting_with(entry(number)));
+        async move { world.store.record_with_ticket(&delivery, &ticket).await }
+    })
+    .await;
+    let won = winner(&answers);
+    let ticket = world.ticket("APP-1").await;
+    assert_eq!((ticket.again, ticket.rev), (Some(entry(won)), 2));
+    for number in 0..RACERS {
+        let recorded = world.store.delivery(&answer(number).id).await.unwrap();
+        assert_eq!(recorded, (number == won).then(|| answer(number)), "{number}");
+    }
+}
+
 /// Snapshots don't fight: each is stored or older than what is known, and the newest stands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_snapshots_the_newest_stands() {

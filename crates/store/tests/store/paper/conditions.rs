@@ -178,6 +178,13 @@ const WRITES: &[(&str, Forms)] = &[
     }),
     ("put_token", |store| Box::pin(async move { store.put_token(&sample::token("abc", "laptop")).await.map(drop) })),
     ("record", |store| Box::pin(async move { store.record(&sample::refused("evt-1", at(0))).await.map(drop) })),
+    ("record_with_ticket", |store| {
+        Box::pin(async move {
+            let refused = sample::refused("evt-1", at(0));
+            store.record_with_ticket(&refused, &ticket(0)).await?;
+            store.record_with_ticket(&refused, &ticket(1)).await.map(drop)
+        })
+    }),
     ("refuse_review", |store| Box::pin(async move { store.refuse_review(&waits("r1"), &refused()).await.map(drop) })),
     ("refuse_with", |store| {
         Box::pin(async move { store.refuse_with(&waits("r2"), &[&waits("r1")], &refused()).await.map(drop) })

@@ -43,6 +43,7 @@ pub(crate) const WRITES: &[(&str, &str)] = &[
     ("put_sweeps", "of_many_sweeps_at_once_the_latest_counts"),
     ("put_token", "one_of_many_tokens_of_one_hash_is_stored"),
     ("record", "one_of_many_final_decisions_is_recorded"),
+    ("record_with_ticket", "one_of_many_entries_waits_with_its_answer_and_the_others_leave_nothing"),
     ("refuse_review", "what_is_absorbed_while_its_newest_is_refused_waits_or_is_refused_too"),
     ("refuse_with", "what_shares_the_fate_of_the_newest_is_refused_with_it_or_covered_by_its_job"),
     ("register", "one_of_many_processes_takes_a_runner_over"),

@@ -27,7 +27,7 @@ pub(crate) const USE_CASES: &[(&str, &str)] = &[
     // Tickets.
     ("snapshot", "TICKET"),
     ("new-ticket", "JOB TICKET TEXT DELIVERY BUDGET"),
-    ("entry", "TICKET"),
+    ("entry", "TICKET DELIVERY"),
     ("settle", "TICKET"),
     ("mark", "TICKET"),
     ("tool-text", "TEXT"),
@@ -137,8 +137,8 @@ pub(crate) const COVERED: &[Covered] = &[
     },
     Covered {
         item: "DELIVERY",
-        some: "trigger revision remember record wait new-ticket edit",
-        others: "trigger revision remember record wait new-ticket edit",
+        some: "trigger revision remember record wait new-ticket entry edit",
+        others: "trigger revision remember record wait new-ticket entry edit",
         race: "a_review_is_remembered_with_its_entry_beside_other_decisions_or_not_at_all",
         because: "each puts an entry over none or over one that is not final",
     },
