@@ -123,7 +123,7 @@ async fn a_person_who_asks_gets_all_that_nobody_answered_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_pull_request_ends_its_job_whatever_dies() {
-    walk(flows::reviews::closed_while_it_waits(), 63).await;
+    walk(flows::reviews::closed_while_it_waits(), 62).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,6 +135,16 @@ async fn a_review_that_nobody_told_is_found_whatever_dies() {
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_that_nobody_told_is_found_wherever_it_dies() {
     walk(flows::reviews::looked_for(), 112).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_nobody_told_while_a_job_works_is_found_and_waits_whatever_dies() {
+    walk(flows::reviews::looked_for_while_it_works().own(), 120).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_nobody_told_was_closed_ends_its_job_whatever_dies() {
+    walk(flows::reviews::looked_for_and_closed().own(), 80).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,12 +34,35 @@ pub(crate) async fn write_end(
     write_told_end(ctx, before, ended, Took::default(), proof, now).await
 }
 
+/// The same of a job that ends because of what was `heard` of the pull request that it revises: that is written with
+/// it.
+pub(crate) async fn write_called_off(
+    ctx: &Context,
+    before: &Job,
+    ended: &Job,
+    heard: &PullRequest,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    write(ctx, before, ended, (Took::default(), Some(heard)), Proof::Nothing, now).await
+}
+
 /// The same with what its runner said of the work.
 pub(crate) async fn write_told_end(
     ctx: &Context,
     before: &Job,
     ended: &Job,
     took: Took<'_>,
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    write(ctx, before, ended, (took, None), proof, now).await
+}
+
+async fn write(
+    ctx: &Context,
+    before: &Job,
+    ended: &Job,
+    (took, heard): (Took<'_>, Option<&PullRequest>),
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
@@ -59,14 +82,15 @@ pub(crate) async fn write_told_end(
             }
         }
     };
-    let pull_request = match ended.pull_request() {
+    let pull_request = match (ended.pull_request(), heard) {
+        (Some(_), Some(heard)) => Some(pull_request_after(ended, heard)),
         // It exists since before the job did, whatever became of that.
-        Some(id) => {
+        (Some(id), None) => {
             let stored = pull_request_of(ctx, ended).await?;
             let stored = if stored.is_some() { stored } else { ctx.store.pull_request(&id).await? };
             stored.map(|stored| pull_request_after(ended, &stored))
         }
-        None => pull_request_of(ctx, ended).await?,
+        (None, _) => pull_request_of(ctx, ended).await?,
     };
     let returned = match ended.returned() {
         // A day that is long ago is forgotten; nobody asks for it any more.

@@ -10,6 +10,7 @@ use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
 use crate::webhooks::{ANN, ANNS_TOKEN, SECRET, signed};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use pullyard_local::{AccountKind, DeliveryFault, Role, User};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -253,6 +254,42 @@ pub(in crate::walk) fn looked_for() -> Flow {
     let revised = attempted().into_iter().chain(published("one.txt")).chain([Step::messages()]);
     let steps = found.into_iter().chain(known(revised)).collect();
     prepared("a repository is looked at, and a review is found", &["completed"], |world| polled(world).boxed(), steps)
+}
+
+/// Time passes, and every pull request that is open as far as we know is compared with its forge.
+fn looks() -> [Step; 3] {
+    [Step::wait(HOUR / 30), Step::sweep("the sweeper goes round").walked_elsewhere(), Step::messages()]
+}
+
+fn at_the_forge(
+    name: &'static str,
+    does: impl for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync + 'static,
+) -> Step {
+    Step::act(name, move |world| does(world).map(|()| true).boxed())
+}
+
+/// Nobody tells of either review: whoever dies while it is remembered that the second one waits is followed by looks
+/// alone, and what they find in the ledger must not be half of it.
+pub(in crate::walk) fn looked_for_while_it_works() -> Flow {
+    let mut steps: Vec<_> = known(looks().into_iter().chain(attempted())).collect();
+    steps.push(at_the_forge("Ann asks for more", |world| asks_for_changes(world, "review 2").boxed()));
+    steps.extend(looks());
+    steps.extend(known(looks().into_iter().chain([attempt::fails(), Step::messages()])));
+    let name = "a repository is looked at while a job works, and another review is found";
+    prepared(name, &["failed"], |world| polled(world).boxed(), steps)
+}
+
+async fn closes(world: &World) {
+    forge::changes(world, &format!("/pulls/{}", number(world, "number")), json!({ "state": "closed" })).await;
+}
+
+/// Nobody tells that it is closed, and no look comes back to one that is known to be.
+pub(in crate::walk) fn looked_for_and_closed() -> Flow {
+    let mut steps: Vec<_> = known(looks().into_iter().chain([attempt::begins()])).collect();
+    steps.push(at_the_forge("its pull request is closed", |world| closes(world).boxed()));
+    steps.extend(looks());
+    let name = "a repository is looked at, and a pull request was closed before its job is claimed";
+    prepared(name, &["cancelled"], |world| polled(world).boxed(), steps)
 }
 
 pub(in crate::walk) fn redelivered() -> Flow {

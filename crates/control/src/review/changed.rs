@@ -2,12 +2,12 @@
 
 use super::admit::{closed, revising};
 use super::facts::Reach;
-use crate::ending::write_end;
+use crate::ending::write_called_off;
 use crate::{Context, Error};
-use pullyard_domain::job::NotNow;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::job::{Job, NotNow};
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::SeenPullRequest;
-use pullyard_store::{Proof, Write};
+use pullyard_store::Write;
 
 /// What news of a pull request meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +21,11 @@ pub enum Changed {
 }
 
 /// Notes what a forge says of a pull request. One that can't change any more takes the job that revises it
-/// with it, and what waits for it is answered.
+/// with it, in the same write, and what waits for it is answered.
 ///
 /// Idempotent: ordered by the forge's own time; the end of its job and the settling of what waits are asked
-/// for again by every call that finds it closed.
+/// for again by every call that finds it closed. Nobody has to call again: what waits is settled when its hour is over,
+/// too.
 pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Changed, Error> {
     let mut rounds = ctx.rounds(&seen.id);
     let (linked, changed) = loop {
@@ -36,65 +37,94 @@ pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullR
             break (linked, Changed::Nothing);
         };
         heard.repository_name = Some(seen.repository.clone());
-        if ctx.store.update_pull_request(&heard).await? == Write::Applied {
+        if note(ctx, &heard).await? == Write::Applied {
             tracing::info!(pull_request = %seen.id, state = seen.state.words(), "news of a pull request");
             break (heard, Changed::Noted);
         }
         rounds.again().await?;
     };
     if linked.state != PullRequestState::Open {
-        call_off(ctx, &linked).await?;
+        if changed == Changed::Nothing {
+            stop(ctx, &linked).await?;
+        }
+        settle_now(ctx, &linked).await?;
     }
     Ok(changed)
 }
 
-/// What can't be done any more is not gone on with.
-async fn call_off(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
-    let Some(key) = &linked.ticket else { return Ok(()) };
-    let Some(ticket) = ctx.store.ticket(&linked.project, key).await? else { return Ok(()) };
-    if let Some(id) = &ticket.active_job {
-        let mut rounds = ctx.rounds(id);
-        while let Some(job) = ctx.store.job(id).await?.filter(|job| revising(linked, job)) {
-            let now = ctx.clock.now();
-            let next = match job.cancelled(closed(&job, linked.state, now), now) {
-                Ok(next) => next,
-                // It is stopping already.
-                Err(NotNow::Already | NotNow::Status(_)) => break,
-                Err(refusal) => return Err(Error::refused(refusal, now)),
-            };
-            let written = match next.status.is_terminal() {
-                true => write_end(ctx, &job, &next, Proof::Nothing, now).await?,
-                false => ctx.store.update_job(&next).await?,
-            };
-            if written == Write::Applied {
-                tracing::info!(job.id = %id, pull_request = %linked.id, "a job was called off: its pull request can't change any more");
-                break;
-            }
-            rounds.again().await?;
-        }
+/// Writes what was heard, and of one that is closed with it what that means for its job: it is among the open ones no
+/// more, and nobody who looks at those would come back for the job.
+async fn note(ctx: &Context, heard: &PullRequest) -> Result<Write, Error> {
+    let to_stop = match heard.state {
+        PullRequestState::Open => None,
+        PullRequestState::Closed | PullRequestState::Merged => to_stop(ctx, heard).await?,
+    };
+    match to_stop {
+        Some((job, next)) => write(ctx, heard, &job, &next).await,
+        None => Ok(ctx.store.update_pull_request(heard).await?),
     }
-    if ticket.defers(&linked.id) {
-        settle_now(ctx, linked, &linked.id).await?;
+}
+
+/// Stops the job of one that is known to be closed: it was closed before the two were one write.
+async fn stop(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
+    let mut rounds = ctx.rounds(&linked.id);
+    let mut linked = linked.clone();
+    while let Some((job, next)) = to_stop(ctx, &linked).await? {
+        if write(ctx, &linked, &job, &next).await? == Write::Applied {
+            break;
+        }
+        rounds.again().await?;
+        match ctx.store.pull_request(&linked.id).await? {
+            Some(again) if again.state != PullRequestState::Open => linked = again,
+            _ => break,
+        }
     }
     Ok(())
 }
 
-/// What waits for a pull request is looked at now instead of when its hour is over.
-async fn settle_now(ctx: &Context, linked: &PullRequest, id: &PullRequestId) -> Result<(), Error> {
+/// The job that revises a pull request, and the same as it is to end. None: there is none, or it is stopping already.
+async fn to_stop(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job, Job)>, Error> {
+    let Some(key) = &linked.ticket else { return Ok(None) };
+    let ticket = ctx.store.ticket(&linked.project, key).await?;
+    let Some(id) = ticket.and_then(|ticket| ticket.active_job) else { return Ok(None) };
+    let Some(job) = ctx.store.job(&id).await?.filter(|job| revising(linked, job)) else { return Ok(None) };
+    let now = ctx.clock.now();
+    match job.cancelled(closed(&job, linked.state, now), now) {
+        Ok(next) => Ok(Some((job, next))),
+        Err(NotNow::Already | NotNow::Status(_)) => Ok(None),
+        Err(refusal) => Err(Error::refused(refusal, now)),
+    }
+}
+
+/// What can't be done any more is not gone on with.
+async fn write(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Result<Write, Error> {
+    let written = match next.status.is_terminal() {
+        true => write_called_off(ctx, job, next, linked, ctx.clock.now()).await?,
+        false => ctx.store.call_off(next, linked).await?,
+    };
+    if written == Write::Applied {
+        tracing::info!(job.id = %job.id, pull_request = %linked.id, "a job was called off: its pull request can't change any more");
+    }
+    Ok(written)
+}
+
+/// What waits for a pull request is looked at now instead of when its hour is over. Killed before it, the hour's end
+/// has it looked at.
+async fn settle_now(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
     let Some(key) = &linked.ticket else { return Ok(()) };
     let mut rounds = ctx.rounds(key);
-    while let Some(ticket) = ctx.store.ticket(&linked.project, key).await? {
+    while let Some(ticket) = ctx.store.ticket(&linked.project, key).await?.filter(|ticket| ticket.defers(&linked.id)) {
         let now = ctx.clock.now();
-        let due = ticket.deferred.get(&id.to_string()).is_some_and(|opens_at| *opens_at <= now);
-        if !ticket.defers(id) || due {
-            break;
-        }
-        let Some(sooner) = ticket.deferring(id, now) else { break };
-        if ctx.store.update_ticket(&sooner).await? == Write::Applied {
+        let due = ticket.deferred.get(&linked.id.to_string()).is_some_and(|opens_at| *opens_at <= now);
+        let told = match ticket.deferring(&linked.id, now).filter(|_| !due) {
+            Some(sooner) => ctx.store.update_ticket(&sooner).await?,
+            None => Write::Applied,
+        };
+        if told == Write::Applied {
+            ctx.wake_ticket(&linked.project, key).await;
             break;
         }
         rounds.again().await?;
     }
-    ctx.wake_ticket(&linked.project, key).await;
     Ok(())
 }

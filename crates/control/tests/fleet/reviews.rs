@@ -6,13 +6,13 @@ use pullyard_control::{Answer, settle_ticket};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId, TicketKey};
-use pullyard_domain::job::{ContextFault, Job, Kind, Revises, Status};
+use pullyard_domain::job::{ContextFault, Job, Kind, Revises, Status, Want};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::{Asks, Author, ReviewEvent, ReviewState, SeenPullRequest};
 use pullyard_domain::ticket::{LastJob, LastOutcome, Ticket};
 use pullyard_domain::time::Timestamp;
-use pullyard_testkit::Lag;
+use pullyard_testkit::{Fault, Lag, Wire};
 use std::time::Duration;
 
 const NUMBER: u64 = 7;
@@ -196,5 +196,52 @@ async fn a_pull_request_that_is_closed_ends_the_job_that_revises_it_and_no_other
         // It is told again: whoever heard it first may have died before this.
         assert_eq!(desk.hears(&closed).await, Changed::Nothing);
         assert_eq!(desk.world.stored(&job.id).await.status, status, "#{number}");
+    }
+}
+
+/// A review's job that nobody has yet, or that works, and the calls of whoever hears that its pull request is closed.
+async fn closing(works: bool) -> (Desk, Wire, JobId) {
+    let wire = Wire::default();
+    let desk = Desk::over(World::before(wire.clone()).await).await;
+    let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
+    if works {
+        let pending = desk.world.stored(&job).await;
+        let ready = pending.admitted("0".repeat(32), &"b".repeat(40), desk.world.ctx.clock.now()).unwrap();
+        applied(desk.world.ctx.store.update_job(&ready).await);
+        desk.world.claimed(&job, None).await;
+    }
+    wire.restart(None);
+    (desk, wire, job)
+}
+
+/// Whoever looks for what nobody told looks at pull requests that are open, as far as is known.
+#[tokio::test]
+async fn a_closed_pull_request_takes_its_job_with_it_wherever_whoever_heard_of_it_dies_though_nobody_tells_it_again() {
+    for works in [false, true] {
+        let (desk, wire, _) = closing(works).await;
+        desk.hears(&desk.seen(PullRequestState::Closed, 100)).await;
+        let (points, mut closed) = (wire.points(), 0);
+        for (at, point) in points.iter().enumerate() {
+            for fault in [Fault::StopBefore, Fault::StopAfter] {
+                let what = format!("works: {works}, {fault} at {at}, {}", point.operation);
+                let (desk, wire, job) = closing(works).await;
+                let seen = desk.seen(PullRequestState::Closed, 100);
+                wire.restart(Some((at, fault)));
+                assert!(wire.live(desk.hears(&seen)).await.is_none(), "{what}: it dies");
+                wire.restart(None);
+                let linked = desk.world.ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
+                if linked.state == PullRequestState::Open {
+                    assert_eq!(desk.hears(&seen).await, Changed::Noted, "{what}: it is looked at");
+                } else {
+                    closed += 1;
+                }
+                let job = desk.world.stored(&job).await;
+                // One that works is told to stop, and its runner ends it.
+                let expected = if works { (Status::Claimed, Want::Cancel) } else { (Status::Cancelled, Want::Run) };
+                assert_eq!((job.status, job.want), expected, "{what}");
+                assert_eq!(desk.ticket().await.active_job.is_some(), works, "{what}");
+            }
+        }
+        assert!(closed > 0, "one died when it was closed");
     }
 }

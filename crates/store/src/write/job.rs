@@ -4,6 +4,7 @@ use crate::transaction::{Condition, Transaction, number};
 use crate::{Error, Store, WorkKey, Write, key};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
+use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::time::Timestamp;
 
 impl Store {
@@ -14,6 +15,15 @@ impl Store {
     /// Idempotent: through the domain; a repeat reads the job again and finds it done.
     pub async fn update_job(&self, job: &Job) -> Result<Write, Error> {
         Transaction::new("change a job").revise(job)?.commit(self).await
+    }
+
+    /// Wants a job to end whose pull request can't change any more, and notes that of it: whoever dies leaves both or
+    /// neither, since nobody looks at a closed pull request again.
+    ///
+    /// Writes: JOB and PR if `rev` is the one seen.
+    /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows both.
+    pub async fn call_off(&self, job: &Job, pull_request: &PullRequest) -> Result<Write, Error> {
+        Transaction::new("call a job off").revise(job)?.revise(pull_request)?.commit(self).await
     }
 }
 

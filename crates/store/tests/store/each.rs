@@ -12,6 +12,7 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Claim, Job, Status};
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Edited, Ended, Error, Proof, Request, Trigger, TriggerReview, Write, Written};
@@ -189,6 +190,18 @@ async fn a_review_waits_for_a_job_over_nothing_that_others_changed() {
     };
     // The ticket is not read for it: whatever else became of it, its job is what is asked about.
     check(prepare, write, (2, &["TICKET#"])).await;
+}
+
+#[tokio::test]
+async fn a_job_is_called_off_over_nothing_that_others_changed() {
+    let prepare = async || {
+        let (world, id) = World::with_busy().await;
+        let job = world.store.job(&id).await.unwrap().expect("the job");
+        let closed = PullRequest { state: PullRequestState::Closed, ..world.pull_request().await };
+        (world, (job, closed))
+    };
+    let write = async |world: &World, (job, closed): &(Job, PullRequest)| world.store.call_off(job, closed).await;
+    check(prepare, write, (2, &[])).await;
 }
 
 /// A job of a ticket that reserved from its day, and that a runner or a task works on.

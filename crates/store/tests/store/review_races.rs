@@ -4,9 +4,9 @@ use crate::races::{RACERS, race, winner};
 use crate::reviews::{self, Revising, absorbed, held, id, refused, remember, review, review_id, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::{Ending, World};
-use pullyard_domain::job::Job;
+use pullyard_domain::job::{Cancel, Job, Want};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
-use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::{Review, ReviewState, covered};
 use pullyard_store::Write;
 use std::sync::Arc;
@@ -293,6 +293,24 @@ async fn one_of_many_changes_of_a_pull_request_is_stored() {
     })
     .await;
     assert_eq!(world.pull_request().await, PullRequest { rev: seen.rev + 1, ..changed(winner(&answers)) });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_who_hear_that_a_pull_request_is_closed_calls_its_job_off() {
+    let world = linked().await;
+    let (job, seen) = (world.created("one").await, world.pull_request().await);
+    let by = |number: usize| Cancel::new(&format!("ann-{number}"), None, at(9));
+    let head = |number: usize| format!("{number:040x}");
+    let answers = race(&world, |world, number| {
+        let next = Job { want: Want::Cancel, cancel: Some(by(number)), ..job.clone() };
+        let closed = PullRequest { state: PullRequestState::Closed, head: head(number), ..seen.clone() };
+        async move { world.store.call_off(&next, &closed).await }
+    })
+    .await;
+    let won = winner(&answers);
+    assert_eq!(world.job(&job).await.cancel, Some(by(won)));
+    let closed = world.pull_request().await;
+    assert_eq!((closed.state, closed.head), (PullRequestState::Closed, head(won)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

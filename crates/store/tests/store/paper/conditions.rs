@@ -41,6 +41,9 @@ const WRITES: &[(&str, Forms)] = &[
         Box::pin(async move { store.absorb_reviews(&id(), &review_id("r2"), &[review_id("r1")]).await.map(drop) })
     }),
     ("begin_removal", |store| Box::pin(async move { store.begin_removal(&kite()).await.map(drop) })),
+    ("call_off", |store| {
+        Box::pin(async move { store.call_off(&Job { rev: 1, ..sample::job("one") }, &pull_request(1)).await.map(drop) })
+    }),
     ("claim", |store| {
         Box::pin(async move {
             store.claim(&worked_on(None)).await?;

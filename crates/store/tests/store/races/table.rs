@@ -10,6 +10,7 @@ use std::path::Path;
 pub(crate) const WRITES: &[(&str, &str)] = &[
     ("absorb_reviews", "what_is_absorbed_while_its_newest_gets_its_job_is_covered_by_that"),
     ("begin_removal", "one_of_many_begins_to_remove_a_runner_and_many_may_remove_it"),
+    ("call_off", "one_of_many_who_hear_that_a_pull_request_is_closed_calls_its_job_off"),
     ("claim", "one_of_many_runners_claims_a_job_and_no_other_loses_a_slot"),
     ("close_breaker", "an_account_is_let_go_as_it_was_read_or_was_shut_first"),
     ("conclude", "a_review_that_is_covered_never_reads_as_refused"),
