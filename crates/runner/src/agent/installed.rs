@@ -101,6 +101,7 @@ pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result
     let program = native(known, locate(known, environment)?);
     let version = version(&program, environment).await?;
     if known == Known::Codex && Transport::of(environment)? == Transport::AppServer {
+        Transport::serves(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
         serves(&program, environment).await?;
     }
     Ok(Installed { known, program, version })
@@ -297,6 +298,12 @@ mod tests {
             assert_eq!(with(transport).await.as_deref(), Ok("0.169.0"), "{transport}");
         }
         assert!(with("stdio").await.unwrap_err().contains("is neither exec nor app-server"));
+        // One that has an app-server, and none that says what we ask it.
+        let old = "[ $1 = --version ] && echo codex-cli 0.147.0 || echo 'Usage: codex app-server [OPTIONS]'";
+        executable(&program, old);
+        assert_eq!(with("exec").await.as_deref(), Ok("0.147.0"));
+        let refused = with("app-server").await.unwrap_err();
+        assert!(refused.starts_with(&format!("{} is 0.147.0", program.display())), "{refused}");
         says("codex [OPTIONS] [PROMPT]");
         assert_eq!(with("exec").await.as_deref(), Ok("0.169.0"));
         let reason = format!("{} has no app-server, which PULLYARD_CODEX_TRANSPORT asks for", program.display());

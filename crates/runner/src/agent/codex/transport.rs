@@ -2,6 +2,10 @@
 
 use crate::agent::environment::{CODEX_TRANSPORT, Environment};
 
+/// The oldest version whose `app-server` was measured. Some before it refuse `thread/turns/list`, by which an end is
+/// proven, to whoever did not ask for what is experimental; the oldest don't know it.
+const OLDEST_SERVER: (u64, u64) = (0, 169);
+
 /// A way to speak to Codex.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::agent) enum Transport {
@@ -22,6 +26,16 @@ impl Transport {
             _ => Err(format!("{CODEX_TRANSPORT} is neither exec nor app-server")),
         }
     }
+
+    /// Whether a Codex of this version can be driven as a server, or why not, as a fragment of a sentence.
+    pub(in crate::agent) fn serves(version: &str) -> Result<(), String> {
+        let (major, minor) = OLDEST_SERVER;
+        let mut parts = version.split(['.', '-', '+']).map(str::parse::<u64>);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(own)), Some(Ok(next))) if (own, next) >= OLDEST_SERVER => Ok(()),
+            _ => Err(format!("is {version}, and {CODEX_TRANSPORT}=app-server needs {major}.{minor}.0 or newer")),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -38,6 +52,18 @@ mod tests {
         assert_eq!(of(Some("app-server")), Ok(Transport::AppServer));
         for wrong in ["app_server", "Exec", "websocket"] {
             assert_eq!(of(Some(wrong)), Err("PULLYARD_CODEX_TRANSPORT is neither exec nor app-server".into()));
+        }
+    }
+
+    #[test]
+    fn only_a_version_that_says_how_a_turn_stands_is_a_server() {
+        for new in ["0.169.0", "0.169.3-alpha.1", "0.170.0", "0.1000.0", "1.0.0", "1.0"] {
+            assert_eq!(Transport::serves(new), Ok(()), "{new}");
+        }
+        // What is built from its sources by hand says 0.0.0.
+        for old in ["0.168.9", "0.99.0", "0.0.0", "0", "0.x", "", "next"] {
+            let needs = "PULLYARD_CODEX_TRANSPORT=app-server needs 0.169.0 or newer";
+            assert_eq!(Transport::serves(old), Err(format!("is {old}, and {needs}")));
         }
     }
 }
