@@ -22,6 +22,8 @@ const TRY_AGAIN: i32 = 75;
 /// What an agent is marked with that was interrupted in a tool or an answer. We stop one that we interrupt: so it was
 /// somebody else, and no word of the provider's.
 const INTERRUPTED: [&str; 2] = ["aborted_tools", "aborted_streaming"];
+/// What an end is marked with where Codex as a server did not open the session that it was to go on with.
+pub(super) const NOT_RESUMED: &str = "not_resumed";
 
 /// Everything that is known of the end of a start.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,12 @@ pub(super) enum Transient {
         exit: Exit,
         last_words: String,
     },
+    /// The session that it was to go on with is not lost, and did not open.
+    NotResumed {
+        agent: String,
+        exit: Exit,
+        last_words: String,
+    },
     /// It said so itself.
     Asked {
         agent: String,
@@ -100,6 +108,7 @@ impl Transient {
             Self::SlowDown => "The provider asked to slow down".into(),
             Self::Unreachable { .. } => "The connection broke".into(),
             Self::Doubtful { agent, exit, .. } => format!("{agent} said that it failed, and ended with {exit}"),
+            Self::NotResumed { agent, .. } => format!("{agent} could not open its session"),
             Self::Asked { agent, .. } => format!("{agent} asked to be started again"),
         }
     }
@@ -109,7 +118,9 @@ impl Transient {
         match self {
             Self::Overloaded | Self::SlowDown => Failure::AgentOverloaded { n: retries },
             Self::Unreachable { reason } => Failure::AgentUnreachable { reason },
-            Self::Doubtful { agent, exit, last_words } | Self::Asked { agent, exit, last_words } => {
+            Self::Doubtful { agent, exit, last_words }
+            | Self::NotResumed { agent, exit, last_words }
+            | Self::Asked { agent, exit, last_words } => {
                 Failure::AgentFailed { agent, exit: exit.to_string(), last_words }
             }
         }
@@ -134,6 +145,7 @@ pub(super) fn classify(ended: &Ended<'_>) -> Verdict {
     }
     match ended.terminal {
         None if is_session_lost(ended.stderr) => Verdict::SessionLost,
+        None if has(ended.stderr, &[RESUME_FAILED]) => not_resumed(ended),
         // A request that broke is not among these: then it says how it ended.
         None => Verdict::Failed(failed(ended)),
         Some(terminal) if !terminal.well => went_wrong(ended, terminal),
@@ -151,6 +163,14 @@ fn failed(ended: &Ended<'_>) -> Failure {
         exit: ended.exit.to_string(),
         last_words: ended.last_words.into(),
     }
+}
+
+fn not_resumed(ended: &Ended<'_>) -> Verdict {
+    Verdict::Again(Transient::NotResumed {
+        agent: ended.agent.into(),
+        exit: ended.exit,
+        last_words: ended.last_words.into(),
+    })
 }
 
 /// An end that the agent itself calls a failure.
@@ -187,6 +207,7 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
             // Whole: it is cut once secrets were taken out of it.
             return Verdict::Again(Transient::Unreachable { reason: words.into() });
         }
+        None if terminal.is_marked(NOT_RESUMED) => return not_resumed(ended),
         None => failed(ended),
     };
     Verdict::Failed(failure)
@@ -218,10 +239,12 @@ fn meaning(terminal: &Terminal) -> Option<Meaning> {
     if INTERRUPTED.iter().any(|mark| terminal.is_marked(mark)) {
         return None;
     }
-    by_mark(terminal)
+    let meaning = by_mark(terminal)
         .or_else(|| by_status(terminal))
         .or_else(|| by_words(&terminal.words))
-        .or_else(|| by_bare_word(terminal))
+        .or_else(|| by_bare_word(terminal));
+    // No model was asked by then: who is overloaded or took too long is Codex itself.
+    meaning.filter(|meaning| !(terminal.is_marked(NOT_RESUMED) && meaning.holds_others()))
 }
 
 /// Whether an agent that ended so failed by its account or its provider, as far as that is its own word.
@@ -274,11 +297,14 @@ fn by_status(terminal: &Terminal) -> Option<Meaning> {
 /// Kinds of a failed request as Claude Code 2.1.330 names them: the host was not reached or the connection broke,
 /// nothing came in time, nothing more came, and the machine slept meanwhile. The first was measured, the others read.
 const LOST_CONNECTION: &[&str] = &["connection_failed", "no_response", "stream_idle_timeout", "computer_slept"];
-const SESSION_LOST: &[&str] = &[
-    "no conversation found with session id",
-    "no rollout found for thread id",
-    // It found one that it can't read.
-    "thread/resume failed",
+const SESSION_LOST: &[&str] = &["no conversation found with session id", "no rollout found for thread id"];
+const RESUME_FAILED: &str = "thread/resume failed";
+/// What follows that where Codex has the session's file no more, or can't read it: with the same one it never will.
+const UNREADABLE: &[&str] = &[
+    "failed to resolve rollout path",
+    "failed to load rollout",
+    "failed to read thread",
+    "thread-store internal error",
 ];
 const LIMIT: &[&str] = &["usage limit", "regain access", "out of extra usage", "spend limit"];
 const UNREACHABLE: &[&str] = &[
@@ -368,8 +394,10 @@ const WORDS: &[(Meaning, &[&str])] = &[
 ];
 
 fn is_session_lost(words: &str) -> bool {
-    // Any port or file may be in use as well.
-    has(words, SESSION_LOST) || has_in_line(words, "session id ", "is already in use")
+    has(words, SESSION_LOST)
+        || UNREADABLE.iter().any(|reason| has_in_line(words, RESUME_FAILED, reason))
+        // Any port or file may be in use as well.
+        || has_in_line(words, "session id ", "is already in use")
 }
 
 /// Plans and models have limits of their own names: "You've hit your Opus limit".

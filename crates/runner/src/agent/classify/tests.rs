@@ -494,6 +494,48 @@ fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_a
 }
 
 #[test]
+fn a_session_that_does_not_open_is_lost_only_where_it_is_not_there_or_can_not_be_read() {
+    let not_resumed = |exit, last_words: &str| {
+        Again(Transient::NotResumed { agent: "Claude Code".into(), exit, last_words: last_words.into() })
+    };
+    for (reason, lost) in [
+        ("no rollout found for thread id 01a1", true),
+        ("failed to resolve rollout path /home/codex/sessions/rollout-01a1.jsonl: file does not exist", true),
+        ("failed to load rollout `/home/codex/sessions/rollout-01a1.jsonl`: it is not UTF-8", true),
+        ("failed to read thread: thread-store internal error: rollout at /home/rollout-01a1.jsonl is empty", true),
+        ("error resuming thread: thread-store internal error: failed to resume local thread recorder", true),
+        ("Server overloaded; retry later.", false),
+        ("timed out waiting for the thread", false),
+        ("error sending request", false),
+        ("unexpected status 503", false),
+        ("failed to load configuration: model provider `x` not found", false),
+        ("thread 01a1 is closing; retry after the thread is closed", false),
+        ("internal error", false),
+    ] {
+        let words = format!("thread/resume failed: {reason}");
+        let marked = Terminal { marks: vec![NOT_RESUMED.into()], words: words.clone(), ..Terminal::default() };
+        let exit = Exit::Code(0);
+        let served = Ended { exit, failed_exit: 0, ..claude(&marked) };
+        let expected = if lost { SessionLost } else { not_resumed(exit, &words) };
+        assert_eq!(classify(&served), expected, "{reason}");
+        assert!(!is_of_the_account(&marked), "{reason}");
+        // The other transport says the same among its errors.
+        let (nothing, stderr) = (well(), format!("Error: thread/resume: {words} (code -32600)"));
+        let exit = Exit::Code(1);
+        let ran = Ended { terminal: None, stderr: &stderr, last_words: &stderr, exit, ..claude(&nothing) };
+        let expected = if lost { SessionLost } else { not_resumed(exit, &stderr) };
+        assert_eq!(classify(&ran), expected, "{reason}");
+    }
+    // What is wrong with its account is that, whenever it says so.
+    let words = "thread/resume failed: your access token could not be refreshed".to_owned();
+    let marked = Terminal { marks: vec![NOT_RESUMED.into()], words, ..Terminal::default() };
+    assert_eq!(classify(&Ended { exit: Exit::Code(0), failed_exit: 0, ..claude(&marked) }), auth());
+    // After all tries it is named as what it said.
+    let last = Transient::NotResumed { agent: "Codex".into(), exit: Exit::Code(0), last_words: "no".into() };
+    assert_eq!(last.for_good(3).code(), "agent_failed");
+}
+
+#[test]
 fn where_it_said_how_it_ended_its_errors_lose_no_session() {
     let terminal = recorded("claude_code-2.1.197", "overloaded").unwrap();
     for stderr in [
