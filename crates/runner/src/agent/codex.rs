@@ -121,7 +121,12 @@ impl Adapter for Codex {
         env.extend(self.key.clone().map(|key| (OPENAI_KEY, key)));
         let sessions = home.join("sessions");
         let counted = Arc::clone(&self.counted);
-        counted.lock().unwrap_or_else(PoisonError::into_inner).begin(&sessions);
+        let mut rollouts = counted.lock().unwrap_or_else(PoisonError::into_inner);
+        rollouts.begin(&sessions);
+        if start.session.is_none() {
+            rollouts.begins_anew();
+        }
+        drop(rollouts);
         let look = rollout::Look::new(sessions, Arc::clone(&counted), self.prices.clone());
         let meter: Option<Box<dyn Meter>> = Some(Box::new(look));
         Ok(match self.transport {

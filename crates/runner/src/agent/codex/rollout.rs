@@ -38,7 +38,7 @@ pub(super) struct Rollouts {
     starts: u32,
     /// How far each file was read.
     read: BTreeMap<PathBuf, u64>,
-    /// Tokens that were counted, in all starts.
+    /// Tokens that were counted of this thread, in all starts.
     counted: Tokens,
     /// The model of the newest turn.
     model: Option<String>,
@@ -72,6 +72,11 @@ impl Rollouts {
         (self.thread, self.asks) = (None, false);
         (self.has_answers, self.answered) = (false, false);
         self.unanswered.clear();
+    }
+
+    /// The thread of this start is a new one: what others used is no part of what its last line tells.
+    pub(super) fn begins_anew(&mut self) {
+        self.counted = Tokens::default();
     }
 
     /// The thread used so much before this attempt: its last line tells the sum.

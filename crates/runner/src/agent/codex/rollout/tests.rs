@@ -111,6 +111,24 @@ fn where_the_files_tell_nothing_the_last_line_does_less_what_was_counted() {
 }
 
 #[test]
+fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
+    let world = World::new();
+    world.begin();
+    world.counted.lock().unwrap().note_thread(Tokens { input: 300, cached: 0, output: 150 });
+    assert!(world.look().finish().contains(&Sign::Used(Tokens { input: 300, cached: 0, output: 150 })));
+    world.begin();
+    world.counted.lock().unwrap().begins_anew();
+    world.counted.lock().unwrap().note_thread(Tokens { input: 100, cached: 0, output: 50 });
+    let signs = world.look().finish();
+    assert!(signs.contains(&USED), "{signs:?}");
+    // It goes on in the next start.
+    world.begin();
+    world.counted.lock().unwrap().note_thread(Tokens { input: 200, cached: 0, output: 100 });
+    let signs = world.look().finish();
+    assert!(signs.contains(&USED), "{signs:?}");
+}
+
+#[test]
 fn the_end_tells_what_a_start_used_and_with_which_prices() {
     let world = World::new();
     world.begin();
