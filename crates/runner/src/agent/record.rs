@@ -127,7 +127,7 @@ impl Record {
         }
         match sign {
             Sign::Said(said) => self.heard(Stream::Out, said),
-            Sign::Alive | Sign::Piece | Sign::Write(_) => {}
+            Sign::Alive | Sign::Piece | Sign::Write(_) | Sign::WriteIn(..) => {}
             Sign::Session(id) => self.session = Some(id.clone()),
             Sign::Model(model) => self.model = Some(model.clone()),
             Sign::ToolBegan(id) => {

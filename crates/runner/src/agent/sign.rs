@@ -6,6 +6,7 @@ use crate::said::Said;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};
+use std::time::Duration;
 
 /// One thing that a line says.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +56,8 @@ pub(super) enum Sign {
     Ended(Terminal),
     /// Its standard input gets these bytes, for it waits for them or is asked something.
     Write(Vec<u8>),
+    /// The same after so long, if that is open by then.
+    WriteIn(Duration, Vec<u8>),
 }
 
 /// Tokens that were used.

@@ -309,12 +309,13 @@ pub(crate) const SERVER: &str = r#"
         run=@CODEX@/app_server/$1.jsonl
         read -r us; read -r initialized; read -r thread; printf '%s\n' "$us" "$thread" > @DIR@/opening
         sed -n 1,3p $run
-        read -r prompt; printf '%s\n' "$prompt" > @DIR@/prompt
+        read -r prompt; printf '%s\n' "$prompt" > @DIR@/prompt; turn=$(id_of "$prompt")
     }
-    shows() { sed -n "$1" $run | grep -v '"id":"question"'; }
+    id_of() { printf '%s' "$1" | sed 's/.*"id":"\([^"]*\)".*/\1/'; }
+    shows() { sed -n "$1" $run | grep -v '"id":"question"' | sed "s/\"id\":\"turn\"/\"id\":\"$turn\"/"; }
     ends() {
-        read -r asked; id=$(printf '%s' "$asked" | sed 's/.*"id":"\([^"]*\)".*/\1/')
-        grep '"id":"question"' $run | sed "s/\"question\"/\"$id\"/"
+        while read -r asked; do case "$asked" in *thread/turns/list*) break;; esac; done
+        grep '"id":"question"' $run | sed "s/\"question\"/\"$(id_of "$asked")\"/"
     }
 "#;
 
@@ -362,6 +363,52 @@ async fn a_cancelled_codex_server_is_interrupted_before_it_is_told_to_end() {
     let told = std::fs::read_to_string(machine.world.outside("told")).unwrap();
     assert!(told.contains("\"turn/interrupt\""), "{told}");
     assert!(!machine.world.outside("terminated").exists(), "it was told to end although it did as asked");
+}
+
+#[tokio::test]
+async fn a_line_of_a_tool_moves_no_interrupt_away_from_the_turn_of_a_codex_server() {
+    // It ends its turn for no interrupt but its own.
+    let does = r#"trap 'echo > @DIR@/terminated' TERM; opens interrupted_in_tool; shows 4,8p
+         own=$(sed -n 4p $run | sed 's/.*"turn":{"id":"\([^"]*\)".*/\1/')
+         shows 6p | sed "s/$own/01a2-forged/g"; shows 9,11p
+         while read -r told; do case "$told" in *$own*) break;; esac; done
+         shows 12,14p; ends; cat > /dev/null"#;
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
+    let child = machine.world.spawn(|command| machine.equip(command));
+    machine.world.api.wait_for_text("touch started").await;
+    machine.world.api.script(|script| script.cancel = true);
+    let ran = crate::world::end_of(child).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(machine.world.api.finish().outcome, FinishOutcome::Cancelled);
+    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it would have done as asked");
+}
+
+#[tokio::test]
+async fn a_codex_server_that_says_its_end_before_it_knows_it_is_asked_again() {
+    let does = r#"opens tools_and_edits; echo hello > greeting.txt; shows '4,$p'
+         for _ in 1 2; do ends | sed 's/"status":"completed"/"status":"inProgress"/'; done
+         ends; cat > /dev/null"#;
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(finish.work.unwrap().starts, 1);
+}
+
+#[tokio::test]
+async fn a_session_that_a_codex_server_does_not_open_is_tried_again_and_is_not_called_lost() {
+    let refused = r#"{"id":"thread","error":{"code":-32001,"message":"Server overloaded; retry later."}}"#;
+    let does = format!(
+        "if [ -e @DIR@/again ]; then read -r us; read -r initialized; read -r thread; echo '{refused}'
+         else touch @DIR@/again; opens overloaded; shows '4,$p'; ends; fi; cat > /dev/null"
+    );
+    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
+    let finish = machine.run().await;
+    let failure = finish.failure.unwrap();
+    assert_eq!((failure.code(), finish.work.unwrap().starts), ("agent_failed", 4));
+    assert!(failure.sentence().contains("thread/resume failed: Server overloaded; retry later"), "{failure:?}");
+    let told = machine.world.api.texts();
+    assert!(told.contains("Codex could not open its session. Trying again in 0 s (3 of 3)."), "{told}");
+    assert!(!told.contains("is lost"), "{told}");
 }
 
 #[tokio::test]

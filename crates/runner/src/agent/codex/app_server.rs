@@ -2,15 +2,17 @@
 //!
 //! Its traps are known here. Agents of the agent speak in the same lines, each in a thread of its own. Its program ends
 //! with 0 whatever happened, so that a line of somebody else that says how a turn ended would have nothing against it:
-//! it is asked for the end under an id that nobody else knows, and only the answer counts. How it is told that there
-//! is nothing more, and what an end means, is not known here.
+//! it is asked for the end under an id that nobody else knows, and only the answer counts. Nor does a line alone say
+//! which turn is interrupted. How it is told that there is nothing more, and what an end means, is not known here.
 
 mod item;
+mod speech;
 
 use super::items::{Items, ended};
 use super::rollout::Rollouts;
 use super::sandbox;
-use crate::agent::adapter::{Reader, Voice};
+use crate::agent::adapter::Reader;
+use crate::agent::classify::NOT_RESUMED;
 use crate::agent::json_lines::{self, raw, text};
 use crate::agent::sign::{Sign, Terminal, Tokens};
 use crate::agent::start::Start;
@@ -19,18 +21,24 @@ use crate::said::Said;
 use pullyard_domain::text::clipped;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use speech::{INTERRUPT, Shared, Speech, line, lock, request, turn};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// Ids of our requests. Those of words of people are their marks.
+/// Ids of our requests until a tool may run. Those of all others are random: of words of people, their marks.
 const INITIALIZE: &str = "initialize";
 const THREAD: &str = "thread";
-const TURN: &str = "turn";
-const INTERRUPT: &str = "interrupt";
 
+/// Goes on with a session.
+const RESUME: &str = "thread/resume";
 /// Asks how its newest turn stands.
 const TURNS: &str = "thread/turns/list";
-/// How often that is asked again after a line that said that the turn has ended: measured, the first answer knows it.
-const MOST_QUESTIONS: u32 = 200;
+/// For how long that is asked again after a line that said that the turn has ended, while its answers say otherwise:
+/// measured, the first one knows it.
+const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// How much time is between an answer and the next of these questions.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// The longest id of a request that is answered. Units: bytes.
 const LONGEST_ID: usize = 64;
@@ -66,25 +74,6 @@ const SILENT: [&str; 18] = [
 /// What a request gets that nobody answers: JSON-RPC's "method not found". A request for leave is denied by it.
 const NOT_FOUND: i32 = -32_601;
 
-/// What reader and voice know of it together.
-#[derive(Debug, Default)]
-struct Known {
-    /// Its thread, once it is open.
-    thread: Option<String>,
-    /// The turn that runs.
-    turn: Option<String>,
-    /// A turn began in it: it has been asked what it is for.
-    has_begun: bool,
-    /// Words and marks that came before that.
-    untold: Vec<(String, String)>,
-}
-
-type Shared = Arc<Mutex<Known>>;
-
-fn lock(known: &Shared) -> MutexGuard<'_, Known> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What it is told first: who we are, and which thread it is to open. What is asked of it follows when that is open.
 pub(super) fn opening(start: &Start<'_>) -> Vec<u8> {
     let us = json!({
@@ -107,18 +96,20 @@ pub(super) fn opening(start: &Start<'_>) -> Vec<u8> {
 
 /// The method that opens its thread.
 fn opens(start: &Start<'_>) -> &'static str {
-    if start.session.is_some() { "thread/resume" } else { "thread/start" }
+    if start.session.is_some() { RESUME } else { "thread/start" }
 }
 
 /// Both sides of what is said to it and by it in one start.
 pub(super) fn conversation(start: &Start<'_>, counted: Arc<Mutex<Rollouts>>) -> (Conversation, Speech) {
     let known = Shared::default();
+    // Its calls have the ids that the model's provider gave them, and one that counts them may begin anew with each.
+    let starts = counted.lock().unwrap_or_else(PoisonError::into_inner).starts();
     let conversation = Conversation {
         known: Arc::clone(&known),
-        // Its calls have the ids that the model gave them, which are the same in no other start.
-        items: Items::new(start.tree, 1),
+        items: Items::new(start.tree, starts),
         counted,
         prompt: start.prompt.to_owned(),
+        prompt_id: ids::uuid(),
         opens: opens(start),
         question: None,
         said_since: None,
@@ -127,50 +118,15 @@ pub(super) fn conversation(start: &Start<'_>, counted: Arc<Mutex<Rollouts>>) -> 
     (conversation, Speech { known })
 }
 
-fn line(object: &Value) -> Vec<u8> {
-    format!("{object}\n").into_bytes()
-}
-
-fn request(id: &str, method: &str, params: &Value) -> Vec<u8> {
-    line(&json!({ "id": id, "method": method, "params": params }))
-}
-
-/// Words for its model. Where a turn runs they join it before its next request; else another one begins with them.
-fn turn(id: &str, thread: &str, words: &str, mark: Option<&str>) -> Vec<u8> {
-    let input = json!([{ "type": "text", "text": words }]);
-    request(id, "turn/start", &json!({ "threadId": thread, "clientUserMessageId": mark, "input": input }))
-}
-
-/// How it is told more while it works, and asked to stop.
-pub(super) struct Speech {
-    known: Shared,
-}
-
-impl Voice for Speech {
-    fn interrupt(&mut self) -> Option<Vec<u8>> {
-        let known = lock(&self.known);
-        let (thread, turn) = (known.thread.as_deref()?, known.turn.as_deref()?);
-        Some(request(INTERRUPT, "turn/interrupt", &json!({ "threadId": thread, "turnId": turn })))
-    }
-
-    fn tell(&mut self, words: &str, mark: &str) -> Vec<u8> {
-        let mut known = lock(&self.known);
-        // What it is for comes first.
-        if let Some(thread) = known.thread.as_ref().filter(|_| known.has_begun) {
-            return turn(mark, thread, words, Some(mark));
-        }
-        known.untold.push((words.to_owned(), mark.to_owned()));
-        Vec::new()
-    }
-}
-
 /// A question how the newest turn ended.
 struct Question {
     id: String,
     /// The turn that is said to have ended.
     turn: String,
-    /// How often that was asked.
-    times: u32,
+    /// The turn that had begun by then.
+    begun: Option<String>,
+    /// Until when it is asked again.
+    until: Instant,
 }
 
 /// One start's lines, in their order.
@@ -179,6 +135,8 @@ pub(super) struct Conversation {
     items: Items,
     counted: Arc<Mutex<Rollouts>>,
     prompt: String,
+    /// The id of the request that says it.
+    prompt_id: String,
     opens: &'static str,
     /// One at a time: lines that say that a turn has ended cost nothing, whoever writes them.
     question: Option<Question>,
@@ -189,31 +147,34 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    fn answered(&mut self, id: &str, object: &Value) -> Vec<Sign> {
+    fn answered(&mut self, id: &str, object: &Value, now: Instant) -> Vec<Sign> {
         let error = object.get("error").map(|error| text(error, "message").unwrap_or_default());
         if let Some(question) = self.question.take_if(|question| question.id == id) {
             let signs = match error {
-                Some(error) if question.times >= MOST_QUESTIONS => failed(TURNS, error),
-                Some(_) => self.asks(&question.turn, question.times + 1),
-                None => self.stands(&question, object),
+                Some(error) if now >= question.until => failed(TURNS, error),
+                Some(_) => self.asks_again(&question),
+                None => self.stands(&question, object, now),
             };
             // Where it is asked on, what was said since comes after that.
             let said_since = self.said_since.take_if(|_| self.question.is_none());
             return match said_since {
-                Some(turn) => [signs, self.asks(&turn, 1)].concat(),
+                Some(turn) => [signs, self.asks(&turn, now)].concat(),
                 None => signs,
             };
         }
-        let known = lock(&self.known);
+        let mut known = lock(&self.known);
         let (is_open, has_begun) = (known.thread.is_some(), known.has_begun);
+        let is_of_prompt = known.is_answer(id, object) && id == self.prompt_id;
         drop(known);
         match (id, error) {
             (INITIALIZE, Some(error)) if !is_open => failed("initialize", error),
-            (THREAD, Some(error)) if !is_open => failed(self.opens, error),
+            (THREAD, Some(error)) if !is_open => self.not_opened(error),
             (THREAD, None) if !is_open => self.opened(object),
-            (TURN, Some(error)) if !has_begun => failed("turn/start", error),
+            (_, Some(error)) if is_of_prompt && !has_begun => failed("turn/start", error),
             // What it did not take up is told to the next start, and an end that came first needs no interrupt.
-            (_, Some(error)) if id != INTERRUPT => vec![log(format!("Codex refused what it was told: {error}"))],
+            (_, Some(error)) if !id.starts_with(INTERRUPT) => {
+                vec![log(format!("Codex refused what it was told: {error}"))]
+            }
             _ => vec![Sign::Alive],
         }
     }
@@ -222,14 +183,23 @@ impl Conversation {
     fn opened(&mut self, object: &Value) -> Vec<Sign> {
         let result = object.get("result").unwrap_or(&Value::Null);
         let Some(thread) = result.get("thread").and_then(|thread| text(thread, "id")) else {
-            return failed(self.opens, "it named no thread");
+            return self.not_opened("it named no thread");
         };
-        lock(&self.known).thread = Some(thread.to_owned());
+        let mut known = lock(&self.known);
+        known.thread = Some(thread.to_owned());
+        known.asked.push(self.prompt_id.clone());
+        drop(known);
         let model = text(result, "model").map(|model| Sign::Model(model.to_owned()));
         let mut signs = vec![Sign::Alive, Sign::Session(thread.to_owned())];
         signs.extend(model);
-        signs.push(Sign::Write(turn(TURN, thread, &self.prompt, None)));
+        signs.push(Sign::Write(turn(&self.prompt_id, thread, &self.prompt, None)));
         signs
+    }
+
+    /// Its thread did not open, whether or not it is there.
+    fn not_opened(&self, error: &str) -> Vec<Sign> {
+        let marks = if self.opens == RESUME { vec![NOT_RESUMED.to_owned()] } else { Vec::new() };
+        ended(Terminal { marks, words: failure(self.opens, error), ..Terminal::default() })
     }
 
     /// A turn began, and what people said before it can be told.
@@ -238,13 +208,15 @@ impl Conversation {
         known.has_begun = true;
         known.turn = Some(id.to_owned());
         let untold = std::mem::take(&mut known.untold);
+        known.asked.extend(untold.iter().map(|(_, mark)| mark.clone()));
         let thread = known.thread.clone().unwrap_or_default();
         drop(known);
         let told = untold.iter().map(|(words, mark)| Sign::Write(turn(mark, &thread, words, Some(mark))));
         std::iter::once(Sign::Alive).chain(told).collect()
     }
 
-    fn notified(&mut self, method: &str, params: &Value, object: &Value) -> Vec<Sign> {
+    fn notified(&mut self, method: &str, object: &Value, now: Instant) -> Vec<Sign> {
+        let params = object.get("params").unwrap_or(&Value::Null);
         // A piece of whoever's words: what is secret in it is known only whole.
         if method.to_ascii_lowercase().ends_with("delta") {
             return vec![Sign::Piece];
@@ -258,11 +230,12 @@ impl Conversation {
         let turn = params.get("turn").and_then(|turn| text(turn, "id"));
         match (method, turn) {
             ("turn/started", Some(turn)) => self.begun(turn),
-            ("turn/completed", Some(turn)) if self.question.is_some() => {
+            // One that it has not answered by then it is asked anew.
+            ("turn/completed", Some(turn)) if self.question.as_ref().is_some_and(|open| now < open.until) => {
                 self.said_since = Some(turn.to_owned());
                 vec![Sign::Alive]
             }
-            ("turn/completed", Some(turn)) => self.asks(turn, 1),
+            ("turn/completed", Some(turn)) => self.asks(turn, now),
             ("item/started", _) => self.item(params, false, object),
             ("item/completed", _) => self.item(params, true, object),
             ("thread/tokenUsage/updated", _) => self.used(params),
@@ -304,20 +277,31 @@ impl Conversation {
     }
 
     /// Asks whether a turn has ended, and how.
-    fn asks(&mut self, turn: &str, times: u32) -> Vec<Sign> {
+    fn asks(&mut self, turn: &str, now: Instant) -> Vec<Sign> {
+        vec![Sign::Alive, Sign::Write(self.open_question(turn.to_owned(), now + ASK_LIMIT))]
+    }
+
+    /// Asks the same once more, after a while.
+    fn asks_again(&mut self, question: &Question) -> Vec<Sign> {
+        vec![Sign::Alive, Sign::WriteIn(ASK_EVERY, self.open_question(question.turn.clone(), question.until))]
+    }
+
+    fn open_question(&mut self, turn: String, until: Instant) -> Vec<u8> {
         let id = ids::uuid();
-        let thread = lock(&self.known).thread.clone();
+        let known = lock(&self.known);
+        let (thread, begun) = (known.thread.clone(), known.turn.clone());
+        drop(known);
         let asked = request(&id, TURNS, &json!({ "threadId": thread, "limit": 1, "itemsView": "notLoaded" }));
-        self.question = Some(Question { id, turn: turn.to_owned(), times });
-        vec![Sign::Alive, Sign::Write(asked)]
+        self.question = Some(Question { id, turn, begun, until });
+        asked
     }
 
     /// How its newest turn stands, by its own answer.
-    fn stands(&mut self, question: &Question, object: &Value) -> Vec<Sign> {
+    fn stands(&mut self, question: &Question, object: &Value, now: Instant) -> Vec<Sign> {
         let turns = object.get("result").and_then(|result| result.get("data"));
-        let is_asked_on = question.times < MOST_QUESTIONS;
+        let is_asked_on = now < question.until;
         let Some(newest) = turns.and_then(|turns| turns.get(0)) else {
-            return if is_asked_on { self.asks(&question.turn, question.times + 1) } else { vec![raw(object)] };
+            return if is_asked_on { self.asks_again(question) } else { vec![raw(object)] };
         };
         let id = text(newest, "id");
         let terminal = match text(newest, "status") {
@@ -329,30 +313,36 @@ impl Conversation {
                 Terminal { words, status: status(error), ..Terminal::default() }
             }
             Some("interrupted") => Terminal { words: "its turn was interrupted".into(), ..Terminal::default() },
-            // Its own word may be ahead of what it keeps. Else a newer turn runs, or somebody else said it.
-            _ if id == Some(question.turn.as_str()) && is_asked_on => {
-                return self.asks(&question.turn, question.times + 1);
+            // Its own word may be ahead of what it keeps.
+            _ if id == Some(question.turn.as_str()) && is_asked_on => return self.asks_again(question),
+            _ if id == Some(question.turn.as_str()) => {
+                let asked = ASK_LIMIT.as_secs();
+                return vec![log(format!(
+                    "A line says that Codex has ended its turn; asked for {asked} s, it has not."
+                ))];
             }
+            // A newer turn runs, or somebody else said it.
             _ => return vec![Sign::Alive],
         };
         self.ended = id.map(str::to_owned);
-        let mut known = lock(&self.known);
-        if known.turn.as_deref() == id {
-            known.turn = None;
-        }
-        drop(known);
+        lock(&self.known).is_over(id, question.begun.as_deref());
         ended(terminal)
+    }
+
+    /// What a line says that was read at this time.
+    fn read_at(&mut self, line: &[u8], now: Instant) -> Vec<Sign> {
+        json_lines::signs(line, |object| match (object.get("id"), text(object, "method")) {
+            (Some(id), Some(method)) => refuse(id, method),
+            (Some(id), None) => self.answered(id.as_str().unwrap_or_default(), object, now),
+            (None, Some(method)) => self.notified(method, object, now),
+            (None, None) => vec![raw(object)],
+        })
     }
 }
 
 impl Reader for Conversation {
     fn read(&mut self, line: &[u8]) -> Vec<Sign> {
-        json_lines::signs(line, |object| match (object.get("id"), text(object, "method")) {
-            (Some(id), Some(method)) => refuse(id, method),
-            (Some(id), None) => self.answered(id.as_str().unwrap_or_default(), object),
-            (None, Some(method)) => self.notified(method, object.get("params").unwrap_or(&Value::Null), object),
-            (None, None) => vec![raw(object)],
-        })
+        self.read_at(line, Instant::now())
     }
 }
 
@@ -374,7 +364,11 @@ fn log(words: String) -> Sign {
 
 /// A request of ours that it could not do: then it does nothing else.
 fn failed(method: &str, error: &str) -> Vec<Sign> {
-    ended(Terminal { words: format!("{method} failed: {error}"), ..Terminal::default() })
+    ended(Terminal { words: failure(method, error), ..Terminal::default() })
+}
+
+fn failure(method: &str, error: &str) -> String {
+    format!("{method} failed: {error}")
 }
 
 /// What went wrong, and what it does about it.

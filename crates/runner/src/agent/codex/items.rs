@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The items of one start, in their order.
 pub(super) struct Items {
     tree: PathBuf,
-    /// Which start it is, where its numbers of items begin anew with each.
+    /// Which start it is: numbers of items, and ids of calls, may begin anew with each.
     start: u32,
     begun: Vec<String>,
     last_message: String,

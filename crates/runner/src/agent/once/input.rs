@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long an agent that said how it ended may take to begin with what it was told, before that or since. What it has
@@ -111,6 +111,7 @@ impl Input {
 }
 
 /// Hands over what its lines ask for, in turn with everything else, for as long as its input is open.
+#[derive(Clone)]
 pub(super) struct Replies(Option<WeakUnboundedSender<Vec<u8>>>);
 
 impl Replies {
@@ -119,6 +120,15 @@ impl Replies {
             // Nobody reads on when the agent has closed it.
             let _ = further.send(bytes);
         }
+    }
+
+    /// The same after so long: what waits for that holds nothing open.
+    pub(super) fn send_in(&self, after: Duration, bytes: Vec<u8>) {
+        let replies = self.clone();
+        tokio::spawn(async move {
+            sleep(after).await;
+            replies.send(bytes);
+        });
     }
 }
 

@@ -41,6 +41,10 @@ pub(super) fn listen(
                 replies.send(bytes);
                 Sign::Alive
             }
+            Sign::WriteIn(after, bytes) => {
+                replies.send_in(after, bytes);
+                Sign::Alive
+            }
             other => other,
         });
         let signs: Vec<Sign> = unkeyed.collect();

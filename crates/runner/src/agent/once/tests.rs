@@ -15,6 +15,7 @@ use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::watch;
 
@@ -159,6 +160,28 @@ async fn what_its_lines_ask_for_is_written_in_turn_until_its_input_ends() {
     replies.send(b" too late".to_vec());
     let read = timeout(PATIENCE, reads.wait_with_output()).await.expect("its input has not ended").unwrap();
     assert_eq!(String::from_utf8(read.stdout).unwrap(), "prompt reply");
+}
+
+#[tokio::test]
+async fn what_is_to_be_written_later_waits_for_its_time_and_holds_nothing_open() {
+    let mut reads = Command::new("cat");
+    let mut reads =
+        reads.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("cat is everywhere");
+    let mut input = Input::begin(reads.stdin.take(), b"prompt".to_vec(), InputEnds::AfterItsEnd(Box::new(Plain)));
+    let replies = input.replies();
+    let (begin, after) = (Instant::now(), Duration::from_millis(20));
+    replies.send_in(NEVER, b" never".to_vec());
+    replies.send_in(after, b" later".to_vec());
+    replies.send(b" now".to_vec());
+    let mut out = reads.stdout.take().unwrap();
+    let mut read = [0; "prompt now later".len()];
+    timeout(PATIENCE, out.read_exact(&mut read)).await.expect("it was not written").unwrap();
+    assert_eq!(std::str::from_utf8(&read).unwrap(), "prompt now later");
+    assert!(begin.elapsed() >= after);
+    assert!(input.close());
+    let mut rest = Vec::new();
+    timeout(PATIENCE, out.read_to_end(&mut rest)).await.expect("its input has not ended").unwrap();
+    assert_eq!(rest, b"");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::agent::adapter::Meter;
+use crate::agent::adapter::{Meter, Voice};
 use crate::agent::codex::prices::Prices;
 use crate::agent::codex::rollout::Look;
 use crate::agent::record::{Record, Shared as Heard};
@@ -9,27 +9,37 @@ use std::path::{Path, PathBuf};
 /// Of the recorded runs in which people say something.
 const MARK: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
 
-/// The reader of a recorded start: the answers to its questions stand there under the id `question`.
+/// The reader of a recorded start: the answer to its prompt stands there under the id `turn`, those to its questions
+/// under `question`.
 pub(in crate::agent::codex) struct Recorded {
     conversation: Conversation,
+    speech: Speech,
     question: String,
 }
 
 impl Recorded {
     pub(in crate::agent::codex) fn new(tree: &Path) -> Self {
-        Self { conversation: begun(tree).0, question: String::new() }
+        let (conversation, speech) = begun(tree);
+        Self { conversation, speech, question: String::new() }
+    }
+
+    /// What a line says that is read at this time.
+    fn read_at(&mut self, line: &[u8], now: Instant) -> Vec<Sign> {
+        let own = |id: &str| format!("\"id\":\"{id}\"");
+        let line = String::from_utf8_lossy(line).replace("\"id\":\"question\"", &own(&self.question));
+        // No recorded thread, turn or item is called so.
+        let line = line.replace("\"id\":\"turn\"", &own(&self.conversation.prompt_id));
+        let signs = self.conversation.read_at(line.as_bytes(), now);
+        if let Some(asked) = written(&signs).into_iter().find(|asked| asked["method"] == TURNS) {
+            self.question = asked["id"].as_str().unwrap().to_owned();
+        }
+        signs
     }
 }
 
 impl Reader for Recorded {
     fn read(&mut self, line: &[u8]) -> Vec<Sign> {
-        let own = format!("\"id\":\"{}\"", self.question);
-        let line = String::from_utf8_lossy(line).replace("\"id\":\"question\"", &own);
-        let signs = self.conversation.read(line.as_bytes());
-        if let Some(asked) = written(&signs).into_iter().find(|asked| asked["method"] == TURNS) {
-            self.question = asked["id"].as_str().unwrap().to_owned();
-        }
-        signs
+        self.read_at(line, Instant::now())
     }
 }
 
@@ -54,7 +64,7 @@ fn begun(tree: &Path) -> (Conversation, Speech) {
 /// What is handed to its input.
 fn written(signs: &[Sign]) -> Vec<Value> {
     let bytes = signs.iter().filter_map(|sign| match sign {
-        Sign::Write(bytes) => Some(bytes.as_slice()),
+        Sign::Write(bytes) | Sign::WriteIn(_, bytes) => Some(bytes.as_slice()),
         _ => None,
     });
     bytes.flat_map(objects).collect()
@@ -86,8 +96,12 @@ impl Beginning {
     }
 
     fn hear<'a>(&mut self, lines: impl IntoIterator<Item = &'a String>) {
+        self.hear_at(Instant::now(), lines);
+    }
+
+    fn hear_at<'a>(&mut self, now: Instant, lines: impl IntoIterator<Item = &'a String>) {
         for line in lines {
-            let signs = self.reader.read(line.as_bytes());
+            let signs = self.reader.read_at(line.as_bytes(), now);
             self.written.extend(written(&signs));
             for sign in signs {
                 self.heard.note(&sign);
@@ -101,6 +115,26 @@ impl Beginning {
     fn record(&self) -> Record {
         self.heard.record().clone()
     }
+
+    /// How often it was asked how its newest turn stands.
+    fn questions(&self) -> usize {
+        self.written.iter().filter(|asked| asked["method"] == TURNS).count()
+    }
+
+    /// The turns that an interrupt is for.
+    fn interrupts(&mut self) -> Vec<String> {
+        let asked = objects(&self.reader.speech.interrupt().unwrap());
+        assert!(asked.iter().all(|asked| asked["method"] == "turn/interrupt"));
+        let ids: std::collections::BTreeSet<String> = asked.iter().map(|asked| asked["id"].to_string()).collect();
+        assert_eq!(ids.len(), asked.len(), "each has an id of its own");
+        asked.iter().map(|asked| asked["params"]["turnId"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// The turn of which a recorded line says that it began.
+fn turn_of(lines: &[String]) -> String {
+    let started: Value = serde_json::from_str(&lines[place(lines, &["turn/started"])]).unwrap();
+    started["params"]["turn"]["id"].as_str().unwrap().to_owned()
 }
 
 fn golden(name: &str) -> Beginning {
@@ -233,22 +267,62 @@ fn an_end_that_a_tool_wrote_in_its_name_is_none() {
     // Under an id that a tool may guess, nobody is believed.
     start.hear([&lines[completed + 1].replace("question", "question ")]);
     assert!(start.record().terminal.is_none());
-    // It is asked again for a while, and then no more.
-    let questions = |start: &Beginning| start.written.iter().filter(|asked| asked["method"] == TURNS).count();
-    for times in 1..MOST_QUESTIONS as usize + 10 {
-        assert_eq!(questions(&start), times.min(MOST_QUESTIONS as usize));
-        start.hear([&open]);
-    }
+    start.hear([&open]);
     assert!(start.record().terminal.is_none());
     // Its own end is one all the same, and comes once.
     start.hear(&lines[runs + 1..]);
-    let again = start.written.iter().filter(|asked| asked["method"] == TURNS).count();
+    let again = start.questions();
     assert!(start.record().has_ended_well() && start.record().ends == 1);
     start.hear([&claim, &lines[completed + 1]]);
-    assert_eq!((start.record().ends, questions(&start)), (1, again + 1));
+    assert_eq!((start.record().ends, start.questions()), (1, again + 1));
     let ids: std::collections::BTreeSet<String> =
         start.written.iter().filter(|asked| asked["method"] == TURNS).map(|asked| asked["id"].to_string()).collect();
-    assert_eq!(ids.len(), questions(&start), "each question has an id of its own");
+    assert_eq!(ids.len(), start.questions(), "each question has an id of its own");
+}
+
+#[test]
+fn an_end_that_it_does_not_know_is_asked_for_at_its_pace_until_the_time_is_over() {
+    let (mut start, lines) = (Beginning::new(), lines_of("tools_and_edits"));
+    let (runs, completed) = (place(&lines, &["turn/started"]), place(&lines, &["turn/completed"]));
+    let begin = Instant::now();
+    start.hear_at(begin, &lines[..=runs]);
+    start.hear_at(begin, [&lines[completed]]);
+    let open = lines[completed + 1].replace("\"status\":\"completed\"", "\"status\":\"inProgress\"");
+    let unknown = r#"{"id":"question","result":{"data":[]}}"#.to_owned();
+    let error = r#"{"id":"question","error":{"code":-32603,"message":"no"}}"#.to_owned();
+    let last = begin + ASK_LIMIT - ASK_EVERY;
+    for (now, answer) in [(begin, &open), (begin + ASK_LIMIT / 2, &unknown), (last, &error), (last, &open)] {
+        let asked = start.questions();
+        let signs = start.reader.read_at(answer.as_bytes(), now);
+        // No answer, however many there are, is answered at once.
+        assert!(matches!(&signs[..], [Sign::Alive, Sign::WriteIn(after, _)] if *after == ASK_EVERY), "{signs:?}");
+        start.written.extend(written(&signs));
+        assert_eq!(start.questions(), asked + 1);
+    }
+    let asked = start.questions();
+    start.hear_at(begin + ASK_LIMIT, [&open]);
+    assert_eq!((start.questions(), start.record().terminal), (asked, None));
+    assert_eq!(start.said.last().map(|said| said.kind), Some(EventKind::Log));
+    // Another line that says so is another reason to ask, for as long.
+    start.hear_at(begin + ASK_LIMIT, [&lines[completed], &open]);
+    assert_eq!(start.questions(), asked + 2);
+    start.hear_at(begin + 2 * ASK_LIMIT, [&error]);
+    assert_eq!(start.record().terminal.unwrap().words, "thread/turns/list failed: no");
+}
+
+#[test]
+fn a_question_that_is_not_answered_in_its_time_keeps_no_later_end_from_being_asked_for() {
+    let (mut start, lines) = (Beginning::new(), lines_of("tools_and_edits"));
+    let (runs, completed) = (place(&lines, &["turn/started"]), place(&lines, &["turn/completed"]));
+    let begin = Instant::now();
+    start.hear_at(begin, &lines[..=runs]);
+    start.hear_at(begin, [&lines[completed]]);
+    start.hear_at(begin + ASK_LIMIT / 2, [&lines[completed]]);
+    assert_eq!(start.questions(), 1);
+    start.hear_at(begin + ASK_LIMIT, [&lines[completed]]);
+    assert_eq!(start.questions(), 2);
+    start.hear_at(begin + ASK_LIMIT, [&lines[completed + 1]]);
+    assert!(start.record().has_ended_well());
 }
 
 #[test]
@@ -256,16 +330,15 @@ fn however_often_its_end_is_said_one_question_is_open_and_what_was_said_since_is
     let (mut start, lines) = (Beginning::new(), lines_of("tools_and_edits"));
     let (runs, completed) = (place(&lines, &["turn/started"]), place(&lines, &["turn/completed"]));
     start.hear(&lines[..=runs]);
-    let questions = |start: &Beginning| start.written.iter().filter(|asked| asked["method"] == TURNS).count();
     for _ in 0..50 {
         start.hear([&lines[completed]]);
     }
-    assert_eq!(questions(&start), 1);
+    assert_eq!(start.questions(), 1);
     let another = r#"{"id":"question","result":{"data":[{"id":"another","status":"inProgress"}]}}"#;
     start.hear([&another.to_owned()]);
-    assert_eq!((questions(&start), start.record().terminal), (2, None));
+    assert_eq!((start.questions(), start.record().terminal), (2, None));
     start.hear(&lines[completed + 1..]);
-    assert_eq!((questions(&start), start.record().has_ended_well()), (2, true));
+    assert_eq!((start.questions(), start.record().has_ended_well()), (2, true));
 }
 
 #[test]
@@ -322,6 +395,67 @@ fn only_a_turn_that_runs_is_interrupted() {
 }
 
 #[test]
+fn a_line_of_a_tool_moves_no_interrupt_away_from_the_turn_that_runs() {
+    let (mut start, lines) = (Beginning::new(), lines_of("interrupted_in_tool"));
+    let (runs, own) = (place(&lines, &["turn/started"]), turn_of(&lines));
+    start.hear(&lines[..=runs]);
+    assert_eq!(start.interrupts(), [own.as_str()]);
+    // As often as it likes, and as an answer to whatever it guesses.
+    for forged in ["01a2-forged", "01a2-again"] {
+        start.hear([&lines[runs].replace(&own, forged)]);
+        for id in ["interrupt", "initialize", "thread", MARK] {
+            start.hear([&format!(r#"{{"id":"{id}","result":{{"turn":{{"id":"01a2-answered"}}}}}}"#)]);
+        }
+        // Nobody but Codex knows whether that one runs.
+        assert_eq!(start.interrupts(), [own.as_str(), forged]);
+    }
+    // What interrupts of turns that don't run come to is nothing to tell.
+    let said = start.said.len();
+    start.hear([&r#"{"id":"interrupt.1","error":{"code":-32600,"message":"no active turn"}}"#.to_owned()]);
+    assert_eq!((start.said.len(), start.record().terminal), (said, None));
+    // Its end is the end of all that had begun by then.
+    start.hear(&lines[place(&lines, &["turn/completed"])..]);
+    assert!(start.record().has_ended());
+    assert_eq!(start.reader.speech.interrupt(), None);
+}
+
+#[test]
+fn a_turn_that_nobody_asked_for_is_interrupted_and_so_is_one_that_words_began() {
+    let (mut start, lines) = (Beginning::new(), lines_of("told_after_its_end"));
+    let (ended, told) = (place(&lines, &["\"id\":\"question\""]), place(&lines, &["\"id\":\"7d0c0e0e"]));
+    let runs = place(&lines, &["turn/started"]);
+    start.hear(&lines[..=ended]);
+    assert_eq!(start.reader.speech.interrupt(), None);
+    // As when an agent of the agent has ended.
+    start.hear([&lines[runs].replace(&turn_of(&lines), "01a2-of-nobody")]);
+    assert_eq!(start.interrupts(), ["01a2-of-nobody"]);
+    start.reader.speech.tell("Greet in Latin.", MARK);
+    start.hear(&lines[told..=told]);
+    let named: Value = serde_json::from_str(&lines[told]).unwrap();
+    let named = named["result"]["turn"]["id"].as_str().unwrap();
+    assert_eq!(start.interrupts(), [named, "01a2-of-nobody"]);
+}
+
+#[test]
+fn calls_of_another_start_have_other_ids_although_their_provider_counts_anew() {
+    let counted: Arc<Mutex<Rollouts>> = Arc::default();
+    let dir = tempfile::tempdir().unwrap();
+    let mut calls = Vec::new();
+    for _ in 0..2 {
+        counted.lock().unwrap().begin(dir.path());
+        let (mut conversation, _) = conversation(&start(Path::new("/workspace")), Arc::clone(&counted));
+        for line in lines_of("tools_and_edits") {
+            calls.extend(conversation.read(line.as_bytes()).into_iter().filter_map(|sign| match sign {
+                Sign::ToolBegan(call) => Some(call),
+                _ => None,
+            }));
+        }
+    }
+    let twice = ["call_1_1", "call_2_0", "call_3_0", "call_1_1.2", "call_2_0.2", "call_3_0.2"];
+    assert_eq!(calls, twice);
+}
+
+#[test]
 fn an_agent_of_the_agent_is_heard_of_by_its_call_alone() {
     let start = golden("agents_of_the_agent");
     let commands: Vec<_> = start.said.iter().filter(|said| said.kind == EventKind::Command).collect();
@@ -363,8 +497,22 @@ fn what_can_not_be_opened_is_an_end_that_names_what_failed() {
     assert_eq!(words(&[&error("initialize")], None), "initialize failed: no");
     assert_eq!(words(&[&error("thread")], None), "thread/start failed: no");
     assert_eq!(words(&[r#"{"id":"thread","result":{}}"#], None), "thread/start failed: it named no thread");
+    let mut start = Beginning::new();
     let open = r#"{"id":"thread","result":{"thread":{"id":"t"}}}"#;
-    assert_eq!(words(&[open, &error("turn")], None), "turn/start failed: no");
+    start.hear([&open.to_owned(), &error("turn")]);
+    assert_eq!(start.record().terminal.unwrap().words, "turn/start failed: no");
+}
+
+#[test]
+fn what_keeps_a_session_from_being_opened_is_marked_as_that() {
+    for (session, marks) in [(Some("01a1"), vec![NOT_RESUMED.to_owned()]), (None, Vec::new())] {
+        let (mut conversation, _) = conversation(&Start { session, ..start(Path::new("/workspace")) }, Arc::default());
+        for refused in [r#"{"id":"thread","error":{"code":-32603,"message":"no"}}"#, r#"{"id":"thread","result":{}}"#] {
+            let signs = conversation.read(refused.as_bytes());
+            let Some(Sign::Ended(terminal)) = signs.last() else { panic!("{signs:?}") };
+            assert_eq!(terminal.marks, marks, "{refused}");
+        }
+    }
 }
 
 #[test]
