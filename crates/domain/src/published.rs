@@ -53,6 +53,11 @@ pub fn worked(beginning: &str, asked: &str, work: &Work) -> String {
     let unknown = format!("Agent: {asked}, isolation: ");
     // The last one, as of the isolation.
     let Some((before, after)) = beginning.rsplit_once(unknown.as_str()) else { return beginning.to_owned() };
+    format!("{before}Agent: {}, isolation: {after}", agent(work))
+}
+
+/// The agent that worked, with its version and model where they are known.
+pub fn agent(work: &Work) -> String {
     let mut agent = work.agent.clone();
     if let Some(version) = &work.version {
         let _ = write!(agent, " {}", code(version));
@@ -60,7 +65,7 @@ pub fn worked(beginning: &str, asked: &str, work: &Work) -> String {
     if let Some(model) = &work.model {
         let _ = write!(agent, ", model: {}", code(model));
     }
-    format!("{before}Agent: {agent}, isolation: {after}")
+    agent
 }
 
 /// A name that nobody vouches for: no mention or link in it counts.

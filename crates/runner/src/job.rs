@@ -240,21 +240,22 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     }
     let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = &prepared;
     let (head, repository) = (published.head, workspace.repository());
+    // Of a commit that an earlier attempt pushed only its own words are known, and not on what machine it was made.
+    let is_ours = target.adopted.is_none() && published.commit == made.commit;
+    let work = if is_ours { this.told().0 } else { None };
     let replies = match &assignment.revises {
         // The push is out: whatever becomes of the answers, the job has done its work.
         Some(revises) => {
-            let fresh = target.adopted.is_none() && published.commit == made.commit && revises.retries.is_empty();
-            let answers = replies::Answers { forge, revises, commit: &published.commit, words: &made.words, fresh };
+            let (commit, words) = (published.commit.as_str(), &made.words);
+            let fresh = is_ours && revises.retries.is_empty();
+            let answers = replies::Answers { forge, revises, commit, words, work: work.as_ref(), fresh };
             this.unless_grave(async { Ok(answers.give(this).await) }).await?
         }
         None => None,
     };
-    // Of a commit that an earlier attempt pushed only its own words are known, and not on what machine it was made.
-    let is_ours = target.adopted.is_none() && published.commit == made.commit;
     let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
     let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(made.results.runs()) };
     let summary = if is_ours { this.artifacts.last_word().await } else { None };
-    let work = if is_ours { this.told().0 } else { None };
     let said = pull_request::Said {
         isolation: is_ours.then_some(isolation),
         work: work.as_ref(),

@@ -12,8 +12,10 @@ use crate::redact::Redactor;
 use crate::retry::BackOff;
 use crate::said::Said;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Replies;
+use pullyard_domain::job::{Replies, Work};
 use pullyard_domain::marker::Marker;
+use pullyard_domain::prompt::untrusted;
+use pullyard_domain::published;
 use pullyard_forge::{Error, Forge, Listed, ReviewComment, Thread};
 use pullyard_protocol::attempt::Revises;
 use pullyard_protocol::event::EventKind;
@@ -35,6 +37,8 @@ pub(crate) struct Answers<'a> {
     /// The commit that the answers name.
     pub(crate) commit: &'a str,
     pub(crate) words: &'a Words,
+    /// The agent that made that commit, if it is known.
+    pub(crate) work: Option<&'a Work>,
     /// Neither an attempt of this job nor one that it does again can have answered before.
     pub(crate) fresh: bool,
 }
@@ -128,15 +132,19 @@ impl Answers<'_> {
         Ok((comments, threads))
     }
 
-    /// What is said in a thread: the agent's words for its comments without secrets, if it left any, and the commit.
+    /// What is said in a thread: the agent's words for its comments without secrets, if it left any, the commit, and
+    /// who made it.
     fn text(&self, thread: u64, redactor: &Redactor) -> String {
         let commit = self.commit.get(..SHORT).unwrap_or(self.commit);
         let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
         let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
+        // The model's name is what the agent's output says it is.
+        let agent = |work| redactor.text(&untrusted::visible(&published::agent(work))).into_owned();
+        let by = self.work.map(|work| format!(" (agent: {})", agent(work))).unwrap_or_default();
         match self.words.of(&ids, redactor) {
             // It may be words about why something was not done.
-            Some(words) => format!("In {commit}:\n\n{words}"),
-            None => format!("Done in {commit}."),
+            Some(words) => format!("In {commit}{by}:\n\n{words}"),
+            None => format!("Done in {commit}{by}."),
         }
     }
 

@@ -37,7 +37,7 @@ async fn each_thread_is_answered_once_and_its_reviewer_asked_again() {
     assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
     let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
-    assert_eq!(desk.replies(12), [format!("Done in {short}.\n\n<!-- pullyard:{job} -->")]);
+    assert_eq!(desk.replies(12), [format!("Done in {short} (agent: command).\n\n<!-- pullyard:{job} -->")]);
     // A reviewer's own second comment, then our answer to both.
     assert_eq!(desk.replies(11).len(), 2);
     assert_eq!(desk.desk().asked, ["ann"]);
@@ -54,7 +54,7 @@ async fn an_agents_words_are_part_of_the_answer() {
     assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
     let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
-    let words = |words: &str| format!("In {short}:\n\n{words}\n\n<!-- pullyard:{job} -->");
+    let words = |words: &str| format!("In {short} (agent: command):\n\n{words}\n\n<!-- pullyard:{job} -->");
     assert_eq!(desk.replies(11)[1], words("As dark as it gets."));
     assert_eq!(desk.replies(12), [words("Kept: (hidden text left out) it is public.")]);
 }
