@@ -131,6 +131,30 @@ async fn what_the_agent_asks_is_answered_on_the_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_ends_the_input_is_told_once_that_nothing_more_is_heard() {
+    let outside = TempDir::new().unwrap();
+    let go = outside.path().join("go");
+    // It asks when nobody can answer any more.
+    let asks = format!(
+        "#!/bin/sh\ncat > /dev/null\nwhile [ ! -e '{}' ]; do sleep 0.05; done\n\
+         mkdir -p .pullyard; echo 'Which colour?' > .pullyard/question.md\n",
+        go.display()
+    );
+    let elsewhere = Elsewhere::begin(&asks).await;
+    let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
+    let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
+    terminal.shows("type a line to say something to the agent").await;
+    terminal.types("\u{4}");
+    terminal.shows("your input has ended").await;
+    std::fs::write(&go, "").unwrap();
+    let (code, out) = terminal.ends().await;
+    let all = terminal.all();
+    assert_eq!(code, Some(6), "{out}{all}");
+    assert!(all.contains("the agent asks what nobody can answer here: Which colour?"), "{all}");
+    assert_eq!(all.matches("your input has ended").count(), 1, "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_can_answer_ends_the_try() {
     let elsewhere = Elsewhere::begin(ASKS).await;
     let tried = elsewhere.tries(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;

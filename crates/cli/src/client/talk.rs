@@ -53,24 +53,30 @@ impl Talk {
     pub(super) async fn listen(&mut self, session: &Session, job: &JobId, time: Duration) {
         let until = Instant::now() + time;
         while let Ok(said) = timeout_at(until, self.next()).await {
+            let Some(said) = said else {
+                session.screen.note(
+                    "your input has ended: nothing more is said to the agent, and a question of its can't be answered",
+                );
+                continue;
+            };
             if let Err(fault) = tell(session, job, said.trim()).await {
                 fault.say(&session.screen);
             }
         }
     }
 
-    /// What was typed; lines that came at once are one text.
-    async fn next(&mut self) -> String {
+    /// What was typed; lines that came at once are one text. None, once, when nothing more can come.
+    async fn next(&mut self) -> Option<String> {
         while let Some(typed) = &mut self.typed {
             let Some(mut text) = typed.recv().await else {
                 self.typed = None;
-                break;
+                return None;
             };
             while let Ok(line) = typed.try_recv() {
                 text.push_str(&line);
             }
             if !text.trim().is_empty() {
-                return text;
+                return Some(text);
             }
         }
         std::future::pending().await
