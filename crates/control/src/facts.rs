@@ -1,4 +1,4 @@
-//! Loading the facts of a decision.
+//! Loading the facts of a decision: strongly, since most refusals are proven by no write.
 
 use crate::{Context, Error};
 use pullyard_domain::budget::{Day, Today};
@@ -10,12 +10,25 @@ use pullyard_domain::time::Timestamp;
 
 /// The facts of a ticket event, and the text it is about.
 pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
-    let delivery = DeliveryId::of_ticket_event(&event.project, &event.event);
-    let (project, first, ticket) = tokio::try_join!(
-        ctx.store.project(&event.project),
-        ctx.store.delivery(&delivery),
-        ctx.store.ticket(&event.project, &event.key),
-    )?;
+    let (first, (facts, text)) = tokio::try_join!(first_answer(ctx, event), unanswered_facts_of(ctx, event))?;
+    Ok((Facts { first, ..facts }, text))
+}
+
+/// What the same event was answered at first, if it came before.
+pub(crate) async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstAnswer>, Error> {
+    let first = ctx.store.delivery(&DeliveryId::of_ticket_event(&event.project, &event.event)).await?;
+    Ok(first.map(|first| FirstAnswer {
+        reason: first.reason,
+        at: first.at,
+        seen: first.seen,
+        status_before: first.facts.and_then(|facts| facts.status_before),
+    }))
+}
+
+/// The same facts and text, as if the event came for the first time: nobody has looked whether it did.
+pub(crate) async fn unanswered_facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
+    let (project, ticket) =
+        tokio::try_join!(ctx.store.project(&event.project), ctx.store.ticket(&event.project, &event.key))?;
     let text = match &event.text {
         Some(text) => text.clone(),
         None => stored_text(ctx, event).await?,
@@ -24,15 +37,9 @@ pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Fact
         Some(project) => repository_fact(ctx, project, text.repository.as_ref()).await?,
         None => RepositoryFact::Unnamed,
     };
-    let first = first.map(|first| FirstAnswer {
-        reason: first.reason,
-        at: first.at,
-        seen: first.seen,
-        status_before: first.facts.and_then(|facts| facts.status_before),
-    });
     let now = ctx.clock.now();
     let today = today(ctx, project.as_ref(), now).await?;
-    Ok((Facts { now, first, project, ticket, repository, today }, text))
+    Ok((Facts { now, first: None, project, ticket, repository, today }, text))
 }
 
 /// What a project has used up today. Read only where there is a budget: nobody else pays for it.

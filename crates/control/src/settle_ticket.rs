@@ -11,7 +11,7 @@ use pullyard_domain::guard::{Follow, decide_again};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Entry, Settling, Ticket};
-use pullyard_store::{WorkKey, Write};
+use pullyard_store::{Over, WorkKey, Write};
 
 /// What settling a ticket did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,7 +132,7 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
     // Status and text may be newer than the entry and stay as they are.
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
     let written = match decision.follow {
-        Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,
+        Follow::Trigger => trigger(ctx, &facts, &text, entered, (&delivery, Over::NotFinal)).await?,
         // It waits already; if it is for something else now, the ledger says so.
         Follow::Nothing => {
             if facts.first.as_ref().is_none_or(|first| first.reason != decision.reason) {

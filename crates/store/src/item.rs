@@ -149,7 +149,7 @@ impl Store {
                 .send()
                 .await
                 .map_err(|error| Error::unavailable("read", error))?;
-            if is_strong || answer.item.is_some() {
+            if is_strong || answer.item.is_some() || self.reads == Reads::OrAbsent {
                 return Ok(answer.item);
             }
             // Perhaps it is only too new.

@@ -65,7 +65,7 @@ mod write {
     pub use claim::Proof;
     pub use end::Ended;
     pub use event::Batch;
-    pub use ledger::Conclusion;
+    pub use ledger::{Conclusion, Over};
     pub use register::Registered;
     pub use rest::Rested;
     pub use review::{TriggerReview, WaitsForJob};
@@ -80,7 +80,7 @@ pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{StoredBatch, StoredText, WorkKey};
 pub use write::{
-    Batch, Conclusion, Edited, Ended, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview,
+    Batch, Conclusion, Edited, Ended, Over, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview,
     WaitsForJob, Written,
 };
 
@@ -112,6 +112,8 @@ enum Reads {
     Strong,
     /// As they are or were a moment ago.
     Eventual,
+    /// The same, and what is not found is taken for absent.
+    OrAbsent,
 }
 
 impl Store {
@@ -131,6 +133,17 @@ impl Store {
     /// Lists and queries are read as ever.
     pub fn eventually(&self) -> Self {
         Self { reads: Reads::Eventual, ..self.clone() }
+    }
+
+    /// The same, for what the write that follows makes if it is absent: where this reads for half the price, an item
+    /// that is not found is not asked for again, since one that is there nevertheless has that write refused. Where it
+    /// reads strongly, nothing changes.
+    pub fn or_absent(&self) -> Self {
+        let reads = match self.reads {
+            Reads::Strong => Reads::Strong,
+            Reads::Eventual | Reads::OrAbsent => Reads::OrAbsent,
+        };
+        Self { reads, ..self.clone() }
     }
 
     /// Waits a little, in the way that the SDK waits between its own repeats.

@@ -108,6 +108,27 @@ async fn an_entry_that_met_too_many_others_makes_its_one_job_when_it_is_told_aga
     assert_eq!(again.job, made.job);
 }
 
+/// Nobody looks into the ledger for an entry that its ticket knows nothing of; the write that makes its job does.
+#[tokio::test]
+async fn an_entry_that_was_refused_by_who_died_then_is_still_the_one_that_came_first_when_it_gets_its_job() {
+    let board = Board::begin().await;
+    let entered = board.told("e1", TRIGGER, 0);
+    board.world.set(Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    board.wire.next("PutItem", Fault::StopAfter);
+    assert!(board.wire.live(board.tell(&entered)).await.is_none(), "it dies when the ledger has its answer");
+    let id = DeliveryId::of_ticket_event(&entered.project, &entered.event);
+    let store = &board.world.ctx.store;
+    let first = store.delivery(&id).await.unwrap().unwrap();
+    assert!(matches!(first.reason, Reason::AutoCreateOff { .. }), "{first:?}");
+    assert_eq!(store.ticket(&board.world.project, &board.key).await.unwrap(), None);
+    board.settings(Settings::default()).await;
+    board.world.ctx.clock.advance(Duration::from_secs(60));
+    let made = board.tell(&entered).await.unwrap();
+    assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
+    let entry = store.delivery(&id).await.unwrap().unwrap();
+    assert_eq!((entry.reason, entry.at, entry.seen.len()), (made.reason, first.at, 1));
+}
+
 #[tokio::test]
 async fn an_event_that_was_taken_for_no_entry_while_others_moved_its_ticket_is_decided_anew_when_it_is_told_again() {
     let board = Board::begin().await;

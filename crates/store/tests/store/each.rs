@@ -15,7 +15,7 @@ use pullyard_domain::job::{Claim, Job, Status};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Edited, Ended, Error, Proof, Request, Trigger, TriggerReview, Write, Written};
+use pullyard_store::{Edited, Ended, Error, Over, Proof, Request, Trigger, TriggerReview, Write, Written};
 use std::pin::Pin;
 
 /// A day that has one job left.
@@ -89,7 +89,7 @@ impl Whole {
         let trigger = Trigger {
             job: &self.job,
             ticket: Some(&self.ticket),
-            delivery: Some(&self.delivery),
+            delivery: Some((&self.delivery, Over::NotFinal)),
             pull_request: None,
             charge: Some(&self.charge),
             request: Some(&self.request),

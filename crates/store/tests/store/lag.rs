@@ -7,7 +7,7 @@ use pullyard_domain::due;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Compute;
-use pullyard_store::WorkKey;
+use pullyard_store::{Store, WorkKey};
 use pullyard_testkit::Lag;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,6 +95,20 @@ async fn what_an_index_names_was_so_once_and_is_so_in_the_end() {
         lag.catch_up().await.unwrap();
         assert_eq!(told(&world).await, past.look(&world).await);
     }
+}
+
+#[tokio::test]
+async fn what_is_too_new_is_taken_for_absent_only_by_who_says_so_and_reads_for_half_the_price() {
+    let lag = Lag::still();
+    let world = World::lagging(&lag).await;
+    let job = sample::job_at("one", Compute::Fargate, at(0));
+    world.applies(world.store.trigger(&alone(&job))).await;
+    let is_there = async |store: Store| store.job(&job.id).await.unwrap().is_some();
+    assert!(is_there(world.store.eventually()).await);
+    assert!(is_there(world.store.or_absent()).await);
+    assert!(!is_there(world.store.eventually().or_absent()).await);
+    lag.catch_up().await.unwrap();
+    assert!(is_there(world.store.eventually().or_absent()).await);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use pullyard_domain::review::Review;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Badge;
-use pullyard_store::{Batch, Request, Trigger, WorkKey};
+use pullyard_store::{Batch, Over, Request, Trigger, WorkKey};
 use std::collections::{BTreeSet, HashSet};
 
 // Keys.
@@ -169,7 +169,7 @@ async fn triggered(world: &World) -> (Runner, Job) {
     let trigger = Trigger {
         pull_request: None,
         charge: charge.as_ref(),
-        delivery: Some(&sample::accepted(&job)),
+        delivery: Some((&sample::accepted(&job), Over::NotFinal)),
         request: Some(&sample::request("key", at(0))),
         ..of_ticket(&job, &ticket)
     };

@@ -24,7 +24,7 @@ use pullyard_domain::runner::{Drain, Runner, Slot};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{
-    Batch, Conclusion, Edited, Ended, Error, Proof, Registered, Rested, Rotation, Store, Sweeps, Trigger,
+    Batch, Conclusion, Edited, Ended, Error, Over, Proof, Registered, Rested, Rotation, Store, Sweeps, Trigger,
     TriggerReview, WaitsForJob, WorkKey, Written,
 };
 use pullyard_testkit::Demands;
@@ -433,7 +433,9 @@ async fn writes(store: &Store) -> Result<(), Error> {
 
 async fn triggers(store: &Store) -> Result<(), Error> {
     store.trigger(&alone(&sample::job("alone"))).await?;
-    for (rev, jobs, usd) in [(0, true, false), (1, false, true), (1, true, true)] {
+    for (rev, jobs, usd, over) in
+        [(0, true, false, Over::Nothing), (1, false, true, Over::NotFinal), (1, true, true, Over::NotFinal)]
+    {
         let budget = budget(jobs, usd);
         let (job, ticket) = sample::planned(&ticket(rev), "one");
         let job = Job { reserved: budget.reserve(at(0)), ..job };
@@ -443,7 +445,7 @@ async fn triggers(store: &Store) -> Result<(), Error> {
             job: &job,
             ticket: Some(&ticket),
             pull_request: Some(&pull_request),
-            delivery: Some(&delivery),
+            delivery: Some((&delivery, over)),
             charge: charge.as_ref(),
             request: Some(&request),
         };
