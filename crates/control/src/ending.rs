@@ -5,12 +5,13 @@ use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::id::TicketKey;
 use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status, Work};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Ended, Proof, Write};
+use pullyard_store::{Ended, Proof, Store, Write};
 
 /// What an attempt's runner said of its work, for its record. Nothing when somebody else ended it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct Took<'a> {
 
 /// Writes an ended job: with its ticket, its attempt and its pull request, or not at all.
 ///
+/// All of it is read strongly: whoever makes a job end may have changed it just before.
 /// `proof` is what must still be so of its self-hosted runner.
 pub(crate) async fn write_end(
     ctx: &Context,
@@ -31,7 +33,7 @@ pub(crate) async fn write_end(
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write_told_end(ctx, before, ended, Took::default(), proof, now).await
+    write_told_end(ctx, &ctx.store, before, ended, Took::default(), proof, now).await
 }
 
 /// The same of a job that ends because of what was `heard` of the pull request that it revises: that is written with
@@ -43,23 +45,26 @@ pub(crate) async fn write_called_off(
     heard: &PullRequest,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write(ctx, before, ended, (Took::default(), Some(heard)), Proof::Nothing, now).await
+    write(ctx, &ctx.store, before, ended, (Took::default(), Some(heard)), Proof::Nothing, now).await
 }
 
-/// The same with what its runner said of the work.
+/// The same with what its runner said of the work. `reads` is the table, for the first try as it was a moment ago: the
+/// write proves the rest, and after `Stale` whoever tries again reads strongly.
 pub(crate) async fn write_told_end(
     ctx: &Context,
+    reads: &Store,
     before: &Job,
     ended: &Job,
     took: Took<'_>,
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write(ctx, before, ended, (took, None), proof, now).await
+    write(ctx, reads, before, ended, (took, None), proof, now).await
 }
 
 async fn write(
     ctx: &Context,
+    reads: &Store,
     before: &Job,
     ended: &Job,
     (took, heard): (Took<'_>, Option<&PullRequest>),
@@ -74,10 +79,11 @@ async fn write(
     let ticket = match &ended.ticket {
         None => None,
         Some(key) => {
-            let ticket = ctx.store.ticket(&ended.project, key).await?;
-            let ticket = ticket.filter(|ticket| ticket.active_job.as_ref() == Some(&ended.id));
+            let ticket = locked_by(ctx, reads, ended, key).await?;
             match ticket.map(|ticket| ticket_after(ended, &ticket)) {
-                Some(ticket) => Some(shown(ctx, ticket).await?),
+                // No write proves the settings. An end that its runner tells at a time of its own could have come
+                // before they were changed as well as after.
+                Some(ticket) => Some(shown(reads, ticket).await?),
                 None => None,
             }
         }
@@ -86,11 +92,11 @@ async fn write(
         (Some(_), Some(heard)) => Some(pull_request_after(ended, heard)),
         // It exists since before the job did, whatever became of that.
         (Some(id), None) => {
-            let stored = pull_request_of(ctx, ended).await?;
-            let stored = if stored.is_some() { stored } else { ctx.store.pull_request(&id).await? };
+            let stored = pull_request_of(ctx, reads, ended).await?;
+            let stored = if stored.is_some() { stored } else { reads.pull_request(&id).await? };
             stored.map(|stored| pull_request_after(ended, &stored))
         }
-        (None, _) => pull_request_of(ctx, ended).await?,
+        (None, _) => pull_request_of(ctx, reads, ended).await?,
     };
     let returned = match ended.returned() {
         // A day that is long ago is forgotten; nobody asks for it any more.
@@ -137,14 +143,24 @@ async fn write(
     Ok(written)
 }
 
+/// The ticket that the job locks. The write proves that, and not that there is none: what is left out of it is looked
+/// for strongly, as a copy may be of the time before the lock.
+async fn locked_by(ctx: &Context, reads: &Store, job: &Job, key: &TicketKey) -> Result<Option<Ticket>, Error> {
+    let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&job.id);
+    match reads.ticket(&job.project, key).await?.filter(is_locked) {
+        Some(ticket) => Ok(Some(ticket)),
+        None => Ok(ctx.store.ticket(&job.project, key).await?.filter(is_locked)),
+    }
+}
+
 /// The ticket as its tool shows it: the built-in board is the table, so the write that ends the job writes back
 /// as well. Its guard is the one of settling, and nobody can come in between.
-pub(crate) async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
+pub(crate) async fn shown(reads: &Store, ticket: Ticket) -> Result<Ticket, Error> {
     if !ticket.is_unsynced() {
         return Ok(ticket);
     }
     // Without its project it stays due, and settling says what is wrong.
-    Ok(match ctx.store.project(&ticket.project).await? {
+    Ok(match reads.project(&ticket.project).await? {
         Some(project) => ticket.shown_at_once(&project.settings),
         None => ticket,
     })
@@ -182,7 +198,7 @@ pub(crate) async fn write_told_requeue(
     now: Timestamp,
 ) -> Result<Write, Error> {
     if job.status.is_terminal() {
-        return write_told_end(ctx, before, job, took, proof, now).await;
+        return write_told_end(ctx, &ctx.store, before, job, took, proof, now).await;
     }
     if job.status == Status::Paused {
         // Its people want that, whoever lost it.
@@ -210,14 +226,19 @@ fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt
     Some(Attempt { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
 }
 
-/// The link of the pull request a job left behind. One that belongs to another ticket is left alone:
-/// losing the link must not keep the job from ending.
-pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<PullRequest>, Error> {
+/// The link of the pull request a job left behind, for a write over its `rev`, or over none. One that belongs to
+/// another ticket is left alone: losing the link must not keep the job from ending.
+pub(crate) async fn pull_request_of(ctx: &Context, reads: &Store, job: &Job) -> Result<Option<PullRequest>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let id = result.pull_request(&job.integration, job.repository);
-    let stored = ctx.store.pull_request(&id).await?;
-    let foreign = stored.as_ref().is_some_and(|stored| stored.project != job.project || stored.ticket != job.ticket);
-    if foreign {
+    let is_foreign = |stored: &PullRequest| stored.project != job.project || stored.ticket != job.ticket;
+    // Most are new, and one that is there has the write refused.
+    let mut stored = reads.or_absent().pull_request(&id).await?;
+    if stored.as_ref().is_some_and(is_foreign) {
+        // No write proves what is left alone: it may have been linked to this ticket just now.
+        stored = ctx.store.pull_request(&id).await?;
+    }
+    if stored.as_ref().is_some_and(is_foreign) {
         tracing::warn!(job.id = %job.id, number = id.number, "the pull request belongs to another ticket and stays there");
         return Ok(None);
     }

@@ -56,7 +56,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
         let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
-        if write_told_end(ctx, &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
+        if write_told_end(ctx, &rounds.reads(ctx), &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
             if ended.status != Status::Cancelled {
                 note_proven(ctx, &job).await;
             }
@@ -110,7 +110,8 @@ async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) ->
     };
     let noted = ctx.store.note_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
     let with_result = Job { result: Some(result.clone()), ..job.clone() };
-    if let Some(pull_request) = pull_request_of(ctx, &with_result).await? {
+    // Strongly: whatever becomes of the link, its ticket is shown it next.
+    if let Some(pull_request) = pull_request_of(ctx, &ctx.store, &with_result).await? {
         ctx.store.link_if_unlinked(&pull_request).await?;
         link_ticket(ctx, &with_result).await?;
     }

@@ -165,7 +165,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         reads.project(&job.project),
         reads.integration(&job.integration),
         ctx.store.repository(&job.project, &job.integration, job.repository),
-        ctx.store.pull_request(&id),
+        reads.pull_request(&id),
         ctx.store.reviews(&id),
         ctx.store.ticket_text(&job.project, key),
     )?;
@@ -188,7 +188,12 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         // Disconnected since: there is nobody to ask.
         return Ok(Read::Unavailable);
     };
-    if let Some(linked) = linked.as_ref().filter(|linked| linked.state != PullRequestState::Open) {
+    // One that was open a moment ago is looked at where it is, and its forge says so if it is no more. That it can't
+    // change any more ends the job, which does not prove it: it may have been opened again.
+    let is_over = |linked: &PullRequest| linked.state != PullRequestState::Open;
+    if linked.as_ref().is_some_and(is_over)
+        && let Some(linked) = ctx.store.pull_request(&id).await?.filter(is_over)
+    {
         return Ok(Read::Closed(linked.state));
     }
     let asked = match forge_of(ctx, &integration, &repository).await {

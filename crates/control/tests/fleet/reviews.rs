@@ -135,6 +135,23 @@ async fn reviews_that_wait_are_not_settled_by_a_copy_of_before_their_tickets_ret
 }
 
 #[tokio::test]
+async fn a_revision_is_not_called_off_for_a_copy_of_before_its_pull_request_was_opened_again() {
+    let lag = Lag::still();
+    let desk = Desk::over(World::before(lag.client()).await).await;
+    let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
+    let store = &desk.world.ctx.store;
+    let becomes = async |state| {
+        let linked = store.pull_request(&desk.id).await.unwrap().unwrap();
+        applied(store.update_pull_request(&PullRequest { state, ..linked }).await);
+    };
+    becomes(PullRequestState::Closed).await;
+    lag.catch_up().await.unwrap();
+    becomes(PullRequestState::Open).await;
+    assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Later, "its forge was asked, and is away");
+    assert_eq!(desk.world.stored(&job).await.status, Status::Pending);
+}
+
+#[tokio::test]
 async fn a_review_that_comes_late_does_not_open_a_pull_request_that_is_known_to_be_closed_since() {
     let desk = Desk::over(World::begin().await).await;
     assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 100)).await, Changed::Noted);

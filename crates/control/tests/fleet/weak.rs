@@ -266,6 +266,29 @@ async fn the_place_of_an_artifact_is_found_by_the_attempt_that_has_just_got_it()
 }
 
 #[tokio::test]
+async fn a_place_is_not_made_over_another_one_that_no_copy_has() {
+    let late = Late::begin().await;
+    let job = late.job().await;
+    let offer = |name: &str| Offer {
+        kind: Kept::CheckOutput,
+        name: ArtifactName::new(name).unwrap(),
+        size_bytes: 1,
+        sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
+    };
+    let (_, fence) = late.held(&job, Status::Executing).await;
+    late.copied().await;
+    let ctx = &late.world.ctx;
+    let places = [
+        reserve_artifact(ctx, &fence, &offer("one.txt")).await.unwrap().id,
+        reserve_artifact(ctx, &fence, &offer("two.txt")).await.unwrap().id,
+    ];
+    let kept = ctx.store.artifacts(&job.id, fence.attempt).await.unwrap().unwrap();
+    assert_eq!(kept.kept.into_iter().map(|artifact| artifact.id).collect::<Vec<_>>(), places);
+    let again = reserve_artifact(ctx, &fence, &offer("one.txt")).await.unwrap();
+    assert_eq!(again.id, places[0], "a repeat finds the place that it has");
+}
+
+#[tokio::test]
 async fn a_runner_gets_one_of_the_jobs_behind_those_that_others_have_just_taken() {
     let late = Late::begin().await;
     let ctx = &late.world.ctx;

@@ -1,0 +1,169 @@
+//! What the end of an attempt makes of copies of a moment ago: what its transaction proves is refused by that, and what
+//! it leaves out is looked for where it is.
+
+use crate::world::{World, applied, pushed};
+use pullyard_control::attempt::{Finish, finish};
+use pullyard_control::{Move, Requester, cancel_job, put_ticket};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{FinishId, JobId, TicketKey};
+use pullyard_domain::job::{End, Fence, Job, Status};
+use pullyard_domain::project::{Compute, Settings, Statuses};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::ticket::{Badge, Ticket};
+use pullyard_testkit::Lag;
+
+const TODO: &str = "Todo";
+const TRIGGER: &str = "AI Processing";
+const REVIEW: &str = "In Review";
+
+/// What is read for half the price is as it was when `copied` was called last.
+struct Desk {
+    world: World,
+    lag: Lag,
+    key: TicketKey,
+}
+
+impl Desk {
+    /// With a ticket of the board that nobody moved yet.
+    async fn begin() -> Self {
+        let lag = Lag::still();
+        let world = World::before(lag.client()).await;
+        world.connect().await;
+        let desk = Self { world, lag, key: TicketKey::new("APP-1").unwrap() };
+        desk.settings(Settings::default()).await;
+        desk.world.write(&desk.key).await;
+        desk
+    }
+
+    /// The project's, whose tickets start jobs, on runners: nobody is to be woken for them.
+    async fn settings(&self, settings: Settings) {
+        let default_repository = Some(self.world.repository().name);
+        let compute = Compute::Runners;
+        self.world.set(Settings { auto_create: true, default_repository, compute, ..settings }).await;
+    }
+
+    async fn copied(&self) {
+        self.lag.catch_up().await.unwrap();
+    }
+
+    /// Somebody moves the ticket; the job that it got.
+    async fn moved(&self, status: &str) -> Option<JobId> {
+        let caller = Requester { id: "ana".into(), name: "ana".into() };
+        let (project, key) = (self.world.project.clone(), self.key.clone());
+        put_ticket(&self.world.ctx, Move { project, key, status: status.into(), caller, request: None })
+            .await
+            .unwrap()
+            .job
+    }
+
+    /// The ticket's job, whose attempt has got so far.
+    async fn works(&self, status: Status) -> (Job, Fence) {
+        let id = self.moved(TRIGGER).await.unwrap();
+        let fence = self.world.claimed(&id, None).await;
+        let mut job = self.world.stored(&id).await;
+        for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+            if job.status != status {
+                let next = job.progressed(&fence, phase, self.world.ctx.clock.now()).unwrap();
+                applied(self.world.ctx.store.update_job(&next).await);
+                job = self.world.stored(&id).await;
+            }
+        }
+        assert_eq!(job.status, status);
+        (job, fence)
+    }
+
+    async fn ends(&self, fence: &Fence, end: End) -> Status {
+        let said = Finish { id: FinishId::new("f1").unwrap(), end, spent_usd_micros: None, work: None };
+        finish(&self.world.ctx, fence, &said).await.unwrap()
+    }
+
+    async fn ticket(&self) -> Ticket {
+        self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap()
+    }
+
+    fn pull_request_id(&self) -> PullRequestId {
+        let repository = self.world.repository();
+        PullRequestId { integration: repository.integration, repository: repository.id, number: 7 }
+    }
+
+    async fn pull_request(&self) -> Option<PullRequest> {
+        self.world.ctx.store.pull_request(&self.pull_request_id()).await.unwrap()
+    }
+
+    /// The pull request that the job will push to is linked to another ticket.
+    async fn linked_elsewhere(&self) {
+        let other = Some(TicketKey::new("APP-2").unwrap());
+        let linked = PullRequest::linked(self.pull_request_id(), self.world.project.clone(), other, None);
+        applied(self.world.ctx.store.update_pull_request(&linked).await);
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_written_whole_where_no_copy_has_any_of_it() {
+    let desk = Desk::begin().await;
+    let (job, fence) = desk.works(Status::Syncing).await;
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    let ticket = desk.ticket().await;
+    assert_eq!((ticket.active_job, ticket.status.as_str()), (None, REVIEW));
+    assert_eq!(ticket.pull_request.map(|link| link.id), Some(desk.pull_request_id()));
+    let linked = desk.pull_request().await.unwrap();
+    assert_eq!((linked.job, linked.ticket), (Some(job.id), Some(desk.key.clone())));
+}
+
+#[tokio::test]
+async fn a_ticket_is_freed_though_its_copy_does_not_know_its_job() {
+    let desk = Desk::begin().await;
+    desk.copied().await;
+    let (_, fence) = desk.works(Status::Executing).await;
+    assert_eq!(desk.ends(&fence, End::Failed(Failure::NoChanges {}, None)).await, Status::Failed);
+    let ticket = desk.ticket().await;
+    assert_eq!((ticket.active_job, ticket.status.as_str()), (None, TODO));
+    assert_eq!(ticket.shown.badge, Some(Badge::AiFailed));
+}
+
+#[tokio::test]
+async fn a_move_that_the_tickets_copy_does_not_know_is_not_undone_by_the_end_of_its_job() {
+    let desk = Desk::begin().await;
+    let (job, fence) = desk.works(Status::Syncing).await;
+    desk.copied().await;
+    desk.moved("Blocked").await;
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    let ticket = desk.ticket().await;
+    assert_eq!((ticket.active_job, ticket.status.as_str()), (None, "Blocked"));
+}
+
+#[tokio::test]
+async fn the_pull_request_of_another_ticket_stays_there_though_no_copy_has_it() {
+    let desk = Desk::begin().await;
+    let (job, fence) = desk.works(Status::Syncing).await;
+    desk.copied().await;
+    desk.linked_elsewhere().await;
+    let before = desk.pull_request().await;
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    assert_eq!(desk.pull_request().await, before);
+}
+
+#[tokio::test]
+async fn a_pull_request_that_was_just_linked_to_the_ticket_is_not_left_alone_for_its_copy() {
+    let desk = Desk::begin().await;
+    let (job, fence) = desk.works(Status::Syncing).await;
+    desk.linked_elsewhere().await;
+    desk.copied().await;
+    let linked = PullRequest { ticket: Some(desk.key.clone()), ..desk.pull_request().await.unwrap() };
+    applied(desk.world.ctx.store.update_pull_request(&linked).await);
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    let linked = desk.pull_request().await.unwrap();
+    assert_eq!((linked.job, linked.head), (Some(job.id.clone()), pushed(&job).head));
+}
+
+#[tokio::test]
+async fn who_changes_the_settings_and_cancels_a_job_sees_its_ticket_go_where_they_say() {
+    let desk = Desk::begin().await;
+    let job = desk.moved(TRIGGER).await.unwrap();
+    desk.copied().await;
+    let statuses = Statuses { todo: "Backlog".into(), ..Statuses::default() };
+    desk.settings(Settings { statuses, ..Settings::default() }).await;
+    cancel_job(&desk.world.ctx, &job, "ana", None).await.unwrap();
+    let ticket = desk.ticket().await;
+    assert_eq!((ticket.active_job, ticket.status.as_str()), (None, "Backlog"));
+}
