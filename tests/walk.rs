@@ -23,32 +23,32 @@ use walker::walk;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tickets_job_completes_whatever_dies() {
-    walk(flows::tickets::completed(), 36).await;
+    walk(flows::tickets::completed(), 35).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tickets_job_fails_whatever_dies() {
-    walk(flows::tickets::failed(), 28).await;
+    walk(flows::tickets::failed(), 27).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_works_is_cancelled_whatever_dies() {
-    walk(flows::tickets::cancelled_while_it_works(), 34).await;
+    walk(flows::tickets::cancelled_while_it_works(), 33).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_waits_is_cancelled_whatever_dies() {
-    walk(flows::tickets::cancelled_before_it_is_claimed(), 25).await;
+    walk(flows::tickets::cancelled_before_it_is_claimed(), 24).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_tasks_job_fails_whatever_else_dies() {
-    walk(flows::tickets::died(), 70).await;
+    walk(flows::tickets::died(), 69).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_is_started_when_there_is_room_whatever_dies() {
-    walk(flows::tickets::started_when_there_is_room(), 73).await;
+    walk(flows::tickets::started_when_there_is_room(), 72).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,13 +58,13 @@ async fn a_requested_job_is_made_retried_and_cancelled_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_asks_is_answered_paused_and_continued_whatever_dies() {
-    walk(flows::rests::asked_paused_and_continued().own(), 83).await;
+    walk(flows::rests::asked_paused_and_continued().own(), 82).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_job_that_asks_is_answered_paused_and_continued_wherever_it_dies() {
-    walk(flows::rests::asked_paused_and_continued(), 83).await;
+    walk(flows::rests::asked_paused_and_continued(), 82).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,12 +74,12 @@ async fn a_held_projects_ticket_starts_when_it_is_released_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_completes_a_job_whatever_dies() {
-    walk(flows::runners::completed(), 45).await;
+    walk(flows::runners::completed(), 44).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_runners_job_is_put_back_whatever_dies() {
-    walk(flows::runners::silent(), 92).await;
+    walk(flows::runners::silent(), 91).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +160,7 @@ async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies() {
-    walk(flows::board::written_edited_and_moved().own(), 49).await;
+    walk(flows::board::written_edited_and_moved().own(), 48).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,7 +171,7 @@ async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_wherever_it_dies() {
-    walk(flows::board::written_edited_and_moved(), 49).await;
+    walk(flows::board::written_edited_and_moved(), 48).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,13 +249,13 @@ async fn what_cannot_be_read_is_written_down_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_sent_back_or_dropped_or_still_there_whatever_dies() {
-    walk(flows::dead_letters::sent_back_and_dropped().own(), 33).await;
+    walk(flows::dead_letters::sent_back_and_dropped().own(), 32).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn dead_letters_are_sent_back_or_dropped_or_still_there_wherever_it_dies() {
-    walk(flows::dead_letters::sent_back_and_dropped(), 33).await;
+    walk(flows::dead_letters::sent_back_and_dropped(), 32).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,44 +265,44 @@ async fn a_runner_drains_and_goes_on_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_is_removed_gives_its_job_back_whatever_dies() {
-    walk(flows::fleet::removed_under_its_job().own(), 95).await;
+    walk(flows::fleet::removed_under_its_job().own(), 94).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_runner_that_is_removed_gives_its_job_back_wherever_it_dies() {
-    walk(flows::fleet::removed_under_its_job(), 95).await;
+    walk(flows::fleet::removed_under_its_job(), 94).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_waits_for_its_model_and_goes_on_whatever_dies() {
-    walk(flows::fleet::left_alone_and_asked_again().own(), 57).await;
+    walk(flows::fleet::left_alone_and_asked_again().own(), 56).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_job_waits_for_its_model_and_goes_on_wherever_it_dies() {
-    walk(flows::fleet::left_alone_and_asked_again(), 57).await;
+    walk(flows::fleet::left_alone_and_asked_again(), 56).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies() {
-    walk(flows::artifacts::kept_told_and_gone_on().own(), 82).await;
+    walk(flows::artifacts::kept_told_and_gone_on().own(), 80).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_wherever_it_dies() {
-    walk(flows::artifacts::kept_told_and_gone_on(), 82).await;
+    walk(flows::artifacts::kept_told_and_gone_on(), 80).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_comes_too_late_is_kept_and_linked_whatever_dies() {
-    walk(flows::artifacts::late().own(), 86).await;
+    walk(flows::artifacts::late().own(), 85).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_result_that_comes_too_late_is_kept_and_linked_wherever_it_dies() {
-    walk(flows::artifacts::late(), 86).await;
+    walk(flows::artifacts::late(), 85).await;
 }

@@ -230,7 +230,7 @@ async fn what_each_step_of_a_job_asks_of_the_table_is_on_paper() {
     let patch = ticket.taken[PATCH].units;
     writeln!(
         page,
-        "- The aims are {AIM_WRITTEN} write units for each job: {} and {}; and {AIM_READ} read units for a ticket's: {}, of which its patch takes {}.\n- Live events are aside: a batch takes one write unit and half a read unit, and comes every 500 ms at most while somebody reads the events, and every 10 s, or 64 KB, while nobody does ([0115](decisions/0115-who-reads-events-watches.md)); none comes while the agent says nothing.\n- The first call of a minute with a token takes one write unit more; a revise job's trigger has the one that notes once a minute that its hook is heard of.\n- A start of the same task, a claim by a runner of one's own, a pause or a retry is not in here.\n",
+        "- The aims are {AIM_WRITTEN} write units for each job: {} and {}; and {AIM_READ} read units for a ticket's: {}; its patch takes {} of them.\n- Live events are aside: a batch takes one write unit and half a read unit, and comes every 500 ms at most while somebody reads the events, and every 10 s, or 64 KB, while nobody does ([0115](decisions/0115-who-reads-events-watches.md)); none comes while the agent says nothing.\n- The first call of a minute with a token takes one write unit more; a revise job's trigger has the one that notes once a minute that its hook is heard of.\n- A start of the same task, a claim by a runner of one's own, a pause or a retry is not in here.\n",
         verdict(of_ticket.written, AIM_WRITTEN),
         verdict(of_revise.written, AIM_WRITTEN),
         verdict(of_ticket.read, AIM_READ),
