@@ -22,6 +22,7 @@ use pullyard_domain::pull_request::{PullRequestId, label};
 use pullyard_domain::review::{ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::clipped;
 use pullyard_forge::webhook::{Event, parse};
+use pullyard_store::Write;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -198,13 +199,24 @@ fn shown_name(call: &Call<'_>) -> Option<EventId> {
     EventId::new(clipped(call.delivery?, 128)).ok()
 }
 
-/// A hook that was made by hand learns its id at the forge from its first ping, which is signed.
+/// A hook that was made by hand learns its id at the forge from its first ping, which is signed. No other one follows
+/// by itself, and without the id nothing that the hook misses is ever asked for again.
+///
+/// Errors: `Contended`: the forge lists its ping as failed then.
 async fn learn(ctx: &Context, hook: &Hook, forge_id: Option<u64>) -> Result<(), Error> {
-    if hook.forge_id.is_some() || forge_id.is_none() {
-        return Ok(());
+    let mut rounds = ctx.rounds(&hook.name);
+    let mut hook = hook.clone();
+    while hook.forge_id.is_none() && forge_id.is_some() {
+        if ctx.store.put_hook(&Hook { forge_id, ..hook.clone() }).await? == Write::Applied {
+            break;
+        }
+        rounds.again().await?;
+        // Another one of its name was not told of by this ping.
+        match ctx.store.hook(&hook.name).await?.filter(|again| again.created == hook.created) {
+            Some(again) => hook = again,
+            None => break,
+        }
     }
-    // Stale: somebody else changed the hook; its next ping tells it again, and nothing waits for it.
-    ctx.store.put_hook(&Hook { forge_id, ..hook.clone() }).await?;
     Ok(())
 }
 

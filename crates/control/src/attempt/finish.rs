@@ -8,6 +8,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
 use pullyard_domain::job::{End, Fence, Job, NotNow, Status, Troubled, Work};
 use pullyard_domain::outcome::link_of;
+use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Proof, Write};
 
 /// What a runner says at the end.
@@ -109,33 +110,44 @@ async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) ->
         return Ok(false);
     };
     let noted = ctx.store.note_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
-    let with_result = Job { result: Some(result.clone()), ..job.clone() };
-    // Strongly: whatever becomes of the link, its ticket is shown it next.
-    if let Some(pull_request) = pull_request_of(ctx, &ctx.store, &with_result).await? {
-        ctx.store.link_if_unlinked(&pull_request).await?;
-        link_ticket(ctx, &with_result).await?;
-    }
+    link(ctx, &Job { result: Some(result.clone()), ..job.clone() }).await?;
     tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted, "a result came after its attempt was taken away");
     Ok(noted)
 }
 
-/// Shows the pull request on a ticket that has none, so that its next job goes on with it instead of
-/// making another.
-async fn link_ticket(ctx: &Context, job: &Job) -> Result<(), Error> {
-    let (Some(key), Some(link)) = (&job.ticket, link_of(job)) else { return Ok(()) };
-    let mut rounds = ctx.rounds(key);
-    while let Some(mut ticket) = ctx.store.ticket(&job.project, key).await? {
-        if ticket.pull_request.is_some() {
-            break;
-        }
-        // A move that was made is not made again; one that is still wanted stays wanted.
-        let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
-        ticket.want(status, ticket.wanted.badge, Some(link.clone()));
-        if ctx.store.update_ticket(&ticket).await? == Write::Applied {
-            ctx.wake_ticket(&job.project, key).await;
+/// Links the pull request that a job left behind, unless somebody did, and shows it on a ticket that has none, so that
+/// its next job goes on with it instead of making another. Where neither is done it is one write: whoever said it may
+/// be gone by now.
+async fn link(ctx: &Context, job: &Job) -> Result<(), Error> {
+    let mut rounds = ctx.rounds(&job.id);
+    // Strongly: what is linked already is written no more.
+    while let Some(pull_request) = pull_request_of(ctx, &ctx.store, job).await? {
+        let (is_linked, ticket) = (pull_request.rev > 0, showing(ctx, job).await?);
+        let written = match &ticket {
+            Some(ticket) if is_linked => ctx.store.update_ticket(ticket).await?,
+            Some(ticket) => ctx.store.link_pull_request(&pull_request, ticket).await?,
+            None if is_linked => break,
+            None => ctx.store.link_if_unlinked(&pull_request).await?,
+        };
+        if written == Write::Applied {
+            if let Some(ticket) = ticket {
+                ctx.wake_ticket(&ticket.project, &ticket.key).await;
+            }
             break;
         }
         rounds.again().await?;
     }
     Ok(())
+}
+
+/// The job's ticket with what the job left behind, if it has no pull request.
+async fn showing(ctx: &Context, job: &Job) -> Result<Option<Ticket>, Error> {
+    let (Some(key), Some(link)) = (&job.ticket, link_of(job)) else { return Ok(None) };
+    let ticket = ctx.store.ticket(&job.project, key).await?.filter(|ticket| ticket.pull_request.is_none());
+    Ok(ticket.map(|mut ticket| {
+        // A move that was made is not made again; one that is still wanted stays wanted.
+        let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
+        ticket.want(status, ticket.wanted.badge, Some(link));
+        ticket
+    }))
 }

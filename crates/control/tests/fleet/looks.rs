@@ -1,13 +1,17 @@
 //! When a hook and a repository are looked after, and what a look of several rounds takes for seen.
 
 use crate::world::{World, applied};
-use pullyard_control::{poll_repository, recover_hook};
+use pullyard_control::webhook::{Call, Received, receive};
+use pullyard_control::{poll_repository, recover_hook, set_secret};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll, RECOVER_EVERY};
 use pullyard_domain::project::{Account, ForgeKind, Integration};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
+use pullyard_forge::webhook::Secret;
+use pullyard_testkit::{Fault, Wire};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -143,4 +147,23 @@ async fn a_hook_is_looked_after_when_it_is_time_and_not_once_more_for_a_message_
     assert!(recovers(|_, _| ()).await);
     assert!(!recovers(|hook, now| hook.recovery.next = now.plus(MINUTE)).await);
     assert!(!recovers(|hook, now| hook.not_before = Some(now.plus(MINUTE))).await);
+}
+
+/// Without it the forge has no list that could be read, and no other ping comes by itself.
+#[tokio::test]
+async fn a_hook_that_others_change_while_its_first_ping_comes_learns_its_id_all_the_same() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let (ctx, hook, body) =
+        (&world.ctx, world.hook(), br#"{"zen":"Keep it logically awesome.","hook_id":7,"hook":{}}"#);
+    applied(ctx.store.put_hook(&hook).await);
+    set_secret(ctx, SecretKind::Forge, &hook.secret, "what the forge signs with").await.unwrap();
+    wire.restart(None);
+    let signature = Secret::new("what the forge signs with").sign(body);
+    let call =
+        Call { hook: hook.name.as_str(), event: "ping", delivery: None, signature: Some(&signature), body: &body[..] };
+    wire.next("PutItem", Fault::error(400, "ConditionalCheckFailedException"));
+    assert_eq!(receive(ctx, &call).await.unwrap(), Received::Pong);
+    assert_eq!(wire.calls("PutItem"), 3, "the hook twice, and its ledger entry");
+    assert_eq!(ctx.store.hook(&hook.name).await.unwrap().unwrap().forge_id, Some(7));
 }

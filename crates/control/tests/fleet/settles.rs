@@ -9,6 +9,7 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{ClaimId, DeliveryId, EventId, FinishId, TicketKey};
 use pullyard_domain::job::{End, Fence, Job};
 use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::ticket::{Entry, Move, Target, Ticket, Wanted};
 use pullyard_testkit::{Fault, Wire};
 
@@ -119,4 +120,42 @@ async fn the_pull_request_of_a_late_result_is_shown_without_making_an_old_move_o
     let ticket = board.ticket().await;
     assert_eq!(ticket.pull_request.as_ref().map(|link| link.id.number), Some(7));
     assert_eq!((ticket.shown.pull_request, ticket.status.as_str()), (ticket.pull_request, TRIGGER));
+}
+
+impl Board {
+    /// What an attempt says that has lost its job, and that its work is in a pull request.
+    async fn late(&self) -> (Fence, Finish, PullRequestId) {
+        let job = self.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
+        let job = Job { ticket: Some(self.key.clone()), ..job };
+        applied(self.world.ctx.store.update_job(&job).await);
+        let (result, id) = (pushed(&job), FinishId::new("f1").unwrap());
+        let pull_request = result.pull_request(&job.integration, job.repository);
+        let fence = Fence { job: job.id, attempt: 1, claim: ClaimId::new("c1").unwrap() };
+        self.wire.restart(None);
+        (fence, Finish { id, end: End::Completed(result), spent_usd_micros: None, work: None }, pull_request)
+    }
+}
+
+/// Its runner may be gone for good, too.
+#[tokio::test]
+async fn the_pull_request_of_a_late_result_is_linked_and_shown_or_neither_wherever_it_dies() {
+    let board = Board::begin().await;
+    let (fence, said, _) = board.late().await;
+    let late = finish(&board.world.ctx, &fence, &said).await;
+    assert!(matches!(late, Err(Error::LeaseLost { .. })), "{late:?}");
+    let (points, mut linked) = (board.wire.points(), 0);
+    for (at, point) in points.iter().enumerate() {
+        for fault in [Fault::StopBefore, Fault::StopAfter] {
+            let what = format!("{fault} at {at}, {}", point.operation);
+            let board = Board::begin().await;
+            let (fence, said, id) = board.late().await;
+            board.wire.restart(Some((at, fault)));
+            assert!(board.wire.live(finish(&board.world.ctx, &fence, &said)).await.is_none(), "{what}: it dies");
+            board.wire.restart(None);
+            let is_linked = board.world.ctx.store.pull_request(&id).await.unwrap().is_some();
+            assert_eq!(board.ticket().await.pull_request.is_some(), is_linked, "{what}");
+            linked += u32::from(is_linked);
+        }
+    }
+    assert!(linked > 0, "one died when it was linked");
 }

@@ -23,7 +23,7 @@ pub(crate) const USE_CASES: &[(&str, &str)] = &[
     ("expiry", "JOB TICKET BUDGET PR"),
     ("give-up", "JOB TICKET RUNNER ATTEMPT BUDGET PR"),
     ("ghost", "JOB TICKET RUNNER ATTEMPT BUDGET PR"),
-    ("late-result", "ATTEMPT PR"),
+    ("late-result", "ATTEMPT PR TICKET"),
     // Tickets.
     ("snapshot", "TICKET"),
     ("new-ticket", "JOB TICKET TEXT DELIVERY BUDGET"),
@@ -77,10 +77,10 @@ pub(crate) const COVERED: &[Covered] = &[
     },
     Covered {
         item: "TICKET",
-        some: "trigger revision pause continue answer yield requeue finish cancel expiry give-up ghost new-ticket \
-               entry settle link forge-news",
-        others: "trigger revision pause continue answer yield requeue finish cancel expiry give-up ghost new-ticket \
-                 entry settle link forge-news",
+        some: "trigger revision pause continue answer yield requeue finish cancel expiry give-up ghost late-result \
+               new-ticket entry settle link forge-news",
+        others: "trigger revision pause continue answer yield requeue finish cancel expiry give-up ghost late-result \
+                 new-ticket entry settle link forge-news",
         race: "one_of_many_changes_of_a_ticket_is_stored",
         because: "each replaces the ticket over the one revision that it read",
     },
