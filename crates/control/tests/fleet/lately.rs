@@ -1,4 +1,4 @@
-//! What a claim saw a moment ago, which the next ones of its process begin with.
+//! What a claim saw a moment ago, which the next ones of its process begin with. Time stands unless a test moves it.
 
 use crate::world::{World, applied};
 use futures::future::join_all;
@@ -22,7 +22,7 @@ struct Lately {
 impl Lately {
     async fn begin() -> Self {
         let wire = Wire::default();
-        Self { world: World::before(wire.clone()).await, wire }
+        Self { world: World::standing(wire.clone()).await, wire }
     }
 
     /// The job that a claim gets, if it gets one.
