@@ -84,3 +84,42 @@ pub enum Source {
     /// It was found by asking the forge.
     Poll,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::record;
+    use crate::story::{TODO, TRIGGER, at, event, facts, job_id, key, project_id, ticket_in};
+
+    /// The answer to a move of a ticket that stood in Todo.
+    fn answered(reason: Reason) -> Delivery {
+        let event = event("e1", TRIGGER, 500);
+        let recorded = record(&event, &facts(Some(ticket_in(TODO))));
+        Delivery {
+            id: DeliveryId::of_ticket_event(&project_id(), &event.event),
+            project: project_id(),
+            source: event.source,
+            event: event.event,
+            ticket: Some(key()),
+            at: at(1_000),
+            reason,
+            job: None,
+            facts: Some(recorded),
+            review: None,
+            seen: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_move_is_still_to_be_made_while_its_ticket_is_as_it_was_decided_from() {
+        let off = answered(Reason::AutoCreateOff { project: project_id() });
+        let ticket = ticket_in(TODO);
+        assert!(off.is_unknown_to(&ticket));
+        assert!(!off.is_unknown_to(&Ticket { seen_at: at(1), ..ticket.clone() }), "it was told of since");
+        assert!(!off.is_unknown_to(&Ticket { seen_event: None, ..ticket.clone() }));
+        assert!(!Delivery { facts: None, ..off }.is_unknown_to(&ticket), "it could not be read");
+        // What made a job was stored with its ticket, and what is stale moves nothing.
+        assert!(!answered(Reason::Accepted { job: job_id("j") }).is_unknown_to(&ticket));
+        assert!(!answered(Reason::StaleEvent { ticket: key(), time: at(5) }).is_unknown_to(&ticket));
+    }
+}

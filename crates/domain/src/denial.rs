@@ -96,4 +96,25 @@ mod tests {
             assert!(denial.help().ends_with('.'), "{}", denial.help());
         }
     }
+
+    #[test]
+    fn what_can_not_be_paused_or_go_on_says_what_is_in_the_way() {
+        let done = finished(&active(Status::Syncing), End::Completed(result()));
+        let cancelled = finished(&active(Status::Syncing), End::Cancelled);
+        let (asks, waits) = (crate::story::asking(), crate::story::pending());
+        let refused = |job: &Job| NotNow::Status(job.status);
+        let code = |denial: Option<Denial>| denial.map(|denial| denial.code());
+        let pause = |job: &Job, refusal: &NotNow| code(Denial::of_pause(job, refusal));
+        let go_on = |job: &Job, refusal: &NotNow| code(Denial::of_going_on(job, refusal));
+        assert_eq!(pause(&done, &refused(&done)), Some("too_late"));
+        assert_eq!(pause(&waits, &refused(&waits)), Some("not_pausable"));
+        assert_eq!(pause(&waits, &NotNow::Unwanted), Some("is_cancelled"));
+        assert_eq!(pause(&waits, &NotNow::Already), None, "that is so");
+        assert_eq!(go_on(&cancelled, &refused(&cancelled)), Some("too_late"));
+        assert_eq!(go_on(&asks, &refused(&asks)), Some("asks"));
+        assert_eq!(go_on(&asks, &NotNow::Unwanted), Some("is_cancelled"));
+        assert_eq!(go_on(&asks, &NotNow::TooMany), Some("too_many_inputs"));
+        assert_eq!(go_on(&asks, &NotNow::Already), None, "that is so");
+        assert!(Denial::too_late(&cancelled).sentence().ends_with("was cancelled."), "no other end");
+    }
 }

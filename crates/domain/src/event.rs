@@ -58,3 +58,15 @@ impl TicketText {
         self.labels.iter().filter_map(|label| label.strip_prefix("runner:")).map(str::to_owned).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_labels_that_say_so_ask_for_a_runner() {
+        let labels = ["runner:gpu", "bug", "xrunner:eu"].map(str::to_owned).into();
+        let text = TicketText { labels, ..TicketText::default() };
+        assert_eq!(text.runner_labels(), BTreeSet::from(["gpu".to_owned()]));
+    }
+}

@@ -224,4 +224,15 @@ mod tests {
         assert_eq!(sweeping(Some(at(0)), at(301)), Sweeping::Late(Duration::from_secs(301)));
         assert_eq!(sweeping(Some(at(10)), at(0)), Sweeping::OnTime, "clocks may differ");
     }
+
+    #[test]
+    fn entries_that_are_held_are_counted_for_all_and_for_each_project() {
+        let mut gauges = Gauges::default();
+        gauges.add_held(&project(1), 2);
+        gauges.add_held(&project(2), 0);
+        gauges.add_held(&project(1), 1);
+        gauges.add_held(&project(3), 4);
+        assert_eq!((gauges.held, gauges.waiting), (7, 0));
+        assert_eq!(gauges.held_by, BTreeMap::from([(project(1), 3), (project(3), 4)]));
+    }
 }

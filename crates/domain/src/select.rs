@@ -235,4 +235,31 @@ mod tests {
         check("command", "arm", false);
         check("command", "gpu arm", false);
     }
+
+    #[test]
+    fn two_jobs_of_one_moment_are_taken_in_one_order_by_everybody_and_each_is_seen_once() {
+        let row = |job: &str| Candidate { job: job_id(job), class: ClassId::new("a").unwrap(), order: 10 };
+        let rows = ["1", "2", "1", "3", "2"].map(row);
+        let seen = in_order(rows.to_vec(), 9);
+        assert_eq!(seen.len(), 3);
+        assert!(seen.is_sorted_by(|a, b| a.job < b.job));
+        let mut other_way = rows.to_vec();
+        other_way.reverse();
+        assert_eq!(in_order(other_way, 9), seen);
+    }
+
+    #[test]
+    fn what_another_runner_began_is_left_to_that_for_a_while() {
+        let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
+        let session = crate::job::Session {
+            agent: "command".into(),
+            id: None,
+            runner: Some(kite.clone()),
+            attempt: 1,
+            inputs: 0,
+        };
+        let job = Job { place: Place::Runners, session: Some(session), ..ready() };
+        let takes = |runner: &RunnerId, secs| is_claimable(&job, &job.class, runner, at(secs));
+        assert_eq!((takes(&kite, 0), takes(&gull, 0), takes(&gull, 30)), (true, false, true));
+    }
 }

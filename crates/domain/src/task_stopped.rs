@@ -297,4 +297,17 @@ mod tests {
             assert_eq!(called, expected, "{code:?} {exit:?}");
         }
     }
+
+    #[test]
+    fn capacity_that_aws_took_back_never_gives_a_job_up_and_a_container_that_died_says_how() {
+        let stopped = serde_json::from_value::<TaskStateChange>(stop()).unwrap().stopped().unwrap();
+        let started = ready().dispatched(at(1)).unwrap().start_named(1, 1, TASK).unwrap();
+        let fault = |code: &str| {
+            let stopped = TaskStopped { code: Some(code.into()), ..stopped.clone() };
+            started.task_stopped(&stopped, at(2)).unwrap().dispatch.fault.unwrap()
+        };
+        assert_eq!(fault("SpotInterruption"), DispatchFault::Interrupted { times: 1 });
+        let reason = "The runner ended with signal 9.".into();
+        assert_eq!(fault("EssentialContainerExited"), DispatchFault::Died { reason, times: 1 });
+    }
 }

@@ -114,3 +114,17 @@ fn the_newest_checkpoint_comes_first_and_nothing_else_is_one() {
     let names: Vec<_> = all.checkpoints().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["checkpoint-2.tar.zst", "checkpoint.tar.zst"]);
 }
+
+#[test]
+fn all_of_an_attempt_is_kept_from_when_the_last_place_was_made() {
+    let later = Timestamp::from_millis(9_000);
+    let one = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
+    let Ok(Reserved::Place(two, made)) = one.reserve(&offer(Kind::AgentOutput, "a", 12), later) else {
+        panic!("it gets a place")
+    };
+    assert_eq!((two.at, made.at, made.stored), (later, later, false));
+    assert_eq!(two.kept[0], one.kept[0]);
+    // A repeat makes no place.
+    let again = two.reserve(&offer(Kind::Patch, "patch.diff", 12), later);
+    assert_eq!(again, Ok(Reserved::Before(one.kept[0].clone())));
+}

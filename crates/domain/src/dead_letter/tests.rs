@@ -247,3 +247,29 @@ fn what_is_due_is_what_the_table_itself_would_do() {
     assert!(due::ticket(&entered).is_some());
     check(settle(entered), "settle_owed", Advice::Either);
 }
+
+#[test]
+fn a_letter_is_shown_with_what_it_was_about_as_commands_name_that_and_whose_it_is() {
+    let poll = Subject::Poll {
+        project: project_id(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        repository: 99,
+        poll: None,
+    };
+    let admit = Subject::Admit(pending().id, Some(pending().into()));
+    let acme = || Some(project_id());
+    for (subject, about, name, project) in [
+        (start(ready()), About::Job, ready().id.to_string(), acme()),
+        (Subject::Start(job_id("j"), None), About::Job, job_id("j").to_string(), None),
+        (admit, About::Job, pending().id.to_string(), acme()),
+        (settle(ticket_in("Todo")), About::Ticket, "APP-17".into(), acme()),
+        (Subject::Settle(project_id(), key(), None), About::Ticket, "APP-17".into(), acme()),
+        (Subject::Tell(linked().id, Some(linked().into())), About::PullRequest, "#231".into(), acme()),
+        (Subject::Tell(linked().id, None), About::PullRequest, "gh1/99/231".into(), None),
+        (Subject::Recover(HookName::new("ours").unwrap(), None), About::Hook, "ours".into(), None),
+        (poll, About::Repository, "gh1/99".into(), acme()),
+        (decided(Reason::EditedReview {}), About::Review, "acme/app#231".into(), acme()),
+    ] {
+        assert_eq!((subject.about(), subject.name(), subject.project()), (about, Some(name), project));
+    }
+}
