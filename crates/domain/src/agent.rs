@@ -255,6 +255,10 @@ mod tests {
         check(&agent("command", &["a\0b"], None), Some("command"));
         check(&agent("command", &["x"; 51], None), Some("command"));
         check(&agent("command", &["a"], Some("m")), Some("model"));
+        check(&agent("command", &["x"; 50], None), None);
+        check(&agent("command", &["x", &"y".repeat(4_095)], None), None);
+        check(&agent("command", &["x", &"y".repeat(4_096)], None), Some("command"));
+        check(&agent("codex", &[], Some(&"m".repeat(100))), None);
         for model in ["", "--flag", "a b", "a\n", "ü", &"m".repeat(101)] {
             check(&agent("codex", &[], Some(model)), Some("model"));
         }

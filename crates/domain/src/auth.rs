@@ -44,3 +44,24 @@ impl Auth {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_needs_two_secrets_and_is_named_by_its_client_id_where_it_has_one() {
+        let app = |client_id: Option<&str>| Auth::App {
+            app_id: 7,
+            client_id: client_id.map(str::to_owned),
+            slug: "pullyard-acme".into(),
+            key_secret: "k".into(),
+            webhook_secret: "w".into(),
+        };
+        let token = Auth::Token { secret: "t".into() };
+        assert_eq!((token.secrets(), app(None).secrets()), (vec!["t"], vec!["k", "w"]));
+        assert_eq!(token.issuer(), None);
+        assert_eq!(app(None).issuer().as_deref(), Some("7"));
+        assert_eq!(app(Some("Iv23")).issuer().as_deref(), Some("Iv23"));
+    }
+}

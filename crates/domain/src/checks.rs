@@ -300,4 +300,46 @@ mod tests {
         assert_eq!(run(CheckOutcome::Failed, None, Some(9)).end(), "signal 9");
         assert_eq!(run(CheckOutcome::TimedOut, None, Some(9)).end(), "a stop at its limit");
     }
+
+    #[test]
+    fn limits_of_commands_and_of_their_output_hold_at_their_ends() {
+        type Limit = fn(&mut Settings, u64);
+        let fault = |change: Limit, to: u64| {
+            let mut settings = Settings::default();
+            change(&mut settings, to);
+            settings.check().err().map(|fault| fault.pointer)
+        };
+        let limits: [(Limit, &str); 2] = [
+            (|all, to| all.setup.limit_secs = to, "/setup/limit_secs"),
+            (|all, to| all.checks.limit_secs = to, "/checks/limit_secs"),
+        ];
+        for (change, pointer) in limits {
+            assert_eq!((fault(change, 1), fault(change, 21_600)), (None, None), "{pointer}");
+            assert_eq!((fault(change, 0), fault(change, 21_601)), (Some(pointer), Some(pointer)));
+        }
+        let change: Limit = |all, to| all.checks.output_kib = to;
+        let output = |to| fault(change, to);
+        let pointer = Some("/checks/output_kib");
+        assert_eq!([3, 4, 16_384, 16_385].map(output), [pointer, None, None, pointer]);
+    }
+
+    #[test]
+    fn what_is_kept_of_results_is_as_many_as_checks_and_repairs_can_be_with_short_words() {
+        let run = CheckRun {
+            command: "x".repeat(9_000),
+            round: 0,
+            outcome: CheckOutcome::Failed,
+            exit_code: None,
+            signal: None,
+            took_ms: 1,
+            truncated: false,
+            artifact: Some("y".repeat(9_000)),
+        };
+        assert_eq!(run.end(), "an unknown exit code");
+        let kept = CheckRun::kept(vec![run; 99]);
+        assert_eq!(kept.len(), 40);
+        let last = kept.last().unwrap();
+        assert_eq!(last.command.chars().count(), 200);
+        assert_eq!(last.artifact.as_ref().map(|name| name.chars().count()), Some(100));
+    }
 }

@@ -100,7 +100,8 @@ mod tests {
     fn what_could_pass_for_more_than_a_name_is_refused() {
         let pointer = |name, email| with(name, email).check().err().map(|fault| fault.pointer);
         assert_eq!(pointer(Some("Acme Bot"), Some("bot@acme.example")), None);
-        let long = "x".repeat(101);
+        let (longest, long) = ("ü".repeat(100), "x".repeat(101));
+        assert_eq!(pointer(Some(&longest), None), None);
         for bad in ["", " ", "Bot <x@y>", "Bot\nTrailer: x", ".", &long] {
             assert_eq!(pointer(Some(bad), None), Some("/commits/name"), "{bad:?}");
         }

@@ -148,6 +148,9 @@ mod tests {
         for text in ["", "yesterday", "2026-11-20", "2026-13-20T00:00:00Z", "1969-12-31T23:59:59Z"] {
             assert_eq!(Timestamp::parse(text), Err(NotATime), "{text}");
         }
+        for text in ["1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"] {
+            assert_eq!(Timestamp::parse(text).map(|at| at.to_string()).as_deref(), Ok(text));
+        }
     }
 
     #[test]

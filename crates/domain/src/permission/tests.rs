@@ -49,6 +49,15 @@ fn an_app_that_asked_for_what_the_manifest_says_can_do_everything() {
 }
 
 #[test]
+fn an_app_asks_for_workflows_only_where_they_may_change_and_never_for_hooks_of_repositories() {
+    let (keep, change) = (of_app(Workflows::Keep), of_app(Workflows::Change));
+    assert_eq!(lacking(&keep, &change), ["workflows: write"]);
+    assert!(!change.contains_key("repository_hooks"));
+    let least = [("contents", "write"), ("issues", "read"), ("metadata", "read"), ("pull_requests", "write")];
+    assert_eq!(least_of_app(), granted(&least));
+}
+
+#[test]
 fn what_an_app_lacks_is_named_exactly() {
     let seen = Seen::App(granted(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
     check(Feature::Look, &seen, "works");

@@ -81,6 +81,7 @@ mod tests {
     fn of_a_long_output_the_end_is_told() {
         let said = repair_prompt(&[failed(&format!("{}THE END", "x".repeat(20_000)))]);
         assert!(said.contains("(8007 earlier characters left out)") && said.contains("THE END"));
+        assert!(!repair_prompt(&[failed(&"x".repeat(MOST_OF_ONE))]).contains("left out"));
         let many: Vec<_> = (0..20).map(|_| failed(&"y".repeat(20_000))).collect();
         assert!(repair_prompt(&many).chars().count() < MOST_OF_ALL + 20 * 200);
     }

@@ -138,6 +138,14 @@ fn a_pull_request_names_its_ticket_and_job() {
 }
 
 #[test]
+fn a_key_can_not_end_the_link_that_it_is_the_text_of() {
+    let mut context = context(ticket("t", "", Some("http://tool.test/1")), None);
+    context.ticket.as_mut().unwrap().0 = TicketKey::new("A[1](x)`<\\").unwrap();
+    let (_, body) = context.pull_request(&job_id("j"), "none");
+    assert!(body.starts_with("Ticket: [A\\[1\\](x)\\`\\<\\\\](http://tool.test/1)\n"), "{body}");
+}
+
+#[test]
 fn a_pull_request_says_what_a_runner_isolates_its_agents_by() {
     let (_, body) = context(ticket("t", "d", None), None).pull_request(&job_id("j"), ISOLATION_OF_RUNNER);
     assert!(isolated(&body, "none").ends_with(AFTER), "{body}");

@@ -37,13 +37,19 @@ fn names_are_for_people() {
     }
     check(NewToken { runner: Some("kite 2".into()), ..runner() }, Some("/runner"));
     check(NewToken { name: "Ana's laptop ü".into(), ..api() }, None);
+    check(NewToken { name: "ü".repeat(100), ..api() }, None);
+    check(NewToken { runner: Some("x".repeat(64)), ..runner() }, None);
+    check(NewToken { runner: Some("x".repeat(65)), ..runner() }, Some("/runner"));
 }
 
 #[test]
-fn a_token_for_no_project_is_refused() {
+fn a_token_for_no_project_or_too_many_is_refused() {
     let projects = |names: &[&str]| Some(names.iter().map(|name| ProjectId::new(*name).unwrap()).collect());
     check(NewToken { projects: projects(&[]), ..api() }, Some("/projects"));
     check(NewToken { projects: projects(&["acme"]), ..api() }, None);
+    let many = |count: usize| Some((0..count).map(|n| ProjectId::new(format!("p{n}")).unwrap()).collect());
+    check(NewToken { projects: many(50), ..api() }, None);
+    check(NewToken { projects: many(51), ..api() }, Some("/projects"));
 }
 
 #[test]
@@ -52,6 +58,8 @@ fn an_end_is_neither_at_once_nor_beyond_reason() {
     check(ends(0), Some("/expires_in_secs"));
     check(ends(59), Some("/expires_in_secs"));
     check(ends(60), None);
+    check(ends(10 * 366 * 86_400), None);
+    check(ends(10 * 366 * 86_400 + 1), Some("/expires_in_secs"));
     check(ends(u64::MAX), Some("/expires_in_secs"));
 }
 
