@@ -47,6 +47,35 @@ async fn a_heartbeat_brings_a_runner_back_and_touches_no_slot() {
 }
 
 #[tokio::test]
+async fn what_a_runner_says_that_it_runs_and_its_goodbye_are_stored_as_it_says_them() {
+    let (world, seen) = kite().await;
+    world.running_on(&seen, "APP-1", Status::Executing).await;
+    let seen = world.runner(&seen).await;
+    let busy = heard(&seen, 30);
+    assert_eq!(busy.active.len(), 1);
+    world.applies(world.store.heartbeat(&seen, &busy)).await;
+    assert_eq!(world.runner(&seen).await, busy);
+    let goodbye = Heartbeat { instance: seen.instance.clone(), active: BTreeSet::new(), draining: true, last: true };
+    let gone = busy.heard(goodbye, at(40)).unwrap();
+    assert_eq!((gone.status, gone.epoch), (Presence::Offline, busy.epoch + 1));
+    world.applies(world.store.heartbeat(&busy, &gone)).await;
+    assert_eq!(world.runner(&seen).await, gone);
+}
+
+#[tokio::test]
+async fn a_runner_that_fell_silent_with_many_is_spared_until_it_is_heard() {
+    let (world, seen) = kite().await;
+    let spared = Runner { spared_until: Some(at(590)), ..offline(&seen) };
+    world.applies(world.store.take_offline(&seen, &spared)).await;
+    let gone = world.runner(&seen).await;
+    assert_eq!(gone, spared);
+    let back = heard(&gone, 510);
+    world.applies(world.store.heartbeat(&gone, &back)).await;
+    assert_eq!(back.spared_until, None);
+    assert_eq!(world.runner(&seen).await, back);
+}
+
+#[tokio::test]
 async fn a_heartbeat_is_refused_to_a_replaced_process_and_to_a_runner_that_goes_or_is_gone() {
     let (world, seen) = kite().await;
     let new = Runner { epoch: 2, instance: InstanceId::new("process-2").unwrap(), ..seen.clone() };

@@ -1,14 +1,17 @@
 //! The writes of a job on its way: start, claim, phase, requeue, end, late result.
 
 use crate::sample::{self, at};
-use crate::world::{Ending, World, failed, fence, requeue_of};
+use crate::world::{Ending, World, count, failed, fence, requeue_of};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::{DispatchFault, End, Job, Status};
+use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
 use pullyard_domain::text::Span;
-use pullyard_domain::ticket::LastOutcome;
+use pullyard_domain::ticket::{Badge, LastOutcome};
 use pullyard_store::{Proof, WorkKey};
+use std::collections::BTreeSet;
 
 /// A write that anything that touches the job makes stale.
 async fn touch(world: &World, job: &Job) {
@@ -517,6 +520,48 @@ async fn only_an_item_that_has_a_row_is_put_off() {
     world.applies(world.store.end(&ending.ended())).await;
     world.refuses(put_off(&ending.job)).await;
     world.refuses(put_off(&sample::job("gone"))).await;
+}
+
+#[tokio::test]
+async fn an_item_of_each_kind_is_put_off_and_no_other_with_it() {
+    let world = World::new().await;
+    let job = world.created("one").await;
+    let mut ticket = sample::ticket("APP-1");
+    ticket.want(None, Some(Badge::AiFailed), None);
+    world.applies(world.store.update_ticket(&ticket)).await;
+    let link = PullRequest { note_version: 1, ..sample::pull_request(&job, 7) };
+    world.applies(world.store.link_if_unlinked(&link)).await;
+    let hook = crate::hooks::hook("acme");
+    world.applies(world.store.put_hook(&hook)).await;
+    let poll = Poll {
+        project: sample::project(),
+        integration: sample::integration(),
+        repository: 99,
+        ingress: Ingress::Poll,
+        gone_at: None,
+        next: at(60),
+        look: Default::default(),
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    world.applies(world.store.put_poll(&poll)).await;
+    let until = at(9_000);
+    let mut put_off = BTreeSet::new();
+    for (key, kind) in [
+        (WorkKey::Job(job.id.clone()), "JOB"),
+        (WorkKey::Ticket(sample::project(), ticket.key.clone()), "TICKET"),
+        (WorkKey::PullRequest(link.id.clone()), "PR"),
+        (WorkKey::Hook(hook.name.clone()), "HOOK"),
+        (WorkKey::Poll(sample::project(), sample::integration(), 99), "POLL"),
+    ] {
+        world.applies(world.store.put_row_off(&key, until)).await;
+        put_off.insert(kind.to_owned());
+        let items = world.items().await;
+        let moved = items.iter().filter(|(_, item)| count(item, "ws") == Some(until.millis()));
+        let moved = moved.map(|((pk, sk), _)| crate::shape::kind(pk, sk)).collect::<BTreeSet<_>>();
+        assert_eq!(moved, put_off, "{key:?}");
+    }
 }
 
 impl World {

@@ -3,7 +3,8 @@
 use crate::sample::{self, at};
 use crate::world::{World, replace_text_by, written};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::ticket::Badge;
+use pullyard_domain::ticket::{Badge, Ticket};
+use pullyard_domain::time::Timestamp;
 use pullyard_store::{Edited, Error, Snapshot, StoredText, Write, Written};
 
 async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> Snapshot {
@@ -271,4 +272,26 @@ async fn a_text_is_changed_only_over_the_one_that_was_read() {
     world.refuses(replace(&world, "three", seen.as_ref())).await;
     world.lose("TICKET#", "TEXT").await;
     world.refuses(replace(&world, "three", seen.as_ref())).await;
+}
+
+#[tokio::test]
+async fn a_text_that_was_written_with_its_ticket_gives_way_to_a_newer_one_only() {
+    let world = World::new().await;
+    let ticket = Ticket { seen_at: at(5), ..sample::ticket("APP-1") };
+    let (one, delivery) = (words("one"), sample::refused("evt-5", at(5)));
+    world.applies(world.store.create_ticket(&written(&ticket, &one, &delivery))).await;
+    assert_eq!(text(&world, "evt-4", 4).await, Snapshot::Older);
+    assert_eq!(world.text("APP-1").await, Some(one));
+    assert_eq!(text(&world, "evt-6", 6).await, Snapshot::Stored);
+}
+
+#[tokio::test]
+async fn a_text_that_was_changed_on_the_board_gives_way_to_the_tools_next_one_whatever_its_clock() {
+    let world = World::new().await;
+    text(&world, "evt-9", 9).await;
+    let seen = read(&world).await;
+    world.applies(replace(&world, "two", seen.as_ref())).await;
+    let event = sample::event("APP-1", "evt-0", Timestamp::from_millis(0), "Todo");
+    assert_eq!(world.store.store_text(&event).await.unwrap(), Snapshot::Stored);
+    assert_eq!(world.text("APP-1").await, event.text);
 }
