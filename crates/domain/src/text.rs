@@ -277,10 +277,38 @@ mod tests {
 
     #[test]
     fn spans_use_the_unit_people_would() {
-        for (seconds, said) in
-            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_199, "119 min"), (7_200, "2 h"), (200_000, "2 days")]
-        {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_199, "119 min"),
+            (7_200, "2 h"),
+            (172_799, "47 h"),
+            (172_800, "2 days"),
+        ] {
             assert_eq!(Span(seconds).say(), said);
         }
+        let rounds = [0, 1, 2].map(|rounds| Rounds(rounds).say());
+        assert_eq!(rounds, ["without a repair round", "after 1 repair round", "after 2 repair rounds"]);
+    }
+
+    #[test]
+    fn what_an_error_and_its_causes_say_is_said_once() {
+        #[derive(Debug)]
+        struct Failed(&'static str, Option<Box<Failed>>);
+        impl std::fmt::Display for Failed {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        impl std::error::Error for Failed {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                self.1.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
+            }
+        }
+        let caused = |words, cause| Failed(words, Some(Box::new(cause)));
+        let said =
+            causes(&caused("read", caused("read the table: no route", caused("no route", Failed("a cable", None)))));
+        assert_eq!(said, "read: read the table: no route: a cable");
     }
 }
