@@ -1,9 +1,11 @@
-//! What people want of a self-hosted runner.
+//! What people want of a self-hosted runner, and of a job that one has.
 
 use crate::world::World;
-use pullyard_control::Error;
+use pullyard_control::attempt::{GaveBack, GivesBack, give_back, progress};
 use pullyard_control::runner::{Answer, Command, Removed, claim, command, remove};
-use pullyard_domain::id::ClaimId;
+use pullyard_control::{Error, continue_job, pause_job};
+use pullyard_domain::id::{ClaimId, FinishId};
+use pullyard_domain::job::{Rest, Status, Want, Yielded};
 use pullyard_domain::runner::Refusal;
 
 fn drain(by: &str) -> Command {
@@ -47,4 +49,34 @@ async fn a_runner_that_is_being_removed_takes_no_order_and_one_that_is_gone_is_n
         let missing = command(ctx, &idle.id, &order).await;
         assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
     }
+}
+
+#[tokio::test]
+async fn a_runner_that_was_told_to_pause_gives_its_job_back_though_its_push_is_granted_late() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    let fence = world.claimed(&job.id, Some(&runner)).await;
+    for phase in [Status::Preparing, Status::Executing] {
+        progress(ctx, &fence, phase, None).await.unwrap();
+    }
+    pause_job(ctx, &job.id, "ana").await.unwrap();
+    let asked = async || progress(ctx, &fence, Status::Syncing, Some(0)).await;
+    let told = asked().await.unwrap();
+    assert_eq!((told.want, told.push_for), (Want::Pause, None), "it stops its agent and pushes nothing");
+    // Its call was on its way twice, and comes the second time when nobody waits for it any more.
+    continue_job(ctx, &job.id, "ana").await.unwrap();
+    assert!(asked().await.unwrap().push_for.is_some());
+    let yielded =
+        Yielded { id: FinishId::new("y1").unwrap(), rest: Rest::Pauses, agent: None, session: None, inputs: 0 };
+    let gives = GivesBack { yielded, spent_usd_micros: None, work: None };
+    for _ in 0..2 {
+        assert_eq!(give_back(ctx, &fence, &gives).await.unwrap(), GaveBack::Over(Status::Ready));
+    }
+    let back = world.stored(&job.id).await;
+    assert_eq!((back.status, back.requeues, back.push_until), (Status::Ready, 0, None));
+    assert!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.is_empty(), "it takes another job");
+    let later = asked().await;
+    assert!(matches!(later, Err(Error::LeaseLost { .. })), "{later:?}");
 }

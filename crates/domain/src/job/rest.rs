@@ -6,14 +6,14 @@
 //! | Ready | Paused at once | a repeat | kept | – |
 //! | Claimed, Preparing | asks its runner | takes the pause back | kept | Paused |
 //! | Executing | asks its runner | takes the pause back | told to its runner | Paused, AwaitingInput |
-//! | Syncing | asks; a push that succeeds beats it | takes the pause back | kept | refused |
+//! | Syncing | asks; a push that succeeds beats it | takes the pause back | kept | Paused: it pushes nothing |
 //! | AwaitingInput | refused: it stands still | refused: it waits for an answer | Ready | – |
 //! | Paused | a repeat | Ready | Ready | – |
 //!
 //! What people want is a level, not a message: a runner that yields for a pause which was taken back meanwhile
 //! puts its job back, and one that asks what was answered meanwhile, or pushes what was spoken to meanwhile, is
-//! refused and goes on. Whoever stands still
-//! holds no slot, and what the next attempt can go on with is kept on the job.
+//! refused and goes on. Whoever stands still holds no slot, and what the next attempt can go on with is kept on the
+//! job.
 //!
 //! The texts themselves are not here: each input is an item of its own.
 
@@ -232,12 +232,12 @@ impl Job {
             return Err(NotNow::Already);
         }
         let runner = self.held_by(fence)?.runner.clone();
-        let may_ask = self.status == Status::Executing;
-        let may_pause = matches!(self.status, Status::Claimed | Status::Preparing | Status::Executing);
         let question = match &yielded.rest {
-            Rest::Asks { question } if may_ask => Some(question),
-            Rest::Pauses if may_pause => None,
-            _ => return Err(NotNow::Status(self.status)),
+            Rest::Asks { question } if self.status == Status::Executing => Some(question),
+            Rest::Asks { .. } => return Err(NotNow::Status(self.status)),
+            // From Syncing as well: a repeat of its asking to push may come late, once the pause that it was told of is
+            // taken back. Who gives its job back pushes nothing, whatever was granted since.
+            Rest::Pauses => None,
         };
         if self.want == Want::Cancel {
             return Ok(self.ended(End::Cancelled, Some(yielded.id.clone()), now));

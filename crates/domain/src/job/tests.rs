@@ -113,8 +113,8 @@ fn exactly_the_published_ways_lead_on() {
         Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready stays - - - Ready -
         Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready stays - - - Ready -
         Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready stays - - AwaitingInput Ready -
-        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early stays - - - - -
-        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready stays - - - - -
+        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early stays - - - Ready -
+        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready stays - - - Ready -
         AwaitingInput: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - already already -
         Paused: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - already already -
         Completed: - - - - lost lost lost lost lost lost lost lost - - lost lost - lost lost -

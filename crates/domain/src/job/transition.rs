@@ -6,10 +6,12 @@
 //! | Ready | Ready | re-place: its project runs its jobs elsewhere now |
 //! | Ready | Claimed | claim |
 //! | Claimed → Preparing → Executing → Syncing | the next | progress |
-//! | Claimed … Executing | Ready | requeue after a platform fault; its runner yields for a pause that was taken back |
+//! | Claimed … Executing | Ready | requeue after a platform fault |
+//! | Claimed … Syncing | Ready | its runner yields for a pause that was taken back |
 //! | Executing | Ready | its runner: the agent's model answers nobody for now ([`Job::waits_for_model`]) |
 //! | Executing | AwaitingInput | its runner: the agent asks ([`Job::yielded`]) |
-//! | Claimed … Executing | Paused | its runner, where a person wants that; a requeue of such a job |
+//! | Claimed … Executing | Paused | a requeue of a job that a person wants to pause |
+//! | Claimed … Syncing | Paused | its runner, where a person wants that, before it pushes |
 //! | Ready | Paused | a person ([`Job::paused`]) |
 //! | AwaitingInput, Paused | Ready | a person's answer ([`Job::told`]); Paused also when it is continued |
 //! | AwaitingInput, Paused | Failed, Cancelled | nobody answered or continued it in time ([`Job::expired`]) |

@@ -71,6 +71,11 @@ fn a_pause_at_any_moment_holds_until_somebody_takes_it_back() {
 }
 
 #[test]
+fn a_call_that_comes_late_while_people_pause_and_continue_takes_the_job_from_nobody() {
+    check("pause, a call that comes twice", &[Setting { pauses: 1, doubles: 1, moments: NOW, ..ONE }]);
+}
+
+#[test]
 fn a_question_waits_for_its_answer_and_for_no_older_one() {
     check(
         "question",

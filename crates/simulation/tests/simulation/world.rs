@@ -400,11 +400,8 @@ impl World {
                 {
                     self.broken.push(format!("the last word of {name} is stored and was told {answer:?}"));
                 }
-                // A push that it had asked for came a second time, and was granted once it had gone another way.
-                let overtaken = |body: &Value| attempt.step == Step::Yield && body["code"] == "wrong_status";
-                let refused = answer
-                    .as_ref()
-                    .is_some_and(|(status, body)| *status == 409 && body["code"] != "unwanted" && !overtaken(body));
+                let refused = answer.as_ref();
+                let refused = refused.is_some_and(|(status, body)| *status == 409 && body["code"] != "unwanted");
                 let (job, claim) = (&attempt.job, &attempt.claim);
                 let holds =
                     |items: &Items| laws::held(items, job, claim).is_some_and(|job| laws::may_go_on(items, &job));

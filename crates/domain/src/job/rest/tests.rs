@@ -98,7 +98,7 @@ fn what_is_said_counts_everywhere_and_wakes_what_stands_still() {
 
 #[test]
 fn a_runner_gives_back_only_what_it_may_leave() {
-    let may = [("LeaseLost", "Paused"), ("Executing", "Paused"), ("AwaitingInput", "Paused"), ("Syncing", "Syncing")];
+    let may = [("LeaseLost", "Paused"), ("Executing", "Paused"), ("AwaitingInput", "Paused"), ("Syncing", "Paused")];
     for (status, (asked, stopped)) in HELD.into_iter().zip(may) {
         let job = pausing(&active(status));
         let after = |outcome: Result<Job, NotNow>| match outcome {
@@ -119,6 +119,23 @@ fn a_pause_that_was_taken_back_before_its_runner_stopped_puts_the_job_back() {
     assert_eq!((back.status, back.want, back.requeues, back.ready_since), (Status::Ready, Want::Run, 0, at(250)));
     assert_eq!(back.session.as_ref().unwrap().id.as_deref(), Some("s1"), "it goes on where it was");
     assert!(back.claimed(&claim(2, "c2"), at(260)).is_ok());
+}
+
+#[test]
+fn a_push_that_is_granted_late_keeps_nobody_from_giving_its_job_back() {
+    let executing = active(Status::Executing);
+    let pushes = |job: &Job| job.progressed(&fence(job, 1, "c1"), Status::Syncing, at(248));
+    // It is told to pause instead; the pause is taken back, and only then a repeat of its call arrives.
+    says(&pushes(&pausing(&executing)), "Unwanted");
+    let late = pushes(&pausing(&executing).continued(at(246)).unwrap()).unwrap();
+    let back = gives_back(&late, Rest::Pauses, 0).unwrap();
+    assert_eq!((back.status, back.requeues, back.push_until, back.run.as_ref()), (Status::Ready, 0, None, None));
+    assert_eq!(pushes(&back), Err(NotNow::LeaseLost), "whoever comes later still pushes nothing");
+    // Somebody wants it to pause again.
+    let still = gives_back(&pausing(&late), Rest::Pauses, 0).unwrap();
+    assert_eq!((still.status, still.push_until), (Status::Paused, None));
+    // An agent that asks has not asked to push since it was told what was said.
+    says(&gives_back(&late, asks(), 0), "Status(Syncing)");
 }
 
 #[test]
