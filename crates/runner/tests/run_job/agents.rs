@@ -1,15 +1,16 @@
-//! Agents with a command line of their own, played by scripts that say what real ones were recorded to say.
+//! Agents with a command line of their own, played by scripts that say what real ones were recorded to say. In
+//! `record` what is told of their work, in `again` which are started again, in `limits` what ends them.
 
-use crate::checks::pull_request;
-use crate::world::{BRANCH, World, end_of};
+mod again;
+mod limits;
+mod record;
+
+use crate::world::{BRANCH, World};
 use pullyard_domain::checks::{Checks, FailedChecks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::Sha256Hex;
-use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::event::EventKind;
-use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use tokio::process::Command;
@@ -124,114 +125,6 @@ async fn claude_code_works_and_what_it_took_is_told() {
     assert!(prompt.contains("Write a greeting."));
     let [start] = machine.starts().try_into().unwrap();
     assert!(start.iter().all(|arg| !arg.contains("greeting") && !arg.contains("key-of-the-model")));
-}
-
-#[tokio::test]
-async fn what_the_work_was_made_of_and_what_came_of_it_is_on_record() {
-    let machine = Machine::with(CLAUDE, WORKS).await;
-    let main = machine.world.head("main");
-    let finish = machine.run().await;
-    let work = finish.work.unwrap();
-    // Of "Write a greeting.", as `sha256sum` says.
-    let hash = "03f97052e24c187affb853a86412f5c31632248f53a123433676cf58cb4afcac";
-    assert_eq!(work.prompt_sha256.as_ref().map(Sha256Hex::as_str), Some(hash));
-    assert_eq!((&work.base_commit, &work.commit), (&main, &machine.world.head(BRANCH)));
-    assert_eq!(Some(&finish.result.unwrap().head), work.commit.as_ref());
-    // It says itself what it cost.
-    assert_eq!(work.prices_of, None);
-
-    let denied = "head -n 1 > @DIR@/prompt; cat @CLAUDE@/denied.jsonl; cat > /dev/null";
-    let (machine, failure, _) = fails(CLAUDE, denied, |_| ()).await;
-    assert_eq!(failure.code(), "permission_denied");
-    let work = machine.world.api.finish().work.unwrap();
-    assert_eq!((work.base_commit, work.commit), (machine.world.head("main"), None));
-}
-
-#[tokio::test]
-async fn the_date_of_the_prices_that_a_cost_is_by_is_on_record() {
-    let machine = Machine::with(
-        CODEX,
-        "cat > @DIR@/prompt; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
-         cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl",
-    )
-    .await;
-    let ran = machine
-        .world
-        .run_with(|command| {
-            machine.equip(command);
-            command.env("PULLYARD_CODEX_PRICES", "gpt-6.1-sol=2/0.2/8");
-        })
-        .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = machine.world.api.finish();
-    assert!(finish.spent_usd_micros.is_some(), "{finish:?}");
-    assert_eq!(finish.work.unwrap().prices_of.as_deref(), Some("2026-06"));
-}
-
-#[tokio::test]
-async fn the_pull_request_of_an_auto_job_names_the_agent_that_worked() {
-    let machine = Machine::with(CLAUDE, WORKS).await;
-    machine.world.api.assign(|job| {
-        job.agent.capability = "auto".into();
-        job.pull_request.body = "Agent: auto, isolation: external\n\nMade through Pullyard.\n".into();
-    });
-    let finish = machine.run().await;
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    let pull = pull_request(&machine.world).await;
-    let body = pull["body"].as_str().unwrap();
-    let agent = "Agent: claude_code `2.1.197`, model: `claude-opus-4-8[1m]`, isolation: external\n";
-    assert!(body.starts_with(agent), "{body}");
-}
-
-#[tokio::test]
-async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it_says() {
-    let machine = Machine::with(
-        CLAUDE,
-        "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; head -n 12 @CLAUDE@/tools_and_edits.jsonl
-         while [ ! -e @DIR@/go ]; do sleep 0.02; done
-         tail -n +13 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null",
-    )
-    .await;
-    let runner = machine.world.spawn(|command| machine.equip(command));
-    // Its first answer is there, and the second one is not before this was seen.
-    machine.world.api.wait_for_text("\"about_usd_micros\":1750").await;
-    std::fs::write(machine.world.outside("go"), "").unwrap();
-    let ran = end_of(runner).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let events = machine.world.api.events();
-    let used: Vec<_> = events.into_iter().filter(|event| event.kind == EventKind::Usage).collect();
-    let sums = |turns: u32, name: &str, micros: u64| {
-        json!({
-            "so_far": true, "turns": turns, "input_tokens": 100 * turns, "cached_input_tokens": 0,
-            "output_tokens": 50 * turns, name: micros,
-        })
-    };
-    let told: Vec<_> = used.into_iter().filter_map(|event| event.data).collect();
-    let mut about = sums(1, "about_usd_micros", 1_750);
-    about["prices_of"] = json!("2026-11");
-    assert_eq!(told.first(), Some(&about), "{told:?}");
-    assert!(told.contains(&sums(4, "cost_usd_micros", 7_000)), "{told:?}");
-    // What is kept of the attempt is what it said, once.
-    let finish = machine.world.api.finish();
-    let work = finish.work.unwrap();
-    assert_eq!((work.turns, work.input_tokens, work.output_tokens), (4, 400, 200));
-    assert_eq!(finish.spent_usd_micros, Some(7_000));
-}
-
-#[tokio::test]
-async fn about_what_it_cost_is_on_record_where_claude_code_did_not_come_to_say_it() {
-    // It is killed, as by the machine's memory guard, when its first answer is there.
-    let says = "head -n 1 > @DIR@/prompt; head -n 12 @CLAUDE@/tools_and_edits.jsonl; kill -9 $$";
-    let (machine, failure, _) = fails(CLAUDE, says, |_| ()).await;
-    assert_eq!(failure.code(), "agent_failed");
-    let finish = machine.world.api.finish();
-    let work = finish.work.unwrap();
-    assert_eq!((finish.spent_usd_micros, work.about_usd_micros), (Some(1_750), Some(1_750)));
-    assert_eq!(work.prices_of.as_deref(), Some("2026-11"));
-    // One that says it leaves nothing that is only about right.
-    let machine = Machine::with(CLAUDE, WORKS).await;
-    let finish = machine.run().await;
-    assert_eq!((finish.spent_usd_micros, finish.work.unwrap().about_usd_micros), (Some(7_000), None));
 }
 
 #[tokio::test]
@@ -412,63 +305,6 @@ async fn a_session_that_a_codex_server_does_not_open_is_tried_again_and_is_not_c
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_tried_again_in_the_same_session() {
-    let machine = Machine::with(
-        CLAUDE,
-        "head -n 1 > @DIR@/prompt
-         if grep -q -- --resume @DIR@/starts.args; then
-           echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
-         else
-           cat @CLAUDE@/resume_before.jsonl; exit 1
-         fi",
-    )
-    .await;
-    let finish = machine.run().await;
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    let starts = machine.starts();
-    assert_eq!(starts.len(), 2);
-    assert!(starts[1].contains(&"--resume=11111111-1111-4111-8111-111111111111".to_owned()), "{starts:?}");
-    assert!(starts[1].iter().all(|arg| !arg.starts_with("--session-id")));
-    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
-    assert!(!prompt.contains("Write a greeting."), "the session knows its task: {prompt}");
-    assert!(machine.world.api.texts().contains("The model was overloaded. Trying again in 0 s (1 of 3)."));
-    let work = finish.work.unwrap();
-    assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 2, Some(3_500)));
-}
-
-#[tokio::test]
-async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
-    let machine = Machine::with(
-        CLAUDE,
-        "head -n 1 > @DIR@/prompt
-         if grep -q -- --resume @DIR@/starts.args; then
-           echo 'No conversation found with session ID: 1' >&2; cat @CLAUDE@/session_unknown.jsonl; exit 1
-         elif [ -e @DIR@/again ]; then
-           echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
-         else
-           touch @DIR@/again; cat @CLAUDE@/reset.jsonl; exit 1
-         fi",
-    )
-    .await;
-    let finish = machine.run().await;
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    assert_eq!(finish.work.unwrap().starts, 3);
-    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
-    assert!(prompt.contains("Write a greeting.") && prompt.contains("earlier session"), "{prompt}");
-}
-
-#[tokio::test]
-async fn what_stays_overloaded_is_the_providers_and_what_is_wrong_for_good_is_told_at_once() {
-    let (_, failure, starts) = fails(CLAUDE, "cat @CLAUDE@/overloaded.jsonl; exit 1", |_| ()).await;
-    assert_eq!((failure, starts), (Failure::AgentOverloaded { n: 3 }, 4));
-    let (_, failure, starts) = fails(CODEX, "cat @CODEX@/connection_refused.jsonl; exit 1", |_| ()).await;
-    let reason = "Connection failed: error sending request".into();
-    assert_eq!((failure, starts), (Failure::AgentUnreachable { reason }, 4));
-    let (_, failure, starts) = fails(CLAUDE, "cat @CLAUDE@/wrong_key.jsonl; exit 1", |_| ()).await;
-    assert_eq!((failure.code(), starts), ("agent_auth", 1));
-}
-
-#[tokio::test]
 async fn what_an_agent_says_of_itself_is_not_believed() {
     // No last line, though the exit code is 0.
     let says = "echo x > x; head -n 7 @CLAUDE@/tools_and_edits.jsonl";
@@ -514,104 +350,6 @@ async fn work_is_published_though_a_tool_is_denied_to_who_mends_it() {
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     assert_eq!(machine.starts().len(), 2);
     assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hullo\n"));
-}
-
-/// Says that it uses a tool, then waits for what it is told; ends as a real one does when it is interrupted.
-const INTERRUPTIBLE: &str =
-    "head -n 1 > /dev/null; grep -v '\"type\":\"result\"' @CLAUDE@/interrupted_in_tool.jsonl | head -n 2
-     head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
-
-#[tokio::test]
-async fn a_limit_on_turns_asks_for_no_further_request() {
-    // The second line of the recorded run asks for a tool.
-    let says = "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl
-         head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
-    let (machine, failure, _) = fails(CLAUDE, says, |job| job.limits.turns = Some(1)).await;
-    assert_eq!(failure, Failure::TurnLimit { limit: 1 });
-    let told = std::fs::read_to_string(machine.world.outside("told")).unwrap();
-    assert!(told.contains("\"interrupt\""), "{told}");
-    assert!(machine.starts()[0].contains(&"--max-turns=1".to_owned()));
-    let work = machine.world.api.finish().work.unwrap();
-    // What it told of its end is counted, too.
-    assert_eq!((work.turns, work.output_tokens), (1, 50));
-}
-
-#[tokio::test]
-async fn a_limit_on_cost_holds_for_an_agent_that_tells_no_cost() {
-    let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
-         head -n 3 @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
-    let (_, failure, _) = fails(CODEX, says, |job| job.limits.cost_usd_micros = Some(1_000)).await;
-    assert_eq!(failure.code(), "cost_limit");
-}
-
-#[tokio::test]
-async fn a_tool_that_never_ends_is_a_stall_after_longer_than_a_silent_model() {
-    // It says that it uses a tool, and nothing more.
-    let says =
-        "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl; exec sleep 600";
-    let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
-    assert!(matches!(failure, Failure::Stalled { limit: Span(9), .. }), "{failure:?}");
-    // One that ended before excuses nothing.
-    let says = "head -n 1 > /dev/null; grep -v '\"type\":\"result\"' @CLAUDE@/tools_and_edits.jsonl; exec sleep 600";
-    let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
-    assert!(matches!(failure, Failure::Stalled { limit: Span(3), .. }), "{failure:?}");
-}
-
-#[tokio::test]
-async fn a_command_of_codex_that_goes_on_excuses_no_silence_of_the_model() {
-    // What it runs is told to have begun and not to have ended. The fourth recorded line is the answer that the model
-    // got all the same.
-    let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
-         echo '{\"type\":\"item.started\",\"item\":{\"id\":\"item_0\",\"type\":\"command_execution\",\"command\":\"serve\"}}'
-         head -n @LINES@ @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
-    for (lines, limit) in [("3", 9), ("4", 3)] {
-        let (_, failure, _) = fails(CODEX, &says.replace("@LINES@", lines), |job| job.limits.stall_secs = 3).await;
-        assert!(matches!(failure, Failure::Stalled { limit: Span(secs), .. } if secs == limit), "{lines}: {failure:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_cancelled_agent_is_interrupted_before_it_is_told_to_end() {
-    let machine = Machine::with(CLAUDE, &format!("trap 'echo > @DIR@/terminated' TERM; {INTERRUPTIBLE}")).await;
-    let child = machine.world.spawn(|command| {
-        command.env(machine.setting, &machine.program).env("ANTHROPIC_API_KEY", "k");
-    });
-    machine.world.api.wait_for(|calls| calls.iter().any(|call| call.body.to_string().contains("executing"))).await;
-    let starts = machine.world.outside("starts");
-    machine.world.api.wait_for(|_| starts.exists()).await;
-    machine.world.api.script(|script| script.cancel = true);
-    let ran = crate::world::end_of(child).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = machine.world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Cancelled);
-    assert_eq!(finish.work.unwrap().agent, "claude_code");
-    assert!(std::fs::read_to_string(machine.world.outside("told")).unwrap().contains("\"interrupt\""));
-    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it did as asked");
-}
-
-#[tokio::test]
-async fn a_command_may_ask_to_be_started_again() {
-    let world =
-        World::with_agent("[ -e @DIR@/once ] && echo hello > greeting.txt && exit 0; touch @DIR@/once; exit 75").await;
-    let ran = world
-        .run_with(|command| {
-            command.env("PULLYARD_AGENT_RETRY_SECS", "0");
-        })
-        .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    let work = finish.work.unwrap();
-    assert_eq!((work.agent.as_str(), work.starts), ("command", 2));
-    assert!(world.api.texts().contains("The agent asked to be started again. Trying again in 0 s (1 of 1)."));
-    let world = World::with_agent("exit 75").await;
-    let ran = world
-        .run_with(|command| {
-            command.env("PULLYARD_AGENT_RETRY_SECS", "0");
-        })
-        .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.failure(), "agent_failed");
 }
 
 #[tokio::test]

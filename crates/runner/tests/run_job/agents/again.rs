@@ -1,0 +1,88 @@
+//! Which agents are started again: in their session, from the beginning, or not at all.
+
+use super::{CLAUDE, CODEX, Machine, fails};
+use crate::world::World;
+use pullyard_domain::failure::Failure;
+use pullyard_protocol::attempt::FinishOutcome;
+
+#[tokio::test]
+async fn a_broken_connection_is_tried_again_in_the_same_session() {
+    let machine = Machine::with(
+        CLAUDE,
+        "head -n 1 > @DIR@/prompt
+         if grep -q -- --resume @DIR@/starts.args; then
+           echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
+         else
+           cat @CLAUDE@/resume_before.jsonl; exit 1
+         fi",
+    )
+    .await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let starts = machine.starts();
+    assert_eq!(starts.len(), 2);
+    assert!(starts[1].contains(&"--resume=11111111-1111-4111-8111-111111111111".to_owned()), "{starts:?}");
+    assert!(starts[1].iter().all(|arg| !arg.starts_with("--session-id")));
+    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
+    assert!(!prompt.contains("Write a greeting."), "the session knows its task: {prompt}");
+    assert!(machine.world.api.texts().contains("The model was overloaded. Trying again in 0 s (1 of 3)."));
+    let work = finish.work.unwrap();
+    assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 2, Some(3_500)));
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
+    let machine = Machine::with(
+        CLAUDE,
+        "head -n 1 > @DIR@/prompt
+         if grep -q -- --resume @DIR@/starts.args; then
+           echo 'No conversation found with session ID: 1' >&2; cat @CLAUDE@/session_unknown.jsonl; exit 1
+         elif [ -e @DIR@/again ]; then
+           echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
+         else
+           touch @DIR@/again; cat @CLAUDE@/reset.jsonl; exit 1
+         fi",
+    )
+    .await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(finish.work.unwrap().starts, 3);
+    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
+    assert!(prompt.contains("Write a greeting.") && prompt.contains("earlier session"), "{prompt}");
+}
+
+#[tokio::test]
+async fn what_stays_overloaded_is_the_providers_and_what_is_wrong_for_good_is_told_at_once() {
+    let (_, failure, starts) = fails(CLAUDE, "cat @CLAUDE@/overloaded.jsonl; exit 1", |_| ()).await;
+    assert_eq!((failure, starts), (Failure::AgentOverloaded { n: 3 }, 4));
+    let (_, failure, starts) = fails(CODEX, "cat @CODEX@/connection_refused.jsonl; exit 1", |_| ()).await;
+    let reason = "Connection failed: error sending request".into();
+    assert_eq!((failure, starts), (Failure::AgentUnreachable { reason }, 4));
+    let (_, failure, starts) = fails(CLAUDE, "cat @CLAUDE@/wrong_key.jsonl; exit 1", |_| ()).await;
+    assert_eq!((failure.code(), starts), ("agent_auth", 1));
+}
+
+#[tokio::test]
+async fn a_command_may_ask_to_be_started_again() {
+    let world =
+        World::with_agent("[ -e @DIR@/once ] && echo hello > greeting.txt && exit 0; touch @DIR@/once; exit 75").await;
+    let ran = world
+        .run_with(|command| {
+            command.env("PULLYARD_AGENT_RETRY_SECS", "0");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let work = finish.work.unwrap();
+    assert_eq!((work.agent.as_str(), work.starts), ("command", 2));
+    assert!(world.api.texts().contains("The agent asked to be started again. Trying again in 0 s (1 of 1)."));
+    let world = World::with_agent("exit 75").await;
+    let ran = world
+        .run_with(|command| {
+            command.env("PULLYARD_AGENT_RETRY_SECS", "0");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.failure(), "agent_failed");
+}

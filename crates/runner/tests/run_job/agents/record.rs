@@ -1,0 +1,117 @@
+//! What is told of an agent's work: what it was made of and what it took, on record, in events and in its pull request.
+
+use super::{CLAUDE, CODEX, Machine, WORKS, fails};
+use crate::checks::pull_request;
+use crate::world::{BRANCH, end_of};
+use pullyard_domain::id::Sha256Hex;
+use pullyard_protocol::attempt::FinishOutcome;
+use pullyard_protocol::event::EventKind;
+use serde_json::json;
+
+#[tokio::test]
+async fn what_the_work_was_made_of_and_what_came_of_it_is_on_record() {
+    let machine = Machine::with(CLAUDE, WORKS).await;
+    let main = machine.world.head("main");
+    let finish = machine.run().await;
+    let work = finish.work.unwrap();
+    // Of "Write a greeting.", as `sha256sum` says.
+    let hash = "03f97052e24c187affb853a86412f5c31632248f53a123433676cf58cb4afcac";
+    assert_eq!(work.prompt_sha256.as_ref().map(Sha256Hex::as_str), Some(hash));
+    assert_eq!((&work.base_commit, &work.commit), (&main, &machine.world.head(BRANCH)));
+    assert_eq!(Some(&finish.result.unwrap().head), work.commit.as_ref());
+    // It says itself what it cost.
+    assert_eq!(work.prices_of, None);
+
+    let denied = "head -n 1 > @DIR@/prompt; cat @CLAUDE@/denied.jsonl; cat > /dev/null";
+    let (machine, failure, _) = fails(CLAUDE, denied, |_| ()).await;
+    assert_eq!(failure.code(), "permission_denied");
+    let work = machine.world.api.finish().work.unwrap();
+    assert_eq!((work.base_commit, work.commit), (machine.world.head("main"), None));
+}
+
+#[tokio::test]
+async fn the_date_of_the_prices_that_a_cost_is_by_is_on_record() {
+    let machine = Machine::with(
+        CODEX,
+        "cat > @DIR@/prompt; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
+         cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl",
+    )
+    .await;
+    let ran = machine
+        .world
+        .run_with(|command| {
+            machine.equip(command);
+            command.env("PULLYARD_CODEX_PRICES", "gpt-6.1-sol=2/0.2/8");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = machine.world.api.finish();
+    assert!(finish.spent_usd_micros.is_some(), "{finish:?}");
+    assert_eq!(finish.work.unwrap().prices_of.as_deref(), Some("2026-06"));
+}
+
+#[tokio::test]
+async fn the_pull_request_of_an_auto_job_names_the_agent_that_worked() {
+    let machine = Machine::with(CLAUDE, WORKS).await;
+    machine.world.api.assign(|job| {
+        job.agent.capability = "auto".into();
+        job.pull_request.body = "Agent: auto, isolation: external\n\nMade through Pullyard.\n".into();
+    });
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let pull = pull_request(&machine.world).await;
+    let body = pull["body"].as_str().unwrap();
+    let agent = "Agent: claude_code `2.1.197`, model: `claude-opus-4-8[1m]`, isolation: external\n";
+    assert!(body.starts_with(agent), "{body}");
+}
+
+#[tokio::test]
+async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it_says() {
+    let machine = Machine::with(
+        CLAUDE,
+        "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; head -n 12 @CLAUDE@/tools_and_edits.jsonl
+         while [ ! -e @DIR@/go ]; do sleep 0.02; done
+         tail -n +13 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null",
+    )
+    .await;
+    let runner = machine.world.spawn(|command| machine.equip(command));
+    // Its first answer is there, and the second one is not before this was seen.
+    machine.world.api.wait_for_text("\"about_usd_micros\":1750").await;
+    std::fs::write(machine.world.outside("go"), "").unwrap();
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let events = machine.world.api.events();
+    let used: Vec<_> = events.into_iter().filter(|event| event.kind == EventKind::Usage).collect();
+    let sums = |turns: u32, name: &str, micros: u64| {
+        json!({
+            "so_far": true, "turns": turns, "input_tokens": 100 * turns, "cached_input_tokens": 0,
+            "output_tokens": 50 * turns, name: micros,
+        })
+    };
+    let told: Vec<_> = used.into_iter().filter_map(|event| event.data).collect();
+    let mut about = sums(1, "about_usd_micros", 1_750);
+    about["prices_of"] = json!("2026-11");
+    assert_eq!(told.first(), Some(&about), "{told:?}");
+    assert!(told.contains(&sums(4, "cost_usd_micros", 7_000)), "{told:?}");
+    // What is kept of the attempt is what it said, once.
+    let finish = machine.world.api.finish();
+    let work = finish.work.unwrap();
+    assert_eq!((work.turns, work.input_tokens, work.output_tokens), (4, 400, 200));
+    assert_eq!(finish.spent_usd_micros, Some(7_000));
+}
+
+#[tokio::test]
+async fn about_what_it_cost_is_on_record_where_claude_code_did_not_come_to_say_it() {
+    // It is killed, as by the machine's memory guard, when its first answer is there.
+    let says = "head -n 1 > @DIR@/prompt; head -n 12 @CLAUDE@/tools_and_edits.jsonl; kill -9 $$";
+    let (machine, failure, _) = fails(CLAUDE, says, |_| ()).await;
+    assert_eq!(failure.code(), "agent_failed");
+    let finish = machine.world.api.finish();
+    let work = finish.work.unwrap();
+    assert_eq!((finish.spent_usd_micros, work.about_usd_micros), (Some(1_750), Some(1_750)));
+    assert_eq!(work.prices_of.as_deref(), Some("2026-11"));
+    // One that says it leaves nothing that is only about right.
+    let machine = Machine::with(CLAUDE, WORKS).await;
+    let finish = machine.run().await;
+    assert_eq!((finish.spent_usd_micros, finish.work.unwrap().about_usd_micros), (Some(7_000), None));
+}
