@@ -298,11 +298,11 @@ async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_wherever_it_dies(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_comes_too_late_is_kept_and_linked_whatever_dies() {
-    walk(flows::artifacts::late().own(), 85).await;
+    walk(flows::artifacts::late().own(), 84).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_result_that_comes_too_late_is_kept_and_linked_wherever_it_dies() {
-    walk(flows::artifacts::late(), 85).await;
+    walk(flows::artifacts::late(), 84).await;
 }

@@ -147,8 +147,8 @@ async fn a_revision_is_not_called_off_for_a_copy_of_before_its_pull_request_was_
     becomes(PullRequestState::Closed).await;
     lag.catch_up().await.unwrap();
     becomes(PullRequestState::Open).await;
-    assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Later, "its forge was asked, and is away");
-    assert_eq!(desk.world.stored(&job).await.status, Status::Pending);
+    assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Ended);
+    assert_eq!(desk.world.stored(&job).await.status, Status::Failed, "its forge was asked, and would not say");
 }
 
 #[tokio::test]
