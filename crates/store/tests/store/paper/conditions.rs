@@ -289,7 +289,9 @@ const WRITES: &[(&str, Forms)] = &[
     ("use_sign_in", |store| Box::pin(async move { store.use_sign_in("one", at(600)).await.map(drop) })),
     ("wait_for_job", |store| {
         Box::pin(async move {
-            let (anew, entry, job) = (Review { version: 1, ..waits("r1") }, held("r1"), job_id("one"));
+            let (first, anew) = (waits("r1"), Review { version: 1, ..waits("r1") });
+            let (entry, job) = (held("r1"), job_id("one"));
+            store.wait_for_job(&waits_for(&first, &entry, &job)).await?;
             let waits = waits_for(&anew, &entry, &job);
             store.wait_for_job(&waits).await?;
             store.wait_for_job(&WaitsForJob { from: Some(&job), delivery: None, ..waits }).await.map(drop)
