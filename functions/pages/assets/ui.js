@@ -23,9 +23,11 @@
     }
   });
 
-  // A form is sent once. Not disabled: a disabled button's value would not be sent.
+  // A form is sent once. Not disabled: a disabled button's value would not be sent. The one that moves all cards is not
+  // held up by one of them, whose answer may be in another tab: each of its buttons is one request by its key.
   document.addEventListener("submit", (event) => {
     const form = event.target;
+    if (form.id === "move") return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
   });
@@ -49,8 +51,14 @@
     try {
       if (!document.hidden && !inList()) {
         const answer = await fetch(location.href, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
-        const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("list");
-        if (fresh && !inList() && fresh.innerHTML !== list.innerHTML) list.replaceChildren(...fresh.childNodes);
+        const page = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
+        const fresh = page && page.getElementById("list");
+        if (fresh && !inList() && fresh.innerHTML !== list.innerHTML) {
+          list.replaceChildren(...fresh.childNodes);
+          // A move of what is shown now is another one than the same move of what was.
+          const [once, next] = [document, page].map((one) => one.querySelector("#move [name=once]"));
+          if (once && next) once.value = next.value;
+        }
         if (fresh) list.dataset.refresh = fresh.dataset.refresh;
       }
     } catch {

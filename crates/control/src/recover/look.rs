@@ -14,6 +14,7 @@ use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::review::Asks;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Review, ReviewState};
+use pullyard_store::Error as StoreError;
 use std::time::Duration;
 
 /// How many pull requests a round compares at most: each is two calls of the forge.
@@ -70,7 +71,10 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
                         found.reviews += compared.reviews;
                         problem = compared.undecided.or(problem);
                     }
-                    Err(Error::Store(error)) => return Err(error.into()),
+                    // One that others keep changing is looked at again; the rest need not wait for it.
+                    Err(Error::Store(error)) if !matches!(error, StoreError::Contended { .. }) => {
+                        return Err(error.into());
+                    }
                     Err(error) => {
                         tracing::warn!(pull_request = %id, error = %error, "a pull request could not be compared with its forge");
                         problem = Some(said(&error));

@@ -19,8 +19,8 @@ use pullyard_store::{TriggerReview, WaitsForJob, Write};
 /// Decides a review.
 ///
 /// Idempotent: by the review's own id, whoever tells it and however often; a repeat gets the first answer.
-/// Errors: `Contended` when others kept changing its ticket; nothing is stored then, and the same call may be made
-/// again.
+/// Errors: `Contended` when others kept changing its ticket; nothing of the review is stored then, and the same call
+/// may be made again.
 pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.pull_request.id);
     let mut permission = vouched(event);
@@ -203,8 +203,10 @@ async fn remember(
     let remembering = ticket.remembering(&pull_request.id, opens_at);
     let marked = Ticket { held: remembering.held || wait.held, ..remembering };
     let written = if matches!(loaded.facts.stored, Some(Known::Deferred {})) {
-        // Told again. Its ticket knows, and hears at most that a person would have it go on sooner.
-        if marked == *ticket {
+        // Told again. Its ticket knows, and hears at most that it may go on sooner. Another one that its pull request
+        // was linked to since has no part in it.
+        let is_its = |waits: &Review| waits.project == ticket.project && waits.ticket == ticket.key;
+        if marked == *ticket || !loaded.review.as_ref().is_some_and(is_its) {
             return Ok(Write::Applied);
         }
         ctx.store.update_ticket(&marked).await?
@@ -217,7 +219,12 @@ async fn remember(
         match ticket.active_job.as_ref().filter(|_| !is_request) {
             Some(job) => {
                 let wait = WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at };
-                ctx.store.wait_for_job(&wait).await?
+                match ctx.store.wait_for_job(&wait).await? {
+                    Write::Applied => Write::Applied,
+                    // The job has ended, or the ticket is of a version that had no place for it: over what was read it
+                    // gets one.
+                    Write::Stale => ctx.store.remember_review(review, delivery, &marked).await?,
+                }
             }
             None => ctx.store.remember_review(review, delivery, &marked).await?,
         }

@@ -201,8 +201,8 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     let may_wait = coalesce && room;
     let until = |opens_at| Follow::Remember { opens_at, held: false };
     let (reason, follow) = match reason {
-        // Its ledger entry says that it waits, and so do the review and its ticket; a person who asks again may have it
-        // go on sooner.
+        // Its ledger entry says that it waits, and so do the review and its ticket; told again, it may go on sooner,
+        // where a person asks or an hour was given back.
         Reason::Repeat { .. } if waits(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
         Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
         Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),

@@ -131,12 +131,14 @@ async fn the_job_of_a_review_is_refused_by_the_job_alone_and_by_the_review_alone
 }
 
 #[tokio::test]
-async fn a_ticket_without_a_place_for_reviews_is_read_again() {
+async fn a_ticket_without_a_place_for_reviews_gets_one_over_what_was_read() {
     let (world, job) = World::with_busy().await;
     let mut item = world.item("TICKET#", "TICKET").await.clone();
     item.remove("deferred").expect("it has a place");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
     world.refuses(world.store.wait_for_job(&waits_for(&waits("r1"), &held("r1"), &job))).await;
+    world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
+    world.applies(world.store.wait_for_job(&waits_for(&waits("r2"), &held("r2"), &job))).await;
 }
 
 #[tokio::test]
