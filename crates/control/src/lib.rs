@@ -47,7 +47,6 @@ mod forge;
 mod forge_tokens;
 mod hold;
 pub mod hooks;
-mod kept;
 mod list_deliveries;
 mod list_jobs;
 mod move_ticket;

@@ -1,6 +1,6 @@
 //! A self-hosted runner takes a job.
 
-use super::waiting::{Found, Seeker};
+use super::waiting::{Found, Seeker, classes_of};
 use super::{RunnerToken, own_member};
 use crate::breaker::{Turn, note_claimed, take_turn};
 use crate::proof::Bootstrap;
@@ -57,7 +57,7 @@ pub async fn claim(
         }
         let seeker = match &mut seeker {
             Some(seeker) => seeker,
-            None => seeker.insert(Seeker::new(ctx, token, claim, profile)),
+            None => seeker.insert(Seeker::new(ctx, claim, id, classes_of(ctx, token, &profile).await?)),
         };
         let Some(Found { job, breakers, hand }) = seeker.next().await? else { return Ok(Answer::Nothing) };
         let job = match take_turn(ctx, &breakers, &job).await? {
@@ -76,7 +76,7 @@ pub async fn claim(
         };
         let Ok(job) = job.claimed(&asked, ctx.clock.now()) else { continue };
         if ctx.store.claim(&job).await? == Write::Applied {
-            seeker.took(&hand);
+            hand.is_gone();
             tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "a runner claimed a job");
             if job.run.as_ref().is_some_and(|run| run.first) {
                 note_claimed(ctx, &job).await;

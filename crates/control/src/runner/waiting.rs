@@ -1,11 +1,8 @@
 //! What waits for a runner: what its claim looks at, and the job that it tries next.
 //!
-//! Claims of one process that come at once look together, and none of them tries what another one is trying. What one
-//! saw that got the oldest job of it counts a moment longer, for jobs alone: only what a claim looks at itself tells
-//! it that there is nothing.
+//! Claims of one process that come at once look together, and none of them tries what another one is trying.
 
 use super::RunnerToken;
-use crate::kept::Kept;
 use crate::together::{Together, locked};
 use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId, Gate, asked, gate};
@@ -35,18 +32,6 @@ pub(crate) struct Waiting {
     ready: Together<(ClassId, usize), (), Arc<Rows>>,
     oldest: Together<(), Wanted, Arc<Stand>>,
     hands: Hands,
-    lately: Lately,
-}
-
-/// What claims of this process saw a moment ago.
-#[derive(Debug, Default)]
-struct Lately {
-    projects: Kept<(), Arc<Vec<ProjectId>>>,
-    classes: Kept<ProjectId, Arc<Vec<(ClassId, Needs)>>>,
-    /// Of claims that got the oldest job that they saw.
-    ready: Kept<ClassId, Arc<Rows>>,
-    /// Jobs that were taken, which rows that were read meanwhile may still name.
-    taken: Kept<JobId, ()>,
 }
 
 /// The oldest job that a claim may try, and the accounts that jobs of its classes would ask.
@@ -59,10 +44,6 @@ type Stand = (Vec<Job>, Vec<Breaker>);
 #[derive(Debug)]
 struct Rows {
     rows: Vec<Candidate>,
-    /// There may be others behind them.
-    more: bool,
-    /// When they had not been read yet, by the clock that is steady.
-    since: Duration,
     /// Those of them that are Ready no more, as far as claims of this process saw.
     gone: Mutex<HashSet<JobId>>,
 }
@@ -78,12 +59,6 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    /// A job that nobody tries; `held` is what `hands` holds.
-    fn on(row: Candidate, rows: Arc<Rows>, hands: &Hands, held: &mut HashSet<JobId>) -> Self {
-        held.insert(row.job.clone());
-        Self { row, rows, hands: hands.clone() }
-    }
-
     /// It is Ready no more: nobody who saw the same rows need try it.
     pub(super) fn is_gone(&self) {
         locked(&self.rows.gone).insert(self.row.job.clone());
@@ -105,53 +80,28 @@ pub(super) async fn member(ctx: &Context, id: &RunnerId) -> Result<Option<Member
 }
 
 /// A class whose jobs a runner can do.
-struct Class {
+pub(super) struct Class {
     project: ProjectId,
     id: ClassId,
     needs: Needs,
 }
 
 /// The classes that are of the token's projects and need no more than the runner has.
-async fn classes_of(ctx: &Context, token: &RunnerToken, profile: &Profile) -> Result<Vec<Class>, Error> {
-    let (waiting, since) = (ctx.waiting(), ctx.clock.steady());
-    let projects: Arc<Vec<ProjectId>> = match &token.projects {
+pub(super) async fn classes_of(ctx: &Context, token: &RunnerToken, profile: &Profile) -> Result<Vec<Class>, Error> {
+    let projects = match &token.projects {
         Some(projects) => Arc::new(projects.iter().cloned().collect()),
-        None => {
-            let projects = waiting.projects.read(&(), (), |_| all_projects(ctx)).await?;
-            waiting.lately.projects.put((), projects.clone(), since, ctx.clock.steady());
-            projects
-        }
+        None => ctx.waiting().projects.read(&(), (), |_| all_projects(ctx)).await?,
     };
     let mut found = Vec::new();
     for project in projects.iter() {
         // One that can't be read is left out: the sweep says so.
         let readable = |classes: Vec<Result<_, _>>| Arc::new(classes.into_iter().flatten().collect::<Vec<_>>());
         let read = |_| async move { ctx.store.classes(project).await.map(readable) };
-        let classes = waiting.classes.read(project, (), read).await?;
-        add_matching(&mut found, project, &classes, profile);
-        waiting.lately.classes.put(project.clone(), classes, since, ctx.clock.steady());
+        let classes = ctx.waiting().classes.read(project, (), read).await?;
+        let of = classes.iter().filter(|(_, needs)| matches(needs, profile));
+        found.extend(of.map(|(id, needs)| Class { project: project.clone(), id: id.clone(), needs: needs.clone() }));
     }
     Ok(found)
-}
-
-/// The same as claims read them a moment ago, if all of them did.
-fn classes_lately(ctx: &Context, token: &RunnerToken, profile: &Profile) -> Option<Vec<Class>> {
-    let (lately, now) = (&ctx.waiting().lately, ctx.clock.steady());
-    let projects: Arc<Vec<ProjectId>> = match &token.projects {
-        Some(projects) => Arc::new(projects.iter().cloned().collect()),
-        None => lately.projects.get(&(), now)?,
-    };
-    let mut found = Vec::new();
-    for project in projects.iter() {
-        let classes = lately.classes.get(project, now)?;
-        add_matching(&mut found, project, &classes, profile);
-    }
-    Some(found)
-}
-
-fn add_matching(found: &mut Vec<Class>, project: &ProjectId, classes: &[(ClassId, Needs)], profile: &Profile) {
-    let of = classes.iter().filter(|(_, needs)| matches(needs, profile));
-    found.extend(of.map(|(id, needs)| Class { project: project.clone(), id: id.clone(), needs: needs.clone() }));
 }
 
 async fn all_projects(ctx: &Context) -> Result<Arc<Vec<ProjectId>>, Error> {
@@ -169,17 +119,11 @@ async fn all_projects(ctx: &Context) -> Result<Arc<Vec<ProjectId>>, Error> {
 /// A claim's way through what waits, as [`Search`] says.
 pub(super) struct Seeker<'a> {
     ctx: &'a Context,
-    token: &'a RunnerToken,
     claim: &'a ClaimId,
-    profile: Profile,
-    /// It has tried what was seen a moment before it came, or there was nothing of it to try.
-    looks: bool,
-    /// Once it looks.
-    classes: Option<Vec<Class>>,
+    runner: &'a RunnerId,
+    classes: Vec<Class>,
     search: Search,
     seen: Option<Seen>,
-    /// All that its first look saw, while it tries the oldest job of it.
-    ahead_of: BTreeMap<ClassId, Arc<Rows>>,
     waited: u32,
 }
 
@@ -216,42 +160,19 @@ enum Choice {
 }
 
 impl<'a> Seeker<'a> {
-    pub(super) fn new(ctx: &'a Context, token: &'a RunnerToken, claim: &'a ClaimId, profile: Profile) -> Self {
-        Self {
-            ctx,
-            token,
-            claim,
-            profile,
-            looks: false,
-            classes: None,
-            search: Search::default(),
-            seen: None,
-            ahead_of: BTreeMap::new(),
-            waited: 0,
-        }
+    pub(super) fn new(ctx: &'a Context, claim: &'a ClaimId, runner: &'a RunnerId, classes: Vec<Class>) -> Self {
+        Self { ctx, claim, runner, classes, search: Search::default(), seen: None, waited: 0 }
     }
 
     /// The next job that is what its row says, read strongly: a stale row costs a read, not a transaction.
     pub(super) async fn next(&mut self) -> Result<Option<Found>, Error> {
-        if !std::mem::replace(&mut self.looks, true)
-            && let Some(found) = self.seen_lately().await?
-        {
-            return Ok(Some(found));
-        }
-        if self.classes.is_none() {
-            self.classes = Some(classes_of(self.ctx, self.token, &self.profile).await?);
-        }
         loop {
-            self.ahead_of.clear();
             let mut seen = match self.seen.take() {
                 Some(seen) => seen,
                 None => self.look().await?,
             };
             let (hand, job) = match self.choose(&mut seen) {
-                Choice::Ahead(hand, job) => {
-                    self.ahead_of = seen.rows.clone();
-                    (hand, job.map(|job| *job))
-                }
+                Choice::Ahead(hand, job) => (hand, job.map(|job| *job)),
                 Choice::Try(hand) => {
                     let job = self.ctx.store.job(&hand.row.job).await?;
                     (hand, job)
@@ -267,7 +188,7 @@ impl<'a> Seeker<'a> {
             let breakers = seen.breakers.get(&hand.row.class).cloned().unwrap_or_default();
             self.seen = Some(seen);
             match job {
-                Some(job) if is_claimable(&job, &hand.row.class, &self.profile.id, self.ctx.clock.now()) => {
+                Some(job) if is_claimable(&job, &hand.row.class, self.runner, self.ctx.clock.now()) => {
                     return Ok(Some(Found { job, breakers, hand }));
                 }
                 // It may be left to another runner.
@@ -275,65 +196,6 @@ impl<'a> Seeker<'a> {
                 _ => hand.is_gone(),
             }
         }
-    }
-
-    /// The job is this claim's. Where it was the oldest, what was seen beside it is as good for those who come next;
-    /// where others were quicker, or some are not for everybody, each looks for itself.
-    pub(super) fn took(&mut self, hand: &Hand) {
-        hand.is_gone();
-        let (lately, now) = (&self.ctx.waiting().lately, self.ctx.clock.steady());
-        lately.taken.put(hand.row.job.clone(), (), now, now);
-        for (class, rows) in std::mem::take(&mut self.ahead_of) {
-            let since = rows.since;
-            lately.ready.put(class, rows, since, now);
-        }
-    }
-
-    /// The oldest job that claims saw a moment ago, read strongly with its breakers, if it is the runner's to take.
-    async fn seen_lately(&self) -> Result<Option<Found>, Error> {
-        let Some((hand, accounts)) = self.oldest_lately() else { return Ok(None) };
-        let (job, breakers) = self.with_breakers(Some(&hand.row.job), accounts).await?;
-        let now = self.ctx.clock.now();
-        let is_its = |job: &Job| {
-            is_claimable(job, &hand.row.class, &self.profile.id, now)
-                && !matches!(gate(&breakers, &job.id, now), Gate::Shut(_))
-        };
-        if let Some(job) = job.filter(is_its) {
-            return Ok(Some(Found { job, breakers, hand }));
-        }
-        // Another process takes jobs of this class as well, or some of them are not for everybody.
-        self.ctx.waiting().lately.ready.forget(&hand.row.class);
-        Ok(None)
-    }
-
-    /// The oldest job that nobody has of all that claims saw a moment ago, with the accounts that it would ask. None
-    /// where one of the runner's classes was not seen, or may have older ones behind those that were.
-    fn oldest_lately(&self) -> Option<(Hand, BTreeSet<BreakerId>)> {
-        let (waiting, now) = (self.ctx.waiting(), self.ctx.clock.steady());
-        let classes = classes_lately(self.ctx, self.token, &self.profile)?;
-        let seen = |class: Class| waiting.lately.ready.get(&class.id, now).map(|rows| (class, rows));
-        let seen: Vec<(Class, Arc<Rows>)> = classes.into_iter().map(seen).collect::<Option<_>>()?;
-        let mut held = locked(&waiting.hands);
-        let mut oldest: Option<(&Class, &Arc<Rows>, &Candidate)> = None;
-        for (class, rows) in &seen {
-            let gone = locked(&rows.gone);
-            let is_taken = |job: &JobId| gone.contains(job) || waiting.lately.taken.get(job, now).is_some();
-            let free = rows.rows.iter().filter(|row| !held.contains(&row.job) && !is_taken(&row.job));
-            match free.min_by_key(|row| (row.order, row.job.as_str())) {
-                None if rows.more => return None,
-                None => {}
-                Some(row) => {
-                    let is_older =
-                        |other: &Candidate| (row.order, row.job.as_str()) < (other.order, other.job.as_str());
-                    if oldest.is_none_or(|(.., other)| is_older(other)) {
-                        oldest = Some((class, rows, row));
-                    }
-                }
-            }
-        }
-        let (Class { project, needs, .. }, rows, row) = oldest?;
-        let accounts = asked(needs.key, &needs.capability, project, Some(&self.profile.id)).into_iter().collect();
-        Some((Hand::on(row.clone(), rows.clone(), &waiting.hands, &mut held), accounts))
     }
 
     /// What it saw is not true any more. False: it has looked often enough.
@@ -360,7 +222,10 @@ impl<'a> Seeker<'a> {
                 let row = left.get(place).map(|at| seen.candidates.remove(*at));
                 let rows = row.as_ref().and_then(|row| seen.rows.get(&row.class)).cloned();
                 match row.zip(rows) {
-                    Some((row, rows)) => Choice::Try(Hand::on(row, rows, hands, &mut held)),
+                    Some((row, rows)) => {
+                        held.insert(row.job.clone());
+                        Choice::Try(Hand { row, rows, hands: hands.clone() })
+                    }
                     None => Choice::GiveUp,
                 }
             }
@@ -380,12 +245,12 @@ impl<'a> Seeker<'a> {
         let mut seen =
             Seen { candidates: Vec::new(), rows: BTreeMap::new(), more: false, breakers: BTreeMap::new(), ahead: None };
         let mut accounts = BTreeMap::new();
-        for Class { project, id, needs } in self.classes.iter().flatten() {
+        for Class { project, id, needs } in &self.classes {
             let rows = self.rows(id, most).await?;
             if !rows.rows.is_empty() {
-                accounts.insert(id.clone(), asked(needs.key, &needs.capability, project, Some(&self.profile.id)));
+                seen.rows.insert(id.clone(), rows);
+                accounts.insert(id.clone(), asked(needs.key, &needs.capability, project, Some(self.runner)));
             }
-            seen.rows.insert(id.clone(), rows);
         }
         let oldest = if self.search.is_new() { self.oldest(&seen.rows) } else { None };
         let ids: BTreeSet<BreakerId> = accounts.values().flatten().cloned().collect();
@@ -399,7 +264,7 @@ impl<'a> Seeker<'a> {
             seen.candidates.extend(rows.rows.iter().filter(may).cloned());
             // Behind those that all wait for an account is none but the one that tries it first, if there is one.
             let some = seen.candidates.len() > before || of.iter().any(|breaker| breaker.probe.is_some());
-            seen.more |= rows.more && some;
+            seen.more |= rows.rows.len() == most && some;
             if !of.is_empty() {
                 seen.breakers.insert(class.clone(), of);
             }
@@ -418,9 +283,8 @@ impl<'a> Seeker<'a> {
     async fn rows(&self, class: &ClassId, most: usize) -> Result<Arc<Rows>, Error> {
         let limit = i32::try_from(most).unwrap_or(i32::MAX);
         let read = |_| async move {
-            let since = self.ctx.clock.steady();
             let rows = self.ctx.store.ready(class, limit).await?;
-            Ok(Arc::new(Rows { more: rows.len() == most, rows, since, gone: Mutex::default() }))
+            Ok(Arc::new(Rows { rows, gone: Mutex::default() }))
         };
         self.ctx.waiting().ready.read(&(class.clone(), most), (), read).await
     }
@@ -453,7 +317,8 @@ impl<'a> Seeker<'a> {
         let free = all.filter(|row| !held.contains(&row.job) && !is_gone(rows, row));
         let row = free.min_by_key(|row| (row.order, row.job.as_str()))?.clone();
         let rows = rows.get(&row.class)?.clone();
-        Some(Hand::on(row, rows, hands, &mut held))
+        held.insert(row.job.clone());
+        Some(Hand { row, rows, hands: hands.clone() })
     }
 }
 

@@ -3,8 +3,7 @@
 //! the end of an attempt, in `trust` of what is gone, in `accounts` of models that answer nobody, in `starts` of what
 //! ECS says, in `rounds` of what is due, in `orders` of what people want of a runner and of its job, in `board` of what
 //! they do on the board, in `entries` of a ticket's event that came to no end, in `settles` of what waited and what
-//! comes late, in `reviews` of reviews, in `looks` of what nobody told, in `kept` of artifacts, in `lately` of what
-//! claims saw a moment ago.
+//! comes late, in `reviews` of reviews, in `looks` of what nobody told and in `kept` of artifacts.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -18,7 +17,6 @@ mod claims;
 mod ends;
 mod entries;
 mod kept;
-mod lately;
 mod looks;
 mod orders;
 mod reviews;

@@ -27,7 +27,6 @@ use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
-use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Store, Token, TokenKind, Trigger, Write};
 use pullyard_testkit::Meter;
@@ -107,16 +106,6 @@ impl World {
 
     /// Every call to AWS goes by this client.
     pub(crate) async fn before(client: impl HttpClient + 'static) -> Self {
-        Self::by(Clock::default(), client).await
-    }
-
-    /// The same where time passes only as the test says.
-    pub(crate) async fn standing(client: impl HttpClient + 'static) -> Self {
-        let start = Timestamp::from_millis(1_800_000_000_000);
-        Self::by(Clock::standing(start, |by| Box::pin(tokio::time::sleep(by))), client).await
-    }
-
-    async fn by(clock: Clock, client: impl HttpClient + 'static) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
         let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
         let meter = Meter::before(client);
@@ -139,7 +128,7 @@ impl World {
             objects: Objects::new(&sdk, None, "nobody"),
             forges: Connections::default(),
             forge_tokens: ForgeTokens::default(),
-            clock,
+            clock: Clock::default(),
             key_secret: KEY.into(),
             secret_root: format!("{TABLE}/"),
             api_url: "https://pullyard.example".into(),
