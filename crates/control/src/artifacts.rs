@@ -36,8 +36,9 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Re
     let mut rounds = ctx.rounds(&fence.job);
     let artifact = loop {
         let now = ctx.clock.now();
-        // The first place of an attempt is made over none, and refused where there is one; every answer but a place is
-        // looked at again.
+        // The first place of an attempt is made over none, and refused where there is one; a refusal is looked at again.
+        // A place of before stands: what an old copy may not show is that its object is there, and then it gets one
+        // more address.
         let kept = rounds.reads(ctx).or_absent().artifacts(&fence.job, fence.attempt).await?;
         let kept = kept.unwrap_or_else(|| Artifacts::none(fence.job.clone(), fence.attempt, now));
         match kept.reserve(offer, now) {
