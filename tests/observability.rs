@@ -6,10 +6,14 @@ use crate::up::Machine;
 use nix::sys::signal::Signal;
 use pullyard_domain::id::JobId;
 use pullyard_domain::project::{Compute, Settings};
+use pullyard_entry::config::Config;
+use pullyard_entry::telemetry::{self, Times};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";
 /// Stands where a line must never look.
@@ -143,6 +147,43 @@ async fn a_round_of_the_sweeper_tells_its_metrics() {
     assert_eq!(told, [Some(1), Some(0), Some(0)], "{round}");
     assert_eq!(round["Deployment"], "shop-dev", "{round}");
     assert_eq!(up.stop(Signal::SIGTERM).await.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_of_which_a_part_failed_tells_its_metrics_and_one_that_is_not_noted_is_not_completed() {
+    let story =
+        Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
+    let config = Config { deployment: Some("shop-dev".into()), ..story.config("lost", "lost.fifo").await };
+    let ctx = story.instance_of(config).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("logs")).unwrap();
+    let log = std::fs::File::create(folder.path().join("logs/sweeper")).unwrap();
+    let written = telemetry::layer(log, "off".parse().unwrap(), Times::Left);
+    // Of this thread alone, on which the test goes on after each wait.
+    let _written = tracing_subscriber::registry().with(written).set_default();
+    let told = async || {
+        story.clock.advance(Duration::from_secs(61));
+        let swept = pullyard_function_sweeper::handle(&ctx).await;
+        let told = lines(folder.path()).pop().expect("the round told something");
+        let [completed, failed] = ["SweepsCompleted", "SweepFailed"].map(|name| told[name].as_u64().unwrap());
+        (swept.is_ok(), completed, failed, told["JobsWaiting"].as_u64())
+    };
+    assert_eq!(told().await, (true, 1, 0, Some(0)));
+    let edit = json!({
+        "TableName": "pullyard",
+        "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
+        "UpdateExpression": "SET gauges = :broken",
+        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
+    });
+    story.dynamodb("UpdateItem", edit).await;
+    assert_eq!(told().await, (false, 1, 1, Some(0)), "the note of the last round can't be read");
+    assert_eq!(told().await, (true, 1, 0, Some(0)), "it was written anew");
+    story.dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
+    let (is_ok, completed, failed, waiting) = told().await;
+    assert_eq!((is_ok, completed, waiting), (false, 0, None), "nothing heals any more");
+    assert!(failed > 1, "{failed}");
+    assert_eq!(lines(folder.path()).len(), 4, "one line a round");
+    story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,15 +4,19 @@
 mod deaths;
 mod entries;
 
+use crate::functions::invoke;
 use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, begin_all, failed, is, told, until};
 use futures::future::join_all;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
+use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_entry::config;
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::CreateProject;
+use pullyard_testkit::{Fault, Wire};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -316,6 +320,59 @@ async fn a_class_and_a_note_of_the_last_round_that_can_not_be_read_keep_no_waiti
     story.clock.advance(Duration::from_secs(61));
     let report = story.api.sweep().await.unwrap();
     assert_eq!((report.failed, report.ended), (1, 0), "{report:?}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_by_hand_tells_what_it_did_though_a_part_of_it_failed_unless_it_could_not_even_be_noted() {
+    let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, settings, ..Setup::default() }).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.local.sweep().await.unwrap();
+    let edit = json!({
+        "TableName": "pullyard",
+        "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
+        "UpdateExpression": "SET gauges = :broken",
+        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
+    });
+    story.dynamodb("UpdateItem", edit).await;
+    story.clock.advance(Duration::from_secs(86_401));
+    let report = story.api.sweep().await.unwrap();
+    assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "never_claimed");
+
+    // The only item that a quiet round puts is its note.
+    let wire = Wire::default();
+    wire.always("PutItem", Fault::error(400, "AccessDenied"));
+    let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder().http_client(wire).build();
+    let unnoted = story.config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
+    let path = "/v1/sweep";
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
+        "headers": { "authorization": format!("Bearer {}", story.local.admin_token()) },
+        "requestContext": { "http": { "method": "POST", "path": path } }, "isBase64Encoded": false,
+    });
+    for (ctx, status) in [(story.instance("lost", "lost.fifo").await, 200), (unnoted, 500)] {
+        let answer = invoke(&ctx, "api", event.clone()).await.unwrap();
+        assert_eq!(answer["statusCode"], status, "{answer}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_can_not_be_read_is_told_of_and_more_than_was_counted() {
+    let story = Story::waiting().await;
+    let runner = json!({ "pk": { "S": "RUNNERS#0" }, "sk": { "S": "broken" } });
+    let counted = async || {
+        story.clock.advance(Duration::from_secs(61));
+        let failed = story.api.sweep().await.unwrap().failed;
+        (failed, story.item("SWEEPER", "SWEEPER").await["gauges"]["more"].as_bool())
+    };
+    assert_eq!(counted().await, (0, Some(false)));
+    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": runner })).await;
+    assert_eq!(counted().await, (1, Some(true)));
+    story.dynamodb("DeleteItem", json!({ "TableName": "pullyard", "Key": runner })).await;
+    assert_eq!(counted().await, (0, Some(false)));
     story.end().await;
 }
 

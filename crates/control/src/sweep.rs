@@ -23,7 +23,7 @@ use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWake
 use pullyard_store::{Error as StoreError, Proof, Sweeps, WorkKey, Write};
 use ready::{replace, sweep_ready};
 use report::Faults;
-pub use report::Report;
+pub use report::{Report, Round};
 use runners::sweep_runners;
 use std::time::Duration;
 
@@ -36,17 +36,22 @@ const READY_EVERY: Duration = Duration::from_secs(60);
 /// Takes up everything that is due. What can't be read keeps nothing else waiting.
 ///
 /// Idempotent: every step is a conditional write or a hint; two sweepers at once do no harm.
-/// Errors: when a part of the index, or a whole list, can't be read; told after everything else was done.
-pub async fn sweep(ctx: &Context) -> Result<Report, Error> {
+/// Errors: when a part of the index, or a whole list, can't be read; told with what was done all the same.
+pub async fn sweep(ctx: &Context) -> Round {
     let mut report = Report::default();
     let mut scheduled = Scheduled::default();
     let mut faults = Faults::default();
     for shard in 0..SHARDS {
         faults.note(of_shard(ctx, shard, &mut scheduled, &mut report).await);
     }
-    runners(ctx, scheduled, &mut faults, &mut report).await;
-    tracing::info!(?report, "a sweep is done");
-    faults.told().map(|()| report)
+    let noted = runners(ctx, scheduled, &mut faults, &mut report).await;
+    report.failed = report.failed.saturating_add(faults.count());
+    tracing::info!(?report, noted, "a sweep is done");
+    let fault = faults.told().err();
+    if let Some(error) = &fault {
+        tracing::error!(error = %error, "a part of a sweep failed");
+    }
+    Round { report, noted, fault }
 }
 
 async fn of_shard(ctx: &Context, shard: u8, scheduled: &mut Scheduled, report: &mut Report) -> Result<(), Error> {
@@ -63,14 +68,14 @@ async fn of_shard(ctx: &Context, shard: u8, scheduled: &mut Scheduled, report: &
 }
 
 /// The runners in every round, their waiting jobs once a minute: both are read whole. With the jobs, what the
-/// deployment is doing is written down.
-async fn runners(ctx: &Context, scheduled: Scheduled, faults: &mut Faults, report: &mut Report) {
+/// deployment is doing is written down. Whether the round is noted.
+async fn runners(ctx: &Context, scheduled: Scheduled, faults: &mut Faults, report: &mut Report) -> bool {
     let now = ctx.clock.now();
     // Where it can't be read, this round is as the first one: it blames no runner for its silence.
-    let last = ctx.store.sweeps().await.unwrap_or_else(|error| {
-        faults.note::<()>(Err(error.into()));
-        None
-    });
+    let (last, unread) = match ctx.store.sweeps().await {
+        Ok(last) => (last, Ok(())),
+        Err(error) => (None, Err(Error::from(error))),
+    };
     let since = watched_since(last.as_ref().and_then(|last| Some((last.at, last.since?))), now);
     let mut gauges = Gauges::default();
     faults.note(sweep_runners(ctx, since, &mut gauges, report).await);
@@ -93,8 +98,13 @@ async fn runners(ctx: &Context, scheduled: Scheduled, faults: &mut Faults, repor
             report.gauges = Some(gauges);
         }
     }
+    // Not before: it says nothing of the counting, and what was counted last would be lost with it.
+    faults.note(unread);
     // Stale: a later round of another sweeper has noted itself.
-    faults.note(ctx.store.put_sweeps(&round).await.map_err(Error::from));
+    let noted = ctx.store.put_sweeps(&round).await.map_err(Error::from);
+    let is_noted = noted.is_ok();
+    faults.note(noted);
+    is_noted
 }
 
 async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {

@@ -5,7 +5,7 @@
 //! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use crate::Context;
-use pullyard_control::{Count, Report};
+use pullyard_control::{Count, Round};
 use serde_json::{Map, Value, json};
 
 /// The target of the events that are metrics.
@@ -37,9 +37,9 @@ macro_rules! metrics {
 }
 
 metrics! {
-    SWEEPS_COMPLETED = "SweepsCompleted" "Count" "Rounds of the sweeper that came to their end; one a minute is right.";
+    SWEEPS_COMPLETED = "SweepsCompleted" "Count" "Rounds of the sweeper that came to their end and are noted, whatever failed in them; one a minute is right.";
     SWEEP_HEALED = "SweepHealed" "Count" "What a round set going because it was due: starts, ends, settlings, admissions.";
-    SWEEP_FAILED = "SweepFailed" "Count" "What a round could not do and leaves alone for a while.";
+    SWEEP_FAILED = "SweepFailed" "Count" "What a round could not do: items that it leaves alone for a while, and parts that it had to leave out.";
     JOBS_WAITING = "JobsWaiting" "Count" "Jobs that wait for a runner or a task; 40 of each class at most are counted.";
     OLDEST_JOB_WAITING = "OldestJobWaiting" "Seconds" "How long the one of them waits that waits longest; 0 when none does.";
     JOBS_RUNNING = "JobsRunning" "Count" "Jobs that somebody works on.";
@@ -90,13 +90,14 @@ pub(crate) fn flush(ctx: &Context) {
 }
 
 /// Publishes one round of the sweeper.
-pub fn swept(ctx: &Context, report: &Report) {
-    publish(ctx, of_sweep(ctx, report));
+pub fn swept(ctx: &Context, round: &Round) {
+    publish(ctx, of_sweep(ctx, round));
 }
 
-fn of_sweep(ctx: &Context, report: &Report) -> Vec<(Metric, u64)> {
+fn of_sweep(ctx: &Context, round: &Round) -> Vec<(Metric, u64)> {
+    let report = &round.report;
     let mut all = vec![
-        (SWEEPS_COMPLETED, 1),
+        (SWEEPS_COMPLETED, u64::from(round.noted)),
         (SWEEP_HEALED, u64::from(report.healed())),
         (SWEEP_FAILED, u64::from(report.failed)),
     ];

@@ -27,7 +27,7 @@ pub struct SweepReport {
     pub looks: u32,
     /// Items that needed nothing: the index was behind, or somebody else was quicker.
     pub nothing: u32,
-    /// Items that failed and are left alone for a while.
+    /// What failed: items, which are left alone for a while, and parts of the round that were left out.
     pub failed: u32,
     /// Self-hosted runners that were taken Offline.
     #[serde(default)]

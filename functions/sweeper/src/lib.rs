@@ -4,8 +4,10 @@ use pullyard_control::{self as control, Context, Error, Report};
 use pullyard_entry::metrics;
 
 /// One round. The event carries nothing.
+///
+/// Errors: a part that failed, told after the metrics of the whole round.
 pub async fn handle(ctx: &Context) -> Result<Report, Error> {
-    let report = control::sweep(ctx).await?;
-    metrics::swept(ctx, &report);
-    Ok(report)
+    let round = control::sweep(ctx).await;
+    metrics::swept(ctx, &round);
+    round.whole()
 }

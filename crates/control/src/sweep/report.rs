@@ -24,7 +24,7 @@ pub struct Report {
     pub looks: u32,
     /// Items that needed nothing: the index was behind, or somebody else was quicker.
     pub nothing: u32,
-    /// Items that failed and are left alone for a while.
+    /// What failed: items, which are left alone for a while, and parts of the round that were left out.
     pub failed: u32,
     /// Self-hosted runners that were taken Offline.
     pub offline: u32,
@@ -79,23 +79,54 @@ impl Report {
     }
 }
 
+/// A round that was gone to its end, and what of it failed.
+#[derive(Debug)]
+#[must_use]
+pub struct Round {
+    /// What it did. Each part that could not be done at all counts in `failed`.
+    pub report: Report,
+    /// It stands in the table, or a later one of another sweeper does: the sign of life.
+    pub noted: bool,
+    /// What went wrong first with the parts that could not be done at all.
+    pub fault: Option<Error>,
+}
+
+impl Round {
+    /// What it did.
+    ///
+    /// Errors: the first part that could not be done at all.
+    pub fn whole(self) -> Result<Report, Error> {
+        match self.fault {
+            None => Ok(self.report),
+            Some(fault) => Err(fault),
+        }
+    }
+}
+
 /// What failed of parts that are all seen to, whatever becomes of those before: the first failure is kept until then,
 /// and further ones are told of where they are met.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     first: Option<Error>,
+    count: u32,
 }
 
 impl Faults {
     /// Notes what became of one part.
     pub(super) fn note<T>(&mut self, part: Result<T, Error>) {
         if let Err(error) = part {
+            self.count = self.count.saturating_add(1);
             if self.first.is_some() {
                 tracing::error!(error = %error, "a further part of a sweep failed");
             } else {
                 self.first = Some(error);
             }
         }
+    }
+
+    /// How many parts failed so far.
+    pub(super) fn count(&self) -> u32 {
+        self.count
     }
 
     /// No part failed so far.
@@ -164,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_is_told_and_none_where_every_part_was_done() {
+    fn the_first_failure_is_told_each_is_counted_and_none_where_every_part_was_done() {
         let failed = |what: &str| Err::<(), _>(Error::Inconsistent(what.into()));
         let mut faults = Faults::default();
         faults.note(Ok(()));
@@ -173,6 +204,7 @@ mod tests {
             faults.note(part);
             assert!(!faults.none());
         }
+        assert_eq!(faults.count(), 2);
         let told = faults.told().unwrap_err();
         assert!(matches!(&told, Error::Inconsistent(what) if what == "one"), "{told}");
         assert!(Faults::default().told().is_ok());

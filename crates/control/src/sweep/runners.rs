@@ -41,6 +41,7 @@ pub(super) async fn sweep_runners(
             }
             Err(error) => {
                 report.failed += 1;
+                gauges.more = true;
                 tracing::error!(error = %error, "a runner could not be read");
             }
         }

@@ -32,7 +32,7 @@ async fn rounds_that_come_often_count_once_a_minute_and_keep_what_was_counted() 
     let mut counts = Vec::new();
     for secs in [0, 20, 41] {
         world.ctx.clock.advance(Duration::from_secs(secs));
-        counts.push(sweep(&world.ctx).await.unwrap().gauges.is_some());
+        counts.push(sweep(&world.ctx).await.whole().unwrap().gauges.is_some());
         let kept = world.ctx.store.sweeps().await.unwrap().unwrap().gauges.unwrap();
         assert_eq!(kept.waiting, 1, "after another {secs} s");
     }
@@ -56,7 +56,7 @@ async fn a_round_tells_jobs_on_fargate_that_wait_from_those_that_are_worked_on()
         applied(ctx.store.claim(&world.stored(&job.id).await.claimed(&claim, now).unwrap()).await);
     }
     let waits = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
-    let gauges = sweep(ctx).await.unwrap().gauges.expect("all was looked at");
+    let gauges = sweep(ctx).await.whole().unwrap().gauges.expect("all was looked at");
     assert_eq!((gauges.waiting, gauges.oldest, gauges.running), (1, Some(waits.ready_since), 12));
 }
 
@@ -75,7 +75,7 @@ async fn a_slot_whose_job_is_not_held_any_more_is_emptied_and_the_job_left_alone
     ctx.clock.advance(Duration::from_secs(70));
     let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
-    let report = sweep(ctx).await.unwrap();
+    let report = sweep(ctx).await.whole().unwrap();
     assert_eq!((report.ended, report.requeued, report.failed), (0, 0, 0), "{report:?}");
     assert_eq!(stored().await.slots.len(), 0, "it takes jobs again");
     let left = world.stored(&job.id).await;
@@ -96,7 +96,7 @@ async fn no_more_entries_are_woken_than_their_projects_day_has_room_for_and_none
     let woken = async |settings: Settings| {
         world.set(settings).await;
         ctx.clock.advance(Duration::from_secs(61));
-        sweep(ctx).await.unwrap().tickets
+        sweep(ctx).await.whole().unwrap().tickets
     };
     let runners = || Settings { compute: Compute::Runners, ..Settings::default() };
     let two_a_day = Settings { budget: Budget { jobs_per_day: Some(2), ..Budget::default() }, ..runners() };
@@ -148,25 +148,25 @@ async fn a_hook_a_poll_and_a_note_that_can_not_be_woken_are_put_off_for_longer_e
     for (times, secs) in [(1, 60), (2, 120)] {
         let rest = Duration::from_secs(secs);
         let least = ctx.clock.now().plus(rest);
-        assert_eq!(sweep(ctx).await.unwrap().failed, 3);
+        assert_eq!(sweep(ctx).await.whole().unwrap().failed, 3);
         let most = ctx.clock.now().plus(rest);
         for (not_before, tries) in put_off().await {
             assert!(not_before.is_some_and(|at| least <= at && at <= most), "{not_before:?}: {least} to {most}");
             assert_eq!(tries, times);
         }
-        assert_eq!(sweep(ctx).await.unwrap().failed, 0, "they keep no other waiting");
+        assert_eq!(sweep(ctx).await.whole().unwrap().failed, 0, "they keep no other waiting");
         ctx.clock.advance(rest);
     }
 }
 
-/// What a round that came to its end counted: failures, jobs and entries that wait, and whether there was more.
+/// What a round counted: failures, jobs and entries that wait, and whether there was more.
 fn counted(report: &Report) -> (u32, u32, u32, bool) {
     let gauges = report.gauges.as_ref().unwrap();
     (report.failed, gauges.waiting, gauges.held, gauges.more)
 }
 
 #[tokio::test]
-async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_and_the_round_noted() {
+async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_told_and_noted_with_the_best_count_there_is() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let ctx = &world.ctx;
@@ -184,19 +184,33 @@ async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_and_the_rou
         let swept = sweep(ctx).await;
         (swept, wire.points())
     };
+    let kept = async || ctx.store.sweeps().await.unwrap().unwrap().gauges.unwrap();
     let (swept, whole) = round(None).await;
-    assert_eq!(counted(&swept.unwrap()), (0, 2, 1, false));
+    assert_eq!(counted(&swept.whole().unwrap()), (0, 2, 1, false));
+    let (note, end) = (usize::from(SHARDS), whole.len() - 1);
     let mut counts = BTreeMap::<_, usize>::new();
     for at in 0..whole.len() {
+        let before = kept().await;
         let (swept, points) = round(Some(at)).await;
         let last = points.last().map(|point| point.operation.as_str());
         assert_eq!(last, Some("PutItem"), "{at} of {whole:?}: the round was not noted");
-        if at <= usize::from(SHARDS) {
+        if at <= note {
             assert_eq!(points, whole, "nothing follows from a shard, or from when it was last gone round");
         }
-        match swept {
-            Ok(report) => *counts.entry(counted(&report)).or_default() += 1,
-            Err(error) => assert!(error.to_string().contains("AccessDenied"), "{at} of {whole:?}: {error}"),
+        assert_eq!(swept.report.failed, 1, "{at} of {whole:?}: it is one failure, wherever it was met");
+        assert_eq!(swept.noted, at != end, "{at} of {whole:?}");
+        // What was left out of the counting leaves the count of before; the note of the last round is no part of it.
+        let fresh = swept.report.gauges.clone();
+        assert_eq!(fresh.is_some(), swept.fault.is_none() || [note, end].contains(&at), "{at} of {whole:?}");
+        assert_eq!(kept().await, fresh.filter(|_| swept.noted).unwrap_or(before), "{at} of {whole:?}");
+        match &swept.fault {
+            None => *counts.entry(counted(&swept.report)).or_default() += 1,
+            Some(error) => {
+                assert!(error.to_string().contains("AccessDenied"), "{at} of {whole:?}: {error}");
+                if [note, end].contains(&at) {
+                    assert_eq!(counted(&swept.report), (1, 2, 1, false), "{at} of {whole:?}");
+                }
+            }
         }
     }
     let expected = [
@@ -232,7 +246,7 @@ async fn a_job_that_can_not_be_taken_away_from_its_runner_does_not_keep_it_its_o
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
     wire.next("TransactWriteItems", Fault::error(400, "AccessDenied"));
     for (failed, left) in [(1, 1), (0, 0)] {
-        let report = sweep(ctx).await.unwrap();
+        let report = sweep(ctx).await.whole().unwrap();
         assert_eq!((report.failed, report.requeued + report.ended), (failed, 1), "{report:?}");
         assert_eq!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.len(), left);
     }

@@ -24,7 +24,7 @@ async fn a_round_tells_since_when_the_oldest_job_waits() {
     let world = World::begin().await;
     let job = world.jobs("one", 1, 1).await.remove(0);
     world.ctx.clock.advance(Duration::from_secs(90));
-    let gauges = sweep(&world.ctx).await.unwrap().gauges.expect("all was looked at");
+    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("all was looked at");
     assert_eq!((gauges.waiting, gauges.oldest), (1, Some(job.ready_since)));
 }
 
@@ -36,7 +36,7 @@ async fn a_round_tells_since_when_the_oldest_of_several_jobs_waits() {
         jobs.extend(world.jobs(what, 1, 1).await);
         world.ctx.clock.advance(Duration::from_secs(30));
     }
-    let gauges = sweep(&world.ctx).await.unwrap().gauges.expect("all was looked at");
+    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("all was looked at");
     assert_eq!((gauges.waiting, gauges.oldest), (3, Some(jobs[0].ready_since)));
 }
 
@@ -48,7 +48,7 @@ async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_
     let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
     let job = world.job_about(&before, Some(TicketText { labels, ..TicketText::default() })).await;
     world.ctx.clock.advance(Duration::from_secs(120));
-    assert_eq!(sweep(&world.ctx).await.unwrap().started, 1);
+    assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
     let runners = world.runners(2, 2, 1).await;
     let claims = async |runner: &Runner| {
         let id = ClaimId::new(format!("claim-{}", runner.id)).unwrap();
@@ -67,7 +67,7 @@ async fn a_job_that_followed_its_project_to_runners_asks_its_model_as_before_wit
     let policy = Policy { model_of: Some("command".into()), ..job.policy.clone() };
     applied(world.ctx.store.update_job(&Job { policy, ..job.clone() }).await);
     world.ctx.clock.advance(Duration::from_secs(120));
-    assert_eq!(sweep(&world.ctx).await.unwrap().started, 1);
+    assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
     let needs = world.ctx.store.class(&world.project, &job.class).await.unwrap().unwrap();
     assert_eq!(needs.key, KeyOf::Project, "whoever claims it looks at that account");
 }
@@ -86,7 +86,7 @@ async fn what_waits_in_a_project_behind_a_hundred_others_is_swept_and_claimed() 
     let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
     let held = ticket.waiting_with(Entry { at: now, event: EventId::new("e1").unwrap() });
     applied(world.ctx.store.update_ticket(&held).await);
-    let gauges = sweep(&world.ctx).await.unwrap().gauges.expect("all was looked at");
+    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("all was looked at");
     assert_eq!((gauges.waiting, gauges.held), (1, 1));
     let runner = world.runners(1, 1, 1).await.remove(0);
     let id = ClaimId::new("claim-1").unwrap();
@@ -105,7 +105,7 @@ async fn a_round_over_ten_thousand_runners_takes_a_thousand_of_them_offline_and_
     let round = async |what: &str| {
         world.meter.restart();
         let since = Instant::now();
-        let report = sweep(&world.ctx).await.unwrap();
+        let report = sweep(&world.ctx).await.whole().unwrap();
         let (took, units) = (since.elapsed(), world.meter.units());
         println!(
             "| {what} | {:.2} s | {} | {} | {} offline, {} jobs taken away |",
@@ -122,7 +122,7 @@ async fn a_round_over_ten_thousand_runners_takes_a_thousand_of_them_offline_and_
     let pass = async |secs: &[u64]| {
         for (at, secs) in secs.iter().enumerate() {
             if at > 0 {
-                sweep(&world.ctx).await.unwrap();
+                sweep(&world.ctx).await.whole().unwrap();
             }
             world.ctx.clock.advance(Duration::from_secs(*secs));
         }
