@@ -36,9 +36,9 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Re
     let mut rounds = ctx.rounds(&fence.job);
     let artifact = loop {
         let now = ctx.clock.now();
-        // The first place of an attempt is made over none, and refused where there is one; a refusal is looked at again.
-        // A place of before stands: what an old copy may not show is that its object is there, and then it gets one
-        // more address.
+        // The first place of an attempt is made over none, and refused where there is one; a refusal of ours is looked
+        // at again. A place of before stands: all that an old copy may not know of it is that its object is there, and
+        // then one more address is given.
         let kept = rounds.reads(ctx).or_absent().artifacts(&fence.job, fence.attempt).await?;
         let kept = kept.unwrap_or_else(|| Artifacts::none(fence.job.clone(), fence.attempt, now));
         match kept.reserve(offer, now) {
