@@ -1,6 +1,7 @@
 //! Writing the end of a job, whoever decided it, and putting one back.
 
 use crate::rest::write_told_rest;
+use crate::review::name_unread;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
@@ -24,7 +25,8 @@ pub(crate) struct Took<'a> {
 
 /// Writes an ended job: with its ticket, its attempt and its pull request, or not at all.
 ///
-/// All of it is read strongly: whoever makes a job end may have changed it just before.
+/// All of it is read strongly: whoever makes a job end may have changed it just before. The ledger entries of reviews
+/// that were not read yet name the job before that.
 /// `proof` is what must still be so of its self-hosted runner.
 pub(crate) async fn write_end(
     ctx: &Context,
@@ -71,6 +73,9 @@ async fn write(
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
+    if before.status == Status::Pending {
+        name_unread(ctx, before).await?;
+    }
     let attempt = attempt_of(before, ended.attempt_end(), now).map(|attempt| Attempt {
         work: took.work.cloned(),
         spent_usd_micros: took.spent_usd_micros,

@@ -20,6 +20,7 @@ mod tell;
 pub(crate) mod translate;
 mod why;
 
+pub(crate) use admit::name_unread;
 pub use admit::{Admitted, admit_job};
 pub use changed::{Changed, pull_request_changed};
 pub use decide::{decide_or_queue, decide_review};

@@ -18,7 +18,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState
 use pullyard_domain::review::{Review, covered, messages};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Conclusion, Proof, Write};
+use pullyard_store::{Conclusion, Error as StoreError, Proof, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -268,6 +268,31 @@ async fn conclude(
         ctx.store.conclude(&entry, &Conclusion::Covered(job.id.clone())).await?;
     }
     Ok(())
+}
+
+/// The reviews of a job that ends before it was read what they say name it all the same, whoever ends it: nobody looks
+/// at it again, and they would be held for ever.
+///
+/// Idempotent: before its end is written, so that whoever is stopped in between leaves a job that waits as before.
+pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
+    let Some(id) = job.reviewed() else { return Ok(()) };
+    let named = async {
+        let first = match job.kind {
+            Kind::Revise => first_of(ctx, job).await?,
+            Kind::Implement => job.id.clone(),
+        };
+        let all = ctx.store.reviews(&id).await?;
+        let covered: Vec<Review> = covered(&first, &all).into_iter().cloned().collect();
+        conclude(ctx, job, &id, &covered, &mut BTreeSet::new()).await
+    };
+    match named.await {
+        // Whoever ends it can't mend that, and its ticket must come free.
+        Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
+            tracing::warn!(job.id = %job.id, error = %error, "what a job was made for can't be read: its reviews may not name it");
+            Ok(())
+        }
+        named => named,
+    }
 }
 
 fn unread(job: &JobId, error: &pullyard_forge::Error, now: Timestamp) -> Read {

@@ -2,7 +2,7 @@
 
 use crate::world::{World, applied};
 use pullyard_control::review::{Admitted, Changed, Reach, admit_job, decide_review, pull_request_changed};
-use pullyard_control::{Answer, settle_ticket};
+use pullyard_control::{Answer, cancel_job, settle_ticket};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId, TicketKey};
@@ -164,23 +164,80 @@ async fn a_review_that_comes_late_does_not_open_a_pull_request_that_is_known_to_
     assert_eq!(desk.ticket().await.active_job, newer.job);
 }
 
+/// Two reviews that waited for a job, and the one that covers them now, which was not read what they say.
+async fn waited(desk: &Desk) -> JobId {
+    let first = desk.job("first");
+    desk.works(&first).await;
+    for (review, secs) in [("80", 1), ("81", 2)] {
+        desk.reviewed(review, desk.seen(PullRequestState::Open, secs)).await;
+    }
+    desk.ends(&first, LastOutcome::Completed).await;
+    desk.settles().await;
+    let ReviewState::Started { job } = desk.state("81").await else { panic!("it has no job") };
+    assert!(matches!(desk.state("80").await, ReviewState::Absorbed { .. }));
+    assert_eq!(named(desk).await, [None, None], "whoever reads them says so");
+    job
+}
+
+/// The jobs that the ledger entries of the two name.
+async fn named(desk: &Desk) -> [Option<JobId>; 2] {
+    [desk.recorded("80").await.job, desk.recorded("81").await.job]
+}
+
 #[tokio::test]
 async fn a_review_that_waited_names_its_job_though_that_is_called_off_before_it_is_read() {
     let desk = Desk::over(World::begin().await).await;
-    let first = desk.job("first");
-    desk.works(&first).await;
-    desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
-    desk.ends(&first, LastOutcome::Completed).await;
-    desk.settles().await;
-    let ReviewState::Started { job } = desk.state("80").await else { panic!("it has no job") };
-    assert_eq!(desk.recorded("80").await.job, None, "whoever reads it says so");
+    let job = waited(&desk).await;
     // Nobody told its job.
     let store = &desk.world.ctx.store;
     let linked = store.pull_request(&desk.id).await.unwrap().unwrap();
     applied(store.update_pull_request(&PullRequest { state: PullRequestState::Closed, ..linked }).await);
     assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Ended);
     assert_eq!(desk.world.stored(&job).await.status, Status::Cancelled);
-    assert_eq!(desk.recorded("80").await.job, Some(job));
+    assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
+}
+
+#[tokio::test]
+async fn a_review_that_waited_names_its_job_though_its_pull_request_is_closed_before_it_is_read() {
+    let desk = Desk::over(World::begin().await).await;
+    let job = waited(&desk).await;
+    assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 100)).await, Changed::Noted);
+    assert_eq!(desk.world.stored(&job).await.status, Status::Cancelled);
+    assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
+}
+
+/// Nobody comes back to a job that has ended, so that its reviews have to name it before.
+#[tokio::test]
+async fn a_review_that_waited_names_its_job_once_a_person_has_cancelled_that_wherever_whoever_does_it_dies() {
+    let begin = async || {
+        let wire = Wire::default();
+        let desk = Desk::over(World::before(wire.clone()).await).await;
+        let job = waited(&desk).await;
+        wire.restart(None);
+        (desk, wire, job)
+    };
+    let (desk, wire, job) = begin().await;
+    let ended = cancel_job(&desk.world.ctx, &job, "ana", None).await.unwrap();
+    assert_eq!(ended.status, Status::Cancelled);
+    let (points, mut cancelled) = (wire.points(), 0);
+    assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
+    for (at, point) in points.iter().enumerate() {
+        for fault in [Fault::StopBefore, Fault::StopAfter] {
+            let what = format!("{fault} at {at}, {}", point.operation);
+            let (desk, wire, job) = begin().await;
+            wire.restart(Some((at, fault)));
+            assert!(wire.live(cancel_job(&desk.world.ctx, &job, "ana", None)).await.is_none(), "{what}: it dies");
+            wire.restart(None);
+            match desk.world.stored(&job).await.status {
+                // Whoever reads its reviews names it, or whoever cancels it again.
+                Status::Pending => continue,
+                status => assert_eq!(status, Status::Cancelled, "{what}"),
+            }
+            cancelled += 1;
+            assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)], "{what}");
+        }
+    }
+    assert!(cancelled > 0, "one died when it was cancelled");
 }
 
 #[tokio::test]
