@@ -1,10 +1,12 @@
 //! What a hook should have told, where the forge has much of it, is slow, fails in between, or says nothing.
 
 use super::{ANN, ANNS_TOKEN, SECRET, World, name};
+use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::time::Timestamp;
 use pullyard_local::{Calls, DeliveryFault, Fault};
 use pullyard_protocol::hook::{InstallHook, RecoverHook, Recovered};
 use pullyard_protocol::project::CreateProject;
@@ -287,18 +289,57 @@ async fn more_pull_requests_of_several_projects_than_a_round_compares_are_compar
     world.story.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn deliveries_that_a_slow_forge_leaves_no_time_to_ask_for_are_asked_for_in_the_next_rounds() {
-    let world = World::make().await;
-    let clock = world.story.clock.clone();
+/// A forge's list of three deliveries that nobody took, newest first.
+fn three_that_timed_out(now: Timestamp) -> String {
     let row = |id: u64| {
-        let at = clock.now().minus(Duration::from_secs(60 - 10 * id)).to_string();
+        let at = now.minus(Duration::from_secs(60 - 10 * id)).to_string();
         json!({
             "id": id, "guid": format!("guid-{id}"), "delivered_at": at, "status": "timed out", "status_code": 0,
             "event": "issue_comment",
         })
     };
-    let listed = json!([row(3), row(2), row(1)]).to_string();
+    json!([row(3), row(2), row(1)]).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_are_not_asked_for_use_up_no_try_though_somebody_changes_the_hook_meanwhile() {
+    let world = World::make().await;
+    let second = ProjectId::new("second").unwrap();
+    let create = CreateProject { id: second.clone(), name: "Second".into(), settings: Settings::default() };
+    world.story.api.create_project(&create).await.unwrap();
+    let store = world.story.store().await;
+    let listed = three_that_timed_out(world.story.clock.now());
+    let (table, other) = (store.clone(), second.clone());
+    let far = Far::start(move |call: &str| {
+        if call.ends_with("/deliveries") {
+            return Some((200, listed.clone()));
+        }
+        // While the first is asked for, the hook is made to serve a further project.
+        let change = async {
+            let hook = table.hook(&name("far")).await.unwrap().unwrap();
+            let hook = Hook { others: vec![other.clone()], ..hook };
+            assert_eq!(table.put_hook(&hook).await.unwrap(), Write::Applied);
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(change));
+        Some((503, "{}".to_owned()))
+    })
+    .await;
+    world.connect(&far, &[]).await;
+    let found = world.recovered("far").await;
+    assert_eq!((found.asked, found.missing), (0, 3));
+    assert_eq!(far.asked("/attempts").len(), 1);
+    assert_eq!(world.tries("far").await, [0, 0, 1], "the one that met the error may have been taken all the same");
+    let hook = store.hook(&name("far")).await.unwrap().unwrap();
+    assert_eq!(hook.others, [second]);
+    assert!(hook.recovery.look.since.is_some(), "and pull requests were compared: {hook:?}");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_a_slow_forge_leaves_no_time_to_ask_for_are_asked_for_in_the_next_rounds() {
+    let world = World::make().await;
+    let clock = world.story.clock.clone();
+    let listed = three_that_timed_out(clock.now());
     let far = Far::start(move |call: &str| {
         if call.ends_with("/deliveries") {
             return Some((200, listed.clone()));

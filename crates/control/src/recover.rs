@@ -131,9 +131,10 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     }
     hook.rev += 1;
     if let Some((id, forge, ask)) = ask {
+        let mut unused: &[u64] = &[];
         for (at, delivery) in ask.iter().enumerate() {
             if ctx.clock.now().since(now) >= ASK_UNTIL {
-                hook.recovery.not_asked(ask.get(at..).unwrap_or_default());
+                unused = ask.get(at..).unwrap_or_default();
                 break;
             }
             match forge.redeliver(&scope, id, *delivery).await {
@@ -142,10 +143,16 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
                     tracing::warn!(hook = %hook.name, delivery, error = %error, "a delivery could not be asked for again");
                     if error.is_transient() {
                         // This one may have been taken all the same; those after it were not asked for.
-                        hook.recovery.not_asked(ask.get(at + 1..).unwrap_or_default());
+                        unused = ask.get(at + 1..).unwrap_or_default();
                         break;
                     }
                 }
+            }
+        }
+        if !unused.is_empty() {
+            match give_back(ctx, &hook, unused, now).await? {
+                Some(again) => hook = again,
+                None => return Ok(found),
             }
         }
     }
@@ -160,6 +167,28 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     ctx.store.put_hook(&hook).await?;
     tracing::info!(hook = %hook.name, ?found, "a hook was looked after");
     Ok(found)
+}
+
+/// Gives tries back that were not used, before anything else that may fail: on the hook as it is by now, since others
+/// change it while its forge is asked. None: it is gone.
+///
+/// Errors: `Contended`.
+async fn give_back(ctx: &Context, asked: &Hook, unused: &[u64], asked_at: Timestamp) -> Result<Option<Hook>, Error> {
+    let mut rounds = ctx.rounds(&asked.name);
+    let mut hook = asked.clone();
+    loop {
+        hook.recovery.not_asked(unused, asked_at);
+        if ctx.store.put_hook(&hook).await? == Write::Applied {
+            hook.rev += 1;
+            return Ok(Some(hook));
+        }
+        rounds.again().await?;
+        // Another one of its name was not asked for anything.
+        match ctx.store.hook(&asked.name).await?.filter(|again| again.created == asked.created) {
+            Some(again) => hook = again,
+            None => return Ok(None),
+        }
+    }
 }
 
 fn counted(found: &mut Recovered, looked: (Found, Look), kept: &mut Look) {

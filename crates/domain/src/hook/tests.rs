@@ -67,17 +67,32 @@ fn what_was_not_asked_for_after_all_is_asked_for_in_the_next_round_and_uses_up_n
     let (mut known, ask) = Recovery::default().take_stock(&rows(&[(1, "a", false), (2, "b", false)]), at(10));
     assert_eq!(ask, [1, 2]);
     // The forge took the first and answered nothing to it.
-    known.not_asked(&[2]);
+    known.not_asked(&[2], at(10));
     assert_eq!((known.missing["a"].asked, known.missing["b"].asked), (1, 0));
     let (mut known, ask) = known.take_stock(&[], at(310));
     assert_eq!(ask, [2], "the first rests for an hour");
     let (again, ask) = known.take_stock(&[], at(10 + 3_600));
     assert_eq!(ask, [1]);
     known = again;
-    known.not_asked(&[1]);
+    known.not_asked(&[1], at(10 + 3_600));
     assert_eq!(known.missing["a"].asked, 1);
     let (_, ask) = known.take_stock(&[], at(10 + 7_200));
     assert_eq!(ask, [1, 2], "the second try of each");
+}
+
+#[test]
+fn a_try_that_a_later_round_used_is_not_given_back_by_the_one_before() {
+    let list = rows(&[(1, "a", false), (2, "b", false)]);
+    let (mut known, _) = Recovery::default().take_stock(&list, at(10));
+    // Somebody has all of it asked for again, as if it never had been.
+    known.from(at(0), at(0));
+    let (mut known, ask) = known.take_stock(&list, at(20));
+    assert_eq!(ask, [1, 2]);
+    let asked = known.clone();
+    known.not_asked(&[1, 2], at(10));
+    assert_eq!(known, asked);
+    known.not_asked(&[2], at(20));
+    assert_eq!((known.missing["a"].asked, known.missing["b"].asked), (1, 0));
 }
 
 #[test]
