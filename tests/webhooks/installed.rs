@@ -2,6 +2,8 @@
 
 use super::{World, name, signed};
 use crate::story::REPOSITORY;
+use pullyard_domain::hook::Hook;
+use pullyard_local::{Calls, Fault};
 use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -58,5 +60,46 @@ async fn a_hook_that_is_made_anew_is_told_nothing_of_the_one_of_its_name_before_
     let hook = api.hook(&name("acme")).await.unwrap();
     assert_eq!((hook.verified_at, hook.refused_at, hook.refused), (None, None, 0));
     both_ways().await;
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_whose_id_at_the_forge_was_not_noted_is_removed_there_and_no_other_one() {
+    let world = World::make().await;
+    let (api, store) = (&world.story.api, world.story.store().await);
+    let stays = api.install_hook(&world.wanted("other", false)).await.unwrap();
+    api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    world.story.local.forge().deliveries_settled().await;
+    // As whoever makes it leaves it who dies before that.
+    let hook = store.hook(&name("acme")).await.unwrap().unwrap();
+    assert_eq!(store.put_hook(&Hook { forge_id: None, ..hook }).await.unwrap(), Write::Applied);
+    api.remove_hook(&name("acme"), false).await.unwrap();
+    let there = world.story.forge(Method::GET, "/hooks", Value::Null).await;
+    let ids: Vec<_> = there.as_array().unwrap().iter().map(|hook| hook["id"].as_u64()).collect();
+    assert_eq!(ids, [stays.forge_id]);
+    assert_eq!(api.hook(&name("acme")).await.unwrap_err().code(), Some("not_found"));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_was_never_heard_is_forgotten_where_its_repository_is_gone_and_not_where_we_are_not_let_in() {
+    let world = World::make().await;
+    let api = &world.story.api;
+    let answers = |status| {
+        let listing = Calls { method: Some("GET".into()), path: "/hooks".into() };
+        world.story.local.forge().order_fault(listing, 1, Fault::status(status));
+    };
+    for keeps in [false, true] {
+        world.by_hand("acme").await;
+        answers(403);
+        let refused = api.remove_hook(&name("acme"), false).await.unwrap_err();
+        assert_eq!(refused.code(), Some("forge_refused"));
+        assert_eq!(api.hook(&name("acme")).await.unwrap().forge_id, None);
+        // One of both takes it away: there is nothing that could have it, or it may stay there.
+        answers(if keeps { 403 } else { 404 });
+        api.remove_hook(&name("acme"), keeps).await.unwrap();
+        assert_eq!(api.hook(&name("acme")).await.unwrap_err().code(), Some("not_found"));
+        world.story.local.forge().forget_faults();
+    }
     world.story.end().await;
 }

@@ -11,6 +11,7 @@ use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Integration;
 use pullyard_domain::secret::SecretKind;
+use pullyard_forge::{Forge, HookScope};
 use pullyard_store::Write;
 
 /// What a new hook is to be of.
@@ -126,7 +127,8 @@ pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) 
     Ok(Some(told.id))
 }
 
-/// Forgets a hook, at its forge first: what is left there would be answered 404 for ever.
+/// Forgets a hook, at its forge first: what is left there would be answered 404 for ever. One whose id there is not
+/// known is looked for by its address.
 ///
 /// Idempotent: one that is gone at the forge is gone.
 /// Errors: `NotFound`; `Forge`, unless `keep_at_forge`; `Contended`.
@@ -136,17 +138,31 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
         let hook = ctx.store.hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
         // An App's hook is a setting of the App, which no call takes away.
-        let deletable = hook.forge_id.filter(|_| !keep_at_forge && hook.kind != HookKind::App {});
-        if let Some(id) = deletable {
+        let is_deletable = !matches!(hook.kind, HookKind::App {});
+        if is_deletable && !keep_at_forge {
             let integration = integration_of(ctx, &hook.integration).await?;
             let scope = scope_of(ctx, &hook).await?;
-            forge_of_hook(ctx, &integration, &hook).await?.delete_hook(&scope, id).await?;
+            let forge = forge_of_hook(ctx, &integration, &hook).await?;
+            if let Some(id) = id_at_forge(&forge, &scope, &hook).await? {
+                forge.delete_hook(&scope, id).await?;
+            }
         }
         if ctx.store.delete_hook(&hook).await? == Write::Applied {
             tracing::info!(hook = %name, "a hook is removed");
             return Ok(());
         }
         rounds.again().await?;
+    }
+}
+
+/// The forge's id of a hook: the one that is known, or that of whatever calls our address, since whoever made it there
+/// may have died before that was noted. None: there is no such hook, or nothing that could have one.
+async fn id_at_forge(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, Error> {
+    let (None, Some(url)) = (hook.forge_id, hook.url()) else { return Ok(hook.forge_id) };
+    match forge.hooks(scope).await {
+        Ok(there) => Ok(there.found.iter().find(|one| one.url == url).map(|one| one.id)),
+        Err(pullyard_forge::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
