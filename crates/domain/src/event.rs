@@ -53,9 +53,11 @@ pub struct TicketText {
 }
 
 impl TicketText {
-    /// The labels that a runner must have.
+    /// The labels that a runner must have, as runners read their own: without spaces around them, and none is empty,
+    /// which no runner could have.
     pub fn runner_labels(&self) -> BTreeSet<String> {
-        self.labels.iter().filter_map(|label| label.strip_prefix("runner:")).map(str::to_owned).collect()
+        let asked = self.labels.iter().filter_map(|label| label.strip_prefix("runner:"));
+        asked.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
     }
 }
 
@@ -68,5 +70,12 @@ mod tests {
         let labels = ["runner:gpu", "bug", "xrunner:eu"].map(str::to_owned).into();
         let text = TicketText { labels, ..TicketText::default() };
         assert_eq!(text.runner_labels(), BTreeSet::from(["gpu".to_owned()]));
+    }
+
+    #[test]
+    fn a_label_that_names_no_runners_asks_for_none_and_spaces_around_one_are_no_part_of_it() {
+        let labels = ["runner:", "runner: ", "runner: eu "].map(str::to_owned).into();
+        let text = TicketText { labels, ..TicketText::default() };
+        assert_eq!(text.runner_labels(), BTreeSet::from(["eu".to_owned()]));
     }
 }
