@@ -13,7 +13,6 @@ use crate::breaker::{Cause, LONGEST, LOOK_EVERY, Trouble};
 use crate::failure::Failure;
 use crate::id::FinishId;
 use crate::project::Resume;
-use crate::text::clipped;
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
@@ -134,7 +133,7 @@ impl Job {
         }
         let mut job = self.clone();
         let (since, times) = self.model.as_ref().map_or((now, 0), |model| (model.since, model.times));
-        job.model = Some(ModelWait { cause, capability: clipped(capability, 40), until, since, times });
+        job.model = Some(ModelWait { cause, capability: capability.to_owned(), until, since, times });
         job.dispatch.due = due;
         job.went_on();
         Ok(job)

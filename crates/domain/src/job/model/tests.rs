@@ -50,6 +50,18 @@ fn an_attempt_whose_model_answers_nobody_goes_back_and_says_until_when() {
 }
 
 #[test]
+fn what_it_asks_of_a_runner_stands_there_whole_whoever_has_it_wait() {
+    let capability = "c".repeat(41);
+    let met = Troubled { capability: capability.clone(), ..met(Some(3_600), 3_600) };
+    let executing = active(Status::Executing);
+    let back = executing.waits_for_model(&fence(&executing, 1, "c1"), &met, at(300)).unwrap();
+    let off = ready().left_alone(Cause::LimitReached, &capability, at(3_600), at(300)).unwrap();
+    for job in [back, off] {
+        assert_eq!(job.model.unwrap().capability, capability);
+    }
+}
+
+#[test]
 fn a_repeat_is_known_by_its_id_and_its_attempt() {
     let job = put_back(&active(Status::Executing)).unwrap();
     let says = |attempt, id| {
