@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 /// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
 pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
+/// Names the agent that made it, to whoever reads the pull request.
+const AGENT_TRAILER: &str = "Pullyard-Agent";
 /// Says how the checks of a commit ended: an attempt that finds its job's earlier push knows them by it.
 pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
 
@@ -40,6 +42,18 @@ impl Verdict {
             Self::Failed => "failed",
         }
     }
+}
+
+/// What the message of a commit is made of.
+pub(crate) struct About<'a> {
+    pub(crate) assignment: &'a Assignment,
+    /// The agent that made it, by our own word for it: what an agent says of itself is no part of a message, in which
+    /// forges look for words that close issues.
+    pub(crate) agent: Option<&'a str>,
+    /// How its checks ended, if there were any.
+    pub(crate) checks: Option<Verdict>,
+    /// The ticket's own words may hold a secret.
+    pub(crate) redactor: &'a Redactor,
 }
 
 /// Writes down what is in the tree now. The id of git's tree.
@@ -91,9 +105,9 @@ pub(crate) async fn commit(
     workspace: &Workspace,
     tree: &str,
     target: &Target,
-    (assignment, checks, redactor): (&Assignment, Option<Verdict>, &Redactor),
+    about: &About<'_>,
 ) -> Result<String, Stop> {
-    let (message, repository) = (message(assignment, checks, redactor), workspace.repository());
+    let (message, repository) = (message(about), workspace.repository());
     let call = Call::new(["commit-tree", tree, "-p", &target.start, "-F", "-"]);
     let call = call.input(message.as_bytes()).repository(&repository).commits_for_good();
     git.line(call).await.map_err(|fault| git.of_commit(&fault).into())
@@ -135,7 +149,8 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool,
     Ok(false)
 }
 
-fn message(assignment: &Assignment, checks: Option<Verdict>, redactor: &Redactor) -> String {
+fn message(about: &About<'_>) -> String {
+    let About { assignment, agent, checks, redactor } = *about;
     let title = redactor.text(&assignment.pull_request.title);
     // One line: what follows an empty line could pass for a trailer of ours.
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -146,6 +161,9 @@ fn message(assignment: &Assignment, checks: Option<Verdict>, redactor: &Redactor
     let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
         message.push_str(&format!("{TICKET_TRAILER}: {}\n", redactor.text(ticket.key.as_str())));
+    }
+    if let Some(agent) = agent {
+        message.push_str(&format!("{AGENT_TRAILER}: {agent}\n"));
     }
     if let Some(checks) = checks {
         message.push_str(&format!("{CHECKS_TRAILER}: {}\n", checks.word()));
@@ -253,8 +271,12 @@ mod tests {
         }))
         .unwrap();
         let redactor = Redactor::new(["correct horse battery", "planted-4711"].map(String::from));
-        let said = message(&assignment, None, &redactor);
-        assert_eq!(said, format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n"));
+        let about = About { assignment: &assignment, agent: None, checks: None, redactor: &redactor };
+        let said = message(&about);
+        let alone = format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n");
+        assert_eq!(said, alone);
+        let said = message(&About { agent: Some("codex"), checks: Some(Verdict::Passed), ..about });
+        assert_eq!(said, format!("{alone}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));
     }
 
     #[test]

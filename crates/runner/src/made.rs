@@ -125,8 +125,10 @@ impl Work<'_> {
             this.events.add(Said::phase("repairing"));
         };
         this.events.end_record();
-        let about = (assignment, results.verdict(), &this.redactor);
-        let commit = this.bounded(commit::commit(git, workspace, &tree, target, about)).await?;
+        let (worked, _) = this.told();
+        let agent = worked.as_ref().map(|work| work.agent.as_str());
+        let about = commit::About { assignment, agent, checks: results.verdict(), redactor: &this.redactor };
+        let commit = this.bounded(commit::commit(git, workspace, &tree, target, &about)).await?;
         this.tally.made(&commit);
         let repository = workspace.repository();
         this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;

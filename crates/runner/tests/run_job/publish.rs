@@ -47,7 +47,8 @@ async fn a_ticket_becomes_a_pull_request() {
 
     let job = world.api.assignment().job;
     let message = world.git_line(&["log", "-1", "--format=%an%n%B", &head]);
-    assert_eq!(message, format!("Pullyard\nAPP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Ticket: APP-17"));
+    let trailers = format!("Pullyard-Job: {job}/1\nPullyard-Ticket: APP-17\nPullyard-Agent: command");
+    assert_eq!(message, format!("Pullyard\nAPP-17: Greet\n\n{trailers}"));
     assert_eq!(world.git_line(&["rev-parse", &format!("{head}^")]), world.head("main").unwrap());
 
     let file = |path| world.file(&head, path).unwrap();

@@ -188,7 +188,7 @@ async fn a_title_of_many_lines_adds_no_trailer_of_ours() {
     let message = world.git_line(&["log", "-1", "--format=%B", BRANCH]);
     let (subject, trailers) = message.split_once("\n\n").unwrap();
     assert!(subject.starts_with("Greet Pullyard-Checks: failed Pullyard-Job: "), "{message}");
-    assert_eq!(trailers, format!("Pullyard-Job: {job}/1\nPullyard-Ticket: APP-17"));
+    assert_eq!(trailers, format!("Pullyard-Job: {job}/1\nPullyard-Ticket: APP-17\nPullyard-Agent: command"));
 }
 
 #[tokio::test]

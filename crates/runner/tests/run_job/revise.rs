@@ -73,7 +73,8 @@ async fn a_revision_is_one_more_commit_on_the_newest_head() {
     assert_eq!(world.file(&head, "later.txt").as_deref(), Some("later\n"));
     let job = world.api.assignment().job;
     let message = world.git_line(&["log", "-1", "--format=%B", &head]);
-    assert_eq!(message, format!("Revise APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Ticket: APP-17"));
+    let trailers = format!("Pullyard-Job: {job}/1\nPullyard-Ticket: APP-17\nPullyard-Agent: command");
+    assert_eq!(message, format!("Revise APP-17: Greet\n\n{trailers}"));
     assert_eq!(world.head(crate::world::BRANCH), None);
 }
 
@@ -102,6 +103,17 @@ async fn the_work_goes_on_top_of_what_a_person_pushed_meanwhile() {
     // On record is what stands there, and what the agent had before it.
     let work = world.api.finish().work.unwrap();
     assert_eq!((work.commit, work.base_commit), (Some(head), Some(seen)));
+}
+
+#[tokio::test]
+async fn a_revision_that_answers_no_thread_names_its_agent_on_top_of_what_a_person_pushed_too() {
+    let (world, _) = under_review(WAIT).await;
+    world.api.assign(|job| job.revises.as_mut().unwrap().comments.clear());
+    let theirs = world.meanwhile(async || write_on(&world, BRANCH, "theirs.txt", "theirs\n")).await;
+    let result = world.api.finish().result.unwrap();
+    assert_eq!((parent(&world, &result.head), result.replies), (theirs, None));
+    let trailer = "--format=%(trailers:key=Pullyard-Agent,valueonly)";
+    assert_eq!(world.git_line(&["log", "-1", trailer, &result.head]), "command");
 }
 
 #[tokio::test]
