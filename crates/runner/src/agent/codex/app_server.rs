@@ -123,8 +123,8 @@ struct Question {
     id: String,
     /// The turn that is said to have ended.
     turn: String,
-    /// The turn that had begun by then.
-    begun: Option<String>,
+    /// The turns that had begun by then.
+    begun: Vec<String>,
     /// Until when it is asked again.
     until: Instant,
 }
@@ -205,8 +205,7 @@ impl Conversation {
     /// A turn began, and what people said before it can be told.
     fn begun(&mut self, id: &str) -> Vec<Sign> {
         let mut known = lock(&self.known);
-        known.has_begun = true;
-        known.turn = Some(id.to_owned());
+        known.begins(id);
         let untold = std::mem::take(&mut known.untold);
         known.asked.extend(untold.iter().map(|(_, mark)| mark.clone()));
         let thread = known.thread.clone().unwrap_or_default();
@@ -273,7 +272,7 @@ impl Conversation {
         counted.note_thread(Tokens { input, cached, output });
         drop(counted);
         // An answer belongs to a turn: what is counted late begins none anew.
-        if lock(&self.known).turn.is_some() { vec![Sign::Alive, Sign::Spoke] } else { vec![Sign::Alive] }
+        if lock(&self.known).begun.is_empty() { vec![Sign::Alive] } else { vec![Sign::Alive, Sign::Spoke] }
     }
 
     /// Asks whether a turn has ended, and how.
@@ -289,7 +288,7 @@ impl Conversation {
     fn open_question(&mut self, turn: String, until: Instant) -> Vec<u8> {
         let id = ids::uuid();
         let known = lock(&self.known);
-        let (thread, begun) = (known.thread.clone(), known.turn.clone());
+        let (thread, begun) = (known.thread.clone(), known.begun.clone());
         drop(known);
         let asked = request(&id, TURNS, &json!({ "threadId": thread, "limit": 1, "itemsView": "notLoaded" }));
         self.question = Some(Question { id, turn, begun, until });
@@ -325,7 +324,7 @@ impl Conversation {
             _ => return vec![Sign::Alive],
         };
         self.ended = id.map(str::to_owned);
-        lock(&self.known).is_over(id, question.begun.as_deref());
+        lock(&self.known).is_over(id, &question.begun);
         ended(terminal)
     }
 

@@ -8,6 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The beginning of the ids of interrupts: what they are answered says nothing.
 pub(super) const INTERRUPT: &str = "interrupt";
+/// How many turns are kept of those that lines said began, since an end was known.
+pub(super) const MOST_BEGUN: usize = 16;
+/// The longest id of a turn that is kept of a line; its own have 36. Units: bytes.
+pub(super) const LONGEST_TURN: usize = 256;
 
 /// What reader and voice know of it together.
 #[derive(Debug, Default)]
@@ -18,9 +22,9 @@ pub(super) struct Known {
     pub(super) asked: Vec<String>,
     /// The turns that answers to these named, the oldest first, but for those that are known to be over.
     named: Vec<String>,
-    /// The turn that began last, by a line that anybody may write: agents of the agent begin one that we did not ask
-    /// for.
-    pub(super) turn: Option<String>,
+    /// The turns that began since its last known end, by lines that anybody may write, the oldest first: agents of the
+    /// agent begin one that we did not ask for, and nothing else names it.
+    pub(super) begun: Vec<String>,
     /// A turn began in it: it has been asked what it is for.
     pub(super) has_begun: bool,
     /// Words and marks that came before that.
@@ -40,12 +44,22 @@ impl Known {
         true
     }
 
-    /// Its newest turn has ended: so have those before it, and the one that had begun by then.
-    pub(super) fn is_over(&mut self, newest: Option<&str>, begun: Option<&str>) {
+    /// Notes a turn of which a line says that it began.
+    pub(super) fn begins(&mut self, turn: &str) {
+        self.has_begun = true;
+        if turn.len() <= LONGEST_TURN && !self.begun.iter().any(|begun| begun == turn) {
+            // Where all places are taken the last one is given away: a turn's own line comes before those of its tools.
+            self.begun.truncate(MOST_BEGUN - 1);
+            self.begun.push(turn.to_owned());
+        }
+    }
+
+    /// Its newest turn has ended: so have those before it, and these, which had begun by then.
+    pub(super) fn is_over(&mut self, newest: Option<&str>, begun: &[String]) {
         if let Some(at) = self.named.iter().position(|named| Some(named.as_str()) == newest) {
             self.named.drain(..=at);
         }
-        self.turn.take_if(|turn| [newest, begun].contains(&Some(turn.as_str())));
+        self.begun.retain(|turn| Some(turn.as_str()) != newest && !begun.contains(turn));
     }
 }
 
@@ -77,10 +91,13 @@ pub(in crate::agent::codex) struct Speech {
 impl Voice for Speech {
     fn interrupt(&mut self) -> Option<Vec<u8>> {
         let known = lock(&self.known);
+        let thread = known.thread.as_deref()?;
         // One that has not begun can't be interrupted.
-        let (thread, begun) = (known.thread.as_deref()?, known.turn.as_ref()?);
+        if known.begun.is_empty() {
+            return None;
+        }
         // Each that may run: it refuses all but the one that does.
-        let not_named = Some(begun).filter(|begun| !known.named.contains(begun));
+        let not_named = known.begun.iter().filter(|begun| !known.named.contains(begun));
         let turns = known.named.iter().chain(not_named).enumerate();
         let each = turns.map(|(number, turn)| {
             let id = format!("{INTERRUPT}.{number}");

@@ -401,13 +401,15 @@ fn a_line_of_a_tool_moves_no_interrupt_away_from_the_turn_that_runs() {
     start.hear(&lines[..=runs]);
     assert_eq!(start.interrupts(), [own.as_str()]);
     // As often as it likes, and as an answer to whatever it guesses.
+    let mut known = vec![own.as_str()];
     for forged in ["01a2-forged", "01a2-again"] {
+        known.push(forged);
         start.hear([&lines[runs].replace(&own, forged)]);
         for id in ["interrupt", "initialize", "thread", MARK] {
             start.hear([&format!(r#"{{"id":"{id}","result":{{"turn":{{"id":"01a2-answered"}}}}}}"#)]);
         }
         // Nobody but Codex knows whether that one runs.
-        assert_eq!(start.interrupts(), [own.as_str(), forged]);
+        assert_eq!(start.interrupts(), known);
     }
     // What interrupts of turns that don't run come to is nothing to tell.
     let said = start.said.len();
@@ -429,11 +431,47 @@ fn a_turn_that_nobody_asked_for_is_interrupted_and_so_is_one_that_words_began() 
     // As when an agent of the agent has ended.
     start.hear([&lines[runs].replace(&turn_of(&lines), "01a2-of-nobody")]);
     assert_eq!(start.interrupts(), ["01a2-of-nobody"]);
+    // No answer of Codex names it: what a tool writes takes no place but its own.
+    start.hear([&lines[runs].replace(&turn_of(&lines), "01a2-forged")]);
+    assert_eq!(start.interrupts(), ["01a2-of-nobody", "01a2-forged"]);
     start.reader.speech.tell("Greet in Latin.", MARK);
     start.hear(&lines[told..=told]);
     let named: Value = serde_json::from_str(&lines[told]).unwrap();
     let named = named["result"]["turn"]["id"].as_str().unwrap();
-    assert_eq!(start.interrupts(), [named, "01a2-of-nobody"]);
+    assert_eq!(start.interrupts(), [named, "01a2-of-nobody", "01a2-forged"]);
+}
+
+#[test]
+fn however_many_turns_are_said_to_begin_the_first_of_them_and_the_last_are_interrupted() {
+    let (mut start, lines) = (Beginning::new(), lines_of("told_after_its_end"));
+    let (runs, completed) = (place(&lines, &["turn/started"]), place(&lines, &["turn/completed"]));
+    let (own, ended) = (turn_of(&lines), place(&lines, &["\"id\":\"question\""]));
+    let begins = |turn: &str| lines[runs].replace(&own, turn);
+    start.hear(&lines[..=ended]);
+    start.hear([&begins("01a2-of-nobody")]);
+    for number in 0..50 {
+        // Said twice, it is one all the same.
+        start.hear([&begins(&format!("01a2-forged-{number}")), &begins(&format!("01a2-forged-{number}"))]);
+    }
+    // It would be kept with each question and written with each interrupt.
+    start.hear([&begins(&"f".repeat(speech::LONGEST_TURN + 1))]);
+    let asked = start.interrupts();
+    assert_eq!(asked.len(), speech::MOST_BEGUN);
+    assert_eq!((asked[0].as_str(), asked[15].as_str()), ("01a2-of-nobody", "01a2-forged-49"));
+    // Its end is theirs too, whichever of them was said to have ended.
+    start.hear([&lines[completed].replace(&own, "01a2-forged-49")]);
+    start.hear([&lines[ended].replace(&own, "01a2-of-nobody")]);
+    assert_eq!((start.record().ends, start.reader.speech.interrupt()), (2, None));
+}
+
+#[test]
+fn what_began_since_an_end_was_asked_for_is_interrupted_after_it() {
+    let (mut start, lines) = (Beginning::new(), lines_of("told_after_its_end"));
+    let (runs, ended) = (place(&lines, &["turn/started"]), place(&lines, &["\"id\":\"question\""]));
+    start.hear(&lines[..ended]);
+    start.hear([&lines[runs].replace(&turn_of(&lines), "01a2-of-nobody")]);
+    start.hear([&lines[ended]]);
+    assert_eq!((start.record().ends, start.interrupts()), (1, vec!["01a2-of-nobody".to_owned()]));
 }
 
 #[test]
