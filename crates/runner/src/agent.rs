@@ -227,7 +227,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
             isolation: run.isolation,
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
-        run.tally.starts(adapter.as_ref(), run.isolation);
+        run.tally.starts(adapter.as_ref(), run.isolation, session.as_deref());
         run.people.show(&hears);
         let bounds = once::Bounds {
             until: run.until,

@@ -139,7 +139,7 @@ impl Talk {
 /// What the agent of this attempt is told in its own session, if it has one.
 pub(crate) fn goes_on_with(this: &Attempt<'_>, words: &str) -> Option<GoesOn> {
     let work = this.tally.told().0?;
-    let (tokens, session) = (this.working.used(&work), work.session?);
+    let (tokens, session) = (this.working.used(&work, this.tally.tokens_of_session()), work.session?);
     Some(GoesOn { session, prompt: words.to_owned(), tokens, policy: Policy::Prefer })
 }
 

@@ -4,6 +4,7 @@
 use super::adapter::Adapter;
 use super::claude_code::PRICES_OF;
 use super::record::Record;
+use super::sign::Tokens;
 use super::watch::Spent;
 use crate::options::Isolation;
 use pullyard_domain::checks::CheckRun;
@@ -22,6 +23,10 @@ struct Told {
     /// What an agent is about to begin with.
     base_commit: Option<String>,
     prompt_sha256: Option<Sha256Hex>,
+    /// It was started without a session: the one that it names is a new one.
+    anew: bool,
+    /// What sessions used that the one of its work took the place of.
+    of_others: Tokens,
 }
 
 impl Tally {
@@ -32,9 +37,10 @@ impl Tally {
         told.prompt_sha256 = prompt_sha256;
     }
 
-    /// The agent is started once more.
-    pub(super) fn starts(&self, adapter: &dyn Adapter, isolation: Isolation) {
+    /// The agent is started once more, to go on in this session or to begin one.
+    pub(super) fn starts(&self, adapter: &dyn Adapter, isolation: Isolation, session: Option<&str>) {
         let mut told = self.lock();
+        told.anew = session.is_none();
         let Told { work, base_commit, prompt_sha256, .. } = &mut *told;
         let work = work.get_or_insert_with(|| Work {
             agent: adapter.capability().into(),
@@ -60,6 +66,9 @@ impl Tally {
     /// What it has taken by now, in all starts.
     pub(super) fn note(&self, record: &Record, spent: &Spent) {
         let mut told = self.lock();
+        if told.anew && record.session.is_some() {
+            told.of_others = told.spent.tokens;
+        }
         told.spent = *spent;
         if let Some(work) = &mut told.work {
             work.model = record.model.clone().or_else(|| work.model.take());
@@ -78,6 +87,12 @@ impl Tally {
     /// What it has taken so far, in all that was asked of it.
     pub(super) fn spent(&self) -> Spent {
         self.lock().spent
+    }
+
+    /// What the session of its work has used in this attempt: what others used before it is no part of that.
+    pub(crate) fn tokens_of_session(&self) -> Tokens {
+        let told = self.lock();
+        told.spent.tokens - told.of_others
     }
 
     /// This commit was made of its work.

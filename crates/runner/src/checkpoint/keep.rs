@@ -79,10 +79,10 @@ impl Working {
         }
     }
 
-    /// What the session of this work has used in all attempts.
-    pub(crate) fn used(&self, work: &Work) -> Tokens {
+    /// What the session of this work has used in all attempts; in this one so many tokens.
+    pub(crate) fn used(&self, work: &Work, tokens: Tokens) -> Tokens {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map_or_else(Tokens::default, |known| known.used(work))
+        known.as_ref().map_or_else(Tokens::default, |known| known.used(work, tokens))
     }
 
     /// How many inputs the session has read of which an agent told.
@@ -110,9 +110,7 @@ impl Known {
         }
     }
 
-    fn used(&self, work: &Work) -> Tokens {
-        let mut tokens =
-            Tokens { input: work.input_tokens, cached: work.cached_input_tokens, output: work.output_tokens };
+    fn used(&self, work: &Work, mut tokens: Tokens) -> Tokens {
         if let Some((session, _, used)) = &self.before
             && work.session.as_ref().is_none_or(|now| now == session)
         {
@@ -242,7 +240,7 @@ fn about(this: &Attempt<'_>, workspace: &Workspace, known: &Known, work: &Work) 
         agent: work.agent.clone(),
         session: work.session.clone().or_else(|| before.map(|(session, ..)| session.clone())),
         read: known.read(work.session.as_deref()),
-        tokens: known.used(work),
+        tokens: known.used(work, this.tally.tokens_of_session()),
         tree: workspace.tree().to_string_lossy().into_owned(),
         start: known.target.start.clone(),
         branch: known.target.branch.clone(),

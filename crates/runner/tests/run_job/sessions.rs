@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 /// The session of the recorded runs.
 const CLAUDES: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 const CODEXS: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
+/// One of Codex that is lost.
+const LOST: &str = "01a1fbae-0000-7122-9065-e350b6dbb161";
 
 /// Begins a session as Claude Code does, with this in its transcript, and works until it is stopped.
 fn claude(transcript: &str) -> String {
@@ -160,4 +162,35 @@ async fn what_a_session_used_in_earlier_attempts_is_not_counted_again() {
     let so_far = told.iter().find(|data| data["so_far"] == true).unwrap();
     assert_eq!((&so_far["input_tokens"], &so_far["output_tokens"]), (&json!(200), &json!(100)), "{told:?}");
     assert!(machine.starts()[1].contains(&CODEXS.to_owned()), "{:?}", machine.starts());
+}
+
+#[tokio::test]
+async fn what_a_lost_session_used_is_not_taken_off_from_the_one_that_took_its_place() {
+    // One request by the files of each, and by those of the next attempt only the sum of the whole session.
+    let machine = Machine::with(
+        CODEX,
+        &format!(
+            "cat > @DIR@/prompt; day=$CODEX_HOME/sessions/2026/11/21; mkdir -p $day; echo half >> half.txt
+             if [ -e $day/rollout-2026-11-21T05-58-13-{CODEXS}.jsonl ]; then cat @CODEX@/resume_after.jsonl; exit 0; fi
+             uses() {{ sed '/token_usage_record/q' @CODEX@/rollout.jsonl > $day/rollout-2026-11-21T05-58-13-$1.jsonl; }}
+             if [ ! -e @DIR@/began ]; then
+               touch @DIR@/began; uses {LOST}; sed 's/{CODEXS}/{LOST}/' @CODEX@/resume_before.jsonl; exit 1
+             fi
+             if grep -q {LOST} @DIR@/starts.args; then echo 'no rollout found for thread id {LOST}' >&2; exit 1; fi
+             uses {CODEXS}
+             head -n 3 @CODEX@/resume_before.jsonl; echo '{{\"type\":\"odd\",\"text\":\"waiting\"}}'; exec sleep 600"
+        ),
+    )
+    .await;
+    paused(&machine).await;
+    let first = machine.world.api.yields()[0].work.clone().unwrap();
+    assert_eq!((first.starts, first.session.as_deref()), (3, Some(CODEXS)));
+    assert_eq!((first.input_tokens, first.output_tokens), (200, 100), "of both");
+    let about: serde_json::Value = serde_json::from_slice(&kept(&machine)["about.json"]).unwrap();
+    assert_eq!(about["tokens"], json!({ "input": 100, "cached": 0, "output": 50 }));
+    next(&machine, Policy::Require);
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let work = finish.work.unwrap();
+    assert_eq!((work.input_tokens, work.output_tokens), (200, 100), "of 300 and 150 in all");
 }
