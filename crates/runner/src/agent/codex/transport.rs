@@ -4,7 +4,7 @@ use crate::agent::environment::{CODEX_TRANSPORT, Environment};
 
 /// The oldest version whose `app-server` was measured. Some before it refuse `thread/turns/list`, by which an end is
 /// proven, to whoever did not ask for what is experimental; the oldest don't know it.
-const OLDEST_SERVER: (u64, u64) = (0, 169);
+const OLDEST_SERVER: (u64, u64, u64) = (0, 169, 0);
 
 /// A way to speak to Codex.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,12 +29,19 @@ impl Transport {
 
     /// Whether a Codex of this version can be driven as a server, or why not, as a fragment of a sentence.
     pub(in crate::agent) fn serves(version: &str) -> Result<(), String> {
-        let (major, minor) = OLDEST_SERVER;
-        let mut parts = version.split(['.', '-', '+']).map(str::parse::<u64>);
-        match (parts.next(), parts.next()) {
-            (Some(Ok(own)), Some(Ok(next))) if (own, next) >= OLDEST_SERVER => Ok(()),
-            _ => Err(format!("is {version}, and {CODEX_TRANSPORT}=app-server needs {major}.{minor}.0 or newer")),
+        let (major, minor, patch) = OLDEST_SERVER;
+        let known = version.split_once('+').map_or(version, |(known, _)| known);
+        // What is tried before a release is older than that.
+        let (number, is_release) = known.split_once('-').map_or((known, true), |(number, _)| (number, false));
+        let mut parts = number.split('.').map(|part| part.parse::<u64>().ok());
+        let serves = match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {
+            (Some(own), Some(next), last) => (own, next, last.unwrap_or(0), is_release) >= (major, minor, patch, true),
+            _ => false,
+        };
+        if serves {
+            return Ok(());
         }
+        Err(format!("is {version}, and {CODEX_TRANSPORT}=app-server needs {major}.{minor}.{patch} or newer"))
     }
 }
 
@@ -57,11 +64,13 @@ mod tests {
 
     #[test]
     fn only_a_version_that_says_how_a_turn_stands_is_a_server() {
-        for new in ["0.169.0", "0.169.3-alpha.1", "0.170.0", "0.1000.0", "1.0.0", "1.0"] {
+        for new in
+            ["0.169.0", "0.169.0+b-1", "0.169.3-alpha.1", "0.170.0-alpha.1", "0.170.0", "0.1000.0", "1.0.0", "1.0"]
+        {
             assert_eq!(Transport::serves(new), Ok(()), "{new}");
         }
         // What is built from its sources by hand says 0.0.0.
-        for old in ["0.168.9", "0.99.0", "0.0.0", "0", "0.x", "", "next"] {
+        for old in ["0.168.9", "0.169.0-alpha.1", "0.169.0-rc+b", "0.99.0", "0.0.0", "0", "0.x", "", "next"] {
             let needs = "PULLYARD_CODEX_TRANSPORT=app-server needs 0.169.0 or newer";
             assert_eq!(Transport::serves(old), Err(format!("is {old}, and {needs}")));
         }
