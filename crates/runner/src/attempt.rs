@@ -16,6 +16,7 @@ use crate::stop::Stop;
 use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Work;
+use pullyard_domain::prompt::untrusted;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{
     Assignment, Checkpoint, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
@@ -149,12 +150,13 @@ impl Attempt<'_> {
         Ok(credentials)
     }
 
-    /// What the agent was and took, as it is told: an agent says its model and its session itself.
+    /// What the agent was and took, as it is told: an agent says its model and its session itself. A secret in a name is
+    /// taken out while it is whole, and once nothing invisible stands in it.
     pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
         let (mut work, spent) = self.tally.told();
         if let Some(work) = &mut work {
             for said in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
-                *said = self.redactor.text(said).into_owned();
+                *said = self.redactor.text(&untrusted::visible(said)).into_owned();
             }
             // Without a part of it, it would be the id of no session.
             work.session = work.session.take().filter(|id| self.redactor.text(id) == id.as_str());

@@ -24,7 +24,7 @@ const AWAY: Duration = Duration::from_secs(60);
 pub(crate) struct Said<'a> {
     /// What stood between the agent and this machine, if it was this one that the agent worked on.
     pub(crate) isolation: Option<Isolation>,
-    /// The agent that made its commit, if that is known.
+    /// The agent that made its commit, if that is known: as it is told, without secrets.
     pub(crate) work: Option<&'a Work>,
     /// The agent's last words.
     pub(crate) summary: Option<&'a str>,

@@ -37,7 +37,7 @@ pub(crate) struct Answers<'a> {
     /// The commit that the answers name.
     pub(crate) commit: &'a str,
     pub(crate) words: &'a Words,
-    /// The agent that made that commit, if it is known.
+    /// The agent that made that commit, if it is known: as it is told, without secrets.
     pub(crate) work: Option<&'a Work>,
     /// Neither an attempt of this job nor one that it does again can have answered before.
     pub(crate) fresh: bool,

@@ -83,6 +83,24 @@ impl Machine {
     }
 }
 
+/// Claude Code whose lines give its model this name.
+pub(crate) async fn with_model(model: &str) -> Machine {
+    let works = "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
+    let machine = Machine::with(CLAUDE, works).await;
+    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/claude_code-2.1.197/tools_and_edits.jsonl");
+    let (said, named) = (std::fs::read_to_string(recorded).unwrap(), serde_json::to_string(model).unwrap());
+    std::fs::write(machine.world.outside("said.jsonl"), said.replace("\"claude-opus-4-8[1m]\"", &named)).unwrap();
+    machine
+}
+
+/// A name with a mention, a comment and two secrets in it, of which the last would be cut and has something invisible
+/// in it; and what is published of it.
+pub(crate) fn hostile_name() -> (String, String) {
+    let long = "p".repeat(44);
+    let name = format!("x`\n@all <!-- key-of-the-model {long} key-of-\u{200b}the-model");
+    (name, format!("x' @all <! -- [redacted] {long} [redacted]"))
+}
+
 /// Fails in this way, and has pushed nothing.
 async fn fails(
     agent: (&'static str, &str),

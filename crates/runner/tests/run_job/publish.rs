@@ -1,5 +1,6 @@
 //! From the ticket to the pull request, and everything the forge may have become meanwhile.
 
+use crate::agents::{hostile_name, with_model};
 use crate::api::LEASE;
 use crate::checks::pull_request;
 use crate::world::{BRANCH, TOKEN, WAIT, World};
@@ -101,15 +102,27 @@ async fn a_ticket_becomes_a_pull_request() {
 #[tokio::test]
 async fn a_pull_request_says_by_what_its_runner_isolated_the_agent() {
     let world = World::with_agent(GREET).await;
-    world.api.assign(|job| job.pull_request.body = of_a_runner());
+    world.api.assign(|job| job.pull_request.body = of_a_runner("command"));
     assert_eq!(world.run().await.code, Some(0));
     let body = body(&world).await;
     assert!(body.starts_with("Agent: command, isolation: none\n\nMade through Pullyard.\n"), "{body}");
 }
 
-/// What the control plane gives a pull request whose job a runner does.
-fn of_a_runner() -> String {
-    format!("Agent: command, isolation: {ISOLATION_OF_RUNNER}\n\nMade through Pullyard.\n")
+#[tokio::test]
+async fn a_pull_request_names_version_and_model_and_neither_mentions_hides_nor_tells_a_secret() {
+    let (model, published) = hostile_name();
+    let machine = with_model(&model).await;
+    machine.world.api.assign(|job| job.pull_request.body = of_a_runner("claude_code"));
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let body = body(&machine.world).await;
+    let agent = format!("Agent: claude_code `2.1.197`, model: `{published}`, isolation: none\n");
+    assert!(body.starts_with(&agent) && !body.contains("key-of"), "{body}");
+}
+
+/// What the control plane gives a pull request whose job a runner does, by the agent that it asks for.
+fn of_a_runner(agent: &str) -> String {
+    format!("Agent: {agent}, isolation: {ISOLATION_OF_RUNNER}\n\nMade through Pullyard.\n")
 }
 
 async fn body(world: &World) -> String {
@@ -154,7 +167,7 @@ async fn an_attempt_finds_what_an_earlier_one_pushed_and_runs_no_agent() {
     let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
     world.api.assign(|job| {
         job.attempt = 2;
-        job.pull_request.body = of_a_runner();
+        job.pull_request.body = of_a_runner("command");
     });
     assert_eq!(world.run().await.code, Some(0));
     let finish = world.api.finish();
@@ -163,7 +176,7 @@ async fn an_attempt_finds_what_an_earlier_one_pushed_and_runs_no_agent() {
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
     // What isolated the agent of the earlier one is not known here.
     let body = body(&world).await;
-    assert!(body.starts_with(&of_a_runner()), "{body}");
+    assert!(body.starts_with(&of_a_runner("command")), "{body}");
 }
 
 #[tokio::test]
@@ -172,14 +185,14 @@ async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
     let job = world.api.assignment().job;
     world.api.assign(|job| {
         job.attempt = 2;
-        job.pull_request.body = of_a_runner();
+        job.pull_request.body = of_a_runner("command");
     });
     let ours = format!("APP-17: Greet\n\nPullyard-Job: {job}/1");
     let pushed = world.meanwhile(async || world.commit_on(BRANCH, &ours)).await;
     assert_eq!(world.api.finish().result.unwrap().head, pushed);
     assert_eq!(world.head(BRANCH), Some(pushed));
     let body = body(&world).await;
-    assert!(body.starts_with(&of_a_runner()), "{body}");
+    assert!(body.starts_with(&of_a_runner("command")), "{body}");
 }
 
 #[tokio::test]

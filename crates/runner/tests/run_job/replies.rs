@@ -1,7 +1,8 @@
 //! After the push: one answer in each thread, whatever the forge does, and the reviewers asked again.
 
+use crate::agents::{hostile_name, with_model};
 use crate::review_desk::ReviewDesk;
-use crate::revise::under_review;
+use crate::revise::{reviewed, under_review};
 use crate::world::World;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
@@ -41,6 +42,20 @@ async fn each_thread_is_answered_once_and_its_reviewer_asked_again() {
     // A reviewer's own second comment, then our answer to both.
     assert_eq!(desk.replies(11).len(), 2);
     assert_eq!(desk.desk().asked, ["ann"]);
+}
+
+#[tokio::test]
+async fn an_answer_names_version_and_model_and_neither_mentions_hides_nor_tells_a_secret() {
+    let (model, published) = hostile_name();
+    let machine = with_model(&model).await;
+    let (world, desk) = (&machine.world, reviewed(&machine.world).await);
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
+    let agent = format!("claude_code `2.1.197`, model: `{published}`");
+    assert_eq!(desk.replies(12), [format!("Done in {short} (agent: {agent}).\n\n<!-- pullyard:{job} -->")]);
+    let told = finish.work.unwrap().model.unwrap();
+    assert!(told.contains("[redacted]") && !told.contains("key-of"), "{told}");
 }
 
 #[tokio::test]

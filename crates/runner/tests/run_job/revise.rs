@@ -18,6 +18,12 @@ const NUMBER: u64 = 3;
 /// A world with an open pull request whose reviewer wrote two comments, and a job that revises it.
 pub(crate) async fn under_review(script: &str) -> (World, ReviewDesk) {
     let world = World::with_agent(script).await;
+    let desk = reviewed(&world).await;
+    (world, desk)
+}
+
+/// A review of earlier work in this world, which its job is to answer.
+pub(crate) async fn reviewed(world: &World) -> ReviewDesk {
     let seen = world.commit_on(BRANCH, "Earlier work");
     let said = [(11, 11, "Red, please."), (12, 12, "Why?"), (13, 11, "Dark red.")];
     let desk = ReviewDesk::start(BRANCH, said.map(|(id, thread, text)| (id, thread, text.to_owned())).to_vec()).await;
@@ -36,7 +42,7 @@ pub(crate) async fn under_review(script: &str) -> (World, ReviewDesk) {
             retries: Vec::new(),
         });
     });
-    (world, desk)
+    desk
 }
 
 /// Somebody's commit on the branch that writes one file.
