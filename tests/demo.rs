@@ -101,6 +101,13 @@ fn warnings(folder: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Whether a line shows the whole answer to the reviewer.
+fn names_the_commit_and_its_agent(line: &str) -> bool {
+    let answer = line.split_once("Answered  in the comment's thread, by pullyard-bot: Done in ");
+    let commit = answer.and_then(|(_, answer)| answer.strip_suffix(" (agent: command)."));
+    commit.is_some_and(|commit| commit.len() == 10 && commit.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_tells_its_story_and_keeps_what_it_made() {
     let folder = TempDir::new().unwrap();
@@ -119,12 +126,12 @@ async fn the_demo_tells_its_story_and_keeps_what_it_made() {
         "DEMO-3",
         "marked \"AI Failed\"",
         "Bonsoir, and welcome to the shop.",
-        "Done in ",
         "wait; one job for all of them",
         "is merged",
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    assert!(said.lines().any(names_the_commit_and_its_agent), "{said}");
 
     let told: Value = serde_json::from_slice(&std::fs::read(kept.join("demo.json")).unwrap()).unwrap();
     assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
