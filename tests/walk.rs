@@ -139,12 +139,12 @@ async fn a_review_that_nobody_told_is_found_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_nobody_told_while_a_job_works_is_found_and_waits_whatever_dies() {
-    walk(flows::reviews::looked_for_while_it_works().own(), 120).await;
+    walk(flows::reviews::looked_for_while_it_works().own(), 256).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_that_nobody_told_was_closed_ends_its_job_whatever_dies() {
-    walk(flows::reviews::looked_for_and_closed().own(), 80).await;
+    walk(flows::reviews::looked_for_and_closed().own(), 154).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,13 +182,13 @@ async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_wherever_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_is_moved_by_keys_whatever_dies() {
-    walk(flows::board::moved_by_keys().own(), 36).await;
+    walk(flows::board::moved_by_keys().own(), 39).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_ticket_is_moved_by_keys_wherever_it_dies() {
-    walk(flows::board::moved_by_keys(), 36).await;
+    walk(flows::board::moved_by_keys(), 39).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
