@@ -150,9 +150,11 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
             }
         }
         if !unused.is_empty() {
-            match give_back(ctx, &hook, unused, now).await? {
-                Some(again) => hook = again,
-                None => return Ok(found),
+            match give_back(ctx, &hook, unused, now).await {
+                Ok(Some(again)) => hook = again,
+                Ok(None) => return Ok(found),
+                // The comparison below is worth more than a try.
+                Err(error) => tracing::warn!(hook = %hook.name, error = %error, "tries that were not used are lost"),
             }
         }
     }

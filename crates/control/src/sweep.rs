@@ -36,7 +36,7 @@ const READY_EVERY: Duration = Duration::from_secs(60);
 /// Takes up everything that is due. What can't be read keeps nothing else waiting.
 ///
 /// Idempotent: every step is a conditional write or a hint; two sweepers at once do no harm.
-/// Errors: when a part of the index, or a whole list, can't be read; told with what was done all the same.
+/// What failed when a part of the index, or a whole list, can't be read is its `fault`, told with what was done.
 pub async fn sweep(ctx: &Context) -> Round {
     let mut report = Report::default();
     let mut scheduled = Scheduled::default();

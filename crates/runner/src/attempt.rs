@@ -158,8 +158,8 @@ impl Attempt<'_> {
             for said in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
                 *said = self.redactor.text(&untrusted::visible(said)).into_owned();
             }
-            // Without a part of it, it would be the id of no session.
-            work.session = work.session.take().filter(|id| self.redactor.text(id) == id.as_str());
+            // Without a part of it, it would be the id of no session; none has anything invisible in it.
+            work.session = work.session.take().filter(|id| self.redactor.text(&untrusted::visible(id)) == id.as_str());
         }
         (work, spent)
     }

@@ -53,9 +53,9 @@
         const answer = await fetch(location.href, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
         const page = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
         const fresh = page && page.getElementById("list");
-        if (fresh && !inList() && fresh.innerHTML !== list.innerHTML) {
-          list.replaceChildren(...fresh.childNodes);
-          // A move of what is shown now is another one than the same move of what was.
+        if (fresh && !inList()) {
+          if (fresh.innerHTML !== list.innerHTML) list.replaceChildren(...fresh.childNodes);
+          // A move of what is shown now is another one than the same move of what was, though both look alike.
           const [once, next] = [document, page].map((one) => one.querySelector("#move [name=once]"));
           if (once && next) once.value = next.value;
         }

@@ -11,6 +11,7 @@ use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Integration;
 use pullyard_domain::secret::SecretKind;
+use pullyard_forge::Error::NotFound;
 use pullyard_forge::{Forge, HookScope};
 use pullyard_store::Write;
 
@@ -127,8 +128,8 @@ pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) 
     Ok(Some(told.id))
 }
 
-/// Forgets a hook, at its forge first: what is left there would be answered 404 for ever. One whose id there is not
-/// known is looked for by its address.
+/// Forgets a hook, at its forge first: what is left there would be answered 404 for ever. What calls its address is
+/// taken away there, too: whoever made that may have died before its id was noted.
 ///
 /// Idempotent: one that is gone at the forge is gone.
 /// Errors: `NotFound`; `Forge`, unless `keep_at_forge`; `Contended`.
@@ -143,8 +144,15 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
             let integration = integration_of(ctx, &hook.integration).await?;
             let scope = scope_of(ctx, &hook).await?;
             let forge = forge_of_hook(ctx, &integration, &hook).await?;
-            if let Some(id) = id_at_forge(&forge, &scope, &hook).await? {
+            if let Some(id) = hook.forge_id {
                 forge.delete_hook(&scope, id).await?;
+            }
+            match by_address(&forge, &scope, &hook).await {
+                Ok(Some(id)) => forge.delete_hook(&scope, id).await?,
+                Ok(None) => {}
+                // The one that is known is gone.
+                Err(_) if hook.forge_id.is_some() => {}
+                Err(error) => return Err(error),
             }
         }
         if ctx.store.delete_hook(&hook).await? == Write::Applied {
@@ -155,14 +163,17 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
     }
 }
 
-/// The forge's id of a hook: the one that is known, or that of whatever calls our address, since whoever made it there
-/// may have died before that was noted. None: there is no such hook, or nothing that could have one.
-async fn id_at_forge(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, Error> {
-    let (None, Some(url)) = (hook.forge_id, hook.url()) else { return Ok(hook.forge_id) };
-    match forge.hooks(scope).await {
-        Ok(there) => Ok(there.found.iter().find(|one| one.url == url).map(|one| one.id)),
-        Err(pullyard_forge::Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+/// The forge's id of what calls a hook's address. None: there is no such hook, or no repository that could have one.
+async fn by_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, Error> {
+    let Some(url) = hook.url() else { return Ok(None) };
+    match (forge.hooks(scope).await, scope) {
+        (Ok(there), _) => Ok(there.found.iter().find(|one| one.url == url).map(|one| one.id)),
+        // A forge says the same to whoever may not see its hooks: that none is there is said by the repository itself.
+        (Err(error @ NotFound { .. }), HookScope::Repository(name)) => match forge.repository(name).await {
+            Err(NotFound { .. }) => Ok(None),
+            _ => Err(error.into()),
+        },
+        (Err(error), _) => Err(error.into()),
     }
 }
 

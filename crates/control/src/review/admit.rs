@@ -276,22 +276,28 @@ async fn conclude(
 /// Idempotent: before its end is written, so that whoever is stopped in between leaves a job that waits as before.
 pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
     let Some(id) = job.reviewed() else { return Ok(()) };
-    let named = async {
+    let read = async {
         let first = match job.kind {
             Kind::Revise => first_of(ctx, job).await?,
             Kind::Implement => job.id.clone(),
         };
-        let all = ctx.store.reviews(&id).await?;
-        let covered: Vec<Review> = covered(&first, &all).into_iter().cloned().collect();
-        conclude(ctx, job, &id, &covered, &mut BTreeSet::new()).await
+        Ok((first, ctx.store.reviews(&id).await?))
     };
-    match named.await {
-        // Whoever ends it can't mend that, and its ticket must come free.
+    let Some((first, all)) = if_legible(job, read.await)? else { return Ok(()) };
+    for review in covered(&first, &all) {
+        if_legible(job, conclude(ctx, job, &id, std::slice::from_ref(review), &mut BTreeSet::new()).await)?;
+    }
+    Ok(())
+}
+
+/// None where it can't be read: whoever ends the job can't mend that, and its ticket must come free.
+fn if_legible<T>(job: &Job, read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
         Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
-            tracing::warn!(job.id = %job.id, error = %error, "what a job was made for can't be read: its reviews may not name it");
-            Ok(())
+            tracing::warn!(job.id = %job.id, error = %error, "what a job was made for can't be read: a review may not name it");
+            Ok(None)
         }
-        named => named,
+        read => read.map(Some),
     }
 }
 

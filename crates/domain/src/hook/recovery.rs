@@ -166,15 +166,14 @@ impl Recovery {
         (next, ask)
     }
 
-    /// Those that were to be asked for again then and were not, since the forge stopped answering: no try was used up.
-    /// What another round asks for since is left alone.
+    /// Those that were to be asked for again then and were not, since the forge stopped answering: no try was used up,
+    /// and they have rested already. What another round asks for since is left alone.
     pub fn not_asked(&mut self, tries: &[u64], asked_at: Timestamp) {
         let is_of_then = |missing: &&mut Missing| tries.contains(&missing.id) && missing.asked_at == Some(asked_at);
         for missing in self.missing.values_mut().filter(is_of_then) {
             missing.asked = missing.asked.saturating_sub(1);
-            if missing.asked == 0 {
-                missing.asked_at = None;
-            }
+            let rested = usize::from(missing.asked).checked_sub(1).and_then(|at| REST.get(at));
+            missing.asked_at = rested.map(|rest| asked_at.minus(*rest));
         }
     }
 }

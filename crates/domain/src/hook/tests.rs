@@ -81,6 +81,20 @@ fn what_was_not_asked_for_after_all_is_asked_for_in_the_next_round_and_uses_up_n
 }
 
 #[test]
+fn what_has_rested_and_was_not_asked_for_after_all_does_not_rest_again() {
+    let (known, ask) = Recovery::default().take_stock(&rows(&[(1, "a", false)]), at(10));
+    assert_eq!(ask, [1]);
+    let hour = 10 + 3_600;
+    let (mut known, ask) = known.take_stock(&[], at(hour));
+    assert_eq!(ask, [1], "the second try");
+    known.not_asked(&[1], at(hour));
+    let (mut known, ask) = known.take_stock(&[], at(hour + 300));
+    assert_eq!((ask.as_slice(), known.missing["a"].asked), ([1].as_slice(), 2));
+    known.not_asked(&[1], at(hour));
+    assert_eq!(known.missing["a"].asked, 2, "told twice, it is given back once");
+}
+
+#[test]
 fn a_try_that_a_later_round_used_is_not_given_back_by_the_one_before() {
     let list = rows(&[(1, "a", false), (2, "b", false)]);
     let (mut known, _) = Recovery::default().take_stock(&list, at(10));
