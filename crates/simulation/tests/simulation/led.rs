@@ -383,6 +383,29 @@ fn a_runner_that_is_heard_while_its_silence_is_judged_stays_online() {
 }
 
 #[test]
+fn a_heartbeat_that_was_heard_earlier_is_not_stored_over_a_later_one() {
+    led(&mutant::OLDER_HEARTBEAT, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.hears(0).await;
+        led.passes(30).await;
+        let now = led.0.now();
+        let beat = led.0.daemons[0].ask(Hand::Beat, &[], now).expect("it has something to say");
+        led.0.order(beat.clone()).await;
+        // It was heard, and stands still before that is stored.
+        while led.0.reads_next(0) {
+            led.0.go(0).await;
+        }
+        led.0.pass(secs(5));
+        led.0.order(beat).await;
+        while led.0.running.len() > 1 {
+            led.0.go(1).await;
+        }
+        led.done().await;
+        led
+    });
+}
+
+#[test]
 fn a_job_whose_process_is_told_while_it_is_missed_stays_with_its_runner() {
     led(&mutant::HEARD_LAST, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;

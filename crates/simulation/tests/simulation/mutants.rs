@@ -42,6 +42,4 @@ left_out! {
     a_job_is_claimed_over_any_revision: CLAIM_REVISION in 200;
     #[ignore = "it shows in few lives: .ci/simulation lives them"]
     the_end_of_a_job_writes_its_ticket_over_any_revision: TICKET_REVISION_AT_AN_END in 200;
-    #[ignore = "it shows in few lives: .ci/simulation lives them"]
-    an_older_heartbeat_is_stored_over_a_newer_one: OLDER_HEARTBEAT in 200;
 }
