@@ -306,13 +306,7 @@ async fn a_class_and_a_note_of_the_last_round_that_can_not_be_read_keep_no_waiti
     // Before that of the job, and as another version may write them.
     let class = json!({ "pk": { "S": "POOL#acme" }, "sk": { "S": "CLASS#" } });
     story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": class })).await;
-    let edit = json!({
-        "TableName": "pullyard",
-        "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
-        "UpdateExpression": "SET gauges = :broken",
-        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
-    });
-    story.dynamodb("UpdateItem", edit).await;
+    story.breaks_the_note_of_the_last_round().await;
     story.clock.advance(Duration::from_secs(86_401));
     assert!(story.local.sweep().await.is_err(), "that the note can't be read is no secret");
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "never_claimed");
@@ -329,13 +323,7 @@ async fn a_round_by_hand_tells_what_it_did_though_a_part_of_it_failed_unless_it_
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, settings, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.local.sweep().await.unwrap();
-    let edit = json!({
-        "TableName": "pullyard",
-        "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
-        "UpdateExpression": "SET gauges = :broken",
-        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
-    });
-    story.dynamodb("UpdateItem", edit).await;
+    story.breaks_the_note_of_the_last_round().await;
     story.clock.advance(Duration::from_secs(86_401));
     let report = story.api.sweep().await.unwrap();
     assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");

@@ -120,6 +120,17 @@ impl Story {
         serde_json::from_str(&said).unwrap()
     }
 
+    /// The note of the sweeper's last round can be read by nobody any more.
+    pub(crate) async fn breaks_the_note_of_the_last_round(&self) {
+        let edit = json!({
+            "TableName": "pullyard",
+            "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
+            "UpdateExpression": "SET gauges = :broken",
+            "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
+        });
+        self.dynamodb("UpdateItem", edit).await;
+    }
+
     /// An item as it is stored, as plain JSON; null if there is none.
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> Value {
         let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });

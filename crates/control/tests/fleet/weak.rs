@@ -244,16 +244,19 @@ async fn what_has_just_become_known_of_a_pull_request_is_told() {
     assert!(later.tries == 1 && later.not_before.is_some(), "a forge that is away is asked less often: {later:?}");
 }
 
-#[tokio::test]
-async fn the_place_of_an_artifact_is_found_by_the_attempt_that_has_just_got_it() {
-    let late = Late::begin().await;
-    let job = late.job().await;
-    let offer = |name: &str| Offer {
+fn offer(name: &str) -> Offer {
+    Offer {
         kind: Kept::CheckOutput,
         name: ArtifactName::new(name).unwrap(),
         size_bytes: 1,
         sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn the_place_of_an_artifact_is_found_by_the_attempt_that_has_just_got_it() {
+    let late = Late::begin().await;
+    let job = late.job().await;
     late.copied().await;
     let (_, fence) = late.held(&job, Status::Executing).await;
     let ctx = &late.world.ctx;
@@ -269,12 +272,6 @@ async fn the_place_of_an_artifact_is_found_by_the_attempt_that_has_just_got_it()
 async fn a_place_is_not_made_over_another_one_that_no_copy_has() {
     let late = Late::begin().await;
     let job = late.job().await;
-    let offer = |name: &str| Offer {
-        kind: Kept::CheckOutput,
-        name: ArtifactName::new(name).unwrap(),
-        size_bytes: 1,
-        sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
-    };
     let (_, fence) = late.held(&job, Status::Executing).await;
     late.copied().await;
     let ctx = &late.world.ctx;

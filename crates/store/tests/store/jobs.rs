@@ -3,7 +3,6 @@
 use crate::sample::{self, at};
 use crate::world::{Ending, World, count, failed, fence, requeue_of};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::{DispatchFault, End, Job, Status};
 use pullyard_domain::pull_request::PullRequest;
@@ -533,18 +532,7 @@ async fn an_item_of_each_kind_is_put_off_and_no_other_with_it() {
     world.applies(world.store.link_if_unlinked(&link)).await;
     let hook = crate::hooks::hook("acme");
     world.applies(world.store.put_hook(&hook)).await;
-    let poll = Poll {
-        project: sample::project(),
-        integration: sample::integration(),
-        repository: 99,
-        ingress: Ingress::Poll,
-        gone_at: None,
-        next: at(60),
-        look: Default::default(),
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    };
+    let poll = sample::poll(0);
     world.applies(world.store.put_poll(&poll)).await;
     let until = at(9_000);
     let mut put_off = BTreeSet::new();

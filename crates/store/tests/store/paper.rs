@@ -2,13 +2,11 @@
 
 use crate::breakers::shut;
 use crate::hooks::hook;
-use crate::sample::{at, project};
+use crate::sample::{at, poll};
 use crate::shape::{everything, kind};
 use crate::world::{Item, World};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::gauges::Gauges;
-use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::IntegrationId;
 use pullyard_store::{Rotation, Sweeps};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -172,18 +170,7 @@ async fn whole() -> World {
     world.applies(world.store.put_hook(&hook)).await;
     world.applies(world.store.note_hook_verified(&hook, at(1))).await;
     world.store.note_hook_refused(&hook, 3, at(2)).await.unwrap();
-    let poll = Poll {
-        project: project(),
-        integration: IntegrationId::new("gh1").unwrap(),
-        repository: 99,
-        ingress: Ingress::Poll,
-        gone_at: None,
-        next: at(60),
-        look: Default::default(),
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    };
+    let poll = poll(0);
     world.applies(world.store.put_poll(&poll)).await;
     let open = shut(&world, "codex").await;
     world.applies(world.store.put_breaker(&open.tried_by(&crate::sample::job("a").id, at(300)).unwrap())).await;

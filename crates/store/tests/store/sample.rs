@@ -7,6 +7,8 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::failure::Failure;
+use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{
     ClaimId, DeliveryId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, RunnerId,
     TicketKey,
@@ -286,5 +288,21 @@ pub(crate) fn token(hash: &str, name: &str) -> Token {
         created: Some(at(1)),
         created_by: Some("admin".into()),
         last_used: None,
+    }
+}
+
+/// A repository without a hook, which is looked at a minute from now.
+pub(crate) fn poll(rev: u64) -> Poll {
+    Poll {
+        project: project(),
+        integration: integration(),
+        repository: 99,
+        ingress: Ingress::Poll,
+        gone_at: None,
+        next: at(60),
+        look: Look::default(),
+        tries: 0,
+        not_before: None,
+        rev,
     }
 }

@@ -14,7 +14,7 @@ use pullyard_domain::breaker::{Breaker, By, Cause, KeyOf, Trouble};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::hook::{Hook, Ingress, Poll};
+use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{ClaimId, ClassId, RepositoryName};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::{Project, Repository};
@@ -150,8 +150,8 @@ const WRITES: &[(&str, Forms)] = &[
     ("put_integration", |store| Box::pin(async move { store.put_integration(&sample::forge("gh1")).await.map(drop) })),
     ("put_poll", |store| {
         Box::pin(async move {
-            store.put_poll(&poll(0)).await?;
-            store.put_poll(&poll(1)).await.map(drop)
+            store.put_poll(&sample::poll(0)).await?;
+            store.put_poll(&sample::poll(1)).await.map(drop)
         })
     }),
     ("put_project", |store| {
@@ -311,21 +311,6 @@ fn breaker(rev: u64) -> Breaker {
     let (trouble, by) = (Trouble { cause: Cause::LimitReached, ends: None }, By { job: job_id("one"), attempt: 1 });
     let opened = Breaker::opened(None, &crate::breakers::id("codex"), &trouble, &by, at(0)).unwrap();
     Breaker { rev, ..opened }
-}
-
-fn poll(rev: u64) -> Poll {
-    Poll {
-        project: project(),
-        integration: sample::integration(),
-        repository: 99,
-        ingress: Ingress::Poll,
-        gone_at: None,
-        next: at(60),
-        look: Default::default(),
-        tries: 0,
-        not_before: None,
-        rev,
-    }
 }
 
 fn kite() -> Runner {
