@@ -564,6 +564,9 @@ async fn a_hook_is_made_for_ones_own_projects_alone() {
         (json!({ "others": ["acme"] }), 403),
         (json!({ "name": "app", "repository": null, "app": true }), 403),
         (json!({ "name": "all", "repository": null, "organisation": "acme" }), 403),
+        // What tells of all projects is not to be had beside what one may have.
+        (json!({ "app": true }), 422),
+        (json!({ "organisation": "acme" }), 422),
     ] {
         let mut body = hook_of(story, "other");
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -572,6 +575,46 @@ async fn a_hook_is_made_for_ones_own_projects_alone() {
     }
     let (_, _, hook) = story.raw(Method::GET, "/v1/hooks/hook-acme", Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!(hook["project"], "acme");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_of_two_projects_is_not_there_for_who_has_one_of_them() {
+    let world = World::make().await;
+    let story = &world.story;
+    let mut wanted = hook_of(story, "other");
+    wanted["name"] = json!("shared");
+    wanted["others"] = json!(["acme"]);
+    story.api.install_hook(&serde_json::from_value(wanted.clone()).unwrap()).await.unwrap();
+    let ask = async |token: &str, method: Method, path: &str, body: &Value| {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let (status, _, said) = story.raw(method, path, Some(token), body).await;
+        (status, said)
+    };
+    let of_both = story.token(&[Scope::Admin], Some(&["acme", "other"])).await;
+    for project in ["acme", "other"] {
+        let token = story.token(&[Scope::Admin], Some(&[project])).await;
+        for (method, tail, body) in [
+            (Method::GET, "", Value::Null),
+            (Method::POST, "/verify", Value::Null),
+            (Method::POST, "/repair", Value::Null),
+            (Method::POST, "/recover", json!({})),
+            (Method::DELETE, "", Value::Null),
+        ] {
+            let (status, said) = ask(&token, method.clone(), &format!("/v1/hooks/shared{tail}"), &body).await;
+            assert_eq!((status, &said["code"]), (404, &json!("not_found")), "{method} {tail} of {project}");
+        }
+        let (_, listed) = ask(&token, Method::GET, "/v1/hooks", &Value::Null).await;
+        let names: Vec<_> = listed["hooks"].as_array().unwrap().iter().map(|hook| hook["name"].clone()).collect();
+        assert_eq!(names, [json!(format!("hook-{project}"))]);
+        // Nor is its name theirs to make another one of.
+        let mut own = hook_of(story, project);
+        own["name"] = json!("shared");
+        assert_eq!(ask(&token, Method::POST, "/v1/hooks", &own).await.0, 409, "{project}");
+    }
+    let (status, shared) = ask(&of_both, Method::GET, "/v1/hooks/shared", &Value::Null).await;
+    assert_eq!((status, &shared["project"], &shared["others"]), (200, &json!("other"), &json!(["acme"])), "{shared}");
+    assert_eq!(ask(&of_both, Method::POST, "/v1/hooks", &wanted).await.0, 201, "whoever has both may mend it");
     world.story.end().await;
 }
 

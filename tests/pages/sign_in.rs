@@ -5,7 +5,7 @@ use crate::story::Story;
 use futures::future::join_all;
 use pullyard_entry::auth::{hash_of, stored_token};
 use pullyard_protocol::client::Operator;
-use pullyard_store::Scope;
+use pullyard_store::{Scope, Token, TokenKind, Write};
 use reqwest::Method;
 use std::time::Duration;
 
@@ -119,6 +119,25 @@ async fn a_token_that_is_none_signs_nobody_in() {
         assert!(token.trim().is_empty() || !answer.says(token), "what was typed is not shown again");
     }
     assert_eq!(Browser::new(&story).post("/sign-in", &[("user", "x")]).await.status, 400);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runners_token_signs_nobody_in_whatever_it_is_called() {
+    let story = Story::waiting().await;
+    let store = story.store().await;
+    // Kind and prefix must agree, whatever the table says.
+    for (text, kind) in [
+        ("rnt_of-a-runner", TokenKind::Runner),
+        ("pat_of-a-runner", TokenKind::Runner),
+        ("rnt_of-a-person", TokenKind::Api),
+    ] {
+        let token = Token { kind, ..stored_token(text, "t", [Scope::Admin].into(), None) };
+        assert_eq!(store.put_token(&token).await.unwrap(), Write::Applied);
+        let mut browser = Browser::new(&story);
+        let answer = browser.type_token(text).await;
+        assert_eq!((answer.status, browser.cookie.is_none()), (403, true), "{text}");
+    }
     story.end().await;
 }
 

@@ -60,6 +60,18 @@ async fn while_a_secret_rotates_both_values_count_and_then_the_new_one_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_replaced_without_an_overlap_counts_no_longer() {
+    let world = World::make().await;
+    let secret = world.by_hand("acme").await.secret;
+    assert_eq!(world.signed_by(SECRET).await, 200);
+    let rotate = RotateSecret { value: "the next secret".into(), overlap_secs: 0 };
+    assert_eq!(world.story.api.rotate_secret(&secret, &rotate).await.unwrap().old_until, None);
+    assert_eq!(world.signed_by("the next secret").await, 200);
+    assert_eq!(world.signed_by(SECRET).await, 401);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_is_set_while_another_rotates_ends_that_one_at_once() {
     let world = World::make().await;
     let secret = world.by_hand("acme").await.secret;
