@@ -3,6 +3,7 @@
 
 mod callers;
 mod mutated;
+mod orders;
 mod projects;
 
 use crate::story::{REPOSITORY, Setup, Story, Task};

@@ -191,6 +191,35 @@ async fn a_question_waits_on_the_ticket_and_is_answered_from_the_command_line() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_asks_says_what_and_one_that_pauses_asks_nothing() {
+    let (story, job, client) = working().await;
+    let paused = gives_back(None, 0);
+    for wrong in [
+        gives_back(Some(""), 0),
+        gives_back(Some(" \n"), 0),
+        YieldRequest { outcome: YieldOutcome::Asks, ..paused.clone() },
+        YieldRequest { question: Some("Which list?".into()), ..paused },
+    ] {
+        match client.give_back(&wrong).await.unwrap_err() {
+            Error::Problem(problem) => {
+                assert_eq!((problem.status, problem.pointer.as_deref()), (422, Some("/question")), "{wrong:?}");
+            }
+            other => panic!("{wrong:?}: {other}"),
+        }
+    }
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    // None of them has used the id up, and a runner's words are bounded.
+    let wordy = YieldRequest {
+        work: Some(Work { model: Some("m".repeat(9_000)), ..work() }),
+        ..gives_back(Some("Which list?"), 0)
+    };
+    assert_eq!(client.give_back(&wordy).await.unwrap().status, Status::AwaitingInput);
+    let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
+    assert_eq!(rested.work.unwrap().model.unwrap().chars().count(), 200);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_people_may_answer_by_the_same_key() {
     let (story, job, _) = working().await;
     let other = story.token(&[pullyard_store::Scope::Jobs], None).await;

@@ -1,13 +1,13 @@
 //! The end of an attempt: repeated, refused, late, and in a race with its death.
 
 use super::{GRACE, begin, claimed, claimed_under, dies, lease_lost, refusal};
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, begin_all, completed, failed, is, until};
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, begin_all, completed, failed, finish, is, until};
 use futures::future::join_all;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Limits;
-use pullyard_protocol::attempt::{FinishRequest, FinishResult, Phase, StatusRequest};
+use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, FinishResult, Phase, StatusRequest};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::ticket::TicketEvent;
 use serde_json::{Value, json};
@@ -84,16 +84,27 @@ async fn a_result_that_can_not_be_one_is_refused_and_the_attempt_goes_on() {
         (FinishRequest { result: None, ..completed("f1", 7) }, 400),
         (FinishRequest { failure: Some(Failure::NoChanges {}), ..completed("f1", 7) }, 400),
         (FinishRequest { failure: None, ..failed("f1") }, 400),
+        (FinishRequest { result: completed("f1", 7).result, ..finish("f1", FinishOutcome::Cancelled) }, 400),
         (with(&|result| result.head = "not hex".into()), 422),
+        (with(&|result| result.head = "g".repeat(40)), 422),
+        (with(&|result| result.head = "a".repeat(39)), 422),
+        (with(&|result| result.head = "a".repeat(65)), 422),
+        (with(&|result| result.branch = String::new()), 422),
         (with(&|result| result.branch = "a\nb".into()), 422),
         (with(&|result| result.branch = "b".repeat(256)), 422),
         (with(&|result| result.pull_request.url = "javascript:alert(1)".into()), 422),
-        (with(&|result| result.pull_request.url = format!("https://x/{}", "y".repeat(500))), 422),
+        (with(&|result| result.pull_request.url = "https://x/\ny".into()), 422),
+        (with(&|result| result.pull_request.url = format!("https://x/{}", "y".repeat(491))), 422),
     ] {
         assert_eq!(refusal(client.finish(&request).await).0, status, "{request:?}");
     }
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
-    client.finish(&completed("f1", 7)).await.unwrap();
+    let longest = with(&|result| {
+        result.head = "a".repeat(64);
+        result.branch = "b".repeat(255);
+        result.pull_request.url = format!("https://x/{}", "y".repeat(490));
+    });
+    client.finish(&longest).await.unwrap();
     story.end().await;
 }
 

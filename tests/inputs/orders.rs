@@ -1,0 +1,118 @@
+//! What people order and runners say of themselves is taken up to its limit, and refused beyond it with its place.
+
+use super::{check, quiet};
+use crate::story::{Story, told};
+use pullyard_domain::job::{LONGEST_INPUT, LONGEST_REASON};
+use pullyard_domain::project::LONGEST_HOLD;
+use pullyard_protocol::dead_letter::MOST_NAMED;
+use pullyard_protocol::limits::{ACTIVE, LABELS, NAME, STATUS};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Jobs that nobody has.
+fn jobs(count: usize) -> Value {
+    (0..count).map(|number| format!("job_{number:0>26}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_say_to_a_job_or_a_project_says_something_and_has_a_limit() {
+    let story = quiet().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    for (path, field, longest, inputs) in [
+        (format!("/v1/jobs/{job}/answer"), "text", LONGEST_INPUT, 0),
+        ("/v1/projects/acme/hold".to_owned(), "reason", LONGEST_HOLD, 1),
+        (format!("/v1/jobs/{job}/cancel"), "reason", LONGEST_REASON, 1),
+    ] {
+        let say = async |words: &str| story.asked(Method::POST, &path, json!({ field: words }).to_string()).await;
+        for words in ["", " \n", &"ü".repeat(longest + 1)] {
+            check(&path, &say(words).await, 400, "body_unreadable", Some(&format!("/{field}")));
+        }
+        let before = story.api.job(&job).await.unwrap();
+        assert_eq!((before.cancel, before.inputs), (None, inputs), "{path}");
+        let (status, _, said) = say(&"ü".repeat(longest)).await;
+        assert_eq!(status, 200, "{path}: {said}");
+    }
+    let cancelled = story.api.job(&job).await.unwrap().cancel.unwrap();
+    assert_eq!(cancelled.reason, Some("ü".repeat(LONGEST_REASON)));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_about_dead_letters_names_one_to_a_hundred() {
+    let story = quiet().await;
+    let order = async |path: &str, count: usize| {
+        let named: Vec<_> = (0..count).map(|number| format!("m{number}")).collect();
+        story.asked(Method::POST, path, json!({ "messages": named }).to_string()).await
+    };
+    for path in ["/v1/dlq/redrive", "/v1/dlq/drop"] {
+        for count in [0, MOST_NAMED + 1] {
+            check(path, &order(path, count).await, 400, "body_unreadable", Some("/messages"));
+        }
+    }
+    let (status, _, said) = order("/v1/dlq/drop", MOST_NAMED).await;
+    assert_eq!((status, said["missing"].as_array().map(Vec::len)), (200, Some(MOST_NAMED)), "{said}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_says_of_itself_and_of_what_it_runs_no_more_than_is_kept() {
+    let story = quiet().await;
+    let token = story.runner_token("t", None, None).await;
+    let introduced = async |field: &str, value: Value| {
+        let mut body = json!({
+            "name": "kite", "instance": "i1", "capabilities": ["command"], "version": "0.1.0", "slots": 1,
+        });
+        body[field] = value;
+        story.raw(Method::POST, "/v1/runners", Some(&token), body.to_string().into_bytes()).await
+    };
+    let many = |count: usize| (0..count).map(|number| format!("label-{number}")).collect::<Value>();
+    for (field, value) in [
+        ("version", json!("")),
+        ("version", json!("v".repeat(STATUS + 1))),
+        ("labels", many(LABELS + 1)),
+        ("labels", json!([""])),
+        ("capabilities", many(LABELS + 1)),
+        ("capabilities", json!(["command", "\u{7}"])),
+        ("active", jobs(ACTIVE + 1)),
+    ] {
+        let answer = introduced(field, value).await;
+        check(field, &answer, 400, "body_unreadable", Some(&format!("/{field}")));
+    }
+    let (status, _, said) = introduced("active", jobs(ACTIVE)).await;
+    assert_eq!(status, 200, "{said}");
+    let path = format!("/v1/runners/{}/heartbeat", said["runner"].as_str().unwrap());
+    let beat = async |count: usize| {
+        let body = json!({ "instance": "i1", "active": jobs(count) }).to_string().into_bytes();
+        story.raw(Method::POST, &path, Some(&token), body).await
+    };
+    check("a heartbeat", &beat(ACTIVE + 1).await, 400, "body_unreadable", Some("/active"));
+    assert_eq!(beat(ACTIVE).await.0, 200);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_names_a_task_that_can_be_one_and_a_batch_has_a_thousand_events_at_most() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let bootstrap = told(&story.task_of(&job, 1).await, "PULLYARD_BOOTSTRAP");
+    let call = async |what: &str, token: &str, body: Value| {
+        let path = format!("/v1/jobs/{job}/attempts/1/{what}");
+        story.raw(Method::POST, &path, Some(token), body.to_string().into_bytes()).await
+    };
+    let claim = |task: &str| json!({ "claim_id": "c1", "instance": "i1", "task": task });
+    for task in ["", "a\nb", &"t".repeat(NAME + 1)] {
+        let answer = call("start", &bootstrap, claim(task)).await;
+        check("a task", &answer, 400, "body_unreadable", Some("/task"));
+    }
+    let (status, _, said) = call("start", &bootstrap, claim(&"t".repeat(NAME))).await;
+    assert_eq!(status, 200, "{said}");
+    let lease = said["lease"].as_str().unwrap().to_owned();
+    let batch = |count: u64| {
+        let events = (1..=count).map(|seq| json!({ "seq": seq, "age_ms": 0, "kind": "text", "text": "x" }));
+        json!({ "first_seq": 1, "events": events.collect::<Vec<_>>() })
+    };
+    check("a batch", &call("events", &lease, batch(1_001)).await, 400, "body_unreadable", Some("/events"));
+    let (status, _, heard) = call("events", &lease, batch(1_000)).await;
+    assert_eq!((status, &heard["next_seq"]), (200, &json!(1_001)), "{heard}");
+    story.end().await;
+}
