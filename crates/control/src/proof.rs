@@ -217,6 +217,8 @@ mod tests {
 
     #[test]
     fn a_short_key_is_refused() {
-        assert!(Keys::new("short").is_err());
+        for (length, is_good) in [(0, false), (31, false), (32, true)] {
+            assert_eq!(Keys::new(&"k".repeat(length)).is_ok(), is_good, "{length}");
+        }
     }
 }

@@ -114,5 +114,9 @@ mod tests {
         config.network =
             Some(Network { subnets: vec!["a".into(), "b".into()], security_groups: vec!["g".into()], public_ip: true });
         check(&config);
+        if let Some(network) = &mut config.network {
+            network.public_ip = false;
+        }
+        check(&config);
     }
 }
