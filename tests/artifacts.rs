@@ -225,6 +225,21 @@ async fn a_runner_that_dies_between_place_and_object_leaves_a_place_that_leads_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_slows_us_is_asked_three_times_and_takes_no_artifact_away() {
+    let (story, job, client) = claimed().await;
+    let admin = story.local.admin_token();
+    let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
+    assert_eq!(put(&place, b"one").await, Some(200));
+    for (times, expected) in [(3, (503, "unavailable".to_owned())), (2, (302, String::new()))] {
+        for _ in 0..times {
+            story.local.aws().s3().order(Fault::SlowDown);
+        }
+        assert_eq!(asked_for(&story, &job, &place.id, admin).await, expected, "{times}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_cut_leaves_nothing_and_its_repeat_everything() {
     let (story, job, client) = claimed().await;
     let bucket = story.local.aws().s3();

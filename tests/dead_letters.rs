@@ -41,7 +41,7 @@ async fn hidden_for(story: &Story, queue: &str, secs: &str) {
 }
 
 /// What the API of one more instance answers to a call such as `GET /v1/dlq?queue=effects`: status and body.
-async fn asked(story: &Story, ctx: &Context, call: &str, body: Value) -> (u64, Value) {
+pub(crate) async fn asked(story: &Story, ctx: &Context, call: &str, body: Value) -> (u64, Value) {
     let (method, address) = call.split_once(' ').unwrap();
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let event = json!({

@@ -3,14 +3,16 @@
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, until};
 use pullyard_domain::budget::{Budget, Day};
-use pullyard_domain::id::{DeliveryId, EventId, JobId};
+use pullyard_domain::id::{DeliveryId, EventId, JobId, ticket_group};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Settings;
+use pullyard_domain::wakeup::TicketWakeup;
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::{FinishRequest, Phase};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::project::HoldProject;
+use serde_json::json;
 use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;
@@ -113,6 +115,35 @@ async fn an_entry_whose_ticket_was_moved_away_meanwhile_makes_no_job() {
     answered(&story, "e1", "project_held").await;
     answered(&story, "e2", "project_held").await;
     assert_eq!(story.jobs().await.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_wakes_the_oldest_that_the_day_has_room_for_each_in_the_turn_of_its_ticket() {
+    let setup = Setup::default();
+    let settings = Settings { budget: jobs(2), ..setup.settings };
+    let story = at_noon(Story::with(Setup { settings, task: Task::Waiting, hints: Hints::AreLost, ..setup }).await);
+    story.api.hold(&story.project, &freeze()).await.unwrap();
+    for (event, key, minute) in [("e3", "APP-3", 3), ("e1", "APP-1", 1), ("e2", "APP-2", 2)] {
+        assert_eq!(story.tell(event, key, TRIGGER, minute).await.code, "project_held");
+    }
+    story.api.release(&story.project).await.unwrap();
+    let asked = json!({
+        "QueueUrl": story.queue("lost.fifo").await, "MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["All"],
+    });
+    let mut woken = Vec::new();
+    loop {
+        let answer = story.local.aws().sqs().call("ReceiveMessage", &asked).await.unwrap();
+        let Some(messages) = answer["Messages"].as_array().filter(|messages| !messages.is_empty()) else { break };
+        for message in messages {
+            let wakeup: TicketWakeup = serde_json::from_str(message["Body"].as_str().unwrap()).unwrap();
+            let group = message["Attributes"]["MessageGroupId"].as_str().unwrap();
+            assert_eq!(group, ticket_group(&wakeup.project, &wakeup.ticket));
+            woken.push(wakeup.ticket.to_string());
+        }
+    }
+    woken.sort();
+    assert_eq!(woken, ["APP-1", "APP-2"]);
     story.end().await;
 }
 

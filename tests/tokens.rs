@@ -158,6 +158,29 @@ async fn no_answer_repeats_a_secrets_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_leases_is_not_to_be_set_or_sent_anywhere_though_its_name_is_one_that_people_may_give() {
+    let story = Story::waiting().await;
+    let mut config = story.config("dispatch", "effects.fifo").await;
+    config.key_secret = "pullyard/user/key".into();
+    let ctx = story.instance_of(config).await;
+    let value = json!({ "value": "x" });
+    let rotate = json!({ "value": "x", "overlap_secs": 0 });
+    let connect = json!({
+        "id": "evil", "kind": "github", "api_url": "https://forge.example/api/v3", "token_secret": "pullyard/user/key",
+    });
+    for (call, body, pointer) in [
+        ("PUT /v1/secrets/key", &value, "/name"),
+        ("POST /v1/secrets/key/rotate", &rotate, "/name"),
+        ("POST /v1/integrations", &connect, "/token_secret"),
+    ] {
+        let (status, said) = crate::dead_letters::asked(&story, &ctx, call, body.clone()).await;
+        assert_eq!((status, &said["pointer"]), (422, &json!(pointer)), "{call}: {said}");
+    }
+    assert_eq!(crate::dead_letters::asked(&story, &ctx, "PUT /v1/secrets/another", value).await.0, 200);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_and_tokens_outlive_a_restart_and_a_replaced_value_is_used() {
     let folder = TempDir::new().unwrap();
     let start = async || {
