@@ -2,6 +2,7 @@
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TRIGGER};
+use crate::webhooks::{ANN, ANNS_TOKEN};
 use pullyard_domain::project::Compute;
 use pullyard_store::Scope;
 use serde_json::{Value, json};
@@ -142,6 +143,13 @@ async fn a_forge_that_takes_our_token_no_more_is_found_out() {
     user.run(&add).await.done();
     assert!(user.run(&["integrations", "test", "spare"]).await.done().contains("spare takes our token."));
     check(&looks(&user, "forge").await[1..], "good", "spare takes our token.");
+
+    // Somebody put a token of their own there.
+    let ann = pullyard_local::User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
+    story.local.forge().add_user(ann, pullyard_local::AccountKind::User).await.unwrap();
+    user.run_with(&["secrets", "set", "spare"], ANNS_TOKEN).await.done();
+    let another = user.run(&["integrations", "test", "spare"]).await.ended(1, "belongs to ann, another account");
+    assert!(another.err.contains("the token of the first account into its secret"), "{another:?}");
 
     user.run_with(&["secrets", "set", "spare"], "ghp_taken-back").await.done();
     let refused = user.run(&["integrations", "test", "spare"]).await.ended(1, "error: spare failed to");

@@ -95,7 +95,7 @@ async fn a_job_from_a_prompt_starts_at_the_given_base_and_asks_to_merge_into_it(
     let nowhere = CreateJob { base: Some("nowhere".into()), ..asking(&story, None, Some("Do it.")) };
     let failure = story.ended(&made(&story, &nowhere).await).await.failure.unwrap();
     assert_eq!(failure.sentence, "acme/app has no branch `nowhere`.");
-    for base in ["", "--upload-pack=touch PWNED", "a b", "a\u{0}b"] {
+    for base in ["", "--upload-pack=touch", "a b", "a\u{0}b", &"b".repeat(201)] {
         let request = CreateJob { base: Some(base.into()), ..asking(&story, None, Some("Do it.")) };
         assert_eq!(told(&refused(&story, &request).await), (422, "invalid", Some("/base")), "{base}");
     }

@@ -172,3 +172,37 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
     check("no project", &answer, 404, "not_found", None);
     story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_stands_for_what_has_it_and_the_same_again_is_a_repeat() {
+    let story = quiet().await;
+    let project = story.api.project(&story.project).await.unwrap();
+    let mut other_settings = project.settings.clone();
+    other_settings.auto_create = !other_settings.auto_create;
+    for (name, settings, status) in [
+        (project.name.as_str(), &project.settings, 201),
+        ("Quite another", &project.settings, 409),
+        (project.name.as_str(), &other_settings, 409),
+    ] {
+        let new = json!({ "id": "acme", "name": name, "settings": settings }).to_string();
+        let (got, _, said) = story.asked(Method::POST, "/v1/projects", new).await;
+        assert_eq!((got, status == 201 || said["code"] == "taken"), (status, true), "{name}: {said}");
+    }
+    assert_eq!(story.api.project(&story.project).await.unwrap(), project);
+
+    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
+    let token = json!({ "value": keys["forge_token"] }).to_string();
+    assert_eq!(story.asked(Method::PUT, "/v1/secrets/spare", token).await.0, 200);
+    let connect = async |id: &str, secret: &str| {
+        let api_url = story.local.forge().api_url();
+        let new = json!({ "id": id, "kind": "github", "api_url": api_url, "token_secret": secret }).to_string();
+        story.asked(Method::POST, "/v1/integrations", new).await
+    };
+    check("another secret", &connect("gh1", "pullyard/user/spare").await, 409, "taken", None);
+    assert_eq!(connect("gh2", "pullyard/user/spare").await.0, 201);
+    let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
+    let add = json!({ "integration": "gh2", "name": REPOSITORY, "agent": agent }).to_string();
+    let answer = story.asked(Method::POST, "/v1/projects/acme/repositories", add).await;
+    check("a repository of that name", &answer, 409, "taken", None);
+    story.end().await;
+}

@@ -194,7 +194,18 @@ fn may_clone_from(api_url: &str, clone_url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::may_clone_from;
+    use super::{may_clone_from, usable};
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        let check = |url: &str, expected: Option<&str>| assert_eq!(usable(url).ok().as_deref(), expected, "{url}");
+        check("https://api.github.com/", Some("https://api.github.com"));
+        check("http://127.0.0.1:5/api/v3", Some("http://127.0.0.1:5/api/v3"));
+        check("http://127.0.0.1.evil.example/api/v3", None);
+        check("http://api.github.com", None);
+        check("http:https://api.github.com", None);
+        check("", None);
+    }
 
     #[test]
     fn the_token_goes_to_the_forges_own_host_only() {
