@@ -63,6 +63,9 @@ async fn asked_for(story: &Story, job: &JobId, id: &ArtifactId, token: &str) -> 
     let url = format!("{}/v1/jobs/{job}/artifacts/{id}", story.local.api_url());
     let answer = client.request(Method::GET, url).bearer_auth(token).send().await.unwrap();
     let status = answer.status().as_u16();
+    if status == 302 {
+        assert_eq!(answer.headers()["cache-control"], "no-store", "the address is a credential");
+    }
     let body: Value = answer.json().await.unwrap_or_default();
     (status, body["code"].as_str().unwrap_or_default().to_owned())
 }

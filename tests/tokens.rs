@@ -51,6 +51,25 @@ async fn a_repeat_makes_no_second_token_and_is_told_which_one_was_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_people_may_make_tokens_by_the_same_key() {
+    let story = Story::waiting().await;
+    let other = story.token(&[Scope::Admin], None).await;
+    let mut made = Vec::new();
+    for (who, name) in [(story.local.admin_token(), "ci"), (other.as_str(), "ci"), (other.as_str(), "another")] {
+        let bearer = format!("Bearer {who}");
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", "k1")];
+        let body = json!(asking(name)).to_string().into_bytes();
+        let (status, _, said) = story.call(Method::POST, "/v1/tokens", &headers, body).await;
+        made.push((status, said["id"].clone(), said["code"].clone()));
+    }
+    let [(first, one, _), (second, two, _), (third, _, code)] = &made[..] else { panic!("{made:?}") };
+    assert_eq!((first, second), (&201, &201), "{made:?}");
+    assert_ne!(one, two);
+    assert_eq!((third, code), (&422, &json!("idempotency_key_reused")), "of one of them it is the same key");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_calls_with_one_key_shows_a_token() {
     let story = Story::waiting().await;
     let body = json!(asking("ci"));

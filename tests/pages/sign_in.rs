@@ -43,6 +43,9 @@ async fn a_sign_in_link_works_once_and_looking_at_it_uses_nothing_up() {
     assert!(refused.says("used before") && other.cookie.is_none());
     assert_eq!(browser.get("/jobs").await.status, 200, "the first stays signed in");
     assert_ne!(story.link().await, made.url, "each is one of its own");
+    let admin = story.local.admin_token();
+    let (status, headers, _) = story.raw(Method::POST, "/v1/sign-in-links", Some(admin), b"{}".to_vec()).await;
+    assert_eq!((status, headers["cache-control"].to_str().unwrap()), (201, "no-store"), "it is a credential");
     story.end().await;
 }
 
