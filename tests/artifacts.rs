@@ -203,6 +203,21 @@ async fn a_place_is_made_once_and_limits_hold() {
     story.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_attempt_took_is_shown_however_much_its_runner_says() {
+    let (story, job, client) = claimed().await;
+    let work = json!({
+        "agent": "command", "isolation": "none", "starts": 1, "turns": 7,
+        "input_tokens": u64::MAX, "output_tokens": 1,
+    });
+    let failure = json!({ "code": "no_changes" });
+    let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": failure, "work": work });
+    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
+    assert!(page.says("7 turns, 18446744073709551615 tokens read, 1 written"), "{} {}", page.status, page.body);
+    story.end().await;
+}
+
 fn bare(place: &ArtifactPlace) -> ArtifactPlace {
     ArtifactPlace { id: place.id.clone(), put_url: None, headers: Default::default() }
 }

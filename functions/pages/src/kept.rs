@@ -128,7 +128,7 @@ fn commits(work: &Work) -> Option<String> {
 }
 
 fn usage(work: Option<&Work>, spent_usd_micros: Option<u64>) -> String {
-    let tokens = work.filter(|work| work.input_tokens + work.output_tokens > 0);
+    let tokens = work.filter(|work| work.input_tokens > 0 || work.output_tokens > 0);
     let tokens = tokens.map(|work| {
         let turns = words::count(work.turns.into(), "turn");
         format!("{turns}, {} tokens read, {} written", work.input_tokens, work.output_tokens)
