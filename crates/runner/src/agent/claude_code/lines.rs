@@ -336,7 +336,8 @@ fn tokens_of(by_model: &Value) -> Tokens {
     for model in models_of(by_model) {
         let count = |name: &str| model.get(name).and_then(Value::as_u64).unwrap_or(0);
         let cached = count("cacheReadInputTokens");
-        let input = count("inputTokens") + cached + count("cacheCreationInputTokens");
+        // Anybody may write such a line: no number in it is too large to be added.
+        let input = count("inputTokens").saturating_add(cached).saturating_add(count("cacheCreationInputTokens"));
         total += Tokens { input, cached, output: count("outputTokens") };
     }
     total

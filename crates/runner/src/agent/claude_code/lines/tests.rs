@@ -188,6 +188,25 @@ fn a_cost_that_is_left_out_or_no_amount_is_not_taken_for_nothing() {
 }
 
 #[test]
+fn no_count_that_a_line_claims_is_too_large() {
+    let (most, all) = (u64::MAX, Tokens { input: u64::MAX, cached: u64::MAX, output: u64::MAX });
+    let used = json!({
+        "inputTokens": most, "cacheReadInputTokens": most, "cacheCreationInputTokens": most, "outputTokens": most,
+    });
+    for name in ["modelUsage", "model_usage_since_last_result"] {
+        let (_, record) = read([json!({"type": "result", name: {"m": used, "n": used}}).to_string().as_str()]);
+        assert_eq!(record.used, all, "{name}");
+    }
+    let usage = json!({
+        "input_tokens": most, "cache_read_input_tokens": most, "cache_creation_input_tokens": most,
+        "output_tokens": most,
+    });
+    let delta = json!({"type": "stream_event", "event": {"type": "message_delta", "usage": usage}}).to_string();
+    let (_, record) = read([delta.as_str(), delta.as_str()]);
+    assert_eq!(record.used, all);
+}
+
+#[test]
 fn success_beside_an_error_is_no_success() {
     for (name, mark, status) in [
         ("overloaded", "server_error", Some(529)),
