@@ -113,7 +113,9 @@ impl Adapter for Codex {
             }
             (None, None) => config::SignIn::Nothing,
         };
-        fs::write(home.join("config.toml"), config::file(&sign_in, start.instructions, start.tree))?;
+        // Anew: an agent that was started before may have put a link or a pipe in its place.
+        let settings = config::file(&sign_in, start.instructions, start.tree);
+        private_file(&home.join("config.toml"), settings.as_bytes())?;
         let mut env = self.env.clone();
         env.push(("CODEX_HOME", home.clone().into()));
         // It says in its own time when its account's limit ends.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::agent::installed::Known;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn codex(set: &[(&str, &str)]) -> Codex {
     let read = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value));
@@ -129,4 +129,32 @@ fn a_subscription_is_copied_where_only_we_can_read_it_and_a_missing_one_is_told(
     fs::remove_file(&auth).unwrap();
     let missing = signed_in.prepare(&start(&home)).err().unwrap().to_string();
     assert!(missing.contains("PULLYARD_CODEX_AUTH names"), "{missing}");
+}
+
+#[test]
+fn what_an_agent_put_in_the_place_of_its_settings_is_neither_waited_for_nor_written_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, victim) = (dir.path().join("home"), dir.path().join("victim"));
+    fs::create_dir(&home).unwrap();
+    fs::write(&victim, "mine").unwrap();
+    let mut started = codex(&[]);
+    started.prepare(&start(&home)).unwrap();
+    let settings = home.join("codex/config.toml");
+    let wanted = fs::read_to_string(&settings).unwrap();
+
+    fs::remove_file(&settings).unwrap();
+    symlink(&victim, &settings).unwrap();
+    started.prepare(&start(&home)).unwrap();
+    assert!(settings.symlink_metadata().unwrap().is_file());
+    assert_eq!(fs::read_to_string(&settings).unwrap(), wanted);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+
+    fs::remove_file(&settings).unwrap();
+    nix::unistd::mkfifo(&settings, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Whoever opens it to write does not wait for a reader: this test would fail, and not hang.
+    let _reader = fs::OpenOptions::new().read(true).write(true).open(&settings).unwrap();
+    started.prepare(&start(&home)).unwrap();
+    assert!(settings.symlink_metadata().unwrap().is_file());
+    assert_eq!(fs::read_to_string(&settings).unwrap(), wanted);
+    assert_eq!(settings.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
