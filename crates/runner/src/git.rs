@@ -344,12 +344,13 @@ pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::i
 }
 
 /// Writes a file anew. What stands there goes first: it may lead elsewhere, or keep whoever opens it waiting.
-async fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(crate) async fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
     remove(path).await?;
     tokio::fs::write(path, content).await
 }
 
-async fn remove(path: &Path) -> std::io::Result<()> {
+/// Removes a file, or a link and not what it leads to, if there is one.
+pub(crate) async fn remove(path: &Path) -> std::io::Result<()> {
     match tokio::fs::remove_file(path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

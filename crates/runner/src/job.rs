@@ -199,7 +199,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let commands = assignment.commands.as_ref().filter(|_| target.adopted.is_none());
     let beside = commands.map(|commands| Beside { this, options, workspace, policy: commands.policy });
     if let (Some(beside), Some(commands)) = (&beside, commands) {
-        setup::run(beside, &commands.setup, git, &target.start).await?;
+        setup::run(beside, &commands.setup, (git, mirror), &target.start).await?;
     }
 
     // Where an earlier attempt had pushed the work, none begins.

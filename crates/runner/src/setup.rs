@@ -4,9 +4,10 @@
 //! are put back, and new ones that the repository does not ignore are kept out of the commit.
 
 use crate::beside::{Beside, Line};
-use crate::git::{Call, Fault, Git};
+use crate::git::{self, Call, Fault, Git};
 use crate::said::Said;
 use crate::stop::Stop;
+use crate::workspace::Mirror;
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::checks::Setup;
 use pullyard_domain::failure::Failure;
@@ -21,7 +22,12 @@ const MOST: usize = 1024 * 1024;
 /// Runs the commands, until one fails.
 ///
 /// Errors: `SetupFailed`, `CommandNotAllowed`, and whatever ends the attempt.
-pub(crate) async fn run(beside: &Beside<'_>, setup: &Setup, git: &Git, start: &str) -> Result<(), Stop> {
+pub(crate) async fn run(
+    beside: &Beside<'_>,
+    setup: &Setup,
+    (git, mirror): (&Git, &Mirror),
+    start: &str,
+) -> Result<(), Stop> {
     if setup.commands.is_empty() {
         return Ok(());
     }
@@ -47,7 +53,9 @@ pub(crate) async fn run(beside: &Beside<'_>, setup: &Setup, git: &Git, start: &s
     beside.this.artifacts.keep(Kind::SetupOutput, OUTPUT, &all);
     match failed {
         Some(failure) => Err(failure.into()),
-        None => beside.this.bounded(async { Ok(put_back(beside, git, start).await.map_err(of_workspace)?) }).await,
+        None => {
+            beside.this.bounded(async { Ok(put_back(beside, git, mirror, start).await.map_err(of_workspace)?) }).await
+        }
     }
 }
 
@@ -56,9 +64,11 @@ fn of_workspace(fault: Fault) -> Failure {
 }
 
 /// Makes the tree what it was for git, so that only what the agent does is a change.
-async fn put_back(beside: &Beside<'_>, git: &Git, start: &str) -> Result<(), Fault> {
+async fn put_back(beside: &Beside<'_>, git: &Git, mirror: &Mirror, start: &str) -> Result<(), Fault> {
     let workspace = beside.workspace;
     let (tree, repository) = (workspace.tree(), workspace.repository());
+    // The commands run the repository's own programs, which find ours.
+    git::seal(&repository, Some(mirror.dir())).await.map_err(Fault::Disk)?;
     git.run(Call::new(["reset", "--hard", "--quiet", start]).repository(&repository).tree(&tree)).await?;
     let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
     let made = git.run(Call::new(args).repository(&repository).tree(&tree)).await?;

@@ -65,6 +65,27 @@ async fn what_a_check_writes_into_our_settings_counts_neither_for_a_repair_nor_f
 }
 
 #[tokio::test]
+async fn what_setup_plants_is_neither_run_nor_written_through() {
+    let world = with_checks(GREET, &[], |_| ()).await;
+    leaves_a_mark(&world);
+    std::fs::write(world.outside("victim"), "mine\n").unwrap();
+    let plants = [
+        "echo dirt > README.md; echo made > made.txt; mkdir -p ../git/info",
+        "git --git-dir=../git config filter.evil.smudge @DIR@/evil.sh; echo '* filter=evil' > ../git/info/attributes",
+        "rm -f ../git/info/exclude; ln -s @DIR@/victim ../git/info/exclude",
+        "rm -rf .git/info; ln -s @DIR@ .git/info",
+    ];
+    let plants = plants.map(|line| line.replace("@DIR@", world.outside("").to_str().unwrap()));
+    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = plants.to_vec());
+    completes(&world).await;
+    assert_eq!(std::fs::read_to_string(world.outside("victim")).unwrap(), "mine\n");
+    assert!(!world.outside("exclude").exists(), "what is kept out of the commit was written elsewhere");
+    // And setup is no part of the work all the same.
+    assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\n"));
+    assert_eq!(world.file(BRANCH, "made.txt"), None);
+}
+
+#[tokio::test]
 async fn a_check_does_not_choose_the_program_that_gets_the_signing_key() {
     let check = "git --git-dir=../git config gpg.ssh.program @DIR@/evil.sh";
     let world = with_checks(GREET, &[check], |_| ()).await;
