@@ -306,7 +306,16 @@ const UNREADABLE: &[&str] = &[
     "failed to read thread",
     "thread-store internal error",
 ];
-const LIMIT: &[&str] = &["usage limit", "regain access", "out of extra usage", "spend limit"];
+const LIMIT: &[&str] = &[
+    "usage limit",
+    "regain access",
+    "out of extra usage",
+    "spend limit",
+    // As older ones of Claude Code name them: "5-hour limit reached".
+    "5-hour limit",
+    "session limit",
+    "weekly limit",
+];
 const UNREACHABLE: &[&str] = &[
     "unable to connect",
     "connectionrefused",
@@ -400,9 +409,10 @@ fn is_session_lost(words: &str) -> bool {
         || has_in_line(words, "session id ", "is already in use")
 }
 
-/// Plans and models have limits of their own names: "You've hit your Opus limit".
+/// Plans and models have limits of their own names: "You've hit your Opus limit", "You've reached your Fable 5 limit".
 fn is_limit(words: &str) -> bool {
-    let is_named = has(words, LIMIT) || has_in_line(words, "hit your ", "limit");
+    let is_reached = has_in_line(words, "reached your ", "limit") && !has(words, &["rate limit"]);
+    let is_named = has(words, LIMIT) || has_in_line(words, "hit your ", "limit") || is_reached;
     // One of its sentences says that it is no such limit.
     is_named && !has(words, &["not your usage limit"])
 }

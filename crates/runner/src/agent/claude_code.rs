@@ -37,6 +37,8 @@ const PINNED: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
     // It has all its tools at once. Else 2.1.330 offers its model one more that does nothing, in the place of others.
     ("ENABLE_TOOL_SEARCH", "false"),
+    // It says in its own time when its account's limit ends.
+    ("TZ", "UTC"),
     // We try again as well, after longer, and tell people.
     ("CLAUDE_CODE_MAX_RETRIES", "3"),
     ("API_TIMEOUT_MS", "600000"),

@@ -7,12 +7,31 @@ use std::time::Duration;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-/// As Codex says them.
+/// As both agents say them.
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
-/// The time in the words: a date with a time of UTC, a length from now on, or a time of the clock in UTC.
+/// Names of UTC that a machine has for its own zone.
+const UTC: [&str; 2] = ["utc)", "etc/utc)"];
+
+/// The time in the words: seconds since 1970, a date with a time of UTC, a length from now on, or a time of the clock
+/// in UTC.
 pub(super) fn end_in(words: &str, now: Timestamp) -> Option<Timestamp> {
-    date_in(words).or_else(|| length_in(words).map(|length| now.plus(length))).or_else(|| clock_in(words, now))
+    seconds_in(words)
+        .or_else(|| date_in(words))
+        .or_else(|| length_in(words).map(|length| now.plus(length)))
+        .or_else(|| clock_in(words, now))
+        .or_else(|| reset_in(words, now))
+}
+
+/// `Claude AI usage limit reached|1795255200`, as an older Claude Code says it to programs.
+fn seconds_in(words: &str) -> Option<Timestamp> {
+    const BEFORE: &str = "limit reached|";
+    let lower = words.to_ascii_lowercase();
+    let after = lower.split_once(BEFORE)?.1;
+    let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+    // Of this century.
+    let secs = after.get(..end).filter(|secs| secs.len() == 10)?.parse::<i64>().ok()?;
+    Some(Timestamp::from_millis(secs * 1_000))
 }
 
 /// `2026-12-01 at 00:00 UTC`, `2026-12-01T00:00:00Z`.
@@ -69,7 +88,37 @@ fn clock_in(words: &str, now: Timestamp) -> Option<Timestamp> {
     };
     let day = parts.next()?.trim_end_matches(|last: char| last.is_ascii_lowercase());
     let (day, year) = (digits(day, 31)?, digits(parts.next()?, 9_999)?);
-    let minutes = minutes_of_day(parts.next()?, parts.next()?)?;
+    on_day((year, month, day), minutes_of_day(parts.next()?, parts.next()?)?)
+}
+
+/// `resets 3pm (UTC)`, and where that is not today, `resets Jul 18, 3:30am (UTC)` or `resets Jul 18 at 3am (UTC)`, with
+/// the year where that is another one. So says Claude Code, in its own zone, which is UTC where we start it. Of any
+/// other zone, and of none, nobody can tell.
+fn reset_in(words: &str, now: Timestamp) -> Option<Timestamp> {
+    let lower = words.to_ascii_lowercase();
+    let (said, zone) = lower.split_once("resets ")?.1.split_once(" (")?;
+    if !UTC.iter().any(|utc| zone.starts_with(*utc)) {
+        return None;
+    }
+    let parts: Vec<&str> = said.split([' ', ',']).filter(|part| !part.is_empty() && *part != "at").collect();
+    let month = |name: &str| MONTHS.iter().position(|month| *month == name);
+    match *parts.as_slice() {
+        [time] => Some(next_at(minutes_at(time)?, now)),
+        [name, day, time] => {
+            let (month, day, minutes) = (month(name)?, digits(day, 31)?, minutes_at(time)?);
+            let year = digits(now.day().get(..4)?, 9_999)?;
+            let this_year = on_day((year, month, day), minutes);
+            // A day that is long past is one of the next year.
+            let is_ahead = |end: &Timestamp| end.millis() + DAY > now.millis();
+            this_year.filter(is_ahead).or_else(|| on_day((year + 1, month, day), minutes))
+        }
+        [name, day, year, time] => on_day((digits(year, 9_999)?, month(name)?, digits(day, 31)?), minutes_at(time)?),
+        _ => None,
+    }
+}
+
+/// So many minutes after the midnight of a day. The month counts from 0.
+fn on_day((year, month, day): (i64, usize, i64), minutes: i64) -> Option<Timestamp> {
     let date = format!("{year:04}-{:02}-{day:02}T00:00:00Z", month + 1);
     let midnight = Timestamp::parse(&date).ok()?;
     Some(Timestamp::from_millis(midnight.millis() + minutes * MINUTE))
@@ -92,6 +141,12 @@ fn minutes_of_day(time: &str, half: &str) -> Option<i64> {
         _ => return None,
     };
     Some((hour % 12 + half) * 60 + minute)
+}
+
+/// Of `3pm` and `3:05pm`. Units: minutes after midnight.
+fn minutes_at(time: &str) -> Option<i64> {
+    let (clock, half) = time.split_at_checked(time.len().checked_sub(2)?)?;
+    if clock.contains(':') { minutes_of_day(clock, half) } else { minutes_of_day(&format!("{clock}:00"), half) }
 }
 
 /// A number of nothing but digits.
@@ -146,6 +201,54 @@ mod tests {
             ("or try again at Feb 29th, 2028 1:00 AM. More words.", "2028-02-29T01:00:00Z"),
         ] {
             check(&format!("You've hit your usage limit. {said}"), Some(expected));
+        }
+    }
+
+    #[test]
+    fn claude_codes_own_time_is_read_where_it_is_utc_and_nowhere_else() {
+        // It is ten in the morning of 21 November.
+        for (said, expected) in [
+            ("You've hit your session limit · resets 3pm (UTC)", "2026-11-21T15:00:00Z"),
+            ("You've hit your limit · resets 9:10pm (UTC)\n/upgrade to increase it", "2026-11-21T21:10:00Z"),
+            ("Weekly limit reached · resets 10am (Etc/UTC) · /upgrade to Max", "2026-11-21T10:00:00Z"),
+            ("You've hit your session limit · resets 12am (UTC)", "2026-11-22T00:00:00Z"),
+            ("You've hit your weekly limit · resets Nov 24, 3am (UTC)", "2026-11-24T03:00:00Z"),
+            ("You've hit your weekly limit · resets Nov 24 at 3:30am (UTC)", "2026-11-24T03:30:00Z"),
+            // It ended while that was said.
+            ("You've hit your weekly limit · resets Nov 21, 9am (UTC)", "2026-11-21T09:00:00Z"),
+            ("You're out of extra usage · resets Jan 2, 12pm (UTC)", "2027-01-02T12:00:00Z"),
+            ("You're out of extra usage · resets Jan 2, 2027, 1am (UTC)", "2027-01-02T01:00:00Z"),
+            ("You're out of extra usage · resets Jan 2, 2027 at 1am (UTC)", "2027-01-02T01:00:00Z"),
+        ] {
+            check(said, Some(expected));
+        }
+        for unknown in [
+            "resets 3pm",
+            "resets 3pm (Europe/Berlin)",
+            "resets Nov 24, 3am (America/New_York)",
+            "resets Mon 12:00am (UTC)",
+            "resets soon (UTC)",
+            "resets 3 (UTC)",
+            "resets 13pm (UTC)",
+            "resets 3:60pm (UTC)",
+            "resets üm (UTC)",
+            "resets Feb 30, 3am (UTC)",
+            "resets Nov 24, 3am, or so (UTC)",
+            "resets  (UTC)",
+            "resets 3pm (UTC",
+        ] {
+            check(unknown, None);
+        }
+    }
+
+    #[test]
+    fn seconds_since_1970_are_read_where_a_limit_says_them() {
+        check("Claude AI usage limit reached|1795255200", Some("2026-11-21T10:00:00Z"));
+        check("API Error: Claude AI usage limit reached|1795262400.", Some("2026-11-21T12:00:00Z"));
+        for unknown in
+            ["usage limit reached|", "usage limit reached|17952", "limit reached|1795255200000", "a|1795255200"]
+        {
+            check(unknown, None);
         }
     }
 

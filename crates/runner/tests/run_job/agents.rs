@@ -163,6 +163,8 @@ async fn claude_code_is_given_every_setting_that_keeps_it_to_its_work() {
         ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
         // It offers its model the tools that it is told, and no placeholder for others.
         ("ENABLE_TOOL_SEARCH", "false"),
+        // When its account's limit ends it says in its own time.
+        ("TZ", "UTC"),
         // It gives up on its provider before we do, and before a stall of the default.
         ("CLAUDE_CODE_MAX_RETRIES", "3"),
         ("API_TIMEOUT_MS", "600000"),

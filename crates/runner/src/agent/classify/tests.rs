@@ -222,11 +222,23 @@ fn a_limit_is_one_whatever_it_is_called() {
         "You will regain access on 2026-12-01 at 00:00 UTC.",
         "Your monthly spend limit is reached",
         "You're out of extra usage",
+        "5-hour limit reached ∙ resets 3pm",
+        "Session limit reached",
+        "Weekly limit reached · resets 10am (Asia/Seoul) · /upgrade to Max",
+        "You've reached your Fable 5 limit. Run /usage-credits to continue or switch models.",
     ] {
         assert_eq!(meaning_of(words), "agent_quota", "{words}");
     }
     for words in ["You've hit your head", "No limit, but you've hit your head", "You hit your head.\nNo limit."] {
         assert_eq!(meaning_of(words), "agent_failed", "{words}");
+    }
+    // Of requests in a minute, which is over before anybody waits for it.
+    for words in [
+        "You have reached your rate limit",
+        "Rate limit reached for gpt-5 in organization org-1 on tokens per min. Please try again in 1.2s.",
+        "This request would exceed your organization's rate limit of 50,000 input tokens per minute",
+    ] {
+        assert_eq!(meaning_of(words), "slow_down", "{words}");
     }
 }
 
@@ -387,6 +399,49 @@ fn a_limit_counts_while_the_last_report_of_it_says_rejected() {
         let reader = crate::agent::claude_code::lines_for_tests(Path::new("/workspace"));
         let terminal = end_of(reader, lines.iter().map(String::as_str)).unwrap();
         assert_eq!(classify(&claude(&terminal)), expected, "{reports:?} {result}");
+    }
+}
+
+#[test]
+fn an_account_that_draws_on_extra_usage_is_not_at_its_limit() {
+    // Its plan rejects, and its requests are answered all the same.
+    let report = |extra: bool| {
+        let about = serde_json::json!({
+            "status": "rejected", "resetsAt": 1_795_600_000_u64, "rateLimitType": "seven_day",
+            "overageStatus": if extra { "allowed" } else { "rejected" }, "isUsingOverage": extra,
+        });
+        serde_json::json!({"type": "rate_limit_event", "rate_limit_info": about}).to_string()
+    };
+    let ends = |words: &str, status: u16| {
+        let end = serde_json::json!({
+            "type": "result", "subtype": "success", "is_error": true, "api_error_status": status, "result": words,
+        });
+        end.to_string()
+    };
+    let verdict = |lines: &[String]| classify(&claude(&said_by_claude(lines.iter().map(String::as_str))));
+    let overloaded = ends("529 Overloaded", 529);
+    assert_eq!(verdict(&[report(true), overloaded.clone()]), Again(Transient::Overloaded));
+    assert_eq!(verdict(&[report(false), report(true), overloaded.clone()]), Again(Transient::Overloaded));
+    let quota = |time| Failed(Failure::AgentQuota { time: Until(time) });
+    let reset = Timestamp::from_millis(1_795_600_000_000);
+    assert_eq!(verdict(&[report(true), report(false), overloaded]), quota(Some(reset)));
+    // When that is used up as well, its words say so, and until when.
+    let out = ends("You're out of extra usage · resets Dec 1, 3am (UTC)", 429);
+    let december = Timestamp::parse("2026-12-01T03:00:00Z").unwrap();
+    assert_eq!(verdict(&[report(true), out]), quota(Some(december)));
+}
+
+#[test]
+fn a_limit_whose_end_claude_code_says_in_words_alone_ends_then() {
+    for (words, end) in [
+        ("You've hit your session limit · resets 3pm (UTC)", Some("2026-11-21T15:00:00Z")),
+        ("You've reached your Fable 5 limit · resets Nov 24, 3am (UTC)", Some("2026-11-24T03:00:00Z")),
+        ("Claude AI usage limit reached|1795262400", Some("2026-11-21T12:00:00Z")),
+        ("You've hit your weekly limit · resets 7pm (Europe/London)", None),
+    ] {
+        let terminal = Terminal { marks: vec!["rate_limit".into()], words: words.into(), ..Terminal::default() };
+        let time = Until(end.map(|end| Timestamp::parse(end).unwrap()));
+        assert_eq!(classify(&claude(&terminal)), Failed(Failure::AgentQuota { time }), "{words}");
     }
 }
 

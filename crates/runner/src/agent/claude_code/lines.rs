@@ -295,8 +295,9 @@ impl Lines {
     fn limit(&mut self, object: &Value) -> Vec<Sign> {
         let about = object.get("rate_limit_info").unwrap_or(&Value::Null);
         // The end of a limit is told as well while there is room in it; only one that rejects explains a failure, and
-        // no longer once a later report says otherwise.
-        let rejects = text(about, "status") == Some("rejected");
+        // no longer once a later report says otherwise. An account that draws on extra usage is answered all the same.
+        let draws_on_more = about.get("isUsingOverage").and_then(Value::as_bool) == Some(true);
+        let rejects = text(about, "status") == Some("rejected") && !draws_on_more;
         let seconds = about.get("resetsAt").and_then(Value::as_i64).filter(|_| rejects);
         self.limit_until = seconds.and_then(|secs| secs.checked_mul(1_000)).map(Timestamp::from_millis);
         vec![log("The model account's limit was reported.".into(), object)]
