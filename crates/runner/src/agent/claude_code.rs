@@ -245,6 +245,31 @@ mod tests {
     }
 
     #[test]
+    fn it_speaks_and_is_spoken_to_in_lines_of_json() {
+        let launch = launch(|_| ());
+        for flag in ["-p", "--verbose", "--replay-user-messages"] {
+            assert!(launch.args.iter().any(|arg| arg == flag), "{flag}");
+        }
+        for side in ["--input-format", "--output-format"] {
+            assert_eq!(value(&launch, side).as_deref(), Some("stream-json"), "{side}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_taken_for_an_option() {
+        let option = "--dangerously-skip-permissions";
+        let launch = launch(|start| {
+            start.model = Some(option);
+            start.session = Some(option);
+            start.instructions = option;
+        });
+        assert!(launch.args.iter().all(|arg| arg != option));
+        for named in ["--model", "--resume", "--append-system-prompt"] {
+            assert_eq!(value(&launch, named).as_deref(), Some(option), "{named}");
+        }
+    }
+
+    #[test]
     fn it_gives_a_sign_of_life_while_an_answer_is_on_its_way() {
         let launch = launch(|_| ());
         assert!(launch.args.iter().any(|arg| arg == "--include-partial-messages"));

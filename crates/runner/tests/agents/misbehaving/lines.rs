@@ -14,6 +14,31 @@ async fn garbage_between_its_lines_changes_nothing() {
 }
 
 #[tokio::test]
+async fn zeros_between_its_lines_and_in_them_change_nothing() {
+    let says = |id: &str| {
+        let content = r#"[{"type":"text","text":"a\u0000b"}]"#;
+        format!(r#"{{"type":"assistant","message":{{"id":"{id}","content":{content}}}}}"#)
+    };
+    // As JSON writes it, and as a byte, which JSON does not have.
+    let (written, bare) = (says("y"), says("z").replace(r"\u0000", r"'; printf '\0'; printf '%s' '"));
+    let zeros = format!(r"printf '\0\0\n'; printf '%s' '{bare}'; echo; printf '%s\n' '{written}'");
+    let one = StandIn::that(&format!(r"@BEGIN@; {zeros}; {WORK}; @WELL@; printf '\0'")).await;
+    let (finish, ran) = one.run().await;
+    assert!(finish.result.is_some(), "{finish:?} {}", ran.log);
+    let texts = one.world.api.events().into_iter().filter(|event| event.kind == EventKind::Text);
+    let texts: Vec<_> = texts.filter_map(|event| event.text).collect();
+    assert_eq!(texts, ["a\0b"]);
+    one.end();
+}
+
+#[tokio::test]
+async fn a_line_that_never_ends_is_no_sign_of_life() {
+    let one = StandIn::that("@BEGIN@; while :; do printf x; sleep 0.05; done").await;
+    one.world.api.assign(|job| job.limits.stall_secs = 2);
+    assert_eq!(one.fails().await, "stalled");
+}
+
+#[tokio::test]
 async fn a_line_in_two_halves_is_one_line() {
     let (first, second) = WELL.split_at(40);
     let does = format!("@BEGIN@; {WORK}; printf '%s' '{first}'; sleep 0.3; echo '{second}'");
@@ -54,6 +79,25 @@ async fn a_good_exit_without_a_last_word_is_no_success() {
 #[tokio::test]
 async fn a_good_last_word_with_a_bad_exit_is_no_success() {
     assert_eq!(StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; exit 3")).await.fails().await, "agent_failed");
+}
+
+#[tokio::test]
+async fn who_is_killed_right_after_a_good_last_word_is_no_success() {
+    // As where the machine has no more memory.
+    let one = StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; kill -9 $$")).await;
+    assert_eq!(one.fails().await, "agent_failed");
+}
+
+/// It calls for a tool; and what that came to.
+const CALL: &str =
+    r#"{"type":"assistant","message":{"id":"a","content":[{"type":"tool_use","id":"t","name":"Bash","input":{}}]}}"#;
+const CAME_TO: &str =
+    r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"made"}]}}"#;
+
+#[tokio::test]
+async fn a_tool_that_ends_after_its_last_word_changes_nothing() {
+    let does = format!("@BEGIN@; echo '{CALL}'; {WORK}; @WELL@; echo '{CAME_TO}'; cat > /dev/null");
+    StandIn::that(&does).await.succeeds().await;
 }
 
 #[tokio::test]

@@ -188,6 +188,26 @@ fn a_cost_that_is_left_out_or_no_amount_is_not_taken_for_nothing() {
 }
 
 #[test]
+fn a_last_word_without_numbers_takes_back_nothing_that_is_known() {
+    let [start, delta] = answering(1_000_000, 0);
+    for says in [
+        json!({}),
+        json!({"total_cost_usd": null, "modelUsage": null}),
+        json!({"total_cost_usd": -1, "modelUsage": {"claude-opus-5-5": {"inputTokens": -5, "outputTokens": "3"}}}),
+        json!({"total_cost_usd": "0", "modelUsage": [1]}),
+    ] {
+        let mut result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "Done."});
+        for (name, value) in says.as_object().unwrap() {
+            result[name] = value.clone();
+        }
+        let (_, record) = read([start.as_str(), delta.as_str(), result.to_string().as_str()]);
+        assert!(record.terminal.as_ref().is_some_and(|terminal| terminal.well), "{says}");
+        assert_eq!((record.used.input, record.cost), (1_000_000, None), "{says}");
+        assert_eq!(record.unsaid_cost(), Some(4_000_000), "{says}");
+    }
+}
+
+#[test]
 fn no_count_that_a_line_claims_is_too_large() {
     let (most, all) = (u64::MAX, Tokens { input: u64::MAX, cached: u64::MAX, output: u64::MAX });
     let used = json!({
