@@ -181,3 +181,54 @@ async fn no_repository_has_hooks_of_the_machines_templates() {
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     assert_eq!(std::fs::read_to_string(world.outside("hooks")).unwrap(), "");
 }
+
+#[tokio::test]
+async fn a_git_file_that_points_elsewhere_decides_over_nothing() {
+    let world = World::with_agent(
+        "git init -q @DIR@/other; git -C @DIR@/other config core.fsmonitor @DIR@/evil.sh
+         git -C @DIR@/other config core.worktree @DIR@
+         rm -rf .git; echo 'gitdir: @DIR@/other/.git' > .git; echo hello > greeting.txt",
+    )
+    .await;
+    leaves_a_mark(&world);
+    completes(&world).await;
+    assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
+}
+
+#[tokio::test]
+async fn a_submodule_is_neither_fetched_nor_entered_and_stays_the_commit_that_it_was() {
+    let world = World::with_agent(
+        "ls -A sub > @DIR@/sub; git init -q sub; echo x > sub/file.txt
+         git -C sub -c user.name=x -c user.email=x@example.com commit -qm x --allow-empty
+         git -C sub config core.fsmonitor @DIR@/evil.sh; git -C sub config core.hooksPath @DIR@
+         echo hello > greeting.txt",
+    )
+    .await;
+    leaves_a_mark(&world);
+    // The files of `main`, a folder that is another repository, and where that is said to be.
+    let commit = "1".repeat(40);
+    let evil = format!("ext::{} %S", world.outside("evil.sh").display());
+    let modules = world.outside("gitmodules");
+    std::fs::write(&modules, format!("[submodule \"sub\"]\n\tpath = sub\n\turl = \"{evil}\"\n")).unwrap();
+    let modules = world.git_line(&["hash-object", "-w", modules.to_str().unwrap()]);
+    let files = world.git_line(&["ls-tree", "main"]);
+    let entries = world.outside("entries");
+    let added = format!("100644 blob {modules}\t.gitmodules\n160000 commit {commit}\tsub\n");
+    std::fs::write(&entries, format!("{files}\n{added}")).unwrap();
+    let made = std::process::Command::new("git")
+        .arg("--git-dir")
+        .arg(&world.repository.git_dir)
+        .arg("mktree")
+        .stdin(std::fs::File::open(&entries).unwrap())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let tree = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+    let main = world.git_line(&["commit-tree", &tree, "-m", "A submodule"]);
+    world.git_line(&["update-ref", "refs/heads/main", &main]);
+
+    completes(&world).await;
+    assert_eq!(std::fs::read_to_string(world.outside("sub")).unwrap(), "", "it was fetched");
+    assert_eq!(world.git_line(&["ls-tree", BRANCH, "sub"]), format!("160000 commit {commit}\tsub"));
+    assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
+}
