@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::redact::Redactor;
 use crate::said::Said;
 use crate::stop::Stop;
-use crate::stray;
+use crate::stray::{self, Descent};
 use crate::workspace::{Workspace, private_dirs};
 use output::Kept;
 use pullyard_domain::commands::CommandPolicy;
@@ -143,11 +143,12 @@ impl Beside<'_> {
         let Some(mut group) = Group::of(&child) else {
             return Err(Failure::Unknown { last_words: "a command has no process id".into() }.into());
         };
+        let descent = Descent::of(&child);
         let reader = listen(pipe, &self.this.redactor, line.most);
         let ended = self.supervise(&mut child, enclosure, line.limit).await;
         let took = began.elapsed();
         let stopped = group.stop(&mut child, self.options.stop_grace).await;
-        let strays = stray::end_all(&self.workspace.temporary()).await;
+        let strays = stray::end_all(&self.workspace.temporary(), descent).await;
         let alive = stopped.err().map(|error| error.to_string()).or(strays.err().map(|error| error.to_string()));
         if let Some(error) = alive {
             tracing::error!(error, "failed to {error}");

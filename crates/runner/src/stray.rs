@@ -1,25 +1,39 @@
 //! Processes of an attempt that outlived its agent's process group: build daemons do it as a habit; and git of ours,
-//! where our own process was killed in the middle of a push. They are found by the mark in their environment, and,
-//! where this process runs one job alone, by descent: whatever loses its parent becomes our child.
+//! where our own process was killed in the middle of a push. They are found by the mark in their environment, by who
+//! began them, and, on Linux where this process runs one job alone, because whatever loses its parent becomes our
+//! child.
 //!
-//! Only Linux shows another process's environment and parent. `enclosure` leaves nothing to find.
+//! `enclosure` leaves nothing to find. What runs is in `table`, who is whose where orphans are nobody's in `kin`, and
+//! who sees that in time in `descent`.
 
+mod descent;
+mod kin;
+mod table;
+
+pub(crate) use descent::Descent;
+
+use kin::Kin;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
+use table::{Source, Unseen, descendants};
 use tokio::time::{Instant, sleep};
 
 /// How long they may take to be gone.
 const LIMIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Processes of an attempt that would not die.
+/// Processes of an attempt that would not die, as far as anybody knows.
 #[derive(Debug, thiserror::Error)]
-#[error("stop {0} processes that the agent left behind")]
-pub(crate) struct Outlived(usize);
+pub(crate) enum Outlived {
+    #[error("stop {0} processes that the agent left behind")]
+    Alive(usize),
+    #[error(transparent)]
+    Unseen(#[from] Unseen),
+}
 
 /// Orphans below this process become its children from now on: they can be found then. For a process that
 /// runs one job and nothing else.
@@ -30,25 +44,44 @@ pub(crate) fn adopt_orphans() {
     }
 }
 
-/// Whose processes are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose processes are looked for, beside those that carry a mark of one attempt.
+#[derive(Debug)]
 enum Reach {
-    /// Those that carry a mark of one attempt.
-    Marked,
-    /// They, and whatever descends from this process, which has no other child at work.
+    /// Who was seen before, and what descends from them and from those with a mark.
+    Kin(Kin),
+    /// Whatever descends from this process, which has no other child at work.
     Below,
 }
 
-/// Ends whatever was started with this `TMPDIR`, which is one attempt's own, and, where orphans are adopted,
-/// everything that descends from this process. No other child of ours may be at work.
-pub(crate) async fn end_all(temporary: &Path) -> Result<(), Outlived> {
-    end(&[mark_of(temporary)], if adopts_orphans() { Reach::Below } else { Reach::Marked }).await
+/// What is looked for, and where.
+struct Search {
+    source: Source,
+    marks: Vec<Vec<u8>>,
+    reach: Reach,
 }
 
-/// Ends whatever was started with this `TMPDIR`, and git at work in this repository of ours: an earlier attempt's,
-/// whose runner is dead.
+/// Ends whatever was started with this `TMPDIR`, which is one attempt's own, and, where orphans are adopted, everything
+/// that descends from this process; else what was seen to descend from the agent. No other child of ours may be at
+/// work.
+pub(crate) async fn end_all(temporary: &Path, descent: Descent) -> Result<(), Outlived> {
+    let reach = match descent.end().await {
+        Some(kin) => Reach::Kin(kin),
+        None if adopts_orphans() => Reach::Below,
+        None => Reach::Kin(Kin::default()),
+    };
+    Search { source: Source::HERE, marks: vec![mark_of(temporary)], reach }.end().await
+}
+
+/// Ends whatever was started with this `TMPDIR`, and git at work in this repository of ours, with what descends from
+/// either: an earlier attempt's, whose runner is dead.
 pub(crate) async fn end_marked(temporary: &Path, repository: &Path) -> Result<(), Outlived> {
-    end(&[mark_of(temporary), git_in(repository)], Reach::Marked).await
+    let marks = vec![mark_of(temporary), git_in(repository)];
+    Search { source: Source::HERE, marks, reach: Reach::Kin(Kin::default()) }.end().await
+}
+
+/// Where this machine says which processes run, and how many it says.
+pub(crate) async fn seen() -> Result<(&'static str, usize), Unseen> {
+    Ok((Source::HERE.name(), Source::HERE.table().await?.len()))
 }
 
 #[cfg(target_os = "linux")]
@@ -62,39 +95,74 @@ fn adopts_orphans() -> bool {
 }
 
 /// Whether there are children of ours that nobody else waits for: also where we are the first process of a container.
-#[cfg(target_os = "linux")]
 fn inherits_orphans() -> bool {
     adopts_orphans() || nix::unistd::getpid().as_raw() == 1
 }
 
-async fn end(marks: &[Vec<u8>], reach: Reach) -> Result<(), Outlived> {
-    let until = Instant::now() + LIMIT;
-    let mut told = false;
-    let mut before: Option<BTreeSet<Pid>> = None;
-    loop {
-        let strays = held(marks, reach);
-        if !told && !strays.is_empty() {
-            tracing::warn!(count = strays.len(), "{} processes outlived the agent and are killed", strays.len());
-            told = true;
-        }
-        let is_late = !strays.is_empty() && Instant::now() > until;
-        match next(before.as_ref(), &strays) {
-            Next::Gone => return Ok(()),
-            Next::LookAgain if !is_late => tokio::task::yield_now().await,
-            Next::LookAgain | Next::Kill => {
-                // The youngest first: what is stopped and loses its parent may be told to go on by the kernel.
-                for stray in strays.iter().rev() {
-                    // It may be gone meanwhile, or not be ours to wait for.
-                    let _ = kill(*stray, Signal::SIGKILL);
-                    let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
+impl Search {
+    async fn end(mut self) -> Result<(), Outlived> {
+        let until = Instant::now() + LIMIT;
+        let mut told = false;
+        let mut before: Option<BTreeSet<Pid>> = None;
+        loop {
+            let strays = match self.held().await {
+                Ok(strays) => strays,
+                // What can't be seen is not known to be gone.
+                Err(error) if Instant::now() > until => return Err(error.into()),
+                Err(_) => {
+                    sleep(LOOK_EVERY).await;
+                    continue;
                 }
-                if is_late {
-                    return Err(Outlived(strays.len()));
-                }
-                sleep(LOOK_EVERY).await;
+            };
+            if !told && !strays.is_empty() {
+                tracing::warn!(count = strays.len(), "{} processes outlived the agent and are killed", strays.len());
+                told = true;
             }
+            let is_late = !strays.is_empty() && Instant::now() > until;
+            match next(before.as_ref(), &strays) {
+                Next::Gone => return Ok(()),
+                Next::LookAgain if !is_late => tokio::task::yield_now().await,
+                Next::LookAgain | Next::Kill => {
+                    // The youngest first: what is stopped and loses its parent may be told to go on by the kernel.
+                    for stray in strays.iter().rev() {
+                        // It may be gone meanwhile, or not be ours to wait for.
+                        let _ = kill(*stray, Signal::SIGKILL);
+                        let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
+                    }
+                    if is_late {
+                        return Err(Outlived::Alive(strays.len()));
+                    }
+                    sleep(LOOK_EVERY).await;
+                }
+            }
+            before = Some(strays);
         }
-        before = Some(strays);
+    }
+
+    /// Finds them, and stops each as soon as it is seen: it forks no more, so that the walk overtakes what forks.
+    async fn held(&mut self) -> Result<BTreeSet<Pid>, Unseen> {
+        let (mut strays, mut marked) = (BTreeSet::new(), Vec::new());
+        let mut hold = |pid: i32| {
+            let pid = Pid::from_raw(pid);
+            if strays.insert(pid) {
+                // It may be gone meanwhile.
+                let _ = kill(pid, Signal::SIGSTOP);
+            }
+        };
+        let tell = |pid: i32| {
+            hold(pid);
+            marked.push(pid);
+        };
+        let table = self.source.look(&self.marks, tell).await?;
+        let others = match &mut self.reach {
+            Reach::Kin(kin) => {
+                marked.into_iter().for_each(|pid| kin.add(pid));
+                kin.learn(&table)
+            }
+            Reach::Below => descendants(&table, nix::unistd::getpid().as_raw()),
+        };
+        others.into_iter().for_each(hold);
+        Ok(strays)
     }
 }
 
@@ -131,87 +199,16 @@ fn next(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> Next {
     }
 }
 
-/// Finds them, and stops each as soon as it is seen: it forks no more, so that the walk overtakes what forks.
-#[cfg(target_os = "linux")]
-fn held(marks: &[Vec<u8>], reach: Reach) -> BTreeSet<Pid> {
-    let (mut processes, mut strays) = (BTreeMap::new(), BTreeSet::new());
-    let mut hold = |pid: i32| {
-        let pid = Pid::from_raw(pid);
-        if strays.insert(pid) {
-            // It may be gone meanwhile.
-            let _ = kill(pid, Signal::SIGSTOP);
-        }
-    };
-    for (pid, process) in running() {
-        if is_marked(pid, marks) {
-            hold(pid);
-        }
-        processes.insert(pid, process);
-    }
-    if reach == Reach::Below {
-        descendants(&processes, nix::unistd::getpid().as_raw()).into_iter().for_each(hold);
-    }
-    strays
-}
-
-#[cfg(not(target_os = "linux"))]
-fn held(_: &[Vec<u8>], _: Reach) -> BTreeSet<Pid> {
-    BTreeSet::new()
-}
-
-/// A process that is not dead.
-struct Process {
-    parent: i32,
-}
-
-/// Each process that runs, read when it is asked for.
-#[cfg(target_os = "linux")]
-fn running() -> impl Iterator<Item = (i32, Process)> {
-    let reaps = inherits_orphans();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(move |entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // `pid (name) state parent …`; the name may contain anything, even brackets.
-        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-        let state = fields.next()?;
-        let parent = fields.next()?.parse().ok()?;
-        if matches!(state, "Z" | "X") {
-            // Nothing of it runs. What is ours of them is waited for, so that none stay; where orphans do not come to
-            // us, each of ours has somebody who waits for it.
-            if reaps {
-                let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
-            }
-            return None;
-        }
-        Some((pid, Process { parent }))
-    })
-}
-
-#[cfg(target_os = "linux")]
-fn is_marked(pid: i32, marks: &[Vec<u8>]) -> bool {
-    // Empty for the dying; unreadable for those of others.
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| marks.iter().any(|mark| *mark == variable))
-}
-
-/// Everything below a process, itself not among it.
-fn descendants(processes: &BTreeMap<i32, Process>, root: i32) -> BTreeSet<i32> {
-    let mut below = BTreeSet::new();
-    let mut parents = vec![root];
-    while let Some(parent) = parents.pop() {
-        let children = processes.iter().filter(|(_, process)| process.parent == parent).map(|(pid, _)| *pid);
-        parents.extend(children.filter(|child| below.insert(*child)));
-    }
-    below
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn pids<const N: usize>(numbers: [i32; N]) -> BTreeSet<Pid> {
         numbers.map(Pid::from_raw).into()
+    }
+
+    fn marked(source: Source, temporary: &Path) -> Search {
+        Search { source, marks: vec![mark_of(temporary)], reach: Reach::Kin(Kin::default()) }
     }
 
     #[test]
@@ -241,7 +238,8 @@ mod tests {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
         };
-        assert_eq!(held(&[mark_of(dir.path())], Reach::Marked), pids([pid]));
+        let mut search = marked(Source::HERE, dir.path());
+        assert_eq!(search.held().await.unwrap(), pids([pid]));
         let stopped = async {
             while state() != Some('T') {
                 sleep(LOOK_EVERY).await;
@@ -277,12 +275,35 @@ mod tests {
         assert_eq!(lives, [false, true]);
     }
 
-    #[test]
-    fn descent_is_followed_to_its_end_and_nowhere_else() {
-        let parents = [(2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 4)];
-        let processes = parents.into_iter().map(|(pid, parent)| (pid, Process { parent })).collect();
-        assert_eq!(descendants(&processes, 2), [3, 4, 7].into());
-        assert_eq!(descendants(&processes, 7), BTreeSet::new());
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_the_marked_began_is_ended_with_them_though_it_wiped_its_environment() {
+        for source in [Source::Proc, Source::Ps] {
+            if source == Source::Ps && !table::ps_is_there() {
+                continue;
+            }
+            let dir = tempfile::tempdir().unwrap();
+            let script =
+                "env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > wiped.new; mv wiped.new wiped; sleep 600' & wait";
+            let mut command = tokio::process::Command::new("/bin/sh");
+            command.args(["-c", script]).env("TMPDIR", dir.path()).current_dir(dir.path()).kill_on_drop(true);
+            let began = command.spawn().unwrap();
+            let file = dir.path().join("wiped");
+            let written = async {
+                while !file.exists() {
+                    sleep(LOOK_EVERY).await;
+                }
+            };
+            tokio::time::timeout(LIMIT, written).await.unwrap();
+            let wiped: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+            marked(source, dir.path()).end().await.unwrap();
+            // The dead have no environment.
+            let lives = [began.id(), Some(wiped)].map(|pid| {
+                let environ = std::fs::read(format!("/proc/{}/environ", pid.unwrap_or_default()));
+                !environ.unwrap_or_default().is_empty()
+            });
+            assert_eq!(lives, [false, false], "{source:?}");
+        }
     }
 
     #[cfg(target_os = "linux")]

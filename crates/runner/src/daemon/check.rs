@@ -6,6 +6,7 @@ use super::show::table;
 use crate::Isolation;
 use crate::agent::{Environment, find_program};
 use crate::git::{self, Call, Git};
+use crate::stray;
 use crate::workspace::private_dirs;
 use pullyard_protocol::client::{self, Operator};
 use pullyard_protocol::version::PROTOCOL;
@@ -30,6 +31,7 @@ pub(crate) async fn run(read: &Read) -> u8 {
         ("git", version(&git).await),
         ("git works", works(&git, &settings.work_dir).await),
         ("signing", signing()),
+        ("processes", processes().await),
         ("work folder", writable(&settings.work_dir)),
         ("free space", free(&settings.work_dir)),
         ("token", token(read)),
@@ -88,6 +90,12 @@ fn signing() -> Found {
         Ok(_) => "ssh-keygen is there, for projects that sign their commits".into(),
         Err(_) => "no ssh-keygen: jobs of projects that sign their commits fail here; install OpenSSH's client".into(),
     })
+}
+
+/// Without it no agent's end could be verified, and nothing of its work be published.
+async fn processes() -> Found {
+    let (source, count) = stray::seen().await.map_err(|error| format!("failed to {error}"))?;
+    Ok(format!("{count} are seen through {source}"))
 }
 
 fn writable(work_dir: &Path) -> Found {
