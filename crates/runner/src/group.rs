@@ -1,7 +1,7 @@
 //! A process group of ours: signalled as a whole, killed when forgotten, and found empty in the end.
 //!
-//! Deliberately nothing about processes that left their group: only a container or a namespace around
-//! the runner holds those.
+//! Deliberately nothing about processes that left their group: a namespace holds those (`enclosure`), or they are
+//! looked for (`stray`).
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
