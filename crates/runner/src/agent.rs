@@ -40,6 +40,7 @@ pub(crate) use session::SessionOf;
 pub(crate) use sign::Tokens;
 pub(crate) use tally::Tally;
 
+use crate::checkpoint::Working;
 use crate::commit;
 use crate::git::Git;
 use crate::left;
@@ -150,6 +151,8 @@ pub(crate) struct Run<'a> {
     pub(crate) waits: &'a Waits,
     /// What it was and took.
     pub(crate) tally: &'a Tally,
+    /// What its checkpoint has to know.
+    pub(crate) working: &'a Working,
 }
 
 /// Finds the agent that the assignment asks for.
@@ -266,11 +269,16 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                 session = end.record.session.or(session);
                 further = GO_ON;
             }
-            Verdict::SessionLost if session.take().is_some() && may_begin_again(run) => {
+            Verdict::SessionLost => {
+                let Some(lost) = session.take().filter(|_| may_begin_again(run)) else {
+                    return Err(Failure::SessionLost {}.into());
+                };
+                // Until another one is named, none is to be gone on with.
+                run.tally.loses(&lost);
+                run.working.loses(&lost);
                 let words = format!("The earlier session of {} is lost: it begins again.", adapter.name());
                 run.events.add(Said::words(EventKind::Log, words));
             }
-            Verdict::SessionLost => return Err(Failure::SessionLost {}.into()),
         }
         prompt = match &session {
             Some(_) => further.to_owned(),

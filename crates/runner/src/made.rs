@@ -174,6 +174,7 @@ impl Work<'_> {
                 namespace: options.process_namespace,
                 waits: &options.agent_waits,
                 tally: &this.tally,
+                working: &this.working,
             };
             let ended = this.learning(workspace, agent::run(&run, chosen, &Environment::of(&read))).await;
             talk.goes_further(people.said());

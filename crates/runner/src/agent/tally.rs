@@ -84,6 +84,13 @@ impl Tally {
         }
     }
 
+    /// Its agent says that this session is not there any more.
+    pub(super) fn loses(&self, session: &str) {
+        if let Some(work) = &mut self.lock().work {
+            work.session.take_if(|named| named.as_str() == session);
+        }
+    }
+
     /// What it has taken so far, in all that was asked of it.
     pub(super) fn spent(&self) -> Spent {
         self.lock().spent

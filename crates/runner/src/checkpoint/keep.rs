@@ -40,7 +40,7 @@ pub(crate) struct Working(Mutex<Option<Known>>);
 struct Known {
     mirror: Mirror,
     target: Target,
-    /// The session that was taken up, how much it had read and used.
+    /// The session that was taken up, how much it had read and used; none once it is lost.
     before: Option<(String, u32, Tokens)>,
     /// How many inputs the agent is told.
     told: u32,
@@ -69,6 +69,13 @@ impl Working {
     pub(crate) fn hears(&self, input: u32) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             known.told = known.told.max(input);
+        }
+    }
+
+    /// This session is not there any more: the next attempt would look for it in vain.
+    pub(crate) fn loses(&self, session: &str) {
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            known.before.take_if(|(before, ..)| before.as_str() == session);
         }
     }
 

@@ -194,3 +194,55 @@ async fn what_a_lost_session_used_is_not_taken_off_from_the_one_that_took_its_pl
     let work = finish.work.unwrap();
     assert_eq!((work.input_tokens, work.output_tokens), (200, 100), "of 300 and 150 in all");
 }
+
+/// Codex whose session is gone by the time that it is to go on; until the end is wanted, the one that it begins in its
+/// place has no name. `first` is how its first start ends.
+fn forgets(first: &str) -> String {
+    format!(
+        "cat > @DIR@/prompt; day=$CODEX_HOME/sessions/2026/11/21; mkdir -p $day
+         waits() {{ echo '{{\"type\":\"odd\",\"text\":\"waiting\"}}'; exec sleep 600; }}
+         if grep -q {CODEXS} @DIR@/starts.args; then echo 'no rollout found for thread id {CODEXS}' >&2; exit 1; fi
+         if [ -e @DIR@/ends ]; then cat @CODEX@/tools_and_edits.jsonl; exit 0; fi
+         if [ -e @DIR@/began ]; then waits; fi
+         touch @DIR@/began; echo half >> half.txt
+         sed '/token_usage_record/q' @CODEX@/rollout.jsonl > $day/rollout-2026-11-21T05-58-13-{CODEXS}.jsonl
+         {first}"
+    )
+}
+
+/// Nobody looks for the lost session any more, and the work is there.
+async fn is_forgotten(machine: &Machine) {
+    let kept = kept(machine);
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["about.json", "work.patch"]);
+    let about: serde_json::Value = serde_json::from_slice(&kept["about.json"]).unwrap();
+    assert_eq!((&about["session"], &about["read"]), (&json!(null), &json!(0)), "{about}");
+    assert_eq!(machine.world.api.yields()[0].session, None);
+    next(machine, Policy::Prefer);
+    std::fs::write(machine.world.outside("ends"), "").unwrap();
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let texts = machine.world.api.texts();
+    let because = "because no session was kept; the agent begins again, with the work that it had done.";
+    assert!(texts.contains(because), "{texts}");
+    let all = machine.starts();
+    let looked = all.iter().filter(|args| args.contains(&CODEXS.to_owned())).count();
+    assert_eq!((all.len(), looked), (4, 1), "{all:?}");
+    assert_eq!(machine.world.file(crate::world::BRANCH, "half.txt").as_deref(), Some("half\n"));
+}
+
+#[tokio::test]
+async fn a_session_of_an_earlier_attempt_that_is_gone_is_looked_for_once() {
+    let machine = Machine::with(CODEX, &forgets("head -n 3 @CODEX@/resume_before.jsonl; waits")).await;
+    paused(&machine).await;
+    assert_eq!(machine.world.api.yields()[0].session.as_deref(), Some(CODEXS));
+    next(&machine, Policy::Prefer);
+    paused(&machine).await;
+    is_forgotten(&machine).await;
+}
+
+#[tokio::test]
+async fn a_session_of_this_attempt_that_is_gone_is_no_checkpoints() {
+    let machine = Machine::with(CODEX, &forgets("cat @CODEX@/resume_before.jsonl; exit 1")).await;
+    paused(&machine).await;
+    is_forgotten(&machine).await;
+}
