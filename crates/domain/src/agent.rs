@@ -15,6 +15,8 @@ pub const AUTO: &str = "auto";
 pub const PROJECT: &str = "project";
 /// Every agent that a job may have.
 pub const AGENTS: [&str; 4] = [CLAUDE_CODE, CODEX, AUTO, COMMAND];
+/// Every agent that can have worked: where it was to be chosen, it was by then.
+pub const WORKERS: [&str; 3] = [CLAUDE_CODE, CODEX, COMMAND];
 /// What a repository may say.
 pub const OF_REPOSITORIES: [&str; 5] = [CLAUDE_CODE, CODEX, AUTO, COMMAND, PROJECT];
 /// What a project may choose: a command is a repository's own.

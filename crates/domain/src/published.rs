@@ -18,6 +18,8 @@ const LONGEST_SUMMARY: usize = 4_000;
 const LONGEST_COMMAND: usize = 200;
 /// How much of a version or of a model's name is said. Units: characters.
 const LONGEST_NAME: usize = 80;
+/// Units: characters.
+const SHORT: usize = 10;
 
 /// What is known of the checks of a pull request's commit.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +51,11 @@ pub fn isolated(beginning: &str, word: &str) -> String {
 }
 
 /// The beginning of the text with the agent that worked in place of the one that was asked for, which may be `auto`.
-pub fn worked(beginning: &str, asked: &str, work: &Work) -> String {
+pub fn worked(beginning: &str, asked: &str, agent: &str) -> String {
     let unknown = format!("Agent: {asked}, isolation: ");
     // The last one, as of the isolation.
     let Some((before, after)) = beginning.rsplit_once(unknown.as_str()) else { return beginning.to_owned() };
-    format!("{before}Agent: {}, isolation: {after}", agent(work))
+    format!("{before}Agent: {agent}, isolation: {after}")
 }
 
 /// The agent that worked, with its version and model where they are known.
@@ -66,6 +68,11 @@ pub fn agent(work: &Work) -> String {
         let _ = write!(agent, ", model: {}", code(model));
     }
     agent
+}
+
+/// As much of a commit's id as a forge makes a link of, and more than a repository has twice.
+pub fn short(commit: &str) -> &str {
+    commit.get(..SHORT).unwrap_or(commit)
 }
 
 /// A name that nobody vouches for: no mention or link in it counts.
@@ -163,22 +170,23 @@ mod tests {
             format!("Ticket: {ticket}\nAgent: {agent}, isolation: {ISOLATION_OF_RUNNER}\n\nMade.\n")
         };
         let work = crate::story::work("claude_code");
-        assert_eq!(worked(&said("APP-1", "auto"), "auto", &work), said("APP-1", "claude_code"));
+        assert_eq!(worked(&said("APP-1", "auto"), "auto", &agent(&work)), said("APP-1", "claude_code"));
         let known = Work { version: Some("2.1.197".into()), model: Some("claude-opus-4-8[1m]".into()), ..work.clone() };
         let expected = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";
-        assert_eq!(worked(&said("APP-1", "auto"), "auto", &known), said("APP-1", expected));
+        assert_eq!(agent(&known), expected);
+        assert_eq!(worked(&said("APP-1", "auto"), "auto", expected), said("APP-1", expected));
         // In whatever order both are said.
         let auto = said("APP-1", "auto");
-        let last = isolated(&worked(&auto, "auto", &known), "none");
-        assert_eq!(last, worked(&isolated(&auto, "none"), "auto", &known));
+        let last = isolated(&worked(&auto, "auto", expected), "none");
+        assert_eq!(last, worked(&isolated(&auto, "none"), "auto", expected));
         let odd = "X Agent: auto, isolation: y";
-        assert_eq!(worked(&said(odd, "auto"), "auto", &work), said(odd, "claude_code"));
+        assert_eq!(worked(&said(odd, "auto"), "auto", "claude_code"), said(odd, "claude_code"));
         // What was asked for is not where it is looked for.
-        assert_eq!(worked(&said("APP-1", "codex"), "auto", &work), said("APP-1", "codex"));
+        assert_eq!(worked(&said("APP-1", "codex"), "auto", "claude_code"), said("APP-1", "codex"));
         // A model is what the agent's output says it is.
         let hostile = Work { model: Some("x`\n@all `[y](https://z.test)".into()), ..work };
         let expected = "claude_code, model: `x' @all '[y](https://z.test)`";
-        assert_eq!(worked(&said("APP-1", "auto"), "auto", &hostile), said("APP-1", expected));
+        assert_eq!(worked(&said("APP-1", "auto"), "auto", &agent(&hostile)), said("APP-1", expected));
     }
 
     #[test]

@@ -10,7 +10,9 @@ use crate::redact::Redactor;
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Mirror, Workspace};
+use pullyard_domain::agent::WORKERS;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::Kind;
 use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
 use pullyard_protocol::attempt::Assignment;
@@ -119,6 +121,24 @@ pub(crate) async fn failed_checks(git: &Git, repository: &Path, commit: &str) ->
     let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
     // Who can't tell does not call it well: a draft is made ready by one press.
     said.map_or(true, |said| said.lines().any(|word| word.trim() == Verdict::Failed.word()))
+}
+
+/// The agent that made a commit, where that says that an attempt of this job made it, and by which one. Whoever may
+/// push can say so: more than a word of the closed list is never told of it.
+pub(crate) async fn agent_of(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Option<&'static str> {
+    let [jobs, agents] =
+        [JOB_TRAILER, AGENT_TRAILER].map(|key| format!("%(trailers:key={key},valueonly,separator=%x20)"));
+    let format = format!("--format={jobs}%n{agents}");
+    let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
+    agent_said(&said.ok()?, job)
+}
+
+/// The same of the values of both trailers, each on a line.
+fn agent_said(said: &str, job: &JobId) -> Option<&'static str> {
+    let (jobs, agents) = said.split_once('\n')?;
+    let is_of_job = jobs.split_whitespace().any(|made| made.split('/').next() == Some(job.as_str()));
+    // Two of them are none.
+    WORKERS.into_iter().find(|agent| is_of_job && agents.trim() == *agent)
 }
 
 /// Makes the files what such a tree has, but for those that the repository ignores: whatever was run on them since
@@ -277,6 +297,22 @@ mod tests {
         assert_eq!(said, alone);
         let said = message(&About { agent: Some("codex"), checks: Some(Verdict::Passed), ..about });
         assert_eq!(said, format!("{alone}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));
+    }
+
+    #[test]
+    fn a_commit_of_the_job_names_one_agent_of_the_list_or_none() {
+        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+        let said = |jobs: &str, agents: &str| agent_said(&format!("{jobs}\n{agents}"), &job);
+        for agent in ["claude_code", "codex", "command"] {
+            assert_eq!(said(&format!("{job}/1"), agent), Some(agent));
+            assert_eq!(said(&format!("job_{}/1 {job}/2", "b".repeat(26)), agent), Some(agent));
+            assert_eq!(said(&format!("job_{}/1", "b".repeat(26)), agent), None);
+            assert_eq!(said("", agent), None);
+        }
+        for agents in ["", "auto", "Codex", "codex claude_code", "codex codex", "@all", "codex\ncommand"] {
+            assert_eq!(said(&format!("{job}/1"), agents), None, "{agents}");
+        }
+        assert_eq!(agent_said(&format!("{job}/1"), &job), None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{Error, Exit, Options, access, agent, commit, conflicts, ids, pull_re
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
-use pullyard_domain::published::Checked as Checks;
+use pullyard_domain::published::{self, Checked as Checks};
 use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
@@ -241,14 +241,17 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = &prepared;
     let (head, repository) = (published.head, workspace.repository());
     // Of a commit that an earlier attempt pushed only its own words are known, and not on what machine it was made.
-    let is_ours = target.adopted.is_none() && published.commit == made.commit;
-    let work = if is_ours { this.told().0 } else { None };
+    let is_ours = target.adopted.is_none() && (published.by == By::ThisAttempt || published.commit == made.commit);
+    let agent = match this.told().0.filter(|_| is_ours) {
+        Some(work) => Some(published::agent(&work)),
+        None => commit::agent_of(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned),
+    };
     let replies = match &assignment.revises {
         // The push is out: whatever becomes of the answers, the job has done its work.
         Some(revises) => {
             let (commit, words) = (published.commit.as_str(), &made.words);
             let fresh = is_ours && revises.retries.is_empty();
-            let answers = replies::Answers { forge, revises, commit, words, work: work.as_ref(), fresh };
+            let answers = replies::Answers { forge, revises, commit, words, agent: agent.as_deref(), fresh };
             this.unless_grave(async { Ok(answers.give(this).await) }).await?
         }
         None => None,
@@ -258,7 +261,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let summary = if is_ours { this.artifacts.last_word().await } else { None };
     let said = pull_request::Said {
         isolation: is_ours.then_some(isolation),
-        work: work.as_ref(),
+        agent: agent.as_deref(),
         summary: summary.as_deref(),
         checks,
         redactor: &this.redactor,

@@ -6,7 +6,6 @@ use crate::retry::while_away;
 use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::Work;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::published::{self, Checked};
 use pullyard_forge::{Forge, NewPullRequest};
@@ -24,8 +23,8 @@ const AWAY: Duration = Duration::from_secs(60);
 pub(crate) struct Said<'a> {
     /// What stood between the agent and this machine, if it was this one that the agent worked on.
     pub(crate) isolation: Option<Isolation>,
-    /// The agent that made its commit, if that is known: as it is told, without secrets.
-    pub(crate) work: Option<&'a Work>,
+    /// The agent that made its commit, if that is known.
+    pub(crate) agent: Option<&'a str>,
     /// The agent's last words.
     pub(crate) summary: Option<&'a str>,
     /// What is known of the checks of its commit. It is a draft if they failed.
@@ -85,8 +84,8 @@ fn body(beginning: &str, asked: &str, said: &Said<'_>) -> String {
         Some(isolation) => published::isolated(&beginning, isolation.word()),
         None => beginning,
     };
-    let beginning = match said.work {
-        Some(work) => published::worked(&beginning, asked, work),
+    let beginning = match said.agent {
+        Some(agent) => published::worked(&beginning, asked, agent),
         None => beginning,
     };
     // What is made one line there loses the same.
@@ -115,7 +114,7 @@ mod tests {
         let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
         let said = Said {
             isolation: None,
-            work: None,
+            agent: None,
             summary: Some(&words),
             checks: Checked::Now(std::slice::from_ref(&run)),
             redactor: &redactor,

@@ -12,7 +12,7 @@ use crate::redact::Redactor;
 use crate::retry::BackOff;
 use crate::said::Said;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Replies, Work};
+use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::published;
@@ -27,8 +27,6 @@ use tokio::time::{Instant, sleep};
 const LIMIT: Duration = Duration::from_secs(180);
 /// How often a forge that is away is asked.
 const TRIES: u32 = 4;
-/// As much of a commit's id as a forge makes a link of, and more than a repository has twice.
-const SHORT: usize = 10;
 
 /// What is to be answered, and with what.
 pub(crate) struct Answers<'a> {
@@ -37,8 +35,8 @@ pub(crate) struct Answers<'a> {
     /// The commit that the answers name.
     pub(crate) commit: &'a str,
     pub(crate) words: &'a Words,
-    /// The agent that made that commit, if it is known: as it is told, without secrets.
-    pub(crate) work: Option<&'a Work>,
+    /// The agent that made that commit, if it is known.
+    pub(crate) agent: Option<&'a str>,
     /// Neither an attempt of this job nor one that it does again can have answered before.
     pub(crate) fresh: bool,
 }
@@ -135,12 +133,12 @@ impl Answers<'_> {
     /// What is said in a thread: the agent's words for its comments without secrets, if it left any, the commit, and
     /// who made it.
     fn text(&self, thread: u64, redactor: &Redactor) -> String {
-        let commit = self.commit.get(..SHORT).unwrap_or(self.commit);
+        let commit = published::short(self.commit);
         let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
         let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
         // The model's name is what the agent's output says it is.
-        let agent = |work| redactor.text(&untrusted::visible(&published::agent(work))).into_owned();
-        let by = self.work.map(|work| format!(" (agent: {})", agent(work))).unwrap_or_default();
+        let clean = |agent| redactor.text(&untrusted::visible(agent)).into_owned();
+        let by = self.agent.map(|agent| format!(" (agent: {})", clean(agent))).unwrap_or_default();
         match self.words.of(&ids, redactor) {
             // It may be words about why something was not done.
             Some(words) => format!("In {commit}{by}:\n\n{words}"),

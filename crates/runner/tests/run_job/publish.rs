@@ -1,6 +1,6 @@
 //! From the ticket to the pull request, and everything the forge may have become meanwhile.
 
-use crate::agents::{hostile_name, with_model};
+use crate::agents::{CLAUDE, Machine, hostile_name, with_model};
 use crate::api::LEASE;
 use crate::checks::pull_request;
 use crate::world::{BRANCH, TOKEN, WAIT, World};
@@ -177,6 +177,23 @@ async fn an_attempt_finds_what_an_earlier_one_pushed_and_runs_no_agent() {
     // What isolated the agent of the earlier one is not known here.
     let body = body(&world).await;
     assert!(body.starts_with(&of_a_runner("command")), "{body}");
+}
+
+#[tokio::test]
+async fn of_an_auto_job_the_agent_that_pushed_is_named_also_by_a_later_attempt() {
+    let machine = Machine::with(CLAUDE, "exit 1").await;
+    let world = &machine.world;
+    let job = world.api.assignment().job;
+    world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Agent: codex"));
+    world.api.assign(|job| {
+        job.attempt = 2;
+        job.agent.capability = "auto".into();
+        job.pull_request.body = of_a_runner("auto");
+    });
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let body = body(world).await;
+    assert!(body.starts_with(&of_a_runner("codex")), "{body}");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! After the push: one answer in each thread, whatever the forge does, and the reviewers asked again.
 
-use crate::agents::{hostile_name, with_model};
+use crate::agents::{CLAUDE, Machine, hostile_name, with_model};
 use crate::review_desk::ReviewDesk;
-use crate::revise::{reviewed, under_review};
-use crate::world::World;
+use crate::revise::{reviewed, under_review, write_on};
+use crate::world::{World, end_of};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
@@ -56,6 +56,46 @@ async fn an_answer_names_version_and_model_and_neither_mentions_hides_nor_tells_
     assert_eq!(desk.replies(12), [format!("Done in {short} (agent: {agent}).\n\n<!-- pullyard:{job} -->")]);
     let told = finish.work.unwrap().model.unwrap();
     assert!(told.contains("[redacted]") && !told.contains("key-of"), "{told}");
+}
+
+#[tokio::test]
+async fn an_answer_to_a_commit_on_top_of_a_persons_names_the_agent_with_version_and_model() {
+    let works = "head -n 1 > @DIR@/prompt; head -n 12 @CLAUDE@/tools_and_edits.jsonl; echo hello > greeting.txt
+                 echo '{\"type\":\"odd\",\"text\":\"waiting\"}'; while [ ! -e @DIR@/go ]; do sleep 0.02; done
+                 tail -n +13 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
+    let machine = Machine::with(CLAUDE, works).await;
+    let (world, desk) = (&machine.world, reviewed(&machine.world).await);
+    let runner = world.spawn(|command| machine.equip(command));
+    world.api.wait_for_text("waiting").await;
+    let theirs = write_on(world, "feature", "theirs.txt", "theirs\n");
+    std::fs::write(world.outside("go"), "").unwrap();
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let head = world.head("feature").unwrap();
+    assert_eq!(world.git_line(&["rev-parse", &format!("{head}^")]), theirs);
+    let (short, job) = (&head[..10], world.api.assignment().job);
+    let agent = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";
+    assert_eq!(desk.replies(12), [format!("Done in {short} (agent: {agent}).\n\n<!-- pullyard:{job} -->")]);
+}
+
+#[tokio::test]
+async fn an_answer_to_a_commit_of_an_earlier_attempt_names_its_agent_in_a_word_of_ours_or_none() {
+    for (trailers, named) in [
+        ("Pullyard-Agent: codex", " (agent: codex)"),
+        ("Pullyard-Agent: claude_code\nPullyard-Checks: passed", " (agent: claude_code)"),
+        ("Pullyard-Agent: @all [x](https://z.test)", ""),
+        ("Pullyard-Agent: codex\nPullyard-Agent: command", ""),
+        ("Pullyard-Checks: passed", ""),
+    ] {
+        let (world, desk) = under_review("exit 1").await;
+        let job = world.api.assignment().job;
+        let pushed = world.commit_on("feature", &format!("Revise it\n\nPullyard-Job: {job}/1\n{trailers}"));
+        world.api.assign(|job| job.attempt = 2);
+        assert_eq!(world.run().await.code, Some(0));
+        assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
+        let said = format!("Done in {}{named}.\n\n<!-- pullyard:{job} -->", &pushed[..10]);
+        assert_eq!(desk.replies(12), [said], "{trailers}");
+    }
 }
 
 #[tokio::test]
