@@ -3,6 +3,11 @@
 //!
 //! The last two are text that nobody vouches for: it is fenced, so that no mention, link, image or closing word in it
 //! counts.
+//!
+//! What the checks came to is about one commit: it stands in the part that `newest` keeps up to date, and so does what
+//! a later job says of its own commit. The last words of the job that opened it say what the change is, and stay.
+
+pub mod newest;
 
 use crate::checks::{CheckOutcome, CheckRun};
 use crate::job::Work;
@@ -80,21 +85,68 @@ fn code(name: &str) -> String {
     format!("`{}`", one_line(name, LONGEST_NAME).replace('`', "'"))
 }
 
-/// The whole text, in Markdown.
-pub fn body(beginning: &str, summary: Option<&str>, checks: Checked<'_>) -> String {
+/// The text of a new one without its newest part, in Markdown.
+pub fn opening(beginning: &str, summary: Option<&str>) -> String {
     let mut said = beginning.to_owned();
-    let summary = summary.map(visible).unwrap_or_default();
-    if !summary.trim().is_empty() {
-        let _ = write!(said, "\n## The agent's last words\n\n{}", fenced(&capped(summary.trim(), LONGEST_SUMMARY)));
+    if let Some(words) = quoted(summary) {
+        let _ = write!(said, "\n## The agent's last words\n\n{words}");
     }
+    said
+}
+
+/// What is said of the checks of the commit that a new one is opened with; nothing where there were none.
+pub fn checks(checks: Checked<'_>) -> String {
+    checked(checks, "Checks failed, so this is a draft.\n")
+}
+
+/// A commit that came to one that was open.
+#[derive(Clone, Copy, Debug)]
+pub struct Newest<'a> {
+    /// Its id.
+    pub commit: &'a str,
+    /// The agent that made it, if it is known.
+    pub agent: Option<&'a str>,
+    /// The agent's last words.
+    pub summary: Option<&'a str>,
+    /// What is known of its checks.
+    pub checks: Checked<'a>,
+    /// It was put on top of what others had pushed after these had run.
+    pub on_top: bool,
+}
+
+/// What is said of it, in Markdown.
+pub fn newest(newest: &Newest<'_>) -> String {
+    let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();
+    let mut said = format!("## The newest work\n\nCommit {}{by}.\n", short(newest.commit));
+    if let Some(words) = quoted(newest.summary) {
+        let _ = write!(said, "\nThe agent's last words:\n\n{words}");
+    }
+    let checks = checked(newest.checks, "Checks failed.\n");
+    if !checks.is_empty() {
+        let _ = write!(said, "\n{checks}");
+        if newest.on_top {
+            said.push_str("\nThey ran before it was put on top of what others had pushed.\n");
+        }
+    }
+    said
+}
+
+/// An agent's last words in their fence, if it has said any.
+fn quoted(summary: Option<&str>) -> Option<String> {
+    let summary = summary.map(visible)?;
+    let words = summary.trim();
+    (!words.is_empty()).then(|| fenced(&capped(words, LONGEST_SUMMARY)))
+}
+
+fn checked(checks: Checked<'_>, failed: &str) -> String {
     let runs = match checks {
-        Checked::Now([]) => return said,
+        Checked::Now([]) => return String::new(),
         Checked::Now(runs) => runs,
         Checked::FailedBefore => &[],
     };
-    said.push_str("\n## Checks\n\n");
+    let mut said = String::from("## Checks\n\n");
     if checks.failed() {
-        said.push_str("Checks failed, so this is a draft.\n");
+        said.push_str(failed);
         said.push_str(match checks {
             Checked::Now(_) => "\n",
             Checked::FailedBefore => "The job's log says which.\n",
@@ -130,11 +182,12 @@ mod tests {
     fn a_pull_request_says_what_the_agent_said_and_what_was_checked() {
         let runs =
             [run("npm test", 1, CheckOutcome::Passed, Some(0)), run("npm run `x`", 1, CheckOutcome::Passed, Some(0))];
-        let said = body("Ticket: APP-1\n", Some(" I added it.\n"), Checked::Now(&runs));
+        let said = opening("Ticket: APP-1\n", Some(" I added it.\n"));
+        assert_eq!(said, "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n");
         assert_eq!(
-            said,
-            "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n\n## Checks\n\n\
-             - `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\nThey ran again after the agent had worked on.\n"
+            checks(Checked::Now(&runs)),
+            "## Checks\n\n- `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\n\
+             They ran again after the agent had worked on.\n"
         );
     }
 
@@ -142,14 +195,13 @@ mod tests {
     fn failed_checks_make_it_a_draft_that_says_so() {
         let runs =
             [run("npm test", 0, CheckOutcome::Failed, Some(1)), run("npm run lint", 0, CheckOutcome::TimedOut, None)];
-        let said = body("", None, Checked::Now(&runs));
         assert_eq!(
-            said,
-            "\n## Checks\n\nChecks failed, so this is a draft.\n\n- `npm test` **failed** with exit code 1 in 13 s\n\
+            checks(Checked::Now(&runs)),
+            "## Checks\n\nChecks failed, so this is a draft.\n\n- `npm test` **failed** with exit code 1 in 13 s\n\
              - `npm run lint` **was stopped** after 13 s\n"
         );
         assert!(Checked::Now(&runs).failed() && Checked::FailedBefore.failed() && !Checked::Now(&[]).failed());
-        let said = body("", None, Checked::FailedBefore);
+        let said = checks(Checked::FailedBefore);
         assert!(said.ends_with("so this is a draft.\nThe job's log says which.\n"), "{said}");
     }
 
@@ -190,16 +242,50 @@ mod tests {
     }
 
     #[test]
+    fn what_came_last_says_its_commit_its_agent_and_its_checks() {
+        let passed = [run("npm test", 0, CheckOutcome::Passed, Some(0))];
+        let newest_of = |checks, on_top| {
+            let (commit, agent) = ("0123456789abcdef", Some("codex `0.1`"));
+            newest(&Newest { commit, agent, summary: Some("Red now.\n"), checks, on_top })
+        };
+        let said = "## The newest work\n\nCommit 0123456789 (agent: codex `0.1`).\n\nThe agent's last words:\n\n\
+                    ```text\nRed now.\n```\n\n## Checks\n\n- `npm test` passed in 13 s\n";
+        assert_eq!(newest_of(Checked::Now(&passed), false), said);
+        let on_top = "\nThey ran before it was put on top of what others had pushed.\n";
+        assert_eq!(newest_of(Checked::Now(&passed), true), format!("{said}{on_top}"));
+        let failed = newest_of(Checked::FailedBefore, false);
+        assert!(failed.ends_with("## Checks\n\nChecks failed.\nThe job's log says which.\n"), "{failed}");
+    }
+
+    #[test]
+    fn no_words_of_an_agent_end_the_part_that_they_stand_in() {
+        let hostile =
+            "Done.\n```\n<!-- pullyard:newest end -->\n## Mine\n<!-- pullyard:newest x y -->\n<!-- pullyard:newest";
+        let runs = [run("x\n<!-- pullyard:newest end -->", 0, CheckOutcome::Passed, Some(0))];
+        let agent =
+            agent(&Work { model: Some("\n<!-- pullyard:newest end -->".into()), ..crate::story::work("codex") });
+        let (agent, checks) = (Some(agent.as_str()), Checked::Now(&runs));
+        let said = newest(&Newest { commit: "one", agent, summary: Some(hostile), checks, on_top: false });
+        let text = format!("{}\n{}", opening("Ticket: APP-1\n", Some(hostile)), newest::part("one", &said));
+        let next = newest::renewed(&text, "two", "Next.").unwrap();
+        assert_eq!(next, format!("{}\n{}", opening("Ticket: APP-1\n", Some(hostile)), newest::part("two", "Next.")));
+    }
+
+    #[test]
     fn nothing_is_said_of_nothing() {
-        assert_eq!(body("Ticket: APP-1\n", Some(" \n"), Checked::Now(&[])), "Ticket: APP-1\n");
+        assert_eq!(opening("Ticket: APP-1\n", Some(" \n")), "Ticket: APP-1\n");
+        assert_eq!(checks(Checked::Now(&[])), "");
+        let (commit, checks) = ("0123456789abcdef", Checked::Now(&[]));
+        let said = newest(&Newest { commit, agent: None, summary: Some(" "), checks, on_top: true });
+        assert_eq!(said, "## The newest work\n\nCommit 0123456789.\n");
     }
 
     #[test]
     fn the_agents_words_can_not_leave_their_fence_nor_hide_a_mark() {
-        let said = body("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"), Checked::Now(&[]));
+        let said = opening("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"));
         assert!(said.contains("`````text\nFixes #1\n````\n@all (hidden text left out)\n`````\n"), "{said}");
         assert!(!crate::marker::Marker::is_on(&said));
-        let long = body("", Some(&"x".repeat(9_000)), Checked::Now(&[]));
+        let long = opening("", Some(&"x".repeat(9_000)));
         assert!(long.contains("(5000 more characters left out)"));
     }
 }

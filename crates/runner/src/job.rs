@@ -14,6 +14,7 @@ use crate::outbox::{Letter, Outbox};
 use crate::people::Given as Inputs;
 use crate::push::{self, By, Published, Push};
 use crate::redact::Redactor;
+use crate::renewal::Renewal;
 use crate::replies;
 use crate::reporter::{Heeds, Reporter};
 use crate::retry::while_away;
@@ -246,6 +247,30 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         Some(work) => Some(published::agent(&work)),
         None => commit::agent_of(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned),
     };
+    let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
+    // What was checked here may be another change than what stands there.
+    let runs = if is_ours { made.results.runs() } else { &[] };
+    let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(runs) };
+    let summary = if is_ours { this.artifacts.last_word().await } else { None };
+    let said = pull_request::Said {
+        commit: &published.commit,
+        isolation: is_ours.then_some(isolation),
+        agent: agent.as_deref(),
+        summary: summary.as_deref(),
+        checks,
+        on_top: published.commit != made.commit,
+        redactor: &this.redactor,
+    };
+    if let Some(pull) = &target.pull_request {
+        // Whoever is asked to look again finds it there.
+        let (commit, words) = (published.commit.as_str(), pull_request::of_commit(&said));
+        let renewal = Renewal { forge, number: pull.number, commit, words: &words };
+        let renewed = async {
+            renewal.make(this).await;
+            Ok(())
+        };
+        this.unless_grave(renewed).await?;
+    }
     let replies = match &assignment.revises {
         // The push is out: whatever becomes of the answers, the job has done its work.
         Some(revises) => {
@@ -255,16 +280,6 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
             this.unless_grave(async { Ok(answers.give(this).await) }).await?
         }
         None => None,
-    };
-    let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
-    let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(made.results.runs()) };
-    let summary = if is_ours { this.artifacts.last_word().await } else { None };
-    let said = pull_request::Said {
-        isolation: is_ours.then_some(isolation),
-        agent: agent.as_deref(),
-        summary: summary.as_deref(),
-        checks,
-        redactor: &this.redactor,
     };
     let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment, &said)).await?;
     let size = commit::size(git, &repository, &target.base, &head).await;

@@ -38,6 +38,7 @@ mod people;
 mod pull_request;
 mod push;
 mod redact;
+mod renewal;
 mod replies;
 mod reporter;
 mod retry;

@@ -7,7 +7,7 @@ use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::untrusted;
-use pullyard_domain::published::{self, Checked};
+use pullyard_domain::published::{self, Checked, Newest, newest};
 use pullyard_forge::{Forge, NewPullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
@@ -19,8 +19,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How long it may be away.
 const AWAY: Duration = Duration::from_secs(60);
 
-/// What a new one says, beside the ticket.
+/// What one says of our commit, beside the ticket.
 pub(crate) struct Said<'a> {
+    /// The id of the commit.
+    pub(crate) commit: &'a str,
     /// What stood between the agent and this machine, if it was this one that the agent worked on.
     pub(crate) isolation: Option<Isolation>,
     /// The agent that made its commit, if that is known.
@@ -29,6 +31,8 @@ pub(crate) struct Said<'a> {
     pub(crate) summary: Option<&'a str>,
     /// What is known of the checks of its commit. It is a draft if they failed.
     pub(crate) checks: Checked<'a>,
+    /// It was put on top of what others had pushed after these had run.
+    pub(crate) on_top: bool,
     /// The ticket's own words may hold a secret as well.
     pub(crate) redactor: &'a Redactor,
 }
@@ -88,8 +92,19 @@ fn body(beginning: &str, asked: &str, said: &Said<'_>) -> String {
         Some(agent) => published::worked(&beginning, asked, agent),
         None => beginning,
     };
-    // What is made one line there loses the same.
-    clean(&published::body(&beginning, summary.as_deref(), said.checks))
+    // What is made one line there loses the same. The part for the commit tells by a hash whether it was changed.
+    let opening = clean(&published::opening(&beginning, summary.as_deref()));
+    let checks = clean(&published::checks(said.checks));
+    format!("{opening}\n{}", newest::part(said.commit, &checks))
+}
+
+/// What one that was open is to say of the commit, without secrets.
+pub(crate) fn of_commit(said: &Said<'_>) -> String {
+    let clean = |text: &str| said.redactor.text(text).into_owned();
+    let [agent, summary] = [said.agent, said.summary].map(|words| words.map(|words| clean(&untrusted::visible(words))));
+    let Said { commit, checks, on_top, .. } = *said;
+    let newest = Newest { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, on_top };
+    clean(&published::newest(&newest))
 }
 
 #[cfg(test)]
@@ -113,14 +128,22 @@ mod tests {
         // The second one would be cut in its middle.
         let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
         let said = Said {
+            commit: "0123456789abcdef",
             isolation: None,
-            agent: None,
+            agent: Some("codex, model: `the-\u{2060}secret-of-all`"),
             summary: Some(&words),
             checks: Checked::Now(std::slice::from_ref(&run)),
+            on_top: false,
             redactor: &redactor,
         };
-        let body = body("Ticket: APP-1\n", "auto", &said);
-        assert!(body.contains("It is [redacted]. xxx") && body.contains("`check [redacted]` passed"), "{body}");
-        assert!(!body.contains("the-sec"), "{body}");
+        let (body, newest) = (body("Ticket: APP-1\n", "auto", &said), of_commit(&said));
+        for text in [&body, &newest] {
+            assert!(text.contains("It is [redacted]. xxx") && text.contains("`check [redacted]` passed"), "{text}");
+            assert!(!text.contains("the-sec"), "{text}");
+        }
+        assert!(newest.contains("Commit 0123456789 (agent: codex, model: `[redacted]`)."), "{newest}");
+        // What was taken out is no change of somebody's.
+        let next = newest::renewed(&body, "another", &newest).unwrap();
+        assert!(newest::renewed(&next, "a third", "").is_ok(), "{next}");
     }
 }

@@ -16,6 +16,26 @@ impl Forge {
         }
     }
 
+    /// The text of a pull request as it is now; empty where it has none.
+    ///
+    /// Errors: `NotFound` when there is no such pull request.
+    pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
+        match self {
+            Self::GitHub(github) => github.pull_request_text(full_name, number).await,
+        }
+    }
+
+    /// Replaces the text of a pull request, once: after a transient error it may be replaced or not.
+    ///
+    /// No forge does so only where it is still what was read: what somebody writes between the two is gone from the
+    /// page, though GitHub keeps it among the text's earlier versions.
+    /// Errors: `Forbidden` when the token may not, `Refused` when it is too long.
+    pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
+        match self {
+            Self::GitHub(github) => github.edit_pull_request_text(full_name, number, text).await,
+        }
+    }
+
     /// One page of the open pull requests, from 1, what changed last first.
     ///
     /// One that changes meanwhile may be on two pages, or, having come to an earlier page, on none.

@@ -1,11 +1,17 @@
-//! Pull requests that are there: one, all open ones, and who is asked to review.
+//! Pull requests that are there: one and its text, all open ones, and who is asked to review.
 
 use reqwest::Method;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 
 use super::{GitHub, answers::PullRequestAnswer, client::Tries, pages};
 use crate::{Error, Page, PullRequest, names::RepositoryName};
+
+/// Its text alone, which is null where there is none.
+#[derive(Deserialize)]
+struct TextAnswer {
+    body: Option<String>,
+}
 
 impl GitHub {
     /// See [`Forge::pull_request`](crate::Forge::pull_request).
@@ -16,6 +22,28 @@ impl GitHub {
         let what = format!("pull request {number} of {full_name}");
         let answer: PullRequestAnswer = self.client.get(address, &what, Tries::Three).await?;
         Ok(answer.into())
+    }
+
+    /// See [`Forge::pull_request_text`](crate::Forge::pull_request_text).
+    /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
+    pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string()]);
+        let what = format!("pull request {number} of {full_name}");
+        let answer: TextAnswer = self.client.get(address, &what, Tries::Three).await?;
+        Ok(answer.body.unwrap_or_default())
+    }
+
+    /// See [`Forge::edit_pull_request_text`](crate::Forge::edit_pull_request_text).
+    /// Source: `PATCH /repos/{owner}/{repo}/pulls/{pull_number}`.
+    pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string()]);
+        let what = format!("the text of pull request {number} of {full_name}");
+        let body = json!({ "body": text });
+        // Whoever repeats it reads first: somebody may have written meanwhile.
+        self.client.send::<IgnoredAny>(Method::PATCH, address, &what, &body, Tries::One).await?;
+        Ok(())
     }
 
     /// See [`Forge::open_pull_requests`](crate::Forge::open_pull_requests).

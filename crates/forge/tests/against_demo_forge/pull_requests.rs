@@ -223,3 +223,29 @@ async fn a_restarted_forge_knows_its_repositories_and_numbers() {
     let second = forge.find_or_create_pull_request(REPOSITORY, &proposal("feature/b")).await.unwrap();
     assert_eq!(second.number, 232);
 }
+
+#[tokio::test]
+async fn the_text_of_a_pull_request_is_read_and_replaced_and_nothing_else_of_it() {
+    let world = World::new().await;
+    let forge = world.forge();
+    world.push_branch("feature/a").await;
+    let new = NewPullRequest { body: "Made through Pullyard.\r\n".to_owned(), draft: true, ..proposal("feature/a") };
+    let opened = forge.create_pull_request(REPOSITORY, &new).await.unwrap();
+    let text = async || forge.pull_request_text(REPOSITORY, opened.number).await.unwrap();
+    assert_eq!(text().await, new.body);
+    let longer = "<!-- a line -->\n\nNew: \u{fc}\r\n";
+    forge.edit_pull_request_text(REPOSITORY, opened.number, longer).await.unwrap();
+    assert_eq!(text().await, longer);
+    let now = forge.pull_request(REPOSITORY, opened.number).await.unwrap();
+    assert_eq!((&now.title, now.draft, now.state), (&opened.title, true, PullRequestState::Open));
+    assert_eq!(now.base_branch, opened.base_branch);
+
+    let too_long = forge.edit_pull_request_text(REPOSITORY, opened.number, &"x".repeat(65_537)).await.unwrap_err();
+    let reason = "body is too long (maximum is 65536 characters)".to_owned();
+    assert_eq!((too_long, text().await.as_str()), (Error::Refused { reason }, longer));
+    let absent = forge.edit_pull_request_text(REPOSITORY, 99, "x").await.unwrap_err();
+    assert!(matches!(absent, Error::NotFound { .. }), "{absent:?}");
+    assert!(matches!(forge.pull_request_text(REPOSITORY, 99).await, Err(Error::NotFound { .. })));
+    call(&world, reqwest::Method::PATCH, "pulls/1", json!({ "body": null })).await;
+    assert_eq!(text().await, "");
+}

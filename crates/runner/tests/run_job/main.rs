@@ -24,6 +24,7 @@ mod planted;
 mod publish;
 mod pushes;
 mod questions;
+mod renewals;
 mod replies;
 mod rests;
 mod resumes;

@@ -1,0 +1,169 @@
+//! The part of a pull request's text that is about the newest commit of ours: where it stands, whether it is as we
+//! wrote it, and the text with another one in its place.
+//!
+//! It stands between two lines that no page shows. The first names the commit that it is about, and by a hash what we
+//! wrote: people may write around it and into it, and nothing of theirs is ever replaced. Whoever may change the text
+//! can copy the lines; nothing is permitted because of them.
+
+use sha2::{Digest, Sha256};
+
+/// How both lines begin.
+const MARK: &str = "<!-- pullyard:newest ";
+/// How they end.
+const CLOSE: &str = "-->";
+/// What the second one says.
+const END: &str = "end";
+/// How much of a hash is said. Units: bytes.
+const HASH: usize = 8;
+/// How long a text GitHub takes. Units: characters.
+const LONGEST: usize = 65_536;
+
+/// Why a text is left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stays {
+    /// Its part is about this commit.
+    Said,
+    /// It has no such part, or more than one.
+    Absent,
+    /// Somebody has changed the part.
+    Changed,
+    /// It would be longer than a forge takes.
+    TooLong,
+}
+
+/// The part with these words about a commit. They are fenced, or ours: no line of them begins as both of the part do.
+pub fn part(commit: &str, words: &str) -> String {
+    let (hash, words) = (hash(words), words.trim());
+    let between = if words.is_empty() { String::new() } else { format!("\n{words}\n\n") };
+    format!("{MARK}{commit} {hash} {CLOSE}\n{between}{MARK}{END} {CLOSE}\n")
+}
+
+/// The text with these words about this commit, in place of what we said of another one.
+pub fn renewed(text: &str, commit: &str, words: &str) -> Result<String, Stays> {
+    let found = find(text).ok_or(Stays::Absent)?;
+    if found.commit == commit {
+        return Err(Stays::Said);
+    }
+    if found.hash != hash(found.words) {
+        return Err(Stays::Changed);
+    }
+    let whole = format!("{}{}{}", found.before, part(commit, words), found.after);
+    if whole.chars().count() > LONGEST { Err(Stays::TooLong) } else { Ok(whole) }
+}
+
+struct Found<'a> {
+    before: &'a str,
+    commit: &'a str,
+    hash: &'a str,
+    words: &'a str,
+    after: &'a str,
+}
+
+/// The one part of a text: whoever has quoted it as it is has made it two.
+fn find(text: &str) -> Option<Found<'_>> {
+    let (mut lines, mut at) = (Vec::new(), 0);
+    for line in text.split_inclusive('\n') {
+        let next = at + line.len();
+        if let Some(rest) = line.strip_prefix(MARK) {
+            lines.push((at, next, rest.trim_end().strip_suffix(CLOSE)?.trim()));
+        }
+        at = next;
+    }
+    let [(begins, from, about), (to, ends, END)] = lines[..] else { return None };
+    let (commit, hash) = about.split_once(' ')?;
+    let (before, words, after) = (text.get(..begins)?, text.get(from..to)?, text.get(ends..)?);
+    Some(Found { before, commit, hash, words, after })
+}
+
+/// The same however a forge, or a person's browser, ends the lines.
+fn hash(words: &str) -> String {
+    let digest = Sha256::digest(words.replace("\r\n", "\n").trim().as_bytes());
+    digest.iter().take(HASH).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "1111111111111111111111111111111111111111";
+    const TWO: &str = "2222222222222222222222222222222222222222";
+
+    /// A text of ours about the first commit.
+    fn opened(words: &str) -> String {
+        format!("Ticket: APP-1\n\n{}", part(ONE, words))
+    }
+
+    #[test]
+    fn the_part_is_replaced_and_nothing_around_it() {
+        let before = "A person's: ü\r\n\r\n> <!-- pullyard:newest x y -->\n";
+        let after = "\n## Notes\n\nKeep `<!-- pullyard:newest end -->` here.";
+        for words in ["", "## Checks\n\n- `npm test` passed in 13 s\n"] {
+            let text = format!("{before}{}{after}", part(ONE, words));
+            let once = renewed(&text, TWO, "## The newest work\n").unwrap();
+            assert_eq!(once, format!("{before}{}{after}", part(TWO, "## The newest work")));
+            assert_eq!(renewed(&once, TWO, "other words"), Err(Stays::Said), "a repeat changes nothing");
+            assert_eq!(renewed(&once, ONE, words).unwrap(), text);
+        }
+        let text = renewed(&opened("a"), TWO, "b").unwrap();
+        assert!(text.starts_with("Ticket: APP-1\n\n<!-- pullyard:newest 2222"), "{text}");
+        assert!(text.ends_with(" -->\n\nb\n\n<!-- pullyard:newest end -->\n"), "{text}");
+    }
+
+    #[test]
+    fn a_part_that_a_person_wrote_into_is_left_alone() {
+        let text = opened("- `npm test` passed\n- `npm run lint` passed\n");
+        for (from, to) in [
+            ("- `npm test` passed", "- `npm test` passed, and I looked at it"),
+            ("- `npm test` passed\n", ""),
+            ("<!-- pullyard:newest end", "Mine.\n<!-- pullyard:newest end"),
+            ("lint", "lint\u{200b}"),
+        ] {
+            let changed = text.replace(from, to);
+            assert_ne!(changed, text, "{from}");
+            assert_eq!(renewed(&changed, TWO, "new"), Err(Stays::Changed), "{from}");
+        }
+        // What we wrote nothing into is as much a person's.
+        let changed = opened("").replace("<!-- pullyard:newest end", "Mine.\n<!-- pullyard:newest end");
+        assert_eq!(renewed(&changed, TWO, "new"), Err(Stays::Changed));
+    }
+
+    #[test]
+    fn other_ends_of_lines_are_no_change() {
+        let text = opened("- `npm test` passed\n- `npm run lint` passed\n").replace('\n', "\r\n");
+        for text in [text.trim_end(), &text, &text.replace("passed\r\n\r\n<!--", "passed\r\n<!--")] {
+            let said = renewed(text, TWO, "new").unwrap();
+            assert!(said.starts_with("Ticket: APP-1\r\n\r\n<!-- pullyard:newest 2222"), "{said}");
+            assert!(!said.contains("passed"), "{said}");
+        }
+    }
+
+    #[test]
+    fn without_both_lines_once_there_is_no_part() {
+        let text = opened("old");
+        let line = |n: usize| text.lines().filter(|line| line.starts_with(MARK)).nth(n).unwrap().to_owned();
+        for odd in [
+            String::new(),
+            "Ticket: APP-1\n".into(),
+            text.replace(&line(0), ""),
+            text.replace(&line(1), ""),
+            text.replace(&line(0), &format!(" {}", line(0))),
+            text.replace(&line(1), "<!-- pullyard:newest end"),
+            text.replace(&line(0), "<!-- pullyard:newest -->"),
+            format!("{text}{text}"),
+            format!("{text}{}", line(1)),
+            format!("{}\n{text}", line(0)),
+            format!("{}\nold\n{}", line(1), line(0)),
+            text.replace(&line(0), &line(1)),
+        ] {
+            assert_eq!(renewed(&odd, TWO, "new"), Err(Stays::Absent), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_would_be_too_long_is_left_alone() {
+        let room = LONGEST - opened("").chars().count();
+        let text = format!("{}{}", opened(""), "ü".repeat(room));
+        assert!(renewed(&text, TWO, "").is_ok());
+        assert_eq!(renewed(&text, TWO, "x"), Err(Stays::TooLong));
+    }
+}

@@ -1,0 +1,215 @@
+//! What an open pull request says of the newest commit of ours, after a job that went on with it; and that nothing of
+//! a person's in its text is replaced.
+
+use crate::checks::with_checks;
+use crate::revise::write_on;
+use crate::world::{BRANCH, World};
+use pullyard_demo_forge::{Calls, Fault};
+use pullyard_domain::checks::{FailedChecks, JobCommands};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Kind;
+use pullyard_protocol::attempt::{Continues, FinishOutcome, Revises};
+
+const REPOSITORY: &str = "acme/app";
+/// Says how often it has worked.
+const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
+/// The same, once the test says go where there is more than one round.
+const WAITS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"
+    [ $(grep -c x greeting.txt) = 1 ] || { echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; }";
+/// What people wrote before and after ours.
+const PEOPLES: (&str, &str) = ("Mind the gap.\r\n\r\n", "\n## Notes\n\n- [ ] `ann` looks at the colours\n");
+
+/// A pull request of ours whose checks passed, in which people wrote something.
+async fn opened(agent: &str) -> (World, u64) {
+    let world = with_checks(agent, &["true"], |_| ()).await;
+    let number = done(&world).await;
+    let said = text(&world, number).await;
+    assert!(said.contains("Round 1.") && said.contains("- `true` passed in "), "{said}");
+    write(&world, number, &format!("{}{said}{}", PEOPLES.0, PEOPLES.1)).await;
+    (world, number)
+}
+
+/// The next job revises it.
+fn revises(world: &World, number: u64, name: &str) {
+    let head = world.head(BRANCH).unwrap();
+    world.api.next_attempt(|job| {
+        job.job = JobId::new(format!("job_{}", name.repeat(26))).unwrap();
+        (job.attempt, job.checkpoint, job.kind) = (1, false, Kind::Revise);
+        job.revises = Some(Revises {
+            number,
+            url: format!("https://x.test/acme/app/pull/{number}"),
+            branch: BRANCH.into(),
+            head,
+            reviews: Vec::new(),
+            comments: Vec::new(),
+            retries: Vec::new(),
+        });
+    });
+}
+
+/// Runs the job to its end, which is a good one. The number of its pull request.
+async fn done(world: &World) -> u64 {
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    finish.result.unwrap().pull_request.number
+}
+
+async fn text(world: &World, number: u64) -> String {
+    world.rest().pull_request_text(REPOSITORY, number).await.unwrap()
+}
+
+async fn write(world: &World, number: u64, text: &str) {
+    world.rest().edit_pull_request_text(REPOSITORY, number, text).await.unwrap();
+}
+
+fn short(world: &World) -> String {
+    world.head(BRANCH).unwrap()[..10].to_owned()
+}
+
+/// The next call that changes a pull request's text meets this.
+fn refuses(world: &World, fault: Fault) {
+    let calls = Calls { method: Some("PATCH".into()), path: "/pulls/".into() };
+    world.forge.order_fault(calls, 1, fault);
+}
+
+const UNSAID: &str = "The pull request's text does not say what came of this job, because ";
+
+#[tokio::test]
+async fn after_a_revision_its_text_says_the_newest_commit_and_keeps_what_people_wrote() {
+    let (world, number) = opened(ROUNDS).await;
+    for (name, round) in [("b", 2), ("c", 3)] {
+        revises(&world, number, name);
+        if round == 3 {
+            // A ticket's next job goes on with it as well.
+            world.api.assign(|job| {
+                (job.kind, job.revises) = (Kind::Implement, None);
+                job.continues = Some(Continues { number, branch: BRANCH.into() });
+            });
+        }
+        assert_eq!(done(&world).await, number);
+        let said = text(&world, number).await;
+        assert!(said.starts_with(PEOPLES.0) && said.ends_with(PEOPLES.1), "{said}");
+        let newest = format!(
+            "\n## The newest work\n\nCommit {} (agent: command).\n\nThe agent's last words:\n\n```text\nRound {round}.\n\
+             ```\n\n## Checks\n\n- `true` passed in ",
+            short(&world)
+        );
+        assert!(said.contains(&newest), "{said}");
+        // What the change is, and the checks of one commit.
+        assert!(said.contains("## The agent's last words\n\n```text\nRound 1.\n```\n"), "{said}");
+        assert_eq!((said.matches("Round ").count(), said.matches("## Checks").count()), (2, 1), "{said}");
+        assert!(!world.api.texts().contains(UNSAID), "{}", world.api.texts());
+    }
+}
+
+#[tokio::test]
+async fn a_draft_whose_checks_pass_now_stays_one_and_its_text_does_not_say_that_they_failed() {
+    let mends =
+        "cat > /dev/null; if [ -e greeting.txt ]; then echo hello > greeting.txt; else echo x > greeting.txt; fi";
+    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
+    let world = with_checks(mends, &["grep -q hello greeting.txt"], draft).await;
+    let number = done(&world).await;
+    let said = text(&world, number).await;
+    assert!(said.contains("Checks failed, so this is a draft.") && said.contains("**failed**"), "{said}");
+    revises(&world, number, "b");
+    done(&world).await;
+    let said = text(&world, number).await;
+    assert!(said.contains("- `grep -q hello greeting.txt` passed in "), "{said}");
+    assert!(!said.contains("draft") && !said.contains("failed"), "{said}");
+    assert!(world.open_pull_request(BRANCH).await.unwrap().draft);
+}
+
+#[tokio::test]
+async fn what_a_person_changed_in_our_part_stays_and_the_log_says_so() {
+    let (world, number) = opened(ROUNDS).await;
+    let theirs = text(&world, number).await.replace("- `true` passed in ", "- `true`, and I looked myself, passed in ");
+    write(&world, number, &theirs).await;
+    revises(&world, number, "b");
+    done(&world).await;
+    assert_eq!(text(&world, number).await, theirs);
+    let said = world.api.texts();
+    assert!(said.contains(&format!("{UNSAID}somebody has changed what it says of the commit before.")), "{said}");
+}
+
+#[tokio::test]
+async fn a_text_without_our_lines_is_a_persons() {
+    let (world, number) = opened(ROUNDS).await;
+    let said = text(&world, number).await;
+    let without: Vec<&str> = said.lines().filter(|line| !line.starts_with("<!-- pullyard:newest")).collect();
+    for (name, theirs) in [("b", without.join("\n")), ("c", String::new()), ("d", format!("{said}\n{said}"))] {
+        write(&world, number, &theirs).await;
+        revises(&world, number, name);
+        done(&world).await;
+        assert_eq!(text(&world, number).await, theirs);
+        assert!(!world.api.texts().contains(UNSAID), "{}", world.api.texts());
+    }
+}
+
+#[tokio::test]
+async fn a_later_attempt_says_what_an_earlier_one_did_not_come_to_and_changes_nothing_that_it_did() {
+    let (world, number) = opened(ROUNDS).await;
+    revises(&world, number, "b");
+    let job = world.api.assignment().job;
+    // The first died after its push.
+    let pushed = world.commit_on(BRANCH, &format!("Revise it\n\nPullyard-Job: {job}/1\nPullyard-Agent: codex"));
+    world.api.assign(|job| job.attempt = 2);
+    done(&world).await;
+    let said = text(&world, number).await;
+    let newest = format!("\n## The newest work\n\nCommit {} (agent: codex).\n\n<!--", &pushed[..10]);
+    assert!(said.contains(&newest) && !said.contains("## Checks"), "{said}");
+
+    // The second one's finish is not heard either, and a third finds what it wrote.
+    revises(&world, number, "c");
+    done(&world).await;
+    let said = text(&world, number).await;
+    assert!(said.contains("Round 2."), "{said}");
+    world.api.next_attempt(|_| ());
+    done(&world).await;
+    assert_eq!(text(&world, number).await, said);
+}
+
+#[tokio::test]
+async fn what_the_forge_refuses_of_it_fails_nothing() {
+    let (world, number) = opened(ROUNDS).await;
+    let before = text(&world, number).await;
+    for (name, fault, because) in [
+        ("b", Fault::status(403), "failed to get permission for the text of pull request"),
+        ("c", Fault::status(422), "failed to get it accepted: "),
+        ("d", Fault::too_many(60), "failed to call "),
+    ] {
+        refuses(&world, fault);
+        revises(&world, number, name);
+        done(&world).await;
+        assert_eq!(text(&world, number).await, before, "{name}");
+        let said = world.api.texts();
+        assert!(said.contains(&format!("{UNSAID}{because}")), "{name}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn where_an_answer_is_lost_it_is_said_once() {
+    let (world, number) = opened(ROUNDS).await;
+    for (name, fault, round) in [("b", Fault::HangUpAfter, 2), ("c", Fault::status(502), 3)] {
+        refuses(&world, fault);
+        revises(&world, number, name);
+        done(&world).await;
+        let said = text(&world, number).await;
+        assert!(said.starts_with(PEOPLES.0) && said.ends_with(PEOPLES.1), "{said}");
+        assert!(said.contains(&format!("Round {round}.")), "{said}");
+        assert_eq!(said.matches("## The newest work").count(), 1, "{said}");
+        assert!(!world.api.texts().contains(UNSAID), "{}", world.api.texts());
+    }
+}
+
+#[tokio::test]
+async fn work_on_top_of_a_persons_is_not_said_to_be_checked_there() {
+    let (world, number) = opened(WAITS).await;
+    revises(&world, number, "b");
+    let theirs = world.meanwhile(async || write_on(&world, BRANCH, "theirs.txt", "theirs\n")).await;
+    assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), theirs);
+    let said = text(&world, number).await;
+    assert!(said.contains(&format!("Commit {} (agent: command).", short(&world))), "{said}");
+    assert!(said.contains("They ran before it was put on top of what others had pushed.\n"), "{said}");
+}
