@@ -118,6 +118,15 @@ async fn plain_diff(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Respo
     Ok((headers, diff.stdout).into_response())
 }
 
+/// What a page shows of somebody's words: as on GitHub, no comment that has a line to itself.
+fn shown(words: &str) -> String {
+    words.split_inclusive('\n').filter(|line| !is_comment(line)).collect()
+}
+
+fn is_comment(line: &str) -> bool {
+    line.starts_with("<!--") && line.trim_end().ends_with("-->")
+}
+
 async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absent> {
     let Pull { record, head_sha, base_sha } = pull;
     let title = format!("{} #{}", record.title, record.number);
@@ -130,7 +139,7 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Page, Absen
     html.close("code").text(" into ").open("code").text(&record.base).close("code");
     html.text(&format!(" · {}", record.created_at)).close("p");
     if let Some(body) = &record.body {
-        html.open("pre").text(body).close("pre");
+        html.open("pre").text(&shown(body)).close("pre");
     }
 
     review::show(&mut html, shared, entry, pull).await;

@@ -52,7 +52,7 @@ pub(super) async fn show(html: &mut Html, shared: &Shared, entry: &Entry, pull: 
         html.text(" at ").open("code").text(super::short(&review.commit)).close("code");
         html.text(&format!(" · {}", review.submitted_at.as_deref().unwrap_or_default())).close("p");
         if !review.body.is_empty() {
-            html.open("pre").text(&review.body).close("pre");
+            html.open("pre").text(&super::shown(&review.body)).close("pre");
         }
         for comment in record.comments.iter().filter(|comment| comment.review == review.id) {
             let place = match comment.line {
@@ -63,7 +63,7 @@ pub(super) async fn show(html: &mut Html, shared: &Shared, entry: &Entry, pull: 
             let answers = if comment.in_reply_to.is_some() { " (answer)" } else { "" };
             html.open("p").open("code").text(&format!("{}:{place}", comment.path)).close("code");
             html.text(&format!("{answers}{resolved}")).close("p");
-            html.open("pre").text(&comment.body).close("pre");
+            html.open("pre").text(&super::shown(&comment.body)).close("pre");
         }
     }
     if !record.notes.is_empty() {
@@ -76,7 +76,7 @@ pub(super) async fn show(html: &mut Html, shared: &Shared, entry: &Entry, pull: 
             .close("b")
             .text(&format!(" · {}", note.created_at))
             .close("p");
-        html.open("pre").text(&note.body).close("pre");
+        html.open("pre").text(&super::shown(&note.body)).close("pre");
     }
 }
 

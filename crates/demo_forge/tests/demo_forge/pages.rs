@@ -42,6 +42,21 @@ async fn a_person_requests_changes_by_the_form_and_reads_it_on_the_page() {
 }
 
 #[tokio::test]
+async fn a_comment_that_has_a_line_to_itself_is_not_shown() {
+    let world = World::new().await;
+    let body = "Ours. <!-- in a line -->\r\n\r\n<!-- a mark -->\r\nMore.\n<!-- an end -->";
+    world.patch(BOT, "pulls/1", json!({ "body": body })).await;
+    world.post(BOT, "issues/1/comments", json!({ "body": "A note.\n\n<!-- of whom -->" })).await;
+    let shown = page(&world).await;
+    for part in ["&lt;!-- in a line --&gt;", "More.", "A note."] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    for part in ["a mark", "an end", "of whom"] {
+        assert!(!shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[tokio::test]
 async fn another_sites_page_can_not_request_changes() {
     let world = World::new().await;
     for origin in ["http://elsewhere", "null", "http://127.0.0.1:1"] {
