@@ -92,8 +92,8 @@ async fn after_a_revision_its_text_says_the_newest_commit_and_keeps_what_people_
         let said = text(&world, number).await;
         assert!(said.starts_with(PEOPLES.0) && said.ends_with(PEOPLES.1), "{said}");
         let newest = format!(
-            "\n## The newest work\n\nCommit {} (agent: command).\n\nThe agent's last words:\n\n```text\nRound {round}.\n\
-             ```\n\n## Checks\n\n- `true` passed in ",
+            "\n## The newest work\n\nCommit {} (agent: command).\n\nThe agent's last words:\n\n\
+             ```text\nRound {round}.\n```\n\n## Checks\n\n- `true` passed in ",
             short(&world)
         );
         assert!(said.contains(&newest), "{said}");
