@@ -348,6 +348,52 @@ async fn a_round_by_hand_tells_what_it_did_though_a_part_of_it_failed_unless_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_note_whose_time_is_none_or_lies_years_ahead_is_written_anew_by_the_next_round() {
+    let story = Story::waiting().await;
+    story.local.sweep().await.unwrap();
+    let says = async |at: Value| {
+        let edit = json!({
+            "TableName": "pullyard",
+            "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
+            "UpdateExpression": "SET #at = :at, ready_at = :at",
+            "ExpressionAttributeNames": { "#at": "at" },
+            "ExpressionAttributeValues": { ":at": at },
+        });
+        story.dynamodb("UpdateItem", edit).await;
+    };
+    for (said, failed) in [(json!({ "S": "noon" }), 1), (json!({ "N": "4102444800000" }), 0)] {
+        says(said.clone()).await;
+        story.clock.advance(Duration::from_secs(61));
+        let began = story.clock.now().millis();
+        assert_eq!(story.api.sweep().await.unwrap().failed, failed, "{said}: that it can't be read is no secret");
+        let note = story.item("SWEEPER", "SWEEPER").await;
+        let (at, looked) = (note["at"].as_i64().unwrap(), note["ready_at"].as_i64().unwrap());
+        assert!(began <= at && at <= story.clock.now().millis() && looked == at, "{said}: {note}");
+        assert_eq!(story.api.sweep().await.unwrap().failed, 0, "{said}");
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_was_counted_is_told_as_a_part_where_nobody_can_read_the_numbers_of_before() {
+    let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, settings, ..Setup::default() }).await;
+    story.job_for("e1", "APP-1", 1).await;
+    story.local.sweep().await.unwrap();
+    story.breaks_the_note_of_the_last_round().await;
+    let wire = Wire::default();
+    let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder();
+    let sdk = sdk.http_client(wire.clone()).build();
+    let ctx = story.config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
+    // A shard of the index.
+    wire.next("Query", Fault::error(400, "AccessDenied"));
+    assert!(pullyard_function_sweeper::handle(&ctx).await.is_err());
+    let gauges = story.item("SWEEPER", "SWEEPER").await["gauges"].take();
+    assert_eq!((gauges["waiting"].as_u64(), gauges["more"].as_bool()), (Some(1), Some(true)), "{gauges}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_can_not_be_read_is_told_of_and_more_than_was_counted() {
     let story = Story::waiting().await;
     let runner = json!({ "pk": { "S": "RUNNERS#0" }, "sk": { "S": "broken" } });

@@ -14,7 +14,7 @@ use crate::{Context, Error};
 use gauges::Scheduled;
 use held::sweep_held;
 use pullyard_domain::due::SHARDS;
-use pullyard_domain::gauges::Gauges;
+use pullyard_domain::gauges::{AHEAD, Gauges};
 use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::runner::sweep::watched_since;
@@ -71,35 +71,35 @@ async fn of_shard(ctx: &Context, shard: u8, scheduled: &mut Scheduled, report: &
 /// deployment is doing is written down. Whether the round is noted.
 async fn runners(ctx: &Context, scheduled: Scheduled, faults: &mut Faults, report: &mut Report) -> bool {
     let now = ctx.clock.now();
-    // Where it can't be read, this round is as the first one: it blames no runner for its silence.
-    let (last, unread) = match ctx.store.sweeps().await {
-        Ok(last) => (last, Ok(())),
-        Err(error) => (None, Err(Error::from(error))),
-    };
-    let since = watched_since(last.as_ref().and_then(|last| Some((last.at, last.since?))), now);
+    let read = ctx.store.sweeps().await.map_err(Error::from);
+    // Where it can't be read, this round is as the first one: it blames no runner for its silence. So it is where a
+    // clock that was wrong wrote it.
+    let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(AHEAD));
+    let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
     let mut gauges = Gauges::default();
     faults.note(sweep_runners(ctx, since, &mut gauges, report).await);
-    let looks = last.as_ref().is_none_or(|last| now.since(last.ready_at) >= READY_EVERY);
+    let looks = last.is_none_or(|last| last.ready_at > now || now.since(last.ready_at) >= READY_EVERY);
     let mut round = Sweeps {
         at: now,
-        ready_at: last.as_ref().map_or(now, |last| last.ready_at),
+        ready_at: last.map_or(now, |last| last.ready_at),
         since: Some(since),
-        gauges: last.and_then(|last| last.gauges),
+        gauges: last.and_then(|last| last.gauges.clone()),
     };
     if looks {
         faults.note(sweep_ready(ctx, &mut gauges, report).await);
         faults.note(sweep_held(ctx, &mut gauges, report).await);
         scheduled.count(ctx, &mut gauges).await;
         round.ready_at = now;
-        // Where a part was left out, what was counted before is nearer to the truth.
         if faults.none() {
             let gauges = gauges.taken(now);
             round.gauges = Some(gauges.clone());
             report.gauges = Some(gauges);
+        } else {
+            round.gauges = Some(gauges.of_a_part(gauges::of_before(ctx, &read).await, now));
         }
     }
     // Not before: it says nothing of the counting, and what was counted last would be lost with it.
-    faults.note(unread);
+    faults.note(read);
     // Stale: a later round of another sweeper has noted itself.
     let noted = ctx.store.put_sweeps(&round).await.map_err(Error::from);
     let is_noted = noted.is_ok();

@@ -13,6 +13,10 @@ use std::time::Duration;
 /// A sweeper that was not heard for so long is late: it goes round every minute.
 pub const LATE_AFTER: Duration = Duration::from_secs(300);
 
+/// No clock of ours is so far ahead of another one: a round that is noted for a later time was noted by a clock that was
+/// wrong, or by hand.
+pub const AHEAD: Duration = Duration::from_secs(300);
+
 /// How many projects have numbers of their own, those with the most first: the snapshot is one small item.
 const PROJECTS: usize = 20;
 
@@ -118,6 +122,13 @@ impl Gauges {
         self
     }
 
+    /// What stands for a round that had to leave a part out: the numbers of `before` for as long as they are nearer to
+    /// the truth, and then these, which say that there is more.
+    pub fn of_a_part(self, before: Option<Self>, now: Timestamp) -> Self {
+        let is_near = |before: &Self| before.at.is_some_and(|at| now.since(at) <= LATE_AFTER);
+        before.filter(is_near).unwrap_or_else(|| Self { more: true, ..self }.taken(now))
+    }
+
     /// How long the oldest job that waits has been waiting; none when none waits.
     pub fn oldest_waits(&self, now: Timestamp) -> Option<Duration> {
         self.oldest.map(|oldest| now.since(oldest))
@@ -186,6 +197,18 @@ mod tests {
         assert!(taken.waiting_by.contains_key(&project(49)) && !taken.waiting_by.contains_key(&project(29)));
         let size = serde_json::to_string(&taken).unwrap().len();
         assert!(size < 900, "{size}: with keys and times it would be over a write unit");
+    }
+
+    #[test]
+    fn what_a_round_that_left_a_part_out_counted_stands_where_nothing_is_known_of_the_last_five_minutes() {
+        let counted = Gauges { waiting: 1, ..Gauges::default() };
+        let part = |secs| Gauges { at: Some(at(secs)), waiting: 1, more: true, ..Gauges::default() };
+        let whole = Gauges { at: Some(at(10)), waiting: 9, ..Gauges::default() };
+        assert_eq!(counted.clone().of_a_part(None, at(20)), part(20));
+        assert_eq!(counted.clone().of_a_part(Some(whole.clone()), at(310)), whole);
+        assert_eq!(counted.clone().of_a_part(Some(whole), at(311)), part(311));
+        let nobody_knows_when = Gauges { waiting: 9, ..Gauges::default() };
+        assert_eq!(counted.of_a_part(Some(nobody_knows_when), at(20)), part(20));
     }
 
     #[test]

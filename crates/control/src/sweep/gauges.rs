@@ -3,11 +3,11 @@
 //! The index says which jobs there are and not where they stand, so the few that are due first are looked at:
 //! those wait for a task or for their review, while one that is worked on is due at its time limit.
 
-use crate::Context;
+use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::WorkKey;
+use pullyard_store::{Sweeps, WorkKey};
 
 /// How many keys of a shard are read: what fits into the half unit that the read costs at least.
 pub(super) const PER_SHARD: i32 = 40;
@@ -35,17 +35,28 @@ impl Scheduled {
         }
     }
 
-    /// Adds them to a snapshot. A job that can't be read is left out: the sweep itself says so.
+    /// Adds them to a snapshot. A job that can't be read is left out, and there is more then: why, the sweep itself says.
     pub(super) async fn count(mut self, ctx: &Context, gauges: &mut Gauges) {
         self.jobs.sort();
         gauges.more |= self.more;
         gauges.later = self.later;
         for (_, job) in self.jobs.iter().take(LOOKS) {
-            if let Ok(Some(job)) = ctx.store.job(job).await {
-                gauges.add_job(&job);
+            match ctx.store.job(job).await {
+                Ok(Some(job)) => gauges.add_job(&job),
+                Ok(None) => {}
+                Err(_) => gauges.more = true,
             }
         }
         let rest = self.jobs.len().saturating_sub(LOOKS);
         gauges.running += u32::try_from(rest).unwrap_or(u32::MAX);
+    }
+}
+
+/// The snapshot of before, for a round that left a part out. Where the note with it was not read when the round began,
+/// perhaps only that one call failed, and what nobody read is not to be lost for it.
+pub(super) async fn of_before(ctx: &Context, last: &Result<Option<Sweeps>, Error>) -> Option<Gauges> {
+    match last {
+        Ok(last) => last.as_ref().and_then(|last| last.gauges.clone()),
+        Err(_) => ctx.store.sweeps().await.ok().flatten().and_then(|last| last.gauges),
     }
 }

@@ -229,6 +229,47 @@ async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_told_and_no
 }
 
 #[tokio::test]
+async fn a_round_that_read_neither_the_numbers_of_before_nor_the_whole_index_leaves_them_and_later_tells_a_part() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    world.jobs("one", 2, 1).await;
+    let before = sweep(ctx).await.whole().unwrap().gauges;
+    assert!(before.is_some());
+    let round = async |secs: u64| {
+        ctx.clock.advance(Duration::from_secs(secs));
+        // A shard of the index, and the note of the last round, which is read after all of them.
+        wire.next("Query", Fault::error(400, "AccessDenied"));
+        wire.restart(Some((usize::from(SHARDS), Fault::error(400, "AccessDenied"))));
+        let swept = sweep(ctx).await;
+        assert_eq!((swept.report.failed, swept.noted, swept.report.gauges), (2, true, None), "after another {secs} s");
+        ctx.store.sweeps().await.unwrap().unwrap().gauges
+    };
+    assert_eq!(round(61).await, before, "a minute ago it was counted whole");
+    let part = round(300).await.unwrap();
+    assert!(part.at > before.unwrap().at, "{part:?}");
+    assert_eq!((part.waiting, part.more), (2, true), "that nobody knows all of it is told with it");
+}
+
+#[tokio::test]
+async fn a_job_that_can_not_be_read_for_the_count_is_more_than_was_counted() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
+    world.claimed(&job.id, None).await;
+    let round = async |refused: Option<usize>| {
+        world.ctx.clock.advance(Duration::from_secs(61));
+        wire.restart(refused.map(|at| (at, Fault::error(400, "AccessDenied"))));
+        let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.unwrap();
+        (gauges.running, gauges.more)
+    };
+    assert_eq!(round(None).await, (1, false));
+    // The last call but the note's.
+    let read = wire.points().len() - 2;
+    assert_eq!(round(Some(read)).await, (0, true));
+}
+
+#[tokio::test]
 async fn a_job_that_can_not_be_taken_away_from_its_runner_does_not_keep_it_its_others() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;

@@ -3,14 +3,18 @@
 use crate::rests::Resting;
 use crate::sample::{self, at};
 use crate::world::{World, alone, failed, first_time, requeue_of};
+use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOf;
+use pullyard_domain::gauges::AHEAD;
 use pullyard_domain::id::{ClassId, InstanceId, RunnerId};
 use pullyard_domain::job::{Pause, Status};
 use pullyard_domain::project::Compute;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
 use pullyard_domain::select::Needs;
+use pullyard_domain::time::Timestamp;
 use pullyard_store::{Ended, Proof, Registered, Rested, Sweeps, Write};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// The runner as it is heard at this time.
 pub(crate) fn heard(runner: &Runner, secs: u64) -> Runner {
@@ -336,4 +340,29 @@ async fn of_two_sweeps_the_later_one_counts() {
     world.refuses(world.store.put_sweeps(&round(30))).await;
     world.applies(world.store.put_sweeps(&round(90))).await;
     assert_eq!(world.store.sweeps().await.unwrap(), Some(round(90)));
+}
+
+#[tokio::test]
+async fn a_round_is_noted_over_a_time_that_is_none_and_over_one_that_no_clock_of_ours_can_say() {
+    let world = World::new().await;
+    let round = |secs| Sweeps { at: at(secs), ready_at: at(0), since: None, gauges: None };
+    world.applies(world.store.put_sweeps(&round(60))).await;
+    let item = world.items().await.into_values().next().unwrap();
+    let says = async |said: Option<AttributeValue>| {
+        let mut item = item.clone();
+        match said {
+            Some(said) => item.insert("at".into(), said),
+            None => item.remove("at"),
+        };
+        world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    };
+    let number = |at: Timestamp| Some(AttributeValue::N(at.millis().to_string()));
+    let ahead = at(90).plus(AHEAD);
+    for none in [None, Some(AttributeValue::S("noon".into())), number(ahead.plus(Duration::from_millis(1)))] {
+        says(none).await;
+        world.applies(world.store.put_sweeps(&round(90))).await;
+        assert_eq!(world.store.sweeps().await.unwrap(), Some(round(90)));
+    }
+    says(number(ahead)).await;
+    world.refuses(world.store.put_sweeps(&round(90))).await;
 }
