@@ -7,7 +7,7 @@ use crate::review::{Reach, decide_review, pull_request_changed};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::hook::recovery::{GoesOn, Look};
 use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided};
 use pullyard_domain::project::Integration;
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
@@ -56,11 +56,11 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
     let mut found = Found::default();
     let since = known.since.unwrap_or(place.from).minus(APART);
     let started = ctx.clock.now();
-    let began = known.began.filter(|_| known.resume.is_some()).unwrap_or(started);
-    let mut problem = known.problem.clone().filter(|_| known.resume.is_some());
-    let (first, mut after) = known.resume.clone().unwrap_or_default();
-    let projects: Vec<_> = std::iter::once(&place.reach.home).chain(&place.reach.others).collect();
-    for (at, project) in projects.iter().enumerate().skip(first) {
+    let began = known.began.filter(|_| known.goes_on.is_some()).unwrap_or(started);
+    let mut problem = known.problem.clone().filter(|_| known.goes_on.is_some());
+    let (projects, mut after) = known.left(std::iter::once(&place.reach.home).chain(&place.reach.others));
+    let mut projects = projects.into_iter().peekable();
+    while let Some(project) = projects.next() {
         loop {
             let (ids, next) = ctx.store.open_pull_requests(project, after.as_deref(), PAGE).await?;
             let last = ids.len();
@@ -81,15 +81,19 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
                     }
                 }
                 let is_over = ctx.clock.now().since(started) >= ROUND;
-                if is_over && (nth + 1 < last || next.is_some() || at + 1 < projects.len()) {
-                    let resume = Some((at, Some(row.clone())));
-                    return Ok((found, Look { since: known.since, began: Some(began), resume, problem }));
+                if is_over && (nth + 1 < last || next.is_some() || projects.peek().is_some()) {
+                    let goes_on = Some(GoesOn { project: project.clone(), after: Some(row.clone()) });
+                    return Ok((found, Look { since: known.since, began: Some(began), goes_on, problem }));
                 }
             }
             after = next;
-            if found.pull_requests >= MOST && (after.is_some() || at + 1 < projects.len()) {
-                let resume = if after.is_some() { (at, after) } else { (at + 1, None) };
-                return Ok((found, Look { since: known.since, began: Some(began), resume: Some(resume), problem }));
+            let goes_on = match (&after, projects.peek()) {
+                (Some(_), _) => Some(GoesOn { project: project.clone(), after: after.clone() }),
+                (None, Some(&next)) => Some(GoesOn { project: next.clone(), after: None }),
+                (None, None) => None,
+            };
+            if found.pull_requests >= MOST && goes_on.is_some() {
+                return Ok((found, Look { since: known.since, began: Some(began), goes_on, problem }));
             }
             if after.is_none() {
                 break;
@@ -97,7 +101,7 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
         }
     }
     let since = if problem.is_none() { Some(began) } else { known.since };
-    Ok((found, Look { since, began: None, resume: None, problem }))
+    Ok((found, Look { since, began: None, goes_on: None, problem }))
 }
 
 /// A forge that says nothing for so long says nothing to the next call either, and the others wait.

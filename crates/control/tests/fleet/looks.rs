@@ -6,6 +6,7 @@ use pullyard_control::{poll_repository, recover_hook, set_secret};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll, RECOVER_EVERY};
+use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Account, ForgeKind, Integration};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
@@ -83,8 +84,8 @@ async fn what_is_submitted_while_a_look_of_several_rounds_goes_on_is_looked_at_b
     open(&world, [(FOREIGN, 20), (FOREIGN + 1, 1)]).await;
     let (looks, [first, last]) = looked(&world, 2).await;
     let [part, whole] = &looks[..] else { panic!("two rounds: {looks:?}") };
-    assert!(part.since.is_none() && part.resume.is_some(), "{part:?}");
-    assert_eq!((&whole.resume, &whole.problem), (&None, &None));
+    assert!(part.since.is_none() && part.goes_on.is_some(), "{part:?}");
+    assert_eq!((&whole.goes_on, &whole.problem), (&None, &None));
     // As far as it was seen when the first part was looked at, and not when the last one was.
     let since = whole.since.unwrap();
     assert!(first <= since && since < last, "{first} {since} {last}");
@@ -98,10 +99,52 @@ async fn a_look_of_several_rounds_that_met_a_problem_in_the_first_takes_nothing_
     open(&world, [(connected, 20), (FOREIGN, 1)]).await;
     let (looks, _) = looked(&world, 2).await;
     let [part, whole] = &looks[..] else { panic!("two rounds: {looks:?}") };
-    assert!(part.resume.is_some() && part.problem.is_some(), "{part:?}");
-    assert_eq!(whole.resume, None, "the rest was looked at and had none");
+    assert!(part.goes_on.is_some() && part.problem.is_some(), "{part:?}");
+    assert_eq!(whole.goes_on, None, "the rest was looked at and had none");
     assert_eq!(whole.since, None, "{whole:?}");
     assert!(whole.problem.is_some(), "{whole:?}");
+}
+
+/// How many pull requests a look compares in two rounds, where the hook's further projects are `before` in the first and
+/// `after` in the second. Each project has so many of them open, in a repository of its own.
+async fn compared(open: [(&str, u64); 3], before: &[&str], after: &[&str]) -> usize {
+    let world = World::begin().await;
+    without_token(&world).await;
+    let (ctx, mut hook) = (&world.ctx, world.hook());
+    // The later a project's name, the earlier stands what it has open in a list.
+    for ((project, count), repository) in open.into_iter().zip([FOREIGN, FOREIGN - 1, FOREIGN - 2]) {
+        for number in 1..=count {
+            let id = PullRequestId { integration: world.repository().integration, repository, number };
+            let linked = PullRequest::linked(id, ProjectId::new(project).unwrap(), None, None);
+            applied(ctx.store.update_pull_request(&linked).await);
+        }
+    }
+    let others = |ids: &[&str]| ids.iter().map(|id| ProjectId::new(*id).unwrap()).collect::<Vec<_>>();
+    hook.others = others(before);
+    applied(ctx.store.put_hook(&hook).await);
+    let first = recover_hook(ctx, &hook.name).await.unwrap().pull_requests;
+    ctx.clock.advance(RECOVER_EVERY + MINUTE);
+    let stored = ctx.store.hook(&hook.name).await.unwrap().unwrap();
+    assert!(stored.recovery.look.goes_on.is_some(), "{stored:?}");
+    applied(ctx.store.put_hook(&Hook { others: others(after), ..stored }).await);
+    let second = recover_hook(ctx, &hook.name).await.unwrap().pull_requests;
+    let stored = ctx.store.hook(&hook.name).await.unwrap().unwrap();
+    assert!(stored.recovery.look.since.is_some(), "it was whole: {stored:?}");
+    first + second
+}
+
+#[tokio::test]
+async fn a_look_leaves_no_project_out_though_those_of_its_hook_change_between_two_rounds() {
+    let three = [("acme", 10), ("b", 11), ("c", 12)];
+    assert_eq!(compared(three, &["b", "c"], &["c"]).await, 33, "one that was compared is gone");
+    assert_eq!(compared(three, &["c", "b"], &["b", "c"]).await, 33, "they stand in another order");
+    // The first round ends within the list of one that is gone then.
+    let long = [("acme", 10), ("b", 25), ("c", 12)];
+    assert_eq!(
+        compared(long, &["b", "c"], &["c"]).await,
+        10 + 20 + 12,
+        "where its list goes on says nothing of another"
+    );
 }
 
 /// Whether a message that it may be time has the repository looked at.

@@ -4,6 +4,7 @@
 //! every try, newest first; the tries of one delivery share a `guid`.
 
 use super::RECOVER_EVERY;
+use crate::id::ProjectId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,12 +82,38 @@ pub struct Look {
     /// When the round that is under way began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
-    /// Where it goes on: which project, and after which row of its list.
+    /// Where it goes on, if a round is under way. Versions before this one had another name for it: whichever meets a
+    /// round of the other begins it anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resume: Option<(usize, Option<String>)>,
+    pub goes_on: Option<GoesOn>,
     /// Why a pull request could not be compared the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+/// Where a comparison goes on. By name: which projects there are, and in which order, may change until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoesOn {
+    /// With this project, or the next one by name where it is gone.
+    pub project: ProjectId,
+    /// After this row of its list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Look {
+    /// The projects that are still to be compared, by name, and after which row of the first one's list.
+    ///
+    /// One that is added while a round is under way may be left to the next: what is submitted since is seen then.
+    pub fn left<'a>(&self, projects: impl IntoIterator<Item = &'a ProjectId>) -> (Vec<&'a ProjectId>, Option<String>) {
+        let mut left: Vec<&ProjectId> = projects.into_iter().collect();
+        left.sort_unstable();
+        left.dedup();
+        let Some(goes_on) = &self.goes_on else { return (left, None) };
+        left.retain(|project| **project >= goes_on.project);
+        let is_there = left.first().is_some_and(|first| **first == goes_on.project);
+        (left, goes_on.after.clone().filter(|_| is_there))
+    }
 }
 
 /// One row of the forge's list.

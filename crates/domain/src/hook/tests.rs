@@ -1,4 +1,4 @@
-use super::recovery::{KEPT, Look, MOST_ASKED, MOST_FOLLOWED, Recovery, Tried};
+use super::recovery::{GoesOn, KEPT, Look, MOST_ASKED, MOST_FOLLOWED, Recovery, Tried};
 use super::*;
 use crate::decision::Reason;
 use crate::id::JobId;
@@ -163,10 +163,51 @@ fn looking_again_since_the_very_time_of_a_try_asks_for_that_one_again() {
 
 #[test]
 fn looking_again_since_a_time_begins_a_look_under_way_anew() {
-    let look = Look { since: Some(at(8)), began: Some(at(9)), resume: Some((0, Some("row".into()))), problem: None };
+    let goes_on = Some(GoesOn { project: project("acme"), after: Some("row".into()) });
+    let look = Look { since: Some(at(8)), began: Some(at(9)), goes_on, problem: None };
     let mut again = Recovery { look, ..Recovery::default() };
     again.from(at(2), at(0));
     assert_eq!(again.look, Look { since: Some(at(2)), ..Look::default() });
+}
+
+fn project(id: &str) -> ProjectId {
+    ProjectId::new(id).unwrap()
+}
+
+#[test]
+fn a_look_goes_on_by_the_names_of_projects_whatever_becomes_of_them_meanwhile() {
+    let check = |projects: &[&str], goes_on: Option<(&str, &str)>, expected: &[&str], after: Option<&str>| {
+        let goes_on = goes_on.map(|(id, row)| GoesOn { project: project(id), after: Some(row.into()) });
+        let projects: Vec<_> = projects.iter().map(|id| project(id)).collect();
+        let (left, row) = Look { goes_on, ..Look::default() }.left(&projects);
+        let left: Vec<_> = left.into_iter().map(ProjectId::as_str).collect();
+        assert_eq!((left.as_slice(), row.as_deref()), (expected, after), "{projects:?}");
+    };
+    check(&["c", "a", "b", "a"], None, &["a", "b", "c"], None);
+    check(&["a", "b", "c"], Some(("b", "row")), &["b", "c"], Some("row"));
+    check(&["c", "b", "a"], Some(("b", "row")), &["b", "c"], Some("row"));
+    // The row is of a list that is gone.
+    check(&["a", "c"], Some(("b", "row")), &["c"], None);
+    check(&["a"], Some(("b", "row")), &[], None);
+    // Added before it and after it.
+    check(&["a", "aa", "b", "bb"], Some(("b", "row")), &["b", "bb"], Some("row"));
+}
+
+#[test]
+fn a_look_under_way_is_read_by_the_version_of_before_and_its_own_here_and_each_begins_anew() {
+    #[derive(Deserialize)]
+    struct Before {
+        since: Option<Timestamp>,
+        resume: Option<(usize, Option<String>)>,
+    }
+    let goes_on = Some(GoesOn { project: project("acme"), after: None });
+    let look = Look { since: Some(at(8)), began: Some(at(9)), goes_on, problem: None };
+    let stored = serde_json::to_value(&look).unwrap();
+    assert_eq!(serde_json::from_value::<Look>(stored.clone()).unwrap(), look);
+    let before: Before = serde_json::from_value(stored).unwrap();
+    assert_eq!((before.since, before.resume), (look.since, None));
+    let stored = serde_json::json!({ "since": at(8), "began": at(9), "resume": [1, "row"] });
+    assert_eq!(serde_json::from_value::<Look>(stored).unwrap(), Look { goes_on: None, ..look });
 }
 
 #[test]
