@@ -15,6 +15,7 @@ use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -332,6 +333,37 @@ async fn deliveries_that_are_not_asked_for_use_up_no_try_though_somebody_changes
     let hook = store.hook(&name("far")).await.unwrap().unwrap();
     assert_eq!(hook.others, [second]);
     assert!(hook.recovery.look.since.is_some(), "and pull requests were compared: {hook:?}");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_whose_hook_somebody_changes_meanwhile_says_so_and_nothing_that_it_did_not_keep() {
+    let world = World::make().await;
+    let store = world.story.store().await;
+    let listed = three_that_timed_out(world.story.clock.now());
+    let (table, is_changed) = (store.clone(), Arc::new(AtomicBool::new(false)));
+    let far = Far::start(move |call: &str| {
+        if !call.ends_with("/deliveries") {
+            return Some((202, "{}".to_owned()));
+        }
+        if !is_changed.swap(true, Ordering::SeqCst) {
+            let change = async {
+                let hook = table.hook(&name("far")).await.unwrap().unwrap();
+                let hook = Hook { base_url: Some("https://pullyard.example".into()), ..hook };
+                assert_eq!(table.put_hook(&hook).await.unwrap(), Write::Applied);
+            };
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(change));
+        }
+        Some((200, listed.clone()))
+    })
+    .await;
+    world.connect(&far, &[]).await;
+    let found = world.recovered("far").await;
+    assert_eq!((found.looked_at, found.asked, found.missing), (0, 0, 0), "{found:?}");
+    assert!(found.problems.len() == 1 && found.problems[0].contains("was changed"), "{found:?}");
+    assert!(world.tries("far").await.is_empty() && far.asked("/attempts").is_empty());
+    let found = world.recovered("far").await;
+    assert_eq!((found.looked_at, found.asked, found.missing, found.problems), (3, 3, 3, vec![]));
     world.story.end().await;
 }
 

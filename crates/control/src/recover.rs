@@ -9,6 +9,7 @@ mod look;
 
 use crate::forge::{forge_of_hook, too_slow};
 use crate::review::Reach;
+use crate::sweep::put_off;
 use crate::webhook::reach_of;
 use crate::{Context, Error};
 use look::{Found, look};
@@ -18,7 +19,7 @@ use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Forge, HookScope};
-use pullyard_store::Write;
+use pullyard_store::{WorkKey, Write};
 use std::time::Duration;
 
 /// How many pages of deliveries a round reads at most; a hundred are on each.
@@ -51,8 +52,19 @@ pub struct Recovered {
 /// Looks for what a hook should have told, if it is time.
 ///
 /// Idempotent: what is asked for again is the same delivery, and reviews are known by their ids.
-/// Errors: the table's. What the forge refuses is noted on the hook.
+/// Errors: the table's. What the forge refuses is noted on the hook. Where no repeat helps, the hook is left alone for a
+/// while, longer each time: it stays due, and the sweeper would send for it in every round.
 pub async fn recover_hook(ctx: &Context, name: &HookName) -> Result<Recovered, Error> {
+    match recover_if_due(ctx, name).await {
+        Err(error) if !error.is_transient() => {
+            put_off(ctx, &WorkKey::Hook(name.clone())).await;
+            Err(error)
+        }
+        recovered => recovered,
+    }
+}
+
+async fn recover_if_due(ctx: &Context, name: &HookName) -> Result<Recovered, Error> {
     let Some(hook) = ctx.store.hook(name).await? else { return Ok(Recovered::default()) };
     let now = ctx.clock.now();
     // The message came twice, or somebody else was quicker.
@@ -127,7 +139,8 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     (hook.tries, hook.not_before) = (0, None);
     // Before anything is asked for: killed after it, one try of three is lost, and none is one too many.
     if ctx.store.put_hook(&hook).await? == Write::Stale {
-        return Ok(found);
+        // Whoever changed it has looked after it, or left it due; of what this round saw, nothing is kept.
+        return Ok(Recovered { problems: vec![CHANGED.to_owned()], ..Recovered::default() });
     }
     hook.rev += 1;
     if let Some((id, forge, ask)) = ask {
@@ -206,6 +219,9 @@ fn counted(found: &mut Recovered, looked: (Found, Look), kept: &mut Look) {
 const PASSED_OVER: &str = "more than 3,000 deliveries are new, and the older of them were passed over; comments and labels \
                            among them are not asked for again";
 
+/// What is said where somebody changed the hook while its forge's list was read.
+const CHANGED: &str = "the hook was changed while its deliveries were read; what is missing is looked for anew";
+
 /// The list of a forge, as far as it was read.
 struct Listed {
     rows: Vec<Tried>,
@@ -266,8 +282,24 @@ pub(crate) fn said(error: &Error) -> String {
 /// Looks at a repository without a hook, if it is time.
 ///
 /// Idempotent: reviews are known by their ids.
-/// Errors: the table's. What the forge refuses is noted.
+/// Errors: the table's. What the forge refuses is noted. Where no repeat helps, the repository is left alone for a while,
+/// longer each time.
 pub async fn poll_repository(
+    ctx: &Context,
+    project: &ProjectId,
+    integration: &IntegrationId,
+    repository: u64,
+) -> Result<(), Error> {
+    match poll_if_due(ctx, project, integration, repository).await {
+        Err(error) if !error.is_transient() => {
+            put_off(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository)).await;
+            Err(error)
+        }
+        polled => polled,
+    }
+}
+
+async fn poll_if_due(
     ctx: &Context,
     project: &ProjectId,
     integration: &IntegrationId,

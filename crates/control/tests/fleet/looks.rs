@@ -105,8 +105,8 @@ async fn a_look_of_several_rounds_that_met_a_problem_in_the_first_takes_nothing_
     assert!(whole.problem.is_some(), "{whole:?}");
 }
 
-/// How many pull requests a look compares in two rounds, where the hook's further projects are `before` in the first and
-/// `after` in the second. Each project has so many of them open, in a repository of its own.
+/// How many pull requests a look compares in two rounds, where the hook's further projects are `before` in the first
+/// and `after` in the second. Each project has so many of them open, in a repository of its own.
 async fn compared(open: [(&str, u64); 3], before: &[&str], after: &[&str]) -> usize {
     let world = World::begin().await;
     without_token(&world).await;
@@ -190,6 +190,46 @@ async fn a_hook_is_looked_after_when_it_is_time_and_not_once_more_for_a_message_
     assert!(recovers(|_, _| ()).await);
     assert!(!recovers(|hook, now| hook.recovery.next = now.plus(MINUTE)).await);
     assert!(!recovers(|hook, now| hook.not_before = Some(now.plus(MINUTE))).await);
+}
+
+#[tokio::test]
+async fn a_hook_and_a_repository_that_no_repeat_can_look_at_are_left_alone_for_longer_each_time() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    without_token(&world).await;
+    let (ctx, hook, poll) = (&world.ctx, world.hook(), poll(&world));
+    applied(ctx.store.put_hook(&hook).await);
+    applied(ctx.store.put_poll(&poll).await);
+    let after_hook = async || recover_hook(ctx, &hook.name).await;
+    let polled = async || poll_repository(ctx, &poll.project, &poll.integration, poll.repository).await;
+    let stored = async || {
+        let Poll { project, integration, repository, .. } = &poll;
+        let hook = ctx.store.hook(&hook.name).await.unwrap().unwrap();
+        let poll = ctx.store.poll(project, integration, *repository).await.unwrap().unwrap();
+        let looked = [hook.recovery.look.since, poll.look.since].into_iter().flatten().count();
+        ([(hook.tries, hook.not_before), (poll.tries, poll.not_before)], looked)
+    };
+    for (times, rest) in [(1, MINUTE), (2, MINUTE * 2)] {
+        let least = ctx.clock.now().plus(rest);
+        wire.next("GetItem", Fault::error(400, "AccessDenied"));
+        assert!(after_hook().await.is_err());
+        wire.next("GetItem", Fault::error(400, "AccessDenied"));
+        assert!(polled().await.is_err());
+        // The same messages again: nothing is due.
+        after_hook().await.unwrap();
+        polled().await.unwrap();
+        let most = ctx.clock.now().plus(rest);
+        let (put_off, looked) = stored().await;
+        for (tries, not_before) in put_off {
+            assert_eq!(tries, times);
+            assert!(not_before.is_some_and(|at| least <= at && at <= most), "{not_before:?}: {least} to {most}");
+        }
+        assert_eq!(looked, 0);
+        ctx.clock.advance(rest);
+    }
+    after_hook().await.unwrap();
+    polled().await.unwrap();
+    assert_eq!(stored().await, ([(0, None); 2], 2));
 }
 
 /// Without it the forge has no list that could be read, and no other ping comes by itself.
