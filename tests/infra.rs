@@ -1,8 +1,9 @@
 //! What `infra` repeats of the code is what the code says: the table, the routes, the environment, the release.
 
 use crate::roles::template::read;
+use pullyard_domain::sweep::back_off;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_entry::config;
+use pullyard_entry::{config, metrics};
 use pullyard_local::FUNCTION_TIMEOUTS;
 use pullyard_store::Store;
 use serde_json::{Value, json};
@@ -190,6 +191,37 @@ fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
     let told: BTreeSet<String> =
         rows.flat_map(|row| row.split(", ")).map(|name| format!("-{}", name.trim_matches(['`', '-']))).collect();
     assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
+}
+
+#[test]
+fn every_metric_of_ours_that_an_alarm_looks_at_is_told_by_somebody() {
+    let (watch, api) = (resources(include_str!("../infra/watch.yaml")), resources(include_str!("../infra/api.yaml")));
+    let filters = api.values().filter(|one| one["Type"] == "AWS::Logs::MetricFilter");
+    let counted = filters.map(|one| one["Properties"]["MetricTransformations"][0]["MetricName"].as_str().unwrap());
+    let told: BTreeSet<&str> = metrics::METRICS.iter().map(|metric| metric.name).chain(counted).collect();
+    let ours = watch.values().filter(|one| one["Properties"]["Namespace"] == metrics::NAMESPACE);
+    let looked_at: BTreeSet<&str> = ours.map(|alarm| alarm["Properties"]["MetricName"].as_str().unwrap()).collect();
+    assert!(looked_at.contains("SweepFailed") && looked_at.is_subset(&told), "{looked_at:?}");
+}
+
+#[test]
+fn an_alarm_tells_what_fails_in_every_second_round_and_not_one_item_that_is_left_alone_for_longer_each_time() {
+    let alarm = resources(include_str!("../infra/watch.yaml"))["SweepFailedAlarm"]["Properties"].clone();
+    let [periods, failing, secs] =
+        ["EvaluationPeriods", "DatapointsToAlarm", "Period"].map(|name| alarm[name].as_u64().unwrap());
+    assert!(failing * 2 <= periods);
+    let mut next = 0;
+    let failures = (0..10).map(|tries| {
+        let at = next;
+        next += back_off(tries).as_secs();
+        at
+    });
+    let failures: Vec<u64> = failures.collect();
+    for first in &failures {
+        let looked_at = *first..first + periods * secs;
+        let within = failures.iter().filter(|at| looked_at.contains(*at)).count() as u64;
+        assert!(within < failing, "{within} from {first} s on: {failures:?}");
+    }
 }
 
 #[test]
