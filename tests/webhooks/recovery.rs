@@ -411,6 +411,33 @@ async fn a_list_of_deliveries_that_never_comes_keeps_no_round_from_comparing_pul
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_whose_item_can_not_be_read_keeps_no_other_from_being_compared() {
+    let world = World::make().await;
+    let far = Far::start(|call: &str| match call.ends_with("/deliveries") {
+        true => Some((200, "[]".to_owned())),
+        false => Some((404, NOT_FOUND.to_owned())),
+    })
+    .await;
+    world.connect(&far, &[]).await;
+    world.open_far(&world.story.project, 101..=102).await;
+    let broken = json!({
+        "TableName": "pullyard",
+        "Key": { "pk": { "S": format!("PR#far#{FAR_ID}#101") }, "sk": { "S": "PR" } },
+        "UpdateExpression": "SET #state = :broken",
+        "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeNames": { "#state": "state" },
+        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
+    });
+    world.story.dynamodb("UpdateItem", broken).await;
+    let found = world.recovered("far").await;
+    assert_eq!((found.pull_requests, found.problems.len()), (2, 1), "{found:?}");
+    assert_eq!(far.asked("/pulls/"), ["GET /repos/acme/far/pulls/102"]);
+    let hook = world.story.store().await.hook(&name("far")).await.unwrap().unwrap();
+    assert_eq!(hook.recovery.look.since, None, "what was submitted there is not taken for seen");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_comment_whose_pull_request_is_never_told_is_answered_before_its_call_is_repeated() {
     let world = World::make().await;
     let far = Far::start(|_: &str| None).await;

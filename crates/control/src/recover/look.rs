@@ -71,8 +71,11 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
                         found.reviews += compared.reviews;
                         problem = compared.undecided.or(problem);
                     }
-                    // One that others keep changing is looked at again; the rest need not wait for it.
-                    Err(Error::Store(error)) if !matches!(error, StoreError::Contended { .. }) => {
+                    // One that others keep changing is looked at again, and so is one that can't be read; the rest need
+                    // not wait for it.
+                    Err(Error::Store(error))
+                        if !matches!(error, StoreError::Contended { .. } | StoreError::Corrupt { .. }) =>
+                    {
                         return Err(error.into());
                     }
                     Err(error) => {
