@@ -62,6 +62,27 @@ impl World {
         serde_json::to_value(self.story.api.delivery(&told.delivery).await.unwrap()).unwrap()
     }
 
+    /// The two again, and one hook that serves both.
+    async fn shared_by_one_hook() -> Self {
+        let world = Self::shared_by_two().await;
+        let wanted = InstallHook { others: vec![home()], ..world.wanted(HOOK, true) };
+        let made = world.story.api.install_hook(&wanted).await.unwrap();
+        let set = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
+        world.story.api.set_secret(&made.secret, &set).await.unwrap();
+        world
+    }
+
+    /// Its pull request is linked to a ticket of the other project.
+    async fn is_linked_elsewhere(&self) {
+        let ticket: CreateTicket =
+            serde_json::from_value(json!({ "project": "other", "key": "OTHER-1", "title": "t" })).unwrap();
+        self.story.api.create_ticket(&ticket, None).await.unwrap();
+        let store = self.story.store().await;
+        let linked = store.pull_request(&self.pull_request()).await.unwrap().unwrap();
+        let elsewhere = PullRequest { project: home(), ticket: TicketKey::new("OTHER-1").ok(), ..linked };
+        assert_eq!(store.update_pull_request(&elsewhere).await.unwrap(), Write::Applied);
+    }
+
     fn pull_request(&self) -> PullRequestId {
         let integration = IntegrationId::new("gh1").unwrap();
         PullRequestId { integration, repository: self.repository, number: self.number }
@@ -206,17 +227,47 @@ async fn a_review_that_another_project_answered_names_no_job_once_its_pull_reque
     let world = World::shared_by_two().await;
     let made = world.told("acme", 80, "submitted").await;
     assert_eq!(made.code, "accepted", "{}", made.sentence);
-    let ticket: CreateTicket =
-        serde_json::from_value(json!({ "project": "other", "key": "OTHER-1", "title": "t" })).unwrap();
-    world.story.api.create_ticket(&ticket, None).await.unwrap();
-    let store = world.story.store().await;
-    let linked = store.pull_request(&world.pull_request()).await.unwrap().unwrap();
-    let elsewhere = PullRequest { project: home(), ticket: TicketKey::new("OTHER-1").ok(), ..linked };
-    assert_eq!(store.update_pull_request(&elsewhere).await.unwrap(), Write::Applied);
+    world.is_linked_elsewhere().await;
     let told = world.told("other", 80, "submitted").await;
     assert_eq!((told.code.as_str(), &told.job), ("event_ignored", &None), "{}", told.sentence);
     // What nobody has had yet is theirs.
     let next = world.told("other", 81, "submitted").await;
     assert_eq!(next.code, "held_until", "the hour of the pull request runs on: {}", next.sentence);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_waits_for_another_project_of_its_hook_names_the_entry_that_says_so() {
+    let world = World::shared_by_one_hook().await;
+    world.story.settings(|settings| settings.held_by = Some("ann".into())).await;
+    let waits = world.told(HOOK, 80, "submitted").await;
+    assert_eq!(waits.code, "project_held", "{}", waits.sentence);
+    world.is_linked_elsewhere().await;
+    let told = world.told(HOOK, 80, "submitted").await;
+    assert_eq!(
+        (told.code.as_str(), &told.job, &told.delivery),
+        ("repeat", &None, &waits.delivery),
+        "{}",
+        told.sentence
+    );
+    assert_eq!(world.entry(&told).await["code"], "project_held");
+    assert_eq!(world.codes(&home()).await, [""; 0], "nothing was decided for the other project");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_has_a_job_of_another_project_of_its_hook_names_the_entry_that_says_so() {
+    let world = World::shared_by_one_hook().await;
+    let made = world.told(HOOK, 80, "submitted").await;
+    assert_eq!(made.code, "accepted", "{}", made.sentence);
+    world.is_linked_elsewhere().await;
+    let told = world.told(HOOK, 80, "submitted").await;
+    assert_eq!(
+        (told.code.as_str(), &told.job, &told.delivery),
+        ("repeat", &made.job, &made.delivery),
+        "{}",
+        told.sentence
+    );
+    assert_eq!(world.entry(&told).await["code"], "accepted");
     world.story.end().await;
 }

@@ -274,6 +274,11 @@ async fn conclude(
 /// at it again, and they would be held for ever.
 ///
 /// Idempotent: before its end is written, so that whoever is stopped in between leaves a job that waits as before.
+///
+/// Where somebody else wrote the end meanwhile, the ticket's next job may take one of them over while this goes on. No
+/// entry is named after a wrong job by that: whoever wrote the end had named all that this job had by then, and none is
+/// named twice. One that this job took over between that and its end names whichever of the two is quicker: each had
+/// it, and what a repeat is answered goes by the review, not by its entry.
 pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
     let Some(id) = job.reviewed() else { return Ok(()) };
     let read = async {

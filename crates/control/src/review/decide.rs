@@ -99,10 +99,15 @@ async fn apply(
     }
     let remembered = matches!(decision.follow, Follow::Remember { .. });
     if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
-        if loaded.first.is_some() {
-            ctx.store.note_repeat(&delivery.id, now).await?;
-        }
-        return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: job_of(loaded) }));
+        let answered = match &loaded.first {
+            Some(first) => {
+                ctx.store.note_repeat(&first.id, now).await?;
+                first.id.clone()
+            }
+            // The ledger has forgotten it.
+            None => delivery.id,
+        };
+        return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: job_of(loaded) }));
     }
     // Stale: somebody else told the same review and has its lasting answer. What waits has its entry since it
     // was remembered, and perhaps its last answer by now.

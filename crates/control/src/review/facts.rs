@@ -47,6 +47,7 @@ impl Reach {
 /// What a decision is made from, and what it is made into.
 pub(super) struct Loaded {
     pub(super) facts: ReviewFacts,
+    /// Where its answer stands: of a review that another project of the hook's has, in that one's ledger.
     pub(super) first: Option<Delivery>,
     pub(super) project: Option<Project>,
     pub(super) repository: Option<Repository>,
@@ -96,6 +97,15 @@ pub(super) async fn load(
         // What another project made of it is told to nobody who does not speak for that, and is not written over.
         Some(review) if pull_request.is_some() => known(ctx, review).await?.is_some().then_some(Known::Elsewhere {}),
         _ => None,
+    };
+    let first = match (&stored, &stored_as) {
+        // It was linked to a ticket of that one before: nothing is decided here, and no entry of this project's says so.
+        (Some(review), Some(Known::Started { .. } | Known::Deferred {}))
+            if first.is_none() && review.project != decided_for =>
+        {
+            ctx.store.delivery(&event.ledger_id(&review.project)).await?
+        }
+        _ => first,
     };
     // Whatever it says, the answer of a review that waits stands while it does.
     let waits = stored_as == Some(Known::Deferred {});
