@@ -159,6 +159,26 @@ async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_is_told_once_is_answered_whoever_heard_it_dies() {
+    walk(flows::told_once::reviewed_and_revised().own(), 66).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_is_told_once_while_a_job_works_waits_for_it_whoever_heard_it_dies() {
+    walk(flows::told_once::reviewed_while_it_works().own(), 120).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_of_which_it_is_told_once_that_it_was_closed_ends_its_job_whoever_heard_it_dies() {
+    walk(flows::told_once::closed_before_it_is_claimed().own(), 62).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_waits_is_answered_once_its_pull_request_is_closed_whoever_heard_it_dies() {
+    walk(flows::told_once::closed_while_a_review_waits().own(), 120).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies() {
     walk(flows::board::written_edited_and_moved().own(), 48).await;
 }

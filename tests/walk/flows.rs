@@ -14,6 +14,7 @@ pub(super) mod runners;
 pub(super) mod set_up;
 pub(super) mod tickets;
 pub(super) mod tokens;
+pub(super) mod told_once;
 
 use super::step::{Flow, Share, Step};
 use super::world::World;

@@ -234,6 +234,22 @@ fn is_day(text: &str) -> bool {
     letters.all(|(at, letter)| if at == 4 || at == 7 { letter == '-' } else { letter.is_ascii_digit() })
 }
 
+/// The same, whoever told of it: a forge by its webhook, or a look at that forge. That a webhook was heard, and what it
+/// was answered to news of a pull request, stands where it was told and nowhere else: neither enters anything. Of a
+/// review the ledger says who told it first, by which name, and with which address.
+pub(super) fn by_whomever(left: &Left) -> Left {
+    let is_delivery = |item: &Value| item["sk"] == "DELIVERY";
+    let is_news = |item: &Value| is_delivery(item) && item["source"] == "webhook" && item["review"]["review"].is_null();
+    let mut same = left.clone();
+    same.retain(|_, item| item["sk"] != "HEARD" && !is_news(item));
+    for item in same.values_mut().filter(|item| is_delivery(item) && item["review"].is_object()) {
+        item["source"].take();
+        item["event"].take();
+        item["review"]["url"].take();
+    }
+    same
+}
+
 /// How the jobs ended.
 pub(super) fn ends(left: &Left) -> Vec<&str> {
     left.values().filter(|item| item["sk"] == "JOB").map(|job| text(job, "status")).collect()

@@ -83,6 +83,9 @@ pub(super) enum Does {
 pub(super) enum Unrepeated {
     /// What was written leads on by itself: the end is the undisturbed one.
     Heals,
+    /// The same of what a forge tells a webhook once: whoever looks at the forge finds what it was about, and the end is
+    /// the undisturbed one but for what says who told it.
+    Told,
     /// It happened whole, or not at all: the end is the undisturbed one, or that of a story without the step.
     AllOrNothing,
     /// Not walked: its caller repeats it until it is answered, or dies, which is another story.

@@ -84,12 +84,16 @@ pub(super) async fn walk(flow: Flow, least: usize) {
             tokio::spawn(async move {
                 let _room = ROOM.acquire().await.unwrap();
                 let (what, may_lack) = (told(&flow, &harm), may_lack(&flow, &harm));
+                let is_found = is_found(&flow, &harm);
                 let running = tokio::spawn(async move { Box::pin(run(&flow, &snapshot, &harm)).await.0 });
                 let left = match running.await {
                     Ok(left) => left,
                     Err(error) => return Some(format!("{what}: {error}")),
                 };
-                let mut found = vec![differences(&undisturbed, &left)];
+                let mut found = vec![match is_found {
+                    true => differences(&left::by_whomever(&undisturbed), &left::by_whomever(&left)),
+                    false => differences(&undisturbed, &left),
+                }];
                 if let Some(without) = may_lack.and_then(|step| without[step].as_ref()) {
                     found.push(differences(without, &left));
                 }
@@ -117,6 +121,16 @@ fn may_lack(flow: &Flow, harm: &Harm) -> Option<usize> {
     }
 }
 
+/// What nobody told to its end is found by somebody else.
+fn is_found(flow: &Flow, harm: &Harm) -> bool {
+    match harm {
+        Harm::Broken { step, then, .. } => {
+            flow.steps[*step].unrepeated == Unrepeated::Told && *then == Then::Unrepeated
+        }
+        Harm::None | Harm::Left(_) => false,
+    }
+}
+
 /// Adds a line to the file, which several processes may write: a line is one write.
 fn count_up(flow: &str, points: usize, walks: usize) {
     let Some(path) = std::env::var_os(FILE) else { return };
@@ -141,7 +155,7 @@ fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
         let thens: &[Then] = match flow.steps[step].unrepeated {
             Unrepeated::Repeated => &[Then::Repeated],
             _ if is_whole => &[Then::Repeated, Then::Unrepeated],
-            Unrepeated::Heals | Unrepeated::AllOrNothing | Unrepeated::Hides => &[Then::Unrepeated],
+            Unrepeated::Heals | Unrepeated::Told | Unrepeated::AllOrNothing | Unrepeated::Hides => &[Then::Unrepeated],
         };
         for (at, point) in points.iter().enumerate() {
             let broken = |fault, then| Harm::Broken { step, at, call: point.operation.clone(), fault, then };

@@ -88,7 +88,7 @@ async fn lost(world: &World) {
     forge.deliveries_settled().await;
 }
 
-async fn twice_asked(world: &World) {
+pub(super) async fn twice_asked(world: &World) {
     hooked(world).await;
     asks_for_changes(world, "review 2").await;
 }
@@ -114,7 +114,8 @@ fn pull(world: &World, state: &str) -> Value {
     let id = number(world, "repository");
     json!({
         "number": number(world, "number"), "html_url": "https://forge.test/p", "state": state, "draft": false,
-        "title": "APP-1", "merged_at": null, "merged": false, "updated_at": "2026-11-20T12:00:00Z",
+        // What the forge itself says of the pull request later is newer, whatever the machine's clock says.
+        "title": "APP-1", "merged_at": null, "merged": false, "updated_at": "2020-11-20T12:00:00Z",
         "head": { "ref": BRANCH, "sha": world.noted("head").unwrap(), "repo": { "id": id } },
         "base": { "ref": "main" }, "user": { "id": 41, "login": "pullyard-bot", "type": "User" },
     })
@@ -151,7 +152,7 @@ pub(super) fn reviewed(name: &'static str, which: &'static str) -> Step {
     })
 }
 
-fn closed() -> Step {
+pub(super) fn closed() -> Step {
     delivered("the pull request is closed", "pull_request", |world| {
         let mut pull = pull(world, "closed");
         // Later than anything that the forge said of it.
@@ -180,12 +181,12 @@ pub(super) fn attempted() -> [Step; 4] {
     [attempt::begins(), attempt::claims(), attempt::prepares(), attempt::executes()]
 }
 
-fn published(file: &'static str) -> [Step; 3] {
+pub(super) fn published(file: &'static str) -> [Step; 3] {
     [attempt::syncs(), pushed(file), attempt::completes()]
 }
 
 /// Steps that [`told_and_revised`] and [`held_and_revised`] walk.
-fn known(steps: impl IntoIterator<Item = Step>) -> impl Iterator<Item = Step> {
+pub(super) fn known(steps: impl IntoIterator<Item = Step>) -> impl Iterator<Item = Step> {
     steps.into_iter().map(Step::walked_elsewhere)
 }
 
@@ -194,7 +195,7 @@ fn revised(file: &'static str) -> Vec<Step> {
     [Step::messages()].into_iter().chain(work).chain([Step::messages()]).collect()
 }
 
-fn of_hook(name: &'static str, ends: &'static [&'static str], steps: Vec<Step>) -> Flow {
+pub(super) fn of_hook(name: &'static str, ends: &'static [&'static str], steps: Vec<Step>) -> Flow {
     prepared(name, ends, |world| hooked(world).boxed(), steps)
 }
 
@@ -205,10 +206,19 @@ pub(in crate::walk) fn told_and_revised() -> Flow {
 
 /// A review is told while the job of another one works.
 fn held() -> Vec<Step> {
-    let mut steps: Vec<_> = known([reviewed("a review is told", "review 1"), Step::messages()]).collect();
-    steps.extend(known(attempted()));
-    steps.extend([reviewed("another is told meanwhile", "review 2"), Step::messages()]);
+    let mut steps = worked_on();
+    steps.extend([another(), Step::messages()]);
     steps
+}
+
+/// The job of a review works.
+pub(super) fn worked_on() -> Vec<Step> {
+    let told = [reviewed("a review is told", "review 1"), Step::messages()];
+    known(told.into_iter().chain(attempted())).collect()
+}
+
+pub(super) fn another() -> Step {
+    reviewed("another is told meanwhile", "review 2")
 }
 
 pub(in crate::walk) fn held_and_revised() -> Flow {
@@ -261,7 +271,7 @@ fn looks() -> [Step; 3] {
     [Step::wait(HOUR / 30), Step::sweep("the sweeper goes round").walked_elsewhere(), Step::messages()]
 }
 
-fn at_the_forge(
+pub(super) fn at_the_forge(
     name: &'static str,
     does: impl for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync + 'static,
 ) -> Step {
@@ -279,7 +289,7 @@ pub(in crate::walk) fn looked_for_while_it_works() -> Flow {
     prepared(name, &["failed"], |world| polled(world).boxed(), steps)
 }
 
-async fn closes(world: &World) {
+pub(super) async fn closes(world: &World) {
     forge::changes(world, &format!("/pulls/{}", number(world, "number")), json!({ "state": "closed" })).await;
 }
 

@@ -99,7 +99,7 @@ pub(super) async fn load(
         _ => None,
     };
     let first = match (&stored, &stored_as) {
-        // It was linked to a ticket of that one before: nothing is decided here, and no entry of this project's says so.
+        // It was linked to a ticket of that one before: nothing is decided here, and this one has no entry of it.
         (Some(review), Some(Known::Started { .. } | Known::Deferred {}))
             if first.is_none() && review.project != decided_for =>
         {
