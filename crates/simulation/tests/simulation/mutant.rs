@@ -284,6 +284,21 @@ pub(crate) static WAITING_REVIEWS: Mutant = Mutant {
 pub(crate) static LOOKED_FOR: Mutant =
     Mutant { how: How::NotSentAgain(Queue::Effects), mood: REVIEWED, shows: "nobody answered" };
 
+/// The ledger is not told which job a review got that had waited.
+pub(crate) static NAMED_BY_ITS_ENTRY: Mutant = Mutant {
+    how: How::Written(|actions| {
+        for action in actions {
+            let body = body(action);
+            let update = body["UpdateExpression"].as_str().unwrap_or_default();
+            if key(body).0 == "DELIVERY" && update.contains(", job = :job") {
+                body["UpdateExpression"] = update.replace(", job = :job", ", nobody_reads = :job").into();
+            }
+        }
+    }),
+    mood: REVIEWED,
+    shows: "is that it waits for",
+};
+
 // What people say.
 
 pub(crate) static SAID_BEFORE: Mutant = Mutant {

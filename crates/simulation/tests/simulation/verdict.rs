@@ -8,6 +8,7 @@ use pullyard_domain::budget::Day;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::hook::is_answered_when_linked;
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, Kind, Status};
 use pullyard_domain::project::Statuses;
 use pullyard_domain::review::{Review, ReviewState, resolved};
@@ -36,6 +37,7 @@ pub(crate) fn faults(items: &Items, forge: &Forge, tool: &Tool) -> Vec<String> {
     }
     of_ledger(&jobs, &deliveries, tool, &mut faults);
     of_reviews(&reviews(items).collect::<Vec<_>>(), &jobs, &deliveries, forge, &mut faults);
+    of_waits(&jobs, &deliveries, &mut faults);
     of_budget(items, &jobs, &mut faults);
     of_inputs(items, &mut faults);
     faults
@@ -150,6 +152,23 @@ fn of_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &For
 fn may_be_found(at: Timestamp, pull: u64, jobs: &[Job]) -> bool {
     let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == pull));
     of_it.filter_map(|job| job.ended_at).min().is_some_and(|linked| linked.since(at) < BEFORE_ITS_LINK)
+}
+
+/// Whoever reads in the ledger that a review waits may wait with it: what waited names its job, or has another answer.
+fn of_waits(jobs: &[Job], deliveries: &[Delivery], faults: &mut Vec<String>) {
+    let has_ended = |id: &JobId| jobs.iter().any(|job| job.id == *id && job.status.is_terminal());
+    for told in deliveries.iter().filter(|told| told.review.is_some() && told.job.is_none()) {
+        let event = &told.event;
+        match &told.reason {
+            Reason::HeldForJob { job } if has_ended(job) => {
+                faults.push(format!("the answer to {event} is that it waits for {job}, which has ended"));
+            }
+            Reason::HeldUntil { .. } | Reason::HeldWithOthers { .. } => {
+                faults.push(format!("the answer to {event} is that it waits, and nothing does: {:?}", told.reason));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// One answer for each event that was told, and one job for each accepted one.
