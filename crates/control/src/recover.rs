@@ -2,8 +2,8 @@
 //! what the forge says of every open pull request.
 //!
 //! The first brings back what the forge still keeps, for three days: comments and labels among it. The second
-//! needs no delivery at all, and finds reviews, closed and merged pull requests, and moved heads; comments and
-//! labels that are older than what the forge keeps it can't see.
+//! needs no delivery at all, and finds reviews, closed and merged pull requests, and moved heads; where it looks at one
+//! repository, also what was opened again. Comments and labels that are older than what the forge keeps it can't see.
 
 mod look;
 

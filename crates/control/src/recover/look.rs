@@ -9,8 +9,8 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::recovery::{GoesOn, Look};
 use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided};
-use pullyard_domain::project::Integration;
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
+use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::Asks;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Review, ReviewState};
@@ -50,42 +50,41 @@ pub(super) struct Found {
     pub(super) reviews: usize,
 }
 
+/// What a round goes by, and what it found so far.
+struct Round<'a> {
+    ctx: &'a Context,
+    place: &'a Place<'a>,
+    started: Timestamp,
+    /// What was submitted, or changed, before has been seen.
+    since: Timestamp,
+    found: Found,
+    problem: Option<String>,
+}
+
 /// One round, from where the last one stopped: after so many, or when its time is over. A round that is whole, and
 /// had no problem, moves on what was seen.
 pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Result<(Found, Look), Error> {
-    let mut found = Found::default();
-    let since = known.since.unwrap_or(place.from).minus(APART);
     let started = ctx.clock.now();
     let began = known.began.filter(|_| known.goes_on.is_some()).unwrap_or(started);
-    let mut problem = known.problem.clone().filter(|_| known.goes_on.is_some());
+    let since = known.since.unwrap_or(place.from).minus(APART);
+    let problem = known.problem.clone().filter(|_| known.goes_on.is_some());
+    let mut round = Round { ctx, place, started, since, found: Found::default(), problem };
+    let again = match place.only.filter(|_| known.goes_on.is_none()) {
+        Some(repository) => round.compare_opened_again(repository).await?,
+        None => Vec::new(),
+    };
     let (projects, mut after) = known.left(std::iter::once(&place.reach.home).chain(&place.reach.others));
     let mut projects = projects.into_iter().peekable();
     while let Some(project) = projects.next() {
         loop {
             let (ids, next) = ctx.store.open_pull_requests(project, after.as_deref(), PAGE).await?;
             let last = ids.len();
-            for (nth, (id, row)) in ids.iter().enumerate().filter(|(_, (id, _))| is_here(place, id)) {
-                found.pull_requests += 1;
-                match in_time(place, compare(ctx, place, id, since)).await {
-                    Ok(compared) => {
-                        found.reviews += compared.reviews;
-                        problem = compared.undecided.or(problem);
-                    }
-                    // One that others keep changing is looked at again, and so is one that can't be read; the rest need
-                    // not wait for it.
-                    Err(Error::Store(error))
-                        if !matches!(error, StoreError::Contended { .. } | StoreError::Corrupt { .. }) =>
-                    {
-                        return Err(error.into());
-                    }
-                    Err(error) => {
-                        tracing::warn!(pull_request = %id, error = %error, "a pull request could not be compared with its forge");
-                        problem = Some(said(&error));
-                    }
-                }
-                let is_over = ctx.clock.now().since(started) >= ROUND;
-                if is_over && (nth + 1 < last || next.is_some() || projects.peek().is_some()) {
+            let is_new = |id: &PullRequestId| is_here(place, id) && !again.contains(id);
+            for (nth, (id, row)) in ids.iter().enumerate().filter(|(_, (id, _))| is_new(id)) {
+                round.compare(id).await?;
+                if round.is_over() && (nth + 1 < last || next.is_some() || projects.peek().is_some()) {
                     let goes_on = Some(GoesOn { project: project.clone(), after: Some(row.clone()) });
+                    let Round { found, problem, .. } = round;
                     return Ok((found, Look { since: known.since, began: Some(began), goes_on, problem }));
                 }
             }
@@ -95,7 +94,8 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
                 (None, Some(&next)) => Some(GoesOn { project: next.clone(), after: None }),
                 (None, None) => None,
             };
-            if found.pull_requests >= MOST && goes_on.is_some() {
+            if round.found.pull_requests >= MOST && goes_on.is_some() {
+                let Round { found, problem, .. } = round;
                 return Ok((found, Look { since: known.since, began: Some(began), goes_on, problem }));
             }
             if after.is_none() {
@@ -103,8 +103,111 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
             }
         }
     }
+    let Round { found, problem, .. } = round;
     let since = if problem.is_none() { Some(began) } else { known.since };
     Ok((found, Look { since, began: None, goes_on: None, problem }))
+}
+
+impl Round<'_> {
+    fn is_over(&self) -> bool {
+        self.ctx.clock.now().since(self.started) >= ROUND
+    }
+
+    async fn compare(&mut self, id: &PullRequestId) -> Result<(), Error> {
+        self.found.pull_requests += 1;
+        match in_time(self.place, compare(self.ctx, self.place, id, self.since)).await {
+            Ok(compared) => {
+                self.found.reviews += compared.reviews;
+                self.problem = compared.undecided.or(self.problem.take());
+            }
+            Err(error) => {
+                let error = problem_of(error)?;
+                tracing::warn!(pull_request = %id, error = %error, "a pull request could not be compared with its forge");
+                self.problem = Some(said(&error));
+            }
+        }
+        Ok(())
+    }
+
+    /// One that was closed is on no list of ours, and may have been opened again: those that the forge says are open
+    /// are compared where we think that they are not. Which ones.
+    async fn compare_opened_again(&mut self, repository: u64) -> Result<Vec<PullRequestId>, Error> {
+        let again = match in_time(self.place, opened_again(self.ctx, self.place, repository, self.since)).await {
+            Ok(again) => again,
+            Err(error) => {
+                let error = problem_of(error)?;
+                tracing::warn!(repository, error = %error, "a forge did not say which pull requests are open");
+                self.problem = Some(said(&error));
+                return Ok(Vec::new());
+            }
+        };
+        for id in &again {
+            if self.is_over() {
+                // Those that are left are found by the next round.
+                self.problem = Some(said(&too_slow(self.place.integration, ROUND)));
+                break;
+            }
+            self.compare(id).await?;
+        }
+        Ok(again)
+    }
+}
+
+/// What keeps what was seen from moving on, and no more. One that others keep changing is looked at again; the rest
+/// need not wait for it.
+///
+/// Errors: the table's.
+fn problem_of(error: Error) -> Result<Error, Error> {
+    match error {
+        Error::Store(error) if !matches!(error, StoreError::Contended { .. } | StoreError::Corrupt { .. }) => {
+            Err(error.into())
+        }
+        error => Ok(error),
+    }
+}
+
+/// What changed since then of the pull requests that are open at their forge, and closed as far as we know.
+async fn opened_again(
+    ctx: &Context,
+    place: &Place<'_>,
+    repository: u64,
+    since: Timestamp,
+) -> Result<Vec<PullRequestId>, Error> {
+    let mut again = Vec::new();
+    // One that is connected no more is nobody's business.
+    let Some(known) = connected(ctx, place, repository).await? else { return Ok(again) };
+    let forge = forge_of(ctx, place.integration, &known).await?;
+    let mut page = Some(1);
+    while let Some(number) = page {
+        let listed = forge.open_pull_requests(known.name.as_str(), number).await?;
+        page = listed.next;
+        for told in listed.found {
+            if Timestamp::from_millis(told.updated_at.millis()) < since {
+                // What changed last comes first.
+                page = None;
+                continue;
+            }
+            let id = PullRequestId { integration: place.integration.id.clone(), repository, number: told.number };
+            let is_closed = |linked: &PullRequest| {
+                linked.state == PullRequestState::Closed && place.reach.includes(&linked.project)
+            };
+            // Of a moment ago is good enough: what is compared is read again.
+            if ctx.store.eventually().pull_request(&id).await?.as_ref().is_some_and(is_closed) {
+                again.push(id);
+            }
+        }
+    }
+    Ok(again)
+}
+
+/// The repository in the first project that it is connected to.
+async fn connected(ctx: &Context, place: &Place<'_>, repository: u64) -> Result<Option<Repository>, Error> {
+    for project in std::iter::once(&place.reach.home).chain(&place.reach.others) {
+        if let Some(known) = ctx.store.repository(project, &place.integration.id, repository).await? {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
 }
 
 /// A forge that says nothing for so long says nothing to the next call either, and the others wait.

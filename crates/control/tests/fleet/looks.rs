@@ -47,8 +47,14 @@ async fn open(world: &World, each: [(u64, u64); 2]) {
     }
 }
 
-/// A connected forge whose token somebody took away: each of its pull requests is a problem.
+/// A forge whose token somebody took away, with one repository: each of its pull requests is a problem.
 async fn without_token(world: &World) {
+    nowhere_connected(world).await;
+    applied(world.ctx.store.put_repository(&world.repository()).await);
+}
+
+/// The forge alone, of which nothing is asked.
+async fn nowhere_connected(world: &World) {
     let integration = Integration {
         id: world.repository().integration,
         kind: ForgeKind::GitHub,
@@ -57,7 +63,6 @@ async fn without_token(world: &World) {
         account: Account { id: 1, login: "pullyard-bot".into() },
     };
     applied(world.ctx.store.put_integration(&integration).await);
-    applied(world.ctx.store.put_repository(&world.repository()).await);
 }
 
 /// What is kept of the look after so many rounds, each when it is time, and when the first and the last one began.
@@ -150,7 +155,7 @@ async fn a_look_leaves_no_project_out_though_those_of_its_hook_change_between_tw
 /// Whether a message that it may be time has the repository looked at.
 async fn polls(change: impl FnOnce(&mut Poll, Timestamp)) -> bool {
     let world = World::begin().await;
-    without_token(&world).await;
+    nowhere_connected(&world).await;
     let mut poll = poll(&world);
     change(&mut poll, world.ctx.clock.now());
     applied(world.ctx.store.put_poll(&poll).await);

@@ -17,6 +17,8 @@ impl Forge {
             ("GET", ["collaborators", _, "permission"]) => {
                 json!({ "permission": "write", "role_name": "write", "user": { "id": REVIEWER.0 } })
             }
+            // All of them are open, and have changed at some time.
+            ("GET", ["pulls"]) => (1..=self.pulls.len() as u64).map(|pull| self.pull_request(pull)).collect(),
             ("GET", ["pulls", pull]) => self.pull_request(number(pull)),
             ("GET", ["pulls", pull, "reviews"]) => {
                 let pull = number(pull);
