@@ -1,7 +1,9 @@
-//! Who may import whom. An edge that is not listed here is refused, so that a new one is a decision.
+//! Who may import whom. An edge that is not listed here is refused, so that a new one is a decision. And that tests
+//! which stand beside what they test are run.
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every room with the rooms of ours it may import.
@@ -75,6 +77,16 @@ struct Metadata {
 struct Package {
     name: String,
     dependencies: Vec<Dependency>,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    /// `lib`, `bin`, `test` and others.
+    kind: Vec<String>,
+    src_path: PathBuf,
+    /// Its tests are run.
+    test: bool,
 }
 
 #[derive(Deserialize)]
@@ -84,18 +96,39 @@ struct Dependency {
     kind: Option<String>,
 }
 
-fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+fn packages() -> Vec<Package> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--no-deps", "--format-version=1", "--manifest-path", manifest]);
     let said = cargo.output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     let metadata: Metadata = serde_json::from_slice(&said.stdout).unwrap();
+    metadata.packages
+}
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let linked = |package: Package| {
         let linked = package.dependencies.into_iter().filter(|dependency| dependency.kind.is_none());
         (package.name, linked.map(|dependency| dependency.name).collect())
     };
-    metadata.packages.into_iter().map(linked).collect()
+    packages().into_iter().map(linked).collect()
+}
+
+/// The files below a folder in which tests stand.
+fn with_tests(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(with_tests(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text.contains("#[test]") || text.contains("#[tokio::test") {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 fn words(list: &str) -> BTreeSet<String> {
@@ -133,4 +166,15 @@ fn what_is_reserved_is_linked_only_where_it_may_be() {
 fn the_domain_links_nothing_that_could_do_anything() {
     let domain = &dependencies()["pullyard-domain"];
     assert_eq!(domain, &words(PURE));
+}
+
+#[test]
+fn where_a_package_says_that_it_has_no_tests_there_are_none() {
+    let programs = |target: &Target| target.kind.iter().any(|kind| kind == "lib" || kind == "bin");
+    let all: Vec<Target> = packages().into_iter().flat_map(|package| package.targets).filter(programs).collect();
+    assert!(all.iter().any(|target| target.test && !with_tests(target.src_path.parent().unwrap()).is_empty()));
+    for target in all.iter().filter(|target| !target.test) {
+        let unrun = with_tests(target.src_path.parent().unwrap());
+        assert!(unrun.is_empty(), "nobody runs the tests in {unrun:?}");
+    }
 }
