@@ -31,7 +31,7 @@ pub struct StartRequest {
 
 /// Everything a runner needs to do the job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The job.
     pub job: JobId,
@@ -77,6 +77,13 @@ pub struct Assignment {
     pub limits: Limits,
     /// How often an `events` call is due, with or without events in it.
     pub heartbeat_secs: u64,
+}
+
+impl std::fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The lease never reaches a log.
+        f.debug_struct("Assignment").field("job", &self.job).field("attempt", &self.attempt).finish_non_exhaustive()
+    }
 }
 
 fn is_false(value: &bool) -> bool {

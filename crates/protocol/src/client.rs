@@ -214,3 +214,6 @@ fn reason_of(error: &reqwest::Error) -> String {
     }
     cause.to_string()
 }
+
+#[cfg(test)]
+mod tests;

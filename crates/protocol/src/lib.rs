@@ -29,3 +29,52 @@ pub mod token;
 pub mod version;
 
 pub use problem::Problem;
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    #[track_caller]
+    fn check<T: DeserializeOwned + std::fmt::Debug>(body: Value) {
+        let read: T = serde_json::from_value(body).unwrap();
+        let shown = format!("{read:?}");
+        assert!(shown.contains('{') && !shown.contains("planted"), "{shown}");
+    }
+
+    #[test]
+    fn no_credential_stands_in_what_is_printed_of_a_request_or_an_answer() {
+        let job = format!("job_{}", "a".repeat(26));
+        check::<crate::secret::SetSecret>(json!({ "value": "planted" }));
+        check::<crate::secret::RotateSecret>(json!({ "value": "planted" }));
+        check::<crate::token::CreatedToken>(json!({
+            "token": "planted", "id": "0123456789abcdef", "name": "ci", "kind": "api", "prefix": "pyt_0123",
+            "scopes": [], "projects": null, "runner": null, "created": null, "created_by": null, "last_used": null,
+            "expires_at": null, "state": "active",
+        }));
+        check::<crate::sign_in::SignInLink>(json!({ "url": "https://x/sign-in?code=planted", "expires_in_secs": 600 }));
+        check::<crate::integration::MakeGitHubApp>(json!({ "id": "gh1", "api_url": "https://x", "code": "planted" }));
+        check::<crate::runner::ClaimAnswer>(
+            json!({ "job": { "job": job, "attempt": 1, "bootstrap": "planted" }, "poll_ms": 1 }),
+        );
+        check::<crate::artifact::ArtifactPlace>(json!({
+            "id": format!("art_{}", "a".repeat(26)), "put_url": "https://x/planted", "headers": { "x": "planted" },
+        }));
+        check::<crate::attempt::Assignment>(json!({
+            "job": job, "attempt": 1, "lease": "planted", "kind": "implement", "ticket": null,
+            "repository": { "forge": "github", "api_url": "http://x", "name": "acme/app", "clone_url": "x" },
+            "base": "main", "branch": "b", "continues": null, "prompt": "Do it.",
+            "agent": { "capability": "command", "command": [] },
+            "pull_request": { "title": "t", "body": "b" },
+            "limits": { "wall_secs": 600, "stall_secs": 300 }, "heartbeat_secs": 1,
+        }));
+        check::<crate::attempt::Checkpoint>(json!({
+            "job": job, "attempt": 1, "size_bytes": 1, "sha256": "a".repeat(64), "get_url": "https://x/planted",
+        }));
+        let model = json!({ "key": "claude_token", "value": "planted" });
+        check::<crate::attempt::ModelCredential>(model.clone());
+        check::<crate::attempt::Credentials>(
+            json!({ "forge_token": "planted", "model": [model], "signing_key": "planted" }),
+        );
+    }
+}
