@@ -517,4 +517,63 @@ mod tests {
         assert_eq!(alternates, "/mirror/objects\n");
         assert!(std::fs::read_to_string(repository.join("config")).unwrap().contains("bare = true"));
     }
+
+    #[tokio::test]
+    async fn what_a_repository_sets_does_not_count_where_we_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::new("https://forge.test/a/b.git", "");
+        let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+        let planted = repository.join("config");
+        for (name, theirs, ours) in [
+            ("core.hooksPath", "/planted", "/dev/null"),
+            ("core.fsmonitor", "/planted", "false"),
+            ("core.untrackedCache", "true", "false"),
+            ("core.commitGraph", "true", "false"),
+            ("core.askPass", "/planted", ""),
+            ("credential.helper", "!planted", ""),
+            ("submodule.recurse", "true", "false"),
+            ("fetch.recurseSubmodules", "true", "false"),
+            ("push.recurseSubmodules", "on-demand", "no"),
+            ("diff.ignoreSubmodules", "none", "all"),
+            ("gc.auto", "1", "0"),
+            ("maintenance.auto", "true", "false"),
+            ("commit.gpgSign", "true", "false"),
+            ("push.gpgSign", "true", "false"),
+            ("protocol.allow", "always", "never"),
+            ("http.lowSpeedLimit", "0", "1000"),
+            ("http.lowSpeedTime", "0", "60"),
+        ] {
+            let plants = [OsStr::new("config"), "--file".as_ref(), planted.as_os_str(), name.as_ref(), theirs.as_ref()];
+            git.run(Call::new(plants)).await.unwrap();
+            let counts = git.line(Call::new(["config", "--get", name]).repository(&repository)).await.unwrap();
+            assert_eq!(counts, ours, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn git_is_told_of_no_settings_but_ours_and_of_our_environment_where_programs_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::new("https://forge.test/a/b.git", "");
+        let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+        let shows = Call::new(["-c", "alias.shows=!env", "shows"]).repository(&repository);
+        let told = String::from_utf8(git.run(shows).await.unwrap()).unwrap();
+        for line in [
+            "HOME=/dev/null",
+            "LC_ALL=C",
+            "GIT_CONFIG_NOSYSTEM=1",
+            "GIT_CONFIG_GLOBAL=/dev/null",
+            "GIT_ATTR_NOSYSTEM=1",
+            "GIT_TERMINAL_PROMPT=0",
+            "GIT_NO_REPLACE_OBJECTS=1",
+            "GIT_OPTIONAL_LOCKS=0",
+        ] {
+            assert!(told.lines().any(|said| said == line), "{line}: {told}");
+        }
+        // What the shell of an alias has by itself is none of ours.
+        let known = ["PATH", "HOME", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"];
+        let names = told.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
+        let strange: Vec<&str> = names.filter(|name| !known.contains(name) && !name.starts_with("GIT_")).collect();
+        assert!(strange.is_empty(), "{strange:?}");
+        assert!(!told.contains("AUTHOR"), "only who commits has a name: {told}");
+    }
 }

@@ -190,13 +190,11 @@ mod tests {
     use pullyard_protocol::attempt::FinishOutcome;
     use std::os::unix::fs::PermissionsExt;
 
-    #[test]
-    fn a_letter_is_kept_whole_and_private() {
-        let dir = tempfile::tempdir().unwrap();
-        let outbox = Outbox::in_dir(dir.path());
-        let letter = Letter {
-            api_url: "http://x".into(),
-            job: JobId::new(format!("job_{}", "a".repeat(26))).unwrap(),
+    /// Of an attempt whose control plane is not there.
+    fn letter(job: &str) -> Letter {
+        Letter {
+            api_url: "http://127.0.0.1:1".into(),
+            job: JobId::new(format!("job_{}", job.repeat(26))).unwrap(),
             attempt: 2,
             lease: "secret".into(),
             finish: FinishRequest {
@@ -208,7 +206,14 @@ mod tests {
                 work: None,
             },
             trace: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_letter_is_kept_whole_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::in_dir(dir.path());
+        let letter = letter("a");
         let path = outbox.keep(&letter).unwrap();
         assert_eq!(outbox.letters(), vec![path.clone()]);
         assert_eq!(outbox.waiting(), BTreeSet::from([(letter.job.clone(), 2)]));
@@ -219,5 +224,31 @@ mod tests {
         assert!(read == letter);
         forget(&path);
         assert!(outbox.letters().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_nobody_takes_stays_for_a_week_and_one_of_a_living_attempt_for_as_long_as_that_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::in_dir(dir.path());
+        let kept = |job: &str, days: u64| {
+            let path = outbox.keep(&letter(job)).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3_600)).unwrap();
+            path
+        };
+        let [_old, fresh, living] = [kept("a", 8), kept("b", 6), kept("c", 8)];
+        let lives = JobId::new(format!("job_{}", "c".repeat(26))).unwrap();
+        outbox.deliver_others(&|(job, attempt): &(JobId, u32)| *job == lives && *attempt == 2).await;
+        assert_eq!(outbox.letters(), [fresh, living]);
+    }
+
+    #[test]
+    fn whose_a_letter_is_stands_in_its_name_and_nobodys_counts_for_none() {
+        let job = format!("job_{}", "a".repeat(26));
+        let of = |name: &str| attempt_of(Path::new(name)).map(|(job, attempt)| (job.to_string(), attempt));
+        assert_eq!(of(&format!("/o/{job}-12-a-b_c.json")), Some((job.clone(), 12)));
+        for odd in ["x.json".to_owned(), format!("{job}.json"), format!("{job}-x-y.json"), "nobody-1-x.json".into()] {
+            assert_eq!(of(&odd), None, "{odd}");
+        }
     }
 }

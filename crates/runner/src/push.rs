@@ -262,8 +262,8 @@ impl Push<'_> {
 mod tests {
     use super::*;
 
-    fn refusal(stdout: &str, words: &str) -> Option<Failure> {
-        let target = Target {
+    fn target() -> Target {
+        Target {
             branch: "x".into(),
             start: "a".into(),
             base_branch: "main".into(),
@@ -271,7 +271,11 @@ mod tests {
             expected: None,
             pull_request: None,
             adopted: None,
-        };
+        }
+    }
+
+    fn refusal(stdout: &str, words: &str) -> Option<Failure> {
+        let target = target();
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let git = Git::new("https://forge.test/a/b.git", "");
         let name = RepositoryName::new("acme/app").unwrap();
@@ -355,5 +359,54 @@ mod tests {
         assert_eq!(deadline(sent, Some(120)), sent + Duration::from_secs(90));
         assert_eq!(deadline(sent, None), sent + Duration::from_secs(90));
         assert_eq!(deadline(sent, Some(20)), sent);
+    }
+
+    #[test]
+    fn each_word_of_a_refusal_has_its_meaning_by_itself() {
+        let rejected = |reason: &str| format!("!\tHEAD:refs/heads/x\t[remote rejected] ({reason})\n");
+        for (words, code) in [
+            ("protected branch hook declined", "branch_protected"),
+            ("this is a protected ref", "branch_protected"),
+            ("GH006: no", "branch_protected"),
+            ("GH013: no", "branch_protected"),
+            ("repository rule violations found", "branch_protected"),
+            ("secret detected in commit", "push_rejected"),
+            ("blocked by push protection", "push_rejected"),
+            ("fatal: Authentication failed for 'https://x/'", "push_rejected"),
+            ("fatal: could not read Username for 'https://x'", "push_rejected"),
+            ("The requested URL returned error: 401", "push_rejected"),
+            ("Permission to acme/app.git denied to bot", "permission_missing"),
+        ] {
+            check("", words, Some(code));
+            check(&rejected(words), "", Some(code));
+        }
+        // Nobody has decided anything, whatever a line says beside it.
+        for fault in ["cannot lock ref", "failed to update ref", "unable to lock", "Internal Server Error"] {
+            check(&rejected(fault), "", None);
+            check(&rejected("no"), &format!("remote: {fault}"), None);
+        }
+        // Only both together are about a workflow, and only the beginning of a line is git's word for a refusal.
+        check(&rejected("no"), "remote: this workflow is odd", Some("push_rejected"));
+        check("the office !\tis closed", "", None);
+    }
+
+    #[tokio::test]
+    async fn a_branch_that_only_ends_like_ours_is_not_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let forge = dir.path().join("forge.git");
+        let git = Git::new(&format!("file://{}", forge.display()), "");
+        git::init_bare(&git, forge.clone()).await.unwrap();
+        let made = async |args: &[&str]| git.line(Call::new(args).repository(&forge).commits()).await.unwrap();
+        let tree = made(&["mktree"]).await;
+        let [theirs, ours] =
+            [made(&["commit-tree", &tree, "-m", "a"]).await, made(&["commit-tree", &tree, "-m", "b"]).await];
+        let (target, job) = (target(), JobId::new(format!("job_{}", "a".repeat(26))).unwrap());
+        let (name, repository) = (RepositoryName::new("acme/app").unwrap(), forge.as_path());
+        let push =
+            Push { git: &git, repository, target: &target, commit: &ours, job: &job, forge: "GitHub", name: &name };
+        made(&["update-ref", "refs/heads/before/refs/heads/x", &theirs]).await;
+        assert_eq!(push.remote_head().await.unwrap(), None);
+        made(&["update-ref", "refs/heads/x", &ours]).await;
+        assert_eq!(push.remote_head().await.unwrap().as_deref(), Some(ours.as_str()));
     }
 }

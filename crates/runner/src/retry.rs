@@ -95,6 +95,28 @@ mod tests {
         check(403, "gateway", Refusal::Transient);
         check(429, "slow_down", Refusal::Transient);
         check(503, "busy", Refusal::Transient);
+        // What may be answered otherwise a moment later, and what stands between.
+        for status in [408, 425, 500, 504, 302] {
+            check(status, "no", Refusal::Transient);
+        }
+        check(409, "gateway", Refusal::Transient);
+        for status in [401, 404, 412, 422, 499] {
+            check(status, "no", Refusal::Final);
+        }
+        let (url, reason) = (String::new(), String::new());
+        assert_eq!(refusal(&Error::Unreachable { url: url.clone(), reason: reason.clone() }), Refusal::Transient);
+        assert_eq!(refusal(&Error::Unreadable { url, reason }), Refusal::Transient);
+    }
+
+    #[test]
+    fn pauses_double_from_a_fifth_of_a_second_to_fifteen_and_no_two_runners_keep_step() {
+        let mut back_off = BackOff::new();
+        for most in [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000] {
+            let (most, pause) = (Duration::from_millis(most), back_off.next());
+            assert!((most / 2..=most).contains(&pause), "{pause:?} of {most:?}");
+        }
+        let firsts: std::collections::BTreeSet<Duration> = (0..20).map(|_| BackOff::new().next()).collect();
+        assert!(firsts.len() > 1);
     }
 
     #[tokio::test]

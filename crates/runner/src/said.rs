@@ -98,4 +98,44 @@ mod tests {
         said.data = Some(json!({ "x": "y".repeat(MAX_DATA_BYTES) }));
         assert!(said.cut().data.unwrap()["left_out_bytes"].is_u64());
     }
+
+    #[test]
+    fn what_just_fits_stays_as_it_is_in_every_field() {
+        let said = |text: usize, name: usize, data: usize| Said {
+            text: Some("t".repeat(text)),
+            name: Some("n".repeat(name)),
+            path: Some("p".repeat(name)),
+            call: Some("c".repeat(name)),
+            // With its quotes.
+            data: Some("d".repeat(data - 2).into()),
+            ..Said::new(EventKind::Text)
+        };
+        let fits = said(MAX_TEXT_BYTES, MAX_NAME_BYTES, MAX_DATA_BYTES);
+        assert_eq!(fits.clone().cut(), fits);
+        let cut = said(MAX_TEXT_BYTES + 1, MAX_NAME_BYTES + 1, MAX_DATA_BYTES + 1).cut();
+        for (field, most) in [
+            (&cut.text, MAX_TEXT_BYTES),
+            (&cut.name, MAX_NAME_BYTES),
+            (&cut.path, MAX_NAME_BYTES),
+            (&cut.call, MAX_NAME_BYTES),
+        ] {
+            assert!(field.as_ref().unwrap().ends_with(&format!("[cut: {most} of {} bytes]", most + 1)), "{field:?}");
+        }
+        assert_eq!(cut.data, Some(json!({ "left_out_bytes": MAX_DATA_BYTES + 1 })));
+    }
+
+    #[test]
+    fn the_name_of_what_was_left_out_takes_nothing_else_away() {
+        let named = |data: Option<Value>| {
+            let mut said = Said { data, ..Said::new(EventKind::Raw) };
+            said.refers_to(Some("output-1.txt".into()));
+            said.data.unwrap()
+        };
+        assert_eq!(named(None), json!({ "artifact": "output-1.txt" }));
+        assert_eq!(named(Some(json!({ "a": 1 }))), json!({ "a": 1, "artifact": "output-1.txt" }));
+        assert_eq!(named(Some(json!([1]))), json!({ "data": [1], "artifact": "output-1.txt" }));
+        let mut none = Said::new(EventKind::Raw);
+        none.refers_to(None);
+        assert_eq!(none.data, None);
+    }
 }

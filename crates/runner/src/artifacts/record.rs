@@ -297,4 +297,51 @@ mod tests {
         assert_eq!(text.lines().count(), 2);
         assert!(text.ends_with("there is no room for more\"}\n"));
     }
+
+    #[test]
+    fn only_so_many_large_outputs_stand_beside_the_record_and_the_rest_is_whole_in_it() {
+        let large = || Said::words(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
+        let (dir, sent, names) = recorded(RawCapture::Off, (0..MOST_BESIDE + 2).map(|_| large()).collect());
+        let beside = names.iter().filter(|name| name.starts_with("output-")).count();
+        assert_eq!((beside, names.len()), (MOST_BESIDE, MOST_BESIDE + 1));
+        let (named, unnamed) = sent.split_at(MOST_BESIDE);
+        assert!(named.iter().all(|said| said.data.is_some()) && unnamed.iter().all(|said| said.data.is_none()));
+        assert_eq!(read(&dir, OUTPUT).lines().filter(|line| line.len() > MAX_TEXT_BYTES).count(), MOST_BESIDE + 2);
+    }
+
+    #[test]
+    fn a_last_word_is_no_longer_than_people_read() {
+        let long = format!("x{}", "\u{fc}".repeat(LONGEST_WORD));
+        let (dir, _, _) = recorded(RawCapture::Off, vec![Said::words(EventKind::Result, long.as_str())]);
+        let kept = read(&dir, LAST_WORD);
+        // Between two characters.
+        assert!(kept.len() == LONGEST_WORD - 1 && long.starts_with(&kept), "{}", kept.len());
+    }
+
+    #[test]
+    fn what_comes_after_a_rest_is_another_part_and_takes_no_name_of_the_first() {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.open(dir.path().join("artifacts")).unwrap();
+        let record = Record::begin(&artifacts, RawCapture::On);
+        let large = || Said::words(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
+        for word in ["first", "second"] {
+            record.note(large());
+            record.note(Said::words(EventKind::Result, word));
+            record.raw(word.as_bytes());
+            record.end();
+            // Nobody is listened to meanwhile.
+            record.note(Said::words(EventKind::ToolResult, "between"));
+            record.goes_on();
+        }
+        let mut names = Vec::new();
+        while let Ok(kept) = waiting.try_recv() {
+            names.push(kept.name.to_string());
+        }
+        let first = ["output-1.txt", OUTPUT, PAYLOAD, LAST_WORD];
+        let second = ["output-2.txt", "agent-output-2.jsonl", "provider-payload-2.txt", "final-message-2.md"];
+        assert_eq!(names, [first, second].concat());
+        assert_eq!((read(&dir, LAST_WORD), read(&dir, second[3])), ("first".to_owned(), "second".to_owned()));
+        assert_eq!((read(&dir, PAYLOAD), read(&dir, second[2])), ("first\n".to_owned(), "second\n".to_owned()));
+        assert!(!read(&dir, OUTPUT).contains("between") && !read(&dir, second[1]).contains("between"));
+    }
 }

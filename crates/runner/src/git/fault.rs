@@ -151,4 +151,23 @@ mod tests {
         assert_eq!(telling_line("  \n"), None);
         assert_eq!(telling_line("odd"), Some("odd"));
     }
+
+    #[test]
+    fn each_word_of_git_has_its_meaning_by_itself() {
+        for (code, all) in [
+            ("workspace_failed", &["No space left", "Permission denied", "Read-only file system", "Disk quota"][..]),
+            ("source_denied", &["could not read Password", "error: 401", "Access denied", "Invalid username or"]),
+            ("source_not_found", &["error: 404", "repository 'x' not found"]),
+            ("source_unreachable", &["error: 500", "early EOF", "Operation timed out"]),
+        ] {
+            all.iter().for_each(|words| check(words, code));
+        }
+        let repo = RepositoryName::new("acme/app").unwrap();
+        let slow = Fault::TimedOut { command: "fetch".into(), limit: Duration::from_secs(1_800) };
+        assert_eq!(slow.of_source("GitHub", &repo).code(), "source_unreachable");
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        for ours in [Fault::Disk(full()), Fault::Missing(full())] {
+            assert_eq!(ours.of_source("GitHub", &repo).code(), "workspace_failed", "{ours:?}");
+        }
+    }
 }

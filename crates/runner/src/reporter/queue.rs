@@ -158,4 +158,29 @@ mod tests {
         // Small events: the size closes the batch first.
         assert!(queue.take(1, Instant::now()).len() <= BATCH_EVENTS);
     }
+
+    #[test]
+    fn words_are_left_out_before_deeds_and_no_phase_ever_is() {
+        let (mut queue, now) = (Queue::new(), Instant::now());
+        let deed = || Said { kind: EventKind::ToolCall, ..text(0) };
+        let size = deed().size();
+        queue.add(now, Said::phase("executing"));
+        let words = 100;
+        (0..words).for_each(|n| queue.add(now, text(n)));
+        // Together with the words too much, without them not.
+        let deeds = MAX_BYTES / size - 1;
+        (0..deeds).for_each(|_| queue.add(now, deed()));
+        let kinds = |queue: &Queue, kind: EventKind| {
+            let of = |waiting: &&Waiting| matches!(&waiting.what, What::Said(said) if said.kind == kind);
+            queue.waiting.iter().filter(of).count()
+        };
+        let kept = [EventKind::Text, EventKind::ToolCall, EventKind::Phase].map(|kind| kinds(&queue, kind));
+        assert_eq!(kept, [0, deeds, 1]);
+        // Of nothing but deeds the oldest go, too: memory is bounded whatever an agent does.
+        for _ in 0..2 * deeds {
+            queue.add(now, deed());
+            assert!(queue.bytes <= MAX_BYTES);
+        }
+        assert_eq!(kinds(&queue, EventKind::Phase), 1);
+    }
 }
