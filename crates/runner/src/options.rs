@@ -93,3 +93,32 @@ impl std::fmt::Debug for Options {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_of_a_run_stands_in_what_is_printed_of_it() {
+        let options = Options {
+            api_url: "http://x".into(),
+            job: JobId::new(format!("job_{}", "a".repeat(26))).unwrap(),
+            attempt: 1,
+            bootstrap: "planted-bootstrap".into(),
+            claim: None,
+            instance: None,
+            work_dir: "/work".into(),
+            isolation: Some(Isolation::External),
+            metadata_uri: Some("http://planted".into()),
+            process_namespace: ProcessNamespace::Auto,
+            secrets: vec!["planted-key".into()],
+            stop_grace: Duration::ZERO,
+            agent_waits: Waits::default(),
+            worktree: Afterwards::Removed,
+            raw_capture: false,
+            trace: None,
+        };
+        let shown = format!("{options:?}");
+        assert!(shown.contains("External") && !shown.contains("planted"), "{shown}");
+    }
+}

@@ -96,4 +96,43 @@ mod tests {
         assert_eq!(environment.those(&["LANG", OPENAI_KEY]), [(OPENAI_KEY, OsString::from("sk-1"))]);
         assert!(agent_variables().all(|name| !name.starts_with("AWS_") && name != "PULLYARD_BOOTSTRAP"));
     }
+
+    #[test]
+    fn what_agents_and_those_who_start_them_are_handed_is_this_and_nothing_else() {
+        let read = |name: &str| Some(OsString::from(name));
+        let all = Environment::of(&read);
+        let names = |found: Vec<(&'static str, OsString)>| found.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(all.inherited()), ["PATH", "LANG", "LC_ALL"]);
+        let network = [
+            "http_proxy",
+            "https_proxy",
+            "HTTPS_PROXY",
+            "no_proxy",
+            "NO_PROXY",
+            "all_proxy",
+            "ALL_PROXY",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "GIT_SSL_CAINFO",
+            "NODE_EXTRA_CA_CERTS",
+        ];
+        assert_eq!(names(all.network()), network);
+        let mut handed_on: Vec<_> = agent_variables().collect();
+        handed_on.sort_unstable();
+        let expected = [
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_BASE_URL",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "NODE_EXTRA_CA_CERTS",
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "PULLYARD_AGENT_RETRY_SECS",
+            "PULLYARD_CLAUDE_CODE",
+            "PULLYARD_CODEX",
+            "PULLYARD_CODEX_AUTH",
+            "PULLYARD_CODEX_PRICES",
+            "PULLYARD_CODEX_TRANSPORT",
+        ];
+        assert_eq!(handed_on, expected);
+    }
 }

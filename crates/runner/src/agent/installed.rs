@@ -325,4 +325,18 @@ mod tests {
             assert!(found.unwrap_err().contains(reason), "{script}");
         }
     }
+
+    #[tokio::test]
+    async fn a_program_that_is_only_asked_what_it_is_sees_no_key_and_nothing_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, seen) = (dir.path().join("claude"), dir.path().join("env"));
+        executable(&program, &format!("env > {}; echo '2.1.197 (Claude Code)'", seen.display()));
+        let (path, key) = (Path::new("/usr/bin:/bin"), Path::new("sk-planted"));
+        let set = [("PATH", path), ("PULLYARD_CLAUDE_CODE", program.as_path()), ("ANTHROPIC_API_KEY", key)];
+        check(Known::ClaudeCode, &set).await.unwrap();
+        let env = fs::read_to_string(seen).unwrap();
+        let names = env.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
+        let strange: Vec<&str> = names.filter(|name| !["PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name)).collect();
+        assert!(strange.is_empty() && env.contains("PATH=/usr/bin:/bin"), "{env}");
+    }
 }

@@ -71,4 +71,33 @@ mod tests {
         );
         assert_eq!(read(&["NONE.md"]).await, "");
     }
+
+    #[tokio::test]
+    async fn what_is_too_long_is_cut_what_is_said_twice_is_told_once_and_a_folder_tells_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::new("", "");
+        let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
+        let run = async |args: &[&str], input: &str| {
+            let call = Call::new(args).repository(&repository).input(input.as_bytes()).commits();
+            git.line(call).await.unwrap()
+        };
+        let long = format!("x{}", "ü".repeat(LARGEST));
+        let (same, large) = (
+            run(&["hash-object", "-w", "--stdin"], "\0Use tabs.\n").await,
+            run(&["hash-object", "-w", "--stdin"], &long).await,
+        );
+        let files =
+            format!("100644 blob {same}\tAGENTS.md\n100644 blob {same}\tCLAUDE.md\n100644 blob {large}\tLONG.md\n");
+        let inner = run(&["mktree"], &files).await;
+        let tree = run(&["mktree"], &format!("{files}040000 tree {inner}\tFOLDER.md\n")).await;
+        let base = run(&["commit-tree", &tree], "base").await;
+        let read = async |names: &[&str]| of_base(&git, &repository, ("main", &base), names).await.unwrap();
+        let from = |name: &str| format!("From {name} of the branch main of this repository:\n\n");
+        assert_eq!(read(&["CLAUDE.md", "AGENTS.md"]).await, format!("{}Use tabs.", from("CLAUDE.md")));
+        assert_eq!(read(&["FOLDER.md"]).await, "");
+        let told = read(&["LONG.md"]).await;
+        let text = told.strip_prefix(&from("LONG.md")).unwrap();
+        // Between two characters.
+        assert!(text.len() == LARGEST - 1 && long.starts_with(text), "{}", text.len());
+    }
 }

@@ -222,4 +222,28 @@ mod tests {
         }
         assert!(SessionOf::new("command", at, ID).is_none());
     }
+
+    #[test]
+    fn a_session_has_so_many_files_in_so_many_folders_and_an_id_of_so_many_characters() {
+        let day = "codex/sessions/2026/11/21";
+        let names: Vec<String> = (0..MOST_FILES).map(|n| format!("{day}/rollout-{n}-{ID}.jsonl")).collect();
+        let home = Home::with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(home.names("codex").len(), MOST_FILES);
+        fs::write(home.0.path().join(day).join(format!("rollout-more-{ID}.jsonl")), "").unwrap();
+        let session = SessionOf::new("codex", (home.0.path(), Path::new("/tree")), ID).unwrap();
+        assert_eq!(session.files().unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+
+        let home = Home::with(&[&format!("{day}/deeper/rollout-{ID}.jsonl")]);
+        assert_eq!(home.names("codex"), [""; 0]);
+        let at = (Path::new("/home"), Path::new("/tree"));
+        assert!(SessionOf::new("codex", at, &"a".repeat(LONGEST_ID)).is_some());
+    }
+
+    #[test]
+    fn a_folder_of_a_long_name_is_looked_for_where_claude_code_cuts_it() {
+        let tree = format!("/work/{}", "a.".repeat(LONGEST_FOLDER));
+        let name = name_of(Path::new(&tree));
+        assert_eq!(name.len(), LONGEST_FOLDER);
+        assert!(name.starts_with("-work-a-a-a-"), "{name}");
+    }
 }

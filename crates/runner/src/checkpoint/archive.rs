@@ -288,4 +288,30 @@ mod tests {
             let _ = unpack(&folders.path("packed"), &folders.path("out"));
         }
     }
+
+    #[test]
+    fn as_many_files_as_are_unpacked_are_packed_and_no_more() {
+        let folders = Folders::new();
+        (0..MOST_FILES).for_each(|n| folders.put(&format!("f{n}"), b""));
+        folders.pack(1 << 20).unwrap();
+        unpack(&folders.path("packed"), &folders.path("out")).unwrap();
+        assert_eq!(fs::read_dir(folders.path("out")).unwrap().count(), MOST_FILES);
+        folders.put("more", b"");
+        assert!(matches!(folders.pack(1 << 20), Err(Fault::TooMany)));
+    }
+
+    #[test]
+    fn what_would_be_too_large_unpacked_is_not_packed_however_small_it_gets() {
+        let folders = Folders::new();
+        File::create(folders.path("in").join("zeros")).unwrap().set_len(LARGEST_UNPACKED + 1).unwrap();
+        assert!(matches!(folders.pack(u64::MAX), Err(Fault::TooLarge)));
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_the_oldest_form_has_room_for() {
+        assert!(is_plain(&"a".repeat(LONGEST_NAME)) && is_plain("session/2026/a b.jsonl"));
+        for odd in ["a".repeat(LONGEST_NAME + 1), "a\u{7f}".into(), "a\0".into(), "..".into(), "a/..".into()] {
+            assert!(!is_plain(&odd), "{odd:?}");
+        }
+    }
 }

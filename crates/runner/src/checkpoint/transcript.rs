@@ -181,4 +181,28 @@ mod tests {
         let copied = copy(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
         assert!(matches!(copied, Err(Fault::Io(_))), "{copied:?}");
     }
+
+    #[test]
+    fn a_pipe_holds_nobody_up_and_what_is_too_large_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let [pipe, large, to] = ["pipe.jsonl", "large.jsonl", "to"].map(|name| dir.path().join(name));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let copied = copy(&pipe, &to, &Redactor::new([]));
+        assert!(matches!(copied, Err(Fault::Io(_))), "{copied:?}");
+        File::create(&large).unwrap().set_len(LARGEST_UNPACKED + 1).unwrap();
+        let copied = copy(&large, &to, &Redactor::new([]));
+        assert!(matches!(copied, Err(Fault::TooLarge)), "{copied:?}");
+        assert!(!to.exists());
+    }
+
+    #[test]
+    fn what_is_copied_is_read_by_nobody_else_and_said_how_large_it_was() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from.jsonl", "to.jsonl"].map(|name| dir.path().join(name));
+        fs::write(&from, "{\"a\":1}\n").unwrap();
+        assert_eq!(copy(&from, &to, &Redactor::new([])).unwrap(), 8);
+        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(copy(&from, &to, &Redactor::new([])), Err(Fault::Io(_))), "nothing is written over");
+    }
 }

@@ -331,4 +331,18 @@ mod tests {
         }
         assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), 3);
     }
+
+    #[test]
+    fn the_newest_logs_stay_and_nothing_that_is_no_log_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = std::time::SystemTime::now();
+        for (name, hours) in [("a.log", 3), ("b.log", 1), ("c.log", 2), ("notes.txt", 9)] {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_modified(now - Duration::from_secs(hours * 3_600)).unwrap();
+        }
+        remove_old_logs(dir.path(), 2);
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["b.log", "c.log", "notes.txt"]);
+    }
 }

@@ -174,4 +174,20 @@ mod tests {
         let fourth = take("http://y");
         assert_ne!((fourth.claim().unwrap(), &fourth.instance), (claim, &instance));
     }
+
+    #[test]
+    fn a_folder_from_another_machine_or_from_before_a_restart_is_no_process_to_go_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Home::take(dir.path(), "kite", "http://x").unwrap();
+        let (instance, claim) = (first.instance.clone(), first.claim().unwrap());
+        let file = first.dir.join("instance.json");
+        drop(first);
+        let mut known: Known = disk::read(&file).unwrap();
+        assert_eq!(known.machine, machine());
+        known.machine = "elsewhere/another-boot".into();
+        disk::write(&file, &known).unwrap();
+        let second = Home::take(dir.path(), "kite", "http://x").unwrap();
+        assert_ne!(second.instance, instance);
+        assert_ne!(second.claim().unwrap(), claim);
+    }
 }

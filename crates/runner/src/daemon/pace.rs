@@ -80,4 +80,13 @@ mod tests {
         assert_eq!(heartbeat(secs(30), Some(secs(5))), secs(5));
         assert_eq!(heartbeat(secs(0), None), secs(1));
     }
+
+    #[test]
+    fn a_pause_doubles_from_half_a_second_to_a_minute() {
+        for (failures, ms) in [(0, 0), (1, 500), (2, 1_000), (3, 2_000), (7, 32_000), (8, 60_000), (u32::MAX, 60_000)] {
+            assert_eq!(back_off(failures, 0.5), Duration::from_millis(ms), "{failures}");
+        }
+        assert_eq!(before_claim(Duration::from_secs(3), Some(Duration::from_secs(7)), 0, 0.5), Duration::from_secs(7));
+        assert_eq!(before_claim(Duration::from_secs(3), None, 8, 0.5), LONGEST);
+    }
 }

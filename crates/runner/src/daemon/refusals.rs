@@ -119,6 +119,13 @@ mod tests {
             check(401, "gateway", asked, Err(Meaning::Later));
             check(429, "slow_down", asked, Err(Meaning::Later));
             check(503, "contended", asked, Err(Meaning::Later));
+            for status in [408, 425, 500, 599] {
+                check(status, "no", asked, Err(Meaning::Later));
+            }
+            check(403, "forbidden", asked, Ok(4));
+            let (url, reason) = (String::new(), String::new());
+            assert_eq!(meaning(&Error::Unreachable { url, reason }, asked, "kite"), Meaning::Later);
         }
+        check(422, "invalid", Heartbeat, Ok(3));
     }
 }

@@ -95,3 +95,34 @@ impl State {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::id::ClaimId;
+
+    fn job(letter: &str) -> JobId {
+        JobId::new(format!("job_{}", letter.repeat(26))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_to_end_is_the_one_that_is_told() {
+        let state = State::new();
+        let fall = |code, sentence: &str| Fall { code, sentence: sentence.into() };
+        state.fall(fall(4, "The token was revoked."));
+        state.fall(fall(3, "Another process has taken the place."));
+        state.leaving().await;
+        assert_eq!(state.look(|now| now.fallen.clone()), Some(fall(4, "The token was revoked.")));
+    }
+
+    #[test]
+    fn what_runs_and_what_nobody_heard_the_end_of_is_said_to_run() {
+        let state = State::new();
+        let record = Record { job: job("a"), attempt: 1, claim_id: ClaimId::new("c").unwrap(), pid: None, began: None };
+        state.change(|now| now.running.insert(record.key(), record.clone()));
+        state.change(|now| now.undelivered.extend([(job("a"), 2), (job("b"), 1)]));
+        assert_eq!(state.look(Now::active), BTreeSet::from([job("a"), job("b")]));
+        state.change(|now| now.undelivered.clear());
+        assert_eq!(state.look(Now::active), BTreeSet::from([job("a")]));
+    }
+}

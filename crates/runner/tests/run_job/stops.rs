@@ -88,12 +88,17 @@ async fn a_runner_that_is_not_let_in_fails() {
         })
         .await;
     assert!(ran.code.is_some_and(|code| code != 0 && code != 143), "{}", ran.log);
-    let ran = world
-        .run_with(|command| {
-            command.env_remove("PULLYARD_BOOTSTRAP");
-        })
-        .await;
-    assert!(ran.log.contains("PULLYARD_BOOTSTRAP is not set"), "{}", ran.log);
+    for empty in [None, Some("")] {
+        let ran = world
+            .run_with(|command| {
+                match empty {
+                    Some(empty) => command.env("PULLYARD_BOOTSTRAP", empty),
+                    None => command.env_remove("PULLYARD_BOOTSTRAP"),
+                };
+            })
+            .await;
+        assert!(ran.log.contains("PULLYARD_BOOTSTRAP is not set"), "{}", ran.log);
+    }
 }
 
 /// Waits until nothing is left of the agent, for less than a next run would take to come.

@@ -116,3 +116,59 @@ fn no_name_stands_for_two_settings() {
     }
     assert!(names::UNUSED.iter().all(|(name, _)| seen.insert(name)));
 }
+
+#[test]
+fn each_value_is_taken_at_its_bounds_and_refused_beyond() {
+    let (long, too_long) = ("n".repeat(64), "n".repeat(65));
+    for (flag, good, bad) in [
+        ("--slots", ["1", "12"], ["0", "13"]),
+        ("--poll-interval-ms", ["1", "3600000"], ["0", "3600001"]),
+        ("--poll-timeout-ms", ["1", "3600000"], ["0", "3600001"]),
+        ("--heartbeat-interval-ms", ["1", "3600000"], ["0", "3600001"]),
+        ("--request-timeout-ms", ["1", "3600000"], ["0", "3600001"]),
+        ("--keep-logs", ["1", "100000"], ["0", "100001"]),
+        ("--stop-grace-secs", ["0", "3600"], ["-1", "3601"]),
+        ("--name", ["a.B-c_1", &long], ["a/b", &too_long]),
+        ("--labels", ["gpu, eu", &long], ["a b", &too_long]),
+        ("--api-url", ["http://h", "https://h/x/"], ["https://", "http:///x"]),
+        ("--isolation", ["none", "jail"], ["None", "docker"]),
+    ] {
+        let told = |value: &str| faults(&read(&[(flag, value)], &[])).contains(value);
+        for value in good {
+            assert!(!told(value), "{flag} {value}");
+        }
+        for value in bad {
+            assert!(told(value), "{flag} {value}");
+        }
+    }
+    assert!(length("1000000h").is_ok() && length("1000001").is_err());
+}
+
+#[test]
+fn of_what_nobody_set_each_has_its_default() {
+    let Settings { slots, labels, capabilities, poll_interval, heartbeat_interval, .. } = &read(&[], &[]).settings;
+    assert_eq!((*slots, labels.len(), *poll_interval, *heartbeat_interval), (1, 0, None, None));
+    assert_eq!(*capabilities, BTreeSet::from(["command".to_owned()]));
+    let Settings { poll_timeout, request_timeout, keep_logs, stop_grace, .. } = read(&[], &[]).settings;
+    let secs = Duration::from_secs;
+    assert_eq!((poll_timeout, request_timeout, keep_logs, stop_grace), (secs(20), secs(20), 50, secs(10)));
+}
+
+#[test]
+fn the_work_folder_is_the_units_then_the_users_and_never_a_relative_one() {
+    let set = [("STATE_DIRECTORY", "/var/lib/x"), ("XDG_STATE_HOME", "/state"), ("HOME", "/home/me")];
+    let of = |set: &[(&str, &str)]| read(&[], set).settings.work_dir.display().to_string();
+    assert_eq!(of(&set), "/var/lib/x");
+    assert_eq!(of(&set[1..]), "/state/pullyard-runner");
+    assert_eq!(of(&set[2..]), "/home/me/.local/state/pullyard-runner");
+    assert_eq!(of(&[("STATE_DIRECTORY", "here"), ("HOME", "/home/me")]), "/home/me/.local/state/pullyard-runner");
+}
+
+#[test]
+fn of_a_token_no_more_is_shown_than_people_see_elsewhere() {
+    for short in ["rnt_a3f8c1d9", "rnt_secret!", "pyt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9"] {
+        assert_eq!(from(&read(&[], &[("RUNNER_TOKEN", short)]), "token").0, "…", "{short}");
+    }
+    let odd = read(&[], &[("RUNNER_TOKEN", "rnt_a3f8-c1d9e4b7a3f8c1d9e4b7a3f8c1d9")]);
+    assert!(odd.faults.iter().any(|fault| fault.signed_out) && !faults(&odd).contains("c1d9"), "{}", faults(&odd));
+}
