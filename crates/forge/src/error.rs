@@ -116,3 +116,35 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_means_something_to_who_asked_and_only_some_pass() {
+        let (host, what, message) = (|| "h".to_owned(), || "w".to_owned(), || "m".to_owned());
+        let unexpected = |status| Error::Unexpected { status, message: message() };
+        let rest = Duration::from_secs(9);
+        for (error, meaning, passes) in [
+            (Error::Settings { reason: message() }, Meaning::Denied, false),
+            (Error::Denied { host: host(), message: message() }, Meaning::Denied, false),
+            (Error::Forbidden { what: what(), message: message() }, Meaning::Denied, false),
+            (Error::NotFound { what: what(), message: message() }, Meaning::Missing, false),
+            (Error::Refused { reason: message() }, Meaning::Refused, false),
+            (Error::Unreachable { host: host(), reason: message() }, Meaning::Unavailable, true),
+            (Error::RateLimited { host: host(), retry_after: rest }, Meaning::RateLimited { retry_after: rest }, true),
+            (unexpected(202), Meaning::Unavailable, true),
+            (unexpected(502), Meaning::Unavailable, true),
+            (unexpected(503), Meaning::Unavailable, true),
+            (unexpected(504), Meaning::Unavailable, true),
+            // The same call breaks there again.
+            (unexpected(500), Meaning::Unavailable, false),
+            (unexpected(599), Meaning::Unavailable, false),
+            (unexpected(200), Meaning::Unknown, false),
+            (unexpected(409), Meaning::Unknown, false),
+        ] {
+            assert_eq!((error.meaning(), error.is_transient()), (meaning, passes), "{error:?}");
+        }
+    }
+}

@@ -111,9 +111,10 @@ impl GitHub {
             .append_pair("per_page", "100");
         let what = format!("{owner}/{name}");
         let answers: Vec<PullRequestAnswer> = self.client.get(address, &what, tries).await?;
-        // GitHub lists everything when it can't read the filter: never trust it alone.
-        let found: Vec<PullRequest> =
-            answers.into_iter().map(PullRequest::from).filter(|pull| pull.head_branch == head_branch).collect();
+        // GitHub lists everything when it can't read the filter: never trust it alone. A fork may have a branch of the
+        // same name.
+        let ours = answers.into_iter().filter(PullRequestAnswer::is_from_here).map(PullRequest::from);
+        let found: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
         let preferred = found.iter().position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
         Ok(found.into_iter().nth(preferred.unwrap_or(0)))
     }

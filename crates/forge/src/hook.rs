@@ -89,3 +89,29 @@ pub struct DeliveryBody {
     /// none is needed, as it was asked for and not sent.
     pub payload: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_has_arrived_where_somebody_said_that_it_did() {
+        let answered = |status_code| Delivery {
+            id: 1,
+            guid: "g".to_owned(),
+            delivered_at: Time::from_millis(0),
+            redelivery: false,
+            status: "OK".to_owned(),
+            status_code,
+            event: "ping".to_owned(),
+            action: None,
+            installation: None,
+            repository: None,
+        };
+        for (code, arrived) in
+            [(0, false), (199, false), (200, true), (202, true), (299, true), (300, false), (502, false)]
+        {
+            assert_eq!(answered(code).arrived(), arrived, "{code}");
+        }
+    }
+}

@@ -99,6 +99,18 @@ struct IdAnswer {
     id: u64,
 }
 
+impl PullRequestAnswer {
+    /// Whether its branch is in the repository that it goes to, as far as that is told.
+    pub(super) fn is_from_here(&self) -> bool {
+        match (&self.head.repo, &self.base.repo) {
+            (Some(head), Some(base)) => head.id == base.id,
+            // It came from a fork that was deleted.
+            (None, Some(_)) => false,
+            (_, None) => true,
+        }
+    }
+}
+
 impl From<PullRequestAnswer> for PullRequest {
     fn from(answer: PullRequestAnswer) -> Self {
         Self {

@@ -448,3 +448,19 @@ fn rest(headers: &HeaderMap) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     reset.map_or(DEFAULT_REST, |reset| Duration::from_secs(reset).saturating_sub(now))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_reached_past_a_proxy() {
+        let check = |address: &str| is_loopback(&address.parse().unwrap());
+        for here in ["http://127.0.0.1:1", "http://127.9.9.9/api/v3", "https://localhost", "http://[::1]:8"] {
+            assert!(check(here), "{here}");
+        }
+        for elsewhere in ["https://api.github.com", "http://localhost.example", "http://10.0.0.1", "http://[::2]"] {
+            assert!(!check(elsewhere), "{elsewhere}");
+        }
+    }
+}

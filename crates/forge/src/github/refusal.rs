@@ -114,4 +114,19 @@ mod tests {
         let body = format!(r#"{{"message":"{}"}}"#, "ü".repeat(9_000));
         assert_eq!(reason(body.as_bytes()).chars().count(), MAX_CHARACTERS + 1);
     }
+
+    #[test]
+    fn each_code_has_its_words_and_an_unknown_one_is_told_as_it_is() {
+        for (code, words) in [
+            (r#","code":"missing""#, "label does not exist"),
+            (r#","code":"already_exists""#, "label already exists"),
+            (r#","code":"unprocessable""#, "label can't be processed"),
+            (r#","code":"new_one""#, "label is refused (new_one)"),
+            ("", "label is refused"),
+        ] {
+            check(&format!(r#"{{"message":"Validation Failed","errors":[{{"resource":"label"{code}}}]}}"#), words);
+        }
+        // A sentence that begins with a word of capitals keeps it.
+        check(r#"{"message":"HEAD is behind."}"#, "HEAD is behind");
+    }
 }

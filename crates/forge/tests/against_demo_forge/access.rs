@@ -50,3 +50,26 @@ async fn a_repository_that_cannot_be_seen_is_not_found() {
     let (access, requests) = access([list(404)]).await;
     assert!(matches!(access, Err(Error::NotFound { .. })) && requests.len() == 1, "{access:?}");
 }
+
+#[tokio::test]
+async fn what_a_repository_has_not_is_no_right_that_is_missing() {
+    let mut without_issues = repository(&[("x-oauth-scopes", "")], false, true);
+    let mut body: serde_json::Value = serde_json::from_str(&without_issues.2).unwrap();
+    body["has_issues"] = json!(false);
+    without_issues.2 = body.to_string();
+    // It has no commit that a status could be of, and GitHub says so in either way.
+    let lines = [without_issues, list(409), list(200), list(422), list(200)];
+    let (access, requests) = access(lines).await;
+    let access = access.unwrap();
+    assert_eq!((access.scopes, access.unreadable), (Some(Vec::new()), Vec::new()));
+    assert!(!access.account_may_push && access.account_may_administer);
+    assert!(requests.len() == 5 && requests.iter().all(|request| !request.contains("/issues")), "{requests:?}");
+    assert!(requests[1..].iter().all(|request| request.ends_with("?per_page=1")), "{requests:?}");
+}
+
+#[tokio::test]
+async fn what_could_not_be_tried_is_not_told_as_a_right() {
+    let lines = [repository(&[], true, true), list(200), list(500)];
+    let (access, requests) = access(lines).await;
+    assert!(matches!(access, Err(Error::Unexpected { status: 500, .. })) && requests.len() == 3, "{access:?}");
+}

@@ -266,3 +266,38 @@ fn what_is_no_key_is_refused_without_a_word_of_it() {
         assert!(matches!(error, Error::Settings { .. }) && !error.to_string().contains("s3cret"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn the_bot_is_asked_for_as_the_app_only_where_nobody_may_ask() {
+    let key = keys().2;
+    for (status, expected) in [(401, 2), (403, 2), (404, 2), (429, 2), (422, 1)] {
+        let stage = Stage::start(move |_, _| (status, json!({ "message": "no" }))).await;
+        let app = GitHubApp::new(stage.endpoint(), "7", &key).unwrap();
+        app.bot("pullyard-acme").await.unwrap_err();
+        assert_eq!(stage.seen().len(), expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_and_taken_back_once() {
+    let stage = Stage::start(|_, _| (502, json!({ "message": "Bad gateway" }))).await;
+    let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
+    app.installation_token(5, Only::Id(7), &Permissions::new()).await.unwrap_err();
+    revoke_installation_token(&stage.endpoint(), Token::new("ghs_1")).await.unwrap_err();
+    convert_manifest(&stage.endpoint(), "c0de").await.unwrap_err();
+    assert_eq!(stage.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn an_installation_that_is_switched_off_and_an_app_without_a_name_are_told() {
+    fn off(_: &Method, path: &str) -> (u16, Value) {
+        match path {
+            "/app" => (200, json!({ "id": 7, "slug": "", "html_url": "https://g/apps/p" })),
+            _ => (200, json!({ "id": 5, "suspended_at": "2026-11-20T12:00:00Z" })),
+        }
+    }
+    let stage = Stage::start(off).await;
+    let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
+    assert!(app.installation_of("acme/app").await.unwrap().suspended);
+    assert!(matches!(app.app().await, Err(Error::Unexpected { .. })));
+}

@@ -180,3 +180,19 @@ async fn a_redelivery_that_the_forge_refuses_is_not_taken_for_one() {
     }
     assert_eq!(scripted.requests().len(), 3);
 }
+
+#[tokio::test]
+async fn a_hook_is_made_and_pinged_once_and_changed_and_deleted_as_often_as_it_takes() {
+    let away: Line = (502, &[], "{}".to_owned());
+    let empty: Line = (204, &[], String::new());
+    for (scope, _) in scopes() {
+        let (forge, scripted) = play([away.clone(), away.clone()]).await;
+        assert_eq!(forge.create_hook(&scope, &settings()).await.unwrap_err().meaning(), Meaning::Unavailable);
+        assert_eq!(forge.ping_hook(&scope, ID).await.unwrap_err().meaning(), Meaning::Unavailable);
+        assert_eq!(scripted.requests().len(), 2);
+        let (forge, scripted) = play([away.clone(), ok(hook()), away.clone(), empty.clone()]).await;
+        assert_eq!(forge.edit_hook(&scope, ID, &settings()).await.unwrap().id, ID);
+        forge.delete_hook(&scope, ID).await.unwrap();
+        assert_eq!(scripted.requests().len(), 4);
+    }
+}

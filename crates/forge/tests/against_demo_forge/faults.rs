@@ -75,6 +75,9 @@ async fn a_short_rest_is_taken_and_a_long_one_is_told() {
         (403, &[("retry-after", "90")], 90),
         (429, &[], 60),
         (403, &[("x-ratelimit-remaining", "0")], 60),
+        // When the next hour begins is nothing to who has calls left; what is asked for comes before both.
+        (429, &[("x-ratelimit-remaining", "5"), ("x-ratelimit-reset", "4102444800")], 60),
+        (403, &[("retry-after", "9"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")], 9),
     ] {
         let (outcome, requests) = ask([(status, headers, "{}".to_owned()), user()]).await;
         let Err(Error::RateLimited { retry_after, .. }) = outcome else {
@@ -200,6 +203,25 @@ async fn an_unfiltered_list_gives_no_foreign_pull_request() {
     assert_eq!(find().await, "main");
     // Somebody pointed it elsewhere: still the pull request of this branch.
     assert_eq!(find().await, "release");
+}
+
+#[tokio::test]
+async fn a_branch_of_the_same_name_in_a_fork_is_not_ours() {
+    let from = |number: u64, head: serde_json::Value| {
+        let mut pull = pull();
+        pull["number"] = json!(number);
+        pull["head"]["repo"] = head;
+        pull["base"]["repo"] = json!({ "id": 7 });
+        pull
+    };
+    let (fork, gone, ours) = (from(1, json!({ "id": 8 })), from(2, json!(null)), from(3, json!({ "id": 7 })));
+    let scripted = Scripted::start([pulls(&[fork.clone(), gone.clone(), ours]), pulls(&[fork, gone])]).await;
+    let forge = forge_at(&scripted.url, TOKEN);
+    let mut found = Vec::new();
+    for _ in 0..2 {
+        found.push(forge.open_pull_request(REPOSITORY, "job").await.unwrap().map(|pull| pull.number));
+    }
+    assert_eq!(found, [Some(3), None]);
 }
 
 #[tokio::test]

@@ -180,14 +180,23 @@ async fn what_graphql_could_not_do_is_an_error_though_the_status_is_200() {
     for (kind, expected) in [
         ("NOT_FOUND", Meaning::Missing),
         ("FORBIDDEN", Meaning::Denied),
+        ("INSUFFICIENT_SCOPES", Meaning::Denied),
         ("UNPROCESSABLE", Meaning::Refused),
         ("SERVICE_UNAVAILABLE", Meaning::Unavailable),
+        ("INTERNAL", Meaning::Unavailable),
     ] {
         let (forge, _) = play([fault(kind)]).await;
         assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap_err().meaning(), expected, "{kind}");
     }
-    let (forge, _) = play([fault("RATE_LIMITED")]).await;
-    assert!(matches!(forge.reply("t", "b").await.unwrap_err(), Error::RateLimited { .. }));
+    for kind in ["RATE_LIMITED", "RATE_LIMIT"] {
+        let (forge, _) = play([fault(kind)]).await;
+        assert!(matches!(forge.reply("t", "b").await.unwrap_err(), Error::RateLimited { .. }), "{kind}");
+    }
+    // Half an answer is none: what is missing of it is not known.
+    let mut half = serde_json::from_str::<Value>(&threads(false, ["1", "2"]).2).unwrap();
+    half["errors"] = json!([{ "type": "FORBIDDEN", "message": "Not all of it." }]);
+    let (forge, _) = play([ok(half)]).await;
+    assert_eq!(forge.threads(REPOSITORY, 7).await.unwrap_err().meaning(), Meaning::Denied);
     let empty = ok(json!({"data": {"addPullRequestReviewThreadReply": {"comment": null}}}));
     let (forge, _) = play([empty, ok(json!({})), ok(json!({"data": {"repository": null}}))]).await;
     assert_eq!(forge.reply("t", "b").await.unwrap_err().meaning(), Meaning::Refused);
@@ -299,5 +308,40 @@ async fn what_is_gone_is_missing() {
     for status in [404, 410] {
         let (forge, _) = play([(status, &[], "{}".to_owned())]).await;
         assert_eq!(forge.review(REPOSITORY, 7, 1).await.unwrap_err().meaning(), Meaning::Missing);
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_or_asked_for_already_is_repeated_until_it_is_heard() {
+    let away: Line = (502, &[], "{}".to_owned());
+    let asked: Line = (201, &[], pull("open", Value::Null).to_string());
+    let said: Line = (201, &[], "{}".to_owned());
+    let (forge, scripted) = play([away.clone(), asked, away, said]).await;
+    forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
+    let status = CommitStatus {
+        state: CommitState::Success,
+        context: "pullyard".to_owned(),
+        description: "Done.".to_owned(),
+        target_url: None,
+    };
+    forge.set_status(REPOSITORY, &"a".repeat(40), &status).await.unwrap();
+    assert_eq!(scripted.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn each_state_of_a_commit_has_its_word() {
+    let states = [
+        (CommitState::Pending, "pending"),
+        (CommitState::Success, "success"),
+        (CommitState::Failure, "failure"),
+        (CommitState::Error, "error"),
+    ];
+    for (state, word) in states {
+        let (forge, scripted) = play([(201, &[], "{}".to_owned())]).await;
+        let (context, description) = ("pullyard".to_owned(), "So it is.".to_owned());
+        let status = CommitStatus { state, context, description, target_url: None };
+        forge.set_status(REPOSITORY, &"a".repeat(40), &status).await.unwrap();
+        let said = json!({ "state": word, "context": "pullyard", "description": "So it is." });
+        assert_eq!(scripted.bodies(), [said]);
     }
 }
