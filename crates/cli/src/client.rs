@@ -232,3 +232,30 @@ impl Command {
         ended.unwrap_or_else(|fault| fault.show(&session.screen))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_that_requests_can_be_sent_to() {
+        for (said, read) in [("https://h/", "https://h"), ("http://127.0.0.1:7878", "http://127.0.0.1:7878")] {
+            assert_eq!(address(said).ok().as_deref(), Some(read), "{said}");
+        }
+        for bad in ["", "h", "ftp://h", "https://", "https:///x", "http://a b", "http://h\nx"] {
+            assert!(address(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_gets_into_an_address_or_a_header_that_does_not_belong_there() {
+        assert_eq!(cursor("aB3-_").as_deref(), Ok("aB3-_"));
+        for bad in ["", "a&project=other", "a/b", "a b", "a%26", "ü"] {
+            assert!(cursor(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(sendable("pyt_a.b~c").ok().as_deref(), Some("pyt_a.b~c"));
+        for bad in ["", "a b", "a\r\nx-evil: 1", "ü", "a\u{7f}"] {
+            assert!(sendable(bad).is_err(), "{bad:?}");
+        }
+    }
+}

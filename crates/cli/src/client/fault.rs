@@ -220,3 +220,81 @@ fn lower_first(sentence: &str) -> String {
     }
     sentence.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(status: u16, code: &str, detail: &str, help: Option<&str>) -> Fault {
+        let (kind, title, help) = ("about:blank".into(), "t".into(), help.map(str::to_owned));
+        let (code, detail) = (code.into(), detail.into());
+        Error::Problem(Box::new(Problem { kind, title, status, code, detail, help, pointer: None, recorded: None }))
+            .into()
+    }
+
+    #[test]
+    fn each_refusal_of_a_server_has_its_exit_code() {
+        for (status, code, exit) in [
+            (400, "invalid", Exit::Usage),
+            (401, "not_signed_in", Exit::NotAllowed),
+            (403, "not_allowed", Exit::NotAllowed),
+            (404, "not_found", Exit::NotFound),
+            (409, "job_active", Exit::Refused),
+            (409, "taken", Exit::Failed),
+            (412, "changed_meanwhile", Exit::Changed),
+            (422, "invalid", Exit::Usage),
+            (422, "forge_refused", Exit::Failed),
+            (429, "slow_down", Exit::Failed),
+            (500, "failed", Exit::Failed),
+            // Not an answer of ours, whatever its status says.
+            (401, "gateway", Exit::Failed),
+            (404, "gateway", Exit::Failed),
+            (409, "gateway", Exit::Failed),
+        ] {
+            assert_eq!(problem(status, code, "No.", None).exit(), exit, "{status} {code}");
+        }
+        let codes = [
+            (Exit::Failed, 1),
+            (Exit::Usage, 2),
+            (Exit::Refused, 3),
+            (Exit::NotAllowed, 4),
+            (Exit::NotFound, 5),
+            (Exit::Ended, 6),
+            (Exit::Changed, 8),
+            (Exit::Interrupted, 130),
+        ];
+        assert!(codes.into_iter().all(|(exit, code)| exit as u8 == code));
+    }
+
+    #[test]
+    fn a_servers_sentence_reads_as_a_part_of_a_line_with_its_code_and_what_to_do() {
+        let fault = problem(409, "job_active", "The ticket has a job.", Some("Wait for it."));
+        assert_eq!(
+            (fault.words().as_str(), fault.what_to_do()),
+            ("the ticket has a job (job_active)", Some("wait for it."))
+        );
+        let missing = problem(404, "not_found", "GitHub has no such thing.", Some("Nothing to do."));
+        assert_eq!((missing.words().as_str(), missing.what_to_do()), ("GitHub has no such thing", None));
+        for (status, code, says) in [
+            (401, "not_signed_in", "pullyard login"),
+            (412, "changed", "look at it again"),
+            (404, "gateway", "contexts"),
+        ] {
+            let help = problem(status, code, "No.", Some("Else.")).what_to_do().map(str::to_owned);
+            assert!(help.as_ref().is_some_and(|help| help.contains(says)), "{code}: {help:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_reads_the_servers_own_problem_or_one_of_the_same_form() {
+        assert_eq!(problem(409, "job_active", "No.", None).document().code, "job_active");
+        let unreachable =
+            Error::Unreachable { url: "http://x".into(), reason: "Connection refused (os error 111)".into() };
+        let fault = Fault::from(unreachable);
+        assert_eq!(fault.words(), "can't reach http://x: connection refused");
+        let documents = [fault, Fault::usage("no"), Fault::not_found("no"), Fault::new(Exit::Failed, "no")];
+        let said = documents.map(|fault| fault.document()).map(|document| (document.status, document.code));
+        let expected = [(503, "unreachable"), (400, "usage"), (404, "not_found"), (500, "failed")];
+        assert_eq!(said, expected.map(|(status, code)| (status, code.to_owned())));
+    }
+}

@@ -285,3 +285,18 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+
+    #[test]
+    fn a_name_is_made_of_a_repositorys_and_fits() {
+        for (words, name) in [("acme/app", "acme-app"), ("Acme/My_App.rs", "acme-my-app-rs"), ("-a/b-", "a-b")] {
+            assert_eq!(name_of(words).ok().as_ref().map(|name| name.as_str()), Some(name), "{words}");
+        }
+        let long = name_of(&format!("acme/{}", "a".repeat(60))).map(|name| name.as_str().len());
+        assert_eq!(long.ok(), Some(40));
+        assert!(name_of("///").is_err());
+    }
+}

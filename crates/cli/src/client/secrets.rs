@@ -142,3 +142,20 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::a_time;
+
+    #[test]
+    fn an_old_value_counts_for_a_week_at_most() {
+        for (text, secs) in
+            [("0s", 0), ("90s", 90), ("30m", 1_800), ("24h", 86_400), ("7d", 604_800), ("168h", 604_800)]
+        {
+            assert_eq!(a_time(text), Ok(secs), "{text}");
+        }
+        for text in ["", "s", "24", "8d", "169h", "604801s", "-1h", "1.5h", "99999999999999999d"] {
+            assert!(a_time(text).is_err(), "{text}");
+        }
+    }
+}

@@ -56,6 +56,15 @@ impl Cell {
     }
 }
 
+/// For tests of what stands in it.
+#[cfg(test)]
+impl Cell {
+    /// For people, and for programs.
+    pub(super) fn both(&self) -> (&str, &str) {
+        (&self.shown, &self.piped)
+    }
+}
+
 /// Rows under one head.
 pub(super) struct Table {
     columns: Vec<Column>,
@@ -173,4 +182,52 @@ pub(super) fn facts(screen: &Screen, facts: &[(&str, Cell)]) -> Result<(), Fault
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_by_the_room_that_it_takes_and_says_so() {
+        for (text, width, shown) in [
+            ("pullyard", 8, "pullyard"),
+            ("pullyard", 7, "pullya…"),
+            ("pullyard", 1, "…"),
+            ("漢字漢字", 8, "漢字漢字"),
+            ("漢字漢字", 7, "漢字漢…"),
+            // Half of one is none.
+            ("漢字漢字", 6, "漢字…"),
+            ("", 0, ""),
+        ] {
+            assert_eq!(cut(text, width), shown, "{text} {width}");
+        }
+    }
+
+    #[test]
+    fn the_widest_text_gives_way_first_and_what_is_whole_never() {
+        let mut table = Table::new([Column::Whole("ID"), Column::Text("A"), Column::Text("B"), Column::Right("N")]);
+        table.row(["0123456789", &"a".repeat(30), &"b".repeat(20), "12345"].map(Cell::same));
+        // Three gaps of two.
+        for (width, expected) in [
+            (71, [10, 30, 20, 5]),
+            (70, [10, 29, 20, 5]),
+            (61, [10, 20, 20, 5]),
+            (57, [10, 18, 18, 5]),
+            // No less is left of a text, however narrow it gets.
+            (37, [10, LEAST, LEAST, 5]),
+            (1, [10, LEAST, LEAST, 5]),
+        ] {
+            assert_eq!(table.widths(width), expected, "{width}");
+        }
+    }
+
+    #[test]
+    fn a_row_for_programs_has_as_many_fields_as_any_and_nothing_that_ends_it_early() {
+        let mut table = Table::new([Column::Text("A"), Column::Text("B")]);
+        table.row([Cell::same("one\ntwo\tthree"), Cell::maybe(None::<&str>)]);
+        table.row_with([Cell::new("shown", "piped"), Cell::same("x")], "So it is.");
+        let rows: Vec<String> = table.rows.iter().map(|(cells, under)| table.piped(cells, under)).collect();
+        assert_eq!(rows, ["one two three\t\t", "piped\tx\tSo it is."]);
+    }
 }

@@ -273,3 +273,18 @@ async fn meant(session: &Session, which: &str) -> Result<Token, Fault> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::length;
+
+    #[test]
+    fn a_length_is_a_whole_number_of_days_hours_or_minutes() {
+        for (text, secs) in [("90d", 7_776_000), ("12h", 43_200), ("30m", 1_800), ("1m", 60)] {
+            assert_eq!(length(text), Ok(secs), "{text}");
+        }
+        for text in ["", "d", "0d", "-1d", "1.5h", "90", "90s", "90D", "1 d", "999999999999999999d", "9ü"] {
+            assert!(length(text).is_err(), "{text}");
+        }
+    }
+}

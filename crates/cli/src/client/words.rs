@@ -125,3 +125,65 @@ pub(super) fn when(at: Timestamp, now: Timestamp) -> Cell {
     };
     Cell::new(shown, at.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_and_times_are_said_in_the_unit_that_people_read() {
+        for (secs, said) in [(0, "0:00"), (40, "0:40"), (3_599, "59:59"), (3_600, "1 h 00"), (3_840, "1 h 04")] {
+            assert_eq!(length(Duration::from_secs(secs)), said);
+            assert_eq!(took(Duration::from_secs(secs)).both(), (said, secs.to_string().as_str()));
+        }
+        let now = Timestamp::parse("2026-11-22T12:00:00Z").unwrap();
+        for (ago, said) in [
+            (59, "59 s ago"),
+            (60, "1 min ago"),
+            (3_599, "59 min ago"),
+            (3_600, "1 h ago"),
+            (172_799, "47 h ago"),
+            (172_800, "2026-11-20"),
+        ] {
+            let at = Timestamp::from_millis(now.millis() - ago * 1_000);
+            assert_eq!(when(at, now).both(), (said, at.to_string().as_str()));
+        }
+    }
+
+    #[test]
+    fn sizes_and_amounts_are_rounded_for_people_and_whole_for_programs() {
+        for (size, said) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1 KB"),
+            (1_001, "2 KB"),
+            (999_999, "1000 KB"),
+            (1_000_000, "1.0 MB"),
+            (1_449_999, "1.4 MB"),
+        ] {
+            assert_eq!(bytes(size).both(), (said, size.to_string().as_str()));
+        }
+        assert_eq!(dollars(None, Some(1)).both(), ("-", ""));
+        assert_eq!(dollars(Some(420_000), None).both(), ("$0.42", "420000"));
+        assert_eq!(dollars(Some(9_999), None).both(), ("$0.0100", "9999"));
+        assert_eq!(dollars(Some(10_000), Some(1)).both(), ("about $0.01", "10000"));
+        assert_eq!([files(0), files(1), files(2)], ["0 files", "1 file", "2 files"]);
+    }
+
+    #[test]
+    fn what_to_do_about_a_job_names_it_in_every_command_that_names_none() {
+        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+        let short = job.short();
+        for command in ["retry", "logs", "answer", "continue", "checks", "artifacts"] {
+            let help = format!("Try `pullyard jobs {command}`, or `pullyard jobs list`.");
+            let named = format!("Try `pullyard jobs {command} {short}`, or `pullyard jobs list`.");
+            assert_eq!(about_job(&help, &job), named);
+        }
+    }
+
+    #[test]
+    fn no_two_calls_have_one_key() {
+        let (one, other) = (own_key(), own_key());
+        assert!(one != other && one.len() == 36 && one.starts_with("cli-"), "{one} {other}");
+    }
+}
