@@ -576,4 +576,20 @@ mod tests {
         assert!(strange.is_empty(), "{strange:?}");
         assert!(!told.contains("AUTHOR"), "only who commits has a name: {told}");
     }
+
+    #[tokio::test]
+    async fn of_words_that_are_not_read_to_their_end_no_part_of_a_secret_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let (said, secret) = (dir.path().join("said"), "planted-secret-4711");
+        let git = Git::new("https://forge.test/a/b.git", "").without_secrets(&Redactor::new([secret.to_owned()]));
+        let says = format!("alias.says=!cat '{}' >&2; exit 1", said.display());
+        for kept in [1, 7, secret.len() - 1] {
+            let before = usize::try_from(MAX_STDERR_BYTES).unwrap() - kept;
+            std::fs::write(&said, format!("{}{secret} and on", "x".repeat(before))).unwrap();
+            let fault = git.run(Call::new(["-c", &says, "says"])).await.unwrap_err();
+            let Fault::Failed { words, .. } = fault else { panic!("{fault}") };
+            let (length, is_clean) = (words.len(), words.bytes().all(|byte| byte == b'x'));
+            assert!(length > before / 2 && is_clean, "{kept} of it were read, {length} kept");
+        }
+    }
 }

@@ -70,3 +70,28 @@ pub(crate) fn conflicting(fault: &Fault) -> Option<BTreeSet<String>> {
     let files: BTreeSet<String> = fields.map(str::to_owned).collect();
     (is_tree && !files.is_empty()).then_some(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_conflict_is_a_tree_and_the_files_in_it_and_nothing_else_is_one() {
+        let said = |stdout: String| {
+            let fault = Fault::Failed { command: "merge-tree".into(), stdout, words: String::new() };
+            conflicting(&fault).map(|files| files.into_iter().collect::<Vec<_>>())
+        };
+        let files = Some(vec!["a b".to_owned(), "c".to_owned()]);
+        for tree in ["0123456789abcdef".repeat(4), "0123456789".repeat(4)] {
+            assert_eq!(said(format!("{tree}\0c\0a b\0c\0")), files, "each once");
+            assert_eq!(said(format!("{tree}\0")), None);
+            assert_eq!(said(format!("{tree}0\0c\0")), None);
+        }
+        for odd in ["", "\0", "fatal: no\0c\0", &format!("{}\0c\0", "x".repeat(40))] {
+            assert_eq!(said(odd.to_owned()), None, "{odd:?}");
+        }
+        let slow = Fault::TimedOut { command: "merge-tree".into(), limit: Duration::from_secs(1) };
+        assert_eq!(conflicting(&slow), None);
+    }
+}

@@ -67,6 +67,7 @@ impl Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
 
     #[tokio::test]
     async fn a_graver_order_replaces_a_lighter_one_and_never_the_reverse() {
@@ -78,5 +79,19 @@ mod tests {
         orders.give(Order::LeaseLost);
         orders.give(Order::Cancel);
         assert_eq!(orders.grave().await, Order::LeaseLost);
+    }
+
+    #[test]
+    fn a_lighter_order_than_is_waited_for_ends_no_wait() {
+        let orders = Orders::new();
+        assert_eq!(orders.any().now_or_never(), None);
+        for (given, least) in
+            [(Order::Pause, Order::Cancel), (Order::Cancel, Order::LeaseLost), (Order::LeaseLost, Order::Shutdown)]
+        {
+            orders.give(given);
+            assert_eq!(orders.at_least(given).now_or_never(), Some(given));
+            assert_eq!(orders.at_least(least).now_or_never(), None, "{given:?}");
+            assert_eq!(orders.grave().now_or_never().is_some(), given == Order::LeaseLost, "{given:?}");
+        }
     }
 }

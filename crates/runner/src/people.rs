@@ -207,4 +207,15 @@ mod tests {
         assert!(with_unheard("Go on.", &said).starts_with("Go on.\n\nMeanwhile, people said:\n\nana said:\n> Stop."));
         assert_eq!((with_unheard("Go on.", &[]), newest(&said)), ("Go on.".to_owned(), 2));
     }
+
+    #[test]
+    fn what_an_agent_has_heard_is_told_once_it_heard_anything_and_never_goes_back() {
+        let given = Given::new();
+        given.note_heard(0);
+        assert_eq!(given.heard(), None);
+        given.note_heard(2);
+        given.note_heard(1);
+        given.note_heard(0);
+        assert_eq!(given.heard(), Some(2));
+    }
 }

@@ -346,4 +346,27 @@ mod tests {
         assert!(fs::read(&environ).unwrap_or_default().is_empty());
         assert!(!folder.exists());
     }
+
+    #[tokio::test]
+    async fn what_is_kept_out_of_a_commit_is_that_very_path_however_it_is_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let git = Git::new("", "");
+        let (tree, repository) = (workspace.tree(), git::init_bare(&git, workspace.repository()).await.unwrap());
+        git::init_bare(&git, tree.join(".git")).await.unwrap();
+        let out = ["a*", "b[1]", "c d ", "#e", "!f", "g\\h", "i?", "j/k"];
+        fs::create_dir_all(tree.join("j")).unwrap();
+        let stays = ["ax", "b1", "c d", "e", "f", "gh", "ii", "j/kk", "k"];
+        out.iter().chain(&stays).for_each(|name| fs::write(tree.join(name), "").unwrap());
+        workspace.exclude(out.join("\0").as_bytes()).await.unwrap();
+        let listed = Call::new(["ls-files", "-z", "--others", "--exclude-standard"]);
+        let listed = git.run(listed.repository(&repository).tree(&tree)).await.unwrap();
+        let mut listed: Vec<_> = listed.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        listed.retain(|name| !name.is_empty());
+        listed.sort();
+        assert_eq!(listed, stays);
+        let agents = fs::read(tree.join(".git/info/exclude")).unwrap();
+        assert_eq!(agents, fs::read(repository.join("info/exclude")).unwrap(), "the agent's git shows the same");
+        assert_eq!(excluding(b"two\nlines"), b"");
+    }
 }
