@@ -73,6 +73,22 @@ async fn a_claim_whose_answer_was_lost_is_repeated_and_its_job_runs_once() {
 }
 
 #[tokio::test]
+async fn a_claim_whose_job_is_over_is_not_made_again_and_the_next_one_brings_another() {
+    let machine = Machine::with_jobs("echo ran >> $HOME/ran; exit 0").await;
+    machine.plane.script(|script| script.spend = 2);
+    machine.plane.give(&[job("a")]);
+    let daemon = machine.daemon_with(|command| {
+        command.arg("--disconnect-after-job");
+    });
+    let (code, log) = daemon.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    let claims: Vec<_> = machine.plane.calls("claim").iter().map(|call| call.body["claim_id"].to_string()).collect();
+    let different: BTreeSet<&String> = claims.iter().collect();
+    assert_eq!((claims.len(), different.len()), (3, 3), "{claims:?}");
+    assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
+}
+
+#[tokio::test]
 async fn a_child_is_told_of_one_job_and_never_of_the_runners_token() {
     let machine = Machine::with_jobs(
         "tr '\\0' '\\n' < /proc/$$/environ > $HOME/environ

@@ -52,6 +52,9 @@ pub(crate) struct Script {
     /// Every call of a route is refused with this status and code.
     pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) drain: bool,
+    /// So many claims that are made next have had their job, which is over.
+    pub(crate) spend: u32,
+    spent: BTreeSet<String>,
     given: BTreeMap<String, JobId>,
 }
 
@@ -175,14 +178,21 @@ fn said(inner: &Inner, route: &'static str, headers: &HeaderMap, body: &Value) -
         _ => {
             let request: ClaimRequest = serde_json::from_value(body.clone()).unwrap();
             let claim = request.claim_id.to_string();
-            if !script.given.contains_key(&claim)
+            let is_new = !script.given.contains_key(&claim) && !script.spent.contains(&claim);
+            if is_new && script.spend > 0 {
+                script.spend -= 1;
+                script.spent.insert(claim.clone());
+            }
+            let is_spent = script.spent.contains(&claim);
+            if is_new
+                && !is_spent
                 && let Some(job) = script.jobs.pop_front()
             {
                 script.given.insert(claim.clone(), job);
             }
             let job = script.given.get(&claim);
             let job = job.map(|job| json!({ "job": job, "attempt": 1, "bootstrap": crate::api::BOOTSTRAP }));
-            json!({ "job": job, "poll_ms": 30 })
+            json!({ "job": job, "spent": is_spent, "poll_ms": 30 })
         }
     };
     if let Some(left) = script.lose.get_mut(route).filter(|left| **left > 0) {
