@@ -1,6 +1,7 @@
 //! Repositories as their forge tells of them: a name leads to the repository that has it now, and git goes to no host
 //! but the forge's own.
 
+use crate::cli::User;
 use crate::story::{REPOSITORY, Story};
 use crate::webhooks::{ANN, World};
 use axum::Router;
@@ -101,5 +102,14 @@ async fn a_repository_that_is_to_be_cloned_from_another_host_than_its_forges_is_
     assert_eq!((status, &said["code"], &said["pointer"]), (422, &json!("invalid"), &json!("/name")), "{said}");
     assert!(said["detail"].as_str().unwrap().contains("is not its own host"), "{said}");
     assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_to_be_missing_in_a_repository_that_jobs_work_in() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let table = user.run(&["repos", "test", REPOSITORY]).await.done();
+    assert!(table.contains("untold\tpush\tcontents: write\t") && !table.contains("missing\t"), "{table}");
     story.end().await;
 }

@@ -55,6 +55,7 @@ fn about_repositories() -> Router<Arc<Shared>> {
         )
         .route("/repos/{owner}/{name}/transfer", post(repositories::transfer))
         .route("/repos/{owner}/{name}/collaborators/{login}/permission", get(repositories::permission))
+        .route("/repos/{owner}/{name}/branches", get(repositories::branches))
         .route("/repos/{owner}/{name}/branches/{*branch}", get(repositories::branch))
         .route("/repos/{owner}/{name}/git/ref/heads/{*branch}", get(repositories::reference))
         .route("/repos/{owner}/{name}/git/refs/heads/{*branch}", axum::routing::delete(repositories::delete_branch))
@@ -83,6 +84,7 @@ fn about_pull_requests() -> Router<Arc<Shared>> {
             get(conversation::requested).post(conversation::request).delete(conversation::withdraw),
         );
     let issues = Router::new()
+        .route("/", get(conversation::issues))
         .route("/comments/{id}", get(conversation::show_note).patch(conversation::edit_note))
         .route("/{number}/comments", get(conversation::notes).post(conversation::write_note))
         .route("/{number}/labels", get(conversation::labels).post(conversation::add_labels))

@@ -60,6 +60,12 @@ pub(crate) fn branch(shared: &Shared, entry: &Entry, name: &str, head: &Commit) 
     })
 }
 
+/// A branch as lists have it: its newest commit by name only.
+pub(crate) fn short_branch(shared: &Shared, entry: &Entry, name: &str, sha: &str) -> Value {
+    let api = format!("{}/api/v3/repos/{}", shared.url, entry.full_name());
+    json!({ "name": name, "commit": { "sha": sha, "url": format!("{api}/commits/{sha}") }, "protected": false })
+}
+
 pub(crate) fn changed_file(shared: &Shared, entry: &Entry, head: &str, file: &ChangedFile) -> Value {
     let full_name = entry.full_name();
     let ChangedFile { path, status, additions, deletions } = file;

@@ -1,11 +1,12 @@
-//! What is said and set around a pull request: requested reviewers, comments on the whole, labels.
+//! What is said and set around a pull request: requested reviewers, comments on the whole, labels, and the issue that
+//! it is.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -15,7 +16,7 @@ use super::{
     caller::Caller,
     fields::{self, Fields},
     paging::Paging,
-    pull_requests::{Numbered, parse},
+    pull_requests::{Numbered, Repository, Wanted, parse},
     refusal::Refusal,
 };
 use crate::{
@@ -114,6 +115,26 @@ pub(crate) async fn withdraw(
         events::pull_request(&shared, &entry, &actor, &pull, "review_request_removed", more).await;
     }
     Ok(Json(answers::reduced_pull(&shared, &entry, &pull).await))
+}
+
+/// Pull requests as the issues they are; there are no others here.
+pub(crate) async fn issues(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name)): Repository,
+    Query(wanted): Query<Wanted>,
+    paging: Paging,
+) -> Result<Response, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::ISSUES_READ).await?;
+    let state = wanted.state()?;
+    let mut found = pulls::list(&shared, &entry).await?;
+    found.retain(|pull| state.is_none_or(|state| pull.record.state == state));
+    let (headers, found) = paging.cut(&shared, found);
+    let mut shown = Vec::new();
+    for pull in &found {
+        shown.push(answers::issue(&shared, &entry, pull).await);
+    }
+    Ok((headers, Json(shown)).into_response())
 }
 
 pub(crate) async fn notes(

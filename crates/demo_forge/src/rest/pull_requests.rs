@@ -35,7 +35,19 @@ pub(crate) struct Wanted {
     direction: Option<String>,
 }
 
-type Repository = Path<(String, String)>;
+impl Wanted {
+    /// In which state; none means in any.
+    pub(super) fn state(&self) -> Result<Option<PullState>, Refusal> {
+        match self.state.as_deref() {
+            None | Some("open") => Ok(Some(PullState::Open)),
+            Some("closed") => Ok(Some(PullState::Closed)),
+            Some("all") => Ok(None),
+            Some(_) => Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")])),
+        }
+    }
+}
+
+pub(super) type Repository = Path<(String, String)>;
 pub(super) type Numbered = Path<(String, String, String)>;
 
 pub(crate) async fn list(
@@ -46,14 +58,7 @@ pub(crate) async fn list(
     paging: Paging,
 ) -> Result<Response, Refusal> {
     let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let state = match wanted.state.as_deref() {
-        None | Some("open") => Some(PullState::Open),
-        Some("closed") => Some(PullState::Closed),
-        Some("all") => None,
-        Some(_) => {
-            return Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")]));
-        }
-    };
+    let state = wanted.state()?;
     let owner = entry.owner();
     // GitHub ignores a head without its owner and lists everything. So do we: clients must cope.
     let head = wanted.head.as_deref().and_then(|head| head.split_once(':'));

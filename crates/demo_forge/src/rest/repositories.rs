@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{
     caller::Caller,
     fields::Fields,
+    paging::Paging,
     refusal::{Fault, Refusal},
 };
 use crate::{
@@ -123,6 +124,18 @@ pub(crate) async fn permission(
     let member = shared.users.by_login(&login).ok_or_else(Refusal::not_found)?;
     let role = access::role_of(&entry, &member).await;
     Ok(Json(answers::collaborator_permission(&shared, &member, role)))
+}
+
+pub(crate) async fn branches(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name)): Path<(String, String)>,
+    paging: Paging,
+) -> Result<Response, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::CONTENTS_READ).await?;
+    let branches = shared.git.branches(&entry.git_dir()).await?;
+    let shown = branches.iter().map(|(branch, sha)| answers::short_branch(&shared, &entry, branch, sha)).collect();
+    Ok(paging.answer(&shared, shown))
 }
 
 pub(crate) async fn branch(
