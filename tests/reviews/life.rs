@@ -1,6 +1,7 @@
 //! The life of a pull request under a revision: closed, merged, opened again, moved, without its branch, renamed.
 
 use super::desk::{ANN, Begin, Desk, HOUR, KEY};
+use crate::cli::User;
 use crate::story::{REPOSITORY, TODO, is};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
@@ -106,11 +107,27 @@ async fn a_pull_request_closed_while_the_agent_works_stops_it_and_refuses_what_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_that_a_review_waits_when_none_does() {
+    let desk = Desk::linked().await;
+    desk.ask("First.", &[]).await;
+    let job = desk.revision().await;
+    desk.completed(&job.id).await;
+    let (why, label) = (desk.why().await, format!("{REPOSITORY}#{}", desk.number));
+    assert_eq!(why.held_until, None);
+    assert!(why.sentence.starts_with(&format!("Nothing waits: {label} was revised ")), "{}", why.sentence);
+    assert_eq!(why.help, format!("To start one at once: `pullyard revise {label}`."));
+    desk.ask("Second.", &[]).await;
+    desk.why_says("wait; one job for all of them may start in").await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_merge_refuses_what_waits_and_what_comes_after() {
     let desk = Desk::linked().await;
     desk.ask("First.", &[]).await;
     let job = desk.revision().await;
     desk.completed(&job.id).await;
+    desk.story.pass(Duration::from_secs(1)).await;
     let waits = desk.ask("Second.", &[]).await;
     assert_eq!(desk.entry(waits).await.code, "held_until");
     desk.story.local.forge().merge(REPOSITORY, desk.number, ANN).await.unwrap();
@@ -118,6 +135,11 @@ async fn a_merge_refuses_what_waits_and_what_comes_after() {
     desk.story.quiet().await;
     assert_eq!(desk.entry(waits).await.code, "pull_request_closed");
     assert_eq!(desk.why().await.state, PullRequestState::Merged);
+    // It is not the ticket that got no job.
+    let said = User::of(&desk.story).run(&["why", KEY]).await.done();
+    let label = format!("{REPOSITORY}#{}", desk.number);
+    let refused = format!("No job was started for the last request to revise {label}: {label} is merged.");
+    assert_eq!(said.trim_end(), refused);
     desk.story.pass(HOUR).await;
     desk.story.quiet().await;
     assert_eq!(desk.revisions().await.len(), 1);

@@ -84,7 +84,7 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     let newest = newest_about(session, project, &ticket.key).await?;
     let Some(last) = &ticket.last_job else {
         return match newest {
-            Some(delivery) => delivery_said(session, &format!("No job was started for {}: ", ticket.key), &delivery),
+            Some(delivery) => no_job(session, ticket, &delivery),
             None => {
                 say(session, &format!("Nothing asked for a job of {} within 30 days.", ticket.key), NOTHING, ticket)
             }
@@ -94,10 +94,19 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     if let Some(delivery) = newest.filter(refused) {
         let ended = session.api.job(last).await?.ended;
         if ended.is_some_and(|ended| delivery.at > ended) {
-            return delivery_said(session, &format!("No job was started for {}: ", ticket.key), &delivery);
+            return no_job(session, ticket, &delivery);
         }
     }
     job(session, &format!("Job {}: ", last.short()), last).await
+}
+
+/// What asked for none; a review that got none leaves what was done for the ticket before as it is.
+fn no_job(session: &Session, ticket: &Ticket, delivery: &Delivery) -> Result<(), Fault> {
+    let asked = match &delivery.review {
+        Some(subject) if subject.review.is_some() => format!("the last request to revise {}", subject.pull_request),
+        _ => ticket.key.to_string(),
+    };
+    delivery_said(session, &format!("No job was started for {asked}: "), delivery)
 }
 
 async fn newest_about(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<Option<Delivery>, Fault> {

@@ -4,9 +4,10 @@ use super::facts::{Reach, load};
 use super::request::{Named, repository_of};
 use crate::runner::Waits;
 use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, ProjectId, ReviewId};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::guard::{Verdict, decide};
+use pullyard_domain::review::guard::{Decision, Verdict, decide};
 use pullyard_domain::review::{Asks, Author, Permission, ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::Span;
 use pullyard_domain::ticket::Ticket;
@@ -143,6 +144,17 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
     };
     let loaded = load(ctx, &Reach::of(linked.project.clone()), &event, Some(Permission::Write)).await?;
     Ok(match decide(&loaded.facts, JobId::of_review(&linked.id, &event.review)) {
+        // Its own sentence is of a review that is there.
+        Verdict::Decided(Decision { reason: Reason::HeldUntil { ago, time }, .. }) => {
+            let (label, left) = (linked.label(), Span::from(time.since(loaded.facts.now)));
+            (
+                format!(
+                    "Nothing waits: {label} was revised {ago} ago; a review that requests changes now gets its job in \
+                     {left}."
+                ),
+                format!("To start one at once: `pullyard revise {label}`."),
+            )
+        }
         Verdict::Decided(decision) if decision.reason.code() != "accepted" => {
             (decision.reason.sentence(), decision.reason.help())
         }
