@@ -254,6 +254,7 @@ async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
     let last = browser.fragment(&format!("/jobs/{job}?after=1.3")).await;
     assert_eq!(last.header("pullyard-next"), "0");
     assert!(last.says("Cancelled"), "{}", last.body);
+    assert!(fragment.says("Say something to the agent") && !last.says("Say something"), "{}", last.body);
     assert_eq!(browser.fragment(&format!("/jobs/{job}?after=x")).await.status, 400);
     assert_eq!(Browser::new(&story).fragment(&format!("/jobs/{job}?after=1.0")).await.status, 401);
     story.end().await;

@@ -110,6 +110,22 @@
     here.replaceChildren(...there.childNodes);
   };
 
+  // What may be said to the agent changes with its job. The words that somebody has begun stay, and so does a form that
+  // somebody stands in.
+  const speak = (fresh) => {
+    const [here, there] = [byId("speak"), fresh.getElementById("speak")];
+    if (!here || !there || here.dataset.kind === there.dataset.kind || inUse(here)) return;
+    const [old, text] = [here, there].map((one) => one.querySelector("textarea"));
+    if (old && old.value) {
+      if (!text) return;
+      text.value = old.value;
+      const fold = text.closest("details");
+      if (fold) fold.open = true;
+    }
+    here.dataset.kind = there.dataset.kind;
+    here.replaceChildren(...there.childNodes);
+  };
+
   // An answer to a call that is on the page already goes under it.
   const adopt = (row) => {
     const answer = row.querySelector("details.answer > pre");
@@ -195,6 +211,7 @@
       failedSince = 0;
       replace("head", fresh);
       replace("actions", fresh);
+      speak(fresh);
       replace("facts", fresh);
       replace("used", fresh);
       append(fresh);
