@@ -120,6 +120,13 @@ async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
     let ticket = browser.get("/tickets/ACME-1?project=acme").await;
     assert!(ticket.says(REVIEW) && ticket.says(">#1</a>") && ticket.says(&format!("/jobs/{job}")), "{}", ticket.body);
     assert!(browser.get("/jobs").await.says(&job.short()));
+    // What is done is put away from its card and from its page, though no column is there for that yet.
+    let board = browser.get("/board").await;
+    for page in [&board, &ticket] {
+        assert!(page.says(r#"name="status" value="Done""#), "{}", page.body);
+    }
+    assert_eq!(browser.post("/tickets/ACME-1/move?project=acme", &[("status", "Done")]).await.status, 303);
+    assert!(browser.get("/board").await.says(r#"<section class="column" aria-label="Done">"#));
     story.end().await;
 }
 

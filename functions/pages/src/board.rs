@@ -188,9 +188,10 @@ pub(crate) fn pull_request(ticket: &Ticket) -> Option<Link> {
     Some(Link { address: web(&link.url)?, words: format!("#{}", link.id.number) })
 }
 
-/// Every other status.
+/// Every other status, and those that close a ticket, which have no column while none has them.
 pub(crate) fn moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
-    let others = statuses.iter().filter(|status| **status != ticket.status);
+    let closed = own.closed.iter().filter(|status| !statuses.contains(status));
+    let others = statuses.iter().chain(closed).filter(|status| **status != ticket.status);
     let shown =
         |status: &String| Move { status: status.clone(), words: line(status), starts_jobs: *status == own.trigger };
     others.map(shown).collect()
