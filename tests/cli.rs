@@ -239,6 +239,35 @@ async fn every_ending_has_its_code() {
     story.end().await;
 }
 
+#[tokio::test]
+async fn a_line_that_can_not_be_read_is_a_document_for_programs_too() {
+    let user = User::new();
+    for line in [&["frobnicate"][..], &["jobs", "list", "--status", "odd"], &["jobs", "cancel"], &["jobs", "--odd"]] {
+        let plain = user.run(line).await.ended(2, "error: ");
+        assert_eq!(plain.out, "", "{line:?}");
+        let ran = user.run(&[line, &["--json"]].concat()).await.ended(2, "error: ");
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&said["status"], &said["code"]), (&json!(400), &json!("usage")), "{said}");
+        let detail = said["detail"].as_str().unwrap();
+        assert!(!detail.contains("error:") && !detail.contains("Usage") && !detail.contains('\n'), "{detail}");
+    }
+    let missing = user.run(&["jobs", "cancel", "--json"]).await;
+    assert!(missing.out.contains("required arguments were not provided: <JOB>..."), "{missing:?}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&user.run(&["--help", "--json"]).await.done()).ok(),
+        None,
+        "it was asked for"
+    );
+}
+
+#[tokio::test]
+async fn alone_it_shows_its_commands_whatever_variables_are_set() {
+    let mut user = User::new();
+    user.tell("PULLYARD_URL", "http://127.0.0.1:1");
+    let ran = user.run(&[]).await.ended(2, "Commands:");
+    assert!(ran.err.contains("Usage: pullyard") && !ran.err.contains("error:"), "{ran:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_change_what_is_named_and_leave_the_rest() {
     let story = Story::waiting().await;

@@ -33,6 +33,7 @@ mod table;
 mod talk;
 mod tickets;
 mod tokens;
+mod unread;
 mod watch;
 mod why;
 mod words;
@@ -47,6 +48,7 @@ use pullyard_protocol::client::Operator;
 pub(crate) use screen::Screen;
 use session::Session;
 use std::process::ExitCode;
+pub(crate) use unread::unread;
 
 /// Follows a job of a server that this process runs, until it ends: nobody else can speak to its agent.
 pub(crate) async fn follow(

@@ -48,7 +48,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Line { global, command } = Line::parse();
+    let Line { global, command } = match Line::try_parse() {
+        Ok(line) => line,
+        Err(error) => return client::unread(&error, &mut Line::command()),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -28,7 +28,7 @@ impl Denial {
 
     /// Why a job was not paused.
     pub fn of_pause(job: &Job, refusal: &NotNow) -> Option<Self> {
-        let (id, status) = (job.id.clone(), job.status.words().to_lowercase());
+        let (id, status) = (job.id.clone(), state(job.status));
         match refusal {
             NotNow::Status(_) if job.status.is_terminal() => Some(Self::too_late(job)),
             NotNow::Status(_) => Some(Self::NotPausable { job: id, status }),
@@ -55,8 +55,16 @@ impl Denial {
         if job.status.is_terminal() {
             Self::NotFailed { job: id, end: end_of(job) }
         } else {
-            Self::NotOver { job: id, status: job.status.words().to_lowercase() }
+            Self::NotOver { job: id, status: state(job.status) }
         }
+    }
+}
+
+/// What it is.
+fn state(status: Status) -> String {
+    match status {
+        Status::AwaitingInput => "waiting for an answer".into(),
+        other => other.words().to_lowercase(),
     }
 }
 
@@ -110,6 +118,8 @@ mod tests {
         assert_eq!(pause(&waits, &refused(&waits)), Some("not_pausable"));
         assert_eq!(pause(&waits, &NotNow::Unwanted), Some("is_cancelled"));
         assert_eq!(pause(&waits, &NotNow::Already), None, "that is so");
+        let unpaused = Denial::of_pause(&asks, &refused(&asks)).map(|denial| denial.sentence()).unwrap_or_default();
+        assert!(unpaused.contains(" is waiting for an answer; "), "{unpaused}");
         assert_eq!(go_on(&cancelled, &refused(&cancelled)), Some("too_late"));
         assert_eq!(go_on(&asks, &refused(&asks)), Some("asks"));
         assert_eq!(go_on(&asks, &NotNow::Unwanted), Some("is_cancelled"));
