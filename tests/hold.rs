@@ -80,7 +80,7 @@ async fn what_was_refused_while_a_project_was_held_is_made_once_when_it_is_relea
     assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "project_held");
     a_minute_later(&story).await;
     let ticket = story.ticket("APP-1").await;
-    assert_eq!(ticket.waits.unwrap().sentence, "acme is paused by admin.");
+    assert_eq!(ticket.waits.unwrap().sentence, "acme is held by admin.");
     assert!(story.jobs().await.is_empty() && !ticket.synced);
 
     assert_eq!(story.api.release(&story.project).await.unwrap().settings.held_by, None);
@@ -298,10 +298,10 @@ async fn a_project_is_held_released_and_given_a_budget_on_the_command_line() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let held = user.run(&["hold", "--all", "--reason", "a freeze."]).await.done();
-    assert_eq!(held, "acme is paused by admin: a freeze.\n");
+    assert_eq!(held, "acme is held by admin: a freeze.\n");
     story.tell("e1", "APP-1", TRIGGER, 1).await;
     let why = user.run(&["why", "APP-1"]).await;
-    assert_eq!(why.out, "APP-1 waits: acme is paused by admin.\n");
+    assert_eq!(why.out, "APP-1 waits: acme is held by admin.\n");
     assert!(why.err.contains("pullyard release"), "{why:?}");
     for command in [&["status"][..], &["projects", "show"]] {
         let shown = user.run(command).await.done();

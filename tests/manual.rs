@@ -299,7 +299,7 @@ async fn why_says_where_a_job_is_in_every_state() {
     let job = story.job_for("e1", "APP-1", 1).await;
     story.task_of(&job, 1).await;
     story.job_until(&job, |job| job.waits.as_ref().is_some_and(|waits| waits.code == "task_starting")).await;
-    check(&job, Status::Ready, Some("task_starting"), "The container is starting since").await;
+    check(&job, Status::Ready, Some("task_starting"), "The container has been starting since").await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     check(&job, Status::Claimed, None, "It is claimed in attempt 1, claimed ").await;
     for (phase, status) in

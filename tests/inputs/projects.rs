@@ -30,7 +30,7 @@ async fn what_a_project_cannot_have_is_refused_with_its_reason_and_recorded() {
     assert_eq!(story.tell("e3", "APP-3", TRIGGER, 1).await.code, "ticket_without_repository");
     story.settings(|settings| settings.held_by = Some("ana".into())).await;
     let held = story.tell("e4", "APP-4", TRIGGER, 1).await;
-    assert_eq!((held.code.as_str(), held.sentence.as_str()), ("project_held", "acme is paused by ana."));
+    assert_eq!((held.code.as_str(), held.sentence.as_str()), ("project_held", "acme is held by ana."));
 
     // The cause is repaired and the very same calls come again: each is decided anew.
     story

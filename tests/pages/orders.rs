@@ -99,11 +99,11 @@ async fn a_project_is_held_and_released_from_its_board() {
     assert_eq!(browser.post("/hold", &form).await.to(), (303, "/board?project=acme"));
     story.tell("e1", "APP-1", TRIGGER, 1).await;
     let page = reader.get("/board").await;
-    assert!(page.says("acme is paused by") && page.says("a &#60;b&#62;freeze&#60;/b&#62;"), "{}", page.body);
-    assert!(page.body.matches("acme is paused by").count() == 2, "the card says what it waits for: {}", page.body);
+    assert!(page.says("acme is held by") && page.says("a &#60;b&#62;freeze&#60;/b&#62;"), "{}", page.body);
+    assert!(page.body.matches("acme is held by").count() == 2, "the card says what it waits for: {}", page.body);
     assert!(!page.says("Release"), "{}", page.body);
     assert_eq!(browser.post("/release", &[("project", "acme")]).await.to(), (303, "/board?project=acme"));
-    assert!(!reader.get("/board").await.says("acme is paused by"));
+    assert!(!reader.get("/board").await.says("acme is held by"));
     // A hold without a reason tells nobody anything.
     assert_eq!(browser.post("/hold", &[("project", "acme"), ("reason", " ")]).await.status, 400);
     story.end().await;

@@ -58,7 +58,7 @@ vocabulary! {
         StatusUnchanged { ticket: TicketKey, status: String } [Refused] "status_unchanged", "{ticket} was already in {status}; only entering it starts a job.", "Move it out and in again, or `pullyard jobs create --ticket {ticket}`.";
         AutoCreateOff { project: ProjectId } [Refused] "auto_create_off", "Creating jobs by status is switched off for {project}.", "`pullyard settings set auto_create=true`, or `pullyard jobs create`.";
         JobActive { ticket: TicketKey, job: JobId } [Refused] "job_active", "{ticket} already has an active job, {job}.", "Wait for it, or end it: `pullyard jobs cancel {job}`.";
-        ProjectHeld { project: ProjectId, who: String } [Refused] "project_held", "{project} is paused by {who}.", "`pullyard release`.";
+        ProjectHeld { project: ProjectId, who: String } [Refused] "project_held", "{project} is held by {who}.", "`pullyard release`.";
         BudgetExhausted { project: ProjectId, used: String, limit: String, time: Timestamp } [Refused] "budget_exhausted", "{project} has used {used} of {limit} for today.", "Wait until {time}, or raise it: `pullyard budgets set`.";
         TicketWithoutRepository { ticket: TicketKey } [Refused] "ticket_without_repository", "{ticket} names no repository.", "Name one on the ticket, or for all: `pullyard settings set default_repository=OWNER/NAME`.";
         RepositoryNotIntegrated { repo: RepositoryName, project: ProjectId } [Refused] "repository_not_integrated", "{repo} is not connected to {project}.", "`pullyard repos add {repo}`.";

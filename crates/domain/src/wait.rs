@@ -29,7 +29,7 @@ vocabulary! {
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is slowing our starts; next try at {next}.", "Nothing to do.";
         SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS took the Spot capacity back before the work began; next try at {next}.", "Nothing to do; no attempt is used up.";
         StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "AWS refused to start the container ({reason}); next try at {next}.", "Check the task definition and the role: `pullyard doctor`.";
-        TaskStarting { time: Timestamp } [Itself] "task_starting", "The container is starting since {time}.", "Nothing to do.";
+        TaskStarting { time: Timestamp } [Itself] "task_starting", "The container has been starting since {time}.", "Nothing to do.";
         OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";
         ContextFetch { forge: IntegrationId, n: u64, time: Timestamp } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} is at {time}.", "Nothing to do.";
         ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} asks us to wait until {time}.", "Nothing to do.";
@@ -38,7 +38,7 @@ vocabulary! {
         OwnerOnly { user: String } [Person] "owner_only", "Only {user}'s runner may take it, and it is offline.", "Start it, or allow a steward.";
         NeedsInput { ago: Span } [Person] "needs_input", "The agent asked a question {ago} ago.", "Answer it: `pullyard jobs answer`.";
         Paused { who: String, ago: Span } [Person] "paused", "{who} paused it {ago} ago.", "`pullyard jobs continue`, or cancel it.";
-        ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is paused by {who}.", "`pullyard release`.";
+        ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is held by {who}.", "`pullyard release`.";
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
         LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do; with another key or a raised limit, `pullyard breakers close`.";
         BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget opens again at {time}.", "Wait, or raise it.";

@@ -37,7 +37,7 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
     }
     if let Some(who) = &settings.held_by {
         let help = format!("Release it: `pullyard release --project {id}`.");
-        return Finding::warning("project", format!("{id} is paused by {who}: nothing new starts."), help);
+        return Finding::warning("project", format!("{id} is held by {who}: nothing new starts."), help);
     }
     if !settings.auto_create {
         return Finding::warning(
