@@ -40,7 +40,11 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = pullyard(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(pullyard(arguments))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let pid = child.id().unwrap();
         Self { child, lines, pid }
@@ -227,6 +231,19 @@ async fn a_demo_that_is_interrupted_leaves_nothing_running() {
         if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_interrupted_while_it_starts_leaves_no_folder() {
+    let folder = TempDir::new().unwrap();
+    let mut command = pullyard(&["demo"]);
+    command.env("TMPDIR", folder.path());
+    let mut demo = Running::of(command);
+    demo.line("Starting").await;
+    let (code, complaints) = demo.interrupted().await;
+    assert_eq!(code, Some(130), "{complaints}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

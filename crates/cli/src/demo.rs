@@ -17,6 +17,7 @@ use screen::Screen;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Watch three tickets become pull requests and a review a revision, on this machine only.
 ///
@@ -57,6 +58,8 @@ impl Demo {
     }
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        // Heard from before there is a folder: who interrupts it while it starts is left with nothing, either.
+        let mut interrupts = signal(SignalKind::interrupt())?;
         let functions = self.functions.how()?;
         let cast = self.cast();
         let mut screen = Screen::new(self.json, cast.is_ai());
@@ -75,7 +78,7 @@ impl Demo {
         screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
         let ended = tokio::select! {
             ended = self.tell(&mut screen, &local, &folder) => ended,
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupts.recv() => {
                 eprintln!("interrupted: everything the demo had started is stopped");
                 Ok(ExitCode::from(130))
             }
@@ -83,7 +86,7 @@ impl Demo {
         if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
             screen.stays(local.api_url(), &local.forge().url(), &folder);
             // Interrupting is how one leaves here, and no failure.
-            tokio::signal::ctrl_c().await?;
+            interrupts.recv().await;
         }
         local.shutdown().await;
         ended
