@@ -21,6 +21,20 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_signature_is_told_nothing_of_a_secret_that_was_never_set() {
+    let world = World::make().await;
+    world.story.api.install_hook(&world.wanted("acme", true)).await.unwrap();
+    let body = || b"{}".to_vec();
+    for unsigned in ["", "sha256=12"] {
+        let (status, said) = world.send_as("acme", "star", "g", unsigned, body()).await;
+        assert_eq!((status, &said["code"]), (401, &json!("signature_missing")), "{said}");
+    }
+    let (status, said) = world.send_as("acme", "star", "g", &signed("a guess", &body()), body()).await;
+    assert_eq!((status, &said["code"]), (422, &json!("secret_missing")), "who set it up reads why: {said}");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_was_replaced_counts_for_seven_days_at_most() {
     let world = World::make().await;
     let secret = world.by_hand("acme").await.secret;
