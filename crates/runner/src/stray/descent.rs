@@ -89,5 +89,6 @@ fn held(kin: &Mutex<Kin>) -> MutexGuard<'_, Kin> {
 }
 
 /// What a Mac does, with Linux's `ps`.
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests;
