@@ -123,7 +123,8 @@ impl What {
 pub(super) type Row = (&'static str, &'static str, What, &'static str);
 
 pub(super) const LIST: &[Row] = &[
-    ("webhook", "dynamodb:GetItem", Table, "the hook and the facts of a decision"),
+    ("webhook", "dynamodb:GetItem", Table, "the hook, the day's budget"),
+    ("webhook", "dynamodb:BatchGetItem", Table, "the facts of a decision"),
     ("webhook", "dynamodb:Query", Table, "the reviews of a pull request"),
     (
         "webhook",
@@ -151,14 +152,15 @@ pub(super) const LIST: &[Row] = &[
         Peoples,
         "hooks' secrets; the forge's token, to ask what an author may do",
     ),
-    ("tickets", "dynamodb:GetItem", Table, "the caller's token and the facts of a decision"),
+    ("tickets", "dynamodb:GetItem", Table, "the caller's token, the repository, the ticket's text"),
+    ("tickets", "dynamodb:BatchGetItem", Table, "the facts of a decision"),
     ("tickets", "dynamodb:Query", Table, "the reviews of a pull request that a new job goes on with"),
     ("tickets", "dynamodb:PutItem", Table, "jobs, tickets and ledger entries, over the revision that was read"),
     ("tickets", "dynamodb:UpdateItem", Table, "single attributes: the last use of a token, the day's budget"),
     ("tickets", "sqs:SendMessage", Dispatch, "a new job wants a task"),
     ("tickets", "sqs:SendMessage", Effects, "a ticket is to be settled, a pull request to be told"),
     ("api", "dynamodb:GetItem", Table, "whatever is asked for"),
-    ("api", "dynamodb:BatchGetItem", Table, "pages of jobs, deliveries and runners, and what a claim reads together"),
+    ("api", "dynamodb:BatchGetItem", Table, "pages of jobs, deliveries and runners, what a claim reads together, and facts"),
     ("api", "dynamodb:Query", Table, "events of a job, repositories, runners, reviews"),
     ("api", "dynamodb:Query", Work, "what may be claimed, what waits for its project, and a sweep by hand"),
     ("api", "dynamodb:Query", List, "pages of everything"),
@@ -191,7 +193,7 @@ pub(super) const LIST: &[Row] = &[
     ("api", "s3:PutObject", Artifacts, "the addresses that runners put artifacts to"),
     ("api", "s3:GetObject", Artifacts, "the addresses that people get artifacts from; a look whether one is there"),
     ("pages", "dynamodb:GetItem", Table, "the visitor's token and what is shown"),
-    ("pages", "dynamodb:BatchGetItem", Table, "pages of jobs and deliveries"),
+    ("pages", "dynamodb:BatchGetItem", Table, "pages of jobs and deliveries, and the facts of a decision"),
     (
         "pages",
         "dynamodb:Query",
@@ -227,6 +229,7 @@ pub(super) const LIST: &[Row] = &[
     ("tasks", "dynamodb:GetItem", Table, "the job of the task that stopped"),
     ("tasks", "dynamodb:PutItem", Table, "the death, over the revision that was read"),
     ("effects", "dynamodb:GetItem", Table, "the ticket, job, pull request or hook of the message"),
+    ("effects", "dynamodb:BatchGetItem", Table, "the facts of a decision"),
     ("effects", "dynamodb:Query", Table, "the reviews of a pull request"),
     ("effects", "dynamodb:Query", List, "open pull requests, to compare them with the forge"),
     ("effects", "dynamodb:PutItem", Table, "what was settled, read or told, over the revision that was read"),

@@ -27,8 +27,7 @@ pub(crate) async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<O
 
 /// The same facts and text, as if the event came for the first time: nobody has looked whether it did.
 pub(crate) async fn unanswered_facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
-    let (project, ticket) =
-        tokio::try_join!(ctx.store.project(&event.project), ctx.store.ticket(&event.project, &event.key))?;
+    let (project, ticket) = ctx.store.project_and_ticket(&event.project, &event.key).await?;
     let text = match &event.text {
         Some(text) => text.clone(),
         None => stored_text(ctx, event).await?,

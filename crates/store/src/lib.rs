@@ -18,6 +18,7 @@ mod read {
     mod breaker;
     mod budget;
     mod event;
+    mod facts;
     mod hook;
     mod input;
     mod job;
@@ -33,6 +34,7 @@ mod read {
     mod work;
 
     pub use event::StoredBatch;
+    pub use facts::Linked;
     pub use ticket::StoredText;
     pub use work::WorkKey;
 }
@@ -78,7 +80,7 @@ pub use error::Error;
 pub use item::hook::{HookHeard, Rotation};
 pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
-pub use read::{StoredBatch, StoredText, WorkKey};
+pub use read::{Linked, StoredBatch, StoredText, WorkKey};
 pub use write::{
     Batch, Conclusion, Edited, Ended, Over, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview,
     WaitsForJob, Written,

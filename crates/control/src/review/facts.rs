@@ -9,6 +9,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{FACTS, Known, ReviewFacts, TicketFacts};
 use pullyard_domain::review::{Permission, Review, ReviewEvent, ReviewState, SeenPullRequest, resolved};
 use pullyard_domain::ticket::Ticket;
+use pullyard_store::Linked;
 
 /// For whose projects something that came in may be decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,30 +69,20 @@ pub(super) async fn load(
     permission: Option<Permission>,
 ) -> Result<Loaded, Error> {
     let id = &event.pull_request.id;
-    // Who our account is there does not change.
-    let reads = ctx.store.eventually();
-    let (integration, pull_request, stored) = tokio::try_join!(
-        reads.integration(&id.integration),
-        ctx.store.pull_request(id),
-        ctx.store.review(id, &event.review),
-    )?;
+    let (pull_request, stored, integration) = ctx.store.link_and_review(id, &event.review).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
     // A hook speaks for its own projects only.
     let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
-    let place = match &pull_request {
-        Some(linked) => place_in(ctx, &linked.project, &event.pull_request).await?,
-        None => place_of(ctx, reach, &event.pull_request).await?,
+    let (place, ticket, first) = match &pull_request {
+        Some(linked) => where_linked(ctx, linked, event).await?,
+        None => (place_of(ctx, reach, &event.pull_request).await?, None, None),
     };
     let decided_for = place.project.as_ref().map_or_else(|| reach.home.clone(), |project| project.id.clone());
-    let ledger = event.ledger_id(&decided_for);
-    let ticket = async {
-        match pull_request.as_ref().and_then(|linked| Some((linked, linked.ticket.as_ref()?))) {
-            Some((linked, key)) => ctx.store.ticket(&linked.project, key).await,
-            None => Ok(None),
-        }
+    let first = match &pull_request {
+        Some(linked) if linked.project == decided_for => first,
+        _ => ctx.store.delivery(&event.ledger_id(&decided_for)).await?,
     };
-    let (first, ticket) = tokio::try_join!(ctx.store.delivery(&ledger), ticket)?;
     let stored_as = match &stored {
         Some(review) if reach.includes(&review.project) => known(ctx, review).await?,
         // What another project made of it is told to nobody who does not speak for that, and is not written over.
@@ -180,11 +171,22 @@ struct Place {
     repository: Option<Repository>,
 }
 
+/// The place of a linked pull request, its ticket, and what the review was answered there.
+async fn where_linked(
+    ctx: &Context,
+    linked: &PullRequest,
+    event: &ReviewEvent,
+) -> Result<(Place, Option<Ticket>, Option<Delivery>), Error> {
+    let (id, project) = (&event.pull_request.id, &linked.project);
+    let ledger = event.ledger_id(project);
+    let found = ctx.store.linked(project, id, id.repository, linked.ticket.as_ref(), &ledger).await?;
+    let Linked { project, repository, ticket, delivery } = found;
+    Ok((Place { project, repository }, ticket, delivery))
+}
+
 async fn place_in(ctx: &Context, project: &ProjectId, seen: &SeenPullRequest) -> Result<Place, Error> {
-    let (project, repository) = tokio::try_join!(
-        ctx.store.project(project),
-        ctx.store.repository(project, &seen.id.integration, seen.id.repository),
-    )?;
+    let (integration, repository) = (&seen.id.integration, seen.id.repository);
+    let (project, repository) = ctx.store.project_and_repository(project, integration, repository).await?;
     Ok(Place { project, repository })
 }
 

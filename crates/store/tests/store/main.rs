@@ -16,6 +16,7 @@ mod cancels;
 mod conditions;
 mod each;
 mod events;
+mod facts;
 mod fleet;
 mod hooks;
 mod jobs;

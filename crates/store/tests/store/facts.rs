@@ -1,0 +1,75 @@
+//! What decisions are made from: each read is one call, and brings each item that stands as what it is.
+
+use crate::reviews::{held, id, remember, review_id, waits};
+use crate::sample;
+use crate::world::World;
+use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_store::{Error, Linked};
+
+impl World {
+    /// The calls for several items since this was asked last, and for one.
+    fn reads(&self) -> (usize, usize) {
+        (self.faults.calls("BatchGetItem"), self.faults.calls("GetItem"))
+    }
+}
+
+#[tokio::test]
+async fn facts_are_read_in_one_call_and_what_is_absent_is_none() {
+    let world = World::calm().await;
+    let (project, repository) = (sample::settings_of(sample::project().as_str()), sample::repository(5, "acme/app"));
+    let (shop, of) = (&project.id, &repository.integration);
+    let (key, delivery) = (sample::ticket_key("APP-1"), sample::refused("evt-1", sample::at(20)));
+    world.reads();
+    assert_eq!(world.store.project_and_ticket(shop, &key).await.unwrap(), (None, None));
+    assert_eq!(world.store.project_and_repository(shop, of, 5).await.unwrap(), (None, None));
+    assert_eq!(world.store.link_and_review(&id(), &review_id("r1")).await.unwrap(), (None, None, None));
+    let nothing = world.store.linked(shop, &id(), 5, Some(&key), &delivery.id).await.unwrap();
+    assert_eq!(nothing, Linked::default());
+    assert_eq!(world.reads(), (4, 0));
+
+    world.applies(world.store.put_project(&project)).await;
+    world.applies(world.store.put_repository(&repository)).await;
+    world.applies(world.store.record(&delivery)).await;
+    let read = world.store.project(shop).await.unwrap();
+    let connected = world.store.repository(shop, of, 5).await.unwrap();
+    assert!(read.is_some() && connected.is_some());
+    world.reads();
+    assert_eq!(world.store.project_and_ticket(shop, &key).await.unwrap(), (read.clone(), None));
+    assert_eq!(world.store.project_and_repository(shop, of, 5).await.unwrap(), (read.clone(), connected.clone()));
+    let found = world.store.linked(shop, &id(), 5, None, &delivery.id).await.unwrap();
+    assert_eq!((found.project, found.repository, found.ticket), (read, connected, None));
+    assert_eq!(found.delivery.map(|found| found.id), Some(delivery.id));
+    assert_eq!(world.reads(), (3, 0));
+}
+
+#[tokio::test]
+async fn the_ticket_the_link_and_the_review_come_as_they_are() {
+    let world = World::with_linked().await;
+    world.applies(world.store.put_integration(&sample::forge(sample::integration().as_str()))).await;
+    world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
+    let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
+    let (_, ticket) = world.store.project_and_ticket(&project, &key).await.unwrap();
+    assert_eq!(ticket, world.store.ticket(&project, &key).await.unwrap());
+    let found = world.store.linked(&project, &id(), id().repository, Some(&key), &held("r1").id).await.unwrap();
+    assert_eq!(found.ticket, ticket);
+    assert_eq!(found.delivery.map(|found| found.id), Some(held("r1").id));
+    let (link, review, integration) = world.store.link_and_review(&id(), &review_id("r1")).await.unwrap();
+    assert_eq!(link, world.store.pull_request(&id()).await.unwrap());
+    assert_eq!(review, world.store.review(&id(), &review_id("r1")).await.unwrap());
+    assert_eq!(integration, world.store.integration(&id().integration).await.unwrap());
+    assert!(link.is_some() && review.is_some() && integration.is_some());
+}
+
+#[tokio::test]
+async fn an_item_that_can_not_be_read_is_named() {
+    let world = World::calm().await;
+    let key = sample::ticket_key("APP-1");
+    world.applies(world.store.put_project(&sample::settings_of(sample::project().as_str()))).await;
+    let at = [("pk", format!("TICKET#{}#APP-1", sample::project())), ("sk", "TICKET".to_owned())];
+    let item = at.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into();
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    match world.store.project_and_ticket(&sample::project(), &key).await {
+        Err(Error::Corrupt { key, .. }) => assert!(key.contains("#APP-1"), "{key}"),
+        other => panic!("{other:?}"),
+    }
+}
