@@ -160,7 +160,12 @@ pub(super) const LIST: &[Row] = &[
     ("tickets", "sqs:SendMessage", Dispatch, "a new job wants a task"),
     ("tickets", "sqs:SendMessage", Effects, "a ticket is to be settled, a pull request to be told"),
     ("api", "dynamodb:GetItem", Table, "whatever is asked for"),
-    ("api", "dynamodb:BatchGetItem", Table, "pages of jobs, deliveries and runners, what a claim reads together, and facts"),
+    (
+        "api",
+        "dynamodb:BatchGetItem",
+        Table,
+        "pages of jobs, deliveries and runners, what a claim reads together, and facts",
+    ),
     ("api", "dynamodb:Query", Table, "events of a job, repositories, runners, reviews"),
     ("api", "dynamodb:Query", Work, "what may be claimed, what waits for its project, and a sweep by hand"),
     ("api", "dynamodb:Query", List, "pages of everything"),
