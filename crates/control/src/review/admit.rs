@@ -7,6 +7,7 @@ use super::read::Unread;
 use super::source::{Source, Stopped};
 use crate::ending::write_end;
 use crate::forge::forge_of;
+use crate::sweep::put_off;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;
@@ -18,7 +19,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState
 use pullyard_domain::review::{Review, covered, messages};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Conclusion, Error as StoreError, Proof, Write};
+use pullyard_store::{Conclusion, Error as StoreError, Proof, WorkKey, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -41,14 +42,26 @@ pub enum Admitted {
 /// Reads and freezes what a job's reviewers wrote.
 ///
 /// Idempotent: a job that is not Pending any more needs nothing; what is frozen is named by its content.
-/// Errors: only those of our own services; what is wrong with the forge is kept on the job.
+/// Errors: only those of our own services; what is wrong with the forge is kept on the job. Where no repeat helps, the
+/// job is left alone for a while, longer each time: it stays due, and the sweeper would send for it in every round.
 pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
+    match admit_if_due(ctx, id).await {
+        Err(error) if !error.is_transient() => {
+            put_off(ctx, &WorkKey::Job(id.clone())).await;
+            Err(error)
+        }
+        admitted => admitted,
+    }
+}
+
+async fn admit_if_due(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
         let now = ctx.clock.now();
         let Some(job) = rounds.reads(ctx).job(id).await? else { return Ok(Admitted::Nothing) };
         let again = job.waits.as_ref().is_some_and(|waits| waits.tries > 0 && now < waits.next);
-        if job.status != Status::Pending || again {
+        let is_put_off = job.not_before.is_some_and(|not_before| now < not_before);
+        if job.status != Status::Pending || again || is_put_off {
             if rounds.look_again() {
                 continue;
             }

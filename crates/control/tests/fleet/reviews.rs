@@ -5,6 +5,7 @@ use pullyard_control::review::{Admitted, Changed, Reach, admit_job, decide_revie
 use pullyard_control::{Answer, cancel_job, settle_ticket};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId, TicketKey};
 use pullyard_domain::job::{ContextFault, Job, Kind, Revises, Status, Want};
 use pullyard_domain::project::{Compute, Settings};
@@ -253,6 +254,30 @@ async fn a_forge_that_asked_us_to_wait_is_not_asked_before_for_a_message_that_ca
     let before = world.stored(&job.id).await;
     assert_eq!(admit_job(ctx, &job.id).await.unwrap(), Admitted::Nothing);
     assert_eq!(world.stored(&job.id).await, before);
+}
+
+#[tokio::test]
+async fn a_job_that_no_repeat_can_read_the_review_of_is_left_alone_for_longer_each_time() {
+    let wire = Wire::default();
+    let desk = Desk::over(World::before(wire.clone()).await).await;
+    let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
+    let ctx = &desk.world.ctx;
+    for (times, rest) in [(1, 60), (2, 120)] {
+        let rest = Duration::from_secs(rest);
+        let least = ctx.clock.now().plus(rest);
+        wire.next("GetItem", Fault::error(400, "AccessDenied"));
+        assert!(admit_job(ctx, &job).await.is_err());
+        // The same message again: nothing is due.
+        assert_eq!(admit_job(ctx, &job).await.unwrap(), Admitted::Nothing);
+        let most = ctx.clock.now().plus(rest);
+        let put_off = desk.world.stored(&job).await;
+        assert_eq!((put_off.status, put_off.tries), (Status::Pending, times));
+        let not_before = put_off.not_before.unwrap();
+        assert!(least <= not_before && not_before <= most, "{not_before}: {least} to {most}");
+        assert_eq!(due::job(&put_off), Some(Due::At(not_before)), "no round of the sweeper sends for it before");
+        ctx.clock.advance(rest);
+    }
+    assert_ne!(admit_job(ctx, &job).await.unwrap(), Admitted::Nothing);
 }
 
 #[tokio::test]
