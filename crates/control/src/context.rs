@@ -66,6 +66,15 @@ pub struct Parts {
     pub deployment: Option<String>,
 }
 
+/// What became of a hint. Most callers need not know: the sweeper gives a lost one again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// It is on its way.
+    Sent,
+    /// Nobody hears of it.
+    Lost,
+}
+
 impl std::ops::Deref for Context {
     type Target = Parts;
     fn deref(&self) -> &Parts {
@@ -131,11 +140,15 @@ impl Context {
     }
 
     /// Says that a ticket may need settling. A hint: when it is lost, the sweeper says it again.
-    pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) {
+    pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Hint {
         let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
-        if let Err(error) = self.wakeups.wake_ticket(&wakeup).await {
-            self.tally().add(Count::WakeupLost);
-            tracing::warn!(project = %project, ticket = %ticket, error = %error, "the wake-up of a ticket was not sent; the sweeper will");
+        match self.wakeups.wake_ticket(&wakeup).await {
+            Ok(()) => Hint::Sent,
+            Err(error) => {
+                self.tally().add(Count::WakeupLost);
+                tracing::warn!(project = %project, ticket = %ticket, error = %error, "the wake-up of a ticket was not sent; the sweeper will");
+                Hint::Lost
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! A project is held: nothing new starts, and what asks for it is written down. It is released: that is caught up.
 
+use crate::context::Hint;
 use crate::facts::today;
 use crate::{Context, Error};
 use pullyard_domain::budget::Today;
@@ -67,7 +68,8 @@ pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
     }
 }
 
-/// Wakes the tickets whose entries wait for this project, if it may start jobs now; how many.
+/// Wakes the tickets whose entries wait for this project, if it may start jobs now; how many. One whose message was
+/// lost was not woken: the next round of the sweeper does it.
 ///
 /// Level-triggered: each entry is decided when its ticket is settled, once, over the ticket's revision.
 pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32, Error> {
@@ -82,8 +84,9 @@ pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32
     let room = project.settings.budget.room(&today(ctx, Some(project), ctx.clock.now()).await?);
     let mut woken = 0;
     for key in waiting.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
-        if let WorkKey::Ticket(project, ticket) = key {
-            ctx.wake_ticket(&project, &ticket).await;
+        if let WorkKey::Ticket(project, ticket) = key
+            && ctx.wake_ticket(&project, &ticket).await == Hint::Sent
+        {
             woken += 1;
         }
     }

@@ -15,6 +15,7 @@ use pullyard_domain::runner::Heartbeat;
 use pullyard_domain::ticket::{Entry, Ticket};
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::{Fault, Wire};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,6 +24,13 @@ async fn unheard() -> World {
     let wire = Wire::default();
     wire.always("SendMessage", Fault::error(400, "AccessDenied"));
     World::before(wire).await
+}
+
+/// Every wake-up is taken, and comes to nobody.
+async fn heard() -> (World, Wire) {
+    let wire = Wire::default();
+    wire.always("SendMessage", Fault::Refused(200, json!({ "MessageId": "m1" })));
+    (World::before(wire.clone()).await, wire)
 }
 
 #[tokio::test]
@@ -82,17 +90,22 @@ async fn a_slot_whose_job_is_not_held_any_more_is_emptied_and_the_job_left_alone
     assert_eq!((left.status, left.requeues), (Status::Ready, 1));
 }
 
-#[tokio::test]
-async fn no_more_entries_are_woken_than_their_projects_day_has_room_for_and_none_while_it_is_held() {
-    let world = unheard().await;
-    let ctx = &world.ctx;
-    let now = ctx.clock.now();
-    for number in 0..5 {
+/// So many entries that wait until their project may start jobs.
+async fn waiting(world: &World, count: u32) {
+    let now = world.ctx.clock.now();
+    for number in 0..count {
         let key = TicketKey::new(format!("APP-{number}")).unwrap();
         let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
         let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
-        applied(ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
+        applied(world.ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
     }
+}
+
+#[tokio::test]
+async fn no_more_entries_are_woken_than_their_projects_day_has_room_for_and_none_while_it_is_held() {
+    let (world, _) = heard().await;
+    let ctx = &world.ctx;
+    waiting(&world, 5).await;
     let woken = async |settings: Settings| {
         world.set(settings).await;
         ctx.clock.advance(Duration::from_secs(61));
@@ -103,6 +116,20 @@ async fn no_more_entries_are_woken_than_their_projects_day_has_room_for_and_none
     assert_eq!(woken(two_a_day.clone()).await, 2);
     assert_eq!(woken(two_a_day.held("ana", "a freeze")).await, 0);
     assert_eq!(woken(runners()).await, 5);
+}
+
+#[tokio::test]
+async fn an_entry_whose_wake_up_was_lost_is_not_told_as_taken_up_before_it_is_woken_again() {
+    let (world, wire) = heard().await;
+    waiting(&world, 3).await;
+    let round = async || {
+        world.ctx.clock.advance(Duration::from_secs(61));
+        let report = sweep(&world.ctx).await.whole().unwrap();
+        (report.tickets, report.healed())
+    };
+    wire.next("SendMessage", Fault::error(400, "AccessDenied"));
+    assert_eq!(round().await, (2, 2));
+    assert_eq!(round().await, (3, 3));
 }
 
 /// When what could not be woken is looked at again, and how often that failed.
