@@ -79,6 +79,7 @@ const READ: &[&str] = &[
     "close_breaker::breakers",
     "hold::budget_of",
     "hooks/compare::view",
+    "hooks/list::hook_views",
     "list_deliveries::list_deliveries",
     "list_jobs::list_jobs",
     "readiness::readiness",

@@ -1,6 +1,7 @@
 //! What a hook should have told, where the forge has much of it, is slow, fails in between, or says nothing.
 
 use super::{ANN, ANNS_TOKEN, SECRET, World, name};
+use crate::cli::User;
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository, Settings};
@@ -11,7 +12,7 @@ use pullyard_local::{Calls, DeliveryFault, Fault};
 use pullyard_protocol::hook::{InstallHook, RecoverHook, Recovered};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::secret::SetSecret;
-use pullyard_store::Write;
+use pullyard_store::{Scope, Write};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
@@ -333,6 +334,38 @@ async fn deliveries_that_are_not_asked_for_use_up_no_try_though_somebody_changes
     let hook = store.hook(&name("far")).await.unwrap().unwrap();
     assert_eq!(hook.others, [second]);
     assert!(hook.recovery.look.since.is_some(), "and pull requests were compared: {hook:?}");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_can_not_be_read_is_named_as_such_and_keeps_no_other_from_being_listed_and_looked_after() {
+    let world = World::hooked().await;
+    world.by_hand("broken").await;
+    let broken = json!({
+        "TableName": "pullyard",
+        "Key": { "pk": { "S": "HOOK#broken" }, "sk": { "S": "HOOK" } },
+        "UpdateExpression": "SET #kind = :broken",
+        "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeNames": { "#kind": "kind" },
+        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
+    });
+    world.story.dynamodb("UpdateItem", broken).await;
+    let page = world.story.api.hooks(None).await.unwrap();
+    let names: Vec<_> = page.hooks.iter().map(|hook| hook.name.as_str()).collect();
+    assert_eq!(names, ["acme"]);
+    let [unread] = &page.unreadable[..] else { panic!("one can't be read: {page:?}") };
+    assert!(unread.name.as_str() == "broken" && unread.problem.contains("HOOK#broken"), "{unread:?}");
+    let user = User::of(&world.story);
+    let ran = user.run(&["deliveries", "recover"]).await.ended(1, "the hook broken can't be read");
+    assert!(ran.out.contains("acme: ") && !ran.out.contains("broken"), "{ran:?}");
+    let ran = user.run(&["hooks", "list", "--json"]).await.ended(1, "the hook broken can't be read");
+    let listed: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    // Whoever may not see every project does not learn of it.
+    let own = world.story.token(&[Scope::Admin], Some(&["acme"])).await;
+    let (status, _, listed) = world.story.raw(Method::GET, "/v1/hooks", Some(&own), Vec::new()).await;
+    assert_eq!((status, listed["hooks"].as_array().map(Vec::len)), (200, Some(1)), "{listed}");
+    assert!(listed.get("unreadable").is_none(), "{listed}");
     world.story.end().await;
 }
 

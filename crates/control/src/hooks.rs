@@ -3,6 +3,8 @@
 mod app;
 mod compare;
 mod install;
+mod list;
 
 pub use compare::{Drift, HookView, repair_hook, verify_hook, view};
 pub use install::{NewHook, Target, install_hook, remove_hook};
+pub use list::{HookViews, hook_views};

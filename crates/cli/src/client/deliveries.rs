@@ -116,9 +116,13 @@ async fn replay(session: &Session, id: &DeliveryId) -> Result<(), Fault> {
 }
 
 async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<ExitCode, Fault> {
-    let names = match hook {
-        Some(name) => vec![name],
-        None => hooks::all(session).await?.into_iter().map(|hook| hook.name).collect(),
+    let (names, unreadable) = match hook {
+        Some(name) => (vec![name], None),
+        None => {
+            let all = hooks::all(session).await?;
+            let fault = all.fault();
+            (all.hooks.into_iter().map(|hook| hook.name).collect(), fault)
+        }
     };
     let (mut all, mut problems) = (Vec::new(), Vec::new());
     for name in &names {
@@ -134,10 +138,13 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     }
     if session.screen.is_json() {
         session.screen.json(&all)?;
-    } else if names.is_empty() {
+    } else if names.is_empty() && unreadable.is_none() {
         session.screen.note("There is no hook that could have missed anything; `pullyard hooks install` makes one.");
     }
     // A look at the forge that could not be made is no success.
+    if let Some(fault) = unreadable {
+        return Ok(fault.after_the_answer(&session.screen));
+    }
     Ok(match problems.first() {
         None => ExitCode::SUCCESS,
         Some(first) => Fault::new(Exit::Failed, first.clone()).after_the_answer(&session.screen),

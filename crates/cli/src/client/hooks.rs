@@ -1,13 +1,13 @@
 //! `pullyard hooks`: the webhooks by which forges tell us of reviews.
 
 use super::ask::confirm;
-use super::fault::Fault;
+use super::fault::{Exit, Fault};
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::words;
 use clap::Subcommand;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
-use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
+use pullyard_protocol::hook::{Hook, HookCheck, InstallHook, UnreadableHook};
 use std::process::ExitCode;
 
 /// How many projects a hook serves beside its home.
@@ -87,7 +87,13 @@ enum Command {
 impl Hooks {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         match self.command.unwrap_or(Command::List) {
-            Command::List => list(session, &all(session).await?)?,
+            Command::List => {
+                let all = all(session).await?;
+                list(session, &all.hooks)?;
+                if let Some(fault) = all.fault() {
+                    return Ok(fault.after_the_answer(&session.screen));
+                }
+            }
             Command::Verify { names } => return check(session, names, false).await,
             Command::Repair { names } => return check(session, names, true).await,
             Command::Remove { name, yes, keep_at_forge } => {
@@ -196,12 +202,33 @@ fn by_hand_words(session: &Session, hooks: &[Hook]) {
     }
 }
 
+/// The hooks that the token may see.
+#[derive(Default)]
+pub(super) struct All {
+    pub(super) hooks: Vec<Hook>,
+    unreadable: Vec<UnreadableHook>,
+}
+
+impl All {
+    /// Those that are there and can't be read, once the others were seen to.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let first = self.unreadable.first()?;
+        let more = match self.unreadable.len() {
+            1 => String::new(),
+            count => format!(", and {} more hooks can't be read", count - 1),
+        };
+        let fault = Fault::new(Exit::Failed, format!("the hook {} can't be read: {}{more}", first.name, first.problem));
+        Some(fault.help("restore its item; docs/operations.md says how"))
+    }
+}
+
 /// Every hook that the token may see.
-pub(super) async fn all(session: &Session) -> Result<Vec<Hook>, Fault> {
-    let (mut all, mut after) = (Vec::new(), None);
+pub(super) async fn all(session: &Session) -> Result<All, Fault> {
+    let (mut all, mut after) = (All::default(), None);
     loop {
         let page = session.api.hooks(after.as_deref()).await?;
-        all.extend(page.hooks);
+        all.hooks.extend(page.hooks);
+        all.unreadable.extend(page.unreadable);
         after = page.next;
         if after.is_none() {
             return Ok(all);
@@ -238,9 +265,13 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
 }
 
 async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<ExitCode, Fault> {
-    let names = match names.is_empty() {
-        true => all(session).await?.into_iter().map(|hook| hook.name).collect(),
-        false => names,
+    let (names, fault) = match names.is_empty() {
+        true => {
+            let all = all(session).await?;
+            let fault = all.fault();
+            (all.hooks.into_iter().map(|hook| hook.name).collect(), fault)
+        }
+        false => (names, None),
     };
     let mut checks: Vec<HookCheck> = Vec::new();
     for name in &names {
@@ -255,6 +286,9 @@ async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<
         for check in &checks {
             shown(session, check)?;
         }
+    }
+    if let Some(fault) = fault {
+        return Ok(fault.after_the_answer(&session.screen));
     }
     Ok(match checks.iter().all(|check| check.drifts.is_empty()) {
         true => ExitCode::SUCCESS,

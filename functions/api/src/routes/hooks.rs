@@ -67,15 +67,13 @@ pub(crate) async fn list(
     caller: Caller<scope::Admin>,
     Query(After { after }): Query<After>,
 ) -> Result<Json<wire::HookPage>, Problem> {
-    let (names, next) = ctx.store.hook_names(after.as_deref(), PAGE).await.map_err(Error::from)?;
-    let mut hooks = Vec::with_capacity(names.len());
-    for name in &names {
-        let found = ctx.store.hook(name).await.map_err(Error::from)?;
-        if let Some(hook) = found.filter(|hook| may_touch(&caller, hook)) {
-            hooks.push(shown(control::view(&ctx, hook).await?));
-        }
-    }
-    Ok(Json(wire::HookPage { hooks, next }))
+    let may_see = |hook: &Hook| may_touch(&caller, hook);
+    let control::HookViews { hooks, unreadable, next } =
+        control::hook_views(&ctx, after.as_deref(), PAGE, may_see).await?;
+    // Whose one is that can't be read, nobody can say.
+    let unreadable = unreadable.into_iter().filter(|_| caller.may_touch_all().is_ok());
+    let unreadable = unreadable.map(|(name, problem)| wire::UnreadableHook { name, problem }).collect();
+    Ok(Json(wire::HookPage { hooks: hooks.into_iter().map(shown).collect(), unreadable, next }))
 }
 
 /// A hook.

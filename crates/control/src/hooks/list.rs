@@ -1,0 +1,46 @@
+//! Our webhooks, a page at a time. One that can't be read hides no other.
+
+use super::compare::{HookView, view};
+use crate::{Context, Error};
+use pullyard_domain::hook::Hook;
+use pullyard_domain::id::HookName;
+use pullyard_store::Error as StoreError;
+
+/// A page of webhooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookViews {
+    /// Those that whoever asks may see, by name.
+    pub hooks: Vec<HookView>,
+    /// Those of which something can't be read, and why. Whose they are, nobody can say.
+    pub unreadable: Vec<(HookName, String)>,
+    /// Where the next page begins; none when this was the last.
+    pub next: Option<String>,
+}
+
+/// The webhooks that somebody may see, so many at once.
+///
+/// Errors: the table's. That of an item that this version does not understand stands beside the other webhooks.
+pub async fn hook_views(
+    ctx: &Context,
+    after: Option<&str>,
+    limit: i32,
+    may_see: impl Fn(&Hook) -> bool,
+) -> Result<HookViews, Error> {
+    let (names, next) = ctx.store.hook_names(after, limit).await?;
+    let mut views = HookViews { next, ..HookViews::default() };
+    for name in names {
+        match shown(ctx, &name, &may_see).await {
+            Ok(hook) => views.hooks.extend(hook),
+            Err(Error::Store(error @ StoreError::Corrupt { .. })) => views.unreadable.push((name, error.to_string())),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(views)
+}
+
+async fn shown(ctx: &Context, name: &HookName, may_see: &impl Fn(&Hook) -> bool) -> Result<Option<HookView>, Error> {
+    match ctx.store.hook(name).await? {
+        Some(hook) if may_see(&hook) => view(ctx, hook).await.map(Some),
+        _ => Ok(None),
+    }
+}
