@@ -3,10 +3,15 @@
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
 use pullyard_domain::dead_letter::{About, Advice, Queue};
-use pullyard_domain::id::{JobId, MessageId};
+use pullyard_domain::delivery::Source;
+use pullyard_domain::id::{IntegrationId, JobId, MessageId, RepositoryName, ReviewId};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::{Asks, Author, ReviewEvent, SeenPullRequest};
+use pullyard_domain::wakeup::QueuedReview;
 use pullyard_entry::{Config, Context, http};
 use pullyard_local::Hints;
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
+use pullyard_store::Write;
 use serde_json::{Value, json};
 
 /// Puts a message into a queue, as anybody may who may send; its id.
@@ -231,6 +236,52 @@ async fn an_item_that_cant_be_read_hides_no_other_letter() {
     let mut codes = letters(&story).await.into_iter().map(|letter| letter.code).collect::<Vec<_>>();
     codes.sort();
     assert_eq!(codes, ["item_unreadable", "unreadable"]);
+    story.local.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queued_review_for_which_an_item_cant_be_read_is_not_said_to_be_dropped() {
+    let story = alone().await;
+    let user = User::of(&story);
+    let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
+    let linked = PullRequest::linked(id.clone(), story.project.clone(), None, None);
+    assert_eq!(story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+    let broken = json!({
+        "TableName": "pullyard", "Key": { "pk": { "S": "PR#gh1#99#7" }, "sk": { "S": "PR" } },
+        "UpdateExpression": "SET #s = :s", "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeNames": { "#s": "state" }, "ExpressionAttributeValues": { ":s": { "S": "dancing" } },
+    });
+    story.dynamodb("UpdateItem", broken).await;
+    let at = story.clock.now();
+    let event = ReviewEvent {
+        source: Source::Webhook,
+        delivery: None,
+        review: ReviewId::new("80").unwrap(),
+        asks: Asks::Changes {},
+        author: Author { id: 7, login: "ann".into(), bot: false },
+        submitted_at: at,
+        marked: false,
+        pull_request: SeenPullRequest {
+            id,
+            repository: RepositoryName::new("acme/app").unwrap(),
+            state: PullRequestState::Open,
+            head: "a".repeat(40),
+            branch: "pullyard/app-1".into(),
+            url: "https://forge.example/acme/app/pull/7".into(),
+            updated_at: at,
+        },
+    };
+    let queued = QueuedReview { hook: None, projects: vec![story.project.clone()], event };
+    let asked = json!({
+        "QueueUrl": story.queue("effects-dead.fifo").await, "MessageBody": serde_json::to_string(&queued).unwrap(),
+        "MessageGroupId": "one", "MessageDeduplicationId": "one",
+    });
+    story.local.aws().sqs().call("SendMessage", &asked).await.unwrap();
+    let letter = the_only(&story).await;
+    assert_eq!((letter.code.as_str(), letter.advice), ("review_unreadable", Advice::Redrive), "{}", letter.sentence);
+    assert_eq!((letter.about, letter.name.as_deref()), (About::Review, Some("acme/app#7")));
+    user.run(&["dlq", "drop", "--all", "--advised", "--yes"]).await;
+    assert_eq!(the_only(&story).await.id, letter.id);
     story.local.shutdown().await;
 }
 

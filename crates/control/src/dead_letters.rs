@@ -11,7 +11,9 @@ use crate::review::{Reach, project_of};
 use crate::{Context, Error, task_stopped};
 use pullyard_cloud::{DeadMessage, Look, Wanted};
 use pullyard_domain::dead_letter::{About, DeadLetter, Queue, Subject};
-use pullyard_domain::id::{MessageId, ProjectId};
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::{DeliveryId, MessageId, ProjectId};
+use pullyard_domain::review::ReviewEvent;
 use pullyard_domain::task_stopped::Undelivered;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::{Effect, JobWakeup, QueuedReview};
@@ -288,9 +290,23 @@ async fn subject_of(ctx: &Context, queue: Queue, body: &str) -> Result<Subject, 
         Effect::Review(queued) => {
             let QueuedReview { hook, projects, event } = *queued;
             let Some(reach) = Reach::over(hook, projects) else { return unreadable() };
-            let entry = event.ledger_id(&project_of(ctx, &reach, &event.pull_request).await?);
-            let decided = store.delivery(&entry).await?.map(Box::new);
-            Subject::Review(Box::new(event), entry, decided)
+            match decided(ctx, &reach, &event).await {
+                Ok((entry, decided)) => Subject::Review(Box::new(event), entry, decided),
+                // Whether it was decided, nobody can say; dropped, it would be lost.
+                Err(error) if !error.is_transient() => Subject::ReviewCorrupt(Box::new(event), error.to_string()),
+                Err(error) => return Err(error),
+            }
         }
     })
+}
+
+/// The ledger entry of a review, and what stands there.
+async fn decided(
+    ctx: &Context,
+    reach: &Reach,
+    event: &ReviewEvent,
+) -> Result<(DeliveryId, Option<Box<Delivery>>), Error> {
+    let entry = event.ledger_id(&project_of(ctx, reach, &event.pull_request).await?);
+    let decided = ctx.store.delivery(&entry).await?.map(Box::new);
+    Ok((entry, decided))
 }

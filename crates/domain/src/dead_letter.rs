@@ -114,6 +114,7 @@ vocabulary! {
         PollDue { repository: String, next: Timestamp } [Drop] "poll_due", "It would have looked at {repository}; the next look is at {next} anyway.", "Drop it.";
         ReviewDecided { pr: String, answer: String } [Drop] "review_decided", "It would have decided a review of {pr}, which was decided since: `{answer}`.", "Drop it.";
         ReviewOwed { pr: String, delivery: DeliveryId } [Redrive] "review_owed", "It would have decided a review of {pr}, which nobody has decided yet.", "Mend what its log names and redrive it, or `pullyard deliveries replay {delivery}`.";
+        ReviewUnreadable { pr: String, reason: String } [Redrive] "review_unreadable", "It would have decided a review of {pr}, for which the table can't be read: {reason}.", "Mend that item as docs/operations.md says, then redrive it; only this message knows of the review.";
         DeathGone { job: JobId, why: String } [Drop] "death_gone", "The tasks function {why} when a task of job {job} stopped, which is gone.", "Drop it.";
         DeathOver { job: JobId, why: String, status: String } [Drop] "death_over", "The tasks function {why} when a task of job {job} stopped, which is {status} by now.", "Drop it.";
         DeathNoted { job: JobId, why: String } [Drop] "death_noted", "The tasks function {why} when a task of job {job} stopped; that is noted, or the job is past it.", "Drop it.";
@@ -150,6 +151,8 @@ pub enum Subject {
     },
     /// A review was to be decided; its ledger entry, and what stands there.
     Review(Box<ReviewEvent>, DeliveryId, Option<Box<Delivery>>),
+    /// The same, where what decides about it can't be read from the table; why.
+    ReviewCorrupt(Box<ReviewEvent>, String),
     /// The death of a job's task was to be noted.
     Death(Undone, Box<TaskStopped>, Option<Box<Job>>),
     /// The same of a task that no job had started.
@@ -169,7 +172,7 @@ impl Subject {
             Self::Tell(..) => About::PullRequest,
             Self::Recover(..) => About::Hook,
             Self::Poll { .. } => About::Repository,
-            Self::Review(..) => About::Review,
+            Self::Review(..) | Self::ReviewCorrupt(..) => About::Review,
             Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => About::Unknown,
         }
     }
@@ -183,7 +186,7 @@ impl Subject {
             Self::Tell(id, stored) => pull_request(id, stored.as_deref()),
             Self::Recover(hook, _) => hook.to_string(),
             Self::Poll { integration, repository, .. } => format!("{integration}/{repository}"),
-            Self::Review(event, ..) => label(Some(&event.pull_request.repository), event.pull_request.id.number),
+            Self::Review(event, ..) | Self::ReviewCorrupt(event, _) => seen(event),
             Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => return None,
         })
     }
@@ -198,7 +201,7 @@ impl Subject {
             Self::Tell(_, stored) => stored.as_ref().map(|stored| stored.project.clone()),
             Self::Recover(_, hook) => hook.as_ref().map(|hook| hook.home.clone()),
             Self::Review(.., delivery) => delivery.as_ref().map(|delivery| delivery.project.clone()),
-            Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => None,
+            Self::ReviewCorrupt(..) | Self::DeathOfOther(_) | Self::Corrupt(_) | Self::Unreadable(_) => None,
         }
     }
 
@@ -228,6 +231,9 @@ impl Subject {
                 }
             }
             Self::Review(event, entry, decided) => review(event, entry, decided.as_deref()),
+            Self::ReviewCorrupt(event, reason) => {
+                DeadLetter::ReviewUnreadable { pr: seen(event), reason: reason.clone() }.clipped()
+            }
             Self::Death(why, stopped, job) => death(*why, stopped, job.as_deref(), now),
             Self::DeathOfOther(why) => DeadLetter::DeathOfOther { why: why.words().into() },
             Self::Corrupt(reason) => DeadLetter::ItemUnreadable { reason: reason.clone() }.clipped(),
@@ -286,12 +292,16 @@ fn recover(name: &HookName, stored: Option<&Hook>, now: Timestamp) -> DeadLetter
 }
 
 fn review(event: &ReviewEvent, entry: &DeliveryId, decided: Option<&Delivery>) -> DeadLetter {
-    let pr = label(Some(&event.pull_request.repository), event.pull_request.id.number);
+    let pr = seen(event);
     let reason = decided.map(|delivery| &delivery.reason);
     match reason.filter(|reason| !matches!(reason, Reason::Queued { .. }) && is_answered(Some(reason))) {
         Some(reason) => DeadLetter::ReviewDecided { pr, answer: reason.code().into() },
         None => DeadLetter::ReviewOwed { pr, delivery: entry.clone() },
     }
+}
+
+fn seen(event: &ReviewEvent) -> String {
+    label(Some(&event.pull_request.repository), event.pull_request.id.number)
 }
 
 fn death(why: Undone, stopped: &TaskStopped, job: Option<&Job>, now: Timestamp) -> DeadLetter {

@@ -178,6 +178,15 @@ fn an_item_that_cant_be_read_hides_no_other_letter() {
 }
 
 #[test]
+fn a_review_for_which_the_table_cant_be_read_is_no_less_known_to_its_message_only() {
+    let reason = format!("read the item PR#gh1#99#231 / PR: {}", "x".repeat(500));
+    let subject = Subject::ReviewCorrupt(event().into(), reason);
+    assert_eq!((subject.about(), subject.name().as_deref()), (About::Review, Some("acme/app#231")));
+    let said = check(subject, "review_unreadable", Advice::Redrive);
+    assert!(said.sentence().contains("acme/app#231") && said.sentence().contains("PR#gh1#99"), "{}", said.sentence());
+}
+
+#[test]
 fn a_death_matters_only_while_its_job_waits_for_that_task_or_is_held_by_it() {
     let of = |job: &Job, task: &str| {
         let stopped = TaskStopped {
