@@ -2,7 +2,7 @@
 
 use crate::options::Isolation;
 use crate::redact::Redactor;
-use crate::retry::while_away;
+use crate::retry::{rest, while_it_rests};
 use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
@@ -16,8 +16,8 @@ use tokio::time::timeout;
 /// How long the forge may take in all.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long it may be away.
-const AWAY: Duration = Duration::from_secs(60);
+/// How long it may be away, or want to be left alone: GitHub wants a minute where it says nothing else.
+const AWAY: Duration = Duration::from_secs(90);
 
 /// What one says of our commit, beside the ticket.
 pub(crate) struct Said<'a> {
@@ -58,10 +58,9 @@ pub(crate) async fn find_or_open(
         draft: said.checks.failed(),
     };
     let repository = assignment.repository.name.as_str();
-    // The work is pushed: it would be a pity to fail now because the forge is away for a moment.
-    let is_away = |error: &pullyard_forge::Error| error.is_transient();
+    // The work is pushed: it would be a pity to fail now because the forge is away, or wants rest, for a moment.
     let ask = async || forge.find_or_create_pull_request(repository, &new).await;
-    let reason = match timeout(LIMIT, while_away(AWAY, is_away, ask)).await {
+    let reason = match timeout(LIMIT, while_it_rests(AWAY, rest, ask)).await {
         Ok(Ok(pull)) => {
             return Ok(FinishPullRequest { number: pull.number, url: pull.url });
         }

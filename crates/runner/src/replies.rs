@@ -9,7 +9,7 @@ pub(crate) use words::{Words, put_back, text_of_agent, words_of_agent};
 
 use crate::attempt::Attempt;
 use crate::redact::Redactor;
-use crate::retry::BackOff;
+use crate::retry::{BackOff, rest};
 use crate::said::Said;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
@@ -174,14 +174,6 @@ impl Answers<'_> {
             tried += 1;
             sleep(pause).await;
         }
-    }
-}
-
-/// How long a forge wants to be left alone before the same call may succeed; none if it never will.
-fn rest(error: &Error) -> Option<Duration> {
-    match error {
-        Error::RateLimited { retry_after, .. } => Some(*retry_after),
-        error => error.is_transient().then_some(Duration::ZERO),
     }
 }
 

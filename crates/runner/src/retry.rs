@@ -1,4 +1,5 @@
-//! When a call to the control plane is made again, and what a refusal of it means for the attempt.
+//! When a call to the control plane or to a forge is made again, and what a refusal of the former means for the
+//! attempt.
 
 use pullyard_protocol::client::Error;
 use rand::RngExt;
@@ -54,16 +55,35 @@ impl BackOff {
 pub(crate) async fn while_away<T, E>(
     limit: Duration,
     is_away: impl Fn(&E) -> bool,
+    attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    while_it_rests(limit, |error| is_away(error).then_some(Duration::ZERO), attempt).await
+}
+
+/// The same, of another side that may say for how long it wants to be left alone: `rest` is none of what is final. One
+/// that wants more than there is time for is not asked again.
+pub(crate) async fn while_it_rests<T, E>(
+    limit: Duration,
+    rest: impl Fn(&E) -> Option<Duration>,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     let (since, mut back_off) = (Instant::now(), BackOff::new());
     loop {
         let result = attempt().await;
-        let pause = back_off.next();
-        if !result.as_ref().is_err_and(&is_away) || since.elapsed() + pause > limit {
+        let Some(rest) = result.as_ref().err().and_then(&rest) else { return result };
+        let pause = back_off.next().max(rest);
+        if since.elapsed().saturating_add(pause) > limit {
             return result;
         }
         sleep(pause).await;
+    }
+}
+
+/// How long a forge wants to be left alone before the same call may succeed; none if it never will.
+pub(crate) fn rest(error: &pullyard_forge::Error) -> Option<Duration> {
+    match error {
+        pullyard_forge::Error::RateLimited { retry_after, .. } => Some(*retry_after),
+        error => error.is_transient().then_some(Duration::ZERO),
     }
 }
 
@@ -151,5 +171,27 @@ mod tests {
             },
         );
         assert_eq!((for_good.await, asked), (Err(true), 1));
+    }
+
+    #[tokio::test]
+    async fn who_wants_rest_gets_it_and_is_not_asked_again_where_that_is_too_long() {
+        let limited = |retry_after| pullyard_forge::Error::RateLimited { host: "h".into(), retry_after };
+        // Longer than the first pause is by itself.
+        let wanted = Duration::from_millis(400);
+        let (mut asked, since) = (0, Instant::now());
+        let rested = while_it_rests(Duration::from_secs(60), rest, async || {
+            asked += 1;
+            if asked < 2 { Err(limited(wanted)) } else { Ok(asked) }
+        });
+        assert!(matches!(rested.await, Ok(2)) && since.elapsed() >= wanted);
+        for (limit, wanted) in [(60, Duration::from_secs(61)), (90, Duration::MAX)] {
+            let mut asked = 0;
+            let tired = while_it_rests(Duration::from_secs(limit), rest, async || {
+                asked += 1;
+                Err::<(), _>(limited(wanted))
+            });
+            assert!(tired.await.is_err());
+            assert_eq!(asked, 1, "{wanted:?}");
+        }
     }
 }

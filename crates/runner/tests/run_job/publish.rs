@@ -13,6 +13,8 @@ use pullyard_domain::published::ISOLATION_OF_RUNNER;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const GREET: &str = "echo hello > greeting.txt; echo done";
 
@@ -325,6 +327,30 @@ async fn a_refused_pull_request_is_a_failure_with_the_branch_pushed() {
     world.api.assign(|job| job.pull_request.title = String::new());
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(world.api.failure(), "pull_request_refused");
+    assert!(world.head(BRANCH).is_some());
+}
+
+#[tokio::test]
+async fn a_forge_that_wants_more_rest_than_there_is_time_for_is_asked_for_a_pull_request_once() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    let tired = move || {
+        counts.fetch_add(1, Ordering::SeqCst);
+        let words = json!({ "message": "You have exceeded a secondary rate limit." });
+        std::future::ready((StatusCode::TOO_MANY_REQUESTS, [("retry-after", "600")], Json(words)))
+    };
+    let pulls = get(async || Json(json!([]))).post(tired);
+    let forge = Router::new().route("/repos/acme/app/pulls", pulls);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, forge).await });
+    let world = World::with_agent(GREET).await;
+    world.api.assign(|job| job.repository.api_url = url);
+    assert_eq!(world.run().await.code, Some(0));
+    let failure = world.api.finish().failure.unwrap();
+    assert_eq!(failure.code(), "pull_request_refused");
+    assert!(failure.sentence().contains("so often"), "{}", failure.sentence());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
     assert!(world.head(BRANCH).is_some());
 }
 
