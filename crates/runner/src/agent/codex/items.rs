@@ -1,10 +1,12 @@
 //! What Codex does, as one of its items says it. Which line brings it is known to the readers of its two transports.
 
+use super::rollout::{LONGEST_CALL, MOST_CALLS};
 use crate::agent::json_lines::{inside, text};
 use crate::agent::sign::{Sign, Terminal};
 use crate::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The items of one start, in their order.
@@ -12,13 +14,14 @@ pub(super) struct Items {
     tree: PathBuf,
     /// Which start it is: numbers of items, and ids of calls, may begin anew with each.
     start: u32,
-    begun: Vec<String>,
+    /// Those that are under way: what anybody may print is not remembered without a limit.
+    begun: BTreeSet<String>,
     last_message: String,
 }
 
 impl Items {
     pub(super) fn new(tree: &Path, start: u32) -> Self {
-        Self { tree: tree.to_owned(), start, begun: Vec::new(), last_message: String::new() }
+        Self { tree: tree.to_owned(), start, begun: BTreeSet::new(), last_message: String::new() }
     }
 
     /// What an item says that begins, goes on, or has ended; nothing of one that nobody knows.
@@ -47,17 +50,22 @@ impl Items {
         Some(signs)
     }
 
-    /// The signs of a call that begins, unless they were given already.
+    /// The signs of a call that begins, unless they were given already. One that no Codex makes, by its name or their
+    /// number, is told and not waited for.
     fn begin(&mut self, id: &str, said: Said) -> Vec<Sign> {
-        if self.begun.iter().any(|begun| begun == id) {
+        if self.begun.contains(id) {
             return Vec::new();
         }
-        self.begun.push(id.to_owned());
-        vec![Sign::ToolBegan(id.to_owned()), Sign::Said(Said { call: Some(id.to_owned()), ..said })]
+        let said = Sign::Said(Said { call: Some(id.to_owned()), ..said });
+        if id.len() > LONGEST_CALL || self.begun.len() >= MOST_CALLS {
+            return vec![said];
+        }
+        self.begun.insert(id.to_owned());
+        vec![Sign::ToolBegan(id.to_owned()), said]
     }
 
     fn end(&mut self, id: &str) -> Sign {
-        self.begun.retain(|begun| begun != id);
+        self.begun.remove(id);
         Sign::ToolEnded(id.to_owned())
     }
 

@@ -28,9 +28,9 @@ const MOST_FILES: usize = 256;
 /// At most so much of a file is read in one look.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
 /// What a call of the model may be called. Units: bytes.
-const LONGEST_CALL: usize = 128;
+pub(super) const LONGEST_CALL: usize = 128;
 /// More calls are never under way at once.
-const MOST_CALLS: usize = 4096;
+pub(super) const MOST_CALLS: usize = 4096;
 
 /// What was read of an attempt's files, over all starts.
 #[derive(Debug, Default)]

@@ -93,6 +93,21 @@ fn calls_of_a_second_start_have_names_of_their_own() {
 }
 
 #[test]
+fn calls_that_no_codex_makes_are_told_and_not_remembered() {
+    let mut reader = Lines::new(Path::new("/nonexistent"), Arc::default());
+    let mut began = |id: &str| {
+        let line =
+            format!(r#"{{"type":"item.started","item":{{"id":"{id}","type":"command_execution","command":"x"}}}}"#);
+        let signs = reader.read(line.as_bytes());
+        assert!(signs.iter().any(|sign| matches!(sign, Sign::Said(said) if said.call.as_deref() == Some(id))), "{id}");
+        signs.contains(&Sign::ToolBegan(id.into()))
+    };
+    assert!(!began(&"x".repeat(129)), "its name is too long");
+    let remembered = (0..5_000).filter(|number| began(&format!("item_{number}"))).count();
+    assert_eq!(remembered, 4_096);
+}
+
+#[test]
 fn nothing_unknown_is_lost_and_nothing_fails() {
     for odd in [
         r#"{"type":"new.thing"}"#,
