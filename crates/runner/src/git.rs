@@ -328,6 +328,17 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
 /// The settings that a repository of the runner's own has; written anew before each use.
 pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
     const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+    // A link in the place of one of them would have us remove and write elsewhere.
+    for folder in ["info", "objects", "objects/info"].map(|folder| repository.join(folder)) {
+        if !is_folder(&folder).await {
+            remove(&folder).await?;
+        }
+    }
+    // What is kept out of the commit stays. In its place anything else leads elsewhere, or keeps git waiting.
+    let exclude = repository.join("info/exclude");
+    if !tokio::fs::symlink_metadata(&exclude).await.is_ok_and(|about| about.is_file() || about.is_dir()) {
+        remove(&exclude).await?;
+    }
     // The first of them would have git read another repository's settings.
     for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"] {
         remove(&repository.join(foreign)).await?;
@@ -347,6 +358,11 @@ pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::i
 pub(crate) async fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
     remove(path).await?;
     tokio::fs::write(path, content).await
+}
+
+/// Whether it is a folder itself, and no link to one.
+pub(crate) async fn is_folder(path: &Path) -> bool {
+    tokio::fs::symlink_metadata(path).await.is_ok_and(|about| about.is_dir())
 }
 
 /// Removes a file, or a link and not what it leads to, if there is one.
@@ -591,5 +607,38 @@ mod tests {
             let (length, is_clean) = (words.len(), words.bytes().all(|byte| byte == b'x'));
             assert!(length > before / 2 && is_clean, "{kept} of it were read, {length} kept");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_removed_or_written_through_a_folder_that_leads_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, elsewhere) = (dir.path().join("git"), dir.path().join("elsewhere"));
+        std::fs::create_dir_all(repository.join("objects")).unwrap();
+        std::fs::create_dir_all(&elsewhere).unwrap();
+        let files = ["attributes", "grafts", "alternates"].map(|file| elsewhere.join(file));
+        for file in &files {
+            std::fs::write(file, "mine").unwrap();
+        }
+        for link in ["info", "objects/info"] {
+            std::os::unix::fs::symlink(&elsewhere, repository.join(link)).unwrap();
+        }
+        seal(&repository, Some(Path::new("/mirror"))).await.unwrap();
+        assert!(files.iter().all(|file| std::fs::read_to_string(file).is_ok_and(|text| text == "mine")));
+        let alternates = std::fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
+        assert_eq!(alternates, "/mirror/objects\n");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_out_of_a_commit_stays_and_what_stands_in_its_place_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, exclude) = (dir.path().join("git"), dir.path().join("git/info/exclude"));
+        std::fs::create_dir_all(repository.join("info")).unwrap();
+        std::fs::write(&exclude, "/made\n").unwrap();
+        seal(&repository, None).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&exclude).unwrap(), "/made\n");
+        std::fs::remove_file(&exclude).unwrap();
+        nix::unistd::mkfifo(&exclude, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        seal(&repository, None).await.unwrap();
+        assert!(!exclude.exists());
     }
 }

@@ -117,11 +117,11 @@ impl Workspace {
         }
         // The repository's own programs ran by now: what they put in the place of any of these leads nowhere else.
         for dir in [self.repository(), self.tree().join(".git")] {
-            if !is_folder(&dir).await {
+            if !git::is_folder(&dir).await {
                 continue;
             }
             let info = dir.join("info");
-            if !is_folder(&info).await {
+            if !git::is_folder(&info).await {
                 git::remove(&info).await?;
                 tokio::fs::create_dir(&info).await?;
             }
@@ -207,11 +207,6 @@ impl Workspace {
             tracing::warn!(error = %error, "a worktree could not be removed: {error}");
         }
     }
-}
-
-/// Whether it is a folder itself, and no link to one.
-async fn is_folder(path: &Path) -> bool {
-    tokio::fs::symlink_metadata(path).await.is_ok_and(|about| about.is_dir())
 }
 
 /// The line by which git leaves out this path and no other. One with a line's end in it can't be named.
