@@ -64,11 +64,15 @@ impl Record {
         (self.job.clone(), self.attempt)
     }
 
-    /// Asks the process to end.
-    pub(crate) fn terminate(&self) {
+    /// Asks the process to end, if its lock, among those of these jobs, says that it lives: where the kernel does not
+    /// tell when a process began, its number alone may be another's by now.
+    pub(crate) fn terminate(&self, jobs: &Path) {
         let Some(pid) = self.pid.filter(|pid| began(*pid) == self.began) else {
             return;
         };
+        if !is_held(&lock_of(jobs, &self.key())) {
+            return;
+        }
         if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
             tracing::warn!(job.id = %self.job, error = %error, "a job's process could not be signalled: {error}");
         }
@@ -238,7 +242,8 @@ fn lock_of(jobs: &Path, key: &Key) -> PathBuf {
     jobs.join(format!("{}.lock", name_of(key)))
 }
 
-/// When a process began: ticks since the boot. Linux only; elsewhere its lock alone proves that it lives.
+/// When a process began: ticks since the boot. Linux only; elsewhere its lock alone proves that it lives, which is
+/// looked at before it is signalled.
 fn began(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Counted after the name's closing bracket, since the name may hold spaces: field 22 of the line.
@@ -295,7 +300,7 @@ mod tests {
         assert!(dead.is_empty());
         let [(again, adopted)] = found.try_into().unwrap_or_else(|_| panic!("one"));
         assert_eq!(again, record);
-        again.terminate();
+        again.terminate(&starter.jobs);
         assert_eq!(living.wait().await, Ended::Well);
         assert_eq!(adopted.wait().await, Ended::Well);
         let (found, dead) = remembered(&starter.jobs);
@@ -310,10 +315,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let starter = starter(dir.path(), "exec sleep 600");
         let (record, living) = starter.start(&claimed("a"), &crate::ids::claim().unwrap()).unwrap();
-        Record { began: Some("1".into()), ..record.clone() }.terminate();
+        Record { began: Some("1".into()), ..record.clone() }.terminate(&starter.jobs);
         assert!(is_held(&lock_of(&starter.jobs, &record.key())));
-        record.terminate();
+        record.terminate(&starter.jobs);
         living.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_lock_is_free_is_another_one_with_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut other = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
+        let pid = other.id().and_then(|pid| i32::try_from(pid).ok());
+        let (job, claim_id) = (claimed("a").job, crate::ids::claim().unwrap());
+        let record = Record { job, attempt: 1, claim_id, pid, began: pid.and_then(began) };
+        record.terminate(dir.path());
+        other.start_kill().unwrap();
+        // The first signal that ends a process is the one that it ended by.
+        assert_eq!(other.wait().await.unwrap().signal(), Some(9));
     }
 
     #[tokio::test]

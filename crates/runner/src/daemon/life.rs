@@ -227,7 +227,7 @@ async fn stop(world: &World, signals: &mut Signals) {
     let running: Vec<_> = world.state().look(|now| now.running.values().cloned().collect());
     tracing::warn!(count = running.len(), "told to stop again: {} jobs are stopped", running.len());
     for record in running {
-        record.terminate();
+        record.terminate(&world.jobs.starter.jobs);
     }
     let limit = world.settings.stop_grace + STOP_MARGIN;
     tokio::select! {
