@@ -28,6 +28,7 @@ mod ids;
 mod job;
 mod leak;
 mod left;
+mod lfs;
 mod made;
 mod onto;
 mod options;

@@ -25,6 +25,7 @@ pub fn leaves_work(failure: &Failure) -> bool {
             | Failure::ContextTooLong {}
             | Failure::PermissionDenied { .. }
             | Failure::SecretInChange { .. }
+            | Failure::LfsContent { .. }
             | Failure::TreeChanged { .. }
             | Failure::DiskLimit { .. }
             | Failure::WorkspaceFailed { .. }

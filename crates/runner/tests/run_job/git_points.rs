@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const READS: &[&str] = &[
     "--exec-path",
     "cat-file",
+    "check-attr",
     "check-ref-format",
     "diff",
     "diff-index",

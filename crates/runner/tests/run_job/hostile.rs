@@ -72,7 +72,7 @@ async fn nothing_the_agent_plants_is_run_with_our_credentials() {
 #[tokio::test]
 async fn a_filter_named_by_the_repository_is_not_run_at_checkout() {
     let world = World::with_agent("echo hello > greeting.txt").await;
-    let files = [(".gitattributes", "* filter=lfs\n", false), ("agent.sh", "#!/bin/sh\necho hi > new.txt\n", true)];
+    let files = [(".gitattributes", "*.sh filter=lfs\n", false), ("agent.sh", "#!/bin/sh\necho hi > new.txt\n", true)];
     let repository = world.forge.create_repository("acme/filtered", "main", &files).await.unwrap();
     world.api.assign(|job| {
         job.repository.clone_url = repository.clone_url.clone();

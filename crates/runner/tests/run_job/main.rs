@@ -19,6 +19,7 @@ mod hostile;
 mod kept;
 mod kills;
 mod ledger;
+mod lfs;
 mod plane;
 mod planted;
 mod publish;
