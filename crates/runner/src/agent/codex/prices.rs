@@ -1,14 +1,17 @@
 //! What tokens of Codex's models cost: it counts tokens and knows no prices.
 //!
-//! The table is OpenAI's public list for standard processing. A model that is not in it costs nobody knows
-//! what: its tokens are told and no amount, and a limit on cost counts them at the dearest price known,
-//! since too early a stop is safe.
+//! The table is OpenAI's public list for standard processing of at most 272,000 tokens of input. Longer requests, and
+//! what is written to a cache, cost more than it says. A model that is not in it costs nobody knows what: its tokens are
+//! told and no amount, and a limit on cost counts them at the dearest price known, since too early a stop is safe.
+//!
+//! Source: developers.openai.com/api/docs/pricing and /models; those of 2026-07 to 2026-10 as several projects that keep
+//! such tables quote it, LiteLLM among them, all alike.
 
 use crate::agent::sign::Tokens;
 use std::collections::BTreeMap;
 
 /// When the table was last compared with the list.
-pub(crate) const AS_OF: &str = "2026-06";
+pub(crate) const AS_OF: &str = "2026-10";
 
 /// Units: millionths of a US dollar for a million tokens, which are dollars for a million, times a million.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +38,14 @@ const TABLE: &[(&str, u64, u64, u64)] = &[
     ("gpt-5.4-mini", 750, 75, 4_500),
     ("gpt-5.4-nano", 200, 20, 1_250),
     ("gpt-5.5", 5_000, 500, 30_000),
-    ("gpt-5.6-luna", 1_000, 100, 6_000),
-    ("gpt-5.6-sol", 5_000, 500, 30_000),
-    ("gpt-5.6-terra", 2_500, 250, 15_000),
+    ("gpt-5.6-luna", 200, 20, 1_200),
+    ("gpt-5.6-sol", 4_000, 400, 20_000),
+    ("gpt-5.6-terra", 2_000, 200, 12_000),
+    ("gpt-6-astra", 10_000, 1_000, 50_000),
+    ("gpt-6-luna", 100, 10, 500),
+    ("gpt-6-sol", 2_000, 200, 10_000),
+    ("gpt-6.1-sol", 2_000, 100, 10_000),
+    ("gpt-6.1-terra", 1_000, 50, 5_000),
 ];
 
 /// The table, and what the operator says beside it.
@@ -121,14 +129,16 @@ mod tests {
         // 0.6 × 1.75 + 0.4 × 0.175 + 0.1 × 14
         assert_eq!(prices.cost(Some("gpt-5.2-codex"), TOKENS), Cost::Known(2_520_000));
         assert_eq!(prices.cost(Some("gpt-5.2-codex-2026-01-14"), TOKENS), Cost::Known(2_520_000));
+        // 0.6 × 2 + 0.4 × 0.1 + 0.1 × 10
+        assert_eq!(prices.cost(Some("gpt-6.1-sol"), TOKENS), Cost::Known(2_240_000));
         assert_eq!(prices.cost(Some("gpt-5-nano"), Tokens { input: 1, cached: 9, output: 0 }), Cost::Known(1));
     }
 
     #[test]
     fn a_model_without_a_price_costs_at_most_the_dearest() {
         let prices = Prices::with("");
-        assert_eq!(prices.cost(Some("gpt-99"), TOKENS), Cost::AtMost(6_200_000));
-        assert_eq!(prices.cost(None, TOKENS), Cost::AtMost(6_200_000));
+        assert_eq!(prices.cost(Some("gpt-99"), TOKENS), Cost::AtMost(11_400_000));
+        assert_eq!(prices.cost(None, TOKENS), Cost::AtMost(11_400_000));
     }
 
     #[test]

@@ -29,7 +29,7 @@ async fn a_limit_on_turns_asks_for_no_further_request() {
 async fn a_limit_on_cost_holds_for_an_agent_that_tells_no_cost() {
     let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
          head -n 3 @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
-    let (_, failure, _) = fails(CODEX, says, |job| job.limits.cost_usd_micros = Some(1_000)).await;
+    let (_, failure, _) = fails(CODEX, says, |job| job.limits.cost_usd_micros = Some(500)).await;
     assert_eq!(failure.code(), "cost_limit");
 }
 
