@@ -23,32 +23,32 @@ use walker::walk;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tickets_job_completes_whatever_dies() {
-    walk(flows::tickets::completed(), 35).await;
+    walk(flows::tickets::completed(), 34).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tickets_job_fails_whatever_dies() {
-    walk(flows::tickets::failed(), 27).await;
+    walk(flows::tickets::failed(), 26).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_works_is_cancelled_whatever_dies() {
-    walk(flows::tickets::cancelled_while_it_works(), 33).await;
+    walk(flows::tickets::cancelled_while_it_works(), 32).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_waits_is_cancelled_whatever_dies() {
-    walk(flows::tickets::cancelled_before_it_is_claimed(), 24).await;
+    walk(flows::tickets::cancelled_before_it_is_claimed(), 23).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_tasks_job_fails_whatever_else_dies() {
-    walk(flows::tickets::died(), 69).await;
+    walk(flows::tickets::died(), 68).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_is_started_when_there_is_room_whatever_dies() {
-    walk(flows::tickets::started_when_there_is_room(), 72).await;
+    walk(flows::tickets::started_when_there_is_room(), 71).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn a_requested_job_is_made_retried_and_cancelled_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_asks_is_answered_paused_and_continued_whatever_dies() {
-    walk(flows::rests::asked_paused_and_continued().own(), 82).await;
+    walk(flows::rests::asked_paused_and_continued().own(), 81).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,27 +69,27 @@ async fn a_job_that_asks_is_answered_paused_and_continued_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_projects_ticket_starts_when_it_is_released_whatever_dies() {
-    walk(flows::holds::released_and_started(), 46).await;
+    walk(flows::holds::released_and_started(), 44).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_completes_a_job_whatever_dies() {
-    walk(flows::runners::completed(), 44).await;
+    walk(flows::runners::completed(), 43).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_runners_job_is_put_back_whatever_dies() {
-    walk(flows::runners::silent(), 91).await;
+    walk(flows::runners::silent(), 90).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_is_answered_whatever_dies() {
-    walk(flows::reviews::told_and_revised(), 66).await;
+    walk(flows::reviews::told_and_revised(), 61).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_gets_its_answer_whatever_dies() {
-    walk(flows::reviews::held_and_revised().own(), 157).await;
+    walk(flows::reviews::held_and_revised().own(), 150).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,7 @@ async fn a_review_that_waits_gets_its_answer_wherever_it_dies() {
 // Or one more: by their ids, which are of the time, what is due is swept in one order or another.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_whatever_dies() {
-    walk(flows::reviews::held_and_completed().own(), 203).await;
+    walk(flows::reviews::held_and_completed().own(), 196).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +112,7 @@ async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_wherever_it_d
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_who_asks_gets_all_that_nobody_answered_whatever_dies() {
-    walk(flows::reviews::asked_and_revised().own(), 81).await;
+    walk(flows::reviews::asked_and_revised().own(), 76).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,12 +123,12 @@ async fn a_person_who_asks_gets_all_that_nobody_answered_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_pull_request_ends_its_job_whatever_dies() {
-    walk(flows::reviews::closed_while_it_waits(), 62).await;
+    walk(flows::reviews::closed_while_it_waits(), 57).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_nobody_told_is_found_whatever_dies() {
-    walk(flows::reviews::looked_for().own(), 112).await;
+    walk(flows::reviews::looked_for().own(), 110).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +149,7 @@ async fn a_pull_request_that_nobody_told_was_closed_ends_its_job_whatever_dies()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_never_arrived_is_asked_for_again_whatever_dies() {
-    walk(flows::reviews::redelivered().own(), 119).await;
+    walk(flows::reviews::redelivered().own(), 117).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,32 +160,32 @@ async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_is_told_once_is_answered_whoever_heard_it_dies() {
-    walk(flows::told_once::reviewed_and_revised().own(), 66).await;
+    walk(flows::told_once::reviewed_and_revised().own(), 61).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_is_told_once_while_a_job_works_waits_for_it_whoever_heard_it_dies() {
-    walk(flows::told_once::reviewed_while_it_works().own(), 120).await;
+    walk(flows::told_once::reviewed_while_it_works().own(), 152).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_of_which_it_is_told_once_that_it_was_closed_ends_its_job_whoever_heard_it_dies() {
-    walk(flows::told_once::closed_before_it_is_claimed().own(), 62).await;
+    walk(flows::told_once::closed_before_it_is_claimed().own(), 57).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_is_answered_once_its_pull_request_is_closed_whoever_heard_it_dies() {
-    walk(flows::told_once::closed_while_a_review_waits().own(), 120).await;
+    walk(flows::told_once::closed_while_a_review_waits().own(), 152).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_whatever_dies() {
-    walk(flows::board::written_edited_and_moved().own(), 48).await;
+    walk(flows::board::written_edited_and_moved().own(), 45).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_dies() {
-    walk(flows::board::written_into_the_trigger_status().own(), 52).await;
+    walk(flows::board::written_into_the_trigger_status().own(), 49).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +202,7 @@ async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_wherever_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_is_moved_by_keys_whatever_dies() {
-    walk(flows::board::moved_by_keys().own(), 39).await;
+    walk(flows::board::moved_by_keys().own(), 38).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,17 +213,17 @@ async fn a_ticket_is_moved_by_keys_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_linked_to_its_ticket_whatever_dies() {
-    walk(flows::board::linked_to_its_pull_request(), 31).await;
+    walk(flows::board::linked_to_its_pull_request(), 26).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_a_pull_request_is_taken_away_whatever_dies() {
-    walk(flows::board::linked_and_unlinked().own(), 46).await;
+    walk(flows::board::linked_and_unlinked().own(), 41).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_delivery_is_decided_again_whatever_dies() {
-    walk(flows::replays::refused_and_replayed().own(), 93).await;
+    walk(flows::replays::refused_and_replayed().own(), 83).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,7 +269,7 @@ async fn what_cannot_be_read_is_written_down_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_sent_back_or_dropped_or_still_there_whatever_dies() {
-    walk(flows::dead_letters::sent_back_and_dropped().own(), 32).await;
+    walk(flows::dead_letters::sent_back_and_dropped().own(), 31).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,7 +285,7 @@ async fn a_runner_drains_and_goes_on_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_is_removed_gives_its_job_back_whatever_dies() {
-    walk(flows::fleet::removed_under_its_job().own(), 94).await;
+    walk(flows::fleet::removed_under_its_job().own(), 93).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,7 +296,7 @@ async fn a_runner_that_is_removed_gives_its_job_back_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_waits_for_its_model_and_goes_on_whatever_dies() {
-    walk(flows::fleet::left_alone_and_asked_again().own(), 56).await;
+    walk(flows::fleet::left_alone_and_asked_again().own(), 55).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,7 +307,7 @@ async fn a_job_waits_for_its_model_and_goes_on_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies() {
-    walk(flows::artifacts::kept_told_and_gone_on().own(), 80).await;
+    walk(flows::artifacts::kept_told_and_gone_on().own(), 79).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +318,7 @@ async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_wherever_it_dies(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_comes_too_late_is_kept_and_linked_whatever_dies() {
-    walk(flows::artifacts::late().own(), 84).await;
+    walk(flows::artifacts::late().own(), 83).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

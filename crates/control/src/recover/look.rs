@@ -115,7 +115,9 @@ impl Round<'_> {
 
     async fn compare(&mut self, id: &PullRequestId) -> Result<(), Error> {
         self.found.pull_requests += 1;
-        match in_time(self.place, compare(self.ctx, self.place, id, self.since)).await {
+        // Boxed: the future of a whole decision is large, and there are two ways to it.
+        let compared = Box::pin(compare(self.ctx, self.place, id, self.since));
+        match in_time(self.place, compared).await {
             Ok(compared) => {
                 self.found.reviews += compared.reviews;
                 self.problem = compared.undecided.or(self.problem.take());

@@ -201,7 +201,7 @@ async fn a_hook_is_looked_after_when_it_is_time_and_not_once_more_for_a_message_
 async fn a_hook_and_a_repository_that_no_repeat_can_look_at_are_left_alone_for_longer_each_time() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
-    without_token(&world).await;
+    nowhere_connected(&world).await;
     let (ctx, hook, poll) = (&world.ctx, world.hook(), poll(&world));
     applied(ctx.store.put_hook(&hook).await);
     applied(ctx.store.put_poll(&poll).await);

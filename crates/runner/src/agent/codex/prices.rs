@@ -5,7 +5,7 @@
 //! told and no amount, and a limit on cost counts them at the dearest price known, since too early a stop is safe.
 //!
 //! Source: developers.openai.com/api/docs/pricing and /models; those of 2026-07 to 2026-10 as several projects that keep
-//! such tables quote it, LiteLLM among them, all alike.
+//! such tables quote it, LiteLLM among them: nearly all alike, and where they are not, by what most of them say.
 
 use crate::agent::sign::Tokens;
 use std::collections::BTreeMap;
