@@ -218,7 +218,7 @@ async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_told_and_no
     let mut counts = BTreeMap::<_, usize>::new();
     for at in 0..whole.len() {
         // One that is whole before each: of the last five minutes something nearer to the truth is known.
-        round(None).await;
+        let _whole = round(None).await;
         let before = kept().await;
         let (swept, points) = round(Some(at)).await;
         let last = points.last().map(|point| point.operation.as_str());
