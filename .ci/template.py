@@ -37,6 +37,14 @@ SHELL = {
     (".ci/simulation", "SC2017"): "the day is meant to be a whole number",
 }
 
+# What a deployment may be called, and what not.
+CALLED = ["abc", "pullyard", "pullyard-dev", "a1-b2-c3", "a" * 25]
+NOT_CALLED = ["ab", "a" * 26, "1st", "-abc", "Capital", "a_b", "ends-in-", "two--hyphens"]
+
+# Of all that has a deployment's name in its own, ECR takes least: by this it refuses others, which once was after the
+# table was there. AWS's schema of the resource lets in more.
+REPOSITORY = r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*"
+
 # What may be allowed on every resource, because the service knows none to limit it to: action -> condition key
 # that limits it instead, or none.
 EVERYWHERE = {
@@ -188,6 +196,22 @@ def described(path, template):
     return left
 
 
+def called(templates):
+    """Every part takes the same names, so that the first one refuses the others, and whatever it takes ECR takes."""
+    left = []
+    repository = templates["tasks"]["Resources"]["Repository"]["Properties"]["RepositoryName"]["Fn::Sub"]
+    for part in PARTS:
+        said = templates[part]["Parameters"]["Deployment"]
+        for name in CALLED + NOT_CALLED:
+            fits = said.get("MinLength", 0) <= len(name) <= said.get("MaxLength", 128)
+            taken = fits and bool(re.fullmatch(said["AllowedPattern"], name))
+            if taken != (name in CALLED):
+                left.append(f"{part}.yaml: a deployment may be called {name}: {taken}")
+            if taken and not re.fullmatch(REPOSITORY, repository.replace("${Deployment}", name)):
+                left.append(f"{part}.yaml: ECR takes no repository of a deployment that is called {name}")
+    return left
+
+
 def functions_hold(functions, queues):
     left = []
     resources = functions["Resources"]
@@ -261,6 +285,7 @@ def check(out):
                 left, statements, roles = left + found, statements + counted, roles + 1
             if one["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
                 left.append(f"{name}: {role} is a policy outside of a role")
+    left += called(templates)
     left += related(templates)
     left += secured(templates)
     left += [f"the exception {key} is needed no more" for key in LINT if key not in used]
