@@ -233,6 +233,23 @@ fn objects_of_artifacts_are_deleted_with_the_items_that_name_them() {
     assert!(rule.get("Prefix").is_none() && rule.get("Filter").is_none(), "of all objects");
 }
 
+/// A first deployment that fails can't delete a table that DynamoDB protects.
+#[test]
+fn the_table_is_made_after_everything_that_can_be_made_without_it() {
+    let all = resources(include_str!("../infra/template.yaml"));
+    let takes_of = |one: &Value, of: &str| one.to_string().contains(&format!("\"Fn::GetAtt\":[\"{of}\","));
+    let mut need = BTreeSet::from(["Data"]);
+    // As often as there may be one that takes of one that takes of it.
+    for _ in &all {
+        let takers = all.iter().filter(|(_, one)| need.iter().any(|of| takes_of(one, of)));
+        let more: Vec<&str> = takers.map(|(name, _)| name.as_str()).collect();
+        need.extend(more);
+    }
+    assert!(need.contains("Functions") && need.contains("Doors") && need.contains("Watch"), "{need:?}");
+    let waits: BTreeSet<&str> = all["Data"]["DependsOn"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(waits, all.keys().map(String::as_str).filter(|name| !need.contains(name)).collect());
+}
+
 #[test]
 fn the_release_of_the_stack_is_the_programs() {
     let root = read(include_str!("../infra/template.yaml"));
