@@ -178,6 +178,24 @@ fn functions_run_as_long_in_processes_as_on_aws_and_their_messages_are_hidden_fo
     }
 }
 
+/// Of a standard queue, the age of the oldest message leaves out what was received three times, which goes to the back
+/// of it; a FIFO queue keeps its order.
+/// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>.
+#[test]
+fn an_old_message_of_effects_is_told_before_it_is_a_dead_letter_and_an_old_one_of_dispatch_is_one_that_nobody_took() {
+    let (queues, watch) =
+        (resources(include_str!("../infra/queues.yaml")), resources(include_str!("../infra/watch.yaml")));
+    let number = |one: &Value, name: &str| one["Properties"][name].as_u64().unwrap();
+    let hidden_secs = |queue: &str| number(&queues[queue], "VisibilityTimeout");
+    let (dispatch, effects) = (&watch["DispatchOldestAlarm"], &watch["EffectsOldestAlarm"]);
+    let told_secs = number(effects, "Threshold") + number(effects, "EvaluationPeriods") * number(effects, "Period");
+    let tries = queues["EffectsQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
+    assert!(told_secs < tries * hidden_secs("EffectsQueue"), "{told_secs}");
+    assert!(3 * hidden_secs("DispatchQueue") <= number(dispatch, "Threshold"), "it would tell of some failures only");
+    assert_eq!(queues["DispatchQueue"]["Properties"]["FifoQueue"], Value::Null);
+    assert_eq!(queues["EffectsQueue"]["Properties"]["FifoQueue"], true);
+}
+
 #[test]
 fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
     let resources = resources(include_str!("../infra/watch.yaml"));
