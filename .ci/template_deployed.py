@@ -261,9 +261,12 @@ def repository(aws, id, said):
 
 def task_definition(aws, id, said):
     # Of the family: it is the newest that a job is started with.
-    found = pascal(aws("ecs").describe_task_definition(taskDefinition=said["Family"])["taskDefinition"])
-    for container in found["ContainerDefinitions"]:
+    shown = aws("ecs").describe_task_definition(taskDefinition=said["Family"])["taskDefinition"]
+    found = pascal(shown)
+    for container, as_shown in zip(found["ContainerDefinitions"], shown["containerDefinitions"]):
         container.pop("LinuxParameters", None)
+        # What options are called is the log driver's.
+        container["LogConfiguration"]["Options"] = as_shown["logConfiguration"]["options"]
     names = "ContainerDefinitions Cpu ExecutionRoleArn Family IpcMode Memory NetworkMode PidMode RequiresCompatibilities TaskRoleArn"
     return {name: found.get(name) for name in names.split()}
 

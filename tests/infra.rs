@@ -197,6 +197,31 @@ fn an_old_message_of_effects_is_told_before_it_is_a_dead_letter_and_an_old_one_o
 }
 
 #[test]
+fn the_image_is_what_the_task_definitions_take_it_for() {
+    let image = include_str!("../infra/image/Dockerfile");
+    let (_, last) = image.rsplit_once("\nFROM ").unwrap();
+    let said = |word: &str| last.lines().filter_map(|line| line.strip_prefix(word)).next_back().unwrap();
+    let [volumes, command] = ["VOLUME ", "CMD "].map(|word| serde_json::from_str::<Value>(said(word)).unwrap());
+    let tasks = resources(include_str!("../infra/tasks.yaml"));
+    for size in ["SmallTask", "MediumTask", "LargeTask"] {
+        let container = &tasks[size]["Properties"]["ContainerDefinitions"][0];
+        let mounts = container["MountPoints"].as_array().unwrap().iter();
+        assert_eq!(mounts.map(|one| one["ContainerPath"].clone()).collect::<Value>(), volumes, "{size}");
+        assert_eq!(container["Command"], command, "{size}");
+        assert_eq!(container["User"], said("USER "), "{size}");
+        let [name, folder] = ["Name", "Value"].map(|field| container["Environment"][0][field].as_str().unwrap());
+        assert!(said("ENV ").split(' ').any(|one| one == format!("{name}={folder}")), "{size}");
+    }
+    // After whatever brings programs that run as their owner.
+    let places = |words: &str| last.match_indices(words).map(|(at, _)| at).collect::<Vec<_>>();
+    let taken_away = places("find / -xdev -type f -perm /6000 -exec chmod a-s {} +");
+    assert_eq!(taken_away.len(), 1);
+    let brought = [places("apt-get install"), places("npm install")].concat();
+    assert!(brought.len() >= 3 && brought.iter().all(|at| *at < taken_away[0]), "{brought:?}");
+    assert!(taken_away[0] < places("\nUSER ")[0], "whoever is nobody may not");
+}
+
+#[test]
 fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
     let resources = resources(include_str!("../infra/watch.yaml"));
     let alarms = resources.values().filter(|one| one["Type"] == "AWS::CloudWatch::Alarm");
