@@ -212,6 +212,18 @@ def called(templates):
     return left
 
 
+def given_subnets(templates):
+    """As many as RunTask takes in one call, and no more: a deployment with more would start no task."""
+    left = []
+    for part in ("template", "network"):
+        pattern = templates[part]["Parameters"]["Subnets"]["AllowedPattern"]
+        for count in (0, 1, 2, 16, 17):
+            taken = bool(re.fullmatch(pattern, ",".join(["subnet-0123456789abcdef0"] * count)))
+            if taken != (count <= 16):
+                left.append(f"{part}.yaml: {count} subnets may be given: {taken}")
+    return left
+
+
 def functions_hold(functions, queues):
     left = []
     resources = functions["Resources"]
@@ -285,7 +297,7 @@ def check(out):
                 left, statements, roles = left + found, statements + counted, roles + 1
             if one["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
                 left.append(f"{name}: {role} is a policy outside of a role")
-    left += called(templates)
+    left += called(templates) + given_subnets(templates)
     left += related(templates)
     left += secured(templates)
     left += [f"the exception {key} is needed no more" for key in LINT if key not in used]
