@@ -291,6 +291,38 @@ async fn more_pull_requests_of_several_projects_than_a_round_compares_are_compar
     world.story.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_listed_once_it_is_over_behind_a_quicker_later_one_is_asked_for_again() {
+    let world = World::make().await;
+    let now = world.story.clock.now();
+    let row = |id: u64, secs: u64, status: u16| {
+        let at = now.minus(Duration::from_secs(secs)).to_string();
+        json!({
+            "id": id, "guid": format!("guid-{id}"), "delivered_at": at, "status": "", "status_code": status,
+            "event": "issue_comment",
+        })
+    };
+    let (slow, quick) = (row(1, 18, 0), row(2, 12, 200));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = is_over.clone();
+    let far = Far::start(move |call: &str| match call.ends_with("/deliveries") {
+        true if over.load(Ordering::SeqCst) => Some((200, json!([quick, slow]).to_string())),
+        true => Some((200, json!([quick]).to_string())),
+        false => Some((202, "{}".to_owned())),
+    })
+    .await;
+    world.connect(&far, &[]).await;
+    let found = world.recovered("far").await;
+    assert_eq!((found.looked_at, found.asked, found.missing), (1, 0, 0), "{found:?}");
+    is_over.store(true, Ordering::SeqCst);
+    for asked in [1, 0] {
+        let found = world.recovered("far").await;
+        assert_eq!((found.looked_at, found.asked, found.missing), (2, asked, 1), "{found:?}");
+    }
+    assert_eq!(far.asked("/attempts"), ["POST /orgs/acme/hooks/7/deliveries/1/attempts"]);
+    world.story.end().await;
+}
+
 /// A forge's list of three deliveries that nobody took, newest first.
 fn three_that_timed_out(now: Timestamp) -> String {
     let row = |id: u64| {

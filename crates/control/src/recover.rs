@@ -216,8 +216,8 @@ fn counted(found: &mut Recovered, looked: (Found, Look), kept: &mut Look) {
 
 /// What is said where the list was longer than a round reads. What is older is known no more by the list; the
 /// comparison with open pull requests finds the reviews among it.
-const PASSED_OVER: &str = "more than 3,000 deliveries are new, and the older of them were passed over; comments and labels \
-                           among them are not asked for again";
+const PASSED_OVER: &str = "more than 3,000 deliveries were to be looked at, and the older of them were passed over; \
+                           comments and labels among them are not asked for again";
 
 /// What is said where somebody changed the hook while its forge's list was read.
 const CHANGED: &str = "the hook was changed while its deliveries were read; what is missing is looked for anew";
@@ -225,12 +225,12 @@ const CHANGED: &str = "the hook was changed while its deliveries were read; what
 /// The list of a forge, as far as it was read.
 struct Listed {
     rows: Vec<Tried>,
-    /// There are older ones that were not looked at before either.
+    /// There are older ones that were to be looked at, too.
     left_out: bool,
 }
 
-/// The tries that were not looked at before, newest first. All of them, for the forge's own filter leaves out
-/// those that nobody answered.
+/// The tries that are to be looked at, newest first. All of them, for the forge's own filter leaves out those that
+/// nobody answered.
 async fn rows(
     forge: &Forge,
     scope: &HookScope,

@@ -1,7 +1,8 @@
 //! Deliveries that did not arrive: which of them are asked for again, and when one is given up.
 //!
 //! A forge keeps what it sent for three days, and sends nothing twice by itself. The list has one row for
-//! every try, newest first; the tries of one delivery share a `guid`.
+//! every try, newest first; the tries of one delivery share a `guid`. A row may be listed only once its try is over,
+//! dated back to where that began: behind quicker ones that began later.
 
 use super::RECOVER_EVERY;
 use crate::id::ProjectId;
@@ -12,6 +13,12 @@ use std::time::Duration;
 
 /// How long a forge keeps deliveries.
 pub const KEPT: Duration = Duration::from_secs(3 * 24 * 3_600);
+
+/// How long after it began a try may be listed at the latest: that long before the newest one the list is read again.
+///
+/// GitHub waits ten seconds for an answer. The rest is for a list that is behind, and for machines of a forge whose
+/// clocks are apart; a minute's rows once more are few beside the five minutes that a round reads.
+pub const LISTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often a delivery is asked for again at most.
 pub const MOST_ASKED: u8 = 3;
@@ -31,7 +38,8 @@ pub struct Recovery {
     /// When it is looked at next; at once when it never was.
     #[serde(default)]
     pub next: Timestamp,
-    /// The newest try that was looked at.
+    /// The newest try that was looked at. Versions before this one stop there, so that either reads what the other
+    /// left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Seen>,
     /// Deliveries that did not arrive yet, by their `guid`.
@@ -132,14 +140,18 @@ pub struct Tried {
 }
 
 impl Recovery {
-    /// Whether a row, and with it everything older, was looked at before.
+    /// Whether a row, and with it everything older, was looked at before, and nothing can be listed behind it any more.
     pub fn knows(&self, tried: &Tried, now: Timestamp) -> bool {
-        let seen = self.cursor.as_ref().is_some_and(|seen| tried.id == seen.id || tried.at < seen.at);
-        seen || now.since(tried.at) > KEPT
+        self.reads_from().is_some_and(|from| tried.at < from) || now.since(tried.at) > KEPT
+    }
+
+    /// From where on the list is read, also where it was read before; everything before the first round.
+    fn reads_from(&self) -> Option<Timestamp> {
+        self.cursor.as_ref().map(|seen| seen.at.minus(LISTED_WITHIN))
     }
 
     /// Looks at everything again that was tried or submitted since then, and asks for it as if it never had been; what
-    /// is older stays as it is.
+    /// is older and known stays as it is.
     ///
     /// A look at pull requests that was under way begins anew: what it compared, it compared with a later time. Where
     /// none was whole yet, it begins at `since` or where the hook was `created`, whichever is earlier.
@@ -153,7 +165,10 @@ impl Recovery {
     }
 
     /// What is to be asked for again, with what is known then. The rows are newest first, down to what was
-    /// known before.
+    /// known before: the last of them were looked at before as well, but for those that were not listed then.
+    ///
+    /// A row that is read again changes nothing: its delivery is followed, or has arrived by a try that is read with
+    /// it. What found no room is counted once it is read no more, and until then it may find some.
     ///
     /// Whoever asks stores what is known first: killed in between, one try of the three is lost, and never
     /// is one made too many.
@@ -161,9 +176,10 @@ impl Recovery {
         let mut next = self.clone();
         next.next = now.plus(RECOVER_EVERY);
         next.problem = None;
-        if let Some(newest) = rows.iter().max_by_key(|row| (row.at, row.id)) {
-            next.cursor = Some(Seen { id: newest.id, at: newest.at });
-        }
+        let newest = rows.iter().map(|row| Seen { id: row.id, at: row.at }).chain(next.cursor.take());
+        next.cursor = newest.max_by_key(|seen| (seen.at, seen.id));
+        let from = next.reads_from();
+        let is_read_again = |row: &Tried| from.is_some_and(|from| row.at >= from);
         let arrived: BTreeSet<&str> = rows.iter().filter(|row| row.arrived).map(|row| row.guid.as_str()).collect();
         next.missing.retain(|guid, _| !arrived.contains(guid.as_str()));
         // Oldest first, so that the newest try is the one that stays.
@@ -176,11 +192,14 @@ impl Recovery {
                         Missing { id: row.id, at: row.at, event: row.event.clone(), asked: 0, asked_at: None };
                     next.missing.insert(row.guid.clone(), missing);
                 }
+                None if is_read_again(row) => {}
                 None => next.given_up += 1,
             }
         }
         let all = next.missing.len();
-        next.missing.retain(|_, missing| now.since(missing.at) <= KEPT);
+        // One with a try that is read again would be found anew, and asked for as if it never had been.
+        let again: BTreeSet<&str> = rows.iter().filter(|row| is_read_again(row)).map(|row| row.guid.as_str()).collect();
+        next.missing.retain(|guid, missing| now.since(missing.at) <= KEPT || again.contains(guid.as_str()));
         next.given_up += u64::try_from(all - next.missing.len()).unwrap_or_default();
         let mut ask = Vec::new();
         let mut due: Vec<&mut Missing> = next.missing.values_mut().filter(|missing| missing.is_due(now)).collect();

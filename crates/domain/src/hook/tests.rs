@@ -1,3 +1,5 @@
+mod late;
+
 use super::recovery::{GoesOn, KEPT, Look, MOST_ASKED, MOST_FOLLOWED, Recovery, Tried};
 use super::*;
 use crate::decision::Reason;
@@ -110,15 +112,18 @@ fn a_try_that_a_later_round_used_is_not_given_back_by_the_one_before() {
 }
 
 #[test]
-fn what_was_looked_at_is_not_looked_at_again() {
-    let (known, _) = Recovery::default().take_stock(&rows(&[(5, "a", true)]), at(10));
-    assert!(known.knows(&tried(5, "a", true), at(10)));
-    assert!(known.knows(&tried(4, "z", false), at(10)));
-    assert!(!known.knows(&tried(6, "b", false), at(10)));
+fn what_began_more_than_a_minute_before_the_newest_try_that_was_looked_at_is_not_looked_at_again() {
+    let new = Recovery::default();
+    assert!(!new.knows(&tried(1, "y", false), at(110)), "nothing was looked at yet");
+    let (known, _) = new.take_stock(&rows(&[(100, "a", true)]), at(110));
+    for (id, is_known) in [(101, false), (100, false), (40, false), (39, true)] {
+        assert_eq!(known.knows(&tried(id, "z", false), at(110)), is_known, "{id}");
+    }
     let mut again = known;
-    again.from(at(2), at(0));
-    assert!(!again.knows(&tried(3, "z", false), at(10)));
-    assert!(again.knows(&tried(1, "y", false), at(10)));
+    again.from(at(70), at(0));
+    for (id, is_known) in [(70, false), (10, false), (9, true)] {
+        assert_eq!(again.knows(&tried(id, "z", false), at(110)), is_known, "{id}");
+    }
 }
 
 #[test]
@@ -156,8 +161,8 @@ fn looking_again_since_a_later_time_passes_nothing_over() {
 fn looking_again_since_the_very_time_of_a_try_asks_for_that_one_again() {
     let lost = rows(&[(5, "a", false)]);
     let (mut again, _) = Recovery::default().take_stock(&lost, at(10));
+    assert!(again.take_stock(&lost, at(20)).1.is_empty(), "it rests");
     again.from(at(5), at(0));
-    assert!(!again.knows(&lost[0], at(20)), "it is the newest that was looked at");
     assert_eq!(again.take_stock(&lost, at(20)).1, [5]);
 }
 
@@ -211,9 +216,7 @@ fn a_look_under_way_is_read_by_the_version_of_before_and_its_own_here_and_each_b
 }
 
 #[test]
-fn another_try_of_the_same_moment_was_not_looked_at_and_what_no_forge_keeps_any_more_is_not() {
-    let (known, _) = Recovery::default().take_stock(&rows(&[(5, "a", true)]), at(10));
-    assert!(!known.knows(&Tried { at: at(5), ..tried(6, "b", false) }, at(10)));
+fn what_no_forge_keeps_any_more_is_not_looked_at() {
     let new = Recovery::default();
     let last = at(5).plus(KEPT);
     assert!(!new.knows(&tried(5, "b", false), last));
@@ -254,8 +257,28 @@ fn a_flood_of_failures_does_not_outgrow_the_item() {
         guids.iter().enumerate().map(|(n, guid)| (u64::try_from(n).unwrap() + 1, guid.as_str(), false)).collect();
     let (known, ask) = Recovery::default().take_stock(&rows(&flood), at(1_000));
     assert_eq!(known.missing.len(), MOST_FOLLOWED);
-    assert_eq!(known.given_up, 300);
+    assert_eq!(known.given_up, 239, "those of the last minute are read again");
     assert_eq!(ask.len(), recovery::MOST_PER_ROUND);
+    // The list stands still, and then moves on.
+    let last = rows(&flood[439..]);
+    let (known, _) = known.take_stock(&last, at(1_300));
+    assert_eq!((known.missing.len(), known.given_up), (MOST_FOLLOWED, 239));
+    let newer: Vec<_> = std::iter::once(tried(1_500, "newer", true)).chain(last).collect();
+    let (known, _) = known.take_stock(&newer, at(1_600));
+    assert_eq!((known.missing.len(), known.given_up), (MOST_FOLLOWED, 300), "each once");
+}
+
+#[test]
+fn a_failure_of_the_last_minute_that_found_no_room_is_followed_once_there_is_some() {
+    let guids: Vec<String> = (0..201).map(|n| format!("g{n}")).collect();
+    let lost: Vec<(u64, &str, bool)> = (1..).zip(&guids).map(|(id, guid)| (id, guid.as_str(), false)).collect();
+    let (known, _) = Recovery::default().take_stock(&rows(&lost), at(300));
+    assert_eq!((known.missing.contains_key("g200"), known.given_up), (false, 0));
+    // The oldest arrives by its second try.
+    let list: Vec<_> = std::iter::once(tried(310, "g0", true)).chain(rows(&lost[140..])).collect();
+    let (known, _) = known.take_stock(&list, at(600));
+    assert_eq!((known.missing.len(), known.given_up), (MOST_FOLLOWED, 0));
+    assert_eq!(known.missing["g200"].id, 201);
 }
 
 #[test]
