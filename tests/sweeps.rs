@@ -385,7 +385,7 @@ async fn a_part_that_was_counted_is_told_as_a_part_where_nobody_can_read_the_num
     let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder();
     let sdk = sdk.http_client(wire.clone()).build();
     let ctx = story.config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
-    // A shard of the index.
+    // A partition of the runners.
     wire.next("Query", Fault::error(400, "AccessDenied"));
     assert!(pullyard_function_sweeper::handle(&ctx).await.is_err());
     let gauges = story.item("SWEEPER", "SWEEPER").await["gauges"].take();

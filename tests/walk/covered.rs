@@ -117,6 +117,7 @@ const NOT_WALKED: &[(&str, &str)] = &[
     ("dead_letters::dead_letter", "it takes messages for half a minute, and changes nothing"),
     ("dead_letters::dead_letters", "it takes messages for half a minute, and changes nothing"),
     ("sign_in::sign_in", "a code signs in once: whoever dies after the one write asks for another link"),
+    ("sweep::sweep_by_hand", "it is the round of `sweep`, in less time"),
     ("views::events_of", "that somebody looks is noted by one write, which decides nothing"),
 ];
 

@@ -6,6 +6,7 @@ use pullyard_domain::id::TokenId;
 use pullyard_domain::job::{NotNow, Status};
 use pullyard_domain::runner::Refusal;
 use pullyard_domain::time::Timestamp;
+use std::time::Duration;
 
 /// Why a use case did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,15 @@ pub enum Error {
     Contended {
         /// What.
         subject: String,
+    },
+    /// It took longer than whoever began it has time for, or was to be begun too late. What was under way is left where
+    /// it stands, as after a crash.
+    #[error("{what} within {} s", .within.as_secs())]
+    TooSlow {
+        /// What was to be done.
+        what: &'static str,
+        /// In which time.
+        within: Duration,
     },
     /// There is no such thing.
     #[error("find {what} {name}")]
@@ -113,7 +123,7 @@ impl Error {
             Self::Store(error) => error.is_transient(),
             Self::Cloud(error) => error.is_transient(),
             Self::Forge(error) => error.is_transient(),
-            Self::Contended { .. } => true,
+            Self::Contended { .. } | Self::TooSlow { .. } => true,
             _ => false,
         }
     }

@@ -7,9 +7,13 @@ use pullyard_domain::budget::Today;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Project, Settings};
 use pullyard_store::{WorkKey, Write};
+use std::time::Duration;
 
 /// How many waiting tickets are woken at once, oldest entry first; the sweeper wakes the next a minute later.
 const AT_ONCE: i32 = 100;
+
+/// For how long; the queue may be away, and each of them takes seconds then.
+const WAKES_FOR: Duration = Duration::from_secs(10);
 
 /// Holds a project.
 ///
@@ -82,8 +86,11 @@ pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32
     }
     // No more than there is room for, so that the oldest get it.
     let room = project.settings.budget.room(&today(ctx, Some(project), ctx.clock.now()).await?);
-    let mut woken = 0;
+    let (mut woken, began) = (0, ctx.clock.steady());
     for key in waiting.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
+        if ctx.clock.steady().saturating_sub(began) >= WAKES_FOR {
+            break;
+        }
         if let WorkKey::Ticket(project, ticket) = key
             && ctx.wake_ticket(&project, &ticket).await == Hint::Sent
         {

@@ -110,7 +110,7 @@ pub use rotate_secret::{counts_until, rotate_secret};
 pub use secrets::{UserSecret, secrets, set_secret};
 pub use settle_ticket::{Settled, settle_ticket};
 pub use sign_in::{SignInLink, SignedIn, current_token, sign_in, sign_in_link, sign_in_with_token};
-pub use sweep::{Report, Round, sweep};
+pub use sweep::{Report, Round, sweep, sweep_by_hand};
 pub use tally::{Count, Tally};
 pub use task_stopped::task_stopped;
 pub use test_integration::{Tested, test_integration};

@@ -8,6 +8,7 @@ mod held;
 mod ready;
 mod report;
 mod runners;
+mod time;
 
 use crate::ending::{write_end, write_requeue};
 use crate::{Context, Error};
@@ -26,6 +27,7 @@ use report::Faults;
 pub use report::{Report, Round};
 use runners::sweep_runners;
 use std::time::Duration;
+use time::{Limits, Time, in_turn};
 
 /// How many due items of one shard a round takes.
 const PER_SHARD: usize = 25;
@@ -33,51 +35,41 @@ const PER_SHARD: usize = 25;
 /// How often the waiting jobs of runners are looked at.
 const READY_EVERY: Duration = Duration::from_secs(60);
 
-/// Takes up everything that is due. What can't be read keeps nothing else waiting.
+/// Takes up everything that is due. What can't be read keeps nothing else waiting, nor does what takes long: each part
+/// has its time, and what is not reached in it is left to the next round.
 ///
 /// Idempotent: every step is a conditional write or a hint; two sweepers at once do no harm.
 /// What failed when a part of the index, or a whole list, can't be read is its `fault`, told with what was done.
 pub async fn sweep(ctx: &Context) -> Round {
-    let mut report = Report::default();
-    let mut scheduled = Scheduled::default();
-    let mut faults = Faults::default();
-    for shard in 0..SHARDS {
-        faults.note(of_shard(ctx, shard, &mut scheduled, &mut report).await);
-    }
-    let noted = runners(ctx, scheduled, &mut faults, &mut report).await;
-    report.failed = report.failed.saturating_add(faults.count());
-    tracing::info!(?report, noted, "a sweep is done");
-    let fault = faults.told().err();
-    if let Some(error) = &fault {
-        tracing::error!(error = %error, "a part of a sweep failed");
-    }
-    Round { report, noted, fault }
+    go_round(ctx, Limits::SCHEDULED).await
 }
 
-async fn of_shard(ctx: &Context, shard: u8, scheduled: &mut Scheduled, report: &mut Report) -> Result<(), Error> {
-    let now = ctx.clock.now();
-    let rows = ctx.store.scheduled(shard, gauges::PER_SHARD).await?;
-    scheduled.note(&rows, now);
-    let due: Vec<_> = rows.into_iter().filter(|(_, at)| *at <= now).take(PER_SHARD).collect();
-    report.more |= due.len() >= PER_SHARD;
-    for (key, _) in due {
-        report.looked_at += 1;
-        take_up(ctx, &key, report).await;
-    }
-    Ok(())
+/// The same in less time, since somebody waits for the answer.
+///
+/// Idempotent, as above.
+pub async fn sweep_by_hand(ctx: &Context) -> Round {
+    go_round(ctx, Limits::BY_HAND).await
 }
 
 /// The runners in every round, their waiting jobs once a minute: both are read whole. With the jobs, what the
-/// deployment is doing is written down. Whether the round is noted.
-async fn runners(ctx: &Context, scheduled: Scheduled, faults: &mut Faults, report: &mut Report) -> bool {
+/// deployment is doing is written down.
+///
+/// Writes: the note of the round, unless a later one stands there.
+async fn go_round(ctx: &Context, limits: Limits) -> Round {
+    let time = &Time::begin(&ctx.clock, limits);
     let now = ctx.clock.now();
-    let read = ctx.store.sweeps().await.map_err(Error::from);
+    let (mut report, mut faults) = (Report::default(), Faults::default());
+    let (mut scheduled, mut gauges) = (Scheduled::default(), Gauges::default());
+    let read = time.one("read the note of the last round", ctx.store.sweeps()).await;
     // Where it can't be read, this round is as the first one: it blames no runner for its silence. So it is where a
     // clock that was wrong wrote it.
     let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(AHEAD));
     let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
-    let mut gauges = Gauges::default();
-    faults.note(sweep_runners(ctx, since, &mut gauges, report).await);
+    // First of all: however long the rest takes, silences are judged a minute apart.
+    faults.note(sweep_runners(ctx, time, since, &mut gauges, &mut report).await);
+    for shard in in_turn(now) {
+        faults.note(of_shard(ctx, shard, time, &mut scheduled, &mut report).await);
+    }
     let looks = last.is_none_or(|last| last.ready_at > now || now.since(last.ready_at) >= READY_EVERY);
     let mut round = Sweeps {
         at: now,
@@ -86,29 +78,84 @@ async fn runners(ctx: &Context, scheduled: Scheduled, faults: &mut Faults, repor
         gauges: last.and_then(|last| last.gauges.clone()),
     };
     if looks {
-        faults.note(sweep_ready(ctx, &mut gauges, report).await);
-        faults.note(sweep_held(ctx, &mut gauges, report).await);
-        scheduled.count(ctx, &mut gauges).await;
+        faults.note(sweep_ready(ctx, time, &mut gauges, &mut report).await);
+        faults.note(sweep_held(ctx, time, &mut gauges, &mut report).await);
+        scheduled.count(ctx, time, &mut gauges).await;
         round.ready_at = now;
         if faults.none() {
             let gauges = gauges.taken(now);
             round.gauges = Some(gauges.clone());
             report.gauges = Some(gauges);
         } else {
-            round.gauges = Some(gauges.of_a_part(gauges::of_before(ctx, &read).await, now));
+            round.gauges = Some(gauges.of_a_part(gauges::of_before(ctx, time, &read).await, now));
         }
     }
     // Not before: it says nothing of the counting, and what was counted last would be lost with it.
     faults.note(read);
     // Stale: a later round of another sweeper has noted itself.
-    let noted = ctx.store.put_sweeps(&round).await.map_err(Error::from);
+    let noted = time.last("note a sweep", ctx.store.put_sweeps(&round)).await;
     let is_noted = noted.is_ok();
     faults.note(noted);
-    is_noted
+    report.failed = report.failed.saturating_add(faults.count());
+    tracing::info!(?report, noted = is_noted, "a sweep is done");
+    let fault = faults.told().err();
+    if let Some(error) = &fault {
+        tracing::error!(error = %error, "a part of a sweep failed");
+    }
+    Round { report, noted: is_noted, fault }
 }
 
-async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
-    let done = match key {
+async fn of_shard(
+    ctx: &Context,
+    shard: u8,
+    time: &Time<'_>,
+    scheduled: &mut Scheduled,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    // Also where there is no time left to take anything up: all of it is counted.
+    let read = ctx.store.scheduled(shard, gauges::PER_SHARD);
+    let rows = time.before(time.limits.ready, "read what is due", read).await?;
+    scheduled.note(&rows, now);
+    let due: Vec<_> = rows.into_iter().filter(|(_, at)| *at <= now).take(PER_SHARD).collect();
+    report.more |= due.len() >= PER_SHARD;
+    for (key, _) in due {
+        if time.is_over(time.limits.due) {
+            report.more = true;
+            break;
+        }
+        report.looked_at += 1;
+        take_up(ctx, &key, time, report).await;
+    }
+    Ok(())
+}
+
+async fn take_up(ctx: &Context, key: &WorkKey, time: &Time<'_>, report: &mut Report) {
+    match time.one("take up an item", done_about(ctx, key)).await {
+        Ok(Done::Start) => report.started += 1,
+        Ok(Done::Requeue) => report.requeued += 1,
+        Ok(Done::End) => report.ended += 1,
+        Ok(Done::Ticket) => report.tickets += 1,
+        Ok(Done::Admit) => report.admitted += 1,
+        Ok(Done::Look) => report.looks += 1,
+        Ok(Done::PullRequest) => report.pull_requests += 1,
+        Ok(Done::Nothing) => report.nothing += 1,
+        Err(error) => {
+            report.failed += 1;
+            tracing::error!(item = ?key, error = %error, "an item could not be swept");
+            let putting = async {
+                put_off(ctx, key).await;
+                Ok::<_, Error>(())
+            };
+            if let Err(error) = time.one("put an item off", putting).await {
+                tracing::warn!(item = ?key, error = %error, "an item that failed was not put off");
+            }
+        }
+    }
+}
+
+async fn done_about(ctx: &Context, key: &WorkKey) -> Result<Done, Error> {
+    match key {
         WorkKey::Job(job) => sweep_job(ctx, job).await,
         WorkKey::Ticket(project, ticket) => {
             let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
@@ -126,21 +173,6 @@ async fn take_up(ctx: &Context, key: &WorkKey, report: &mut Report) {
             let wakeup =
                 PollWakeup { poll: project.clone(), integration: integration.clone(), repository: *repository };
             ctx.wakeups.poll(&wakeup).await.map(|()| Done::Look).map_err(Error::from)
-        }
-    };
-    match done {
-        Ok(Done::Start) => report.started += 1,
-        Ok(Done::Requeue) => report.requeued += 1,
-        Ok(Done::End) => report.ended += 1,
-        Ok(Done::Ticket) => report.tickets += 1,
-        Ok(Done::Admit) => report.admitted += 1,
-        Ok(Done::Look) => report.looks += 1,
-        Ok(Done::PullRequest) => report.pull_requests += 1,
-        Ok(Done::Nothing) => report.nothing += 1,
-        Err(error) => {
-            report.failed += 1;
-            tracing::error!(item = ?key, error = %error, "an item could not be swept");
-            put_off(ctx, key).await;
         }
     }
 }

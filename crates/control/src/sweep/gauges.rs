@@ -3,6 +3,7 @@
 //! The index says which jobs there are and not where they stand, so the few that are due first are looked at:
 //! those wait for a task or for their review, while one that is worked on is due at its time limit.
 
+use super::time::Time;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::JobId;
@@ -36,12 +37,12 @@ impl Scheduled {
     }
 
     /// Adds them to a snapshot. A job that can't be read is left out, and there is more then: why, the sweep itself says.
-    pub(super) async fn count(mut self, ctx: &Context, gauges: &mut Gauges) {
+    pub(super) async fn count(mut self, ctx: &Context, time: &Time<'_>, gauges: &mut Gauges) {
         self.jobs.sort();
         gauges.more |= self.more;
         gauges.later = self.later;
         for (_, job) in self.jobs.iter().take(LOOKS) {
-            match ctx.store.job(job).await {
+            match time.before(time.limits.held, "read a job", ctx.store.job(job)).await {
                 Ok(Some(job)) => gauges.add_job(&job),
                 Ok(None) => {}
                 Err(_) => gauges.more = true,
@@ -54,9 +55,12 @@ impl Scheduled {
 
 /// The snapshot of before, for a round that left a part out. Where the note with it was not read when the round began,
 /// perhaps only that one call failed, and what nobody read is not to be lost for it.
-pub(super) async fn of_before(ctx: &Context, last: &Result<Option<Sweeps>, Error>) -> Option<Gauges> {
+pub(super) async fn of_before(ctx: &Context, time: &Time<'_>, last: &Result<Option<Sweeps>, Error>) -> Option<Gauges> {
     match last {
         Ok(last) => last.as_ref().and_then(|last| last.gauges.clone()),
-        Err(_) => ctx.store.sweeps().await.ok().flatten().and_then(|last| last.gauges),
+        Err(_) => {
+            let again = time.one("read the note of the last round", ctx.store.sweeps()).await;
+            again.ok().flatten().and_then(|last| last.gauges)
+        }
     }
 }

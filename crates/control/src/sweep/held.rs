@@ -2,6 +2,7 @@
 //! lost, a budget that was raised, dollars that came back, and every midnight are found here.
 
 use super::report::Report;
+use super::time::Time;
 use crate::hold::take_up_held;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
@@ -13,12 +14,22 @@ const PAGE: i32 = 100;
 const COUNTED: i32 = 30;
 
 /// Wakes what waits for nothing any more.
-pub(super) async fn sweep_held(ctx: &Context, gauges: &mut Gauges, report: &mut Report) -> Result<(), Error> {
+///
+/// Errors: the list of projects, or `TooSlow`: some were not reached.
+pub(super) async fn sweep_held(
+    ctx: &Context,
+    time: &Time<'_>,
+    gauges: &mut Gauges,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let until = time.limits.held;
     let mut after = None;
     loop {
-        let (projects, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
+        let page = ctx.store.project_ids(after.as_deref(), PAGE);
+        let (projects, next) = time.before(until, "read the projects", page).await?;
         for id in projects {
-            match look(ctx, &id, gauges).await {
+            time.still(until, "take up what waits for projects")?;
+            match time.one("take up what waits for a project", look(ctx, &id, gauges)).await {
                 Ok(woken) => report.tickets += woken,
                 Err(error) => {
                     report.failed += 1;

@@ -3,6 +3,7 @@
 //! They are due by no time, so they stand in their class and not among what is due.
 
 use super::report::Report;
+use super::time::Time;
 use crate::ending::write_end;
 use crate::runner::Waits;
 use crate::{Context, Error};
@@ -24,13 +25,23 @@ const COUNTED: i32 = 40;
 const PAGE: i32 = 100;
 
 /// Goes over the oldest Ready jobs of every class. A project or a class that can't be read keeps no other waiting.
-pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut Report) -> Result<(), Error> {
+///
+/// Errors: the list of projects, or `TooSlow`: some were not reached.
+pub(super) async fn sweep_ready(
+    ctx: &Context,
+    time: &Time<'_>,
+    gauges: &mut Gauges,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let until = time.limits.ready;
     let mut waits = Waits::default();
     let mut after = None;
     loop {
-        let (projects, next) = ctx.store.project_ids(after.as_deref(), PAGE).await?;
+        let page = ctx.store.project_ids(after.as_deref(), PAGE);
+        let (projects, next) = time.before(until, "read the projects", page).await?;
         for id in projects {
-            if let Err(error) = of_project(ctx, &id, gauges, &mut waits, report).await {
+            time.still(until, "see to the waiting jobs of runners")?;
+            if let Err(error) = of_project(ctx, time, &id, gauges, &mut waits, report).await {
                 report.failed += 1;
                 gauges.more = true;
                 tracing::error!(project = %id, error = %error, "a project's waiting jobs could not be swept");
@@ -45,15 +56,18 @@ pub(super) async fn sweep_ready(ctx: &Context, gauges: &mut Gauges, report: &mut
 
 async fn of_project(
     ctx: &Context,
+    time: &Time<'_>,
     id: &ProjectId,
     gauges: &mut Gauges,
     waits: &mut Waits,
     report: &mut Report,
 ) -> Result<(), Error> {
     // Once for all its jobs: what is changed meanwhile, the next round sees.
-    let Some(project) = ctx.store.project(id).await? else { return Ok(()) };
-    for class in ctx.store.classes(&project.id).await? {
-        if let Err(error) = of_class(ctx, &project, class, gauges, waits, report).await {
+    let until = time.limits.ready;
+    let Some(project) = time.before(until, "read a project", ctx.store.project(id)).await? else { return Ok(()) };
+    for class in time.before(until, "read the classes of a project", ctx.store.classes(&project.id)).await? {
+        time.still(until, "see to the waiting jobs of a project")?;
+        if let Err(error) = of_class(ctx, time, &project, class, gauges, waits, report).await {
             report.failed += 1;
             gauges.more = true;
             tracing::error!(project = %id, error = %error, "the waiting jobs of a class could not be swept");
@@ -64,6 +78,7 @@ async fn of_project(
 
 async fn of_class(
     ctx: &Context,
+    time: &Time<'_>,
     project: &Project,
     class: Result<(ClassId, Needs), StoreError>,
     gauges: &mut Gauges,
@@ -71,11 +86,13 @@ async fn of_class(
     report: &mut Report,
 ) -> Result<(), Error> {
     let (class, _) = class?;
-    let rows = ctx.store.ready(&class, COUNTED).await?;
+    let until = time.limits.ready;
+    let rows = time.before(until, "read the waiting jobs of a class", ctx.store.ready(&class, COUNTED)).await?;
     gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
     let mut oldest = None;
     for row in rows.iter().take(HEADS) {
-        match look(ctx, project, &row.job, waits, report).await {
+        time.still(until, "see to the waiting jobs of a class")?;
+        match time.one("see to a waiting job", look(ctx, project, &row.job, waits, report)).await {
             Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
             Err(error) => {
                 report.failed += 1;

@@ -4,6 +4,7 @@
 //! The runners are read whole, a few hundred bytes each; nothing of them stands in the `work` index.
 
 use super::report::{Faults, Report};
+use super::time::Time;
 use crate::ending::{write_end, write_requeue};
 use crate::runner::token_state;
 use crate::{Context, Error};
@@ -25,15 +26,17 @@ const AT_ONCE: usize = 16;
 /// Steps of one runner in one round: it goes Offline, then loses its jobs, then is removed.
 const STEPS: usize = 3;
 
-/// Goes over every runner. A silence of before `since` may be ours: a sweeper that was down blames nobody.
+/// Goes over every runner, as far as there is time. A silence of before `since` may be ours: a sweeper that was down
+/// blames nobody.
 pub(super) async fn sweep_runners(
     ctx: &Context,
+    time: &Time<'_>,
     since: Timestamp,
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
     let mut runners = Vec::new();
-    for runner in ctx.store.runners().await? {
+    for runner in time.before(time.limits.runners, "read the runners", ctx.store.runners()).await? {
         match runner {
             Ok(runner) => {
                 gauges.add_runner(&runner);
@@ -50,7 +53,12 @@ pub(super) async fn sweep_runners(
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
         let (id, mut report) = (runner.id.clone(), Report::default());
-        if let Err(error) = sweep_runner(ctx, runner, storm, &tokens, &mut report).await {
+        if time.is_over(time.limits.runners) {
+            report.more = true;
+            return report;
+        }
+        let seen_to = time.one("see to a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
+        if let Err(error) = seen_to {
             report.failed += 1;
             tracing::error!(runner = %id, error = %error, "a runner could not be swept");
         }

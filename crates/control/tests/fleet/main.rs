@@ -1,9 +1,10 @@
 //! What a large fleet of self-hosted runners takes, for docs/benchmarks.md: figures are printed and nothing depends
 //! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago, and in `ends`
 //! the end of an attempt, in `trust` of what is gone, in `accounts` of models that answer nobody, in `starts` of what
-//! ECS says, in `rounds` of what is due, in `orders` of what people want of a runner and of its job, in `board` of what
-//! they do on the board, in `entries` of a ticket's event that came to no end, in `settles` of what waited and what
-//! comes late, in `reviews` of reviews, in `looks` of what nobody told and in `kept` of artifacts.
+//! ECS says, in `rounds` of what is due, in `slow` of calls that take long meanwhile, in `orders` of what people
+//! want of a runner and of its job, in `board` of what they do on the board, in `entries` of a ticket's event that came
+//! to no end, in `settles` of what waited and what comes late, in `reviews` of reviews, in `looks` of what nobody told
+//! and in `kept` of artifacts.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -22,6 +23,7 @@ mod orders;
 mod reviews;
 mod rounds;
 mod settles;
+mod slow;
 mod starts;
 mod sweep;
 mod trust;

@@ -1,0 +1,188 @@
+//! What time a round has: its parts begin nothing after theirs, and no single thing takes longer than it may, so that
+//! one that is slow costs the others a while and never their turn.
+//!
+//! Whether something more begins is by the context's clock; how long one thing may take is by the runtime's.
+
+use crate::{Clock, Error};
+use pullyard_domain::due::SHARDS;
+use pullyard_domain::time::Timestamp;
+use std::time::Duration;
+
+/// Until when each part of a round begins something, since the round began. A part that needs less leaves the rest to
+/// those after it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Runners are seen to.
+    pub(super) runners: Duration,
+    /// What is due is taken up.
+    pub(super) due: Duration,
+    /// The rest of the index is read, and the waiting jobs of runners are seen to.
+    pub(super) ready: Duration,
+    /// What waits for its project is woken, and jobs are counted.
+    pub(super) held: Duration,
+    /// How long one thing may take. What is due is put off in as much again, and those after it have time left then.
+    pub(super) one: Duration,
+    /// The round is noted by then.
+    pub(super) end: Duration,
+}
+
+impl Limits {
+    /// Of a round by the schedule: it ends before the next one begins, a minute later. Were it not noted by then, the
+    /// next one would take the silence of runners for one that nobody watched.
+    pub(super) const SCHEDULED: Self = Self::of_secs([8, 22, 36, 42, 6, 58]);
+    /// Of one that somebody waits for: the function that answers is stopped after 28 s.
+    pub(super) const BY_HAND: Self = Self::of_secs([4, 8, 14, 17, 4, 27]);
+
+    const fn of_secs([runners, due, ready, held, one, end]: [u64; 6]) -> Self {
+        Self {
+            runners: Duration::from_secs(runners),
+            due: Duration::from_secs(due),
+            ready: Duration::from_secs(ready),
+            held: Duration::from_secs(held),
+            one: Duration::from_secs(one),
+            end: Duration::from_secs(end),
+        }
+    }
+}
+
+/// The time of one round.
+pub(super) struct Time<'a> {
+    clock: &'a Clock,
+    began: Duration,
+    pub(super) limits: Limits,
+}
+
+impl<'a> Time<'a> {
+    /// A round begins.
+    pub(super) fn begin(clock: &'a Clock, limits: Limits) -> Self {
+        Self { clock, began: clock.steady(), limits }
+    }
+}
+
+impl Time<'_> {
+    fn left(&self, until: Duration) -> Duration {
+        until.saturating_sub(self.clock.steady().saturating_sub(self.began))
+    }
+
+    /// Nothing more is to be begun of what has time until then.
+    pub(super) fn is_over(&self, until: Duration) -> bool {
+        self.left(until).is_zero()
+    }
+
+    /// Something more may be begun.
+    ///
+    /// Errors: `TooSlow`.
+    pub(super) fn still(&self, until: Duration, what: &'static str) -> Result<(), Error> {
+        if self.is_over(until) { Err(Error::TooSlow { what, within: until }) } else { Ok(()) }
+    }
+
+    /// Does one thing, which is left where it stands if it takes too long: it could die there as well.
+    ///
+    /// Errors: its own; `TooSlow`.
+    pub(super) async fn one<T, E>(
+        &self,
+        what: &'static str,
+        doing: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error>
+    where
+        Error: From<E>,
+    {
+        within(self.limits.one, what, doing).await
+    }
+
+    /// Does one thing, if it may still be begun.
+    ///
+    /// Errors: its own; `TooSlow`.
+    pub(super) async fn before<T, E>(
+        &self,
+        until: Duration,
+        what: &'static str,
+        doing: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error>
+    where
+        Error: From<E>,
+    {
+        self.still(until, what)?;
+        self.one(what, doing).await
+    }
+
+    /// Does the last thing of a round, with all the time that is left.
+    ///
+    /// Errors: its own; `TooSlow`.
+    pub(super) async fn last<T, E>(
+        &self,
+        what: &'static str,
+        doing: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error>
+    where
+        Error: From<E>,
+    {
+        within(self.left(self.limits.end).max(self.limits.one / 2), what, doing).await
+    }
+}
+
+async fn within<T, E>(
+    limit: Duration,
+    what: &'static str,
+    doing: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error>
+where
+    Error: From<E>,
+{
+    match tokio::time::timeout(limit, doing).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Error::TooSlow { what, within: limit }),
+    }
+}
+
+/// The shards of the index, another one first each minute: where there is no time for all, each has its turn.
+pub(super) fn in_turn(now: Timestamp) -> impl Iterator<Item = u8> {
+    let minute = now.millis() / 60_000;
+    let first = u8::try_from(minute % i64::from(SHARDS)).unwrap_or_default();
+    (0..SHARDS).map(move |nth| (first + nth) % SHARDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_round_whose_last_things_take_as_long_as_they_may_has_time_left_to_be_noted() {
+        for (limits, stopped) in [(Limits::SCHEDULED, 60), (Limits::BY_HAND, 28)] {
+            let Limits { runners, due, ready, held, one, end } = limits;
+            assert!(runners + one < due && due + one < ready && ready < held, "{limits:?}");
+            // One thing that fails is put off, and the numbers of before are read once more.
+            let latest = (due + one * 2).max(held + one) + one;
+            assert!(latest + one / 2 <= end && end < Duration::from_secs(stopped), "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_late_is_not_begun_and_what_takes_too_long_is_left() {
+        let clock = Clock::default();
+        let limits = Limits { one: Duration::from_millis(20), ..Limits::SCHEDULED };
+        let time = Time::begin(&clock, limits);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let read = async || {
+            let doing = std::future::ready(Ok::<_, Error>(7));
+            time.before(limits.due, "read it", doing).await.map_err(|error| error.to_string())
+        };
+        assert_eq!(runtime.block_on(read()), Ok(7));
+        let hangs = time.one("read it", std::future::pending::<Result<(), Error>>());
+        assert!(matches!(runtime.block_on(hangs), Err(Error::TooSlow { .. })));
+        clock.advance(limits.due);
+        assert_eq!(runtime.block_on(read()), Err("read it within 22 s".to_owned()));
+    }
+
+    #[test]
+    fn each_round_has_every_shard_and_each_shard_is_first_within_as_many_minutes() {
+        let rounds = |count: u8| (0..i64::from(count)).map(|minute| in_turn(Timestamp::from_millis(minute * 60_000)));
+        let all: BTreeSet<u8> = (0..SHARDS).collect();
+        for round in rounds(SHARDS) {
+            assert_eq!(round.collect::<BTreeSet<_>>(), all);
+        }
+        let first = rounds(SHARDS).filter_map(|mut round| round.next());
+        assert_eq!(first.collect::<BTreeSet<_>>(), all);
+    }
+}

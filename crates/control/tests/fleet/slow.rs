@@ -1,0 +1,165 @@
+//! What a round of the sweeper does where calls take long.
+
+use crate::world::{World, applied};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use pullyard_control::{Clock, sweep, sweep_by_hand};
+use pullyard_domain::hook::Hook;
+use pullyard_domain::id::{EventId, HookName, TicketKey};
+use pullyard_domain::runner::Presence;
+use pullyard_domain::ticket::{Entry, Ticket};
+use pullyard_testkit::{Fault, Wire};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How long a message takes until it is refused: as long as one try of it may.
+const SEND: Duration = Duration::from_secs(5);
+
+/// How often the sweeper goes round.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Refuses every message, after a while by this clock.
+#[derive(Clone, Debug)]
+struct Slow {
+    wire: Wire,
+    clock: Arc<OnceLock<Clock>>,
+}
+
+impl HttpClient for Slow {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.wire.http_connector(settings, components);
+        SharedHttpConnector::new(SlowConnector { clock: Arc::clone(&self.clock), inner })
+    }
+}
+
+#[derive(Debug)]
+struct SlowConnector {
+    clock: Arc<OnceLock<Clock>>,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for SlowConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let sends = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".SendMessage"));
+        if let Some(clock) = self.clock.get().filter(|_| sends) {
+            clock.advance(SEND);
+        }
+        self.inner.call(request)
+    }
+}
+
+async fn slow() -> World {
+    let slow = Slow { wire: Wire::default(), clock: Arc::default() };
+    slow.wire.always("SendMessage", Fault::error(400, "AccessDenied"));
+    let clock = Arc::clone(&slow.clock);
+    let world = World::before(slow).await;
+    clock.set(world.ctx.clock.clone()).unwrap();
+    world
+}
+
+/// So many hooks, all of them due.
+async fn due(world: &World, count: usize) -> Vec<HookName> {
+    let mut names = Vec::new();
+    for number in 0..count {
+        let name = HookName::new(format!("hook-{number}")).unwrap();
+        applied(world.ctx.store.put_hook(&Hook { name: name.clone(), ..world.hook() }).await);
+        names.push(name);
+    }
+    names
+}
+
+/// How often each of them could not be woken.
+async fn tries(world: &World, hooks: &[HookName]) -> Vec<u32> {
+    let mut tries = Vec::new();
+    for name in hooks {
+        tries.push(world.ctx.store.hook(name).await.unwrap().unwrap().tries);
+    }
+    tries
+}
+
+#[tokio::test]
+async fn a_round_whose_messages_take_long_sees_to_silent_runners_is_noted_in_time_and_leaves_the_rest_to_the_next() {
+    let world = slow().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let hooks = due(&world, 20).await;
+    ctx.clock.advance(MINUTE * 2);
+    let mut rounds = 0;
+    loop {
+        let (began, now) = (ctx.clock.steady(), ctx.clock.now());
+        let round = sweep(ctx).await;
+        let took = ctx.clock.steady() - began;
+        assert!(round.noted && took < MINUTE, "it took {took:?}");
+        let noted = ctx.store.sweeps().await.unwrap().unwrap().at;
+        assert!(noted.since(now) < SEND, "silences are judged from where it began: {now}, {noted}");
+        let report = round.whole().unwrap();
+        assert!(report.failed == report.looked_at && report.gauges.is_some(), "all that waits was counted: {report:?}");
+        assert_eq!(report.offline, u32::from(rounds == 0), "{report:?}");
+        if rounds == 0 {
+            assert!(report.more && report.looked_at < 20, "{report:?}");
+            assert_eq!(ctx.store.runner(&runner.id).await.unwrap().unwrap().status, Presence::Offline);
+        }
+        rounds += 1;
+        ctx.clock.advance(MINUTE.saturating_sub(took));
+        let tries = tries(&world, &hooks).await;
+        if tries.iter().all(|tries| *tries > 0) {
+            break;
+        }
+        assert!(rounds < 40, "some are never reached: {tries:?}");
+    }
+    assert!(rounds > 1);
+}
+
+#[tokio::test]
+async fn a_runner_that_falls_silent_loses_its_job_in_the_round_that_sees_it_however_long_those_before_took() {
+    let world = slow().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    world.claimed(&job.id, Some(&runner)).await;
+    for (minute, lost) in [(0, 0), (1, 0), (2, 1)] {
+        if minute == 1 {
+            due(&world, 20).await;
+        }
+        let began = ctx.clock.steady();
+        let report = sweep(ctx).await.whole().unwrap();
+        assert_eq!((report.offline, report.requeued + report.ended), (lost, lost), "minute {minute}: {report:?}");
+        ctx.clock.advance(MINUTE.saturating_sub(ctx.clock.steady() - began));
+    }
+}
+
+#[tokio::test]
+async fn entries_that_wait_are_woken_for_as_long_as_there_is_time() {
+    let world = slow().await;
+    let ctx = &world.ctx;
+    let now = ctx.clock.now();
+    for number in 0..30 {
+        let key = TicketKey::new(format!("APP-{number}")).unwrap();
+        let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
+        let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
+        applied(ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
+    }
+    let began = ctx.clock.steady();
+    let round = sweep(ctx).await;
+    let took = ctx.clock.steady() - began;
+    assert!(round.noted && took < MINUTE, "it took {took:?}");
+    let report = round.whole().unwrap();
+    assert!(0 < report.tickets && report.tickets < 30, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_never_answered_keeps_neither_another_one_nor_the_note_waiting() {
+    let wire = Wire::default();
+    wire.next("SendMessage", Fault::StopBefore);
+    wire.always("SendMessage", Fault::error(400, "AccessDenied"));
+    let world = World::before(wire).await;
+    let hooks = due(&world, 2).await;
+    let began = Instant::now();
+    let round = sweep_by_hand(&world.ctx).await;
+    assert!(round.noted && began.elapsed() < MINUTE / 2, "it took {:?}", began.elapsed());
+    assert_eq!((round.report.looked_at, round.report.failed), (2, 2), "{:?}", round.report);
+    assert_eq!(tries(&world, &hooks).await, [1, 1], "both are put off");
+}
