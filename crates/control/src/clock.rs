@@ -69,6 +69,12 @@ impl Clock {
         }
     }
 
+    /// What comes of it; none if it takes longer than that by the machine's time. By a clock that stands nothing takes
+    /// any, so that a busy machine decides nothing.
+    pub(crate) async fn within<T>(&self, limit: Duration, doing: impl Future<Output = T>) -> Option<T> {
+        if self.standing.is_some() { Some(doing.await) } else { tokio::time::timeout(limit, doing).await.ok() }
+    }
+
     /// A name that nothing else has, lower case; of a clock that stands the next in a row.
     pub(crate) fn ulid(&self) -> String {
         let ulid = match &self.standing {

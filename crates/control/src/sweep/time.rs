@@ -1,7 +1,7 @@
 //! What time a round has: its parts begin nothing after theirs, and no single thing takes longer than it may, so that
 //! one that is slow costs the others a while and never their turn.
 //!
-//! Whether something more begins is by the context's clock; how long one thing may take is by the runtime's.
+//! Whether something more begins is by the context's steady clock; how long one thing may take is by the machine's.
 
 use crate::{Clock, Error};
 use pullyard_domain::due::SHARDS;
@@ -31,7 +31,7 @@ impl Limits {
     /// next one would take the silence of runners for one that nobody watched.
     pub(super) const SCHEDULED: Self = Self::of_secs([8, 22, 36, 42, 6, 58]);
     /// Of one that somebody waits for: the function that answers is stopped after 28 s.
-    pub(super) const BY_HAND: Self = Self::of_secs([4, 8, 14, 17, 4, 27]);
+    pub(super) const BY_HAND: Self = Self::of_secs([3, 8, 14, 17, 4, 27]);
 
     const fn of_secs([runners, due, ready, held, one, end]: [u64; 6]) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Time<'_> {
     where
         Error: From<E>,
     {
-        within(self.limits.one, what, doing).await
+        self.within(self.limits.one, what, doing).await
     }
 
     /// Does one thing, if it may still be begun.
@@ -117,21 +117,22 @@ impl Time<'_> {
     where
         Error: From<E>,
     {
-        within(self.left(self.limits.end).max(self.limits.one / 2), what, doing).await
+        self.within(self.left(self.limits.end).max(self.limits.one / 2), what, doing).await
     }
-}
 
-async fn within<T, E>(
-    limit: Duration,
-    what: &'static str,
-    doing: impl Future<Output = Result<T, E>>,
-) -> Result<T, Error>
-where
-    Error: From<E>,
-{
-    match tokio::time::timeout(limit, doing).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(Error::TooSlow { what, within: limit }),
+    async fn within<T, E>(
+        &self,
+        limit: Duration,
+        what: &'static str,
+        doing: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error>
+    where
+        Error: From<E>,
+    {
+        match self.clock.within(limit, doing).await {
+            Some(done) => Ok(done?),
+            None => Err(Error::TooSlow { what, within: limit }),
+        }
     }
 }
 
