@@ -57,6 +57,25 @@ fn what_was_used_is_written_although_somebody_has_selected_it() {
     }
 }
 
+#[test]
+fn a_card_that_is_dropped_presses_its_own_button_and_is_asked_for_in_no_other_way() {
+    let dropped =
+        SCRIPT.split("addEventListener(\"drop\", ").nth(1).and_then(|rest| rest.split("\n  });").next()).unwrap();
+    assert!(dropped.contains("buttonFor(over)") && dropped.contains("button.click();"), "{dropped}");
+    for other in ["fetch", "submit", "location", "append"] {
+        assert!(!dropped.contains(other), "{other} in {dropped}");
+    }
+    // What the script knows the board by.
+    let (_, board) = templates().into_iter().find(|(path, _)| path.ends_with("board.html")).unwrap();
+    for (script, markup) in [
+        (r#"page.getElementById("move")"#, r#"<form id="move""#),
+        (r#"querySelectorAll("button[name=status]")"#, r#"name="status" value="{{ to.status }}""#),
+        ("button.value === column.dataset.status", r#" data-status="{{ column.status }}""#),
+    ] {
+        assert!(SCRIPT.contains(script) && board.contains(markup), "{script} {markup}");
+    }
+}
+
 /// Both colours of every name.
 fn colours() -> BTreeMap<String, [f64; 2]> {
     let mut colours = BTreeMap::new();
@@ -93,7 +112,7 @@ fn every_pair_of_colours_can_be_read_in_both_themes() {
     for back in ["bg", "surface", "sunken", "term-bg", "wait-bg", "ask-bg", "ok-bg", "warn-bg", "bad-bg", "accent-bg"] {
         check("text", back, 4.5);
     }
-    for back in ["bg", "surface", "sunken", "term-bg", "wait-bg", "ok-bg", "bad-bg"] {
+    for back in ["bg", "surface", "sunken", "term-bg", "wait-bg", "ok-bg", "bad-bg", "accent-bg"] {
         check("muted", back, 4.5);
     }
     for tone in ["ok", "bad", "warn", "ask", "wait", "accent"] {

@@ -7,6 +7,7 @@ use pullyard_protocol::attempt::EventsRequest;
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::job::CancelJob;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Everything that has ever run where it should have been read.
@@ -126,7 +127,7 @@ async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
         assert!(page.says(r#"name="status" value="Done""#), "{}", page.body);
     }
     assert_eq!(browser.post("/tickets/ACME-1/move?project=acme", &[("status", "Done")]).await.status, 303);
-    assert!(browser.get("/board").await.says(r#"<section class="column" aria-label="Done">"#));
+    assert!(browser.get("/board").await.says(r#"<section class="column" aria-label="Done" data-status="Done">"#));
     story.end().await;
 }
 
@@ -192,6 +193,28 @@ async fn a_move_that_is_pressed_twice_is_one_move_and_another_button_is_another(
     put("ACME-1", TODO, once(form)).await;
     assert_eq!(put("ACME-1", "Blocked", once(form)).await.to(), one.to());
     assert_eq!(status("ACME-1").await, TODO);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_has_the_very_words_that_the_buttons_of_other_cards_send_for_it() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    for (key, status) in [("ACME-1", "R&D \"next\"\u{200b}"), ("ACME-2", TODO)] {
+        let form = [("project", "acme"), ("key", key), ("title", "Greet in French"), ("status", status)];
+        assert_eq!(browser.post("/tickets", &form).await.status, 303);
+    }
+    let board = browser.get("/board?project=acme").await;
+    let values = |before: &str| -> BTreeSet<String> {
+        board.body.split(before).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    // The script finds by them the button that a dropped card presses.
+    let columns = values("\" data-status=\"");
+    let buttons = values(r#"<button form="move" formaction="/tickets/ACME-2/move?project=acme" name="status" value=""#);
+    let others: BTreeSet<String> = columns.iter().filter(|status| *status != TODO).cloned().collect();
+    assert_eq!((columns.len(), others.len()), (4, 3), "{}", board.body);
+    assert!(others.is_subset(&buttons), "{others:?} {buttons:?}");
+    assert!(!columns.is_subset(&values(r#"class="column" aria-label=""#)), "one is shown as it is not sent");
     story.end().await;
 }
 

@@ -1,5 +1,5 @@
 "use strict";
-// The one script: live text on a job's page, menus that close, buttons that are pressed once.
+// The one script: live text on a job's page, cards that are dragged, menus that close, buttons that are pressed once.
 // Every page works without it.
 
 (() => {
@@ -33,7 +33,7 @@
   });
   // Coming back shows the page as it was left.
   addEventListener("pageshow", () => {
-    for (const form of document.forms) delete form.dataset.sent;
+    for (const sent of document.querySelectorAll("[data-sent]")) delete sent.dataset.sent;
   });
 
   // The facts are folded where they would push the log out of sight.
@@ -42,10 +42,11 @@
 
   // Board and jobs look again by themselves, but never move what somebody points at, stands in or reads.
   const list = document.getElementById("list");
+  let dragged = null;
   const inList = () => {
     const selected = getSelection();
     const reads = selected && !selected.isCollapsed && list.contains(selected.anchorNode);
-    return reads || list.matches(":hover") || list.contains(document.activeElement) || list.querySelector("details[open]");
+    return dragged || reads || list.matches(":hover") || list.contains(document.activeElement) || list.querySelector("details[open]");
   };
   const lookAgain = async () => {
     try {
@@ -53,6 +54,7 @@
         const answer = await fetch(location.href, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
         const page = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
         const fresh = page && page.getElementById("list");
+        if (fresh) letDrag(page);
         if (fresh && !inList()) {
           if (fresh.innerHTML !== list.innerHTML) list.replaceChildren(...fresh.childNodes);
           // A move of what is shown now is another one than the same move of what was, though both look alike.
@@ -67,6 +69,59 @@
     setTimeout(lookAgain, Number(list.dataset.refresh));
   };
   if (list) setTimeout(lookAgain, Number(list.dataset.refresh));
+
+  // A card is dragged into a column by mouse, or by a long press where the browser drags by touch. Dropped, it presses
+  // its own button for that column: the key, the answer and every refusal are those of "Move to…", and the card stays
+  // where it is until a page shows it elsewhere.
+  const letDrag = (page) => {
+    if (page.getElementById("move")) for (const card of page.querySelectorAll(".card")) card.draggable = true;
+  };
+  letDrag(document);
+  const columnAt = (event) => event.composedPath().find((one) => one.matches?.(".column"));
+  const buttonFor = (column) =>
+    [...dragged.querySelectorAll("button[name=status]")].find((button) => button.value === column.dataset.status);
+  const letGo = () => {
+    if (!dragged) return;
+    dragged = null;
+    for (const marked of document.querySelectorAll("[data-drag]")) delete marked.dataset.drag;
+    // The press that began it has put the focus on the list; nobody stands there for that.
+    if (document.activeElement === list) list.blur();
+  };
+  document.addEventListener("dragstart", (event) => {
+    letGo();
+    // Words that somebody selected are dragged as ever: what is dragged then is a text.
+    const card = event.target.closest?.(".card[draggable]");
+    if (!card) return;
+    for (const menu of menus()) menu.open = false;
+    dragged = card;
+    // A link of the card takes the card along, and stays a link for other windows.
+    const { left, top } = card.getBoundingClientRect();
+    if (event.target === card) event.dataTransfer.setData("text/plain", card.querySelector(".title").href);
+    else event.dataTransfer.setDragImage(card, event.clientX - left, event.clientY - top);
+  });
+  // Marks are set here and not when it begins: then the browser still takes its picture of the card.
+  const hover = (event) => {
+    if (!dragged) return;
+    const over = columnAt(event);
+    dragged.dataset.drag = "lifted";
+    for (const column of list.querySelectorAll(".column")) {
+      column.dataset.drag = !buttonFor(column) ? "refuses" : column === over ? "here" : "takes";
+    }
+    if (!over || !buttonFor(over)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "move";
+  };
+  document.addEventListener("dragenter", hover);
+  document.addEventListener("dragover", hover);
+  document.addEventListener("drop", (event) => {
+    const over = dragged && columnAt(event);
+    const button = over && buttonFor(over);
+    if (!button) return;
+    event.preventDefault();
+    dragged.dataset.sent = "yes";
+    button.click();
+  });
+  document.addEventListener("dragend", letGo);
 
   const log = document.getElementById("log");
   if (!log || log.dataset.next === "0") return;

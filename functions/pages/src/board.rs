@@ -52,6 +52,8 @@ struct Board {
 
 /// One status.
 struct Column {
+    /// As a card's button for it sends it, whatever is shown.
+    status: String,
     name: Text,
     starts_jobs: bool,
     cards: Vec<Card>,
@@ -120,6 +122,7 @@ pub(crate) async fn show(
     let mut cards = view.cards;
     cards.sort_by_cached_key(|card| natural(&card.view.ticket.key));
     let column = |status: &String| Column {
+        status: status.clone(),
         name: line(status),
         starts_jobs: *status == project.settings.statuses.trigger,
         cards: cards

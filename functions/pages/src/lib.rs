@@ -1,6 +1,6 @@
 //! The pages: what people see in a browser, rendered on the server.
 //!
-//! Every page is a plain HTML form and link first; one small script adds live text. Nothing here decides
+//! Every page is a plain HTML form and link first; one small script adds live text and dragging. Nothing here decides
 //! anything: what is shown comes from the same use cases and views as the API's answers, and what is
 //! asked goes to them. Text from outside reaches a template as [`text::Text`] only.
 
