@@ -14,7 +14,6 @@ use crate::ending::{write_end, write_requeue};
 use crate::{Context, Error};
 use gauges::Scheduled;
 use held::sweep_held;
-use pullyard_domain::due::SHARDS;
 use pullyard_domain::gauges::{AHEAD, Gauges};
 use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
