@@ -65,9 +65,9 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
     let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(AHEAD));
     let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
     // First of all: however long the rest takes, silences are judged a minute apart.
-    faults.note(sweep_runners(ctx, time, since, &mut gauges, &mut report).await);
+    faults.note(Box::pin(sweep_runners(ctx, time, since, &mut gauges, &mut report)).await);
     for shard in in_turn(now) {
-        faults.note(of_shard(ctx, shard, time, &mut scheduled, &mut report).await);
+        faults.note(Box::pin(of_shard(ctx, shard, time, &mut scheduled, &mut report)).await);
     }
     let looks = last.is_none_or(|last| last.ready_at > now || now.since(last.ready_at) >= READY_EVERY);
     let mut round = Sweeps {
@@ -77,8 +77,8 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
         gauges: last.and_then(|last| last.gauges.clone()),
     };
     if looks {
-        faults.note(sweep_ready(ctx, time, &mut gauges, &mut report).await);
-        faults.note(sweep_held(ctx, time, &mut gauges, &mut report).await);
+        faults.note(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
+        faults.note(Box::pin(sweep_held(ctx, time, &mut gauges, &mut report)).await);
         scheduled.count(ctx, time, &mut gauges).await;
         round.ready_at = now;
         if faults.none() {

@@ -129,7 +129,8 @@ impl Time<'_> {
     where
         Error: From<E>,
     {
-        match self.clock.within(limit, doing).await {
+        // Boxed: the future of an end is large, and a round has many ways to one.
+        match self.clock.within(limit, Box::pin(doing)).await {
             Some(done) => Ok(done?),
             None => Err(Error::TooSlow { what, within: limit }),
         }
