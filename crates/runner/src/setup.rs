@@ -69,6 +69,13 @@ async fn put_back(beside: &Beside<'_>, git: &Git, mirror: &Mirror, start: &str) 
     let (tree, repository) = (workspace.tree(), workspace.repository());
     // The commands run the repository's own programs, which find ours.
     git::seal(&repository, Some(mirror.dir())).await.map_err(Fault::Disk)?;
+    // Each could hide from us what the agent does. Of a new index git does not know which files it wrote: their content
+    // is looked at first, so that those that are as they were are not written again, and nothing is built anew for it.
+    for ours in ["info/exclude", "index"] {
+        git::remove(&repository.join(ours)).await.map_err(Fault::Disk)?;
+    }
+    git.run(Call::new(["read-tree", start]).repository(&repository)).await?;
+    git.run(Call::new(["update-index", "-q", "--refresh"]).repository(&repository).tree(&tree)).await?;
     git.run(Call::new(["reset", "--hard", "--quiet", start]).repository(&repository).tree(&tree)).await?;
     let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
     let made = git.run(Call::new(args).repository(&repository).tree(&tree)).await?;

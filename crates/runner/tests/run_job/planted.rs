@@ -95,6 +95,31 @@ async fn a_pipe_that_setup_leaves_in_the_place_of_a_list_of_ours_is_not_waited_f
 }
 
 #[tokio::test]
+async fn nothing_that_setup_plants_hides_from_the_commit_what_the_agent_does() {
+    for plant in [
+        "mkdir -p ../git/info; echo '*' > ../git/info/exclude",
+        "git --git-dir=../git --work-tree=. update-index --skip-worktree README.md",
+        "git --git-dir=../git --work-tree=. update-index --assume-unchanged README.md",
+    ] {
+        let world = with_checks(&format!("{GREET}; echo changed >> README.md"), &[], |_| ()).await;
+        let lines = ["echo made > made.txt", plant].map(str::to_owned);
+        world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = lines.to_vec());
+        completes(&world).await;
+        assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
+        assert_eq!(world.file(BRANCH, "made.txt"), None, "{plant}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_setup_leaves_as_it_was_is_not_written_again() {
+    let agent = format!("{GREET}; [ -z \"$(find README.md -newermt 2021-01-01)\" ] || exit 9");
+    let world = with_checks(&agent, &[], |_| ()).await;
+    let lines = ["touch -t 202001010000 README.md"].map(str::to_owned);
+    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = lines.to_vec());
+    completes(&world).await;
+}
+
+#[tokio::test]
 async fn a_check_does_not_choose_the_program_that_gets_the_signing_key() {
     let check = "git --git-dir=../git config gpg.ssh.program @DIR@/evil.sh";
     let world = with_checks(GREET, &[check], |_| ()).await;
