@@ -15,7 +15,7 @@ use pullyard_store::Write;
 const MOST_RETRIES: usize = 50;
 
 /// What an attempt gets to know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Assignment {
     /// The job as claimed.
     pub job: Job,
@@ -31,6 +31,14 @@ pub struct Assignment {
     pub retries: Vec<JobId>,
     /// Credential of every further call.
     pub lease: String,
+}
+
+impl std::fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The lease never reaches a log.
+        let (job, attempt) = (&self.job.id, self.job.attempt);
+        f.debug_struct("Assignment").field("job", job).field("attempt", &attempt).finish_non_exhaustive()
+    }
 }
 
 /// Claims an attempt for a task, or tells the one that its self-hosted runner has claimed.

@@ -13,12 +13,20 @@ use pullyard_domain::runner::{Closed, Runner};
 use pullyard_store::Write;
 
 /// A job that a runner got.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Claimed {
     /// The job as claimed.
     pub job: Job,
     /// What its `run-job` exchanges for the assignment.
     pub bootstrap: String,
+}
+
+impl std::fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The bootstrap token never reaches a log.
+        let (job, attempt) = (&self.job.id, self.job.attempt);
+        f.debug_struct("Claimed").field("job", job).field("attempt", &attempt).finish_non_exhaustive()
+    }
 }
 
 /// What a claim brings.
