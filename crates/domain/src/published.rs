@@ -110,11 +110,14 @@ pub struct Newest<'a> {
     pub summary: Option<&'a str>,
     /// What is known of its checks.
     pub checks: Checked<'a>,
-    /// It was put on top of what others had pushed after these had run.
+    /// It was put on top of what others had pushed after these had run: of those that ran now, since where an earlier
+    /// attempt's commit ran nobody knows.
     pub on_top: bool,
 }
 
 /// What is said of it, in Markdown.
+///
+/// Of checks that were run now none has failed: with such a one no job goes on with a pull request that is open.
 pub fn newest(newest: &Newest<'_>) -> String {
     let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();
     let mut said = format!("## The newest work\n\nCommit {}{by}.\n", short(newest.commit));
@@ -124,7 +127,7 @@ pub fn newest(newest: &Newest<'_>) -> String {
     let checks = checked(newest.checks, "Checks failed.\n");
     if !checks.is_empty() {
         let _ = write!(said, "\n{checks}");
-        if newest.on_top {
+        if newest.on_top && matches!(newest.checks, Checked::Now(_)) {
             said.push_str("\nThey ran before it was put on top of what others had pushed.\n");
         }
     }
@@ -255,6 +258,7 @@ mod tests {
         assert_eq!(newest_of(Checked::Now(&passed), true), format!("{said}{on_top}"));
         let failed = newest_of(Checked::FailedBefore, false);
         assert!(failed.ends_with("## Checks\n\nChecks failed.\nThe job's log says which.\n"), "{failed}");
+        assert_eq!(newest_of(Checked::FailedBefore, true), failed);
     }
 
     #[test]
