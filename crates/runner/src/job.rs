@@ -258,11 +258,11 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         agent: agent.as_deref(),
         summary: summary.as_deref(),
         checks,
-        on_top: published.commit != made.commit,
+        on_top: is_ours && published.commit != made.commit,
         redactor: &this.redactor,
     };
-    if let Some(pull) = &target.pull_request {
-        // Whoever is asked to look again finds it there.
+    if let Some(pull) = target.pull_request.as_ref().filter(|_| published.by != By::Somebody) {
+        // Whoever is asked to look again finds it there. Of a person's commit nothing is said in their place.
         let (commit, words) = (published.commit.as_str(), pull_request::of_commit(&said));
         let renewal = Renewal { forge, number: pull.number, commit, words: &words };
         let renewed = async {
@@ -391,7 +391,7 @@ async fn publish(
     if target.adopted.is_some() {
         let commit = commit.to_owned();
         let head = target.expected.clone().unwrap_or_else(|| commit.clone());
-        return Ok(Some(Published { head, commit, by: By::Others }));
+        return Ok(Some(Published { head, commit, by: By::EarlierAttempt }));
     }
     let forge = this.assignment.repository.forge_name();
     let push = Push {

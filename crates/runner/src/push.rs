@@ -62,8 +62,10 @@ pub(crate) struct Published {
 pub(crate) enum By {
     /// This attempt: its commit, or the same change on top of what others pushed.
     ThisAttempt,
-    /// An earlier attempt of the job, or somebody who pushed the same change.
-    Others,
+    /// An earlier attempt of the job, as its trailer says.
+    EarlierAttempt,
+    /// Somebody who pushed the same change: the commit is none of ours.
+    Somebody,
 }
 
 /// One commit, and where the forge's branch must be for it.
@@ -107,7 +109,7 @@ impl Push<'_> {
         let onto = Onto { git: self.git, repository: self.repository, branch: &self.target.branch };
         let Some(commit) = onto.replay(&self.target.start, self.commit, &head).await? else {
             // Theirs is the same change: there is nothing to add to it.
-            return Ok(Published { commit: head.clone(), head, by: By::Others });
+            return Ok(Published { commit: head.clone(), head, by: By::Somebody });
         };
         match self.land(&Change { commit, expected: Some(head) }).await? {
             Landed::Ours(published) => Ok(published),
@@ -206,7 +208,7 @@ impl Push<'_> {
             Ok(None) => Err(deleted().into()),
             Ok(Some((head, Some(commit)))) => {
                 tracing::info!(job.id = %self.job, "an earlier attempt of this job had pushed; its commit is the result");
-                Ok(Landed::Ours(Published { commit, head, by: By::Others }))
+                Ok(Landed::Ours(Published { commit, head, by: By::EarlierAttempt }))
             }
             Ok(Some((head, None))) => Ok(Landed::Moved(head)),
             Err(fault) => Err(self.rejected(&format!("the branch has moved, and {}", fault.reason())).into()),

@@ -213,3 +213,14 @@ async fn work_on_top_of_a_persons_is_not_said_to_be_checked_there() {
     assert!(said.contains(&format!("Commit {} (agent: command).", short(&world))), "{said}");
     assert!(said.contains("They ran before it was put on top of what others had pushed.\n"), "{said}");
 }
+
+#[tokio::test]
+async fn nothing_is_said_of_a_persons_commit_that_has_the_same_change() {
+    let (world, number) = opened(WAITS).await;
+    let before = text(&world, number).await;
+    revises(&world, number, "b");
+    let theirs = world.meanwhile(async || write_on(&world, BRANCH, "greeting.txt", "x\nx\n")).await;
+    assert_eq!(world.api.finish().result.unwrap().head, theirs);
+    assert_eq!(text(&world, number).await, before);
+    assert!(!world.api.texts().contains(UNSAID), "{}", world.api.texts());
+}
