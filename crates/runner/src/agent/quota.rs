@@ -107,10 +107,10 @@ fn reset_in(words: &str, now: Timestamp) -> Option<Timestamp> {
         [name, day, time] => {
             let (month, day, minutes) = (month(name)?, digits(day, 31)?, minutes_at(time)?);
             let year = digits(now.day().get(..4)?, 9_999)?;
-            let this_year = on_day((year, month, day), minutes);
-            // A day that is long past is one of the next year.
+            // A day that is long past is one of the next year, and on New Year's Day one of the last may just have.
             let is_ahead = |end: &Timestamp| end.millis() + DAY > now.millis();
-            this_year.filter(is_ahead).or_else(|| on_day((year + 1, month, day), minutes))
+            let ends = [year - 1, year, year + 1].map(|year| on_day((year, month, day), minutes));
+            ends.into_iter().flatten().find(is_ahead)
         }
         [name, day, year, time] => on_day((digits(year, 9_999)?, month(name)?, digits(day, 31)?), minutes_at(time)?),
         _ => None,
@@ -257,6 +257,23 @@ mod tests {
         let now = Timestamp::parse("2026-11-21T00:00:02Z").unwrap();
         let ended = Timestamp::parse("2026-11-20T23:59:00Z").unwrap();
         assert_eq!(end_in("Try again at 11:59 PM.", now), Some(ended));
+    }
+
+    #[test]
+    fn a_day_without_a_year_is_of_the_year_in_which_it_is_ahead_or_has_just_passed() {
+        for (now, said, expected) in [
+            ("2027-01-01T00:01:00Z", "Dec 31, 11:59pm", "2026-12-31T23:59:00Z"),
+            ("2027-01-01T23:58:00Z", "Dec 31, 11:59pm", "2026-12-31T23:59:00Z"),
+            ("2027-01-02T00:00:00Z", "Dec 31, 11:59pm", "2027-12-31T23:59:00Z"),
+            ("2026-12-31T23:59:00Z", "Jan 1, 3am", "2027-01-01T03:00:00Z"),
+            ("2027-01-01T00:01:00Z", "Jan 1, 12am", "2027-01-01T00:00:00Z"),
+            // Only some years have it.
+            ("2027-12-31T10:00:00Z", "Feb 29, 3am", "2028-02-29T03:00:00Z"),
+        ] {
+            let words = format!("You've hit your weekly limit · resets {said} (UTC)");
+            let [now, expected] = [now, expected].map(|time| Timestamp::parse(time).unwrap());
+            assert_eq!(end_in(&words, now), Some(expected), "{now:?} {said}");
+        }
     }
 
     #[test]
