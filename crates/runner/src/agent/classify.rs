@@ -274,7 +274,7 @@ fn by_mark(terminal: &Terminal) -> Option<Meaning> {
     }
     // Of these two it says no more than that they are the provider's fault.
     if terminal.is_marked("rate_limit") {
-        return Some(Meaning::SlowDown);
+        return Some(too_many(terminal));
     }
     if terminal.is_marked("server_error") || terminal.is_marked("overloaded") {
         return Some(if has(&terminal.words, UNREACHABLE) { Meaning::Unreachable } else { Meaning::Overloaded });
@@ -288,10 +288,16 @@ fn by_status(terminal: &Terminal) -> Option<Meaning> {
         402 => Meaning::Billing,
         404 => Meaning::Model,
         413 => Meaning::Context,
-        429 => Meaning::SlowDown,
+        429 => too_many(terminal),
         408 | 500..=599 => Meaning::Overloaded,
         _ => return None,
     })
+}
+
+/// What it means that too much was asked for, where nothing but that is told for sure.
+fn too_many(terminal: &Terminal) -> Meaning {
+    let is_limit = matches!(terminal.status, None | Some(429)) && is_limit_reached(&terminal.words);
+    if is_limit { Meaning::Limit } else { Meaning::SlowDown }
 }
 
 /// Kinds of a failed request as Claude Code 2.1.330 names them: the host was not reached or the connection broke,
@@ -316,6 +322,10 @@ const LIMIT: &[&str] = &[
     "session limit",
     "weekly limit",
 ];
+/// One of Claude Code's sentences says that it is no such limit.
+const NO_LIMIT: &[&str] = &["not your usage limit"];
+/// What makes of a limit one that is over in a moment.
+const A_RATE: &[&str] = &["rate limit", "per minute", "per second"];
 const UNREACHABLE: &[&str] = &[
     "unable to connect",
     "connectionrefused",
@@ -409,19 +419,25 @@ fn is_session_lost(words: &str) -> bool {
         || has_in_line(words, "session id ", "is already in use")
 }
 
-/// Plans and models have limits of their own names: "You've hit your Opus limit", "You've reached your Fable 5 limit".
+/// Plans have limits of their own names: "You've hit your Opus limit".
 fn is_limit(words: &str) -> bool {
-    let is_reached = has_in_line(words, "reached your ", "limit") && !has(words, &["rate limit"]);
-    let is_named = has(words, LIMIT) || has_in_line(words, "hit your ", "limit") || is_reached;
-    // One of its sentences says that it is no such limit.
-    is_named && !has(words, &["not your usage limit"])
+    let is_named = has(words, LIMIT) || has_in_line(words, "hit your ", "limit");
+    is_named && !has(words, NO_LIMIT)
+}
+
+/// "You've reached your Fable 5 limit", as models have them. So are other limits told as well, of money, of what one
+/// request may be, or of how many a minute has: it counts where nothing surer says what is wrong.
+fn is_limit_reached(words: &str) -> bool {
+    has_in_line(words, "reached your ", "limit") && !has(words, A_RATE) && !has(words, NO_LIMIT)
 }
 
 fn by_words(words: &str) -> Option<Meaning> {
     if is_limit(words) {
         return Some(Meaning::Limit);
     }
-    WORDS.iter().find(|(_, known)| has(words, known)).map(|(meaning, _)| *meaning)
+    let known = WORDS.iter().find(|(_, known)| has(words, known)).map(|(meaning, _)| *meaning);
+    let is_sure = known.is_some_and(|meaning| !meaning.holds_others());
+    if !is_sure && is_limit_reached(words) { Some(Meaning::Limit) } else { known }
 }
 
 /// What one word alone says, where nothing surer does: never more than that the same may go well later.

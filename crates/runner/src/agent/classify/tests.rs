@@ -212,6 +212,34 @@ fn what_the_model_or_a_program_says_of_a_timeout_is_nothing_that_passes() {
 }
 
 #[test]
+fn a_limit_that_was_reached_counts_where_nothing_surer_says_what_is_wrong() {
+    let reached = "You've reached your Fable 5 limit";
+    let spent = "You've reached your spending limit, add credits";
+    let a_minute = "You've reached your limit of 50 requests per minute";
+    for (status, mark, words, expected) in [
+        (None, None, reached, "agent_quota"),
+        (Some(429), None, reached, "agent_quota"),
+        (Some(429), Some("rate_limit"), reached, "agent_quota"),
+        (None, Some("rate_limit"), reached, "agent_quota"),
+        (Some(402), None, spent, "agent_billing"),
+        (None, None, "unexpected status 402 Payment Required: You've reached your spending limit", "agent_billing"),
+        (None, None, "You've reached your limit: your credit balance is too low", "agent_billing"),
+        (Some(404), None, "You've reached your limit of models", "model_unavailable"),
+        (None, None, "unexpected status 404 Not Found: you reached your limit of models", "model_unavailable"),
+        (Some(413), None, "You've reached your limit of 32 MB", "context_too_long"),
+        (None, None, "unexpected status 413 Payload Too Large: reached your size limit", "context_too_long"),
+        (Some(529), None, "Overloaded: you've reached your limit", "overloaded"),
+        (Some(429), None, a_minute, "slow_down"),
+        (Some(429), Some("rate_limit"), a_minute, "slow_down"),
+        (None, None, "You've reached your rate limit", "slow_down"),
+    ] {
+        let marks = mark.map(String::from).into_iter().collect();
+        let terminal = Terminal { status, marks, words: words.into(), ..Terminal::default() };
+        assert_eq!(meaning(&terminal), expected, "{status:?} {mark:?} {words}");
+    }
+}
+
+#[test]
 fn a_limit_is_one_whatever_it_is_called() {
     for words in [
         "You've hit your limit",
