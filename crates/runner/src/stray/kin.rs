@@ -28,21 +28,22 @@ impl Kin {
             (Some(began), Some(process)) => *began == process.began,
             _ => true,
         });
-        let mut living = BTreeSet::new();
-        loop {
-            let knows = |pid: i32| self.seen.contains_key(&pid);
-            let found: Vec<_> = table
-                .iter()
-                .filter(|(pid, process)| knows(**pid) || knows(process.parent) || knows(process.group))
-                .filter(|(pid, _)| !living.contains(*pid))
-                .map(|(pid, process)| (*pid, process.began.clone()))
-                .collect();
-            if found.is_empty() {
-                break;
+        // Whom a number leads to: the process itself, whom it began, and who is in its group.
+        let mut leads: BTreeMap<i32, Vec<(i32, &str)>> = BTreeMap::new();
+        for (pid, process) in table {
+            for number in [*pid, process.parent, process.group] {
+                leads.entry(number).or_default().push((*pid, process.began.as_str()));
             }
-            for (pid, began) in found {
-                living.insert(pid);
-                self.seen.insert(pid, Some(began));
+        }
+        let mut living = BTreeSet::new();
+        let mut known: Vec<i32> = self.seen.keys().copied().collect();
+        while let Some(number) = known.pop() {
+            // Each number leads there once.
+            for (pid, began) in leads.remove(&number).unwrap_or_default() {
+                if living.insert(pid) {
+                    self.seen.insert(pid, Some(began.to_owned()));
+                    known.push(pid);
+                }
             }
         }
         // Of the dead the group that they made may live, and is known by them.
