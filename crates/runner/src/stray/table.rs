@@ -4,6 +4,7 @@
 mod proc;
 mod ps;
 
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 pub(super) use ps::is_there as ps_is_there;
 
@@ -25,7 +26,7 @@ pub(super) type Table = BTreeMap<i32, Process>;
 /// Nobody says what runs.
 #[derive(Debug, thiserror::Error)]
 #[error("see which processes run: {0}")]
-pub(crate) struct Unseen(String);
+pub(crate) struct Unseen(pub(super) String);
 
 /// Where a table comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

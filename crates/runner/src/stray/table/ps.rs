@@ -9,6 +9,7 @@
 use super::{Process, Table, Unseen};
 use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -16,6 +17,9 @@ use tokio::time::timeout;
 pub(super) const PROGRAM: &str = "/bin/ps";
 /// How long it may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How much it may print. Arguments and environments of each process stand there, and whose they are may make them long.
+/// Units: bytes.
+const MOST: u64 = 64 << 20;
 const COLUMNS: [&str; 5] = ["pid=", "ppid=", "pgid=", "stat=", "lstart="];
 /// A start is a day of the week, a month, a day, a time and a year.
 const WORDS_OF_START: usize = 5;
@@ -37,13 +41,32 @@ async fn printed(program: &str, marks: &[Vec<u8>]) -> Result<String, Unseen> {
         command.args(["-o", *column]);
     }
     // Nothing of ours is handed on. A clock that is set back an hour in autumn would make every process another one.
-    command.env_clear().env("LC_ALL", "C").env("TZ", "UTC0").current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
-    match timeout(LIMIT, command.output()).await {
-        Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Ok(Ok(output)) => Err(Unseen(format!("{program} ended with {}", output.status))),
+    command.env_clear().env("LC_ALL", "C").env("TZ", "UTC0").current_dir("/").kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let run = async {
+        let mut child = command.spawn()?;
+        let printed = match child.stdout.take() {
+            Some(pipe) => at_most(MOST, pipe).await?,
+            None => Some(Vec::new()),
+        };
+        // Who prints more is killed, and not waited for.
+        let Some(printed) = printed else { return Ok(None) };
+        Ok::<_, std::io::Error>(Some((child.wait().await?, printed)))
+    };
+    match timeout(LIMIT, run).await {
+        Ok(Ok(Some((status, printed)))) if status.success() => Ok(String::from_utf8_lossy(&printed).into_owned()),
+        Ok(Ok(Some((status, _)))) => Err(Unseen(format!("{program} ended with {status}"))),
+        Ok(Ok(None)) => Err(Unseen(format!("{program} printed more than {} MiB", MOST >> 20))),
         Ok(Err(error)) => Err(Unseen(format!("{program}: {error}"))),
         Err(_) => Err(Unseen(format!("{program} did not end within {} s", LIMIT.as_secs()))),
     }
+}
+
+/// Everything that comes, if it is no more than that.
+async fn at_most(most: u64, from: impl AsyncRead + Unpin) -> std::io::Result<Option<Vec<u8>>> {
+    let mut read = Vec::new();
+    from.take(most + 1).read_to_end(&mut read).await?;
+    Ok((read.len() as u64 <= most).then_some(read))
 }
 
 /// What was printed.
@@ -92,12 +115,14 @@ fn has(line: &str, mark: &str) -> bool {
     })
 }
 
-/// Whether this machine has it: not every Linux does.
+/// Whether this machine has the one of procps: not every Linux does.
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 pub(in crate::stray) fn is_there() -> bool {
-    let is_there = std::path::Path::new(PROGRAM).exists();
+    let said = std::process::Command::new(PROGRAM).arg("--version").output();
+    let is_there = said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("procps"));
     if !is_there {
-        eprintln!("skipped: this machine has no {PROGRAM}");
+        eprintln!("skipped: this machine has no {PROGRAM} of procps");
     }
     is_there
 }
@@ -162,7 +187,15 @@ mod tests {
         }
     }
 
-    /// It is among what it shows.
+    #[tokio::test]
+    async fn what_prints_without_an_end_is_read_to_its_bound_and_no_further() {
+        assert_eq!(at_most(4, &b"four"[..]).await.unwrap().as_deref(), Some(&b"four"[..]));
+        assert_eq!(at_most(4, &b"fives"[..]).await.unwrap(), None);
+        assert_eq!(at_most(1_000_000, tokio::io::repeat(b'x')).await.unwrap(), None);
+    }
+
+    /// It is among what it shows; a Mac's shows nothing of itself.
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn ps_is_given_nothing_of_our_environment() {
         if !is_there() {
