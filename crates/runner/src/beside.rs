@@ -149,14 +149,11 @@ impl Beside<'_> {
         let took = began.elapsed();
         let stopped = group.stop(&mut child, self.options.stop_grace).await;
         let strays = stray::end_all(&self.workspace.temporary(), descent).await;
-        let alive = stopped.err().map(|error| error.to_string()).or(strays.err().map(|error| error.to_string()));
-        if let Some(error) = alive {
-            tracing::error!(error, "failed to {error}");
+        if let Err(outlived) = stray::ended(stopped, strays) {
+            tracing::error!(error = %outlived, "failed to {outlived}");
             self.workspace.keep_for_the_next_look();
             // Whatever it is, it may still write: nothing of this is published.
-            return Err(
-                Failure::WorkspaceFailed { reason: "processes of a command could not be stopped".into() }.into()
-            );
+            return Err(Failure::WorkspaceFailed { reason: outlived.reason("a command") }.into());
         }
         let (output, truncated) = match timeout(LAST_WORDS_LIMIT, reader).await {
             Ok(Ok(kept)) => kept.end(),

@@ -12,6 +12,7 @@ mod table;
 
 pub(crate) use descent::Descent;
 
+use crate::group::StillAlive;
 use kin::Kin;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -31,8 +32,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub(crate) enum Outlived {
     #[error("stop {0} processes that the agent left behind")]
     Alive(usize),
+    /// Of the group of the agent itself.
+    #[error(transparent)]
+    Group(#[from] StillAlive),
     #[error(transparent)]
     Unseen(#[from] Unseen),
+}
+
+impl Outlived {
+    /// Why nothing of the work of one is published whose processes they are, as people are told.
+    pub(crate) fn reason(&self, of: &str) -> String {
+        match self {
+            Self::Alive(_) | Self::Group(_) => format!("processes of {of} could not be stopped"),
+            Self::Unseen(_) => format!("nobody can say which processes of {of} still run"),
+        }
+    }
 }
 
 /// Orphans below this process become its children from now on: they can be found then. For a process that
@@ -70,6 +84,12 @@ pub(crate) async fn end_all(temporary: &Path, descent: Descent) -> Result<(), Ou
         None => Reach::Kin(Kin::default()),
     };
     Search { source: Source::HERE, marks: vec![mark_of(temporary)], reach }.end().await
+}
+
+/// Whether nothing is left: neither of a group that was stopped, nor of what had left it.
+pub(crate) fn ended<T>(group: Result<T, StillAlive>, strays: Result<(), Outlived>) -> Result<(), Outlived> {
+    group?;
+    strays
 }
 
 /// Ends whatever was started with this `TMPDIR`, and git at work in this repository of ours, with what descends from
@@ -209,6 +229,15 @@ mod tests {
 
     fn marked(source: Source, temporary: &Path) -> Search {
         Search { source, marks: vec![mark_of(temporary)], reach: Reach::Kin(Kin::default()) }
+    }
+
+    #[test]
+    fn of_processes_that_nobody_sees_it_is_not_said_that_they_could_not_be_stopped() {
+        let unseen = ended(Ok(()), Err(Unseen("/proc: denied".into()).into())).unwrap_err();
+        assert_eq!(unseen.reason("the agent"), "nobody can say which processes of the agent still run");
+        let alive = ended(Ok(()), Err(Outlived::Alive(2))).unwrap_err();
+        assert_eq!(alive.reason("a command"), "processes of a command could not be stopped");
+        assert!(ended(Ok(()), Ok(())).is_ok());
     }
 
     #[test]

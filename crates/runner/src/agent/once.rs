@@ -133,13 +133,11 @@ pub(super) async fn run(
         .await;
         hear(looked.unwrap_or_default(), events, &shared);
     }
-    let alive = stopped.err().map(|error| error.to_string()).or(strays.err().map(|error| error.to_string()));
-    if let Some(error) = alive {
-        tracing::error!(error, "failed to {error}");
+    if let Err(outlived) = stray::ended(stopped, strays) {
+        tracing::error!(error = %outlived, "failed to {outlived}");
         workspace.keep_for_the_next_look();
         // Whatever it is, it may still write: nothing of this is published.
-        let reason = "processes of the agent could not be stopped".into();
-        return Err(Failure::WorkspaceFailed { reason }.into());
+        return Err(Failure::WorkspaceFailed { reason: outlived.reason("the agent") }.into());
     }
     input.hears(&shared.record(), &bounds);
     let mut record = shared.record().clone();
