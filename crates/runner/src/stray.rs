@@ -78,12 +78,16 @@ struct Search {
 /// that descends from this process; else what was seen to descend from the agent. No other child of ours may be at
 /// work.
 pub(crate) async fn end_all(temporary: &Path, descent: Descent) -> Result<(), Outlived> {
+    end_all_seen_by(Source::HERE, temporary, descent).await
+}
+
+async fn end_all_seen_by(source: Source, temporary: &Path, descent: Descent) -> Result<(), Outlived> {
     let reach = match descent.end().await {
         Some(kin) => Reach::Kin(kin),
         None if adopts_orphans() => Reach::Below,
         None => Reach::Kin(Kin::default()),
     };
-    Search { source: Source::HERE, marks: vec![mark_of(temporary)], reach }.end().await
+    Search { source, marks: vec![mark_of(temporary)], reach }.end().await
 }
 
 /// Whether nothing is left: neither of a group that was stopped, nor of what had left it.

@@ -22,10 +22,14 @@ pub(crate) struct Descent {
 impl Descent {
     /// Of a child that was just started.
     pub(crate) fn of(child: &Child) -> Self {
+        Self::seen_by(Source::HERE, child)
+    }
+
+    fn seen_by(source: Source, child: &Child) -> Self {
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let watch = match Source::HERE {
+        let watch = match source {
             Source::Proc => None,
-            Source::Ps => pid.map(|pid| Watch::begin(pid, Source::Ps)),
+            Source::Ps => pid.map(|pid| Watch::begin(pid, source)),
         };
         Self { watch }
     }

@@ -1,6 +1,6 @@
 use super::*;
+use crate::stray::end_all_seen_by;
 use crate::stray::table::ps_is_there;
-use crate::stray::{Reach, Search};
 use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
@@ -67,16 +67,16 @@ async fn what_was_seen_while_its_agent_worked_is_ended_though_it_left_group_sess
     for (what, script, seen) in cases {
         let dir = folder();
         let mut agent = agent(dir.path(), script);
-        let watch = Watch::begin(number_of(&agent), Source::Ps);
+        let descent = Descent::seen_by(Source::Ps, &agent);
+        let kin = Arc::clone(&descent.watch.as_ref().unwrap().kin);
         let seen = said(&dir.path().join(seen)).await;
-        until(what, || held(&watch.kin).has_seen(seen)).await;
+        until(what, || held(&kin).has_seen(seen)).await;
         std::fs::write(dir.path().join("go"), "").unwrap();
         let stays = said(&dir.path().join("stays")).await;
         assert!(timeout(SOON, agent.wait()).await.unwrap().unwrap().success(), "{what}");
         assert!(runs(stays), "{what}");
 
-        let reach = Reach::Kin(watch.end().await);
-        Search { source: Source::Ps, marks: vec![], reach }.end().await.unwrap();
+        end_all_seen_by(Source::Ps, dir.path(), descent).await.unwrap();
         assert!(!runs(stays), "{what}");
         assert!(stranger.try_wait().unwrap().is_none(), "{what}");
     }
@@ -94,4 +94,11 @@ async fn nobody_looks_any_more_once_a_watch_is_forgotten() {
     timeout(SOON, looks).await.unwrap().unwrap();
     // It has looked once at least: an agent may be gone before anybody rests.
     assert!(held(&kin).has_seen(number_of(&agent)));
+}
+
+#[tokio::test]
+async fn where_orphans_come_to_us_nobody_is_watched() {
+    let dir = folder();
+    let agent = agent(dir.path(), "exec sleep 600");
+    assert!(Descent::seen_by(Source::Proc, &agent).end().await.is_none());
 }
