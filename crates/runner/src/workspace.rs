@@ -241,12 +241,17 @@ pub(crate) fn private_dirs(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
+/// A folder that other users can't look into, and no link to one. What else stands there goes.
+pub(crate) fn private_folder(dir: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
+        remove::entry(dir)?;
+    }
+    private_dirs(dir)
+}
+
 /// A new file that only this user can read, from its first byte on. What stands there goes.
 pub(crate) fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove::entry(path)?;
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)
 }

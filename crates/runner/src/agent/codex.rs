@@ -18,7 +18,7 @@ use super::installed::Installed;
 use super::sign::Tokens;
 use super::start::Start;
 use crate::options::Isolation;
-use crate::workspace::{private_dirs, private_file};
+use crate::workspace::{private_file, private_folder};
 use lines::Lines;
 use prices::Prices;
 use rollout::Rollouts;
@@ -100,7 +100,8 @@ impl Adapter for Codex {
     fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {
         // Not below the folder for temporary files: it makes no helpers there.
         let home = start.home.join("codex");
-        private_dirs(&home)?;
+        // An agent that was started before may have put a link in its place, and a secret would be written elsewhere.
+        private_folder(&home)?;
         let sign_in = match (&self.key, &self.auth) {
             (Some(_), _) => config::SignIn::Key { url: self.url.as_deref() },
             (None, Some(auth)) => {
@@ -113,7 +114,7 @@ impl Adapter for Codex {
             }
             (None, None) => config::SignIn::Nothing,
         };
-        // Anew: an agent that was started before may have put a link or a pipe in its place.
+        // Anew: here it may have put a link, a pipe or a folder.
         let settings = config::file(&sign_in, start.instructions, start.tree);
         private_file(&home.join("config.toml"), settings.as_bytes())?;
         let mut env = self.env.clone();

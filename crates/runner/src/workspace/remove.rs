@@ -18,6 +18,16 @@ pub(super) fn tree(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes whatever stands there, if anything does; never what a link leads to.
+pub(super) fn entry(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(about) if about.is_dir() => tree(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn unlock(dir: &Path) {
     // What can't be unlocked is found when it is removed.
     let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));

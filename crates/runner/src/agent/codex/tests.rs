@@ -158,3 +158,27 @@ fn what_an_agent_put_in_the_place_of_its_settings_is_neither_waited_for_nor_writ
     assert_eq!(fs::read_to_string(&settings).unwrap(), wanted);
     assert_eq!(settings.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+#[test]
+fn a_link_or_a_folder_that_an_agent_put_in_the_place_of_its_own_leads_nowhere_and_ends_no_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let [home, elsewhere, auth] = ["home", "elsewhere", "signed-in.json"].map(|name| dir.path().join(name));
+    [&home, &elsewhere].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    fs::write(&auth, "{\"tokens\":1}").unwrap();
+    let own = home.join("codex");
+    symlink(&elsewhere, &own).unwrap();
+    let mut started = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
+    started.prepare(&start(&home)).unwrap();
+    assert!(own.symlink_metadata().unwrap().is_dir() && own.join("auth.json").is_file());
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "a secret was written elsewhere");
+
+    let settings = own.join("config.toml");
+    let wanted = fs::read_to_string(&settings).unwrap();
+    fs::remove_file(&settings).unwrap();
+    fs::create_dir_all(settings.join("inner")).unwrap();
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0o500)).unwrap();
+    symlink(&elsewhere, settings.join("inner/link")).unwrap();
+    started.prepare(&start(&home)).unwrap();
+    assert_eq!(fs::read_to_string(&settings).unwrap(), wanted);
+    assert!(elsewhere.is_dir());
+}
