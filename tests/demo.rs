@@ -4,6 +4,7 @@ mod ai;
 
 use crate::story::until;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -65,10 +66,15 @@ impl Running {
         tokio::time::timeout(LONGEST, found).await.unwrap_or_else(|_| panic!("{words:?} never came"))
     }
 
-    /// Interrupts it as Ctrl-C does; its exit code and what it said to standard error.
-    async fn interrupted(mut self) -> (Option<i32>, String) {
+    /// Interrupts it as Ctrl-C does.
+    async fn interrupt(&self) {
         let sent = Command::new("/bin/kill").args(["-INT", &self.pid.to_string()]).status().await.unwrap();
         assert!(sent.success());
+    }
+
+    /// Interrupts it; its exit code and what it said to standard error.
+    async fn interrupted(mut self) -> (Option<i32>, String) {
+        self.interrupt().await;
         let rest = async {
             while self.lines.next_line().await.unwrap().is_some() {}
             let mut said = String::new();
@@ -244,6 +250,47 @@ async fn a_demo_that_is_interrupted_while_it_starts_leaves_no_folder() {
     assert_eq!(code, Some(130), "{complaints}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_interrupts_a_demo_while_it_starts_is_told_what_follows_and_may_do_so_again() {
+    // The start asks git where its parts are, and gets no answer until the file is there.
+    let outside = TempDir::new().unwrap();
+    let (bin, go) = (outside.path().join("bin"), outside.path().join("go"));
+    std::fs::create_dir(&bin).unwrap();
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" != --exec-path ] || until [ -e {} ]; do sleep 0.02; done\n\
+         PATH=${{PATH#*:}}\nexec git \"$@\"\n",
+        go.display()
+    );
+    std::fs::write(bin.join("git"), script).unwrap();
+    std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path))).unwrap();
+    for again in [true, false] {
+        let folder = TempDir::new().unwrap();
+        let mut command = pullyard(&["demo"]);
+        command.env("TMPDIR", folder.path()).env("PATH", &path);
+        let mut demo = Running::of(command);
+        demo.line("Starting").await;
+        demo.interrupt().await;
+        let mut complaints = BufReader::new(demo.child.stderr.take().unwrap()).lines();
+        let mut complaint = async || tokio::time::timeout(LONGEST, complaints.next_line()).await.unwrap().unwrap();
+        let said = complaint().await.unwrap();
+        assert_eq!(said, "interrupted: the demo ends once it has started, or at once if it is interrupted again");
+        if again {
+            demo.interrupt().await;
+            assert_eq!(complaint().await, None);
+        } else {
+            std::fs::write(&go, "").unwrap();
+            let said = complaint().await.unwrap();
+            assert_eq!(said, "interrupted: everything the demo had started is stopped");
+        }
+        let ended = tokio::time::timeout(LONGEST, demo.child.wait()).await.unwrap().unwrap();
+        assert_eq!(ended.code(), Some(130), "{again}");
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+        assert!(left.is_empty(), "{again}: {left:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

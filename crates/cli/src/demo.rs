@@ -19,6 +19,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// How a program ends that was interrupted, to a shell.
+const INTERRUPTED: u8 = 130;
+
 /// Watch three tickets become pull requests and a review a revision, on this machine only.
 ///
 /// Starts DynamoDB, SQS, ECS, Secrets Manager, a git forge and Pullyard's own functions in this process,
@@ -74,14 +77,35 @@ impl Demo {
         };
         logs::to_file(&folder.join("pullyard.log"))?;
         screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
-        let local = start(&folder, functions).await?;
-        screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
-        let ended = tokio::select! {
-            ended = self.tell(&mut screen, &local, &folder) => ended,
+        let starts = start(&folder, functions);
+        tokio::pin!(starts);
+        let (local, is_interrupted) = tokio::select! {
+            started = &mut starts => (started?, false),
             _ = interrupts.recv() => {
-                eprintln!("interrupted: everything the demo had started is stopped");
-                Ok(ExitCode::from(130))
+                eprintln!("interrupted: the demo ends once it has started, or at once if it is interrupted again");
+                tokio::select! {
+                    started = &mut starts => (started?, true),
+                    // What it had started ends with this process.
+                    _ = interrupts.recv() => return Ok(ExitCode::from(INTERRUPTED)),
+                }
             }
+        };
+        let interrupted = async {
+            if !is_interrupted {
+                interrupts.recv().await;
+            }
+        };
+        let told = async {
+            screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
+            self.tell(&mut screen, &local, &folder).await
+        };
+        let ended = tokio::select! {
+            biased;
+            () = interrupted => {
+                eprintln!("interrupted: everything the demo had started is stopped");
+                Ok(ExitCode::from(INTERRUPTED))
+            }
+            ended = told => ended,
         };
         if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
             screen.stays(local.api_url(), &local.forge().url(), &folder);
