@@ -52,12 +52,13 @@ pub struct Recovered {
 /// Looks for what a hook should have told, if it is time.
 ///
 /// Idempotent: what is asked for again is the same delivery, and reviews are known by their ids.
-/// Errors: the table's. What the forge refuses is noted on the hook. Where no repeat helps, the hook is left alone for a
-/// while, longer each time: it stays due, and the sweeper would send for it in every round.
+/// Errors: the table's. What the forge refuses is noted on the hook. Where no repeat helps, that is noted too, and
+/// the hook is left alone for a while, longer each time until a round ends: it stays due, and the sweeper would send
+/// for it in every round.
 pub async fn recover_hook(ctx: &Context, name: &HookName) -> Result<Recovered, Error> {
     match recover_if_due(ctx, name).await {
         Err(error) if !error.is_transient() => {
-            put_off(ctx, &WorkKey::Hook(name.clone())).await;
+            put_off(ctx, &WorkKey::Hook(name.clone()), &error).await;
             Err(error)
         }
         recovered => recovered,
@@ -136,7 +137,7 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     found.problems.extend(known.problem.clone());
     (found.missing, found.given_up) = (known.missing.len(), known.given_up);
     hook.recovery = known;
-    (hook.tries, hook.not_before) = (0, None);
+    hook.not_before = None;
     // Before anything is asked for: killed after it, one try of three is lost, and none is one too many.
     if ctx.store.put_hook(&hook).await? == Write::Stale {
         // Whoever changed it has looked after it, or left it due; of what this round saw, nothing is kept.
@@ -175,9 +176,13 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
         HookKind::Repository { id, .. } => Some(*id),
         HookKind::Organisation { .. } | HookKind::App {} => None,
     };
-    let place = look::Place { reach: &reach_of(&hook), integration: &integration, only, from: hook.created };
+    // Rounds of a hook are as far apart as lists are to be, and a person may ask for one.
+    let (reach, from, lists_every) = (&reach_of(&hook), hook.created, Duration::ZERO);
+    let place = look::Place { reach, integration: &integration, only, from, lists_every };
     let looked = look(ctx, &place, &hook.recovery.look).await?;
     counted(&mut found, looked, &mut hook.recovery.look);
+    // Not sooner: a round that no repeat can end is put off for longer each time.
+    hook.tries = 0;
     // Stale: somebody changed the hook; the next round compares the same again.
     ctx.store.put_hook(&hook).await?;
     tracing::info!(hook = %hook.name, ?found, "a hook was looked after");
@@ -282,8 +287,8 @@ pub(crate) fn said(error: &Error) -> String {
 /// Looks at a repository without a hook, if it is time.
 ///
 /// Idempotent: reviews are known by their ids.
-/// Errors: the table's. What the forge refuses is noted. Where no repeat helps, the repository is left alone for a while,
-/// longer each time.
+/// Errors: the table's. What the forge refuses is noted. Where no repeat helps, that is noted too, and the repository
+/// is left alone for a while, longer each time until a round ends.
 pub async fn poll_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -292,7 +297,7 @@ pub async fn poll_repository(
 ) -> Result<(), Error> {
     match poll_if_due(ctx, project, integration, repository).await {
         Err(error) if !error.is_transient() => {
-            put_off(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository)).await;
+            put_off(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository), &error).await;
             Err(error)
         }
         polled => polled,
@@ -313,7 +318,7 @@ async fn poll_if_due(
     }
     // First of all: a round that fails or is killed must not be begun again at once.
     poll.next = now.plus(POLL_EVERY);
-    (poll.tries, poll.not_before) = (0, None);
+    poll.not_before = None;
     if ctx.store.put_poll(&poll).await? == Write::Stale {
         return Ok(());
     }
@@ -321,11 +326,13 @@ async fn poll_if_due(
     match ctx.store.integration(integration).await? {
         Some(known) => {
             let reach = Reach::of(project.clone());
-            let place = look::Place { reach: &reach, integration: &known, only: Some(repository), from: now };
+            let (only, lists_every) = (Some(repository), RECOVER_EVERY);
+            let place = look::Place { reach: &reach, integration: &known, only, from: now, lists_every };
             poll.look = look(ctx, &place, &poll.look).await?.1;
         }
         None => poll.look.problem = Some(format!("there is no integration {integration}")),
     }
+    poll.tries = 0;
     // Stale: somebody changed how it is heard of; the next round compares the same again.
     ctx.store.put_poll(&poll).await?;
     Ok(())

@@ -11,6 +11,7 @@ mod runners;
 mod time;
 
 use crate::ending::{write_end, write_requeue};
+use crate::recover::said;
 use crate::{Context, Error};
 use gauges::Scheduled;
 use held::sweep_held;
@@ -143,7 +144,7 @@ async fn take_up(ctx: &Context, key: &WorkKey, time: &Time<'_>, report: &mut Rep
             report.failed += 1;
             tracing::error!(item = ?key, error = %error, "an item could not be swept");
             let putting = async {
-                put_off(ctx, key).await;
+                put_off(ctx, key, &error).await;
                 Ok::<_, Error>(())
             };
             if let Err(error) = time.one("put an item off", putting).await {
@@ -231,14 +232,17 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
     }
 }
 
-/// Leaves an item alone for a while, longer each time. One that can't be read is moved back as it is.
-pub(crate) async fn put_off(ctx: &Context, key: &WorkKey) {
+/// Leaves an item alone for a while, longer each time; where it has a place for that, why is noted. One that can't be
+/// read is moved back as it is.
+pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: &Error) {
     let put_off = match key {
         WorkKey::Job(job) => put_job_off(ctx, job).await,
         WorkKey::Ticket(project, ticket) => put_ticket_off(ctx, project, ticket).await,
         WorkKey::PullRequest(id) => put_pull_request_off(ctx, id).await,
-        WorkKey::Hook(name) => put_hook_off(ctx, name).await,
-        WorkKey::Poll(project, integration, repository) => put_poll_off(ctx, project, integration, *repository).await,
+        WorkKey::Hook(name) => put_hook_off(ctx, name, why).await,
+        WorkKey::Poll(project, integration, repository) => {
+            put_poll_off(ctx, project, integration, *repository, why).await
+        }
     };
     let put_off = match put_off {
         Err(Error::Store(StoreError::Corrupt { .. })) => {
@@ -281,10 +285,11 @@ async fn put_pull_request_off(ctx: &Context, id: &PullRequestId) -> Result<(), E
     Ok(())
 }
 
-async fn put_hook_off(ctx: &Context, name: &HookName) -> Result<(), Error> {
+async fn put_hook_off(ctx: &Context, name: &HookName, why: &Error) -> Result<(), Error> {
     if let Some(mut hook) = ctx.store.hook(name).await? {
         hook.not_before = Some(ctx.clock.now().plus(back_off(hook.tries)));
         hook.tries += 1;
+        hook.recovery.problem = Some(said(why));
         ctx.store.put_hook(&hook).await?;
     }
     Ok(())
@@ -295,10 +300,12 @@ async fn put_poll_off(
     project: &ProjectId,
     integration: &IntegrationId,
     repository: u64,
+    why: &Error,
 ) -> Result<(), Error> {
     if let Some(mut poll) = ctx.store.poll(project, integration, repository).await? {
         poll.not_before = Some(ctx.clock.now().plus(back_off(poll.tries)));
         poll.tries += 1;
+        poll.look.problem = Some(said(why));
         ctx.store.put_poll(&poll).await?;
     }
     Ok(())

@@ -16,7 +16,7 @@ use crate::{Answer, Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
 use pullyard_domain::hook::Hook;
-use pullyard_domain::id::{DeliveryId, EventId, HookName, RepositoryName};
+use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequestId, label};
 use pullyard_domain::review::{ReviewEvent, SeenPullRequest};
@@ -115,7 +115,7 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
         }
         Told::Review(event) => decide(ctx, &reach, &event).await?,
         Told::Comment(command) => {
-            let Some(connected) = connected(ctx, hook, command.repository).await? else {
+            let Some(connected) = connected(ctx, &reach, &hook.integration, command.repository).await? else {
                 let repo = command.repository_name.clone();
                 let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
                 return note(ctx, hook, call, reason, None).await.map(Received::Decided);
@@ -168,9 +168,14 @@ async fn decide(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Ans
 }
 
 /// The repository in the first project that it is connected to.
-async fn connected(ctx: &Context, hook: &Hook, repository: u64) -> Result<Option<Repository>, Error> {
-    for project in hook.projects() {
-        if let Some(known) = ctx.store.repository(project, &hook.integration, repository).await? {
+pub(crate) async fn connected(
+    ctx: &Context,
+    reach: &Reach,
+    integration: &IntegrationId,
+    repository: u64,
+) -> Result<Option<Repository>, Error> {
+    for project in reach.all() {
+        if let Some(known) = ctx.store.repository(project, integration, repository).await? {
             return Ok(Some(known));
         }
     }

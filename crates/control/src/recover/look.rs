@@ -4,13 +4,14 @@ use super::said;
 use crate::forge::{forge_of, too_slow};
 use crate::review::translate::{review_event, seen};
 use crate::review::{Reach, decide_review, pull_request_changed};
+use crate::webhook::connected;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::hook::recovery::{GoesOn, Look};
+use pullyard_domain::hook::recovery::{GoesOn, Look, MOST_AGAIN};
 use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided};
-use pullyard_domain::project::{Integration, Repository};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::project::Integration;
+use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::review::Asks;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Review, ReviewState};
@@ -20,8 +21,11 @@ use std::time::Duration;
 /// How many pull requests a round compares at most: each is two calls of the forge.
 const MOST: usize = 20;
 
-/// How many rows of the list are read at once.
+/// How many rows of our list are read at once.
 const PAGE: i32 = 20;
+
+/// How many pages of the forge's list a round reads at most; a hundred are on each.
+const MOST_PAGES: u32 = 5;
 
 /// How long a round may take, and how long one pull request of it: its function is stopped after a minute, and
 /// whatever was not written down by then is compared again and again.
@@ -30,6 +34,11 @@ const ONE: Duration = Duration::from_secs(15);
 
 /// How far the forge's clock and ours may be apart.
 const APART: Duration = Duration::from_secs(600);
+
+/// What is said where more changed than a round reads of the forge's list. Of those that were passed over, one that was
+/// opened again is found when it changes once more.
+const PASSED_OVER: &str = "more than 500 open pull requests changed, and the older of them were passed over; those \
+                           that were opened again among them are not known";
 
 /// Where to look.
 pub(super) struct Place<'a> {
@@ -41,6 +50,8 @@ pub(super) struct Place<'a> {
     pub(super) only: Option<u64>,
     /// What was submitted before is left alone in the first round.
     pub(super) from: Timestamp,
+    /// How long the forge's list, once it was read, is not read again.
+    pub(super) lists_every: Duration,
 }
 
 /// What a round found.
@@ -55,37 +66,56 @@ struct Round<'a> {
     ctx: &'a Context,
     place: &'a Place<'a>,
     started: Timestamp,
-    /// What was submitted, or changed, before has been seen.
+    /// What was submitted before has been seen.
     since: Timestamp,
+    /// The same of those that were opened again: nobody looked at one before the forge's list named it.
+    since_listed: Timestamp,
     found: Found,
     problem: Option<String>,
+    /// As in what is known of the look.
+    listed: Option<Timestamp>,
+    again: Vec<u64>,
 }
 
-/// One round, from where the last one stopped: after so many, or when its time is over. A round that is whole, and
-/// had no problem, moves on what was seen.
+/// One round, from where the last one stopped: after so many, or when its time is over. One that is whole, had no
+/// problem, and left none that was opened again, moves on what was seen.
 pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Result<(Found, Look), Error> {
     let started = ctx.clock.now();
     let began = known.began.filter(|_| known.goes_on.is_some()).unwrap_or(started);
-    let since = known.since.unwrap_or(place.from).minus(APART);
-    let problem = known.problem.clone().filter(|_| known.goes_on.is_some());
-    let mut round = Round { ctx, place, started, since, found: Found::default(), problem };
+    let seen = known.since.unwrap_or(place.from);
+    let mut round = Round {
+        ctx,
+        place,
+        started,
+        since: seen.minus(APART),
+        since_listed: seen.min(known.listed.unwrap_or(seen)).minus(APART),
+        found: Found::default(),
+        problem: known.problem.clone().filter(|_| known.goes_on.is_some()),
+        listed: known.listed,
+        again: known.again.clone(),
+    };
     let again = match place.only.filter(|_| known.goes_on.is_none()) {
         Some(repository) => round.compare_opened_again(repository).await?,
         None => Vec::new(),
     };
-    let (projects, mut after) = known.left(std::iter::once(&place.reach.home).chain(&place.reach.others));
+    let (projects, mut after) = known.left(place.reach.all());
     let mut projects = projects.into_iter().peekable();
+    if round.is_over() || round.found.pull_requests >= MOST {
+        // The forge's list, and those of it that were compared, took all of it.
+        if let Some(&first) = projects.peek() {
+            return Ok(round.ended(known, began, Some(GoesOn { project: first.clone(), after })));
+        }
+    }
     while let Some(project) = projects.next() {
         loop {
             let (ids, next) = ctx.store.open_pull_requests(project, after.as_deref(), PAGE).await?;
             let last = ids.len();
             let is_new = |id: &PullRequestId| is_here(place, id) && !again.contains(id);
             for (nth, (id, row)) in ids.iter().enumerate().filter(|(_, (id, _))| is_new(id)) {
-                round.compare(id).await?;
+                round.compare(id, round.since).await?;
                 if round.is_over() && (nth + 1 < last || next.is_some() || projects.peek().is_some()) {
-                    let goes_on = Some(GoesOn { project: project.clone(), after: Some(row.clone()) });
-                    let Round { found, problem, .. } = round;
-                    return Ok((found, Look { since: known.since, began: Some(began), goes_on, problem }));
+                    let goes_on = GoesOn { project: project.clone(), after: Some(row.clone()) };
+                    return Ok(round.ended(known, began, Some(goes_on)));
                 }
             }
             after = next;
@@ -95,63 +125,103 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
                 (None, None) => None,
             };
             if round.found.pull_requests >= MOST && goes_on.is_some() {
-                let Round { found, problem, .. } = round;
-                return Ok((found, Look { since: known.since, began: Some(began), goes_on, problem }));
+                return Ok(round.ended(known, began, goes_on));
             }
             if after.is_none() {
                 break;
             }
         }
     }
-    let Round { found, problem, .. } = round;
-    let since = if problem.is_none() { Some(began) } else { known.since };
-    Ok((found, Look { since, began: None, goes_on: None, problem }))
+    Ok(round.ended(known, began, None))
 }
 
 impl Round<'_> {
+    /// What it found, and what is known after it, where the next one goes on.
+    fn ended(self, known: &Look, began: Timestamp, goes_on: Option<GoesOn>) -> (Found, Look) {
+        let Self { found, problem, listed, again, .. } = self;
+        let is_whole = goes_on.is_none();
+        let is_seen = is_whole && problem.is_none() && again.is_empty();
+        let since = if is_seen { Some(began) } else { known.since };
+        (found, Look { since, began: Some(began).filter(|_| !is_whole), goes_on, problem, listed, again })
+    }
+
     fn is_over(&self) -> bool {
         self.ctx.clock.now().since(self.started) >= ROUND
     }
 
-    async fn compare(&mut self, id: &PullRequestId) -> Result<(), Error> {
+    /// Whether it could be compared.
+    async fn compare(&mut self, id: &PullRequestId, since: Timestamp) -> Result<bool, Error> {
         self.found.pull_requests += 1;
         // Boxed: the future of a whole decision is large, and there are two ways to it.
-        let compared = Box::pin(compare(self.ctx, self.place, id, self.since));
+        let compared = Box::pin(compare(self.ctx, self.place, id, since));
         match in_time(self.place, compared).await {
             Ok(compared) => {
                 self.found.reviews += compared.reviews;
                 self.problem = compared.undecided.or(self.problem.take());
+                Ok(true)
             }
             Err(error) => {
                 let error = problem_of(error)?;
                 tracing::warn!(pull_request = %id, error = %error, "a pull request could not be compared with its forge");
                 self.problem = Some(said(&error));
+                Ok(false)
             }
         }
-        Ok(())
     }
 
     /// One that was closed is on no list of ours, and may have been opened again: those that the forge says are open
-    /// are compared where we think that they are not. Which ones.
+    /// are compared where we think that they are not. Which ones were.
+    ///
+    /// Those that are not, or could not be, are kept by their numbers: the forge's list is not read for them again.
     async fn compare_opened_again(&mut self, repository: u64) -> Result<Vec<PullRequestId>, Error> {
-        let again = match in_time(self.place, opened_again(self.ctx, self.place, repository, self.since)).await {
-            Ok(again) => again,
+        if self.listed.is_none_or(|at| self.started.since(at) >= self.place.lists_every) {
+            self.list_opened_again(repository).await?;
+        }
+        let (mut compared, mut failed) = (Vec::new(), Vec::new());
+        let mut left = std::mem::take(&mut self.again).into_iter();
+        while !self.is_over() && self.found.pull_requests < MOST {
+            let Some(number) = left.next() else { break };
+            let id = PullRequestId { integration: self.place.integration.id.clone(), repository, number };
+            if !self.compare(&id, self.since_listed).await? {
+                failed.push(number);
+            }
+            compared.push(id);
+        }
+        // One that fails each time keeps none of the others waiting.
+        self.again = left.chain(failed).collect();
+        Ok(compared)
+    }
+
+    /// Adds what the forge's list says. It has been read up to now, unless there are more than are kept.
+    async fn list_opened_again(&mut self, repository: u64) -> Result<(), Error> {
+        let since = self.listed.map_or(self.since, |at| at.minus(APART));
+        match in_time(self.place, opened_again(self.ctx, self.place, repository, since)).await {
+            Ok((numbers, left_out)) => {
+                let mut has_room = true;
+                for number in numbers {
+                    if !self.again.contains(&number) {
+                        has_room = self.again.len() < MOST_AGAIN;
+                        if !has_room {
+                            break;
+                        }
+                        self.again.push(number);
+                    }
+                }
+                if has_room {
+                    self.listed = Some(self.started);
+                }
+                if left_out {
+                    tracing::warn!(repository, "older ones of the open pull requests that changed were passed over");
+                    self.problem = Some(PASSED_OVER.to_owned());
+                }
+            }
             Err(error) => {
                 let error = problem_of(error)?;
                 tracing::warn!(repository, error = %error, "a forge did not say which pull requests are open");
                 self.problem = Some(said(&error));
-                return Ok(Vec::new());
             }
-        };
-        for id in &again {
-            if self.is_over() {
-                // Those that are left are found by the next round.
-                self.problem = Some(said(&too_slow(self.place.integration, ROUND)));
-                break;
-            }
-            self.compare(id).await?;
         }
-        Ok(again)
+        Ok(())
     }
 }
 
@@ -168,48 +238,47 @@ fn problem_of(error: Error) -> Result<Error, Error> {
     }
 }
 
-/// What changed since then of the pull requests that are open at their forge, and closed as far as we know.
+/// What changed since then of the pull requests that are open at their forge, and closed as far as we know or no more
+/// to be read; and whether older ones were passed over.
 async fn opened_again(
     ctx: &Context,
     place: &Place<'_>,
     repository: u64,
     since: Timestamp,
-) -> Result<Vec<PullRequestId>, Error> {
+) -> Result<(Vec<u64>, bool), Error> {
     let mut again = Vec::new();
     // One that is connected no more is nobody's business.
-    let Some(known) = connected(ctx, place, repository).await? else { return Ok(again) };
+    let Some(known) = connected(ctx, place.reach, &place.integration.id, repository).await? else {
+        return Ok((again, false));
+    };
     let forge = forge_of(ctx, place.integration, &known).await?;
-    let mut page = Some(1);
-    while let Some(number) = page {
-        let listed = forge.open_pull_requests(known.name.as_str(), number).await?;
-        page = listed.next;
+    // Of a moment ago is good enough: what is compared is read again, and the list of next time begins before now. Most
+    // of what the forge lists is not ours, and is not there.
+    let store = ctx.store.eventually().or_absent();
+    for page in 1..=MOST_PAGES {
+        let listed = forge.open_pull_requests(known.name.as_str(), page).await?;
         for told in listed.found {
             if Timestamp::from_millis(told.updated_at.millis()) < since {
                 // What changed last comes first.
-                page = None;
-                continue;
+                return Ok((again, false));
             }
             let id = PullRequestId { integration: place.integration.id.clone(), repository, number: told.number };
-            let is_closed = |linked: &PullRequest| {
-                linked.state == PullRequestState::Closed && place.reach.includes(&linked.project)
+            let is_again = match store.pull_request(&id).await {
+                Ok(linked) => linked.is_some_and(|linked| {
+                    linked.state == PullRequestState::Closed && place.reach.includes(&linked.project)
+                }),
+                Err(StoreError::Corrupt { .. }) => true,
+                Err(error) => return Err(error.into()),
             };
-            // Of a moment ago is good enough: what is compared is read again.
-            if ctx.store.eventually().pull_request(&id).await?.as_ref().is_some_and(is_closed) {
-                again.push(id);
+            if is_again {
+                again.push(told.number);
             }
         }
-    }
-    Ok(again)
-}
-
-/// The repository in the first project that it is connected to.
-async fn connected(ctx: &Context, place: &Place<'_>, repository: u64) -> Result<Option<Repository>, Error> {
-    for project in std::iter::once(&place.reach.home).chain(&place.reach.others) {
-        if let Some(known) = ctx.store.repository(project, &place.integration.id, repository).await? {
-            return Ok(Some(known));
+        if listed.next.is_none() {
+            return Ok((again, false));
         }
     }
-    Ok(None)
+    Ok((again, true))
 }
 
 /// A forge that says nothing for so long says nothing to the next call either, and the others wait.

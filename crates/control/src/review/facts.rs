@@ -40,7 +40,8 @@ impl Reach {
         self.all().any(|one| one == project)
     }
 
-    fn all(&self) -> impl Iterator<Item = &ProjectId> {
+    /// All of them, the home first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &ProjectId> {
         std::iter::once(&self.home).chain(&self.others)
     }
 }

@@ -212,7 +212,11 @@ async fn a_hook_and_a_repository_that_no_repeat_can_look_at_are_left_alone_for_l
         let hook = ctx.store.hook(&hook.name).await.unwrap().unwrap();
         let poll = ctx.store.poll(project, integration, *repository).await.unwrap().unwrap();
         let looked = [hook.recovery.look.since, poll.look.since].into_iter().flatten().count();
-        ([(hook.tries, hook.not_before), (poll.tries, poll.not_before)], looked)
+        (
+            [(hook.tries, hook.not_before), (poll.tries, poll.not_before)],
+            looked,
+            [hook.recovery.problem, poll.look.problem],
+        )
     };
     for (times, rest) in [(1, MINUTE), (2, MINUTE * 2)] {
         let least = ctx.clock.now().plus(rest);
@@ -224,17 +228,49 @@ async fn a_hook_and_a_repository_that_no_repeat_can_look_at_are_left_alone_for_l
         after_hook().await.unwrap();
         polled().await.unwrap();
         let most = ctx.clock.now().plus(rest);
-        let (put_off, looked) = stored().await;
+        let (put_off, looked, problems) = stored().await;
         for (tries, not_before) in put_off {
             assert_eq!(tries, times);
             assert!(not_before.is_some_and(|at| least <= at && at <= most), "{not_before:?}: {least} to {most}");
         }
         assert_eq!(looked, 0);
+        for problem in problems {
+            assert!(problem.as_deref().is_some_and(|problem| problem.contains("AccessDenied")), "{problem:?}");
+        }
         ctx.clock.advance(rest);
     }
     after_hook().await.unwrap();
     polled().await.unwrap();
-    assert_eq!(stored().await, ([(0, None); 2], 2));
+    assert_eq!(stored().await, ([(0, None); 2], 2, [None, None]));
+}
+
+#[tokio::test]
+async fn a_hook_and_a_repository_whose_look_begins_and_can_not_end_are_left_alone_for_longer_each_time_too() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    nowhere_connected(&world).await;
+    let (ctx, hook, poll) = (&world.ctx, world.hook(), poll(&world));
+    applied(ctx.store.put_hook(&hook).await);
+    applied(ctx.store.put_poll(&poll).await);
+    let after_hook = async || recover_hook(ctx, &hook.name).await;
+    let polled = async || poll_repository(ctx, &poll.project, &poll.integration, poll.repository).await;
+    let tries = async || {
+        let Poll { project, integration, repository, .. } = &poll;
+        let poll = ctx.store.poll(project, integration, *repository).await.unwrap().unwrap();
+        [ctx.store.hook(&hook.name).await.unwrap().unwrap().tries, poll.tries]
+    };
+    for times in 1..=3 {
+        // Which pull requests are open is asked after that the round began was written down.
+        wire.next("Query", Fault::error(400, "AccessDenied"));
+        assert!(after_hook().await.is_err());
+        wire.next("Query", Fault::error(400, "AccessDenied"));
+        assert!(polled().await.is_err());
+        assert_eq!(tries().await, [times; 2]);
+        ctx.clock.advance(RECOVER_EVERY + MINUTE);
+    }
+    after_hook().await.unwrap();
+    polled().await.unwrap();
+    assert_eq!(tries().await, [0; 2]);
 }
 
 /// Without it the forge has no list that could be read, and no other ping comes by itself.

@@ -32,6 +32,10 @@ pub const MOST_FOLLOWED: usize = 200;
 /// How many of them are asked for in one round.
 pub const MOST_PER_ROUND: usize = 50;
 
+/// How many pull requests are kept that were opened again and are still to be compared: the table's item must stay
+/// small.
+pub const MOST_AGAIN: usize = 100;
+
 /// How far what a hook should have told is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
@@ -97,6 +101,14 @@ pub struct Look {
     /// Why a pull request could not be compared the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// When the forge's list of open pull requests was read last. Its own time: a problem that lasts keeps `since`
+    /// where it is, and the list would grow with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Timestamp>,
+    /// Pull requests that the list says are open and that are closed as far as we know, by their numbers: those that
+    /// are still to be compared, in their order. What was seen does not move on while there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<u64>,
 }
 
 /// Where a comparison goes on. By name: which projects there are, and in which order, may change until then.

@@ -169,7 +169,8 @@ fn looking_again_since_the_very_time_of_a_try_asks_for_that_one_again() {
 #[test]
 fn looking_again_since_a_time_begins_a_look_under_way_anew() {
     let goes_on = Some(GoesOn { project: project("acme"), after: Some("row".into()) });
-    let look = Look { since: Some(at(8)), began: Some(at(9)), goes_on, problem: None };
+    let (listed, again) = (Some(at(7)), vec![3]);
+    let look = Look { since: Some(at(8)), began: Some(at(9)), goes_on, problem: None, listed, again };
     let mut again = Recovery { look, ..Recovery::default() };
     again.from(at(2), at(0));
     assert_eq!(again.look, Look { since: Some(at(2)), ..Look::default() });
@@ -206,13 +207,15 @@ fn a_look_under_way_is_read_by_the_version_of_before_and_its_own_here_and_each_b
         resume: Option<(usize, Option<String>)>,
     }
     let goes_on = Some(GoesOn { project: project("acme"), after: None });
-    let look = Look { since: Some(at(8)), began: Some(at(9)), goes_on, problem: None };
+    let (listed, again) = (Some(at(7)), vec![3]);
+    let look = Look { since: Some(at(8)), began: Some(at(9)), goes_on, problem: None, listed, again };
     let stored = serde_json::to_value(&look).unwrap();
     assert_eq!(serde_json::from_value::<Look>(stored.clone()).unwrap(), look);
     let before: Before = serde_json::from_value(stored).unwrap();
     assert_eq!((before.since, before.resume), (look.since, None));
     let stored = serde_json::json!({ "since": at(8), "began": at(9), "resume": [1, "row"] });
-    assert_eq!(serde_json::from_value::<Look>(stored).unwrap(), Look { goes_on: None, ..look });
+    let begun = Look { goes_on: None, listed: None, again: Vec::new(), ..look };
+    assert_eq!(serde_json::from_value::<Look>(stored).unwrap(), begun);
 }
 
 #[test]
