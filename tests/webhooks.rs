@@ -3,6 +3,7 @@
 
 mod installed;
 mod looks;
+mod opened_again;
 mod others;
 mod recovery;
 mod replays;

@@ -76,9 +76,10 @@ async fn a_pull_request_that_nobody_told_was_opened_again_is_looked_at_again() {
         repository: world.repository,
         number: world.number,
     };
-    for (state, expected) in [("closed", PullRequestState::Closed), ("open", PullRequestState::Open)] {
+    // It is looked at every minute, and what its forge lists every five.
+    for (state, secs, expected) in [("closed", 61, PullRequestState::Closed), ("open", 301, PullRequestState::Open)] {
         world.story.forge(Method::PATCH, &format!("/pulls/{}", world.number), json!({ "state": state })).await;
-        world.story.pass(Duration::from_secs(61)).await;
+        world.story.pass(Duration::from_secs(secs)).await;
         world.story.quiet().await;
         assert_eq!(store.pull_request(&id).await.unwrap().unwrap().state, expected);
     }

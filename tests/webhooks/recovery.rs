@@ -23,8 +23,18 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The repository of the other forge.
-const FAR_ID: u64 = 77;
-const NOT_FOUND: &str = r#"{"message":"Not Found"}"#;
+pub(super) const FAR_ID: u64 = 77;
+pub(super) const NOT_FOUND: &str = r#"{"message":"Not Found"}"#;
+
+/// An open pull request of it, as the forge tells it.
+pub(super) fn told(number: u64, updated_at: Timestamp) -> Value {
+    let end = |branch: &str| json!({ "ref": branch, "sha": "1".repeat(40), "repo": { "id": FAR_ID } });
+    json!({
+        "number": number, "html_url": format!("https://far.example/acme/far/pull/{number}"), "title": "t",
+        "state": "open", "user": null, "updated_at": updated_at.to_string(), "merged_at": null,
+        "head": end("change"), "base": end("main"),
+    })
+}
 
 impl World {
     /// With a hook at the forge, whose first ping has come.
@@ -185,15 +195,15 @@ async fn a_delivery_that_is_not_asked_for_since_another_one_met_an_error_uses_up
     world.story.end().await;
 }
 
-/// A forge that says what the test has it say. It is connected as `far`, with a hook of ours for all of acme.
-struct Far {
+/// A forge that says what the test has it say. It is connected as `far`.
+pub(super) struct Far {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Far {
     /// What it answers to a call such as `GET /path`, as status and body; where that is nothing, it never does.
-    async fn start(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::<Mutex<Vec<String>>>::default();
@@ -214,21 +224,26 @@ impl Far {
     }
 
     /// What it was asked so far whose address has this in it, each as `GET /path`.
-    fn asked(&self, about: &str) -> Vec<String> {
+    pub(super) fn asked(&self, about: &str) -> Vec<String> {
         self.asked.lock().unwrap().iter().filter(|call| call.contains(about)).cloned().collect()
     }
 }
 
 impl World {
-    /// Connects that forge, with a hook that was made there by hand and has pinged us, also for these projects.
-    async fn connect(&self, far: &Far, others: &[ProjectId]) {
+    /// Connects that forge.
+    pub(super) async fn integrate(&self, far: &Far) -> IntegrationId {
         let store = self.story.store().await;
         let known = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
         let integration = IntegrationId::new("far").unwrap();
         let connected = Integration { id: integration.clone(), api_url: far.url.clone(), ..known };
         assert_eq!(store.put_integration(&connected).await.unwrap(), Write::Applied);
+        integration
+    }
+
+    /// The same, with a hook for all of acme that was made there by hand and has pinged us, also for these projects.
+    async fn connect(&self, far: &Far, others: &[ProjectId]) {
         let hook = InstallHook {
-            integration,
+            integration: self.integrate(far).await,
             others: others.to_vec(),
             repository: None,
             organisation: Some("acme".into()),
@@ -242,7 +257,7 @@ impl World {
     }
 
     /// A repository of that forge is connected to a project, with these open pull requests.
-    async fn open_far(&self, project: &ProjectId, numbers: RangeInclusive<u64>) {
+    pub(super) async fn open_far(&self, project: &ProjectId, numbers: RangeInclusive<u64>) {
         let store = self.story.store().await;
         let known = IntegrationId::new("gh1").unwrap();
         let here = store.repository(&self.story.project, &known, self.repository).await.unwrap().unwrap();
@@ -478,9 +493,10 @@ async fn a_list_of_deliveries_that_never_comes_keeps_no_round_from_comparing_pul
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_whose_item_can_not_be_read_keeps_no_other_from_being_compared() {
     let world = World::make().await;
-    let far = Far::start(|call: &str| match call.ends_with("/deliveries") {
-        true => Some((200, "[]".to_owned())),
-        false => Some((404, NOT_FOUND.to_owned())),
+    let at = world.story.clock.now();
+    let far = Far::start(move |call: &str| {
+        let is_one = call.ends_with("/pulls/102");
+        Some((200, if is_one { told(102, at).to_string() } else { "[]".to_owned() }))
     })
     .await;
     world.connect(&far, &[]).await;
@@ -496,7 +512,8 @@ async fn a_pull_request_whose_item_can_not_be_read_keeps_no_other_from_being_com
     world.story.dynamodb("UpdateItem", broken).await;
     let found = world.recovered("far").await;
     assert_eq!((found.pull_requests, found.problems.len()), (2, 1), "{found:?}");
-    assert_eq!(far.asked("/pulls/"), ["GET /repos/acme/far/pulls/102"]);
+    assert!(found.problems[0].contains(&format!("PR#far#{FAR_ID}#101")), "{found:?}");
+    assert_eq!(far.asked("/pulls/"), ["GET /repos/acme/far/pulls/102", "GET /repos/acme/far/pulls/102/reviews"]);
     let hook = world.story.store().await.hook(&name("far")).await.unwrap().unwrap();
     assert_eq!(hook.recovery.look.since, None, "what was submitted there is not taken for seen");
     world.story.end().await;
