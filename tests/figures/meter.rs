@@ -191,6 +191,17 @@ fn about(asked: &Value) -> String {
         },
         false => kind(&call["Key"]),
     };
+    if let Some(tables) = asked["RequestItems"].as_object() {
+        // A page of items of one kind is named once.
+        let all = tables.values().filter_map(|one| one["Keys"].as_array()).flatten().map(kind);
+        let mut kinds = Vec::new();
+        for kind in all {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        return kinds.join(" + ");
+    }
     match asked["TransactItems"].as_array() {
         Some(each) => {
             let all = each.iter().filter_map(|one| one.as_object()?.values().next().map(of));

@@ -65,7 +65,7 @@ pub struct Gauges {
     /// `held` by project, where it is not zero.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held_by: BTreeMap<ProjectId, u32>,
-    /// There was more than was counted.
+    /// There was more than was counted, or a part could not be counted: each number is the least that is so.
     #[serde(default)]
     pub more: bool,
 }
@@ -125,7 +125,8 @@ impl Gauges {
     /// What stands for a round that had to leave a part out: the numbers of `before` for as long as they are nearer to
     /// the truth, and then these, which say that there is more.
     pub fn of_a_part(self, before: Option<Self>, now: Timestamp) -> Self {
-        let is_near = |before: &Self| before.at.is_some_and(|at| now.since(at) <= LATE_AFTER);
+        // One from further ahead would be near for as long as it is.
+        let is_near = |before: &Self| before.at.is_some_and(|at| at <= now.plus(AHEAD) && now.since(at) <= LATE_AFTER);
         before.filter(is_near).unwrap_or_else(|| Self { more: true, ..self }.taken(now))
     }
 
@@ -207,6 +208,9 @@ mod tests {
         assert_eq!(counted.clone().of_a_part(None, at(20)), part(20));
         assert_eq!(counted.clone().of_a_part(Some(whole.clone()), at(310)), whole);
         assert_eq!(counted.clone().of_a_part(Some(whole), at(311)), part(311));
+        let ahead = Gauges { at: Some(at(320)), waiting: 9, ..Gauges::default() };
+        assert_eq!(counted.clone().of_a_part(Some(ahead.clone()), at(20)), ahead, "clocks may differ");
+        assert_eq!(counted.clone().of_a_part(Some(ahead), at(19)), part(19), "and not by so much");
         let nobody_knows_when = Gauges { waiting: 9, ..Gauges::default() };
         assert_eq!(counted.of_a_part(Some(nobody_knows_when), at(20)), part(20));
     }

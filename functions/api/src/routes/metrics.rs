@@ -53,7 +53,7 @@ fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
     if let Some(at) = gauges.at {
         text.single("pullyard_snapshot_age_seconds", "Since these numbers were counted.", now.since(at).as_secs());
     }
-    let help = "There was more of something than is counted: 1 or 0.";
+    let help = "There was more of something than is counted, or a part could not be counted: 1 or 0.";
     text.single("pullyard_snapshot_capped", help, u64::from(gauges.more));
     text.gauge("pullyard_jobs", "Jobs that have not ended.");
     for (state, count) in [("pending", gauges.pending), ("waiting", gauges.waiting), ("running", gauges.running)] {
