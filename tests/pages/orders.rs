@@ -66,7 +66,7 @@ async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
     let works = browser.get(&address).await;
     assert!(works.says("Say something to the agent") && works.says("at the end of its turn"), "{}", works.body);
     assert!(!reader.get(&address).await.says("Say something"));
-    assert!(works.says(r#"id="speak" data-kind="say""#), "{}", works.body);
+    assert!(works.says(r#"id="speak" data-kind="say executing""#), "{}", works.body);
     client.give_back(&asks).await.unwrap();
     // Who looks on gets the form that answers, and the question leads to it.
     let live = browser.fragment(&format!("{address}?after=1.0")).await;

@@ -171,11 +171,11 @@
     const [here, there] = [byId("speak"), fresh.getElementById("speak")];
     if (!here || !there || here.dataset.kind === there.dataset.kind || inUse(here)) return;
     const [old, text] = [here, there].map((one) => one.querySelector("textarea"));
-    if (old && old.value) {
-      if (!text) return;
+    if (old && old.value && !text) return;
+    if (old && text) {
       text.value = old.value;
-      const fold = text.closest("details");
-      if (fold) fold.open = true;
+      const [was, fold] = [old, text].map((one) => one.closest("details"));
+      if (fold) fold.open = Boolean(old.value) || Boolean(was && was.open);
     }
     here.dataset.kind = there.dataset.kind;
     here.replaceChildren(...there.childNodes);

@@ -100,6 +100,9 @@ struct Head {
     may_answer: bool,
     /// When its agent hears what is said to it now, where that may be said.
     hears: Option<&'static str>,
+    /// Which form for words to the agent there is, none or one of `answer` and `say`, and of the latter at which status:
+    /// what is said of when they are heard goes by that.
+    speaks: String,
     may_retry: bool,
     /// A runner works on it.
     held: bool,
@@ -118,6 +121,13 @@ impl Head {
         let JobView { job, title, repository, waits, revises, now } = view;
         let (sentence, help) = why::why(job, waits.as_ref(), *now);
         let made = job.result.as_ref();
+        let may_answer = visit.visitor.may_work() && job.question.is_some();
+        let hears = job.status.hears_when().filter(|_| visit.visitor.may_work() && job.want != Want::Cancel);
+        let speaks = match (may_answer, hears) {
+            (true, _) => "answer".to_owned(),
+            (false, Some(_)) => format!("say {}", job.status.as_str()),
+            (false, None) => String::new(),
+        };
         Self {
             address: format!("/jobs/{}", job.id),
             id: job.id.to_string(),
@@ -151,8 +161,9 @@ impl Head {
             may_pause: visit.visitor.may_work() && may_pause(job),
             may_continue: visit.visitor.may_work() && (job.status == Status::Paused || job.pause.is_some()),
             question: job.question.as_ref().map(|question| block(&question.text)),
-            may_answer: visit.visitor.may_work() && job.question.is_some(),
-            hears: job.status.hears_when().filter(|_| visit.visitor.may_work() && job.want != Want::Cancel),
+            may_answer,
+            hears,
+            speaks,
             may_cancel: visit.visitor.may_work() && !job.status.is_terminal() && job.cancel.is_none(),
             may_retry: visit.visitor.may_work() && matches!(job.status, Status::Failed | Status::Cancelled),
             held: job.status.is_active(),

@@ -85,8 +85,7 @@ impl Store {
     }
 
     async fn found(&self, keys: &[&Key]) -> Result<Found, Error> {
-        let keys: Vec<Key> = keys.iter().map(|key| (*key).clone()).collect();
-        let items = self.many(&keys).await?;
+        let items = self.few(keys).await?;
         Ok(Found(items.into_iter().map(|item| (key_of(&item), item)).collect()))
     }
 }

@@ -25,18 +25,28 @@ impl Store {
         self.batches(keys, false).await
     }
 
+    /// What stands under these few keys, as `many` reads it: no more than one call takes.
+    pub(crate) async fn few(&self, keys: &[&Key]) -> Result<Vec<Attributes>, Error> {
+        let mut items = Vec::with_capacity(keys.len());
+        self.batch(keys.iter().map(|key| whole(key)).collect(), true, &mut items).await?;
+        Ok(items)
+    }
+
     async fn batches(&self, keys: &[Key], strongly: bool) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
         for some in keys.chunks(TOGETHER) {
-            self.batch(some, strongly, &mut items).await?;
+            self.batch(some.iter().map(whole).collect(), strongly, &mut items).await?;
         }
         Ok(items)
     }
 
-    async fn batch(&self, keys: &[Key], strongly: bool, items: &mut Vec<Attributes>) -> Result<(), Error> {
+    async fn batch(
+        &self,
+        mut wanted: Vec<Attributes>,
+        strongly: bool,
+        items: &mut Vec<Attributes>,
+    ) -> Result<(), Error> {
         let broken = |error| Error::unavailable("read many", error);
-        let whole = |key: &Key| HashMap::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))]);
-        let mut wanted: Vec<_> = keys.iter().map(whole).collect();
         for tried in 0..TRIES {
             if tried > 0 {
                 self.pause(Duration::from_millis(20 << tried)).await;
@@ -59,4 +69,8 @@ impl Store {
         }
         Err(Error::Unavailable { operation: "read many", reason: "some were left out".into(), transient: true })
     }
+}
+
+fn whole(key: &Key) -> Attributes {
+    HashMap::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
 }
