@@ -102,6 +102,23 @@ async fn one_that_was_opened_again_and_could_not_be_compared_is_found_later_thou
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_longer_than_a_look_reads_is_cut_and_said_to_be_and_counts_as_read() {
+    let world = World::make().await;
+    let at = world.story.clock.now();
+    // Of somebody else's, as most of them are.
+    let far = Far::endless(move |_: &str| Some((200, Value::from(vec![told(7, at)]).to_string()))).await;
+    world.polls(&far, 101..=101, PullRequestState::Closed).await;
+    let first = world.polled().await;
+    assert_eq!(far.asked(""), [LIST; 5]);
+    assert!(first.problem.as_deref().is_some_and(|problem| problem.contains("passed over")), "{first:?}");
+    let second = world.polled().await;
+    assert_eq!(far.asked("").len(), 5);
+    assert!(first.listed.is_some() && second.listed == first.listed, "{first:?} {second:?}");
+    assert!(second.problem.is_none() && second.since > first.since, "{second:?}");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_takes_all_of_a_rounds_time_leaves_the_comparing_to_the_next_one() {
     let world = World::make().await;
     let clock = world.story.clock.clone();

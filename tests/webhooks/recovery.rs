@@ -2,6 +2,7 @@
 
 use super::{ANN, ANNS_TOKEN, SECRET, World, name};
 use crate::cli::User;
+use axum::http::header::{HeaderMap, HeaderValue, LINK};
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository, Settings};
@@ -204,6 +205,19 @@ pub(super) struct Far {
 impl Far {
     /// What it answers to a call such as `GET /path`, as status and body; where that is nothing, it never does.
     pub(super) async fn start(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
+        Self::serve(says, HeaderMap::new()).await
+    }
+
+    /// The same, whose lists never end.
+    pub(super) async fn endless(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
+        let more = HeaderValue::from_static(r#"<https://far.example/?page=2>; rel="next""#);
+        Self::serve(says, HeaderMap::from_iter([(LINK, more)])).await
+    }
+
+    async fn serve(
+        says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static,
+        headers: HeaderMap,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::<Mutex<Vec<String>>>::default();
@@ -212,9 +226,10 @@ impl Far {
             let call = format!("{} {}", request.method(), request.uri().path());
             let said = says(&call);
             heard.lock().unwrap().push(call);
+            let headers = headers.clone();
             async move {
                 match said {
-                    Some((status, body)) => (axum::http::StatusCode::from_u16(status).unwrap(), body),
+                    Some((status, body)) => (axum::http::StatusCode::from_u16(status).unwrap(), headers, body),
                     None => std::future::pending().await,
                 }
             }

@@ -100,8 +100,8 @@ struct Head {
     may_answer: bool,
     /// When its agent hears what is said to it now, where that may be said.
     hears: Option<&'static str>,
-    /// Which form for words to the agent there is, none or one of `answer` and `say`, and of the latter at which status:
-    /// what is said of when they are heard goes by that.
+    /// Which form for words to the agent there is, none or one of `answer` and `say`, and of the latter at which
+    /// status: what is said of when they are heard goes by that.
     speaks: String,
     may_retry: bool,
     /// A runner works on it.

@@ -24,8 +24,9 @@ const MOST: usize = 20;
 /// How many rows of our list are read at once.
 const PAGE: i32 = 20;
 
-/// How many pages of the forge's list a round reads at most; a hundred are on each.
+/// How many pages of the forge's list a round reads at most, a hundred on each, and for how long it begins another one.
 const MOST_PAGES: u32 = 5;
+const PAGES_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a round may take, and how long one pull request of it: its function is stopped after a minute, and
 /// whatever was not written down by then is compared again and again.
@@ -37,8 +38,8 @@ const APART: Duration = Duration::from_secs(600);
 
 /// What is said where more changed than a round reads of the forge's list. Of those that were passed over, one that was
 /// opened again is found when it changes once more.
-const PASSED_OVER: &str = "more than 500 open pull requests changed, and the older of them were passed over; those \
-                           that were opened again among them are not known";
+const PASSED_OVER: &str = "more open pull requests changed than a look reads of the list, and the older of them were \
+                           passed over; those that were opened again among them are not known";
 
 /// Where to look.
 pub(super) struct Place<'a> {
@@ -255,7 +256,12 @@ async fn opened_again(
     // Of a moment ago is good enough: what is compared is read again, and the list of next time begins before now. Most
     // of what the forge lists is not ours, and is not there.
     let store = ctx.store.eventually().or_absent();
+    let began = ctx.clock.now();
     for page in 1..=MOST_PAGES {
+        // A list that is cut has been read; one that takes too long has not, and would be as long the next time.
+        if page > 1 && ctx.clock.now().since(began) >= PAGES_WITHIN {
+            break;
+        }
         let listed = forge.open_pull_requests(known.name.as_str(), page).await?;
         for told in listed.found {
             if Timestamp::from_millis(told.updated_at.millis()) < since {
