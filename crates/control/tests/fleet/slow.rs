@@ -145,9 +145,8 @@ async fn entries_that_wait_are_woken_for_as_long_as_there_is_time() {
     let began = ctx.clock.steady();
     let round = sweep(ctx).await;
     let took = ctx.clock.steady() - began;
-    assert!(round.noted && took < MINUTE, "it took {took:?}");
-    let report = round.whole().unwrap();
-    assert!(0 < report.tickets && report.tickets < 30, "{report:?}");
+    assert!(round.noted && SEND <= took && took < MINUTE, "some of them are tried, and not all: it took {took:?}");
+    assert_eq!(round.whole().unwrap().tickets, 0, "none of their messages was taken");
 }
 
 #[tokio::test]
