@@ -139,12 +139,12 @@ async fn a_review_that_nobody_told_is_found_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_nobody_told_while_a_job_works_is_found_and_waits_whatever_dies() {
-    walk(flows::reviews::looked_for_while_it_works().own(), 256).await;
+    walk(flows::reviews::looked_for_while_it_works().own(), 250).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_that_nobody_told_was_closed_ends_its_job_whatever_dies() {
-    walk(flows::reviews::looked_for_and_closed().own(), 154).await;
+    walk(flows::reviews::looked_for_and_closed().own(), 153).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
