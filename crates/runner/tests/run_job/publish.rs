@@ -5,7 +5,7 @@ use crate::api::LEASE;
 use crate::checks::pull_request;
 use crate::world::{BRANCH, TOKEN, WAIT, World};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::id::RepositoryName;
@@ -330,6 +330,18 @@ async fn a_refused_pull_request_is_a_failure_with_the_branch_pushed() {
     assert!(world.head(BRANCH).is_some());
 }
 
+/// A job that ran, of a forge that takes its push and answers so where pull requests are asked about and opened.
+async fn pushed_before(pulls: MethodRouter) -> World {
+    let forge = Router::new().route("/repos/acme/app/pulls", pulls);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, forge).await });
+    let world = World::with_agent(GREET).await;
+    world.api.assign(|job| job.repository.api_url = url);
+    assert_eq!(world.run().await.code, Some(0));
+    world
+}
+
 #[tokio::test]
 async fn a_forge_that_wants_more_rest_than_there_is_time_for_is_asked_for_a_pull_request_once() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -340,13 +352,7 @@ async fn a_forge_that_wants_more_rest_than_there_is_time_for_is_asked_for_a_pull
         std::future::ready((StatusCode::TOO_MANY_REQUESTS, [("retry-after", "600")], Json(words)))
     };
     let pulls = get(async || Json(json!([]))).post(tired);
-    let forge = Router::new().route("/repos/acme/app/pulls", pulls);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, forge).await });
-    let world = World::with_agent(GREET).await;
-    world.api.assign(|job| job.repository.api_url = url);
-    assert_eq!(world.run().await.code, Some(0));
+    let world = pushed_before(pulls).await;
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "pull_request_refused");
     assert!(failure.sentence().contains("so often"), "{}", failure.sentence());
@@ -360,13 +366,7 @@ async fn an_account_that_may_push_and_open_nothing_has_no_right_to_open() {
         let words = json!({ "message": "Resource not accessible by personal access token" });
         (StatusCode::FORBIDDEN, Json(words))
     });
-    let forge = Router::new().route("/repos/acme/app/pulls", pulls);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, forge).await });
-    let world = World::with_agent(GREET).await;
-    world.api.assign(|job| job.repository.api_url = url);
-    assert_eq!(world.run().await.code, Some(0));
+    let world = pushed_before(pulls).await;
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "permission_missing");
     assert_eq!(failure.sentence(), "The local forge gives this account no right to open pull requests in acme/app.");
