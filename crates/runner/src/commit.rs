@@ -203,7 +203,8 @@ async fn submodules(git: &Git, repository: &Path) -> Result<HashSet<PathBuf>, Fa
 }
 
 /// Removes repositories inside the tree, so that their files are committed as files: git would record
-/// only a link to a commit nobody has, and run in them with their settings to find out more.
+/// only a link to a commit nobody has, and run in them with their settings to find out more. What git reads of a folder
+/// and would wait for, a pipe say, goes as well.
 fn remove_inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<()> {
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -214,7 +215,13 @@ fn remove_inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::R
         };
         for entry in listing.flatten() {
             let path = folder.join(entry.file_name());
-            let is_dir = entry.file_type()?.is_dir();
+            let kind = entry.file_type()?;
+            let is_dir = kind.is_dir();
+            let is_read = [".gitignore", ".gitattributes"].iter().any(|name| entry.file_name() == *name);
+            if is_read && !(is_dir || kind.is_file() || kind.is_symlink()) {
+                std::fs::remove_file(entry.path())?;
+                continue;
+            }
             let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
             if is_git && folder.as_os_str() != OsStr::new("") {
                 if is_dir {
@@ -329,5 +336,18 @@ mod tests {
         {
             assert_eq!(dir.path().join(path).exists(), stays, "{path}");
         }
+    }
+
+    #[test]
+    fn a_pipe_that_git_would_read_its_rules_from_goes_and_a_file_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        for name in [".gitignore", "a/.gitattributes"] {
+            nix::unistd::mkfifo(&dir.path().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        std::fs::write(dir.path().join("a/.gitignore"), "made\n").unwrap();
+        remove_inner_repositories(dir.path(), &HashSet::new()).unwrap();
+        let left = [".gitignore", "a/.gitattributes", "a/.gitignore"].map(|name| dir.path().join(name).exists());
+        assert_eq!(left, [false, false, true]);
     }
 }

@@ -25,7 +25,8 @@ struct Changed<'a> {
 
 /// Looks at what a tree, which stands in the repository's index, changes of the commit that the work starts from.
 ///
-/// A pointer may be moved, copied or replaced by another one, and what the repository has as content may change.
+/// A pointer may be moved, copied or replaced by another one, and what the repository has as content may change, or move
+/// as it is.
 /// Errors: `LfsContent` with the first file that was a pointer, or was not there, and is content now.
 pub(crate) async fn look(
     git: &Git,
@@ -44,8 +45,9 @@ pub(crate) async fn look(
 }
 
 async fn first(git: &Git, repository: &Path, (start, tree): (&str, &str)) -> Result<Option<Vec<u8>>, Fault> {
-    let args =
-        ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--diff-filter=d", "--end-of-options", start, tree, "--"];
+    // What was moved as it is brings nothing new into the history.
+    let moved = "--find-renames=100%";
+    let args = ["diff-tree", "-r", "-z", "--raw", moved, "--diff-filter=d", "--end-of-options", start, tree, "--"];
     let said = git.run(Call::new(args).repository(repository)).await?;
     let changed = changed(&said);
     if changed.is_empty() {
@@ -81,7 +83,11 @@ async fn first(git: &Git, repository: &Path, (start, tree): (&str, &str)) -> Res
 fn changed(said: &[u8]) -> Vec<Changed<'_>> {
     let mut parts = said.split(|byte| *byte == 0);
     let mut all = Vec::new();
-    while let (Some(about), Some(path)) = (parts.next(), parts.next()) {
+    while let (Some(about), Some(mut path)) = (parts.next(), parts.next()) {
+        if about.rsplit(|byte| *byte == b' ').next().is_some_and(|status| status.starts_with(b"R")) {
+            let Some(to) = parts.next() else { break };
+            path = to;
+        }
         let mut words = about.split(|byte| *byte == b' ');
         let (modes, blobs) = ([words.next(), words.next()], [words.next(), words.next()]);
         if let ([Some(mode_before), Some(mode)], [Some(before), Some(now)]) = (modes, blobs)
@@ -152,9 +158,13 @@ mod tests {
     fn files_are_read_with_their_blobs_and_links_and_submodules_are_none() {
         let said = b":000000 100644 0000 aaaa A\0a b.bin\0:120000 100755 bbbb cccc T\0was a link\0\
                      :100644 120000 dddd eeee T\0is a link\0:160000 160000 ffff 1111 M\0sub\0\
-                     :100644 100644 2222 3333 M\0x\0";
-        let expected =
-            [file("a b.bin", None, "aaaa"), file("was a link", None, "cccc"), file("x", Some("2222"), "3333")];
+                     :100644 100644 4444 4444 R100\0from\0to\0:100644 100644 2222 3333 M\0x\0";
+        let expected = [
+            file("a b.bin", None, "aaaa"),
+            file("was a link", None, "cccc"),
+            file("to", Some("4444"), "4444"),
+            file("x", Some("2222"), "3333"),
+        ];
         assert_eq!(changed(said), expected);
         assert!(changed(b"").is_empty());
     }

@@ -53,3 +53,10 @@ async fn pointers_may_move_and_what_is_content_already_may_change() {
     assert_eq!(world.file(BRANCH, "content.bin").unwrap().lines().last(), Some("more"));
     assert_eq!(world.file(BRANCH, "empty.bin").as_deref(), Some(""));
 }
+
+#[tokio::test]
+async fn what_is_content_already_may_move() {
+    let world = ran("mkdir art; mv content.bin art/; echo hello > greeting.txt").await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.file(BRANCH, "art/content.bin").as_deref(), Some("committed by somebody without LFS\n"));
+}
