@@ -21,8 +21,10 @@ const OF_THE_WAY: [&str; 5] = ["mark", "rev", "ws", "ls", "expires"];
 /// looks at its forge as time passes, and may be in the middle of that; the newest try of a delivery that it has seen
 /// is another one where it was asked for twice. What a review waits for is noted on its pull request by one try: whose
 /// process died before it leaves that to the next note. What stands there in the end is compared, not how often.
-const OF_TRIES: [(&str, &[&str]); 3] = [
+/// A repository's look that died once all was done comes to its end with the next one.
+const OF_TRIES: [(&str, &[&str]); 4] = [
     ("recovery", &["look", "cursor"]),
+    ("look", &["listed"]),
     ("dispatch", &["number", "due", "fault", "trace", "dead", "task", "starting"]),
     ("", &["tries", "not_before", "seen", "note_version", "noted_version"]),
 ];

@@ -13,7 +13,7 @@ use std::time::Duration;
 const AT_ONCE: i32 = 100;
 
 /// For how long; the queue may be away, and each of them takes seconds then.
-const WAKES_FOR: Duration = Duration::from_secs(10);
+pub(crate) const WAKES_FOR: Duration = Duration::from_secs(3);
 
 /// Holds a project.
 ///

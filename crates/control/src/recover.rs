@@ -58,7 +58,7 @@ pub struct Recovered {
 pub async fn recover_hook(ctx: &Context, name: &HookName) -> Result<Recovered, Error> {
     match recover_if_due(ctx, name).await {
         Err(error) if !error.is_transient() => {
-            put_off(ctx, &WorkKey::Hook(name.clone()), &error).await;
+            put_off(ctx, &WorkKey::Hook(name.clone()), Some(&error)).await;
             Err(error)
         }
         recovered => recovered,
@@ -297,7 +297,7 @@ pub async fn poll_repository(
 ) -> Result<(), Error> {
     match poll_if_due(ctx, project, integration, repository).await {
         Err(error) if !error.is_transient() => {
-            put_off(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository), &error).await;
+            put_off(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository), Some(&error)).await;
             Err(error)
         }
         polled => polled,

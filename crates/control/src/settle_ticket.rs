@@ -33,7 +33,7 @@ pub struct Settled {
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
     match settle(ctx, project, key).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
-            put_off(ctx, &WorkKey::Ticket(project.clone(), key.clone()), &error).await;
+            put_off(ctx, &WorkKey::Ticket(project.clone(), key.clone()), Some(&error)).await;
             Err(error)
         }
         settled => settled,

@@ -5,6 +5,7 @@
 
 mod gauges;
 mod held;
+mod projects;
 mod ready;
 mod report;
 mod runners;
@@ -80,8 +81,11 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
     if looks {
         faults.note(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
         faults.note(Box::pin(sweep_held(ctx, time, &mut gauges, &mut report)).await);
-        scheduled.count(ctx, time, &mut gauges).await;
-        round.ready_at = now;
+        faults.note(scheduled.count(ctx, time, &mut gauges).await);
+        // One by hand has less time: what it left out is not put off for a minute by that.
+        if faults.none() || limits == Limits::SCHEDULED {
+            round.ready_at = now;
+        }
         if faults.none() {
             let gauges = gauges.taken(now);
             round.gauges = Some(gauges.clone());
@@ -144,7 +148,7 @@ async fn take_up(ctx: &Context, key: &WorkKey, time: &Time<'_>, report: &mut Rep
             report.failed += 1;
             tracing::error!(item = ?key, error = %error, "an item could not be swept");
             let putting = async {
-                put_off(ctx, key, &error).await;
+                put_off(ctx, key, None).await;
                 Ok::<_, Error>(())
             };
             if let Err(error) = time.one("put an item off", putting).await {
@@ -232,9 +236,9 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
     }
 }
 
-/// Leaves an item alone for a while, longer each time; where it has a place for that, why is noted. One that can't be
-/// read is moved back as it is.
-pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: &Error) {
+/// Leaves an item alone for a while, longer each time; where it has a place for that, why its handler could do nothing
+/// is noted. One that can't be read is moved back as it is.
+pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
     let put_off = match key {
         WorkKey::Job(job) => put_job_off(ctx, job).await,
         WorkKey::Ticket(project, ticket) => put_ticket_off(ctx, project, ticket).await,
@@ -285,11 +289,11 @@ async fn put_pull_request_off(ctx: &Context, id: &PullRequestId) -> Result<(), E
     Ok(())
 }
 
-async fn put_hook_off(ctx: &Context, name: &HookName, why: &Error) -> Result<(), Error> {
+async fn put_hook_off(ctx: &Context, name: &HookName, why: Option<&Error>) -> Result<(), Error> {
     if let Some(mut hook) = ctx.store.hook(name).await? {
         hook.not_before = Some(ctx.clock.now().plus(back_off(hook.tries)));
         hook.tries += 1;
-        hook.recovery.problem = Some(said(why));
+        hook.recovery.problem = why.map(said).or(hook.recovery.problem);
         ctx.store.put_hook(&hook).await?;
     }
     Ok(())
@@ -300,12 +304,12 @@ async fn put_poll_off(
     project: &ProjectId,
     integration: &IntegrationId,
     repository: u64,
-    why: &Error,
+    why: Option<&Error>,
 ) -> Result<(), Error> {
     if let Some(mut poll) = ctx.store.poll(project, integration, repository).await? {
         poll.not_before = Some(ctx.clock.now().plus(back_off(poll.tries)));
         poll.tries += 1;
-        poll.look.problem = Some(said(why));
+        poll.look.problem = why.map(said).or(poll.look.problem);
         ctx.store.put_poll(&poll).await?;
     }
     Ok(())

@@ -196,18 +196,21 @@ impl Round<'_> {
     /// Adds what the forge's list says. It has been read up to now, unless there are more than are kept.
     async fn list_opened_again(&mut self, repository: u64) -> Result<(), Error> {
         let since = self.listed.map_or(self.since, |at| at.minus(APART));
-        match in_time(self.place, opened_again(self.ctx, self.place, repository, since)).await {
-            Ok((numbers, left_out)) => {
-                let mut has_room = true;
-                for number in numbers {
-                    if !self.again.contains(&number) {
-                        has_room = self.again.len() < MOST_AGAIN;
-                        if !has_room {
-                            break;
-                        }
-                        self.again.push(number);
-                    }
+        let mut numbers = Vec::new();
+        let listed = in_time(self.place, opened_again(self.ctx, self.place, repository, since, &mut numbers)).await;
+        // Also of a list that broke off: what it named is compared, and the whole of it is read again.
+        let mut has_room = true;
+        for number in numbers {
+            if !self.again.contains(&number) {
+                has_room = self.again.len() < MOST_AGAIN;
+                if !has_room {
+                    break;
                 }
+                self.again.push(number);
+            }
+        }
+        match listed {
+            Ok(left_out) => {
                 if has_room {
                     self.listed = Some(self.started);
                 }
@@ -239,18 +242,18 @@ fn problem_of(error: Error) -> Result<Error, Error> {
     }
 }
 
-/// What changed since then of the pull requests that are open at their forge, and closed as far as we know or no more
-/// to be read; and whether older ones were passed over.
+/// Adds to `again` what changed since then of the pull requests that are open at their forge, and closed as far as we
+/// know or no more to be read; whether older ones were passed over.
 async fn opened_again(
     ctx: &Context,
     place: &Place<'_>,
     repository: u64,
     since: Timestamp,
-) -> Result<(Vec<u64>, bool), Error> {
-    let mut again = Vec::new();
+    again: &mut Vec<u64>,
+) -> Result<bool, Error> {
     // One that is connected no more is nobody's business.
     let Some(known) = connected(ctx, place.reach, &place.integration.id, repository).await? else {
-        return Ok((again, false));
+        return Ok(false);
     };
     let forge = forge_of(ctx, place.integration, &known).await?;
     // Of a moment ago is good enough: what is compared is read again, and the list of next time begins before now. Most
@@ -266,7 +269,7 @@ async fn opened_again(
         for told in listed.found {
             if Timestamp::from_millis(told.updated_at.millis()) < since {
                 // What changed last comes first.
-                return Ok((again, false));
+                return Ok(false);
             }
             let id = PullRequestId { integration: place.integration.id.clone(), repository, number: told.number };
             let is_again = match store.pull_request(&id).await {
@@ -281,10 +284,10 @@ async fn opened_again(
             }
         }
         if listed.next.is_none() {
-            return Ok((again, false));
+            return Ok(false);
         }
     }
-    Ok((again, true))
+    Ok(true)
 }
 
 /// A forge that says nothing for so long says nothing to the next call either, and the others wait.

@@ -47,7 +47,7 @@ pub enum Admitted {
 pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
     match admit_if_due(ctx, id).await {
         Err(error) if !error.is_transient() => {
-            put_off(ctx, &WorkKey::Job(id.clone()), &error).await;
+            put_off(ctx, &WorkKey::Job(id.clone()), Some(&error)).await;
             Err(error)
         }
         admitted => admitted,

@@ -22,7 +22,7 @@ const CONTEXT: &str = "pullyard";
 pub async fn tell_pull_request(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
     match tell(ctx, id).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
-            put_off(ctx, &WorkKey::PullRequest(id.clone()), &error).await;
+            put_off(ctx, &WorkKey::PullRequest(id.clone()), Some(&error)).await;
             Err(error)
         }
         told => told,

@@ -37,19 +37,24 @@ impl Scheduled {
     }
 
     /// Adds them to a snapshot. A job that can't be read is left out, and there is more then: why, the sweep itself says.
-    pub(super) async fn count(mut self, ctx: &Context, time: &Time<'_>, gauges: &mut Gauges) {
+    ///
+    /// Errors: `TooSlow`: some were not looked at.
+    pub(super) async fn count(mut self, ctx: &Context, time: &Time<'_>, gauges: &mut Gauges) -> Result<(), Error> {
         self.jobs.sort();
         gauges.more |= self.more;
         gauges.later = self.later;
+        let mut cut = Ok(());
         for (_, job) in self.jobs.iter().take(LOOKS) {
             match time.before(time.limits.held, "read a job", ctx.store.job(job)).await {
                 Ok(Some(job)) => gauges.add_job(&job),
                 Ok(None) => {}
+                Err(error @ Error::TooSlow { .. }) => cut = Err(error),
                 Err(_) => gauges.more = true,
             }
         }
         let rest = self.jobs.len().saturating_sub(LOOKS);
         gauges.running += u32::try_from(rest).unwrap_or(u32::MAX);
+        cut
     }
 }
 

@@ -1,6 +1,7 @@
 //! One round over the entries that wait until their projects may start jobs: a release whose wake-ups were
 //! lost, a budget that was raised, dollars that came back, and every midnight are found here.
 
+use super::projects::all_in_turn;
 use super::report::Report;
 use super::time::Time;
 use crate::hold::take_up_held;
@@ -8,8 +9,6 @@ use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::ProjectId;
 
-/// How many projects are read at once.
-const PAGE: i32 = 100;
 /// How many entries of a project are counted: what fits into the half unit that the read costs at least.
 const COUNTED: i32 = 30;
 
@@ -23,26 +22,18 @@ pub(super) async fn sweep_held(
     report: &mut Report,
 ) -> Result<(), Error> {
     let until = time.limits.held;
-    let mut after = None;
-    loop {
-        let page = ctx.store.project_ids(after.as_deref(), PAGE);
-        let (projects, next) = time.before(until, "read the projects", page).await?;
-        for id in projects {
-            time.still(until, "take up what waits for projects")?;
-            match time.one("take up what waits for a project", look(ctx, &id, gauges)).await {
-                Ok(woken) => report.tickets += woken,
-                Err(error) => {
-                    report.failed += 1;
-                    gauges.more = true;
-                    tracing::error!(project = %id, error = %error, "what waits for a project could not be taken up");
-                }
+    for id in all_in_turn(ctx, time, until).await? {
+        time.still(until, "take up what waits for projects")?;
+        match time.one("take up what waits for a project", look(ctx, &id, gauges)).await {
+            Ok(woken) => report.tickets += woken,
+            Err(error) => {
+                report.failed += 1;
+                gauges.more = true;
+                tracing::error!(project = %id, error = %error, "what waits for a project could not be taken up");
             }
         }
-        after = next;
-        if after.is_none() {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 /// Most projects have nothing that waits, and only the index says so.

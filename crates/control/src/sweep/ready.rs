@@ -2,6 +2,7 @@
 //!
 //! They are due by no time, so they stand in their class and not among what is due.
 
+use super::projects::all_in_turn;
 use super::report::Report;
 use super::time::Time;
 use crate::ending::write_end;
@@ -21,8 +22,6 @@ use pullyard_store::{Error as StoreError, Proof, Write};
 const HEADS: usize = 25;
 /// How many jobs of a class are counted: what fits into the half unit that the read costs at least.
 const COUNTED: i32 = 40;
-/// How many projects are read at once.
-const PAGE: i32 = 100;
 
 /// Goes over the oldest Ready jobs of every class. A project or a class that can't be read keeps no other waiting.
 ///
@@ -35,23 +34,20 @@ pub(super) async fn sweep_ready(
 ) -> Result<(), Error> {
     let until = time.limits.ready;
     let mut waits = Waits::default();
-    let mut after = None;
-    loop {
-        let page = ctx.store.project_ids(after.as_deref(), PAGE);
-        let (projects, next) = time.before(until, "read the projects", page).await?;
-        for id in projects {
-            time.still(until, "see to the waiting jobs of runners")?;
-            if let Err(error) = of_project(ctx, time, &id, gauges, &mut waits, report).await {
+    for id in all_in_turn(ctx, time, until).await? {
+        time.still(until, "see to the waiting jobs of runners")?;
+        match of_project(ctx, time, &id, gauges, &mut waits, report).await {
+            Ok(()) => {}
+            // Nor is there time for those after it.
+            Err(error @ Error::TooSlow { .. }) if time.is_over(until) => return Err(error),
+            Err(error) => {
                 report.failed += 1;
                 gauges.more = true;
                 tracing::error!(project = %id, error = %error, "a project's waiting jobs could not be swept");
             }
         }
-        after = next;
-        if after.is_none() {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 async fn of_project(
@@ -67,10 +63,14 @@ async fn of_project(
     let Some(project) = time.before(until, "read a project", ctx.store.project(id)).await? else { return Ok(()) };
     for class in time.before(until, "read the classes of a project", ctx.store.classes(&project.id)).await? {
         time.still(until, "see to the waiting jobs of a project")?;
-        if let Err(error) = of_class(ctx, time, &project, class, gauges, waits, report).await {
-            report.failed += 1;
-            gauges.more = true;
-            tracing::error!(project = %id, error = %error, "the waiting jobs of a class could not be swept");
+        match of_class(ctx, time, &project, class, gauges, waits, report).await {
+            Ok(()) => {}
+            Err(error @ Error::TooSlow { .. }) if time.is_over(until) => return Err(error),
+            Err(error) => {
+                report.failed += 1;
+                gauges.more = true;
+                tracing::error!(project = %id, error = %error, "the waiting jobs of a class could not be swept");
+            }
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use pullyard_domain::runner::sweep::{self, Loss, Step, Token};
 use pullyard_domain::runner::{Runner, Slot};
 use pullyard_domain::sweep::{Step as JobStep, lost};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Proof, Write};
+use pullyard_store::{Proof, Store, Write};
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 
@@ -35,17 +35,31 @@ pub(super) async fn sweep_runners(
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let mut runners = Vec::new();
-    for runner in time.before(time.limits.runners, "read the runners", ctx.store.runners()).await? {
-        match runner {
-            Ok(runner) => {
-                gauges.add_runner(&runner);
-                runners.push(runner);
-            }
+    let (mut runners, mut faults) = (Vec::new(), Faults::default());
+    for shard in Store::runner_shards() {
+        let read = time.before(time.limits.runners, "read the runners", ctx.store.runners_of(shard)).await;
+        let some = match read {
+            Ok(some) => some,
+            // Those that were read are seen to all the same.
             Err(error) => {
-                report.failed += 1;
-                gauges.more = true;
-                tracing::error!(error = %error, "a runner could not be read");
+                faults.note(Err::<(), _>(error));
+                if time.is_over(time.limits.runners) {
+                    break;
+                }
+                continue;
+            }
+        };
+        for runner in some {
+            match runner {
+                Ok(runner) => {
+                    gauges.add_runner(&runner);
+                    runners.push(runner);
+                }
+                Err(error) => {
+                    report.failed += 1;
+                    gauges.more = true;
+                    tracing::error!(error = %error, "a runner could not be read");
+                }
             }
         }
     }
@@ -68,7 +82,7 @@ pub(super) async fn sweep_runners(
     while let Some(one) = swept.next().await {
         report.add(one);
     }
-    Ok(())
+    faults.told()
 }
 
 /// What was read of tokens in this round, by their hashes.

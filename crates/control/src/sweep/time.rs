@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Until when each part of a round begins something, since the round began. A part that needs less leaves the rest to
 /// those after it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Runners are seen to.
     pub(super) runners: Duration,
@@ -31,7 +31,7 @@ impl Limits {
     /// next one would take the silence of runners for one that nobody watched.
     pub(super) const SCHEDULED: Self = Self::of_secs([8, 22, 36, 42, 6, 58]);
     /// Of one that somebody waits for: the function that answers is stopped after 28 s.
-    pub(super) const BY_HAND: Self = Self::of_secs([3, 8, 14, 17, 4, 27]);
+    pub(super) const BY_HAND: Self = Self::of_secs([3, 8, 13, 17, 4, 27]);
 
     const fn of_secs([runners, due, ready, held, one, end]: [u64; 6]) -> Self {
         Self {
@@ -147,13 +147,15 @@ pub(super) fn in_turn(now: Timestamp) -> impl Iterator<Item = u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hold::WAKES_FOR;
     use std::collections::BTreeSet;
 
     #[test]
     fn a_round_whose_last_things_take_as_long_as_they_may_has_time_left_to_be_noted() {
         for (limits, stopped) in [(Limits::SCHEDULED, 60), (Limits::BY_HAND, 28)] {
             let Limits { runners, due, ready, held, one, end } = limits;
-            assert!(runners + one < due && due + one < ready && ready < held, "{limits:?}");
+            assert!(runners + one < due && due + one < ready && ready + one <= held, "{limits:?}");
+            assert!(WAKES_FOR < one, "{limits:?}: what was woken would be counted for nothing");
             // One thing that fails is put off, and the numbers of before are read once more.
             let latest = (due + one * 2).max(held + one) + one;
             assert!(latest + one / 2 <= end && end < Duration::from_secs(stopped), "{limits:?}");

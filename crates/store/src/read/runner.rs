@@ -43,15 +43,23 @@ impl Store {
         Ok(self.get::<Name>(&key::runner_name(name)).await?.map(|name| name.owner))
     }
 
-    /// Every runner, by shard. Not strongly: whoever acts on one proves what was read. One that can't be
+    /// The shards that the runners are in.
+    pub fn runner_shards() -> std::ops::Range<u8> {
+        0..RUNNER_SHARDS
+    }
+
+    /// The runners of one shard. Not strongly: whoever acts on one proves what was read. One that can't be
     /// read stands there as its error, so that it does not hide the others.
+    pub async fn runners_of(&self, shard: u8) -> Result<Vec<Result<Runner, Error>>, Error> {
+        let items = self.partition_weakly(&key::runner_shard(shard), "", "read the runners").await?;
+        Ok(items.into_iter().map(decoded).collect())
+    }
+
+    /// Those of every shard.
     pub async fn runners(&self) -> Result<Vec<Result<Runner, Error>>, Error> {
         let mut runners = Vec::new();
-        for shard in 0..RUNNER_SHARDS {
-            let pk = key::runner_shard(shard);
-            for item in self.partition_weakly(&pk, "", "read the runners").await? {
-                runners.push(decoded(item));
-            }
+        for shard in Self::runner_shards() {
+            runners.extend(self.runners_of(shard).await?);
         }
         Ok(runners)
     }

@@ -1,0 +1,58 @@
+//! The projects of a deployment, another one first each minute: where there is no time for all, each has its turn.
+
+use super::time::Time;
+use crate::{Context, Error};
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::time::Timestamp;
+use std::time::Duration;
+
+/// How many are read at once.
+const PAGE: i32 = 100;
+
+/// All of them.
+///
+/// Errors: the table's; `TooSlow`.
+pub(super) async fn all_in_turn(ctx: &Context, time: &Time<'_>, until: Duration) -> Result<Vec<ProjectId>, Error> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = ctx.store.project_ids(after.as_deref(), PAGE);
+        let (ids, next) = time.before(until, "read the projects", page).await?;
+        all.extend(ids);
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let first = first_of(all.len(), ctx.clock.now());
+    all.rotate_left(first);
+    Ok(all)
+}
+
+/// Which of so many comes first in this minute: multiples of the golden ratio lie evenly, however many there are.
+fn first_of(count: usize, now: Timestamp) -> usize {
+    let minute = u64::try_from(now.millis() / 60_000).unwrap_or_default();
+    let share = u128::from(minute.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let count = u128::try_from(count).unwrap_or_default();
+    usize::try_from((share * count) >> 64).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_round_has_time_for_each_project_is_reached_within_a_few_times_as_many_rounds() {
+        for (count, reached) in [(1, 1), (2, 1), (7, 2), (997, 100), (1_500, 1_400)] {
+            let mut seen = vec![false; count];
+            for minute in 0..4 * count.div_ceil(reached) {
+                let now = Timestamp::from_millis(29_000_000 * 60_000 + i64::try_from(minute).unwrap() * 60_000);
+                let first = first_of(count, now);
+                for nth in 0..reached {
+                    seen[(first + nth) % count] = true;
+                }
+            }
+            assert!(seen.iter().all(|seen| *seen), "{reached} of {count}");
+        }
+        assert_eq!(first_of(0, Timestamp::from_millis(0)), 0);
+    }
+}
