@@ -63,7 +63,7 @@ pub(super) async fn sweep_runners(
             }
         }
     }
-    let storm = sweep::is_storm(&runners, since, ctx.clock.now());
+    let storm = sweep::is_storm(&runners, faults.none(), since, ctx.clock.now());
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
         let (id, mut report) = (runner.id.clone(), Report::default());

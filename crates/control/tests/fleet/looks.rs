@@ -2,7 +2,7 @@
 
 use crate::world::{World, applied};
 use pullyard_control::webhook::{Call, Received, receive};
-use pullyard_control::{poll_repository, recover_hook, set_secret};
+use pullyard_control::{Error, poll_repository, recover_hook, set_secret};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll, RECOVER_EVERY};
@@ -197,20 +197,47 @@ async fn a_hook_is_looked_after_when_it_is_time_and_not_once_more_for_a_message_
     assert!(!recovers(|hook, now| hook.not_before = Some(now.plus(MINUTE))).await);
 }
 
+/// A hook and a repository without one that are due at the same forge.
+struct Both {
+    world: World,
+    hook: Hook,
+    poll: Poll,
+}
+
+impl Both {
+    async fn of_a_forge() -> (Wire, Self) {
+        let wire = Wire::default();
+        let world = World::before(wire.clone()).await;
+        nowhere_connected(&world).await;
+        let (hook, poll) = (world.hook(), poll(&world));
+        applied(world.ctx.store.put_hook(&hook).await);
+        applied(world.ctx.store.put_poll(&poll).await);
+        (wire, Self { world, hook, poll })
+    }
+
+    async fn after_hook(&self) -> Result<(), Error> {
+        recover_hook(&self.world.ctx, &self.hook.name).await.map(drop)
+    }
+
+    async fn polled(&self) -> Result<(), Error> {
+        let Poll { project, integration, repository, .. } = &self.poll;
+        poll_repository(&self.world.ctx, project, integration, *repository).await
+    }
+
+    async fn stored(&self) -> (Hook, Poll) {
+        let store = &self.world.ctx.store;
+        let Poll { project, integration, repository, .. } = &self.poll;
+        let hook = store.hook(&self.hook.name).await.unwrap().unwrap();
+        (hook, store.poll(project, integration, *repository).await.unwrap().unwrap())
+    }
+}
+
 #[tokio::test]
 async fn a_hook_and_a_repository_that_no_repeat_can_look_at_are_left_alone_for_longer_each_time() {
-    let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
-    nowhere_connected(&world).await;
-    let (ctx, hook, poll) = (&world.ctx, world.hook(), poll(&world));
-    applied(ctx.store.put_hook(&hook).await);
-    applied(ctx.store.put_poll(&poll).await);
-    let after_hook = async || recover_hook(ctx, &hook.name).await;
-    let polled = async || poll_repository(ctx, &poll.project, &poll.integration, poll.repository).await;
+    let (wire, both) = Both::of_a_forge().await;
+    let ctx = &both.world.ctx;
     let stored = async || {
-        let Poll { project, integration, repository, .. } = &poll;
-        let hook = ctx.store.hook(&hook.name).await.unwrap().unwrap();
-        let poll = ctx.store.poll(project, integration, *repository).await.unwrap().unwrap();
+        let (hook, poll) = both.stored().await;
         let looked = [hook.recovery.look.since, poll.look.since].into_iter().flatten().count();
         (
             [(hook.tries, hook.not_before), (poll.tries, poll.not_before)],
@@ -221,12 +248,12 @@ async fn a_hook_and_a_repository_that_no_repeat_can_look_at_are_left_alone_for_l
     for (times, rest) in [(1, MINUTE), (2, MINUTE * 2)] {
         let least = ctx.clock.now().plus(rest);
         wire.next("GetItem", Fault::error(400, "AccessDenied"));
-        assert!(after_hook().await.is_err());
+        assert!(both.after_hook().await.is_err());
         wire.next("GetItem", Fault::error(400, "AccessDenied"));
-        assert!(polled().await.is_err());
+        assert!(both.polled().await.is_err());
         // The same messages again: nothing is due.
-        after_hook().await.unwrap();
-        polled().await.unwrap();
+        both.after_hook().await.unwrap();
+        both.polled().await.unwrap();
         let most = ctx.clock.now().plus(rest);
         let (put_off, looked, problems) = stored().await;
         for (tries, not_before) in put_off {
@@ -239,37 +266,30 @@ async fn a_hook_and_a_repository_that_no_repeat_can_look_at_are_left_alone_for_l
         }
         ctx.clock.advance(rest);
     }
-    after_hook().await.unwrap();
-    polled().await.unwrap();
+    both.after_hook().await.unwrap();
+    both.polled().await.unwrap();
     assert_eq!(stored().await, ([(0, None); 2], 2, [None, None]));
 }
 
 #[tokio::test]
 async fn a_hook_and_a_repository_whose_look_begins_and_can_not_end_are_left_alone_for_longer_each_time_too() {
-    let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
-    nowhere_connected(&world).await;
-    let (ctx, hook, poll) = (&world.ctx, world.hook(), poll(&world));
-    applied(ctx.store.put_hook(&hook).await);
-    applied(ctx.store.put_poll(&poll).await);
-    let after_hook = async || recover_hook(ctx, &hook.name).await;
-    let polled = async || poll_repository(ctx, &poll.project, &poll.integration, poll.repository).await;
+    let (wire, both) = Both::of_a_forge().await;
+    let ctx = &both.world.ctx;
     let tries = async || {
-        let Poll { project, integration, repository, .. } = &poll;
-        let poll = ctx.store.poll(project, integration, *repository).await.unwrap().unwrap();
-        [ctx.store.hook(&hook.name).await.unwrap().unwrap().tries, poll.tries]
+        let (hook, poll) = both.stored().await;
+        [hook.tries, poll.tries]
     };
     for times in 1..=3 {
         // Which pull requests are open is asked after that the round began was written down.
         wire.next("Query", Fault::error(400, "AccessDenied"));
-        assert!(after_hook().await.is_err());
+        assert!(both.after_hook().await.is_err());
         wire.next("Query", Fault::error(400, "AccessDenied"));
-        assert!(polled().await.is_err());
+        assert!(both.polled().await.is_err());
         assert_eq!(tries().await, [times; 2]);
         ctx.clock.advance(RECOVER_EVERY + MINUTE);
     }
-    after_hook().await.unwrap();
-    polled().await.unwrap();
+    both.after_hook().await.unwrap();
+    both.polled().await.unwrap();
     assert_eq!(tries().await, [0; 2]);
 }
 

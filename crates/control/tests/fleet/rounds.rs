@@ -4,7 +4,7 @@ use crate::world::{World, applied};
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Report, sweep};
 use pullyard_domain::budget::Budget;
-use pullyard_domain::due::SHARDS;
+use pullyard_domain::due::{SHARDS, shard};
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_domain::id::{ClaimId, EventId, InstanceId, TicketKey};
@@ -324,5 +324,25 @@ async fn a_job_that_can_not_be_taken_away_from_its_runner_does_not_keep_it_its_o
         let report = sweep(ctx).await.whole().unwrap();
         assert_eq!((report.failed, report.requeued + report.ended), (failed, 1), "{report:?}");
         assert_eq!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.len(), left);
+    }
+}
+
+#[tokio::test]
+async fn a_runner_that_is_silent_while_others_could_not_be_read_keeps_its_job_for_one_more_window() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    world.claimed(&job.id, Some(&runner)).await;
+    // The note of the last round is read first; then the runners, shard by shard.
+    let other = 1 + usize::from((shard(runner.id.as_str()) + 1) % SHARDS);
+    for (minute, lost) in [(0, (0, 0)), (1, (0, 0)), (2, (1, 0)), (3, (0, 0)), (4, (0, 1))] {
+        wire.restart((minute == 2).then(|| (other, Fault::error(400, "AccessDenied"))));
+        let swept = sweep(ctx).await;
+        assert_eq!(swept.fault.is_some(), minute == 2);
+        let report = swept.report;
+        assert_eq!((report.offline, report.requeued + report.ended), lost, "minute {minute}: {report:?}");
+        ctx.clock.advance(Duration::from_secs(60));
     }
 }

@@ -88,10 +88,15 @@ pub fn watched_since(last: Option<(Timestamp, Timestamp)>, now: Timestamp) -> Ti
     }
 }
 
-/// Many fell silent at once, or part of their silence was not watched: then the fault is likely ours, and
-/// their jobs are left alone for one more window.
-pub fn is_storm<'a>(runners: impl IntoIterator<Item = &'a Runner>, watched_since: Timestamp, now: Timestamp) -> bool {
-    if now.since(watched_since) <= OFFLINE_AFTER {
+/// Many fell silent at once, or part of their silence was not watched, or `is_whole` says that nobody knows of how many
+/// it is: then the fault is likely ours, and their jobs are left alone for one more window.
+pub fn is_storm<'a>(
+    runners: impl IntoIterator<Item = &'a Runner>,
+    is_whole: bool,
+    watched_since: Timestamp,
+    now: Timestamp,
+) -> bool {
+    if !is_whole || now.since(watched_since) <= OFFLINE_AFTER {
         return true;
     }
     let online = runners.into_iter().filter(|runner| runner.status == Presence::Online).collect::<Vec<_>>();

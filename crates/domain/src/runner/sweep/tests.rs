@@ -102,15 +102,16 @@ fn many_silent_at_once_or_a_silence_that_was_not_watched_is_a_storm() {
         let heard = |secs| move |number| Runner { last_heartbeat: at(secs), ..runner(&format!("r{number}")) };
         (0..online - silent).map(heard(1_000)).chain((0..silent).map(heard(0))).collect::<Vec<_>>()
     };
-    let is = |online, silent| is_storm(&fleet(online, silent), at(900), at(1_000));
+    let is = |online, silent| is_storm(&fleet(online, silent), true, at(900), at(1_000));
     assert!(!is(2, 2), "two are too few to tell");
     assert!(is(3, 3) && is(9, 3));
     assert!(!is(10, 3), "thirty percent are not more than thirty percent");
     assert!(is(13, 4) && !is(100, 30) && is(100, 31));
     let gone = fleet(3, 3).into_iter().map(|runner| Runner { status: Presence::Offline, ..runner });
-    assert!(!is_storm(&gone.collect::<Vec<_>>(), at(900), at(1_000)), "those are known to be gone");
-    assert!(!is_storm([], at(909), at(1_000)));
-    assert!(is_storm([], at(910), at(1_000)), "nobody looked for a part of the window");
+    assert!(!is_storm(&gone.collect::<Vec<_>>(), true, at(900), at(1_000)), "those are known to be gone");
+    assert!(!is_storm([], true, at(909), at(1_000)));
+    assert!(is_storm([], true, at(910), at(1_000)), "nobody looked for a part of the window");
+    assert!(is_storm(&fleet(100, 1), false, at(900), at(1_000)), "those that were not read may be silent, too");
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn a_runner_that_could_not_speak_is_blamed_only_after_a_whole_window_in_which_it
         for secs in (1_000 + pause..1_000 + pause + 15).step_by(5) {
             let since = watched_since(last, at(secs));
             last = Some((at(secs), since));
-            match step(&kite, Token::Good, is_storm([&kite], since, at(secs)), at(secs)) {
+            match step(&kite, Token::Good, is_storm([&kite], true, since, at(secs)), at(secs)) {
                 Step::TakeOffline(offline) => kite = *offline,
                 Step::Lose(..) => panic!("down for {pause} s, heard {heard} s before: lost after {secs}"),
                 _ => {}

@@ -1,0 +1,226 @@
+//! What git is told and what it says, in throwaway repositories.
+
+use super::*;
+
+#[tokio::test]
+async fn only_branch_names_are_branch_names() {
+    let git = Git::new("https://forge.test/a/b.git", "secret");
+    for good in ["main", "pullyard/acme/app-17-1", "a.b", "ü"] {
+        assert!(is_branch_name(&git, good).await.unwrap(), "{good}");
+    }
+    for bad in ["", "-x", "--all", "a..b", "a b", "@{-1}", "a~1", "x.lock", "a:b", "/a"] {
+        assert!(!is_branch_name(&git, bad).await.unwrap(), "{bad}");
+    }
+}
+
+#[test]
+fn only_commands_for_the_forge_carry_the_token() {
+    let git = Git::new("https://forge.test/a/b.git", "secret");
+    let carries = |call: Call<'_>| {
+        let command = git.command(&call, None);
+        let encoded = git.basic();
+        command
+            .as_std()
+            .get_envs()
+            .any(|(_, value)| value.is_some_and(|value| value.to_string_lossy().contains(&encoded)))
+    };
+    assert!(!carries(Call::new(["status"])));
+    assert!(carries(Call::new(["fetch"]).reaching_forge()));
+    assert_eq!(git.redacted(b"bad secret"), "bad [token]");
+    let header = format!("Authorization: Basic {}", git.basic());
+    assert_eq!(git.redacted(header.as_bytes()), "Authorization: Basic [token]");
+}
+
+#[tokio::test]
+async fn a_secret_that_git_repeats_is_gone_before_its_words_are_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
+    let git = Git::new("https://forge.test/a/b.git", "").without_secrets(&redactor);
+    let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+    for before in [0, 165, 170, 175] {
+        let name = format!("{}planted-secret-4711", "x".repeat(before));
+        let fault = git.run(Call::new(["rev-parse", &name]).repository(&repository)).await.unwrap_err();
+        let (words, reason) = (format!("{fault:?}"), fault.reason());
+        assert!(words.contains("[redacted]"), "{words}");
+        assert!(!words.contains("planted") && !reason.contains("planted"), "{words} {reason}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_no_way_to_a_forge_unless_they_are_the_forge() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("forge.git");
+    let files = Git::new(&format!("file://{}", path.display()), "");
+    init_bare(&files, path).await.unwrap();
+    let forge = Git::new("https://forge.test/a/b.git", "secret");
+    let asks = || Call::new(["ls-remote", "--", files.url()]);
+    assert!(files.run(asks().reaching_forge()).await.is_ok());
+    for call in [asks(), asks().reaching_forge()] {
+        let refused = forge.run(call).await.unwrap_err();
+        assert!(refused.reason().contains("transport 'file' not allowed"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_is_what_it_is_and_not_what_a_planted_graph_says_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = Git::new("https://forge.test/a/b.git", "");
+    let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+    let run = async |args: &[&str], input: &str| {
+        let call = Call::new(args).repository(&repository).input(input.as_bytes()).commits();
+        git.line(call).await.unwrap()
+    };
+    let empty = run(&["mktree"], "").await;
+    let file = run(&["hash-object", "-w", "--stdin"], "added").await;
+    let full = run(&["mktree"], &format!("100644 blob {file}\tadded.txt\n")).await;
+    let start = run(&["commit-tree", &empty], "start").await;
+    let made = run(&["commit-tree", &full, "-p", &start], "made").await;
+
+    let graphs = ["-c", "core.commitGraph=true"];
+    run(&[&graphs[..], &["commit-graph", "write", "--stdin-commits"]].concat(), &format!("{start}\n")).await;
+    let bytes = |id: &str| -> Vec<u8> {
+        (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect()
+    };
+    let (before, after) = (bytes(&empty), bytes(&full));
+    let graph = repository.join("objects/info/commit-graph");
+    let mut said = std::fs::read(&graph).unwrap();
+    let at = said.windows(before.len()).position(|part| part == before).unwrap();
+    said[at..at + after.len()].copy_from_slice(&after);
+    std::fs::remove_file(&graph).unwrap();
+    std::fs::write(&graph, said).unwrap();
+
+    let diff = ["diff", "--name-only", &start, &made];
+    assert_eq!(run(&[&graphs[..], &diff].concat(), "").await, "", "nobody is deceived by it");
+    assert_eq!(run(&diff, "").await, "added.txt");
+}
+
+#[tokio::test]
+async fn what_makes_git_read_other_settings_or_another_history_does_not_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let victim = dir.path().join("victim");
+    std::fs::write(&victim, "mine").unwrap();
+    let repository = dir.path().join("git");
+    let foreign = ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"];
+    std::fs::create_dir_all(repository.join("info")).unwrap();
+    std::fs::create_dir_all(repository.join("objects/info")).unwrap();
+    for file in foreign {
+        std::fs::write(repository.join(file), "planted").unwrap();
+    }
+    for link in ["config", "objects/info/alternates"] {
+        std::os::unix::fs::symlink(&victim, repository.join(link)).unwrap();
+    }
+    seal(&repository, Some(Path::new("/mirror"))).await.unwrap();
+    assert!(foreign.iter().all(|file| !repository.join(file).exists()));
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+    let alternates = std::fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
+    assert_eq!(alternates, "/mirror/objects\n");
+    assert!(std::fs::read_to_string(repository.join("config")).unwrap().contains("bare = true"));
+}
+
+#[tokio::test]
+async fn what_a_repository_sets_does_not_count_where_we_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = Git::new("https://forge.test/a/b.git", "");
+    let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+    let planted = repository.join("config");
+    for (name, theirs, ours) in [
+        ("core.hooksPath", "/planted", "/dev/null"),
+        ("core.fsmonitor", "/planted", "false"),
+        ("core.untrackedCache", "true", "false"),
+        ("core.commitGraph", "true", "false"),
+        ("core.askPass", "/planted", ""),
+        ("credential.helper", "!planted", ""),
+        ("submodule.recurse", "true", "false"),
+        ("fetch.recurseSubmodules", "true", "false"),
+        ("push.recurseSubmodules", "on-demand", "no"),
+        ("diff.ignoreSubmodules", "none", "all"),
+        ("gc.auto", "1", "0"),
+        ("maintenance.auto", "true", "false"),
+        ("commit.gpgSign", "true", "false"),
+        ("push.gpgSign", "true", "false"),
+        ("protocol.allow", "always", "never"),
+        ("http.lowSpeedLimit", "0", "1000"),
+        ("http.lowSpeedTime", "0", "60"),
+    ] {
+        let plants = [OsStr::new("config"), "--file".as_ref(), planted.as_os_str(), name.as_ref(), theirs.as_ref()];
+        git.run(Call::new(plants)).await.unwrap();
+        let counts = git.line(Call::new(["config", "--get", name]).repository(&repository)).await.unwrap();
+        assert_eq!(counts, ours, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn git_is_told_of_no_settings_but_ours_and_of_our_environment_where_programs_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = Git::new("https://forge.test/a/b.git", "");
+    let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+    let shows = Call::new(["-c", "alias.shows=!env", "shows"]).repository(&repository);
+    let told = String::from_utf8(git.run(shows).await.unwrap()).unwrap();
+    for line in [
+        "HOME=/dev/null",
+        "LC_ALL=C",
+        "GIT_CONFIG_NOSYSTEM=1",
+        "GIT_CONFIG_GLOBAL=/dev/null",
+        "GIT_ATTR_NOSYSTEM=1",
+        "GIT_TERMINAL_PROMPT=0",
+        "GIT_NO_REPLACE_OBJECTS=1",
+        "GIT_OPTIONAL_LOCKS=0",
+    ] {
+        assert!(told.lines().any(|said| said == line), "{line}: {told}");
+    }
+    // What the shell of an alias has by itself is none of ours.
+    let known = ["PATH", "HOME", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"];
+    let names = told.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
+    let strange: Vec<&str> = names.filter(|name| !known.contains(name) && !name.starts_with("GIT_")).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    assert!(!told.contains("AUTHOR"), "only who commits has a name: {told}");
+}
+
+#[tokio::test]
+async fn of_words_that_are_not_read_to_their_end_no_part_of_a_secret_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let (said, secret) = (dir.path().join("said"), "planted-secret-4711");
+    let git = Git::new("https://forge.test/a/b.git", "").without_secrets(&Redactor::new([secret.to_owned()]));
+    let says = format!("alias.says=!cat '{}' >&2; exit 1", said.display());
+    for kept in [1, 7, secret.len() - 1] {
+        let before = usize::try_from(MAX_STDERR_BYTES).unwrap() - kept;
+        std::fs::write(&said, format!("{}{secret} and on", "x".repeat(before))).unwrap();
+        let fault = git.run(Call::new(["-c", &says, "says"])).await.unwrap_err();
+        let Fault::Failed { words, .. } = fault else { panic!("{fault}") };
+        let (length, is_clean) = (words.len(), words.bytes().all(|byte| byte == b'x'));
+        assert!(length > before / 2 && is_clean, "{kept} of it were read, {length} kept");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_removed_or_written_through_a_folder_that_leads_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (repository, elsewhere) = (dir.path().join("git"), dir.path().join("elsewhere"));
+    std::fs::create_dir_all(repository.join("objects")).unwrap();
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    let files = ["attributes", "grafts", "alternates"].map(|file| elsewhere.join(file));
+    for file in &files {
+        std::fs::write(file, "mine").unwrap();
+    }
+    for link in ["info", "objects/info"] {
+        std::os::unix::fs::symlink(&elsewhere, repository.join(link)).unwrap();
+    }
+    seal(&repository, Some(Path::new("/mirror"))).await.unwrap();
+    assert!(files.iter().all(|file| std::fs::read_to_string(file).is_ok_and(|text| text == "mine")));
+    let alternates = std::fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
+    assert_eq!(alternates, "/mirror/objects\n");
+}
+
+#[tokio::test]
+async fn what_is_kept_out_of_a_commit_stays_and_what_stands_in_its_place_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (repository, exclude) = (dir.path().join("git"), dir.path().join("git/info/exclude"));
+    std::fs::create_dir_all(repository.join("info")).unwrap();
+    std::fs::write(&exclude, "/made\n").unwrap();
+    seal(&repository, None).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&exclude).unwrap(), "/made\n");
+    std::fs::remove_file(&exclude).unwrap();
+    nix::unistd::mkfifo(&exclude, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    seal(&repository, None).await.unwrap();
+    assert!(!exclude.exists());
+}
