@@ -58,6 +58,11 @@ pub(crate) struct Attempt {
     bootstrap: String,
     task: Option<String>,
     lease: String,
+    /// The pull requests that it is to revise, and to go on with.
+    revises: Option<u64>,
+    continues: Option<u64>,
+    /// The one of them that was open when it began.
+    pull: Option<u64>,
     branch: String,
     expected: Option<String>,
     adopted: Option<String>,
@@ -109,6 +114,9 @@ impl Attempt {
             asking: false,
             silent_until: if dice.percent(15) { lasts(now, dice, 250) } else { now },
             lease: String::new(),
+            revises: None,
+            continues: None,
+            pull: None,
             branch: String::new(),
             expected: None,
             adopted: None,
@@ -183,13 +191,28 @@ impl Attempt {
         self.step = match self.step {
             Step::Start => {
                 self.lease = body["lease"].as_str().unwrap().to_owned();
-                let open = body["revises"]["number"].as_u64().or(body["continues"]["number"].as_u64());
-                let open = open.and_then(|number| forge.branch_of(number));
-                self.branch = open.unwrap_or(body["branch"].as_str().unwrap()).to_owned();
+                self.revises = body["revises"]["number"].as_u64();
+                self.continues = body["continues"]["number"].as_u64();
+                self.branch = body["branch"].as_str().unwrap().to_owned();
                 self.heard = body["resume"]["inputs"].as_array().map_or(0, Vec::len) as u64;
                 Step::Preparing
             }
             Step::Preparing => {
+                if let Some(number) = self.revises
+                    && let Some(closed) = forge.pull(number).filter(|pull| !pull.is_open())
+                {
+                    let state = closed.state.words().to_owned();
+                    let failure = Failure::PullRequestClosed { pr: format!("acme/app#{number}"), state };
+                    self.step = self.end(json!({ "outcome": "failed", "failure": failure }), dice);
+                    return;
+                }
+                // One that is closed is not gone on with: the job makes its own.
+                self.pull = self.revises.or(self.continues);
+                if let Some(pull) = self.pull.and_then(|number| forge.pull(number)).filter(|pull| pull.is_open()) {
+                    self.branch.clone_from(&pull.branch);
+                } else {
+                    self.pull = None;
+                }
                 let head = forge.head(&self.branch);
                 self.expected = head.map(|commit| commit.head.clone());
                 // What an earlier attempt of this job pushed is all there is to do.
@@ -289,7 +312,7 @@ impl Attempt {
         }
         self.step = match self.adopted.clone() {
             Some(head) => {
-                let number = forge.pull(&self.branch);
+                let number = self.pull.unwrap_or_else(|| forge.find_or_open(&self.branch, now));
                 let result = json!({
                     "branch": self.branch,
                     "head": head,

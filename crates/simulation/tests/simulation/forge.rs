@@ -1,11 +1,14 @@
-//! The forge: one repository of branches, its pull requests, and the reviewers who ask for changes on them. What it
-//! tells of that comes late, twice, out of order, or never.
+//! The forge: one repository of branches, its pull requests, the reviewers who ask for changes on them, and the people
+//! who close, merge and reopen them. What it tells of that comes late, twice, out of order, or never.
 
 mod answers;
+mod pulls;
+
+pub(crate) use pulls::Pull;
 
 use crate::dice::Dice;
 use pullyard_domain::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Under which name calls to it are known.
 pub(crate) const FORGE: &str = "forge";
@@ -28,23 +31,29 @@ pub(crate) struct Review {
     /// The number of the pull request.
     pub(crate) pull: u64,
     pub(crate) at: Timestamp,
-    /// What is told of it: the pull request as it was then.
-    told: String,
+}
+
+/// One delivery, as it was when what it tells of happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) name: String,
+    pub(crate) event: &'static str,
+    pub(crate) body: String,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Forge {
     /// Oldest commit first.
     pub(crate) branches: BTreeMap<String, Vec<Commit>>,
-    /// The branches of pull requests; the first is number 1.
-    pub(crate) pulls: Vec<String>,
+    /// The first is number 1.
+    pub(crate) pulls: Vec<Pull>,
     pub(crate) reviews: Vec<Review>,
     /// How many more there will be.
     pub(crate) left: usize,
-    /// Which of them are still to be told.
-    waiting: Vec<usize>,
-    /// When a pull request's branch moved, or somebody reviewed it.
-    changed: BTreeMap<String, Timestamp>,
+    /// What is still to be told.
+    waiting: VecDeque<Told>,
+    /// How often pull requests were closed or reopened.
+    turns: usize,
 }
 
 impl Forge {
@@ -58,22 +67,10 @@ impl Forge {
             return false;
         }
         self.branches.entry(branch.to_owned()).or_default().push(commit);
-        self.changed.insert(branch.to_owned(), now);
+        for pull in self.pulls.iter_mut().filter(|pull| pull.branch == branch && pull.is_open()) {
+            pull.changed = now;
+        }
         true
-    }
-
-    /// The pull request of a branch, the open one or a new one.
-    pub(crate) fn pull(&mut self, branch: &str) -> u64 {
-        let at = self.pulls.iter().position(|of| of == branch).unwrap_or_else(|| {
-            self.pulls.push(branch.to_owned());
-            self.pulls.len() - 1
-        });
-        at as u64 + 1
-    }
-
-    /// Which branch a pull request is of.
-    pub(crate) fn branch_of(&self, number: u64) -> Option<&str> {
-        self.pulls.get(usize::try_from(number).ok()?.checked_sub(1)?).map(String::as_str)
     }
 
     /// The commits of a job, wherever they are.
@@ -95,28 +92,33 @@ impl Forge {
     pub(crate) fn review(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> String {
         self.left -= 1;
         let pull = dice.below(self.pulls.len()) as u64 + 1;
-        let times = if dice.percent(lost) { 0 } else { 1 + usize::from(dice.percent(twice)) };
+        let times = times(twice, lost, dice);
         self.reviewed(pull, now, times)
     }
 
     /// Somebody reviews this pull request, and that is told so often.
     pub(crate) fn reviewed(&mut self, pull: u64, now: Timestamp, times: usize) -> String {
-        let (at, id) = (self.reviews.len(), 101 + self.reviews.len() as u64);
-        if let Some(branch) = self.branch_of(pull).map(str::to_owned) {
-            self.changed.insert(branch, now);
+        let id = 101 + self.reviews.len() as u64;
+        if let Some(of) = self.pull_mut(pull) {
+            of.changed = now;
         }
-        let review = Review { id, pull, at: now, told: String::new() };
-        let told = self.delivery(&review);
-        self.reviews.push(Review { told, ..review });
-        self.waiting.extend(std::iter::repeat_n(at, times));
+        let review = Review { id, pull, at: now };
+        let told =
+            Told { name: format!("review-{id}"), event: "pull_request_review", body: self.delivery_of_review(&review) };
+        self.reviews.push(review);
+        self.waiting.extend(std::iter::repeat_n(told, times));
         format!("review {id} of pull request {pull}, told {times} times")
     }
 
-    /// Tells one of what is still to be told: what it is called, and its body.
-    pub(crate) fn tell(&mut self, dice: &mut Dice) -> (String, String) {
+    /// Tells one of what is still to be told.
+    pub(crate) fn tell(&mut self, dice: &mut Dice) -> Told {
         // Mostly in order.
         let at = if dice.percent(70) { 0 } else { dice.below(self.waiting.len()) };
-        let review = &self.reviews[self.waiting.remove(at)];
-        (format!("review-{}", review.id), review.told.clone())
+        self.waiting.remove(at).unwrap()
     }
+}
+
+/// How often something is told, that is told twice or never in so many of a hundred cases.
+fn times(twice: u64, lost: u64, dice: &mut Dice) -> usize {
+    if dice.percent(lost) { 0 } else { 1 + usize::from(dice.percent(twice)) }
 }

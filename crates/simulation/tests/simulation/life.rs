@@ -79,7 +79,10 @@ impl World {
         let late = self.late.iter().position(|late| late.at <= now);
         let asked: Vec<_> = asked.into_iter().filter(|number| self.may_start(*number)).collect();
         let awake = self.awake();
-        let (reviewable, told) = self.gate.cloud(|cloud| (cloud.forge.may_be_reviewed(), cloud.forge.may_tell()));
+        let (reviewable, told, pulls) = self.gate.cloud(|cloud| {
+            let forge = &cloud.forge;
+            (forge.may_be_reviewed(), forge.may_tell(), forge.pulls.len())
+        });
         let weights = [
             80 * awake.len().min(4) as u64,
             10 * dispatch.min(4),
@@ -101,6 +104,7 @@ impl World {
             some(usize::from(reviewable), self.mood.reviews),
             some(usize::from(told), 12),
             self.mood.rests,
+            some(pulls, self.mood.turns),
         ];
         match self.dice.weighted(&weights).unwrap_or(13) {
             0 => {
@@ -160,7 +164,8 @@ impl World {
             15 => self.come_late(late.unwrap_or_default()).await,
             16 => self.review(),
             17 => self.deliver().await,
-            _ => self.speak().await,
+            18 => self.speak().await,
+            _ => self.turn(),
         }
     }
 

@@ -41,7 +41,9 @@ pub(crate) struct Mood {
     pub(crate) reviewed: usize,
     /// A project lets reviews wait for one another.
     pub(crate) coalesces: u64,
-    /// A review is never told.
+    /// How often pull requests are closed, merged and reopened, beside everything else.
+    pub(crate) turns: u64,
+    /// What reviewers and those do is never told.
     pub(crate) reviews_lost: u64,
     /// How often people pause jobs, have them go on and speak to their agents, beside everything else.
     pub(crate) rests: u64,
@@ -71,6 +73,7 @@ pub(crate) const USUAL: Mood = Mood {
     reviews: 3,
     reviewed: 1,
     coalesces: 85,
+    turns: 1,
     reviews_lost: 15,
     rests: 2,
     asks: 18,
@@ -111,6 +114,7 @@ pub(crate) const REVIEWED: Mood = Mood {
     fails: 8,
     reviews: 25,
     reviewed: 6,
+    turns: 6,
     reviews_lost: 25,
     tickets: 2,
     ..USUAL

@@ -1,6 +1,7 @@
 //! The control plane: every function with its own context, and what runs in them now.
 
 use crate::cloud::queue::{Message, Queue, Queues};
+use crate::forge::Told;
 use crate::gate::Gate;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -124,14 +125,14 @@ impl Plane {
         self.answer(router, request.body(Body::from(ask.body.to_string())).unwrap())
     }
 
-    /// The forge tells of a review.
-    pub(crate) fn deliver(&mut self, delivery: &str, body: String) -> Invocation {
+    /// The forge tells of something.
+    pub(crate) fn deliver(&mut self, Told { name, event, body }: Told) -> Invocation {
         let request = Request::builder()
             .method("POST")
             .uri(format!("/webhooks/github/{HOOK}"))
             .header("content-type", "application/json")
-            .header("x-github-event", "pull_request_review")
-            .header("x-github-delivery", delivery)
+            .header("x-github-event", event)
+            .header("x-github-delivery", name)
             .header("x-hub-signature-256", Secret::new(HOOK_VALUE).sign(body.as_bytes()));
         self.answer(self.webhook.clone(), request.body(Body::from(body)).unwrap())
     }

@@ -1,7 +1,7 @@
 //! What must be so once everything has come to rest.
 
 use crate::cloud::table::Items;
-use crate::forge::Forge;
+use crate::forge::{Forge, Pull, Review as Asked};
 use crate::laws::{deliveries, jobs, reviews, runners, tickets};
 use crate::tool::Tool;
 use pullyard_domain::budget::Day;
@@ -13,7 +13,6 @@ use pullyard_domain::job::{Job, Kind, Status};
 use pullyard_domain::project::Statuses;
 use pullyard_domain::review::{Review, ReviewState, resolved};
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -129,7 +128,10 @@ fn of_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &For
         let told = deliveries.iter().find(is_it).filter(|told| is_answered_when_linked(Some(&told.reason)));
         let stored = all.iter().find(|review| review.id.as_str() == id).map(|review| &resolved(review, all).state);
         let fault = match (told, stored) {
-            (_, Some(ReviewState::Refused { .. })) => continue,
+            (_, Some(ReviewState::Refused { reason, .. })) if !was_open(reason, asked, forge) => continue,
+            (_, Some(ReviewState::Refused { reason, .. })) => {
+                format!("review {id} was given up for {reason:?}, and its pull request was open")
+            }
             (_, Some(ReviewState::Started { job })) => {
                 match jobs.iter().any(|one| one.id == *job && one.status.is_terminal()) {
                     true => continue,
@@ -140,18 +142,30 @@ fn of_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &For
             (Some(told), None) if told.reason.is_final() => {
                 format!("review {id} was told {:?} and is nowhere", told.reason)
             }
+            (Some(told), None) if was_open(&told.reason, asked, forge) => {
+                format!("review {id} was told {:?}, and its pull request was open", told.reason)
+            }
             (Some(_), None) => continue,
-            (None, None) if may_be_found(asked.at, asked.pull, jobs) => format!("nobody answered review {id}"),
+            (None, None) if may_be_found(asked, jobs, forge) => format!("nobody answered review {id}"),
             (None, None) => continue,
         };
         faults.push(fault);
     }
 }
 
-/// Its pull request was known to be a job's soon enough for the looks at it to see a review that nobody told of.
-fn may_be_found(at: Timestamp, pull: u64, jobs: &[Job]) -> bool {
-    let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == pull));
-    of_it.filter_map(|job| job.ended_at).min().is_some_and(|linked| linked.since(at) < BEFORE_ITS_LINK)
+/// It was refused for being closed, and was open all the time since it was reviewed.
+fn was_open(reason: &Reason, asked: &Asked, forge: &Forge) -> bool {
+    let open = || forge.pull(asked.pull).is_some_and(|pull| pull.is_open_since(asked.at));
+    matches!(reason, Reason::PullRequestClosed { .. }) && open()
+}
+
+/// Its pull request is open, and was known to be a job's soon enough for the looks at it to see a review that nobody
+/// told of.
+fn may_be_found(asked: &Asked, jobs: &[Job], forge: &Forge) -> bool {
+    let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == asked.pull));
+    let linked = of_it.filter_map(|job| job.ended_at).min();
+    linked.is_some_and(|linked| linked.since(asked.at) < BEFORE_ITS_LINK)
+        && forge.pull(asked.pull).is_some_and(Pull::is_open)
 }
 
 /// Whoever reads in the ledger that a review waits may wait with it: what waited names its job, or has another answer.

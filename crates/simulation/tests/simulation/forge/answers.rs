@@ -1,7 +1,9 @@
 //! What the forge answers about pull requests and their reviews, and what its deliveries say of them.
 
+use super::pulls::Pull;
 use super::{Forge, Review, URL};
 use crate::cloud::{Answer, Call};
+use pullyard_domain::pull_request::PullRequestState;
 use serde_json::{Value, json};
 
 /// Who reviews.
@@ -17,8 +19,13 @@ impl Forge {
             ("GET", ["collaborators", _, "permission"]) => {
                 json!({ "permission": "write", "role_name": "write", "user": { "id": REVIEWER.0 } })
             }
-            // All of them are open, and have changed at some time.
-            ("GET", ["pulls"]) => (1..=self.pulls.len() as u64).map(|pull| self.pull_request(pull)).collect(),
+            // The open ones are asked for, those that changed last first.
+            ("GET", ["pulls"]) => {
+                let numbered = self.pulls.iter().zip(1..).filter(|(pull, _)| pull.is_open());
+                let mut open: Vec<(&Pull, u64)> = numbered.collect();
+                open.sort_by_key(|(pull, _)| std::cmp::Reverse(pull.changed));
+                open.into_iter().map(|(_, number)| self.pull_request(number)).collect()
+            }
             ("GET", ["pulls", pull]) => self.pull_request(number(pull)),
             ("GET", ["pulls", pull, "reviews"]) => {
                 let pull = number(pull);
@@ -36,17 +43,19 @@ impl Forge {
     }
 
     fn pull_request(&self, number: u64) -> Value {
-        let branch = self.branch_of(number).unwrap();
+        let Pull { branch, changed, state, .. } = self.pull(number).unwrap();
+        let merged_at = (*state == PullRequestState::Merged).then(|| changed.to_string());
         let ours = json!({ "id": 99 });
         json!({
             "number": number,
             "html_url": format!("{URL}/acme/app/pull/{number}"),
             "title": format!("Pull request {number}"),
-            "state": "open",
+            "state": if *state == PullRequestState::Open { "open" } else { "closed" },
             "draft": false,
             "user": { "id": 1, "login": "pullyard-bot", "type": "User" },
-            "updated_at": self.changed.get(branch).unwrap().to_string(),
-            "merged_at": null,
+            "updated_at": changed.to_string(),
+            "merged": merged_at.is_some(),
+            "merged_at": merged_at,
             "head": { "ref": branch, "sha": self.head(branch).unwrap().head, "repo": ours },
             "base": { "ref": "main", "sha": "0".repeat(40), "repo": ours },
         })
@@ -67,7 +76,7 @@ impl Forge {
     }
 
     /// What a delivery says of a review.
-    pub(super) fn delivery(&self, review: &Review) -> String {
+    pub(super) fn delivery_of_review(&self, review: &Review) -> String {
         let mut shown = self.shown(review);
         // As deliveries write it.
         shown["state"] = json!("changes_requested");
@@ -75,6 +84,18 @@ impl Forge {
             "action": "submitted",
             "review": shown,
             "pull_request": self.pull_request(review.pull),
+            "repository": { "id": 99, "full_name": "acme/app" },
+            "sender": reviewer(),
+        });
+        body.to_string()
+    }
+
+    /// What a delivery says of a pull request that was closed or reopened.
+    pub(super) fn delivery_of_turn(&self, number: u64, action: &str) -> String {
+        let body = json!({
+            "action": action,
+            "number": number,
+            "pull_request": self.pull_request(number),
             "repository": { "id": 99, "full_name": "acme/app" },
             "sender": reviewer(),
         });

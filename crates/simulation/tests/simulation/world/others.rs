@@ -28,12 +28,23 @@ impl World {
         self.trace.say(now, said);
     }
 
-    /// The forge tells of a review.
+    /// Somebody closes, merges or reopens a pull request.
+    pub(crate) fn turn(&mut self) {
+        let (now, Mood { twice, reviews_lost, .. }) = (self.now(), self.mood);
+        let dice = &mut self.dice;
+        if let Some(said) = self.gate.cloud(|cloud| cloud.forge.turn(now, twice.max(20), reviews_lost, dice)) {
+            self.tally.add("closed or reopened");
+            self.trace.say(now, said);
+        }
+    }
+
+    /// The forge tells of something.
     pub(crate) async fn deliver(&mut self) {
         let dice = &mut self.dice;
-        let (delivery, body) = self.gate.cloud(|cloud| cloud.forge.tell(dice));
-        let invocation = self.plane.deliver(&delivery, body);
-        self.start(invocation, For::Forge, format!("webhook: {delivery}")).await;
+        let told = self.gate.cloud(|cloud| cloud.forge.tell(dice));
+        let what = format!("webhook: {}", told.name);
+        let invocation = self.plane.deliver(told);
+        self.start(invocation, For::Forge, what).await;
     }
 
     pub(crate) async fn order(&mut self, ask: Ask) {

@@ -1,0 +1,83 @@
+//! Pull requests: which are open, and who closes, merges and reopens them.
+
+use super::{Forge, Told, times};
+use crate::dice::Dice;
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::time::Timestamp;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pull {
+    pub(crate) branch: String,
+    /// When its branch moved, somebody reviewed it, or it was closed or reopened.
+    pub(crate) changed: Timestamp,
+    pub(crate) state: PullRequestState,
+    /// When it was reopened last.
+    reopened: Option<Timestamp>,
+}
+
+impl Pull {
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == PullRequestState::Open
+    }
+
+    /// It was open all the time since then, and is.
+    pub(crate) fn is_open_since(&self, at: Timestamp) -> bool {
+        self.is_open() && self.reopened.is_none_or(|reopened| reopened < at)
+    }
+}
+
+impl Forge {
+    pub(super) fn pull_mut(&mut self, number: u64) -> Option<&mut Pull> {
+        self.pulls.get_mut(place(number)?)
+    }
+
+    /// The pull request of this number.
+    pub(crate) fn pull(&self, number: u64) -> Option<&Pull> {
+        self.pulls.get(place(number)?)
+    }
+
+    /// The number of the open pull request of a branch, if there is one.
+    pub(crate) fn open_pull(&self, branch: &str) -> Option<u64> {
+        let at = self.pulls.iter().position(|pull| pull.branch == branch && pull.is_open())?;
+        Some(at as u64 + 1)
+    }
+
+    /// The pull request of a branch, the open one or a new one.
+    pub(crate) fn find_or_open(&mut self, branch: &str, now: Timestamp) -> u64 {
+        self.open_pull(branch).unwrap_or_else(|| {
+            let (branch, state) = (branch.to_owned(), PullRequestState::Open);
+            self.pulls.push(Pull { branch, changed: now, state, reopened: None });
+            self.pulls.len() as u64
+        })
+    }
+
+    /// Somebody closes, merges or reopens some pull request; in so many of a hundred cases that is told twice, or never.
+    pub(crate) fn turn(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> Option<String> {
+        let at = dice.below(self.pulls.len());
+        let number = at as u64 + 1;
+        let (state, action) = match self.pulls[at].state {
+            PullRequestState::Open if dice.percent(10) => (PullRequestState::Merged, "closed"),
+            PullRequestState::Open => (PullRequestState::Closed, "closed"),
+            // A branch has one open pull request at most.
+            PullRequestState::Closed if self.open_pull(&self.pulls[at].branch).is_none() => {
+                (PullRequestState::Open, "reopened")
+            }
+            PullRequestState::Closed | PullRequestState::Merged => return None,
+        };
+        let pull = &mut self.pulls[at];
+        (pull.state, pull.changed) = (state, now);
+        if pull.is_open() {
+            pull.reopened = Some(now);
+        }
+        self.turns += 1;
+        let name = format!("turn-{}", self.turns);
+        let told = Told { name, event: "pull_request", body: self.delivery_of_turn(number, action) };
+        let times = times(twice, lost, dice);
+        self.waiting.extend(std::iter::repeat_n(told, times));
+        Some(format!("pull request {number} is {}, told {times} times", state.words()))
+    }
+}
+
+fn place(number: u64) -> Option<usize> {
+    usize::try_from(number).ok()?.checked_sub(1)
+}
