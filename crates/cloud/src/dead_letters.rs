@@ -6,6 +6,7 @@
 //! taken anew. Ids stay the same for as long as a message stands in its queue.
 
 use crate::Error;
+use crate::lazy::Lazy;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
 };
@@ -38,7 +39,7 @@ pub struct Lane {
 /// The dead-letter queues.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
-    client: aws_sdk_sqs::Client,
+    client: Lazy<aws_sdk_sqs::Client>,
     dispatch: Lane,
     effects: Lane,
     undelivered: Option<String>,
@@ -83,9 +84,13 @@ pub struct Look {
 impl DeadLetters {
     /// `dispatch` has standard queues, `effects` FIFO ones.
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, dispatch: Lane, effects: Lane) -> Self {
-        let mut builder = aws_sdk_sqs::config::Builder::from(config);
-        builder.set_endpoint_url(endpoint.map(str::to_owned));
-        Self { client: aws_sdk_sqs::Client::from_conf(builder.build()), dispatch, effects, undelivered: None }
+        let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
+        let client = Lazy::new(move || {
+            let mut builder = aws_sdk_sqs::config::Builder::from(&config);
+            builder.set_endpoint_url(endpoint);
+            aws_sdk_sqs::Client::from_conf(builder.build())
+        });
+        Self { client, dispatch, effects, undelivered: None }
     }
 
     /// With the queue of events that the tasks function did not get, or failed on; none if this process was not told.

@@ -5,6 +5,7 @@
 
 mod dead_letters;
 mod error;
+mod lazy;
 mod objects;
 mod secret;
 pub mod setup;

@@ -5,6 +5,7 @@ mod versions;
 pub use versions::{Version, Versions};
 
 use crate::Error;
+use crate::lazy::Lazy;
 use aws_sdk_secretsmanager::error::SdkError;
 use aws_sdk_secretsmanager::operation::create_secret::CreateSecretError;
 use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
@@ -33,7 +34,7 @@ pub struct SecretSeen {
 /// Reads and sets secrets. Values never appear in an error, a log or a `Debug`.
 #[derive(Clone)]
 pub struct Secrets {
-    client: aws_sdk_secretsmanager::Client,
+    client: Lazy<aws_sdk_secretsmanager::Client>,
     cache: Arc<Mutex<HashMap<String, Kept>>>,
     versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
     /// Names that were looked for and had no secret, and when. Names of hooks only, so there are few.
@@ -59,9 +60,12 @@ impl std::fmt::Debug for Secrets {
 impl Secrets {
     /// Reached as `config` says; `endpoint` replaces AWS's own address.
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>) -> Self {
-        let mut builder = aws_sdk_secretsmanager::config::Builder::from(config);
-        builder.set_endpoint_url(endpoint.map(str::to_owned));
-        let client = aws_sdk_secretsmanager::Client::from_conf(builder.build());
+        let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
+        let client = Lazy::new(move || {
+            let mut builder = aws_sdk_secretsmanager::config::Builder::from(&config);
+            builder.set_endpoint_url(endpoint);
+            aws_sdk_secretsmanager::Client::from_conf(builder.build())
+        });
         let (cache, versions, absent, refetching) = Default::default();
         let began = Instant::now();
         Self { client, cache, versions, absent, refetching, steady: Arc::new(move || began.elapsed()) }

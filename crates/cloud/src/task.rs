@@ -1,6 +1,7 @@
 //! Fargate tasks: one per start of an attempt.
 
 use crate::Error;
+use crate::lazy::Lazy;
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, KeyValuePair,
@@ -12,7 +13,7 @@ use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
 /// Starts tasks.
 #[derive(Clone, Debug)]
 pub struct Tasks {
-    client: aws_sdk_ecs::Client,
+    client: Lazy<aws_sdk_ecs::Client>,
     cluster: String,
     definitions: Definitions,
     container: String,
@@ -124,10 +125,13 @@ impl Tasks {
         container: impl Into<String>,
         network: Option<Network>,
     ) -> Self {
-        let mut builder = aws_sdk_ecs::config::Builder::from(config);
-        builder.set_endpoint_url(endpoint.map(str::to_owned));
+        let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
         Self {
-            client: aws_sdk_ecs::Client::from_conf(builder.build()),
+            client: Lazy::new(move || {
+                let mut builder = aws_sdk_ecs::config::Builder::from(&config);
+                builder.set_endpoint_url(endpoint);
+                aws_sdk_ecs::Client::from_conf(builder.build())
+            }),
             cluster: cluster.into(),
             definitions,
             container: container.into(),

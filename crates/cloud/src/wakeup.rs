@@ -1,6 +1,7 @@
 //! Wake-ups: messages that say "look at this now". Losing one costs a minute, never a job: the table
 //! holds the truth, and the sweeper sends them again.
 
+use crate::lazy::Lazy;
 use crate::{Error, trace};
 use pullyard_domain::id::{pull_request_group, ticket_group};
 use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
@@ -9,7 +10,7 @@ use serde::Serialize;
 /// The two queues.
 #[derive(Clone, Debug)]
 pub struct Wakeups {
-    client: aws_sdk_sqs::Client,
+    client: Lazy<aws_sdk_sqs::Client>,
     dispatch_url: String,
     effects_url: String,
 }
@@ -22,10 +23,13 @@ impl Wakeups {
         dispatch_url: impl Into<String>,
         effects_url: impl Into<String>,
     ) -> Self {
-        let mut builder = aws_sdk_sqs::config::Builder::from(config);
-        builder.set_endpoint_url(endpoint.map(str::to_owned));
+        let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
         Self {
-            client: aws_sdk_sqs::Client::from_conf(builder.build()),
+            client: Lazy::new(move || {
+                let mut builder = aws_sdk_sqs::config::Builder::from(&config);
+                builder.set_endpoint_url(endpoint);
+                aws_sdk_sqs::Client::from_conf(builder.build())
+            }),
             dispatch_url: dispatch_url.into(),
             effects_url: effects_url.into(),
         }

@@ -1,15 +1,15 @@
 //! The one reader of the environment, and the context made from what it says.
 
+mod https;
 mod variables;
 
 pub use variables::{VARIABLES, Variable};
 
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use pullyard_cloud::{DeadLetters, Lane, Objects, Secrets, Tasks, Wakeups};
 pub use pullyard_cloud::{Definitions, Network};
 use pullyard_control::{Clock, Connections, Context, ForgeTokens, Parts};
@@ -134,9 +134,7 @@ impl Config {
 
     /// Connects to everything, on AWS: region and credentials are the function's own.
     pub async fn connect(self) -> Context {
-        // One for all services: each SDK would make its own, and read the authorities of the world once more.
-        let https = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-        let loader = bounded(aws_config::defaults(BehaviorVersion::latest())).http_client(https);
+        let loader = bounded(aws_config::defaults(BehaviorVersion::latest())).http_client(https::client());
         let sdk = Box::pin(loader.load()).await;
         self.context(&sdk, Clock::default())
     }
@@ -175,15 +173,24 @@ impl Config {
     }
 }
 
+/// How long a connection to AWS may take to be made.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
 /// Every call to AWS is bounded: one try in time and in all, with the SDK's jittered back-off between.
+///
+/// One try is all of it, from the signature to the last byte of the answer, which no call of ours streams. The SDK's own
+/// guard against streams that stand still has the same five seconds for a part of that: which of the two ended a call
+/// that nobody answers would be chance, and each ends it as another error.
 pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
-    loader.retry_config(RetryConfig::standard().with_max_attempts(4)).timeout_config(
-        TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(2))
-            .operation_attempt_timeout(Duration::from_secs(5))
-            .operation_timeout(Duration::from_secs(15))
-            .build(),
-    )
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .operation_timeout(Duration::from_secs(15))
+        .build();
+    loader
+        .retry_config(RetryConfig::standard().with_max_attempts(4))
+        .timeout_config(limits)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
 /// An SDK configuration for services on this machine, whose credentials are not checked. Plain HTTP and no
@@ -253,6 +260,12 @@ mod tests {
         let limits = [limits.connect_timeout(), limits.operation_attempt_timeout(), limits.operation_timeout()];
         assert_eq!(limits, [2, 5, 15].map(|secs| Some(Duration::from_secs(secs))));
         assert_eq!(sdk.retry_config().unwrap().max_attempts(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_silent_call_to_aws_is_ended_by_one_limit_alone() {
+        let sdk = embedded("us-east-1", "key", "secret").await;
+        assert!(!sdk.stalled_stream_protection().unwrap().is_enabled());
     }
 
     #[test]

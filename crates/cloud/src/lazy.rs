@@ -1,0 +1,58 @@
+//! A client of a service that is made when it is first used.
+//!
+//! Each function has all services in its context and asks few of them: making the others' clients is part of every
+//! cold start, in time and in memory.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
+
+/// What makes one.
+type Make<C> = Box<dyn FnOnce() -> C + Send>;
+
+/// A client; copies share it.
+pub(crate) struct Lazy<C>(Arc<LazyLock<C, Make<C>>>);
+
+impl<C> Lazy<C> {
+    /// Made by this when it is first used.
+    pub(crate) fn new(make: impl FnOnce() -> C + Send + 'static) -> Self {
+        let make: Make<C> = Box::new(make);
+        Self(Arc::new(LazyLock::new(make)))
+    }
+}
+
+impl<C> Clone for Lazy<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C> Deref for Lazy<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.0
+    }
+}
+
+impl<C> fmt::Debug for Lazy<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lazy { .. }")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn a_client_is_made_once_and_not_before_it_is_used() {
+        let made = Arc::new(AtomicU32::new(0));
+        let counted = made.clone();
+        let client = Lazy::new(move || counted.fetch_add(1, Ordering::SeqCst) + 7);
+        let copy = client.clone();
+        assert_eq!((format!("{client:?}"), made.load(Ordering::SeqCst)), ("Lazy { .. }".to_owned(), 0));
+        assert_eq!((*copy, *client, made.load(Ordering::SeqCst)), (7, 7, 1));
+    }
+}

@@ -1,0 +1,138 @@
+//! The way to AWS over HTTPS: one connector, its connections and its authorities, for all clients of a process.
+//!
+//! The SDK's own client makes a whole connector, with all authorities parsed, for each SDK client only to see that it
+//! can be made, drops it, and makes the one that is used at the first call: six times what once is enough for, in every
+//! cold start.
+
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+/// The client of everything that is asked within the limits of [`bounded`](super::bounded).
+pub(super) fn client() -> SharedHttpClient {
+    let tls = || Provider::Rustls(CryptoMode::AwsLc);
+    // Made now: Lambda gives a beginning more CPU than an event.
+    let settings = HttpConnectorSettings::builder().connect_timeout(super::CONNECT_WITHIN).build();
+    let connector = Connector::builder().connector_settings(settings).tls_provider(tls()).build();
+    SharedHttpClient::new(OneForAll {
+        connector: SharedHttpConnector::new(connector),
+        others: Builder::new().tls_provider(tls()).build_https(),
+    })
+}
+
+/// The checks of a configuration are the trait's own, which check nothing: the connector is there.
+#[derive(Debug)]
+struct OneForAll {
+    /// With our limits.
+    connector: SharedHttpConnector,
+    /// For whoever has others: what looks for credentials outside of Lambda.
+    others: SharedHttpClient,
+}
+
+impl HttpClient for OneForAll {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let ours = settings.connect_timeout() == Some(super::CONNECT_WITHIN) && settings.read_timeout().is_none();
+        if ours { self.connector.clone() } else { self.others.http_connector(settings, components) }
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.others.connector_metadata()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, bounded};
+    use aws_config::timeout::TimeoutConfig;
+    use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::Credentials;
+    use aws_smithy_runtime_api::box_error::BoxError;
+    use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+    use aws_smithy_types::config_bag::ConfigBag;
+    use pullyard_control::Clock;
+    use pullyard_domain::id::ProjectId;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    /// Counts what it is asked for, and answers nothing.
+    #[derive(Clone, Debug, Default)]
+    struct Counting(Arc<AtomicU32>);
+
+    impl Counting {
+        fn count(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn counted(&self) -> u32 {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    impl HttpConnector for Counting {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            self.count();
+            // Of the caller's own fault, so that nobody tries again.
+            HttpConnectorFuture::ready(Err(ConnectorError::user("there is no network".into())))
+        }
+    }
+
+    impl HttpClient for Counting {
+        fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+            self.count();
+            SharedHttpConnector::new(self.clone())
+        }
+
+        fn validate_base_client_config(&self, _: &RuntimeComponentsBuilder, _: &ConfigBag) -> Result<(), BoxError> {
+            self.count();
+            Ok(())
+        }
+    }
+
+    /// Asks two services, and says how often the one connector was called and the other client asked.
+    async fn check(limits: Option<TimeoutConfig>) -> (u32, u32) {
+        let (connector, others) = (Counting::default(), Counting::default());
+        let https = OneForAll {
+            connector: SharedHttpConnector::new(connector.clone()),
+            others: SharedHttpClient::new(others.clone()),
+        };
+        let loader = bounded(aws_config::defaults(BehaviorVersion::latest()))
+            .http_client(https)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("key", "secret", None, None, "test"));
+        let loader = match limits {
+            Some(limits) => loader.timeout_config(limits),
+            None => loader,
+        };
+        let sdk = loader.load().await;
+        let told = |name: &str| match name {
+            "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".to_owned()),
+            name if name.ends_with("_ENDPOINT") => None,
+            _ => Some("x".to_owned()),
+        };
+        let ctx = Config::read(told).unwrap().context(&sdk, Clock::default());
+        ctx.store.project(&ProjectId::new("acme").unwrap()).await.unwrap_err();
+        ctx.secrets.get("key").await.unwrap_err();
+        (connector.counted(), others.counted())
+    }
+
+    #[tokio::test]
+    async fn what_has_our_limits_takes_the_one_connector_and_nobody_makes_another_to_look_at_it() {
+        assert_eq!(check(None).await, (2, 0));
+    }
+
+    #[tokio::test]
+    async fn what_has_other_limits_gets_a_connector_with_them() {
+        let sooner = TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).build();
+        let (connector, others) = check(Some(sooner)).await;
+        assert_eq!(connector, 0);
+        assert!(others > 0);
+    }
+}
