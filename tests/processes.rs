@@ -10,6 +10,7 @@ mod tls;
 
 use crate::functions::{Doer, check_all, setup};
 use crate::story::{Setup, Story, TRIGGER, Task, until};
+use crate::webhooks::World;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_local::{Between, Functions};
@@ -135,9 +136,10 @@ async fn every_event_leads_to_the_same_through_processes_over_tls() {
     let folder = TempDir::new().unwrap();
     let tls = Tls::start(folder.path()).await;
     let functions = processes(tls.environment());
-    let story =
-        Story::prepared(Setup { functions, ..setup() }, async |local| tls.stands_before(local.aws().endpoints())).await;
-    check_all(&story, &Doer::Processes).await;
+    let world =
+        World::prepared(Setup { functions, ..setup() }, async |local| tls.stands_before(local.aws().endpoints())).await;
+    check_all(&world, &Doer::Processes).await;
+    let story = world.story;
     for name in ["api", "pages", "tickets", "webhook", "dispatcher", "effects", "tasks", "sweeper"] {
         assert!(!pids(&story, name).is_empty(), "{name} did nothing");
     }
