@@ -133,7 +133,8 @@ impl Context {
     /// Says that a job may need a task, or left one. A hint: when it is lost, the sweeper starts what waits, and a
     /// task that was left loses its claim or its lease at its next call.
     pub(crate) async fn wake_job(&self, job: &JobId) {
-        if let Err(error) = self.wakeups.wake_job(&JobWakeup { job: job.clone() }).await {
+        let wakeup = JobWakeup { job: job.clone() };
+        if let Err(error) = self.hint(self.wakeups.wake_job(&wakeup)).await {
             self.tally().add(Count::WakeupLost);
             tracing::warn!(job.id = %job, error = %error, "the wake-up of a job was not sent; the sweeper starts what waits, and a task that was left is refused");
         }
@@ -142,7 +143,7 @@ impl Context {
     /// Says that a ticket may need settling. A hint: when it is lost, the sweeper says it again.
     pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Hint {
         let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
-        match self.wakeups.wake_ticket(&wakeup).await {
+        match self.hint(self.wakeups.wake_ticket(&wakeup)).await {
             Ok(()) => Hint::Sent,
             Err(error) => {
                 self.tally().add(Count::WakeupLost);
@@ -154,7 +155,8 @@ impl Context {
 
     /// Says that a job's review may be read from its forge. A hint, as above.
     pub(crate) async fn admit_job(&self, job: &JobId) {
-        if let Err(error) = self.wakeups.admit_job(&JobWakeup { job: job.clone() }).await {
+        let wakeup = JobWakeup { job: job.clone() };
+        if let Err(error) = self.hint(self.wakeups.admit_job(&wakeup)).await {
             self.tally().add(Count::WakeupLost);
             tracing::warn!(job.id = %job, error = %error, "the admission of a job was not sent; the sweeper will");
         }
@@ -163,7 +165,7 @@ impl Context {
     /// Says that what people read on a pull request may have to be written. A hint, as above.
     pub(crate) async fn wake_pull_request(&self, id: &PullRequestId) {
         let wakeup = PullRequestWakeup { pull_request: id.clone() };
-        if let Err(error) = self.wakeups.wake_pull_request(&wakeup).await {
+        if let Err(error) = self.hint(self.wakeups.wake_pull_request(&wakeup)).await {
             self.tally().add(Count::WakeupLost);
             tracing::warn!(pull_request = %id, error = %error, "the wake-up of a pull request was not sent; the sweeper will");
         }

@@ -134,16 +134,19 @@ async fn write(
             failure = ended.failure.as_ref().map(Failure::code),
             "a job ended"
         );
-        if let Some(ticket) = ticket.as_ref().filter(|ticket| is_to_be_settled(ticket, now)) {
-            ctx.wake_ticket(&ticket.project, &ticket.key).await;
-        }
-        if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_untold()) {
-            ctx.wake_pull_request(&pull_request.id).await;
-        }
-        if ended.may_leave_a_task() {
-            // Only the dispatcher may touch tasks. Unheard, the task loses its claim or its lease at its next call.
-            ctx.wake_job(&ended.id).await;
-        }
+        ctx.hints(async {
+            if let Some(ticket) = ticket.as_ref().filter(|ticket| is_to_be_settled(ticket, now)) {
+                ctx.wake_ticket(&ticket.project, &ticket.key).await;
+            }
+            if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_untold()) {
+                ctx.wake_pull_request(&pull_request.id).await;
+            }
+            if ended.may_leave_a_task() {
+                // Only the dispatcher may touch tasks. Unheard, the task loses its claim or its lease at its next call.
+                ctx.wake_job(&ended.id).await;
+            }
+        })
+        .await;
     }
     Ok(written)
 }

@@ -67,9 +67,12 @@ async fn change(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings
 
 /// Wakes the tickets whose entries wait for this project, if it may start jobs now. A hint.
 pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
-    if let Err(error) = take_up_held(ctx, project).await {
-        tracing::warn!(project = %project.id, error = %error, "what waits for a project was not taken up; the sweeper will");
-    }
+    ctx.hints(async {
+        if let Err(error) = take_up_held(ctx, project).await {
+            tracing::warn!(project = %project.id, error = %error, "what waits for a project was not taken up; the sweeper will");
+        }
+    })
+    .await;
 }
 
 /// Wakes the tickets whose entries wait for this project, if it may start jobs now; how many. One whose message was

@@ -45,6 +45,7 @@ mod error;
 mod facts;
 mod forge;
 mod forge_tokens;
+mod hints;
 mod hold;
 pub mod hooks;
 mod list_deliveries;

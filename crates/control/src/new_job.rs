@@ -189,15 +189,18 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
 async fn announce(ctx: &Context, made: &Prepared) {
     let job = &made.job;
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a job was made");
-    if job.status == Status::Pending {
-        ctx.admit_job(&job.id).await;
-    } else if job.place == Place::Fargate {
-        ctx.wake_job(&job.id).await;
-    }
-    if let Some(pull_request) = made.pull_request.as_ref().filter(|told| told.is_untold()) {
-        ctx.wake_pull_request(&pull_request.id).await;
-    }
-    if let Some(ticket) = made.ticket.as_ref().filter(|ticket| ticket.is_unsynced()) {
-        ctx.wake_ticket(&ticket.project, &ticket.key).await;
-    }
+    ctx.hints(async {
+        if job.status == Status::Pending {
+            ctx.admit_job(&job.id).await;
+        } else if job.place == Place::Fargate {
+            ctx.wake_job(&job.id).await;
+        }
+        if let Some(pull_request) = made.pull_request.as_ref().filter(|told| told.is_untold()) {
+            ctx.wake_pull_request(&pull_request.id).await;
+        }
+        if let Some(ticket) = made.ticket.as_ref().filter(|ticket| ticket.is_unsynced()) {
+            ctx.wake_ticket(&ticket.project, &ticket.key).await;
+        }
+    })
+    .await;
 }

@@ -73,12 +73,15 @@ async fn write(
         if before.status != job.status {
             tracing::info!(job.id = %job.id, attempt = job.attempt, status = job.status.words(), "a job rests or goes on");
         }
-        if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {
-            ctx.wake_ticket(&ticket.project, &ticket.key).await;
-        }
-        if job.status == Status::Ready && before.status != Status::Ready && job.place == Place::Fargate {
-            ctx.wake_job(&job.id).await;
-        }
+        ctx.hints(async {
+            if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {
+                ctx.wake_ticket(&ticket.project, &ticket.key).await;
+            }
+            if job.status == Status::Ready && before.status != Status::Ready && job.place == Place::Fargate {
+                ctx.wake_job(&job.id).await;
+            }
+        })
+        .await;
     }
     Ok(written)
 }

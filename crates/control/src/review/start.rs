@@ -44,6 +44,9 @@ pub(super) async fn plan(
 /// Rings the bells of a new revise job. Losing them costs half a minute.
 pub(super) async fn announce_revision(ctx: &Context, job: &Job, pull_request: &PullRequest) {
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a revise job was made");
-    ctx.admit_job(&job.id).await;
-    ctx.wake_pull_request(&pull_request.id).await;
+    ctx.hints(async {
+        ctx.admit_job(&job.id).await;
+        ctx.wake_pull_request(&pull_request.id).await;
+    })
+    .await;
 }

@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use pullyard_control::{Clock, sweep};
+use pullyard_control::{Clock, Count, hold_project, release_project, sweep};
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{EventId, HookName, TicketKey};
 use pullyard_domain::runner::Presence;
@@ -61,6 +61,26 @@ async fn slow() -> World {
     world
 }
 
+/// Never answers a message.
+#[derive(Clone, Debug, Default)]
+struct Silent(Wire);
+
+impl HttpClient for Silent {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(SilentConnector(self.0.http_connector(settings, components)))
+    }
+}
+
+#[derive(Debug)]
+struct SilentConnector(SharedHttpConnector);
+
+impl HttpConnector for SilentConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let sends = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".SendMessage"));
+        if sends { HttpConnectorFuture::new(std::future::pending()) } else { self.0.call(request) }
+    }
+}
+
 /// So many hooks, all of them due by then.
 async fn due(world: &World, count: usize, at: Timestamp) -> Vec<HookName> {
     let mut names = Vec::new();
@@ -81,6 +101,16 @@ async fn tries(world: &World, hooks: &[HookName]) -> Vec<u32> {
         tries.push(world.ctx.store.hook(name).await.unwrap().unwrap().tries);
     }
     tries
+}
+
+async fn entries_that_wait(world: &World, count: usize) {
+    let now = world.ctx.clock.now();
+    for number in 0..count {
+        let key = TicketKey::new(format!("APP-{number}")).unwrap();
+        let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
+        let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
+        applied(world.ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
+    }
 }
 
 #[tokio::test]
@@ -136,13 +166,7 @@ async fn a_runner_that_falls_silent_loses_its_job_in_the_round_that_sees_it_howe
 async fn entries_that_wait_are_woken_for_as_long_as_there_is_time() {
     let world = slow().await;
     let ctx = &world.ctx;
-    let now = ctx.clock.now();
-    for number in 0..30 {
-        let key = TicketKey::new(format!("APP-{number}")).unwrap();
-        let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
-        let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
-        applied(ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
-    }
+    entries_that_wait(&world, 30).await;
     let began = ctx.clock.steady();
     let round = sweep(ctx).await;
     let took = ctx.clock.steady() - began;
@@ -162,4 +186,18 @@ async fn a_message_that_is_never_answered_keeps_neither_another_one_nor_the_note
     assert!(round.noted && began.elapsed() < MINUTE, "it took {:?}", began.elapsed());
     assert_eq!((round.report.looked_at, round.report.failed), (2, 2), "{:?}", round.report);
     assert_eq!(tries(&world, &hooks).await, [1, 1], "both are put off");
+}
+
+/// By itself each of these messages is given up after a minute.
+#[tokio::test]
+async fn whoever_releases_a_project_is_answered_though_no_message_is_and_the_sweeper_sends_them_later() {
+    let world = World::before(Silent::default()).await;
+    let ctx = &world.ctx;
+    hold_project(ctx, &world.project, "ana", "a reason").await.unwrap();
+    entries_that_wait(&world, 3).await;
+    let released = tokio::time::timeout(MINUTE / 2, release_project(ctx, &world.project)).await.unwrap().unwrap();
+    assert_eq!(released.settings.held_by, None);
+    let lost = ctx.tally().take().into_iter().find(|(what, _)| *what == Count::WakeupLost).map(|(_, count)| count);
+    assert!(lost >= Some(1), "{lost:?}");
+    assert_eq!(ctx.store.held(&world.project, 10).await.unwrap().len(), 3, "they wait for the sweeper");
 }
