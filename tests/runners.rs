@@ -3,6 +3,7 @@
 mod agents;
 mod breakers;
 
+use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, is};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, ProjectId, RunnerId};
 use pullyard_domain::job::{Place, Status};
@@ -14,7 +15,8 @@ use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::runner::{
     ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterRequest, Registered,
 };
-use pullyard_store::{TokenKind, Write};
+use pullyard_store::{Scope, TokenKind, Write};
+use reqwest::Method;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -417,6 +419,24 @@ async fn a_name_belongs_to_one_token_and_a_token_may_be_for_one_name() {
     }
     let listed = story.api.runners().await.unwrap().runners;
     assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["gull", "kite"]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_can_not_be_read_is_named_beside_the_others_to_who_may_see_all() {
+    let (story, _kite) = Story::with_kite().await;
+    let broken = json!({ "pk": { "S": "RUNNERS#0" }, "sk": { "S": "broken" } });
+    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
+    let listed = story.api.runners().await.unwrap();
+    assert_eq!(listed.runners.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["kite"]);
+    let [unread] = &listed.unreadable[..] else { panic!("one can't be read: {listed:?}") };
+    assert!(unread.item.contains("RUNNERS#0") && unread.item.contains("broken"), "{unread:?}");
+    let ran = User::of(&story).run(&["runners", "list"]).await.ended(1, "can't be read");
+    assert!(ran.out.contains("kite"), "{ran:?}");
+    // Whoever may not see every project does not learn of it.
+    let own = story.token(&[Scope::Read], Some(&["acme"])).await;
+    let (status, _, said) = story.raw(Method::GET, "/v1/runners", Some(&own), Vec::new()).await;
+    assert_eq!((status, said.get("unreadable")), (200, None), "{said}");
     story.end().await;
 }
 

@@ -1,7 +1,7 @@
 //! `pullyard runners`.
 
 use super::ask;
-use super::fault::Fault;
+use super::fault::{Exit, Fault};
 use super::screen::{Colour, Screen};
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
@@ -79,7 +79,7 @@ impl Runners {
             return Err(Fault::not_found(format!("there is no runner {runner}")));
         }
         match command {
-            Command::List => list(session).await?,
+            Command::List => return list(session).await,
             Command::Show { runner } => show(session, &session.api.runner(&runner).await?)?,
             Command::Drain { runner } => {
                 let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;
@@ -139,11 +139,26 @@ fn joined<'a>(words: impl IntoIterator<Item = &'a String>) -> Cell {
     if words.is_empty() { Cell::maybe(None::<&str>) } else { Cell::new(shown, piped) }
 }
 
-async fn list(session: &Session) -> Result<(), Fault> {
+async fn list(session: &Session) -> Result<ExitCode, Fault> {
     let list = session.api.runners().await?;
     if session.screen.is_json() {
-        return session.screen.json(&list);
+        session.screen.json(&list)?;
+    } else {
+        listed(session, &list.runners)?;
     }
+    // Those that are there and can't be read, once the others were seen.
+    Ok(list.unreadable.first().map_or(ExitCode::SUCCESS, |first| {
+        let more = match list.unreadable.len() {
+            1 => String::new(),
+            count => format!(", and {} more runners can't be read", count - 1),
+        };
+        let said = format!("the runner of {} can't be read: {}{more}", first.item, first.problem);
+        let fault = Fault::new(Exit::Failed, said).help("restore its item; docs/operations.md says how");
+        fault.after_the_answer(&session.screen)
+    }))
+}
+
+fn listed(session: &Session, runners: &[Runner]) -> Result<(), Fault> {
     let columns = [
         Column::Whole("STATUS"),
         Column::Whole("NAME"),
@@ -155,7 +170,7 @@ async fn list(session: &Session) -> Result<(), Fault> {
     ];
     let mut table = Table::new(columns);
     let now = now();
-    for runner in &list.runners {
+    for runner in runners {
         table.row([
             status(&session.screen, runner.status),
             Cell::same(&runner.name),

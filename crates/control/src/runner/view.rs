@@ -9,18 +9,34 @@ use pullyard_domain::select::Needs;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use pullyard_domain::why;
+use pullyard_store::Error as StoreError;
 use std::collections::BTreeMap;
 
 /// How many jobs before another one are counted.
 const AHEAD: i32 = 200;
 
+/// The runners that there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunnerViews {
+    /// They, by name.
+    pub runners: Vec<Member>,
+    /// The items of those that can't be read, each with the reason. Whose they are, nobody can say.
+    pub unreadable: Vec<(String, String)>,
+}
+
 /// Every runner, by name.
-pub async fn runners(ctx: &Context) -> Result<Vec<Member>, Error> {
-    let mut runners = Vec::new();
+///
+/// Errors: the table's. That of an item that this version does not understand stands beside the other runners.
+pub async fn runners(ctx: &Context) -> Result<RunnerViews, Error> {
+    let (mut runners, mut unreadable) = (Vec::new(), Vec::new());
     for runner in ctx.store.runners().await? {
         match runner {
             Ok(runner) => runners.push(runner),
-            Err(error) => tracing::error!(error = %error, "a runner could not be read"),
+            Err(StoreError::Corrupt { key, reason }) => {
+                tracing::error!(item = %key, error = %reason, "a runner could not be read");
+                unreadable.push((key, reason));
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     let ids = runners.iter().map(|runner| runner.id.clone()).collect::<Vec<_>>();
@@ -30,7 +46,7 @@ pub async fn runners(ctx: &Context) -> Result<Vec<Member>, Error> {
         |runner: pullyard_domain::runner::Runner| Some(Member { profile: profiles.remove(&runner.id)?, runner });
     let mut members = runners.into_iter().filter_map(member).collect::<Vec<_>>();
     members.sort_by(|a, b| a.profile.name.cmp(&b.profile.name));
-    Ok(members)
+    Ok(RunnerViews { runners: members, unreadable })
 }
 
 /// A runner by its id or its name, read strongly.
@@ -62,7 +78,7 @@ impl Waits {
             return Ok(why::wait(job, None, now));
         }
         if self.members.is_none() {
-            self.members = Some(runners(ctx).await?);
+            self.members = Some(runners(ctx).await?.runners);
         }
         if self.breakers.is_none() {
             self.breakers = Some(ctx.store.breakers().await?);

@@ -12,6 +12,7 @@ use pullyard_entry::openapi::Accepted;
 use pullyard_entry::{Caller, Path, Problem, RunnerCaller, Strict, limits, scope};
 use pullyard_protocol::fleet::{
     Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerList, RunnerOrder, RunnerRemoved, RunnerStatus,
+    UnreadableRunner,
 };
 use pullyard_protocol::runner::{
     ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterRequest, Registered,
@@ -125,9 +126,13 @@ fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner
 
 /// Every runner that the caller may see.
 pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
-    let members = control::runners(&ctx).await?;
+    let control::RunnerViews { runners, unreadable } = control::runners(&ctx).await?;
     let now = ctx.clock.now();
-    Ok(Json(RunnerList { runners: members.into_iter().filter_map(|member| shown(&caller, member, now)).collect() }))
+    let runners = runners.into_iter().filter_map(|member| shown(&caller, member, now)).collect();
+    // Whose one is that can't be read, nobody can say.
+    let unreadable = unreadable.into_iter().filter(|_| caller.may_touch_all().is_ok());
+    let unreadable = unreadable.map(|(item, problem)| UnreadableRunner { item, problem }).collect();
+    Ok(Json(RunnerList { runners, unreadable }))
 }
 
 /// A runner by its id or its name; one that the caller may not see is as if it were not there.
