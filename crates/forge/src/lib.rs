@@ -34,7 +34,7 @@ pub use github::{
 pub use hook::{Delivery, DeliveryBody, Hook, HookScope, HookSettings};
 pub use listed::{Listed, Page};
 pub use permission::{Access, Permission};
-pub use pull_request::{NewPullRequest, PullRequest, PullRequestState};
+pub use pull_request::{BaseRepository, NewPullRequest, PullRequest, PullRequestState};
 pub use repository::{Account, Branch, Repository};
 pub use review::{Lines, Reply, Review, ReviewComment, ReviewState, Side, Thread};
 pub use stand_in::{Awaited, Exchange, Exchanged};

@@ -17,6 +17,9 @@ pub struct PullRequest {
     pub head_repository: Option<u64>,
     /// The branch it goes to; people may change it.
     pub base_branch: String,
+    /// The repository of that branch, which is where it was asked for, under whatever name; `None` in what a webhook
+    /// says, which names its repository itself.
+    pub base_repository: Option<BaseRepository>,
     /// Open, closed or merged.
     pub state: PullRequestState,
     /// Whether it is not to be reviewed yet.
@@ -27,6 +30,15 @@ pub struct PullRequest {
     pub author: Option<Actor>,
     /// When anything about it last changed.
     pub updated_at: Time,
+}
+
+/// The repository that a pull request is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseRepository {
+    /// The forge's id, which survives renames; may be larger than 2^53.
+    pub id: u64,
+    /// `owner/name` as it is now, if the forge says so: after a rename it differs from what was asked for.
+    pub full_name: Option<String>,
 }
 
 /// What became of a pull request.

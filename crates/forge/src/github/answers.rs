@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Account, Actor, Branch, PullRequest, PullRequestState, Repository, Time};
+use crate::{Account, Actor, BaseRepository, Branch, PullRequest, PullRequestState, Repository, Time};
 
 #[derive(Deserialize)]
 pub(super) struct AccountAnswer {
@@ -91,12 +91,19 @@ struct EndAnswer {
     #[serde(rename = "ref")]
     branch: String,
     sha: String,
-    repo: Option<IdAnswer>,
+    repo: Option<EndRepositoryAnswer>,
 }
 
 #[derive(Deserialize)]
-struct IdAnswer {
+struct EndRepositoryAnswer {
     id: u64,
+    full_name: Option<String>,
+}
+
+impl From<EndRepositoryAnswer> for BaseRepository {
+    fn from(EndRepositoryAnswer { id, full_name }: EndRepositoryAnswer) -> Self {
+        Self { id, full_name }
+    }
 }
 
 impl PullRequestAnswer {
@@ -120,6 +127,7 @@ impl From<PullRequestAnswer> for PullRequest {
             head_branch: answer.head.branch,
             head_repository: answer.head.repo.map(|repository| repository.id),
             base_branch: answer.base.branch,
+            base_repository: answer.base.repo.map(BaseRepository::from),
             state: match (answer.state, answer.merged_at) {
                 (StateAnswer::Open, _) => PullRequestState::Open,
                 (StateAnswer::Closed, None) => PullRequestState::Closed,

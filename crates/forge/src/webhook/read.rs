@@ -241,6 +241,7 @@ fn the_pull_request(at: &At<'_>) -> Result<PullRequest, Unreadable> {
         head_branch: owned(&head, "ref")?,
         head_repository: head.maybe("repo")?.map(|repository| repository.field("id")?.id()).transpose()?,
         base_branch: owned(&base, "ref")?,
+        base_repository: None,
         state: match state.text()? {
             "open" => PullRequestState::Open,
             "closed" if merged => PullRequestState::Merged,

@@ -11,7 +11,7 @@ use axum::{
 };
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_forge::{
-    CommitState, CommitStatus, Forge, HookScope, HookSettings, Lines, Meaning, Permission, PullRequest,
+    BaseRepository, CommitState, CommitStatus, Forge, HookScope, HookSettings, Lines, Meaning, Permission, PullRequest,
     PullRequestState, ReviewState, Side,
     webhook::{self, Event, PullRequestAction, RepositoryChange, ReviewAction, Secret},
 };
@@ -325,4 +325,8 @@ async fn a_renamed_repository_is_read_under_its_old_name() {
     assert_eq!(forge.review(REPOSITORY, pull.number, review).await.unwrap().id, review);
     assert_eq!(forge.review_comments(REPOSITORY, pull.number, review).await.unwrap().found.len(), 2);
     assert_eq!(forge.repository(REPOSITORY).await.unwrap().full_name, "acme/shop");
+    let named = BaseRepository { id: world.repository.id, full_name: Some("acme/shop".to_owned()) };
+    assert_eq!(forge.pull_request(REPOSITORY, pull.number).await.unwrap().base_repository, Some(named.clone()));
+    let listed = forge.open_pull_requests(REPOSITORY, 1).await.unwrap().found;
+    assert_eq!(listed[0].base_repository, Some(named));
 }
