@@ -1,12 +1,12 @@
 //! What is found at the forge that nobody told.
 
-use super::{World, name};
+use super::{SECRET, World, name};
 use crate::story::REPOSITORY;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_local::{Clock, DeliveryFault};
+use pullyard_local::{Calls, Clock, DeliveryFault, Fault};
 use pullyard_protocol::hook::{RecoverHook, SetIngress};
 use pullyard_store::Write;
 use reqwest::Method;
@@ -104,6 +104,72 @@ async fn a_review_on_a_pull_request_that_was_opened_again_is_found_by_the_same_l
     let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
     assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+/// Two that call our address, of which the one is switched off: the forge takes no two alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_made_by_hand_whose_ping_was_lost_is_found_by_its_address_and_what_it_lost_is_asked_for() {
+    let world = World::make().await;
+    let (api, forge) = (&world.story.api, world.story.local.forge());
+    let url = world.by_hand("acme").await.url.unwrap();
+    forge.order_delivery_fault(3, DeliveryFault::Forgotten);
+    let config = |url: &str| json!({ "url": url, "content_type": "json", "secret": SECRET, "insecure_ssl": "0" });
+    for (url, active, events) in [
+        (format!("{url}/more"), true, ["pull_request_review"]),
+        (url.clone(), false, ["push"]),
+        (url.clone(), true, ["pull_request_review"]),
+    ] {
+        let asked = json!({ "name": "web", "active": active, "events": events, "config": config(&url) });
+        world.story.forge(Method::POST, "/hooks", asked).await;
+    }
+    forge.deliveries_settled().await;
+    let there = world.story.forge(Method::GET, "/hooks", serde_json::Value::Null).await;
+    let ours = there.as_array().unwrap().iter().find(|hook| hook["active"] == true && hook["config"]["url"] == url);
+    let ours = ours.unwrap()["id"].as_u64();
+    assert_eq!(api.hook(&name("acme")).await.unwrap().forge_id, None, "nobody told us");
+    // The one that calls another address has it, too.
+    forge.order_delivery_fault(2, DeliveryFault::NotSent);
+    world.asks().await;
+    forge.deliveries_settled().await;
+    let found = api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.looked_at, found.asked, found.problems), (1, 1, vec![]));
+    assert_eq!(api.hook(&name("acme")).await.unwrap().forge_id, ours);
+    world.revised().await;
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_whose_forge_does_not_let_us_see_its_hooks_says_so_and_pull_requests_are_compared() {
+    let world = World::make().await;
+    let (api, forge) = (&world.story.api, world.story.local.forge());
+    world.by_hand("acme").await;
+    let listing = Calls { method: Some("GET".into()), path: "/hooks".into() };
+    forge.order_fault(listing, 1, Fault::status(403));
+    let found = api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.pull_requests, found.problems.len()), (1, 1), "{:?}", found.problems);
+    assert!(found.problems[0].contains("get permission for the hooks of"), "{:?}", found.problems);
+    // Nobody has made it there yet, which is no problem.
+    let found = api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.pull_requests, found.problems), (1, vec![]));
+    assert_eq!(api.hook(&name("acme")).await.unwrap().forge_id, None);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_name_that_nobody_told_is_learnt_from_what_a_look_reads() {
+    let world = World::make().await;
+    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
+    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
+    let forge = world.story.local.forge();
+    forge.rename_repository(REPOSITORY, "acme/renamed", "pullyard-bot").await.unwrap();
+    world.story.pass(Duration::from_secs(61)).await;
+    world.story.quiet().await;
+    let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
+    assert_eq!((known.len(), known[0].name.as_str(), known[0].id), (1, "acme/renamed", world.repository));
+    assert_eq!(known[0].clone_url, format!("{}/acme/renamed.git", forge.url()));
+    let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
+    assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
     world.story.end().await;
 }
 

@@ -143,3 +143,26 @@ async fn a_list_that_takes_all_of_a_rounds_time_leaves_the_comparing_to_the_next
     assert_eq!(second.goes_on, None);
     world.story.end().await;
 }
+
+/// As where it has none: nothing says that ours is gone, or that its pull requests are closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_repository_has_under_the_name_that_ours_had_is_not_taken_for_ours() {
+    let world = World::make().await;
+    let at = world.story.clock.now();
+    let far = Far::start(move |call: &str| {
+        let mut theirs = told(101, at);
+        theirs["state"] = "closed".into();
+        theirs["base"]["repo"]["id"] = (FAR_ID + 1).into();
+        Some((200, if call == LIST { "[]".to_owned() } else { theirs.to_string() }))
+    })
+    .await;
+    world.polls(&far, 101..=101, PullRequestState::Open).await;
+    let look = world.polled().await;
+    let problem = look.problem.clone().unwrap_or_default();
+    assert!(problem.contains("another repository has it"), "{look:?}");
+    assert_eq!(world.state(101).await, PullRequestState::Open);
+    let store = world.story.store().await;
+    let poll = store.poll(&world.story.project, &number(0).integration, FAR_ID).await.unwrap().unwrap();
+    assert_eq!(poll.gone_at, None);
+    world.story.end().await;
+}

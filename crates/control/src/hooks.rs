@@ -6,5 +6,6 @@ mod install;
 mod list;
 
 pub use compare::{Drift, HookView, repair_hook, verify_hook, view};
+pub(crate) use install::at_address;
 pub use install::{NewHook, Target, install_hook, remove_hook};
 pub use list::{HookViews, hook_views};

@@ -8,6 +8,7 @@
 mod look;
 
 use crate::forge::{forge_of_hook, too_slow};
+use crate::hooks::at_address;
 use crate::review::Reach;
 use crate::sweep::put_off;
 use crate::webhook::reach_of;
@@ -104,20 +105,33 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
         return Err(Error::NotFound { what: "integration", name: hook.integration.to_string() });
     };
     let scope = scope_of(ctx, &hook).await?;
-    let id = hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0));
-    let listed = match id {
-        // Made by hand, and its first ping has not come yet: there is no list to read.
-        None => Ok(None),
-        Some(id) => {
-            let list = async {
-                let forge = forge_of_hook(ctx, &integration, &hook).await?;
-                let listed = rows(&forge, &scope, id, &hook.recovery, now).await?;
-                Ok::<_, Error>(Some((id, forge, listed)))
-            };
-            let listed = tokio::time::timeout(LIST_WITHIN, list).await;
-            listed.unwrap_or_else(|_| Err(too_slow(&integration, LIST_WITHIN)))
+    let known = hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0));
+    let mut learnt = None;
+    let list = async {
+        // Nothing leads to one whose address is not known either.
+        if known.is_none() && hook.url().is_none() {
+            return Ok(None);
         }
+        let forge = forge_of_hook(ctx, &integration, &hook).await?;
+        let id = match known {
+            Some(id) => id,
+            // Made by hand, and its first ping has not come: it may have been lost, and no other one follows.
+            None => match at_address(&forge, &scope, &hook).await? {
+                Some(id) => *learnt.insert(id),
+                // Nobody has made it there yet: there is no list to read.
+                None => return Ok(None),
+            },
+        };
+        let listed = rows(&forge, &scope, id, &hook.recovery, now).await?;
+        Ok::<_, Error>(Some((id, forge, listed)))
     };
+    let listed = tokio::time::timeout(LIST_WITHIN, list).await;
+    let listed = listed.unwrap_or_else(|_| Err(too_slow(&integration, LIST_WITHIN)));
+    if let Some(id) = learnt {
+        tracing::info!(hook = %hook.name, id, "a hook was found at its forge by its address");
+        // Stored with what this round saw, over the hook that was read.
+        hook.forge_id = Some(id);
+    }
     let (known, ask) = match listed {
         Ok(Some((id, forge, listed))) => {
             found.looked_at = listed.rows.len();

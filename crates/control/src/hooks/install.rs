@@ -163,11 +163,23 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
     }
 }
 
-/// The forge's id of what calls a hook's address. None: there is no such hook, or no repository that could have one.
-async fn by_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, Error> {
+/// The forge's id of what calls a hook's address: of several one that is switched on, and of those the first made.
+/// None: nothing calls it, or it is not known.
+pub(crate) async fn at_address(
+    forge: &Forge,
+    scope: &HookScope,
+    hook: &Hook,
+) -> Result<Option<u64>, pullyard_forge::Error> {
     let Some(url) = hook.url() else { return Ok(None) };
-    match (forge.hooks(scope).await, scope) {
-        (Ok(there), _) => Ok(there.found.iter().find(|one| one.url == url).map(|one| one.id)),
+    let there = forge.hooks(scope).await?.found;
+    let ours = there.iter().filter(|one| one.url == url);
+    Ok(ours.min_by_key(|one| (!one.active, one.id)).map(|one| one.id))
+}
+
+/// The same where there may be no repository any more that could have one: then there is none.
+async fn by_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, Error> {
+    match (at_address(forge, scope, hook).await, scope) {
+        (Ok(id), _) => Ok(id),
         // A forge says the same to whoever may not see its hooks: that none is there is said by the repository itself.
         (Err(error @ NotFound { .. }), HookScope::Repository(name)) => match forge.repository(name).await {
             Err(NotFound { .. }) => Ok(None),

@@ -3,18 +3,19 @@
 use super::said;
 use crate::forge::{forge_of, too_slow};
 use crate::review::translate::{review_event, seen};
-use crate::review::{Reach, decide_review, pull_request_changed};
+use crate::review::{Reach, decide_review, name_learnt, pull_request_changed};
 use crate::webhook::connected;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::recovery::{GoesOn, Look, MOST_AGAIN};
 use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided};
-use pullyard_domain::project::Integration;
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::review::Asks;
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::{Review, ReviewState};
+use pullyard_forge::{PullRequest as Told, Review, ReviewState};
 use pullyard_store::Error as StoreError;
 use std::time::Duration;
 
@@ -266,6 +267,9 @@ async fn opened_again(
             break;
         }
         let listed = forge.open_pull_requests(known.name.as_str(), page).await?;
+        if let Some(first) = listed.found.first().filter(|_| page == 1) {
+            name_in(ctx, place, &known, first).await?;
+        }
         for told in listed.found {
             if Timestamp::from_millis(told.updated_at.millis()) < since {
                 // What changed last comes first.
@@ -321,8 +325,9 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
     let Some(known) = ctx.store.repository(&linked.project, &id.integration, id.repository).await? else {
         return Ok(compared);
     };
-    let (name, forge) = (known.name.clone(), forge_of(ctx, place.integration, &known).await?);
-    let told = forge.pull_request(name.as_str(), id.number).await?;
+    let forge = forge_of(ctx, place.integration, &known).await?;
+    let told = forge.pull_request(known.name.as_str(), id.number).await?;
+    let name = name_in(ctx, place, &known, &told).await?;
     let now = seen(id.integration.clone(), id.repository, name.clone(), &told);
     pull_request_changed(ctx, place.reach, &now).await?;
     if now.state != PullRequestState::Open {
@@ -350,6 +355,19 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
         }
     }
     Ok(compared)
+}
+
+/// What a repository is called in what its forge says of a pull request of it, which is learnt where that is new.
+///
+/// Errors: `Taken` where the answer is of another repository, which has the name by now: nothing of it is ours.
+async fn name_in(ctx: &Context, place: &Place<'_>, known: &Repository, told: &Told) -> Result<RepositoryName, Error> {
+    let Some(base) = &told.base_repository else { return Ok(known.name.clone()) };
+    if base.id != known.id {
+        return Err(Error::Taken { what: "repository", name: known.name.to_string() });
+    }
+    let Some(name) = &base.full_name else { return Ok(known.name.clone()) };
+    name_learnt(ctx, place.reach, place.integration, known, name).await?;
+    RepositoryName::new(name).map_err(|bad| Error::Inconsistent(bad.to_string()))
 }
 
 /// The reviews that still ask for changes: whoever approved afterwards asks for nothing any more.

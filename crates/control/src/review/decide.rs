@@ -109,13 +109,20 @@ async fn apply(
         };
         return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: job_of(loaded) }));
     }
-    // Stale: somebody else told the same review and has its lasting answer. What waits has its entry since it
-    // was remembered, and perhaps its last answer by now.
-    if !remembered && ctx.store.record(&delivery).await? == Write::Stale {
-        return Ok(None);
+    let is_for_people = is_for_people(&decision.reason);
+    if !remembered {
+        // Shown first: once it is in the ledger no look comes back to it, and the forge tells it once.
+        if is_for_people && tell_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
+            return Ok(None);
+        }
+        // Stale: somebody else told the same review and has its lasting answer. What waits has its entry since it
+        // was remembered, and perhaps its last answer by now.
+        if ctx.store.record(&delivery).await? == Write::Stale {
+            return Ok(None);
+        }
     }
     said(event, loaded, &decision.reason);
-    if is_for_people(&decision.reason) {
+    if remembered && is_for_people {
         tell(ctx, loaded, &decision.reason).await;
     }
     let job = match &decision.reason {
@@ -258,7 +265,26 @@ fn is_for_people(reason: &Reason) -> bool {
     )
 }
 
-/// Shows an answer on the pull request. One try per change of it: the ledger has the answer all the same.
+/// Has a refusal shown on the pull request that it was decided of: noted there, it is due until it stands at the forge.
+///
+/// Idempotent: the same refusal again is no other note. Stale: somebody changed the pull request since, and with it
+/// perhaps the decision.
+async fn tell_refusal(ctx: &Context, loaded: &Loaded, reason: &Reason) -> Result<Write, Error> {
+    let Some(known) = &loaded.pull_request else { return Ok(Write::Applied) };
+    let mut linked = known.clone();
+    linked.repository_name = Some(loaded.facts.repository.clone());
+    linked.tell(Note::Decision { reason: reason.clone().clipped() });
+    if linked != *known && ctx.store.update_pull_request(&linked).await? == Write::Stale {
+        return Ok(Write::Stale);
+    }
+    if linked.is_untold() {
+        ctx.wake_pull_request(&linked.id).await;
+    }
+    Ok(Write::Applied)
+}
+
+/// Shows on the pull request what waits. One try per change of it: the ledger has the answer all the same, and what
+/// waits is taken up or gets its last answer, which is shown.
 async fn tell(ctx: &Context, loaded: &Loaded, reason: &Reason) {
     let Some(id) = loaded.pull_request.as_ref().map(|linked| &linked.id) else { return };
     for _ in 0..3 {

@@ -6,7 +6,7 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::{Ingress, Poll, recovery::Look};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::Repository;
+use pullyard_domain::project::{Integration, Repository};
 use pullyard_forge::webhook::{RepositoryChange, RepositoryEvent};
 use pullyard_store::Write;
 
@@ -60,7 +60,41 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     if found.id != known.id {
         return Ok(());
     }
-    let name = RepositoryName::new(found.full_name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+    take_name(ctx, known, &found).await
+}
+
+/// Takes the name over that an answer of the forge has for a repository, in every project that it is connected to: its
+/// event may have been lost, and the old name leads there only until somebody else takes it. From the forge's own
+/// answer about the new name, as where the event tells it.
+///
+/// Idempotent: what is noted already stays. That it is not there under the new name means nothing: only an event says
+/// that it is gone.
+/// Errors: `Forge` when it does not answer; the next look has the same answer.
+pub(crate) async fn name_learnt(
+    ctx: &Context,
+    reach: &Reach,
+    integration: &Integration,
+    known: &Repository,
+    told: &str,
+) -> Result<(), Error> {
+    if known.name.as_str() == told {
+        return Ok(());
+    }
+    let found = forge_of(ctx, integration, known).await?.repository(told).await?;
+    if found.id != known.id {
+        return Ok(());
+    }
+    for project in reach.all() {
+        if let Some(there) = ctx.store.repository(project, &integration.id, known.id).await? {
+            take_name(ctx, there, &found).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores what the forge says of a repository that may have another name now.
+async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Repository) -> Result<(), Error> {
+    let name = RepositoryName::new(&found.full_name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
     let mut rounds = ctx.rounds(&name);
     let mut known = known;
     loop {

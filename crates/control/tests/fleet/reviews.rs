@@ -9,7 +9,7 @@ use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId, TicketKey};
 use pullyard_domain::job::{ContextFault, Job, Kind, Revises, Status, Want};
 use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::{Asks, Author, ReviewEvent, ReviewState, SeenPullRequest};
 use pullyard_domain::ticket::{LastJob, LastOutcome, Ticket};
 use pullyard_domain::time::Timestamp;
@@ -296,6 +296,50 @@ async fn a_pull_request_that_is_closed_ends_the_job_that_revises_it_and_no_other
         assert_eq!(desk.hears(&closed).await, Changed::Nothing);
         assert_eq!(desk.world.stored(&job.id).await.status, status, "#{number}");
     }
+}
+
+/// A review of a project that starts no jobs for reviews, and the calls of whoever hears of it.
+async fn refusing() -> (Desk, Wire) {
+    let wire = Wire::default();
+    let desk = Desk::over(World::before(wire.clone()).await).await;
+    desk.world.set(Settings { revise_on_review: false, compute: Compute::Runners, ..Settings::default() }).await;
+    wire.restart(None);
+    (desk, wire)
+}
+
+/// What a look finds answered it does not decide again, and the forge may know of no list of its deliveries.
+#[tokio::test]
+async fn a_refusal_that_has_its_entry_is_to_be_shown_wherever_whoever_decided_it_died() {
+    let reason = |desk: &Desk| Reason::RetriggerDisabled { project: desk.world.project.clone() };
+    let told = async |desk: &Desk| {
+        let linked = desk.world.ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
+        let is_told = linked.note == Some(Note::Decision { reason: reason(desk) }) && linked.is_untold();
+        (is_told, linked.note_version)
+    };
+    let (desk, wire) = refusing().await;
+    let answer = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
+    let points = wire.points();
+    assert_eq!((answer.reason, told(&desk).await), (reason(&desk), (true, 1)));
+    let mut recorded = 0;
+    for (at, point) in points.iter().enumerate() {
+        for fault in [Fault::StopBefore, Fault::StopAfter] {
+            let what = format!("{fault} at {at}, {}", point.operation);
+            let (desk, wire) = refusing().await;
+            let seen = desk.seen(PullRequestState::Open, 1);
+            wire.restart(Some((at, fault)));
+            assert!(wire.live(desk.reviewed("80", seen.clone())).await.is_none(), "{what}: it dies");
+            wire.restart(None);
+            let entry = DeliveryId::of_review(&desk.world.project, &desk.id, &ReviewId::new("80").unwrap());
+            if desk.world.ctx.store.delivery(&entry).await.unwrap().is_some() {
+                recorded += 1;
+                assert_eq!(told(&desk).await, (true, 1), "{what}");
+            }
+            // Told again, it is the same answer, which is shown once.
+            assert_eq!(desk.reviewed("80", seen).await.reason, reason(&desk), "{what}");
+            assert_eq!((told(&desk).await, desk.recorded("80").await.reason), ((true, 1), reason(&desk)), "{what}");
+        }
+    }
+    assert!(recorded > 0, "one died when it was recorded");
 }
 
 /// A review's job that nobody has yet, or that works, and the calls of whoever hears that its pull request is closed.
