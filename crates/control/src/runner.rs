@@ -5,6 +5,7 @@ mod command;
 mod heartbeat;
 mod register;
 mod remove;
+mod rows;
 mod trust;
 mod view;
 mod waiting;

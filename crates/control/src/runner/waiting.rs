@@ -1,8 +1,10 @@
 //! What waits for a runner: what its claim looks at, and the job that it tries next.
 //!
-//! Claims of one process that come at once look together, and none of them tries what another one is trying.
+//! Claims of one process that come at once look together, those that come within the next seconds begin with the rows
+//! that were read, and none of them tries what another one is trying.
 
 use super::RunnerToken;
+use super::rows::{Rows, Shelf};
 use crate::together::{Together, locked};
 use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId, Gate, asked, gate};
@@ -31,6 +33,7 @@ pub(crate) struct Waiting {
     classes: Together<ProjectId, (), Arc<Vec<(ClassId, Needs)>>>,
     ready: Together<(ClassId, usize), (), Arc<Rows>>,
     oldest: Together<(), Wanted, Arc<Stand>>,
+    shelf: Shelf,
     hands: Hands,
 }
 
@@ -40,34 +43,25 @@ type Wanted = (Option<JobId>, BTreeSet<BreakerId>);
 /// Of what several claims wanted that which stands.
 type Stand = (Vec<Job>, Vec<Breaker>);
 
-/// The first rows of a class, as the index had them.
-#[derive(Debug)]
-struct Rows {
-    rows: Vec<Candidate>,
-    /// Those of them that are Ready no more, as far as claims of this process saw.
-    gone: Mutex<HashSet<JobId>>,
-}
-
 /// The jobs that claims of this process try at this moment.
-type Hands = Arc<Mutex<HashSet<JobId>>>;
+type Hands = Mutex<HashSet<JobId>>;
 
 /// A job that one claim tries; the others leave it alone until this is dropped.
 pub(super) struct Hand {
     row: Candidate,
-    rows: Arc<Rows>,
-    hands: Hands,
+    ctx: Context,
 }
 
 impl Hand {
-    /// It is Ready no more: nobody who saw the same rows need try it.
+    /// It is Ready no more: nobody who saw rows of before need try it.
     pub(super) fn is_gone(&self) {
-        locked(&self.rows.gone).insert(self.row.job.clone());
+        self.ctx.waiting().shelf.gone(&self.row);
     }
 }
 
 impl Drop for Hand {
     fn drop(&mut self) {
-        locked(&self.hands).remove(&self.row.job);
+        locked(&self.ctx.waiting().hands).remove(&self.row.job);
     }
 }
 
@@ -117,6 +111,9 @@ async fn all_projects(ctx: &Context) -> Result<Arc<Vec<ProjectId>>, Error> {
 }
 
 /// A claim's way through what waits, as [`Search`] says.
+///
+/// Its first look may be at rows that another claim read. What they lead to is read as it is now, and where they lead to
+/// nothing, it begins anew with a look of its own: no answer is made of them.
 pub(super) struct Seeker<'a> {
     ctx: &'a Context,
     claim: &'a ClaimId,
@@ -124,6 +121,8 @@ pub(super) struct Seeker<'a> {
     classes: Vec<Class>,
     search: Search,
     seen: Option<Seen>,
+    /// It has looked: from now on it reads rows itself.
+    looked: bool,
     waited: u32,
 }
 
@@ -132,6 +131,8 @@ struct Seen {
     /// What it has not tried, oldest first.
     candidates: Vec<Candidate>,
     rows: BTreeMap<ClassId, Arc<Rows>>,
+    /// Some of those were read before the claim came.
+    kept: bool,
     /// More wait behind them.
     more: bool,
     /// The breakers of the accounts that jobs of a class would ask with this runner, where there are any.
@@ -161,15 +162,23 @@ enum Choice {
 
 impl<'a> Seeker<'a> {
     pub(super) fn new(ctx: &'a Context, claim: &'a ClaimId, runner: &'a RunnerId, classes: Vec<Class>) -> Self {
-        Self { ctx, claim, runner, classes, search: Search::default(), seen: None, waited: 0 }
+        Self { ctx, claim, runner, classes, search: Search::default(), seen: None, looked: false, waited: 0 }
     }
 
     /// The next job that is what its row says, read strongly: a stale row costs a read, not a transaction.
     pub(super) async fn next(&mut self) -> Result<Option<Found>, Error> {
+        if self.seen.as_ref().is_some_and(|seen| seen.kept) {
+            // It comes back: somebody else was quicker with what was kept.
+            self.begin_anew();
+        }
         loop {
             let mut seen = match self.seen.take() {
                 Some(seen) => seen,
-                None => self.look().await?,
+                None => {
+                    let seen = self.look().await?;
+                    self.looked = true;
+                    seen
+                }
             };
             let (hand, job) = match self.choose(&mut seen) {
                 Choice::Ahead(hand, job) => (hand, job.map(|job| *job)),
@@ -183,9 +192,19 @@ impl<'a> Seeker<'a> {
                     continue;
                 }
                 Choice::Look => continue,
-                Choice::GiveUp => return Ok(None),
+                Choice::GiveUp if seen.kept => {
+                    self.begin_anew();
+                    continue;
+                }
+                Choice::GiveUp => {
+                    for class in seen.rows.keys() {
+                        self.in_vain(class);
+                    }
+                    return Ok(None);
+                }
             };
             let breakers = seen.breakers.get(&hand.row.class).cloned().unwrap_or_default();
+            let kept = seen.kept;
             self.seen = Some(seen);
             match job {
                 Some(job) if is_claimable(&job, &hand.row.class, self.runner, self.ctx.clock.now()) => {
@@ -193,9 +212,26 @@ impl<'a> Seeker<'a> {
                 }
                 // It may be left to another runner.
                 Some(job) if job.status == Status::Ready => {}
-                _ => hand.is_gone(),
+                _ => {
+                    hand.is_gone();
+                    if kept {
+                        // Another process takes from this class as well, and what is behind it may be gone, too.
+                        self.in_vain(&hand.row.class);
+                        self.begin_anew();
+                    }
+                }
             }
         }
+    }
+
+    /// As if there had been no rows that were kept.
+    fn begin_anew(&mut self) {
+        self.seen = None;
+        self.search = Search::default();
+    }
+
+    fn in_vain(&self, class: &ClassId) {
+        self.ctx.waiting().shelf.in_vain(class, self.ctx.clock.steady());
     }
 
     /// What it saw is not true any more. False: it has looked often enough.
@@ -211,26 +247,23 @@ impl<'a> Seeker<'a> {
             self.search.next(self.claim, 1, seen.more);
             return Choice::Ahead(hand, job);
         }
-        seen.candidates.retain(|row| !is_gone(&seen.rows, row));
-        let hands = &self.ctx.waiting().hands;
+        let Waiting { shelf, hands, .. } = self.ctx.waiting();
+        seen.candidates.retain(|row| seen.rows.get(&row.class).is_some_and(|rows| !shelf.is_gone(rows, row)));
         let mut held = locked(hands);
         let free = |(_, row): &(usize, &Candidate)| !held.contains(&row.job);
         let left: Vec<usize> = seen.candidates.iter().enumerate().filter(free).map(|(at, _)| at).collect();
         let all_held = left.is_empty() && !seen.candidates.is_empty();
         match self.search.next(self.claim, left.len(), seen.more) {
-            Next::Try(place) => {
-                let row = left.get(place).map(|at| seen.candidates.remove(*at));
-                let rows = row.as_ref().and_then(|row| seen.rows.get(&row.class)).cloned();
-                match row.zip(rows) {
-                    Some((row, rows)) => {
-                        held.insert(row.job.clone());
-                        Choice::Try(Hand { row, rows, hands: hands.clone() })
-                    }
-                    None => Choice::GiveUp,
+            Next::Try(place) => match left.get(place).map(|at| seen.candidates.remove(*at)) {
+                Some(row) => {
+                    held.insert(row.job.clone());
+                    Choice::Try(Hand { row, ctx: self.ctx.clone() })
                 }
-            }
+                None => Choice::GiveUp,
+            },
             Next::Look => Choice::Look,
-            Next::GiveUp if all_held && self.waited < MOST_WAITS => {
+            // Of rows that were kept nothing follows: it looks before it waits.
+            Next::GiveUp if all_held && !seen.kept && self.waited < MOST_WAITS => {
                 self.waited += 1;
                 Choice::Wait
             }
@@ -242,12 +275,24 @@ impl<'a> Seeker<'a> {
     /// before the oldest are chosen: it keeps its place, and does not take that of others.
     async fn look(&self) -> Result<Seen, Error> {
         let most = self.search.width();
-        let mut seen =
-            Seen { candidates: Vec::new(), rows: BTreeMap::new(), more: false, breakers: BTreeMap::new(), ahead: None };
+        let mut seen = Seen {
+            candidates: Vec::new(),
+            rows: BTreeMap::new(),
+            kept: false,
+            more: false,
+            breakers: BTreeMap::new(),
+            ahead: None,
+        };
         let mut accounts = BTreeMap::new();
         for Class { project, id, needs } in &self.classes {
-            let rows = self.rows(id, most).await?;
-            if !rows.rows.is_empty() {
+            let rows = match self.kept(id) {
+                Some(rows) => {
+                    seen.kept = true;
+                    rows
+                }
+                None => self.rows(id, most).await?,
+            };
+            if !rows.all.is_empty() {
                 seen.rows.insert(id.clone(), rows);
                 accounts.insert(id.clone(), asked(needs.key, &needs.capability, project, Some(self.runner)));
             }
@@ -259,12 +304,15 @@ impl<'a> Seeker<'a> {
         for (class, rows) in &seen.rows {
             let ids = accounts.remove(class).unwrap_or_default();
             let of: Vec<_> = breakers.iter().filter(|breaker| ids.contains(&breaker.id)).cloned().collect();
-            let before = seen.candidates.len();
             let may = |row: &&Candidate| !matches!(gate(&of, &row.job, now), Gate::Shut(_));
-            seen.candidates.extend(rows.rows.iter().filter(may).cloned());
+            let mut those: Vec<_> = rows.all.iter().filter(may).collect();
             // Behind those that all wait for an account is none but the one that tries it first, if there is one.
-            let some = seen.candidates.len() > before || of.iter().any(|breaker| breaker.probe.is_some());
-            seen.more |= rows.rows.len() == most && some;
+            let some = !those.is_empty() || of.iter().any(|breaker| breaker.probe.is_some());
+            seen.more |= rows.more && some;
+            if seen.kept {
+                self.leave_free(rows, oldest.as_ref(), &mut those);
+            }
+            seen.candidates.extend(those.into_iter().cloned());
             if !of.is_empty() {
                 seen.breakers.insert(class.clone(), of);
             }
@@ -280,11 +328,27 @@ impl<'a> Seeker<'a> {
         Ok(seen)
     }
 
+    /// What may be left in rows that were kept: they are many, of which others tried the first ones.
+    fn leave_free(&self, rows: &Rows, own: Option<&Hand>, those: &mut Vec<&Candidate>) {
+        let Waiting { shelf, hands, .. } = self.ctx.waiting();
+        let held = locked(hands);
+        let is_own = |row: &Candidate| own.is_some_and(|hand| hand.row.job == row.job);
+        those.retain(|row| is_own(row) || !(held.contains(&row.job) || shelf.is_gone(rows, row)));
+    }
+
+    /// The rows of a class that the claim may begin with, if it does and there are any.
+    fn kept(&self, class: &ClassId) -> Option<Arc<Rows>> {
+        if self.looked { None } else { self.ctx.waiting().shelf.kept(class, self.ctx.clock.steady()) }
+    }
+
+    /// The rows of a class as they are now.
     async fn rows(&self, class: &ClassId, most: usize) -> Result<Arc<Rows>, Error> {
         let limit = i32::try_from(most).unwrap_or(i32::MAX);
         let read = |_| async move {
+            let shelf = &self.ctx.waiting().shelf;
+            let begun = shelf.begins(self.ctx.clock.steady());
             let rows = self.ctx.store.ready(class, limit).await?;
-            Ok(Arc::new(Rows { rows, gone: Mutex::default() }))
+            Ok(shelf.keep(class, begun, rows, most))
         };
         self.ctx.waiting().ready.read(&(class.clone(), most), (), read).await
     }
@@ -311,17 +375,12 @@ impl<'a> Seeker<'a> {
 
     /// The oldest job that no other claim tries.
     fn oldest(&self, rows: &BTreeMap<ClassId, Arc<Rows>>) -> Option<Hand> {
-        let hands = &self.ctx.waiting().hands;
+        let Waiting { shelf, hands, .. } = self.ctx.waiting();
         let mut held = locked(hands);
-        let all = rows.values().flat_map(|rows| &rows.rows);
-        let free = all.filter(|row| !held.contains(&row.job) && !is_gone(rows, row));
-        let row = free.min_by_key(|row| (row.order, row.job.as_str()))?.clone();
-        let rows = rows.get(&row.class)?.clone();
+        let all = rows.values().flat_map(|rows| rows.all.iter().map(move |row| (rows, row)));
+        let free = all.filter(|(rows, row)| !held.contains(&row.job) && !shelf.is_gone(rows, row));
+        let row = free.map(|(_, row)| row).min_by_key(|row| (row.order, row.job.as_str()))?.clone();
         held.insert(row.job.clone());
-        Some(Hand { row, rows, hands: hands.clone() })
+        Some(Hand { row, ctx: self.ctx.clone() })
     }
-}
-
-fn is_gone(rows: &BTreeMap<ClassId, Arc<Rows>>, row: &Candidate) -> bool {
-    rows.get(&row.class).is_some_and(|rows| locked(&rows.gone).contains(&row.job))
 }

@@ -3,8 +3,8 @@
 //! the end of an attempt, in `trust` of what is gone, in `accounts` of models that answer nobody, in `starts` of what
 //! ECS says, in `rounds` of what is due, in `slow` of calls that take long meanwhile, in `orders` of what people
 //! want of a runner and of its job, in `board` of what they do on the board, in `entries` of a ticket's event that came
-//! to no end, in `settles` of what waited and what comes late, in `reviews` of reviews, in `looks` of what nobody told
-//! and in `kept` of artifacts.
+//! to no end, in `settles` of what waited and what comes late, in `reviews` of reviews, in `looks` of what nobody
+//! told, in `kept` of artifacts, and in `rows` of claims that begin with what another one read.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -22,6 +22,7 @@ mod looks;
 mod orders;
 mod reviews;
 mod rounds;
+mod rows;
 mod settles;
 mod slow;
 mod starts;

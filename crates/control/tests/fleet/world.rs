@@ -106,6 +106,11 @@ impl World {
 
     /// Every call to AWS goes by this client.
     pub(crate) async fn before(client: impl HttpClient + 'static) -> Self {
+        Self::with(client, Clock::default()).await
+    }
+
+    /// The same, with a time of its own.
+    pub(crate) async fn with(client: impl HttpClient + 'static, clock: Clock) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
         let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
         let meter = Meter::before(client);
@@ -128,7 +133,7 @@ impl World {
             objects: Objects::new(&sdk, None, "nobody"),
             forges: Connections::default(),
             forge_tokens: ForgeTokens::default(),
-            clock: Clock::default(),
+            clock,
             key_secret: KEY.into(),
             secret_root: format!("{TABLE}/"),
             api_url: "https://pullyard.example".into(),
