@@ -2,16 +2,18 @@
 
 use super::Browser;
 use super::shown::{HOSTILE, is_harmless};
+use crate::cli::User;
 use crate::pulls::{linked, reviewed, with_pull_request};
 use crate::story::{REPOSITORY, Story, TODO};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{JobId, RepositoryName};
+use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_store::Write;
 use std::time::Duration;
 
@@ -97,6 +99,40 @@ async fn a_ticket_says_what_is_so_with_its_reviews_and_takes_a_request() {
     long_one.retain(|(name, _)| *name != "message");
     long_one.push(("message", &long));
     assert_eq!(browser.post("/pulls/revise", &long_one).await.status, 422);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_says_that_its_pull_request_is_closed_or_merged_wherever_it_shows_it() {
+    let (story, number) = with_pull_request().await;
+    linked(&story, number, "APP-1").await;
+    story.pass(Duration::from_secs(60)).await;
+    story.settled("APP-1").await;
+    let (browser, user, store) = (Browser::admin(&story).await, User::of(&story), story.store().await);
+    let ticket = store.ticket(&story.project, &TicketKey::new("APP-1").unwrap()).await.unwrap().unwrap();
+    let id = ticket.shown.pull_request.unwrap().id;
+    for state in [PullRequestState::Open, PullRequestState::Closed, PullRequestState::Merged] {
+        let linked = store.pull_request(&id).await.unwrap().unwrap();
+        let changed = PullRequest { state, ..linked };
+        assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
+        let word = state.words();
+        let shown = match state {
+            PullRequestState::Open => format!(">#{number}</a></span>"),
+            _ => format!(">#{number}</a> <span class=\"tag\">{word}</span></span>"),
+        };
+        for path in ["/board?project=acme", "/tickets/APP-1?project=acme"] {
+            let page = browser.get(path).await;
+            assert!(page.says(&shown), "{shown} at {path}: {}", page.body);
+        }
+        assert_eq!(story.ticket("APP-1").await.pull_request_state, Some(state));
+        let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
+        assert_eq!(listed[0].pull_request_state, Some(state));
+        let said = user.run(&["tickets", "show", "APP-1"]).await.done();
+        assert!(said.contains(&format!("pull_request_state\t{word}\n")), "{said}");
+    }
+    // One without a pull request says nothing of one.
+    story.tell("e2", "APP-2", TODO, 1).await;
+    assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
     story.end().await;
 }
 

@@ -164,7 +164,7 @@ pub(super) const LIST: &[Row] = &[
         "api",
         "dynamodb:BatchGetItem",
         Table,
-        "pages of jobs, deliveries and runners, what a claim reads together, and facts",
+        "pages of jobs, tickets, deliveries and runners, what a claim reads together, and facts",
     ),
     ("api", "dynamodb:Query", Table, "events of a job, repositories, runners, reviews"),
     ("api", "dynamodb:Query", Work, "what may be claimed, what waits for its project, and a sweep by hand"),
@@ -198,7 +198,7 @@ pub(super) const LIST: &[Row] = &[
     ("api", "s3:PutObject", Artifacts, "the addresses that runners put artifacts to"),
     ("api", "s3:GetObject", Artifacts, "the addresses that people get artifacts from; a look whether one is there"),
     ("pages", "dynamodb:GetItem", Table, "the visitor's token and what is shown"),
-    ("pages", "dynamodb:BatchGetItem", Table, "pages of jobs and deliveries, and the facts of a decision"),
+    ("pages", "dynamodb:BatchGetItem", Table, "pages of jobs, tickets and deliveries, and the facts of a decision"),
     (
         "pages",
         "dynamodb:Query",

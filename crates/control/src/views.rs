@@ -5,11 +5,12 @@ use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
-use pullyard_domain::pull_request::label;
+use pullyard_domain::pull_request::{PullRequestId, PullRequestState, label};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 
 /// A job with the words of its context.
 #[derive(Clone, Debug)]
@@ -48,6 +49,15 @@ pub struct TicketView {
     pub text: TicketText,
     /// What its entry waits for, if its project may start nothing.
     pub waits: Option<Wait>,
+    /// What became of the pull request that it shows, as far as its forge told us.
+    pub pull_request: Option<PullRequestState>,
+}
+
+impl TicketView {
+    /// The pull request that it shows.
+    fn shows(&self) -> Option<&PullRequestId> {
+        self.ticket.shown.pull_request.as_ref().map(|link| &link.id)
+    }
 }
 
 /// A page of a job's events.
@@ -109,11 +119,29 @@ async fn revised(
 
 /// One ticket.
 pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
+    let mut view = [with_text(ctx, project, key).await?];
+    add_states(ctx, &mut view).await?;
+    let [view] = view;
+    Ok(view)
+}
+
+/// A ticket without what became of its pull request.
+async fn with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
     let (ticket, text) = tokio::try_join!(ctx.store.ticket(project, key), ctx.store.ticket_text(project, key))?;
     let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
     let project = if ticket.held { ctx.store.project(project).await? } else { None };
     let waits = project.and_then(|project| ticket.waits(&project, ctx.clock.now()));
-    Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits })
+    Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
+}
+
+/// Adds what became of the pull requests that these show, in one read for all of them.
+async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {
+    let ids: BTreeSet<_> = views.iter().filter_map(TicketView::shows).cloned().collect();
+    let known = ctx.store.pull_requests(&ids).await?;
+    for view in views {
+        view.pull_request = view.shows().and_then(|id| known.get(id)).map(|linked| linked.state);
+    }
+    Ok(())
 }
 
 /// A page of a project's tickets, by key, and where the next begins.
@@ -126,13 +154,14 @@ pub async fn ticket_views(
     let (keys, next) = ctx.store.ticket_keys(project, after, limit).await?;
     let mut views = Vec::with_capacity(keys.len());
     for key in keys {
-        match ticket_view(ctx, project, &key).await {
+        match with_text(ctx, project, &key).await {
             Ok(view) => views.push(view),
             // The index named what is gone since.
             Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
+    add_states(ctx, &mut views).await?;
     Ok((views, next))
 }
 

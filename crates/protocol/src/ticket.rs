@@ -4,6 +4,7 @@ use crate::job::Explained;
 #[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -158,6 +159,8 @@ pub struct Ticket {
     pub badges: Vec<String>,
     /// The linked pull request's page.
     pub pull_request: Option<String>,
+    /// What became of it, as far as its forge told us; none without one, or where nothing is known of it.
+    pub pull_request_state: Option<PullRequestState>,
     /// The job that has not ended.
     pub active_job: Option<JobId>,
     /// The last job that ended after an agent had worked on it.

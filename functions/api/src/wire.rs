@@ -118,12 +118,13 @@ pub(crate) fn running(job: &domain::Job) -> Option<Attempt> {
 }
 
 pub(crate) fn ticket(view: TicketView) -> Ticket {
-    let TicketView { ticket, text, waits } = view;
+    let TicketView { ticket, text, waits, pull_request } = view;
     Ticket {
         waits: waits.map(explained),
         synced: due::ticket(&ticket).is_none(),
         badges: ticket.shown.badge.iter().map(|badge| badge.words().to_owned()).collect(),
         pull_request: ticket.shown.pull_request.map(|link| link.url),
+        pull_request_state: pull_request,
         last_job: ticket.last_job.map(|last| last.id),
         project: ticket.project,
         key: ticket.key,

@@ -11,9 +11,10 @@ use crate::words::{self, Pill};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pullyard_control::{self as control, JobView};
+use pullyard_control::{self as control, JobView, TicketView};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Statuses;
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::Ticket;
 use pullyard_entry::Query;
 use serde::Deserialize;
@@ -73,7 +74,7 @@ struct Card {
     job: Option<String>,
     /// What the job waits for, or the ticket.
     sentence: Option<Text>,
-    pull_request: Option<Link>,
+    pull_request: Option<Pull>,
     labels: Vec<Text>,
     /// Where it may be moved.
     moves: Vec<Move>,
@@ -83,6 +84,13 @@ struct Card {
 pub(crate) struct Link {
     pub(crate) address: String,
     pub(crate) words: String,
+}
+
+/// A ticket's pull request.
+pub(crate) struct Pull {
+    pub(crate) link: Link,
+    /// `merged` or `closed`, once it is.
+    pub(crate) ended: Option<&'static str>,
 }
 
 /// One status that a ticket may be moved to. The value is sent as it is, whatever is shown.
@@ -158,14 +166,14 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
         key: line(ticket.key.as_str()),
         address: address_of(&ticket.project, &ticket.key),
         move_address: move_address_of(&ticket.project, &ticket.key),
-        title: line(&card.view.text.title),
+        title: titled(&card.view),
         pill,
         job: job.map(|job| format!("/jobs/{job}")),
         sentence: match &card.view.waits {
             Some(waits) => Some(line(&waits.sentence())),
             None => card.job.as_ref().and_then(words::sentence),
         },
-        pull_request: pull_request(ticket),
+        pull_request: pull_request(&card.view),
         labels: card.view.text.labels.iter().take(3).map(|label| line(label)).collect(),
         moves: moves(ticket, statuses, own),
     }
@@ -186,9 +194,19 @@ pub(crate) fn move_address_of(project: &ProjectId, key: &TicketKey) -> String {
     address_of(project, key).replacen('?', "/move?", 1)
 }
 
-pub(crate) fn pull_request(ticket: &Ticket) -> Option<Link> {
-    let link = ticket.shown.pull_request.as_ref()?;
-    Some(Link { address: web(&link.url)?, words: format!("#{}", link.id.number) })
+/// A ticket's title. Where nothing of it can be seen, a link needs words all the same: its key.
+pub(crate) fn titled(view: &TicketView) -> Text {
+    let title = line(&view.text.title);
+    if title.is_empty() { line(view.ticket.key.as_str()) } else { title }
+}
+
+pub(crate) fn pull_request(view: &TicketView) -> Option<Pull> {
+    let link = view.ticket.shown.pull_request.as_ref()?;
+    let ended = view.pull_request.filter(|state| *state != PullRequestState::Open);
+    Some(Pull {
+        link: Link { address: web(&link.url)?, words: format!("#{}", link.id.number) },
+        ended: ended.map(PullRequestState::words),
+    })
 }
 
 /// Every other status, and those that close a ticket, which have no column while none has them.

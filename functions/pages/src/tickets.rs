@@ -1,6 +1,6 @@
 //! One ticket: writing it, looking at it, moving it.
 
-use crate::board::{Link, Move, NoProject, address_of, move_address_of, moves, pull_request, statuses_of};
+use crate::board::{Move, NoProject, Pull, address_of, move_address_of, moves, pull_request, statuses_of, titled};
 use crate::fault::Fault;
 use crate::form::{Form, given};
 use crate::frame::{Frame, go, own_path, page};
@@ -50,7 +50,7 @@ struct TicketPage {
     description: Text,
     status: Text,
     badge: Option<Pill>,
-    pull_request: Option<Link>,
+    pull_request: Option<Pull>,
     /// What is so with its reviews.
     reviews: Option<Reviews>,
     repository: Option<Text>,
@@ -90,11 +90,11 @@ pub(crate) async fn show(
         project: project.id.to_string(),
         key: line(key.as_str()),
         raw_key: key.to_string(),
-        title: line(&text.title),
+        title: titled(&view),
         description: block(&text.description),
         status: line(&ticket.status),
         badge: ticket.shown.badge.map(words::badge),
-        pull_request: pull_request(ticket),
+        pull_request: pull_request(&view),
         reviews: pulls::reviews(&visit, ticket).await?,
         repository: text
             .repository

@@ -7,6 +7,7 @@ use super::words;
 use clap::Subcommand;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, Ticket, TicketAnswer};
 use std::process::ExitCode;
@@ -217,15 +218,22 @@ fn list(session: &Session, tickets: &[Ticket]) -> Result<(), Fault> {
             Cell::same(&ticket.title),
             job.map_or_else(|| Cell::maybe(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
             Cell::maybe(Some(ticket.badges.join(", ")).filter(|badges| !badges.is_empty())),
-            ticket.pull_request.as_ref().map_or_else(|| Cell::maybe(None::<&str>), pull_request),
+            pull_request(ticket),
         ]);
     }
     table.show(&session.screen, "No ticket yet. Write one with `pullyard tickets create KEY --title TEXT`.")
 }
 
-/// Its number, which is what ends its address.
-fn pull_request(url: &String) -> Cell {
-    Cell::new(format!("#{}", url.rsplit('/').next().unwrap_or_default()), url)
+/// Its number, which is what ends its address, and that it is merged or closed. Programs get its address.
+fn pull_request(ticket: &Ticket) -> Cell {
+    let Some(url) = &ticket.pull_request else { return Cell::maybe(None::<&str>) };
+    let number = url.rsplit('/').next().unwrap_or_default();
+    match ticket.pull_request_state {
+        Some(state @ (PullRequestState::Merged | PullRequestState::Closed)) => {
+            Cell::new(format!("#{number} {}", state.words()), url)
+        }
+        Some(PullRequestState::Open) | None => Cell::new(format!("#{number}"), url),
+    }
 }
 
 fn show(session: &Session, ticket: &Ticket) -> Result<(), Fault> {
@@ -245,6 +253,7 @@ fn show(session: &Session, ticket: &Ticket) -> Result<(), Fault> {
         ("Active job", Cell::maybe(ticket.active_job.as_ref().map(|job| job.as_str()))),
         ("Last job", Cell::maybe(ticket.last_job.as_ref().map(|job| job.as_str()))),
         ("Pull request", Cell::maybe(ticket.pull_request.as_ref())),
+        ("Pull request state", Cell::maybe(ticket.pull_request_state.map(PullRequestState::words))),
         ("Page", Cell::maybe(ticket.url.as_ref())),
     ];
     if screen.width().is_none() {
@@ -256,4 +265,29 @@ fn show(session: &Session, ticket: &Ticket) -> Result<(), Fault> {
         screen.out("")?;
     }
     ticket.description.lines().try_for_each(|line| screen.out(&super::screen::tame(line)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn people_read_that_a_pull_request_is_merged_or_closed_and_programs_get_its_address() {
+        let url = "https://forge.test/acme/app/pull/7";
+        let ticket = |url: Option<&str>, state: Option<&str>| -> Ticket {
+            serde_json::from_value(json!({
+                "project": "acme", "key": "APP-1", "title": "t", "description": "", "status": "In Review",
+                "labels": [], "url": null, "repository": null, "badges": [], "pull_request": url,
+                "pull_request_state": state, "active_job": null, "last_job": null, "waits": null, "synced": true,
+            }))
+            .unwrap()
+        };
+        for (state, shown) in
+            [(Some("merged"), "#7 merged"), (Some("closed"), "#7 closed"), (Some("open"), "#7"), (None, "#7")]
+        {
+            assert_eq!(pull_request(&ticket(Some(url), state)).both(), (shown, url));
+        }
+        assert_eq!(pull_request(&ticket(None, None)).both(), ("-", ""));
+    }
 }

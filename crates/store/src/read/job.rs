@@ -8,7 +8,7 @@ use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Attempt, Job};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 impl Store {
     /// A job, read strongly.
@@ -24,6 +24,19 @@ impl Store {
     /// A pull request's link, read strongly.
     pub async fn pull_request(&self, id: &PullRequestId) -> Result<Option<PullRequest>, Error> {
         self.get(&key::pull_request(id)).await
+    }
+
+    /// The links of many pull requests, read strongly; one that is unknown is left out.
+    pub async fn pull_requests(
+        &self,
+        ids: &BTreeSet<PullRequestId>,
+    ) -> Result<HashMap<PullRequestId, PullRequest>, Error> {
+        let mut found = HashMap::with_capacity(ids.len());
+        for item in self.many(&ids.iter().map(key::pull_request).collect::<Vec<_>>()).await? {
+            let linked: PullRequest = item::decoded(item)?;
+            found.insert(linked.id.clone(), linked);
+        }
+        Ok(found)
     }
 
     /// The ids of a project's jobs, newest first, and where the next page begins.
