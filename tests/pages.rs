@@ -1,6 +1,7 @@
 //! The pages, as a browser sees them: real HTTP through the gateway, forms as browsers send them.
 
 mod access;
+mod kept;
 mod look;
 mod orders;
 mod reviews;

@@ -49,11 +49,32 @@ fn the_first_page_weighs_little() {
 fn what_was_used_is_written_although_somebody_has_selected_it() {
     let replace = SCRIPT.split("const replace = ").nth(1).and_then(|rest| rest.split("\n  };").next()).unwrap();
     let guards: Vec<&str> = replace.lines().filter(|line| line.contains("inUse(")).map(str::trim).collect();
-    assert_eq!(guards, [r#"if (id !== "used" && inUse(here)) return;"#], "all else comes again with each answer");
+    assert_eq!(guards, [r#"if (id !== "used" && inUse(here)) {"#], "all else waits until it is left");
     // It has nothing that somebody could stand in.
     let used = "id=\"used\">{{ used }}</span>";
     for name in ["job.html", "job_fragment.html"] {
         assert!(templates().iter().any(|(path, source)| path.ends_with(name) && source.contains(used)), "{name}");
+    }
+}
+
+#[test]
+fn a_part_in_which_somebody_stands_is_replaced_once_it_is_left_also_after_the_last_answer() {
+    let part = |name: &str| {
+        let begins = format!("const {name} = ");
+        SCRIPT.split(begins.as_str()).nth(1).and_then(|rest| rest.split("\n  };").next()).unwrap().to_owned()
+    };
+    assert!(part("inUse").contains("element.contains(document.activeElement)"));
+    assert!(part("replace").contains("left.set(id, there);") && part("stop").contains("replaceWhatIsLeft();"));
+    // Each part that is replaced stands in the page and in what the script gets, under the same name.
+    for id in ["head", "actions", "facts", "kept", "used"] {
+        assert!(SCRIPT.contains(&format!("replace(\"{id}\", fresh);")), "{id}");
+        for name in ["job.html", "job_fragment.html"] {
+            let marked = format!(" id=\"{id}\">");
+            assert!(
+                templates().iter().any(|(path, source)| path.ends_with(name) && source.contains(&marked)),
+                "{name}"
+            );
+        }
     }
 }
 

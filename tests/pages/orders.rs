@@ -1,6 +1,7 @@
 //! What people order done with a job on its page.
 
 use super::Browser;
+use crate::cli::User;
 use crate::story::{Story, TRIGGER, begin_all};
 use pullyard_domain::id::FinishId;
 use pullyard_domain::job::Status;
@@ -8,19 +9,20 @@ use pullyard_protocol::attempt::{Phase, YieldOutcome, YieldRequest};
 use pullyard_store::Scope;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_cancelled_and_done_again_from_its_page() {
+async fn a_job_is_cancelled_and_retried_from_its_page() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let browser = Browser::admin(&story).await;
     let address = format!("/jobs/{job}");
     let page = browser.get(&address).await;
-    assert!(page.says("Cancel this job") && !page.says("Do it again"), "{}", page.body);
+    assert!(page.says("Cancel this job") && !page.says(">Retry</button>"), "{}", page.body);
     let answer = browser.post(&format!("{address}/cancel"), &[]).await;
     assert_eq!(answer.to(), (303, address.as_str()));
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
 
     let page = browser.get(&address).await;
-    assert!(page.says("Cancelled by") && page.says("Do it again") && !page.says("Cancel this job"), "{}", page.body);
+    assert!(page.says("Cancelled by") && page.says(">Retry</button>"), "{}", page.body);
+    assert!(!page.says("Cancel this job"), "{}", page.body);
     let twice = [("once", "form-1")];
     let first = browser.post(&format!("{address}/retry"), &twice).await;
     let second = browser.post(&format!("{address}/retry"), &twice).await;
@@ -35,7 +37,7 @@ async fn a_job_is_cancelled_and_done_again_from_its_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
+async fn a_job_is_paused_goes_on_and_is_answered_from_its_page() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let browser = Browser::admin(&story).await;
@@ -86,6 +88,24 @@ async fn a_job_is_stopped_goes_on_and_is_answered_from_its_page() {
     let inputs = assignment.resume.unwrap().inputs;
     assert_eq!(inputs.iter().map(|input| input.text.as_str()).collect::<Vec<_>>(), ["The empty one."]);
     story.end().await;
+}
+
+#[tokio::test]
+async fn each_button_of_a_job_is_called_as_the_command_that_does_the_same() {
+    let pages = [
+        include_str!("../../functions/pages/templates/job_actions.html"),
+        include_str!("../../functions/pages/templates/job_speak.html"),
+    ]
+    .concat();
+    let user = User::new();
+    let mut buttons = 0;
+    for button in pages.split("<button").skip(1) {
+        let words = button.split_once('>').unwrap().1.split('<').next().unwrap();
+        let command = words.split(' ').next().unwrap().to_lowercase();
+        user.run(&["jobs", &command, "--help"]).await.done();
+        buttons += 1;
+    }
+    assert_eq!(buttons, 6, "continue, pause, cancel, retry, answer and send");
 }
 
 #[tokio::test(flavor = "multi_thread")]

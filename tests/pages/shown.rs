@@ -1,9 +1,9 @@
 //! What the pages show and do: the whole way from a ticket to a pull request, live text, hostile text.
 
 use super::{Answer, Browser};
-use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task};
+use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, begin_all};
 use pullyard_domain::id::JobId;
-use pullyard_protocol::attempt::EventsRequest;
+use pullyard_protocol::attempt::{EventsRequest, Phase};
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::job::CancelJob;
 use serde_json::{Value, json};
@@ -28,8 +28,8 @@ pub(super) fn is_harmless(answer: &Answer) {
 }
 
 /// The agent of an attempt that the test speaks for.
-struct Agent {
-    client: AttemptClient,
+pub(super) struct Agent {
+    pub(super) client: AttemptClient,
     next: u64,
 }
 
@@ -38,11 +38,14 @@ impl Agent {
         Self { client: story.claim(job, "c1").await.unwrap().1, next: 1 }
     }
 
-    async fn phase(&self, status: &str) {
-        self.client.status(&serde_json::from_value(json!({ "status": status })).unwrap()).await.unwrap();
+    /// Begins, and tells that it works.
+    pub(super) async fn at_work(story: &Story, job: &JobId) -> Self {
+        let agent = Self::begin(story, job).await;
+        begin_all(&agent.client, Phase::Executing).await;
+        agent
     }
 
-    async fn says(&mut self, events: &[Value]) {
+    pub(super) async fn says(&mut self, events: &[Value]) {
         let numbered = events.iter().zip(self.next..).map(|(event, seq)| {
             let mut event = event.clone();
             event["seq"] = json!(seq);
@@ -55,12 +58,12 @@ impl Agent {
         self.next += events.len() as u64;
     }
 
-    async fn finish(&self, finish: Value) {
+    pub(super) async fn finish(&self, finish: Value) {
         self.client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     }
 }
 
-fn text(words: &str) -> Value {
+pub(super) fn text(words: &str) -> Value {
     json!({ "kind": "text", "text": words })
 }
 
@@ -261,9 +264,7 @@ async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
     let page = browser.get(&format!("/jobs/{job}")).await;
     assert!(page.says("Nothing yet") && page.says(r#"data-cursor="1.0" data-next="2000""#), "{}", page.body);
 
-    let mut agent = Agent::begin(&story, &job).await;
-    agent.phase("preparing").await;
-    agent.phase("executing").await;
+    let mut agent = Agent::at_work(&story, &job).await;
     agent.says(&[text("one"), text("two")]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.0")).await;
     assert_eq!(
@@ -295,9 +296,7 @@ async fn which_agent_works_and_what_isolates_it_is_shown_while_it_works() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    let mut agent = Agent::begin(&story, &job).await;
-    agent.phase("preparing").await;
-    agent.phase("executing").await;
+    let mut agent = Agent::at_work(&story, &job).await;
     let begins = |words: &str| json!({ "kind": "phase", "name": "executing", "text": words });
     agent.says(&[begins("claude_code 2.1.197, isolation: none <b>")]).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
@@ -313,9 +312,7 @@ async fn which_agent_works_and_what_isolates_it_is_shown_while_it_works() {
 /// A job whose agent says what it uses between its words.
 async fn agent_that_says_what_it_uses(story: &Story) -> (JobId, Agent) {
     let job = story.job_for("e1", "APP-1", 1).await;
-    let mut agent = Agent::begin(story, &job).await;
-    agent.phase("preparing").await;
-    agent.phase("executing").await;
+    let mut agent = Agent::at_work(story, &job).await;
     // In one batch each, behind which somebody may have read so far.
     for batch in [vec![used(1, 40_000), text("one")], vec![used(3, 120_000)], vec![text("two")]] {
         agent.says(&batch).await;

@@ -18,17 +18,17 @@ vocabulary! {
     /// What a job that does not run is waiting for.
     pub enum Wait: Ends {
         NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last one was heard {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
-        NoRunner { project: ProjectId } [Person] "no_runner", "No runner was ever registered for {project}.", "Make a token with `pullyard tokens create --kind runner`, then `pullyard runner start` with it; docs/runner.md says how.";
+        NoRunner { project: ProjectId } [Person] "no_runner", "No runner is registered for {project}.", "Make a token with `pullyard tokens create --kind runner`, then `pullyard runner start` with it; docs/runner.md says how.";
         NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Start a runner with it: `pullyard runner start --capabilities {capability}`.";
         NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Start a runner with it: `pullyard runner start --labels {label}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
         ConcurrencyKey { key: String, used: u64, limit: u64, job: JobId } [Itself] "concurrency_key", "`{key}` is at {used} of {limit}.", "Wait for {job}, or raise the limit.";
         WaitsForJob { job: JobId, status: String } [Itself] "waits_for_job", "It waits for {job} ({status}).", "Nothing to do.";
-        FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has no Fargate capacity since {time}; next try at {next}.", "Nothing to do; no attempt is used up.";
+        FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "Nothing to do; no attempt is used up.";
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is slowing our starts; next try at {next}.", "Nothing to do.";
         SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS took the Spot capacity back before the work began; next try at {next}.", "Nothing to do; no attempt is used up.";
-        StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "AWS refused to start the container ({reason}); next try at {next}.", "Check the task definition and the role: `pullyard doctor`.";
+        StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "Its container did not get to work ({reason}); next try at {next}.", "Check the image, the task definition and the role: `pullyard doctor`.";
         TaskStarting { time: Timestamp } [Itself] "task_starting", "The container has been starting since {time}.", "Nothing to do.";
         OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";
         ContextFetch { forge: IntegrationId, n: u64, time: Timestamp } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} is at {time}.", "Nothing to do.";
@@ -42,6 +42,6 @@ vocabulary! {
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
         LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do; with another key or a raised limit, `pullyard breakers close`.";
         BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget opens again at {time}.", "Wait, or raise it.";
-        StartingNow { ago: Span } [Itself] "starting_now", "A runner may take it now; it was ready {ago} ago.", "Nothing to do.";
+        StartingNow { ago: Span } [Itself] "starting_now", "It may start at any moment; it has been ready for {ago}.", "Nothing to do.";
     }
 }

@@ -147,20 +147,26 @@
 
   const atBottom = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 48;
 
-  // Text that somebody has selected or stands in stays.
+  // Text that somebody has selected or stands in stays, and so does what is being pressed.
   const inUse = (element) => {
-    if (element.querySelector("details.menu[open]")) return true;
+    if (element.querySelector("details.menu[open]") || element.matches(":active")) return true;
     const selected = getSelection();
     const holds = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
     return holds || (document.activeElement !== document.body && element.contains(document.activeElement));
   };
 
+  // What is in use is replaced once it is left: the answer that has it may be the last.
+  const left = new Map();
   const replace = (id, fresh) => {
     const here = byId(id);
-    const there = fresh.getElementById(id);
-    if (!here || !there || last[id] === there.innerHTML) return;
+    const there = fresh.getElementById(id) || left.get(id);
+    left.delete(id);
+    if (!here || !there || last[id] === there.innerHTML || here.innerHTML === there.innerHTML) return;
     // What was used comes once, when it is news: left out, it would stay as it was until the next of it.
-    if (id !== "used" && inUse(here)) return;
+    if (id !== "used" && inUse(here)) {
+      left.set(id, there);
+      return;
+    }
     last[id] = there.innerHTML;
     here.replaceChildren(...there.childNodes);
   };
@@ -221,10 +227,16 @@
     }
   };
 
+  const replaceWhatIsLeft = () => {
+    for (const [id, there] of [...left]) replace(id, there.ownerDocument);
+    if (left.size > 0) setTimeout(replaceWhatIsLeft, 1000);
+  };
+
   const stop = () => {
     live.hidden = true;
     timer = 0;
     wait = 0;
+    replaceWhatIsLeft();
   };
 
   const later = (ms) => {
@@ -268,6 +280,7 @@
       replace("actions", fresh);
       speak(fresh);
       replace("facts", fresh);
+      replace("kept", fresh);
       replace("used", fresh);
       append(fresh);
       const rest = byId("rest");

@@ -61,6 +61,8 @@ struct JobPage {
 #[template(path = "job_fragment.html")]
 struct JobFragment {
     head: Head,
+    /// What its attempts left behind, where that may be news.
+    kept: Option<kept::Kept>,
     entries: Vec<Entry>,
     /// What the agent has used, where that is news.
     used: Option<String>,
@@ -200,8 +202,11 @@ pub(crate) async fn show(
         let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
         let live = Live::new(&view, &read.events, read.cursor, read.end);
         let head = Head::new(&view, &visit);
+        // While an agent is at work and says nothing, nothing is kept either: its looks, one a second, read less.
+        let quiet = view.job.status.is_active() && read.events.is_empty();
+        let kept = if quiet { None } else { kept::of(&visit.ctx, &id).await? };
         // Of one that has ended, the record of its attempt says it, or a row.
-        let unsaid = if head.ended_for_good { kept::unsaid(&visit.ctx, &id).await? } else { Vec::new() };
+        let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.clone()).unwrap_or_default();
         let used = match log::used_so_far(&read.events, begin.0) {
             // Its row would be among what was read before: it stays where it stands.
             None if unsaid.contains(&begin.0) => None,
@@ -209,7 +214,7 @@ pub(crate) async fn show(
             used => used,
         };
         let entries = log::entries(&view.job, &read.events, begin.0, &unsaid);
-        let fragment = JobFragment { head, entries, used };
+        let fragment = JobFragment { head, kept, entries, used };
         return Ok(told(page(StatusCode::OK, &fragment), &live));
     }
     let (mut events, mut cursor) = (Vec::new(), begin);

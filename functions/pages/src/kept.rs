@@ -71,11 +71,6 @@ pub(crate) async fn of(ctx: &Context, job: &JobId) -> Result<Option<Kept>, Fault
     Ok(Some(Kept { artifacts: artifacts.collect(), attempts: attempts.iter().map(provenance).collect(), unsaid }))
 }
 
-/// The attempts that have ended and of which only their log says what they took.
-pub(crate) async fn unsaid(ctx: &Context, job: &JobId) -> Result<Vec<u32>, Fault> {
-    Ok(unsaid_among(&control::attempts_of(ctx, job).await?))
-}
-
 fn unsaid_among(attempts: &[Attempt]) -> Vec<u32> {
     attempts.iter().filter(|attempt| !attempt.says_what_it_took()).map(|attempt| attempt.number).collect()
 }

@@ -165,7 +165,7 @@ async fn written(visit: &Visit, project: &Project, form: Written, fault: Option<
     let statuses = statuses_of(own, std::iter::empty());
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     let shown = Blank {
-        frame: visit.frame("New ticket", "board", Some(&project.id)),
+        frame: visit.frame("Create ticket", "board", Some(&project.id)),
         project: project.id.to_string(),
         statuses: statuses
             .iter()

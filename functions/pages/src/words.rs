@@ -36,9 +36,7 @@ pub(crate) fn pill(status: Status) -> Pill {
         Status::Preparing => ("Preparing", "part", "M6 1.5a4.5 4.5 0 0 1 0 9", "accent"),
         Status::Executing => ("Executing", "turning", "M6 1.5a4.5 4.5 0 1 1-4.5 4.5", "accent"),
         Status::Syncing => ("Pushing", "arrow", "M6 10.5V2M2.5 5.5 6 2l3.5 3.5", "accent"),
-        Status::AwaitingInput => {
-            ("Needs an answer", "question", "M4 4a2 2 0 1 1 3 1.8c-.7.4-1 .8-1 1.6M6 10v.3", "ask")
-        }
+        Status::AwaitingInput => ("Needs answer", "question", "M4 4a2 2 0 1 1 3 1.8c-.7.4-1 .8-1 1.6M6 10v.3", "ask"),
         Status::Paused => ("Paused", "bars", "M4 2v8M8 2v8", "warn"),
         Status::Completed => ("Completed", "tick", TICK, "ok"),
         Status::Failed => ("Failed", "cross", CROSS, "bad"),

@@ -25,6 +25,18 @@ fn a_ready_job_says_what_its_start_waits_for() {
     assert_eq!(wait(&refused, None, at(400)), Some(Wait::StartFailed { reason, next }));
     let capacity = failed_start(DispatchFault::Capacity { since: at(5), times: 1 });
     assert_eq!(wait(&capacity, None, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
+    // Who died was started: nobody refused that.
+    for fault in [
+        DispatchFault::Died { reason: "exit code 1".into(), times: 1 },
+        DispatchFault::Silent { times: 1 },
+        DispatchFault::Refused { reason: "no role".into(), times: 1 },
+    ] {
+        let says = wait(&failed_start(fault), None, at(400)).unwrap().sentence();
+        assert!(says.starts_with("Its container did not get to work ("), "{says}");
+    }
+    // It is said of a job that gets a container, too, which no runner takes.
+    let says = wait(&ready(), None, at(400)).unwrap().sentence();
+    assert_eq!(says, "It may start at any moment; it has been ready for 6 min.");
     // The next start is on its way: its time counts, not the last fault.
     let again = capacity.dispatched(at(70)).unwrap();
     assert_eq!(wait(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70) }));

@@ -1,4 +1,4 @@
-//! What people order done with a job: cancel, pause and continue it, answer it, do it again.
+//! What people order done with a job: cancel, pause, continue, answer and retry it.
 
 use crate::fault::Fault;
 use crate::form::{Form, given};
