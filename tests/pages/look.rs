@@ -97,6 +97,26 @@ fn a_card_that_is_dropped_presses_its_own_button_and_is_asked_for_in_no_other_wa
     }
 }
 
+#[test]
+fn every_field_has_a_label_and_every_page_one_heading_of_the_first_rank() {
+    for (path, source) in templates() {
+        for field in ["<input ", "<select ", "<textarea "] {
+            for tag in source.split(field).skip(1) {
+                let tag = tag.split("{{").next().unwrap().split('>').next().unwrap();
+                let id = tag.split("id=\"").nth(1).and_then(|rest| rest.split('"').next());
+                let labelled = id.is_some_and(|id| source.contains(&format!("<label for=\"{id}\">")));
+                // The one without an id stands inside its label.
+                let inside = tag.starts_with("name=\"reason\"") && source.contains("<label>Why <input name=\"reason\"");
+                assert!(tag.starts_with("type=\"hidden\"") || labelled || inside, "{path}: {field}{tag}");
+            }
+        }
+        let extends = source.contains("{% extends \"base.html\" %}");
+        let headings = source.matches("<h1").count();
+        let of_another = path.ends_with("/job.html");
+        assert_eq!(headings, usize::from((extends && !of_another) || path.ends_with("/job_head.html")), "{path}");
+    }
+}
+
 /// Both colours of every name.
 fn colours() -> BTreeMap<String, [f64; 2]> {
     let mut colours = BTreeMap::new();

@@ -90,6 +90,31 @@ async fn a_job_is_paused_goes_on_and_is_answered_from_its_page() {
     story.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_and_could_not_be_said_is_shown_again_with_what_to_do() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let address = format!("/jobs/{job}");
+    let long = "é".repeat(10_001);
+    let refused = browser.post(&format!("{address}/answer"), &[("text", long.as_str())]).await;
+    assert!(refused.status == 422 && refused.says(&format!("readonly>{long}</textarea>")), "{}", refused.status);
+    assert_eq!(browser.post(&format!("{address}/cancel"), &[]).await.status, 303);
+    let late = browser.post(&format!("{address}/answer"), &[("text", "Use <b>tabs</b>.")]).await;
+    assert_eq!(late.status, 409, "{}", late.body);
+    assert!(
+        late.says("What you wrote") && late.says("readonly>Use &#60;b&#62;tabs&#60;/b&#62;.</textarea>"),
+        "{}",
+        late.body
+    );
+    for path in ["/nope", "/tickets/NO-1?project=acme", "/jobs?project=nobody"] {
+        let gone = browser.get(path).await;
+        assert_eq!(gone.status, 404, "{path}");
+        assert!(gone.says("Check the address") && !gone.says("What you wrote"), "{path}: {}", gone.body);
+    }
+    story.end().await;
+}
+
 #[tokio::test]
 async fn each_button_of_a_job_is_called_as_the_command_that_does_the_same() {
     let pages = [

@@ -222,6 +222,17 @@ async fn a_column_has_the_very_words_that_the_buttons_of_other_cards_send_for_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_title_of_which_nothing_is_to_be_seen_is_shown_as_its_key() {
+    let story = Story::waiting().await;
+    let browser = Browser::admin(&story).await;
+    let form = [("project", "acme"), ("key", "ACME-1"), ("title", "\u{200b}")];
+    assert_eq!(browser.post("/tickets", &form).await.status, 303);
+    assert!(browser.get("/board?project=acme").await.says(">ACME-1</a>"));
+    assert!(browser.get("/tickets/ACME-1?project=acme").await.says("<h1>ACME-1</h1>"));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_look_at_the_board_has_a_key_of_its_own_and_a_list_that_changes_with_its_tickets_alone() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;

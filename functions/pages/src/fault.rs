@@ -16,6 +16,8 @@ pub(crate) struct Fault {
     pub(crate) code: String,
     pub(crate) sentence: Text,
     pub(crate) help: Help,
+    /// What somebody wrote and sent in vain: they shall not have to write it again.
+    written: Option<String>,
     /// Somebody is signed in, so that the navigation is of use.
     signed_in: bool,
 }
@@ -28,12 +30,20 @@ struct FaultPage {
     heading: &'static str,
     sentence: Text,
     help: Help,
+    written: Option<String>,
     code: String,
 }
 
 impl Fault {
     pub(crate) fn new(status: StatusCode, code: &str, sentence: &str) -> Self {
-        Self { status, code: code.into(), sentence: line(sentence), help: Help::default(), signed_in: true }
+        let sentence = line(sentence);
+        Self { status, code: code.into(), sentence, help: Help::default(), written: None, signed_in: true }
+    }
+
+    /// Shows these words again, which were sent with what could not be done.
+    pub(crate) fn keeping(mut self, words: &str) -> Self {
+        self.written = Some(words.to_owned()).filter(|words| !words.trim().is_empty());
+        self
     }
 
     pub(crate) fn help(mut self, help: &str) -> Self {
@@ -86,10 +96,23 @@ impl IntoResponse for Fault {
             signed_in: self.signed_in,
             heading,
             sentence: self.sentence,
-            help: self.help,
+            help: if self.help.is_empty() { text::help(what_to_do(self.status)) } else { self.help },
+            written: self.written,
             code: self.code,
         };
         page(self.status, &shown)
+    }
+}
+
+/// What to do where the fault itself does not say it.
+fn what_to_do(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "Check the address, or find it on the board or in the list of jobs.",
+        StatusCode::METHOD_NOT_ALLOWED => "Open the page again and use its buttons.",
+        status if status.is_server_error() => {
+            "Try again in a moment; if that lasts, `pullyard doctor` says what is wrong."
+        }
+        _ => "Go back, correct it, and send it again.",
     }
 }
 

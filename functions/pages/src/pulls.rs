@@ -91,15 +91,21 @@ pub(crate) async fn revise(visit: Visit, Form(form): Form<Asking>) -> Result<Res
         integration: integration.map_err(|bad| wrong("integration", bad.0))?,
         message: given(&form.message.replace("\r\n", "\n")),
     };
-    limits::revise(&request)?;
+    let written = request.message.clone().unwrap_or_default();
+    limits::revise(&request).map_err(|fault| Fault::from(fault).keeping(&written))?;
     let back = address_of(&request.project, &ticket);
     let RevisePullRequest { project, repository, number, integration, message } = request;
     let named = Named { project, repository, number, integration };
     let key = given(&form.once).and_then(|once| EventId::new(once).ok());
     let requester = visit.requester();
-    let answer = review::request_revision(&visit.ctx, &named, message, &requester, key.as_ref()).await?;
+    let answer = review::request_revision(&visit.ctx, &named, message, &requester, key.as_ref()).await;
+    let answer = answer.map_err(|error| Fault::from(error).keeping(&written))?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(go(&format!("/jobs/{job}"))),
+        (Verdict::Refused, _) if !written.is_empty() => {
+            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
+            Err(fault.help(&answer.reason.help()).keeping(&written))
+        }
         _ => Ok(go(&format!("{back}&said={}", answer.delivery))),
     }
 }

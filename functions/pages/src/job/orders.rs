@@ -62,9 +62,10 @@ pub(crate) async fn answer(
 ) -> Result<Response, Fault> {
     let id = ordered(&visit, id).await?;
     let text = said.text.replace("\r\n", "\n");
-    limits::answer(&AnswerJob { text: text.clone() })?;
+    limits::answer(&AnswerJob { text: text.clone() }).map_err(|fault| Fault::from(fault).keeping(&text))?;
     let key = given(&said.once).and_then(|once| EventId::new(once).ok());
-    control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await?;
+    let answered = control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await;
+    answered.map_err(|error| Fault::from(error).keeping(&text))?;
     Ok(go(&format!("/jobs/{id}")))
 }
 
