@@ -464,6 +464,29 @@ async fn lists_go_on_where_a_page_ended() {
     story.end().await;
 }
 
+/// The commands that a help lists.
+fn listed(help: &str) -> Vec<String> {
+    let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let lines = list.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
+    let named = lines.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    named.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn no_command_is_without_an_example() {
+    let user = User::new();
+    let (mut left, mut seen) = (vec![Vec::<String>::new()], 0);
+    while let Some(command) = left.pop() {
+        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = user.run(&words).await.done();
+        let (own, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{command:?}: {help}"));
+        assert!(examples.contains("  pullyard "), "{command:?}: {examples}");
+        left.extend(listed(own).into_iter().map(|name| [command.clone(), vec![name]].concat()));
+        seen += 1;
+    }
+    assert!(seen > 60, "{seen} commands");
+}
+
 #[tokio::test]
 async fn every_command_explains_itself_with_examples() {
     let user = User::new();

@@ -173,6 +173,7 @@ fn problem_fault(problem: Box<Problem>) -> Fault {
         }
         401 => Some("sign in with `pullyard login`, or set PULLYARD_TOKEN".into()),
         412 => Some("look at it again, then repeat your change".into()),
+        404 if problem.help.is_none() => listed_by(&problem.detail),
         _ => problem.help.as_deref().map(lower_first),
     };
     let help = help.filter(|help: &String| !help.eq_ignore_ascii_case("nothing to do."));
@@ -183,6 +184,23 @@ fn problem_fault(problem: Box<Problem>) -> Fault {
         format!("{detail} ({})", problem.code)
     };
     Fault { help, problem: Some(problem), ..Fault::new(exit, error) }
+}
+
+/// The command that lists what a server says it has not.
+fn listed_by(detail: &str) -> Option<String> {
+    let command = match detail.strip_prefix("There is no ")?.split(' ').next()? {
+        "delivery" => "deliveries",
+        "hook" => "hooks",
+        "integration" => "integrations",
+        "job" => "jobs",
+        "project" => "projects",
+        "repository" => "repos",
+        "runner" => "runners",
+        "ticket" => "tickets",
+        "token" => "tokens",
+        _ => return None,
+    };
+    Some(format!("`pullyard {command}` lists them"))
 }
 
 /// A sentence as part of a line: its first letter is small, unless the word is a name.
@@ -275,6 +293,10 @@ mod tests {
         );
         let missing = problem(404, "not_found", "GitHub has no such thing.", Some("Nothing to do."));
         assert_eq!((missing.words().as_str(), missing.what_to_do()), ("GitHub has no such thing", None));
+        let help = |detail| problem(404, "not_found", detail, None).what_to_do().map(str::to_owned);
+        assert_eq!(help("There is no ticket B-9.").as_deref(), Some("`pullyard tickets` lists them"));
+        assert_eq!(help("There is no repository a/b.").as_deref(), Some("`pullyard repos` lists them"));
+        assert_eq!(help("There is no such thing."), None);
         for (status, code, says) in [
             (401, "not_signed_in", "pullyard login"),
             (412, "changed", "look at it again"),

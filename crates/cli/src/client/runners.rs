@@ -76,7 +76,7 @@ impl Runners {
         let command = self.command.unwrap_or(Command::List);
         if let Some(runner) = command.runner().filter(|runner| check_name(runner).is_err()) {
             // No address can name it either: gateways decode paths.
-            return Err(Fault::not_found(format!("there is no runner {runner}")));
+            return Err(Fault::not_found(format!("there is no runner {runner}")).help("`pullyard runners` lists them"));
         }
         match command {
             Command::List => return list(session).await,

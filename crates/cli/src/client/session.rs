@@ -150,7 +150,10 @@ impl Session {
         let project = self.project().await?;
         if said == "@last" {
             let newest = self.api.jobs(&project, None).await?.jobs.into_iter().next();
-            let none = || Fault::not_found(format!("there is no job in project {project} yet"));
+            let none = || {
+                Fault::not_found(format!("there is no job in project {project} yet"))
+                    .help("make one: `pullyard jobs create --prompt TEXT`")
+            };
             return newest.map(|job| job.id).ok_or_else(none);
         }
         let part = said.to_lowercase();
