@@ -116,8 +116,9 @@ async fn invoked(State((function, ctx)): State<(&'static str, Context)>, request
     let extensions = request.extensions();
     let lambda = extensions.lambda_context_ref().cloned().unwrap_or_default();
     let trace = invocation::trace_of(request.headers(), &lambda);
-    let request_id = invocation::request_id(&lambda);
-    let answer = invocation::within(function, Some(&request_id), trace, logging(request, next)).await;
+    let (request_id, lineage) = (invocation::request_id(&lambda), invocation::lineage_of(&lambda));
+    let answer = invocation::within(function, Some(&request_id), trace, logging(request, next));
+    let answer = pullyard_cloud::trace::after(lineage, answer).await;
     metrics::flush(&ctx);
     answer
 }

@@ -4,7 +4,7 @@ use crate::Context;
 use crate::metrics;
 use axum::http::HeaderMap;
 use pullyard_cloud::trace;
-use pullyard_domain::trace::{HEADER, TraceId};
+use pullyard_domain::trace::{HEADER, Lineage, TraceId};
 use std::fmt::Display;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -22,12 +22,12 @@ pub fn run<F: Future>(
     invoked: F,
 ) -> impl Future<Output = F::Output> {
     let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_header);
-    let request_id = request_id(context);
+    let (request_id, lineage) = (request_id(context), lineage_of(context));
     // Boxed, and before anything is around it: a use case's future holds the SDK's, and the compiler has to lay
     // out all of it.
     let invoked = Box::pin(invoked);
     async move {
-        let answer = within(function, Some(&request_id), trace, invoked).await;
+        let answer = trace::after(lineage, within(function, Some(&request_id), trace, invoked)).await;
         metrics::flush(ctx);
         answer
     }
@@ -81,6 +81,12 @@ pub(crate) fn request_id(context: &lambda_http::Context) -> String {
 pub(crate) fn trace_of(headers: &HeaderMap, context: &lambda_http::Context) -> Option<TraceId> {
     let told = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(TraceId::from_header);
     told.or_else(|| context.xray_trace_id.as_deref().and_then(TraceId::from_header))
+}
+
+/// What Lambda counts this invocation by. Never out of a caller's header: whoever could say it could have Lambda
+/// end what our messages begin.
+pub(crate) fn lineage_of(context: &lambda_http::Context) -> Option<Lineage> {
+    context.xray_trace_id.as_deref().and_then(Lineage::from_header)
 }
 
 fn new_trace() -> TraceId {
