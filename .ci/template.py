@@ -224,6 +224,21 @@ def given_subnets(templates):
     return left
 
 
+def chosen_zones(templates):
+    """Two names of zones, or none: of one, the second subnet would have none, and a third nobody would take."""
+    left = []
+    for part in ("template", "network"):
+        pattern = templates[part]["Parameters"]["Zones"]["AllowedPattern"]
+        for zones, fits in (
+            ("", True), ("us-east-1a,us-east-1c", True), ("us-gov-west-1a,us-gov-west-1b", True), ("us-east-1a", False),
+            ("us-east-1a,us-east-1b,us-east-1c", False), ("us-east-1a, us-east-1b", False), ("us-east-1,us-east-1b", False),
+            ("use1-az1,use1-az2", False), ("us-west-2-lax-1a,us-west-2a", False),
+        ):
+            if bool(re.fullmatch(pattern, zones)) != fits:
+                left.append(f"{part}.yaml: {zones} may be given as zones: {not fits}")
+    return left
+
+
 def functions_hold(functions, queues):
     left = []
     resources = functions["Resources"]
@@ -297,7 +312,7 @@ def check(out):
                 left, statements, roles = left + found, statements + counted, roles + 1
             if one["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
                 left.append(f"{name}: {role} is a policy outside of a role")
-    left += called(templates) + given_subnets(templates)
+    left += called(templates) + given_subnets(templates) + chosen_zones(templates)
     left += related(templates)
     left += secured(templates)
     left += [f"the exception {key} is needed no more" for key in LINT if key not in used]

@@ -140,6 +140,8 @@ class Stack:
             return value[0].join(map(words, value[1]))
         if name == "Select":
             return value[1][int(value[0])]
+        if name == "Split":
+            return value[1].split(value[0])
         if name == "GetAZs":
             return sorted(one["ZoneName"] for one in self.aws("ec2").describe_availability_zones()["AvailabilityZones"])
         if name == "Cidr":

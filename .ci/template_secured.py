@@ -151,6 +151,13 @@ def rules_that_end(rules, *_):
         and not rule.keys() & {"Prefix", "Filter"} for rule in rules)
 
 
+def keeps_what_runs(text, *_):
+    """The image that tasks run is selected before any other, and by its tag, of which there is one."""
+    first, *others = json.loads(text["Fn::Sub"])["rules"]
+    selection = {"tagStatus": "tagged", "tagPatternList": ["${ImageTag}"], "countType": "imageCountMoreThan", "countNumber": 1}
+    return first["selection"] == selection and len(others) == 2 and all(one["rulePriority"] > first["rulePriority"] for one in others)
+
+
 SECURED = [
     # --- what must not be lost
     *(Line("kept", "*", kind, "/DeletionPolicy", "RetainExceptOnCreate") for kind in KEPT),
@@ -184,7 +191,7 @@ SECURED = [
     Line("ECR.1", "tasks", "Repository", "ImageScanningConfiguration", {"ScanOnPush": True}),
     Line("ECR.2", "tasks", "Repository", "ImageTagMutability", "IMMUTABLE_WITH_EXCLUSION"),
     Line("ECR.2", "tasks", "Repository", "ImageTagMutabilityExclusionFilters", [{"ImageTagMutabilityExclusionFilterType": "WILDCARD", "ImageTagMutabilityExclusionFilterValue": "latest"}]),
-    Line("ECR.3", "tasks", "Repository", "LifecyclePolicy.LifecyclePolicyText", lambda text, *_: len(json.loads(text)["rules"]) == 2),
+    Line("ECR.3", "tasks", "Repository", "LifecyclePolicy.LifecyclePolicyText", keeps_what_runs),
     Line("ECS.1", "*", TASK, "NetworkMode", "awsvpc"),
     Line("ECS.3", "*", TASK, "PidMode", absent),
     Line("ECS.4", "*", TASK, CONTAINER + "Privileged", absent),
@@ -224,7 +231,8 @@ SECURED = [
     Line("Lambda.1", "functions", PERMISSION, "Principal", "events.amazonaws.com"),
     Line("Lambda.1", "functions", PERMISSION, "SourceArn", att("TaskStateChanges")),
     Line("Lambda.2", "*", FUNCTION, "Runtime", "provided.al2023"),
-    Line("Lambda.7", "*", FUNCTION, "TracingConfig", {"Mode": "Active"}),
+    Line("Lambda.7", "*", FUNCTION, "TracingConfig", {"Mode": ref("Tracing")}),
+    Line("Lambda.7", "template", "parameter Tracing", "/Default", "Active"),
     Line("its own log", "*", FUNCTION, "LoggingConfig", lambda said, name, _: said == {"LogFormat": "Text", "LogGroup": ref(name.replace("Function", "Logs"))}),
     Line("its own role", "*", FUNCTION, "Role", lambda said, name, _: said == att(name.replace("Function", "Role"))),
     *(Line("a storm starves nobody", "functions", f"{name}Function", "ReservedConcurrentExecutions", unless(f"Reserve{name}", ref(f"{name}Concurrency"))) for name in ("Webhook", "Tickets", "Api", "Pages")),

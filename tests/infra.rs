@@ -178,6 +178,17 @@ fn functions_run_as_long_in_processes_as_on_aws_and_their_messages_are_hidden_fo
     }
 }
 
+/// A round ends within 58 s (`crates/control/src/sweep/time.rs`); where a process comes up too slowly and is begun anew,
+/// its start counts as well.
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+#[test]
+fn a_round_of_the_sweeper_is_not_stopped_though_its_process_begins_slowly() {
+    let functions = resources(include_str!("../infra/functions.yaml"));
+    assert_eq!(functions["SweeperSchedule"]["Properties"]["ScheduleExpression"], "rate(1 minute)");
+    let timeout = functions["SweeperFunction"]["Properties"]["Timeout"].as_u64().unwrap();
+    assert!((60 + 10..=120).contains(&timeout), "{timeout}");
+}
+
 /// Of a standard queue, the age of the oldest message leaves out what was received three times, which goes to the back
 /// of it; a FIFO queue keeps its order.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>.
