@@ -3,7 +3,12 @@
 use super::account::{Account, IMAGES, points, refused, route_to, subscribers};
 use crate::cli::{Ran, User};
 use crate::story::{Setup, Story};
+use pullyard_domain::agent::Agent;
+use pullyard_domain::id::SecretName;
+use pullyard_domain::project::Compute;
+use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
+use pullyard_protocol::secret::SetSecret;
 use pullyard_store::Sweeps;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
@@ -57,7 +62,7 @@ async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
     };
     for check in [
         "stack", "clock", "secret", "image", "egress", "alarms", "queue", "sweeper", "quota", "version", "token",
-        "forge",
+        "model", "forge",
     ] {
         assert_eq!(of(check), Some(json!("good")), "{check}: {findings:#?}");
     }
@@ -92,6 +97,38 @@ async fn a_secret_without_a_value_is_found() {
     let deleted = json!({ "Name": "py/key", "DeletedDate": 1.0, "VersionIdsToStages": { "v": ["AWSCURRENT"] } });
     sick.account.answers("DescribeSecret", &deleted.to_string());
     sick.says("secret", "wrong", &["marked for deletion", "restore-secret --secret-id py/key"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_on_fargate_without_a_key_for_its_model_is_found_before_its_first_job() {
+    let sick = Sick::healthy().await;
+    sick.story.connect(Agent { capability: "claude_code".into(), command: Vec::new(), model: None }).await;
+    let said = ["Jobs of acme start claude_code on Fargate", "model_secrets.anthropic_api_key=", "--project acme"];
+    sick.says("model", "wrong", &said).await;
+    // A runner may have one of its own.
+    sick.story.settings(|settings| settings.compute = Compute::Runners).await;
+    sick.says("model", "good", &[]).await;
+    let another = Some("pullyard/job/openai".to_owned());
+    sick.story
+        .settings(|settings| {
+            settings.compute = Compute::Fargate;
+            settings.model_secrets.openai_api_key = another;
+        })
+        .await;
+    sick.says("model", "wrong", &said).await;
+
+    let set = SetSecret { value: "sk-ant-1".into(), kind: SecretKind::Job };
+    let made = sick.story.api.set_secret(&SecretName::new("anthropic").unwrap(), &set).await.unwrap().secret;
+    let missing = format!("{made}-2");
+    let said = [missing.as_str(), "which acme names", "does not exist", "pullyard secrets set anthropic-2 --for-jobs"];
+    sick.story.settings(|settings| settings.model_secrets.anthropic_api_key = Some(missing.clone())).await;
+    sick.says("model", "wrong", &said).await;
+    // Named for a runner's jobs it is needed all the same.
+    sick.story.settings(|settings| settings.compute = Compute::Runners).await;
+    sick.says("model", "wrong", &said).await;
+    sick.story.settings(|settings| settings.model_secrets.anthropic_api_key = Some(made)).await;
+    sick.says("model", "good", &["has a value"]).await;
     sick.story.end().await;
 }
 

@@ -8,10 +8,13 @@ mod clock;
 mod egress;
 mod image;
 mod metric;
+mod model;
 mod queue;
 mod quota;
 mod secret;
 mod sweeper;
+
+pub use model::ModelNeed;
 
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
@@ -76,6 +79,11 @@ pub async fn examine(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Findin
     ];
     findings.extend(join_all(looks).await.into_iter().flatten());
     findings
+}
+
+/// Whether agents find the keys for their models, as the API says who needs which.
+pub async fn models(aws: &Aws, needs: &[ModelNeed]) -> Vec<Finding> {
+    told("model", model::look(aws, needs)).await
 }
 
 /// Only the clock: all that a first refusal leaves to be said.

@@ -8,11 +8,28 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// What is so with a secret.
-enum State {
+pub(super) enum State {
     Set,
     Empty,
     Deleted,
     Missing,
+}
+
+impl State {
+    /// What is wrong with it, after its name; nothing with one that has a value.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        match self {
+            Self::Set => None,
+            Self::Empty => Some("has no value"),
+            Self::Deleted => Some("is marked for deletion"),
+            Self::Missing => Some("does not exist"),
+        }
+    }
+}
+
+/// What to do about a secret that is marked for deletion.
+pub(super) fn restore(name: &str) -> String {
+    format!("Bring it back: `aws secretsmanager restore-secret --secret-id {name}`.")
 }
 
 pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<Vec<Finding>, Error> {
@@ -22,15 +39,10 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<
     let mut findings = Vec::new();
     for seen in join_all(looks).await {
         let (name, state) = seen?;
-        let what = match state {
-            State::Set => continue,
-            State::Empty => "has no value",
-            State::Deleted => "is marked for deletion",
-            State::Missing => "does not exist",
-        };
+        let Some(what) = state.trouble() else { continue };
         let short = name.strip_prefix(&stack.user_secret_prefix);
         let help = match (state, short) {
-            (State::Deleted, _) => format!("Bring it back: `aws secretsmanager restore-secret --secret-id {name}`."),
+            (State::Deleted, _) => restore(name),
             (_, Some(short)) => format!("Set it: `pullyard secrets set {short}`."),
             (State::Missing, None) => "Deploy the stack again: it makes this secret.".into(),
             (_, None) => format!(
@@ -51,7 +63,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<
     Ok(findings)
 }
 
-async fn state(aws: &Aws, name: &str) -> Result<State, Error> {
+pub(super) async fn state(aws: &Aws, name: &str) -> Result<State, Error> {
     let described = aws.json(Service::SecretsManager, "DescribeSecret", &json!({ "SecretId": name })).await;
     let secret = match described {
         Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(State::Missing),

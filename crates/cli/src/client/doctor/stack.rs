@@ -5,9 +5,11 @@ use crate::client::fault::Fault;
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::{Global, hooks, integrations};
-use pullyard_admin::doctor::{self, Finding};
+use pullyard_admin::doctor::{self, Finding, ModelNeed};
 use pullyard_admin::{Aws, Error, Stack};
+use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{HookKind, Ingress};
+use pullyard_domain::project::Compute;
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::hook::Hook;
 use pullyard_protocol::project::Project;
@@ -34,12 +36,16 @@ async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Findin
     match &session {
         None => of_api.push(Finding::wrong(
             "token",
-            format!("This command line has no token for {}: hooks and forges were not looked at.", stack.api_url),
+            format!(
+                "This command line has no token for {}: hooks, forges and keys for models were not looked at.",
+                stack.api_url
+            ),
             format!("Set the stack up with `pullyard init --stack {}`, or sign in with `pullyard login`.", stack.name),
         )),
         Some(session) => {
             if let Some(all) = token(session, &mut of_api).await {
                 secrets = in_use(session, stack).await;
+                of_api.extend(models(aws, session, &all).await);
                 of_api.push(hook(session, &all).await);
                 projects(session, &all, &mut of_api).await;
             }
@@ -109,6 +115,24 @@ async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
     let hooks = hooks::all(session).await.unwrap_or_default().hooks;
     let own = hooks.iter().filter(|hook| !matches!(hook.kind, HookKind::App {}));
     of_forges.chain(own.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
+}
+
+/// Agents find the keys for their models.
+async fn models(aws: &Aws, session: &Session, projects: &[Project]) -> Vec<Finding> {
+    let mut needs = Vec::new();
+    for project in projects {
+        // What can't be asked is told of the project.
+        let Ok(found) = session.api.repositories(&project.id).await else { continue };
+        let settings = &project.settings;
+        let agents = found.repositories.into_iter().map(|repository| repository.agent.under(settings).capability);
+        needs.push(ModelNeed {
+            project: project.id.to_string(),
+            agents: agents.filter(|agent| agent != COMMAND).collect(),
+            secrets: settings.model_secrets.clone(),
+            on_fargate: settings.compute == Compute::Fargate,
+        });
+    }
+    doctor::models(aws, &needs).await
 }
 
 /// What happens in repositories is heard of.

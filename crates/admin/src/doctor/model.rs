@@ -1,0 +1,74 @@
+//! Keys for the models that agents ask: named where an agent has no other, and with a value. No value is read.
+
+use super::Finding;
+use super::secret::{State, restore, state};
+use crate::{Aws, Error};
+use futures::future::join_all;
+use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The agents of a project, and what it names for their models.
+#[derive(Clone, Debug)]
+pub struct ModelNeed {
+    /// The project's id.
+    pub project: String,
+    /// Those of its repositories' agents that ask a model, each by what it is.
+    pub agents: BTreeSet<String>,
+    /// The names of the secrets that the project has for them.
+    pub secrets: ModelSecrets,
+    /// Its jobs run on Fargate, where an agent has no key but those.
+    pub on_fargate: bool,
+}
+
+pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>, Error> {
+    let (mut findings, mut named) = (Vec::new(), BTreeMap::new());
+    for need in needs {
+        for agent in &need.agents {
+            let fit: Vec<&str> =
+                need.secrets.named().filter(|(key, _)| key.is_for(agent)).map(|(_, secret)| secret).collect();
+            if fit.is_empty() && need.on_fargate {
+                findings.push(unnamed(&need.project, agent));
+            }
+            named.extend(fit.into_iter().map(|secret| (secret, need.project.as_str())));
+        }
+    }
+    let looks = named.iter().map(async |(name, project)| Ok::<_, Error>((*name, *project, state(aws, name).await?)));
+    for seen in join_all(looks).await {
+        let (name, project, state) = seen?;
+        let Some(what) = state.trouble() else { continue };
+        let help = match (state, name.split_once("/job/")) {
+            (State::Deleted, _) => restore(name),
+            (_, Some((_, short))) => format!("Set it: `pullyard secrets set {short} --for-jobs`."),
+            (_, None) => format!("Set one with `pullyard secrets set NAME --for-jobs`, and name that for {project}."),
+        };
+        let sentence = format!("The secret {name}, which {project} names for an agent's model, {what}.");
+        findings.push(Finding::wrong("model", sentence, help));
+    }
+    if findings.is_empty() {
+        let sentence = match needs.iter().all(|need| need.agents.is_empty()) {
+            true => "No repository's agent needs a key for a model.",
+            false => "Every key for an agent's model that jobs need from here has a value.",
+        };
+        findings.push(Finding::good("model", sentence));
+    }
+    Ok(findings)
+}
+
+/// The first job would find no key: a task has none of its own.
+fn unnamed(project: &str, agent: &str) -> Finding {
+    let (setting, name) = match agent {
+        CODEX => ("openai_api_key", "openai"),
+        _ => ("anthropic_api_key", "anthropic"),
+    };
+    let other = match agent {
+        CLAUDE_CODE => ", or `claude_token` for a subscription",
+        CODEX => ", or `codex_auth` for a subscription",
+        _ => ", or `openai_api_key` where Codex is to work",
+    };
+    let sentence = format!("Jobs of {project} start {agent} on Fargate, and {project} names no key for its model.");
+    let help = format!(
+        "`pullyard settings set model_secrets.{setting}=\"$(pullyard secrets set {name} --for-jobs < key.txt)\" \
+         --project {project}`{other}."
+    );
+    Finding::wrong("model", sentence, help)
+}
