@@ -118,6 +118,9 @@ def plain(value, names):
         return [plain(one, names) for one in value]
     if not isinstance(value, dict):
         return value
+    if "Fn::If" in value:
+        # With everything that may be chosen: that is when a role may do most.
+        return plain(value["Fn::If"][1], names)
     if "Fn::Sub" in value:
         text = value["Fn::Sub"]
         for name, said in names.items():
@@ -137,6 +140,7 @@ NAMES = {
     "AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": ACCOUNT, "Deployment": "pullyard",
     "TableName": "pullyard", "ClusterName": "pullyard",
     "ArtifactsBucketArn": "arn:aws:s3:::pullyard-artifacts",
+    "KmsKeyArn": AWS.format("kms", "key/01234567-89ab-cdef-0123-456789abcdef"),
     "TableArn": AWS.format("dynamodb", "table/pullyard"),
     "KeySecretArn": AWS.format("secretsmanager", "secret:pullyard/key-AbCdEf"),
     "DispatchQueueArn": AWS.format("sqs", "pullyard-dispatch"),

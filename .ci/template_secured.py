@@ -90,10 +90,28 @@ UNDER = {
 }
 
 
+# What may be used under a key of one's own, through the service that it is encrypted by.
+ENCRYPTED = {"dynamodb", "s3", "secretsmanager", "sqs"}
+
+
+def by_own_key(document):
+    """A key of one's own is used only where there is one, only through the services that the role calls, and for no
+    other end than to read and write what they keep."""
+    statements = document["Statement"]
+    own = [said["Fn::If"] for said in statements if "Fn::If" in said]
+    called = {action.split(":")[0] for said in statements if "Fn::If" not in said for action in many(said["Action"])}
+    services = sorted(called & ENCRYPTED)
+    key = {"Sid": "Key", "Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": ref("KmsKeyArn"),
+           "Condition": {"StringEquals": {"kms:ViaService": [sub(f"{one}.${{AWS::Region}}.amazonaws.com") for one in services]}}}
+    return own == ([["OwnKey", key, ref("AWS::NoValue")]] if services else []) and not any(one.startswith("kms") for one in called)
+
+
 def conditioned(policies, name, _):
     """Each statement has the conditions that its actions need, and each list of what is allowed refuses a request
     that names nothing."""
-    for said in (said for one in policies for said in one["PolicyDocument"]["Statement"]):
+    if not all(by_own_key(one["PolicyDocument"]) for one in policies):
+        return False
+    for said in (said for one in policies for said in one["PolicyDocument"]["Statement"] if "Fn::If" not in said):
         conditions = said.get("Condition", {})
         for operator, key, value in (one for action in many(said["Action"]) for one in UNDER.get(action, [])):
             if conditions.get(operator, {}).get(key) != value:
@@ -112,7 +130,9 @@ def conditioned(policies, name, _):
 
 
 PRIVATE = dict.fromkeys(["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True)
-AES = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+OWN = {"BucketKeyEnabled": True, "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": ref("KmsKeyArn")}}
+AES = {"ServerSideEncryptionConfiguration": [{"Fn::If": ["OwnKey", OWN, {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}]}
+OWN_KEY = {"Fn::If": ["OwnKey", ref("KmsKeyArn"), ref("AWS::NoValue")]}
 OURS = {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}}
 OUR_TASKS = sub("arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:*")
 OUR_API = sub("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ApiId}/*")
@@ -174,9 +194,12 @@ SECURED = [
     Line("S3.14", "data", "Bucket", "VersioningConfiguration", {"Status": "Enabled"}),
     Line("S3.13", "data", "Bucket", "LifecycleConfiguration.Rules.0.NoncurrentVersionExpiration", {"NoncurrentDays": 7}),
     Line("S3 at rest", "*", BUCKET, "BucketEncryption", AES),
+    Line("a key of one's own", "data", "Table", "SSESpecification", unless("OwnKey", {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": ref("KmsKeyArn")})),
+    Line("a key of one's own", "data", "KeySecret", "KmsKeyId", OWN_KEY),
     Line("a key that nobody chose", "data", "KeySecret", "GenerateSecretString", {"PasswordLength": 64, "ExcludePunctuation": True}),
     # --- wake-ups
-    Line("SQS.1", "*", QUEUE, "SqsManagedSseEnabled", True),
+    Line("SQS.1", "*", QUEUE, "SqsManagedSseEnabled", {"Fn::If": ["OwnKey", False, True]}),
+    Line("a key of one's own", "*", QUEUE, "KmsMasterKeyId", OWN_KEY),
     Line("SQS.3", "queues", ("DispatchPolicy", "DispatchDeadLetterPolicy", "EffectsPolicy", "EffectsDeadLetterPolicy"), "PolicyDocument", only_denies),
     Line("a policy is of one queue", "*", "AWS::SQS::QueuePolicy", "Queues", lambda queues, *_: queues is not MISSING and len(queues) == 1),
     Line("SQS.3", "queues", "UndeliveredPolicy", "PolicyDocument", policy(over_tls("sqs:*", att("UndeliveredQueue")), UNDELIVERED)),
@@ -257,6 +280,8 @@ SECURED = [
     Line("CloudWatch.15", "*", ALARM, "OKActions", [ref("AlarmTopic")]),
     Line("CloudWatch.17", "*", ALARM, "ActionsEnabled", absent),
     Line("what silence means", "*", ALARM, "TreatMissingData", lambda said, name, _: said == ("breaching" if name == "SweeperLateAlarm" else "notBreaching")),
+    Line("SNS.1", "watch", "AlarmTopic", "KmsMasterKeyId", OWN_KEY),
+    Line("a key of one's own", "*", GROUP, "KmsKeyId", OWN_KEY),
     Line("CloudWatch.16", "*", GROUP, "RetentionInDays", ref("LogRetentionDays")),
 ]
 

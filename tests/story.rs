@@ -295,6 +295,7 @@ impl Story {
             api_url: self.local.api_url().into(),
             task_isolation: "none".into(),
             artifacts_bucket: "pullyard-artifacts".into(),
+            kms_key: None,
             deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),

@@ -171,6 +171,7 @@ impl World {
             api_url: "http://api.test".into(),
             task_isolation: "none".into(),
             artifacts_bucket: BUCKET.into(),
+            kms_key: None,
             deployment: None,
             endpoints: Endpoints {
                 dynamodb: Some(at.dynamodb),

@@ -1,5 +1,7 @@
 //! Secrets by name: reading them, kept for a minute; setting and listing those of people.
 
+#[cfg(test)]
+mod tests;
 mod versions;
 
 pub use versions::{Version, Versions};
@@ -43,6 +45,8 @@ pub struct Secrets {
     refetching: Arc<tokio::sync::Mutex<()>>,
     /// What everything that is kept ages by.
     steady: Steady,
+    /// The key of KMS that new secrets are encrypted under; AWS's own if none.
+    kms_key: Option<String>,
 }
 
 /// A value and when it was fetched.
@@ -68,7 +72,7 @@ impl Secrets {
         });
         let (cache, versions, absent, refetching) = Default::default();
         let began = Instant::now();
-        Self { client, cache, versions, absent, refetching, steady: Arc::new(move || began.elapsed()) }
+        Self { client, cache, versions, absent, refetching, steady: Arc::new(move || began.elapsed()), kms_key: None }
     }
 
     /// The same, whose values age by a clock that only goes forward: the time since some moment. Without it they age
@@ -76,6 +80,12 @@ impl Secrets {
     #[must_use]
     pub fn aged_by(self, steady: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self { steady: Arc::new(steady), ..self }
+    }
+
+    /// The same, which makes secrets under this key of KMS, if one is given. A secret that is there keeps its own.
+    #[must_use]
+    pub fn encrypted_by(self, kms_key: Option<String>) -> Self {
+        Self { kms_key, ..self }
     }
 
     /// The value of a secret.
@@ -120,6 +130,7 @@ impl Secrets {
         let stored = match put().await {
             Err(error) if is_missing(&error) => {
                 let create = self.client.create_secret().name(name).secret_string(value);
+                let create = create.set_kms_key_id(self.kms_key.clone());
                 match create.client_request_token(&token).send().await {
                     Ok(_) => Ok(()),
                     // Somebody else made it meanwhile; the later value counts.

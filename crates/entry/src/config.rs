@@ -48,6 +48,8 @@ pub struct Config {
     pub task_isolation: String,
     /// `PULLYARD_ARTIFACTS_BUCKET`: where artifacts are.
     pub artifacts_bucket: String,
+    /// `PULLYARD_KMS_KEY`: the key of KMS that people's secrets are made under; AWS's own without it.
+    pub kms_key: Option<String>,
     /// `PULLYARD_DEPLOYMENT`: the name that metrics are kept under, the stack's; without it none are written.
     pub deployment: Option<String>,
     /// Where AWS's services are; on AWS itself none of them is set.
@@ -121,6 +123,7 @@ impl Config {
             api_url: needed("PULLYARD_API_URL")?,
             task_isolation: var("PULLYARD_TASK_ISOLATION").unwrap_or_else(|| "external".into()),
             artifacts_bucket: needed("PULLYARD_ARTIFACTS_BUCKET")?,
+            kms_key: var("PULLYARD_KMS_KEY"),
             deployment: var("PULLYARD_DEPLOYMENT"),
             endpoints: Endpoints {
                 dynamodb: var("PULLYARD_DYNAMODB_ENDPOINT"),
@@ -159,7 +162,9 @@ impl Config {
             dead_letters: dead_letters.and_undelivered(self.undelivered_dlq_url),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
-            secrets: Secrets::new(sdk, secretsmanager.as_deref()).aged_by(move || steady.steady()),
+            secrets: Secrets::new(sdk, secretsmanager.as_deref())
+                .aged_by(move || steady.steady())
+                .encrypted_by(self.kms_key),
             objects: Objects::new(sdk, s3.as_deref(), &self.artifacts_bucket),
             forges,
             forge_tokens: ForgeTokens::default(),

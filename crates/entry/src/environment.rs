@@ -22,6 +22,7 @@ impl Config {
             api_url,
             task_isolation,
             artifacts_bucket,
+            kms_key,
             deployment,
             endpoints,
         } = self;
@@ -43,6 +44,7 @@ impl Config {
             ("PULLYARD_DISPATCH_DLQ_URL", dispatch_dlq_url),
             ("PULLYARD_EFFECTS_DLQ_URL", effects_dlq_url),
             ("PULLYARD_UNDELIVERED_DLQ_URL", undelivered_dlq_url),
+            ("PULLYARD_KMS_KEY", kms_key),
             ("PULLYARD_DEPLOYMENT", deployment),
             ("PULLYARD_DYNAMODB_ENDPOINT", dynamodb),
             ("PULLYARD_SQS_ENDPOINT", sqs),
@@ -96,6 +98,7 @@ mod tests {
             api_url: "http://api".into(),
             task_isolation: "none".into(),
             artifacts_bucket: "b".into(),
+            kms_key: None,
             deployment: None,
             endpoints: Endpoints::default(),
         };
@@ -103,6 +106,7 @@ mod tests {
         config.dispatch_dlq_url = Some("http://q/dispatch-dead".into());
         config.effects_dlq_url = Some("http://q/effects-dead.fifo".into());
         config.undelivered_dlq_url = Some("http://q/undelivered".into());
+        config.kms_key = Some("arn:aws:kms:us-east-1:123456789012:key/1".into());
         config.deployment = Some("acme".into());
         config.endpoints = Endpoints {
             dynamodb: Some("http://d".into()),

@@ -253,6 +253,7 @@ impl Local {
             // A task is a plain child process here; it says so on the job and on the pull request.
             task_isolation: "none".into(),
             artifacts_bucket: BUCKET.into(),
+            kms_key: None,
             deployment,
             endpoints: Endpoints {
                 dynamodb: Some(before_dynamodb.map_or(at.dynamodb.clone(), |between| (between.0)(&at.dynamodb))),

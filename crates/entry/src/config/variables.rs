@@ -114,6 +114,13 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("PULLYARD_ARTIFACTS_BUCKET", "name", None, "api, pages", "The bucket that artifacts are in."),
     variable(
+        "PULLYARD_KMS_KEY",
+        "ARN of a key",
+        Some("AWS's own key"),
+        "api",
+        "The key of KMS that people's secrets are made under; one that is there keeps its own.",
+    ),
+    variable(
         "PULLYARD_DEPLOYMENT",
         "name",
         Some("off: no metrics are written"),

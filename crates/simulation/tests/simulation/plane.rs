@@ -195,6 +195,7 @@ fn config() -> Config {
         api_url: "http://api.simulated".into(),
         task_isolation: "external".into(),
         artifacts_bucket: "artifacts".into(),
+        kms_key: None,
         deployment: None,
         endpoints: Endpoints {
             dynamodb: Some("http://dynamodb.simulated".into()),

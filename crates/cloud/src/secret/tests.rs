@@ -1,0 +1,58 @@
+use super::*;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use pullyard_testkit::{Fault, Wire};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// The body of a request of which this much was read, once that is all of it.
+fn body(read: &[u8]) -> Option<Value> {
+    let text = String::from_utf8_lossy(read);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    (body.len() == length.unwrap_or(0)).then(|| serde_json::from_str(body).unwrap())
+}
+
+/// What Secrets Manager is asked where a secret is set that it does not have.
+async fn asked(kms_key: Option<&str>) -> Value {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let wire = Wire::default();
+    let none = json!({ "__type": "ResourceNotFoundException", "Message": "none" });
+    wire.next("PutSecretValue", Fault::Refused(400, none));
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("local"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("k", "s", None, None, "test")))
+        .retry_config(aws_config::retry::RetryConfig::disabled())
+        .http_client(wire)
+        .build();
+    let secrets = Secrets::new(&config, Some(&url)).encrypted_by(kms_key.map(str::to_owned));
+    let answering = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut read = Vec::new();
+        let asked = loop {
+            assert!(socket.read_buf(&mut read).await.unwrap() > 0, "it broke off");
+            if let Some(asked) = body(&read) {
+                break asked;
+            }
+        };
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: 2\r\n\r\n{}";
+        socket.write_all(answer).await.unwrap();
+        asked
+    };
+    let (set, asked) = tokio::join!(secrets.put("t/user/s", "v"), answering);
+    set.unwrap();
+    asked
+}
+
+#[tokio::test]
+async fn a_secret_is_made_under_the_key_of_the_deployment_or_under_awss_own() {
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1";
+    let asked_with = asked(Some(key)).await;
+    assert_eq!((&asked_with["Name"], &asked_with["KmsKeyId"]), (&json!("t/user/s"), &json!(key)));
+    assert_eq!(asked(None).await["KmsKeyId"], Value::Null);
+}
