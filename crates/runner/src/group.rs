@@ -100,13 +100,27 @@ fn only_zombies(group: Pid) -> bool {
     };
     let group = group.to_string();
     !processes.flatten().any(|process| {
-        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-        // `pid (name) state parent group …`; the name may contain anything, even brackets.
+        let stat = match std::fs::read(process.path().join("stat")) {
+            Ok(stat) => stat,
+            // It says nothing about the process: it may be one of them.
+            Err(error) if is_for_want(&error) => return true,
+            // It is gone, or none.
+            Err(_) => return false,
+        };
+        // `pid (name) state parent group …`; the name may contain anything, even brackets, and what is no text.
+        let stat = String::from_utf8_lossy(&stat);
         let mut fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
         let state = fields.next();
         let its_group = fields.nth(1);
         its_group == Some(&group) && !matches!(state, Some("Z" | "X"))
     })
+}
+
+/// Whether nothing could be read for want of files or memory.
+#[cfg(target_os = "linux")]
+fn is_for_want(error: &std::io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -164,6 +178,14 @@ mod tests {
         assert_eq!(first_line(&mut child).await, "ready");
         drop(group);
         assert!(!child.wait().await.unwrap().success());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_could_not_be_read_for_want_of_files_is_not_taken_for_gone() {
+        let failed = |errno: Errno| is_for_want(&std::io::Error::from_raw_os_error(errno as i32));
+        assert!([Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM].into_iter().all(failed));
+        assert!(![Errno::ENOENT, Errno::ESRCH, Errno::ENOTDIR, Errno::EACCES].into_iter().any(failed));
     }
 
     fn alive(pid: i32) -> bool {

@@ -25,6 +25,8 @@ use tokio::time::{Instant, sleep};
 
 /// How long they may take to be gone.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long what was killed at the last moment may take.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Processes of an attempt that would not die, as far as anybody knows.
@@ -124,9 +126,13 @@ fn inherits_orphans() -> bool {
 }
 
 impl Search {
-    async fn end(mut self) -> Result<(), Outlived> {
-        let until = Instant::now() + LIMIT;
-        let mut told = false;
+    async fn end(self) -> Result<(), Outlived> {
+        self.end_within(LIMIT).await
+    }
+
+    async fn end_within(mut self, limit: Duration) -> Result<(), Outlived> {
+        let mut until = Instant::now() + limit;
+        let (mut told, mut is_last) = (false, false);
         let mut before: Option<BTreeSet<Pid>> = None;
         loop {
             let strays = match self.held().await {
@@ -153,8 +159,12 @@ impl Search {
                         let _ = kill(*stray, Signal::SIGKILL);
                         let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
                     }
-                    if is_late {
+                    if is_late && is_last {
                         return Err(Outlived::Alive(strays.len()));
+                    }
+                    if is_late {
+                        // What was killed just now is not gone yet, and may be in a moment.
+                        (is_last, until) = (true, Instant::now() + LAST_LOOK);
                     }
                     sleep(LOOK_EVERY).await;
                 }
@@ -260,6 +270,32 @@ mod tests {
         assert_eq!(next(Some(&pids([2, 3])), &pids([3])), Next::Kill);
     }
 
+    /// Waits until a program has a variable: while it becomes another one it has no environment, or still ours.
+    #[cfg(target_os = "linux")]
+    async fn has_begun(child: &tokio::process::Child, variable: &[u8]) {
+        let environ = format!("/proc/{}/environ", child.id().unwrap());
+        let has_it = || std::fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|found| found == variable);
+        let begun = async {
+            while !has_it() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, begun).await.unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_is_killed_at_the_last_moment_is_looked_for_once_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = tokio::process::Command::new("sleep");
+        let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
+        has_begun(&child, &mark_of(dir.path())).await;
+        marked(Source::HERE, dir.path()).end_within(Duration::ZERO).await.unwrap();
+        // The dead have no environment.
+        let environ = std::fs::read(format!("/proc/{}/environ", child.id().unwrap()));
+        assert!(environ.unwrap_or_default().is_empty());
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn what_a_look_finds_is_stopped_by_it_and_dead_in_the_end() {
@@ -272,6 +308,7 @@ mod tests {
             stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
         };
         let mut search = marked(Source::HERE, dir.path());
+        has_begun(&child, &mark_of(dir.path())).await;
         assert_eq!(search.held().await.unwrap(), pids([pid]));
         let stopped = async {
             while state() != Some('T') {
@@ -293,15 +330,9 @@ mod tests {
         };
         let children = [at_work("git"), at_work("git-of-another")];
         let environments = children.each_ref().map(|child| format!("/proc/{}/environ", child.id().unwrap()));
-        // It has no environment for a moment while it becomes another program.
-        let begun = async {
-            for environ in &environments {
-                while std::fs::read(environ).unwrap().is_empty() {
-                    sleep(LOOK_EVERY).await;
-                }
-            }
-        };
-        tokio::time::timeout(LIMIT, begun).await.unwrap();
+        for (child, name) in children.iter().zip(["git", "git-of-another"]) {
+            has_begun(child, &git_in(&dir.path().join(name))).await;
+        }
         end_marked(&dir.path().join("tmp"), &dir.path().join("git")).await.unwrap();
         // The dead have no environment.
         let lives = environments.map(|environ| !std::fs::read(environ).unwrap_or_default().is_empty());

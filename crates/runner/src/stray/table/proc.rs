@@ -4,16 +4,19 @@
 
 use super::{Process, Table, Unseen};
 use crate::stray::inherits_orphans;
+use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid};
 use std::fs::DirEntry;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 
 pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Table, Unseen> {
-    let entries = std::fs::read_dir("/proc").map_err(|error| Unseen(format!("/proc: {error}")))?;
+    let unseen = |error: io::Error| Unseen(format!("/proc: {error}"));
     let reaps = inherits_orphans();
     let mut table = Table::new();
-    for entry in entries.flatten() {
-        let Some((pid, state, process)) = read(&entry) else { continue };
+    for entry in std::fs::read_dir("/proc").map_err(unseen)? {
+        let Some((pid, state, process)) = read(&entry.map_err(unseen)?)? else { continue };
         if matches!(state.as_str(), "Z" | "X") {
             // Nothing of it runs. What is ours of them is waited for, so that none stay; where orphans do not come to
             // us, each of ours has somebody who waits for it.
@@ -22,7 +25,7 @@ pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Table
             }
             continue;
         }
-        if is_marked(pid, marks) {
+        if is_marked(pid, marks)? {
             tell(pid);
         }
         table.insert(pid, process);
@@ -30,25 +33,89 @@ pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Table
     Ok(table)
 }
 
-/// Its number and its state; none if it is no process, or gone meanwhile.
-fn read(entry: &DirEntry) -> Option<(i32, String, Process)> {
-    let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-    let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-    // `pid (name) state parent group …`; the name may contain anything, even brackets.
+/// Its number and its state; none if it is no process, gone meanwhile, or hidden from us because it is another user's.
+fn read(entry: &DirEntry) -> Result<Option<(i32, String, Process)>, Unseen> {
+    let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { return Ok(None) };
+    let said = match unless_gone(std::fs::read(entry.path().join("stat"))) {
+        Ok(Some(said)) => said,
+        Ok(None) => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && is_of_others(entry) => return Ok(None),
+        Err(error) => return Err(Unseen(format!("/proc/{pid}/stat: {error}"))),
+    };
+    Ok(process_of(&String::from_utf8_lossy(&said)).map(|(state, process)| (pid, state, process)))
+}
+
+/// `pid (name) state parent group …`; the name may contain anything, even brackets, and what is no text.
+fn process_of(stat: &str) -> Option<(String, Process)> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?.to_owned();
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     // Field 22 of the line: ticks since the boot.
     let began = fields.nth(16)?.to_owned();
-    Some((pid, state, Process { parent, group, began }))
+    Some((state, Process { parent, group, began }))
 }
 
-fn is_marked(pid: i32, marks: &[Vec<u8>]) -> bool {
+fn is_marked(pid: i32, marks: &[Vec<u8>]) -> Result<bool, Unseen> {
     if marks.is_empty() {
-        return false;
+        return Ok(false);
     }
-    // Empty for the dying; unreadable for those of others.
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| marks.iter().any(|mark| *mark == variable))
+    // Empty for the dying.
+    let environment = match unless_gone(std::fs::read(format!("/proc/{pid}/environ"))) {
+        Ok(environment) => environment.unwrap_or_default(),
+        // It is another user's, or keeps it from everybody, as we ourselves do.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(false),
+        Err(error) => return Err(Unseen(format!("/proc/{pid}/environ: {error}"))),
+    };
+    Ok(environment.split(|byte| *byte == 0).any(|variable| marks.iter().any(|mark| *mark == variable)))
+}
+
+/// What was read of a process; none if that is gone. Any other error says nothing about it: that no file can be opened
+/// any more, say.
+fn unless_gone(read: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
+    match read {
+        Ok(said) => Ok(Some(said)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A system may show users nothing of one another's processes but that they are there (`hidepid=1`).
+fn is_of_others(entry: &DirEntry) -> bool {
+    entry.metadata().is_ok_and(|about| about.uid() != Uid::effective().as_raw())
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn only_what_is_not_there_is_gone() {
+        let failed = |errno: Errno| unless_gone(Err(io::Error::from_raw_os_error(errno as i32)));
+        for gone in [Errno::ENOENT, Errno::ESRCH] {
+            assert_eq!(failed(gone).unwrap(), None, "{gone}");
+        }
+        for unknown in [Errno::EMFILE, Errno::ENFILE, Errno::EACCES, Errno::EPERM, Errno::ENOMEM, Errno::EIO] {
+            assert!(failed(unknown).is_err(), "{unknown}");
+        }
+        assert_eq!(unless_gone(Ok(Vec::new())).unwrap(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_process_is_seen_whatever_it_calls_itself() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "printf 'a) b\\377' > /proc/$$/comm; echo ready; read nothing"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let found = look(&[], |_| ()).unwrap().remove(&i32::try_from(child.id()).unwrap());
+        let ours = i32::try_from(std::process::id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((ready.as_str(), found.map(|process| process.parent)), ("ready\n", Some(ours)));
+    }
 }
