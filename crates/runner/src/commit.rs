@@ -5,11 +5,11 @@
 //! is in the tree, and so in our commit. Files that the repository ignores stay out, even if the agent
 //! forced them into a commit.
 
-use crate::git::{self, Call, Fault, Git};
+use crate::git::{Call, Fault, Git};
 use crate::redact::Redactor;
 use crate::stop::Stop;
 use crate::target::Target;
-use crate::workspace::{Mirror, Workspace};
+use crate::workspace::{Mirror, Workspace, remove_entry};
 use pullyard_domain::agent::WORKERS;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
@@ -19,6 +19,7 @@ use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
@@ -70,13 +71,9 @@ pub(crate) async fn tree(
 ) -> Result<String, Stop> {
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    git::seal(&repository, Some(mirror.dir())).await.map_err(|error| failed(Fault::Disk(error)))?;
+    workspace.seal(Some(mirror)).await.map_err(failed)?;
     let submodules = submodules(git, &repository).await.map_err(failed)?;
-    let (root, keep) = (tree.clone(), submodules.clone());
-    tokio::task::spawn_blocking(move || remove_inner_repositories(&root, &keep))
-        .await
-        .map_err(|error| failed(Fault::Disk(error.into())))?
-        .map_err(|error| failed(Fault::Disk(error)))?;
+    remove_inner_repositories(git, workspace, &submodules).await.map_err(failed)?;
 
     // Submodules stay as they are: their repositories are the agent's, and git would run in them.
     let mut args: Vec<OsString> = ["add", "--all", "--", "."].map(OsString::from).to_vec();
@@ -92,6 +89,7 @@ pub(crate) async fn tree(
     }
     git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
     let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
+    workspace.remember().await.map_err(|error| failed(Fault::Disk(error)))?;
     let before = format!("{}^{{tree}}", target.start);
     let before =
         git.line(Call::new(["rev-parse", "--verify", &before]).repository(&repository)).await.map_err(failed)?;
@@ -145,18 +143,21 @@ fn agent_said(said: &str, job: &JobId) -> Option<&'static str> {
 /// is no part of the work.
 pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
     let (files, repository) = (workspace.tree(), workspace.repository());
+    // Above all, that nothing is removed elsewhere.
+    workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
     let replies = format!("--exclude=/{REPLIES_FILE}");
     for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {
         let call = Call::new(args).repository(&repository).tree(&files);
         git.run(call).await.map_err(|fault| fault.of_workspace())?;
     }
+    workspace.remember().await.map_err(|error| Fault::Disk(error).of_workspace())?;
     Ok(())
 }
 
 /// Whether there is anything to commit, as far as that shows without writing a tree.
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool, Stop> {
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    git::seal(&repository, None).await.map_err(|error| Fault::Disk(error).of_workspace())?;
+    workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
     // What an earlier round made was written down, and shows in the index alone since then.
     let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
     let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
@@ -203,17 +204,61 @@ async fn submodules(git: &Git, repository: &Path) -> Result<HashSet<PathBuf>, Fa
 }
 
 /// Removes repositories inside the tree, so that their files are committed as files: git would record
-/// only a link to a commit nobody has, and run in them with their settings to find out more. What git reads of a folder
-/// and would wait for, a pipe say, goes as well.
-fn remove_inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<()> {
-    let mut folders = vec![PathBuf::new()];
+/// only a link to a commit nobody has, and run in them with their settings to find out more. Those in folders that the
+/// repository ignores stay: git does not look there, and what was fetched to build with may need them.
+async fn remove_inner_repositories(git: &Git, workspace: &Workspace, keep: &HashSet<PathBuf>) -> Result<(), Fault> {
+    let (root, keep) = (workspace.tree(), keep.clone());
+    let walk = tokio::task::spawn_blocking(move || inner_repositories(&root, &keep)).await;
+    let mut found = walk.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
+    let ignored = ignored(git, workspace, &found).await?;
+    found.retain(|path| path.parent().is_none_or(|folder| !ignored.contains(folder)));
+    let root = workspace.tree();
+    let removed = move || found.iter().try_for_each(|path| remove_entry(&root.join(path)));
+    tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)
+}
+
+/// The folders that have one of these in them and that the repository ignores.
+async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<HashSet<PathBuf>, Fault> {
+    let mut asked = Vec::new();
+    for folder in found.iter().filter_map(|path| path.parent()) {
+        // By itself a name may pass for a pattern.
+        asked.extend_from_slice(b"./");
+        asked.extend_from_slice(folder.as_os_str().as_bytes());
+        asked.push(0);
+    }
+    if asked.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    let call = Call::new(["check-ignore", "-z", "--stdin"]).repository(&repository).tree(&tree).input(&asked);
+    match git.run(call).await {
+        Ok(said) => {
+            let paths = said.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./"));
+            Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
+        }
+        // None of them is; or git would not say, and then none is taken to be.
+        Err(Fault::Failed { .. }) => Ok(HashSet::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The repositories inside the tree, by what makes each of them one. On the way every folder is made readable: what git
+/// can't read it leaves out with a warning. And what it reads of a folder and would wait for, a pipe say, is removed.
+fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
+    let (mut folders, mut found) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = folders.pop() {
-        let listing = match std::fs::read_dir(tree.join(&folder)) {
+        let at = tree.join(&folder);
+        make_readable(&at);
+        let listing = match std::fs::read_dir(&at) {
             Ok(listing) => listing,
-            // Git says so as well, if it matters.
-            Err(_) => continue,
+            Err(error) => {
+                // It is another user's, so nothing of the agent's own is in it.
+                tracing::warn!(error = %error, "a folder of the worktree can't be read: {error}");
+                continue;
+            }
         };
-        for entry in listing.flatten() {
+        for entry in listing {
+            let entry = entry?;
             let path = folder.join(entry.file_name());
             let kind = entry.file_type()?;
             let is_dir = kind.is_dir();
@@ -224,17 +269,22 @@ fn remove_inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::R
             }
             let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
             if is_git && folder.as_os_str() != OsStr::new("") {
-                if is_dir {
-                    std::fs::remove_dir_all(entry.path())?;
-                } else {
-                    std::fs::remove_file(entry.path())?;
-                }
+                found.push(path);
             } else if is_dir && !is_git && !keep.contains(&path) {
                 folders.push(path);
             }
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+fn make_readable(folder: &Path) {
+    let Ok(about) = std::fs::symlink_metadata(folder) else { return };
+    let mode = about.permissions().mode() & 0o7777;
+    if about.is_dir() && mode & 0o500 != 0o500 {
+        // What is another's can't be changed, and says so when it is read.
+        let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode | 0o700));
+    }
 }
 
 /// What a commit changed against the base, for the result.
@@ -276,6 +326,30 @@ fn counted(numstat: &[u8]) -> Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_that_nobody_may_read_are_looked_into_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [tree, outside] = ["tree", "outside"].map(|name| dir.path().join(name));
+        for folder in [&tree.join("closed/inner/.git"), &tree.join("sub/.git"), &outside.join("x/.git")] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        std::fs::write(tree.join("sub/a"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, tree.join("link")).unwrap();
+        nix::unistd::mkfifo(&tree.join("closed/.gitignore"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mode = |folder: &str| std::fs::metadata(tree.join(folder)).unwrap().permissions().mode() & 0o777;
+        for (folder, mode) in [("closed/inner", 0o600), ("closed", 0o000)] {
+            std::fs::set_permissions(tree.join(folder), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o300)).unwrap();
+        let found = inner_repositories(&tree, &HashSet::from(["sub".into()])).unwrap();
+        assert_eq!(found, [PathBuf::from("closed/inner/.git")], "a submodule's is its own");
+        assert_eq!([mode("closed"), mode("closed/inner")], [0o700, 0o700]);
+        assert!(!tree.join("closed/.gitignore").exists());
+        let about = std::fs::symlink_metadata(&outside).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o300, "it is none of ours");
+        std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
 
     #[test]
     fn a_change_is_counted_with_binary_files_and_odd_names() {

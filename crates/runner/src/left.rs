@@ -1,7 +1,7 @@
 //! What an agent leaves for people: files in its worktree, which is a stranger's. They are opened without following
 //! anything, and have a size.
 
-use crate::git::{self, Call, Git};
+use crate::git::{Call, Git};
 use crate::workspace::Workspace;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -10,6 +10,7 @@ use pullyard_domain::prompt::QUESTION_FILE;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The largest question that is read; more than this is no question. Units: bytes.
@@ -18,8 +19,8 @@ const LARGEST_QUESTION: u64 = 64 * 1024;
 /// Whether such a file is the agent's own: what the repository itself has there is nobody's word.
 pub(crate) async fn is_the_agents(git: &Git, workspace: &Workspace, path: &str) -> bool {
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    if let Err(error) = git::seal(&repository, None).await {
-        tracing::warn!(error = %error, "whose {path} is can't be told: {error}");
+    if let Err(fault) = workspace.seal(None).await {
+        tracing::warn!(error = %fault, "whose {path} is can't be told: {fault}");
         return false;
     }
     let pathspec = format!(":(top,literal){path}");
@@ -61,7 +62,8 @@ fn take(tree: &Path, path: &str, largest: u64) -> io::Result<String> {
 fn opened<'a>(tree: &Path, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
     let (folder, name) = path.split_once('/').unwrap_or((".", path));
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY;
-    Ok((openat(&File::open(tree)?, folder, flags, Mode::empty())?, name))
+    let tree = File::options().read(true).custom_flags(flags.bits()).open(tree)?;
+    Ok((openat(&tree, folder, flags, Mode::empty())?, name))
 }
 
 /// No pipe keeps us waiting.
@@ -116,5 +118,10 @@ mod tests {
         assert_eq!(read().unwrap(), "{}");
         assert_eq!(take(&tree, FILE, LARGEST).unwrap(), "{}");
         assert!(!file.exists() && secret.exists());
+
+        fs::write(&file, "{}").unwrap();
+        let link = dir.path().join("link");
+        symlink(&tree, &link).unwrap();
+        assert!(super::read(&link, FILE, LARGEST).is_err(), "a tree that leads elsewhere");
     }
 }

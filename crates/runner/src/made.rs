@@ -6,7 +6,7 @@ use crate::attempt::Attempt;
 use crate::beside::Beside;
 use crate::checkpoint::{Taken, hash_of};
 use crate::checks::{self, Checked, Results, Rounds};
-use crate::git::{self, Fault, Git};
+use crate::git::Git;
 use crate::job::Prepared;
 use crate::options::Isolation;
 use crate::patch::{self, Binaries};
@@ -114,9 +114,9 @@ impl Work<'_> {
             let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
             // What they ran is the repository's: it may have written settings into ours, and what is signed and what
             // carries the forge's token comes after it.
-            let sealed = git::seal(&workspace.repository(), Some(mirror.dir())).await;
+            let sealed = workspace.seal(Some(mirror)).await;
             let checked = checked?;
-            sealed.map_err(|error| Fault::Disk(error).of_workspace())?;
+            sealed.map_err(|fault| fault.of_workspace())?;
             rounds.checked += 1;
             match checked {
                 Checked::Publish(results) => break (tree, results),

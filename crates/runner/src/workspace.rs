@@ -5,20 +5,24 @@
 //! hooks, commits, remotes) reaches the commands that carry the forge's token. Both borrow their objects
 //! from the mirror. What is committed is decided in `commit`, where the work starts in `target`.
 
+mod kept;
 mod mirror;
 mod remove;
 
 pub(crate) use mirror::Mirror;
+pub(crate) use remove::entry as remove_entry;
 
 use crate::git::{self, Call, Fault, Git};
 use crate::options::Afterwards;
 use crate::stray;
+use kept::{Index, Kept};
 use pullyard_domain::id::JobId;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// By this folder's name in their environment, an attempt's processes are found.
 const TEMPORARY: &str = "tmp";
@@ -35,6 +39,8 @@ pub(crate) struct Workspace {
     root: PathBuf,
     /// Processes of it may run that could not be ended.
     outlived: AtomicBool,
+    /// What the runner's own repository is put back to before it is used.
+    kept: Mutex<Kept>,
     _living: File,
 }
 
@@ -75,6 +81,7 @@ impl Workspace {
             // Git and the agent run in folders of their own.
             root: root.canonicalize()?,
             outlived: AtomicBool::new(false),
+            kept: Mutex::new(Kept::default()),
             _living: living,
         };
         for dir in [workspace.tree(), workspace.home(), workspace.temporary()] {
@@ -112,6 +119,7 @@ impl Workspace {
     pub(crate) async fn exclude(&self, paths: &[u8]) -> io::Result<()> {
         let lines = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty()).flat_map(excluding);
         let lines: Vec<u8> = lines.collect();
+        self.kept().exclude.clone_from(&lines);
         if lines.is_empty() {
             return Ok(());
         }
@@ -164,7 +172,37 @@ impl Workspace {
         let call = Call::new(["reset", "--hard", "--quiet", at.start]);
         git.run(Call::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
         git.run(call.repository(&repository).tree(&tree)).await?;
-        self.give_repository(git, mirror, at).await
+        self.give_repository(git, mirror, at).await?;
+        self.kept().head = Some(at.start.to_owned());
+        self.remember().await.map_err(Fault::Disk)
+    }
+
+    /// Makes the runner's own repository what it was when nothing of anybody else's ran: its settings, where it stands,
+    /// what it knows of the files, and what is kept out of the commit. Each of them could hide work, or name a program.
+    ///
+    /// Errors: `Disk`, also when another folder stands in the place of one of ours, or a link to one.
+    pub(crate) async fn seal(&self, mirror: Option<&Mirror>) -> Result<(), Fault> {
+        let sealed = async {
+            let folders = [self.root.clone(), self.tree(), self.repository()];
+            on_disk(move || folders.iter().try_for_each(|folder| stands(folder))).await?;
+            let repository = self.repository();
+            git::seal(&repository, mirror.map(Mirror::dir)).await?;
+            let kept = self.kept().clone();
+            on_disk(move || kept.put_back(&repository)).await
+        };
+        sealed.await.map_err(Fault::Disk)
+    }
+
+    /// Notes what the runner's git knows of the files: nothing of anybody else's has run since it was sealed.
+    pub(crate) async fn remember(&self) -> io::Result<()> {
+        let repository = self.repository();
+        let index = on_disk(move || Index::of(&repository)).await?;
+        self.kept().index = index.map(Arc::new);
+        Ok(())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The agent's repository: the same files and history, no remote, no credentials, no hooks.
@@ -261,6 +299,15 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
+/// Whether a folder is where it was made: no link stands in its place, nor in that of a folder above it.
+fn stands(folder: &Path) -> io::Result<()> {
+    let name = folder.file_name().unwrap_or_default().display();
+    match folder.canonicalize() {
+        Ok(leads) if leads == folder && folder.is_dir() => Ok(()),
+        _ => Err(io::Error::other(format!("folder `{name}` was taken away or leads elsewhere"))),
+    }
+}
+
 /// Does what waits for a disk or a lock where that holds nobody else up.
 async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
@@ -331,9 +378,11 @@ mod tests {
         let mut command = tokio::process::Command::new("sleep");
         let child = command.arg("600").env("TMPDIR", one.temporary()).kill_on_drop(true).spawn().unwrap();
         let environ = format!("/proc/{}/environ", child.id().unwrap());
-        // It has none for a moment while it becomes another program.
+        // While it becomes another program it has no environment, or still that of the test.
+        let mark = [&b"TMPDIR="[..], one.temporary().as_os_str().as_encoded_bytes()].concat();
+        let is_marked = || fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|variable| variable == mark);
         let begun = async {
-            while fs::read(&environ).unwrap().is_empty() {
+            while !is_marked() {
                 tokio::task::yield_now().await;
             }
         };
@@ -342,9 +391,60 @@ mod tests {
         one.end(Afterwards::Removed).await;
         assert!(folder.is_dir());
         Workspace::make(dir.path(), &job("b"), 1).await.unwrap();
+        // It stays as long as anything of it may run.
+        assert!(!folder.exists());
         // The dead have no environment.
         assert!(fs::read(&environ).unwrap_or_default().is_empty());
-        assert!(!folder.exists());
+    }
+
+    #[tokio::test]
+    async fn what_the_runners_git_goes_by_is_put_back_whatever_stands_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let repository = git::init_bare(&Git::new("", ""), workspace.repository()).await.unwrap();
+        let head = "1".repeat(40);
+        workspace.kept().head = Some(head.clone());
+        fs::write(repository.join("index"), "what git knows").unwrap();
+        workspace.remember().await.unwrap();
+        workspace.exclude(b"made.txt").await.unwrap();
+        let files = ["index", "HEAD", "info/exclude"].map(|file| repository.join(file));
+        let plants: [&dyn Fn(&Path); 4] = [
+            &|file| fs::write(file, "planted").unwrap(),
+            &|file| nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            &|file| fs::create_dir(file).unwrap(),
+            &|file| std::os::unix::fs::symlink("/dev/null", file).unwrap(),
+        ];
+        for plant in plants {
+            for file in &files {
+                fs::remove_file(file).unwrap();
+                plant(file);
+            }
+            fs::write(repository.join("index.lock"), "").unwrap();
+            workspace.seal(None).await.unwrap();
+            let found = files.each_ref().map(|file| fs::read_to_string(file).unwrap());
+            assert_eq!(found, ["what git knows".to_owned(), format!("{head}\n"), "/made.txt\n".into()]);
+            assert!(!repository.join("index.lock").exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sealed_where_a_link_stands_in_the_place_of_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let elsewhere = dir.path().join("elsewhere");
+        let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let git = Git::new("", "");
+        git::init_bare(&git, workspace.repository()).await.unwrap();
+        workspace.seal(None).await.unwrap();
+        for folder in [workspace.tree(), workspace.repository(), workspace.root().to_owned()] {
+            fs::rename(&folder, &elsewhere).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
+            let fault = workspace.seal(None).await.unwrap_err();
+            assert!(fault.reason().ends_with("was taken away or leads elsewhere"), "{fault}");
+            fs::remove_file(&folder).unwrap();
+            assert!(workspace.seal(None).await.is_err(), "nothing is there");
+            fs::rename(&elsewhere, &folder).unwrap();
+            workspace.seal(None).await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ pub(super) fn tree(dir: &Path) -> io::Result<()> {
 }
 
 /// Removes whatever stands there, if anything does; never what a link leads to.
-pub(super) fn entry(path: &Path) -> io::Result<()> {
+pub(crate) fn entry(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(about) if about.is_dir() => tree(path),
         Ok(_) => fs::remove_file(path),
@@ -29,6 +29,9 @@ pub(super) fn entry(path: &Path) -> io::Result<()> {
 }
 
 fn unlock(dir: &Path) {
+    if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
+        return;
+    }
     // What can't be unlocked is found when it is removed.
     let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
     let Ok(listing) = fs::read_dir(dir) else {

@@ -266,3 +266,87 @@ async fn a_submodule_is_neither_fetched_nor_entered_and_stays_the_commit_that_it
     assert_eq!(world.git_line(&["ls-tree", BRANCH, "sub"]), format!("160000 commit {commit}\tsub"));
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
 }
+
+#[tokio::test]
+async fn nothing_that_an_agent_or_a_check_plants_hides_a_change_from_the_commit() {
+    for plant in [
+        "mkdir -p ../git/info; echo '*' > ../git/info/exclude",
+        "git --git-dir=../git --work-tree=. update-index --skip-worktree README.md",
+        "git --git-dir=../git --work-tree=. update-index --assume-unchanged README.md",
+        "touch ../git/index.lock",
+        "rm ../git/index ../git/HEAD; mkfifo ../git/index ../git/HEAD",
+        "git --git-dir=../git config core.sparseCheckout true; mkdir -p ../git/info; echo /none > ../git/info/sparse-checkout",
+        "git --git-dir=../git config core.worktree @DIR@",
+    ] {
+        // The agent, before its own work.
+        let world = World::with_agent(&format!("{plant}; echo changed >> README.md; echo hello > greeting.txt")).await;
+        completes(&world).await;
+        assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
+        // A check, before the agent mends its work.
+        let agent = format!("{GREET}; [ ! -e @DIR@/once ] || echo changed >> README.md");
+        let check = format!("[ -e @DIR@/once ] || {{ touch @DIR@/once; {plant}; exit 4; }}");
+        let world = with_checks(&agent, &[&check], |all| all.checks.repair = true).await;
+        completes(&world).await;
+        assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_a_folder_of_ours_leads_to_nothing_that_is_read_written_or_removed() {
+    for folder in ["tree", "git"] {
+        let plant = format!(
+            "git init -q @DIR@/other; echo theirs > @DIR@/other/theirs.txt; cd ..; mv {folder} moved; \
+             ln -s @DIR@/other {folder}"
+        );
+        // The agent, a check, and a check whose work is put back.
+        let agent = World::with_agent(&format!("echo hello > greeting.txt; {plant}")).await;
+        let checked = with_checks(GREET, &[&plant], |_| ()).await;
+        let mended = with_checks(GREET, &[&format!("{plant}; exit 4")], |all| all.checks.repair = true).await;
+        for world in [agent, checked, mended] {
+            let ran = world.run().await;
+            assert_eq!(ran.code, Some(0), "{}", ran.log);
+            assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
+            let words = world.api.finish().failure.unwrap().sentence();
+            assert!(words.contains(&format!("folder `{folder}` was taken away or leads elsewhere")), "{words}");
+            assert_eq!(std::fs::read_to_string(world.outside("other/theirs.txt")).unwrap(), "theirs\n");
+            let settings = std::fs::read_to_string(world.outside("other/.git/config")).unwrap();
+            assert!(settings.contains("bare = false"), "settings of ours were written there");
+            assert!(!world.outside("other/config").exists(), "settings of ours were written there");
+            let left = std::fs::read_dir(world.outside("other")).unwrap().count();
+            assert_eq!(left, 2, "nothing was added or removed");
+        }
+    }
+}
+
+#[tokio::test]
+async fn repositories_stay_where_the_repository_ignores_them_and_are_files_elsewhere() {
+    let inner =
+        "for inner in build/_deps/lib seen; do mkdir -p $inner; git init -q $inner; echo x > $inner/file.txt; done";
+    let agent = format!("{GREET}; echo build/ > .gitignore; {inner}");
+    let check = "git -C build/_deps/lib rev-parse --git-dir | grep -qx .git && [ ! -e seen/.git ]";
+    let world = with_checks(&agent, &[check], |_| ()).await;
+    completes(&world).await;
+    let files = "A\t.gitignore\nA\tgreeting.txt\nA\tseen/file.txt";
+    assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), files);
+}
+
+#[tokio::test]
+async fn pipes_and_folders_that_nobody_may_read_hide_nothing_and_keep_nobody_waiting() {
+    let world = World::with_agent(
+        "mkdir -p closed/inner; echo kept > closed/inner/kept.txt; mkfifo closed/pipe closed/.gitattributes
+         chmod 600 closed/inner; chmod 000 closed; echo hello > greeting.txt",
+    )
+    .await;
+    completes(&world).await;
+    assert_eq!(world.file(BRANCH, "closed/inner/kept.txt").as_deref(), Some("kept\n"));
+    let files = "A\tclosed/inner/kept.txt\nA\tgreeting.txt";
+    assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), files);
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_of_the_repository_fails_the_job_and_is_not_waited_for() {
+    let world = World::with_agent("rm README.md; mkfifo README.md; echo hello > greeting.txt").await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
+}
