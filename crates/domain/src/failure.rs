@@ -79,6 +79,7 @@ vocabulary! {
         NoChanges {} [Agent] "no_changes", "The agent finished without changing a file.", "Read its last words with `pullyard jobs logs`; make the ticket more exact.";
         SecretInChange { path: String } [Agent] "secret_in_change", "The change would publish a secret of this job in `{path}`; nothing was pushed.", "Read `pullyard jobs logs`; tell it in the ticket to keep keys out of files, then `pullyard jobs retry`.";
         LfsContent { path: String } [Repo] "lfs_content", "`{path}` is kept in Git LFS, which a runner does not write to; nothing was pushed.", "Tell it in the ticket to leave such files as they are, or make that change yourself; then `pullyard jobs retry`.";
+        FilteredContent { path: String, filter: String } [Repo] "filtered_content", "`{path}` goes into git through the filter `{filter}`, which a runner does not run; nothing was pushed.", "Tell it in the ticket to leave such files as they are, or make that change yourself; then `pullyard jobs retry`.";
         AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last words with `pullyard jobs logs`.";
         AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} ended with {exit}: \"{last_words}\".", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
         ToolServerFailed { name: String } [Agent] "tool_server_failed", "Tool server `{name}` did not start.", "Check its command and secret.";

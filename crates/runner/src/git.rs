@@ -91,7 +91,9 @@ pub(crate) struct Call<'a> {
     args: Vec<OsString>,
     repository: Option<&'a Path>,
     tree: Option<&'a Path>,
+    index: Option<&'a Path>,
     input: &'a [u8],
+    most: u64,
     identity: bool,
     published: bool,
     reach: Reach,
@@ -109,7 +111,9 @@ impl<'a> Call<'a> {
             args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
             repository: None,
             tree: None,
+            index: None,
             input: &[],
+            most: u64::MAX,
             identity: false,
             published: false,
             reach: Reach::Local,
@@ -125,6 +129,18 @@ impl<'a> Call<'a> {
     /// The folder with the files.
     pub(crate) fn tree(mut self, dir: &'a Path) -> Self {
         self.tree = Some(dir);
+        self
+    }
+
+    /// Another index than the repository's own.
+    pub(crate) fn index(mut self, file: &'a Path) -> Self {
+        self.index = Some(file);
+        self
+    }
+
+    /// No more of what it writes is kept, though all of it is read. Units: bytes.
+    pub(crate) fn at_most(mut self, most: u64) -> Self {
+        self.most = most;
         self
     }
 
@@ -203,7 +219,7 @@ impl Git {
                     let _ = stdin.write_all(call.input).await;
                 }
             };
-            let ((), stdout, stderr) = tokio::join!(write, read(pipes.1, u64::MAX), read(pipes.2, MAX_STDERR_BYTES));
+            let ((), stdout, stderr) = tokio::join!(write, read(pipes.1, call.most), read(pipes.2, MAX_STDERR_BYTES));
             let status = child.wait().await?;
             Ok::<_, std::io::Error>((status, stdout?, stderr?))
         };
@@ -262,6 +278,9 @@ impl Git {
         }
         if let Some(dir) = call.tree {
             command.env("GIT_WORK_TREE", dir).current_dir(dir);
+        }
+        if let Some(file) = call.index {
+            command.env("GIT_INDEX_FILE", file);
         }
         if call.identity {
             for who in ["AUTHOR", "COMMITTER"] {

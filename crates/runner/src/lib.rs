@@ -21,6 +21,7 @@ mod ecs;
 mod enclosure;
 mod error;
 mod exit;
+mod filters;
 mod finish;
 mod git;
 mod group;

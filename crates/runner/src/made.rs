@@ -17,7 +17,7 @@ use crate::stop::Stop;
 use crate::talk::{self, Asked, Talk};
 use crate::target::Target;
 use crate::workspace::Workspace;
-use crate::{Options, commit, leak, lfs};
+use crate::{Options, commit, filters, leak};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
@@ -108,8 +108,7 @@ impl Work<'_> {
             self.work(talk, further.as_deref()).await?;
             let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
             this.working.made(&tree);
-            let repository = workspace.repository();
-            this.bounded(lfs::look(git, &repository, (&target.start, &tree), &this.redactor)).await?;
+            this.bounded(filters::look(this, git, workspace, (&target.start, &tree))).await?;
             let (Some(beside), Some(commands)) = (self.beside, commands) else { break (tree, Results::default()) };
             let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
             // What they ran is the repository's: it may have written settings into ours, and what is signed and what

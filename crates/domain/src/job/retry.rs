@@ -26,6 +26,7 @@ pub fn leaves_work(failure: &Failure) -> bool {
             | Failure::PermissionDenied { .. }
             | Failure::SecretInChange { .. }
             | Failure::LfsContent { .. }
+            | Failure::FilteredContent { .. }
             | Failure::TreeChanged { .. }
             | Failure::DiskLimit { .. }
             | Failure::WorkspaceFailed { .. }

@@ -13,6 +13,7 @@ mod daemon;
 mod daemon_ends;
 mod daemon_start;
 mod endings;
+mod filters;
 mod git_points;
 mod given;
 mod hostile;
