@@ -311,7 +311,18 @@ async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
     story.runner_is("kite", RunnerStatus::Offline).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     story.steps(30).await;
-    assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_offline");
+    // What it may have pushed is looked for before the job fails, by whoever comes.
+    story.job_until(&job, is(Status::Ready)).await;
+    let why = story.api.why(&job).await.unwrap().sentence;
+    assert!(why.starts_with("It waits for a runner to look for what the lost attempt may have pushed. No "), "{why}");
+    kite.beat(&[]).await;
+    let claimed = kite.claim("c2").await.unwrap();
+    let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
+    assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
+    begin_all(&client, Phase::Preparing).await;
+    client.finish(&failed("f2")).await.unwrap();
+    let failure = story.ended(&job).await.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
     story.end().await;
 }
 

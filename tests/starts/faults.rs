@@ -215,6 +215,7 @@ async fn a_death_under_a_job_that_nobody_tells_is_found_at_the_time_limit_and_it
     story.pass(Duration::from_secs(3_600)).await;
     story.job_until(&job, is(Status::Syncing)).await;
     story.pass(Duration::from_secs(61)).await;
+    story.adopts_nothing(&job).await;
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "time_limit");
     let before = story.stored(&job).await;
     let late = client.finish(&completed("late", 7)).await.unwrap_err();
@@ -243,6 +244,7 @@ async fn a_result_that_comes_after_its_death_was_noted_counts_within_the_grace_a
             story.pass(GRACE).await;
             story.job_until(&job, is(Status::Syncing)).await;
             story.pass(Duration::from_secs(120)).await;
+            story.adopts_nothing(&job).await;
             assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_crashed");
             assert_eq!(client.finish(&completed("late", 7)).await.unwrap_err().code(), Some("lease_lost"));
             let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;

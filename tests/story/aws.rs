@@ -1,8 +1,9 @@
 //! A story's hands on the embedded AWS: tasks, queues and the table, past every function.
 
-use super::{Story, until};
+use super::{Story, begin_all, failed, until};
 use pullyard_domain::id::{ClaimId, JobId};
-use pullyard_protocol::attempt::{Assignment, StartRequest};
+use pullyard_domain::job::Status;
+use pullyard_protocol::attempt::{Assignment, Phase, StartRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
 use serde_json::{Value, json};
 
@@ -54,6 +55,15 @@ impl Story {
         })
         .await;
         self.claim_as(&task, job, claim).await
+    }
+
+    /// A job whose first attempt may have pushed has gone back once more, and whoever looks for that finds nothing.
+    pub(crate) async fn adopts_nothing(&self, job: &JobId) {
+        self.task_of(job, 2).await;
+        let (assignment, client) = self.claim(job, "adopts").await.unwrap();
+        assert_eq!((assignment.adopts, assignment.attempt), (true, 2));
+        begin_all(&client, Phase::Preparing).await;
+        assert_eq!(client.finish(&failed("nothing")).await.unwrap().status, Status::Failed);
     }
 
     /// Claims a job as this very task would.

@@ -168,24 +168,38 @@ async fn a_runner_that_dies_while_it_pushes_fails_the_job_by_default_and_only_af
     story.pass(GRACE).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     story.pass(Duration::from_secs(105)).await;
-    assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_crashed");
+    // Nothing of it is at the forge: it fails as it was lost.
+    let ended = story.ended(&job).await;
+    let failure = ended.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.facts["exit"].as_str()), ("runner_crashed", Some("signal 9")));
+    assert_eq!(ended.attempt, 2);
+    assert_only_looked(&story, &job, "found_nothing").await;
     assert_failed(&story, "APP-1").await;
     assert_eq!((story.branches().await.len(), story.pulls().await.len()), (0, 0));
     story.end().await;
 }
 
+/// The second attempt looked for what the first had pushed, and had no agent.
+async fn assert_only_looked(story: &Story, job: &JobId, how: &str) {
+    let ended = async |number: u32| story.item(&format!("JOB#{job}"), &format!("ATTEMPT#{number:04}")).await;
+    let (first, second) = (ended(1).await, ended(2).await);
+    assert_eq!((&first["ended"]["how"], &second["ended"]["how"]), (&json!("requeued"), &json!(how)));
+    assert!(second["work"].is_null(), "an agent began: {second}");
+    assert_eq!(story.stored(job).await["requeues"], 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_ecs_cut_off_is_done_once_by_the_next_job_of_the_ticket() {
-    // Pushed, not told: the job fails, and the ticket is dragged again.
+async fn a_push_that_was_cut_off_is_adopted_before_its_job_would_fail() {
+    // Pushed, not told, and the project lets such a job fail: nobody else would ever link the branch.
     let (_holds, story, job) = killed_at("pushed", Setup::default().settings).await;
+    let pushed = story.git(&["rev-parse", "pullyard/acme/app-1-1"]).await;
+    assert_eq!(story.pulls().await.len(), 0);
     story.pass(Duration::from_secs(121)).await;
-    assert_eq!(story.ended(&job).await.status, Status::Failed);
-    assert_failed(&story, "APP-1").await;
-    let next = story.job_for("e2", "APP-1", 2).await;
-    let ended = story.ended(&next).await;
-    assert_eq!(ended.status, Status::Completed, "{:?}", ended.failure);
-    assert_eq!(story.pulls().await.len(), 1);
-    assert_eq!(story.settled("APP-1").await.status, REVIEW);
+    let ended = story.ended(&job).await;
+    assert_eq!(ended.attempt, 2);
+    assert_eq!(ended.result.as_ref().unwrap().head, pushed);
+    assert_done_once(&story, &ended).await;
+    assert_only_looked(&story, &job, "completed").await;
     story.end().await;
 }
 

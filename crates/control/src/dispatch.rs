@@ -92,7 +92,9 @@ enum MayStart {
 
 /// Whether the account of the job's model may be asked. Only of a project that names one is known whose it is.
 async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
-    let Some(capability) = &job.policy.model_of else { return Ok(MayStart::Now(Turn::Any)) };
+    // Where it only adopts, it asks none.
+    let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
+    let Some(capability) = capability else { return Ok(MayStart::Now(Turn::Any)) };
     let ids = asked(job.policy.key(), capability, &job.project, None);
     let breakers = Breakers::default().of(ctx, &ids).await?;
     let now = ctx.clock.now();

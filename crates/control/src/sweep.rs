@@ -216,6 +216,10 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
                 let next = job.requeued(now).map_err(|refusal| Error::refused(refusal, now))?;
                 (write_requeue(ctx, &job, &next, failure, Proof::Nothing, now).await?, Done::Requeue)
             }
+            Step::Adopt(loss) => {
+                let next = job.requeued_to_adopt(loss.clone(), now).map_err(|refusal| Error::refused(refusal, now))?;
+                (write_requeue(ctx, &job, &next, loss, Proof::Nothing, now).await?, Done::Requeue)
+            }
             Step::Expire => {
                 let next = job.expired(now).map_err(|refusal| Error::refused(refusal, now))?;
                 (write_end(ctx, &job, &next, Proof::Nothing, now).await?, Done::End)

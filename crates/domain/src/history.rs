@@ -398,6 +398,7 @@ impl World {
             Step::Start | Step::StartAnew(_) => self.dispatch(job),
             // Its people may want it to stop or to pause.
             Step::Requeue(_) => self.rest(job.requeued(self.now)),
+            Step::Adopt(loss) => self.rest(job.requeued_to_adopt(loss, self.now)),
             Step::GiveUp(failure) => {
                 if let Ok(ended) = job.given_up(failure, self.now) {
                     self.end(&ended);

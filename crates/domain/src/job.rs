@@ -233,6 +233,13 @@ pub struct Job {
     pub worked: bool,
     /// How many times a platform fault put it back.
     pub requeues: u32,
+    /// An attempt of it was lost that may have pushed, and nobody told what became of that.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub lost_a_push: bool,
+    /// Its attempts only look for what a lost one may have pushed, and adopt it. What the job fails by where they
+    /// find nothing: the loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopts: Option<Failure>,
     /// Starting a task for the next attempt.
     pub dispatch: Dispatch,
     /// Who holds it.

@@ -9,13 +9,13 @@
 //! of a job may die with its call under way: in `late`, whose functions run whenever they like and answer nobody.
 //! Two tickets, and two runners, differ by their names alone: in `alike`, with which of such states one is explored.
 //!
-//! What must always hold, in `World::wrong` and where it happens: a ticket names exactly its job that has not
-//! ended; a runner has exactly the slots of the jobs that it holds; whoever pushes, or has something written of an
-//! attempt, holds its job at that moment; a branch moves once; only what was pushed is completed, and what has ended
-//! stays so; nobody who was heard loses a job for its silence; one claim gets one attempt; everything that has not
-//! ended has its row, and at the end everything has ended and is shown. What stands still is held by nobody and its
-//! ticket says so; a job is paused exactly while people want that; a question is not left standing beside an answer,
-//! and what a person said once counts once.
+//! What must always hold, in `World::wrong` and where it happens: a ticket names exactly its job that has not ended; a
+//! runner has exactly the slots of the jobs that it holds; whoever pushes, or has something written of an attempt,
+//! holds its job at that moment; a branch moves once; only what was pushed is completed, what was pushed and is not
+//! completed was looked for, and what has ended stays so; nobody who was heard loses a job for its silence; one claim
+//! gets one attempt; everything that has not ended has its row, and at the end everything has ended and is shown. What
+//! stands still is held by nobody and its ticket says so; a job is paused exactly while people want that; a question is
+//! not left standing beside an answer, and what a person said once counts once.
 //!
 //! The sweepers' clock may be apart from the API's; then whoever pushes may have lost its job, and a runner that is
 //! heard may lose its jobs, and all else holds. What is read may be the item of a moment ago. Of the index nothing is
@@ -115,6 +115,8 @@ enum Rule {
     RestEnds,
     /// Standing still is written together with what the ticket shows of it.
     BadgeWithJob,
+    /// What a lost attempt may have pushed is looked for before its job fails.
+    LostPush,
 }
 
 /// The number of states, or the shortest way to one that must not be.

@@ -29,6 +29,8 @@ pub enum Step {
     StartAnew(DispatchFault),
     /// It goes back to Ready.
     Requeue(Failure),
+    /// It goes back to Ready once more, only for what a lost attempt may have pushed.
+    Adopt(Failure),
     /// It fails.
     GiveUp(Failure),
     /// It is cancelled: its runner was told to stop and did not in time.
@@ -76,7 +78,7 @@ fn active(job: &Job, now: Timestamp) -> Step {
     }
     let wall = Duration::from_secs(job.policy.wall_secs);
     if now >= run.started.plus(wall).plus(crate::due::OVERDUE_GRACE) {
-        return Step::GiveUp(Failure::TimeLimit { limit: wall.into() });
+        return unless_pushed(job, Failure::TimeLimit { limit: wall.into() });
     }
     match &run.died {
         Some(died) if now >= died.at.plus(FINISH_GRACE) => after_death(job, died.failure.clone()),
@@ -140,8 +142,13 @@ fn after_death(job: &Job, failure: Failure) -> Step {
     if failure.class() == Class::Infra && may_go_back && job.requeues < job.policy.requeues {
         Step::Requeue(failure)
     } else {
-        Step::GiveUp(failure)
+        unless_pushed(job, failure)
     }
+}
+
+/// It fails, unless an attempt whose end nobody told may have pushed: that is looked for first, once.
+fn unless_pushed(job: &Job, failure: Failure) -> Step {
+    if job.may_have_pushed() && job.adopts.is_none() { Step::Adopt(failure) } else { Step::GiveUp(failure) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
+/// What a job waits for that goes on for nothing else; what keeps it from that follows.
+const TO_ADOPT: &str = "It waits for a runner to look for what the lost attempt may have pushed.";
+
 /// What a job that does not run waits for. `fleet` is what is known of the runners that it may wait for.
 pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait> {
     if let (Status::Pending, Some(waits)) = (job.status, &job.waits) {
@@ -49,7 +52,11 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
 /// One sentence on where a job is and what to do about it; `wait` is what it waits for.
 pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
     if let Some(wait) = wait {
-        return (wait.sentence(), wait.help());
+        let sentence = wait.sentence();
+        return match job.status {
+            Status::Ready if job.adopts.is_some() => (format!("{TO_ADOPT} {sentence}"), wait.help()),
+            _ => (sentence, wait.help()),
+        };
     }
     if let Some(failure) = &job.failure {
         return (failure.sentence(), failure.help());
@@ -84,10 +91,11 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             let started = job.run.as_ref().map(|run| run.started);
             (
                 format!(
-                    "It is {} in attempt {}, claimed {} ago.",
+                    "It is {} in attempt {}, claimed {} ago{}.",
                     status.words().to_lowercase(),
                     job.attempt,
-                    since(started)
+                    since(started),
+                    if job.adopts.is_some() { ", and only adopts what a lost attempt may have pushed" } else { "" }
                 ),
                 nothing(),
             )

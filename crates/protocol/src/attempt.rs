@@ -61,6 +61,11 @@ pub struct Assignment {
     /// An earlier attempt, or the job that this one does again, may have left a checkpoint: `GET …/checkpoint`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checkpoint: bool,
+    /// An earlier attempt was lost that may have pushed: this one looks for its commit on the branch, and links or opens
+    /// the pull request of it. No agent begins, and no command is run. Where there is no such commit, it fails; what the
+    /// job is then called is how the earlier one was lost.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub adopts: bool,
     /// The whole prompt for the agent.
     pub prompt: String,
     /// Which agent, and how it is started.

@@ -31,6 +31,7 @@ use pullyard_domain::published::{self, Checked as Checks};
 use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
@@ -325,8 +326,12 @@ async fn prepare<'a>(
     let mut access = access::ask(this).await?;
     let auth = Workspace::root_in(&options.work_dir, job, *attempt).join("auth.json");
     let given = Given::new(std::mem::take(&mut access.model), auth);
-    // Before anything is fetched: where its agent is not installed, nothing else matters.
-    let chosen = agent::choose(this.assignment, &Environment::of(&|name| this.reads(&given, name))).await?;
+    let chosen = match this.assignment.adopts {
+        // None begins, and so none has to be installed.
+        true => Chosen::Command,
+        // Before anything is fetched: where its agent is not installed, nothing else matters.
+        false => agent::choose(this.assignment, &Environment::of(&|name| this.reads(&given, name))).await?,
+    };
     let Access { git, forge, .. } = &access;
     let open = pull_request_to_work_on(this, forge).await?;
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
@@ -338,6 +343,11 @@ async fn prepare<'a>(
     let mirror =
         while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(git, &work_dir).await.map_err(of_source)).await?;
     let mut target = target::choose(git, &mirror, this.assignment, open).await?;
+    if this.assignment.adopts && target.adopted.is_none() {
+        this.events.add(crate::said::Said::words(EventKind::Log, "No commit of an earlier attempt is on the branch."));
+        // The control plane knows better how that attempt was lost.
+        return Err(Failure::RunnerCrashed { exit: "no result".into() }.into());
+    }
     let workspace = &*workspace.insert(Workspace::make(&work_dir, job, *attempt).await.map_err(failed)?);
     let found = Found::look(this, (git, &mirror), workspace, &chosen, &mut target).await?;
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };

@@ -82,6 +82,7 @@ pub(crate) fn attempt(attempt: domain::Attempt) -> Attempt {
     let domain::Attempt { number, run, ended_at, ended, work, spent_usd_micros, .. } = attempt;
     let (how, why) = match ended {
         AttemptEnd::Completed {} => (AttemptOutcome::Completed, None),
+        AttemptEnd::FoundNothing {} => (AttemptOutcome::Failed, None),
         AttemptEnd::Cancelled {} => (AttemptOutcome::Cancelled, None),
         AttemptEnd::Failed { failure } => (AttemptOutcome::Failed, Some(failure)),
         AttemptEnd::Requeued { failure } => (AttemptOutcome::Requeued, Some(failure)),

@@ -81,6 +81,7 @@ fn provenance(attempt: &Attempt) -> Provenance {
         how: match attempt.ended {
             AttemptEnd::Completed {} => "Completed",
             AttemptEnd::Failed { .. } => "Failed",
+            AttemptEnd::FoundNothing {} => "Found nothing",
             AttemptEnd::Cancelled {} => "Cancelled",
             AttemptEnd::Requeued { .. } => "Put back",
             AttemptEnd::Asked {} => "Asked",

@@ -55,7 +55,8 @@ pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Er
 
 /// The job's project as it is now, where it named a secret when the job was made: the others pay for no look.
 async fn of_project(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
-    if job.policy.model_of.is_none() && !job.policy.signs {
+    // Where it only adopts, it asks no model and commits nothing.
+    if job.adopts.is_some() || job.policy.model_of.is_none() && !job.policy.signs {
         return Ok(None);
     }
     Ok(ctx.store.eventually().project(&job.project).await?)

@@ -58,7 +58,8 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         };
         let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
         if write_told_end(ctx, &rounds.reads(ctx), &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
-            if ended.status != Status::Cancelled {
+            // One that only adopted has asked no model.
+            if ended.status != Status::Cancelled && job.adopts.is_none() {
                 note_proven(ctx, &job).await;
             }
             return Ok(ended.status);

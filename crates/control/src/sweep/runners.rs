@@ -182,6 +182,11 @@ async fn lose(
             let written = write_requeue(ctx, &job, &next, failure, proof, now).await?;
             report.requeued += u32::from(written == Write::Applied);
         }
+        JobStep::Adopt(loss) => {
+            let next = job.requeued_to_adopt(loss.clone(), now).map_err(|refusal| Error::refused(refusal, now))?;
+            let written = write_requeue(ctx, &job, &next, loss, proof, now).await?;
+            report.requeued += u32::from(written == Write::Applied);
+        }
         JobStep::GiveUp(failure) => {
             let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
             let written = write_end(ctx, &job, &next, proof, now).await?;

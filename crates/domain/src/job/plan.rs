@@ -136,6 +136,8 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         attempt: 0,
         worked: false,
         requeues: 0,
+        lost_a_push: false,
+        adopts: None,
         dispatch: Dispatch {
             number: 0,
             due: plan.now.plus(WAKE_WITHIN),

@@ -46,6 +46,8 @@ pub enum AttemptEnd {
         /// Why.
         failure: Failure,
     },
+    /// It only looked for what a lost attempt may have pushed, and came to adopt nothing: its job failed by that loss.
+    FoundNothing {},
     /// It was cancelled, and its job with it.
     Cancelled {},
     /// Its agent asked something; its job waits for the answer.

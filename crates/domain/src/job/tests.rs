@@ -1,3 +1,4 @@
+mod adopts;
 mod plans;
 mod put_off;
 mod starts;
@@ -17,7 +18,7 @@ type Outcome = Result<Job, NotNow>;
 type Way = fn(&Job, Timestamp) -> Outcome;
 
 /// Every way on there is, as attempt 1 with claim `c1` (or, for a claim, as somebody new) would try it.
-const WAYS: [(&str, Way); 20] = [
+const WAYS: [(&str, Way); 21] = [
     ("dispatched", |job, now| job.dispatched(now)),
     ("start_named", |job, _| job.start_named(job.attempt + 1, job.dispatch.number, "task-9")),
     ("start_failed", |job, now| {
@@ -34,6 +35,7 @@ const WAYS: [(&str, Way); 20] = [
     ("cancelled", |job, now| by_runner(job, End::Cancelled, now)),
     ("given_up", |job, now| job.given_up(crashed(), now)),
     ("requeued", |job, now| job.requeued(now)),
+    ("to_adopt", |job, now| job.requeued_to_adopt(crashed(), now)),
     ("died", |job, now| job.container_died("task-c1", crashed(), now)),
     ("paused", |job, now| to(job, Status::Paused, now)),
     ("admitted", |job, now| job.admitted("c0ffee".into(), "9f3", now)),
@@ -106,20 +108,20 @@ fn check_matrix(expected: &str) {
 #[test]
 fn exactly_the_published_ways_lead_on() {
     check_matrix(
-        "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued died paused admitted asks yields unread
-        Pending: - - - - lost lost lost lost lost lost lost lost Failed - lost lost Ready lost lost stays
-        Ready: stays lost lost Claimed lost lost lost lost lost lost lost lost Failed - lost lost - lost lost -
-        Ready, starting: already stays stays Claimed lost lost lost lost lost lost lost lost Failed - lost lost - lost lost -
-        Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready stays - - - Ready -
-        Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready stays - - - Ready -
-        Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready stays - - AwaitingInput Ready -
-        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early stays - - - Ready -
-        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready stays - - - Ready -
-        AwaitingInput: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - already already -
-        Paused: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - already already -
-        Completed: - - - - lost lost lost lost lost lost lost lost - - lost lost - lost lost -
-        Failed: - - - - lost lost lost lost lost lost lost lost - - lost lost - lost lost -
-        Cancelled: - - - unwanted lost lost lost lost lost lost lost lost - - lost lost - lost lost -",
+        "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued to_adopt died paused admitted asks yields unread
+        Pending: - - - - lost lost lost lost lost lost lost lost Failed - - lost lost Ready lost lost stays
+        Ready: stays lost lost Claimed lost lost lost lost lost lost lost lost Failed - - lost lost - lost lost -
+        Ready, starting: already stays stays Claimed lost lost lost lost lost lost lost lost Failed - - lost lost - lost lost -
+        Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready - stays - - - Ready -
+        Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready - stays - - - Ready -
+        Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready - stays - - AwaitingInput Ready -
+        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early early stays - - - Ready -
+        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready Ready stays - - - Ready -
+        AwaitingInput: - - - unwanted lost lost lost lost lost lost lost lost - - - lost lost - already already -
+        Paused: - - - unwanted lost lost lost lost lost lost lost lost - - - lost lost - already already -
+        Completed: - - - - lost lost lost lost lost lost lost lost - - - lost lost - lost lost -
+        Failed: - - - - lost lost lost lost lost lost lost lost - - - lost lost - lost lost -
+        Cancelled: - - - unwanted lost lost lost lost lost lost lost lost - - - lost lost - lost lost -",
     );
 }
 
@@ -266,6 +268,7 @@ fn until_a_push_is_over_only_its_runner_ends_the_job() {
     for early in [at(200), just_before(until)] {
         assert_eq!(pushing.given_up(crashed(), early), Err(NotNow::NotBefore(until)));
         assert_eq!(pushing.requeued(early), Err(NotNow::NotBefore(until)));
+        assert_eq!(pushing.requeued_to_adopt(crashed(), early), Err(NotNow::NotBefore(until)));
     }
     assert_eq!(pushing.given_up(crashed(), until).unwrap().status, Status::Failed);
     assert_eq!(pushing.requeued(until).unwrap().status, Status::Ready);
@@ -315,6 +318,7 @@ fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
         attempt: 1,
         worked: true,
         requeues: 1,
+        lost_a_push: true,
         dispatch: Dispatch {
             number: 0,
             due: at(400),

@@ -16,6 +16,7 @@
 //! | AwaitingInput, Paused | Ready | a person's answer ([`Job::told`]); Paused also when it is continued |
 //! | AwaitingInput, Paused | Failed, Cancelled | nobody answered or continued it in time ([`Job::expired`]) |
 //! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
+//! | Claimed … Syncing | Ready | once more, where it would fail by a loss and may have pushed: only to adopt that ([`Job::requeued_to_adopt`]) |
 //! | Pending, Ready, AwaitingInput, Paused | Cancelled | a person ([`Job::cancelled`]) |
 //! | Pending | Ready | its review was read ([`Job::admitted`]) |
 //! | Pending | Failed | its review can't be read |
@@ -27,6 +28,9 @@
 //!
 //! While its people want a job to stop, whatever would put it back or let it fail without its runner ends
 //! it as cancelled. While they want it to pause, what would put it back pauses it.
+//!
+//! One that only adopts fails by the loss that it was put back for, whatever else ends it before it has found
+//! something.
 
 use super::fault::DispatchFault;
 use super::{AttemptEnd, Dispatch, EndedBy, Job, JobResult, Place, Run, Status, Want};
@@ -283,6 +287,11 @@ impl Job {
         if matches!(end, End::Completed(_)) && self.status != Status::Syncing {
             return Err(NotNow::Status(self.status));
         }
+        let end = match end {
+            // It asks to push when it has found something.
+            End::Failed(failure, None) if self.status != Status::Syncing => self.fails_by(failure),
+            end => end,
+        };
         Ok(self.ended(end, Some(finish.clone()), now))
     }
 
@@ -290,7 +299,7 @@ impl Job {
     /// stop is cancelled by that.
     pub fn given_up(&self, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
-        Ok(self.ended(self.unless_cancelled(End::Failed(failure, None)), None, now))
+        Ok(self.ended(self.unless_cancelled(self.fails_by(failure)), None, now))
     }
 
     /// A platform fault puts it back, if it may go back again. One that shall stop does not go back: it is
@@ -305,15 +314,40 @@ impl Job {
         }
         let mut job = self.clone();
         job.requeues += 1;
-        if self.want == Want::Pause {
-            job.pauses_now(now);
-            return Ok(job);
-        }
-        job.leaves_its_attempt(now);
-        job.status = Status::Ready;
-        job.ready_since = now;
-        job.went_on();
+        job.lost_a_push = self.may_have_pushed();
+        job.goes_back(now);
         Ok(job)
+    }
+
+    /// A loss that it would fail by puts it back once more, because an attempt of it may have pushed: whoever takes it
+    /// now looks for that and does nothing else. No requeue is used up. One that shall stop does not go back: it is
+    /// cancelled or paused by that.
+    ///
+    /// `Already`: that was tried. `Status`: nobody may have pushed, or nobody holds it.
+    pub fn requeued_to_adopt(&self, loss: Failure, now: Timestamp) -> Result<Self, NotNow> {
+        self.may_be_taken_away(now)?;
+        if !self.status.is_active() || !self.may_have_pushed() {
+            return Err(NotNow::Status(self.status));
+        }
+        if self.adopts.is_some() {
+            return Err(NotNow::Already);
+        }
+        if self.want == Want::Cancel {
+            return Ok(self.ended(End::Cancelled, None, now));
+        }
+        let mut job = self.clone();
+        job.lost_a_push = true;
+        job.adopts = Some(loss.clipped());
+        // No agent works, so that nothing is gone on with and no model waited for.
+        job.session = None;
+        job.model = None;
+        job.goes_back(now);
+        Ok(job)
+    }
+
+    /// An attempt of it may have pushed, and nobody has told of that: the one that holds it, or one that was lost.
+    pub fn may_have_pushed(&self) -> bool {
+        self.status == Status::Syncing || self.lost_a_push
     }
 
     /// The container of its runner died; its own finish may still be on its way.
@@ -346,9 +380,26 @@ impl Job {
         match (self.status, &self.failure) {
             (Status::Completed, _) => AttemptEnd::Completed {},
             (Status::Cancelled, _) => AttemptEnd::Cancelled {},
+            (_, Some(failure)) if self.adopts.as_ref() == Some(failure) => AttemptEnd::FoundNothing {},
             (_, Some(failure)) => AttemptEnd::Failed { failure: failure.clone() },
             (_, None) => AttemptEnd::Failed { failure: Failure::Unknown { last_words: String::new() } },
         }
+    }
+
+    /// The end by a failure: what adopts has failed by its loss before.
+    fn fails_by(&self, failure: Failure) -> End {
+        End::Failed(self.adopts.clone().unwrap_or(failure), None)
+    }
+
+    /// It is Ready again without its attempt; or stands still, where its people want that.
+    fn goes_back(&mut self, now: Timestamp) {
+        if self.want == Want::Pause {
+            return self.pauses_now(now);
+        }
+        self.leaves_its_attempt(now);
+        self.status = Status::Ready;
+        self.ready_since = now;
+        self.went_on();
     }
 
     /// Nothing is left of its attempt but the number, and the next one's starts are counted anew.

@@ -143,6 +143,8 @@ pub(super) struct Rules {
     rest_ends: bool,
     /// Whether standing still is written together with what the ticket shows of it.
     badge_with_job: bool,
+    /// Whether what a lost attempt may have pushed is looked for before its job fails.
+    lost_push: bool,
     jobs: Items<Job>,
     tickets: Items<Ticket>,
     runners: Items<Runner>,
@@ -184,6 +186,7 @@ impl Rules {
             requeue_pauses: keeps(Rule::RequeuePauses),
             rest_ends: keeps(Rule::RestEnds),
             badge_with_job: keeps(Rule::BadgeWithJob),
+            lost_push: keeps(Rule::LostPush),
             jobs: Items::new(),
             tickets: Items::new(),
             runners: Items::new(),
@@ -286,7 +289,12 @@ impl Rules {
             }
             Change::Finish { runner, claim, attempt, completed } => {
                 let fence = self.fence(job, runner, claim, attempt);
-                let end = if completed { End::Completed(result()) } else { End::Cancelled };
+                let end = match completed {
+                    true => End::Completed(result()),
+                    // One that adopts has found nothing.
+                    false if job.adopts.is_some() => End::Failed(story::no_changes(), None),
+                    false => End::Cancelled,
+                };
                 let id = finish_id(&format!("{}-{claim}", runner_name(runner)));
                 job.finished(&fence, &id, end, now).map(Some)
             }
@@ -332,7 +340,8 @@ impl Rules {
                 Ok(Some(Job { want: Want::Pause, ..back }))
             }
             Step::Requeue(_) => job.requeued(now).map(Some),
-            Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
+            Step::Adopt(loss) if self.lost_push => job.requeued_to_adopt(loss, now).map(Some),
+            Step::Adopt(failure) | Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
             Step::CallOff => job.called_off(now).map(Some),
             Step::Expire if self.rest_ends => job.expired(now).map(Some),
             _ => Ok(None),

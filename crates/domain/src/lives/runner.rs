@@ -58,7 +58,9 @@ impl World {
         let held = job.attempt == u32::from(work.attempt) && job.status.is_active();
         // It asks to push when its agent has done.
         let works = work.phase == Phase::Executing && !(held && job.status == Status::Syncing);
-        if works && state.questions > 0 {
+        // Where it only adopts, no agent works.
+        let has_agent = !(held && job.adopts.is_some());
+        if works && has_agent && state.questions > 0 {
             let mut asks = *state;
             asks.questions -= 1;
             asks.work[at] = Some(Work { phase: Phase::Asks, ..work });
@@ -187,10 +189,12 @@ impl World {
     /// The answer to a phase: the next one, or the end of it.
     fn goes_on(&mut self, state: &mut State, at: usize, work: Work, then: u8) {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
+        let finds_nothing = job.adopts.is_some() && state.pushed[usize::from(work.job)] == 0;
         let phase = match work.phase {
             _ if job.want == Want::Cancel => Phase::Stops,
             Phase::Claimed | Phase::Preparing if job.want == Want::Pause => Phase::Pauses,
             Phase::Claimed => Phase::Preparing,
+            Phase::Preparing if finds_nothing => Phase::Stops,
             Phase::Preparing => Phase::Executing,
             _ if self.setting.without == Some(Rule::PushFromAsking) => Phase::MayPush(state.now),
             // The answer says how long; it is nothing once that is over.

@@ -313,6 +313,11 @@ fn a_ticket_that_is_written_apart_from_its_job_does_not_say_that_it_waits() {
 }
 
 #[test]
+fn what_a_lost_attempt_pushed_is_nobodys_where_it_is_not_looked_for() {
+    fails_without(Rule::LostPush, Setting { goes_back: false, ..ONE }, "is looked for by nobody");
+}
+
+#[test]
 fn what_is_said_over_any_revision_takes_the_job_from_its_runner() {
     fails_without(Rule::JobOverRev, TALK, "the slot of job 0");
 }

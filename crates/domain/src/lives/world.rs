@@ -113,6 +113,9 @@ impl explore::World for World {
                 return Err(format!("job {at} or its ticket has no row"));
             }
             self.rests(state, at)?;
+            if job.status == Status::Failed && state.pushed[at] != 0 && !job.lost_a_push {
+                return Err(format!("what was pushed for job {at} is looked for by nobody"));
+            }
             for runner in 0..self.setting.runners {
                 let stored = state.runners[runner];
                 let has_slot = self.rules.runner(stored).slots.contains_key(&job.id);

@@ -19,9 +19,8 @@ fn died(job: &Job, failure: Failure, secs: u64) -> Job {
     job.container_died("task-c1", failure, at(secs)).unwrap()
 }
 
-fn time_limit() -> Step {
-    let limit = Span(3_600);
-    Step::GiveUp(Failure::TimeLimit { limit })
+fn time_limit() -> Failure {
+    Failure::TimeLimit { limit: Span(3_600) }
 }
 
 fn with_policy(offline: OfflinePolicy, requeues: u32, job: &Job) -> Job {
@@ -73,9 +72,10 @@ fn a_job_that_was_started_in_vain_too_often_is_given_up() {
 
 #[test]
 fn a_job_that_outlives_its_limit_is_given_up() {
-    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
-        check(&active(status), at(3_760), time_limit());
+    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+        check(&active(status), at(3_760), Step::GiveUp(time_limit()));
     }
+    check(&active(Status::Syncing), at(3_760), Step::Adopt(time_limit()));
     let mut short = active(Status::Executing);
     short.policy.wall_secs = 60;
     check(&short, at(220), Step::GiveUp(Failure::TimeLimit { limit: Span(60) }));
@@ -99,12 +99,28 @@ fn a_death_before_the_agent_worked_goes_back_as_often_as_allowed() {
 
 #[test]
 fn a_death_while_the_agent_worked_is_the_projects_to_judge() {
-    for (status, due) in [(Status::Executing, 225), (Status::Syncing, 320)] {
+    let cases: [(Status, u64, fn(Failure) -> Step); 2] =
+        [(Status::Executing, 225, Step::GiveUp), (Status::Syncing, 320, Step::Adopt)];
+    for (status, due, else_it) in cases {
         let dead = died(&active(status), crashed(), 210);
-        check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(due), Step::GiveUp(crashed()));
+        check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(due), else_it(crashed()));
         check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(due), Step::Requeue(crashed()));
-        check(&with_policy(OfflinePolicy::Requeue, 0, &dead), at(due), Step::GiveUp(crashed()));
+        check(&with_policy(OfflinePolicy::Requeue, 0, &dead), at(due), else_it(crashed()));
     }
+}
+
+#[test]
+fn what_a_lost_attempt_may_have_pushed_is_looked_for_once_before_its_job_fails() {
+    let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(400)).unwrap();
+    let second = adopting.claimed(&claim(2, "c1"), at(410)).unwrap();
+    let dead = died(&second, no_changes(), 420);
+    check(&dead, at(435), Step::GiveUp(no_changes()));
+    // Before it has begun, a platform fault is tried again as with any other.
+    check(&with_policy(OfflinePolicy::Fail, 1, &died(&second, crashed(), 420)), at(435), Step::Requeue(crashed()));
+    // An attempt between the push and this loss has not told of it either.
+    let back = active(Status::Syncing).requeued(at(400)).unwrap();
+    let dead = died(&back.claimed(&claim(2, "c1"), at(410)).unwrap(), crashed(), 420);
+    check(&with_policy(OfflinePolicy::Requeue, 1, &dead), at(435), Step::Adopt(crashed()));
 }
 
 #[test]
@@ -117,7 +133,7 @@ fn a_death_that_is_not_the_platforms_fault_never_goes_back() {
 fn a_job_that_may_be_pushing_is_left_alone() {
     let mut late = died(&active(Status::Syncing), crashed(), 210);
     late.push_until = Some(at(9_000));
-    check(&late, at(9_000), time_limit());
+    check(&late, at(9_000), Step::Adopt(time_limit()));
 }
 
 #[test]
@@ -209,7 +225,8 @@ fn an_interruption_of_spot_capacity_goes_back_as_often_as_the_limit_allows_whate
     };
     for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
         assert_eq!(after(&active(status)), Step::Requeue(interrupted()), "{status:?}");
-        assert_eq!(after(&Job { requeues: 2, ..active(status) }), Step::GiveUp(interrupted()), "{status:?}");
+        let else_it: fn(Failure) -> Step = if status == Status::Syncing { Step::Adopt } else { Step::GiveUp };
+        assert_eq!(after(&Job { requeues: 2, ..active(status) }), else_it(interrupted()), "{status:?}");
     }
 }
 
@@ -222,10 +239,10 @@ fn what_a_runner_loses_goes_back_before_an_agent_worked_and_else_by_policy() {
     assert_eq!(judged(&active(Status::Preparing)), Step::Requeue(silent()));
     assert_eq!(judged(&active(Status::Executing)), Step::GiveUp(silent()));
     assert_eq!(judged(&requeue(active(Status::Executing))), Step::Requeue(silent()));
-    assert_eq!(judged(&active(Status::Syncing)), Step::GiveUp(silent()));
+    assert_eq!(judged(&active(Status::Syncing)), Step::Adopt(silent()));
     let worn_out = Job { requeues: 2, ..active(Status::Claimed) };
     assert_eq!(judged(&worn_out), Step::GiveUp(silent()));
     assert_eq!(lost(&active(Status::Syncing), silent(), at(319)), Step::Nothing, "it may be pushing");
-    assert_eq!(lost(&active(Status::Syncing), silent(), at(320)), Step::GiveUp(silent()));
+    assert_eq!(lost(&active(Status::Syncing), silent(), at(320)), Step::Adopt(silent()));
     assert_eq!(judged(&ready()), Step::Nothing);
 }

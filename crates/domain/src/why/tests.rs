@@ -1,6 +1,6 @@
 use super::*;
 use crate::job::{End, JobResult};
-use crate::story::{active, at, crashed, finished, pending, ready, result};
+use crate::story::{active, at, claim, crashed, finished, no_changes, pending, ready, result};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
@@ -52,6 +52,18 @@ fn a_job_whose_reviews_are_not_read_yet_says_which_try_is_next_and_when() {
     assert_eq!(says(&away), Wait::ContextFetch { forge: forge(), n: 2, time: at(40) });
     let limited = failed(ContextFault::RateLimited { until: at(900) });
     assert_eq!(says(&limited), Wait::ForgeRateLimited { forge: forge(), time: at(900) });
+}
+
+#[test]
+fn a_job_that_only_adopts_says_that_it_does_and_what_it_waits_for() {
+    let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
+    let looks = "It waits for a runner to look for what the lost attempt may have pushed.";
+    check(&adopting, &format!("{looks} A runner may take it now; it was ready 10 s ago."), "Nothing to do.");
+    let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
+    let says = "It is claimed in attempt 2, claimed 5 s ago, and only adopts what a lost attempt may have pushed.";
+    check(&held, says, "Nothing to do.");
+    let failed = held.given_up(no_changes(), at(398)).unwrap();
+    check(&failed, "The runner ended with signal 9.", "See the runner's own log; then `pullyard jobs retry`.");
 }
 
 #[test]

@@ -215,6 +215,44 @@ async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_only_adopts_links_what_was_pushed_with_no_agent_installed() {
+    let world = World::with_agent("exit 1").await;
+    let job = world.api.assignment().job;
+    let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Agent: codex"));
+    world.api.assign(|job| {
+        job.attempt = 2;
+        job.adopts = true;
+        job.agent.capability = "codex".into();
+        job.pull_request.body = of_a_runner("codex");
+    });
+    assert_eq!(world.run().await.code, Some(0));
+    let finish = world.api.finish();
+    assert_eq!((finish.outcome, finish.work.as_ref()), (FinishOutcome::Completed, None), "{finish:?}");
+    assert_eq!(finish.result.unwrap().head, pushed);
+    assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
+    assert!(body(&world).await.starts_with(&of_a_runner("codex")));
+}
+
+#[tokio::test]
+async fn an_attempt_that_only_adopts_and_finds_nothing_fails_before_any_agent_and_leaves_no_branch() {
+    let world = World::with_agent(GREET).await;
+    world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "runner_crashed");
+    assert_eq!(world.api.statuses(), ["preparing"]);
+    assert_eq!(world.head(BRANCH), None);
+
+    // Nor does it touch what a stranger made there.
+    let world = World::with_agent(GREET).await;
+    let theirs = world.commit_on(BRANCH, "Not yours");
+    world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Failed);
+    assert_eq!(world.head(BRANCH), Some(theirs));
+    assert!(world.open_pull_request(BRANCH).await.is_none());
+}
+
+#[tokio::test]
 async fn a_branch_that_a_stranger_moved_is_never_overwritten() {
     let world = World::with_agent(WAIT).await;
     let theirs = world.meanwhile(async || world.commit_on(BRANCH, "Not yours")).await;

@@ -74,6 +74,7 @@ impl World {
             resume: None,
             commands: None,
             checkpoint: false,
+            adopts: false,
             author: None,
         };
         let api = Api::start(assignment, TOKEN).await;

@@ -66,6 +66,8 @@ pub(crate) struct Attempt {
     branch: String,
     expected: Option<String>,
     adopted: Option<String>,
+    /// It only looks for what an earlier attempt pushed.
+    adopts: bool,
     asked_to_push: Option<Timestamp>,
     events: u64,
     letter: Option<Value>,
@@ -120,6 +122,7 @@ impl Attempt {
             branch: String::new(),
             expected: None,
             adopted: None,
+            adopts: false,
             asked_to_push: None,
             events: 0,
             letter: None,
@@ -152,7 +155,9 @@ impl Attempt {
             }
             Step::Syncing => {
                 self.asked_to_push.get_or_insert(now);
-                Some(Ask::post(path("status"), &self.lease, json!({ "status": "syncing", "inputs": self.heard })))
+                // Where no agent works, none is told anything.
+                let inputs = (!self.adopts).then_some(self.heard);
+                Some(Ask::post(path("status"), &self.lease, json!({ "status": "syncing", "inputs": inputs })))
             }
             Step::Yield => Some(Ask::post(path("yield"), &self.lease, self.letter.clone()?)),
             Step::Finish => Some(Ask::post(path("finish"), &self.lease, self.letter.clone()?)),
@@ -191,6 +196,7 @@ impl Attempt {
         self.step = match self.step {
             Step::Start => {
                 self.lease = body["lease"].as_str().unwrap().to_owned();
+                self.adopts = body["adopts"] == true;
                 self.revises = body["revises"]["number"].as_u64();
                 self.continues = body["continues"]["number"].as_u64();
                 self.branch = body["branch"].as_str().unwrap().to_owned();
@@ -217,9 +223,18 @@ impl Attempt {
                 self.expected = head.map(|commit| commit.head.clone());
                 // What an earlier attempt of this job pushed is all there is to do.
                 self.adopted = head.filter(|commit| commit.job == self.job).map(|commit| commit.head.clone());
-                if dice.percent(50) { Step::Credentials } else { Step::Executing }
+                if self.adopts && self.adopted.is_none() {
+                    let failure = Failure::RunnerCrashed { exit: "no result".into() };
+                    self.end(json!({ "outcome": "failed", "failure": failure }), dice)
+                } else if dice.percent(50) {
+                    Step::Credentials
+                } else {
+                    Step::Executing
+                }
             }
             Step::Credentials => Step::Executing,
+            // No agent works.
+            Step::Executing if self.adopts => Step::Syncing,
             Step::Executing if self.fails => {
                 let failure = Failure::Unknown { last_words: "it gave up".into() };
                 self.end(json!({ "outcome": "failed", "failure": failure }), dice)

@@ -51,6 +51,9 @@ fn of_job(job: &Job, items: &Items, forge: &Forge, faults: &mut Vec<String>) {
     if commits.len() > 1 {
         faults.push(format!("{id} was pushed more than once: {commits:?}"));
     }
+    if job.status == Status::Failed && job.result.is_none() && !commits.is_empty() && !job.lost_a_push {
+        faults.push(format!("nobody looked for what {id} pushed: {commits:?}"));
+    }
     if let Some(result) = &job.result {
         match commits.first() {
             Some((branch, commit)) if *branch == result.branch && commit.head == result.head => {}

@@ -34,9 +34,11 @@ pub(crate) async fn start(
     let made = control::start(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
     let (job, context) = (made.job, made.context);
     let (title, body) = context.pull_request(&job.id, &made.isolation);
+    let adopts = job.adopts.is_some();
     Ok(Json(Assignment {
-        resume: resume_on_the_wire(&job, made.inputs),
-        checkpoint: job.attempt > 1 || job.retry_of.is_some(),
+        resume: resume_on_the_wire(&job, made.inputs).filter(|_| !adopts),
+        checkpoint: (job.attempt > 1 || job.retry_of.is_some()) && !adopts,
+        adopts,
         prompt: context.prompt(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
@@ -51,7 +53,7 @@ pub(crate) async fn start(
         continues: job.continues.map(|earlier| Continues { number: earlier.number, branch: earlier.branch }),
         agent: agent_on_the_wire(context.repository.agent),
         pull_request: PullRequestText { title, body },
-        commands: context.commands,
+        commands: context.commands.filter(|_| !adopts),
         author: context.author,
         limits: limits_on_the_wire(&job.policy),
         heartbeat_secs: HEARTBEAT_SECS,

@@ -36,6 +36,7 @@ fn words(way: &str) -> &'static str {
         "completed" | "failed" | "cancelled" => "finish, by its runner",
         "given_up" => "sweeper: it is given up",
         "requeued" => "sweeper: a platform fault, another attempt",
+        "to_adopt" => "sweeper: once more, only to adopt what a lost attempt may have pushed",
         "died" => "its container died: noted",
         "admitted" => "admission: its reviews were read",
         "asks" => "its runner yields: the agent asks something",

@@ -227,7 +227,8 @@ impl Rules {
                 let job = if self.keeps(Rule::PushUntil) { job } else { &blind };
                 match step(job, now) {
                     Step::Requeue(_) => job.requeued(now).map(Some),
-                    Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
+                    Step::Adopt(loss) if self.keeps(Rule::LostPush) => job.requeued_to_adopt(loss, now).map(Some),
+                    Step::Adopt(failure) | Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
                     // A start is the dispatcher's.
                     _ => Ok(None),
                 }

@@ -91,7 +91,7 @@ impl World {
             Outcome::Becomes(_) => {
                 ("is read: the call of task", Task { call: Self::call_of(task, seen, state), ..task })
             }
-            Outcome::Already => ("repeats its call: task", self.answered(task, seen, then)),
+            Outcome::Already => ("repeats its call: task", self.answered(state, task, seen, then)),
             Outcome::Nothing => ("has lost its job, and ends: task", Task { alive: false, ..task }),
         };
         let mut asked = *state;
@@ -110,11 +110,14 @@ impl World {
     }
 
     /// The task once it was answered that its call is done, and this is the job.
-    fn answered(&self, task: Task, job: Value, then: u8) -> Task {
-        let may_push = self.rules.job(job).push_until.is_some_and(|until| until > self.setting.moments.time(then));
+    fn answered(&self, state: &State, task: Task, job: Value, then: u8) -> Task {
+        let job = self.rules.job(job);
+        let may_push = job.push_until.is_some_and(|until| until > self.setting.moments.time(then));
+        let finds_nothing = job.adopts.is_some() && !state.pushed[usize::from(task.job)];
         let phase = match task.phase {
             Phase::Boots => Phase::Claimed,
             Phase::Claimed => Phase::Preparing,
+            Phase::Preparing if finds_nothing => Phase::Stops,
             Phase::Preparing => Phase::Executing,
             // The answer says how long; it is nothing once that is over.
             Phase::Executing if may_push => Phase::MayPush(then),
@@ -166,7 +169,7 @@ impl World {
             next.push((step.but(": answer lost"), lost));
         }
         if task.alive {
-            written.tasks[at] = Some(self.answered(task, after, then));
+            written.tasks[at] = Some(self.answered(state, task, after, then));
         }
         next.push((step, written));
         Ok(())

@@ -137,6 +137,11 @@ fn a_push_that_expects_no_head_moves_a_branch_twice_where_clocks_are_apart() {
 }
 
 #[test]
+fn what_a_lost_attempt_pushed_is_nobodys_where_it_is_not_looked_for() {
+    fails_without(Rule::LostPush, Setting { goes_back: false, ..DEATH }, "is looked for by nobody");
+}
+
+#[test]
 fn an_event_that_was_no_entry_and_is_stored_over_a_newer_status_hides_the_entry() {
     fails_without(Rule::Unchanged, AGAIN, "without an answer");
 }

@@ -4,6 +4,7 @@ use super::Setting;
 use super::rules::Rules;
 use super::state::{Desk, Dispatcher, MOST, State, Sweeper};
 use crate::explore::{self, Step};
+use crate::job::Status;
 
 pub(super) type Next = Vec<(Step, State)>;
 
@@ -59,6 +60,9 @@ impl World {
             }
             if !self.rules.has_its_row(value) {
                 return Err(format!("job {at} has no row"));
+            }
+            if job.status == Status::Failed && state.pushed[at] && !job.lost_a_push {
+                return Err(format!("what was pushed for job {at} is looked for by nobody"));
             }
             if !job.status.is_active() {
                 continue;

@@ -1,0 +1,120 @@
+//! What a lost attempt may have pushed is looked for, once, before its job fails.
+
+use super::*;
+
+fn offline() -> Failure {
+    Failure::RunnerOffline { runner: "kite".into(), ago: crate::text::Span(95) }
+}
+
+/// Its first attempt was lost after it was let push.
+fn adopting() -> Job {
+    active(Status::Syncing).requeued_to_adopt(offline(), at(400)).unwrap()
+}
+
+/// Attempt 2 of it, as far as this.
+fn second(job: &Job, status: Status) -> Job {
+    let mut job = job.claimed(&claim(2, "c2"), at(410)).unwrap();
+    for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+        if job.status != status {
+            job = job.progressed(&fence(&job, 2, "c2"), phase, at(420)).unwrap();
+        }
+    }
+    job
+}
+
+fn by_second(job: &Job, end: End) -> Job {
+    job.finished(&fence(job, 2, "c2"), &finish_id("f2"), end, at(430)).unwrap()
+}
+
+#[test]
+fn a_job_that_may_have_pushed_goes_back_only_to_adopt_that_and_uses_no_requeue_up() {
+    let back = adopting();
+    assert_eq!((back.status, back.requeues, back.run.as_ref(), back.push_until), (Status::Ready, 0, None, None));
+    assert_eq!((back.lost_a_push, back.adopts.as_ref()), (true, Some(&offline())));
+    assert_eq!((back.ready_since, back.dispatch.due, back.attempt), (at(400), at(400), 1));
+    assert_eq!(back.failure, None, "it has not failed yet");
+}
+
+#[test]
+fn nothing_is_looked_for_where_nobody_was_let_push() {
+    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+        let job = active(status);
+        assert!(!job.may_have_pushed(), "{status:?}");
+        assert_eq!(job.requeued_to_adopt(offline(), at(400)), Err(NotNow::Status(status)));
+    }
+    assert!(active(Status::Syncing).may_have_pushed());
+}
+
+#[test]
+fn a_push_that_was_lost_is_remembered_by_every_later_attempt() {
+    let back = active(Status::Syncing).requeued(at(400)).unwrap();
+    assert!(back.lost_a_push && back.adopts.is_none());
+    let again = second(&back, Status::Preparing);
+    assert!(again.may_have_pushed());
+    assert!(again.requeued(at(440)).unwrap().lost_a_push);
+    let adopting = again.requeued_to_adopt(crashed(), at(440)).unwrap();
+    assert_eq!(adopting.adopts, Some(crashed()));
+    assert!(!active(Status::Executing).requeued(at(400)).unwrap().lost_a_push);
+}
+
+#[test]
+fn it_is_looked_for_once() {
+    for status in [Status::Claimed, Status::Syncing] {
+        let job = second(&adopting(), status);
+        assert_eq!(job.requeued_to_adopt(crashed(), at(900)), Err(NotNow::Already));
+        // What the platform does to it before it has begun is tried again, and still only to adopt.
+        assert_eq!(job.requeued(at(900)).unwrap().adopts, Some(offline()));
+    }
+}
+
+#[test]
+fn whatever_ends_it_before_something_is_found_it_fails_by_the_loss() {
+    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+        let job = second(&adopting(), status);
+        assert_eq!(by_second(&job, End::Failed(no_changes(), None)).failure, Some(offline()), "{status:?}");
+        assert_eq!(job.given_up(crashed(), at(900)).unwrap().failure, Some(offline()), "{status:?}");
+    }
+    assert_eq!(adopting().given_up(no_changes(), at(90_000)).unwrap().failure, Some(offline()), "nobody took it");
+    assert_eq!(by_second(&second(&adopting(), Status::Executing), End::Cancelled).status, Status::Cancelled);
+}
+
+#[test]
+fn an_attempt_that_adopts_nothing_is_not_said_to_have_been_lost() {
+    let job = second(&adopting(), Status::Preparing);
+    assert_eq!(by_second(&job, End::Failed(no_changes(), None)).attempt_end(), AttemptEnd::FoundNothing {});
+    let found = second(&adopting(), Status::Syncing);
+    assert_eq!(by_second(&found, End::Completed(result())).attempt_end(), AttemptEnd::Completed {});
+    let end = by_second(&found, End::Failed(no_changes(), None)).attempt_end();
+    assert_eq!(end, AttemptEnd::Failed { failure: no_changes() });
+}
+
+#[test]
+fn what_is_found_completes_it_and_what_comes_in_between_is_said() {
+    let found = second(&adopting(), Status::Syncing);
+    let done = by_second(&found, End::Completed(result()));
+    assert_eq!((done.status, done.failure.as_ref(), done.result.as_ref()), (Status::Completed, None, Some(&result())));
+    let refused = || Failure::PullRequestRefused { forge: "GitHub".into(), reason: "no".into() };
+    assert_eq!(by_second(&found, End::Failed(refused(), None)).failure, Some(refused()));
+}
+
+#[test]
+fn people_may_cancel_or_pause_what_is_to_be_adopted() {
+    let pushed = active(Status::Syncing);
+    let cancelled = pushed.cancelled(Cancel::new("ann", None, at(210)), at(210)).unwrap();
+    assert_eq!(cancelled.requeued_to_adopt(offline(), at(400)).unwrap().status, Status::Cancelled);
+    let pausing = pushed.paused(Pause::new("ann", at(210)), at(210)).unwrap();
+    let still = pausing.requeued_to_adopt(offline(), at(400)).unwrap();
+    assert_eq!((still.status, still.want, still.adopts.as_ref()), (Status::Paused, Want::Run, Some(&offline())));
+    let on = still.continued(at(500)).unwrap();
+    assert_eq!((on.status, on.adopts), (Status::Ready, Some(offline())));
+}
+
+#[test]
+fn a_job_stored_before_pushes_were_remembered_is_read_and_one_that_lost_none_looks_as_before() {
+    let stored = serde_json::to_value(ready()).unwrap();
+    let fields = stored.as_object().unwrap();
+    assert!(fields.get("lost_a_push").is_none() && fields.get("adopts").is_none());
+    assert_eq!(serde_json::from_value::<Job>(stored).unwrap(), ready());
+    let back = adopting();
+    assert_eq!(serde_json::from_value::<Job>(serde_json::to_value(&back).unwrap()).unwrap(), back);
+}
