@@ -10,7 +10,7 @@ use pullyard_domain::job::Status;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
-use pullyard_protocol::attempt::{FinishRequest, Phase};
+use pullyard_protocol::attempt::{FinishRequest, Phase, StatusRequest};
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::secret::SetSecret;
 use std::time::Duration;
@@ -49,6 +49,28 @@ async fn waits_for(story: &Story, job: &JobId, code: &str) {
 async fn started(story: &Story, job: &JobId, expected: usize) {
     story.quiet().await;
     assert_eq!(story.tasks_of(job).await.len(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_adopts_is_started_though_its_account_is_left_alone_and_gets_no_key_of_it() {
+    let story = story().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let task = story.task_of(&job, 1).await;
+    let client = works(&story, &job, 1).await;
+    assert_eq!(client.credentials().await.unwrap().model.len(), 1);
+    client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
+    let other = story.job_for("e2", "APP-2", 2).await;
+    let end = story.clock.now().plus(Duration::from_secs(1_800));
+    let met = works(&story, &other, 1).await.finish(&limited("f1", end)).await.unwrap();
+    assert_eq!(met.status, Status::Ready);
+    story.kill(&task).await;
+    story.died(&job).await;
+    story.pass(Duration::from_secs(121)).await;
+    story.task_of(&job, 2).await;
+    let (assignment, client) = story.claim(&job, "c2").await.unwrap();
+    assert!(assignment.adopts);
+    assert_eq!(client.credentials().await.unwrap().model.len(), 0);
+    story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
