@@ -1,4 +1,5 @@
-//! Base64 over several lines: what may stand between two of them, and how far a form goes on over that.
+//! A form over several lines, base64 or the secret itself: what may stand between two of them, and how far a form goes
+//! on over that.
 //!
 //! `base64` makes lines of 76 characters, PEM of 64; JSON writes a line's end in two characters, a difference
 //! begins each line with a sign, and what shows a file with its number.
@@ -42,7 +43,8 @@ pub(super) fn line(form: &[u8], bytes: &[u8], from: usize, (place, of): (usize, 
 pub(super) fn lines(form: &[u8], bytes: &[u8], from: usize, line: Part) -> Part {
     let mut first = line;
     for _ in 0..most_breaks(form) {
-        match line_before(form, bytes, from, &first) {
+        let shorter = || line_before(form, bytes, from, &without_escape(bytes, &first)?);
+        match line_before(form, bytes, from, &first).or_else(shorter) {
             Some(earlier) => first = earlier,
             None => break,
         }
@@ -70,6 +72,13 @@ fn line_before(form: &[u8], bytes: &[u8], from: usize, line: &Part) -> Option<Pa
         let is_one = bytes.get(from..end)?.ends_with(proof) && after_break(bytes, end, rest) == Some(line.at.start);
         is_one.then(|| self::line(known, bytes, from, (end - proof.len(), line.of.start - proof.len())))
     })
+}
+
+/// The same line without its first character, where that may be the letter of an escape and of no form.
+fn without_escape(bytes: &[u8], line: &Part) -> Option<Part> {
+    let around = bytes.get(line.at.start.checked_sub(1)?..)?;
+    let is_escape = matches!(around, [b'\\', b'n' | b'r' | b't', ..]);
+    is_escape.then(|| Part { at: line.at.start + 1..line.at.end, of: line.of.start + 1..line.of.end })
 }
 
 /// Where this rest of a form goes on, if a break begins at `from`.

@@ -11,6 +11,8 @@ use std::fmt::Write;
 const SHORTEST: usize = 8;
 /// Lines of a secret of many lines are secrets from this length on. Units: bytes.
 const SHORTEST_LINE: usize = 32;
+/// A secret is looked for in several lines from this length on: nobody breaks a shorter one. Units: bytes.
+const SHORTEST_BROKEN: usize = 16;
 /// How lines begin that all such keys have: labels, and the head of what OpenSSH writes. Work may well speak of them.
 const OF_ALL_KEYS: [&str; 2] = ["-----", "b3BlbnNzaC1rZXktdjEA"];
 
@@ -18,8 +20,18 @@ const OF_ALL_KEYS: [&str; 2] = ["-----", "b3BlbnNzaC1rZXktdjEA"];
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Form {
     pub(super) bytes: Vec<u8>,
-    /// It is base64, of which programs make lines.
-    pub(super) may_break: bool,
+    pub(super) breaks: Breaks,
+}
+
+/// What programs and terminals make lines of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Breaks {
+    /// It stands in one line.
+    Never,
+    /// It is the secret itself: its lines count together alone, since a part of one may be a word that people write.
+    ToAWhole,
+    /// It is base64, a part of which counts as well.
+    ToParts,
 }
 
 /// Whether a value is long enough to be looked for.
@@ -34,20 +46,27 @@ pub(super) fn of(secret: &str) -> BTreeSet<Form> {
     let is_own = |line: &&str| !OF_ALL_KEYS.iter().any(|begin| line.starts_with(begin));
     let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE).filter(is_own);
     for part in std::iter::once(secret).chain(lines) {
-        let mut add = |text: String, may_break| forms.insert(Form { bytes: text.into_bytes(), may_break });
-        add(part.to_owned(), false);
+        // One of several lines has breaks of its own.
+        let may_break = part.len() >= SHORTEST_BROKEN && !part.contains('\n');
+        let breaks = if may_break { Breaks::ToAWhole } else { Breaks::Never };
+        forms.insert(Form { bytes: part.as_bytes().to_vec(), breaks });
+        let mut add = |text: String, breaks| {
+            if text != part {
+                forms.insert(Form { bytes: text.into_bytes(), breaks });
+            }
+        };
         for skipped in 0..3 {
             let (standard, url_safe) = base64_after(skipped, part.as_bytes());
-            add(standard, true);
-            add(url_safe, true);
+            add(standard, Breaks::ToParts);
+            add(url_safe, Breaks::ToParts);
         }
         for style in STYLES {
             for hex in [Hex::Upper, Hex::Lower] {
-                add(percent(part, style, hex), false);
+                add(percent(part, style, hex), Breaks::Never);
             }
         }
         for text in quoted::all(part) {
-            add(text, false);
+            add(text, Breaks::Never);
         }
     }
     forms.retain(|form| form.bytes.len() >= SHORTEST);

@@ -3,7 +3,7 @@
 //! among all that may stand in a form.
 
 use super::broken;
-use super::forms::Form;
+use super::forms::{Breaks, Form};
 use std::ops::Range;
 
 /// So many bytes are looked up at once.
@@ -49,7 +49,7 @@ impl Samples {
             let grams = form.bytes.windows(GRAM).filter_map(|gram| gram.first_chunk().copied());
             let all = grams.zip(0..).map(|(gram, of)| Place { gram, form: number, of });
             // Of what never breaks, the beginning is enough: its first place that is looked at, and what stands beside.
-            places.extend(all.take(if form.may_break { usize::MAX } else { stride + GRAM }));
+            places.extend(all.take(if form.breaks == Breaks::Never { stride + GRAM } else { usize::MAX }));
         }
         places.sort_by_key(|place| place.gram);
         let mut bits = vec![0; (places.len() / 2).next_power_of_two().clamp(1 << 10, 1 << 14)];
@@ -118,7 +118,7 @@ impl Samples {
         (place, of): (usize, usize),
         looks: Looks,
     ) -> Option<Range<usize>> {
-        if !form.may_break {
+        if form.breaks == Breaks::Never {
             let start = place.checked_sub(of).filter(|start| *start >= from)?;
             return bytes.get(start..)?.starts_with(&form.bytes).then(|| start..start + form.bytes.len());
         }
@@ -128,7 +128,8 @@ impl Samples {
             return None;
         }
         let part = broken::lines(&form.bytes, bytes, from, line);
-        let counts = part.of == (0..form.bytes.len()) || (looks == Looks::ForParts && part.of.len() >= SHORTEST_PART);
+        let parts_count = looks == Looks::ForParts && form.breaks == Breaks::ToParts;
+        let counts = part.of == (0..form.bytes.len()) || (parts_count && part.of.len() >= SHORTEST_PART);
         counts.then_some(part.at)
     }
 }
@@ -136,11 +137,16 @@ impl Samples {
 /// Whether such a form, wherever it stands, has a place in it that is looked at: with a break, one of its two parts.
 fn is_met(form: &Form, stride: usize) -> bool {
     let least = stride + GRAM - 1;
-    form.bytes.len() >= if form.may_break { 2 * least } else { least }
+    let shortest = match form.breaks {
+        Breaks::Never => least,
+        Breaks::ToAWhole => 2 * least - 1,
+        Breaks::ToParts => 2 * least,
+    };
+    form.bytes.len() >= shortest
 }
 
 fn longest(form: &Form) -> usize {
-    if form.may_break { broken::longest(&form.bytes) } else { form.bytes.len() }
+    if form.breaks == Breaks::Never { form.bytes.len() } else { broken::longest(&form.bytes) }
 }
 
 /// Where the bit of a gram is, among so many words: a power of two.

@@ -1,4 +1,5 @@
-//! A key in base64 whose lines are broken: by `base64`, by a terminal, by what shows a file or a difference.
+//! A key, as it is or in base64, whose lines are broken: by `base64`, by a terminal, by what shows a file or a
+//! difference.
 
 use super::*;
 
@@ -7,6 +8,9 @@ const KEY: &str =
     "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7-gAA";
 /// What may be left of a form, where a line has no more of it: no secret comes back from so little.
 const TOO_LITTLE: usize = 19;
+
+/// So many characters on both sides of a break show that it is one.
+const PROOF_OF_A_BREAK: usize = 4;
 
 /// Everything that stands between two lines of it.
 const BREAKS: &[&str] = &[
@@ -143,5 +147,53 @@ fn what_is_no_key_in_base64_stays_with_its_lines() {
     for width in [20, 64, 76] {
         let broken = lines_of(&text, width).join("\n");
         assert_eq!(redactor.text(&broken), broken);
+    }
+}
+
+#[test]
+fn a_key_itself_is_found_however_its_lines_are_broken() {
+    let redactor = knowing(&[KEY]);
+    for width in 37..KEY.len() {
+        for between in BREAKS {
+            let said = format!("it is\n{}\nand on", lines_of(KEY, width).join(between));
+            assert_eq!(redactor.text(&said), "it is\n[redacted]\nand on", "{said:?}");
+            assert!(redactor.knows_one_in(said.as_bytes()), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_of_16_bytes_and_more_is_found_wherever_it_is_broken_once() {
+    for length in 16..=KEY.len() {
+        let secret = &KEY[KEY.len() - length..];
+        let redactor = knowing(&[secret]);
+        for first in PROOF_OF_A_BREAK..=length - PROOF_OF_A_BREAK {
+            let (one, rest) = secret.split_at(first);
+            for between in ["\n", "\r\n    ", "\\n"] {
+                let said = format!("it is {one}{between}{rest} and on");
+                assert_eq!(redactor.text(&said), "it is [redacted] and on", "{said:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_break_in_a_key_itself_that_comes_in_pieces_hides_nothing() {
+    let redactor = knowing(&[KEY]);
+    let said = format!("it is\n{}\nand on", lines_of(KEY, 60).join("\r\n    "));
+    for size in 1..said.len() {
+        let mut stream = redactor.stream();
+        let mut clean: Vec<u8> = said.as_bytes().chunks(size).flat_map(|piece| stream.push(piece)).collect();
+        clean.extend(stream.end());
+        assert_eq!(String::from_utf8(clean).unwrap(), "it is\n[redacted]\nand on", "in pieces of {size}");
+    }
+}
+
+#[test]
+fn of_a_secret_itself_no_part_is_taken_out_and_a_short_one_is_not_looked_for_in_lines() {
+    let redactor = knowing(&["postgres-of-the-company-and-more", "short-secret"]);
+    for said in ["postgres-of-the-company\nis ours", "postgres-of-the-company\n-and-less", "short\n-secret"] {
+        assert_eq!(redactor.text(said), said);
+        assert!(!redactor.knows_one_in(said.as_bytes()), "{said:?}");
     }
 }
