@@ -22,6 +22,11 @@ const TRY_AGAIN: i32 = 75;
 /// What an agent is marked with that was interrupted in a tool or an answer. We stop one that we interrupt: so it was
 /// somebody else, and no word of the provider's.
 const INTERRUPTED: [&str; 2] = ["aborted_tools", "aborted_streaming"];
+/// A crash prints its stack behind its words. Units: lines.
+const LAST_LINES: usize = 20;
+const SIGKILL: i32 = 9;
+/// The exit code that says the same of a process below another one.
+const KILLED: i32 = 128 + SIGKILL;
 /// What an end is marked with where Codex as a server did not open the session that it was to go on with.
 pub(super) const NOT_RESUMED: &str = "not_resumed";
 
@@ -92,6 +97,12 @@ pub(super) enum Transient {
         exit: Exit,
         last_words: String,
     },
+    /// It died before it said how it ended, and the last that it printed speaks of what passes.
+    Crashed {
+        agent: String,
+        exit: Exit,
+        last_words: String,
+    },
     /// It said so itself.
     Asked {
         agent: String,
@@ -109,6 +120,7 @@ impl Transient {
             Self::Unreachable { .. } => "The connection broke".into(),
             Self::Doubtful { agent, exit, .. } => format!("{agent} said that it failed, and ended with {exit}"),
             Self::NotResumed { agent, .. } => format!("{agent} could not open its session"),
+            Self::Crashed { agent, exit, .. } => format!("{agent} crashed over its connection ({exit})"),
             Self::Asked { agent, .. } => format!("{agent} asked to be started again"),
         }
     }
@@ -120,6 +132,7 @@ impl Transient {
             Self::Unreachable { reason } => Failure::AgentUnreachable { reason },
             Self::Doubtful { agent, exit, last_words }
             | Self::NotResumed { agent, exit, last_words }
+            | Self::Crashed { agent, exit, last_words }
             | Self::Asked { agent, exit, last_words } => {
                 Failure::AgentFailed { agent, exit: exit.to_string(), last_words }
             }
@@ -146,7 +159,11 @@ pub(super) fn classify(ended: &Ended<'_>) -> Verdict {
     match ended.terminal {
         None if is_session_lost(ended.stderr) => Verdict::SessionLost,
         None if has(ended.stderr, &[RESUME_FAILED]) => not_resumed(ended),
-        // A request that broke is not among these: then it says how it ended.
+        None if is_crash(ended.exit) && speaks_of_what_passes(ended.stderr) => Verdict::Again(Transient::Crashed {
+            agent: ended.agent.into(),
+            exit: ended.exit,
+            last_words: ended.last_words.into(),
+        }),
         None => Verdict::Failed(failed(ended)),
         Some(terminal) if !terminal.well => went_wrong(ended, terminal),
         Some(_) if ended.exit != Exit::Code(0) => Verdict::Failed(failed(ended)),
@@ -346,6 +363,11 @@ const UNREACHABLE: &[&str] = &[
     "workspace routing discovery",
 ];
 
+/// What else runtimes print of a connection that broke, in a crash alone.
+const BROKEN: &[&str] = &["socket hang up", "eai_again", "econnrefused", "connection reset"];
+/// What a crash prints that is the same with each further start.
+const NO_MEMORY: &[&str] = &["out of memory", "cannot allocate memory", "enomem", "memory allocation of"];
+
 /// Words that agents use, from the most certain to the least. None is so short that an address or an id, which stand
 /// among their words, could hold it: what nobody knows would be tried again.
 const WORDS: &[(Meaning, &[&str])] = &[
@@ -411,6 +433,33 @@ const WORDS: &[(Meaning, &[&str])] = &[
     ),
     (Meaning::Unreachable, UNREACHABLE),
 ];
+
+/// Whether a process that ended so without a word on it crashed by itself. SIGKILL is what an operating system without
+/// memory sends, or people.
+fn is_crash(exit: Exit) -> bool {
+    match exit {
+        Exit::Code(code) => code != 0 && code != KILLED,
+        Exit::Signal(signal) => signal != SIGKILL,
+        Exit::Unknown => false,
+    }
+}
+
+/// Whether the last lines of a crash say that the model's provider or the way to it was the trouble. Any program of the
+/// agent may have printed them: so this never holds up other jobs, and comes to no more than some further starts.
+fn speaks_of_what_passes(stderr: &str) -> bool {
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join("\n");
+    if has(&last, NO_MEMORY) {
+        return false;
+    }
+    match by_words(&last) {
+        Some(meaning) => matches!(meaning, Meaning::SlowDown | Meaning::Overloaded | Meaning::Unreachable),
+        None => {
+            let status = bare::status(&last);
+            has(&last, BROKEN) || matches!(status, Some(408 | 429 | 500..=599)) || bare::says_timeout(&last)
+        }
+    }
+}
 
 fn is_session_lost(words: &str) -> bool {
     has(words, SESSION_LOST)

@@ -570,7 +570,7 @@ fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_a
         ("--dangerously-skip-permissions cannot be used with root/sudo privileges", false),
         ("Not inside a trusted directory and --skip-git-repo-check was not specified.", false),
         ("error: unexpected argument '--x' found", false),
-        ("ERROR stream disconnected", false),
+        ("thread 'main' panicked at src/main.rs:4:5: index out of bounds", false),
     ] {
         let ended = Ended { terminal: None, stderr, last_words: stderr, exit: Exit::Code(1), ..claude(&nothing) };
         let expected = if lost { SessionLost } else { failed_with("Claude Code", "exit code 1", stderr) };
@@ -578,6 +578,54 @@ fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_a
     }
     let terminal = recorded("claude_code-2.1.197", "session_unknown").unwrap();
     assert_eq!(classify(&claude(&terminal)), SessionLost);
+}
+
+#[test]
+fn a_crash_whose_last_words_speak_of_what_passes_is_tried_again_and_no_other_one() {
+    let nothing = well();
+    let judged =
+        |stderr: &str, exit| classify(&Ended { terminal: None, stderr, last_words: "bye", exit, ..claude(&nothing) });
+    let again = |exit| Again(Transient::Crashed { agent: "Claude Code".into(), exit, last_words: "bye".into() });
+    let stack = format!("Error: socket hang up\n{}}}\n\nNode.js v22.1.0\n", "    at TLSSocket.onHangUp\n".repeat(12));
+    for words in [
+        "Error: read ECONNRESET",
+        "connect ETIMEDOUT 192.0.2.1:443",
+        "connect ECONNREFUSED 192.0.2.1:443",
+        "Error: getaddrinfo EAI_AGAIN api.anthropic.com",
+        "error sending request: connection reset by peer (os error 104)",
+        "ERROR stream disconnected",
+        "HTTP 503",
+        "Error: 529 {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}",
+        "unexpected status 502 Bad Gateway",
+        "429 Too Many Requests",
+        "thread 'main' panicked at src/client.rs:4:5: Connection reset by peer",
+        stack.as_str(),
+    ] {
+        for exit in [Exit::Code(1), Exit::Code(101), Exit::Signal(6), Exit::Signal(11)] {
+            assert_eq!(judged(words, exit), again(exit), "{words}");
+        }
+        // Killed from outside, as where memory has run out; ended as if all were well; or nobody knows.
+        for exit in [Exit::Signal(9), Exit::Code(137), Exit::Code(0), Exit::Unknown] {
+            assert_eq!(judged(words, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{words}");
+        }
+    }
+    let long_ago = format!("read ECONNRESET\n{}", "something else\n".repeat(LAST_LINES));
+    for words in [
+        "",
+        "thread 'main' panicked at src/main.rs:4:5: index out of bounds",
+        "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\nread ECONNRESET",
+        "Segmentation fault",
+        "error: 502 tests failed",
+        "Invalid API key\nread ECONNRESET",
+        long_ago.as_str(),
+    ] {
+        for exit in [Exit::Code(1), Exit::Signal(6)] {
+            assert_eq!(judged(words, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{words}");
+        }
+    }
+    // What any program may have printed holds up no other job, however often it was tried.
+    let Again(crashed) = judged("HTTP 503", Exit::Code(1)) else { panic!("it may be tried again") };
+    assert_eq!(Failed(crashed.for_good(3)), failed_with("Claude Code", "exit code 1", "bye"));
 }
 
 #[test]

@@ -31,6 +31,30 @@ async fn a_broken_connection_is_tried_again_in_the_same_session() {
 }
 
 #[tokio::test]
+async fn a_crash_over_a_connection_is_tried_again_in_the_same_session_and_another_one_is_not() {
+    let crashes = |words: &str| {
+        format!(
+            "head -n 1 > /dev/null
+             if grep -q -- --resume @DIR@/starts.args; then
+               echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
+             else
+               head -n 1 @CLAUDE@/resume_before.jsonl; echo '{words}' >&2; exit 101
+             fi"
+        )
+    };
+    let machine = Machine::with(CLAUDE, &crashes("Error: read ECONNRESET")).await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let starts = machine.starts();
+    assert_eq!(starts.len(), 2);
+    assert!(starts[1].contains(&"--resume=11111111-1111-4111-8111-111111111111".to_owned()), "{starts:?}");
+    let told = "Claude Code crashed over its connection (exit code 101). Trying again in 0 s (1 of 3).";
+    assert!(machine.world.api.texts().contains(told));
+    let (_, failure, starts) = fails(CLAUDE, &crashes("index out of bounds"), |_| ()).await;
+    assert_eq!((failure.code(), starts), ("agent_failed", 1));
+}
+
+#[tokio::test]
 async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
     let machine = Machine::with(
         CLAUDE,
