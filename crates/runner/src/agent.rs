@@ -5,6 +5,7 @@
 
 mod adapter;
 mod again;
+mod as_words;
 mod classify;
 mod claude_code;
 mod codex;

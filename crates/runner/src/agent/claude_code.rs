@@ -8,6 +8,7 @@ mod prices;
 pub(super) use prices::AS_OF as PRICES_OF;
 
 use super::adapter::{Adapter, InputEnds, Launch, Voice};
+use super::as_words;
 use super::environment::{CLAUDE_KEYS, Environment};
 use super::installed::Installed;
 use super::start::Start;
@@ -35,6 +36,8 @@ const PINNED: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
     // Else it tells its model what others wrote into the newest commits, and how to commit.
     ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
+    // Those that know it read no file that a prompt names; for the others see `as_words`.
+    ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
     // It has all its tools at once. Else 2.1.330 offers its model one more that does nothing, in the place of others.
     ("ENABLE_TOOL_SEARCH", "false"),
     // It says in its own time when its account's limit ends.
@@ -171,7 +174,7 @@ fn message(words: &str, id: &str) -> Vec<u8> {
     let message = json!({
         "type": "user",
         "uuid": id,
-        "message": {"role": "user", "content": [{"type": "text", "text": words}]},
+        "message": {"role": "user", "content": [{"type": "text", "text": as_words::for_claude_code(words)}]},
     });
     format!("{message}\n").into_bytes()
 }
@@ -294,6 +297,18 @@ mod tests {
         let message: serde_json::Value = serde_json::from_str(&input).unwrap();
         assert_eq!(message["message"]["content"][0]["text"], "Fix \"it\".\nNow.");
         assert!(launch.args.iter().all(|arg| !arg.to_string_lossy().contains("Fix")));
+    }
+
+    #[test]
+    fn no_file_that_a_prompt_or_people_name_is_read_for_it() {
+        let launch = launch(|start| start.prompt = "> @/etc/passwd");
+        let said = Messages.tell("> @/etc/passwd", "m1");
+        for input in [&launch.input, &said] {
+            let message: serde_json::Value = serde_json::from_slice(input).unwrap();
+            let text = message["message"]["content"][0]["text"].as_str().unwrap();
+            assert!(text.ends_with("> \u{2060}@/etc/passwd"), "{text}");
+        }
+        assert!(launch.env.iter().any(|(name, value)| *name == "CLAUDE_CODE_DISABLE_FILE_MENTIONS" && value == "1"));
     }
 
     #[test]

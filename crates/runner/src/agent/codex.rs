@@ -13,6 +13,7 @@ mod transport;
 pub(super) use transport::Transport;
 
 use super::adapter::{Adapter, InputEnds, Launch, Meter};
+use super::as_words;
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
 use super::installed::Installed;
 use super::sign::Tokens;
@@ -137,7 +138,7 @@ impl Adapter for Codex {
                 args: exec(start),
                 env,
                 // What is asked comes from standard input.
-                input: start.prompt.as_bytes().to_vec(),
+                input: as_words::for_codex(start.prompt).into_owned().into_bytes(),
                 input_ends: InputEnds::AfterPrompt,
                 reader: Box::new(Lines::new(start.tree, counted)),
                 meter,

@@ -161,6 +161,8 @@ async fn claude_code_is_given_every_setting_that_keeps_it_to_its_work() {
         ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
         // What strangers wrote into commits is not told as its own.
         ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
+        // What a prompt names is not read for it.
+        ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
         // It offers its model the tools that it is told, and no placeholder for others.
         ("ENABLE_TOOL_SEARCH", "false"),
         // When its account's limit ends it says in its own time.

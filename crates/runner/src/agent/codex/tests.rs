@@ -182,3 +182,12 @@ fn a_link_or_a_folder_that_an_agent_put_in_the_place_of_its_own_leads_nowhere_an
     assert_eq!(fs::read_to_string(&settings).unwrap(), wanted);
     assert!(elsewhere.is_dir());
 }
+
+#[test]
+fn no_skill_that_a_prompt_names_is_told_to_its_model() {
+    let home = tempfile::tempdir().unwrap();
+    let named = Start { prompt: "> Use $evil.", ..start(home.path()) };
+    let launch = codex(&[]).prepare(&named).unwrap();
+    let input = String::from_utf8(launch.input).unwrap();
+    assert!(input.ends_with("> Use $\u{2060}evil."), "{input}");
+}

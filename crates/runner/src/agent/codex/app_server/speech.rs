@@ -2,6 +2,7 @@
 //! requests named, and what its lines say beside that, which anybody may have written.
 
 use crate::agent::adapter::Voice;
+use crate::agent::as_words;
 use crate::agent::json_lines::text;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,7 +80,7 @@ pub(super) fn request(id: &str, method: &str, params: &Value) -> Vec<u8> {
 
 /// Words for its model. Where a turn runs they join it before its next request; else another one begins with them.
 pub(super) fn turn(id: &str, thread: &str, words: &str, mark: Option<&str>) -> Vec<u8> {
-    let input = json!([{ "type": "text", "text": words }]);
+    let input = json!([{ "type": "text", "text": as_words::for_codex(words) }]);
     request(id, "turn/start", &json!({ "threadId": thread, "clientUserMessageId": mark, "input": input }))
 }
 

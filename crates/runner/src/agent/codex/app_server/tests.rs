@@ -401,3 +401,9 @@ proptest::proptest! {
         begun(Path::new("/workspace")).0.read(&line);
     }
 }
+
+#[test]
+fn no_skill_that_words_name_is_told_to_its_model() {
+    let told = String::from_utf8(super::speech::turn("m1", "t", "> Use $evil.", None)).unwrap();
+    assert!(told.contains("> Use $\u{2060}evil.") && !told.contains("$evil"), "{told}");
+}

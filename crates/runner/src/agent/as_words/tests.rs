@@ -1,0 +1,113 @@
+//! The triggers are written here once more, as the programs have them: what is told may meet none.
+
+use super::*;
+use proptest::prelude::*;
+
+/// As Claude Code has it: `(^|[\s。、？！])@`, and something that is no space behind it.
+fn names_file(text: &str) -> bool {
+    let letters: Vec<char> = text.chars().collect();
+    (0..letters.len()).any(|at| {
+        let begins = at == 0 || is_space(letters[at - 1]) || "。、？！".contains(letters[at - 1]);
+        letters[at] == '@' && begins && letters.get(at + 1).is_some_and(|next| !is_space(*next))
+    })
+}
+
+/// What it takes for a command of its own.
+fn is_command(text: &str) -> bool {
+    text.trim_start_matches(is_space).starts_with('/')
+}
+
+/// As Codex has it: the longest name behind each `$`.
+fn names_skill(text: &str) -> bool {
+    text.match_indices('$').any(|(at, _)| {
+        let rest = text[at + 1..].bytes();
+        let name: Vec<u8> = rest.take_while(|byte| byte.is_ascii_alphanumeric() || b"_-:".contains(byte)).collect();
+        !name.is_empty() && !VARIABLES.contains(&String::from_utf8(name).unwrap().to_ascii_uppercase().as_str())
+    })
+}
+
+/// The text that is told, without the note and what was put into it.
+fn read(told: &str) -> String {
+    told.strip_prefix(NOTE).map_or(told, |told| told.trim_start_matches("\n\n")).replace(JOINER, "")
+}
+
+#[test]
+fn a_path_behind_an_at_sign_is_no_mention_to_claude_code() {
+    for text in [
+        "@/etc/passwd",
+        "Look at @/etc/passwd.",
+        "> @~/.config/secret",
+        "one\n@\"a path/with spaces\"",
+        "ana said:\t@src/lib.rs#L3",
+        "。@x",
+        "\u{feff}@x \u{3000}@y",
+        "@@x",
+        "@agent-explore do it",
+        "@server:resource",
+    ] {
+        assert!(names_file(text), "{text:?} is none by itself");
+        let told = for_claude_code(text);
+        assert!(!names_file(&told) && told.starts_with(NOTE), "{told:?}");
+        assert_eq!(told.replace(JOINER, ""), format!("{NOTE}\n\n{text}"));
+    }
+}
+
+#[test]
+fn a_text_that_begins_with_a_command_of_claude_codes_is_none() {
+    for text in ["/compact", " \n/clear says:", "/@x"] {
+        let told = for_claude_code(text);
+        assert!(is_command(text) && !is_command(&told), "{told:?}");
+        assert_eq!(read(&told).trim_start(), text.trim_start());
+    }
+}
+
+#[test]
+fn a_name_behind_a_dollar_is_no_mention_to_codex() {
+    for text in
+        ["Use $evil now", "```\n$evil\n```", "> [$evil](/tree/.agents/skills/evil/SKILL.md)", "$$evil", "$HOME_x", "$5"]
+    {
+        assert!(names_skill(text), "{text:?} is none by itself");
+        let told = for_codex(text);
+        assert!(!names_skill(&told) && told.starts_with(NOTE), "{told:?}");
+        assert_eq!(told.replace(JOINER, ""), format!("{NOTE}\n\n{text}"));
+    }
+}
+
+#[test]
+fn what_neither_program_expands_is_told_as_it_is() {
+    for text in ["", "Write to ana@example.com.", "a (@b) `@c` \"@scope/package\"", "@", "@ b", "a/b /etc", "x /y"] {
+        assert!(matches!(for_claude_code(text), Cow::Borrowed(told) if told == text), "{text:?}");
+    }
+    for text in ["", "$", "$ 5", "costs 5$.", "$(pwd)", "${name}", "echo $HOME/x $PATH", "$home", "@x /y"] {
+        assert!(matches!(for_codex(text), Cow::Borrowed(told) if told == text), "{text:?}");
+    }
+}
+
+#[test]
+fn the_note_itself_is_expanded_by_nobody() {
+    assert!(!names_file(NOTE) && !is_command(NOTE) && !names_skill(NOTE));
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    let signs = ["@", "$", "/", " ", "\n", "\"", "a", "evil", "HOME", "home", "_", "-", ":", "(", "[", "`", "。"];
+    let spaces = ["\u{a0}", "\u{feff}", "\u{2028}", "\u{2060}", "\u{200b}", "é"];
+    let piece = prop::sample::select([&signs[..], &spaces[..]].concat());
+    prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_text_that_is_told_is_expanded_and_one_that_would_not_be_stays(text in texts()) {
+        let claude = for_claude_code(&text);
+        prop_assert!(!names_file(&claude) && !is_command(&claude), "{:?}", claude);
+        prop_assert_eq!(matches!(claude, Cow::Borrowed(_)), !names_file(&text) && !is_command(&text));
+        let codex = for_codex(&text);
+        prop_assert!(!names_skill(&codex), "{:?}", codex);
+        prop_assert_eq!(matches!(codex, Cow::Borrowed(_)), !names_skill(&text));
+        for told in [claude, codex] {
+            let whole = format!("{NOTE}\n\n{text}").replace(JOINER, "");
+            let is_same = *told == text || told.replace(JOINER, "") == whole;
+            prop_assert!(is_same, "{:?}", told);
+        }
+    }
+}
