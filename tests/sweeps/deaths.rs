@@ -1,7 +1,7 @@
 //! Runners that die: held where the test wants it, killed there, and replaced or given up.
 
 use super::{GRACE, assert_done_once, assert_failed, settings};
-use crate::story::{REVIEW, Setup, Story, Task, begin_all, until};
+use crate::story::{Setup, Story, Task, begin_all, until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::{Limits, OfflinePolicy, Settings};

@@ -421,7 +421,7 @@ mod tests {
             nix::unistd::mkfifo(&dir.path().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
         }
         std::fs::write(dir.path().join("a/.gitignore"), "made\n").unwrap();
-        assert_eq!(inner_repositories(dir.path(), &HashSet::new()).unwrap(), [PathBuf::new(); 0]);
+        assert!(inner_repositories(dir.path(), &HashSet::new()).unwrap().is_empty());
         let left = [".gitignore", "a/.gitattributes", "a/.gitignore"].map(|name| dir.path().join(name).exists());
         assert_eq!(left, [false, false, true]);
     }

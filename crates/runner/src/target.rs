@@ -113,18 +113,49 @@ pub(crate) async fn choose(
     // An empty repository has no branch at all.
     let base = mirror.branch(git, &base_branch).await.map_err(workspace_failed)?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await.map_err(workspace_failed)?;
-    let adopted = match &head {
-        Some(head) => commit_of_job(git, mirror.dir(), head, &base, &assignment.job).await.map_err(workspace_failed)?,
-        None => None,
-    };
-    let start = match (&head, &open, &adopted) {
-        (Some(head), Some(_), _) | (Some(head), _, Some(_)) => head.clone(),
-        (None, Some(_), _) => return Err(Failure::BranchDeleted { branch }.into()),
+    for pushed_to in pushed_to(&branch, assignment) {
+        let head = match pushed_to == branch {
+            true => head.clone(),
+            false => head_of(git, mirror, pushed_to).await.map_err(workspace_failed)?,
+        };
+        let Some(head) = head else { continue };
+        let ours = commit_of_job(git, mirror.dir(), &head, &base, &assignment.job).await.map_err(workspace_failed)?;
+        if let Some(ours) = ours {
+            return Ok(Target {
+                // Whether there is one of another branch is asked once more when it is pushed.
+                pull_request: open.filter(|_| pushed_to == branch),
+                branch: pushed_to.to_owned(),
+                start: head.clone(),
+                base_branch,
+                base,
+                expected: Some(head),
+                adopted: Some(ours),
+            });
+        }
+    }
+    let start = match (&head, &open) {
+        (Some(head), Some(_)) => head.clone(),
+        (None, Some(_)) => return Err(Failure::BranchDeleted { branch }.into()),
         // Refused now, before an agent works for nothing: the push would be.
-        (Some(_), None, None) => return Err(Failure::BranchTaken { branch }.into()),
-        (None, None, _) => base.clone(),
+        (Some(_), None) => return Err(Failure::BranchTaken { branch }.into()),
+        (None, None) => base.clone(),
     };
-    Ok(Target { branch, start, base_branch, base, expected: head, pull_request: open, adopted })
+    Ok(Target { branch, start, base_branch, base, expected: head, pull_request: open, adopted: None })
+}
+
+/// The branches that an earlier attempt of this job may have pushed to, the one first that this one would. People may have
+/// closed or reopened the pull request that the job goes on with between the two, and each attempt goes by what is open
+/// when it begins.
+fn pushed_to<'a>(branch: &'a str, assignment: &'a Assignment) -> impl Iterator<Item = &'a str> {
+    let own = (assignment.revises.is_none()).then_some(assignment.branch.as_str());
+    let continued = assignment.continues.as_ref().map(|continues| continues.branch.as_str());
+    let others = [own, continued.filter(|continued| Some(*continued) != own)];
+    std::iter::once(branch).chain(others.into_iter().flatten().filter(move |other| *other != branch))
+}
+
+/// Where another branch is at the forge, if it is there and can be.
+async fn head_of(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, Fault> {
+    if git::is_branch_name(git, branch).await? { mirror.branch(git, branch).await } else { Ok(None) }
 }
 
 /// The newest commit between `base` and `head` that an attempt of this job made: it says so in its trailer.

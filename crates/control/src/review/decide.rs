@@ -1,5 +1,6 @@
 //! A review came in: decides it, and makes its job, remembers it, or records why not.
 
+use super::changed::pull_request_changed;
 use super::facts::{Loaded, Reach, job_of, load, project_of};
 use super::permission::ask_now;
 use super::start::{announce_revision, plan};
@@ -26,6 +27,12 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
     let mut permission = vouched(event);
     loop {
         let mut loaded = load(ctx, reach, event, permission).await?;
+        if tells_news(&loaded, event) {
+            // First: where the review waits, what is known of its pull request by then decides what becomes of it, and
+            // nobody may tell of that again.
+            pull_request_changed(ctx, reach, &event.pull_request).await?;
+            loaded = load(ctx, reach, event, permission).await?;
+        }
         let own = || JobId::of_review(&event.pull_request.id, &event.review);
         let job = loaded.review.as_ref().map_or_else(own, Review::next_job);
         let decision = loop {
@@ -47,6 +54,14 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
         }
         rounds.again().await?;
     }
+}
+
+/// The forge says with it that its pull request was closed or reopened, and nobody had told us.
+fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
+    let seen = &event.pull_request;
+    loaded.pull_request.as_ref().is_some_and(|linked| {
+        linked.heard(seen.state, &seen.head, seen.updated_at).is_some_and(|heard| heard.state != linked.state)
+    })
 }
 
 /// The same for a caller who can't wait or come again: a review that too many others are in the way of is

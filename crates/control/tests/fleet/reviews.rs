@@ -165,6 +165,21 @@ async fn a_review_that_comes_late_does_not_open_a_pull_request_that_is_known_to_
     assert_eq!(desk.ticket().await.active_job, newer.job);
 }
 
+/// That it was reopened is told by the review alone.
+#[tokio::test]
+async fn a_review_that_waits_is_not_refused_by_what_was_known_of_its_pull_request_before() {
+    let desk = Desk::over(World::begin().await).await;
+    let first = desk.job("first");
+    desk.works(&first).await;
+    assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 50)).await, Changed::Noted);
+    let waits = desk.reviewed("80", desk.seen(PullRequestState::Open, 100)).await;
+    assert_eq!(waits.reason, Reason::HeldForJob { job: first.clone() });
+    desk.ends(&first, LastOutcome::Completed).await;
+    desk.settles().await;
+    let state = desk.state("80").await;
+    assert!(matches!(state, ReviewState::Started { .. }), "{state:?}");
+}
+
 /// Two reviews that waited for a job, and the one that covers them now, which was not read what they say.
 async fn waited(desk: &Desk) -> JobId {
     let first = desk.job("first");

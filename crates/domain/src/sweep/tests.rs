@@ -99,13 +99,13 @@ fn a_death_before_the_agent_worked_goes_back_as_often_as_allowed() {
 
 #[test]
 fn a_death_while_the_agent_worked_is_the_projects_to_judge() {
-    let cases: [(Status, u64, fn(Failure) -> Step); 2] =
-        [(Status::Executing, 225, Step::GiveUp), (Status::Syncing, 320, Step::Adopt)];
-    for (status, due, else_it) in cases {
+    for (status, due, otherwise) in
+        [(Status::Executing, 225, Step::GiveUp(crashed())), (Status::Syncing, 320, Step::Adopt(crashed()))]
+    {
         let dead = died(&active(status), crashed(), 210);
-        check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(due), else_it(crashed()));
+        check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(due), otherwise.clone());
         check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(due), Step::Requeue(crashed()));
-        check(&with_policy(OfflinePolicy::Requeue, 0, &dead), at(due), else_it(crashed()));
+        check(&with_policy(OfflinePolicy::Requeue, 0, &dead), at(due), otherwise);
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::published::ISOLATION_OF_RUNNER;
-use pullyard_forge::NewPullRequest;
+use pullyard_forge::{NewPullRequest, PullRequest};
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
 use std::sync::Arc;
@@ -131,18 +131,23 @@ async fn body(world: &World) -> String {
     pull_request(world).await["body"].as_str().unwrap().to_owned()
 }
 
+/// A pull request of this branch.
+async fn opened(world: &World, branch: &str) -> PullRequest {
+    let new = NewPullRequest {
+        title: "T".into(),
+        body: String::new(),
+        head: branch.into(),
+        base: "main".into(),
+        draft: false,
+    };
+    world.rest().create_pull_request("acme/app", &new).await.unwrap()
+}
+
 #[tokio::test]
 async fn an_open_pull_request_is_gone_on_with() {
     let world = World::with_agent(GREET).await;
     let earlier = world.commit_on("feature", "Earlier work");
-    let new = NewPullRequest {
-        title: "T".into(),
-        body: String::new(),
-        head: "feature".into(),
-        base: "main".into(),
-        draft: false,
-    };
-    let pull = world.rest().create_pull_request("acme/app", &new).await.unwrap();
+    let pull = opened(&world, "feature").await;
     world.api.assign(|job| job.continues = Some(Continues { number: pull.number, branch: "feature".into() }));
     assert_eq!(world.run().await.code, Some(0));
     let result = world.api.finish().result.unwrap();
@@ -179,6 +184,32 @@ async fn an_attempt_finds_what_an_earlier_one_pushed_and_runs_no_agent() {
     // What isolated the agent of the earlier one is not known here.
     let body = body(&world).await;
     assert!(body.starts_with(&of_a_runner("command")), "{body}");
+}
+
+/// It was open when an attempt began and closed when the next one did, or the other way round.
+#[tokio::test]
+async fn what_an_earlier_attempt_pushed_is_found_though_its_pull_request_was_closed_or_reopened_since() {
+    for (pushed_to, reopened) in [(BRANCH, true), ("feature", false)] {
+        let world = World::with_agent("exit 1").await;
+        let job = world.api.assignment().job;
+        world.commit_on("feature", "Earlier work");
+        let pushed = world.commit_on(pushed_to, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
+        let number = match reopened {
+            true => opened(&world, "feature").await.number,
+            false => 41,
+        };
+        world.api.assign(|job| {
+            job.attempt = 2;
+            job.continues = Some(Continues { number, branch: "feature".into() });
+        });
+        assert_eq!(world.run().await.code, Some(0));
+        let finish = world.api.finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+        let result = finish.result.unwrap();
+        assert_eq!((result.branch.as_str(), result.head), (pushed_to, pushed));
+        let own = world.open_pull_request(pushed_to).await.unwrap();
+        assert_eq!(result.pull_request.number, own.number);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! One attempt: what a runner does from its start to its finish, and what it believes meanwhile.
 
 use crate::dice::Dice;
-use crate::forge::{Commit, Forge};
+use crate::forge::{Commit, Forge, Pull};
 use crate::plane::Ask;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
@@ -213,16 +213,24 @@ impl Attempt {
                     return;
                 }
                 // One that is closed is not gone on with: the job makes its own.
-                self.pull = self.revises.or(self.continues);
-                if let Some(pull) = self.pull.and_then(|number| forge.pull(number)).filter(|pull| pull.is_open()) {
-                    self.branch.clone_from(&pull.branch);
-                } else {
-                    self.pull = None;
+                let open =
+                    self.revises.or(self.continues).filter(|number| forge.pull(*number).is_some_and(Pull::is_open));
+                self.pull = open;
+                let own = std::mem::take(&mut self.branch);
+                let continued = self.continues.and_then(|number| forge.pull(number)).map(|pull| pull.branch.clone());
+                self.branch =
+                    open.and_then(|number| forge.pull(number)).map_or(own.clone(), |pull| pull.branch.clone());
+                // What an earlier attempt of this job pushed is all there is to do, wherever that went.
+                for branch in [Some(self.branch.clone()), Some(own), continued].into_iter().flatten() {
+                    let head = forge.head(&branch);
+                    if let Some(ours) = head.filter(|commit| commit.job == self.job) {
+                        self.adopted = Some(ours.head.clone());
+                        self.pull = self.pull.filter(|_| branch == self.branch);
+                        self.branch = branch;
+                        break;
+                    }
                 }
-                let head = forge.head(&self.branch);
-                self.expected = head.map(|commit| commit.head.clone());
-                // What an earlier attempt of this job pushed is all there is to do.
-                self.adopted = head.filter(|commit| commit.job == self.job).map(|commit| commit.head.clone());
+                self.expected = forge.head(&self.branch).map(|commit| commit.head.clone());
                 if self.adopts && self.adopted.is_none() {
                     let failure = Failure::RunnerCrashed { exit: "no result".into() };
                     self.end(json!({ "outcome": "failed", "failure": failure }), dice)
