@@ -249,6 +249,13 @@ fn a_claim_is_a_repeat_as_long_as_it_holds_the_job() {
 }
 
 #[test]
+fn a_claim_of_the_next_attempt_is_no_repeat_though_it_is_called_as_the_one_that_holds_the_job() {
+    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+        assert_eq!(active(status).claimed(&claim(2, "c1"), at(210)), Err(NotNow::Status(status)), "{status:?}");
+    }
+}
+
+#[test]
 fn a_repeated_finish_is_known_by_its_id_and_attempt() {
     let done = finished(&active(Status::Syncing), End::Completed(result()));
     let again =

@@ -194,6 +194,18 @@ async fn a_job_is_made_once_by_itself() {
     world.refuses(world.store.trigger(&alone(&sample::job("one")))).await;
 }
 
+#[tokio::test]
+async fn a_shorter_look_at_a_job_is_not_noted_over_a_longer_one() {
+    let world = World::new().await;
+    let job = world.triggered("APP-1").await;
+    world.applies(world.store.note_watched(&job.id, at(100))).await;
+    for not_longer in [at(99), at(100)] {
+        world.refuses(world.store.note_watched(&job.id, not_longer)).await;
+    }
+    world.applies(world.store.note_watched(&job.id, at(101))).await;
+    assert_eq!(world.job(&job).await.watched_until, Some(at(101)));
+}
+
 // And what a condition must let through.
 
 #[tokio::test]

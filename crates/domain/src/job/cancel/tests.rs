@@ -45,6 +45,13 @@ fn only_what_was_asked_for_and_not_heard_of_may_leave_a_task() {
 }
 
 #[test]
+fn the_death_of_a_task_that_a_cancelled_job_left_is_noted_nowhere() {
+    let job = cancelled(&active(Status::Executing)).called_off(at(310)).unwrap();
+    assert_eq!(job.last_tasks().collect::<Vec<_>>(), ["task-c1"]);
+    assert_eq!(job.container_died("task-c1", crashed(), at(320)), Err(NotNow::LeaseLost));
+}
+
+#[test]
 fn only_who_holds_a_job_that_shall_stop_has_a_time_to_stop_by() {
     let told = cancelled(&active(Status::Executing));
     assert_eq!(told.stops_by(), Some(by_ann(250).until()));

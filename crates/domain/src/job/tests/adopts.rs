@@ -58,6 +58,13 @@ fn a_push_that_was_lost_is_remembered_by_every_later_attempt() {
 }
 
 #[test]
+fn what_nobody_holds_is_not_put_back_to_adopt_though_an_attempt_of_it_may_have_pushed() {
+    let back = active(Status::Syncing).requeued(at(400)).unwrap();
+    assert!(back.may_have_pushed());
+    assert_eq!(back.requeued_to_adopt(crashed(), at(410)), Err(NotNow::Status(Status::Ready)));
+}
+
+#[test]
 fn it_is_looked_for_once() {
     for status in [Status::Claimed, Status::Syncing] {
         let job = second(&adopting(), status);

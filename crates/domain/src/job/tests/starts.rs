@@ -123,6 +123,25 @@ fn a_claim_or_a_requeue_ends_the_count() {
 }
 
 #[test]
+fn a_job_that_stands_still_is_not_given_up_for_its_starts() {
+    let (job, _) = after_faults(&[SILENT; 3]);
+    assert!(job.never_started().is_some());
+    let still = job.paused(Pause::new("ann", at(5_000)), at(5_000)).unwrap();
+    assert!(still.dispatch.fault.is_some(), "what its starts came to is not forgotten yet");
+    assert_eq!((still.status, still.never_started()), (Status::Paused, None));
+}
+
+#[test]
+fn a_task_that_was_not_heard_to_die_may_claim_though_its_start_counts_as_failed() {
+    let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:slow").unwrap();
+    let by = Claim { task: Some("arn:slow".into()), ..claim(1, "c1") };
+    for fault in [SILENT, THROTTLED, capacity(1), refused()] {
+        let failed = named.start_failed(1, 1, fault.clone(), at(320)).unwrap();
+        assert!(failed.claimed(&by, at(330)).is_ok(), "{fault:?}");
+    }
+}
+
+#[test]
 fn a_task_that_was_heard_to_die_claims_nothing_any_more() {
     let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:dead").unwrap();
     let died = named.start_failed(1, 1, container_died(), at(2)).unwrap();

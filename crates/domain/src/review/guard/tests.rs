@@ -359,6 +359,20 @@ fn a_waiting_review_that_is_told_again_has_its_ticket_know_it_again() {
 }
 
 #[test]
+fn a_review_that_waits_is_covered_with_the_others_also_where_its_ticket_does_not_know_it() {
+    let facts = ReviewFacts { stored: Some(Known::Deferred {}), ..accepted() };
+    check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Remember { opens_at: facts.now, held: false });
+}
+
+#[test]
+fn what_waits_for_a_job_once_the_hour_is_over_waits_for_no_time_that_has_passed() {
+    let mut facts = with(&["job_active"]);
+    revised(&mut facts, 2 * 3_600_000);
+    let now = Follow::Remember { opens_at: facts.now, held: false };
+    check(&facts, &Reason::HeldForJob { job: job_id("j0") }, now);
+}
+
+#[test]
 fn a_persons_request_goes_before_exactly_three_guards() {
     let overridden: Vec<_> = HINDRANCES
         .iter()
