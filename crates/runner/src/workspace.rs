@@ -369,6 +369,15 @@ mod tests {
         assert!(dead.is_dir());
     }
 
+    #[tokio::test]
+    async fn an_agents_home_is_not_below_its_folder_for_temporary_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        // Codex makes no helpers for itself below that one.
+        assert!(!workspace.home().starts_with(workspace.temporary()));
+        workspace.end(Afterwards::Removed).await;
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn processes_that_outlived_their_attempt_are_found_by_the_next_one() {

@@ -78,6 +78,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_of_sixteen_mebibytes_is_read_whole() {
+        let long = 16 * 1024 * 1024;
+        let said = format!("{}\nnext", "x".repeat(long));
+        let mut lines = Lines::new(said.as_bytes(), &Redactor::new([]));
+        assert_eq!(lines.next().await.map(|line| line.len()), Some(long));
+        assert_eq!(lines.next().await.as_deref(), Some(b"next".as_slice()));
+    }
+
+    #[tokio::test]
     async fn a_long_line_is_cut_and_the_next_is_whole() {
         let said = format!("{}\n\nshort\nlast", "x".repeat(200_000));
         let mut lines = Lines::new(said.as_bytes(), &Redactor::new([]));

@@ -68,6 +68,17 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_is_away_is_not_asked_thirty_times_before_we_hear_of_it() {
+        let file = file(&SignIn::Key { url: None }, "", Path::new("/t"));
+        let read: toml::Table = toml::from_str(&file).unwrap();
+        let provider = &read["model_providers"]["pullyard"];
+        assert_eq!(provider["wire_api"].as_str(), Some("responses"));
+        // By itself it is five requests for each of six streams.
+        assert_eq!(provider["request_max_retries"].as_integer(), Some(2));
+        assert_eq!(provider["stream_max_retries"].as_integer(), Some(3));
+    }
+
+    #[test]
     fn a_subscription_speaks_to_its_own_provider_and_nothing_calls_home() {
         let read: toml::Table = toml::from_str(&file(&SignIn::Subscription, "", Path::new("/t"))).unwrap();
         assert!(!read.contains_key("model_provider") && !read.contains_key("developer_instructions"));

@@ -103,6 +103,8 @@ fn a_session_goes_on_with_its_model_and_where_something_else_is_around_it_its_sa
     assert_eq!(args.get(..2).unwrap(), ["exec", "resume"]);
     assert_eq!(args.get(args.len() - 4..).unwrap(), ["--model=gpt-5.5", "--", "01a1", "-"]);
     assert!(args.contains(&"sandbox_mode=\"danger-full-access\"".to_owned()));
+    // Of both it says that it knows no such option.
+    assert!(args.iter().all(|arg| !arg.starts_with("--sandbox") && arg != "-C"), "{args:?}");
     assert!(!args.contains(&"--trust".to_owned()));
 }
 
