@@ -1,9 +1,11 @@
 //! Agents with a command line of their own, played by scripts that say what real ones were recorded to say. In
-//! `record` what is told of their work, in `again` which are started again, in `limits` what ends them.
+//! `record` what is told of their work, in `again` which are started again, in `limits` what ends them, in `told` what
+//! their repository tells them.
 
 mod again;
 mod limits;
 mod record;
+mod told;
 
 use crate::world::{BRANCH, World};
 use pullyard_domain::checks::{Checks, FailedChecks, JobCommands, Setup};
