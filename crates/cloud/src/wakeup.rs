@@ -3,6 +3,7 @@
 
 use crate::lazy::Lazy;
 use crate::{Error, trace};
+use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use pullyard_domain::id::{pull_request_group, ticket_group};
 use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
 use serde::Serialize;
@@ -39,8 +40,7 @@ impl Wakeups {
     pub async fn wake_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.dispatch_url).message_body(body(wakeup)?);
         let call = call.set_message_system_attributes(trace::of_message());
-        call.send().await.map_err(|error| Error::unavailable("send the wake-up of a job", error))?;
-        Ok(())
+        sent("send the wake-up of a job", call).await
     }
 
     /// Wakes whoever settles tickets. The queue is FIFO, grouped by ticket, so that at most one
@@ -80,17 +80,18 @@ impl Wakeups {
     }
 
     async fn in_turn(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {
-        self.client
-            .send_message()
-            .queue_url(&self.effects_url)
-            .message_body(body)
-            .message_group_id(group)
-            // Never deduplicated: two equal wake-ups are about two different changes.
-            .message_deduplication_id(format!("{:032x}", rand::random::<u128>()))
-            .set_message_system_attributes(trace::of_message())
-            .send()
-            .await
-            .map_err(|error| Error::unavailable(operation, error))?;
+        let call = self.client.send_message().queue_url(&self.effects_url).message_body(body).message_group_id(group);
+        // Never deduplicated: two equal wake-ups are about two different changes.
+        let call = call.message_deduplication_id(format!("{:032x}", rand::random::<u128>()));
+        sent(operation, call.set_message_system_attributes(trace::of_message())).await
+    }
+}
+
+/// The call is made here and boxed: it is large, and most use cases hold some at once.
+fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<Output = Result<(), Error>> {
+    let sending = Box::pin(call.send());
+    async move {
+        sending.await.map_err(|error| Error::unavailable(operation, error))?;
         Ok(())
     }
 }

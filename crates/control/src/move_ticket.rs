@@ -36,7 +36,8 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
         // The ledger is not looked at for an event that comes once, as most do: the transaction proves that it has no
         // entry, and who is refused there looks.
         let delivery = delivery_of(event, &facts, &decision.reason);
-        if enter(ctx, event, &facts, &text, (&delivery, Over::Nothing)).await? == Write::Applied {
+        // Boxed, as below: whoever awaits this one would hold several futures of a whole trigger on their stack.
+        if Box::pin(enter(ctx, event, &facts, &text, (&delivery, Over::Nothing))).await? == Write::Applied {
             ctx.tally().decided(&decision.reason);
             return Ok(answered(event, delivery, decision.reason));
         }
@@ -54,7 +55,7 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
             first.seen.push(at);
         }
         let decision = guard::decide(event, &facts);
-        if let Some(answer) = apply(ctx, event, &facts, &text, decision).await? {
+        if let Some(answer) = Box::pin(apply(ctx, event, &facts, &text, decision)).await? {
             ctx.tally().decided(&answer.reason);
             return Ok(answer);
         }

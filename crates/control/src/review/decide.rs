@@ -26,12 +26,13 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
     let mut rounds = ctx.rounds(&event.pull_request.id);
     let mut permission = vouched(event);
     loop {
-        let mut loaded = load(ctx, reach, event, permission).await?;
+        // Boxed, as below: whoever awaits this one would hold all of them on their stack.
+        let mut loaded = Box::pin(load(ctx, reach, event, permission)).await?;
         if tells_news(&loaded, event) {
             // First: where the review waits, what is known of its pull request by then decides what becomes of it, and
             // nobody may tell of that again.
-            pull_request_changed(ctx, reach, &event.pull_request).await?;
-            loaded = load(ctx, reach, event, permission).await?;
+            Box::pin(pull_request_changed(ctx, reach, &event.pull_request)).await?;
+            loaded = Box::pin(load(ctx, reach, event, permission)).await?;
         }
         let own = || JobId::of_review(&event.pull_request.id, &event.review);
         let job = loaded.review.as_ref().map_or_else(own, Review::next_job);
@@ -48,7 +49,7 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
                 }
             }
         };
-        if let Some(answer) = apply(ctx, event, &loaded, decision).await? {
+        if let Some(answer) = Box::pin(apply(ctx, event, &loaded, decision)).await? {
             ctx.tally().decided(&answer.reason);
             return Ok(answer);
         }

@@ -14,12 +14,12 @@ impl Moments {
     }
 
     pub(super) fn last(self) -> u8 {
-        self.later() + 2
+        self.later() + 3
     }
 
     /// When a moment is.
     pub(super) fn time(self, moment: u8) -> Timestamp {
-        let hours = || [2, 30, 60][usize::from(moment - self.later())] * 3_600;
+        let hours = || [2, 30, 60, 90][usize::from(moment - self.later())] * 3_600;
         at(self.0.get(usize::from(moment)).copied().unwrap_or_else(hours))
     }
 }

@@ -58,7 +58,7 @@ fn a_job_whose_reviews_are_not_read_yet_says_which_try_is_next_and_when() {
 fn a_job_that_only_adopts_says_that_it_does_and_what_it_waits_for() {
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
     let looks = "It waits for a runner to look for what the lost attempt may have pushed.";
-    check(&adopting, &format!("{looks} A runner may take it now; it was ready 10 s ago."), "Nothing to do.");
+    check(&adopting, &format!("{looks} It may start at any moment; it has been ready for 10 s."), "Nothing to do.");
     let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
     let says = "It is claimed in attempt 2, claimed 5 s ago, and only adopts what a lost attempt may have pushed.";
     check(&held, says, "Nothing to do.");

@@ -201,9 +201,10 @@ fn what_the_model_or_a_program_says_of_a_timeout_is_nothing_that_passes() {
     assert_eq!(classify(&claude(&heard)), Done);
     let ended = Ended { exit: Exit::Code(1), ..claude(&heard) };
     assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
-    // Without a last word, any program may have written to where it writes.
+    // Without a last word, any program may have written to where it writes: it is started again, and no provider is blamed for it.
     let ended = Ended { terminal: None, stderr: said, last_words: said, ..ended };
-    assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
+    let crashed = Transient::Crashed { agent: "Claude Code".into(), exit: Exit::Code(1), last_words: said.into() };
+    assert_eq!(classify(&ended), Again(crashed));
     let item = serde_json::json!({ "id": "item_0", "type": "agent_message", "text": said });
     let item = serde_json::json!({ "type": "item.completed", "item": item }).to_string();
     let failed = serde_json::json!({ "type": "turn.failed", "error": { "message": "something new" } }).to_string();
