@@ -15,6 +15,7 @@ use pullyard_domain::prompt::Context;
 use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_store::Write;
+use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,6 +134,14 @@ async fn a_ticket_says_that_its_pull_request_is_closed_or_merged_wherever_it_sho
     // One without a pull request says nothing of one.
     story.tell("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
+    // One whose item can't be read takes no list along.
+    let broken = format!("PR#{}#{}#{}", id.integration, id.repository, id.number);
+    let broken = json!({ "pk": { "S": broken }, "sk": { "S": "PR" } });
+    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
+    let board = browser.get("/board?project=acme").await;
+    assert!(board.status == 200 && board.says(&format!(">#{number}</a></span>")), "{}", board.body);
+    let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
+    assert_eq!(listed[0].pull_request_state, None);
     story.end().await;
 }
 

@@ -26,17 +26,15 @@ impl Store {
         self.get(&key::pull_request(id)).await
     }
 
-    /// The links of many pull requests, read strongly; one that is unknown is left out.
+    /// The links of many pull requests, read strongly; one that is unknown is left out, as is one whose item can't be
+    /// read: of the others it says nothing.
     pub async fn pull_requests(
         &self,
         ids: &BTreeSet<PullRequestId>,
     ) -> Result<HashMap<PullRequestId, PullRequest>, Error> {
-        let mut found = HashMap::with_capacity(ids.len());
-        for item in self.many(&ids.iter().map(key::pull_request).collect::<Vec<_>>()).await? {
-            let linked: PullRequest = item::decoded(item)?;
-            found.insert(linked.id.clone(), linked);
-        }
-        Ok(found)
+        let items = self.many(&ids.iter().map(key::pull_request).collect::<Vec<_>>()).await?;
+        let read = items.into_iter().filter_map(|item| item::decoded::<PullRequest>(item).ok());
+        Ok(read.map(|linked| (linked.id.clone(), linked)).collect())
     }
 
     /// The ids of a project's jobs, newest first, and where the next page begins.
