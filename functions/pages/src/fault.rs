@@ -108,6 +108,7 @@ impl IntoResponse for Fault {
 fn what_to_do(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "Check the address, or find it on the board or in the list of jobs.",
+        StatusCode::CONFLICT => "Open the page again: it shows how things stand now.",
         StatusCode::METHOD_NOT_ALLOWED => "Open the page again and use its buttons.",
         status if status.is_server_error() => {
             "Try again in a moment; if that lasts, `pullyard doctor` says what is wrong."
