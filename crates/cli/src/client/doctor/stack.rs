@@ -5,7 +5,7 @@ use crate::client::fault::Fault;
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::{Global, hooks, integrations};
-use pullyard_admin::doctor::{self, Finding, ModelNeed};
+use pullyard_admin::doctor::{self, Finding, ModelNeed, Verdict};
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{HookKind, Ingress};
@@ -119,10 +119,13 @@ async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
 
 /// Agents find the keys for their models.
 async fn models(aws: &Aws, session: &Session, projects: &[Project]) -> Vec<Finding> {
-    let mut needs = Vec::new();
+    let (mut needs, mut all_asked) = (Vec::new(), true);
     for project in projects {
         // What can't be asked is told of the project.
-        let Ok(found) = session.api.repositories(&project.id).await else { continue };
+        let Ok(found) = session.api.repositories(&project.id).await else {
+            all_asked = false;
+            continue;
+        };
         let settings = &project.settings;
         let agents = found.repositories.into_iter().map(|repository| repository.agent.under(settings).capability);
         needs.push(ModelNeed {
@@ -132,7 +135,10 @@ async fn models(aws: &Aws, session: &Session, projects: &[Project]) -> Vec<Findi
             on_fargate: settings.compute == Compute::Fargate,
         });
     }
-    doctor::models(aws, &needs).await
+    let mut findings = doctor::models(aws, &needs).await;
+    // That nothing is wrong is said of all of them or of none.
+    findings.retain(|finding| all_asked || finding.verdict != Verdict::Good);
+    findings
 }
 
 /// What happens in repositories is heard of.
