@@ -5,6 +5,7 @@ use pullyard_domain::breaker::Breaker;
 use pullyard_domain::fleet::{Fleet, Member};
 use pullyard_domain::id::{ClassId, RunnerId};
 use pullyard_domain::job::{Job, Place, Status};
+use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::select::Needs;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
@@ -28,25 +29,32 @@ pub struct RunnerViews {
 ///
 /// Errors: the table's. That of an item that this version does not understand stands beside the other runners.
 pub async fn runners(ctx: &Context) -> Result<RunnerViews, Error> {
-    let (mut runners, mut unreadable) = (Vec::new(), Vec::new());
+    let (mut runners, mut unreadable) = (Vec::<Runner>::new(), Vec::new());
     for runner in ctx.store.runners().await? {
-        match runner {
-            Ok(runner) => runners.push(runner),
-            Err(StoreError::Corrupt { key, reason }) => {
-                tracing::error!(item = %key, error = %reason, "a runner could not be read");
-                unreadable.push((key, reason));
-            }
-            Err(error) => return Err(error.into()),
-        }
+        runners.extend(readable(runner, &mut unreadable)?);
     }
     let ids = runners.iter().map(|runner| runner.id.clone()).collect::<Vec<_>>();
-    let profiles = ctx.store.runner_profiles(&ids).await?;
-    let mut profiles = profiles.into_iter().map(|profile| (profile.id.clone(), profile)).collect::<BTreeMap<_, _>>();
-    let member =
-        |runner: pullyard_domain::runner::Runner| Some(Member { profile: profiles.remove(&runner.id)?, runner });
+    let mut profiles = BTreeMap::<RunnerId, Profile>::new();
+    for profile in ctx.store.runner_profiles(&ids).await? {
+        profiles.extend(readable(profile, &mut unreadable)?.map(|profile| (profile.id.clone(), profile)));
+    }
+    let member = |runner: Runner| Some(Member { profile: profiles.remove(&runner.id)?, runner });
     let mut members = runners.into_iter().filter_map(member).collect::<Vec<_>>();
     members.sort_by(|a, b| a.profile.name.cmp(&b.profile.name));
     Ok(RunnerViews { runners: members, unreadable })
+}
+
+/// A part of a runner, where it can be read; else its item and the reason are added to those.
+fn readable<T>(part: Result<T, StoreError>, unreadable: &mut Vec<(String, String)>) -> Result<Option<T>, StoreError> {
+    match part {
+        Ok(part) => Ok(Some(part)),
+        Err(StoreError::Corrupt { key, reason }) => {
+            tracing::error!(item = %key, error = %reason, "a runner could not be read");
+            unreadable.push((key, reason));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A runner by its id or its name, read strongly.

@@ -64,10 +64,11 @@ impl Store {
         Ok(runners)
     }
 
-    /// The lasting parts of these runners, in any order and not strongly; of those that are gone none.
-    pub async fn runner_profiles(&self, runners: &[RunnerId]) -> Result<Vec<Profile>, Error> {
+    /// The lasting parts of these runners, in any order and not strongly; of those that are gone none. One that can't be
+    /// read stands there as its error, as above.
+    pub async fn runner_profiles(&self, runners: &[RunnerId]) -> Result<Vec<Result<Profile, Error>>, Error> {
         let keys: Vec<_> = runners.iter().map(key::runner_profile).collect();
-        self.many_weakly(&keys).await?.into_iter().map(decoded).collect()
+        Ok(self.many_weakly(&keys).await?.into_iter().map(decoded).collect())
     }
 
     /// The classes of a project's jobs, with what each asks of a runner. One that can't be read stands there as its
