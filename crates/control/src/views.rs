@@ -9,8 +9,9 @@ use pullyard_domain::pull_request::{PullRequestId, PullRequestState, label};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
+use pullyard_store::Error as StoreError;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A job with the words of its context.
 #[derive(Clone, Debug)]
@@ -134,12 +135,25 @@ async fn with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
     Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
 }
 
-/// Adds what became of the pull requests that these show, in one read for all of them.
+/// Adds what became of the pull requests that these show, in one read for all of them. Of one that can't be read nothing
+/// is known, and nothing is said of one that is another project's by now.
 async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {
     let ids: BTreeSet<_> = views.iter().filter_map(TicketView::shows).cloned().collect();
-    let known = ctx.store.pull_requests(&ids).await?;
+    let mut known = BTreeMap::new();
+    for linked in ctx.store.pull_requests(&ids).await? {
+        match linked {
+            Ok(linked) => {
+                known.insert(linked.id.clone(), linked);
+            }
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(error = %error, "a pull request could not be read");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
     for view in views {
-        view.pull_request = view.shows().and_then(|id| known.get(id)).map(|linked| linked.state);
+        let linked = view.shows().and_then(|id| known.get(id));
+        view.pull_request = linked.filter(|linked| linked.project == view.ticket.project).map(|linked| linked.state);
     }
     Ok(())
 }

@@ -2,14 +2,14 @@
 
 use crate::world::{World, applied};
 use pullyard_control::review::{Admitted, Changed, Reach, admit_job, decide_review, pull_request_changed};
-use pullyard_control::{Answer, cancel_job, settle_ticket};
+use pullyard_control::{Answer, cancel_job, settle_ticket, ticket_view};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
-use pullyard_domain::id::{DeliveryId, JobId, ReviewId, TicketKey};
+use pullyard_domain::id::{DeliveryId, JobId, ProjectId, ReviewId, TicketKey};
 use pullyard_domain::job::{ContextFault, Job, Kind, Revises, Status, Want};
 use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{Asks, Author, ReviewEvent, ReviewState, SeenPullRequest};
 use pullyard_domain::ticket::{LastJob, LastOutcome, Ticket};
 use pullyard_domain::time::Timestamp;
@@ -355,6 +355,22 @@ async fn a_refusal_that_has_its_entry_is_to_be_shown_wherever_whoever_decided_it
         }
     }
     assert!(recorded > 0, "one died when it was recorded");
+}
+
+#[tokio::test]
+async fn a_ticket_says_nothing_of_a_pull_request_that_is_another_projects_by_now() {
+    let desk = Desk::over(World::begin().await).await;
+    let (ctx, project) = (&desk.world.ctx, &desk.world.project);
+    let linked = ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
+    let link = PullRequestLink { id: desk.id.clone(), url: linked.url.clone(), branch: linked.branch.clone() };
+    let mut ticket = desk.ticket().await;
+    ticket.want(None, None, Some(link));
+    applied(ctx.store.update_ticket(&ticket.shown_at_once(&Settings::default())).await);
+    let says = async || ticket_view(ctx, project, &desk.key).await.unwrap().pull_request;
+    assert_eq!(says().await, Some(PullRequestState::Open));
+    let taken = PullRequest { project: ProjectId::new("other").unwrap(), ticket: None, ..linked };
+    applied(ctx.store.update_pull_request(&taken).await);
+    assert_eq!(says().await, None);
 }
 
 /// A review's job that nobody has yet, or that works, and the calls of whoever hears that its pull request is closed.

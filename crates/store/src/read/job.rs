@@ -26,15 +26,11 @@ impl Store {
         self.get(&key::pull_request(id)).await
     }
 
-    /// The links of many pull requests, read strongly; one that is unknown is left out, as is one whose item can't be
-    /// read: of the others it says nothing.
-    pub async fn pull_requests(
-        &self,
-        ids: &BTreeSet<PullRequestId>,
-    ) -> Result<HashMap<PullRequestId, PullRequest>, Error> {
-        let items = self.many(&ids.iter().map(key::pull_request).collect::<Vec<_>>()).await?;
-        let read = items.into_iter().filter_map(|item| item::decoded::<PullRequest>(item).ok());
-        Ok(read.map(|linked| (linked.id.clone(), linked)).collect())
+    /// The links of many pull requests, read strongly and in any order; one that is unknown is left out. One that can't
+    /// be read stands there as its error, so that it does not hide the others.
+    pub async fn pull_requests(&self, ids: &BTreeSet<PullRequestId>) -> Result<Vec<Result<PullRequest, Error>>, Error> {
+        let keys: Vec<_> = ids.iter().map(key::pull_request).collect();
+        Ok(self.many(&keys).await?.into_iter().map(item::decoded).collect())
     }
 
     /// The ids of a project's jobs, newest first, and where the next page begins.

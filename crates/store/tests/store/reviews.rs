@@ -337,3 +337,19 @@ async fn a_review_that_has_its_lasting_answer_gets_no_job() {
     world.applies(world.store.record(&held("r1"))).await;
     world.refuses(Revising::of(&world, "r1").await.direct(&world.store)).await;
 }
+
+#[tokio::test]
+async fn a_pull_request_that_can_not_be_read_hides_no_other() {
+    let world = World::with_linked().await;
+    let other = PullRequest { id: PullRequestId { number: 8, ..id() }, ..linked() };
+    world.applies(world.store.update_pull_request(&other)).await;
+    let ids = BTreeSet::from([id(), other.id.clone(), PullRequestId { number: 9, ..id() }]);
+    let read = world.store.pull_requests(&ids).await.unwrap();
+    let known: BTreeSet<_> = read.into_iter().map(|linked| linked.unwrap().id).collect();
+    assert_eq!(known, BTreeSet::from([id(), other.id.clone()]), "the third was never linked");
+    let mut item = world.items().await.into_iter().find(|((pk, sk), _)| pk.ends_with("#8") && sk == "PR").unwrap().1;
+    item.remove("url");
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    let read = world.store.pull_requests(&ids).await.unwrap();
+    assert_eq!((read.len(), read.iter().filter(|linked| linked.is_ok()).count()), (2, 1), "{read:?}");
+}
