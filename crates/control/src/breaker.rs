@@ -42,13 +42,14 @@ pub(crate) enum Turn {
     Lost,
 }
 
-/// Writes down that a job tries these accounts first, where one has to.
+/// Writes down that a job tries these accounts first, where one has to. One that only adopts asks none of them, so that
+/// its end would say nothing of them.
 ///
 /// Writes: BREAKER if `rev` is the one seen.
 /// Idempotent: by the job.
 pub(crate) async fn take_turn(ctx: &Context, breakers: &[Breaker], job: &Job) -> Result<Turn, Error> {
     let now = ctx.clock.now();
-    if gate(breakers, &job.id, now) != Gate::First {
+    if job.adopts.is_some() || gate(breakers, &job.id, now) != Gate::First {
         return Ok(Turn::Any);
     }
     for tried in breakers.iter().filter_map(|breaker| breaker.tried_by(&job.id, now)) {

@@ -124,7 +124,7 @@ impl Head {
         let (sentence, help) = why::why(job, waits.as_ref(), *now);
         let made = job.result.as_ref();
         let may_answer = visit.visitor.may_work() && job.question.is_some();
-        let hears = job.status.hears_when().filter(|_| visit.visitor.may_work() && job.want != Want::Cancel);
+        let hears = job.hears_when().filter(|_| visit.visitor.may_work() && job.want != Want::Cancel);
         let speaks = match (may_answer, hears) {
             (true, _) => "answer".to_owned(),
             (false, Some(_)) => format!("say {}", job.status.as_str()),

@@ -38,7 +38,9 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| job.held_by(fence).is_ok()) {
+        // One that only adopts asks no model. An older runner's agent does, without a key: it says nothing of the account.
+        let asks_its_model = job.adopts.is_none() && job.held_by(fence).is_ok();
+        if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| asks_its_model) {
             match waits(ctx, &job, fence, finish, (failure, &trouble)).await? {
                 Some(status) => return Ok(status),
                 None => {
@@ -58,8 +60,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         };
         let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
         if write_told_end(ctx, &rounds.reads(ctx), &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
-            // One that only adopted has asked no model.
-            if ended.status != Status::Cancelled && job.adopts.is_none() {
+            if ended.status != Status::Cancelled {
                 note_proven(ctx, &job).await;
             }
             return Ok(ended.status);

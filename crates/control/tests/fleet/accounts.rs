@@ -7,7 +7,7 @@ use pullyard_control::{Count, pause_job};
 use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, KeyOf, Trouble};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, JobId};
-use pullyard_domain::job::{AttemptEnd, End, Fence, Status, Work};
+use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Status, Work};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::select::Needs;
@@ -158,6 +158,58 @@ async fn a_job_tries_an_account_first_only_once_that_is_written_down() {
     let probe = ctx.store.breaker(&id).await.unwrap().unwrap().probe.unwrap();
     assert_eq!(probe.job, job.id);
     assert!(probe.claimed.is_some(), "its end shows whether the account answers");
+}
+
+fn lost() -> Failure {
+    Failure::RunnerCrashed { exit: "signal 9".into() }
+}
+
+/// An hour after a runner had it, a job is Ready again, and only for what that one may have pushed.
+async fn adopting(world: &World, runner: &Runner) -> Job {
+    let job = world.job(&on(Compute::Runners)).await;
+    works(world, &job.id, Some(runner), Status::Syncing).await;
+    world.ctx.clock.advance(HOUR);
+    let back = world.stored(&job.id).await.requeued_to_adopt(lost(), world.ctx.clock.now()).unwrap();
+    applied(world.ctx.store.update_job(&back).await);
+    world.stored(&job.id).await
+}
+
+/// It gets no key, and an older runner's agent asks its model all the same.
+#[tokio::test]
+async fn an_attempt_that_only_adopts_shuts_no_account_and_its_job_waits_for_none() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runners = world.runners(2, 1, 1).await;
+    let job = adopting(&world, &runners[0]).await;
+    let fence = works(&world, &job.id, Some(&runners[1]), Status::Executing).await;
+    let met = limited(ctx.clock.now().plus(HOUR));
+    assert_eq!(finish(ctx, &fence, &says("f2", End::Failed(met, None))).await.unwrap(), Status::Failed);
+    assert_eq!(world.stored(&job.id).await.failure, Some(lost()));
+    assert!(ctx.store.breakers().await.unwrap().is_empty());
+}
+
+/// Everybody else would wait for it, and would be let go by an end that shows nothing.
+#[tokio::test]
+async fn an_attempt_that_only_adopts_is_not_the_first_that_tries_an_account() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runners = world.runners(2, 1, 1).await;
+    let runner = &runners[1];
+    let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    let job = adopting(&world, &runners[0]).await;
+    let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+    ctx.store.note_class(&world.project, &job.class, &needs).await.unwrap();
+    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    let asked = ClaimId::new("k1").unwrap();
+    let Answer::Job(claimed) = claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap() else {
+        panic!("it may be taken")
+    };
+    assert_eq!((&claimed.job.id, claimed.job.run.as_ref().unwrap().first), (&job.id, false));
+    assert_eq!(ctx.store.breaker(&id).await.unwrap().unwrap().probe, None);
 }
 
 #[tokio::test]

@@ -24,6 +24,16 @@ impl Job {
         if inputs < self.inputs { Err(NotNow::NewerInput) } else { Ok(job) }
     }
 
+    /// When its agent hears what somebody says to it now; none where nobody does.
+    pub fn hears_when(&self) -> Option<&'static str> {
+        let when = self.status.hears_when()?;
+        Some(if self.adopts.is_some() {
+            "No agent works on it any more: only another job would hear it."
+        } else {
+            when
+        })
+    }
+
     /// Nobody has heard what nobody has said, and what was heard once was heard.
     pub(super) fn hears_up_to(&mut self, inputs: u32) {
         self.heard = self.heard.max(inputs.min(self.inputs));
@@ -50,7 +60,7 @@ impl Status {
 mod tests {
     use super::*;
     use crate::job::{Rest, Want};
-    use crate::story::{active, at, fence, yielded};
+    use crate::story::{active, at, crashed, fence, yielded};
 
     /// Its agent works, and people said so much.
     fn told(inputs: u32) -> Job {
@@ -104,5 +114,15 @@ mod tests {
     fn whoever_may_be_told_is_told_when_it_is_heard() {
         let said = Status::ALL.into_iter().filter(|status| status.hears_when().is_none());
         assert!(said.eq(Status::ALL.into_iter().filter(|status| status.is_terminal())));
+    }
+
+    #[test]
+    fn nobody_is_told_that_an_agent_hears_them_where_none_works_any_more() {
+        let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(400)).unwrap();
+        assert!(adopting.hears_when().unwrap().starts_with("No agent works on it"));
+        let ended = adopting.given_up(crashed(), at(500)).unwrap();
+        assert_eq!(ended.hears_when(), None);
+        let working = active(Status::Executing);
+        assert_eq!(working.hears_when(), Status::Executing.hears_when());
     }
 }

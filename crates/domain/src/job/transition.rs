@@ -288,8 +288,7 @@ impl Job {
             return Err(NotNow::Status(self.status));
         }
         let end = match end {
-            // It asks to push when it has found something.
-            End::Failed(failure, None) if self.status != Status::Syncing => self.fails_by(failure),
+            End::Failed(failure, None) => self.fails_by(failure),
             end => end,
         };
         Ok(self.ended(end, Some(finish.clone()), now))
@@ -386,9 +385,11 @@ impl Job {
         }
     }
 
-    /// The end by a failure: what adopts has failed by its loss before.
-    fn fails_by(&self, failure: Failure) -> End {
-        End::Failed(self.adopts.clone().unwrap_or(failure), None)
+    /// The end by a failure: what adopts has failed by its loss before, unless it has found something. It asks to push
+    /// once it has.
+    pub(super) fn fails_by(&self, failure: Failure) -> End {
+        let loss = self.adopts.clone().filter(|_| self.status != Status::Syncing);
+        End::Failed(loss.unwrap_or(failure), None)
     }
 
     /// It is Ready again without its attempt; or stands still, where its people want that.

@@ -105,6 +105,22 @@ fn what_is_found_completes_it_and_what_comes_in_between_is_said() {
 }
 
 #[test]
+fn an_attempt_that_found_something_and_is_lost_is_not_said_to_have_found_nothing() {
+    let ended = second(&adopting(), Status::Syncing).given_up(crashed(), at(900)).unwrap();
+    assert_eq!(ended.failure, Some(crashed()));
+    assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: crashed() });
+}
+
+/// An older runner has its agent work all the same.
+#[test]
+fn what_asked_instead_of_looking_and_got_no_answer_fails_by_the_loss() {
+    let job = second(&adopting(), Status::Executing);
+    let asking = job.yielded(&fence(&job, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
+    let until = asking.rests_until().unwrap();
+    assert_eq!(asking.expired(until).unwrap().failure, Some(offline()));
+}
+
+#[test]
 fn people_may_cancel_or_pause_what_is_to_be_adopted() {
     let pushed = active(Status::Syncing);
     let cancelled = pushed.cancelled(Cancel::new("ann", None, at(210)), at(210)).unwrap();
