@@ -237,6 +237,14 @@ pub(crate) static PUSH_UNTIL: Mutant = Mutant {
     shows: "while its runner might push",
 };
 
+pub(crate) static LOST_PUSH: Mutant = Mutant {
+    how: How::Unseen(|item| {
+        item.remove("lost_a_push");
+    }),
+    mood: SILENT,
+    shows: "nobody looked for",
+};
+
 pub(crate) static FINISH_ID: Mutant = Mutant {
     how: How::Unseen(|item| {
         if let Some(by) = item.get_mut("ended_by").and_then(|by| by["M"].as_object_mut()) {
