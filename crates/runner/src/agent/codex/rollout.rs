@@ -27,10 +27,11 @@ const DEEPEST: u32 = 4;
 const MOST_FILES: usize = 256;
 /// At most so much of a file is read in one look.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
-/// What a call of the model may be called. Units: bytes.
-pub(super) const LONGEST_CALL: usize = 128;
-/// More calls are never under way at once.
-pub(super) const MOST_CALLS: usize = 4096;
+/// What a call of the model may be called: what stands between Codex and its model may keep some thousand bytes of its
+/// own in there. Units: bytes.
+pub(super) const LONGEST_CALL: usize = 16 * 1024;
+/// More calls are never under way at once: with the longest names, that is 16 MiB.
+pub(super) const MOST_CALLS: usize = 1024;
 
 /// What was read of an attempt's files, over all starts.
 #[derive(Debug, Default)]

@@ -73,6 +73,12 @@ fn the_model_is_asked_again_once_it_has_every_answer_whatever_goes_on() {
     // What was answered and what is called next may be read in one look.
     world.write(&(item("function_call", "c") + &item("function_call_output", "c") + &item("function_call", "d")));
     assert_eq!(world.look().look(), [Sign::Answered(false)]);
+    // However long a name is that something before the model gave it.
+    let long = "x".repeat(16 * 1024);
+    world.write(&(item("function_call_output", "d") + &item("function_call", &long)));
+    assert_eq!(world.look().look(), []);
+    world.write(&item("function_call_output", &long));
+    assert_eq!(world.look().look(), [Sign::Answered(true)]);
     // Another start has calls of its own.
     world.begin();
     assert_eq!(world.look().look(), []);
