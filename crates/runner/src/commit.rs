@@ -145,6 +145,7 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
     let (files, repository) = (workspace.tree(), workspace.repository());
     // Above all, that nothing is removed elsewhere.
     workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
+    make_way(workspace).await.map_err(|fault| fault.of_workspace())?;
     let replies = format!("--exclude=/{REPLIES_FILE}");
     for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {
         let call = Call::new(args).repository(&repository).tree(&files);
@@ -158,6 +159,7 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool, Stop> {
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
+    make_way(workspace).await.map_err(|fault| fault.of_workspace())?;
     // What an earlier round made was written down, and shows in the index alone since then.
     let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
     let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
@@ -203,6 +205,13 @@ async fn submodules(git: &Git, repository: &Path) -> Result<HashSet<PathBuf>, Fa
         .collect())
 }
 
+/// Makes way for git, which is about to look at the whole tree: it can read all of it, and waits for nothing there.
+pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
+    let root = workspace.tree();
+    let walk = tokio::task::spawn_blocking(move || inner_repositories(&root, &HashSet::new())).await;
+    walk.map_err(std::io::Error::from).flatten().map(drop).map_err(Fault::Disk)
+}
+
 /// Removes repositories inside the tree, so that their files are committed as files: git would record
 /// only a link to a commit nobody has, and run in them with their settings to find out more. Those in folders that the
 /// repository ignores stay: git does not look there, and what was fetched to build with may need them.
@@ -242,8 +251,9 @@ async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<
     }
 }
 
-/// The repositories inside the tree, by what makes each of them one. On the way every folder is made readable: what git
-/// can't read it leaves out with a warning. And what it reads of a folder and would wait for, a pipe say, is removed.
+/// The repositories inside the tree, by what makes each of them one. On the way all is made readable: a folder that git
+/// can't read it leaves out with a warning, and for such a file it takes nothing at all. And what it reads of a folder and
+/// would wait for, a pipe say, is removed.
 fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
     let (mut folders, mut found) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -272,18 +282,26 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
                 found.push(path);
             } else if is_dir && !is_git && !keep.contains(&path) {
                 folders.push(path);
+            } else if kind.is_file() {
+                make_readable(&entry.path());
             }
         }
     }
     Ok(found)
 }
 
-fn make_readable(folder: &Path) {
-    let Ok(about) = std::fs::symlink_metadata(folder) else { return };
+/// Makes a folder or a file readable to its owner.
+fn make_readable(path: &Path) {
+    let Ok(about) = std::fs::symlink_metadata(path) else { return };
+    let (needed, given) = match about.is_dir() {
+        true => (0o500, 0o700),
+        false if about.is_file() => (0o400, 0o400),
+        false => return,
+    };
     let mode = about.permissions().mode() & 0o7777;
-    if about.is_dir() && mode & 0o500 != 0o500 {
+    if mode & needed != needed {
         // What is another's can't be changed, and says so when it is read.
-        let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode | 0o700));
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | given));
     }
 }
 
@@ -328,23 +346,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_that_nobody_may_read_are_looked_into_and_no_link_is_followed() {
+    fn what_nobody_may_read_is_made_readable_and_looked_into_and_no_link_is_followed() {
         let dir = tempfile::tempdir().unwrap();
         let [tree, outside] = ["tree", "outside"].map(|name| dir.path().join(name));
         for folder in [&tree.join("closed/inner/.git"), &tree.join("sub/.git"), &outside.join("x/.git")] {
             std::fs::create_dir_all(folder).unwrap();
         }
-        std::fs::write(tree.join("sub/a"), "").unwrap();
+        for file in ["sub/a", "unreadable"] {
+            std::fs::write(tree.join(file), "").unwrap();
+        }
         std::os::unix::fs::symlink(&outside, tree.join("link")).unwrap();
         nix::unistd::mkfifo(&tree.join("closed/.gitignore"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let mode = |folder: &str| std::fs::metadata(tree.join(folder)).unwrap().permissions().mode() & 0o777;
-        for (folder, mode) in [("closed/inner", 0o600), ("closed", 0o000)] {
-            std::fs::set_permissions(tree.join(folder), std::fs::Permissions::from_mode(mode)).unwrap();
+        for (path, mode) in [("closed/inner", 0o600), ("closed", 0o000), ("unreadable", 0o010), ("sub/a", 0o200)] {
+            std::fs::set_permissions(tree.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
         }
         std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o300)).unwrap();
         let found = inner_repositories(&tree, &HashSet::from(["sub".into()])).unwrap();
         assert_eq!(found, [PathBuf::from("closed/inner/.git")], "a submodule's is its own");
         assert_eq!([mode("closed"), mode("closed/inner")], [0o700, 0o700]);
+        assert_eq!([mode("unreadable"), mode("sub/a")], [0o410, 0o200]);
         assert!(!tree.join("closed/.gitignore").exists());
         let about = std::fs::symlink_metadata(&outside).unwrap();
         assert_eq!(about.permissions().mode() & 0o777, 0o300, "it is none of ours");

@@ -40,6 +40,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("core.untrackedCache", "false"),
     // It says of a commit what its tree is, and is believed before the commit.
     ("core.commitGraph", "false"),
+    // No file of a commit's name is looked into.
+    ("core.warnAmbiguousRefs", "false"),
     ("core.askPass", ""),
     ("credential.helper", ""),
     ("safe.directory", "*"),

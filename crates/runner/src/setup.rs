@@ -4,6 +4,7 @@
 //! are put back, and new ones that the repository does not ignore are kept out of the commit.
 
 use crate::beside::{Beside, Line};
+use crate::commit;
 use crate::git::{Call, Fault, Git};
 use crate::said::Said;
 use crate::stop::Stop;
@@ -70,6 +71,7 @@ async fn put_back(beside: &Beside<'_>, (git, mirror): (&Git, &Mirror), start: &s
     let (tree, repository) = (workspace.tree(), workspace.repository());
     // The commands run the repository's own programs, which find ours.
     workspace.seal(Some(mirror)).await?;
+    commit::make_way(workspace).await?;
     // What was touched only is not written again, and nothing is built anew for it.
     git.run(Call::new(["update-index", "-q", "--refresh"]).repository(&repository).tree(&tree)).await?;
     git.run(Call::new(["reset", "--hard", "--quiet", start]).repository(&repository).tree(&tree)).await?;

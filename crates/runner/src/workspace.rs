@@ -429,7 +429,13 @@ mod tests {
                 plant(file);
             }
             fs::write(repository.join("index.lock"), "").unwrap();
+            let [packed, refs] = ["packed-refs", "refs"].map(|name| repository.join(name));
+            remove::entry(&refs).unwrap();
+            plant(&packed);
+            plant(&refs);
             workspace.seal(None).await.unwrap();
+            assert!(fs::symlink_metadata(&packed).is_err());
+            assert!(fs::symlink_metadata(&refs).unwrap().is_dir() && fs::read_dir(&refs).unwrap().next().is_none());
             let found = files.each_ref().map(|file| fs::read_to_string(file).unwrap());
             assert_eq!(found, ["what git knows".to_owned(), format!("{head}\n"), "/made.txt\n".into()]);
             assert!(!repository.join("index.lock").exists());

@@ -48,6 +48,11 @@ impl Kept {
         for lock in ["index.lock", "HEAD.lock"] {
             remove::entry(&repository.join(lock))?;
         }
+        // No branch is here but what one push looks at. Git reads all of them, whatever it is asked.
+        remove::entry(&repository.join("packed-refs"))?;
+        let refs = repository.join("refs");
+        remove::entry(&refs)?;
+        private_folder(&refs)?;
         if let Some(head) = &self.head {
             private_file(&repository.join("HEAD"), format!("{head}\n").as_bytes())?;
         }

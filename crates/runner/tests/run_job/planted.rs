@@ -95,6 +95,19 @@ async fn a_pipe_that_setup_leaves_in_the_place_of_a_list_of_ours_is_not_waited_f
 }
 
 #[tokio::test]
+async fn pipes_that_setup_and_a_check_leave_where_git_reads_its_rules_are_not_waited_for() {
+    let pipes = "mkdir -p new; rm -f .gitattributes; mkfifo .gitattributes new/.gitignore new/.gitattributes";
+    let check = format!("[ -e @DIR@/once ] || {{ touch @DIR@/once; {pipes}; exit 4; }}");
+    let world = with_checks(GREET, &[&check], |all| {
+        all.setup.commands = vec![pipes.to_owned()];
+        all.checks.repair = true;
+    })
+    .await;
+    completes(&world).await;
+    assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
+}
+
+#[tokio::test]
 async fn nothing_that_setup_plants_hides_from_the_commit_what_the_agent_does() {
     for plant in [
         "mkdir -p ../git/info; echo '*' > ../git/info/exclude",
@@ -275,6 +288,8 @@ async fn nothing_that_an_agent_or_a_check_plants_hides_a_change_from_the_commit(
         "git --git-dir=../git --work-tree=. update-index --assume-unchanged README.md",
         "touch ../git/index.lock",
         "rm ../git/index ../git/HEAD; mkfifo ../git/index ../git/HEAD",
+        "mkdir -p ../git/refs/heads; mkfifo ../git/packed-refs ../git/refs/heads/main",
+        "mkfifo ../git/$(git rev-parse HEAD)",
         "git --git-dir=../git config core.sparseCheckout true; mkdir -p ../git/info; echo /none > ../git/info/sparse-checkout",
         "git --git-dir=../git config core.worktree @DIR@",
     ] {
