@@ -3,6 +3,7 @@
 //! git's history, for good. What LFS keeps is in `lfs`.
 
 use crate::attempt::Attempt;
+use crate::blobs;
 use crate::git::{self, Call, Fault, Git};
 use crate::lfs;
 use crate::said::Said;
@@ -10,7 +11,7 @@ use crate::stop::Stop;
 use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -22,7 +23,11 @@ const AT_ONCE: usize = 4_096;
 /// So many are named to people; the rest is counted.
 const NAMED: usize = 64;
 /// As much of a file says what it is. Units: bytes.
-const HEAD: u64 = 8_000;
+const HEAD: usize = 8_000;
+/// Blobs of this size and below are read together. Units: bytes.
+const SMALL: usize = 64 * 1024;
+/// So many of them: what git says is in memory.
+const TOGETHER: usize = 256;
 /// What the names of filters that encrypt have in them: git-crypt with its keys, transcrypt, git-agecrypt, and what
 /// people call their own.
 const ENCRYPT: [&str; 10] =
@@ -127,12 +132,16 @@ async fn found(git: &Git, workspace: &Workspace, (start, tree): (&str, &str)) ->
             return Ok(Found::Lfs(path.to_vec()));
         }
         let said = [of_commit, filters(&of_files), filters(&of_start)];
-        for file in some {
+        let mut in_filters: Vec<(&Changed<'_>, &[u8])> = Vec::new();
+        for file in some.iter().filter(|file| file.before != Some(file.now)) {
             let named = said.iter().filter_map(|said| said.get(file.path).copied());
             let named: Vec<&[u8]> = named.filter(|filter| *filter != LFS).collect();
             let encrypting = named.iter().copied().find(|filter| encrypts(filter));
-            let Some(filter) = encrypting.or(named.first().copied()) else { continue };
-            if !is_readable(git, &repository, file, filter).await? {
+            in_filters.extend(encrypting.or(named.first().copied()).map(|filter| (file, filter)));
+        }
+        let kinds = kinds(git, &repository, &in_filters).await?;
+        for (file, filter) in in_filters {
+            if !is_readable(file, filter, &kinds) {
                 continue;
             }
             if readable.files.len() < NAMED {
@@ -150,19 +159,18 @@ async fn found(git: &Git, workspace: &Workspace, (start, tree): (&str, &str)) ->
 
 /// Whether a file is readable now that its filter would have encrypted. Of a filter whose name says nothing the file
 /// itself has to: it was encrypted, or no text, and is a text now.
-async fn is_readable(git: &Git, repository: &Path, file: &Changed<'_>, filter: &[u8]) -> Result<bool, Fault> {
-    if file.before == Some(file.now) {
-        return Ok(false);
-    }
+fn is_readable(file: &Changed<'_>, filter: &[u8], kinds: &BTreeMap<Vec<u8>, Kind>) -> bool {
+    // What git does not have is not known to be encrypted.
+    let kind = |blob: &[u8]| kinds.get(blob).copied().unwrap_or(Kind::Text);
+    let is_plain = |kind: Kind| matches!(kind, Kind::Text | Kind::Binary);
     if encrypts(filter) {
-        return Ok(matches!(kind(git, repository, file.now).await?, Kind::Text | Kind::Binary));
+        return is_plain(kind(file.now));
     }
-    let Some(before) = file.before else { return Ok(false) };
-    Ok(match kind(git, repository, before).await? {
-        Kind::Empty | Kind::Text => false,
-        Kind::Binary => kind(git, repository, file.now).await? == Kind::Text,
-        Kind::Sealed => matches!(kind(git, repository, file.now).await?, Kind::Text | Kind::Binary),
-    })
+    match file.before.map(kind) {
+        None | Some(Kind::Empty | Kind::Text) => false,
+        Some(Kind::Binary) => kind(file.now) == Kind::Text,
+        Some(Kind::Sealed) => is_plain(kind(file.now)),
+    }
 }
 
 /// What a file is, by its beginning.
@@ -176,10 +184,38 @@ enum Kind {
     Text,
 }
 
-async fn kind(git: &Git, repository: &Path, blob: &[u8]) -> Result<Kind, Fault> {
-    let args = [OsStr::new("cat-file"), OsStr::new("blob"), OsStr::from_bytes(blob)];
-    let head = git.run(Call::new(args).repository(repository).at_most(HEAD)).await?;
-    Ok(kind_of(&head))
+/// What each file is, and was.
+async fn kinds(
+    git: &Git,
+    repository: &Path,
+    files: &[(&Changed<'_>, &[u8])],
+) -> Result<BTreeMap<Vec<u8>, Kind>, Fault> {
+    let blobs: BTreeSet<&[u8]> = files.iter().flat_map(|(file, _)| [Some(file.now), file.before]).flatten().collect();
+    let mut kinds = BTreeMap::new();
+    if blobs.is_empty() {
+        return Ok(kinds);
+    }
+    let asked = blobs::lines(&blobs);
+    let said = git.run(Call::new(blobs::ASK_SIZES).repository(repository).input(&asked)).await?;
+    let sizes = blobs::sizes(&said);
+    let is_small = |blob: &[u8]| sizes.get(blob).is_some_and(|size| *size <= SMALL);
+    let (small, large): (Vec<&[u8]>, Vec<&[u8]>) = blobs.into_iter().partition(|blob| is_small(blob));
+    for some in small.chunks(TOGETHER) {
+        let asked = blobs::lines(&some.iter().copied().collect());
+        let read = git.run(Call::new(blobs::ASK_CONTENTS).repository(repository).input(&asked)).await?;
+        let contents = blobs::contents(&read);
+        kinds.extend(contents.into_iter().map(|(blob, content)| (blob.to_vec(), kind_of(head_of(content)))));
+    }
+    for blob in large {
+        let args = [OsStr::new("cat-file"), OsStr::new("blob"), OsStr::from_bytes(blob)];
+        let head = git.run(Call::new(args).repository(repository).at_most(HEAD as u64)).await?;
+        kinds.insert(blob.to_vec(), kind_of(&head));
+    }
+    Ok(kinds)
+}
+
+fn head_of(content: &[u8]) -> &[u8] {
+    content.get(..HEAD).unwrap_or(content)
 }
 
 fn kind_of(head: &[u8]) -> Kind {
@@ -298,6 +334,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_readable_by_its_filter_or_by_what_it_was() {
+        let all = [("e", Kind::Empty), ("s", Kind::Sealed), ("b", Kind::Binary), ("t", Kind::Text)];
+        let kinds = all.map(|(blob, kind)| (blob.as_bytes().to_vec(), kind)).into();
+        for (filter, before, now) in [
+            ("git-crypt", None, "tb?"),
+            ("git-crypt", Some("s"), "tb?"),
+            ("git-crypt", Some("t"), "tb?"),
+            ("own", None, ""),
+            ("own", Some("e"), ""),
+            ("own", Some("t"), ""),
+            ("own", Some("?"), ""),
+            ("own", Some("b"), "t?"),
+            ("own", Some("s"), "tb?"),
+        ] {
+            for blob in ["e", "s", "b", "t", "?"] {
+                let found = is_readable(&file("x", before, blob), filter.as_bytes(), &kinds);
+                assert_eq!(found, now.contains(blob), "{filter}: {before:?} to {blob}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_encrypted_is_known_by_its_beginning_and_a_text_by_all_of_it() {
         assert_eq!(kind_of(b""), Kind::Empty);
         for sealed in [&b"\0GITCRYPT\0\x01\x02"[..], b"U2FsdGVkX1/abc=\n", b"age-encryption.org/v1\n"] {
@@ -306,6 +364,8 @@ mod tests {
         for binary in [&b"\x89PNG\r\n"[..], b"a\0b", b"\xff\xfe"] {
             assert_eq!(kind_of(binary), Kind::Binary);
         }
+        let long = [&b"a".repeat(HEAD)[..], b"\0"].concat();
+        assert_eq!((head_of(&long).len(), head_of(b"ab")), (HEAD, &b"ab"[..]));
         let cut = "ü".as_bytes().split_at(1).0;
         for text in [&b"key: value\n"[..], "grün".as_bytes(), &[&b"gr"[..], cut].concat()] {
             assert_eq!(kind_of(text), Kind::Text);

@@ -11,6 +11,7 @@ mod args;
 mod artifacts;
 mod attempt;
 mod beside;
+mod blobs;
 mod checkpoint;
 mod checks;
 mod command;
