@@ -262,7 +262,11 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
     let (repository, start) = (workspace.repository(), known.target.start.as_str());
     let because = |what: &str| Not::Because(what.to_owned());
     let made = match &known.tree {
-        Some(tree) => Ok(tree.clone()),
+        // Checks ran since it was written down.
+        Some(tree) => match workspace.seal(Some(&known.mirror)).await {
+            Ok(()) => Ok(tree.clone()),
+            Err(fault) => Err(Stop::Failed(fault.of_workspace())),
+        },
         None => commit::tree(&git, workspace, &known.mirror, &known.target, this.assignment).await,
     };
     let tree = match made {

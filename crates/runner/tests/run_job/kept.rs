@@ -44,6 +44,17 @@ async fn what_checks_did_to_the_files_is_not_kept_as_the_agents_work() {
 }
 
 #[tokio::test]
+async fn nothing_is_kept_of_a_repository_that_a_failed_check_led_elsewhere() {
+    let plant = "cd ..; cp -R git @DIR@/other; rm -rf git; ln -s @DIR@/other git; exit 4";
+    let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[plant], |_| ()).await;
+    let ran = world.run().await;
+    assert_eq!((ran.code, world.api.failure()), (Some(0), "checks_failed"), "{}", ran.log);
+    assert_eq!(world.api.kept("checkpoint.tar.zst"), None);
+    let texts = world.api.texts();
+    assert!(texts.contains("is not kept, because the work folder can't be read"), "{texts}");
+}
+
+#[tokio::test]
 async fn what_an_agent_mends_is_kept_though_its_work_was_written_down_before() {
     let agent = "cat > /dev/null
          if [ -e @DIR@/once ]; then echo mended > mended.txt; echo waiting; while :; do sleep 0.05; done; fi
