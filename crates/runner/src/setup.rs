@@ -74,7 +74,8 @@ async fn put_back(beside: &Beside<'_>, (git, mirror): (&Git, &Mirror), start: &s
     commit::make_way(workspace).await?;
     // What was touched only is not written again, and nothing is built anew for it.
     git.run(Call::new(["update-index", "-q", "--refresh"]).repository(&repository).tree(&tree)).await?;
-    git.run(Call::new(["reset", "--hard", "--quiet", start]).repository(&repository).tree(&tree)).await?;
+    // The branch is where it was. `reset` would look for one of the commit's name.
+    git.run(Call::new(["read-tree", "--reset", "-u", start]).repository(&repository).tree(&tree)).await?;
     let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
     let made = git.run(Call::new(args).repository(&repository).tree(&tree)).await?;
     workspace.remember().await.map_err(Fault::Disk)?;

@@ -88,7 +88,10 @@ async fn what_setup_plants_is_neither_run_nor_written_through() {
 #[tokio::test]
 async fn a_pipe_that_setup_leaves_in_the_place_of_a_list_of_ours_is_not_waited_for() {
     let world = with_checks(GREET, &[], |_| ()).await;
-    let plants = ["echo made > made.txt; mkdir -p ../git/info; rm -f ../git/info/exclude; mkfifo ../git/info/exclude"];
+    let plants = [
+        "echo made > made.txt; mkdir -p ../git/info; rm -f ../git/info/exclude; mkfifo ../git/info/exclude",
+        "mkfifo ../git/packed-refs ../git/$(git rev-parse HEAD)",
+    ];
     world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = plants.map(str::to_owned).to_vec());
     completes(&world).await;
     assert_eq!(world.file(BRANCH, "made.txt"), None);
