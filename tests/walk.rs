@@ -223,7 +223,7 @@ async fn the_link_of_a_pull_request_is_taken_away_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_delivery_is_decided_again_whatever_dies() {
-    walk(flows::replays::refused_and_replayed().own(), 83).await;
+    walk(flows::replays::refused_and_replayed().own(), 82).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ fn no_template_escapes_the_escaping_or_writes_style_or_script() {
         }
     }
     for banned in
-        ["innerHTML =", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", ".style"]
+        ["innerHTML = ", "innerHTML=", "innerHTML +", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", ".style"]
     {
         assert!(!SCRIPT.contains(banned), "the script has {banned}");
     }

@@ -108,19 +108,15 @@ async fn gone_between_push_and_end_while_its_task_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_after_the_push_where_nothing_is_put_back_a_retry_takes_up_what_was_pushed() {
+async fn gone_after_the_push_where_nothing_is_put_back_what_was_pushed_is_adopted() {
     let desk = Desk::linked().await;
     desk.fault("POST", "/graphql", 1, Fault::too_many(60));
     desk.ask("Not yet.", &REMARKS).await;
     let job = desk.revision().await;
     desk.pushed(&job.id).await;
     let desk = desk.begun_again(Tasks::Die).await;
-    let failed = desk.swept_until_ended(&job.id).await;
-    assert_eq!(failed.status, Status::Failed, "{failed:?}");
-    desk.shown().await;
-    let answer = desk.story.api.retry_job(&job.id, None).await.unwrap();
-    let again = desk.swept_until_ended(&answer.job.unwrap()).await;
-    assert_eq!(again.status, Status::Completed, "{again:?}");
-    desk.story.pass(Duration::from_secs(60)).await;
+    let adopted = desk.swept_until_ended(&job.id).await;
+    assert_eq!((adopted.status, adopted.attempt), (Status::Completed, 2), "{adopted:?}");
+    desk.is_done_once(&job.id).await;
     desk.end().await;
 }
