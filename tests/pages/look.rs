@@ -32,9 +32,17 @@ fn no_template_escapes_the_escaping_or_writes_style_or_script() {
             );
         }
     }
-    for banned in
-        ["innerHTML = ", "innerHTML=", "innerHTML +", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", ".style"]
-    {
+    for banned in [
+        "innerHTML = ",
+        "innerHTML=",
+        "innerHTML +",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        ".style",
+    ] {
         assert!(!SCRIPT.contains(banned), "the script has {banned}");
     }
     assert!(!STYLE.contains("url(") && !STYLE.contains("@import"), "the style fetches nothing");

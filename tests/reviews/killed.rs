@@ -7,7 +7,6 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::OfflinePolicy;
 use pullyard_local::{Calls, Fault, Hints};
-use std::time::Duration;
 
 const REMARKS: [(&str, u64, &str); 2] = [("change.txt", 1, "The first."), ("change.txt", 2, "The second.")];
 
