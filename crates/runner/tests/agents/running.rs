@@ -13,8 +13,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Fails a test that waits for something that never comes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// Fails a test that waits for something that never comes. Long enough for a loaded machine: only a hang reaches it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the last words of a program that has ended may take to be read. Whatever it left running may hold the pipes
+/// open: then all of it is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Waits until there is such a file.
 pub(crate) async fn appears(path: &Path) {
@@ -115,10 +118,9 @@ impl Running {
     pub(crate) async fn end(mut self) -> Ended {
         self.close();
         let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
-        // Whatever it left running may hold the pipes open.
-        let _ = timeout(Duration::from_secs(2), &mut self.reader).await;
+        let _ = timeout(LAST_WORDS, &mut self.reader).await;
         self.reader.abort();
-        let errors = timeout(Duration::from_secs(2), &mut self.errors).await;
+        let errors = timeout(LAST_WORDS, &mut self.errors).await;
         self.errors.abort();
         let Said { events, odd } = self.said.borrow().clone();
         Ended { status, events, odd, errors: errors.map(|errors| errors.unwrap()).unwrap_or_default() }

@@ -24,7 +24,7 @@ pub(crate) const TASK: &str = "arn:aws:ecs:eu-central-1:1:task/x/y";
 pub(crate) const LEASE: &str = "lease-secret-77ab";
 
 /// Fails a test that waits for something that never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// One call as it came.
 #[derive(Clone, Debug, PartialEq)]

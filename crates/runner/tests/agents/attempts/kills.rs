@@ -2,7 +2,7 @@
 //! the first running.
 
 use super::stage::{EACH, Stage};
-use crate::running::appears;
+use crate::running::{PATIENCE, appears};
 use crate::world::{BRANCH, end_of};
 use pullyard_demo_forge::{Calls, Fault};
 use pullyard_demo_model::{Answer, Step};
@@ -10,8 +10,6 @@ use pullyard_protocol::attempt::FinishOutcome;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Kills the first attempt, and has the second one do the work.
 async fn check(stage: Stage, mut runner: Child) {

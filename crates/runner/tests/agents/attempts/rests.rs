@@ -1,17 +1,14 @@
 //! An agent that was stopped goes on in its session, on another machine, and is told only what is new.
 
 use super::stage::{Agent, EACH, Stage};
-use crate::running::appears;
+use crate::running::{PATIENCE, appears};
 use crate::scene::KEY;
 use crate::world::{BRANCH, Ran, end_of};
 use pullyard_demo_model::{Answer, Step, Usage};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Input, Resume, YieldOutcome};
 use serde_json::json;
-use std::time::Duration;
 use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn usage(input: u64, output: u64) -> Usage {
     Usage { input, cached: 0, output }

@@ -2,17 +2,14 @@
 //! the model, Codex else when its turn is over, and each in the session that it has.
 
 use super::stage::{Agent, EACH, Stage};
-use crate::running::appears;
+use crate::running::{PATIENCE, appears};
 use crate::world::end_of;
 use pullyard_demo_model::{Answer, Step};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Input, Resume};
 use pullyard_protocol::event::EventKind;
-use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn input() -> Input {
     Input { seq: 1, by: "ana".into(), question: None, text: "Greet in Latin.".into() }

@@ -1,17 +1,14 @@
 //! Everything that stops an attempt from outside: the agent and its tools are gone, and the model is asked nothing more.
 
 use super::stage::{Agent, EACH, Stage};
-use crate::running::appears;
+use crate::running::{PATIENCE, appears};
 use crate::world::{BRANCH, end_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_demo_model::Step;
 use pullyard_protocol::attempt::FinishOutcome;
-use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// With a tool that runs until somebody stops it, and would have something to push.
 async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Child) {
