@@ -11,7 +11,7 @@ mod sessions;
 mod stops;
 mod work;
 
-use crate::attempts::stage::{Agent, Stage};
+use crate::attempts::stage::{Agent, Stage, WAITED_FOR_MS};
 use crate::running::PATIENCE;
 use crate::scene::program;
 use serde_json::{Value, json};
@@ -133,7 +133,9 @@ async fn both<S: Future<Output = ()>>(story: impl Fn(Agent) -> S) {
 /// The model has a command run.
 fn shell(agent: Agent, command: &str) -> Value {
     let (name, arguments) = match agent {
-        Agent::Codex | Agent::CodexServer => ("exec_command", json!({ "cmd": command })),
+        Agent::Codex | Agent::CodexServer => {
+            ("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS }))
+        }
         Agent::ClaudeCode => ("Bash", json!({ "command": command, "description": "run" })),
     };
     json!({ "toolCalls": [{ "name": name, "arguments": arguments }] })
@@ -165,10 +167,10 @@ fn faltering(mut fixture: Value) -> Value {
     fixture
 }
 
-/// The same, whose connection breaks after four events of its stream. They are sent one by one: what is written in one
-/// go is thrown away with the connection, and nobody would have got anything.
+/// The same, whose connection breaks after four events of its stream. They are sent one by one: what nobody has read yet
+/// is thrown away with the connection, and on a loaded machine nobody would have got anything.
 fn cut(mut fixture: Value) -> Value {
-    fixture["latency"] = json!(50);
+    fixture["latency"] = json!(500);
     fixture["chunkSize"] = json!(8);
     fixture["truncateAfterChunks"] = json!(4);
     fixture

@@ -26,6 +26,10 @@ pub(crate) const BOTH: [Agent; 2] = [Agent::ClaudeCode, Agent::Codex];
 pub(crate) const EACH: [Agent; 3] = [Agent::ClaudeCode, Agent::Codex, Agent::CodexServer];
 pub(crate) const OF_CODEX: [Agent; 2] = [Agent::Codex, Agent::CodexServer];
 
+/// How long Codex waits for a command until it asks its model again while that still runs. By itself it is ten seconds,
+/// within which a loaded machine may not do what a test does meanwhile.
+pub(crate) const WAITED_FOR_MS: u32 = 30_000;
+
 impl Agent {
     pub(crate) fn capability(self) -> &'static str {
         match self {
@@ -38,7 +42,9 @@ impl Agent {
     pub(crate) fn shell(self, command: &str) -> Answer {
         match self {
             Self::ClaudeCode => Answer::tool("Bash", json!({ "command": command, "description": "run" })),
-            Self::Codex | Self::CodexServer => Answer::tool("exec_command", json!({ "cmd": command })),
+            Self::Codex | Self::CodexServer => {
+                Answer::tool("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS }))
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Work that is done: text, commands, patches, what it takes, and nobody else who hears of it.
 
 use super::{ask, codex};
+use crate::attempts::stage::WAITED_FOR_MS;
 use crate::scene::{KEY, Scene};
 use pullyard_demo_model::{Answer, Credential, Part, Usage};
 use serde_json::json;
 
 pub(crate) fn shell(command: &str) -> Answer {
-    Answer::tool("exec_command", json!({ "cmd": command }))
+    Answer::tool("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS }))
 }
 
 const PATCH: &str = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: greeting.txt\n+hello\n*** End Patch\nEOF\n";
