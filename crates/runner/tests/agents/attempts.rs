@@ -4,7 +4,7 @@
 mod descent;
 mod faults;
 mod kills;
-mod limits;
+pub(crate) mod limits;
 mod offers;
 mod quotas;
 mod repositories;

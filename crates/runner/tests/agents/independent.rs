@@ -167,8 +167,8 @@ fn faltering(mut fixture: Value) -> Value {
     fixture
 }
 
-/// The same, whose connection breaks after four events of its stream. They are sent one by one: what nobody has read yet
-/// is thrown away with the connection, and on a loaded machine nobody would have got anything.
+/// The same, whose connection breaks after four events of its stream. They are sent one by one: what nobody has read
+/// yet is thrown away with the connection, and on a loaded machine nobody would have got anything.
 fn cut(mut fixture: Value) -> Value {
     fixture["latency"] = json!(500);
     fixture["chunkSize"] = json!(8);

@@ -5,6 +5,10 @@ use pullyard_demo_model::{Answer, Step, Usage};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use serde_json::json;
+use std::time::Duration;
+
+/// Runs for longer than a loaded machine takes to stop its agent, and no further request is asked meanwhile.
+pub(crate) const AGAIN: &str = "echo again >> again.txt; sleep 8";
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
@@ -12,7 +16,7 @@ async fn the_limit_of_turns_lets_no_further_request_out() {
     for agent in EACH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.turns = Some(2));
-        stage.model.keep(agent.shell("echo again >> again.txt; sleep 1"));
+        stage.model.keep(agent.shell(AGAIN));
         let failure = stage.fails().await;
         assert_eq!(failure.code(), "turn_limit", "{agent:?} {failure:?}");
         assert_eq!(stage.model.turns().len(), 2, "{agent:?}");
@@ -26,7 +30,7 @@ async fn the_limit_of_money_lets_no_further_request_out() {
     for agent in EACH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.cost_usd_micros = Some(500_000));
-        let dear = agent.shell("echo again >> again.txt; sleep 1");
+        let dear = agent.shell(AGAIN);
         stage.model.keep(dear.taking(Usage { input: 100_000, cached: 0, output: 100_000 }));
         let failure = stage.fails().await;
         assert_eq!(failure.code(), "cost_limit", "{agent:?} {failure:?}");
@@ -41,7 +45,8 @@ async fn a_call_that_no_line_of_codex_tells_of_lets_no_row_of_requests_out() {
     let stage = Stage::of(Agent::Codex).await;
     stage.world.api.assign(|job| job.limits.turns = Some(2));
     // It is answered at once that there is no such tool, and the model is asked again within 40 ms.
-    stage.model.keep(Answer::tool("no_such_tool", json!({})));
+    // Its answers take seconds, so that a loaded machine is late by one request and not by a row of them.
+    stage.model.keep(Answer::tool("no_such_tool", json!({})).slowly(Duration::from_secs(1)));
     let failure = stage.fails().await;
     assert_eq!(failure.code(), "turn_limit", "{failure:?}");
     // On a machine that is busy one more may go out.
@@ -71,8 +76,8 @@ async fn a_tool_that_takes_longer_than_a_stall_is_waited_for() {
     // Codex asks its model again after ten seconds, whatever still runs: see below.
     let stage = Stage::of(Agent::ClaudeCode).await;
     // More than a busy machine takes to start the program.
-    stage.world.api.assign(|job| job.limits.stall_secs = 20);
-    stage.model.play([Agent::ClaudeCode.shell("sleep 22; echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.world.api.assign(|job| job.limits.stall_secs = 40);
+    stage.model.play([Agent::ClaudeCode.shell("sleep 44; echo hello > greeting.txt"), Answer::text("All done.")]);
     stage.succeeds().await;
     stage.end();
 }
@@ -82,13 +87,14 @@ async fn a_tool_that_takes_longer_than_a_stall_is_waited_for() {
 async fn a_server_that_codex_left_running_excuses_no_silence_of_its_model() {
     for codex in OF_CODEX {
         let stage = Stage::of(codex).await;
-        stage.world.api.assign(|job| job.limits.stall_secs = 10);
+        // More than a busy machine takes to start the program.
+        stage.world.api.assign(|job| job.limits.stall_secs = 20);
         // It goes on with the model after a second; the command never ends.
         let serve = json!({ "cmd": "echo serving; while :; do sleep 0.1; done", "yield_time_ms": 1_000 });
         stage.model.play([Answer::tool("exec_command", serve)]);
         stage.model.keep(Step::Hang);
         let failure = stage.fails().await;
-        assert!(matches!(failure, Failure::Stalled { limit: Span(10), .. }), "{failure:?}");
+        assert!(matches!(failure, Failure::Stalled { limit: Span(20), .. }), "{failure:?}");
         assert_eq!(stage.model.turns().len(), 2);
         stage.end();
     }
@@ -99,9 +105,9 @@ async fn a_server_that_codex_left_running_excuses_no_silence_of_its_model() {
 async fn a_command_that_codex_waits_for_may_be_silent_for_longer() {
     for codex in OF_CODEX {
         let stage = Stage::of(codex).await;
-        stage.world.api.assign(|job| job.limits.stall_secs = 10);
+        stage.world.api.assign(|job| job.limits.stall_secs = 20);
         // Longer than a stall, and it is waited for: the model is not asked meanwhile.
-        let slow = json!({ "cmd": "sleep 14; echo hello > greeting.txt", "yield_time_ms": 30_000 });
+        let slow = json!({ "cmd": "sleep 24; echo hello > greeting.txt", "yield_time_ms": 30_000 });
         stage.model.play([Answer::tool("exec_command", slow), Answer::text("All done.")]);
         stage.succeeds().await;
         assert_eq!(stage.model.turns().len(), 2);

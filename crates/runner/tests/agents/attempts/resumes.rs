@@ -17,8 +17,8 @@ async fn after_a_transient_fault_the_same_session_goes_on() {
         });
         let runner = stage.world.spawn(|command| {
             stage.equip(command);
-            // Long enough to change the script meanwhile.
-            command.env("PULLYARD_AGENT_RETRY_SECS", "3");
+            // Long enough to change the script meanwhile, on a loaded machine, too.
+            command.env("PULLYARD_AGENT_RETRY_SECS", "10");
         });
         stage.world.api.wait_for_text("Trying again").await;
         stage.model.keep(Answer::text("All done."));

@@ -1,6 +1,7 @@
 //! Silence, turns and money.
 
 use super::{Independent, always, both, faltering, shell, silent, words};
+use crate::attempts::limits::AGAIN;
 use crate::attempts::stage::{Agent, BOTH, Stage};
 use crate::world::end_of;
 use pullyard_protocol::attempt::Limits;
@@ -34,7 +35,7 @@ async fn a_model_that_never_answers_or_stops_in_the_middle_is_a_stall() {
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
 async fn the_limit_of_turns_lets_no_further_request_out() {
     for agent in BOTH {
-        let again = always(shell(agent, "echo again >> again.txt; sleep 1"));
+        let again = always(shell(agent, AGAIN));
         assert_eq!(check(agent, again, |limits| limits.turns = Some(2), "turn_limit").await, 2, "{agent:?}");
     }
 }
@@ -43,7 +44,7 @@ async fn the_limit_of_turns_lets_no_further_request_out() {
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
 async fn the_limit_of_money_lets_no_further_request_out() {
     for agent in BOTH {
-        let mut dear = shell(agent, "echo again >> again.txt; sleep 1");
+        let mut dear = shell(agent, AGAIN);
         dear["usage"] = json!({ "input_tokens": 100_000, "output_tokens": 100_000 });
         let asked = check(agent, always(dear), |limits| limits.cost_usd_micros = Some(500_000), "cost_limit").await;
         assert_eq!(asked, 1, "{agent:?}");
