@@ -3,6 +3,12 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long the kernel may take on a loaded machine until it has ended who was killed with his parent. What a test
+/// leaves running by itself runs longer.
+const GOES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Pid and command line of each.
 pub(crate) fn left_over(dir: &Path) -> Vec<(i32, String)> {
@@ -25,6 +31,18 @@ pub(crate) fn left_over(dir: &Path) -> Vec<(i32, String)> {
         }
     }
     found
+}
+
+/// The same once there are so many: who was killed as his parent ended may live a moment longer than it.
+pub(crate) fn left_over_of(dir: &Path, count: usize) -> Vec<(i32, String)> {
+    let since = Instant::now();
+    loop {
+        let left = left_over(dir);
+        if left.len() == count || since.elapsed() > GOES_WITHIN {
+            return left;
+        }
+        sleep(Duration::from_millis(10));
+    }
 }
 
 /// Kills what is left of a scene, so that a test leaves nothing on the machine.

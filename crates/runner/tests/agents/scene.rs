@@ -2,7 +2,7 @@
 //! who calls out. A scene that ends has left nothing running and called nobody.
 
 use crate::call_outs::CallOuts;
-use crate::left_over::{kill_left_over, left_over};
+use crate::left_over::{kill_left_over, left_over, left_over_of};
 use crate::running::{Ended, Running, appears};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -106,9 +106,14 @@ impl Scene {
         left_over(self.dir.path())
     }
 
+    /// The same once there are so many, or what there is after a minute.
+    pub(crate) fn left_over_of(&self, count: usize) -> Vec<(i32, String)> {
+        left_over_of(self.dir.path(), count)
+    }
+
     /// What must hold when everything is over.
     pub(crate) fn end(self) {
-        assert_eq!(self.left_over(), [], "something still runs");
+        assert_eq!(self.left_over_of(0), [], "something still runs");
         assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "somebody called out");
         let requests = self.model.requests();
         let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);

@@ -15,8 +15,9 @@ fn input() -> Input {
     Input { seq: 1, by: "ana".into(), question: None, text: "Greet in Latin.".into() }
 }
 
-/// A command that runs until there is a file `go`.
-pub(crate) const UNTIL_TOLD: &str = "echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done";
+/// A command that runs until there is a file `go`, and a moment longer: an agent may have been told something, and not
+/// have read it yet.
+pub(crate) const UNTIL_TOLD: &str = "echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done; sleep 2";
 
 /// People say something while that command runs; it ends once the runner knows.
 pub(crate) async fn say_while_it_runs(stage: &Stage) {

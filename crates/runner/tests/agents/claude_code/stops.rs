@@ -134,6 +134,6 @@ async fn a_success_may_leave_something_running() {
     let scene = Scene::new().await;
     scene.model.play([shell("setsid nohup sleep 600 >/dev/null 2>&1 &"), Answer::text("Done.")]);
     let ended = super::ask(claude(&scene), "Leave something.").await;
-    assert_eq!((ended.code(), scene.left_over().len()), (0, 1), "{ended:?}");
+    assert_eq!((ended.code(), scene.left_over_of(1).len()), (0, 1), "{ended:?}");
     kill_left_over(scene.dir.path());
 }

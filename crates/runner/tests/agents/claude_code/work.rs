@@ -87,7 +87,9 @@ async fn it_calls_nobody_but_the_model_only_because_it_is_told_so() {
 #[ignore = "needs Claude Code: .ci/agents"]
 async fn a_message_in_the_middle_is_heard_at_the_next_request() {
     let scene = Scene::new().await;
-    let wait = json!({ "command": "touch started; while [ ! -e go ]; do sleep 0.05; done", "description": "wait" });
+    // Nobody is told that it has read the message: on a loaded machine that takes a moment longer than the command.
+    let command = "touch started; while [ ! -e go ]; do sleep 0.05; done; sleep 2";
+    let wait = json!({ "command": command, "description": "wait" });
     scene.model.play([Answer::tool("Bash", wait), Answer::text("As you like.")]);
     let mut running = crate::running::Running::start(claude(&scene));
     running.say("Wait.").await;

@@ -57,7 +57,7 @@ async fn in_its_sandbox_nothing_survives_a_success() {
     let mut running = start(&scene);
     running.wait_for("turn.completed", 1).await;
     let ended = running.end().await;
-    assert_eq!((ended.code(), scene.left_over().len()), (0, 0), "{ended:?} {:?}", scene.left_over());
+    assert_eq!((ended.code(), scene.left_over_of(0)), (0, Vec::new()), "{ended:?}");
     scene.end();
 }
 
@@ -69,6 +69,6 @@ async fn without_its_sandbox_something_may() {
     let mut run = codex(&scene);
     run.args(["-c=sandbox_mode=\"danger-full-access\"", "--", "Leave something."]);
     let ended = scene.run(run).await;
-    assert_eq!((ended.code(), scene.left_over().len()), (0, 1), "{ended:?}");
+    assert_eq!((ended.code(), scene.left_over_of(1).len()), (0, 1), "{ended:?}");
     kill_left_over(scene.dir.path());
 }
