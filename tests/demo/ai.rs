@@ -1,12 +1,16 @@
 //! The demo with Claude Code and Codex themselves, whose model is a server that plays it: `.ci/agents` has both.
 
-use super::{LONGEST, pullyard, text, warnings};
+use super::{pullyard, text, warnings};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+/// Longer than its agents take on a loaded machine, which start anew for each of its jobs.
+const LONGEST: Duration = Duration::from_secs(900);
 
 fn program(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names no program: run .ci/agents"))
