@@ -81,7 +81,7 @@ impl Running {
             self.child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
             (self.child.wait().await.unwrap().code(), said)
         };
-        tokio::time::timeout(Duration::from_secs(60), rest).await.expect("it did not stop")
+        tokio::time::timeout(LONGEST, rest).await.expect("it did not stop")
     }
 }
 

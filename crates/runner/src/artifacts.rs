@@ -233,7 +233,7 @@ mod tests {
         while waiting.try_recv().is_ok() {
             artifacts.0.done.send_modify(|done| *done += 1);
         }
-        let flushed = timeout(Duration::from_secs(30), artifacts.flush(Duration::from_secs(3_600)));
+        let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
         assert!(flushed.await.is_ok(), "it waits for what nobody uploads");
     }
 

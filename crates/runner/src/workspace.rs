@@ -395,7 +395,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(30), begun).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(120), begun).await.unwrap();
         one.keep_for_the_next_look();
         one.end(Afterwards::Removed).await;
         assert!(folder.is_dir());

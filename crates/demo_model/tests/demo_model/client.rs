@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 pub(crate) const KEY: &str = "key-that-nobody-keeps-4c11";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) async fn model() -> DemoModel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Says each time that it was asked.
 const GREET: &str = "cat > /dev/null; echo asked >> @DIR@/asked; echo hello > greeting.txt";
 

@@ -20,7 +20,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 /// What must happen happens within this.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// What is to happen at once is not helped by time.
 const NEVER: Duration = Duration::from_secs(24 * 3_600);
 

@@ -7,7 +7,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
 /// How long anything may take that has to happen.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(120);
 /// Stays for ever, whoever asks it to go, and says its number.
 const STAYS: &str = "trap '' TERM HUP; echo $$ > stays.new; mv stays.new stays; while :; do sleep 0.1; done";
 const WAITS: &str = "until [ -e go ]; do sleep 0.02; done";
