@@ -75,6 +75,8 @@ impl Stage {
             .env("PULLYARD_CLAUDE_CODE", program("PULLYARD_CLAUDE_CODE"))
             .env("PULLYARD_CODEX", program("PULLYARD_CODEX"))
             .env("PULLYARD_AGENT_RETRY_SECS", "0")
+            // Who is told to end before it has heard an interrupt may ask its model once more.
+            .env("PULLYARD_STOP_GRACE_SECS", "5")
             .env("ANTHROPIC_API_KEY", KEY)
             .env("ANTHROPIC_BASE_URL", self.model.url())
             .env("OPENAI_API_KEY", KEY)
