@@ -119,3 +119,21 @@ async fn gone_after_the_push_where_nothing_is_put_back_what_was_pushed_is_adopte
     desk.is_done_once(&job.id).await;
     desk.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gone_while_the_agent_works_where_nothing_is_put_back_a_retry_does_what_was_asked() {
+    let desk = Desk::linked().await;
+    desk.wait();
+    desk.ask("Not yet.", &REMARKS).await;
+    let job = desk.revision().await;
+    desk.prompt(&job.id).await;
+    let desk = desk.begun_again(Tasks::Die).await;
+    let failed = desk.swept_until_ended(&job.id).await;
+    assert_eq!(failed.status, Status::Failed, "{failed:?}");
+    desk.go();
+    desk.shown().await;
+    let answer = desk.story.api.retry_job(&job.id, None).await.unwrap();
+    let again = desk.swept_until_ended(&answer.job.unwrap()).await;
+    assert_eq!(again.status, Status::Completed, "{again:?}");
+    desk.end().await;
+}

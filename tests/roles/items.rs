@@ -29,7 +29,7 @@ pub(super) const WRITTEN: &[Items] = &[
     ("PR#", "links to pull requests, and their reviews", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects"]),
     ("BUDGET#", "what a day's jobs took", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
-    ("PROJECT#", "projects, their repositories and the names of those", &["webhook", "api", "pages"]),
+    ("PROJECT#", "projects, their repositories and the names of those", &["webhook", "api", "pages", "effects"]),
     ("INTEGRATION#", "connected forges", &["api"]),
     ("HOOK#", "webhooks, and when they were heard", &["webhook", "api", "effects", "sweeper"]),
     ("POLL#", "repositories that are looked at", &["webhook", "api", "effects", "sweeper"]),
@@ -49,6 +49,7 @@ pub(super) const WRITTEN: &[Items] = &[
 /// Who deletes what of it: function and what the items' partition key begins with.
 const DELETED: &[(&str, &[&str])] = &[
     ("webhook", &["PROJECT#"]),
+    ("effects", &["PROJECT#"]),
     ("api", &["PROJECT#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
 ];

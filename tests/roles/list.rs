@@ -244,6 +244,7 @@ pub(super) const LIST: &[Row] = &[
         Table,
         "single attributes: marks of reviews, when a hook was heard, the day's budget",
     ),
+    ("effects", "dynamodb:DeleteItem", Table, "the alias of a repository whose new name a look learnt"),
     ("effects", "sqs:SendMessage", Dispatch, "a job whose review was read wants a task"),
     ("effects", "sqs:SendMessage", Effects, "pull requests to be told, further tickets to be settled"),
     ("effects", "secretsmanager:GetSecretValue", Peoples, "forges' tokens and Apps' keys"),
