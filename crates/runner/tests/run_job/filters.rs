@@ -1,7 +1,7 @@
 //! Repositories whose filters encrypt: nothing becomes readable in git's history that they would have encrypted.
 
+use crate::lfs::ran_in;
 use crate::world::{BRANCH, World};
-use pullyard_domain::id::RepositoryName;
 use pullyard_protocol::attempt::FinishOutcome;
 
 const ATTRIBUTES: &str = "*.key filter=git-crypt diff=git-crypt\n*.own filter=own\n*.nb filter=strips\n";
@@ -10,23 +10,13 @@ const SEALED: &str = "U2FsdGVkX1+c2VhbGVkIGJ5IHNvbWVib2R5\n";
 
 /// A run in a repository with encrypted files, by an agent that does this.
 async fn ran(agent: &str) -> World {
-    let mut world = World::with_agent("exit 1").await;
-    let agent = format!("#!/bin/sh\n{agent}\n");
     let files = [
         (".gitattributes", ATTRIBUTES, false),
-        ("agent.sh", agent.as_str(), true),
         ("sealed.key", SEALED, false),
         ("sealed.own", SEALED, false),
         ("notes.nb", "a text\n", false),
     ];
-    world.repository = world.forge.create_repository("acme/sealed", "main", &files).await.unwrap();
-    world.api.assign(|job| {
-        job.repository.clone_url = world.repository.clone_url.clone();
-        job.repository.name = RepositoryName::new("acme/sealed").unwrap();
-    });
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    world
+    ran_in("acme/sealed", &files, agent).await
 }
 
 #[tokio::test]

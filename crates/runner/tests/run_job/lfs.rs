@@ -8,24 +8,29 @@ const ATTRIBUTES: &str = "*.bin filter=lfs diff=lfs merge=lfs -text\n";
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
                        oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
 
-/// A run in a repository with a pointer and a file whose content was committed, by an agent that does this.
-async fn ran(agent: &str) -> World {
+/// A run in a repository of these files, by an agent that does this.
+pub(crate) async fn ran_in(name: &str, files: &[(&str, &str, bool)], agent: &str) -> World {
     let mut world = World::with_agent("exit 1").await;
     let agent = format!("#!/bin/sh\n{agent}\n");
-    let files = [
-        (".gitattributes", ATTRIBUTES, false),
-        ("agent.sh", agent.as_str(), true),
-        ("kept.bin", POINTER, false),
-        ("content.bin", "committed by somebody without LFS\n", false),
-    ];
-    world.repository = world.forge.create_repository("acme/large", "main", &files).await.unwrap();
+    let files = [files, &[("agent.sh", agent.as_str(), true)]].concat();
+    world.repository = world.forge.create_repository(name, "main", &files).await.unwrap();
     world.api.assign(|job| {
         job.repository.clone_url = world.repository.clone_url.clone();
-        job.repository.name = RepositoryName::new("acme/large").unwrap();
+        job.repository.name = RepositoryName::new(name).unwrap();
     });
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     world
+}
+
+/// The same with a pointer and a file whose content was committed.
+async fn ran(agent: &str) -> World {
+    let files = [
+        (".gitattributes", ATTRIBUTES, false),
+        ("kept.bin", POINTER, false),
+        ("content.bin", "committed by somebody without LFS\n", false),
+    ];
+    ran_in("acme/large", &files, agent).await
 }
 
 #[tokio::test]
