@@ -1,7 +1,7 @@
 //! A model's account that answers nobody, on self-hosted runners: whoever has another one goes on.
 
 use super::{Process, introduction};
-use crate::story::{Story, failed};
+use crate::story::{Story, begin_all, failed, is};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
@@ -63,6 +63,35 @@ async fn a_runner_whose_limit_is_used_up_takes_no_more_until_then_and_another_on
     assert!(kite.claim("c5").await.is_none(), "whoever tries is waited for");
     assert_eq!(client.finish(&failed("f4")).await.unwrap().status, Status::Failed);
     assert_eq!(kite.claim("c6").await.unwrap().job, third, "it answered, whatever became of the work");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_adopts_is_taken_by_a_runner_whose_account_is_left_alone() {
+    let story = Story::with_runners().await;
+    story.local.sweep().await.unwrap();
+    let token = story.runner_token("t", None, None).await;
+    let kite = story.runner(&token, "kite", "i1").await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let ends = story.clock.now().plus(Duration::from_secs(7_200));
+    attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
+    // Another runner has another account, and is lost as it pushes.
+    let gull = story.runner(&token, "gull", "i1").await;
+    assert_eq!(story.run(&gull, "g1", Phase::Syncing).await.0, job);
+    story.steps(130).await;
+    story.job_until(&job, is(Status::Ready)).await;
+    kite.beat(&[]).await;
+    let second = story.job_for("e2", "APP-2", 2).await;
+    story.waits_for(&second, "limit_reached").await;
+    story.waits_for(&job, "starting_now").await;
+    let claimed = kite.claim("c2").await.unwrap();
+    let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
+    assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
+    begin_all(&client, Phase::Preparing).await;
+    assert_eq!(client.finish(&failed("f2")).await.unwrap().status, Status::Failed);
+    // The account is left alone as before.
+    assert!(kite.claim("c3").await.is_none());
+    story.waits_for(&second, "limit_reached").await;
     story.end().await;
 }
 

@@ -6,6 +6,7 @@ use crate::hook::{Hook, Ingress, Poll};
 use crate::id::{ClassId, ProjectId};
 use crate::job::{FINISH_GRACE, Job, Place, Status};
 use crate::pull_request::PullRequest;
+use crate::select::order_of;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -47,7 +48,7 @@ pub fn shard(key: &str) -> u8 {
 pub fn job(job: &Job) -> Option<Due> {
     let at = match job.status {
         Status::Ready if job.place == Place::Runners => {
-            return Some(Due::Ready { class: job.class.clone(), order: job.created.millis() });
+            return Some(Due::Ready { class: job.class.clone(), order: order_of(job) });
         }
         Status::Ready => job.dispatch.due,
         Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => {

@@ -72,8 +72,12 @@ impl Fleet<'_> {
         Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) }
     }
 
-    /// What this runner waits for before it takes the job, and until when: the account that it would ask.
+    /// What this runner waits for before it takes the job, and until when: the account that it would ask. One that only
+    /// adopts asks none.
     fn keeps_back(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
+        if job.adopts.is_some() {
+            return None;
+        }
         let Needs { key, capability, .. } = self.needs;
         let asked = asked(*key, capability, &job.project, Some(&member.runner.id));
         let shut = self.breakers.iter().filter(|breaker| asked.contains(&breaker.id));

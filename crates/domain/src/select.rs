@@ -40,7 +40,29 @@ pub struct Candidate {
     pub order: i64,
 }
 
-/// First come, first served, across all classes; at most `most`.
+impl Candidate {
+    /// Its job only adopts: it asks no model, and waits for no account. What once adopts never does anything else.
+    ///
+    /// A row that an older version wrote does not say so of its job.
+    pub fn only_adopts(&self) -> bool {
+        self.order < 0
+    }
+}
+
+/// How far before all others a job that only adopts is offered: further than any job is old. Units: milliseconds.
+const ADOPTS_FIRST: i64 = 1_000_000_000_000_000;
+
+/// The order in which a Ready job is offered to the runners of its class: by age, and those that only adopt before all
+/// others.
+///
+/// A row tells nothing but its job and this order. Behind those of a class that wait for an account, however many they
+/// are, nobody would find the one that waits for none.
+pub fn order_of(job: &Job) -> i64 {
+    let made = job.created.millis();
+    if job.adopts.is_some() { made.saturating_sub(ADOPTS_FIRST) } else { made }
+}
+
+/// First come, first served, across all classes, once those that only adopt are; at most `most`.
 pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
     candidates.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.job.as_str().cmp(b.job.as_str())));
     candidates.dedup_by(|later, earlier| later.job == earlier.job);
@@ -142,6 +164,15 @@ mod tests {
         let rows = vec![three.clone(), one.clone(), two.clone(), one.clone()];
         assert_eq!(in_order(rows.clone(), 9), [one.clone(), two.clone(), three]);
         assert_eq!(in_order(rows, 2), [one, two]);
+    }
+
+    #[test]
+    fn a_row_says_whether_its_job_only_adopts() {
+        let row = |order| Candidate { job: job_id("1"), class: ClassId::new("a").unwrap(), order };
+        let job = ready();
+        assert!(!row(order_of(&job)).only_adopts());
+        let adopts = Job { adopts: Some(crashed()), ..job };
+        assert!(row(order_of(&adopts)).only_adopts());
     }
 
     #[test]

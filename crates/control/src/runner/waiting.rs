@@ -272,7 +272,8 @@ impl<'a> Seeker<'a> {
     }
 
     /// What the index suggests to this runner, that many of the oldest. What waits for an account is passed over here,
-    /// before the oldest are chosen: it keeps its place, and does not take that of others.
+    /// before the oldest are chosen: it keeps its place, and does not take that of others. What only adopts waits for
+    /// none.
     async fn look(&self) -> Result<Seen, Error> {
         let most = self.search.width();
         let mut seen = Seen {
@@ -304,10 +305,11 @@ impl<'a> Seeker<'a> {
         for (class, rows) in &seen.rows {
             let ids = accounts.remove(class).unwrap_or_default();
             let of: Vec<_> = breakers.iter().filter(|breaker| ids.contains(&breaker.id)).cloned().collect();
-            let may = |row: &&Candidate| !matches!(gate(&of, &row.job, now), Gate::Shut(_));
+            let may = |row: &&Candidate| row.only_adopts() || !matches!(gate(&of, &row.job, now), Gate::Shut(_));
             let mut those: Vec<_> = rows.all.iter().filter(may).collect();
-            // Behind those that all wait for an account is none but the one that tries it first, if there is one.
-            let some = !those.is_empty() || of.iter().any(|breaker| breaker.probe.is_some());
+            // Behind one that waits for an account is none but the one that tries it first, if there is one.
+            let waits = rows.all.last().is_some_and(|last| !may(&last));
+            let some = !waits || of.iter().any(|breaker| breaker.probe.is_some());
             seen.more |= rows.more && some;
             if seen.kept {
                 self.leave_free(rows, oldest.as_ref(), &mut those);

@@ -167,11 +167,15 @@ fn lost() -> Failure {
 /// An hour after a runner had it, a job is Ready again, and only for what that one may have pushed.
 async fn adopting(world: &World, runner: &Runner) -> Job {
     let job = world.job(&on(Compute::Runners)).await;
-    works(world, &job.id, Some(runner), Status::Syncing).await;
+    lost_as_it_pushed(world, runner, &job.id).await
+}
+
+async fn lost_as_it_pushed(world: &World, runner: &Runner, job: &JobId) -> Job {
+    works(world, job, Some(runner), Status::Syncing).await;
     world.ctx.clock.advance(HOUR);
-    let back = world.stored(&job.id).await.requeued_to_adopt(lost(), world.ctx.clock.now()).unwrap();
+    let back = world.stored(job).await.requeued_to_adopt(lost(), world.ctx.clock.now()).unwrap();
     applied(world.ctx.store.update_job(&back).await);
-    world.stored(&job.id).await
+    world.stored(job).await
 }
 
 /// It gets no key, and an older runner's agent asks its model all the same.
@@ -209,6 +213,31 @@ async fn an_attempt_that_only_adopts_is_not_the_first_that_tries_an_account() {
         panic!("it may be taken")
     };
     assert_eq!((&claimed.job.id, claimed.job.run.as_ref().unwrap().first), (&job.id, false));
+    assert_eq!(ctx.store.breaker(&id).await.unwrap().unwrap().probe, None);
+}
+
+#[tokio::test]
+async fn what_only_adopts_is_taken_though_its_account_is_left_alone_and_however_many_jobs_wait_for_that() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runners = world.runners(2, 1, 2).await;
+    let runner = &runners[1];
+    // More than a claim looks at first, of one class.
+    let waiting = world.jobs("waits", 20, 1).await;
+    let job = lost_as_it_pushed(&world, &runners[0], &waiting[19].id).await;
+    let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    let claims = async |asked: &str| {
+        let asked = ClaimId::new(asked).unwrap();
+        claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap()
+    };
+    let Answer::Job(claimed) = claims("k1").await else { panic!("it asks no model") };
+    assert_eq!((&claimed.job.id, claimed.job.run.as_ref().unwrap().first), (&job.id, false));
+    assert!(matches!(claims("k2").await, Answer::Nothing), "the others wait for the account");
     assert_eq!(ctx.store.breaker(&id).await.unwrap().unwrap().probe, None);
 }
 

@@ -39,6 +39,22 @@ fn a_ready_job_on_runners_is_offered_to_them_by_age() {
 }
 
 #[test]
+fn what_only_adopts_is_offered_before_all_others_and_among_its_like_by_age() {
+    let made = |secs| Job { place: Place::Runners, created: at(secs), ..ready() };
+    let adopts = |secs| Job { adopts: Some(crashed()), ..made(secs) };
+    let order = |offered: &Job| match job(offered) {
+        Some(Due::Ready { order, class }) => {
+            assert_eq!(class, offered.class, "runners find it where they look");
+            order
+        }
+        due => panic!("{due:?}"),
+    };
+    let orders = [adopts(500), adopts(900), made(0), made(700)].map(|job| order(&job));
+    assert!(orders.is_sorted(), "{orders:?}");
+    assert!(orders[1] < 0 && orders[2] > 0, "{orders:?}");
+}
+
+#[test]
 fn an_active_job_is_due_a_minute_after_its_time_limit() {
     let overdue = at(100 + 3_600 + 60);
     for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {

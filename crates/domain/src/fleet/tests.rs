@@ -3,7 +3,7 @@ use crate::breaker::KeyOf;
 use crate::id::ProjectId;
 use crate::job::Place;
 use crate::runner::Drain;
-use crate::story::{at, job_id, project_id, ready, runner, slot};
+use crate::story::{at, crashed, job_id, project_id, ready, runner, slot};
 use std::collections::BTreeSet;
 
 fn words(words: &str) -> BTreeSet<String> {
@@ -106,4 +106,8 @@ fn a_job_waits_for_the_accounts_of_all_runners_that_could_take_it_now() {
     assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: at(4_000) }));
     let with_one_busy = [members[0].clone(), busy(members[1].clone())];
     assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: at(5_000) }));
+    // It asks no model.
+    let adopts = Job { adopts: Some(crashed()), ..job.clone() };
+    let fleet = Fleet { members: &members, needs: &needs, ahead: 0, breakers: &both };
+    assert_eq!(crate::why::wait(&adopts, Some(&fleet), at(1_000)), Some(Wait::StartingNow { ago: Span(40) }));
 }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::gauges::AHEAD;
 use pullyard_domain::id::{ClassId, InstanceId, RunnerId};
-use pullyard_domain::job::{Pause, Status};
+use pullyard_domain::job::{Job, Pause, Status};
 use pullyard_domain::project::Compute;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
 use pullyard_domain::select::Needs;
@@ -320,6 +320,20 @@ async fn classes_and_their_jobs_are_read_in_order() {
     let orders = rows.iter().map(|row| (row.job.clone(), row.order)).collect::<Vec<_>>();
     let expected = [("a", 10), ("b", 20)].map(|(name, secs)| (sample::job_id(name), at(secs).millis()));
     assert_eq!(orders, expected);
+}
+
+#[tokio::test]
+async fn what_only_adopts_is_read_before_older_jobs_of_its_class() {
+    let world = World::new().await;
+    let adopts = Some(sample::failure());
+    for (name, secs, adopts) in [("a", 10, None), ("d", 40, adopts.clone()), ("c", 30, adopts), ("b", 20, None)] {
+        let job = Job { adopts, ..sample::job_at(name, Compute::Runners, at(secs)) };
+        world.applies(world.store.trigger(&alone(&job))).await;
+    }
+    let class = sample::job("any").class;
+    let rows = world.in_the_end(async || world.store.ready(&class, 3).await.unwrap()).await;
+    let seen = rows.iter().map(|row| (row.job.clone(), row.only_adopts())).collect::<Vec<_>>();
+    assert_eq!(seen, [("c", true), ("d", true), ("a", false)].map(|(name, adopts)| (sample::job_id(name), adopts)));
 }
 
 #[tokio::test]
