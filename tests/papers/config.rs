@@ -104,7 +104,8 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "runner, for Codex",
         "MODEL=INPUT/CACHED/OUTPUT,…",
         "our table",
-        "What models cost that the table doesn't know, or at other prices. Units: US dollars for a million tokens.",
+        "What models cost that the table doesn't know, or at other prices; three more amounts are for requests with over \
+         272,000 tokens of input. Units: US dollars for a million tokens.",
     ),
     (
         "PULLYARD_CODEX_TRANSPORT",

@@ -1,11 +1,19 @@
 //! What tokens of Codex's models cost: it counts tokens and knows no prices.
 //!
-//! The table is OpenAI's public list for standard processing of at most 272,000 tokens of input. Longer requests, and
-//! what is written to a cache, cost more than it says. A model that is not in it costs nobody knows what: its tokens are
-//! told and no amount, and a limit on cost counts them at the dearest price known, since too early a stop is safe.
+//! The table is OpenAI's public list for standard processing. What is written to a cache costs more than it says. A model
+//! that is not in it costs nobody knows what: its tokens are told and no amount, and a limit on cost counts them at the
+//! dearest price known, since too early a stop is safe.
+//!
+//! A request with more than 272,000 tokens of input costs more, where its model takes so many: all of its input twice as
+//! much, from a cache or not, and its output half as much again. The older models take at most that many, since 128,000
+//! of their 400,000 are for output.
 //!
 //! Source: developers.openai.com/api/docs/pricing and /models; those of 2026-07 to 2026-10 as several projects that keep
-//! such tables quote it, LiteLLM among them: nearly all alike, and where they are not, by what most of them say.
+//! such tables quote it, LiteLLM among them: nearly all alike, and where they are not, by what most of them say. Of long
+//! requests, read in 2026-11: OpenAI's pages of gpt-5.6-luna and gpt-6-sol, and of the others what LiteLLM and others
+//! quote, all alike: it is the full request that costs more. OpenAI's page of gpt-5.4 says "for the full session", where
+//! those who quote it take each request by itself, and gpt-5.5 is of that time: of these two a limit counts the whole
+//! session, and no amount is told.
 
 use crate::agent::sign::Tokens;
 use std::collections::BTreeMap;
@@ -13,39 +21,65 @@ use std::collections::BTreeMap;
 /// When the table was last compared with the list.
 pub(crate) const AS_OF: &str = "2026-10";
 
+/// A request with more input than that is a long one. Units: tokens.
+const LONG: u64 = 272_000;
+
 /// Units: millionths of a US dollar for a million tokens, which are dollars for a million, times a million.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Price {
+struct Rates {
     input: u64,
     cached: u64,
     output: u64,
 }
 
-/// By model: input, input from a cache, output; in thousandths of a dollar for a million tokens.
-const TABLE: &[(&str, u64, u64, u64)] = &[
-    ("gpt-5", 1_250, 125, 10_000),
-    ("gpt-5-codex", 1_250, 125, 10_000),
-    ("gpt-5-mini", 250, 25, 2_000),
-    ("gpt-5-nano", 50, 5, 400),
-    ("gpt-5.1", 1_250, 125, 10_000),
-    ("gpt-5.1-codex", 1_250, 125, 10_000),
-    ("gpt-5.1-codex-max", 1_250, 125, 10_000),
-    ("gpt-5.1-codex-mini", 250, 25, 2_000),
-    ("gpt-5.2", 1_750, 175, 14_000),
-    ("gpt-5.2-codex", 1_750, 175, 14_000),
-    ("gpt-5.3-codex", 1_750, 175, 14_000),
-    ("gpt-5.4", 2_500, 250, 15_000),
-    ("gpt-5.4-mini", 750, 75, 4_500),
-    ("gpt-5.4-nano", 200, 20, 1_250),
-    ("gpt-5.5", 5_000, 500, 30_000),
-    ("gpt-5.6-luna", 200, 20, 1_200),
-    ("gpt-5.6-sol", 4_000, 400, 20_000),
-    ("gpt-5.6-terra", 2_000, 200, 12_000),
-    ("gpt-6-astra", 10_000, 1_000, 50_000),
-    ("gpt-6-luna", 100, 10, 500),
-    ("gpt-6-sol", 2_000, 200, 10_000),
-    ("gpt-6.1-sol", 2_000, 100, 10_000),
-    ("gpt-6.1-terra", 1_000, 50, 5_000),
+/// What a model costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Price {
+    short: Rates,
+    /// Of long requests.
+    long: Rates,
+    /// One of those may make its whole session as dear.
+    by_session: bool,
+}
+
+/// What long requests of a model cost more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Long {
+    /// There are none.
+    Never,
+    /// Each by itself.
+    Request,
+    /// Each by itself, or its whole session.
+    Session,
+}
+
+use Long::{Never, Request, Session};
+
+/// By model: input, input from a cache, output; in thousandths of a dollar for a million tokens. And its long requests.
+const TABLE: &[(&str, u64, u64, u64, Long)] = &[
+    ("gpt-5", 1_250, 125, 10_000, Never),
+    ("gpt-5-codex", 1_250, 125, 10_000, Never),
+    ("gpt-5-mini", 250, 25, 2_000, Never),
+    ("gpt-5-nano", 50, 5, 400, Never),
+    ("gpt-5.1", 1_250, 125, 10_000, Never),
+    ("gpt-5.1-codex", 1_250, 125, 10_000, Never),
+    ("gpt-5.1-codex-max", 1_250, 125, 10_000, Never),
+    ("gpt-5.1-codex-mini", 250, 25, 2_000, Never),
+    ("gpt-5.2", 1_750, 175, 14_000, Never),
+    ("gpt-5.2-codex", 1_750, 175, 14_000, Never),
+    ("gpt-5.3-codex", 1_750, 175, 14_000, Never),
+    ("gpt-5.4", 2_500, 250, 15_000, Session),
+    ("gpt-5.4-mini", 750, 75, 4_500, Never),
+    ("gpt-5.4-nano", 200, 20, 1_250, Never),
+    ("gpt-5.5", 5_000, 500, 30_000, Session),
+    ("gpt-5.6-luna", 200, 20, 1_200, Request),
+    ("gpt-5.6-sol", 4_000, 400, 20_000, Request),
+    ("gpt-5.6-terra", 2_000, 200, 12_000, Request),
+    ("gpt-6-astra", 10_000, 1_000, 50_000, Request),
+    ("gpt-6-luna", 100, 10, 500, Request),
+    ("gpt-6-sol", 2_000, 200, 10_000, Request),
+    ("gpt-6.1-sol", 2_000, 100, 10_000, Request),
+    ("gpt-6.1-terra", 1_000, 50, 5_000, Request),
 ];
 
 /// The table, and what the operator says beside it.
@@ -57,16 +91,29 @@ pub(super) struct Prices(BTreeMap<String, Price>);
 pub(super) enum Cost {
     /// By the price of their model.
     Known(u64),
-    /// At most, by the dearest price there is.
+    /// At most, by the dearest price that may be theirs.
     AtMost(u64),
 }
 
+/// Whose tokens they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// One request's.
+    Request,
+    /// Of nobody knows how many requests.
+    Several,
+}
+
 impl Prices {
-    /// The table, with the operator's `MODEL=INPUT/CACHED/OUTPUT,…` in dollars for a million tokens above it.
+    /// The table, with the operator's `MODEL=INPUT/CACHED/OUTPUT,…` in dollars for a million tokens above it; three more
+    /// amounts are for long requests, which cost the same without them.
     /// What can't be read of it is left out and told in the log.
     pub(super) fn with(told: &str) -> Self {
-        let thousandths = |(name, input, cached, output): &(&str, u64, u64, u64)| {
-            let price = Price { input: input * 1_000, cached: cached * 1_000, output: output * 1_000 };
+        let thousandths = |(name, input, cached, output, long): &(&str, u64, u64, u64, Long)| {
+            let short = Rates { input: input * 1_000, cached: cached * 1_000, output: output * 1_000 };
+            let dearer = Rates { input: short.input * 2, cached: short.cached * 2, output: short.output * 3 / 2 };
+            let price =
+                Price { short, long: if *long == Never { short } else { dearer }, by_session: *long == Session };
             ((*name).to_owned(), price)
         };
         let mut prices: BTreeMap<_, _> = TABLE.iter().map(thousandths).collect();
@@ -82,11 +129,22 @@ impl Prices {
     }
 
     /// What tokens of a model cost.
-    pub(super) fn cost(&self, model: Option<&str>, tokens: Tokens) -> Cost {
+    pub(super) fn cost(&self, model: Option<&str>, tokens: Tokens, of: Of) -> Cost {
         match model.and_then(|model| self.of(model)) {
+            // Each of them may have been a short one, or one of them nearly all.
+            Some(price) if of == Of::Several && is_long(tokens) && price.long != price.short => {
+                Cost::AtMost(price.long.of(tokens))
+            }
             Some(price) => Cost::Known(price.of(tokens)),
             None => Cost::AtMost(self.0.values().map(|price| price.of(tokens)).max().unwrap_or(u64::MAX)),
         }
+    }
+
+    /// How much more tokens of a model cost where its session is as dear as a long request. None: what others of its
+    /// session are changes nothing.
+    pub(super) fn more_by_session(&self, model: Option<&str>, tokens: Tokens) -> Option<u64> {
+        let price = self.of(model?).filter(|price| price.by_session)?;
+        Some(price.long.of(tokens).saturating_sub(price.of(tokens)))
     }
 
     /// A model's price; one with a date at its end costs what the one without does.
@@ -102,6 +160,14 @@ impl Prices {
 }
 
 impl Price {
+    /// What one request costs.
+    fn of(self, tokens: Tokens) -> u64 {
+        let rates = if is_long(tokens) { self.long } else { self.short };
+        rates.of(tokens)
+    }
+}
+
+impl Rates {
     fn of(self, tokens: Tokens) -> u64 {
         let cached = tokens.cached.min(tokens.input);
         let parts = [(tokens.input - cached, self.input), (cached, self.cached), (tokens.output, self.output)];
@@ -110,43 +176,121 @@ impl Price {
     }
 }
 
+/// Whether a request with these is a long one.
+pub(super) fn is_long(tokens: Tokens) -> bool {
+    tokens.input > LONG
+}
+
 fn read(entry: &str) -> Option<(String, Price)> {
     let (model, prices) = entry.split_once('=')?;
-    let mut amounts = prices.split('/').map(|amount| crate::agent::sign::micros(amount.trim().parse().ok()?));
-    let price = Price { input: amounts.next()??, cached: amounts.next()??, output: amounts.next()?? };
-    (amounts.next().is_none() && !model.trim().is_empty()).then(|| (model.trim().to_owned(), price))
+    let amount = |amount: &str| crate::agent::sign::micros(amount.trim().parse().ok()?);
+    let amounts = prices.split('/').map(amount).collect::<Option<Vec<u64>>>()?;
+    let (short, long) = match amounts.as_slice() {
+        [input, cached, output] => {
+            let all = Rates { input: *input, cached: *cached, output: *output };
+            (all, all)
+        }
+        [input, cached, output, long_input, long_cached, long_output] => (
+            Rates { input: *input, cached: *cached, output: *output },
+            Rates { input: *long_input, cached: *long_cached, output: *long_output },
+        ),
+        _ => return None,
+    };
+    let model = model.trim();
+    (!model.is_empty()).then(|| (model.to_owned(), Price { short, long, by_session: false }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TOKENS: Tokens = Tokens { input: 1_000_000, cached: 400_000, output: 100_000 };
+    const TOKENS: Tokens = Tokens { input: 200_000, cached: 80_000, output: 20_000 };
+    const MANY: Tokens = Tokens { input: 400_000, cached: 100_000, output: 10_000 };
+
+    fn request(prices: &Prices, model: &str, tokens: Tokens) -> Cost {
+        prices.cost(Some(model), tokens, Of::Request)
+    }
 
     #[test]
     fn tokens_cost_what_the_list_says() {
         let prices = Prices::with("");
-        // 0.6 × 1.75 + 0.4 × 0.175 + 0.1 × 14
-        assert_eq!(prices.cost(Some("gpt-5.2-codex"), TOKENS), Cost::Known(2_520_000));
-        assert_eq!(prices.cost(Some("gpt-5.2-codex-2026-01-14"), TOKENS), Cost::Known(2_520_000));
-        // 0.6 × 2 + 0.4 × 0.1 + 0.1 × 10
-        assert_eq!(prices.cost(Some("gpt-6.1-sol"), TOKENS), Cost::Known(2_240_000));
-        assert_eq!(prices.cost(Some("gpt-5-nano"), Tokens { input: 1, cached: 9, output: 0 }), Cost::Known(1));
+        // 0.12 × 1.75 + 0.08 × 0.175 + 0.02 × 14
+        assert_eq!(request(&prices, "gpt-5.2-codex", TOKENS), Cost::Known(504_000));
+        assert_eq!(request(&prices, "gpt-5.2-codex-2026-01-14", TOKENS), Cost::Known(504_000));
+        // 0.12 × 2 + 0.08 × 0.1 + 0.02 × 10
+        assert_eq!(request(&prices, "gpt-6.1-sol", TOKENS), Cost::Known(448_000));
+        assert_eq!(request(&prices, "gpt-5-nano", Tokens { input: 1, cached: 9, output: 0 }), Cost::Known(1));
+    }
+
+    #[test]
+    fn a_long_request_costs_more_as_a_whole() {
+        let prices = Prices::with("");
+        for (model, cost) in [
+            // 0.3 × 4 + 0.1 × 0.2 + 0.01 × 15
+            ("gpt-6.1-sol", 1_370_000),
+            ("gpt-6.1-terra", 685_000),
+            ("gpt-6-astra", 6_950_000),
+            ("gpt-6-luna", 69_500),
+            ("gpt-6-sol", 1_390_000),
+            ("gpt-5.6-luna", 142_000),
+            ("gpt-5.6-sol", 2_780_000),
+            ("gpt-5.6-terra", 1_420_000),
+            ("gpt-5.5", 3_550_000),
+            ("gpt-5.4-2026-03-05", 1_775_000),
+            // It takes no more than a short one has.
+            ("gpt-5.2", 682_500),
+        ] {
+            assert_eq!(request(&prices, model, MANY), Cost::Known(cost), "{model}");
+        }
+        let input = |input| Tokens { input, ..Tokens::default() };
+        assert_eq!(request(&prices, "gpt-6.1-sol", input(272_000)), Cost::Known(544_000));
+        assert_eq!(request(&prices, "gpt-6.1-sol", input(272_001)), Cost::Known(1_088_004));
+    }
+
+    #[test]
+    fn a_sum_of_requests_costs_at_most_what_one_long_one_does() {
+        let prices = Prices::with("");
+        let sum = |model, tokens| prices.cost(Some(model), tokens, Of::Several);
+        assert_eq!(sum("gpt-6.1-sol", MANY), Cost::AtMost(1_370_000));
+        assert_eq!(sum("gpt-6.1-sol", TOKENS), Cost::Known(448_000), "none of them was long");
+        assert_eq!(sum("gpt-5.2", MANY), Cost::Known(682_500), "it has no long ones");
+    }
+
+    #[test]
+    fn where_a_session_may_be_as_dear_as_its_long_request_what_that_is_more_is_known() {
+        let prices = Prices::with("");
+        // 0.12 × 2.5 + 0.08 × 0.25 + 0.02 × 7.5
+        assert_eq!(prices.more_by_session(Some("gpt-5.4"), TOKENS), Some(470_000));
+        assert_eq!(prices.more_by_session(Some("gpt-5.4"), MANY), Some(0));
+        assert_eq!(prices.more_by_session(Some("gpt-6.1-sol"), TOKENS), None);
+        assert_eq!(prices.more_by_session(None, TOKENS), None);
     }
 
     #[test]
     fn a_model_without_a_price_costs_at_most_the_dearest() {
         let prices = Prices::with("");
-        assert_eq!(prices.cost(Some("gpt-99"), TOKENS), Cost::AtMost(11_400_000));
-        assert_eq!(prices.cost(None, TOKENS), Cost::AtMost(11_400_000));
+        assert_eq!(request(&prices, "gpt-99", TOKENS), Cost::AtMost(2_280_000));
+        assert_eq!(prices.cost(None, TOKENS, Of::Several), Cost::AtMost(2_280_000));
+        assert_eq!(request(&prices, "gpt-99", MANY), Cost::AtMost(6_950_000));
     }
 
     #[test]
     fn the_operators_prices_stand_above_the_table() {
-        let prices = Prices::with("gpt-99=2/0.2/8, gpt-5.2 = 1/0.1/1,nonsense,x=1/2,=1/1/1,y=a/b/c");
-        assert_eq!(prices.cost(Some("gpt-99"), TOKENS), Cost::Known(2_080_000));
-        assert_eq!(prices.cost(Some("gpt-5.2"), TOKENS), Cost::Known(740_000));
-        assert!(matches!(prices.cost(Some("x"), TOKENS), Cost::AtMost(_)));
+        let prices = Prices::with("gpt-99=2/0.2/8, gpt-5.2 = 1/0.1/1,nonsense,x=1/2,=1/1/1,y=a/b/c,z=1/1/1/1");
+        assert_eq!(request(&prices, "gpt-99", TOKENS), Cost::Known(416_000));
+        assert_eq!(request(&prices, "gpt-5.2", TOKENS), Cost::Known(148_000));
+        for unread in ["x", "z"] {
+            assert!(matches!(request(&prices, unread, TOKENS), Cost::AtMost(_)), "{unread}");
+        }
+    }
+
+    #[test]
+    fn the_operator_says_what_long_requests_cost_or_that_they_cost_the_same() {
+        let prices = Prices::with("gpt-6.1-sol=1/0.1/5, gpt-99=1/0.1/5/3/0.3/10, gpt-5.4=1/1/1/2/2/2");
+        assert_eq!(request(&prices, "gpt-6.1-sol", MANY), Cost::Known(360_000));
+        assert_eq!(request(&prices, "gpt-99", TOKENS), Cost::Known(228_000));
+        assert_eq!(request(&prices, "gpt-99", MANY), Cost::Known(1_030_000));
+        assert_eq!(prices.more_by_session(Some("gpt-5.4"), TOKENS), None);
     }
 
     #[test]

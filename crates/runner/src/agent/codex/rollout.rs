@@ -6,7 +6,7 @@
 //! believed beyond a count.
 
 use super::lines::tokens;
-use super::prices::{AS_OF, Cost, Prices};
+use super::prices::{AS_OF, Cost, Of, Prices, is_long};
 use crate::agent::adapter::Meter;
 use crate::agent::json_lines::text;
 use crate::agent::sign::{Sign, Tokens};
@@ -56,6 +56,10 @@ pub(super) struct Rollouts {
     used: Tokens,
     cost: u64,
     is_at_most: bool,
+    /// What the thread's requests would cost more that count by themselves, were all of it as dear as a long one.
+    more: u64,
+    /// It has had a long one.
+    had_long: bool,
     /// What the thread as a whole used, as the last line of this start says it.
     thread: Option<Tokens>,
 }
@@ -78,6 +82,7 @@ impl Rollouts {
     /// The thread of this start is a new one: what others used is no part of what its last line tells.
     pub(super) fn begins_anew(&mut self) {
         self.counted = Tokens::default();
+        (self.more, self.had_long) = (0, false);
     }
 
     /// The thread used so much before this attempt: its last line tells the sum.
@@ -140,7 +145,7 @@ impl Rollouts {
                 }
             }
             Some("token_usage_record") => {
-                self.count(tokens(about.get("usage").unwrap_or(&Value::Null)), prices, signs);
+                self.count(tokens(about.get("usage").unwrap_or(&Value::Null)), Of::Request, prices, signs);
                 signs.push(Sign::Counted);
                 if std::mem::take(&mut self.asks) {
                     signs.push(Sign::MoreFollows);
@@ -151,14 +156,22 @@ impl Rollouts {
         }
     }
 
-    fn count(&mut self, tokens: Tokens, prices: &Prices, signs: &mut Vec<Sign>) {
+    fn count(&mut self, tokens: Tokens, of: Of, prices: &Prices, signs: &mut Vec<Sign>) {
         self.counted += tokens;
         self.used += tokens;
         signs.push(Sign::Used(tokens));
-        match prices.cost(self.model.as_deref(), tokens) {
+        match prices.cost(self.model.as_deref(), tokens, of) {
             Cost::Known(cost) => self.cost = self.cost.saturating_add(cost),
             Cost::AtMost(cost) => {
                 self.cost = self.cost.saturating_add(cost);
+                self.is_at_most = true;
+            }
+        }
+        if let Some(more) = prices.more_by_session(self.model.as_deref(), tokens) {
+            self.more = self.more.saturating_add(more);
+            self.had_long |= is_long(tokens);
+            if self.had_long {
+                self.cost = self.cost.saturating_add(std::mem::take(&mut self.more));
                 self.is_at_most = true;
             }
         }
@@ -169,7 +182,7 @@ impl Rollouts {
     fn finish(&mut self, prices: &Prices) -> Vec<Sign> {
         let mut signs = Vec::new();
         if let Some(thread) = self.thread.filter(|_| self.records == 0) {
-            self.count(thread - self.counted, prices, &mut signs);
+            self.count(thread - self.counted, Of::Several, prices, &mut signs);
             signs.push(Sign::Counted);
         }
         if self.used == Tokens::default() {

@@ -116,6 +116,44 @@ fn where_the_files_tell_nothing_the_last_line_does_less_what_was_counted() {
     assert_eq!(usage.data.as_ref().unwrap()["cost_usd_micros"], Value::Null);
 }
 
+/// What it costs after each of these requests of one model, which have so much input.
+fn costs(model: &str, inputs: &[u64]) -> Vec<Sign> {
+    let world = World::new();
+    world.begin();
+    world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": model}})));
+    for input in inputs {
+        let usage = json!({"input_tokens": input, "cached_input_tokens": 0, "output_tokens": 0});
+        world.write(&format!("{}\n", json!({"type": "token_usage_record", "payload": {"usage": usage}})));
+    }
+    let mut signs = world.look().look();
+    signs.retain(|sign| matches!(sign, Sign::Cost(_) | Sign::CostAtMost(_)));
+    signs
+}
+
+#[test]
+fn a_long_request_costs_more_and_the_others_of_its_session_do_not() {
+    let sums = [Sign::Cost(400_000), Sign::Cost(1_600_000), Sign::Cost(1_800_000)];
+    assert_eq!(costs("gpt-6-sol", &[200_000, 300_000, 100_000]), sums);
+}
+
+#[test]
+fn where_sources_do_not_agree_a_limit_counts_the_whole_session_as_long() {
+    let sums = [Sign::Cost(500_000), Sign::CostAtMost(2_500_000), Sign::CostAtMost(3_000_000)];
+    assert_eq!(costs("gpt-5.4", &[200_000, 300_000, 100_000]), sums);
+}
+
+#[test]
+fn of_a_sum_nobody_knows_whether_a_request_was_long() {
+    let world = World::new();
+    world.begin();
+    world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
+    world.counted.lock().unwrap().note_thread(Tokens { input: 400_000, cached: 0, output: 0 });
+    let signs = world.look().finish();
+    assert!(signs.contains(&Sign::CostAtMost(1_600_000)), "{signs:?}");
+    let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
+    assert_eq!(usage.data.as_ref().unwrap()["cost_usd_micros"], Value::Null);
+}
+
 #[test]
 fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
     let world = World::new();
