@@ -1,6 +1,7 @@
 //! The end of an attempt: repeated, refused, late, and in a race with its death.
 
 use super::{GRACE, begin, claimed, claimed_under, dies, lease_lost, refusal};
+use crate::cli::User;
 use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, begin_all, completed, failed, finish, is, until};
 use futures::future::join_all;
 use pullyard_domain::failure::Failure;
@@ -184,6 +185,28 @@ async fn an_attempt_that_pushed_past_its_time_may_still_finish_if_nobody_took_it
     story.pass(Duration::from_secs(600)).await;
     assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
     assert_eq!(story.ended(&job).await.status, Status::Completed);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_to_a_job_that_only_adopts_is_not_said_to_be_heard() {
+    let (story, job, client, task) = claimed().await;
+    let user = User::of(&story);
+    begin_all(&client, Phase::Syncing).await;
+    assert_eq!(story.api.job(&job).await.unwrap().adopts, None);
+    dies(&story, &job, &task).await;
+    story.pass(Duration::from_secs(121)).await;
+    story.job_until(&job, is(Status::Ready)).await;
+    let loss = story.api.job(&job).await.unwrap().adopts.unwrap();
+    let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
+    said.ended(0, "was told. No agent works on it any more: only another job would hear it.");
+    let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
+    let looks = format!("adopts\tonly what a lost attempt may have pushed. How it was lost: {}\n", loss.sentence);
+    assert!(shown.contains(&looks), "{shown}");
+    story.adopts_nothing(&job).await;
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, loss.code);
+    let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
+    assert!(!shown.contains("adopts\t"), "{shown}");
     story.end().await;
 }
 

@@ -179,6 +179,10 @@ pub struct Job {
     pub ended: Option<Timestamp>,
     /// Why it failed.
     pub failure: Option<Explained>,
+    /// The loss that it was put back for, so that what the lost attempt may have pushed is looked for: no agent works on
+    /// it since, and it fails by that where nothing comes of it. Absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopts: Option<Explained>,
     /// What it waits for, while it does.
     pub waits: Option<Explained>,
     /// Who cancelled it, or wants it to stop.
@@ -201,6 +205,16 @@ pub struct Job {
     pub retry_of: Option<JobId>,
     /// What it made.
     pub result: Option<JobResult>,
+}
+
+impl Job {
+    /// When its agent hears what somebody says to it now; none where nobody does.
+    pub fn hears_when(&self) -> Option<&'static str> {
+        match self.adopts {
+            None => self.status.hears_when(),
+            Some(_) => self.status.hears_when_adopting(),
+        }
+    }
 }
 
 /// The pull request that a job revises.
@@ -287,6 +301,23 @@ pub struct Why {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_job_that_only_adopts_is_heard_by_no_agent_and_one_of_an_older_server_as_its_status_says() {
+        let older = json!({
+            "id": format!("job_{}", "a".repeat(26)), "project": "acme", "kind": "implement", "status": "preparing",
+            "title": "Greet", "ticket": null, "repository": null, "place": "runners", "attempt": 2, "branch": "b",
+            "created": "2026-11-20T12:04:01.000Z", "started": null, "ended": null, "failure": null, "waits": null,
+            "result": null,
+        });
+        let job: Job = serde_json::from_value(older).unwrap();
+        assert_eq!((&job.adopts, job.hears_when()), (&None, Some("Its agent hears it when it begins.")));
+        assert!(serde_json::to_value(&job).unwrap().get("adopts").is_none());
+        let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
+        let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
+        assert!(adopting.hears_when().unwrap().starts_with("No agent works on it any more"), "{adopting:?}");
+        assert_eq!(Job { status: Status::Failed, ..adopting }.hears_when(), None);
+    }
 
     #[test]
     fn whose_fault_it_was_is_said_and_what_an_older_server_says_reads_without() {

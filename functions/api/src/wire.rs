@@ -45,6 +45,7 @@ pub(crate) fn job(view: JobView) -> Job {
         heard: job.heard,
         retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
+        adopts: job.adopts.as_ref().map(failure),
         started: job.run.as_ref().map(|run| run.started),
         result: job.result.map(|result| JobResult {
             branch: result.branch,

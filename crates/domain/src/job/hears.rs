@@ -26,12 +26,10 @@ impl Job {
 
     /// When its agent hears what somebody says to it now; none where nobody does.
     pub fn hears_when(&self) -> Option<&'static str> {
-        let when = self.status.hears_when()?;
-        Some(if self.adopts.is_some() {
-            "No agent works on it any more: only another job would hear it."
-        } else {
-            when
-        })
+        match self.adopts {
+            None => self.status.hears_when(),
+            Some(_) => self.status.hears_when_adopting(),
+        }
     }
 
     /// Nobody has heard what nobody has said, and what was heard once was heard.
@@ -53,6 +51,11 @@ impl Status {
             Self::AwaitingInput | Self::Paused => "It goes on with that.",
             Self::Completed | Self::Failed | Self::Cancelled => return None,
         })
+    }
+
+    /// The same of a job that only adopts what a lost attempt may have pushed: no agent works on that.
+    pub fn hears_when_adopting(self) -> Option<&'static str> {
+        self.hears_when().map(|_| "No agent works on it any more: only another job would hear it.")
     }
 }
 

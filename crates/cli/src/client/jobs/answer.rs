@@ -66,10 +66,10 @@ pub(in crate::client) async fn tell(session: &Session, id: &JobId, text: &str) -
     let key = words::own_key();
     let job = session.api.answer_job(id, text, Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
-    match job.status {
+    match (job.status, &job.adopts) {
         // What stood still goes on by that, and so does what waits to be taken.
-        Status::Ready => screen.note(&format!("Job {short} was told, and goes on.")),
-        status => screen.note(format!("Job {short} was told. {}", status.hears_when().unwrap_or_default()).trim_end()),
+        (Status::Ready, None) => screen.note(&format!("Job {short} was told, and goes on.")),
+        _ => screen.note(format!("Job {short} was told. {}", job.hears_when().unwrap_or_default()).trim_end()),
     }
     Ok(job)
 }

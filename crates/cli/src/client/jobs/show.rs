@@ -30,6 +30,11 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         lines.push(("Why", Cell::same(&explained.sentence)));
         lines.extend(explained.class.map(|class| ("Fault", Cell::new(class.words(), words::wire(&class)))));
     }
+    // How one that ended came to that is said above.
+    if let Some(loss) = job.adopts.as_ref().filter(|_| !job.status.is_terminal()) {
+        let looks = format!("only what a lost attempt may have pushed. How it was lost: {}", loss.sentence);
+        lines.push(("Adopts", Cell::same(looks)));
+    }
     lines.extend(job.question.as_ref().map(|question| ("Question", Cell::same(&question.text))));
     if let Some(cancel) = &job.cancel {
         let reason = cancel.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
