@@ -1,6 +1,7 @@
 //! What is found at the forge that nobody told.
 
 use super::{SECRET, World, name};
+use crate::cli::User;
 use crate::story::REPOSITORY;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
@@ -149,10 +150,15 @@ async fn a_hook_whose_forge_does_not_let_us_see_its_hooks_says_so_and_pull_reque
     let found = api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
     assert_eq!((found.pull_requests, found.problems.len()), (1, 1), "{:?}", found.problems);
     assert!(found.problems[0].contains("get permission for the hooks of"), "{:?}", found.problems);
+    let user = User::of(&world.story);
+    let listed = user.run(&["hooks", "list"]).await.done();
+    assert!(listed.contains(&format!("\tThe last look at its forge: {}.\n", found.problems[0])), "{listed}");
     // Nobody has made it there yet, which is no problem.
     let found = api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
     assert_eq!((found.pull_requests, found.problems), (1, vec![]));
     assert_eq!(api.hook(&name("acme")).await.unwrap().forge_id, None);
+    let listed = user.run(&["hooks", "list"]).await.done();
+    assert!(listed.starts_with("acme\t") && !listed.contains("The last look"), "{listed}");
     world.story.end().await;
 }
 

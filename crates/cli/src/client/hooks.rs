@@ -251,7 +251,7 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
     ];
     let (mut table, now) = (Table::new(columns), words::now());
     for hook in hooks {
-        table.row([
+        let cells = [
             Cell::same(hook.name.as_str()),
             Cell::same(hook.kind.words()),
             Cell::same(hook.integration.as_str()),
@@ -259,9 +259,18 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
             Cell::same(hook.refused.to_string()),
             Cell::same(hook.missing.to_string()),
             Cell::maybe(hook.url.as_deref()),
-        ]);
+        ];
+        table.row_with(cells, &last_look(&hook.problems));
     }
     table.show(&session.screen, "There is no hook. Make one with `pullyard hooks install`; its help has examples.")
+}
+
+/// What is said of a hook whose last look at its forge met problems; nothing where it met none.
+fn last_look(problems: &[String]) -> String {
+    match problems {
+        [] => String::new(),
+        _ => format!("The last look at its forge: {}.", problems.join("; ")),
+    }
 }
 
 async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<ExitCode, Fault> {
@@ -322,7 +331,17 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::name_of;
+    use super::{last_look, name_of};
+
+    #[test]
+    fn every_problem_of_the_last_look_is_said_and_nothing_where_there_was_none() {
+        assert_eq!(last_look(&[]), "");
+        let both = ["the list was refused".to_owned(), "there is no repository acme/app".to_owned()];
+        assert_eq!(
+            last_look(&both),
+            "The last look at its forge: the list was refused; there is no repository acme/app."
+        );
+    }
 
     #[test]
     fn a_name_is_made_of_a_repositorys_and_fits() {
