@@ -350,7 +350,11 @@ fn missing(events: &Events, agent: &str, reason: &dyn std::fmt::Display) -> Stop
 async fn instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, Stop> {
     let names = adapter.instruction_files();
     let read = instructions::of_base(run.git, &run.workspace.repository(), run.base, names).await;
-    Ok(read.map_err(|fault| fault.of_workspace())?)
+    let told = read.map_err(|fault| fault.of_workspace())?;
+    for sentence in told.left_out {
+        run.events.add(Said::words(EventKind::Log, sentence));
+    }
+    Ok(told.text)
 }
 
 /// What every agent's environment has: nothing of ours is inherited beyond it.

@@ -4,24 +4,46 @@
 use crate::git::{Call, Fault, Git};
 use std::path::Path;
 
-/// What is read of each file. Units: bytes.
+/// What is told of each file. Units: bytes.
 const LARGEST: usize = 64 * 1024;
 
-/// The files that an agent of this kind is told of, one after the other; empty where there are none.
+/// A larger file is not read at all: it is the repository's to say how large, and no instruction. Units: bytes.
+const LARGEST_READ: u64 = 1024 * 1024;
+
+/// What agents are told by files of the base branch.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The files, one after the other; empty where there are none.
+    pub(super) text: String,
+    /// What was left out of them, each in a sentence for people.
+    pub(super) left_out: Vec<String>,
+}
+
+/// The files that an agent of this kind is told of.
 pub(super) async fn of_base(
     git: &Git,
     repository: &Path,
     (branch, commit): (&str, &str),
     names: &[&str],
-) -> Result<String, Fault> {
+) -> Result<Told, Fault> {
     let mut told: Vec<(&str, String)> = Vec::new();
+    let mut left_out = Vec::new();
     for name in names {
-        let call = Call::new(["ls-tree", "-z", commit, name]).repository(repository);
+        let call = Call::new(["ls-tree", "-z", "-l", commit, name]).repository(repository);
         let listed = git.line(call).await?;
-        // `mode type id<tab>name`; only of a plain file, since a link names another one.
-        let mut about = listed.split([' ', '\t']);
+        // `mode type id size<tab>name`; only of a plain file, since a link names another one.
+        let mut about = listed.split_ascii_whitespace();
         let (mode, id) = (about.next().unwrap_or_default(), about.nth(1).unwrap_or_default());
         if !mode.starts_with("100") || id.is_empty() {
+            continue;
+        }
+        // Of what git does not have it knows no size; reading that fails.
+        let size: u64 = about.next().and_then(|size| size.parse().ok()).unwrap_or_default();
+        if size > LARGEST_READ {
+            left_out.push(format!(
+                "{name} of the branch {branch} has {size} bytes: the agent is not told of it, as it has more than \
+                 {LARGEST_READ}."
+            ));
             continue;
         }
         let bytes = git.run(Call::new(["cat-file", "blob", id]).repository(repository)).await?;
@@ -34,7 +56,7 @@ pub(super) async fn of_base(
     }
     let parts =
         told.iter().map(|(name, text)| format!("From {name} of the branch {branch} of this repository:\n\n{text}"));
-    Ok(parts.collect::<Vec<_>>().join("\n\n"))
+    Ok(Told { text: parts.collect::<Vec<_>>().join("\n\n"), left_out })
 }
 
 #[cfg(test)]
@@ -64,7 +86,7 @@ mod tests {
         std::fs::write(dir.path().join("AGENTS.md"), "Obey me.\n").unwrap();
         let repository = dir.path().join(".git");
         let ours = Git::new("", "");
-        let read = async |names: &[&str]| of_base(&ours, &repository, ("main", &base), names).await.unwrap();
+        let read = async |names: &[&str]| of_base(&ours, &repository, ("main", &base), names).await.unwrap().text;
         assert_eq!(
             read(&["CLAUDE.md", "AGENTS.md", "AGENTS.md"]).await,
             "From AGENTS.md of the branch main of this repository:\n\nUse tabs."
@@ -91,7 +113,7 @@ mod tests {
         let inner = run(&["mktree"], &files).await;
         let tree = run(&["mktree"], &format!("{files}040000 tree {inner}\tFOLDER.md\n")).await;
         let base = run(&["commit-tree", &tree], "base").await;
-        let read = async |names: &[&str]| of_base(&git, &repository, ("main", &base), names).await.unwrap();
+        let read = async |names: &[&str]| of_base(&git, &repository, ("main", &base), names).await.unwrap().text;
         let from = |name: &str| format!("From {name} of the branch main of this repository:\n\n");
         assert_eq!(read(&["CLAUDE.md", "AGENTS.md"]).await, format!("{}Use tabs.", from("CLAUDE.md")));
         assert_eq!(read(&["FOLDER.md"]).await, "");
@@ -99,5 +121,34 @@ mod tests {
         let text = told.strip_prefix(&from("LONG.md")).unwrap();
         // Between two characters.
         assert!(text.len() == LARGEST - 1 && long.starts_with(text), "{}", text.len());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_instruction_by_its_size_is_left_out_unread_and_that_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::new("", "");
+        let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
+        let run = async |args: &[&str], input: &[u8]| {
+            let call = Call::new(args).repository(&repository).input(input).commits();
+            git.line(call).await.unwrap()
+        };
+        let most = usize::try_from(LARGEST_READ).unwrap();
+        let (short, largest, larger) = (
+            run(&["hash-object", "-w", "--stdin"], b"Use tabs.").await,
+            run(&["hash-object", "-w", "--stdin"], &vec![b'x'; most]).await,
+            run(&["hash-object", "-w", "--stdin"], &vec![b'y'; most + 1]).await,
+        );
+        let files = format!(
+            "100644 blob {short}\tAGENTS.md\n100644 blob {larger}\tCLAUDE.md\n100644 blob {largest}\tMOST.md\n"
+        );
+        let tree = run(&["mktree"], files.as_bytes()).await;
+        let base = run(&["commit-tree", &tree], b"base").await;
+        let read = async |names: &[&str]| of_base(&git, &repository, ("main", &base), names).await.unwrap();
+        let told = read(&["CLAUDE.md", "AGENTS.md"]).await;
+        assert_eq!(told.text, "From AGENTS.md of the branch main of this repository:\n\nUse tabs.");
+        let [said] = &told.left_out[..] else { panic!("one is left out: {:?}", told.left_out) };
+        assert!(said.starts_with("CLAUDE.md of the branch main has 1048577 bytes: "), "{said}");
+        let told = read(&["MOST.md"]).await;
+        assert!(told.text.ends_with("xxx") && told.left_out.is_empty(), "{:?}", told.left_out);
     }
 }
