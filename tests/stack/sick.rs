@@ -62,7 +62,7 @@ async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
     };
     for check in [
         "stack", "clock", "secret", "image", "egress", "alarms", "queue", "sweeper", "quota", "version", "token",
-        "model", "forge",
+        "model", "signing", "forge",
     ] {
         assert_eq!(of(check), Some(json!("good")), "{check}: {findings:#?}");
     }
@@ -129,6 +129,34 @@ async fn an_agent_on_fargate_without_a_key_for_its_model_is_found_before_its_fir
     sick.says("model", "wrong", &said).await;
     sick.story.settings(|settings| settings.model_secrets.anthropic_api_key = Some(made)).await;
     sick.says("model", "good", &["has a value"]).await;
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_can_not_sign_commits_is_found_before_its_first_job_and_never_said() {
+    let sick = Sick::healthy().await;
+    let missing = Some("pullyard/job/signing".to_owned());
+    sick.story.settings(|settings| settings.commits.signing_secret = missing).await;
+    let said = ["pullyard/job/signing, which acme names", "does not exist", "pullyard secrets set signing --for-jobs"];
+    sick.says("signing", "wrong", &said).await;
+
+    let body = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
+    let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n");
+    for (value, verdict, said) in [
+        (key.replace("BG5vbmUA", "CmFlczI1"), "wrong", "has a key with a passphrase"),
+        (key.replace("OPENSSH", "RSA"), "wrong", "is not in OpenSSH's own form"),
+        ("ghp_4f2a".to_owned(), "wrong", "is not an SSH private key"),
+        (key.clone(), "good", "git can sign with it"),
+    ] {
+        let set = SetSecret { value: value.clone(), kind: SecretKind::Job };
+        let made = sick.story.api.set_secret(&SecretName::new("signing").unwrap(), &set).await.unwrap().secret;
+        sick.story.settings(|settings| settings.commits.signing_secret = Some(made)).await;
+        sick.says("signing", verdict, &[said]).await;
+        let findings = json!(sick.findings().await).to_string();
+        assert!(value.lines().all(|line| !findings.contains(line)), "{findings}");
+    }
+    sick.account.replies("GetSecretValue", refused("AccessDeniedException", "not authorized"));
+    sick.says("signing", "warning", &["has a value, which these credentials may not read"]).await;
     sick.story.end().await;
 }
 

@@ -12,9 +12,11 @@ mod model;
 mod queue;
 mod quota;
 mod secret;
+mod signing;
 mod sweeper;
 
 pub use model::ModelNeed;
+pub use signing::SigningNeed;
 
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
@@ -84,6 +86,11 @@ pub async fn examine(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Findin
 /// Whether agents find the keys for their models, as the API says who needs which.
 pub async fn models(aws: &Aws, needs: &[ModelNeed]) -> Vec<Finding> {
     told("model", model::look(aws, needs)).await
+}
+
+/// Whether the keys that sign projects' commits are there, and of the form that git signs with.
+pub async fn signing(aws: &Aws, needs: &[SigningNeed]) -> Vec<Finding> {
+    told("signing", signing::look(aws, needs)).await
 }
 
 /// Only the clock: all that a first refusal leaves to be said.

@@ -5,7 +5,7 @@ use crate::client::fault::Fault;
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::{Global, hooks, integrations};
-use pullyard_admin::doctor::{self, Finding, ModelNeed, Verdict};
+use pullyard_admin::doctor::{self, Finding, ModelNeed, SigningNeed, Verdict};
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{HookKind, Ingress};
@@ -46,6 +46,7 @@ async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Findin
             if let Some(all) = token(session, &mut of_api).await {
                 secrets = in_use(session, stack).await;
                 of_api.extend(models(aws, session, &all).await);
+                of_api.extend(doctor::signing(aws, &signing(&all)).await);
                 of_api.push(hook(session, &all).await);
                 projects(session, &all, &mut of_api).await;
             }
@@ -139,6 +140,15 @@ async fn models(aws: &Aws, session: &Session, projects: &[Project]) -> Vec<Findi
     // That nothing is wrong is said of all of them or of none.
     findings.retain(|finding| all_asked || finding.verdict != Verdict::Good);
     findings
+}
+
+/// The projects that sign their commits.
+fn signing(projects: &[Project]) -> Vec<SigningNeed> {
+    let need = |project: &Project| {
+        let secret = project.settings.commits.signing_secret.clone()?;
+        Some(SigningNeed { project: project.id.to_string(), secret })
+    };
+    projects.iter().filter_map(need).collect()
 }
 
 /// What happens in repositories is heard of.

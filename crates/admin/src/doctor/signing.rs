@@ -1,0 +1,197 @@
+//! Keys that sign projects' commits: with a value, and of the one form that git signs with.
+//!
+//! A value is read for that, by the operator's own rights, and no part of it is said.
+
+use super::Finding;
+use super::secret::{State, restore, state};
+use crate::aws::Service;
+use crate::{Aws, Error};
+use futures::future::join_all;
+use serde_json::json;
+
+const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
+const END: &str = "-----END OPENSSH PRIVATE KEY-----";
+/// How every key in OpenSSH's own form begins: `openssh-key-v1` and a zero byte, in base64.
+const OPENSSH: &str = "b3BlbnNzaC1rZXktdjEA";
+/// How it goes on where it is not encrypted: the cipher `none`, and the first byte of the next field's length.
+const PLAIN: &str = "AAAABG5vbmUA";
+
+/// A project that signs its commits.
+#[derive(Clone, Debug)]
+pub struct SigningNeed {
+    /// The project's id.
+    pub project: String,
+    /// The name of the secret with its key.
+    pub secret: String,
+}
+
+/// What is so with a project's key.
+enum Key {
+    /// Its secret has no value.
+    Without(State),
+    /// The operator has no right to its value.
+    Hidden,
+    /// Of this form.
+    Of(Form),
+}
+
+/// What a secret's value is, to git, which is given that file and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A private key that it signs with.
+    Plain,
+    /// One that it would need a passphrase for.
+    Encrypted,
+    /// One without its public key, as other programs and older releases of OpenSSH write them.
+    Foreign,
+    /// No private key.
+    Other,
+}
+
+impl Form {
+    fn of(value: &str) -> Self {
+        // As the runner writes it for git: nothing around it, and the ends of lines of no other system.
+        let value = value.trim();
+        let Some(inner) = value.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) else {
+            let first = value.lines().next().unwrap_or_default().trim_end();
+            let is_key = first.starts_with("-----BEGIN ") && first.ends_with("PRIVATE KEY-----") && first != BEGIN;
+            return if is_key { Self::Foreign } else { Self::Other };
+        };
+        let body: String = inner.split_ascii_whitespace().collect();
+        match body.strip_prefix(OPENSSH) {
+            None => Self::Other,
+            Some(rest) if rest.starts_with(PLAIN) => Self::Plain,
+            Some(_) => Self::Encrypted,
+        }
+    }
+
+    /// What is wrong with it, after its secret; nothing with one that git signs with.
+    fn trouble(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Encrypted => Some("has a key with a passphrase"),
+            Self::Foreign => Some("has a key that is not in OpenSSH's own form"),
+            Self::Other => Some("is not an SSH private key"),
+        }
+    }
+}
+
+pub(super) async fn look(aws: &Aws, needs: &[SigningNeed]) -> Result<Vec<Finding>, Error> {
+    let looks = needs.iter().map(|need| async move { Ok::<_, Error>((need, key(aws, &need.secret).await?)) });
+    let mut findings = Vec::new();
+    for seen in join_all(looks).await {
+        let (need, key) = seen?;
+        findings.extend(said(need, key));
+    }
+    if findings.is_empty() {
+        let sentence = match needs.is_empty() {
+            true => "No project signs its commits.",
+            false => "Every key that signs commits is there, and git can sign with it.",
+        };
+        findings.push(Finding::good("signing", sentence));
+    }
+    Ok(findings)
+}
+
+async fn key(aws: &Aws, name: &str) -> Result<Key, Error> {
+    let state = state(aws, name).await?;
+    if state.trouble().is_some() {
+        return Ok(Key::Without(state));
+    }
+    match aws.json(Service::SecretsManager, "GetSecretValue", &json!({ "SecretId": name })).await {
+        Ok(secret) => Ok(Key::Of(Form::of(secret["SecretString"].as_str().unwrap_or_default()))),
+        Err(error) if error.is_denied() => Ok(Key::Hidden),
+        Err(error) => Err(error),
+    }
+}
+
+/// What there is to say of a project's key; nothing of one that git signs with.
+fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
+    let SigningNeed { project, secret } = need;
+    let named = format!("The secret {secret}, which {project} names for the key of its commits,");
+    let short = secret.split_once("/job/").map_or("NAME", |(_, short)| short);
+    let set = format!("`pullyard secrets set {short} --for-jobs < key`");
+    let form = match key {
+        Key::Without(state) => {
+            let what = state.trouble()?;
+            let help = match state {
+                State::Deleted => restore(secret),
+                _ => format!(
+                    "Set it: {set}; or sign nothing: `pullyard settings set commits.signing_secret=null --project \
+                     {project}`."
+                ),
+            };
+            return Some(Finding::wrong("signing", format!("{named} {what}."), help));
+        }
+        Key::Hidden => {
+            let sentence = format!("{named} has a value, which these credentials may not read: its form is not known.");
+            let help = "Have the right `secretsmanager:GetSecretValue` on it, or see that the first job signs.";
+            return Some(Finding::warning("signing", sentence, help));
+        }
+        Key::Of(form) => form,
+    };
+    let what = form.trouble()?;
+    let help = match form {
+        Form::Encrypted | Form::Foreign => {
+            format!("Write a copy of it anew, `ssh-keygen -p -N '' -f key`, and set that: {set}.")
+        }
+        _ => format!(
+            "Make one, `ssh-keygen -t ed25519 -N '' -f key`, enter key.pub at the forge as a signing key, and set it: \
+             {set}."
+        ),
+    };
+    Some(Finding::wrong("signing", format!("{named} {what}."), help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the lines that name it.
+    fn armoured(body: &str) -> String {
+        format!("{BEGIN}\n{body}\n{END}\n")
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_form_with_whatever_ends_of_lines() {
+        // `ssh-keygen -t ed25519`, its first line: without a passphrase, and with one.
+        let plain = armoured("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\nQyNTUxOQ");
+        let encrypted = armoured("b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABB5Lk5khg\nQyNTUxOQ");
+        for (value, form) in [
+            (plain.clone(), Form::Plain),
+            (plain.replace('\n', "\r\n"), Form::Plain),
+            (format!("\n {}", plain.trim_end()), Form::Plain),
+            (encrypted, Form::Encrypted),
+            (plain.replace("OPENSSH", "RSA"), Form::Foreign),
+            (plain.replace("OPENSSH ", ""), Form::Foreign),
+            (armoured("bm9uZQ"), Form::Other),
+            (plain.replace(END, ""), Form::Other),
+            (format!("ssh-ed25519 {OPENSSH}"), Form::Other),
+            (String::new(), Form::Other),
+        ] {
+            assert_eq!(Form::of(&value), form, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_key_has_no_part_of_it_and_how_it_is_mended() {
+        let need = SigningNeed { project: "acme".into(), secret: "pullyard/job/signing".into() };
+        assert_eq!(said(&need, Key::Of(Form::Plain)), None);
+        let named = "The secret pullyard/job/signing, which acme names for the key of its commits,";
+        for (key, what, help) in [
+            (Key::Without(State::Missing), "does not exist.", "`pullyard secrets set signing --for-jobs < key`"),
+            (
+                Key::Without(State::Deleted),
+                "is marked for deletion.",
+                "restore-secret --secret-id pullyard/job/signing",
+            ),
+            (Key::Of(Form::Encrypted), "has a key with a passphrase.", "ssh-keygen -p -N '' -f key"),
+            (Key::Of(Form::Foreign), "has a key that is not in OpenSSH's own form.", "ssh-keygen -p -N '' -f key"),
+            (Key::Of(Form::Other), "is not an SSH private key.", "ssh-keygen -t ed25519 -N '' -f key"),
+        ] {
+            let finding = said(&need, key).unwrap();
+            assert_eq!(finding.sentence, format!("{named} {what}"));
+            assert!(finding.help.as_deref().unwrap().contains(help), "{finding:?}");
+        }
+    }
+}
