@@ -5,10 +5,11 @@ mod breakers;
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, is};
-use pullyard_domain::id::{ClaimId, InstanceId, JobId, ProjectId, RunnerId};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{ClaimId, InstanceId, JobId, ProjectId, RepositoryName, RunnerId};
 use pullyard_domain::job::{Place, Status};
 use pullyard_domain::project::{Compute, OfflinePolicy, Settings};
-use pullyard_protocol::attempt::{Assignment, Phase, StartRequest, StatusRequest};
+use pullyard_protocol::attempt::{Assignment, FinishRequest, Phase, StartRequest, StatusRequest};
 use pullyard_protocol::client::{AttemptClient, Error, RunnerClient};
 use pullyard_protocol::fleet::{RunnerOrder, RunnerStatus};
 use pullyard_protocol::project::CreateProject;
@@ -320,9 +321,21 @@ async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
     let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
     assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
     begin_all(&client, Phase::Preparing).await;
-    client.finish(&failed("f2")).await.unwrap();
-    let failure = story.ended(&job).await.failure.unwrap();
+    // It can't look, so that nobody knows whether the push arrived: a person is told so.
+    let denied = Failure::SourceDenied { forge: "GitHub".into(), repo: RepositoryName::new("acme/app").unwrap() };
+    client.finish(&FinishRequest { failure: Some(denied), ..failed("f2") }).await.unwrap();
+    let ended = story.ended(&job).await;
+    let failure = ended.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
+    assert_eq!(ended.unlooked.unwrap().code, "source_denied");
+    let why = story.api.why(&job).await.unwrap();
+    let unlooked = " It may have pushed, and looking for that failed: GitHub refused the credentials for acme/app.";
+    assert!(why.sentence.ends_with(unlooked) && why.help.starts_with("Look at the forge for its branch `"), "{why:?}");
+    let attempts = story.api.attempts(&job).await.unwrap().attempts;
+    let looked = attempts.into_iter().find(|attempt| attempt.attempt == 2).unwrap();
+    assert_eq!(looked.failure.unwrap().code, "source_denied");
+    let shown = User::of(&story).run(&["jobs", "show", job.as_str()]).await.done();
+    assert!(shown.contains("\npushed\tperhaps, to its branch: looking for that failed. GitHub refused"), "{shown}");
     story.end().await;
 }
 

@@ -1,9 +1,10 @@
 //! A story's hands on the embedded AWS: tasks, queues and the table, past every function.
 
 use super::{Story, begin_all, failed, until};
+use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, JobId};
 use pullyard_domain::job::Status;
-use pullyard_protocol::attempt::{Assignment, Phase, StartRequest};
+use pullyard_protocol::attempt::{Assignment, FinishRequest, Phase, StartRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
 use serde_json::{Value, json};
 
@@ -63,7 +64,8 @@ impl Story {
         let (assignment, client) = self.claim(job, "adopts").await.unwrap();
         assert_eq!((assignment.adopts, assignment.attempt), (true, 2));
         begin_all(&client, Phase::Preparing).await;
-        assert_eq!(client.finish(&failed("nothing")).await.unwrap().status, Status::Failed);
+        let nothing = FinishRequest { failure: Some(Failure::NothingPushed {}), ..failed("nothing") };
+        assert_eq!(client.finish(&nothing).await.unwrap().status, Status::Failed);
     }
 
     /// Claims a job as this very task would.

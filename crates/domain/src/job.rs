@@ -21,7 +21,7 @@ pub use context::{ContextFault, ContextWait, READ_CONTEXT_FOR};
 pub use fault::DispatchFault;
 pub use model::{MOST_TROUBLES, ModelWait, Troubled};
 pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
-pub use record::{Attempt, AttemptEnd, Work};
+pub use record::{Attempt, AttemptEnd, Looked, Work};
 pub use rest::{
     Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, REST_AT_MOST, Rest, Session,
     Yielded,
@@ -236,10 +236,13 @@ pub struct Job {
     /// An attempt of it was lost that may have pushed, and nobody told what became of that.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub lost_a_push: bool,
-    /// Its attempts only look for what a lost one may have pushed, and adopt it. What the job fails by where they
-    /// find nothing: the loss.
+    /// Its attempts only look for what a lost one may have pushed, and adopt it. What the job fails by where nothing
+    /// comes of that: the loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Failure>,
+    /// How that look ended, where it failed by that loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<Looked>,
     /// Starting a task for the next attempt.
     pub dispatch: Dispatch,
     /// Who holds it.

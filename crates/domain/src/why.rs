@@ -1,7 +1,7 @@
 //! Why a job is where it is, in one plain sentence.
 
 use crate::fleet::Fleet;
-use crate::job::{Cancel, ContextFault, DispatchFault, Job, Place, Status};
+use crate::job::{Cancel, ContextFault, DispatchFault, Job, Looked, Place, Status};
 use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
@@ -59,7 +59,13 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
         };
     }
     if let Some(failure) = &job.failure {
-        return (failure.sentence(), failure.help());
+        return match &job.looked {
+            Some(Looked::Failed { failure: kept }) => (
+                format!("{} It may have pushed, and looking for that failed: {}", failure.sentence(), kept.sentence()),
+                format!("Look at the forge for its branch `{}`. {}", job.branch, failure.help()),
+            ),
+            Some(Looked::FoundNothing {}) | None => (failure.sentence(), failure.help()),
+        };
     }
     let nothing = || "Nothing to do.".to_owned();
     if let Some(cancel) = job.cancel.as_ref().filter(|_| job.status.is_active()) {

@@ -342,12 +342,11 @@ async fn prepare<'a>(
     let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
     let mirror =
         while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(git, &work_dir).await.map_err(of_source)).await?;
-    let mut target = target::choose(git, &mirror, this.assignment, open).await?;
-    if this.assignment.adopts && target.adopted.is_none() {
+    let target = target::choose(git, &mirror, this.assignment, open).await;
+    if let Err(Stop::Failed(Failure::NothingPushed {})) = &target {
         this.events.add(crate::said::Said::words(EventKind::Log, "No commit of an earlier attempt is on the branch."));
-        // The control plane knows better how that attempt was lost.
-        return Err(Failure::RunnerCrashed { exit: "no result".into() }.into());
     }
+    let mut target = target?;
     let workspace = &*workspace.insert(Workspace::make(&work_dir, job, *attempt).await.map_err(failed)?);
     let found = Found::look(this, (git, &mirror), workspace, &chosen, &mut target).await?;
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };

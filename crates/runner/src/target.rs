@@ -133,6 +133,10 @@ pub(crate) async fn choose(
             });
         }
     }
+    if assignment.adopts {
+        // Whoever made the branch that may be there. The control plane knows how that attempt was lost.
+        return Err(Failure::NothingPushed {}.into());
+    }
     let start = match (&head, &open) {
         (Some(head), Some(_)) => head.clone(),
         (None, Some(_)) => return Err(Failure::BranchDeleted { branch }.into()),

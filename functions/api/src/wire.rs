@@ -46,6 +46,10 @@ pub(crate) fn job(view: JobView) -> Job {
         retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
         adopts: job.adopts.as_ref().map(failure),
+        unlooked: match &job.looked {
+            Some(domain::Looked::Failed { failure: why }) => Some(failure(why)),
+            Some(domain::Looked::FoundNothing {}) | None => None,
+        },
         started: job.run.as_ref().map(|run| run.started),
         result: job.result.map(|result| JobResult {
             branch: result.branch,

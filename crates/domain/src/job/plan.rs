@@ -138,6 +138,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         requeues: 0,
         lost_a_push: false,
         adopts: None,
+        looked: None,
         dispatch: Dispatch {
             number: 0,
             due: plan.now.plus(WAKE_WITHIN),

@@ -46,7 +46,8 @@ pub enum AttemptEnd {
         /// Why.
         failure: Failure,
     },
-    /// It only looked for what a lost attempt may have pushed, and came to adopt nothing: its job failed by that loss.
+    /// It looked for what a lost attempt may have pushed, and there was nothing: its job failed by that loss. One that
+    /// could not look has failed, and its job by the loss all the same.
     FoundNothing {},
     /// It was cancelled, and its job with it.
     Cancelled {},
@@ -57,6 +58,19 @@ pub enum AttemptEnd {
     /// A platform fault ended it; its job went back.
     Requeued {
         /// Why.
+        failure: Failure,
+    },
+}
+
+/// What is known of what a lost attempt may have pushed, once its job has failed by that loss.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "how")]
+pub enum Looked {
+    /// Somebody looked, and there was nothing.
+    FoundNothing {},
+    /// Nobody came to say: it may be there.
+    Failed {
+        /// What ended the look, or kept everybody from it.
         failure: Failure,
     },
 }

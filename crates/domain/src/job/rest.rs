@@ -276,7 +276,7 @@ impl Job {
         }
         let limit = Span::from(self.policy.rest_at_most());
         if self.status == Status::AwaitingInput {
-            return Ok(self.ended(self.fails_by(Failure::InputTimeout { limit }), None, now));
+            return Ok(self.ended(End::Failed(Failure::InputTimeout { limit }, None), None, now));
         }
         let reason = format!("nobody continued it for {}", limit);
         let mut job = self.ended(End::Cancelled, None, now);

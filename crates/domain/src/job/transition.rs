@@ -30,10 +30,10 @@
 //! it as cancelled. While they want it to pause, what would put it back pauses it.
 //!
 //! One that only adopts fails by the loss that it was put back for, whatever else ends it before it has found
-//! something.
+//! something; that is kept beside it, since only one of those ends says that there is nothing.
 
 use super::fault::DispatchFault;
-use super::{AttemptEnd, Dispatch, EndedBy, Job, JobResult, Place, Run, Status, Want};
+use super::{AttemptEnd, Dispatch, EndedBy, Job, JobResult, Looked, Place, Run, Status, Want};
 use crate::failure::Failure;
 use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
 use crate::time::Timestamp;
@@ -287,10 +287,6 @@ impl Job {
         if matches!(end, End::Completed(_)) && self.status != Status::Syncing {
             return Err(NotNow::Status(self.status));
         }
-        let end = match end {
-            End::Failed(failure, None) => self.fails_by(failure),
-            end => end,
-        };
         Ok(self.ended(end, Some(finish.clone()), now))
     }
 
@@ -298,7 +294,7 @@ impl Job {
     /// stop is cancelled by that.
     pub fn given_up(&self, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
-        Ok(self.ended(self.unless_cancelled(self.fails_by(failure)), None, now))
+        Ok(self.ended(self.unless_cancelled(End::Failed(failure, None)), None, now))
     }
 
     /// A platform fault puts it back, if it may go back again. One that shall stop does not go back: it is
@@ -379,17 +375,25 @@ impl Job {
         match (self.status, &self.failure) {
             (Status::Completed, _) => AttemptEnd::Completed {},
             (Status::Cancelled, _) => AttemptEnd::Cancelled {},
-            (_, Some(failure)) if self.adopts.as_ref() == Some(failure) => AttemptEnd::FoundNothing {},
-            (_, Some(failure)) => AttemptEnd::Failed { failure: failure.clone() },
+            // The loss is an earlier one's.
+            (_, Some(failure)) => match &self.looked {
+                Some(Looked::FoundNothing {}) => AttemptEnd::FoundNothing {},
+                Some(Looked::Failed { failure }) => AttemptEnd::Failed { failure: failure.clone() },
+                None => AttemptEnd::Failed { failure: failure.clone() },
+            },
             (_, None) => AttemptEnd::Failed { failure: Failure::Unknown { last_words: String::new() } },
         }
     }
 
-    /// The end by a failure: what adopts has failed by its loss before, unless it has found something. It asks to push
-    /// once it has.
-    pub(super) fn fails_by(&self, failure: Failure) -> End {
-        let loss = self.adopts.clone().filter(|_| self.status != Status::Syncing);
-        End::Failed(loss.unwrap_or(failure), None)
+    /// The failure that it ends by: what adopts has failed by its loss before, unless it has found something. It asks to
+    /// push once it has.
+    fn fails_by(&mut self, failure: Failure) -> Failure {
+        let Some(loss) = self.adopts.clone().filter(|_| self.status != Status::Syncing) else { return failure };
+        self.looked = Some(match failure {
+            Failure::NothingPushed {} => Looked::FoundNothing {},
+            failure => Looked::Failed { failure: failure.clipped() },
+        });
+        loss
     }
 
     /// It is Ready again without its attempt; or stands still, where its people want that.
@@ -445,6 +449,7 @@ impl Job {
         let mut job = self.clone();
         (job.status, job.failure, job.result) = match end {
             End::Completed(result) => (Status::Completed, None, Some(result)),
+            End::Failed(failure, None) => (Status::Failed, Some(job.fails_by(failure).clipped()), None),
             End::Failed(failure, result) => (Status::Failed, Some(failure.clipped()), result),
             End::Cancelled => (Status::Cancelled, None, None),
         };

@@ -9,6 +9,7 @@ use super::state::Wish;
 use super::{Rule, Setting};
 use crate::due;
 use crate::explore::Fast;
+use crate::failure::Failure;
 use crate::id::{ClaimId, InstanceId, JobId, RunnerId};
 use crate::job::{Cancel, Claim, End, Fence, Job, NotNow, Pause, Rest, Run, Status, Want, Yielded};
 use crate::outcome::{ticket_after, ticket_while};
@@ -292,7 +293,7 @@ impl Rules {
                 let end = match completed {
                     true => End::Completed(result()),
                     // One that adopts has found nothing.
-                    false if job.adopts.is_some() => End::Failed(story::no_changes(), None),
+                    false if job.adopts.is_some() => End::Failed(Failure::NothingPushed {}, None),
                     false => End::Cancelled,
                 };
                 let id = finish_id(&format!("{}-{claim}", runner_name(runner)));

@@ -1,6 +1,7 @@
 use super::*;
+use crate::failure::Failure;
 use crate::job::{End, JobResult};
-use crate::story::{active, at, claim, crashed, finished, no_changes, pending, ready, result};
+use crate::story::{active, at, claim, crashed, finished, pending, ready, result};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
@@ -62,8 +63,14 @@ fn a_job_that_only_adopts_says_that_it_does_and_what_it_waits_for() {
     let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
     let says = "It is claimed in attempt 2, claimed 5 s ago, and only adopts what a lost attempt may have pushed.";
     check(&held, says, "Nothing to do.");
-    let failed = held.given_up(no_changes(), at(398)).unwrap();
-    check(&failed, "The runner ended with signal 9.", "See the runner's own log; then `pullyard jobs retry`.");
+    let failed = held.given_up(Failure::NothingPushed {}, at(398)).unwrap();
+    let retries = "See the runner's own log; then `pullyard jobs retry`.";
+    check(&failed, "The runner ended with signal 9.", retries);
+    // Nobody came to say that there is nothing.
+    let unlooked = held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
+    let says = "The runner ended with signal 9. It may have pushed, and looking for that failed: AWS took the Spot \
+                capacity back that it ran on.";
+    check(&unlooked, says, &format!("Look at the forge for its branch `{}`. {retries}", unlooked.branch));
 }
 
 #[test]

@@ -269,7 +269,7 @@ async fn an_attempt_that_only_adopts_and_finds_nothing_fails_before_any_agent_an
     let world = World::with_agent(GREET).await;
     world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
     assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(world.api.failure(), "runner_crashed");
+    assert_eq!(world.api.failure(), "nothing_pushed");
     assert_eq!(world.api.statuses(), ["preparing"]);
     assert_eq!(world.head(BRANCH), None);
 
@@ -278,9 +278,21 @@ async fn an_attempt_that_only_adopts_and_finds_nothing_fails_before_any_agent_an
     let theirs = world.commit_on(BRANCH, "Not yours");
     world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
     assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Failed);
+    assert_eq!(world.api.failure(), "nothing_pushed");
     assert_eq!(world.head(BRANCH), Some(theirs));
     assert!(world.open_pull_request(BRANCH).await.is_none());
+}
+
+#[tokio::test]
+async fn an_attempt_that_only_adopts_and_can_not_look_says_what_kept_it_from_that() {
+    let world = World::with_agent(GREET).await;
+    world.api.assign(|job| {
+        (job.attempt, job.adopts) = (2, true);
+        job.base = "none".into();
+    });
+    assert_eq!(world.run().await.code, Some(0));
+    assert_eq!(world.api.failure(), "base_branch_missing");
+    assert_eq!(world.api.statuses(), ["preparing"]);
 }
 
 #[tokio::test]

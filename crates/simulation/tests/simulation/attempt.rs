@@ -232,7 +232,7 @@ impl Attempt {
                 }
                 self.expected = forge.head(&self.branch).map(|commit| commit.head.clone());
                 if self.adopts && self.adopted.is_none() {
-                    let failure = Failure::RunnerCrashed { exit: "no result".into() };
+                    let failure = Failure::NothingPushed {};
                     self.end(json!({ "outcome": "failed", "failure": failure }), dice)
                 } else if dice.percent(50) {
                     Step::Credentials

@@ -35,6 +35,10 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         let looks = format!("only what a lost attempt may have pushed. How it was lost: {}", loss.sentence);
         lines.push(("Adopts", Cell::same(looks)));
     }
+    if let Some(unlooked) = &job.unlooked {
+        let perhaps = format!("perhaps, to its branch: looking for that failed. {}", unlooked.sentence);
+        lines.push(("Pushed", Cell::same(perhaps)));
+    }
     lines.extend(job.question.as_ref().map(|question| ("Question", Cell::same(&question.text))));
     if let Some(cancel) = &job.cancel {
         let reason = cancel.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -79,7 +79,11 @@ fn whatever_ends_it_before_something_is_found_it_fails_by_the_loss() {
     for status in [Status::Claimed, Status::Preparing, Status::Executing] {
         let job = second(&adopting(), status);
         assert_eq!(by_second(&job, End::Failed(no_changes(), None)).failure, Some(offline()), "{status:?}");
-        assert_eq!(job.given_up(crashed(), at(900)).unwrap().failure, Some(offline()), "{status:?}");
+        let lost = job.given_up(crashed(), at(900)).unwrap();
+        assert_eq!(lost.failure, Some(offline()), "{status:?}");
+        // Which is no word of what had been pushed.
+        assert_eq!(lost.looked, Some(Looked::Failed { failure: crashed() }), "{status:?}");
+        assert_eq!(lost.attempt_end(), AttemptEnd::Failed { failure: crashed() }, "{status:?}");
     }
     assert_eq!(adopting().given_up(no_changes(), at(90_000)).unwrap().failure, Some(offline()), "nobody took it");
     assert_eq!(by_second(&second(&adopting(), Status::Executing), End::Cancelled).status, Status::Cancelled);
@@ -88,11 +92,31 @@ fn whatever_ends_it_before_something_is_found_it_fails_by_the_loss() {
 #[test]
 fn an_attempt_that_adopts_nothing_is_not_said_to_have_been_lost() {
     let job = second(&adopting(), Status::Preparing);
-    assert_eq!(by_second(&job, End::Failed(no_changes(), None)).attempt_end(), AttemptEnd::FoundNothing {});
+    let ended = by_second(&job, End::Failed(Failure::NothingPushed {}, None));
+    assert_eq!((&ended.failure, &ended.looked), (&Some(offline()), &Some(Looked::FoundNothing {})));
+    assert_eq!(ended.attempt_end(), AttemptEnd::FoundNothing {});
     let found = second(&adopting(), Status::Syncing);
     assert_eq!(by_second(&found, End::Completed(result())).attempt_end(), AttemptEnd::Completed {});
     let end = by_second(&found, End::Failed(no_changes(), None)).attempt_end();
     assert_eq!(end, AttemptEnd::Failed { failure: no_changes() });
+}
+
+#[test]
+fn nothing_is_said_to_be_found_only_where_somebody_looked() {
+    let denied =
+        || Failure::SourceDenied { forge: "GitHub".into(), repo: crate::id::RepositoryName::new("acme/app").unwrap() };
+    let unlooked = Some(Looked::Failed { failure: denied() });
+    let ended = by_second(&second(&adopting(), Status::Preparing), End::Failed(denied(), None));
+    assert_eq!((&ended.failure, &ended.looked), (&Some(offline()), &unlooked));
+    assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: denied() });
+    // Nor is it where nobody took it, or where it was a loss of the same kind.
+    assert_eq!(adopting().given_up(denied(), at(90_000)).unwrap().looked, unlooked);
+    let again = second(&adopting(), Status::Claimed).given_up(offline(), at(900)).unwrap();
+    assert_eq!(again.attempt_end(), AttemptEnd::Failed { failure: offline() });
+    // Where it found something, or adopts nothing, its failure is its own.
+    let found = second(&adopting(), Status::Syncing).given_up(offline(), at(900)).unwrap();
+    assert_eq!((&found.looked, found.attempt_end()), (&None, AttemptEnd::Failed { failure: offline() }));
+    assert_eq!(finished(&active(Status::Preparing), End::Failed(denied(), None)).looked, None);
 }
 
 #[test]
@@ -136,7 +160,7 @@ fn people_may_cancel_or_pause_what_is_to_be_adopted() {
 fn a_job_stored_before_pushes_were_remembered_is_read_and_one_that_lost_none_looks_as_before() {
     let stored = serde_json::to_value(ready()).unwrap();
     let fields = stored.as_object().unwrap();
-    assert!(fields.get("lost_a_push").is_none() && fields.get("adopts").is_none());
+    assert!(["lost_a_push", "adopts", "looked"].iter().all(|field| fields.get(*field).is_none()));
     assert_eq!(serde_json::from_value::<Job>(stored).unwrap(), ready());
     let back = adopting();
     assert_eq!(serde_json::from_value::<Job>(serde_json::to_value(&back).unwrap()).unwrap(), back);
