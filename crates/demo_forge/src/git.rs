@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::Error;
+use crate::{Error, group::Group};
 
 /// How long a git command may take that is not a transfer.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ impl Git {
         self.command(&self.http_backend)
     }
 
-    /// A child that sees neither the host's environment nor its configuration.
+    /// A child that sees neither the host's environment nor its configuration, and leads a group of its own.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear();
@@ -131,7 +131,7 @@ impl Git {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .process_group(0);
         command
     }
 
@@ -152,11 +152,9 @@ impl Git {
         if let Some(repository) = repository {
             command.env("GIT_DIR", repository);
         }
-        let mut child = command
-            .args(args)
-            .stdin(Stdio::piped())
-            .spawn()
-            .map_err(|source| Error::GitMissing { program: "git".to_owned(), source })?;
+        let spawned = command.args(args).stdin(Stdio::piped()).spawn();
+        let mut git = Group(spawned.map_err(|source| Error::GitMissing { program: "git".to_owned(), source })?);
+        let child = &mut git.0;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let talk = async {
             let write = async move {

@@ -11,13 +11,13 @@ use axum::{
 };
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use tokio::{
-    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy, sink},
     process::{Child, ChildStderr, ChildStdin, ChildStdout},
     sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 
-use crate::{Error, git::Git};
+use crate::{Error, git::Git, group::Group};
 
 /// How long one fetch or push may take.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -93,14 +93,13 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
             command.env(variable, value);
         }
     }
-    let child = command
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(|source| Error::GitMissing { program: "git-http-backend".to_owned(), source })?;
+    let spawned = command.stdin(Stdio::piped()).spawn();
+    let missing = |source| Error::GitMissing { program: "git-http-backend".to_owned(), source };
+    let git = Group(spawned.map_err(missing)?);
     let (head_sender, head) = oneshot::channel();
     let (chunk_sender, chunks) = mpsc::channel(1);
     // In a task of its own, so that the time limit also holds for a caller who stops reading.
-    tokio::spawn(attend(child, (body, call.afterwards), head_sender, chunk_sender, call.over));
+    tokio::spawn(attend(git, (body, call.afterwards), head_sender, chunk_sender, call.over));
     let Ok(head) = head.await else {
         // The caller hung up, the time is up, or the forge is over.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
@@ -116,18 +115,19 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
 type HeadSender = oneshot::Sender<Result<Head, Error>>;
 type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
 
-/// Ends the child when it is done, when its time is up, when the caller hung up, or with the forge.
+/// Ends git and all that it started when it is done, when its time is up, or with the forge.
 ///
-/// Only the child itself is killed; what it started ends by its pipes being closed.
+/// A caller who hangs up ends only what would read on: a push that was heard whole goes on, as at other forges.
 async fn attend(
-    mut child: Child,
+    mut git: Group,
     (body, afterwards): (Body, Afterwards),
     head: HeadSender,
     chunks: ChunkSender,
     mut over: watch::Receiver<()>,
 ) {
+    let Some(mut stderr) = git.0.stderr.take() else { return };
     let result = tokio::select! {
-        result = timeout(TRANSFER_LIMIT, transfer(&mut child, body, head, &chunks)) => {
+        result = timeout(TRANSFER_LIMIT, transfer(&mut git.0, &mut stderr, body, (head, &chunks))) => {
             result.unwrap_or_else(|_| {
                 let limit_secs = TRANSFER_LIMIT.as_secs();
                 tracing::warn!(limit_secs, "git http-backend was stopped after {limit_secs} s");
@@ -135,14 +135,21 @@ async fn attend(
             })
         }
         () = chunks.closed() => {
-            drop(child);
-            // Git may have done its work before the caller hung up.
+            // It might wait for the rest of what it was promised. The push itself is its child's work.
+            let _ = git.0.start_kill();
+            tokio::select! {
+                // Whoever works on has it open: its end is the end of them all.
+                _ = timeout(TRANSFER_LIMIT, drained(&mut stderr)) => {}
+                _ = over.changed() => return,
+            }
+            drop(git);
+            // Git may have done its work before the caller hung up, or after it.
             afterwards.await;
             return;
         }
         _ = over.changed() => return,
     };
-    drop(child);
+    drop(git);
     afterwards.await;
     if let Err(error) = result {
         // Whoever has half the answer must not take it for the whole.
@@ -152,9 +159,13 @@ async fn attend(
 
 /// Moves the request to git and the answer back, both at once: git may answer before it has read
 /// everything. The answer ends after the child, so that whoever has it finds everything on disk.
-async fn transfer(child: &mut Child, body: Body, head: HeadSender, chunks: &ChunkSender) -> io::Result<()> {
-    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
+async fn transfer(
+    child: &mut Child,
+    stderr: &mut ChildStderr,
+    body: Body,
+    (head, chunks): (HeadSender, &ChunkSender),
+) -> io::Result<()> {
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
     let mut head = Some(head);
@@ -217,10 +228,16 @@ async fn pump(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
     Ok(())
 }
 
-async fn complaints(stderr: ChildStderr) -> String {
+async fn complaints(stderr: &mut ChildStderr) -> String {
     let mut read = Vec::new();
-    let _ = stderr.take(MAX_STDERR_BYTES).read_to_end(&mut read).await;
+    let _ = (&mut *stderr).take(MAX_STDERR_BYTES).read_to_end(&mut read).await;
+    // Git never waits for us to read on.
+    drained(stderr).await;
     String::from_utf8_lossy(&read).trim().to_owned()
+}
+
+async fn drained(stderr: &mut ChildStderr) {
+    let _ = copy(stderr, &mut sink()).await;
 }
 
 struct Head {

@@ -18,6 +18,7 @@ mod forge;
 mod git;
 mod git_questions;
 mod graphql;
+mod group;
 mod hooks;
 mod host;
 mod http_backend;

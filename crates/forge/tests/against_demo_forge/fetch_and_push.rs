@@ -1,8 +1,11 @@
 //! Real git over HTTP: clones, pushes, and what is turned away.
 
+use std::{os::unix::fs::PermissionsExt as _, time::Duration};
+
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::{sleep, timeout},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -241,6 +244,59 @@ async fn a_push_that_breaks_off_changes_nothing() {
     let again = crate::world::start(&world.dir.path().join("forge")).await;
     let forge = crate::world::forge_at(&again.api_url(), TOKEN);
     assert_eq!(forge.branch(REPOSITORY, "main").await.unwrap().unwrap(), main);
+}
+
+/// A push that waits at the forge for as long as its hook does, by hand: its connection, and the hook's process.
+async fn push_that_waits(world: &World) -> (TcpStream, String) {
+    let job = world.push_branch("job").await;
+    let (hook, begun) = (world.repository.git_dir.join("hooks/pre-receive"), world.dir.path().join("begun"));
+    let script =
+        format!("#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}\nwhile :; do sleep 0.05; done\n", begun.display());
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, script).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // A branch that is deleted needs no objects.
+    let command = format!("{job} {} refs/heads/job\0 report-status delete-refs", "0".repeat(40));
+    let body = format!("{:04x}{command}0000", command.len() + 4);
+    let authority = world.demo.url().replace("http://", "");
+    let request = format!(
+        "POST /acme/app.git/git-receive-pack HTTP/1.1\r\nHost: {authority}\r\n\
+         Authorization: Basic {}\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-git-receive-pack-request\r\n\r\n{body}",
+        BASE64_STANDARD.encode(format!("x:{TOKEN}")),
+        body.len()
+    );
+    let mut stream = TcpStream::connect(&authority).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    until("the hook does not begin", || begun.exists()).await;
+    (stream, std::fs::read_to_string(&begun).unwrap().trim().to_owned())
+}
+
+/// Whether a process is at work; the dead have no environment.
+fn is_at_work(process: &str) -> bool {
+    std::fs::read(format!("/proc/{process}/environ")).is_ok_and(|environ| !environ.is_empty())
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let look = async {
+        while !is_so() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(120), look).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+#[tokio::test]
+async fn a_hook_that_waits_ends_with_the_forge_whether_its_caller_is_there_or_hung_up() {
+    for hangs_up in [false, true] {
+        let world = World::new().await;
+        let (stream, hook) = push_that_waits(&world).await;
+        assert_eq!(is_at_work(&hook), cfg!(target_os = "linux"), "there is a process to be ended");
+        let stream = (!hangs_up).then_some(stream);
+        drop(world.demo);
+        until("the hook outlives the forge", || !is_at_work(&hook)).await;
+        drop(stream);
+    }
 }
 
 /// HTTP by hand: clients tidy paths up before they send them.
