@@ -1,11 +1,13 @@
-//! What functions ask of AWS, written down: which function, which action of IAM, on which resource.
+//! What functions ask of AWS, written down: which function, which action of IAM, on which resource; and that AWS
+//! would allow it. A test whose functions ask for what no role allows fails at its end, by `Allowed`.
 //!
 //! A function is known by the name in its calls' User-Agent. The calls of everybody else (a test itself, the
 //! command line, the set-up of the local system) carry no name of a function and are left out.
 
+use crate::roles;
 use pullyard_emulator::{Call, Observer};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -34,30 +36,65 @@ pub(crate) struct Asked {
     pub(crate) attributes: Vec<String>,
 }
 
-/// Everything that was asked for, once each.
+/// Everything that was asked for, once each, and what AWS would say against it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Calls(Arc<Mutex<BTreeSet<Asked>>>);
+pub(crate) struct Calls(Arc<Mutex<BTreeMap<Asked, Option<String>>>>);
 
 impl Calls {
     /// Adds to these, and to the file of this process.
     pub(crate) fn observer(&self) -> Observer {
         let own = self.clone();
-        Observer::new(move |call| {
-            for asked in of(call) {
-                note(&asked);
-                own.add(asked);
-            }
-        })
+        Observer::new(move |call| own.tell(call))
     }
 
-    /// Whether it is new.
-    fn add(&self, asked: Asked) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(asked)
+    /// Judges a call, and remembers it.
+    pub(crate) fn tell(&self, call: &Call) {
+        for asked in of(call) {
+            let refusal = judged(&asked);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, refusal);
+        }
     }
 
     pub(crate) fn all(&self) -> BTreeSet<Asked> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
+
+    fn refusals(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().flatten().cloned().collect()
+    }
+}
+
+/// Calls that AWS has to allow: the end of this fails its test if it would have refused one.
+///
+/// A call is told while it passes, to a task whose panic nobody would see; and whoever made it may go on without its
+/// answer, as with a hint.
+pub(crate) struct Allowed(pub(crate) Calls);
+
+impl Drop for Allowed {
+    fn drop(&mut self) {
+        let refusals = self.0.refusals();
+        if refusals.is_empty() {
+            return;
+        }
+        let said = format!("AWS would have refused:\n{}", refusals.join("\n"));
+        // The test fails by something else already, which may be due to this.
+        if std::thread::panicking() { eprintln!("{said}") } else { panic!("{said}") }
+    }
+}
+
+/// What AWS would say against it. It is looked for once in this process, and what is allowed is then noted.
+fn judged(asked: &Asked) -> Option<String> {
+    static JUDGED: Mutex<BTreeMap<Asked, Option<String>>> = Mutex::new(BTreeMap::new());
+    let mut judged = JUDGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = judged.get(asked) {
+        return known.clone();
+    }
+    let refusal = roles::refusal(asked);
+    if refusal.is_none() {
+        note(asked);
+    }
+    judged.insert(asked.clone(), refusal.clone());
+    refusal
 }
 
 fn of(call: &Call) -> Vec<Asked> {
@@ -91,14 +128,13 @@ fn without_ids(resource: String) -> String {
     }
 }
 
-/// Appends a line, once in this process. Several processes may append to one file: a line is one write.
+/// Appends a line. Several processes may append to one file: a line is one write.
 fn note(asked: &Asked) {
-    static SEEN: LazyLock<Calls> = LazyLock::new(Calls::default);
     static OPEN: LazyLock<Option<File>> = LazyLock::new(|| {
         let path = std::env::var_os(FILE)?;
         Some(File::options().create(true).append(true).open(&path).expect("the file that PULLYARD_CALLS names"))
     });
-    if let Some(mut file) = OPEN.as_ref().filter(|_| SEEN.add(asked.clone())) {
+    if let Some(mut file) = OPEN.as_ref() {
         let line = serde_json::to_string(asked).unwrap() + "\n";
         file.write_all(line.as_bytes()).unwrap();
     }

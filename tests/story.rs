@@ -9,7 +9,7 @@ mod aws;
 pub(crate) use attempt::{begin_all, completed, failed, finish};
 pub(crate) use aws::told;
 
-use crate::calls::Calls;
+use crate::calls::{Allowed, Calls};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Verdict;
@@ -59,7 +59,7 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     /// What stands between the functions and DynamoDB.
     pub(crate) before_dynamodb: Option<Between>,
-    /// What its functions ask of AWS.
+    /// What its functions ask of AWS, which has to allow it.
     pub(crate) calls: Calls,
     /// How the functions run.
     pub(crate) functions: Functions,
@@ -113,7 +113,7 @@ pub(crate) struct Story {
     http: reqwest::Client,
     folder: TempDir,
     runner: Vec<String>,
-    calls: Calls,
+    calls: Allowed,
 }
 
 impl Story {
@@ -151,7 +151,7 @@ impl Story {
         prepare(&local).await;
         let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
         let project = ProjectId::new("acme").unwrap();
-        let (http, calls) = (reqwest::Client::new(), setup.calls);
+        let (http, calls) = (reqwest::Client::new(), Allowed(setup.calls));
         let story = Self { local, api, project, clock, http, folder, runner, calls };
         story.set_up(setup.agent, setup.command, setup.settings).await;
         story
@@ -416,7 +416,7 @@ impl Story {
         options.forge = local.forge().url().trim_start_matches("http://").to_owned();
         options.sweep_every = Duration::from_secs(3_600);
         options.clock = clock.clone();
-        options.observer = Some(calls.observer());
+        options.observer = Some(calls.0.observer());
         match tasks {
             Tasks::Die => drop(local),
             Tasks::GoOn => local.leave().await,

@@ -13,7 +13,7 @@ Every function has a role of its own, and every role allows what is in these tab
 This page is written from `tests/roles/list.rs`; `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system roles::` writes it anew.
 
 - What functions ask for is recorded while the tests run, as IAM would be asked: an action for each item of a transaction, an ARN for each index.
-- `.ci/roles` compares everything that was recorded with this list, both ways.
+- A test whose functions ask for anything else fails; `.ci/roles` says what in this list no test asks for.
 - `tests/roles.rs` compares this list with the roles of `infra/functions.yaml`, both ways, as they would be deployed.
 - `tests/roles/attacked.rs` says what nobody can do: no function but the dispatcher touches tasks, none reads a secret that was not set through Pullyard, none makes or deletes a table, a queue or a task definition, and none but api makes a token or connects a forge.
 
