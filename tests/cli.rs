@@ -1,13 +1,17 @@
 //! The command line, as a program of its own against a whole system.
 
-use crate::story::{REPOSITORY, Setup, Story, TODO, TRIGGER};
+mod help;
+mod lists;
+mod watching;
+
+use crate::story::{REPOSITORY, Story, TODO, TRIGGER};
 use pullyard_domain::id::JobId;
 use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 /// What a command did.
@@ -155,31 +159,6 @@ async fn json_is_the_apis_own_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_program_reads_is_separated_by_tabs_whole_and_plain() {
-    let story = Story::waiting().await;
-    let user = User::of(&story);
-    let mut event = story.event("e1", "APP-1", TRIGGER, 1);
-    // Control characters are refused by the API; what turns text around is not.
-    event.ticket.title = format!("{}\u{202e}end", "long ".repeat(20));
-    let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
-    for arguments in [&["jobs"][..], &["tickets", "list"], &["deliveries"], &["projects", "list"], &["repos", "list"]] {
-        let out = user.run(arguments).await.done();
-        let lines = out.lines().collect::<Vec<_>>();
-        assert_eq!(lines.len(), 1, "{out}");
-        assert!(lines[0].matches('\t').count() >= 3, "{out}");
-        assert!(!out.contains(['\u{1b}', '…', '\u{202e}']), "{out}");
-    }
-    let jobs = user.run(&["jobs"]).await.done();
-    let fields = jobs.trim_end_matches('\n').split('\t').collect::<Vec<_>>();
-    assert_eq!((fields[0], fields[1], fields[3], fields[4]), ("ready", job.as_str(), "APP-1", "fargate"));
-    assert!(fields[2].len() > 100, "it is not cut: {jobs}");
-    assert!(fields[6].ends_with('Z') && !fields[7].is_empty(), "{jobs}");
-    let painted = user.run(&["jobs", "show", job.as_str(), "--color", "never"]).await.done();
-    assert!(painted.contains(&format!("job\t{job}\n")), "{painted}");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn tickets_are_written_edited_and_moved_and_a_refusal_is_three() {
     let story = Story::waiting().await;
     let user = User::of(&story);
@@ -237,35 +216,6 @@ async fn every_ending_has_its_code() {
     user.run(&["settings", "set", "auto_create=false"]).await.done();
     user.run(&["settings", "set", "auto_create=true", "--revision", "1"]).await.ended(8, "(changed_meanwhile)");
     story.end().await;
-}
-
-#[tokio::test]
-async fn a_line_that_can_not_be_read_is_a_document_for_programs_too() {
-    let user = User::new();
-    for line in [&["frobnicate"][..], &["jobs", "list", "--status", "odd"], &["jobs", "cancel"], &["jobs", "--odd"]] {
-        let plain = user.run(line).await.ended(2, "error: ");
-        assert_eq!(plain.out, "", "{line:?}");
-        let ran = user.run(&[line, &["--json"]].concat()).await.ended(2, "error: ");
-        let said: Value = serde_json::from_str(&ran.out).unwrap();
-        assert_eq!((&said["status"], &said["code"]), (&json!(400), &json!("usage")), "{said}");
-        let detail = said["detail"].as_str().unwrap();
-        assert!(!detail.contains("error:") && !detail.contains("Usage") && !detail.contains('\n'), "{detail}");
-    }
-    let missing = user.run(&["jobs", "cancel", "--json"]).await;
-    assert!(missing.out.contains("required arguments were not provided: <JOB>..."), "{missing:?}");
-    assert_eq!(
-        serde_json::from_str::<Value>(&user.run(&["--help", "--json"]).await.done()).ok(),
-        None,
-        "it was asked for"
-    );
-}
-
-#[tokio::test]
-async fn alone_it_shows_its_commands_whatever_variables_are_set() {
-    let mut user = User::new();
-    user.tell("PULLYARD_URL", "http://127.0.0.1:1");
-    let ran = user.run(&[]).await.ended(2, "Commands:");
-    assert!(ran.err.contains("Usage: pullyard") && !ran.err.contains("error:"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,58 +302,6 @@ async fn why_tells_of_jobs_tickets_and_deliveries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_ends_with_the_pull_request() {
-    let story = Story::begin().await;
-    let user = User::of(&story);
-    user.run(&["tickets", "create", "B-1", "--title", "t", "--status", TRIGGER]).await.done();
-    let watched = user.run(&["jobs", "watch", "@last"]).await;
-    assert!(watched.err.contains("Completed in "), "{watched:?}");
-    let out = watched.done();
-    let job = story.jobs().await.pop().unwrap();
-    assert_eq!(out.lines().last(), job.result.map(|made| made.url).as_deref());
-    assert!(out.lines().any(|line| line.contains("\t1.1\tphase\tpreparing")), "{out}");
-    let events = user.run(&["jobs", "events", "@last"]).await.done();
-    assert_eq!(events.lines().count() + 1, out.lines().count(), "{events}\n{out}");
-    let jsonl = user.run(&["jobs", "events", "@last", "--jsonl"]).await.done();
-    let page = body(&story, &format!("/v1/jobs/{}/events", job.id)).await;
-    let lines = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
-    assert_eq!(Value::from(lines), page["events"]);
-    story.settled("B-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn watching_a_job_that_fails_is_six() {
-    let story = Story::with(Setup { agent: "#!/bin/sh\nexit 3\n", ..Setup::default() }).await;
-    let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let watched = user.run(&["jobs", "watch", &short(&job), "--json"]).await;
-    let watched = watched.ended(6, "(agent_failed); fault: the agent");
-    assert_eq!(serde_json::from_str::<Value>(&watched.out).unwrap(), body(&story, &format!("/v1/jobs/{job}")).await);
-    story.settled("APP-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_stops_watching_leaves_the_job_alone() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let mut watch = User::of(&story).started(&["jobs", "watch", job.as_str()]);
-    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
-    assert!(said.next_line().await.unwrap().unwrap().starts_with("Waiting: "));
-    let pid = watch.id().unwrap().to_string();
-    assert!(Command::new("/bin/kill").args(["-INT", &pid]).status().await.unwrap().success());
-    assert_eq!(watch.wait().await.unwrap().code(), Some(130));
-    let mut last = String::new();
-    while let Some(line) = said.next_line().await.unwrap() {
-        last = line;
-    }
-    assert_eq!(last, format!("interrupted: job {} goes on without you", short(&job)));
-    assert!(!story.api.job(&job).await.unwrap().status.is_terminal());
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn signing_in_saves_a_context_that_only_its_owner_reads() {
     use std::os::unix::fs::PermissionsExt;
     let story = Story::waiting().await;
@@ -443,163 +341,5 @@ async fn signing_in_saves_a_context_that_only_its_owner_reads() {
     user.run(&["logout"]).await.done();
     assert!(!std::fs::read_to_string(&file).unwrap().contains("work"));
     user.run(&["logout", "--context", "work"]).await.ended(5, "there is no context work");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lists_go_on_where_a_page_ended() {
-    let story = Story::waiting().await;
-    let user = User::of(&story);
-    for n in 0..51 {
-        story.tell(&format!("e{n}"), &format!("APP-{n:03}"), TODO, n).await;
-    }
-    let first = user.json(&["tickets", "list"]).await;
-    let next = first["next"].as_str().unwrap();
-    let second = user.run(&["tickets", "list", "--after", next]).await.done();
-    assert_eq!((first["tickets"].as_array().unwrap().len(), second.lines().count()), (50, 1));
-    assert_eq!(first["tickets"][0]["key"], "APP-000");
-    assert!(second.contains("APP-050"), "{second}");
-    user.run(&["tickets", "list", "--after", "x&project=other"]).await.ended(2, "cursor");
-    user.run(&["tickets", "list", "--after", "x"]).await.ended(2, "after");
-    story.end().await;
-}
-
-/// The commands that a help lists.
-fn listed(help: &str) -> Vec<String> {
-    let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
-    let lines = list.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
-    let named = lines.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
-    named.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
-}
-
-#[tokio::test]
-async fn no_command_is_without_an_example() {
-    let user = User::new();
-    let (mut left, mut seen) = (vec![Vec::<String>::new()], 0);
-    while let Some(command) = left.pop() {
-        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
-        let help = user.run(&words).await.done();
-        let (own, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{command:?}: {help}"));
-        assert!(examples.contains("  pullyard "), "{command:?}: {examples}");
-        left.extend(listed(own).into_iter().map(|name| [command.clone(), vec![name]].concat()));
-        seen += 1;
-    }
-    assert!(seen > 60, "{seen} commands");
-}
-
-#[tokio::test]
-async fn every_command_explains_itself_with_examples() {
-    let user = User::new();
-    for command in [
-        "login",
-        "logout",
-        "contexts",
-        "contexts use",
-        "status",
-        "doctor",
-        "open",
-        "version",
-        "projects",
-        "projects list",
-        "projects show",
-        "projects create",
-        "settings",
-        "settings get",
-        "settings set",
-        "integrations",
-        "integrations add",
-        "integrations show",
-        "integrations list",
-        "integrations test",
-        "repos",
-        "repos add",
-        "repos list",
-        "tickets",
-        "tickets list",
-        "tickets show",
-        "tickets create",
-        "tickets edit",
-        "tickets move",
-        "jobs",
-        "jobs list",
-        "jobs show",
-        "jobs create",
-        "jobs watch",
-        "jobs logs",
-        "jobs events",
-        "jobs cancel",
-        "jobs pause",
-        "jobs continue",
-        "jobs answer",
-        "jobs send",
-        "jobs retry",
-        "revise",
-        "link",
-        "unlink",
-        "pulls",
-        "pulls list",
-        "why",
-        "runners",
-        "runners list",
-        "runners show",
-        "runners drain",
-        "runners resume",
-        "runners delete",
-        "deliveries",
-        "deliveries list",
-        "deliveries show",
-        "tokens",
-        "tokens create",
-        "tokens list",
-        "tokens revoke",
-        "secrets",
-        "secrets set",
-        "secrets list",
-        "completions",
-        "help",
-    ] {
-        let words = command.split(' ').chain(["--help"]).collect::<Vec<_>>();
-        let help = user.run(&words).await.done();
-        let examples = help.split_once("Examples:").unwrap_or_else(|| panic!("{command}: {help}")).1;
-        assert!(examples.matches("  pullyard ").count() >= 2, "{command}: {examples}");
-        assert!(help.contains("PULLYARD_PROJECT"), "{command}");
-    }
-    for shell in ["bash", "zsh", "fish", "powershell"] {
-        assert!(user.run(&["completions", shell]).await.done().contains("deliveries"), "{shell}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_projects_repositories_are_those_of_no_other() {
-    let story = Story::waiting().await;
-    let user = User::of(&story);
-    user.run(&["projects", "create", "acm"]).await.done();
-    assert_eq!(user.run(&["repos", "list", "--project", "acm"]).await.done(), "");
-    assert_eq!(user.run(&["repos", "list", "--project", "acme"]).await.done().lines().count(), 1);
-    user.run(&["repos", "list", "--project", "nobody"]).await.ended(5, "there is no project nobody");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn runners_are_listed_drained_and_deleted_by_name() {
-    let story = Story::waiting().await;
-    let user = User::of(&story);
-    let ran = user.run(&["runners"]).await;
-    assert!(ran.err.contains("No runner yet"), "{ran:?}");
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite-2", "i1").await;
-    let listed = user.run(&["runners"]).await.done();
-    let fields = listed.trim_end().split('\t').collect::<Vec<_>>();
-    assert_eq!(fields[..6], ["online", "kite-2", "0/2", "command", "", "0.1.0"], "{listed}");
-    assert_eq!(user.json(&["runners"]).await, body(&story, "/v1/runners").await);
-    let drained = user.run(&["runners", "drain", "kite-2"]).await.done();
-    assert!(drained.contains("draining") && drained.contains("not heard yet"), "{drained}");
-    assert_eq!(user.json(&["runners", "resume", kite.id.as_str()]).await["status"], "online");
-    let shown = user.json(&["runners", "show", "kite-2"]).await;
-    assert_eq!((&shown["id"], &shown["drain"]), (&json!(kite.id), &Value::Null));
-    user.run(&["runners", "delete", "kite-2"]).await.ended(2, "--yes");
-    assert_eq!(user.json(&["runners", "delete", "kite-2", "--yes"]).await["gone"], true);
-    user.run(&["runners", "show", "kite-2"]).await.ended(5, "there is no runner kite-2");
-    user.run(&["runners", "show", "a/b?c"]).await.ended(5, "there is no runner a/b?c");
     story.end().await;
 }

@@ -1,0 +1,112 @@
+//! Whoever is asked the later guards alone: a second entry, and a person's request.
+
+use super::*;
+use crate::budget::Day;
+use crate::story::REVIEW;
+
+#[test]
+fn a_second_entry_is_asked_the_later_guards_only() {
+    for (name, change) in CONDITIONS {
+        let case = entering().with(change);
+        let decision = decide_again(&case.event, &case.facts);
+        let asked = ["auto_create_off", "job_active", "ticket_without_repository", "repository_not_integrated"];
+        let (code, follow) = match name {
+            "project_held" | "budget_exhausted" => (name, Follow::Wait),
+            name if asked.contains(&name) => (name, Follow::Snapshot),
+            _ => ("accepted", Follow::Trigger),
+        };
+        assert_eq!((decision.reason.code(), decision.follow), (code, follow), "{name}");
+    }
+    let case = entering();
+    let job = JobId::of_entry(&project_id(), &key(), &entry("e1", 500));
+    assert_eq!(decide_again(&case.event, &case.facts).reason, Reason::Accepted { job });
+}
+
+#[test]
+fn a_second_entry_meets_the_later_guards_in_their_order() {
+    let mut left: Vec<_> = CONDITIONS.into_iter().filter(|(name, _)| *name != "unknown_project").collect();
+    let mut answers = Vec::new();
+    loop {
+        // The last of two spellings of one fact would win, so only one of them is put in at a time.
+        let unnamed = left.iter().any(|(name, _)| *name == "ticket_without_repository");
+        let case = left
+            .iter()
+            .filter(|(name, _)| !(unnamed && *name == "repository_not_integrated"))
+            .fold(entering(), |case, (_, change)| case.with(change));
+        let code = decide_again(&case.event, &case.facts).reason.code();
+        answers.push(code);
+        if code == "accepted" {
+            break;
+        }
+        left.retain(|(name, _)| *name != code);
+    }
+    assert_eq!(
+        answers.join(" "),
+        "auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated accepted"
+    );
+}
+
+#[track_caller]
+fn check_request(ticket: &Ticket, held_by: Option<&str>, fact: &RepositoryFact, code: Option<&str>) {
+    let mut project = project();
+    project.settings.held_by = held_by.map(str::to_owned);
+    let reason = decide_request(&project, ticket, fact, &Today::unused(Day::of(at(0))));
+    assert_eq!(reason.as_ref().map(Reason::code), code);
+}
+
+#[test]
+fn a_persons_request_is_asked_for_the_job_the_hold_and_the_repository() {
+    let free = ticket_in(DOING);
+    let busy = Ticket { active_job: Some(job_id("j0")), ..free.clone() };
+    let connected = RepositoryFact::Connected(Box::new(repository()));
+    let foreign = RepositoryFact::NotConnected(other_repository());
+    check_request(&busy, Some("ann"), &RepositoryFact::Unnamed, Some("job_active"));
+    check_request(&busy, None, &connected, Some("job_active"));
+    check_request(&free, Some("ann"), &RepositoryFact::Unnamed, Some("project_held"));
+    check_request(&free, Some("ann"), &connected, Some("project_held"));
+    check_request(&free, None, &RepositoryFact::Unnamed, Some("ticket_without_repository"));
+    check_request(&free, None, &foreign, Some("repository_not_integrated"));
+    check_request(&free, None, &connected, None);
+}
+
+#[test]
+fn a_persons_request_obeys_the_budget_after_the_hold_and_before_the_repository() {
+    let mut project = project();
+    project.settings.budget.jobs_per_day = Some(3);
+    let today = with_jobs_today(3).facts.today;
+    let (free, unnamed) = (ticket_in(DOING), RepositoryFact::Unnamed);
+    assert_eq!(decide_request(&project, &free, &unnamed, &today), Some(no_job_left()));
+    let busy = Ticket { active_job: Some(job_id("j0")), ..free.clone() };
+    assert_eq!(decide_request(&project, &busy, &unnamed, &today).unwrap().code(), "job_active");
+    project.settings.held_by = Some("ann".into());
+    assert_eq!(decide_request(&project, &free, &unnamed, &today).unwrap().code(), "project_held");
+}
+
+#[test]
+fn a_persons_request_cares_neither_for_the_status_nor_for_auto_create() {
+    let mut project = project();
+    project.settings.auto_create = false;
+    let connected = RepositoryFact::Connected(Box::new(repository()));
+    for status in [TODO, TRIGGER, REVIEW, DOING] {
+        let today = Today::unused(Day::of(at(0)));
+        assert_eq!(decide_request(&project, &ticket_in(status), &connected, &today), None, "{status}");
+    }
+}
+
+#[test]
+fn an_entry_that_was_stored_before_the_job_is_no_second_entry() {
+    let mut case = entering();
+    let ticket = case.facts.ticket.as_mut().unwrap();
+    ticket.active_job = Some(crate::story::job_id("requested"));
+    ticket.status = TRIGGER.into();
+    ticket.seen_event = Some(case.event.event.clone());
+    ticket.seen_at = case.event.occurred_at;
+    ticket.found_in = Some(TRIGGER.into());
+    case.facts.first = first(auto_create_was_off(), Some(TODO));
+    check(&case, "job_active", Follow::Nothing);
+
+    case.facts.ticket.as_mut().unwrap().found_in = Some(TODO.into());
+    check(&case, "job_active", Follow::EnterAgain);
+    case.facts.ticket.as_mut().unwrap().again = Some(case.event.entry());
+    check(&case, "job_active", Follow::Nothing);
+}

@@ -1,0 +1,214 @@
+//! Limits of models' accounts: which words tell of one, when it ends, and of whom it is believed.
+
+use super::*;
+
+#[test]
+fn a_limit_that_was_reached_counts_where_nothing_surer_says_what_is_wrong() {
+    let reached = "You've reached your Fable 5 limit";
+    let spent = "You've reached your spending limit, add credits";
+    let a_minute = "You've reached your limit of 50 requests per minute";
+    for (status, mark, words, expected) in [
+        (None, None, reached, "agent_quota"),
+        (Some(429), None, reached, "agent_quota"),
+        (Some(429), Some("rate_limit"), reached, "agent_quota"),
+        (None, Some("rate_limit"), reached, "agent_quota"),
+        (Some(402), None, spent, "agent_billing"),
+        (None, None, "unexpected status 402 Payment Required: You've reached your spending limit", "agent_billing"),
+        (None, None, "You've reached your limit: your credit balance is too low", "agent_billing"),
+        (Some(404), None, "You've reached your limit of models", "model_unavailable"),
+        (None, None, "unexpected status 404 Not Found: you reached your limit of models", "model_unavailable"),
+        (Some(413), None, "You've reached your limit of 32 MB", "context_too_long"),
+        (None, None, "unexpected status 413 Payload Too Large: reached your size limit", "context_too_long"),
+        (Some(529), None, "Overloaded: you've reached your limit", "overloaded"),
+        (Some(429), None, a_minute, "slow_down"),
+        (Some(429), Some("rate_limit"), a_minute, "slow_down"),
+        (None, None, "You've reached your rate limit", "slow_down"),
+    ] {
+        let marks = mark.map(String::from).into_iter().collect();
+        let terminal = Terminal { status, marks, words: words.into(), ..Terminal::default() };
+        assert_eq!(meaning(&terminal), expected, "{status:?} {mark:?} {words}");
+    }
+}
+
+#[test]
+fn a_limit_is_one_whatever_it_is_called() {
+    for words in [
+        "You've hit your limit",
+        "You've hit your session limit · resets 3pm",
+        "You've hit your weekly limit",
+        "You've hit your Opus limit",
+        "You've hit your monthly spend limit.",
+        "You've hit your usage limit. Try again in 3 hours.",
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+        // Each of these is known by one pattern alone.
+        "The usage limit has been reached",
+        "You will regain access on 2026-12-01 at 00:00 UTC.",
+        "Your monthly spend limit is reached",
+        "You're out of extra usage",
+        "5-hour limit reached ∙ resets 3pm",
+        "Session limit reached",
+        "Weekly limit reached · resets 10am (Asia/Seoul) · /upgrade to Max",
+        "You've reached your Fable 5 limit. Run /usage-credits to continue or switch models.",
+    ] {
+        assert_eq!(meaning_of(words), "agent_quota", "{words}");
+    }
+    for words in ["You've hit your head", "No limit, but you've hit your head", "You hit your head.\nNo limit."] {
+        assert_eq!(meaning_of(words), "agent_failed", "{words}");
+    }
+    // Of requests in a minute, which is over before anybody waits for it.
+    for words in [
+        "You have reached your rate limit",
+        "Rate limit reached for gpt-5 in organization org-1 on tokens per min. Please try again in 1.2s.",
+        "This request would exceed your organization's rate limit of 50,000 input tokens per minute",
+    ] {
+        assert_eq!(meaning_of(words), "slow_down", "{words}");
+    }
+}
+
+#[test]
+fn a_limit_whose_end_codex_says_by_the_clock_ends_then() {
+    // It is ten in the morning.
+    for (said, end) in [
+        ("You've hit your usage limit. Try again at 3:05 PM.", "2026-11-21T15:05:00Z"),
+        (
+            "You’ve hit your usage limit. Visit https://chatgpt.com/codex/settings/usage to purchase more credits or try \
+             again at Dec 3rd, 2026 3:05 AM.",
+            "2026-12-03T03:05:00Z",
+        ),
+    ] {
+        let line = serde_json::json!({ "type": "turn.failed", "error": { "message": said } }).to_string();
+        let reader = crate::agent::codex::lines_for_tests(Path::new("/workspace"));
+        let terminal = end_of(reader, [line.as_str()]).unwrap();
+        let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
+        let quota = Failure::AgentQuota { time: Until(Some(Timestamp::parse(end).unwrap())) };
+        assert_eq!(classify(&Ended { now, ..claude(&terminal) }), Failed(quota), "{said}");
+    }
+}
+
+#[test]
+fn a_limit_counts_while_the_last_report_of_it_says_rejected() {
+    const OVERLOADED: &str =
+        r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":529,"result":"529 Overloaded"}"#;
+    const LIMITED: &str =
+        r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your session limit"}"#;
+    let until = |time| Failed(Failure::AgentQuota { time: Until(time) });
+    let end = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
+    for (reports, result, expected) in [
+        (vec!["allowed"], OVERLOADED, Again(Transient::Overloaded)),
+        (vec!["allowed_warning"], OVERLOADED, Again(Transient::Overloaded)),
+        (vec!["rejected", "allowed"], OVERLOADED, Again(Transient::Overloaded)),
+        (vec!["rejected"], OVERLOADED, until(Some(end))),
+        (vec!["allowed", "rejected"], OVERLOADED, until(Some(end))),
+        (vec!["rejected"], LIMITED, until(Some(end))),
+        // When another limit ends is not when this one does.
+        (vec!["allowed"], LIMITED, until(None)),
+    ] {
+        let mut lines: Vec<String> = reports
+            .iter()
+            .map(|status| {
+                let about = format!(r#"{{"status":"{status}","resetsAt":{}}}"#, end.millis() / 1_000);
+                format!(r#"{{"type":"rate_limit_event","rate_limit_info":{about}}}"#)
+            })
+            .collect();
+        lines.push(result.into());
+        let reader = crate::agent::claude_code::lines_for_tests(Path::new("/workspace"));
+        let terminal = end_of(reader, lines.iter().map(String::as_str)).unwrap();
+        assert_eq!(classify(&claude(&terminal)), expected, "{reports:?} {result}");
+    }
+}
+
+#[test]
+fn an_account_that_draws_on_extra_usage_is_not_at_its_limit() {
+    // Its plan rejects, and its requests are answered all the same.
+    let report = |extra: bool| {
+        let about = serde_json::json!({
+            "status": "rejected", "resetsAt": 1_795_600_000_u64, "rateLimitType": "seven_day",
+            "overageStatus": if extra { "allowed" } else { "rejected" }, "isUsingOverage": extra,
+        });
+        serde_json::json!({"type": "rate_limit_event", "rate_limit_info": about}).to_string()
+    };
+    let ends = |words: &str, status: u16| {
+        let end = serde_json::json!({
+            "type": "result", "subtype": "success", "is_error": true, "api_error_status": status, "result": words,
+        });
+        end.to_string()
+    };
+    let verdict = |lines: &[String]| classify(&claude(&said_by_claude(lines.iter().map(String::as_str))));
+    let overloaded = ends("529 Overloaded", 529);
+    assert_eq!(verdict(&[report(true), overloaded.clone()]), Again(Transient::Overloaded));
+    assert_eq!(verdict(&[report(false), report(true), overloaded.clone()]), Again(Transient::Overloaded));
+    let quota = |time| Failed(Failure::AgentQuota { time: Until(time) });
+    let reset = Timestamp::from_millis(1_795_600_000_000);
+    assert_eq!(verdict(&[report(true), report(false), overloaded]), quota(Some(reset)));
+    // When that is used up as well, its words say so, and until when.
+    let out = ends("You're out of extra usage · resets Dec 1, 3am (UTC)", 429);
+    let december = Timestamp::parse("2026-12-01T03:00:00Z").unwrap();
+    assert_eq!(verdict(&[report(true), out]), quota(Some(december)));
+}
+
+#[test]
+fn a_limit_whose_end_claude_code_says_in_words_alone_ends_then() {
+    for (words, end) in [
+        ("You've hit your session limit · resets 3pm (UTC)", Some("2026-11-21T15:00:00Z")),
+        ("You've reached your Fable 5 limit · resets Nov 24, 3am (UTC)", Some("2026-11-24T03:00:00Z")),
+        ("Claude AI usage limit reached|1795262400", Some("2026-11-21T12:00:00Z")),
+        ("You've hit your weekly limit · resets 7pm (Europe/London)", None),
+    ] {
+        let terminal = Terminal { marks: vec!["rate_limit".into()], words: words.into(), ..Terminal::default() };
+        let time = Until(end.map(|end| Timestamp::parse(end).unwrap()));
+        assert_eq!(classify(&claude(&terminal)), Failed(Failure::AgentQuota { time }), "{words}");
+    }
+}
+
+/// What a tool writes that claims to be Claude Code and to have met a limit.
+const CLAIMS: [&str; 2] = [
+    r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1935903600}}"#,
+    r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your session limit"}"#,
+];
+const WELL: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"Done.","permission_denials":[]}"#;
+
+#[test]
+fn what_would_hold_other_jobs_up_is_believed_only_of_who_ended_as_one_that_failed() {
+    for (words, others) in [
+        ("You've hit your session limit", true),
+        ("API Error: Request rejected (429) · slow down", true),
+        ("API Error: Repeated 529 Overloaded errors. The API is at capacity", true),
+        ("API Error: Unable to connect to API (ECONNRESET)", true),
+        ("Credit balance is too low", false),
+        ("Invalid API key", false),
+        ("Prompt is too long", false),
+        ("something new", false),
+    ] {
+        let terminal = Terminal { words: words.into(), ..Terminal::default() };
+        for exit in [Exit::Code(0), Exit::Code(2), Exit::Code(143), Exit::Signal(9), Exit::Unknown] {
+            let verdict = classify(&Ended { exit, ..claude(&terminal) });
+            let doubtful = matches!(&verdict, Again(Transient::Doubtful { exit: said, .. }) if *said == exit);
+            assert_eq!(doubtful, others, "{words} {exit}: {verdict:?}");
+        }
+        let believed = classify(&claude(&terminal));
+        assert!(!matches!(believed, Again(Transient::Doubtful { .. })), "{words}: {believed:?}");
+    }
+    let doubtful = Transient::Doubtful { agent: "Codex".into(), exit: Exit::Code(0), last_words: "bye".into() };
+    assert_eq!(doubtful.cause(), "Codex said that it failed, and ended with exit code 0");
+    assert_eq!(Failed(doubtful.for_good(3)), failed_with("Codex", "exit code 0", "bye"));
+}
+
+#[test]
+fn a_limit_that_a_tool_wrote_in_the_agents_name_holds_nobody_up() {
+    // Measured: it goes on with its work, and its exit code is that of its own last word.
+    let terminal = said_by_claude(CLAIMS.into_iter().chain([WELL]));
+    let Again(transient) = classify(&Ended { exit: Exit::Code(0), ..claude(&terminal) }) else {
+        panic!("{terminal:?}")
+    };
+    assert_eq!(transient.for_good(3).code(), "agent_failed");
+    // Measured: a tool that interrupts it as well makes it fail.
+    let interrupted = std::fs::read_to_string(format!(
+        "{}/tests/goldens/claude_code-2.1.197/interrupted_in_tool.jsonl",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap();
+    for claims in [&CLAIMS[..], &CLAIMS[..1]] {
+        let terminal = said_by_claude(claims.iter().copied().chain(interrupted.lines()));
+        assert_eq!(meaning(&terminal), "agent_failed", "{terminal:?}");
+    }
+}

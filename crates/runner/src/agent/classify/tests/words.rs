@@ -1,0 +1,230 @@
+//! What an agent's words, marks and statuses mean, alone and beside one another.
+
+use super::*;
+
+#[test]
+fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
+    for (words, expected) in [
+        ("API Error: Repeated 529 Overloaded errors. The API is at capacity", "overloaded"),
+        (
+            "stream disconnected before completion: Transport error: network error: error decoding response body",
+            "unreachable",
+        ),
+        ("Server is temporarily limiting requests (not your usage limit)", "slow_down"),
+        ("API Error: Request rejected (429) · slow down", "slow_down"),
+        ("http 429 Too Many Requests", "slow_down"),
+        ("unexpected status 408 Request Timeout: upstream, url: https://api.openai.com/v1/responses", "overloaded"),
+        ("http 408 Request Timeout", "overloaded"),
+        ("http 504 Gateway Timeout", "overloaded"),
+        ("unexpected status 402 Payment Required: x, url: https://api.openai.com/v1/responses", "agent_billing"),
+        ("unexpected status 413 Payload Too Large: x, url: https://api.openai.com/v1/responses", "context_too_long"),
+        ("API Error: Failed to parse JSON", "unreachable"),
+        ("the tests failed to parse JSON", "agent_failed"),
+        ("API Error: JSON Parse error: Expected '}'", "unreachable"),
+        ("API Error: JSON Parse error: Unexpected EOF", "unreachable"),
+        ("the tests end with JSON Parse error: Unexpected EOF", "agent_failed"),
+        (
+            "API Error: API returned an empty or malformed response (HTTP 200) — check for a proxy or gateway \
+             intercepting the request",
+            "unreachable",
+        ),
+        (
+            "API Error: API returned an empty or malformed response (HTTP 200) — check for a proxy or gateway \
+             intercepting the request. Response: content-type json, empty body, 0 bytes, request-id absent, server \
+             other. This was the non-streaming retry of streaming request (no Anthropic request-id), which failed \
+             with: no_events, StreamNoEventsError; 0 stream events received.",
+            "unreachable",
+        ),
+        ("the page said: API returned an empty or malformed response", "agent_failed"),
+        ("Connection error: network timeout", "unreachable"),
+        ("connect ETIMEDOUT 192.0.2.1:443", "unreachable"),
+        ("read ECONNRESET", "unreachable"),
+        ("API Error: Unable to connect to API (ENOTFOUND)", "unreachable"),
+        ("unexpected status 502 Bad Gateway: x, url: https://api.openai.com/v1/responses", "overloaded"),
+        ("the timeout of the request has passed", "unreachable"),
+        ("Request timed out", "unreachable"),
+        ("Failed to authenticate. API Error: 401 x", "agent_auth"),
+        (
+            "API Error: Claude Code is unable to respond to this request, which appears to violate our Usage Policy",
+            "agent_refused",
+        ),
+        ("Your workspace is out of credits. Add credits to continue.", "agent_billing"),
+        ("You hit your spend cap set in your workspace. Increase your spend cap to continue.", "agent_billing"),
+        (
+            "Your access token could not be refreshed because your refresh token was already used. Please log out and \
+             sign in again.",
+            "agent_auth",
+        ),
+        ("Your access token could not be refreshed. Please log out and sign in again.", "agent_auth"),
+        ("something new", "agent_failed"),
+        ("", "agent_failed"),
+    ] {
+        assert_eq!(meaning_of(words), expected, "{words}");
+    }
+}
+
+#[test]
+fn a_status_or_a_timeout_that_is_all_an_agent_says_of_its_failure_passes() {
+    for (words, expected) in [
+        ("HTTP 429", "slow_down"),
+        ("request failed with status code 429", "slow_down"),
+        ("HTTP 502", "overloaded"),
+        ("HTTP 503", "overloaded"),
+        ("503", "overloaded"),
+        ("API Error: 529 {\"type\":\"error\"}", "overloaded"),
+        ("the gateway answered with a 503 response", "overloaded"),
+        ("request timeout", "unreachable"),
+        ("Timeout", "unreachable"),
+    ] {
+        assert_eq!(meaning_of(words), expected, "{words}");
+    }
+    for words in [
+        "line 5031",
+        "the tests fail in line 503",
+        "429 files changed",
+        "error: 502 tests failed",
+        "timeouts are configured",
+        "unknown field `timeout`",
+        "HTTP 400: timeout has to be a number",
+        "status 418: the backend said HTTP 503",
+    ] {
+        assert_eq!(meaning_of(words), "agent_failed", "{words}");
+    }
+    // A status that was told apart means nothing that passes.
+    let refused = Terminal { status: Some(400), words: "timeout: HTTP 503".into(), ..Terminal::default() };
+    assert_eq!(meaning(&refused), "agent_failed");
+}
+
+#[test]
+fn what_the_model_or_a_program_says_of_a_timeout_is_nothing_that_passes() {
+    let said = "HTTP 503: the request ended by a timeout";
+    let message = serde_json::json!({ "id": "m", "content": [{ "type": "text", "text": said }] });
+    let message = serde_json::json!({ "type": "assistant", "message": message }).to_string();
+    let result = |is_error: bool, words: &str| {
+        serde_json::json!({ "type": "result", "subtype": "success", "is_error": is_error, "result": words }).to_string()
+    };
+    let heard = said_by_claude([message.as_str(), result(true, "something new").as_str()]);
+    assert_eq!(meaning(&heard), "agent_failed");
+    // Its last word says that all went well, and its exit code something else.
+    let heard = said_by_claude([message.as_str(), result(false, said).as_str()]);
+    assert_eq!(classify(&claude(&heard)), Done);
+    let ended = Ended { exit: Exit::Code(1), ..claude(&heard) };
+    assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
+    // Without a last word, any program may have written to where it writes: it is started again, and no provider is blamed for it.
+    let ended = Ended { terminal: None, stderr: said, last_words: said, ..ended };
+    let crashed = Transient::Crashed { agent: "Claude Code".into(), exit: Exit::Code(1), last_words: said.into() };
+    assert_eq!(classify(&ended), Again(crashed));
+    let item = serde_json::json!({ "id": "item_0", "type": "agent_message", "text": said });
+    let item = serde_json::json!({ "type": "item.completed", "item": item }).to_string();
+    let failed = serde_json::json!({ "type": "turn.failed", "error": { "message": "something new" } }).to_string();
+    let reader = crate::agent::codex::lines_for_tests(Path::new("/workspace"));
+    assert_eq!(meaning(&end_of(reader, [item.as_str(), failed.as_str()]).unwrap()), "agent_failed");
+}
+
+#[test]
+fn what_an_address_or_an_id_happens_to_hold_makes_no_failure_one_that_passes() {
+    for words in [
+        "unexpected status 400 Bad Request: x, url: http://127.0.0.1:4290/v1/responses",
+        "unexpected status 400 Bad Request: x, url: http://127.0.0.1:5290/v1/responses",
+        "unexpected status 400 Bad Request: x, url: https://api.openai.com/v1/responses, request id: req_7c529e01",
+        "unexpected status 400 Bad Request: x, url: https://api.openai.com/v1/responses, request id: req_7c429e01",
+        "unexpected status 400 Bad Request: x, url: http://timeout.example/v1/responses",
+    ] {
+        assert_eq!(meaning_of(words), "agent_failed", "{words}");
+    }
+}
+
+#[test]
+fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
+    let unmarked = "success";
+    for (mark, status, words, expected) in [
+        ("authentication_failed", None, "Rate limit reached", "agent_auth"),
+        ("authentication_failed", Some(503), "You've hit your limit", "agent_auth"),
+        ("billing_error", Some(429), "Overloaded", "agent_billing"),
+        ("model_not_found", Some(500), "Overloaded", "model_unavailable"),
+        ("prompt_too_long", Some(401), "Invalid API key", "context_too_long"),
+        ("refusal", Some(429), "Rate limit reached", "agent_refused"),
+        ("error_max_turns", Some(529), "Overloaded", "turn_limit"),
+        ("error_max_budget_usd", Some(529), "Overloaded", "cost_limit"),
+        ("rate_limit", Some(503), "Overloaded", "slow_down"),
+        ("server_error", Some(429), "Rate limit reached", "overloaded"),
+        ("overloaded", Some(401), "Invalid API key", "overloaded"),
+        ("connection_failed", None, "x", "unreachable"),
+        ("connection_failed", Some(429), "Overloaded", "unreachable"),
+        ("connection_failed", None, "You've hit your session limit", "agent_quota"),
+        ("no_response", None, "x", "unreachable"),
+        ("stream_idle_timeout", None, "x", "unreachable"),
+        ("computer_slept", None, "x", "unreachable"),
+        ("usage_limit_reached", Some(429), "x", "agent_quota"),
+        (unmarked, Some(401), "x", "agent_auth"),
+        (unmarked, Some(402), "x", "agent_billing"),
+        (unmarked, Some(403), "x", "agent_auth"),
+        (unmarked, Some(404), "x", "model_unavailable"),
+        (unmarked, Some(408), "x", "overloaded"),
+        (unmarked, Some(413), "x", "context_too_long"),
+        (unmarked, Some(429), "x", "slow_down"),
+        (unmarked, Some(500), "x", "overloaded"),
+        (unmarked, Some(503), "x", "overloaded"),
+        (unmarked, Some(599), "x", "overloaded"),
+        (unmarked, Some(401), "Overloaded", "agent_auth"),
+        (unmarked, Some(503), "Invalid API key", "overloaded"),
+        // A status that may mean anything leaves it to the words.
+        (unmarked, Some(400), "Overloaded", "overloaded"),
+        (unmarked, Some(400), "x", "agent_failed"),
+    ] {
+        let terminal = Terminal { marks: vec![mark.into()], status, words: words.into(), ..Terminal::default() };
+        assert_eq!(meaning(&terminal), expected, "{terminal:?}");
+    }
+}
+
+#[test]
+fn faults_that_a_newer_claude_code_tells_otherwise_mean_the_same() {
+    // Measured with 2.1.330: the class of its message, and its result.
+    for (class, result, expected) in [
+        (
+            "server_error",
+            r#""api_error":"connection_failed","api_error_status":null,"result":"API Error: Connection refused — a firewall or proxy may be blocking it (ECONNREFUSED)""#,
+            "unreachable",
+        ),
+        (
+            "server_error",
+            r#""api_error":"connection_failed","api_error_status":null,"result":"API Error: Connection dropped (ECONNRESET). Check the gateway set in ANTHROPIC_BASE_URL, then try again.""#,
+            "unreachable",
+        ),
+        (
+            "server_error",
+            r#""api_error_status":null,"result":"Request timed out. If the API is slow to answer, or a proxy or gateway holds responses, set API_TIMEOUT_MS above 1500.""#,
+            "unreachable",
+        ),
+        ("unknown", r#""api_error_status":null,"result":"API Error: JSON Parse error: Expected '}'""#, "unreachable"),
+        (
+            "server_error",
+            r#""api_error_status":529,"api_error_type":"overloaded_error","result":"API Error: Repeated 529 Overloaded errors. The API is at capacity — this is usually temporary. Try again in a moment. If it persists, check your inference gateway (127.0.0.1:44851).""#,
+            "overloaded",
+        ),
+        (
+            "unknown",
+            r#""api_error_status":408,"api_error_type":"timeout","result":"API Error: 408 Too slow""#,
+            "overloaded",
+        ),
+        (
+            "rate_limit",
+            r#""api_error_status":429,"api_error_type":"rate_limit_error","result":"API Error: Request rejected (429) · slow""#,
+            "slow_down",
+        ),
+        (
+            "invalid_request",
+            r#""api_error_status":null,"stop_reason":"refusal","result":"API Error: Opus 5.5's safeguards flagged this message (https://www.anthropic.com/legal/aup). This sometimes happens with safe, normal conversations.""#,
+            "agent_refused",
+        ),
+    ] {
+        let message = format!(
+            r#"{{"type":"assistant","error":"{class}","message":{{"id":"m","model":"<synthetic>","content":[]}}}}"#
+        );
+        let end = format!(
+            r#"{{"type":"result","subtype":"success","is_error":true,"terminal_reason":"api_error",{result}}}"#
+        );
+        let terminal = said_by_claude([message.as_str(), end.as_str()]);
+        assert_eq!(meaning(&terminal), expected, "{terminal:?}");
+    }
+}

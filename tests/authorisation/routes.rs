@@ -1,0 +1,172 @@
+//! The table of routes: what each asks for, and a call of it for the objects of one project.
+
+use super::{Needs, Objects, Route, World, hook_of};
+use crate::story::REPOSITORY;
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+impl World {
+    pub(crate) fn routes(&self, of: &Objects) -> Vec<Route> {
+        use Needs::{All, Bootstrap, Lease, Nothing, Object, Own, Project, Runner};
+        let (get, post) = (Method::GET, Method::POST);
+        let connect = json!({
+            "id": "gh1", "kind": "github", "api_url": self.story.local.forge().api_url(),
+            "token_secret": self.story.local.forge_secret(),
+        });
+        let new_app = json!({ "id": "gh1", "api_url": self.story.local.forge().api_url(), "code": "c0de" });
+        let existing_app = json!({
+            "id": "gh1", "api_url": self.story.local.forge().api_url(), "app_id": 7,
+            "key_secret": "pullyard/user/key", "webhook_secret": "pullyard/user/webhook",
+        });
+        let settings = json!({ "auto_create": true, "default_repository": REPOSITORY });
+        let create = json!({ "id": of.project, "name": "Acme", "settings": settings });
+        let add = json!({
+            "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },
+        });
+        let mut event = serde_json::to_value(self.story.event("e5", "APP-5", "Blocked", 1)).unwrap();
+        event["project"] = json!(of.project);
+        let ticket = json!({ "project": of.project, "key": "B-1", "title": "t" });
+        let job = json!({ "project": of.project, "prompt": "Do it." });
+        let revise = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number });
+        let link = json!({ "project": of.project, "repository": REPOSITORY, "number": self.number, "ticket": of.key });
+        let start = json!({ "claim_id": "c1", "instance": "instance-c1" });
+        let keep = json!({ "kind": "patch", "name": "other.patch", "size_bytes": 1, "sha256": "a".repeat(64) });
+        let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
+        let register = json!({
+            "name": of.runner_name, "instance": "i1", "capabilities": ["command"], "version": "0.1.0", "slots": 1,
+        });
+        let heartbeat = json!({ "instance": "i1", "active": [] });
+        let claim = json!({ "instance": "i1", "claim_id": "r1" });
+        let token = json!({ "name": "t", "kind": "api", "scopes": ["read"] });
+        let ingress = json!({ "repository": REPOSITORY, "ingress": "webhook" });
+        let close = json!({ "account": format!("project/{}/codex", of.project) });
+        let none = || Value::Null;
+        let route = |method: &Method, route: &'static str, needs, body| {
+            let filled = [
+                ("{project}", of.project),
+                ("{integration}", "gh1"),
+                ("{owner}", REPOSITORY.split('/').next().unwrap()),
+                ("{name}", REPOSITORY.split('/').nth(1).unwrap()),
+                ("{key}", of.key),
+                ("{job}", of.job.as_str()),
+                ("{attempt}", "1"),
+                ("{artifact}", &of.artifact),
+                ("{delivery}", &of.delivery),
+                ("{runner}", &of.runner),
+                ("{hook}", &of.hook),
+                ("{token}", &self.token),
+                ("{secret}", "github"),
+                ("{message}", &self.letter),
+            ];
+            let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
+            let lists =
+                ["/v1/deliveries", "/v1/jobs", "/v1/pulls", "/v1/tickets"].contains(&route) && *method == Method::GET;
+            let asks = route.starts_with("/v1/tickets/{key}") || lists;
+            let path = if asks { format!("{path}?project={}", of.project) } else { path };
+            let which = format!("?project={}&repository={REPOSITORY}&number={}", of.project, self.number);
+            let is_one = route == "/v1/pulls/why" || (route == "/v1/pulls/link" && *method == Method::DELETE);
+            let path = if is_one { format!("{path}{which}") } else { path };
+            Route { method: method.clone(), route, needs, path, body }
+        };
+        vec![
+            route(&get, "/healthz", Nothing, none()),
+            route(&get, "/readyz", Nothing, none()),
+            route(&get, "/metrics", All(Scope::Read), none()),
+            route(&get, "/openapi.json", Nothing, none()),
+            route(&get, "/v1/version", Nothing, none()),
+            route(&post, "/v1/sweep", All(Scope::Admin), json!({})),
+            route(&post, "/v1/sign-in-links", Needs::AnyToken, json!({})),
+            route(&get, "/v1/integrations", All(Scope::Read), none()),
+            route(&post, "/v1/integrations", All(Scope::Admin), connect),
+            route(&get, "/v1/integrations/{integration}", All(Scope::Read), none()),
+            route(&post, "/v1/github-apps", All(Scope::Admin), existing_app),
+            route(&post, "/v1/github-apps/conversions", All(Scope::Admin), new_app),
+            route(&post, "/v1/integrations/{integration}/test", All(Scope::Admin), none()),
+            route(&get, "/v1/projects", Own(Scope::Read), none()),
+            route(&post, "/v1/projects", Project(Scope::Admin), create),
+            route(&get, "/v1/projects/{project}", Project(Scope::Read), none()),
+            route(&Method::PUT, "/v1/projects/{project}/settings", Project(Scope::Admin), settings),
+            route(&post, "/v1/projects/{project}/hold", Project(Scope::Admin), json!({ "reason": "a freeze" })),
+            route(&post, "/v1/projects/{project}/release", Project(Scope::Admin), json!({})),
+            route(&get, "/v1/projects/{project}/budget", Project(Scope::Read), none()),
+            route(&get, "/v1/projects/{project}/repositories", Project(Scope::Read), none()),
+            route(&post, "/v1/projects/{project}/repositories", Project(Scope::Admin), add),
+            route(&post, "/v1/projects/{project}/repositories/{owner}/{name}/test", Project(Scope::Admin), none()),
+            route(&get, "/v1/projects/{project}/ingress", Project(Scope::Read), none()),
+            route(&Method::PUT, "/v1/projects/{project}/ingress", Project(Scope::Admin), ingress),
+            route(&get, "/v1/hooks", Own(Scope::Admin), none()),
+            route(&post, "/v1/hooks", Project(Scope::Admin), hook_of(&self.story, of.project)),
+            route(&get, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
+            route(&post, "/v1/hooks/{hook}/verify", Object(Scope::Admin), none()),
+            route(&post, "/v1/hooks/{hook}/repair", Object(Scope::Admin), none()),
+            route(&post, "/v1/hooks/{hook}/recover", Object(Scope::Admin), json!({})),
+            route(&post, "/v1/tickets/events", Project(Scope::Tickets), event),
+            route(&post, "/v1/tickets", Project(Scope::Jobs), ticket),
+            route(&get, "/v1/tickets", Project(Scope::Read), none()),
+            route(&get, "/v1/tickets/{key}", Project(Scope::Read), none()),
+            route(&Method::PATCH, "/v1/tickets/{key}", Project(Scope::Jobs), json!({})),
+            route(&post, "/v1/tickets/{key}/move", Project(Scope::Jobs), json!({ "status": "Blocked" })),
+            route(&get, "/v1/jobs", Project(Scope::Read), none()),
+            route(&post, "/v1/jobs", Project(Scope::Jobs), job),
+            route(&get, "/v1/jobs/{job}", Object(Scope::Read), none()),
+            route(&post, "/v1/jobs/{job}/cancel", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/jobs/{job}/retry", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/jobs/{job}/pause", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/jobs/{job}/continue", Object(Scope::Jobs), json!({})),
+            route(&post, "/v1/jobs/{job}/answer", Object(Scope::Jobs), json!({ "text": "Yes." })),
+            route(&get, "/v1/jobs/{job}/why", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/events", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/artifacts", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/checks", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/artifacts/{artifact}", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/attempts", Object(Scope::Read), none()),
+            route(&get, "/v1/jobs/{job}/context", Object(Scope::Read), none()),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/artifacts", Lease, keep),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", Lease, json!({})),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/start", Bootstrap, start),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/status", Lease, json!({ "status": "preparing" })),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/events", Lease, json!({ "first_seq": 1, "events": [] })),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/credentials", Lease, json!({})),
+            route(&get, "/v1/pulls", Project(Scope::Read), none()),
+            route(&get, "/v1/pulls/why", Project(Scope::Read), none()),
+            route(&post, "/v1/pulls/revise", Project(Scope::Jobs), revise),
+            route(&Method::PUT, "/v1/pulls/link", Project(Scope::Jobs), link),
+            route(&Method::DELETE, "/v1/pulls/link", Project(Scope::Jobs), none()),
+            route(&get, "/v1/runners", Own(Scope::Read), none()),
+            route(&post, "/v1/runners", Runner, register),
+            route(&get, "/v1/runners/{runner}", Object(Scope::Read), none()),
+            route(&post, "/v1/runners/{runner}/commands", Object(Scope::Admin), json!({ "command": "resume" })),
+            route(&post, "/v1/runners/{runner}/heartbeat", Runner, heartbeat),
+            route(&post, "/v1/runners/{runner}/claim", Runner, claim),
+            route(&get, "/v1/deliveries", Project(Scope::Read), none()),
+            route(&get, "/v1/deliveries/{delivery}", Object(Scope::Read), none()),
+            route(&post, "/v1/deliveries/{delivery}/replay", Object(Scope::Admin), none()),
+            route(&get, "/v1/breakers", Own(Scope::Read), none()),
+            route(&post, "/v1/breakers/close", Project(Scope::Admin), close),
+            route(&get, "/v1/dlq", All(Scope::Admin), none()),
+            route(&get, "/v1/dlq/{message}", All(Scope::Admin), none()),
+            route(&post, "/v1/dlq/redrive", All(Scope::Admin), json!({ "messages": [self.letter] })),
+            route(&post, "/v1/dlq/drop", All(Scope::Admin), json!({ "messages": ["gone"] })),
+            route(&get, "/v1/tokens", All(Scope::Admin), none()),
+            route(&post, "/v1/tokens", All(Scope::Admin), token),
+            route(&get, "/v1/tokens/self", Needs::AnyToken, none()),
+            route(&Method::DELETE, "/v1/tokens/{token}", All(Scope::Admin), none()),
+            route(&get, "/v1/secrets", All(Scope::Admin), none()),
+            route(&Method::PUT, "/v1/secrets/{secret}", All(Scope::Admin), json!({ "value": "planted" })),
+            route(&post, "/v1/secrets/{secret}/rotate", All(Scope::Admin), json!({ "value": "planted" })),
+            // The last two, because they end the runner and the attempt.
+            route(&Method::DELETE, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
+            route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),
+            route(&get, "/v1/jobs/{job}/attempts/{attempt}/inputs", Lease, none()),
+            route(&get, "/v1/jobs/{job}/attempts/{attempt}/checkpoint", Lease, none()),
+            route(&post, "/v1/jobs/{job}/attempts/{attempt}/finish", Lease, finish),
+            route(
+                &post,
+                "/v1/jobs/{job}/attempts/{attempt}/yield",
+                Lease,
+                json!({ "yield_id": "y1", "outcome": "paused" }),
+            ),
+        ]
+    }
+}

@@ -1,0 +1,138 @@
+//! What the command line says of itself, and of a line that it can't read.
+
+use super::User;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_line_that_can_not_be_read_is_a_document_for_programs_too() {
+    let user = User::new();
+    for line in [&["frobnicate"][..], &["jobs", "list", "--status", "odd"], &["jobs", "cancel"], &["jobs", "--odd"]] {
+        let plain = user.run(line).await.ended(2, "error: ");
+        assert_eq!(plain.out, "", "{line:?}");
+        let ran = user.run(&[line, &["--json"]].concat()).await.ended(2, "error: ");
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&said["status"], &said["code"]), (&json!(400), &json!("usage")), "{said}");
+        let detail = said["detail"].as_str().unwrap();
+        assert!(!detail.contains("error:") && !detail.contains("Usage") && !detail.contains('\n'), "{detail}");
+    }
+    let missing = user.run(&["jobs", "cancel", "--json"]).await;
+    assert!(missing.out.contains("required arguments were not provided: <JOB>..."), "{missing:?}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&user.run(&["--help", "--json"]).await.done()).ok(),
+        None,
+        "it was asked for"
+    );
+}
+
+#[tokio::test]
+async fn alone_it_shows_its_commands_whatever_variables_are_set() {
+    let mut user = User::new();
+    user.tell("PULLYARD_URL", "http://127.0.0.1:1");
+    let ran = user.run(&[]).await.ended(2, "Commands:");
+    assert!(ran.err.contains("Usage: pullyard") && !ran.err.contains("error:"), "{ran:?}");
+}
+
+/// The commands that a help lists.
+fn listed(help: &str) -> Vec<String> {
+    let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let lines = list.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
+    let named = lines.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    named.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn no_command_is_without_an_example() {
+    let user = User::new();
+    let (mut left, mut seen) = (vec![Vec::<String>::new()], 0);
+    while let Some(command) = left.pop() {
+        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = user.run(&words).await.done();
+        let (own, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{command:?}: {help}"));
+        assert!(examples.contains("  pullyard "), "{command:?}: {examples}");
+        left.extend(listed(own).into_iter().map(|name| [command.clone(), vec![name]].concat()));
+        seen += 1;
+    }
+    assert!(seen > 60, "{seen} commands");
+}
+
+#[tokio::test]
+async fn every_command_explains_itself_with_examples() {
+    let user = User::new();
+    for command in [
+        "login",
+        "logout",
+        "contexts",
+        "contexts use",
+        "status",
+        "doctor",
+        "open",
+        "version",
+        "projects",
+        "projects list",
+        "projects show",
+        "projects create",
+        "settings",
+        "settings get",
+        "settings set",
+        "integrations",
+        "integrations add",
+        "integrations show",
+        "integrations list",
+        "integrations test",
+        "repos",
+        "repos add",
+        "repos list",
+        "tickets",
+        "tickets list",
+        "tickets show",
+        "tickets create",
+        "tickets edit",
+        "tickets move",
+        "jobs",
+        "jobs list",
+        "jobs show",
+        "jobs create",
+        "jobs watch",
+        "jobs logs",
+        "jobs events",
+        "jobs cancel",
+        "jobs pause",
+        "jobs continue",
+        "jobs answer",
+        "jobs send",
+        "jobs retry",
+        "revise",
+        "link",
+        "unlink",
+        "pulls",
+        "pulls list",
+        "why",
+        "runners",
+        "runners list",
+        "runners show",
+        "runners drain",
+        "runners resume",
+        "runners delete",
+        "deliveries",
+        "deliveries list",
+        "deliveries show",
+        "tokens",
+        "tokens create",
+        "tokens list",
+        "tokens revoke",
+        "secrets",
+        "secrets set",
+        "secrets list",
+        "completions",
+        "help",
+    ] {
+        let words = command.split(' ').chain(["--help"]).collect::<Vec<_>>();
+        let help = user.run(&words).await.done();
+        let examples = help.split_once("Examples:").unwrap_or_else(|| panic!("{command}: {help}")).1;
+        assert!(examples.matches("  pullyard ").count() >= 2, "{command}: {examples}");
+        assert!(help.contains("PULLYARD_PROJECT"), "{command}");
+    }
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(user.run(&["completions", shell]).await.done().contains("deliveries"), "{shell}");
+    }
+}

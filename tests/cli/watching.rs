@@ -1,0 +1,59 @@
+//! Watching a job from the command line.
+
+use super::{User, body, short};
+use crate::story::{Setup, Story, TRIGGER};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_ends_with_the_pull_request() {
+    let story = Story::begin().await;
+    let user = User::of(&story);
+    user.run(&["tickets", "create", "B-1", "--title", "t", "--status", TRIGGER]).await.done();
+    let watched = user.run(&["jobs", "watch", "@last"]).await;
+    assert!(watched.err.contains("Completed in "), "{watched:?}");
+    let out = watched.done();
+    let job = story.jobs().await.pop().unwrap();
+    assert_eq!(out.lines().last(), job.result.map(|made| made.url).as_deref());
+    assert!(out.lines().any(|line| line.contains("\t1.1\tphase\tpreparing")), "{out}");
+    let events = user.run(&["jobs", "events", "@last"]).await.done();
+    assert_eq!(events.lines().count() + 1, out.lines().count(), "{events}\n{out}");
+    let jsonl = user.run(&["jobs", "events", "@last", "--jsonl"]).await.done();
+    let page = body(&story, &format!("/v1/jobs/{}/events", job.id)).await;
+    let lines = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    assert_eq!(Value::from(lines), page["events"]);
+    story.settled("B-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_a_job_that_fails_is_six() {
+    let story = Story::with(Setup { agent: "#!/bin/sh\nexit 3\n", ..Setup::default() }).await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let watched = user.run(&["jobs", "watch", &short(&job), "--json"]).await;
+    let watched = watched.ended(6, "(agent_failed); fault: the agent");
+    assert_eq!(serde_json::from_str::<Value>(&watched.out).unwrap(), body(&story, &format!("/v1/jobs/{job}")).await);
+    story.settled("APP-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_watching_leaves_the_job_alone() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let mut watch = User::of(&story).started(&["jobs", "watch", job.as_str()]);
+    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
+    assert!(said.next_line().await.unwrap().unwrap().starts_with("Waiting: "));
+    let pid = watch.id().unwrap().to_string();
+    assert!(Command::new("/bin/kill").args(["-INT", &pid]).status().await.unwrap().success());
+    assert_eq!(watch.wait().await.unwrap().code(), Some(130));
+    let mut last = String::new();
+    while let Some(line) = said.next_line().await.unwrap() {
+        last = line;
+    }
+    assert_eq!(last, format!("interrupted: job {} goes on without you", short(&job)));
+    assert!(!story.api.job(&job).await.unwrap().status.is_terminal());
+    story.end().await;
+}

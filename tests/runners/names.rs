@@ -1,0 +1,141 @@
+//! Whose a name is: processes that follow one another, tokens, and runners that are deleted.
+
+use super::introduction;
+use crate::cli::User;
+use crate::story::Story;
+use pullyard_domain::job::Status;
+use pullyard_protocol::attempt::{Phase, StatusRequest};
+use pullyard_protocol::fleet::RunnerStatus;
+use pullyard_protocol::runner::RegisterRequest;
+use pullyard_store::Scope;
+use reqwest::Method;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_is_refused_while_the_first_lives_and_takes_over_after_its_crash() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    let kite = story.runner(&token, "kite", "i1").await;
+    story.local.sweep().await.unwrap();
+    story.job_for("e1", "APP-1", 1).await;
+    story.job_for("e2", "APP-2", 2).await;
+    let (lives, client) = story.run(&kite, "c1", Phase::Executing).await;
+    let (died, _) = story.run(&kite, "c2", Phase::Executing).await;
+    let mut second = introduction("kite", "i2");
+    second.active = BTreeSet::from([lives.clone()]);
+    let refused = story.register(&token, &second).await.err().unwrap();
+    assert_eq!(refused.code(), Some("runner_live"));
+    assert!(refused.to_string().contains("kite"), "{refused}");
+    // The same process again is a repeat.
+    assert_eq!(story.runner(&token, "kite", "i1").await.id, kite.id);
+    kite.beat(&[&lives, &died]).await;
+    story.clock.advance(Duration::from_secs(91));
+    let new = story.register(&token, &second).await.unwrap();
+    assert_eq!(new.id, kite.id);
+    assert_eq!(kite.say(&[], false, false).await.err().unwrap().code(), Some("runner_replaced"));
+    assert_eq!(kite.ask("c3").await.err().unwrap().code(), Some("runner_replaced"));
+    story.local.sweep().await.unwrap();
+    assert_eq!(story.ended(&died).await.failure.unwrap().code, "runner_crashed");
+    client.credentials().await.unwrap();
+    new.beat(&[&lives]).await;
+    story.steps(60).await;
+    assert_eq!(story.api.job(&lives).await.unwrap().status, Status::Executing);
+    // A goodbye lets the next one in at once.
+    new.say(&[&lives], true, true).await.unwrap();
+    story.runner_is("kite", RunnerStatus::Offline).await;
+    let mut third = introduction("kite", "i3");
+    third.active = BTreeSet::from([lives.clone()]);
+    story.register(&token, &third).await.unwrap();
+    story.steps(60).await;
+    assert_eq!(story.api.job(&lives).await.unwrap().status, Status::Executing);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_belongs_to_one_token_and_a_token_may_be_for_one_name() {
+    let story = Story::with_runners().await;
+    let (one, two) = (story.runner_token("one", None, None).await, story.runner_token("two", None, Some("gull")).await);
+    story.runner(&one, "kite", "i1").await;
+    let bound = story.register(&two, &introduction("kite", "i1")).await.err().unwrap();
+    assert_eq!(bound.code(), Some("not_allowed"));
+    story.runner(&two, "gull", "i1").await;
+    let taken = story.register(&one, &introduction("gull", "i2")).await.err().unwrap();
+    assert_eq!(taken.code(), Some("name_taken"));
+    for (bad, code) in [("", "body_unreadable"), ("a b", "invalid"), ("a/b", "invalid")] {
+        assert_eq!(story.register(&one, &introduction(bad, "i1")).await.err().unwrap().code(), Some(code), "{bad}");
+    }
+    let none = RegisterRequest { capabilities: BTreeSet::new(), ..introduction("new", "i1") };
+    assert_eq!(story.register(&one, &none).await.err().unwrap().code(), Some("invalid"));
+    for slots in [0, 13] {
+        let many = RegisterRequest { slots, ..introduction("new", "i1") };
+        assert_eq!(story.register(&one, &many).await.err().unwrap().code(), Some("invalid"));
+    }
+    let listed = story.api.runners().await.unwrap().runners;
+    assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["gull", "kite"]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_can_not_be_read_is_named_beside_the_others_to_who_may_see_all() {
+    let (story, _kite) = Story::with_kite().await;
+    let broken = json!({ "pk": { "S": "RUNNERS#0" }, "sk": { "S": "broken" } });
+    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
+    let listed = story.api.runners().await.unwrap();
+    assert_eq!(listed.runners.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["kite"]);
+    let [unread] = &listed.unreadable[..] else { panic!("one can't be read: {listed:?}") };
+    assert!(unread.item.contains("RUNNERS#0") && unread.item.contains("broken"), "{unread:?}");
+    let ran = User::of(&story).run(&["runners", "list"]).await.ended(1, "can't be read");
+    assert!(ran.out.contains("kite"), "{ran:?}");
+    // Whoever may not see every project does not learn of it.
+    let own = story.token(&[Scope::Read], Some(&["acme"])).await;
+    let (status, _, said) = story.raw(Method::GET, "/v1/runners", Some(&own), Vec::new()).await;
+    assert_eq!((status, said.get("unreadable")), (200, None), "{said}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_stops_its_runner_and_takes_its_jobs() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    let kite = story.runner(&token, "kite", "i1").await;
+    story.local.sweep().await.unwrap();
+    story.job_for("e1", "APP-1", 1).await;
+    let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
+    story.revoke(&token).await;
+    assert_eq!(kite.say(&[&job], false, false).await.err().unwrap().code(), Some("not_signed_in"));
+    assert_eq!(client.credentials().await.err().unwrap().code(), Some("lease_lost"));
+    let pushing = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
+    assert_eq!(pushing.err().unwrap().code(), Some("lease_lost"));
+    story.local.sweep().await.unwrap();
+    let failure = story.ended(&job).await.failure.unwrap();
+    assert_eq!(failure.code, "runner_removed");
+    assert!(failure.sentence.contains("revoked"), "{}", failure.sentence);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_runner_loses_its_jobs_then_its_name() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    let kite = story.runner(&token, "kite", "i1").await;
+    story.local.sweep().await.unwrap();
+    story.job_for("e1", "APP-1", 1).await;
+    let (job, _) = story.run(&kite, "c1", Phase::Executing).await;
+    assert!(!story.api.remove_runner("kite").await.unwrap().gone);
+    story.runner_is("kite", RunnerStatus::Deleting).await;
+    assert_eq!(kite.say(&[&job], false, false).await.err().unwrap().code(), Some("runner_deleting"));
+    assert_eq!(kite.ask("c2").await.err().unwrap().code(), Some("runner_deleting"));
+    let early = story.register(&token, &introduction("kite", "i2")).await.err().unwrap();
+    assert_eq!(early.code(), Some("runner_deleting"));
+    story.local.sweep().await.unwrap();
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_removed");
+    assert_eq!(story.api.runner("kite").await.err().unwrap().code(), Some("not_found"));
+    assert_eq!(kite.say(&[], false, false).await.err().unwrap().code(), Some("not_found"), "no ghost comes back");
+    let other = story.runner_token("other", None, None).await;
+    story.runner(&other, "kite", "i1").await;
+    assert!(story.api.remove_runner("kite").await.unwrap().gone);
+    assert!(story.api.runners().await.unwrap().runners.is_empty());
+    story.end().await;
+}

@@ -1,0 +1,154 @@
+//! Runners that are not heard, or have lost a process: what becomes of their jobs.
+
+use crate::cli::User;
+use crate::story::{Setup, Story, TODO, begin_all, failed, is};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::job::Status;
+use pullyard_domain::project::{OfflinePolicy, Settings};
+use pullyard_protocol::attempt::{FinishRequest, Phase};
+use pullyard_protocol::fleet::RunnerStatus;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_falls_silent_while_an_agent_works_fails_its_job_and_comes_back_with_a_heartbeat() {
+    let (story, kite) = Story::with_kite().await;
+    story.local.sweep().await.unwrap();
+    story.job_for("e1", "APP-1", 1).await;
+    let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
+    kite.beat(&[&job]).await;
+    story.steps(50).await;
+    story.runner_is("kite", RunnerStatus::Online).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    story.steps(50).await;
+    story.runner_is("kite", RunnerStatus::Offline).await;
+    let ended = story.ended(&job).await;
+    let failure = ended.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
+    let ticket = story.settled("APP-1").await;
+    assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
+    assert_eq!(client.credentials().await.err().unwrap().code(), Some("lease_lost"));
+    assert!(kite.claim("c2").await.is_none(), "a silent runner is heard first");
+    kite.beat(&[]).await;
+    story.runner_is("kite", RunnerStatus::Online).await;
+    let next = story.job_for("e2", "APP-2", 2).await;
+    assert_eq!(kite.claim("c2").await.unwrap().job, next);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_agent_had_not_begun_or_whose_policy_says_so_goes_to_another_runner() {
+    let settings = Settings { offline: OfflinePolicy::Requeue, ..Setup::default().settings };
+    let story = Story::of_runners(settings).await;
+    let token = story.runner_token("t", None, None).await;
+    let (kite, gull) = (story.runner(&token, "kite", "i1").await, story.runner(&token, "gull", "i1").await);
+    kite.beat(&[]).await;
+    story.local.sweep().await.unwrap();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    assert_eq!(story.run(&kite, "c1", Phase::Executing).await.0, job);
+    for _ in 0..10 {
+        gull.beat(&[]).await;
+        story.steps(10).await;
+    }
+    story.runner_is("gull", RunnerStatus::Online).await;
+    story.runner_is("kite", RunnerStatus::Offline).await;
+    story.job_until(&job, is(Status::Ready)).await;
+    story.waits_for(&job, "starting_now").await;
+    let again = gull.claim("c1").await.unwrap();
+    assert_eq!((&again.job, again.attempt), (&job, 2));
+    assert!(story.tasks_of(&job).await.is_empty(), "the dispatcher left it alone");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
+    let (story, kite) = Story::with_kite().await;
+    story.local.sweep().await.unwrap();
+    story.job_for("e1", "APP-1", 1).await;
+    let (job, _) = story.run(&kite, "c1", Phase::Syncing).await;
+    // Silent for more than 90 s, and within the 120 s in which it may push: the machine may take the rest.
+    story.steps(100).await;
+    story.runner_is("kite", RunnerStatus::Offline).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    story.steps(30).await;
+    // What it may have pushed is looked for before the job fails, by whoever comes.
+    story.job_until(&job, is(Status::Ready)).await;
+    let why = story.api.why(&job).await.unwrap().sentence;
+    assert!(why.starts_with("It waits for a runner to look for what the lost attempt may have pushed. No "), "{why}");
+    kite.beat(&[]).await;
+    let claimed = kite.claim("c2").await.unwrap();
+    let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
+    assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
+    begin_all(&client, Phase::Preparing).await;
+    // It can't look, so that nobody knows whether the push arrived: a person is told so.
+    let denied = Failure::SourceDenied { forge: "GitHub".into(), repo: RepositoryName::new("acme/app").unwrap() };
+    client.finish(&FinishRequest { failure: Some(denied), ..failed("f2") }).await.unwrap();
+    let ended = story.ended(&job).await;
+    let failure = ended.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
+    assert_eq!(ended.unlooked.unwrap().code, "source_denied");
+    let why = story.api.why(&job).await.unwrap();
+    let unlooked = " It may have pushed, and looking for that failed: GitHub refused the credentials for acme/app.";
+    assert!(why.sentence.ends_with(unlooked) && why.help.starts_with("Look at the forge for its branch `"), "{why:?}");
+    let attempts = story.api.attempts(&job).await.unwrap().attempts;
+    let looked = attempts.into_iter().find(|attempt| attempt.attempt == 2).unwrap();
+    assert_eq!(looked.failure.unwrap().code, "source_denied");
+    let shown = User::of(&story).run(&["jobs", "show", job.as_str()]).await.done();
+    assert!(shown.contains("\npushed\tperhaps, to its branch: looking for that failed. GitHub refused"), "{shown}");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweeper_that_was_down_takes_no_job_from_a_runner_that_could_not_be_heard() {
+    let (story, kite) = Story::with_kite().await;
+    story.local.sweep().await.unwrap();
+    story.job_for("e1", "APP-1", 1).await;
+    let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
+    // Everything was down for ten minutes.
+    story.pass(Duration::from_secs(600)).await;
+    story.runner_is("kite", RunnerStatus::Offline).await;
+    story.steps(50).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    kite.beat(&[&job]).await;
+    story.steps(30).await;
+    client.credentials().await.unwrap();
+    // Who does not come back within that window loses it.
+    story.pass(Duration::from_secs(600)).await;
+    story.steps(100).await;
+    assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_offline");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_its_living_runner_does_not_name_has_lost_its_process() {
+    let (story, kite) = Story::with_kite().await;
+    story.local.sweep().await.unwrap();
+    story.job_for("e1", "APP-1", 1).await;
+    story.job_for("e2", "APP-2", 2).await;
+    let (one, _) = story.run(&kite, "c1", Phase::Executing).await;
+    let (two, _) = story.run(&kite, "c2", Phase::Executing).await;
+    // A heartbeat may have left before the claim was answered.
+    for _ in 0..3 {
+        kite.beat(&[&two]).await;
+        story.steps(10).await;
+        assert_eq!(story.api.job(&one).await.unwrap().status, Status::Executing);
+    }
+    story.steps(40).await;
+    kite.beat(&[&two]).await;
+    story.local.sweep().await.unwrap();
+    assert_eq!(story.ended(&one).await.failure.unwrap().code, "runner_crashed");
+    assert_eq!(story.api.job(&two).await.unwrap().status, Status::Executing);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_registered_and_said_nothing_more_was_never_heard() {
+    let (story, kite) = Story::with_kite().await;
+    story.runner_is("kite", RunnerStatus::Online).await;
+    story.clock.advance(Duration::from_secs(91));
+    story.runner_is("kite", RunnerStatus::NeverHeard).await;
+    kite.beat(&[]).await;
+    story.clock.advance(Duration::from_secs(91));
+    story.runner_is("kite", RunnerStatus::Offline).await;
+    story.end().await;
+}

@@ -1,0 +1,57 @@
+//! Jobs that no runner takes.
+
+use crate::story::Story;
+use pullyard_domain::job::{Place, Status};
+use pullyard_domain::project::Compute;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_nobody_takes_in_a_day_fails_and_says_why() {
+    let story = Story::with_runners().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.pass(Duration::from_secs(86_300)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Ready);
+    story.pass(Duration::from_secs(100)).await;
+    let failure = story.ended(&job).await.failure.unwrap();
+    assert_eq!(failure.code, "never_claimed");
+    assert!(failure.sentence.contains("No runner"), "{}", failure.sentence);
+    assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_given_up_after_a_day_says_what_became_of_the_runners() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    story.runner(&token, "kite", "i1").await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.pass(Duration::from_secs(86_461)).await;
+    let failure = story.ended(&job).await.failure.unwrap();
+    assert_eq!(failure.code, "never_claimed");
+    assert!(failure.sentence.ends_with(": No runner of acme is online."), "{}", failure.sentence);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_job_follows_its_project_to_fargate_and_back() {
+    let story = Story::with_runners().await;
+    story.local.sweep().await.unwrap();
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.settings(|settings| settings.compute = Compute::Fargate).await;
+    story.pass(Duration::from_secs(20)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().place, Place::Runners);
+    story.pass(Duration::from_secs(61)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().place, Place::Fargate);
+    story.task_of(&job, 1).await;
+
+    // A start that AWS refuses waits on runners, once its project says so.
+    story.local.aws().ecs().script(vec![pullyard_emulator::ecs::Outcome::CapacityUnavailable]);
+    let job = story.job_for("e2", "APP-2", 2).await;
+    story.job_until(&job, |job| job.waits.as_ref().is_some_and(|wait| wait.code == "fargate_capacity")).await;
+    story.settings(|settings| settings.compute = Compute::Runners).await;
+    story.pass(Duration::from_secs(61)).await;
+    assert_eq!(story.api.job(&job).await.unwrap().place, Place::Runners);
+    let token = story.runner_token("t", None, None).await;
+    assert_eq!(story.runner(&token, "kite", "i1").await.claim("c1").await.unwrap().job, job);
+    story.end().await;
+}
