@@ -1,19 +1,18 @@
 //! Whether work would put into git what a filter of its repository should have changed on the way. No filter of a
 //! repository is run here: it is a program that the repository names. What `git-crypt` encrypts would be readable in
-//! git's history, for good. What LFS keeps is in `lfs`.
+//! git's history, for good. What LFS keeps is in `lfs`, what was encrypted without a filter in `seals`.
 
 use crate::attempt::Attempt;
 use crate::blobs;
 use crate::git::{self, Call, Fault, Git};
 use crate::lfs;
 use crate::said::Said;
+use crate::seals;
 use crate::stop::Stop;
 use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The filter that `lfs` looks after.
@@ -24,26 +23,10 @@ const AT_ONCE: usize = 4_096;
 const NAMED: usize = 64;
 /// As much of a file says what it is. Units: bytes.
 const HEAD: usize = 8_000;
-/// Blobs of this size and below are read together. Units: bytes.
-const SMALL: usize = 64 * 1024;
-/// So many of them: what git says is in memory.
-const TOGETHER: usize = 256;
 /// What the names of filters that encrypt have in them: git-crypt with its keys, transcrypt, git-agecrypt, and what
 /// people call their own.
 const ENCRYPT: [&str; 10] =
     ["crypt", "cipher", "secret", "gpg", "sops", "vault", "openssl", "strongbox", "blackbox", "keyringer"];
-/// How what they make begins: that of git-crypt, OpenSSL in base64 and as it is, age with and without armour, Strongbox,
-/// OpenPGP and Ansible.
-const SEALS: [&[u8]; 8] = [
-    b"\0GITCRYPT\0",
-    b"U2FsdGVkX1",
-    b"Salted__",
-    b"age-encryption.org/v1",
-    b"-----BEGIN AGE ENCRYPTED FILE-----",
-    b"# STRONGBOX ENCRYPTED RESOURCE",
-    b"-----BEGIN PGP MESSAGE-----",
-    b"$ANSIBLE_VAULT;",
-];
 
 /// A file that is there after a change.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,23 +43,36 @@ enum Found {
     Nothing,
     /// A file that LFS keeps, as its content.
     Lfs(Vec<u8>),
-    /// Files that a filter would have changed.
+    /// Files that a filter would have changed, each with that.
     Readable(Readable),
+    /// Files that were encrypted where the work starts, each with what had encrypted it.
+    Decrypted(Readable),
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Readable {
-    /// The first ones, each with its filter.
+    /// The first ones, each with what would have it unreadable.
     files: Vec<(Vec<u8>, Vec<u8>)>,
     /// How many others there are.
     others: usize,
+}
+
+impl Readable {
+    fn add(&mut self, path: &[u8], by: &[u8]) {
+        if self.files.len() < NAMED {
+            self.files.push((path.to_vec(), by.to_vec()));
+        } else {
+            self.others += 1;
+        }
+    }
 }
 
 /// Looks at what a tree, which stands in the repository's index and in the worktree, changes of the commit that the work
 /// starts from.
 ///
 /// Errors: `LfsContent` with the first file that was a pointer, or was not there, and is content now; `FilteredContent`
-/// with the first that would be readable.
+/// with the first that would be readable; `DecryptedContent` with the first that was encrypted, by whatever program, and
+/// is readable.
 pub(crate) async fn look(
     this: &Attempt<'_>,
     git: &Git,
@@ -84,17 +80,24 @@ pub(crate) async fn look(
     range: (&str, &str),
 ) -> Result<(), Stop> {
     let said = |name: &[u8]| this.redactor.text(&String::from_utf8_lossy(name)).into_owned();
-    let readable = match found(git, workspace, range).await.map_err(|fault| fault.of_workspace())? {
-        Found::Nothing => return Ok(()),
-        Found::Lfs(path) => return Err(Failure::LfsContent { path: said(&path) }.into()),
-        Found::Readable(readable) => readable,
-    };
+    let (readable, what, is_filtered) =
+        match found(git, workspace, range).await.map_err(|fault| fault.of_workspace())? {
+            Found::Nothing => return Ok(()),
+            Found::Lfs(path) => return Err(Failure::LfsContent { path: said(&path) }.into()),
+            Found::Readable(readable) => (readable, "that a filter should change on their way into git", true),
+            Found::Decrypted(readable) => (readable, "that were encrypted and are readable now", false),
+        };
     let names: Vec<_> = readable.files.iter().map(|(path, _)| format!("`{}`", said(path))).collect();
     let others = if readable.others > 0 { format!(" and {} more", readable.others) } else { String::new() };
-    let words = format!("Files that a filter should change on their way into git: {}{others}.", names.join(", "));
+    let words = format!("Files {what}: {}{others}.", names.join(", "));
     this.events.add(Said::words(EventKind::Log, words));
-    let (path, filter) = readable.files.into_iter().next().unwrap_or_default();
-    Err(Failure::FilteredContent { path: said(&path), filter: said(&filter) }.into())
+    let (path, by) = readable.files.into_iter().next().unwrap_or_default();
+    let (path, by) = (said(&path), said(&by));
+    let failure = match is_filtered {
+        true => Failure::FilteredContent { path, filter: by },
+        false => Failure::DecryptedContent { path, by },
+    };
+    Err(failure.into())
 }
 
 async fn found(git: &Git, workspace: &Workspace, (start, tree): (&str, &str)) -> Result<Found, Fault> {
@@ -141,20 +144,24 @@ async fn found(git: &Git, workspace: &Workspace, (start, tree): (&str, &str)) ->
         }
         let kinds = kinds(git, &repository, &in_filters).await?;
         for (file, filter) in in_filters {
-            if !is_readable(file, filter, &kinds) {
-                continue;
-            }
-            if readable.files.len() < NAMED {
-                readable.files.push((file.path.to_vec(), filter.to_vec()));
-            } else {
-                readable.others += 1;
+            if is_readable(file, filter, &kinds) {
+                readable.add(file.path, filter);
             }
         }
     }
     if asks_before {
         git::remove(&index_before).await.map_err(Fault::Disk)?;
     }
-    Ok(if readable.files.is_empty() { Found::Nothing } else { Found::Readable(readable) })
+    if !readable.files.is_empty() {
+        return Ok(Found::Readable(readable));
+    }
+    // Without a filter a program encrypts files where they stand.
+    let mut decrypted = Readable::default();
+    for some in changed.chunks(AT_ONCE) {
+        let opened = seals::opened(git, &repository, some).await?;
+        opened.into_iter().for_each(|(path, by)| decrypted.add(path, by.as_bytes()));
+    }
+    Ok(if decrypted.files.is_empty() { Found::Nothing } else { Found::Decrypted(decrypted) })
 }
 
 /// Whether a file is readable now that its filter would have encrypted. Of a filter whose name says nothing the file
@@ -191,38 +198,14 @@ async fn kinds(
     files: &[(&Changed<'_>, &[u8])],
 ) -> Result<BTreeMap<Vec<u8>, Kind>, Fault> {
     let blobs: BTreeSet<&[u8]> = files.iter().flat_map(|(file, _)| [Some(file.now), file.before]).flatten().collect();
-    let mut kinds = BTreeMap::new();
-    if blobs.is_empty() {
-        return Ok(kinds);
-    }
-    let asked = blobs::lines(&blobs);
-    let said = git.run(Call::new(blobs::ASK_SIZES).repository(repository).input(&asked)).await?;
-    let sizes = blobs::sizes(&said);
-    let is_small = |blob: &[u8]| sizes.get(blob).is_some_and(|size| *size <= SMALL);
-    let (small, large): (Vec<&[u8]>, Vec<&[u8]>) = blobs.into_iter().partition(|blob| is_small(blob));
-    for some in small.chunks(TOGETHER) {
-        let asked = blobs::lines(&some.iter().copied().collect());
-        let read = git.run(Call::new(blobs::ASK_CONTENTS).repository(repository).input(&asked)).await?;
-        let contents = blobs::contents(&read);
-        kinds.extend(contents.into_iter().map(|(blob, content)| (blob.to_vec(), kind_of(head_of(content)))));
-    }
-    for blob in large {
-        let args = [OsStr::new("cat-file"), OsStr::new("blob"), OsStr::from_bytes(blob)];
-        let head = git.run(Call::new(args).repository(repository).at_most(HEAD as u64)).await?;
-        kinds.insert(blob.to_vec(), kind_of(&head));
-    }
-    Ok(kinds)
-}
-
-fn head_of(content: &[u8]) -> &[u8] {
-    content.get(..HEAD).unwrap_or(content)
+    blobs::each(git, repository, &blobs, HEAD, kind_of).await
 }
 
 fn kind_of(head: &[u8]) -> Kind {
     if head.is_empty() {
         return Kind::Empty;
     }
-    if SEALS.iter().any(|seal| head.starts_with(seal)) {
+    if seals::of_beginning(head).is_some() {
         return Kind::Sealed;
     }
     // The last letter may have been cut.
@@ -364,8 +347,6 @@ mod tests {
         for binary in [&b"\x89PNG\r\n"[..], b"a\0b", b"\xff\xfe"] {
             assert_eq!(kind_of(binary), Kind::Binary);
         }
-        let long = [&b"a".repeat(HEAD)[..], b"\0"].concat();
-        assert_eq!((head_of(&long).len(), head_of(b"ab")), (HEAD, &b"ab"[..]));
         let cut = "ü".as_bytes().split_at(1).0;
         for text in [&b"key: value\n"[..], "grün".as_bytes(), &[&b"gr"[..], cut].concat()] {
             assert_eq!(kind_of(text), Kind::Text);

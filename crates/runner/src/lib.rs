@@ -46,6 +46,7 @@ mod replies;
 mod reporter;
 mod retry;
 mod said;
+mod seals;
 mod setup;
 mod signals;
 mod start;

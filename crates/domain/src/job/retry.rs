@@ -27,6 +27,7 @@ pub fn leaves_work(failure: &Failure) -> bool {
             | Failure::SecretInChange { .. }
             | Failure::LfsContent { .. }
             | Failure::FilteredContent { .. }
+            | Failure::DecryptedContent { .. }
             | Failure::TreeChanged { .. }
             | Failure::DiskLimit { .. }
             | Failure::WorkspaceFailed { .. }

@@ -33,6 +33,7 @@ mod resumes;
 mod review_desk;
 mod review_loop;
 mod revise;
+mod seals;
 mod secrets;
 mod sessions;
 mod signing;

@@ -139,6 +139,7 @@ fn work_is_gone_on_from_after_every_failure_but_those_of_the_work_itself_or_its_
         "secret_in_change",
         "lfs_content",
         "filtered_content",
+        "decrypted_content",
         "agent_refused",
         "tree_changed",
         "branch_deleted",
