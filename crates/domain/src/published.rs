@@ -7,6 +7,7 @@
 //! What the checks came to is about one commit: it stands in the part that `newest` keeps up to date, and so does what
 //! a later job says of its own commit. The last words of the job that opened it say what the change is, and stay.
 
+pub mod left_out;
 pub mod newest;
 
 use crate::checks::{CheckOutcome, CheckRun};

@@ -6,6 +6,7 @@
 //! forced them into a commit.
 
 use crate::git::{Call, Fault, Git};
+use crate::nested::{self, LeftOut};
 use crate::redact::Redactor;
 use crate::stop::Stop;
 use crate::target::Target;
@@ -15,6 +16,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Kind;
 use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
+use pullyard_domain::published::left_out::Nested;
 use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -72,12 +74,14 @@ pub(crate) async fn tree(
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.seal(Some(mirror)).await.map_err(failed)?;
-    let submodules = submodules(git, &repository).await.map_err(failed)?;
-    remove_inner_repositories(git, workspace, &submodules).await.map_err(failed)?;
+    let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await.map_err(failed)?;
+    let submodules = submodules(&listed);
+    let left_out = settle_inner_repositories(git, workspace, (&listed, &submodules)).await.map_err(failed)?;
 
     // Submodules stay as they are: their repositories are the agent's, and git would run in them.
     let mut args: Vec<OsString> = ["add", "--all", "--", "."].map(OsString::from).to_vec();
-    args.extend(submodules.iter().map(|path| {
+    let left = left_out.iter().filter(|left| !left.is_ignored).map(|left| &left.folder);
+    args.extend(submodules.iter().chain(left).map(|path| {
         let mut spec = OsString::from(":(exclude,top,literal)");
         spec.push(path);
         spec
@@ -87,6 +91,8 @@ pub(crate) async fn tree(
     if assignment.kind == Kind::Revise {
         args.push(format!(":(exclude,top,literal){REPLIES_FILE}").into());
     }
+    // Whoever finds no change in the end has them to tell.
+    workspace.leave_out(left_out);
     git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
     let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
     workspace.remember().await.map_err(|error| failed(Fault::Disk(error)))?;
@@ -145,12 +151,14 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
     let (files, repository) = (workspace.tree(), workspace.repository());
     // Above all, that nothing is removed elsewhere.
     workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
+    workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
     make_way(workspace).await.map_err(|fault| fault.of_workspace())?;
     let replies = format!("--exclude=/{REPLIES_FILE}");
     for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {
         let call = Call::new(args).repository(&repository).tree(&files);
         git.run(call).await.map_err(|fault| fault.of_workspace())?;
     }
+    workspace.put_left_out_back().await.map_err(|error| Fault::Disk(error).of_workspace())?;
     workspace.remember().await.map_err(|error| Fault::Disk(error).of_workspace())?;
     Ok(())
 }
@@ -194,15 +202,24 @@ fn message(about: &About<'_>) -> String {
     message
 }
 
-/// The paths of submodules, relative to the tree.
-async fn submodules(git: &Git, repository: &Path) -> Result<HashSet<PathBuf>, Fault> {
-    let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(repository)).await?;
-    Ok(listed
+/// The paths of submodules, relative to the tree, as `ls-files --stage -z` lists them.
+fn submodules(listed: &[u8]) -> HashSet<PathBuf> {
+    listed
         .split(|byte| *byte == 0)
         .filter(|entry| entry.starts_with(b"160000 "))
-        .filter_map(|entry| entry.splitn(2, |byte| *byte == b'\t').nth(1))
+        .filter_map(path_of)
         .map(|path| PathBuf::from(OsString::from_vec(path.to_vec())))
-        .collect())
+        .collect()
+}
+
+/// Whether the repository has files in a folder, as `ls-files --stage -z` lists them.
+fn has_files_in(listed: &[u8], folder: &Path) -> bool {
+    let folder = [folder.as_os_str().as_bytes(), b"/"].concat();
+    listed.split(|byte| *byte == 0).filter_map(path_of).any(|path| path.starts_with(&folder))
+}
+
+fn path_of(entry: &[u8]) -> Option<&[u8]> {
+    entry.splitn(2, |byte| *byte == b'\t').nth(1)
 }
 
 /// Makes way for git, which is about to look at the whole tree: it can read all of it, and waits for nothing there.
@@ -212,18 +229,49 @@ pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
     walk.map_err(std::io::Error::from).flatten().map(drop).map_err(Fault::Disk)
 }
 
-/// Removes repositories inside the tree, so that their files are committed as files: git would record
-/// only a link to a commit nobody has, and run in them with their settings to find out more. Those in folders that the
-/// repository ignores stay: git does not look there, and what was fetched to build with may need them.
-async fn remove_inner_repositories(git: &Git, workspace: &Workspace, keep: &HashSet<PathBuf>) -> Result<(), Fault> {
-    let (root, keep) = (workspace.tree(), keep.clone());
-    let walk = tokio::task::spawn_blocking(move || inner_repositories(&root, &keep)).await;
-    let mut found = walk.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
+/// Decides what becomes of repositories inside the tree: git would record only a link to a commit nobody has, and run in
+/// them with their settings to find out more. The folders that are left out of the commit, whole.
+///
+/// Another working tree, or a clone, is a copy of what somebody else has; only where the repository has files in a clone's
+/// folder, which it brings up to date, these are work. What the agent began itself is work as well: of that `.git` goes,
+/// and files are committed as files. Those in folders that the repository ignores stay: git does not look there, and what
+/// was fetched to build with may need them. A working tree is told of even there: the work may be in it.
+async fn settle_inner_repositories(
+    git: &Git,
+    workspace: &Workspace,
+    (listed, submodules): (&[u8], &HashSet<PathBuf>),
+) -> Result<Vec<LeftOut>, Fault> {
+    let (root, keep) = (workspace.tree(), submodules.clone());
+    let walk = tokio::task::spawn_blocking(move || {
+        let found = inner_repositories(&root, &keep)?;
+        let copies = found.iter().map(|path| nested::copy_of(&root.join(path))).collect::<Vec<_>>();
+        Ok::<_, std::io::Error>((found, copies))
+    });
+    let (found, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
     let ignored = ignored(git, workspace, &found).await?;
-    found.retain(|path| path.parent().is_none_or(|folder| !ignored.contains(folder)));
+    let mut all: Vec<_> =
+        found.iter().zip(copies).filter_map(|(path, copy)| Some((path.parent()?, path, copy))).collect();
+    // A folder comes before what is in it.
+    all.sort_by_key(|(folder, ..)| *folder);
+    let (mut left_out, mut plain) = (Vec::<LeftOut>::new(), Vec::new());
+    for (folder, path, copy) in all {
+        // The last one that was left out is the only one that it may be in.
+        if left_out.last().is_some_and(|left| folder.starts_with(&left.folder)) {
+            continue;
+        }
+        let is_ignored = ignored.contains(folder);
+        match copy {
+            Some(what) if what == Nested::Worktree || !(is_ignored || has_files_in(listed, folder)) => {
+                left_out.push(LeftOut { folder: folder.to_owned(), what, is_ignored });
+            }
+            _ if is_ignored => {}
+            _ => plain.push(path.clone()),
+        }
+    }
     let root = workspace.tree();
-    let removed = move || found.iter().try_for_each(|path| remove_entry(&root.join(path)));
-    tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)
+    let removed = move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)));
+    tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
+    Ok(left_out)
 }
 
 /// The folders that have one of these in them and that the repository ignores.
@@ -432,6 +480,15 @@ mod tests {
         {
             assert_eq!(dir.path().join(path).exists(), stays, "{path}");
         }
+    }
+
+    #[test]
+    fn files_of_a_folder_are_told_from_those_beside_it_and_submodules_from_files() {
+        let listed = b"100644 aaaa 0\tvendor/lib/a b.txt\x00100755 bbbb 0\tvendor/library\x00160000 cccc 0\tsub\0";
+        for (folder, has) in [("vendor/lib", true), ("vendor", true), ("vendor/library", false), ("lib", false)] {
+            assert_eq!(has_files_in(listed, Path::new(folder)), has, "{folder}");
+        }
+        assert_eq!(submodules(listed), HashSet::from([PathBuf::from("sub")]));
     }
 
     #[test]

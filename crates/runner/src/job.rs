@@ -260,6 +260,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         summary: summary.as_deref(),
         checks,
         on_top: is_ours && published.commit != made.commit,
+        left_out: if is_ours { made.left_out.as_slice() } else { &[] },
         redactor: &this.redactor,
     };
     if let Some(pull) = target.pull_request.as_ref().filter(|_| published.by != By::Somebody) {

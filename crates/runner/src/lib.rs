@@ -32,6 +32,7 @@ mod leak;
 mod left;
 mod lfs;
 mod made;
+mod nested;
 mod onto;
 mod options;
 mod orders;

@@ -6,7 +6,7 @@ use crate::attempt::Attempt;
 use crate::beside::Beside;
 use crate::checkpoint::{Taken, hash_of};
 use crate::checks::{self, Checked, Results, Rounds};
-use crate::git::Git;
+use crate::git::{Fault, Git};
 use crate::job::Prepared;
 use crate::options::Isolation;
 use crate::patch::{self, Binaries};
@@ -17,10 +17,11 @@ use crate::stop::Stop;
 use crate::talk::{self, Asked, Talk};
 use crate::target::Target;
 use crate::workspace::Workspace;
-use crate::{Options, commit, filters, leak};
+use crate::{Options, commit, filters, leak, nested};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
+use pullyard_domain::published::left_out::Folder;
 use pullyard_protocol::event::EventKind;
 
 /// What was made.
@@ -36,13 +37,15 @@ pub(crate) struct Made {
     pub(crate) words: Words,
     /// What came of the checks.
     pub(crate) results: Results,
+    /// What the agent left that is no part of it.
+    pub(crate) left_out: Vec<Folder>,
 }
 
 impl Made {
     /// By an earlier attempt, that pushed it.
     pub(crate) fn before(commit: &str) -> Self {
-        let (commit, rounds) = (commit.to_owned(), Rounds::default());
-        Self { commit, tree: None, rounds, times: 0, words: Words::default(), results: Results::default() }
+        let (commit, rounds, left_out) = (commit.to_owned(), Rounds::default(), Vec::new());
+        Self { commit, tree: None, rounds, times: 0, words: Words::default(), results: Results::default(), left_out }
     }
 
     /// Whether it is made anew when people say something: by an agent that hears them.
@@ -104,12 +107,17 @@ impl Work<'_> {
         let Prepared { access, mirror, target, workspace, .. } = prepared;
         let (assignment, git) = (this.assignment, &access.git);
         let commands = assignment.commands.as_ref();
+        let mut left_out = Vec::new();
         let (tree, results) = loop {
             self.work(talk, further.as_deref()).await?;
-            let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await?;
+            let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await;
+            // Above all where there is nothing else: then the work may be there.
+            nested::tell(this, workspace, &mut left_out);
+            let tree = tree?;
             this.working.made(&tree);
             this.bounded(filters::look(this, git, workspace, (&target.start, &tree))).await?;
             let (Some(beside), Some(commands)) = (self.beside, commands) else { break (tree, Results::default()) };
+            workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
             let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
             // What they ran is the repository's: it may have written settings into ours, and what is signed and what
             // carries the forge's token comes after it.
@@ -138,7 +146,7 @@ impl Work<'_> {
             Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
             None => Words::default(),
         };
-        Ok(Made { commit, tree: Some(tree), rounds, times, words, results })
+        Ok(Made { commit, tree: Some(tree), rounds, times, words, results, left_out })
     }
 
     /// Has the agent work until it asks nothing more.

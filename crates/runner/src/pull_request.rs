@@ -7,6 +7,7 @@ use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::untrusted;
+use pullyard_domain::published::left_out::{Folder, in_markdown};
 use pullyard_domain::published::{self, Checked, Newest, newest};
 use pullyard_forge::{Forge, NewPullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
@@ -33,6 +34,8 @@ pub(crate) struct Said<'a> {
     pub(crate) checks: Checked<'a>,
     /// It was put on top of what others had pushed after these had run.
     pub(crate) on_top: bool,
+    /// What its agent left that is not in it.
+    pub(crate) left_out: &'a [Folder],
     /// The ticket's own words may hold a secret as well.
     pub(crate) redactor: &'a Redactor,
 }
@@ -93,8 +96,8 @@ fn body(beginning: &str, asked: &str, said: &Said<'_>) -> String {
     };
     // What is made one line there loses the same. The part for the commit tells by a hash whether it was changed.
     let opening = clean(&published::opening(&beginning, summary.as_deref()));
-    let checks = clean(&published::checks(said.checks));
-    format!("{opening}\n{}", newest::part(said.commit, &checks))
+    let about = with_left_out(&published::checks(said.checks), said.left_out);
+    format!("{opening}\n{}", newest::part(said.commit, &clean(&about)))
 }
 
 /// What one that was open is to say of the commit, without secrets.
@@ -103,7 +106,13 @@ pub(crate) fn of_commit(said: &Said<'_>) -> String {
     let [agent, summary] = [said.agent, said.summary].map(|words| words.map(|words| clean(&untrusted::visible(words))));
     let Said { commit, checks, on_top, .. } = *said;
     let newest = Newest { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, on_top };
-    clean(&published::newest(&newest))
+    clean(&with_left_out(&published::newest(&newest), said.left_out))
+}
+
+/// What is said of a commit, with what is not in it.
+fn with_left_out(said: &str, folders: &[Folder]) -> String {
+    let parts = [said, &in_markdown(folders)].map(str::to_owned);
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -133,6 +142,7 @@ mod tests {
             summary: Some(&words),
             checks: Checked::Now(std::slice::from_ref(&run)),
             on_top: false,
+            left_out: &[],
             redactor: &redactor,
         };
         let (body, newest) = (body("Ticket: APP-1\n", "auto", &said), of_commit(&said));

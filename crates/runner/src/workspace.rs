@@ -5,6 +5,7 @@
 //! hooks, commits, remotes) reaches the commands that carry the forge's token. Both borrow their objects
 //! from the mirror. What is committed is decided in `commit`, where the work starts in `target`.
 
+mod aside;
 mod kept;
 mod mirror;
 mod remove;
@@ -15,6 +16,7 @@ pub(crate) use remove::entry as remove_entry;
 use crate::git::{self, Call, Fault, Git};
 use crate::options::Afterwards;
 use crate::stray;
+use aside::Aside;
 use kept::{Index, Kept};
 use pullyard_domain::id::JobId;
 use std::fs::{self, File};
@@ -41,6 +43,8 @@ pub(crate) struct Workspace {
     outlived: AtomicBool,
     /// What the runner's own repository is put back to before it is used.
     kept: Mutex<Kept>,
+    /// What in the tree is no part of the work.
+    aside: Mutex<Aside>,
     _living: File,
 }
 
@@ -82,6 +86,7 @@ impl Workspace {
             root: root.canonicalize()?,
             outlived: AtomicBool::new(false),
             kept: Mutex::new(Kept::default()),
+            aside: Mutex::new(Aside::default()),
             _living: living,
         };
         for dir in [workspace.tree(), workspace.home(), workspace.temporary()] {

@@ -13,7 +13,7 @@ use crate::said::Said;
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::workspace::{Mirror, Workspace, private_dirs, private_file};
-use crate::{commit, leak};
+use crate::{commit, leak, nested};
 use pullyard_domain::artifact::{Kind, LARGEST};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Work;
@@ -267,7 +267,12 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
             Ok(()) => Ok(tree.clone()),
             Err(fault) => Err(Stop::Failed(fault.of_workspace())),
         },
-        None => commit::tree(&git, workspace, &known.mirror, &known.target, this.assignment).await,
+        None => {
+            let made = commit::tree(&git, workspace, &known.mirror, &known.target, this.assignment).await;
+            // They are not kept either.
+            nested::tell(this, workspace, &mut Vec::new());
+            made
+        }
     };
     let tree = match made {
         Ok(tree) => tree,

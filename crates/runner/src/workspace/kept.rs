@@ -44,9 +44,9 @@ impl Index {
 impl Kept {
     /// Writes all of it anew, whatever stands there. `info` is a folder by now, or nothing.
     pub(super) fn put_back(&self, repository: &Path) -> io::Result<()> {
-        // Whoever held them is dead, or never was.
-        for lock in ["index.lock", "HEAD.lock"] {
-            remove::entry(&repository.join(lock))?;
+        // Whoever held the locks is dead, or never was; and we make no working trees, by which a branch would be taken.
+        for foreign in ["index.lock", "HEAD.lock", "worktrees"] {
+            remove::entry(&repository.join(foreign))?;
         }
         // No branch is here but what one push looks at. Git reads all of them, whatever it is asked.
         remove::entry(&repository.join("packed-refs"))?;

@@ -3,7 +3,7 @@
 //! Only its objects and branches are kept. It is fetched under a lock, never collected, and never
 //! written to by an attempt.
 
-use super::{lock_file, private_dirs};
+use super::{lock_file, private_dirs, remove};
 use crate::git::{self, Call, Fault, Git};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
@@ -36,6 +36,8 @@ impl Mirror {
         let dir = git::init_bare(git, dir).await?.canonicalize().map_err(Fault::Disk)?;
         git::seal(&dir, None).await.map_err(Fault::Disk)?;
         remove_locks_of_the_dead(&dir);
+        // Git fetches into no branch that a working tree shows. We make none here; an agent may have.
+        remove::entry(&dir.join("worktrees")).map_err(Fault::Disk)?;
         let args = [
             "fetch",
             "--quiet",

@@ -21,6 +21,7 @@ mod kept;
 mod kills;
 mod ledger;
 mod lfs;
+mod nested;
 mod plane;
 mod planted;
 mod publish;

@@ -1,0 +1,93 @@
+//! What is said of folders that an agent left and that are in no commit: each is a repository of its own, with files of
+//! another one. Their names are text that nobody vouches for, each in a line of code.
+
+use crate::prompt::untrusted::one_line;
+use std::fmt::Write;
+
+/// So many are named; the rest is counted.
+const NAMED: usize = 20;
+/// How much of a path is said. Units: characters.
+const LONGEST_PATH: usize = 200;
+
+/// Such a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Where it stands in the repository.
+    pub path: String,
+    /// What it is.
+    pub what: Nested,
+}
+
+/// What a repository inside another one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nested {
+    /// Another working tree of a repository, most often of the one around it.
+    Worktree,
+    /// What was fetched from elsewhere, a submodule that the repository does not know included.
+    Clone,
+}
+
+impl Nested {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Worktree => "another working tree",
+            Self::Clone => "a clone",
+        }
+    }
+}
+
+/// What a pull request says of them, in Markdown; nothing where there are none.
+pub fn in_markdown(folders: &[Folder]) -> String {
+    if folders.is_empty() {
+        return String::new();
+    }
+    let mut said = String::from("## Left out\n\nThe agent left repositories of their own, which are in no commit:\n\n");
+    folders.iter().take(NAMED).for_each(|folder| {
+        let _ = writeln!(said, "- {}", named(folder));
+    });
+    if folders.len() > NAMED {
+        let _ = writeln!(said, "- and {} more", folders.len() - NAMED);
+    }
+    said
+}
+
+/// The same for whoever follows the job, in a sentence.
+pub fn in_words(folders: &[Folder]) -> String {
+    let names: Vec<_> = folders.iter().take(NAMED).map(named).collect();
+    let others = match folders.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        others => format!("; and {others} more"),
+    };
+    format!("Left out of the commit, as repositories of their own: {}{others}.", names.join("; "))
+}
+
+fn named(folder: &Folder) -> String {
+    format!("`{}`, {}", one_line(&folder.path, LONGEST_PATH).replace('`', "'"), folder.what.word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(path: &str, what: Nested) -> Folder {
+        Folder { path: path.into(), what }
+    }
+
+    #[test]
+    fn folders_are_named_with_what_they_are_and_no_name_counts_for_more() {
+        let folders = [folder("sub/tree", Nested::Worktree), folder("a`b\n<!-- x\u{200b}", Nested::Clone)];
+        let list = "- `sub/tree`, another working tree\n- `a'b <!-- x`, a clone\n";
+        let heading = "## Left out\n\nThe agent left repositories of their own, which are in no commit:\n\n";
+        assert_eq!(in_markdown(&folders), format!("{heading}{list}"));
+        let words = "`sub/tree`, another working tree; `a'b <!-- x`, a clone.";
+        assert_eq!(in_words(&folders), format!("Left out of the commit, as repositories of their own: {words}"));
+    }
+
+    #[test]
+    fn many_are_counted_and_nothing_is_said_of_none() {
+        let many = vec![folder("x", Nested::Clone); NAMED + 2];
+        assert!(in_markdown(&many).ends_with("- `x`, a clone\n- and 2 more\n"));
+        assert!(in_words(&many).ends_with("`x`, a clone; and 2 more."));
+        assert_eq!(in_markdown(&[]), "");
+    }
+}

@@ -1,0 +1,130 @@
+//! Repositories inside an agent's tree: what each of them is, by what stands in its `.git`. That is the agent's to write,
+//! so nothing is permitted because of it, and git is never run there. What becomes of them is in `commit`.
+
+use crate::attempt::Attempt;
+use crate::said::Said;
+use crate::workspace::Workspace;
+use nix::fcntl::OFlag;
+use pullyard_domain::prompt::untrusted::visible;
+use pullyard_domain::published::left_out::{Folder, Nested, in_words};
+use pullyard_protocol::event::EventKind;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// More of a `.git` file, or of a repository's settings, is not looked at. Units: bytes.
+const LARGEST: u64 = 64 * 1024;
+
+/// A folder of the tree that is no part of the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// Below the tree.
+    pub(crate) folder: PathBuf,
+    pub(crate) what: Nested,
+    /// The repository ignores it as well.
+    pub(crate) is_ignored: bool,
+}
+
+/// Tells whoever follows the job which folders are no part of the work, where these are others than it was told before.
+/// Afterwards `told` has them.
+pub(crate) fn tell(this: &Attempt<'_>, workspace: &Workspace, told: &mut Vec<Folder>) {
+    let folder = |left: &LeftOut| {
+        // A secret is taken out while it is whole.
+        let path = this.redactor.text(&visible(&left.folder.to_string_lossy())).into_owned();
+        Folder { path, what: left.what }
+    };
+    let folders: Vec<Folder> = workspace.left_out().iter().map(folder).collect();
+    if !folders.is_empty() && folders != *told {
+        let words = this.redactor.text(&in_words(&folders)).into_owned();
+        this.events.add(Said::words(EventKind::Log, words));
+    }
+    *told = folders;
+}
+
+/// What a repository has that is not the agent's own work, by its `.git`; none where it may be: it was begun there, or
+/// nobody knows.
+pub(crate) fn copy_of(git: &Path) -> Option<Nested> {
+    let about = fs::symlink_metadata(git).ok()?;
+    if about.is_dir() {
+        return names_a_remote(&text(&git.join("config"))?).then_some(Nested::Clone);
+    }
+    let said = text(git)?;
+    leads_to(Path::new(said.strip_prefix("gitdir:")?.trim()))
+}
+
+/// What has its repository in this folder.
+fn leads_to(folder: &Path) -> Option<Nested> {
+    // `git worktree` has `worktrees/NAME` in the repository, and a submodule `modules/NAME`, which may have more parts.
+    if folder.parent()?.file_name()? == "worktrees" {
+        return Some(Nested::Worktree);
+    }
+    let is_submodule = folder.components().any(|part| part.as_os_str() == OsStr::new("modules"));
+    is_submodule.then_some(Nested::Clone)
+}
+
+fn names_a_remote(settings: &str) -> bool {
+    settings.lines().any(|line| {
+        let section = line.trim_start().strip_prefix('[').unwrap_or_default().trim_start();
+        let name = section.split(|letter: char| !letter.is_ascii_alphanumeric()).next();
+        name.is_some_and(|name| name.eq_ignore_ascii_case("remote"))
+    })
+}
+
+/// A plain file; no link is followed, and no pipe waited for.
+fn text(path: &Path) -> Option<String> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = File::options().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut content = Vec::new();
+    file.take(LARGEST).read_to_end(&mut content).ok()?;
+    Some(String::from_utf8_lossy(&content).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worktree_and_a_submodule_are_known_by_where_their_repository_is() {
+        for (said, what) in [
+            ("gitdir: /work/tree/.git/worktrees/a b\n", Some(Nested::Worktree)),
+            ("gitdir: ../.git/worktrees/tree", Some(Nested::Worktree)),
+            ("gitdir: ../../.git/modules/vendor/lib\n", Some(Nested::Clone)),
+            ("gitdir: /elsewhere\n", None),
+            ("worktrees/x\n", None),
+            ("", None),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(".git"), said).unwrap();
+            assert_eq!(copy_of(&dir.path().join(".git")), what, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_clone_has_a_remote_and_what_was_begun_has_none() {
+        for (settings, is_clone) in [
+            ("[core]\n\tbare = false\n[remote \"origin\"]\n\turl = /x\n", true),
+            ("\t[ Remote \"up\"] url = x\n", true),
+            ("[core]\n\tbare = false\n[branch \"main\"]\n\tremote = origin\n", false),
+            ("[remotes]\n", false),
+            ("", false),
+        ] {
+            assert_eq!(names_a_remote(settings), is_clone, "{settings}");
+        }
+    }
+
+    #[test]
+    fn links_and_pipes_are_not_followed_nor_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let [link, pipe, repository] = ["link", "pipe", "repository"].map(|name| dir.path().join(name));
+        fs::create_dir(&repository).unwrap();
+        fs::write(repository.join("config"), "[remote \"origin\"]\n").unwrap();
+        std::os::unix::fs::symlink(&repository, &link).unwrap();
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!([&link, &pipe, &repository].map(|git| copy_of(git)), [None, None, Some(Nested::Clone)]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Repositories that an agent leaves inside its tree: a copy of a repository is in no commit, neither as its files nor as
+//! a link to a commit that nobody has, and is named; what the agent began, and what it brings up to date, is its work.
+
+use crate::checks::{pull_request, with_checks};
+use crate::lfs::ran_in;
+use crate::world::{BRANCH, World};
+use pullyard_protocol::attempt::FinishOutcome;
+
+/// What the commit of the job changed.
+fn changed(world: &World) -> String {
+    world.git_line(&["diff", "--name-status", "main", BRANCH])
+}
+
+/// Runs it to a good end.
+async fn completes(world: &World) {
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+}
+
+#[tokio::test]
+async fn working_trees_clones_and_unknown_submodules_are_in_no_commit_and_are_named() {
+    let world = World::with_agent(
+        "git worktree add -q deep/sub/tree 2>&1 || exit 9; echo work > deep/sub/tree/work.txt
+         git clone -q . 'a copy' || exit 9; git clone -q . 'a copy/in it' || exit 9
+         mkdir -p .git/modules && git clone -q --separate-git-dir=.git/modules/lib . lib || exit 9
+         git init -q begun; echo mine > begun/mine.txt
+         echo hello > greeting.txt",
+    )
+    .await;
+    completes(&world).await;
+    assert_eq!(changed(&world), "A\tbegun/mine.txt\nA\tgreeting.txt");
+    assert!(!world.git_line(&["ls-tree", "-r", BRANCH]).contains("160000"), "a link to a commit");
+    let folders = ["`a copy`, a clone", "`deep/sub/tree`, another working tree", "`lib`, a clone"];
+    let told = format!("Left out of the commit, as repositories of their own: {}.", folders.join("; "));
+    assert!(world.api.texts().contains(&told), "{}", world.api.texts());
+    let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
+    let list = folders.map(|folder| format!("- {folder}\n")).concat();
+    assert!(body.contains("## Left out\n\n") && body.contains(&list), "{body}");
+    assert!(!body.contains("begun"), "{body}");
+}
+
+#[tokio::test]
+async fn work_that_is_all_in_another_working_tree_is_no_change_and_says_where_it_is() {
+    let files = [(".gitignore", ".worktrees/\n", false)];
+    for folder in ["sub", ".worktrees/one"] {
+        let agent = format!("git worktree add -q {folder} 2>&1 || exit 9; echo work > {folder}/work.txt");
+        let world = ran_in("acme/trees", &files, &agent).await;
+        assert_eq!((world.api.failure(), world.head(BRANCH)), ("no_changes", None), "{folder}");
+        assert!(world.api.texts().contains(&format!("`{folder}`, another working tree.")), "{}", world.api.texts());
+    }
+}
+
+#[tokio::test]
+async fn checks_run_without_them_and_an_agent_that_mends_its_work_finds_them_where_it_left_them() {
+    let agent = "cat > /dev/null; echo hello > greeting.txt
+         if [ -e deep/sub/tree ]; then
+           git -C deep/sub/tree status --porcelain | grep -q work.txt || exit 8
+           cp deep/sub/tree/work.txt work.txt
+         else
+           git worktree add -q deep/sub/tree 2>&1 || exit 9; echo work > deep/sub/tree/work.txt
+         fi";
+    // A link in the place of a folder above it is not written through.
+    let check = "[ ! -e deep/sub/tree ] || exit 5; [ -e work.txt ] || { rm -r deep; ln -s @DIR@ deep; exit 4; }";
+    let world = with_checks(agent, &[check], |all| all.checks.repair = true).await;
+    completes(&world).await;
+    assert_eq!(changed(&world), "A\tgreeting.txt\nA\twork.txt");
+    assert_eq!(world.file(BRANCH, "work.txt").as_deref(), Some("work\n"));
+    assert!(!world.outside("sub").exists(), "it was put back elsewhere");
+}
+
+#[tokio::test]
+async fn a_clone_in_a_folder_that_has_files_of_the_repository_brings_these_up_to_date() {
+    let agent = "new=\"$TMPDIR/new\"; git init -q \"$new\"; echo new > \"$new/a.txt\"; git -C \"$new\" add a.txt
+         git -C \"$new\" -c user.name=x -c user.email=x@example.com commit -qm x || exit 9
+         rm -r vendor/lib; git clone -q \"$new\" vendor/lib || exit 9";
+    let world = ran_in("acme/vendor", &[("vendor/lib/a.txt", "old\n", false)], agent).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(changed(&world), "M\tvendor/lib/a.txt");
+    assert!(!world.api.texts().contains("Left out"), "{}", world.api.texts());
+}
+
+#[tokio::test]
+async fn a_branch_that_an_agent_shows_elsewhere_keeps_no_later_job_from_its_repository() {
+    // In its own repository, in ours, and in the mirror that all jobs of the machine share.
+    let world = World::with_agent(
+        "rm -rf @DIR@/trees; mkdir @DIR@/trees; git worktree add -q @DIR@/trees/own 2>&1 || exit 9
+         mirror=$(head -n 1 .git/objects/info/alternates)/..
+         git --git-dir=\"$mirror\" worktree add -q @DIR@/trees/mirror main 2>&1 || exit 9
+         git --git-dir=../git worktree add -q --detach @DIR@/trees/ours 2>&1 || exit 9
+         cat .git/refs/remotes/origin/main >> @DIR@/bases; echo hello > greeting.txt",
+    )
+    .await;
+    completes(&world).await;
+    let older = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
+    let newer = world.commit_on("main", "Meanwhile");
+    world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
+    world.api.assign(|job| job.attempt = 2);
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let bases = std::fs::read_to_string(world.outside("bases")).unwrap();
+    assert_eq!(bases.lines().collect::<Vec<_>>(), [older.as_str(), newer.as_str()]);
+    assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), newer);
+}
