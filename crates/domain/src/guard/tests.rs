@@ -50,6 +50,16 @@ fn auto_create_was_off() -> Reason {
     Reason::AutoCreateOff { project: project_id() }
 }
 
+/// The entry `e1` was refused as auto-create was off, and its snapshot is stored; now it is on.
+fn redelivered() -> Case {
+    entering().with(|case| {
+        case.facts.first = first(auto_create_was_off(), Some(TODO));
+        case.ticket().status = TRIGGER.into();
+        case.ticket().seen_at = at(500);
+        case.ticket().seen_event = Some(event_id("e1"));
+    })
+}
+
 fn other_repository() -> RepositoryName {
     RepositoryName::new("acme/other").unwrap()
 }

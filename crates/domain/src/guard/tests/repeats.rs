@@ -101,16 +101,6 @@ fn the_board_has_no_echo() {
     }
 }
 
-/// The entry `e1` was refused as auto-create was off, and its snapshot is stored; now it is on.
-fn redelivered() -> Case {
-    entering().with(|case| {
-        case.facts.first = first(auto_create_was_off(), Some(TODO));
-        case.ticket().status = TRIGGER.into();
-        case.ticket().seen_at = at(500);
-        case.ticket().seen_event = Some(event_id("e1"));
-    })
-}
-
 #[test]
 fn a_redelivery_after_the_cause_was_repaired_is_accepted() {
     check_accepted(&redelivered());
