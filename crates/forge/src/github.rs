@@ -14,7 +14,6 @@ mod hooks;
 mod pages;
 mod pull_requests;
 mod refusal;
-mod repeat;
 mod review_answers;
 mod reviews;
 mod statuses;
@@ -24,7 +23,9 @@ mod token_access;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token, names::RepositoryName};
+use crate::{
+    Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token, names::RepositoryName, repeat,
+};
 
 use answers::{AccountAnswer, BranchAnswer, PullRequestAnswer, RepositoryAnswer};
 pub use app::{

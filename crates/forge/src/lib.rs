@@ -4,6 +4,7 @@
 //! forge's deliveries say. It deliberately runs no git, keeps nothing, and decides nothing about jobs.
 
 mod actor;
+mod call;
 mod comment;
 mod endpoint;
 mod error;
@@ -14,6 +15,7 @@ mod listed;
 mod names;
 mod permission;
 mod pull_request;
+mod repeat;
 mod repository;
 mod review;
 mod stand_in;
@@ -21,6 +23,7 @@ mod status;
 mod time;
 mod token;
 pub mod webhook;
+mod words;
 
 pub use actor::Actor;
 pub use comment::Comment;

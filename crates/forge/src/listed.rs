@@ -9,6 +9,13 @@ pub struct Listed<T> {
     pub more: bool,
 }
 
+impl<T> Listed<T> {
+    /// The same list of something else, without what is none.
+    pub(crate) fn filter_map<Other>(self, read: impl FnMut(T) -> Option<Other>) -> Listed<Other> {
+        Listed { found: self.found.into_iter().filter_map(read).collect(), more: self.more }
+    }
+}
+
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, Next> {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::refusal;
-use crate::Error;
+use crate::{Error, words::in_sentence};
 
 /// Beside the REST API: `/graphql` of github.com, `/api/graphql` of a GitHub Enterprise Server.
 pub(super) fn address(api_url: &Url) -> Url {
@@ -48,7 +47,7 @@ impl<T> Said<T> {
                 message: "it has neither data nor errors".to_owned(),
             });
         };
-        let (what, message) = (what.to_owned(), redact(&refusal::in_sentence(&fault.message)));
+        let (what, message) = (what.to_owned(), redact(&in_sentence(&fault.message)));
         Err(match fault.kind.as_deref() {
             Some("NOT_FOUND") => Error::NotFound { what, message },
             Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { what, message },

@@ -47,13 +47,6 @@ impl Client {
     }
 }
 
-impl<T> Listed<T> {
-    /// The same list of something else, without what is none.
-    pub(super) fn filter_map<Other>(self, read: impl FnMut(T) -> Option<Other>) -> Listed<Other> {
-        Listed { found: self.found.into_iter().filter_map(read).collect(), more: self.more }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::Error;
-
-/// Longer words are a page, not a reason.
-const MAX_CHARACTERS: usize = 500;
+use crate::{
+    Error,
+    words::{in_sentence, shorten},
+};
 
 /// The `message` of an error body, or a note that there is none.
 pub(super) fn message(body: &[u8]) -> String {
@@ -44,27 +44,6 @@ fn fault(fault: &Value) -> Option<String> {
         Some(code) => format!("{subject} is refused ({code})"),
         None => format!("{subject} is refused"),
     })
-}
-
-/// A sentence as it reads after a colon: small at the start, no stop at the end, on one line.
-pub(super) fn in_sentence(sentence: &str) -> String {
-    let words = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-    let words = words.trim_end_matches('.');
-    let mut characters = words.chars();
-    match (characters.next(), characters.clone().next()) {
-        // "HEAD is …" keeps its shape.
-        (Some(first), Some(second)) if !second.is_uppercase() => {
-            shorten(&first.to_lowercase().chain(characters).collect::<String>())
-        }
-        _ => shorten(words),
-    }
-}
-
-fn shorten(words: &str) -> String {
-    match words.char_indices().nth(MAX_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_owned(),
-    }
 }
 
 /// Whether it was refused because the branch has a pull request already.
@@ -112,7 +91,7 @@ mod tests {
     #[test]
     fn a_page_of_words_is_cut_between_characters() {
         let body = format!(r#"{{"message":"{}"}}"#, "ü".repeat(9_000));
-        assert_eq!(reason(body.as_bytes()).chars().count(), MAX_CHARACTERS + 1);
+        assert_eq!(reason(body.as_bytes()).chars().count(), crate::words::MAX_CHARACTERS + 1);
     }
 
     #[test]

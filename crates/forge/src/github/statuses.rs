@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{GitHub, client::Tries};
-use crate::{CommitState, CommitStatus, Error, names::RepositoryName, status::MAX_DESCRIPTION};
+use crate::{CommitState, CommitStatus, Error, names::RepositoryName};
 
 impl GitHub {
     /// See [`Forge::set_status`](crate::Forge::set_status).
@@ -24,7 +24,7 @@ impl GitHub {
                 CommitState::Error => "error",
             },
             "context": status.context,
-            "description": shortened(&status.description),
+            "description": status.shortened(),
         });
         if let Some(url) = &status.target_url {
             body["target_url"] = url.as_str().into();
@@ -33,23 +33,5 @@ impl GitHub {
         // Said twice it is said: it may be repeated.
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
         Ok(())
-    }
-}
-
-fn shortened(description: &str) -> String {
-    if description.chars().count() <= MAX_DESCRIPTION {
-        return description.to_owned();
-    }
-    description.chars().take(MAX_DESCRIPTION - 1).chain(['…']).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_description_is_cut_where_github_would_refuse_it() {
-        assert_eq!(shortened(&"ü".repeat(140)), "ü".repeat(140));
-        assert_eq!(shortened(&"ü".repeat(141)), "ü".repeat(139) + "…");
     }
 }

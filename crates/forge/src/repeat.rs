@@ -11,7 +11,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_REST: Duration = Duration::from_secs(5);
 
 /// The pause before trying again, or `None` when the call has failed for good.
-pub(super) fn pause_after(error: &Error, tried: u32) -> Option<Duration> {
+pub(crate) fn pause_after(error: &Error, tried: u32) -> Option<Duration> {
     if !error.is_transient() {
         return None;
     }
@@ -23,7 +23,7 @@ pub(super) fn pause_after(error: &Error, tried: u32) -> Option<Duration> {
 }
 
 /// The pause after so many tries, or `None` when that was the last.
-pub(super) fn pause(tried: u32) -> Option<Duration> {
+pub(crate) fn pause(tried: u32) -> Option<Duration> {
     if tried >= MAX_TRIES {
         return None;
     }
