@@ -216,6 +216,11 @@ impl<C: Caller> Client<C> {
         }
     }
 
+    /// Waits before a call is made again.
+    pub(crate) async fn pause(&self, by: Duration) {
+        self.wire.pause(by).await;
+    }
+
     /// An answer that says something we can't work with.
     pub(crate) fn not_understood(&self, message: &str) -> Error {
         unexpected(StatusCode::OK, message)
@@ -244,7 +249,7 @@ impl<C: Caller> Client<C> {
                 _ => None,
             };
             match pause {
-                Some(pause) => self.wire.pause(pause).await,
+                Some(pause) => self.pause(pause).await,
                 None => return Err(error),
             }
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// The address of a forge's REST API.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server.
+    /// `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server;
+    /// `https://api.bitbucket.org/2.0`.
     pub api_url: String,
     /// Those that its clients share.
     pub connections: Connections,
@@ -22,6 +23,11 @@ impl Endpoint {
     /// GitHub as everyone uses it.
     pub fn github_com() -> Self {
         Self::new("https://api.github.com")
+    }
+
+    /// Bitbucket Cloud.
+    pub fn bitbucket_org() -> Self {
+        Self::new("https://api.bitbucket.org/2.0")
     }
 }
 

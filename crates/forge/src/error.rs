@@ -52,11 +52,17 @@ pub enum Error {
         /// How long to wait before the next call.
         retry_after: Duration,
     },
-    /// The forge understood and won't (422).
+    /// The forge understood and won't (422; 400 and 409 of Bitbucket).
     #[error("get it accepted: {reason}")]
     Refused {
         /// Its reasons in readable words, such as `no commits between main and x`.
         reason: String,
+    },
+    /// It has no such thing, or none that we use: nothing was asked.
+    #[error("do this on Bitbucket: {what}")]
+    Unsupported {
+        /// What was wanted, such as `list webhooks`.
+        what: String,
     },
     /// Anything else.
     #[error("understand the forge's answer {status}: {message}")]
@@ -95,7 +101,7 @@ impl Error {
             Self::NotFound { .. } => Meaning::Missing,
             Self::Settings { .. } | Self::Denied { .. } | Self::Forbidden { .. } => Meaning::Denied,
             Self::RateLimited { retry_after, .. } => Meaning::RateLimited { retry_after: *retry_after },
-            Self::Refused { .. } => Meaning::Refused,
+            Self::Refused { .. } | Self::Unsupported { .. } => Meaning::Refused,
             Self::Unreachable { .. } => Meaning::Unavailable,
             Self::Unexpected { status: 202 | 500..=599, .. } => Meaning::Unavailable,
             Self::Unexpected { .. } => Meaning::Unknown,
@@ -112,7 +118,8 @@ impl Error {
             | Self::Denied { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
-            | Self::Refused { .. } => false,
+            | Self::Refused { .. }
+            | Self::Unsupported { .. } => false,
         }
     }
 }
@@ -132,6 +139,7 @@ mod tests {
             (Error::Forbidden { what: what(), message: message() }, Meaning::Denied, false),
             (Error::NotFound { what: what(), message: message() }, Meaning::Missing, false),
             (Error::Refused { reason: message() }, Meaning::Refused, false),
+            (Error::Unsupported { what: what() }, Meaning::Refused, false),
             (Error::Unreachable { host: host(), reason: message() }, Meaning::Unavailable, true),
             (Error::RateLimited { host: host(), retry_after: rest }, Meaning::RateLimited { retry_after: rest }, true),
             (unexpected(202), Meaning::Unavailable, true),

@@ -3,13 +3,20 @@
 mod hooks;
 mod reviews;
 
-use crate::{Account, Branch, Error, GitHub, NewPullRequest, PullRequest, Repository};
+use crate::{Account, Bitbucket, Branch, Error, GitHub, NewPullRequest, PullRequest, Repository};
 
 /// A forge and the token we have for it; cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Forge {
     /// github.com or a GitHub Enterprise Server.
     GitHub(GitHub),
+    /// Bitbucket Cloud.
+    Bitbucket(Bitbucket),
+}
+
+/// What Bitbucket is not asked.
+fn unsupported<T>(what: &str) -> Result<T, Error> {
+    Err(Error::Unsupported { what: what.to_owned() })
 }
 
 impl Forge {
@@ -19,6 +26,7 @@ impl Forge {
     pub async fn account(&self) -> Result<Account, Error> {
         match self {
             Self::GitHub(github) => github.account().await,
+            Self::Bitbucket(bitbucket) => bitbucket.account().await,
         }
     }
 
@@ -28,6 +36,7 @@ impl Forge {
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         match self {
             Self::GitHub(github) => github.repository(full_name).await,
+            Self::Bitbucket(bitbucket) => bitbucket.repository(full_name).await,
         }
     }
 
@@ -35,6 +44,7 @@ impl Forge {
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         match self {
             Self::GitHub(github) => github.branch(full_name, name).await,
+            Self::Bitbucket(bitbucket) => bitbucket.branch(full_name, name).await,
         }
     }
 
@@ -42,15 +52,18 @@ impl Forge {
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         match self {
             Self::GitHub(github) => github.open_pull_request(full_name, head_branch).await,
+            Self::Bitbucket(bitbucket) => bitbucket.open_pull_request(full_name, head_branch).await,
         }
     }
 
-    /// Opens a pull request, once: after a transient error it may exist or not.
+    /// Opens a pull request, once: after a transient error it may exist or not. Bitbucket opens no second one of a
+    /// branch and its base, but writes title and text over those of the first.
     ///
     /// Errors: `Refused` when the forge won't, such as for a branch without new commits.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         match self {
             Self::GitHub(github) => github.create_pull_request(full_name, new).await,
+            Self::Bitbucket(bitbucket) => bitbucket.create_pull_request(full_name, new).await,
         }
     }
 
@@ -66,6 +79,7 @@ impl Forge {
     ) -> Result<PullRequest, Error> {
         match self {
             Self::GitHub(github) => github.find_or_create_pull_request(full_name, new).await,
+            Self::Bitbucket(bitbucket) => bitbucket.find_or_create_pull_request(full_name, new).await,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! forge's deliveries say. It deliberately runs no git, keeps nothing, and decides nothing about jobs.
 
 mod actor;
+mod bitbucket;
 mod call;
 mod comment;
 mod endpoint;
@@ -26,6 +27,7 @@ pub mod webhook;
 mod words;
 
 pub use actor::Actor;
+pub use bitbucket::{Bitbucket, bitbucket_git_login};
 pub use comment::Comment;
 pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, Meaning};

@@ -9,7 +9,7 @@ pub struct PullRequest {
     pub number: u64,
     /// The page for people.
     pub url: String,
-    /// The newest commit, as far as the forge knows.
+    /// The newest commit, as far as the forge knows; of Bitbucket's lists its first twelve characters.
     pub head_sha: String,
     /// The branch with the change.
     pub head_branch: String,

@@ -155,7 +155,7 @@ impl Place<'_> {
             }
         };
         let mut written = match known {
-            Some(id) => forge.edit_comment(repository, id, &body).await.map(|_| id),
+            Some(id) => forge.edit_comment(repository, number, id, &body).await.map(|_| id),
             None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
         };
         if let (Some(_), Err(error)) = (known, &written)

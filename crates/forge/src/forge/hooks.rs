@@ -2,7 +2,10 @@
 
 use crate::{Delivery, DeliveryBody, Error, Hook, HookScope, HookSettings, Listed, Page};
 
-use super::Forge;
+use super::{Forge, unsupported};
+
+/// Its own are of another kind: nobody is told of a ping, and nothing is delivered again.
+const HOOKS: &str = "make webhooks, or look at them";
 
 impl Forge {
     /// The hooks of a repository, an organisation or an App.
@@ -11,6 +14,7 @@ impl Forge {
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
         match self {
             Self::GitHub(github) => github.hooks(scope).await,
+            Self::Bitbucket(_) => unsupported(HOOKS),
         }
     }
 
@@ -20,6 +24,7 @@ impl Forge {
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
         match self {
             Self::GitHub(github) => github.create_hook(scope, settings).await,
+            Self::Bitbucket(_) => unsupported(HOOKS),
         }
     }
 
@@ -29,6 +34,7 @@ impl Forge {
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
         match self {
             Self::GitHub(github) => github.edit_hook(scope, hook, settings).await,
+            Self::Bitbucket(_) => unsupported(HOOKS),
         }
     }
 
@@ -38,6 +44,7 @@ impl Forge {
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.delete_hook(scope, hook).await,
+            Self::Bitbucket(_) => unsupported(HOOKS),
         }
     }
 
@@ -45,6 +52,7 @@ impl Forge {
     pub async fn ping_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.ping_hook(scope, hook).await,
+            Self::Bitbucket(_) => unsupported(HOOKS),
         }
     }
 
@@ -59,6 +67,7 @@ impl Forge {
     ) -> Result<Page<Delivery, String>, Error> {
         match self {
             Self::GitHub(github) => github.deliveries(scope, hook, cursor).await,
+            Self::Bitbucket(_) => unsupported(HOOKS),
         }
     }
 
@@ -68,6 +77,7 @@ impl Forge {
     pub async fn delivery(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<DeliveryBody, Error> {
         match self {
             Self::GitHub(github) => github.delivery(scope, hook, delivery).await,
+            Self::Bitbucket(_) => unsupported(HOOKS),
         }
     }
 
@@ -75,6 +85,7 @@ impl Forge {
     pub async fn redeliver(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.redeliver(scope, hook, delivery).await,
+            Self::Bitbucket(_) => unsupported(HOOKS),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     Access, Actor, Comment, CommitStatus, Error, Listed, Page, PullRequest, Reply, Review, ReviewComment, Thread,
 };
 
-use super::Forge;
+use super::{Forge, unsupported};
 
 impl Forge {
     /// The pull request of this number, whatever became of it.
@@ -13,6 +13,7 @@ impl Forge {
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         match self {
             Self::GitHub(github) => github.pull_request(full_name, number).await,
+            Self::Bitbucket(bitbucket) => bitbucket.pull_request(full_name, number).await,
         }
     }
 
@@ -22,17 +23,20 @@ impl Forge {
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
         match self {
             Self::GitHub(github) => github.pull_request_text(full_name, number).await,
+            Self::Bitbucket(bitbucket) => bitbucket.pull_request_text(full_name, number).await,
         }
     }
 
     /// Replaces the text of a pull request, once: after a transient error it may be replaced or not.
     ///
     /// No forge does so only where it is still what was read: what somebody writes between the two is gone from the
-    /// page, though GitHub keeps it among the text's earlier versions.
+    /// page, though GitHub keeps it among the text's earlier versions. On Bitbucket the same is so of title and
+    /// reviewers, which are read for it and written again.
     /// Errors: `Forbidden` when the token may not, `Refused` when it is too long.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.edit_pull_request_text(full_name, number, text).await,
+            Self::Bitbucket(bitbucket) => bitbucket.edit_pull_request_text(full_name, number, text).await,
         }
     }
 
@@ -42,25 +46,32 @@ impl Forge {
     pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         match self {
             Self::GitHub(github) => github.open_pull_requests(full_name, page).await,
+            Self::Bitbucket(bitbucket) => bitbucket.open_pull_requests(full_name, page).await,
         }
     }
 
-    /// Asks these accounts for a review, again if they gave one.
+    /// Asks these accounts for a review, again if they gave one. On Bitbucket nothing is asked.
     ///
     /// Idempotent: who was asked is asked.
     /// Errors: `Refused` for the author and for who may not see the repository.
     pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.request_reviewers(full_name, number, logins).await,
+            // Nobody is asked again there: a reviewer stays on the list and is told of each push. Who is not on it could
+            // be put there by UUID alone, and by writing the whole list over whatever others make of it meanwhile; a
+            // name that several may have is no ground for that.
+            Self::Bitbucket(_) => Ok(()),
         }
     }
 
-    /// The reviews of a pull request, oldest first, as they are now.
+    /// The reviews of a pull request, oldest first, as they are now. On Bitbucket there are none.
     ///
     /// Those with a verdict that we don't know are left out.
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
         match self {
             Self::GitHub(github) => github.reviews(full_name, number).await,
+            // Reviewers give verdicts there, without words and without ids, and none of them starts a job.
+            Self::Bitbucket(_) => Ok(Listed { found: Vec::new(), more: false }),
         }
     }
 
@@ -70,6 +81,7 @@ impl Forge {
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         match self {
             Self::GitHub(github) => github.review(full_name, number, review).await,
+            Self::Bitbucket(_) => unsupported("read a review by its id, as reviews have none there"),
         }
     }
 
@@ -82,6 +94,7 @@ impl Forge {
     ) -> Result<Listed<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.review_comments(full_name, number, review).await,
+            Self::Bitbucket(_) => unsupported("read the comments of one review, as reviews have no ids there"),
         }
     }
 
@@ -89,6 +102,7 @@ impl Forge {
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.comments(full_name, number).await,
+            Self::Bitbucket(bitbucket) => bitbucket.comments(full_name, number).await,
         }
     }
 
@@ -96,6 +110,7 @@ impl Forge {
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
         match self {
             Self::GitHub(github) => github.threads(full_name, number).await,
+            Self::Bitbucket(bitbucket) => bitbucket.threads(full_name, number).await,
         }
     }
 
@@ -105,6 +120,7 @@ impl Forge {
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         match self {
             Self::GitHub(github) => github.reply(thread, body).await,
+            Self::Bitbucket(bitbucket) => bitbucket.reply(thread, body).await,
         }
     }
 
@@ -112,6 +128,7 @@ impl Forge {
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
         match self {
             Self::GitHub(github) => github.issue_comments(full_name, number).await,
+            Self::Bitbucket(bitbucket) => bitbucket.issue_comments(full_name, number).await,
         }
     }
 
@@ -119,16 +136,18 @@ impl Forge {
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         match self {
             Self::GitHub(github) => github.create_comment(full_name, number, body).await,
+            Self::Bitbucket(bitbucket) => bitbucket.create_comment(full_name, number, body).await,
         }
     }
 
-    /// Replaces the text of a comment of ours.
+    /// Replaces the text of a comment of ours below the issue or pull request of this number.
     ///
     /// Idempotent: by the comment.
     /// Errors: `NotFound` when it was deleted.
-    pub async fn edit_comment(&self, full_name: &str, comment: u64, body: &str) -> Result<Comment, Error> {
+    pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         match self {
             Self::GitHub(github) => github.edit_comment(full_name, comment, body).await,
+            Self::Bitbucket(bitbucket) => bitbucket.edit_comment(full_name, number, comment, body).await,
         }
     }
 
@@ -138,6 +157,7 @@ impl Forge {
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.set_status(full_name, sha, status).await,
+            Self::Bitbucket(bitbucket) => bitbucket.set_status(full_name, sha, status).await,
         }
     }
 
@@ -148,6 +168,9 @@ impl Forge {
     pub async fn permission(&self, full_name: &str, login: &str) -> Result<Access, Error> {
         match self {
             Self::GitHub(github) => github.permission(full_name, login).await,
+            Self::Bitbucket(_) => {
+                unsupported("ask what somebody may do in a repository, which only its administrators are told")
+            }
         }
     }
 
@@ -155,6 +178,7 @@ impl Forge {
     pub async fn user(&self, login: &str) -> Result<Actor, Error> {
         match self {
             Self::GitHub(github) => github.user(login).await,
+            Self::Bitbucket(_) => unsupported("find an account by its name, as several may have the same there"),
         }
     }
 }

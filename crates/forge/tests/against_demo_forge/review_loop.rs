@@ -143,12 +143,12 @@ async fn who_may_do_what_is_told_and_a_reviewer_is_asked_again() {
 async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
     let (_world, forge, pull) = opened().await;
     let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
-    let changed = forge.edit_comment(REPOSITORY, made.id, "Done.").await.unwrap();
+    let changed = forge.edit_comment(REPOSITORY, pull.number, made.id, "Done.").await.unwrap();
     assert_eq!((changed.id, changed.body.as_str()), (made.id, "Done."));
     let found = forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found;
     assert_eq!(found, [changed]);
     assert_eq!(found[0].author.as_ref().map(|author| author.id), Some(USER_ID));
-    assert_eq!(forge.edit_comment(REPOSITORY, 1, "x").await.unwrap_err().meaning(), Meaning::Missing);
+    assert_eq!(forge.edit_comment(REPOSITORY, pull.number, 1, "x").await.unwrap_err().meaning(), Meaning::Missing);
     let status = CommitStatus {
         state: CommitState::Success,
         context: "pullyard".to_owned(),

@@ -220,7 +220,7 @@ async fn the_conversation_is_read_added_to_and_changed() {
     let found = forge.issue_comments(REPOSITORY, 7).await.unwrap();
     assert_eq!((found.found.len(), found.more, found.found[0].author.is_none()), (2, false, true));
     assert_eq!(forge.create_comment(REPOSITORY, 7, "c").await.unwrap().id, 3);
-    assert_eq!(forge.edit_comment(REPOSITORY, 3, "d").await.unwrap().body, "d");
+    assert_eq!(forge.edit_comment(REPOSITORY, 7, 3, "d").await.unwrap().body, "d");
     let requests = scripted.requests();
     assert_eq!(requests[2..], ["POST /repos/acme/app/issues/7/comments", "PATCH /repos/acme/app/issues/comments/3"]);
     assert_eq!(scripted.bodies()[2..], [json!({"body": "c"}), json!({"body": "d"})]);
@@ -231,7 +231,7 @@ async fn a_comment_is_written_once_and_changed_as_often_as_it_takes() {
     let away: Line = (502, &[], "{}".to_owned());
     let (forge, scripted) = play([away.clone(), away, ok(said(3, "d"))]).await;
     assert!(forge.create_comment(REPOSITORY, 7, "c").await.unwrap_err().is_transient());
-    assert_eq!(forge.edit_comment(REPOSITORY, 3, "d").await.unwrap().id, 3);
+    assert_eq!(forge.edit_comment(REPOSITORY, 7, 3, "d").await.unwrap().id, 3);
     assert_eq!(scripted.requests().len(), 3);
 }
 

@@ -1,0 +1,115 @@
+//! What Bitbucket knows us by: an access token, or somebody's API token with the e-mail address before it.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use reqwest::{
+    StatusCode,
+    header::{ACCEPT, HeaderMap, HeaderValue},
+};
+
+use super::refusal;
+use crate::{
+    Error, Token,
+    call::{Caller, Proof},
+};
+
+/// What git shows Bitbucket, of the same secret that the API is called with: the user, and the password.
+///
+/// An access token of a repository, a project or a workspace stands alone; an API token has its account's e-mail
+/// address and a colon before it.
+pub fn bitbucket_git_login(token: &str) -> (&'static str, &str) {
+    match token.split_once(':') {
+        Some((_mail, api_token)) => ("x-bitbucket-api-token-auth", api_token),
+        None => ("x-token-auth", token),
+    }
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub(super) struct Login {
+    header: HeaderValue,
+    secrets: Vec<Token>,
+}
+
+impl Login {
+    /// Errors: `Settings` for what can't be a header.
+    pub(super) fn new(token: &Token) -> Result<Self, Error> {
+        let refuse = || Error::Settings { reason: "the token has impossible characters".to_owned() };
+        let (_, secret) = bitbucket_git_login(token.reveal());
+        let secret = Token::new(secret);
+        // Of either kind it is one word.
+        let bearer = secret.bearer().ok_or_else(refuse)?;
+        let Some((mail, _)) = token.reveal().split_once(':') else {
+            return Ok(Self { header: bearer, secrets: vec![secret] });
+        };
+        if mail.is_empty() || !mail.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::Settings { reason: "before the colon of the token is no e-mail address".to_owned() });
+        }
+        let basic = BASE64_STANDARD.encode(token.reveal());
+        let mut header = HeaderValue::from_str(&format!("Basic {basic}")).map_err(|_| refuse())?;
+        header.set_sensitive(true);
+        Ok(Self { header, secrets: vec![Token::new(basic), secret] })
+    }
+}
+
+impl Caller for Login {
+    fn proof(&self) -> Result<Proof, Error> {
+        Ok(Proof { header: Some(self.header.clone()), secrets: self.secrets.clone() })
+    }
+
+    fn headers(&self) -> HeaderMap {
+        HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))])
+    }
+
+    fn message(body: &[u8]) -> String {
+        refusal::message(body)
+    }
+
+    fn reason(status: StatusCode, body: &[u8]) -> Option<String> {
+        let understood =
+            matches!(status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY);
+        understood.then(|| refusal::reason(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(token: &str) -> Option<String> {
+        let login = Login::new(&Token::new(token)).ok()?;
+        assert!(login.header.is_sensitive());
+        Some(login.header.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn an_access_token_stands_alone_and_an_api_token_behind_an_address() {
+        assert_eq!(header("ATCTT3x-abc=1F").as_deref(), Some("Bearer ATCTT3x-abc=1F"));
+        assert_eq!(bitbucket_git_login("ATCTT3x-abc=1F"), ("x-token-auth", "ATCTT3x-abc=1F"));
+        // printf ann@acme.example:ATATT3x-a:b | base64
+        assert_eq!(
+            header("ann@acme.example:ATATT3x-a:b").as_deref(),
+            Some("Basic YW5uQGFjbWUuZXhhbXBsZTpBVEFUVDN4LWE6Yg==")
+        );
+        let login = bitbucket_git_login("ann@acme.example:ATATT3x-a:b");
+        assert_eq!(login, ("x-bitbucket-api-token-auth", "ATATT3x-a:b"));
+    }
+
+    #[test]
+    fn what_can_be_no_header_is_no_login() {
+        for bad in
+            ["", ":", "ann@acme.example:", ":token", "a b", "ann@acme.example:a b", "an n@acme.example:t", "a\nb", "ü"]
+        {
+            assert!(header(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn neither_the_token_nor_the_header_is_told_again() {
+        let login = Login::new(&Token::new("ann@acme.example:ATATT3x")).unwrap();
+        let proof = login.proof().unwrap();
+        let header = proof.header.unwrap().to_str().unwrap().to_owned();
+        let said = format!("who is ATATT3x, {header}, ann@acme.example:ATATT3x?");
+        let told = proof.secrets.iter().fold(said, |words, secret| secret.redact(&words));
+        assert_eq!(told, "who is [token], Basic [token], ann@acme.example:[token]?");
+    }
+}

@@ -1,0 +1,44 @@
+//! Lists that come in pages: each says where the next one is.
+
+use reqwest::Url;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::Client;
+use crate::{Error, Listed, call::Tries};
+
+/// What is asked for at once: Bitbucket gives no more of comments, and half of it of pull requests.
+const PER_PAGE: &str = "100";
+/// A list longer than this is read no further, and said to go on.
+const MAX_PAGES: u32 = 10;
+
+/// One page.
+#[derive(Deserialize)]
+pub(super) struct PageAnswer<T> {
+    pub(super) values: Vec<T>,
+    /// The whole address of the next one.
+    pub(super) next: Option<String>,
+}
+
+impl Client {
+    /// Every page of a list, up to a limit.
+    pub(super) async fn list<T: DeserializeOwned>(&self, mut address: Url, what: &str) -> Result<Listed<T>, Error> {
+        address.query_pairs_mut().append_pair("pagelen", PER_PAGE);
+        let mut found = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let page: PageAnswer<T> = self.get(address, what, Tries::Three).await?;
+            found.extend(page.values);
+            let Some(next) = page.next else {
+                return Ok(Listed { found, more: false });
+            };
+            address = self.here(&next)?;
+        }
+        Ok(Listed { found, more: true })
+    }
+
+    /// The address that an answer names, if it is of this API: anywhere else has no business with our token.
+    fn here(&self, address: &str) -> Result<Url, Error> {
+        let address: Option<Url> = address.parse().ok();
+        let ours = |address: &Url| address.origin() == self.api_url.origin() && address.username().is_empty();
+        address.filter(ours).ok_or_else(|| self.not_understood("its next page is on another host"))
+    }
+}

@@ -1,0 +1,117 @@
+//! Pull requests that are there: one and its text, and all open ones.
+
+use reqwest::Method;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::json;
+
+use super::{
+    Bitbucket,
+    answers::{CommitAnswer, PullRequestAnswer},
+    pages::PageAnswer,
+};
+use crate::{Error, Page, PullRequest, call::Tries, names::RepositoryName};
+
+/// What is asked for at once: Bitbucket gives no more.
+pub(super) const PER_PAGE: &str = "50";
+
+/// A whole commit's name. Units: characters.
+const WHOLE: usize = 40;
+
+/// What people write of one, all of which is written at once.
+#[derive(Deserialize)]
+struct WrittenAnswer {
+    title: String,
+    description: Option<String>,
+    summary: Option<SummaryAnswer>,
+    #[serde(default)]
+    close_source_branch: bool,
+    #[serde(default)]
+    draft: bool,
+    #[serde(default)]
+    reviewers: Vec<ReviewerAnswer>,
+}
+
+#[derive(Deserialize)]
+struct SummaryAnswer {
+    raw: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ReviewerAnswer {
+    /// One who can't be named would be taken off the list: better nothing is written.
+    uuid: String,
+}
+
+impl Bitbucket {
+    /// See [`Forge::pull_request`](crate::Forge::pull_request).
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`, which names its commit by
+    /// the first twelve characters, and `GET /repositories/{workspace}/{repo_slug}/commit/{commit}` for all of them.
+    pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
+        let repository = RepositoryName::parse(full_name)?;
+        let address = self.address(repository, &["pullrequests", &number.to_string()]);
+        let what = format!("pull request {number} of {full_name}");
+        let answer: PullRequestAnswer = self.client.get(address, &what, Tries::Three).await?;
+        let mut pull = PullRequest::from(answer);
+        let is_short = !pull.head_sha.is_empty() && pull.head_sha.len() < WHOLE;
+        if is_short && pull.head_sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let address = self.address(repository, &["commit", &pull.head_sha]);
+            match self.client.get::<CommitAnswer>(address, &what, Tries::Three).await {
+                Ok(commit) if commit.hash.starts_with(&pull.head_sha) => pull.head_sha = commit.hash,
+                // A fork's, or gone with its branch.
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(pull)
+    }
+
+    /// See [`Forge::pull_request_text`](crate::Forge::pull_request_text).
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`.
+    pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
+        let written = self.written(full_name, number).await?;
+        let text = written.description.or_else(|| written.summary?.raw);
+        Ok(text.unwrap_or_default())
+    }
+
+    /// See [`Forge::edit_pull_request_text`](crate::Forge::edit_pull_request_text).
+    /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`.
+    pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
+        let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
+        let what = format!("the text of pull request {number} of {full_name}");
+        // What a change leaves out of this is gone: the reviewers would be taken off.
+        let now = self.written(full_name, number).await?;
+        let reviewers: Vec<_> = now.reviewers.iter().map(|reviewer| json!({ "uuid": reviewer.uuid })).collect();
+        let body = json!({
+            "title": now.title,
+            "description": text,
+            "reviewers": reviewers,
+            "close_source_branch": now.close_source_branch,
+            "draft": now.draft,
+        });
+        // Whoever repeats it reads first: somebody may have written meanwhile.
+        self.client.send::<IgnoredAny>(Method::PUT, address, &what, &body, Tries::One).await?;
+        Ok(())
+    }
+
+    async fn written(&self, full_name: &str, number: u64) -> Result<WrittenAnswer, Error> {
+        let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
+        let what = format!("pull request {number} of {full_name}");
+        self.client.get(address, &what, Tries::Three).await
+    }
+
+    /// See [`Forge::open_pull_requests`](crate::Forge::open_pull_requests).
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests`.
+    pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
+        let page = page.max(1);
+        let mut address = self.address(RepositoryName::parse(full_name)?, &["pullrequests"]);
+        address
+            .query_pairs_mut()
+            .append_pair("state", "OPEN")
+            .append_pair("sort", "-updated_on")
+            .append_pair("pagelen", PER_PAGE)
+            .append_pair("page", &page.to_string());
+        let answer: PageAnswer<PullRequestAnswer> = self.client.get(address, full_name, Tries::Three).await?;
+        let found = answer.values.into_iter().map(PullRequest::from).collect();
+        Ok(Page { found, next: answer.next.map(|_| page.saturating_add(1)) })
+    }
+}

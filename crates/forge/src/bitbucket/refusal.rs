@@ -1,0 +1,92 @@
+//! Bitbucket's error bodies in words a person can use.
+
+use serde_json::Value;
+
+use crate::words::{in_sentence, shorten};
+
+/// The `message` of an error body, or a note that there is none.
+pub(super) fn message(body: &[u8]) -> String {
+    let message = error(body).and_then(|error| Some(error.get("message")?.as_str()?.to_owned()));
+    shorten(message.filter(|message| !message.trim().is_empty()).as_deref().unwrap_or("no reason given"))
+}
+
+/// Why it was refused: the message, with what it leaves out of the faults of each field.
+pub(super) fn reason(body: &[u8]) -> String {
+    let message = message(body);
+    let mut reasons = vec![in_sentence(&message)];
+    let error = error(body).unwrap_or_default();
+    if let Some(Value::Object(fields)) = error.get("fields") {
+        for (name, faults) in fields {
+            let mut said = Vec::new();
+            texts(faults, &mut said);
+            let new = said.into_iter().filter(|fault| !message.contains(*fault));
+            reasons.extend(new.map(|fault| format!("{name}: {}", in_sentence(fault))));
+        }
+    }
+    // Where a scope is missing it is no text.
+    if let Some(detail) = error.get("detail").and_then(Value::as_str).filter(|detail| !detail.trim().is_empty()) {
+        reasons.push(in_sentence(detail));
+    }
+    shorten(&reasons.join("; "))
+}
+
+fn error(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice::<Value>(body).ok()?.get("error").cloned()
+}
+
+/// Every text in it: a field has a list of them, and so have the fields in it.
+fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(all) => all.iter().for_each(|one| texts(one, found)),
+        Value::Object(all) => all.values().for_each(|one| texts(one, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: &str) {
+        assert_eq!(reason(body.as_bytes()), expected);
+    }
+
+    #[test]
+    fn the_words_of_each_error_are_told() {
+        check(
+            r#"{"type":"error","error":{"message":"There are no changes to be pulled"}}"#,
+            "there are no changes to be pulled",
+        );
+        check(
+            r#"{"type":"error","error":{"message":"Bad request","fields":{
+                "source":{"branch":["Branch not found."]},"title":["This field is required."]}}}"#,
+            "bad request; source: branch not found; title: this field is required",
+        );
+        check(
+            r#"{"type":"error","error":{"message":"Bad request","detail":"You can only edit an open pull request."}}"#,
+            "bad request; you can only edit an open pull request",
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        check(
+            r#"{"type":"error","error":{"message":"key: Ensure this value has at most 40 characters (it has 48).",
+                "fields":{"key":["Ensure this value has at most 40 characters (it has 48)."]}}}"#,
+            "key: Ensure this value has at most 40 characters (it has 48)",
+        );
+    }
+
+    #[test]
+    fn odd_bodies_still_give_a_reason() {
+        for odd in
+            ["<html>", "[]", "{}", r#"{"error":"no"}"#, r#"{"error":{"message":" "}}"#, r#"{"error":{"message":7}}"#]
+        {
+            check(odd, "no reason given");
+        }
+        check(r#"{"type":"error","error":{"message":"No.","detail":{"required":["account"]},"fields":[1]}}"#, "no");
+        let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "ü".repeat(9_000));
+        assert_eq!(reason(long.as_bytes()).chars().count(), crate::words::MAX_CHARACTERS + 1);
+    }
+}

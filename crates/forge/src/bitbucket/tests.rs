@@ -1,0 +1,540 @@
+//! What is asked of Bitbucket, and what its answers mean.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::{Bitbucket, id::id_of};
+use crate::{
+    BaseRepository, CommitState, CommitStatus, Connections, Endpoint, Error, Exchange, Exchanged, Forge, HookScope,
+    Lines, Meaning, NewPullRequest, PullRequestState, Side, Token,
+};
+
+const API: &str = "http://bitbucket.simulated/2.0";
+const TIME: &str = "2026-11-20T12:04:01.123456+00:00";
+const REPOSITORY: &str = "acme/app";
+const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
+const HERE: &str = "{1fef5fec-1660-40e2-ac86-735082b94b74}";
+const ANN: &str = "{aaaaaaaa-1660-40e2-ac86-735082b94b74}";
+
+/// Whoever stands in for Bitbucket.
+struct Played {
+    forge: Forge,
+    asked: Arc<Mutex<Vec<Exchange>>>,
+    pauses: Arc<Mutex<usize>>,
+}
+
+impl Played {
+    /// The requests so far, as method and address below the API's.
+    fn requests(&self) -> Vec<String> {
+        let asked = self.asked.lock().unwrap();
+        let below = |exchange: &Exchange| exchange.address.strip_prefix(API).unwrap().to_owned();
+        asked.iter().map(|exchange| format!("{} {}", exchange.method, below(exchange))).collect()
+    }
+
+    /// What the last one sent.
+    fn sent(&self) -> Value {
+        serde_json::from_slice(&self.asked.lock().unwrap().last().unwrap().body).unwrap()
+    }
+}
+
+/// A Bitbucket that gives these answers, one a request; none is a connection that breaks.
+fn play(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> Played {
+    let written = |answer: Option<(u16, Value)>| answer.map(|(status, body)| (status, body.to_string().into_bytes()));
+    let answers: Vec<Exchanged> = answers.into_iter().map(written).collect();
+    let (answers, asked, pauses) = (Mutex::new(answers), Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+    let (notes, waits) = (asked.clone(), pauses.clone());
+    let connections = Connections::standing_in(
+        move |exchange| {
+            notes.lock().unwrap().push(exchange);
+            let answer = answers.lock().unwrap().remove(0);
+            Box::pin(std::future::ready(answer))
+        },
+        move |_| {
+            *waits.lock().unwrap() += 1;
+            Box::pin(std::future::ready(()))
+        },
+    );
+    let endpoint = Endpoint { api_url: API.into(), connections };
+    let forge = Forge::Bitbucket(Bitbucket::new(endpoint, Token::new("ATCTT3x")).unwrap());
+    Played { forge, asked, pauses }
+}
+
+fn ok(body: Value) -> Option<(u16, Value)> {
+    Some((200, body))
+}
+
+fn no(status: u16, message: &str) -> Option<(u16, Value)> {
+    Some((status, json!({ "type": "error", "error": { "message": message } })))
+}
+
+fn page(values: Value) -> Option<(u16, Value)> {
+    ok(json!({ "pagelen": 50, "page": 1, "values": values }))
+}
+
+fn ann() -> Value {
+    json!({ "type": "user", "uuid": ANN, "nickname": "ann", "display_name": "Ann A.", "account_id": "5:1" })
+}
+
+fn repository() -> Value {
+    json!({
+        "type": "repository", "uuid": HERE, "full_name": REPOSITORY, "is_private": true,
+        "mainbranch": { "type": "branch", "name": "main" },
+        "links": {
+            "html": { "href": "https://bitbucket.org/acme/app" },
+            "clone": [
+                { "name": "https", "href": "https://ann@bitbucket.org/acme/app.git" },
+                { "name": "ssh", "href": "git@bitbucket.org:acme/app.git" },
+            ],
+        },
+    })
+}
+
+fn pull(id: u64, state: &str) -> Value {
+    let here = json!({ "type": "repository", "uuid": HERE, "full_name": REPOSITORY });
+    json!({
+        "type": "pullrequest", "id": id, "title": "T", "description": "What and why.", "state": state, "draft": true,
+        "author": ann(), "created_on": TIME, "updated_on": TIME, "close_source_branch": true,
+        "source": { "branch": { "name": "job" }, "commit": { "hash": &HASH[..12] }, "repository": here },
+        "destination": { "branch": { "name": "main" }, "commit": { "hash": "ba9876543210" }, "repository": here },
+        "links": { "html": { "href": format!("https://bitbucket.org/acme/app/pull-requests/{id}") } },
+        "reviewers": [ann()],
+    })
+}
+
+fn comment(id: u64, fields: Value) -> Value {
+    let mut comment = json!({
+        "type": "pullrequest_comment", "id": id, "created_on": TIME, "updated_on": TIME, "user": ann(),
+        "content": { "type": "rendered", "raw": format!("words {id}"), "markup": "markdown", "html": "" },
+        "deleted": false, "pending": false,
+        "links": { "html": { "href": format!("https://bitbucket.org/acme/app/pull-requests/7/_/diff#comment-{id}") } },
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        comment[name] = value.clone();
+    }
+    comment
+}
+
+fn proposal() -> NewPullRequest {
+    NewPullRequest {
+        title: "T".to_owned(),
+        body: "What and why.".to_owned(),
+        head: "job".to_owned(),
+        base: "main".to_owned(),
+        draft: false,
+    }
+}
+
+#[tokio::test]
+async fn the_account_behind_the_token_is_told_by_the_number_of_its_uuid() {
+    let played = play([ok(ann())]);
+    let account = played.forge.account().await.unwrap();
+    assert_eq!((account.id, account.login.as_str()), (id_of(ANN), "ann"));
+    assert_eq!(played.requests(), ["GET /user"]);
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_say_whose_it_is_is_told_what_it_lacks() {
+    for (status, meaning) in [(403, Meaning::Denied), (401, Meaning::Denied)] {
+        let error = play([no(status, "Your credentials lack a scope.")]).forge.account().await.unwrap_err();
+        assert_eq!(error.meaning(), meaning);
+        assert!(format!("{error}").contains("needs the scope read:user:bitbucket"), "{error}");
+    }
+    let nobody = play([ok(json!({ "type": "user", "display_name": "Former user" }))]).forge.account().await;
+    assert!(matches!(nobody, Err(Error::Unexpected { .. })), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn a_repository_is_told_without_whoever_asks() {
+    let played = play([ok(repository())]);
+    let found = played.forge.repository(REPOSITORY).await.unwrap();
+    assert_eq!((found.id, found.full_name.as_str(), found.private), (id_of(HERE), REPOSITORY, true));
+    assert_eq!(found.clone_url, "https://bitbucket.org/acme/app.git");
+    assert_eq!(found.html_url, "https://bitbucket.org/acme/app");
+    assert_eq!(found.default_branch, "main");
+    assert_eq!(played.requests(), ["GET /repositories/acme/app"]);
+}
+
+#[tokio::test]
+async fn a_repository_without_a_branch_or_an_address_is_of_no_use() {
+    let mut empty = repository();
+    empty["mainbranch"] = Value::Null;
+    let error = play([ok(empty)]).forge.repository(REPOSITORY).await.unwrap_err();
+    assert_eq!(error.to_string(), "find the main branch of acme/app");
+    let mut closed = repository();
+    closed["links"]["clone"] = json!([]);
+    let error = play([ok(closed)]).forge.repository(REPOSITORY).await.unwrap_err();
+    assert!(error.to_string().ends_with("the repository can't be cloned by HTTPS"), "{error}");
+}
+
+#[tokio::test]
+async fn a_branch_that_is_not_there_is_told_from_a_repository_that_is_not() {
+    let played = play([ok(json!({ "name": "a/b", "target": { "hash": HASH } }))]);
+    assert_eq!(played.forge.branch(REPOSITORY, "a/b").await.unwrap().unwrap().sha, HASH);
+    assert_eq!(played.requests(), ["GET /repositories/acme/app/refs/branches/a%2Fb"]);
+
+    let missing = || no(404, "Branch \"x\" not found");
+    let played = play([missing(), ok(repository())]);
+    assert_eq!(played.forge.branch(REPOSITORY, "x").await, Ok(None));
+    assert_eq!(played.requests()[1], "GET /repositories/acme/app");
+    let error = play([missing(), no(404, "no")]).forge.branch(REPOSITORY, "x").await.unwrap_err();
+    assert_eq!(error.meaning(), Meaning::Missing);
+    for name in ["", ".", ".."] {
+        assert_eq!(play([]).forge.branch(REPOSITORY, name).await, Ok(None), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_open_pull_request_of_a_branch_is_the_newest_of_ours() {
+    let mut fork = pull(9, "OPEN");
+    fork["source"]["repository"]["uuid"] = json!("{ffffffff-1660-40e2-ac86-735082b94b74}");
+    let mut gone = pull(8, "OPEN");
+    gone["source"]["repository"] = Value::Null;
+    let mut other = pull(7, "OPEN");
+    other["source"]["branch"]["name"] = json!("job-2");
+    let played = play([page(json!([fork, gone, other, pull(3, "OPEN"), pull(5, "OPEN")]))]);
+    let found = played.forge.open_pull_request(REPOSITORY, "job").await.unwrap().unwrap();
+    assert_eq!((found.number, found.head_branch.as_str(), found.base_branch.as_str()), (5, "job", "main"));
+    assert_eq!(found.url, "https://bitbucket.org/acme/app/pull-requests/5");
+    assert_eq!(found.head_repository, Some(id_of(HERE)));
+    let base = BaseRepository { id: id_of(HERE), full_name: Some(REPOSITORY.to_owned()) };
+    assert_eq!((found.base_repository, found.draft), (Some(base), true));
+    assert_eq!(
+        played.requests(),
+        ["GET /repositories/acme/app/pullrequests?q=source.branch.name%3D%22job%22+AND+state%3D%22OPEN%22\
+          &sort=-updated_on&pagelen=50"]
+    );
+    let played = play([page(json!([]))]);
+    assert_eq!(played.forge.open_pull_request(REPOSITORY, r#"a"b"#).await, Ok(None));
+    assert!(played.requests()[0].contains("name%3D%22a%5C%22b%22+AND"), "{:?}", played.requests());
+}
+
+#[tokio::test]
+async fn a_pull_request_is_opened_with_its_words_and_branches() {
+    let played = play([page(json!([])), Some((201, pull(7, "OPEN")))]);
+    let made = played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap();
+    assert_eq!((made.number, made.state), (7, PullRequestState::Open));
+    assert_eq!(played.requests()[1], "POST /repositories/acme/app/pullrequests");
+    assert_eq!(
+        played.sent(),
+        json!({
+            "title": "T", "description": "What and why.", "draft": false,
+            "source": { "branch": { "name": "job" } }, "destination": { "branch": { "name": "main" } },
+        })
+    );
+}
+
+#[tokio::test]
+async fn one_that_was_made_and_whose_answer_was_lost_is_found() {
+    let played = play([page(json!([])), None, page(json!([pull(7, "OPEN")]))]);
+    let found = played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap();
+    assert_eq!((found.number, played.requests().len(), *played.pauses.lock().unwrap()), (7, 3, 1));
+}
+
+#[tokio::test]
+async fn a_twins_is_found_should_ours_be_refused_and_any_other_refusal_is_told() {
+    let refused = || no(400, "There are no changes to be pulled");
+    let played = play([page(json!([])), refused(), page(json!([pull(7, "OPEN")]))]);
+    assert_eq!(played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap().number, 7);
+    let played = play([page(json!([])), refused(), page(json!([]))]);
+    let error = played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap_err();
+    assert_eq!(error, Error::Refused { reason: "there are no changes to be pulled".to_owned() });
+}
+
+#[tokio::test]
+async fn each_state_means_open_closed_or_merged() {
+    for (state, expected) in [
+        ("OPEN", PullRequestState::Open),
+        ("MERGED", PullRequestState::Merged),
+        ("DECLINED", PullRequestState::Closed),
+        ("SUPERSEDED", PullRequestState::Closed),
+    ] {
+        let played = play([ok(pull(7, state)), ok(json!({ "hash": HASH }))]);
+        let found = played.forge.pull_request(REPOSITORY, 7).await.unwrap();
+        assert_eq!((found.state, found.head_sha.as_str()), (expected, HASH), "{state}");
+        let author = found.author.unwrap();
+        assert_eq!((author.id, author.login.as_str(), author.is_bot), (id_of(ANN), "ann", false));
+        let requests = ["GET /repositories/acme/app/pullrequests/7", "GET /repositories/acme/app/commit/0123456789ab"];
+        assert_eq!(played.requests(), requests);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_is_not_here_keeps_the_name_it_has() {
+    for answer in [no(404, "Commit not found"), ok(json!({ "hash": "f".repeat(40) }))] {
+        let found = play([ok(pull(7, "OPEN")), answer]).forge.pull_request(REPOSITORY, 7).await.unwrap();
+        assert_eq!(found.head_sha, HASH[..12]);
+    }
+    let mut gone = pull(7, "DECLINED");
+    gone["source"]["commit"] = Value::Null;
+    let found = play([ok(gone)]).forge.pull_request(REPOSITORY, 7).await.unwrap();
+    assert_eq!(found.head_sha, "");
+}
+
+#[tokio::test]
+async fn the_text_is_replaced_and_what_else_people_wrote_is_written_again() {
+    let played = play([ok(pull(7, "OPEN"))]);
+    assert_eq!(played.forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "What and why.");
+    let mut summed = pull(7, "OPEN");
+    summed["description"] = Value::Null;
+    summed["summary"] = json!({ "raw": "Summed." });
+    assert_eq!(play([ok(summed)]).forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "Summed.");
+
+    let played = play([ok(pull(7, "OPEN")), ok(pull(7, "OPEN"))]);
+    played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap();
+    assert_eq!(played.requests()[1], "PUT /repositories/acme/app/pullrequests/7");
+    assert_eq!(
+        played.sent(),
+        json!({
+            "title": "T", "description": "New.", "reviewers": [{ "uuid": ANN }], "close_source_branch": true,
+            "draft": true,
+        })
+    );
+    // Whether it was written is not known: who asks reads first.
+    let played = play([ok(pull(7, "OPEN")), None]);
+    assert!(played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap_err().is_transient());
+    assert_eq!(played.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn open_pull_requests_come_in_pages_that_are_asked_for_by_number() {
+    let next = format!("{API}/repositories/acme/app/pullrequests?page=3");
+    let played = play([ok(json!({ "values": [pull(7, "OPEN")], "next": next })), page(json!([]))]);
+    let listed = played.forge.open_pull_requests(REPOSITORY, 2).await.unwrap();
+    assert_eq!((listed.found.len(), listed.next), (1, Some(3)));
+    assert_eq!(played.forge.open_pull_requests(REPOSITORY, 0).await.unwrap().next, None);
+    let address = "GET /repositories/acme/app/pullrequests?state=OPEN&sort=-updated_on&pagelen=50&page=";
+    assert_eq!(played.requests(), [format!("{address}2"), format!("{address}1")]);
+}
+
+/// A thread of three, the last of which answers an answer; a thread that is settled; words below the pull request.
+fn conversation() -> Value {
+    json!([
+        comment(1, json!({ "inline": { "path": "a.rs", "from": null, "to": 9, "start_to": 7 } })),
+        comment(2, json!({ "parent": { "id": 1 } })),
+        comment(3, json!({ "parent": { "id": 2 } })),
+        comment(4, json!({ "inline": { "path": "b.rs", "from": 5, "to": null }, "resolution": { "type": "r" } })),
+        comment(5, json!({ "inline": { "path": "c.rs", "to": 3, "outdated": true } })),
+        comment(6, json!({ "inline": { "path": "d.rs" } })),
+        comment(7, json!({})),
+        comment(8, json!({ "parent": { "id": 7 } })),
+        comment(9, json!({ "deleted": true, "content": { "raw": "" } })),
+        comment(10, json!({ "pending": true, "inline": { "path": "a.rs", "to": 1 } })),
+    ])
+}
+
+#[tokio::test]
+async fn comments_on_lines_are_told_with_the_first_of_their_thread() {
+    let played = play([page(conversation())]);
+    let found = played.forge.comments(REPOSITORY, 7).await.unwrap();
+    assert!(!found.more);
+    let told: Vec<_> = found.found.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
+    assert_eq!(
+        told,
+        [
+            (1, None, "a.rs", Side::Right),
+            (2, Some(1), "a.rs", Side::Right),
+            (3, Some(1), "a.rs", Side::Right),
+            (4, None, "b.rs", Side::Left),
+            (5, None, "c.rs", Side::Right),
+            (6, None, "d.rs", Side::Right),
+        ]
+    );
+    let lines: Vec<_> = found.found.iter().map(|one| one.lines).collect();
+    assert_eq!(
+        [lines[0], lines[3], lines[4], lines[5]],
+        [
+            Lines::Current { start: Some(7), end: 9 },
+            Lines::Current { start: None, end: 5 },
+            Lines::Original { start: None, end: 3 },
+            Lines::File,
+        ]
+    );
+    let first = &found.found[0];
+    assert_eq!((first.body.as_str(), first.author.as_ref().map(|author| author.id)), ("words 1", Some(id_of(ANN))));
+    assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
+}
+
+#[tokio::test]
+async fn threads_are_the_comments_on_lines_that_answer_one_another() {
+    let found = play([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().found;
+    let told: Vec<_> = found
+        .iter()
+        .map(|one| (one.id.as_str(), one.comments.as_slice(), one.resolved, one.outdated, one.line))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("acme/app/7/1", &[1, 2, 3][..], false, false, Some(9)),
+            ("acme/app/7/4", &[4][..], true, false, None),
+            ("acme/app/7/5", &[5][..], false, true, None),
+            ("acme/app/7/6", &[6][..], false, false, None),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_thread_whose_first_comment_was_deleted_is_still_one() {
+    let first = comment(1, json!({ "deleted": true, "inline": { "path": "a.rs", "to": 9 } }));
+    let all = json!([first, comment(2, json!({ "parent": { "id": 1 } }))]);
+    let played = play([page(all.clone()), page(all)]);
+    let comments = played.forge.comments(REPOSITORY, 7).await.unwrap().found;
+    assert_eq!(comments.iter().map(|one| (one.id, one.in_reply_to)).collect::<Vec<_>>(), [(2, Some(1))]);
+    let threads = played.forge.threads(REPOSITORY, 7).await.unwrap().found;
+    assert_eq!(threads.iter().map(|one| one.comments.as_slice()).collect::<Vec<_>>(), [&[2][..]]);
+}
+
+#[tokio::test]
+async fn comments_that_answer_each_other_in_a_circle_end() {
+    let inline = json!({ "path": "a.rs", "to": 9 });
+    let one = comment(1, json!({ "parent": { "id": 2 }, "inline": inline }));
+    let played = play([page(json!([one, comment(2, json!({ "parent": { "id": 1 }, "inline": inline }))]))]);
+    assert_eq!(played.forge.comments(REPOSITORY, 7).await.unwrap().found.len(), 2);
+}
+
+#[tokio::test]
+async fn a_thread_is_answered_by_its_first_comment() {
+    let played = play([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
+    let reply = played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
+    assert_eq!(reply.id, 11);
+    assert!(reply.url.ends_with("#comment-11"), "{}", reply.url);
+    assert_eq!(played.requests(), ["POST /repositories/acme/app/pullrequests/7/comments"]);
+    assert_eq!(played.sent(), json!({ "content": { "raw": "Done." }, "parent": { "id": 1 } }));
+    for bad in ["", "PRRT_x", "acme/app/7", "acme/app/7/x", "acme/app/x/1", "acme/../7/1", "a/b/c/7/1"] {
+        let error = play([]).forge.reply(bad, "x").await.unwrap_err();
+        assert_eq!(error.meaning(), Meaning::Missing, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_written_once() {
+    let played = play([no(502, "away")]);
+    assert!(played.forge.reply("acme/app/7/1", "Done.").await.unwrap_err().is_transient());
+    assert_eq!(played.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn the_conversation_below_a_pull_request_has_no_comments_on_lines() {
+    let found = play([page(conversation())]).forge.issue_comments(REPOSITORY, 7).await.unwrap().found;
+    assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [7, 8]);
+
+    let played = play([
+        Some((201, comment(12, json!({})))),
+        ok(comment(12, json!({}))),
+        ok(comment(12, json!({ "deleted": true }))),
+    ]);
+    assert_eq!(played.forge.create_comment(REPOSITORY, 7, "Hello.").await.unwrap().id, 12);
+    assert_eq!(played.sent(), json!({ "content": { "raw": "Hello." } }));
+    assert_eq!(played.forge.edit_comment(REPOSITORY, 7, 12, "Bye.").await.unwrap().id, 12);
+    let deleted = played.forge.edit_comment(REPOSITORY, 7, 12, "Bye.").await.unwrap_err();
+    assert_eq!(deleted.meaning(), Meaning::Missing);
+    let comments = "/repositories/acme/app/pullrequests/7/comments";
+    assert_eq!(played.requests()[..2], [format!("POST {comments}"), format!("PUT {comments}/12")]);
+}
+
+#[tokio::test]
+async fn a_list_is_followed_where_its_pages_lead_and_to_no_other_host() {
+    let next = |host: &str| format!("http://{host}/2.0/elsewhere?page=2");
+    let first = |host: &str| ok(json!({ "values": [comment(1, json!({}))], "next": next(host) }));
+    let played = play([first("bitbucket.simulated"), page(json!([comment(2, json!({}))]))]);
+    let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap();
+    assert_eq!((found.found.len(), found.more), (2, false));
+    assert_eq!(played.requests()[1], "GET /elsewhere?page=2");
+    for host in ["elsewhere.simulated", "bitbucket.simulated:81", "x@bitbucket.simulated"] {
+        let played = play([first(host)]);
+        let error = played.forge.issue_comments(REPOSITORY, 7).await.unwrap_err();
+        assert!(error.to_string().ends_with("its next page is on another host"), "{error}");
+        assert_eq!(played.requests().len(), 1);
+    }
+    let played = play((0..10).map(|_| first("bitbucket.simulated")));
+    let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap();
+    assert_eq!((found.found.len(), found.more), (10, true));
+}
+
+#[tokio::test]
+async fn a_commit_is_spoken_of_under_a_key_and_with_an_address() {
+    for (state, word) in [
+        (CommitState::Pending, "INPROGRESS"),
+        (CommitState::Success, "SUCCESSFUL"),
+        (CommitState::Failure, "FAILED"),
+        (CommitState::Error, "STOPPED"),
+    ] {
+        let status = CommitStatus {
+            state,
+            context: "pullyard".to_owned(),
+            description: "Revised as asked.".to_owned(),
+            target_url: None,
+        };
+        let played = play([no(503, "away"), Some((201, json!({ "type": "build" })))]);
+        played.forge.set_status(REPOSITORY, HASH, &status).await.unwrap();
+        assert_eq!(
+            played.sent(),
+            json!({
+                "key": "pullyard", "name": "pullyard", "state": word, "description": "Revised as asked.",
+                "url": format!("https://bitbucket.org/acme/app/commits/{HASH}"),
+            })
+        );
+        let request = format!("POST /repositories/acme/app/commit/{HASH}/statuses/build");
+        assert_eq!(played.requests(), [request.clone(), request]);
+        let elsewhere = play([]).forge.set_status(REPOSITORY, "../x", &status).await.unwrap_err();
+        assert_eq!(elsewhere.meaning(), Meaning::Missing);
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_means_what_a_person_would_do_about_it() {
+    for (status, meaning) in [
+        (400, Meaning::Refused),
+        (401, Meaning::Denied),
+        (403, Meaning::Denied),
+        (404, Meaning::Missing),
+        (409, Meaning::Refused),
+        (410, Meaning::Missing),
+        (500, Meaning::Unavailable),
+        (405, Meaning::Unknown),
+    ] {
+        let error = play([no(status, "No.")]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
+        assert_eq!((error.meaning(), error.is_transient()), (meaning, false), "{status}: {error:?}");
+    }
+    let limited = play([no(429, "Rate limit for this resource has been exceeded")]);
+    let error = limited.forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
+    assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
+    for echoed in [no(400, "who is ATCTT3x?"), no(403, "who is ATCTT3x?")] {
+        let error = play([echoed]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("ATCTT3x"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_bitbucket_has_not_is_refused_without_asking() {
+    let forge = play([]).forge;
+    let scope = HookScope::Repository(REPOSITORY.to_owned());
+    let errors = [
+        forge.hooks(&scope).await.unwrap_err(),
+        forge.deliveries(&scope, 1, None).await.unwrap_err(),
+        forge.redeliver(&scope, 1, 1).await.unwrap_err(),
+        forge.review(REPOSITORY, 7, 1).await.unwrap_err(),
+        forge.review_comments(REPOSITORY, 7, 1).await.unwrap_err(),
+        forge.permission(REPOSITORY, "ann").await.unwrap_err(),
+        forge.user("ann").await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!((error.meaning(), error.is_transient()), (Meaning::Refused, false));
+        assert!(error.to_string().starts_with("do this on Bitbucket: "), "{error}");
+    }
+    assert!(forge.reviews(REPOSITORY, 7).await.unwrap().found.is_empty());
+    forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_at_once() {
+    let new = |api_url: &str, token: &str| Bitbucket::new(Endpoint::new(api_url), Token::new(token));
+    for (address, token) in
+        [("ftp://bitbucket.example", "t"), ("https://u:p@bitbucket.example", "t"), (API, "a b"), (API, ":t")]
+    {
+        let error = new(address, token).unwrap_err();
+        assert!(matches!(error, Error::Settings { .. }), "{address}: {error:?}");
+    }
+    let made = Bitbucket::new(Endpoint::bitbucket_org(), Token::new("ann@acme.example:ATATT3x")).unwrap();
+    assert!(!format!("{made:?}").contains("ATATT3x"));
+}
