@@ -6,6 +6,7 @@
 mod access;
 mod app_hook;
 mod apps;
+mod bitbucket;
 mod deliveries;
 mod exchanges;
 mod faults;

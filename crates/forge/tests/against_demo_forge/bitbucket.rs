@@ -1,0 +1,258 @@
+//! Bitbucket's client against the demo forge's other face: the same repositories, branches and pull requests.
+
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use pullyard_demo_forge::{AccountKind, Role, User};
+use pullyard_forge::{
+    Bitbucket, CommitState, CommitStatus, Endpoint, Error, Forge, Lines, Meaning, NewPullRequest, PullRequest,
+    PullRequestState, Side, Token, bitbucket_git_login,
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::world::{REPOSITORY, TOKEN, World, assert_success, git_as, http, proposal};
+
+const ANN: u64 = 9_007_199_254_740_997;
+const ANNS_TOKEN: &str = "ATCTT3x-ann";
+
+fn bitbucket(world: &World, token: &str) -> Forge {
+    let endpoint = Endpoint::new(world.demo.bitbucket_api_url());
+    Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(token)).unwrap())
+}
+
+/// A pull request of ours, and somebody who may review it.
+async fn opened() -> (World, Forge, PullRequest) {
+    let world = World::new().await;
+    let ann = User { login: "ann".to_owned(), id: ANN, token: ANNS_TOKEN.to_owned() };
+    world.demo.add_user(ann, AccountKind::User).await.unwrap();
+    world.demo.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
+    world.push_branch("feature/a").await;
+    let forge = bitbucket(&world, TOKEN);
+    let pull = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
+    (world, forge, pull)
+}
+
+/// Asks the demo forge directly, for what the client never asks.
+async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
+    let address = format!("{}/repositories/{REPOSITORY}/{path}", world.demo.bitbucket_api_url());
+    let request = http().request(method.parse().unwrap(), address).bearer_auth(token).json(&body);
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let said: Value = answer.json().await.unwrap();
+    assert!(status.is_success(), "{status}: {said}");
+    said
+}
+
+#[tokio::test]
+async fn either_kind_of_token_is_the_same_account_and_a_wrong_one_is_denied() {
+    let world = World::new().await;
+    let account = bitbucket(&world, TOKEN).account().await.unwrap();
+    assert_eq!(account.login, "pullyard-bot");
+    assert!(account.id < 1 << 53);
+    assert_eq!(bitbucket(&world, &format!("bot@acme.example:{TOKEN}")).account().await.unwrap(), account);
+    for wrong in ["ATCTT3x-wrong".to_owned(), format!("{TOKEN}:wrong")] {
+        let forge = bitbucket(&world, &wrong);
+        for error in [forge.account().await.unwrap_err(), forge.repository(REPOSITORY).await.unwrap_err()] {
+            assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repository_is_told_and_cloned_with_the_same_secret() {
+    let world = World::new().await;
+    let secret = format!("bot@acme.example:{TOKEN}");
+    let found = bitbucket(&world, &secret).repository(REPOSITORY).await.unwrap();
+    assert_eq!((found.full_name.as_str(), found.default_branch.as_str()), (REPOSITORY, "main"));
+    assert_eq!(found.clone_url, world.repository.clone_url);
+    assert!(found.id < 1 << 53 && found.private);
+    for token in [TOKEN, &secret] {
+        let (user, password) = bitbucket_git_login(token);
+        let basic = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        let header = format!("http.extraHeader=Authorization: Basic {basic}");
+        assert_success(&git_as(world.dir.path(), None, &["-c", &header, "ls-remote", &found.clone_url], b"").await);
+    }
+    for unknown in ["acme/none", "other/app", "acme", "acme/..", "acme/app/pullrequests"] {
+        let error = bitbucket(&world, TOKEN).repository(unknown).await.unwrap_err();
+        assert_eq!(error.meaning(), Meaning::Missing, "{unknown}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_branch_is_found_by_its_whole_name() {
+    let world = World::new().await;
+    let sha = world.push_branch("feature/a").await;
+    let forge = bitbucket(&world, TOKEN);
+    let found = forge.branch(REPOSITORY, "feature/a").await.unwrap().unwrap();
+    assert_eq!((found.name.as_str(), found.sha), ("feature/a", sha));
+    for absent in ["feature", "feature/b", "..", "a?b", ""] {
+        assert_eq!(forge.branch(REPOSITORY, absent).await, Ok(None), "{absent:?}");
+    }
+    assert_eq!(forge.branch("acme/none", "main").await.unwrap_err().meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn a_pushed_branch_becomes_a_pull_request_that_is_found_again() {
+    let (world, forge, pull) = opened().await;
+    assert_eq!((pull.number, pull.state), (1, PullRequestState::Open));
+    assert_eq!(pull.url, format!("{}/{REPOSITORY}/pull-requests/1", world.demo.url()));
+    assert_eq!((pull.head_branch.as_str(), pull.base_branch.as_str()), ("feature/a", "main"));
+    let here = forge.repository(REPOSITORY).await.unwrap().id;
+    assert_eq!(pull.head_repository, Some(here));
+    assert_eq!(pull.base_repository.as_ref().map(|base| base.id), Some(here));
+    let us = forge.account().await.unwrap();
+    assert_eq!(pull.author.as_ref().map(|author| (author.id, author.login.as_str())), Some((us.id, "pullyard-bot")));
+
+    let found = forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap().unwrap();
+    assert_eq!(found.number, 1);
+    assert_eq!(forge.find_or_create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap().number, 1);
+    assert_eq!(forge.open_pull_request(REPOSITORY, "feature").await, Ok(None));
+    let listed = forge.open_pull_requests(REPOSITORY, 1).await.unwrap();
+    assert_eq!(listed.found.iter().map(|pull| pull.number).collect::<Vec<_>>(), [1]);
+    assert_eq!(listed.next, None);
+
+    let sha = world.demo.commit(REPOSITORY, "feature/a", "ann", &[("more.txt", "more\n", false)]).await.unwrap();
+    assert_eq!(forge.pull_request(REPOSITORY, 1).await.unwrap().head_sha, sha);
+    assert_eq!(forge.pull_request(REPOSITORY, 9).await.unwrap_err().meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn sixteen_at_once_open_one_pull_request() {
+    let world = World::new().await;
+    world.push_branch("feature/a").await;
+    let mut calls = JoinSet::new();
+    for _ in 0..16 {
+        let forge = bitbucket(&world, TOKEN);
+        calls.spawn(async move {
+            let new = proposal("feature/a");
+            forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().number
+        });
+    }
+    let numbers: BTreeSet<u64> = calls.join_all().await.into_iter().collect();
+    assert_eq!(numbers, BTreeSet::from([1]));
+}
+
+#[tokio::test]
+async fn what_bitbucket_refuses_is_refused_in_readable_words() {
+    let world = World::new().await;
+    let worktree = world.clone("empty").await;
+    assert_success(&worktree.git(&["push", "-q", "origin", "HEAD:refs/heads/empty"]).await);
+    world.push_branch("feature/a").await;
+    let forge = bitbucket(&world, TOKEN);
+    let onto = |base: &str| NewPullRequest { base: base.to_owned(), ..proposal("feature/a") };
+    for (new, words) in [
+        (proposal("empty"), "there are no changes to be pulled"),
+        (proposal("none"), "branch not found: none"),
+        (onto("none"), "branch not found: none"),
+        (NewPullRequest { title: "x".repeat(256), ..proposal("feature/a") }, "at most 255 characters"),
+    ] {
+        match forge.find_or_create_pull_request(REPOSITORY, &new).await {
+            Err(Error::Refused { reason }) => assert!(reason.contains(words), "{reason}"),
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+    let unknown = forge.create_pull_request("acme/none", &proposal("feature/a")).await.unwrap_err();
+    assert_eq!(unknown.meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn the_text_is_replaced_and_the_reviewers_stay() {
+    let (world, forge, pull) = opened().await;
+    assert_eq!(forge.pull_request_text(REPOSITORY, pull.number).await.unwrap(), "What and why.");
+    let ann = bitbucket(&world, ANNS_TOKEN).account().await.unwrap();
+    let uuid = call(&world, ANNS_TOKEN, "POST", "pullrequests/1/comments", json!({ "content": { "raw": "Hm." } }))
+        .await["user"]["uuid"]
+        .clone();
+    call(&world, TOKEN, "PUT", "pullrequests/1", json!({ "title": "Mine", "reviewers": [{ "uuid": uuid }] })).await;
+    let longer = "[//]: # (a line)\n\nNew: \u{fc}\n";
+    forge.edit_pull_request_text(REPOSITORY, pull.number, longer).await.unwrap();
+    assert_eq!(forge.pull_request_text(REPOSITORY, pull.number).await.unwrap(), longer);
+    let now = call(&world, TOKEN, "GET", "pullrequests/1", Value::Null).await;
+    assert_eq!((&now["title"], &now["reviewers"][0]["uuid"]), (&json!("Mine"), &uuid));
+    let comments = forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found;
+    assert_eq!(comments[0].author.as_ref().map(|author| author.id), Some(ann.id));
+    let absent = forge.edit_pull_request_text(REPOSITORY, 99, "x").await.unwrap_err();
+    assert_eq!(absent.meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn what_was_declined_or_merged_is_seen_and_makes_room_for_another() {
+    let (world, forge, first) = opened().await;
+    call(&world, ANNS_TOKEN, "POST", "pullrequests/1/decline", json!({})).await;
+    assert_eq!(forge.pull_request(REPOSITORY, first.number).await.unwrap().state, PullRequestState::Closed);
+    let refused = forge.edit_pull_request_text(REPOSITORY, first.number, "x").await.unwrap_err();
+    assert_eq!(refused.meaning(), Meaning::Refused);
+    assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await, Ok(None));
+
+    let second = forge.find_or_create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
+    assert_eq!(second.number, 2);
+    call(&world, ANNS_TOKEN, "POST", "pullrequests/2/merge", json!({})).await;
+    assert_eq!(forge.pull_request(REPOSITORY, second.number).await.unwrap().state, PullRequestState::Merged);
+    assert!(forge.open_pull_requests(REPOSITORY, 1).await.unwrap().found.is_empty());
+}
+
+#[tokio::test]
+async fn a_thread_on_a_line_is_read_and_answered_once() {
+    let (world, forge, pull) = opened().await;
+    let asked = json!({ "content": { "raw": "Rename it." }, "inline": { "path": "change.txt", "to": 1 } });
+    let first = call(&world, ANNS_TOKEN, "POST", "pullrequests/1/comments", asked).await["id"].as_u64().unwrap();
+    let more = json!({ "content": { "raw": "Please." }, "parent": { "id": first } });
+    let second = call(&world, ANNS_TOKEN, "POST", "pullrequests/1/comments", more).await["id"].as_u64().unwrap();
+    forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
+
+    let comments = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
+    assert_eq!(
+        comments.iter().map(|one| (one.id, one.in_reply_to, one.body.as_str())).collect::<Vec<_>>(),
+        [(first, None, "Rename it."), (second, Some(first), "Please.")]
+    );
+    assert_eq!((comments[0].path.as_str(), comments[0].side), ("change.txt", Side::Right));
+    assert_eq!(comments[0].lines, Lines::Current { start: None, end: 1 });
+
+    let threads = forge.threads(REPOSITORY, pull.number).await.unwrap().found;
+    assert_eq!(threads.len(), 1);
+    assert_eq!((threads[0].comments.as_slice(), threads[0].resolved), (&[first, second][..], false));
+    assert_eq!(threads[0].id, format!("{REPOSITORY}/1/{first}"));
+    let reply = forge.reply(&threads[0].id, "Renamed.").await.unwrap();
+    let all = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
+    let written = all.iter().find(|comment| comment.id == reply.id).unwrap();
+    assert_eq!((written.in_reply_to, written.body.as_str()), (Some(first), "Renamed."));
+    let nowhere = forge.reply(&format!("{REPOSITORY}/9/1"), "x").await.unwrap_err();
+    assert_eq!(nowhere.meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
+    let (world, forge, pull) = opened().await;
+    let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
+    let changed = forge.edit_comment(REPOSITORY, pull.number, made.id, "Done.").await.unwrap();
+    assert_eq!((changed.id, changed.body.as_str()), (made.id, "Done."));
+    assert_eq!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found, [changed]);
+    let absent = forge.edit_comment(REPOSITORY, pull.number, 1, "x").await.unwrap_err();
+    assert_eq!(absent.meaning(), Meaning::Missing);
+
+    let sha = forge.pull_request(REPOSITORY, pull.number).await.unwrap().head_sha;
+    for (state, description) in [(CommitState::Pending, "Works."), (CommitState::Success, "Revised as asked.")] {
+        let (context, description) = ("pullyard".to_owned(), description.to_owned());
+        let status = CommitStatus { state, context, description, target_url: None };
+        forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
+        let nowhere = forge.set_status(REPOSITORY, &"0".repeat(40), &status).await.unwrap_err();
+        assert_eq!(nowhere.meaning(), Meaning::Missing);
+    }
+    let said = call(&world, TOKEN, "GET", &format!("commit/{sha}/statuses"), Value::Null).await;
+    assert_eq!(said["values"].as_array().unwrap().len(), 1);
+    let only = &said["values"][0];
+    assert_eq!((&only["key"], &only["state"]), (&json!("pullyard"), &json!("SUCCESSFUL")));
+    assert_eq!(only["description"], json!("Revised as asked."));
+}
+
+#[tokio::test]
+async fn a_conversation_of_more_than_one_page_is_read_to_its_end() {
+    let (_world, forge, pull) = opened().await;
+    for n in 0..101 {
+        forge.create_comment(REPOSITORY, pull.number, &format!("Words {n}.")).await.unwrap();
+    }
+    let found = forge.issue_comments(REPOSITORY, pull.number).await.unwrap();
+    assert_eq!((found.found.len(), found.more), (101, false));
+    assert_eq!(found.found[100].body, "Words 100.");
+}
