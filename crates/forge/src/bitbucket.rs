@@ -56,9 +56,11 @@ impl Bitbucket {
     pub async fn account(&self) -> Result<Account, Error> {
         let asked =
             self.client.get::<AccountAnswer>(self.client.address(&["user"]), "the token's account", Tries::Three);
-        // An access token may be known, good for its repositories, and still not be told whose it is.
+        // An access token may be good for its repositories and still not be told whose it is.
         let with_help = |message: String| {
-            format!("{message} (a token that is to be connected needs the scope read:user:bitbucket, or account)")
+            format!(
+                "{message} (an API token needs the scope read:user:bitbucket for this; most access tokens may not ask)"
+            )
         };
         let answer = match asked.await {
             Err(Error::Forbidden { what, message }) => {
