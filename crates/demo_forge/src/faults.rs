@@ -21,13 +21,13 @@ use axum::{
     response::{IntoResponse, Response},
     serve::{IncomingStream, Listener},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
 
-use crate::forge::Shared;
+use crate::{bitbucket, forge::Shared};
 
 /// What goes wrong with a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum Fault {
         status: u16,
         /// Names and values.
         headers: Vec<(String, String)>,
-        /// What `message` says.
+        /// What the answer says, as an error of GitHub's or Bitbucket's.
         message: String,
     },
     /// The connection ends before the call is looked at.
@@ -145,7 +145,10 @@ pub(crate) async fn meet(
 ) -> Response {
     match shared.faults.next_call(request.method(), request.uri().path()) {
         None => next.run(request).await,
-        Some(Fault::Status { status, headers, message }) => answer(status, &headers, &message),
+        Some(Fault::Status { status, headers, message }) => {
+            let body = told(request.uri().path(), &message);
+            answer(status, &headers, body)
+        }
         Some(Fault::HangUpBefore) => line.cut(),
         Some(Fault::HangUpAfter) => {
             let _lost = next.run(request).await;
@@ -154,7 +157,15 @@ pub(crate) async fn meet(
     }
 }
 
-fn answer(status: u16, headers: &[(String, String)], message: &str) -> Response {
+/// As the forge that has this path writes an error.
+fn told(path: &str, message: &str) -> Value {
+    if path.strip_prefix(bitbucket::START).is_some_and(|rest| rest.starts_with('/')) {
+        return bitbucket::error(message);
+    }
+    json!({ "message": message, "documentation_url": "https://docs.github.com/rest" })
+}
+
+fn answer(status: u16, headers: &[(String, String)], body: Value) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut sent = HeaderMap::new();
     for (name, value) in headers {
@@ -162,7 +173,6 @@ fn answer(status: u16, headers: &[(String, String)], message: &str) -> Response 
             sent.append(name, value);
         }
     }
-    let body = json!({ "message": message, "documentation_url": "https://docs.github.com/rest" });
     (status, sent, Json(body)).into_response()
 }
 

@@ -1,5 +1,5 @@
 //! Starting and stopping the forge. What its host may do to it without HTTP is in `host`;
-//! how requests are answered is in `smart_http`, `rest` and `pages`.
+//! how requests are answered is in `smart_http`, `rest`, `bitbucket` and `pages`.
 
 use std::{
     net::SocketAddr,
@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     Error, User,
     access::Actor,
+    bitbucket,
     clock::Clock,
     deliveries::Deliveries,
     events,
@@ -130,6 +131,7 @@ impl DemoForge {
             .merge(smart_http::routes())
             .merge(pages::routes())
             .nest("/api/v3", rest::routes())
+            .nest(bitbucket::START, bitbucket::routes())
             .merge(rest::graphql_route())
             .with_state(shared.clone());
         // Outside of the routes: a path may be another one before it is looked up.
@@ -159,6 +161,11 @@ impl DemoForge {
     /// The base of the REST API, where GitHub Enterprise has it.
     pub fn api_url(&self) -> String {
         format!("{}/api/v3", self.shared.url)
+    }
+
+    /// The base of Bitbucket's REST API.
+    pub fn bitbucket_api_url(&self) -> String {
+        format!("{}{}", self.shared.url, bitbucket::START)
     }
 
     /// Makes a repository with one first commit of these files: path, contents, executable.

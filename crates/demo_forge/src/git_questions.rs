@@ -82,6 +82,16 @@ impl Git {
         Ok(output.code == Some(0) && output.text().trim() == "commit")
     }
 
+    /// The whole id of a commit that is named by it or by its beginning.
+    pub(crate) async fn whole_id(&self, dir: &Path, named: &str) -> Result<Option<String>, Error> {
+        if !(7..=64).contains(&named.len()) || !named.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let commit = format!("{named}^{{commit}}");
+        let output = self.complete(Some(dir), &["rev-parse", "--verify", "--quiet", &commit], &[], 1024).await?;
+        Ok((output.code == Some(0)).then(|| output.text().trim().to_owned()))
+    }
+
     pub(crate) async fn is_ancestor(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
         let output = self.complete(Some(dir), &["merge-base", "--is-ancestor", old, new], &[], 64).await?;
         match output.code {

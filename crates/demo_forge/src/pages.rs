@@ -39,6 +39,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/apps/{slug}/installations", post(app::install))
         .route("/{owner}/{name}", get(repository))
         .route("/{owner}/{name}/pull/{number}", get(pull_request))
+        // The same page where Bitbucket has it.
+        .route("/{owner}/{name}/pull-requests/{number}", get(pull_request))
         .route("/{owner}/{name}/pull/{number}/reviews", post(review::submit))
 }
 

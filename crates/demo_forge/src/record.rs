@@ -95,6 +95,9 @@ pub(crate) struct StatusRecord {
     pub(crate) target_url: Option<String>,
     pub(crate) creator: Account,
     pub(crate) created_at: String,
+    /// What Bitbucket shows in the key's place. GitHub has only the context, which is that key.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -125,6 +128,9 @@ pub(crate) struct LineCommentRecord {
     pub(crate) id: u64,
     pub(crate) review: u64,
     pub(crate) in_reply_to: Option<u64>,
+    /// The comment that Bitbucket's caller answered, which may be an answer itself; GitHub's always answer the first.
+    #[serde(default)]
+    pub(crate) parent: Option<u64>,
     pub(crate) author: Account,
     pub(crate) body: String,
     pub(crate) path: String,
@@ -170,6 +176,9 @@ impl Side {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct NoteRecord {
     pub(crate) id: u64,
+    /// What it answers, on Bitbucket; GitHub knows no answers to comments on the whole.
+    #[serde(default)]
+    pub(crate) parent: Option<u64>,
     pub(crate) author: Account,
     pub(crate) body: String,
     pub(crate) created_at: String,

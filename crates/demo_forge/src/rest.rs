@@ -122,7 +122,7 @@ fn about_hooks() -> Router<Arc<Shared>> {
 
 /// The address as it was before routes took parts of it away.
 #[derive(Clone)]
-struct Asked(Uri);
+pub(crate) struct Asked(pub(crate) Uri);
 
 /// `/repositories/{id}/…` is the repository whatever its name is now; redirects lead there.
 pub(crate) async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {

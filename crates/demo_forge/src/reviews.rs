@@ -262,6 +262,17 @@ pub(crate) async fn reply(
     (number, first): (u64, u64),
     body: String,
 ) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
+    reply_to(shared, entry, actor, (number, first, first), body).await
+}
+
+/// An answer in a thread to any comment of it, as Bitbucket has them.
+pub(crate) async fn reply_to(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, first, answered): (u64, u64, u64),
+    body: String,
+) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
     let (review_id, id, now) = (shared.ids.next()?, shared.ids.next()?, shared.clock.now());
     let changed = pulls::touch(shared, entry, number, |pull| {
         let pending: Vec<u64> =
@@ -275,6 +286,7 @@ pub(crate) async fn reply(
             id,
             review: review_id,
             in_reply_to: Some(first.id),
+            parent: Some(answered),
             author: actor.account.clone(),
             body,
             created_at: now.clone(),
@@ -368,6 +380,7 @@ async fn line_comment(
         id: shared.ids.next()?,
         review: review.id,
         in_reply_to: None,
+        parent: None,
         author: review.author.clone(),
         body: new.body,
         path: new.path,

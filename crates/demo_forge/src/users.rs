@@ -1,4 +1,5 @@
-//! Who may use the forge, and how a request proves it: Basic for git, Bearer or `token` for REST.
+//! Who may use the forge, and how a request proves it: Basic for git, Bearer or `token` for REST,
+//! Bearer or Basic for Bitbucket's.
 //! What somebody may do to a repository is in `access`.
 
 use std::sync::{PoisonError, RwLock};
@@ -127,12 +128,13 @@ impl Users {
 
     /// As git sends it: any user name, the password is the token.
     pub(crate) fn by_basic(&self, headers: &HeaderMap) -> Credentials {
+        self.identify(headers, password)
+    }
+
+    /// As Bitbucket's REST clients send it: `Bearer TOKEN`, or Basic with an e-mail address and the token.
+    pub(crate) fn by_bearer_or_basic(&self, headers: &HeaderMap) -> Credentials {
         self.identify(headers, |scheme, value| {
-            if !scheme.eq_ignore_ascii_case("basic") {
-                return None;
-            }
-            let decoded = String::from_utf8(BASE64_STANDARD.decode(value).ok()?).ok()?;
-            decoded.split_once(':').map(|(_, password)| password.to_owned())
+            if scheme.eq_ignore_ascii_case("bearer") { Some(value.to_owned()) } else { password(scheme, value) }
         })
     }
 
@@ -160,4 +162,13 @@ impl Users {
             .search(|members| members.iter().find(|member| !token.is_empty() && member.user.token == token).cloned());
         member.map_or(Credentials::Other(token), |member| Credentials::Of(Box::new(member)))
     }
+}
+
+/// The password of Basic; the name before it is not looked at.
+fn password(scheme: &str, value: &str) -> Option<String> {
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64_STANDARD.decode(value).ok()?).ok()?;
+    decoded.split_once(':').map(|(_, password)| password.to_owned())
 }

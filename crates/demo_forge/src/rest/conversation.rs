@@ -167,7 +167,8 @@ pub(crate) async fn write_note(
     let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::ISSUES_WRITE).await?;
     let (body, now) = (words(&body)?, shared.clock.now());
     let author = actor.account.clone();
-    let note = NoteRecord { id: shared.ids.next()?, author, body, created_at: now.clone(), updated_at: now };
+    let id = shared.ids.next()?;
+    let note = NoteRecord { id, parent: None, author, body, created_at: now.clone(), updated_at: now };
     let number = parse(&number)?;
     let changed = pulls::touch(&shared, &entry, number, |pull| {
         pull.notes.push(note.clone());

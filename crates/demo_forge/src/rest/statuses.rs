@@ -54,6 +54,7 @@ pub(crate) async fn create(
         target_url: fields.text("target_url")?.flatten(),
         creator: actor.account,
         created_at: shared.clock.now(),
+        name: None,
     };
     let mut record = entry.record.lock().await;
     let same = |known: &&StatusRecord| (&known.sha, &known.context) == (&status.sha, &status.context);

@@ -5,6 +5,7 @@
 
 mod apps;
 mod around;
+mod bitbucket;
 mod hooks;
 mod listener;
 mod pages;
