@@ -9,7 +9,7 @@ use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::permission::{self, Granted};
 use pullyard_domain::project::{ForgeKind, Integration, Repository};
-use pullyard_forge::{Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Token};
+use pullyard_forge::{Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Token};
 use std::time::Duration;
 
 /// The client of a connected forge, for a connected repository.
@@ -139,5 +139,6 @@ async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {
 fn client(ctx: &Context, kind: ForgeKind, api_url: &str, token: Token) -> Result<Forge, Error> {
     match kind {
         ForgeKind::GitHub => Ok(Forge::GitHub(GitHub::new(endpoint(ctx, api_url), token)?)),
+        ForgeKind::Bitbucket => Ok(Forge::Bitbucket(Bitbucket::new(endpoint(ctx, api_url), token)?)),
     }
 }

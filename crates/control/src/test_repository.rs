@@ -3,7 +3,9 @@
 use crate::forge::{app_of, forge_of};
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_domain::permission::{Role, Row, Seen, TABLE, Verdict, Workflows, judge};
+use pullyard_domain::permission::{
+    BITBUCKET, Role, Row, Seen, SeenPulls, TABLE, Verdict, Workflows, judge, judge_on_bitbucket,
+};
 use pullyard_domain::text::causes;
 use pullyard_forge::{Error as Refusal, Forge, Right, TokenAccess};
 
@@ -44,14 +46,22 @@ pub async fn test_repository(
                 let message = "the App's installation is suspended".to_owned();
                 return Err(Refusal::Forbidden { what, message }.into());
             }
-            return Ok(Seen::App(installation.permissions));
+            return Ok(judged(&Seen::App(installation.permissions), workflows));
         }
-        let Forge::GitHub(github) = forge_of(ctx, &integration, &repository).await?;
-        Ok::<_, Error>(of_token(github.access(repository.name.as_str()).await?))
+        match forge_of(ctx, &integration, &repository).await? {
+            Forge::GitHub(github) => {
+                let seen = of_token(github.access(repository.name.as_str()).await?);
+                Ok::<_, Error>(judged(&seen, workflows))
+            }
+            forge @ Forge::Bitbucket(_) => {
+                let seen = pulls_seen(&forge, repository.name.as_str()).await?;
+                Ok(BITBUCKET.iter().map(|row| (row, judge_on_bitbucket(row, seen))).collect())
+            }
+        }
     };
     let install = integration.auth.issuer().is_some();
     match seen.await {
-        Ok(seen) => Ok(RepositoryTested::Seen(TABLE.iter().map(|row| (row, judge(row, &seen, workflows))).collect())),
+        Ok(rows) => Ok(RepositoryTested::Seen(rows)),
         Err(Error::Forge(error)) if error.is_transient() => Err(error.into()),
         Err(Error::Forge(error)) => {
             let help = match (&error, install) {
@@ -62,6 +72,20 @@ pub async fn test_repository(
             };
             Ok(RepositoryTested::Unseen { why: causes(&error), help })
         }
+        Err(error) => Err(error),
+    }
+}
+
+fn judged(seen: &Seen, workflows: Workflows) -> Vec<(&'static Row, Verdict)> {
+    TABLE.iter().map(|row| (row, judge(row, seen, workflows))).collect()
+}
+
+/// Whether a repository that can be seen shows its pull requests as well: what a token may write is told nowhere.
+async fn pulls_seen(forge: &Forge, name: &str) -> Result<SeenPulls, Refusal> {
+    forge.repository(name).await?;
+    match forge.open_pull_requests(name, 1).await {
+        Ok(_) => Ok(SeenPulls::Readable),
+        Err(Refusal::Forbidden { .. } | Refusal::NotFound { .. }) => Ok(SeenPulls::Hidden),
         Err(error) => Err(error),
     }
 }

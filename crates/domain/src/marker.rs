@@ -1,12 +1,17 @@
-//! The marks by which we know our own texts at a forge again: HTML comments, which no page shows.
+//! The marks by which we know our own texts at a forge again, which no page shows: HTML comments, or, where a forge
+//! shows these as text, as Bitbucket does, link definitions that nothing refers to.
 //!
 //! Anybody can copy a mark. It keeps us from saying a thing twice, and from taking our own words for a
 //! person's; nothing is permitted because of one.
 
 use crate::id::JobId;
+use crate::project::ForgeKind;
 
-const START: &str = "<!-- pullyard:";
-const END: &str = " -->";
+/// How a mark begins and ends.
+type Form = (&'static str, &'static str);
+
+const COMMENT: Form = ("<!-- pullyard:", " -->");
+const DEFINITION: Form = ("[//]: # (pullyard:", ")");
 const STATUS: &str = "status";
 
 /// What a text of ours is for.
@@ -21,21 +26,36 @@ pub enum Marker {
 impl Marker {
     /// The comment that carries it.
     pub fn comment(&self) -> String {
-        match self {
-            Self::Status => format!("{START}{STATUS}{END}"),
-            Self::Job(job) => format!("{START}{job}{END}"),
-        }
+        self.written(COMMENT)
     }
 
-    /// The text with the mark as its last line.
+    /// The text with the mark as its last line, as no page of GitHub shows it.
     pub fn on(&self, text: &str) -> String {
-        format!("{}\n\n{}", text.trim_end(), self.comment())
+        self.on_page_of(ForgeKind::GitHub, text)
+    }
+
+    /// The same for a forge of this kind.
+    pub fn on_page_of(&self, kind: ForgeKind, text: &str) -> String {
+        let form = match kind {
+            ForgeKind::GitHub => COMMENT,
+            ForgeKind::Bitbucket => DEFINITION,
+        };
+        // A definition counts only after an empty line.
+        format!("{}\n\n{}", text.trim_end(), self.written(form))
+    }
+
+    fn written(&self, (start, end): Form) -> String {
+        match self {
+            Self::Status => format!("{start}{STATUS}{end}"),
+            Self::Job(job) => format!("{start}{job}{end}"),
+        }
     }
 
     /// The mark of a text, which is its last one: what stands before may quote another text of ours.
     pub fn of(text: &str) -> Option<Self> {
-        let last = text.trim_end().strip_suffix(END.trim_start())?;
-        let (_, name) = last.rsplit_once(START)?;
+        let text = text.trim_end();
+        let written = |(start, end): Form| text.strip_suffix(end.trim_start())?.rsplit_once(start);
+        let (_, name) = [COMMENT, DEFINITION].into_iter().find_map(written)?;
         match name.trim() {
             STATUS => Some(Self::Status),
             name => JobId::new(name).ok().map(Self::Job),
@@ -56,12 +76,21 @@ mod tests {
     #[test]
     fn a_mark_is_known_again_also_when_the_forge_changes_the_ends_of_lines() {
         for marker in [Marker::Status, Marker::Job(job_id("j"))] {
-            let text = marker.on("Done.\n");
-            assert_eq!(Marker::of(&text), Some(marker.clone()), "{text}");
-            assert_eq!(Marker::of(&text.replace('\n', "\r\n")), Some(marker.clone()));
-            assert_eq!(Marker::of(&format!("{text}\r\n\n")), Some(marker.clone()));
+            for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
+                let text = marker.on_page_of(kind, "Done.\n");
+                assert_eq!(Marker::of(&text), Some(marker.clone()), "{text}");
+                assert_eq!(Marker::of(&text.replace('\n', "\r\n")), Some(marker.clone()));
+                assert_eq!(Marker::of(&format!("{text}\r\n\n")), Some(marker.clone()));
+            }
             assert_eq!(Marker::of(&marker.comment()), Some(marker));
         }
+    }
+
+    #[test]
+    fn where_comments_are_shown_a_mark_is_a_definition_that_nothing_refers_to() {
+        assert_eq!(Marker::Status.on("Done."), "Done.\n\n<!-- pullyard:status -->");
+        let said = Marker::Status.on_page_of(ForgeKind::Bitbucket, "Done.");
+        assert_eq!(said, "Done.\n\n[//]: # (pullyard:status)");
     }
 
     #[test]
@@ -76,6 +105,11 @@ mod tests {
             "<!-- pullyard:job_short -->",
             "<!-- pullyard:status",
             "<!-- other:status -->",
+            "[//]: # (pullyard:)",
+            "[//]: # (pullyard:status",
+            "[//]: # (other:status)",
+            "(pullyard:status)",
+            "[//]: # (pullyard:status) (I disagree)",
         ] {
             assert_eq!(Marker::of(not_ours), None, "{not_ours}");
         }

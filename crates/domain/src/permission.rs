@@ -1,5 +1,7 @@
 //! Which feature needs which permission at GitHub: the one table that the manifest of an App, the tokens of
 //! attempts, `pullyard repos test` and docs/github.md are made of. How permissions are asked for is elsewhere.
+//!
+//! Bitbucket's is beside it: of a token there, nobody can ask what it may do.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -136,6 +138,23 @@ pub const TABLE: [Row; 8] = {
             &[("repository_hooks", Write)],
             "repo",
             Need::OfTokens,
+        ),
+    ]
+};
+
+/// The same on Bitbucket, by the names of its scopes.
+pub const BITBUCKET: [Row; 3] = {
+    use Level::{Read, Write};
+    const fn row(feature: Feature, words: &'static str, permissions: &'static [Permission]) -> Row {
+        Row { feature, words, permissions, scope: "", need: Need::Always }
+    }
+    [
+        row(Feature::Look, "find the repository", &[("repository", Read)]),
+        row(Feature::Push, "fetch and push branches", &[("repository", Read), ("repository", Write)]),
+        row(
+            Feature::PullRequests,
+            "open pull requests, answer comments",
+            &[("pullrequest", Read), ("pullrequest", Write)],
         ),
     ]
 };
@@ -302,6 +321,28 @@ pub fn judge(row: &Row, seen: &Seen, workflows: Workflows) -> Verdict {
                 false => Verdict::Untold(format!("it needs {}", needs.join(" and "))),
             }
         }
+    }
+}
+
+/// What a Bitbucket that showed a repository says of its pull requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeenPulls {
+    /// They can be listed.
+    Readable,
+    /// They can't.
+    Hidden,
+}
+
+/// Whether a row of [`BITBUCKET`] works in a repository that can be seen. What a token may write shows only when it
+/// does.
+pub fn judge_on_bitbucket(row: &Row, pulls: SeenPulls) -> Verdict {
+    let needs = row.permissions.iter().map(|(name, level)| format!("{}:{name}", level.code())).collect::<Vec<_>>();
+    match (row.feature, pulls) {
+        (Feature::Look, _) => Verdict::Works,
+        (Feature::PullRequests, SeenPulls::Hidden) => {
+            Verdict::Missing(format!("give the token {}", needs.join(" and ")))
+        }
+        _ => Verdict::Untold(format!("it needs {}", needs.join(" and "))),
     }
 }
 

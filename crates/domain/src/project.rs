@@ -225,6 +225,9 @@ pub enum ForgeKind {
     /// github.com or GitHub Enterprise Server.
     #[serde(rename = "github")]
     GitHub,
+    /// Bitbucket Cloud; a Data Center speaks another language.
+    #[serde(rename = "bitbucket")]
+    Bitbucket,
 }
 
 impl ForgeKind {
@@ -232,6 +235,36 @@ impl ForgeKind {
     pub fn words(self) -> &'static str {
         match self {
             Self::GitHub => "GitHub",
+            Self::Bitbucket => "Bitbucket",
+        }
+    }
+
+    /// As it is written on the wire and on command lines.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::GitHub => "github",
+            Self::Bitbucket => "bitbucket",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn of_code(code: &str) -> Option<Self> {
+        [Self::GitHub, Self::Bitbucket].into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// The REST base that is meant where none is named.
+    pub fn usual_api_url(self) -> &'static str {
+        match self {
+            Self::GitHub => "https://api.github.com",
+            Self::Bitbucket => "https://api.bitbucket.org/2.0",
+        }
+    }
+
+    /// Whether its reviews start jobs: told by its webhooks, or found by looking.
+    pub fn has_reviews(self) -> bool {
+        match self {
+            Self::GitHub => true,
+            Self::Bitbucket => false,
         }
     }
 
@@ -248,7 +281,7 @@ impl ForgeKind {
         match (self, host) {
             (_, "localhost" | "::1") => "The local forge".into(),
             (_, host) if is_ours(host) => "The local forge".into(),
-            (Self::GitHub, "api.github.com") => self.words().into(),
+            (Self::GitHub, "api.github.com") | (Self::Bitbucket, "api.bitbucket.org") => self.words().into(),
             (_, host) => format!("{} at {host}", self.words()),
         }
     }
@@ -297,7 +330,7 @@ impl TryFrom<StoredIntegration> for Integration {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The forge's id; may pass 2^53.
+    /// The forge's id; may pass 2^53. On Bitbucket made of its UUID.
     pub id: u64,
     /// The name it shows.
     pub login: String,
@@ -311,9 +344,9 @@ pub struct Repository {
     pub project: ProjectId,
     /// The forge it lives on.
     pub integration: IntegrationId,
-    /// The forge's id of it, which survives renames; may pass 2^53.
+    /// The forge's id of it, which survives renames; may pass 2^53. On Bitbucket made of its UUID.
     pub id: u64,
-    /// `owner/name` as the forge spells it.
+    /// `owner/name` as the forge spells it; on Bitbucket `workspace/slug`.
     pub name: RepositoryName,
     /// The branch that work starts from and goes to.
     pub default_branch: String,

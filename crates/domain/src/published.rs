@@ -176,6 +176,7 @@ fn line(run: &CheckRun) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::ForgeKind;
 
     fn run(command: &str, round: u32, outcome: CheckOutcome, exit_code: Option<i32>) -> CheckRun {
         let (signal, truncated, artifact) = (None, false, None);
@@ -264,16 +265,19 @@ mod tests {
 
     #[test]
     fn no_words_of_an_agent_end_the_part_that_they_stand_in() {
-        let hostile =
-            "Done.\n```\n<!-- pullyard:newest end -->\n## Mine\n<!-- pullyard:newest x y -->\n<!-- pullyard:newest";
+        let hostile = "Done.\n```\n<!-- pullyard:newest end -->\n## Mine\n<!-- pullyard:newest x y -->\n\
+            [//]: # (pullyard:newest end)\n[//]: # (pullyard:newest x y)\n<!-- pullyard:newest";
         let runs = [run("x\n<!-- pullyard:newest end -->", 0, CheckOutcome::Passed, Some(0))];
         let agent =
             agent(&Work { model: Some("\n<!-- pullyard:newest end -->".into()), ..crate::story::work("codex") });
         let (agent, checks) = (Some(agent.as_str()), Checked::Now(&runs));
         let said = newest(&Newest { commit: "one", agent, summary: Some(hostile), checks, on_top: false });
-        let text = format!("{}\n{}", opening("Ticket: APP-1\n", Some(hostile)), newest::part("one", &said));
-        let next = newest::renewed(&text, "two", "Next.").unwrap();
-        assert_eq!(next, format!("{}\n{}", opening("Ticket: APP-1\n", Some(hostile)), newest::part("two", "Next.")));
+        for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
+            let opened = opening("Ticket: APP-1\n", Some(hostile));
+            let text = format!("{opened}\n{}", newest::part(kind, "one", &said));
+            let next = newest::renewed(&text, "two", "Next.").unwrap();
+            assert_eq!(next, format!("{opened}\n{}", newest::part(kind, "two", "Next.")));
+        }
     }
 
     #[test]

@@ -14,9 +14,11 @@ pub struct CreateIntegration {
     pub id: IntegrationId,
     /// What it is.
     pub kind: ForgeKind,
-    /// The REST base: `https://api.github.com`, or `https://HOST/api/v3` of an Enterprise Server.
+    /// The REST base: `https://api.github.com`, or `https://HOST/api/v3` of an Enterprise Server;
+    /// `https://api.bitbucket.org/2.0` for Bitbucket.
     pub api_url: String,
-    /// The name of the secret in Secrets Manager that holds the token. Never the token.
+    /// The name of the secret in Secrets Manager that holds the token. Never the token. For Bitbucket its value is an
+    /// access token, or `E-MAIL:API-TOKEN`.
     pub token_secret: String,
 }
 

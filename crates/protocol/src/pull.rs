@@ -131,7 +131,8 @@ pub struct PullRequestName {
 pub const PULL_REQUEST_NAMES: &str = "write its address, OWNER/NAME#7, or #7";
 
 impl PullRequestName {
-    /// Reads `https://HOST/o/r/pull/7` with whatever a browser has behind it, `o/r#7`, `#7` or `7`.
+    /// Reads `https://HOST/o/r/pull/7`, or Bitbucket's `https://HOST/o/r/pull-requests/7`, with whatever a browser has
+    /// behind it, `o/r#7`, `#7` or `7`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(address) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) {
@@ -150,7 +151,7 @@ impl PullRequestName {
         let mut parts = path.split('/');
         let host = parts.next().filter(|host| !host.is_empty() && !host.contains('@'))?;
         let (owner, name, kind, number) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if kind != "pull" {
+        if !matches!(kind, "pull" | "pull-requests") {
             return None;
         }
         Some(Self {
@@ -203,6 +204,13 @@ mod tests {
             assert_eq!(PullRequestName::parse(text), Some(whole.clone()), "{text}");
             assert!(PullRequestName::is_plain(text));
         }
+        let bucket = name(Some("bitbucket.org"), Some("acme/app"), 7);
+        for text in [
+            "https://bitbucket.org/acme/app/pull-requests/7",
+            "https://bitbucket.org/acme/app/pull-requests/7/add-a-door/diff#comment-12",
+        ] {
+            assert_eq!(PullRequestName::parse(text), Some(bucket.clone()), "{text}");
+        }
         let local = PullRequestName::parse("http://127.0.0.1:4002/acme/app/pull/12").unwrap();
         assert_eq!(local, name(Some("127.0.0.1:4002"), Some("acme/app"), 12));
         assert_eq!(PullRequestName::parse("acme/app#7"), Some(name(None, Some("acme/app"), 7)));
@@ -228,6 +236,8 @@ mod tests {
             "https://github.com/acme/app/issues/7",
             "https://github.com/acme/app/pull/",
             "https://github.com/acme/app/pull/x",
+            "https://bitbucket.org/acme/app/pull-requests",
+            "https://bitbucket.org/acme/app/pull-requests/new",
             "https:///acme/app/pull/7",
             "https://ana@github.com/acme/app/pull/7",
             "ftp://github.com/acme/app/pull/7",

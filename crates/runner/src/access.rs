@@ -6,7 +6,7 @@ use crate::git::Git;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::project::ForgeKind;
-use pullyard_forge::{Endpoint, Forge, GitHub, Token, revoke_installation_token};
+use pullyard_forge::{Bitbucket, Endpoint, Forge, GitHub, Token, revoke_installation_token};
 use pullyard_protocol::attempt::{AssignedRepository, ModelCredential};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -35,9 +35,13 @@ pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
         ForgeKind::GitHub => {
             Forge::GitHub(GitHub::new(endpoint(repository), Token::new(token.as_str())).map_err(denied)?)
         }
+        ForgeKind::Bitbucket => {
+            Forge::Bitbucket(Bitbucket::new(endpoint(repository), Token::new(token.as_str())).map_err(denied)?)
+        }
     };
     Ok(Access {
         git: Git::new(&repository.clone_url, &token)
+            .at(repository.forge)
             .committing(this.assignment.author.clone(), credentials.signing_key)
             .without_secrets(&this.redactor),
         forge,
@@ -50,7 +54,7 @@ fn endpoint(repository: &AssignedRepository) -> Endpoint {
     Endpoint::new(repository.api_url.clone())
 }
 
-/// The tokens that were made for this attempt alone.
+/// The tokens that were made for this attempt alone: only GitHub makes such, for an App.
 #[derive(Default)]
 pub(crate) struct Minted(Mutex<Vec<String>>);
 

@@ -4,6 +4,7 @@ use crate::access::Minted;
 use crate::agent::{self, Tally};
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Working;
+use crate::git::password_of;
 use crate::job::ours;
 use crate::left;
 use crate::orders::{Order, Orders};
@@ -142,7 +143,10 @@ impl Attempt<'_> {
         let credentials = self.insist_or(async || self.client.credentials().await, refused).await?;
         let model = credentials.model.iter().map(|model| model.value.as_str());
         let signing_key = credentials.signing_key.as_deref();
-        let secrets = std::iter::once(credentials.forge_token.as_str()).chain(model).chain(signing_key);
+        let token = credentials.forge_token.as_str();
+        // Whole, as REST has it, and as git has it.
+        let of_forge = [token, password_of(repository.forge, token)];
+        let secrets = of_forge.into_iter().chain(model).chain(signing_key);
         secrets.for_each(|secret| self.redactor.learn(secret));
         if credentials.expires_in_secs.is_some() {
             self.minted.note(&credentials.forge_token);

@@ -15,6 +15,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pullyard_domain::commits::Author;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::project::ForgeKind;
+use pullyard_forge::bitbucket_git_login;
 use signing::KeyFile;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -79,6 +81,8 @@ pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
 /// Git, for one repository at one forge.
 pub(crate) struct Git {
     url: String,
+    /// Who its token speaks for, as the forge calls that for git.
+    user: &'static str,
     token: String,
     /// Of the commits that it makes.
     author: Author,
@@ -171,10 +175,22 @@ impl<'a> Call<'a> {
 }
 
 impl Git {
-    /// `url` is what is cloned; `token` proves to its forge who asks.
+    /// `url` is what is cloned; `token` proves to its forge who asks, as GitHub wants it.
     pub(crate) fn new(url: &str, token: &str) -> Self {
         let (url, token, redactor) = (url.to_owned(), token.to_owned(), Redactor::new([]));
-        Self { url, token, author: Author::default(), signing_key: None, redactor }
+        Self { url, user: "x-access-token", token, author: Author::default(), signing_key: None, redactor }
+    }
+
+    /// The same, proving it as this kind of forge wants it.
+    pub(crate) fn at(self, kind: ForgeKind) -> Self {
+        match kind {
+            ForgeKind::GitHub => self,
+            ForgeKind::Bitbucket => {
+                let (user, password) = bitbucket_git_login(&self.token);
+                let token = password.to_owned();
+                Self { user, token, ..self }
+            }
+        }
     }
 
     /// The same, committing as somebody else, and signing what is published where there is a key.
@@ -314,7 +330,7 @@ impl Git {
     }
 
     fn basic(&self) -> String {
-        BASE64_STANDARD.encode(format!("x-access-token:{}", self.token))
+        BASE64_STANDARD.encode(format!("{}:{}", self.user, self.token))
     }
 
     /// A forge may repeat what it was told; our words never do.
@@ -324,6 +340,14 @@ impl Git {
             words = words.replace(&self.basic(), "[token]").replace(&self.token, "[token]");
         }
         self.redactor.text(&words).into_owned()
+    }
+}
+
+/// What of a forge's token git has for a password: on Bitbucket a token may have its account's address before it.
+pub(crate) fn password_of(kind: ForgeKind, token: &str) -> &str {
+    match kind {
+        ForgeKind::GitHub => token,
+        ForgeKind::Bitbucket => bitbucket_git_login(token).1,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::retry::{rest, while_it_rests};
 use crate::stop::Stop;
 use crate::target::Target;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::project::ForgeKind;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::published::left_out::{Folder, in_markdown};
 use pullyard_domain::published::{self, Checked, Newest, newest};
@@ -55,7 +56,7 @@ pub(crate) async fn find_or_open(
     }
     let new = NewPullRequest {
         title: said.redactor.text(&assignment.pull_request.title).into_owned(),
-        body: body(&assignment.pull_request.body, &assignment.agent.capability, said),
+        body: body(assignment.repository.forge, &assignment.pull_request.body, &assignment.agent.capability, said),
         head: target.branch.clone(),
         base: assignment.base.clone(),
         draft: said.checks.failed(),
@@ -81,7 +82,7 @@ pub(crate) async fn find_or_open(
 }
 
 /// The whole text of a new one, without secrets. `asked` is the agent that the job asks for.
-fn body(beginning: &str, asked: &str, said: &Said<'_>) -> String {
+fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> String {
     let clean = |text: &str| said.redactor.text(text).into_owned();
     // Before anything of it is cut, and once nothing invisible stands between two parts of a secret.
     let summary = said.summary.map(|words| clean(&untrusted::visible(words)));
@@ -97,7 +98,7 @@ fn body(beginning: &str, asked: &str, said: &Said<'_>) -> String {
     // What is made one line there loses the same. The part for the commit tells by a hash whether it was changed.
     let opening = clean(&published::opening(&beginning, summary.as_deref()));
     let about = with_left_out(&published::checks(said.checks), said.left_out);
-    format!("{opening}\n{}", newest::part(said.commit, &clean(&about)))
+    format!("{opening}\n{}", newest::part(kind, said.commit, &clean(&about)))
 }
 
 /// What one that was open is to say of the commit, without secrets.
@@ -145,7 +146,7 @@ mod tests {
             left_out: &[],
             redactor: &redactor,
         };
-        let (body, newest) = (body("Ticket: APP-1\n", "auto", &said), of_commit(&said));
+        let (body, newest) = (body(ForgeKind::GitHub, "Ticket: APP-1\n", "auto", &said), of_commit(&said));
         for text in [&body, &newest] {
             assert!(text.contains("It is [redacted]. xxx") && text.contains("`check [redacted]` passed"), "{text}");
             assert!(!text.contains("the-sec"), "{text}");

@@ -49,8 +49,8 @@ pub struct NewHook {
 ///
 /// Idempotent: by name; the same again mends what differs at the forge. Two at once end with what the later
 /// one stored: whoever meets a change of the hook tells the forge again.
-/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, `Forge`,
-/// `Contended`.
+/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, also for a forge whose
+/// webhooks start nothing, `Forge`, `Contended`.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     for project in std::iter::once(&new.home).chain(&new.others) {
         if ctx.store.project(project).await?.is_none() {
@@ -59,6 +59,15 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     }
     let base_url = address(&new.base_url)?;
     let integration = integration_of(ctx, &new.integration).await?;
+    if !integration.kind.has_reviews() {
+        let fault = format!(
+            "{} is on {}, whose webhooks and reviews start no jobs; what becomes of its pull requests is looked for with \
+             `pullyard repos ingress OWNER/NAME poll`, and `pullyard revise` asks for a revision",
+            integration.id,
+            integration.kind.words()
+        );
+        return Err(Error::Invalid { pointer: "/integration", fault });
+    }
     let kind = match &new.target {
         Target::App => HookKind::App {},
         Target::Organisation(login) => HookKind::Organisation { login: login.clone() },

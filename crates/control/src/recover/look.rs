@@ -330,7 +330,7 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
     let name = name_in(ctx, place, &known, &told).await?;
     let now = seen(id.integration.clone(), id.repository, name.clone(), &told);
     pull_request_changed(ctx, place.reach, &now).await?;
-    if now.state != PullRequestState::Open {
+    if now.state != PullRequestState::Open || !place.integration.kind.has_reviews() {
         return Ok(compared);
     }
     let reviews = forge.reviews(name.as_str(), id.number).await?.found;

@@ -64,7 +64,10 @@ impl Source<'_> {
         // Also if it took some of them before: whoever did that may have died before the rest.
         if self.job.kind == Kind::Revise && takes_unanswered(covered) {
             let unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
-            let found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
+            let found = match self.integration.kind.has_reviews() {
+                true => read_unanswered(self.forge, name, id.number, all, &unfinished).await?,
+                false => Vec::new(),
+            };
             // None is taken before it is known of each whether it may be: the forge may say that later.
             let mut admitted = self.admitted(id, found, all).await?;
             if let Some(key) = &self.job.ticket {

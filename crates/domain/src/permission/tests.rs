@@ -20,6 +20,17 @@ fn check(feature: Feature, seen: &Seen, expected: &str) {
 }
 
 #[test]
+fn on_bitbucket_what_a_token_may_write_is_not_told_and_what_it_cant_read_is() {
+    let said = |pulls| BITBUCKET.each_ref().map(|row| judge_on_bitbucket(row, pulls));
+    let pulls = "read:pullrequest and write:pullrequest";
+    let push = Verdict::Untold("it needs read:repository and write:repository".into());
+    let untold = Verdict::Untold(format!("it needs {pulls}"));
+    assert_eq!(said(SeenPulls::Readable), [Verdict::Works, push.clone(), untold]);
+    let missing = Verdict::Missing(format!("give the token {pulls}"));
+    assert_eq!(said(SeenPulls::Hidden), [Verdict::Works, push, missing]);
+}
+
+#[test]
 fn an_attempts_token_may_push_and_open_pull_requests_and_nothing_else() {
     let least = granted(&[("contents", "write"), ("pull_requests", "write")]);
     assert_eq!(of_attempt(Workflows::Keep), least);

@@ -169,4 +169,18 @@ fn a_forge_is_named_by_what_stands_at_its_address() {
     // Whoever may name a host may not have it taken for this machine.
     check("https://127.0.0.1.acme.example", "GitHub at 127.0.0.1.acme.example");
     check("https://api.github.com.acme.example", "GitHub at api.github.com.acme.example");
+    let check = |api_url: &str, expected: &str| assert_eq!(ForgeKind::Bitbucket.at(api_url), expected, "{api_url}");
+    check("https://api.bitbucket.org/2.0", "Bitbucket");
+    check("http://127.0.0.1:4100/2.0", "The local forge");
+    check("https://api.github.com", "Bitbucket at api.github.com");
+}
+
+#[test]
+fn each_kind_of_forge_is_written_by_its_code_and_has_an_address_that_is_its_own() {
+    for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
+        assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.code()));
+        assert_eq!(ForgeKind::of_code(kind.code()), Some(kind));
+        assert_eq!(kind.at(kind.usual_api_url()), kind.words());
+    }
+    assert_eq!(ForgeKind::of_code("gitlab"), None);
 }

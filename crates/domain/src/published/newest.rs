@@ -5,12 +5,18 @@
 //! wrote: people may write around it and into it, and nothing of theirs is ever replaced. Whoever may change the text
 //! can copy the lines; nothing is permitted because of them.
 
+use crate::project::ForgeKind;
 use sha2::{Digest, Sha256};
 
-/// How both lines begin.
-const MARK: &str = "<!-- pullyard:newest ";
-/// How they end.
-const CLOSE: &str = "-->";
+/// How both lines begin and end: as HTML comments, or, where a forge shows these, as link definitions.
+#[derive(Clone, Copy)]
+struct Form {
+    mark: &'static str,
+    close: &'static str,
+}
+
+const COMMENT: Form = Form { mark: "<!-- pullyard:newest ", close: " -->" };
+const DEFINITION: Form = Form { mark: "[//]: # (pullyard:newest ", close: ")" };
 /// What the second one says.
 const END: &str = "end";
 /// How much of a hash is said. Units: bytes.
@@ -31,11 +37,23 @@ pub enum Stays {
     TooLong,
 }
 
-/// The part with these words about a commit. They are fenced, or ours: no line of them begins as both of the part do.
-pub fn part(commit: &str, words: &str) -> String {
-    let (hash, words) = (hash(words), words.trim());
-    let between = if words.is_empty() { String::new() } else { format!("\n{words}\n\n") };
-    format!("{MARK}{commit} {hash} {CLOSE}\n{between}{MARK}{END} {CLOSE}\n")
+/// The part with these words about a commit, for a page of this kind of forge. They are fenced, or ours: no line of
+/// them begins as both of the part do.
+pub fn part(kind: ForgeKind, commit: &str, words: &str) -> String {
+    let form = match kind {
+        ForgeKind::GitHub => COMMENT,
+        ForgeKind::Bitbucket => DEFINITION,
+    };
+    form.part(commit, words)
+}
+
+impl Form {
+    fn part(self, commit: &str, words: &str) -> String {
+        let Self { mark, close } = self;
+        let (hash, words) = (hash(words), words.trim());
+        let between = if words.is_empty() { String::new() } else { format!("\n{words}\n\n") };
+        format!("{mark}{commit} {hash}{close}\n{between}{mark}{END}{close}\n")
+    }
 }
 
 /// The text with these words about this commit, in place of what we said of another one.
@@ -47,11 +65,12 @@ pub fn renewed(text: &str, commit: &str, words: &str) -> Result<String, Stays> {
     if found.hash != hash(found.words) {
         return Err(Stays::Changed);
     }
-    let whole = format!("{}{}{}", found.before, part(commit, words), found.after);
+    let whole = format!("{}{}{}", found.before, found.form.part(commit, words), found.after);
     if whole.chars().count() > LONGEST { Err(Stays::TooLong) } else { Ok(whole) }
 }
 
 struct Found<'a> {
+    form: Form,
     before: &'a str,
     commit: &'a str,
     hash: &'a str,
@@ -61,18 +80,22 @@ struct Found<'a> {
 
 /// The one part of a text: whoever has quoted it as it is has made it two.
 fn find(text: &str) -> Option<Found<'_>> {
+    [COMMENT, DEFINITION].into_iter().find_map(|form| find_as(text, form))
+}
+
+fn find_as(text: &str, form: Form) -> Option<Found<'_>> {
     let (mut lines, mut at) = (Vec::new(), 0);
     for line in text.split_inclusive('\n') {
         let next = at + line.len();
-        if let Some(rest) = line.strip_prefix(MARK) {
-            lines.push((at, next, rest.trim_end().strip_suffix(CLOSE)?.trim()));
+        if let Some(rest) = line.strip_prefix(form.mark) {
+            lines.push((at, next, rest.trim_end().strip_suffix(form.close.trim_start())?.trim()));
         }
         at = next;
     }
     let [(begins, from, about), (to, ends, END)] = lines[..] else { return None };
     let (commit, hash) = about.split_once(' ')?;
     let (before, words, after) = (text.get(..begins)?, text.get(from..to)?, text.get(ends..)?);
-    Some(Found { before, commit, hash, words, after })
+    Some(Found { form, before, commit, hash, words, after })
 }
 
 /// The same however a forge, or a person's browser, ends the lines.
@@ -90,7 +113,7 @@ mod tests {
 
     /// A text of ours about the first commit.
     fn opened(words: &str) -> String {
-        format!("Ticket: APP-1\n\n{}", part(ONE, words))
+        format!("Ticket: APP-1\n\n{}", part(ForgeKind::GitHub, ONE, words))
     }
 
     #[test]
@@ -98,15 +121,27 @@ mod tests {
         let before = "A person's: ü\r\n\r\n> <!-- pullyard:newest x y -->\n";
         let after = "\n## Notes\n\nKeep `<!-- pullyard:newest end -->` here.";
         for words in ["", "## Checks\n\n- `npm test` passed in 13 s\n"] {
-            let text = format!("{before}{}{after}", part(ONE, words));
+            let text = format!("{before}{}{after}", part(ForgeKind::GitHub, ONE, words));
             let once = renewed(&text, TWO, "## The newest work\n").unwrap();
-            assert_eq!(once, format!("{before}{}{after}", part(TWO, "## The newest work")));
+            assert_eq!(once, format!("{before}{}{after}", part(ForgeKind::GitHub, TWO, "## The newest work")));
             assert_eq!(renewed(&once, TWO, "other words"), Err(Stays::Said), "a repeat changes nothing");
             assert_eq!(renewed(&once, ONE, words).unwrap(), text);
         }
         let text = renewed(&opened("a"), TWO, "b").unwrap();
         assert!(text.starts_with("Ticket: APP-1\n\n<!-- pullyard:newest 2222"), "{text}");
         assert!(text.ends_with(" -->\n\nb\n\n<!-- pullyard:newest end -->\n"), "{text}");
+    }
+
+    #[test]
+    fn where_a_forge_shows_comments_the_lines_are_definitions_and_stay_so() {
+        let text = format!("Ticket: APP-1\n\n{}", part(ForgeKind::Bitbucket, ONE, "- `npm test` passed"));
+        assert!(text.starts_with("Ticket: APP-1\n\n[//]: # (pullyard:newest 1111") && !text.contains("<!--"), "{text}");
+        assert!(text.ends_with(")\n\n- `npm test` passed\n\n[//]: # (pullyard:newest end)\n"), "{text}");
+        let next = renewed(&text, TWO, "Next.").unwrap();
+        assert_eq!(next, format!("Ticket: APP-1\n\n{}", part(ForgeKind::Bitbucket, TWO, "Next.")));
+        assert_eq!(renewed(&next, TWO, "Next."), Err(Stays::Said));
+        assert_eq!(renewed(&next.replace("Next.", "Mine."), ONE, "x"), Err(Stays::Changed));
+        assert_eq!(renewed(&next.replace("newest end)", "newest end"), ONE, "x"), Err(Stays::Absent));
     }
 
     #[test]
@@ -140,7 +175,7 @@ mod tests {
     #[test]
     fn without_both_lines_once_there_is_no_part() {
         let text = opened("old");
-        let line = |n: usize| text.lines().filter(|line| line.starts_with(MARK)).nth(n).unwrap().to_owned();
+        let line = |n: usize| text.lines().filter(|line| line.starts_with(COMMENT.mark)).nth(n).unwrap().to_owned();
         for odd in [
             String::new(),
             "Ticket: APP-1\n".into(),

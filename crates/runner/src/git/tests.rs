@@ -31,6 +31,21 @@ fn only_commands_for_the_forge_carry_the_token() {
     assert_eq!(git.redacted(header.as_bytes()), "Authorization: Basic [token]");
 }
 
+#[test]
+fn each_kind_of_forge_knows_its_tokens_by_a_user_of_its_own() {
+    let basic = |kind, token| {
+        let git = Git::new("https://forge.test/a/b.git", token).at(kind);
+        let said = BASE64_STANDARD.decode(git.basic()).unwrap();
+        assert_eq!(git.token, password_of(kind, token));
+        assert_eq!(git.redacted(format!("no {}", git.token).as_bytes()), "no [token]");
+        String::from_utf8(said).unwrap()
+    };
+    assert_eq!(basic(ForgeKind::GitHub, "ghp_planted"), "x-access-token:ghp_planted");
+    assert_eq!(basic(ForgeKind::Bitbucket, "ATCTT-planted"), "x-token-auth:ATCTT-planted");
+    let with_address = basic(ForgeKind::Bitbucket, "ann@acme.example:ATATT-planted");
+    assert_eq!(with_address, "x-bitbucket-api-token-auth:ATATT-planted");
+}
+
 #[tokio::test]
 async fn a_secret_that_git_repeats_is_gone_before_its_words_are_cut() {
     let dir = tempfile::tempdir().unwrap();

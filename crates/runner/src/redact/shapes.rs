@@ -97,6 +97,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("xoxr-", Rest::Word(10)).by("xox"),
     shape("xoxs-", Rest::Word(10)).by("xox"),
     shape("ATATT", Rest::Word(40)),
+    shape("ATCTT", Rest::Word(40)),
     shape("lin_api_", Rest::Word(30)).by("n_api_"),
     // Pullyard's own.
     shape("rnt_", Rest::Word(32)),
