@@ -8,9 +8,10 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::wait::Wait;
 use std::collections::BTreeMap;
 
-const PAPERS: [(&str, &str); 8] = [
+const PAPERS: [(&str, &str); 9] = [
     ("README.md", include_str!("../README.md")),
     ("docs/github.md", include_str!("../docs/github.md")),
+    ("docs/bitbucket.md", include_str!("../docs/bitbucket.md")),
     ("docs/reviews.md", include_str!("../docs/reviews.md")),
     ("docs/doctor.md", include_str!("../docs/doctor.md")),
     ("docs/up.md", include_str!("../docs/up.md")),

@@ -12,6 +12,7 @@ mod apps;
 mod artifacts;
 mod attempts;
 mod authorisation;
+mod bitbucket;
 mod board;
 mod calls;
 mod cancel;

@@ -234,7 +234,16 @@ impl Push<'_> {
         if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
             return Some(self.rejected("it found a secret in the change"));
         }
-        if says(&["protected branch", "protected ref", "gh006", "gh013", "rule violations"]) {
+        // The last one is Bitbucket's.
+        let protected = [
+            "protected branch",
+            "protected ref",
+            "gh006",
+            "gh013",
+            "rule violations",
+            "permission denied to update branch",
+        ];
+        if says(&protected) {
             return Some(Failure::BranchProtected { branch: self.target.branch.clone() });
         }
         // GitHub says the first of a person's token, and the second of an App's.
@@ -319,6 +328,11 @@ mod tests {
         check(
             "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)",
             "",
+            Some("branch_protected"),
+        );
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: Permission denied to update branch x.",
             Some("branch_protected"),
         );
         check("!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)", "", Some("push_rejected"));

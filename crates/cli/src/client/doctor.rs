@@ -261,7 +261,7 @@ async fn forges(session: &Session, findings: &mut Vec<Finding>) {
         }
     };
     if forges.is_empty() {
-        let help = "Connect one: `pullyard integrations add ID --api-url URL --token-secret NAME`.";
+        let help = "Connect one: `pullyard integrations add ID --kind KIND --token-secret NAME`.";
         findings.push(Finding::warning("forges", "No forge is connected.", help));
     }
     for forge in forges {

@@ -28,7 +28,7 @@ pub(crate) struct Hooks {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make the webhooks of repositories or of an organisation, here and at the forge; mends those that are there.
+    /// Make the webhooks of repositories or of an organisation, here and at GitHub; mends those that are there.
     #[command(after_help = "Examples:
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --org acme")]

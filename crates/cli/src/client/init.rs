@@ -16,6 +16,7 @@ use manifest::{Manifest, Site};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::permission::Workflows;
+use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::integration::{Integration, MakeGitHubApp};
 use stack::StackSetUp;
@@ -27,6 +28,9 @@ use tokio::time::timeout;
 /// GitHub forgets a manifest's code after an hour.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
+/// Where people see Bitbucket Cloud.
+const BITBUCKET: &str = "https://bitbucket.org";
+
 /// Set up what a new system needs: GitHub, as an App of your own, or all that a deployed stack begins with.
 ///
 /// With --stack: the first admin token, which signs this command line in, then the first project, the forge and a
@@ -37,6 +41,7 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard init --stack pullyard --project acme --repo acme/app --agent claude_code
+  pullyard init --stack pullyard --project acme --forge https://bitbucket.org --repo acme/app
   pullyard init --stack pullyard --project acme --no-forge
   pullyard init --github-app
   pullyard init --github-app --org acme --base-url https://pullyard.acme.example
@@ -53,14 +58,14 @@ pub(crate) struct Init {
     /// The App's name, which nobody else's may have; you can still change it at GitHub.
     #[arg(long, value_name = "NAME", value_parser = manifest::name)]
     name: Option<String>,
-    /// GitHub, or a GitHub Enterprise Server.
+    /// GitHub, or a GitHub Enterprise Server; for a stack also https://bitbucket.org.
     #[arg(long, value_name = "URL", default_value = "https://github.com")]
     forge: String,
     /// Where GitHub reaches this system from the internet; the server's own address, when that is https.
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The short name of the integration.
-    #[arg(long, value_name = "ID", default_value = "github")]
+    #[arg(long, value_name = "ID", default_value_if("forge", BITBUCKET, "bitbucket"), default_value = "github")]
     id: IntegrationId,
     /// Ask for the right to change files under .github/workflows, too.
     #[arg(long)]
@@ -78,7 +83,11 @@ impl Init {
 
     /// Sets up a stack: there is no token to speak to its server with yet.
     pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
-        let forge = stack::Forge { id: self.id, api_url: Site::parse(&self.forge)?.api_url() };
+        let (kind, api_url) = match self.forge.trim_end_matches('/') {
+            BITBUCKET => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.usual_api_url().to_owned()),
+            forge => (ForgeKind::GitHub, Site::parse(forge)?.api_url()),
+        };
+        let forge = stack::Forge { id: self.id, kind, api_url };
         self.stack.run(global, screen, forge, self.workflows).await
     }
 

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 /// Connect forges.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  pullyard integrations add gh1 --api-url https://api.github.com --token-secret pullyard/user/github
+  pullyard integrations add gh1 --token-secret pullyard/user/github
+  pullyard integrations add bb1 --kind bitbucket --token-secret pullyard/user/bitbucket
   pullyard integrations test gh1")]
 pub(crate) struct Integrations {
     #[command(subcommand)]
@@ -23,18 +24,25 @@ pub(crate) struct Integrations {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Connect GitHub or a GitHub Enterprise Server, after asking it who the token belongs to.
+    /// Connect GitHub, a GitHub Enterprise Server or Bitbucket Cloud, after asking it who the token belongs to.
+    ///
+    /// The value of a secret for Bitbucket is an access token of a repository, project or workspace, or a user's e-mail
+    /// address and API token as E-MAIL:API-TOKEN.
     #[command(after_help = "Examples:
-  pullyard integrations add gh1 --api-url https://api.github.com --token-secret pullyard/user/github
+  pullyard integrations add gh1 --token-secret pullyard/user/github
   pullyard integrations add ghe --api-url https://git.acme.example/api/v3 --token-secret pullyard/user/ghe
-  pullyard integrations add gh2 --api-url https://api.github.com --app-id 12345 \\
+  pullyard integrations add bb1 --kind bitbucket --token-secret pullyard/user/bitbucket
+  pullyard integrations add gh2 --app-id 12345 \\
     --key-secret pullyard/user/app-key --webhook-secret pullyard/user/app-webhook")]
     Add {
         /// Its short name.
         id: IntegrationId,
-        /// The REST base.
+        /// What it is: github, or bitbucket, which is Bitbucket Cloud.
+        #[arg(long, value_name = "KIND", default_value = "github", value_parser = kind)]
+        kind: ForgeKind,
+        /// The REST base; https://api.github.com or https://api.bitbucket.org/2.0 when not given.
         #[arg(long, value_name = "URL")]
-        api_url: String,
+        api_url: Option<String>,
         /// The name of the secret that holds the token, as `pullyard secrets set` printed it; never the token.
         #[arg(long, value_name = "NAME", required_unless_present = "app_id", conflicts_with = "app_id")]
         token_secret: Option<String>,
@@ -65,27 +73,41 @@ enum Command {
     },
 }
 
+fn kind(text: &str) -> Result<ForgeKind, String> {
+    ForgeKind::of_code(text).ok_or_else(|| "use github or bitbucket".into())
+}
+
+/// The REST base that is meant.
+fn address(kind: ForgeKind, api_url: Option<String>) -> String {
+    api_url.unwrap_or_else(|| kind.usual_api_url().to_owned())
+}
+
 impl Integrations {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let integration = match self.command.unwrap_or(Command::List) {
             Command::List => return list(session).await,
             Command::Test { id } => return test(session, &id).await,
-            Command::Add { id, api_url, token_secret: Some(token_secret), .. } => {
-                let request = CreateIntegration { id, kind: ForgeKind::GitHub, api_url, token_secret };
+            Command::Add { id, kind, api_url, token_secret: Some(token_secret), .. } => {
+                let request = CreateIntegration { id, kind, api_url: address(kind, api_url), token_secret };
                 session
                     .api
                     .create_integration(&request)
                     .await
                     .map_err(|error| secret_named(error, &request.token_secret))?
             }
+            Command::Add { kind: ForgeKind::Bitbucket, .. } => {
+                return Err(Fault::usage("Bitbucket has no Apps of this kind").help("name a --token-secret"));
+            }
             Command::Add {
                 id,
+                kind,
                 api_url,
                 app_id: Some(app_id),
                 key_secret: Some(key_secret),
                 webhook_secret: Some(webhook_secret),
                 ..
             } => {
+                let api_url = address(kind, api_url);
                 let request = ConnectGitHubApp { id, api_url, app_id, key_secret, webhook_secret };
                 session.api.connect_github_app(&request).await?
             }
@@ -192,4 +214,18 @@ pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), F
         ]),
     }
     facts(&session.screen, &lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_that_is_not_given_follows_the_kind() {
+        let meant = |text: &str, api_url: Option<&str>| address(kind(text).unwrap(), api_url.map(str::to_owned));
+        assert_eq!(meant("github", None), "https://api.github.com");
+        assert_eq!(meant("bitbucket", None), "https://api.bitbucket.org/2.0");
+        assert_eq!(meant("bitbucket", Some("http://127.0.0.1:5/2.0")), "http://127.0.0.1:5/2.0");
+        assert!(kind("gitlab").is_err());
+    }
 }

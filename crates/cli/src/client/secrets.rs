@@ -31,7 +31,7 @@ enum Command {
     /// One line's end after the value is left out. Everything uses the new value within a minute.
     #[command(after_help = "Examples:
   pullyard secrets set github
-  pullyard integrations add gh1 --api-url https://api.github.com \\
+  pullyard integrations add gh1 \\
     --token-secret \"$(pullyard secrets set github < token.txt)\"
   pullyard settings set model_secrets.anthropic_api_key=\"$(pullyard secrets set anthropic --for-jobs < key.txt)\"")]
     Set {

@@ -123,6 +123,16 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
     let Some(name) = name else {
         return Err(Error::NotFound { what: "repository", name: linked.id.repository.to_string() });
     };
+    if linked.state == PullRequestState::Open
+        && linked.ticket.is_some()
+        && let Some(integration) = ctx.store.eventually().integration(&linked.id.integration).await?
+        && !integration.kind.has_reviews()
+    {
+        return Ok((
+            format!("Nothing waits: reviews on {} start no jobs.", integration.kind.words()),
+            format!("To have it revised: `pullyard revise {}`.", linked.label()),
+        ));
+    }
     let review = ReviewId::new("none").map_err(|_| Error::Inconsistent("no id".into()))?;
     let event = ReviewEvent {
         source: pullyard_domain::delivery::Source::Person,

@@ -22,6 +22,10 @@ impl Site {
         if !safe || host.is_empty() || !host.chars().all(plain) {
             return Err(Fault::usage(format!("{forge} is no address of GitHub")).help("write it as https://HOST"));
         }
+        if host == "bitbucket.org" {
+            return Err(Fault::usage("Bitbucket has no Apps of this kind")
+                .help("connect it by a token: pullyard integrations add ID --kind bitbucket --token-secret NAME"));
+        }
         Ok(Self(url.to_owned()))
     }
 

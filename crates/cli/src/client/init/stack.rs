@@ -50,6 +50,7 @@ pub(super) struct StackSetUp {
 /// The forge that is connected.
 pub(super) struct Forge {
     pub(super) id: IntegrationId,
+    pub(super) kind: ForgeKind,
     pub(super) api_url: String,
 }
 
@@ -261,7 +262,7 @@ fn remember(context: &str, project: &ProjectId) -> Result<(), Fault> {
 
 /// The forge, by a token that is asked for and goes nowhere but into the stack's own secret.
 async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
-    let Forge { id, api_url } = forge;
+    let Forge { id, kind, api_url } = forge;
     match session.api.integration(id).await.map_err(Fault::from) {
         Ok(_) => return Ok(Step::new("forge", Did::Existed, format!("The integration {id} exists."))),
         Err(fault) if fault.is_not_found() => {}
@@ -269,14 +270,14 @@ async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
     }
     let name = SecretName::new(format!("{id}-token"))
         .map_err(|bad| Fault::usage(format!("{id} makes no name of a secret: {bad}")))?;
-    let value = ask::hidden(&session.screen, &format!("the token of Pullyard's account at {api_url}"), LARGEST)?;
-    let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
-    let request = CreateIntegration {
-        id: id.clone(),
-        kind: ForgeKind::GitHub,
-        api_url: api_url.clone(),
-        token_secret: set.secret.clone(),
+    let what = match kind {
+        ForgeKind::GitHub => format!("the token of Pullyard's account at {api_url}"),
+        ForgeKind::Bitbucket => format!("an access token for {api_url}, or E-MAIL:API-TOKEN of Pullyard's account"),
     };
+    let value = ask::hidden(&session.screen, &what, LARGEST)?;
+    let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
+    let request =
+        CreateIntegration { id: id.clone(), kind: *kind, api_url: api_url.clone(), token_secret: set.secret.clone() };
     let made = session.api.create_integration(&request).await?;
     let sentence = format!(
         "Connected {api_url} as {id}, where Pullyard is {}; its token is in the secret {}.",
@@ -298,12 +299,18 @@ async fn repository(session: &Session, project: &ProjectId, wanted: &AddReposito
 
 /// What is left to do, in order.
 fn next(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
-    vec![
-        format!("build and push the image of tasks: infra/image/push --stack {}", stack.name),
-        format!(
+    let heard_of = match forge.kind {
+        ForgeKind::GitHub => format!(
             "let reviews in: pullyard hooks install --base-url {} --integration {} --repo OWNER/NAME",
             stack.api_url, forge.id
         ),
+        ForgeKind::Bitbucket => {
+            format!("have merged pull requests seen: pullyard repos ingress OWNER/NAME poll --project {project}")
+        }
+    };
+    vec![
+        format!("build and push the image of tasks: infra/image/push --stack {}", stack.name),
+        heard_of,
         format!("let tickets start jobs: pullyard settings set auto_create=true --project {project}"),
         format!(
             "or run jobs on machines of your own: pullyard tokens create --name NAME --kind runner --projects {project}"

@@ -1,0 +1,255 @@
+//! A repository on Bitbucket Cloud, as the demo forge plays it: tickets become pull requests there, with the real runner
+//! and real git, and what does not work there is refused with what does.
+
+use crate::cli::{User, body};
+use crate::story::{REVIEW, Setup, Story, TRIGGER, Task, until};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{JobId, RepositoryName};
+use pullyard_domain::job::{Kind, Status};
+use pullyard_protocol::job::{Job, JobResult};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SHOP: &str = "acme/shop";
+/// Whose API token it is; the demo forge looks at the token alone, as Bitbucket's git does.
+const MAIL: &str = "bot@acme.example";
+
+/// A system with a repository on Bitbucket, connected by an e-mail address and an API token.
+struct World {
+    story: Story,
+    user: User,
+    token: String,
+}
+
+impl World {
+    /// The agent of the repository is a script.
+    async fn make(task: Task, agent: impl FnOnce(&Story, &str) -> String) -> Self {
+        let story = Story::with(Setup { task, ..Setup::default() }).await;
+        let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
+        let token = keys["forge_token"].as_str().unwrap().to_owned();
+        let script = agent(&story, &token);
+        let files = [("README.md", "# Shop\n", false), ("agent.sh", script.as_str(), true)];
+        story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
+        let user = User::of(&story);
+        let world = Self { story, user, token };
+        world.secret("bitbucket", &format!("{MAIL}:{}", world.token)).await;
+        world.add("bb", "bitbucket").await.done();
+        world.user.run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"]).await.done();
+        world
+    }
+
+    async fn secret(&self, name: &str, value: &str) {
+        self.user.run_with(&["secrets", "set", name], value).await.done();
+    }
+
+    /// Connects the forge by this secret.
+    async fn add(&self, id: &str, secret: &str) -> crate::cli::Ran {
+        let (api, secret) = (self.api(), format!("pullyard/user/{secret}"));
+        self.user
+            .run(&["integrations", "add", id, "--kind", "bitbucket", "--api-url", &api, "--token-secret", &secret])
+            .await
+    }
+
+    /// The base of the forge's REST API.
+    fn api(&self) -> String {
+        self.story.local.forge().bitbucket_api_url()
+    }
+
+    /// A ticket about the repository enters the trigger status, and its job ends well.
+    async fn work(&self, event: &str, minute: i64) -> (Job, JobResult) {
+        let mut told = self.story.event(event, "BB-1", TRIGGER, minute);
+        told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
+        told.ticket.url = Some("https://tickets.example/BB-1".into());
+        let decision = self.story.api.ticket_event(&told).await.unwrap();
+        assert_eq!(decision.verdict, Verdict::Accepted, "{}: {}", decision.code, decision.sentence);
+        let ended = self.completed(&decision.job.unwrap()).await;
+        assert_eq!(self.story.settled("BB-1").await.status, REVIEW);
+        ended
+    }
+
+    async fn completed(&self, job: &JobId) -> (Job, JobResult) {
+        let ended = self.story.ended(job).await;
+        assert_eq!(ended.status, Status::Completed, "{:?}", ended.failure);
+        let result = ended.result.clone().unwrap();
+        (ended, result)
+    }
+
+    /// What the forge answers to whoever has the token.
+    async fn told(&self, path: &str) -> Value {
+        let url = format!("{}/repositories/{SHOP}{path}", self.api());
+        let asked = reqwest::Client::new().get(url).bearer_auth(&self.token).send().await.unwrap();
+        asked.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// What git says in the forge's own repository.
+    async fn git(&self, arguments: &[&str]) -> String {
+        let repository = self.story.local.forge().repository(SHOP).await.unwrap();
+        let run = tokio::process::Command::new("git").arg("-C").arg(repository.git_dir).args(arguments).output().await;
+        let output = run.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// How the repository is heard of, and what is wrong with that.
+    async fn heard_of(&self) -> (Value, Value) {
+        let path = format!("/v1/projects/{}/ingress", self.story.project);
+        let all = body(&self.story, &path).await;
+        let shop =
+            all["repositories"].as_array().unwrap().iter().find(|one| one["repository"] == SHOP).unwrap().clone();
+        (shop["ingress"].clone(), shop["problem"].clone())
+    }
+}
+
+/// An agent that adds a line.
+fn adds_a_line(_: &Story, _: &str) -> String {
+    "#!/bin/sh\ncat > /dev/null\necho done >> work.txt\n".into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
+    let world = World::make(Task::Runner, adds_a_line).await;
+    let (_, first) = world.work("e1", 1).await;
+    let url = format!("{}/{SHOP}/pull-requests/{}", world.story.local.forge().url(), first.number);
+    assert_eq!(first.url, url);
+    assert_eq!(world.story.ticket("BB-1").await.pull_request.as_deref(), Some(url.as_str()));
+    let opened = world.told(&format!("/pullrequests/{}", first.number)).await;
+    assert_eq!((&opened["state"], &opened["source"]["branch"]["name"]), (&json!("OPEN"), &json!(first.branch)));
+    let text = opened["summary"]["raw"].as_str().unwrap().to_owned();
+    assert!(text.contains("BB-1") && text.contains("https://tickets.example/BB-1"), "{text}");
+    // Bitbucket's pages show comments of HTML to everyone.
+    assert!(text.contains("[//]: # (pullyard:newest ") && !text.contains("<!--"), "{text}");
+
+    let (_, second) = world.work("e2", 2).await;
+    assert_eq!((second.number, &second.branch), (first.number, &first.branch));
+    assert_eq!(world.git(&["rev-list", "--count", &format!("main..{}", first.branch)]).await, "2");
+    assert_eq!(world.git(&["rev-parse", &format!("{}^", second.head)]).await, first.head);
+    let open = world.told("/pullrequests?state=OPEN").await;
+    assert_eq!(open["values"].as_array().unwrap().len(), 1, "{open}");
+    let renewed = world.told(&format!("/pullrequests/{}", first.number)).await["summary"]["raw"].clone();
+    let renewed = renewed.as_str().unwrap();
+    assert!(renewed.contains(&format!("(pullyard:newest {} ", second.head)), "{renewed}");
+
+    // Looks learn that it was merged, and find nothing wrong on the way.
+    world.user.run(&["repos", "ingress", SHOP, "poll"]).await.done();
+    let look = async || {
+        world.story.pass(Duration::from_secs(61)).await;
+        world.story.quiet().await;
+        world.heard_of().await
+    };
+    assert_eq!(look().await, (json!("poll"), Value::Null));
+    assert_eq!(look().await, (json!("poll"), Value::Null));
+    let why = world.user.run(&["why", &url]).await.done();
+    assert!(why.contains("reviews on Bitbucket start no jobs"), "{why}");
+    world.story.local.forge().merge(SHOP, first.number, "pullyard-bot").await.unwrap();
+    assert_eq!(look().await, (json!("poll"), Value::Null));
+    let shown = world.user.json(&["tickets", "show", "BB-1"]).await;
+    assert_eq!(shown["pull_request_state"], "merged", "{shown}");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_has_a_pull_request_revised_by_its_address() {
+    let world = World::make(Task::Runner, adds_a_line).await;
+    let (_, first) = world.work("e1", 1).await;
+    let ran = world.user.run(&["revise", &first.url, "-m", "Say it twice."]).await;
+    let job: JobId = ran.done().trim_end().parse().unwrap();
+    let (job, revised) = world.completed(&job).await;
+    assert_eq!((job.kind, revised.number, &revised.branch), (Kind::Revise, first.number, &first.branch));
+    assert_eq!(world.git(&["rev-parse", &format!("{}^", revised.head)]).await, first.head);
+    // What became of it stands beside the commit.
+    let statuses = until("the commit has a status", async || {
+        let statuses = world.told(&format!("/commit/{}/statuses", revised.head)).await;
+        match statuses["values"].as_array().is_some_and(|all| !all.is_empty()) {
+            true => Ok(statuses),
+            false => Err(statuses.to_string()),
+        }
+    })
+    .await;
+    assert_eq!(statuses["values"][0]["key"], "pullyard", "{statuses}");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_the_secret_is_in_what_leaves_the_runner() {
+    let written = |token: &str| {
+        let whole = format!("{MAIL}:{token}");
+        let [basic, of_git] =
+            [whole.clone(), format!("x-bitbucket-api-token-auth:{token}")].map(|text| BASE64_STANDARD.encode(text));
+        [token.to_owned(), whole, basic, of_git]
+    };
+    let world = World::make(Task::Runner, |story, token| {
+        let leak = story.folder().join("leak.txt");
+        std::fs::write(&leak, format!("{}\n", written(token).join("\n"))).unwrap();
+        format!("#!/bin/sh\ncat > /dev/null\ncat '{}'\ncat '{0}' >&2\necho done >> work.txt\n", leak.display())
+    })
+    .await;
+    let (job, result) = world.work("e1", 1).await;
+    let mut left = vec![
+        world.told(&format!("/pullrequests/{}", result.number)).await.to_string(),
+        world.told(&format!("/pullrequests/{}/comments", result.number)).await.to_string(),
+        world.git(&["log", "-p", &result.branch]).await,
+    ];
+    for path in ["", "/attempts", "/events", "/artifacts", "/checks"] {
+        left.push(body(&world.story, &format!("/v1/jobs/{}{path}", job.id)).await.to_string());
+    }
+    assert!(left.iter().any(|text| text.contains("[redacted]")), "the agent said nothing: {left:?}");
+    for part in written(&world.token) {
+        assert!(!left.iter().any(|text| text.contains(&part)), "{part}");
+    }
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_alone_pushes_as_well() {
+    let world = World::make(Task::Runner, adds_a_line).await;
+    world.secret("bitbucket", &world.token).await;
+    // Values are kept for a minute.
+    world.story.clock.advance(Duration::from_secs(61));
+    let tested = world.user.run(&["integrations", "test", "bb"]).await.done();
+    assert!(tested.contains("bb takes our token."), "{tested}");
+    let (_, result) = world.work("e1", 1).await;
+    assert_eq!(world.git(&["rev-list", "--count", &format!("main..{}", result.branch)]).await, "1");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_bitbucket_does_not_let_in_or_have_is_told_by_its_name() {
+    let world = World::make(Task::Waiting, adds_a_line).await;
+    world.secret("wrong", &format!("{MAIL}:nobodys-token")).await;
+    let denied = world.add("wrong", "wrong").await;
+    assert!(denied.code != 0 && denied.err.contains("failed to be let in by"), "{denied:?}");
+    assert!(!denied.err.contains("nobodys-token"), "{denied:?}");
+    world.add("none", "not-set").await.ended(1, "the secret pullyard/user/not-set does not exist");
+    let add = ["repos", "add", "acme/none", "--integration", "bb", "--agent-command", "./agent.sh"];
+    let missing = world.user.run(&add).await;
+    assert!(missing.code != 0 && missing.err.contains("failed to find"), "{missing:?}");
+    assert!(missing.err.contains("acme/none"), "{missing:?}");
+    let table = world.user.run(&["repos", "test", SHOP]).await.done();
+    assert!(
+        table.contains("works\tlook\t") && table.contains("it needs read:repository and write:repository"),
+        "{table}"
+    );
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_refused_with_what_works_instead() {
+    let world = World::make(Task::Waiting, adds_a_line).await;
+    for more in [&["--repo", SHOP][..], &["--repo", SHOP, "--by-hand"], &["--org", "acme"], &["--app"]] {
+        let install = ["hooks", "install", "--integration", "bb", "--base-url", "https://p.example"];
+        let refused = world.user.run(&[&install, more].concat()).await.ended(2, "webhooks and reviews start no jobs");
+        assert!(refused.err.contains("pullyard repos ingress OWNER/NAME poll"), "{refused:?}");
+    }
+    assert_eq!(world.user.json(&["hooks"]).await, json!([]));
+    let app = ["integrations", "add", "app", "--kind", "bitbucket", "--app-id", "1"];
+    let app = [&app[..], &["--key-secret", "k", "--webhook-secret", "w"]].concat();
+    world.user.run(&app).await.ended(2, "Bitbucket has no Apps");
+    world
+        .user
+        .run(&["integrations", "add", "x", "--kind", "gitlab", "--token-secret", "t"])
+        .await
+        .ended(2, "use github or");
+    world.story.end().await;
+}
