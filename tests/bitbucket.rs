@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{JobId, RepositoryName};
 use pullyard_domain::job::{Kind, Status};
+use pullyard_local::{Calls, Fault};
 use pullyard_protocol::job::{Job, JobResult};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -207,8 +208,19 @@ async fn an_access_token_alone_pushes_as_well() {
     world.secret("bitbucket", &world.token).await;
     // Values are kept for a minute.
     world.story.clock.advance(Duration::from_secs(61));
-    let tested = world.user.run(&["integrations", "test", "bb"]).await.done();
-    assert!(tested.contains("bb takes our token."), "{tested}");
+    let takes = async |id: &str| {
+        let tested = world.user.run(&["integrations", "test", id]).await.done();
+        assert!(tested.contains(&format!("{id} takes our token.")), "{tested}");
+    };
+    takes("bb").await;
+    // Whose it is, Bitbucket need not say of such a token.
+    let calls = Calls { method: Some("GET".into()), path: "/2.0/user".into() };
+    world.story.local.forge().order_fault(calls, 2, Fault::status(403));
+    world.add("own", "bitbucket").await.done();
+    let shown = world.user.json(&["integrations", "show", "own"]).await;
+    assert_eq!(shown["account"], json!({ "id": 0, "login": "access token" }));
+    takes("own").await;
+    takes("own").await;
     let (_, result) = world.work("e1", 1).await;
     assert_eq!(world.git(&["rev-list", "--count", &format!("main..{}", result.branch)]).await, "1");
     world.story.end().await;

@@ -8,7 +8,7 @@ use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::permission::{self, Granted};
-use pullyard_domain::project::{ForgeKind, Integration, Repository};
+use pullyard_domain::project::{Account, ForgeKind, Integration, Repository};
 use pullyard_forge::{Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Token};
 use std::time::Duration;
 
@@ -49,6 +49,15 @@ pub(crate) async fn forge_at(
     token_secret: &str,
 ) -> Result<Forge, Error> {
     client(ctx, kind, api_url, read(ctx, token_secret).await?)
+}
+
+/// Who the token belongs to. Of an access token that Bitbucket lets in, it need not say so.
+pub(crate) async fn account_of(forge: &Forge) -> Result<Account, Error> {
+    match (forge.account().await, forge) {
+        (Ok(account), _) => Ok(Account { id: account.id, login: account.login }),
+        (Err(pullyard_forge::Error::Forbidden { .. }), Forge::Bitbucket(_)) => Ok(Account::untold()),
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
 /// The client for a webhook of ours. An App's own hook is a setting of the App: the App itself is asked, by its

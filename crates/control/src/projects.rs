@@ -1,6 +1,6 @@
 //! Projects, their settings and repositories, and the forges they use.
 
-use crate::forge::{forge_at, forge_for_new};
+use crate::forge::{account_of, forge_at, forge_for_new};
 use crate::hold::wake_held;
 use crate::secrets::may_name;
 use crate::{Context, Error};
@@ -8,7 +8,7 @@ use pullyard_domain::agent::{self, Agent, ModelKey};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository, SettingFault, Settings};
+use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings};
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
@@ -67,8 +67,7 @@ pub async fn connect_forge(
     let api_url = usable(api_url)?;
     // Its value is sent to that address.
     may_name(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
-    let account = forge_at(ctx, kind, &api_url, &token_secret).await?.account().await?;
-    let account = Account { id: account.id, login: account.login };
+    let account = account_of(&forge_at(ctx, kind, &api_url, &token_secret).await?).await?;
     let integration = Integration { id, kind, api_url, auth: Auth::Token { secret: token_secret }, account };
     if ctx.store.put_integration(&integration).await? == Write::Applied {
         return Ok(integration);

@@ -1,6 +1,6 @@
 //! Whether a connected forge still takes our token, asked of the forge itself.
 
-use crate::forge::{app_of, forge_at};
+use crate::forge::{account_of, app_of, forge_at};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
@@ -25,8 +25,8 @@ pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Teste
         return Err(Error::NotFound { what: "integration", name: id.to_string() });
     };
     match ask(ctx, &integration).await {
-        Ok(account) if account.id == integration.account.id => Ok(Tested::Works),
-        Ok(account) => Ok(Tested::Another(Account { id: account.id, login: account.login })),
+        Ok(account) if account.may_be(&integration.account) => Ok(Tested::Works),
+        Ok(account) => Ok(Tested::Another(account)),
         Err(Error::Forge(error)) => Ok(Tested::Refused(pullyard_domain::text::causes(&error))),
         Err(Error::Cloud(pullyard_cloud::Error::NoSecret { name })) => {
             Ok(Tested::Refused(format!("read the secret {name}: it does not exist or is empty")))
@@ -36,12 +36,15 @@ pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Teste
 }
 
 /// The account that we are there: a token's, or an App's bot, if the key is still the App's.
-async fn ask(ctx: &Context, integration: &Integration) -> Result<pullyard_forge::Account, Error> {
+async fn ask(ctx: &Context, integration: &Integration) -> Result<Account, Error> {
     match (&integration.auth, app_of(ctx, integration).await?) {
         (Auth::Token { secret }, _) => {
-            Ok(forge_at(ctx, integration.kind, &integration.api_url, secret).await?.account().await?)
+            account_of(&forge_at(ctx, integration.kind, &integration.api_url, secret).await?).await
         }
-        (Auth::App { .. }, Some(app)) => Ok(app.bot(&app.app().await?.slug).await?),
+        (Auth::App { .. }, Some(app)) => {
+            let bot = app.bot(&app.app().await?.slug).await?;
+            Ok(Account { id: bot.id, login: bot.login })
+        }
         (Auth::App { .. }, None) => Err(Error::Inconsistent(format!("{} is an App without a name", integration.id))),
     }
 }

@@ -336,6 +336,19 @@ pub struct Account {
     pub login: String,
 }
 
+impl Account {
+    /// Of a token that its forge lets in without saying whose it is, as Bitbucket does with access tokens.
+    pub fn untold() -> Self {
+        Self { id: 0, login: "access token".into() }
+    }
+
+    /// Whether both may be the same: what is not told contradicts nothing.
+    pub fn may_be(&self, other: &Self) -> bool {
+        let is_untold = |account: &Self| account.id == 0;
+        self.id == other.id || is_untold(self) || is_untold(other)
+    }
+}
+
 /// A repository connected to a project.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -145,6 +145,13 @@ fn an_integration_that_was_stored_before_there_were_apps_is_one_with_a_token() {
 }
 
 #[test]
+fn an_account_that_is_not_told_may_be_any_other_one() {
+    let account = |id| Account { id, login: "ann".into() };
+    assert!(account(1).may_be(&account(1)) && !account(1).may_be(&account(2)));
+    assert!(account(1).may_be(&Account::untold()) && Account::untold().may_be(&account(2)));
+}
+
+#[test]
 fn an_app_survives_being_stored() {
     let auth = Auth::App {
         app_id: u64::MAX,
