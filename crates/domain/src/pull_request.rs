@@ -226,6 +226,8 @@ impl PullRequest {
         if self.updated_at.is_some_and(|known| updated_at < known) || self.state == PullRequestState::Merged {
             return None;
         }
+        // Bitbucket says no more than the beginning of a commit's id, and nothing once the branch is gone.
+        let head = if self.head.starts_with(head) { self.head.as_str() } else { head };
         let next = Self { state, head: head.to_owned(), updated_at: Some(updated_at), ..self.clone() };
         (next != *self).then_some(next)
     }
@@ -258,6 +260,18 @@ mod tests {
         let merged = heard(&closed, Merged, 11).unwrap();
         for state in [Open, Closed, Merged] {
             assert_eq!(heard(&merged, state, 12), None, "nothing follows a merge");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_known_heads_id_is_no_other_head() {
+        let known = PullRequest { head: "139a5c2ee2f0".into(), updated_at: Some(at(1)), ..linked() };
+        let heard = |head: &str| known.heard(known.state, head, at(1));
+        for same in ["139a5c2ee2f0", "139a5c2", ""] {
+            assert_eq!(heard(same), None, "{same}");
+        }
+        for other in ["903f", "139a5c2ee2f0aa"] {
+            assert_eq!(heard(other).unwrap().head, other);
         }
     }
 
