@@ -103,6 +103,11 @@ impl World {
     }
 }
 
+/// What people read on a pull request.
+fn text_of(pull: &Value) -> String {
+    pull["description"].as_str().or(pull["summary"]["raw"].as_str()).unwrap().to_owned()
+}
+
 /// An agent that adds a line.
 fn adds_a_line(_: &Story, _: &str) -> String {
     "#!/bin/sh\ncat > /dev/null\necho done >> work.txt\n".into()
@@ -117,7 +122,7 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
     assert_eq!(world.story.ticket("BB-1").await.pull_request.as_deref(), Some(url.as_str()));
     let opened = world.told(&format!("/pullrequests/{}", first.number)).await;
     assert_eq!((&opened["state"], &opened["source"]["branch"]["name"]), (&json!("OPEN"), &json!(first.branch)));
-    let text = opened["summary"]["raw"].as_str().unwrap().to_owned();
+    let text = text_of(&opened);
     assert!(text.contains("BB-1") && text.contains("https://tickets.example/BB-1"), "{text}");
     // Bitbucket's pages show comments of HTML to everyone.
     assert!(text.contains("[//]: # (pullyard:newest ") && !text.contains("<!--"), "{text}");
@@ -128,8 +133,7 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
     assert_eq!(world.git(&["rev-parse", &format!("{}^", second.head)]).await, first.head);
     let open = world.told("/pullrequests?state=OPEN").await;
     assert_eq!(open["values"].as_array().unwrap().len(), 1, "{open}");
-    let renewed = world.told(&format!("/pullrequests/{}", first.number)).await["summary"]["raw"].clone();
-    let renewed = renewed.as_str().unwrap();
+    let renewed = text_of(&world.told(&format!("/pullrequests/{}", first.number)).await);
     assert!(renewed.contains(&format!("(pullyard:newest {} ", second.head)), "{renewed}");
 
     // Looks learn that it was merged, and find nothing wrong on the way.

@@ -169,14 +169,25 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
         return Ok(Finding::wrong("hook", sentence, "Restore its item; docs/operations.md says how."));
     }
     let hooks = all.hooks;
+    // A token that is limited to some projects is not told of them; it is then said of GitHub's what is missing.
+    let forges = integrations::all(session).await.unwrap_or_default();
     let mut listening = 0;
     for project in projects {
         let repositories = session.api.repositories(&project.id).await?.repositories;
         let ingresses = session.api.ingresses(&project.id).await?.repositories;
         for repository in &repositories {
             let of = ingresses.iter().find(|ingress| ingress.repository == repository.name);
-            if of.is_some_and(|of| of.ingress == Ingress::Poll) {
+            let ingress = of.map_or(Ingress::Webhook, |of| of.ingress);
+            if ingress == Ingress::Poll {
                 continue;
+            }
+            if forges.iter().any(|forge| forge.id == repository.integration && !forge.kind.has_reviews()) {
+                if ingress == Ingress::Both {
+                    continue;
+                }
+                let sentence = format!("Nobody looks whether pull requests in {} are merged.", repository.name);
+                let help = format!("`pullyard repos ingress {} poll --project {}`.", repository.name, project.id);
+                return Ok(Finding::warning("hook", sentence, help));
             }
             listening += 1;
             let covers = |hook: &&Hook| {
