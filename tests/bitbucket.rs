@@ -1,5 +1,5 @@
-//! A repository on Bitbucket Cloud, as the demo forge plays it: tickets become pull requests there, with the real runner
-//! and real git, and what does not work there is refused with what does.
+//! A repository on Bitbucket Cloud, as the demo forge plays it: tickets become pull requests there, with the real
+//! runner and real git, and what does not work there is refused with what does.
 
 use crate::cli::{User, body};
 use crate::story::{REVIEW, Setup, Story, TRIGGER, Task, until};
