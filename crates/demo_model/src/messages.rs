@@ -34,7 +34,13 @@ pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
     events.push(json!({
         "type": "message_delta",
         "delta": { "stop_reason": ended_by, "stop_sequence": null },
-        "usage": { "output_tokens": answer.usage.output },
+        // The provider says the whole of it here, and what it began with once more.
+        "usage": {
+            "input_tokens": answer.usage.input,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": answer.usage.cached,
+            "output_tokens": answer.usage.output,
+        },
     }));
     events.push(json!({ "type": "message_stop" }));
     if let Some(fields) = message.as_object_mut() {

@@ -28,6 +28,8 @@ async fn a_stream_has_every_event_that_an_answer_is_made_of() {
     assert_eq!((&started["input_tokens"], &started["cache_read_input_tokens"]), (&json!(7), &json!(5)));
     // The number at the start is not the number at the end.
     assert_eq!((&started["output_tokens"], &events[11]["usage"]["output_tokens"]), (&json!(1), &json!(3)));
+    // What it read is said at both, and is read once.
+    assert_eq!(events[11]["usage"]["input_tokens"], started["input_tokens"]);
     assert_eq!(events[11]["delta"]["stop_reason"], "tool_use");
 }
 
