@@ -13,6 +13,8 @@ mod command;
 pub(crate) mod disk;
 mod environment;
 mod given;
+#[cfg(test)]
+mod goldens;
 mod installed;
 mod instructions;
 mod json_lines;

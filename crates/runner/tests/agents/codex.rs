@@ -2,7 +2,7 @@
 
 mod bounds;
 mod faults;
-mod server;
+pub(crate) mod server;
 mod sessions;
 mod stops;
 mod work;

@@ -12,6 +12,7 @@ mod attempts;
 mod call_outs;
 mod claude_code;
 mod codex;
+mod goldens;
 mod independent;
 mod left_over;
 mod misbehaving;

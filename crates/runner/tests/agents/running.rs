@@ -39,6 +39,7 @@ pub(crate) struct Running {
 
 #[derive(Clone, Default)]
 struct Said {
+    lines: Vec<String>,
     events: Vec<Value>,
     odd: Vec<String>,
 }
@@ -47,6 +48,8 @@ struct Said {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
+    /// Everything on standard output, as it was printed.
+    pub(crate) lines: Vec<String>,
     pub(crate) events: Vec<Value>,
     /// Lines of standard output that are no JSON.
     pub(crate) odd: Vec<String>,
@@ -62,9 +65,12 @@ impl Running {
         let (say, said) = watch::channel(Said::default());
         let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                say.send_modify(|said| match serde_json::from_str(&line) {
-                    Ok(event) => said.events.push(event),
-                    Err(_) => said.odd.push(line),
+                say.send_modify(|said| {
+                    said.lines.push(line.clone());
+                    match serde_json::from_str(&line) {
+                        Ok(event) => said.events.push(event),
+                        Err(_) => said.odd.push(line),
+                    }
                 });
             }
         });
@@ -122,8 +128,8 @@ impl Running {
         self.reader.abort();
         let errors = timeout(LAST_WORDS, &mut self.errors).await;
         self.errors.abort();
-        let Said { events, odd } = self.said.borrow().clone();
-        Ended { status, events, odd, errors: errors.map(|errors| errors.unwrap()).unwrap_or_default() }
+        let Said { lines, events, odd } = self.said.borrow().clone();
+        Ended { status, lines, events, odd, errors: errors.map(|errors| errors.unwrap()).unwrap_or_default() }
     }
 }
 

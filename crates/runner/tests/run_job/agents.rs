@@ -21,7 +21,7 @@ pub(crate) const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claud
 pub(crate) const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
 
 /// A machine with one agent: `says` is what its program does when it is not asked for its version. In it,
-/// `@DIR@` is a folder outside the worktree and `@CLAUDE@`, `@CODEX@` are the recorded runs.
+/// `@DIR@` is a folder outside the worktree and `@CLAUDE@`, `@CODEX@` are the recorded runs: of its version, and of the other agent those of ours.
 pub(crate) struct Machine {
     pub(crate) world: World,
     setting: &'static str,
@@ -34,10 +34,15 @@ impl Machine {
     pub(crate) async fn with((setting, version): (&'static str, &str), says: &str) -> Self {
         let world = World::with_agent("exit 9").await;
         let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
+        let runs = |agent: &str, known: (&str, &str)| {
+            let named = if setting == known.0 { version } else { known.1 };
+            let number = named.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap();
+            format!("{goldens}/{agent}-{number}")
+        };
         let says = says
             .replace("@DIR@", world.outside("").to_str().unwrap().trim_end_matches('/'))
-            .replace("@CLAUDE@", &format!("{goldens}/claude_code-2.1.197"))
-            .replace("@CODEX@", &format!("{goldens}/codex-0.169.0"));
+            .replace("@CLAUDE@", &runs("claude_code", CLAUDE))
+            .replace("@CODEX@", &runs("codex", CODEX));
         let starts = world.outside("starts");
         let script = format!(
             "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n\
@@ -124,19 +129,30 @@ const WORKS: &str =
 
 #[tokio::test]
 async fn claude_code_works_and_what_it_took_is_told() {
-    let machine = Machine::with(CLAUDE, WORKS).await;
+    let recorded = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens")).unwrap();
+    let names: Vec<String> = recorded.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let versions: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix("claude_code-")).collect();
+    assert!(!versions.is_empty(), "{names:?}");
+    for version in versions {
+        claude_code_works(version).await;
+    }
+}
+
+async fn claude_code_works(version: &str) {
+    let machine = Machine::with((CLAUDE.0, &format!("{version} (Claude Code)")), WORKS).await;
     let finish = machine.run().await;
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
     let work = finish.work.unwrap();
-    assert_eq!((work.agent.as_str(), work.version.as_deref()), ("claude_code", Some("2.1.197")));
+    assert_eq!((work.agent.as_str(), work.version.as_deref()), ("claude_code", Some(version)));
     assert_eq!(work.session.as_deref(), Some("fdb0ce43-b309-486d-a9f2-6b73d8934b64"));
     assert_eq!(work.model.as_deref(), Some("claude-opus-4-8[1m]"));
     assert_eq!((work.starts, work.turns, work.input_tokens, work.output_tokens), (1, 4, 400, 200));
     assert_eq!((work.isolation.as_str(), finish.spent_usd_micros), ("none", Some(7_000)));
     let events = machine.world.api.events();
     let phase = |name: &str| events.iter().find(|event| event.name.as_deref() == Some(name)).unwrap();
-    assert_eq!(phase("executing").text.as_deref(), Some("claude_code 2.1.197, isolation: none"));
+    let executing = format!("claude_code {version}, isolation: none");
+    assert_eq!(phase("executing").text.as_deref(), Some(executing.as_str()));
     assert_eq!(phase("preparing").text, None);
     for kind in [EventKind::Text, EventKind::ToolCall, EventKind::ToolResult, EventKind::FileEdit, EventKind::Command] {
         assert!(events.iter().any(|event| event.kind == kind), "{kind:?}");
@@ -331,7 +347,7 @@ async fn a_session_that_a_codex_server_does_not_open_is_tried_again_and_is_not_c
 #[tokio::test]
 async fn what_an_agent_says_of_itself_is_not_believed() {
     // No last line, though the exit code is 0.
-    let says = "echo x > x; head -n 7 @CLAUDE@/tools_and_edits.jsonl";
+    let says = "echo x > x; sed '/content_block_stop/q' @CLAUDE@/tools_and_edits.jsonl";
     let (_, failure, _) = fails(CLAUDE, says, |_| ()).await;
     assert_eq!(failure.sentence(), "Claude Code ended with exit code 0: \"I will write it\".");
     // A last line that says success, and an exit code that doesn't.

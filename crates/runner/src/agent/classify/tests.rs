@@ -4,13 +4,11 @@ mod words;
 
 use super::*;
 use crate::agent::adapter::Reader;
+use crate::agent::goldens;
 use crate::orders::Order;
 use Verdict::{Again, Done, Failed, SessionLost, Stopped};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-const BROKEN_OFF: &str = "[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=tool_use";
-/// The same of one that was interrupted while it waited for its model.
-const BROKEN_OFF_WAITING: &str = "[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null";
 const NOW: i64 = 1_795_255_200_000;
 
 fn claude(terminal: &Terminal) -> Ended<'_> {
@@ -45,17 +43,12 @@ fn end_of<'l>(mut reader: impl Reader, lines: impl IntoIterator<Item = &'l str>)
     shared.record().terminal.clone()
 }
 
-fn goldens() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
-}
-
 /// The terminal line of a recorded run.
-fn recorded(agent: &str, name: &str) -> Option<Terminal> {
-    let path = goldens().join(agent).join(format!("{name}.jsonl"));
-    let lines = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+fn recorded(version: &str, name: &str) -> Option<Terminal> {
+    let lines = goldens::run(version, name);
     let tree = Path::new("/workspace");
-    match agent.split_once('-') {
-        Some(("codex", version)) if version.ends_with("/app_server") => {
+    match version.split_once('-') {
+        Some(("codex", _)) if name.starts_with("app_server/") => {
             end_of(crate::agent::codex::recorded_for_tests(tree), lines.lines())
         }
         Some(("codex", _)) => end_of(crate::agent::codex::lines_for_tests(tree), lines.lines()),
@@ -141,8 +134,10 @@ fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_a
         let expected = if lost { SessionLost } else { failed_with("Claude Code", "exit code 1", stderr) };
         assert_eq!(classify(&ended), expected, "{stderr}");
     }
-    let terminal = recorded("claude_code-2.1.197", "session_unknown").unwrap();
-    assert_eq!(classify(&claude(&terminal)), SessionLost);
+    for version in goldens::versions("claude_code") {
+        let terminal = recorded(&version, "session_unknown").unwrap();
+        assert_eq!(classify(&claude(&terminal)), SessionLost, "{version}");
+    }
 }
 
 #[test]
@@ -237,13 +232,16 @@ fn a_session_that_does_not_open_is_lost_only_where_it_is_not_there_or_can_not_be
 
 #[test]
 fn where_it_said_how_it_ended_its_errors_lose_no_session() {
-    let terminal = recorded("claude_code-2.1.197", "overloaded").unwrap();
-    for stderr in [
-        "port 3000 is already in use",
-        "Error: Session ID 2222 is already in use.",
-        "No conversation found with session ID: 3333",
-    ] {
-        assert_eq!(classify(&Ended { stderr, ..claude(&terminal) }), Again(Transient::Overloaded), "{stderr}");
+    for version in goldens::versions("claude_code") {
+        let terminal = recorded(&version, "overloaded").unwrap();
+        for stderr in [
+            "port 3000 is already in use",
+            "Error: Session ID 2222 is already in use.",
+            "No conversation found with session ID: 3333",
+        ] {
+            let ended = Ended { stderr, ..claude(&terminal) };
+            assert_eq!(classify(&ended), Again(Transient::Overloaded), "{version}: {stderr}");
+        }
     }
 }
 

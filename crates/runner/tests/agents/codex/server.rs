@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 const RUNS: &str = "touch started; while [ ! -e go ]; do sleep 0.05; done";
 
 /// A server with an open thread.
-struct Server {
-    running: Running,
-    thread: String,
+pub(crate) struct Server {
+    pub(crate) running: Running,
+    pub(crate) thread: String,
 }
 
 impl Server {
     /// With what every run has, after its thread was opened or refused.
-    async fn answers(scene: &Scene, method: &str, params: Value) -> (Running, Value) {
+    pub(crate) async fn answers(scene: &Scene, method: &str, params: Value) -> (Running, Value) {
         if !scene.config().join("config.toml").exists() {
             configure(scene, &scene.model.openai_url());
         }
@@ -38,12 +38,12 @@ impl Server {
         Self::of(Self::answers(scene, "thread/start", thread(scene, "never")).await)
     }
 
-    fn of((running, answer): (Running, Value)) -> Self {
+    pub(crate) fn of((running, answer): (Running, Value)) -> Self {
         let thread = answer["result"]["thread"]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         Self { running, thread }
     }
 
-    async fn say(&mut self, words: &str, mark: &str) {
+    pub(crate) async fn say(&mut self, words: &str, mark: &str) {
         let input = json!([{ "type": "text", "text": words }]);
         let params = json!({ "threadId": self.thread, "clientUserMessageId": mark, "input": input });
         self.running.send(&request(mark, "turn/start", params)).await;
@@ -52,14 +52,14 @@ impl Server {
     }
 
     /// Waits for the end of so many turns. The last of them.
-    async fn completed(&mut self, times: usize) -> Value {
+    pub(crate) async fn completed(&mut self, times: usize) -> Value {
         let ends = |events: &[Value]| of(events, "turn/completed").len() >= times;
         self.running.wait_until("its turn has not ended", ends).await;
         of(&self.running.events(), "turn/completed").last().unwrap()["turn"].clone()
     }
 
     /// The turn that runs.
-    async fn runs(&mut self) -> String {
+    pub(crate) async fn runs(&mut self) -> String {
         self.running.wait_until("no turn began", |events| !of(events, "turn/started").is_empty()).await;
         of(&self.running.events(), "turn/started")[0]["turn"]["id"].as_str().unwrap().to_owned()
     }
@@ -72,11 +72,11 @@ impl Server {
     }
 }
 
-fn request(id: &str, method: &str, params: Value) -> Value {
+pub(crate) fn request(id: &str, method: &str, params: Value) -> Value {
     json!({ "id": id, "method": method, "params": params })
 }
 
-fn thread(scene: &Scene, leave: &str) -> Value {
+pub(crate) fn thread(scene: &Scene, leave: &str) -> Value {
     json!({ "cwd": scene.repository(), "approvalPolicy": leave, "sandbox": "workspace-write" })
 }
 

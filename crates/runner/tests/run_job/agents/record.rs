@@ -69,9 +69,9 @@ async fn the_pull_request_of_an_auto_job_names_the_agent_that_worked() {
 async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it_says() {
     let machine = Machine::with(
         CLAUDE,
-        "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; head -n 12 @CLAUDE@/tools_and_edits.jsonl
+        "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; sed '/message_delta/q' @CLAUDE@/tools_and_edits.jsonl
          while [ ! -e @DIR@/go ]; do sleep 0.02; done
-         tail -n +13 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null",
+         sed '1,/message_delta/d' @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null",
     )
     .await;
     let runner = machine.world.spawn(|command| machine.equip(command));
@@ -103,7 +103,7 @@ async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it
 #[tokio::test]
 async fn about_what_it_cost_is_on_record_where_claude_code_did_not_come_to_say_it() {
     // It is killed, as by the machine's memory guard, when its first answer is there.
-    let says = "head -n 1 > @DIR@/prompt; head -n 12 @CLAUDE@/tools_and_edits.jsonl; kill -9 $$";
+    let says = "head -n 1 > @DIR@/prompt; sed '/message_delta/q' @CLAUDE@/tools_and_edits.jsonl; kill -9 $$";
     let (machine, failure, _) = fails(CLAUDE, says, |_| ()).await;
     assert_eq!(failure.code(), "agent_failed");
     let finish = machine.world.api.finish();

@@ -202,13 +202,11 @@ fn a_limit_that_a_tool_wrote_in_the_agents_name_holds_nobody_up() {
     };
     assert_eq!(transient.for_good(3).code(), "agent_failed");
     // Measured: a tool that interrupts it as well makes it fail.
-    let interrupted = std::fs::read_to_string(format!(
-        "{}/tests/goldens/claude_code-2.1.197/interrupted_in_tool.jsonl",
-        env!("CARGO_MANIFEST_DIR")
-    ))
-    .unwrap();
-    for claims in [&CLAIMS[..], &CLAIMS[..1]] {
-        let terminal = said_by_claude(claims.iter().copied().chain(interrupted.lines()));
-        assert_eq!(meaning(&terminal), "agent_failed", "{terminal:?}");
+    for version in goldens::versions("claude_code") {
+        let interrupted = goldens::run(&version, "interrupted_in_tool");
+        for claims in [&CLAIMS[..], &CLAIMS[..1]] {
+            let terminal = said_by_claude(claims.iter().copied().chain(interrupted.lines()));
+            assert_eq!(meaning(&terminal), "agent_failed", "{version}: {terminal:?}");
+        }
     }
 }

@@ -1,14 +1,15 @@
 use super::*;
+use crate::agent::goldens::{run, versions};
 use crate::agent::record::{CostSoFar, Record, Shared};
 
 /// What a recorded run comes to: its events and its facts.
-fn golden(name: &str) -> (Vec<Said>, Record) {
-    read(recorded(name).lines())
+fn golden(version: &str, name: &str) -> (Vec<Said>, Record) {
+    read(run(version, name).lines())
 }
 
-fn recorded(name: &str) -> String {
-    let path = format!("{}/tests/goldens/claude_code-2.1.197/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+/// Every version that was recorded.
+fn recorded() -> Vec<String> {
+    versions("claude_code")
 }
 
 fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
@@ -32,54 +33,75 @@ fn kinds(said: &[Said]) -> Vec<EventKind> {
 #[test]
 fn a_run_with_tools_is_told_in_our_words() {
     use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult, Usage};
-    let (said, record) = golden("tools_and_edits");
-    assert_eq!(
-        kinds(&said),
-        [
-            Text, ToolCall, FileEdit, ToolResult, Command, ToolCall, ToolResult, ToolResult, ToolCall, FileEdit,
-            ToolResult, Text, Usage, Result
-        ]
-    );
-    let edit = &said[2];
-    assert_eq!((edit.path.as_deref(), edit.name.as_deref()), (Some("hello.txt"), Some("add")));
-    assert_eq!(said[9].name.as_deref(), Some("update"));
-    let (command, result) = (&said[4], &said[6]);
-    assert_eq!(command.text.as_deref(), Some("echo one; echo two >&2; exit 3"));
-    assert_eq!((command.call.clone(), result.data.clone().unwrap()), (result.call.clone(), json!({"failed": true})));
-    assert_eq!(result.text.as_deref(), Some("Exit code 3\none\ntwo"));
+    for version in recorded() {
+        let (said, record) = golden(&version, "tools_and_edits");
+        assert_eq!(
+            kinds(&said),
+            [
+                Text, ToolCall, FileEdit, ToolResult, Command, ToolCall, ToolResult, ToolResult, ToolCall, FileEdit,
+                ToolResult, Text, Usage, Result
+            ]
+        );
+        let edit = &said[2];
+        assert_eq!((edit.path.as_deref(), edit.name.as_deref()), (Some("hello.txt"), Some("add")));
+        assert_eq!(said[9].name.as_deref(), Some("update"));
+        let (command, result) = (&said[4], &said[6]);
+        assert_eq!(command.text.as_deref(), Some("echo one; echo two >&2; exit 3"));
+        assert_eq!(
+            (command.call.clone(), result.data.clone().unwrap()),
+            (result.call.clone(), json!({"failed": true}))
+        );
+        assert_eq!(result.text.as_deref(), Some("Exit code 3\none\ntwo"));
 
-    assert_eq!(record.session.as_deref(), Some("fdb0ce43-b309-486d-a9f2-6b73d8934b64"));
-    assert_eq!(record.model.as_deref(), Some("claude-opus-4-8[1m]"));
-    assert_eq!((record.turns, record.more_follows, record.cost), (4, false, Some(7_000)));
-    assert_eq!(record.used, Tokens { input: 400, cached: 0, output: 200 });
-    assert!(record.tools.is_empty());
-    let terminal = record.terminal.unwrap();
-    assert!(terminal.well && terminal.denied.is_empty());
-    assert_eq!((terminal.words.as_str(), terminal.marks), ("All done.", vec!["success".into(), "completed".into()]));
+        assert_eq!(record.session.as_deref(), Some("fdb0ce43-b309-486d-a9f2-6b73d8934b64"));
+        assert_eq!(record.model.as_deref(), Some("claude-opus-4-8[1m]"));
+        assert_eq!((record.turns, record.more_follows, record.cost), (4, false, Some(7_000)));
+        assert_eq!(record.used, Tokens { input: 400, cached: 0, output: 200 });
+        assert!(record.tools.is_empty());
+        let terminal = record.terminal.unwrap();
+        assert!(terminal.well && terminal.denied.is_empty());
+        assert_eq!(
+            (terminal.words.as_str(), terminal.marks),
+            ("All done.", vec!["success".into(), "completed".into()])
+        );
+    }
+}
+
+#[test]
+fn a_file_of_its_folder_is_told_by_its_name_there() {
+    let call = r#"{"type":"assistant","message":{"id":"m","content":[{"type":"tool_use","id":"t","name":"Write","input":{}}]}}"#;
+    let done = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"Done."}]},"tool_use_result":{"type":"create","filePath":"/workspace/a/b.txt"}}"#;
+    let (said, _) = read([call, done]);
+    let edit = said.iter().find(|said| said.kind == EventKind::FileEdit).unwrap();
+    assert_eq!(edit.path.as_deref(), Some("a/b.txt"));
 }
 
 #[test]
 fn tokens_are_those_by_model_where_its_own_count_is_wrong() {
-    let (_, record) = golden("budget");
-    assert_eq!(record.used, Tokens { input: 200_000, cached: 0, output: 100 });
-    assert_eq!(record.cost, Some(1_002_500));
-    let terminal = record.terminal.unwrap();
-    assert!(!terminal.well && terminal.is_marked("error_max_budget_usd"));
+    for version in recorded() {
+        let (_, record) = golden(&version, "budget");
+        assert_eq!(record.used, Tokens { input: 200_000, cached: 0, output: 100 });
+        assert_eq!(record.cost, Some(1_002_500));
+        let terminal = record.terminal.unwrap();
+        assert!(!terminal.well && terminal.is_marked("error_max_budget_usd"));
+    }
 }
 
 #[test]
 fn about_what_it_costs_is_known_with_each_answer_and_is_what_it_says_at_its_end() {
-    let recorded = recorded("tools_and_edits");
-    let lines: Vec<&str> = recorded.lines().collect();
-    let (end, work) = lines.split_last().unwrap();
-    let (_, record) = read(work.iter().copied());
-    assert_eq!((record.turns, record.cost, record.cost_so_far), (4, None, CostSoFar::About(7_000)));
-    let (_, record) = read(lines.iter().copied());
-    assert_eq!((record.cost, record.cost_so_far), (Some(7_000), CostSoFar::Known(7_000)), "{end}");
-    // The first of its four answers alone.
-    let first = work.iter().position(|line| line.contains("message_delta")).unwrap();
-    let (_, record) = read(work[..=first].iter().copied());
-    assert_eq!((record.turns, record.cost_so_far), (1, CostSoFar::About(1_750)));
+    for version in recorded() {
+        let recorded = run(&version, "tools_and_edits");
+        let lines: Vec<&str> = recorded.lines().collect();
+        let (end, work) = lines.split_last().unwrap();
+        let (_, record) = read(work.iter().copied());
+        assert_eq!((record.turns, record.cost, record.cost_so_far), (4, None, CostSoFar::About(7_000)));
+        let (_, record) = read(lines.iter().copied());
+        assert_eq!((record.cost, record.cost_so_far), (Some(7_000), CostSoFar::Known(7_000)), "{end}");
+        // The first of its four answers alone.
+        let first = work.iter().position(|line| line.contains("message_delta")).unwrap();
+        let (_, record) = read(work[..=first].iter().copied());
+        assert_eq!((record.turns, record.cost_so_far), (1, CostSoFar::About(1_750)));
+    }
 }
 
 #[test]
@@ -239,30 +261,39 @@ fn success_beside_an_error_is_no_success() {
         ("reset", "server_error", None),
         ("prompt_too_long", "prompt_too_long", Some(400)),
     ] {
-        let (_, record) = golden(name);
-        let terminal = record.terminal.unwrap();
-        assert!(!terminal.well && terminal.is_marked("success") && terminal.is_marked(mark), "{name}: {terminal:?}");
-        assert_eq!((terminal.status, record.turns), (status, 0), "{name}: no model has answered");
+        for version in recorded() {
+            let (_, record) = golden(&version, name);
+            let (terminal, name) = (record.terminal.unwrap(), format!("{version}/{name}"));
+            assert!(
+                !terminal.well && terminal.is_marked("success") && terminal.is_marked(mark),
+                "{name}: {terminal:?}"
+            );
+            assert_eq!((terminal.status, record.turns), (status, 0), "{name}: no model has answered");
+        }
     }
 }
 
 #[test]
 fn a_new_try_of_its_own_is_told_in_words() {
-    let (said, _) = golden("overloaded");
-    let words = said[0].text.as_deref().unwrap();
-    assert_eq!(words, "The model answered 529. Claude Code tries again in 0.6 s (1 of 1).");
-    let (said, _) = golden("reset");
-    assert!(said[0].text.as_deref().unwrap().starts_with("The model could not be reached."));
+    for version in recorded() {
+        let (said, _) = golden(&version, "overloaded");
+        let words = said[0].text.as_deref().unwrap();
+        assert_eq!(words, "The model answered 529. Claude Code tries again in 0.6 s (1 of 1).", "{version}");
+        let (said, _) = golden(&version, "reset");
+        assert!(said[0].text.as_deref().unwrap().starts_with("The model could not be reached."), "{version}");
+    }
 }
 
 #[test]
 fn denials_and_interruptions_are_known_at_the_end() {
-    let (_, record) = golden("denied");
-    let terminal = record.terminal.unwrap();
-    assert_eq!((terminal.well, terminal.denied), (true, vec!["Bash".to_owned()]));
-    for name in ["interrupted_in_tool", "interrupted_waiting", "interrupted_in_stream"] {
-        let (_, record) = golden(name);
-        assert!(record.tools.is_empty() && !record.terminal.unwrap().well, "{name}");
+    for version in recorded() {
+        let (_, record) = golden(&version, "denied");
+        let terminal = record.terminal.unwrap();
+        assert_eq!((terminal.well, terminal.denied), (true, vec!["Bash".to_owned()]), "{version}");
+        for name in ["interrupted_in_tool", "interrupted_waiting", "interrupted_in_stream"] {
+            let (_, record) = golden(&version, name);
+            assert!(record.tools.is_empty() && !record.terminal.unwrap().well, "{version}/{name}");
+        }
     }
 }
 

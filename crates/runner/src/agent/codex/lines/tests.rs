@@ -1,11 +1,10 @@
 use super::*;
+use crate::agent::goldens::{run, versions};
 use crate::agent::record::{Record, Shared};
 use serde_json::json;
 
-fn golden(name: &str) -> (Vec<Said>, Record) {
-    let path = format!("{}/tests/goldens/codex-0.169.0/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
-    let recorded = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    read(recorded.lines())
+fn golden(version: &str, name: &str) -> (Vec<Said>, Record) {
+    read(run(version, name).lines())
 }
 
 fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
@@ -26,35 +25,39 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
 #[test]
 fn a_run_with_tools_is_told_in_our_words() {
     use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult};
-    let (said, record) = golden("tools_and_edits");
-    let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
-    assert_eq!(
-        kinds,
-        [
-            Text, Command, ToolResult, Command, ToolResult, ToolCall, FileEdit, FileEdit, ToolResult, Command,
-            ToolResult, Text, Result
-        ]
-    );
-    assert_eq!(said[2].text.as_deref(), Some("hi\n"));
-    assert_eq!(said[4].data, Some(json!({"exit_code": 3, "failed": true})));
-    let edits: Vec<_> = said.iter().filter(|event| event.kind == FileEdit).collect();
-    assert_eq!((edits[0].path.as_deref(), edits[0].name.as_deref()), (Some("b.txt"), Some("add")));
-    assert_eq!((edits[1].path.as_deref(), edits[1].name.as_deref()), (Some("hello.txt"), Some("update")));
-    assert_eq!(record.session.as_deref(), Some("01a1fbad-d7a7-71b0-93ec-bf8d23475498"));
-    let terminal = record.terminal.unwrap();
-    assert_eq!((terminal.well, terminal.words.as_str()), (true, "All done."));
-    assert!(record.tools.is_empty());
+    for version in versions("codex") {
+        let (said, record) = golden(&version, "tools_and_edits");
+        let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                Text, Command, ToolResult, Command, ToolResult, ToolCall, FileEdit, FileEdit, ToolResult, Command,
+                ToolResult, Text, Result
+            ]
+        );
+        assert_eq!(said[2].text.as_deref(), Some("hi\n"));
+        assert_eq!(said[4].data, Some(json!({"exit_code": 3, "failed": true})));
+        let edits: Vec<_> = said.iter().filter(|event| event.kind == FileEdit).collect();
+        assert_eq!((edits[0].path.as_deref(), edits[0].name.as_deref()), (Some("b.txt"), Some("add")));
+        assert_eq!((edits[1].path.as_deref(), edits[1].name.as_deref()), (Some("hello.txt"), Some("update")));
+        assert_eq!(record.session.as_deref(), Some("01a1fbad-d7a7-71b0-93ec-bf8d23475498"));
+        let terminal = record.terminal.unwrap();
+        assert_eq!((terminal.well, terminal.words.as_str()), (true, "All done."));
+        assert!(record.tools.is_empty());
+    }
 }
 
 #[test]
 fn a_failed_turn_ends_it_and_a_new_try_does_not() {
-    let (said, record) = golden("overloaded");
-    assert_eq!(said[0].kind, EventKind::Log);
-    assert!(said[0].text.as_deref().unwrap().starts_with("Reconnecting... 1/1"));
-    let terminal = record.terminal.unwrap();
-    assert!(!terminal.well && terminal.words.starts_with("unexpected status 529"), "{terminal:?}");
-    let (_, record) = golden("terminated");
-    assert!(record.terminal.is_none() && !record.tools.is_empty());
+    for version in versions("codex") {
+        let (said, record) = golden(&version, "overloaded");
+        assert_eq!(said[0].kind, EventKind::Log);
+        assert!(said[0].text.as_deref().unwrap().starts_with("Reconnecting... 1/1"));
+        let terminal = record.terminal.unwrap();
+        assert!(!terminal.well && terminal.words.starts_with("unexpected status 529"), "{terminal:?}");
+        let (_, record) = golden(&version, "terminated");
+        assert!(record.terminal.is_none() && !record.tools.is_empty());
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::goldens::{newest_run, run, versions};
 
 struct World {
     dir: tempfile::TempDir,
@@ -32,29 +33,30 @@ impl World {
 }
 
 fn recorded() -> String {
-    let path = format!("{}/tests/goldens/codex-0.169.0/rollout.jsonl", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(path).unwrap()
+    newest_run("codex", "rollout")
 }
 
 const USED: Sign = Sign::Used(Tokens { input: 100, cached: 0, output: 50 });
 
 #[test]
 fn each_request_is_counted_once_while_it_works() {
-    let world = World::new();
-    world.begin();
-    let recorded = recorded();
-    let (first, rest) = recorded.split_at(recorded.len() / 2);
-    world.write(first);
-    let mut signs = world.look().look();
-    world.write(rest);
-    signs.extend(world.look().look());
-    assert_eq!(world.look().look(), []);
-    signs.retain(|sign| !matches!(sign, Sign::Answered(_)));
-    // 100 × 2 + 50 × 10 millionths, each.
-    let more = |cost| vec![USED, Sign::Cost(cost), Sign::Counted, Sign::MoreFollows];
-    let model = || vec![Sign::Model("gpt-6.1-sol".into())];
-    let last = vec![USED, Sign::Cost(2_100), Sign::Counted];
-    assert_eq!(signs, [model(), more(700), model(), more(1_400), last].concat());
+    for version in versions("codex") {
+        let world = World::new();
+        world.begin();
+        let recorded = run(&version, "rollout");
+        let (first, rest) = recorded.split_at(recorded.len() / 2);
+        world.write(first);
+        let mut signs = world.look().look();
+        world.write(rest);
+        signs.extend(world.look().look());
+        assert_eq!(world.look().look(), []);
+        signs.retain(|sign| !matches!(sign, Sign::Answered(_)));
+        // 100 × 2 + 50 × 10 millionths, each.
+        let more = |cost| vec![USED, Sign::Cost(cost), Sign::Counted, Sign::MoreFollows];
+        let model = || vec![Sign::Model("gpt-6.1-sol".into())];
+        let last = vec![USED, Sign::Cost(2_100), Sign::Counted];
+        assert_eq!(signs, [model(), more(700), model(), more(1_400), last].concat());
+    }
 }
 
 #[test]

@@ -18,10 +18,15 @@ fn only_a_turn_that_runs_is_interrupted() {
     assert_eq!(asked["params"]["turnId"], started["params"]["turn"]["id"]);
     let (_, mut gone) = begun(Path::new("/workspace"));
     assert_eq!(gone.interrupt(), None);
-    for name in ["interrupted_in_tool", "interrupted_waiting"] {
-        let record = golden(name).record();
-        let terminal = record.terminal.unwrap();
-        assert!(!terminal.well && terminal.words.contains("interrupted") && record.tools.is_empty(), "{terminal:?}");
+    for version in versions("codex") {
+        for name in ["interrupted_in_tool", "interrupted_waiting"] {
+            let mut start = Beginning::new();
+            start.hear(&lines_by(&version, name));
+            let record = start.record();
+            let terminal = record.terminal.unwrap();
+            let interrupted = !terminal.well && terminal.words.contains("interrupted");
+            assert!(interrupted && record.tools.is_empty(), "{version}/{name}: {terminal:?}");
+        }
     }
 }
 

@@ -1,0 +1,238 @@
+//! The stories of Claude Code.
+
+use super::Recording;
+use super::normal::Normal;
+use crate::claude_code::{ALWAYS, QUIET, SESSION, ask, bare, claude};
+use crate::running::Running;
+use crate::scene::{Nobody, Scene};
+use pullyard_demo_model::{Answer, Part, Refusal, Step, Usage};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// Of the run with tools, and of the one that is taken up again: the runner's own tests know them.
+const WITH_TOOLS: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
+const TAKEN_UP: &str = "11111111-1111-4111-8111-111111111111";
+const UNKNOWN: &str = "33333333-1111-4111-8111-111111111111";
+/// The same for every version, with prices that the tests know: by itself each version takes another one.
+const MODEL: &str = "--model=claude-opus-4-8[1m]";
+
+pub(super) async fn record() -> Vec<Recording> {
+    let mut recordings = Vec::new();
+    for (name, step) in faults() {
+        recordings.push(fault(name, step).await);
+    }
+    recordings.extend([no_answer().await, no_key().await, no_model().await, connection_refused().await]);
+    recordings.extend([stream_cut().await, tools_and_edits().await, denied().await, turns().await, budget().await]);
+    recordings.extend(resumed().await);
+    recordings.extend([session_unknown().await, interrupted_in_tool().await]);
+    recordings.extend([interrupted_waiting().await, interrupted_in_stream().await]);
+    recordings
+}
+
+fn faults() -> [(&'static str, Step); 8] {
+    let used_up =
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.";
+    let used_up = Refusal::anthropic(429, "rate_limit_error", used_up).with("retry-after", "900000");
+    [
+        ("overloaded", Refusal::overloaded().into()),
+        ("server_error", Refusal::internal().into()),
+        ("rate_limited", Refusal::too_many(1).into()),
+        ("usage_limit", used_up.into()),
+        ("wrong_key", Refusal::wrong_key().into()),
+        ("no_credit", Refusal::no_credit().into()),
+        ("prompt_too_long", Refusal::prompt_too_long().into()),
+        ("reset", Step::Reset),
+    ]
+}
+
+/// As the runner starts it, in a session of this id.
+fn begins(scene: &Scene, session: &str) -> Command {
+    let mut run = claude(scene);
+    run.arg(MODEL).arg(format!("--session-id={session}"));
+    run
+}
+
+fn normal(scene: &Scene) -> Normal {
+    Normal::of(scene, &[SESSION, WITH_TOOLS, TAKEN_UP, UNKNOWN], &[])
+}
+
+/// What it says to one prompt.
+async fn said(scene: Scene, name: &str, run: Command, prompt: &str) -> Recording {
+    let ended = ask(run, prompt).await;
+    let recording = Recording::new(name, normal(&scene).lines(&ended.lines));
+    scene.end();
+    recording
+}
+
+fn shell(command: &str) -> Part {
+    tool("Bash", json!({ "command": command, "description": "run" }))
+}
+
+fn tool(name: &str, arguments: Value) -> Part {
+    Part::Tool { name: name.into(), arguments }
+}
+
+/// One answer. It takes 100 tokens and gives 50, as the tests that count them know.
+fn answer(parts: Vec<Part>) -> Answer {
+    Answer::of(parts).taking(Usage { input: 100, cached: 0, output: 50 })
+}
+
+fn words(words: &str) -> Answer {
+    answer(vec![Part::Text(words.into())])
+}
+
+async fn fault(name: &str, step: Step) -> Recording {
+    let scene = Scene::new().await;
+    scene.model.keep(step);
+    let run = begins(&scene, SESSION);
+    said(scene, name, run, "Look.").await
+}
+
+async fn no_answer() -> Recording {
+    let scene = Scene::new().await;
+    scene.model.keep(Step::Hang);
+    let mut run = begins(&scene, SESSION);
+    run.env("API_TIMEOUT_MS", "1500").env("CLAUDE_CODE_MAX_RETRIES", "0");
+    said(scene, "no_answer", run, "Look.").await
+}
+
+async fn no_key() -> Recording {
+    let scene = Scene::new().await;
+    let mut run = begins(&scene, SESSION);
+    run.env_remove("ANTHROPIC_API_KEY");
+    said(scene, "no_key", run, "Look.").await
+}
+
+async fn no_model() -> Recording {
+    let scene = Scene::new().await;
+    scene.model.keep(Refusal::no_such_model("no-such"));
+    let mut run = claude(&scene);
+    run.arg("--model=no-such").arg(format!("--session-id={SESSION}"));
+    said(scene, "no_model", run, "Look.").await
+}
+
+async fn connection_refused() -> Recording {
+    let scene = Scene::new().await;
+    let nobody = Nobody::somewhere();
+    let mut run = begins(&scene, SESSION);
+    run.env("ANTHROPIC_BASE_URL", &nobody.url);
+    let ended = ask(run, "Look.").await;
+    let lines = normal(&scene).with_server(&nobody.url).lines(&ended.lines);
+    scene.end();
+    Recording::new("connection_refused", lines)
+}
+
+async fn stream_cut() -> Recording {
+    let scene = Scene::new().await;
+    scene.model.play([words("Half of it").cut_after(4), words("All of it.")]);
+    let run = begins(&scene, SESSION);
+    said(scene, "stream_cut", run, "Look.").await
+}
+
+async fn tools_and_edits() -> Recording {
+    let scene = Scene::new().await;
+    // By relative names: an absolute one is as long as the folder's name, and pieces of it are no name to replace.
+    let write = tool("Write", json!({ "file_path": "hello.txt", "content": "hi\n" }));
+    let fails = tool("Bash", json!({ "command": "echo one; echo two >&2; exit 3", "description": "say" }));
+    let read = tool("Read", json!({ "file_path": "hello.txt" }));
+    let edit = json!({ "file_path": "hello.txt", "old_string": "hi", "new_string": "hello" });
+    scene.model.play([
+        answer(vec![Part::Text("I will write it.".into()), write]),
+        answer(vec![fails, read]),
+        answer(vec![tool("Edit", edit)]),
+        words("All done."),
+    ]);
+    let mut run = begins(&scene, WITH_TOOLS);
+    run.arg("--include-partial-messages");
+    said(scene, "tools_and_edits", run, "Write a greeting.").await
+}
+
+async fn denied() -> Recording {
+    let scene = Scene::new().await;
+    scene.write("do.sh", "echo done > done.txt");
+    scene.model.play([answer(vec![shell("sh do.sh")]), words("Could not.")]);
+    let mut run = bare(&scene);
+    run.args(ALWAYS.iter().filter(|flag| !flag.starts_with("--allowedTools"))).arg("--allowedTools=Read");
+    run.arg(MODEL).arg(format!("--session-id={SESSION}")).envs(QUIET.map(|name| (name, "1")));
+    said(scene, "denied", run, "Do it.").await
+}
+
+async fn turns() -> Recording {
+    let scene = Scene::new().await;
+    scene.model.keep(answer(vec![shell("true")]));
+    let mut run = begins(&scene, SESSION);
+    run.arg("--max-turns=2");
+    said(scene, "turns", run, "Go on for ever.").await
+}
+
+async fn budget() -> Recording {
+    let scene = Scene::new().await;
+    scene.model.keep(Answer::of(vec![shell("true")]).taking(Usage { input: 100_000, cached: 0, output: 50 }));
+    let mut run = begins(&scene, SESSION);
+    run.arg("--max-budget-usd=0.6");
+    said(scene, "budget", run, "Go on for ever.").await
+}
+
+/// A session that an overloaded provider ends, and the same when it goes on.
+async fn resumed() -> [Recording; 2] {
+    let scene = Scene::new().await;
+    scene.model.play([answer(vec![shell("true")])]);
+    scene.model.keep(Refusal::overloaded());
+    let before = ask(begins(&scene, TAKEN_UP), "Look.").await;
+    scene.model.play([words("went on")]);
+    let mut run = claude(&scene);
+    run.arg(MODEL).arg(format!("--resume={TAKEN_UP}"));
+    let after = ask(run, "Go on.").await;
+    let recordings = [("resume_before", before), ("resume_after", after)]
+        .map(|(name, ended)| Recording::new(name, normal(&scene).lines(&ended.lines)));
+    scene.end();
+    recordings
+}
+
+async fn session_unknown() -> Recording {
+    let scene = Scene::new().await;
+    let mut run = claude(&scene);
+    run.arg(MODEL).arg(format!("--resume={UNKNOWN}"));
+    said(scene, "session_unknown", run, "Look.").await
+}
+
+/// Interrupts it, and waits for its end.
+async fn interrupted(scene: Scene, name: &str, mut running: Running) -> Recording {
+    let request = json!({ "subtype": "interrupt" });
+    running.send(&json!({ "type": "control_request", "request_id": "r1", "request": request })).await;
+    running.wait_for("result", 1).await;
+    let ended = running.end().await;
+    let recording = Recording::new(name, normal(&scene).lines(&ended.lines));
+    scene.end();
+    recording
+}
+
+async fn interrupted_in_tool() -> Recording {
+    let scene = Scene::new().await;
+    scene.model.play([answer(vec![shell("touch started; while :; do sleep 0.1; done")])]);
+    let mut running = Running::start(begins(&scene, SESSION));
+    running.say("Wait.").await;
+    scene.appears("started").await;
+    interrupted(scene, "interrupted_in_tool", running).await
+}
+
+async fn interrupted_waiting() -> Recording {
+    let scene = Scene::new().await;
+    scene.model.keep(Step::Hang);
+    let mut running = Running::start(begins(&scene, SESSION));
+    running.say("Wait.").await;
+    scene.model.wait_for_turns(1).await;
+    interrupted(scene, "interrupted_waiting", running).await
+}
+
+async fn interrupted_in_stream() -> Recording {
+    let scene = Scene::new().await;
+    scene.model.keep(words("half").hanging_after(6));
+    let mut run = begins(&scene, SESSION);
+    run.arg("--include-partial-messages");
+    let mut running = Running::start(run);
+    running.say("Wait.").await;
+    let stopped = |event: &Value| event["event"]["type"] == "content_block_stop";
+    running.wait_until("its words did not come", |events| events.iter().any(stopped)).await;
+    interrupted(scene, "interrupted_in_stream", running).await
+}

@@ -1,0 +1,185 @@
+//! What differs from one recording to the next is written alike: ids, times, and what belongs to this machine.
+//! A line stays as its program wrote it but for that, with its fields in their order.
+
+use crate::scene::Scene;
+use std::collections::VecDeque;
+
+const ID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+/// How what changes each time looks, and what stands in its place. `#` is a digit, `x` a hexadecimal one.
+const SHAPES: [(&str, &str); 5] = [
+    ("####-##-##T##:##:##.###Z", "2026-01-01T00:00:00.000Z"),
+    // In the name of a file and of its folder.
+    ("####-##-##T##-##-##", "2026-01-01T00-00-00"),
+    ("/####/##/##/", "/2026/01/01/"),
+    ("Chunk ID: xxxxxx", "Chunk ID: 000000"),
+    ("Wall time: #.#### seconds", "Wall time: 0.0000 seconds"),
+];
+/// Texts that name a process.
+const OF_PROCESSES: [&str; 2] = ["messaging_socket_path", "processId"];
+
+/// Of one run, or of several that know the same ids.
+pub(crate) struct Normal {
+    replaced: Vec<(String, String)>,
+    given: Vec<String>,
+    names: VecDeque<String>,
+    known: Vec<(String, String)>,
+}
+
+impl Normal {
+    /// `given` are the ids that we chose; the first others are called by `names`, and the rest are numbered.
+    pub(crate) fn of(scene: &Scene, given: &[&str], names: &[&str]) -> Self {
+        let dir = scene.dir.path().to_str().unwrap();
+        let dashed = dir.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let replaced = vec![
+            (format!("{dir}/repository"), "/workspace".into()),
+            (dir.to_owned(), "/home/agent".into()),
+            (format!("{dashed}-repository"), "-workspace".into()),
+            (dashed, "-home-agent".into()),
+        ];
+        let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<String>>();
+        let this = Self { replaced, given: owned(given), names: owned(names).into(), known: Vec::new() };
+        this.with_server(&scene.model.url())
+    }
+
+    /// An address that is not always the same, such as `http://127.0.0.1:4010`.
+    pub(crate) fn with_server(mut self, url: &str) -> Self {
+        let host = url.trim_start_matches("http://").to_owned();
+        self.replaced.push((host, "127.0.0.1:8080".into()));
+        self
+    }
+
+    pub(crate) fn lines(&mut self, lines: &[String]) -> Vec<String> {
+        lines.iter().map(|line| self.line(line)).collect()
+    }
+
+    fn line(&mut self, line: &str) -> String {
+        let mut text = line.to_owned();
+        for (is, becomes) in &self.replaced {
+            text = text.replace(is, becomes);
+        }
+        text = values(&text);
+        for (shape, becomes) in SHAPES {
+            text = shaped(&text, shape, |_| becomes.to_owned());
+        }
+        shaped(&text, ID, |id| self.id(id))
+    }
+
+    fn id(&mut self, id: &str) -> String {
+        if self.given.iter().any(|given| given == id) {
+            return id.to_owned();
+        }
+        if let Some((_, name)) = self.known.iter().find(|(known, _)| known == id) {
+            return name.clone();
+        }
+        let number = self.known.len() + 1;
+        let name = self.names.pop_front().unwrap_or_else(|| format!("00000000-0000-4000-8000-{number:012}"));
+        self.known.push((id.to_owned(), name.clone()));
+        name
+    }
+}
+
+/// Numbers that are a time or a duration, and texts that name a process, by the names of their fields.
+fn values(line: &str) -> String {
+    let (mut written, mut field, mut rest) = (String::with_capacity(line.len()), "", line);
+    while let Some(first) = rest.chars().next() {
+        let end = match first {
+            '"' => end_of_text(rest),
+            '-' | '0'..='9' => rest.find(|c: char| !c.is_ascii_digit() && !"+-.eE".contains(c)).unwrap_or(rest.len()),
+            _ => first.len_utf8(),
+        };
+        let (value, after) = rest.split_at(end);
+        if first != '"' {
+            let number = first == '-' || first.is_ascii_digit();
+            written.push_str(if number { number_of(field).unwrap_or(value) } else { value });
+        } else if after.starts_with(':') {
+            field = value.trim_matches('"');
+            written.push_str(value);
+        } else {
+            written.push_str(if OF_PROCESSES.contains(&field) { "\"-\"" } else { value });
+        }
+        rest = after;
+    }
+    written
+}
+
+/// Where a text in quotes is over.
+fn end_of_text(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '"' if !escaped => return at + 1,
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    text.len()
+}
+
+fn number_of(field: &str) -> Option<&'static str> {
+    if field.ends_with("AtMs") {
+        Some("1767225600000")
+    } else if field.ends_with("At") || field.ends_with("_at") || field == "create_time" {
+        Some("1767225600")
+    } else if field.ends_with("Ms") || field.ends_with("_ms") {
+        // About as long as Claude Code waits before its first new try.
+        Some("600")
+    } else {
+        None
+    }
+}
+
+/// Each place that looks so becomes what is made of it.
+fn shaped(text: &str, shape: &str, mut becomes: impl FnMut(&str) -> String) -> String {
+    let (mut written, mut from, mut at) = (String::with_capacity(text.len()), 0, 0);
+    while at + shape.len() <= text.len() {
+        let place = &text.as_bytes()[at..at + shape.len()];
+        let fits = place.iter().zip(shape.bytes()).all(|(byte, kind)| match kind {
+            b'#' => byte.is_ascii_digit(),
+            b'x' => byte.is_ascii_hexdigit(),
+            other => *byte == other,
+        });
+        if fits {
+            // What fits is ASCII, so both ends of it are ends of characters.
+            written.push_str(&text[from..at]);
+            written.push_str(&becomes(&text[at..at + shape.len()]));
+            at += shape.len();
+            from = at;
+        } else {
+            at += 1;
+        }
+    }
+    written.push_str(&text[from..]);
+    written
+}
+
+fn normal(given: &[&str], names: &[&str]) -> Normal {
+    let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<String>>();
+    Normal { replaced: Vec::new(), given: owned(given), names: owned(names).into(), known: Vec::new() }
+}
+
+#[test]
+fn times_and_processes_are_written_alike_and_nothing_else_is() {
+    for (line, written) in [
+        (r#"{"ttft_ms":35,"turns":35,"retry_delay_ms":596.55}"#, r#"{"ttft_ms":600,"turns":35,"retry_delay_ms":600}"#),
+        (r#"{"createdAt":1795346190,"emittedAtMs":12}"#, r#"{"createdAt":1767225600,"emittedAtMs":1767225600000}"#),
+        (r#"{"completedAt":null,"durationMs":null}"#, r#"{"completedAt":null,"durationMs":null}"#),
+        (r#"{"processId":"30286","id":"30286"}"#, r#"{"processId":"-","id":"30286"}"#),
+        // What stands in a text is a text.
+        (r#"{"said":"{\"ttft_ms\":35}"}"#, r#"{"said":"{\"ttft_ms\":35}"}"#),
+        (r#"{"at":"2026-11-21T01:14:53.594Z"}"#, r#"{"at":"2026-01-01T00:00:00.000Z"}"#),
+        (r#"{"said":"until 2026-12-01 at 00:00 UTC · soon"}"#, r#"{"said":"until 2026-12-01 at 00:00 UTC · soon"}"#),
+        ("no JSON: 5 \"", "no JSON: 5 \""),
+    ] {
+        assert_eq!(normal(&[], &[]).line(line), written);
+    }
+}
+
+#[test]
+fn an_id_keeps_one_name_and_those_that_we_chose_stay() {
+    const OURS: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
+    const THREAD: &str = "01a1fbad-d7a7-71b0-93ec-bf8d23475498";
+    let mut normal = normal(&[OURS], &[THREAD]);
+    let line = format!("{OURS} 93452f94-d555-46bf-9ff6-e835db75090f fco_7326c76a-d0cd-4ef9-b1f9-c2dd8559afdf");
+    assert_eq!(normal.line(&line), format!("{OURS} {THREAD} fco_00000000-0000-4000-8000-000000000002"));
+    assert_eq!(normal.line("93452f94-d555-46bf-9ff6-e835db75090f"), THREAD);
+}
