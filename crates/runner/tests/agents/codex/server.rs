@@ -19,6 +19,16 @@ pub(crate) struct Server {
 impl Server {
     /// With what every run has, after its thread was opened or refused.
     pub(crate) async fn answers(scene: &Scene, method: &str, params: Value) -> (Running, Value) {
+        Self::answers_who_wants(scene, Value::Null, method, params).await
+    }
+
+    /// The same to a client that wants this.
+    pub(crate) async fn answers_who_wants(
+        scene: &Scene,
+        wants: Value,
+        method: &str,
+        params: Value,
+    ) -> (Running, Value) {
         if !scene.config().join("config.toml").exists() {
             configure(scene, &scene.model.openai_url());
         }
@@ -27,7 +37,11 @@ impl Server {
         run.env("CODEX_HOME", scene.config()).env("OPENAI_API_KEY", KEY).env("RUST_LOG", "off");
         let mut running = Running::start(run);
         let client = json!({ "name": "pullyard", "title": "Pullyard", "version": "0.1.0" });
-        running.send(&request("initialize", "initialize", json!({ "clientInfo": client }))).await;
+        let mut us = json!({ "clientInfo": client });
+        if !wants.is_null() {
+            us["capabilities"] = wants;
+        }
+        running.send(&request("initialize", "initialize", us)).await;
         running.send(&json!({ "method": "initialized" })).await;
         running.send(&request("thread", method, params)).await;
         let answer = answer(&mut running, "thread").await;

@@ -101,7 +101,7 @@ async fn tools_and_edits() -> Recording {
         answer(vec![Part::Text("I will write it.".into()), shell("echo hi > hello.txt; cat hello.txt")]),
         answer(vec![shell("exit 3")]),
         answer(vec![shell(PATCH)]),
-        answer(vec![shell("echo a > a.txt; touch /etc/x")]),
+        answer(vec![shell("echo a > a.txt; false")]),
         words("All done."),
     ]);
     said(scene, "tools_and_edits", "Write a greeting.", &[WITH_TOOLS]).await

@@ -14,8 +14,8 @@ const SHAPES: [(&str, &str); 5] = [
     ("Chunk ID: xxxxxx", "Chunk ID: 000000"),
     ("Wall time: #.#### seconds", "Wall time: 0.0000 seconds"),
 ];
-/// Texts that name a process.
-const OF_PROCESSES: [&str; 2] = ["messaging_socket_path", "processId"];
+/// Texts that name a process or the system.
+const OF_THE_MACHINE: [&str; 3] = ["messaging_socket_path", "processId", "userAgent"];
 
 /// Of one run, or of several that know the same ids.
 pub(crate) struct Normal {
@@ -78,7 +78,7 @@ impl Normal {
     }
 }
 
-/// Numbers that are a time or a duration, and texts that name a process, by the names of their fields.
+/// Numbers that are a time or a duration, and texts that name a process or the system, by the names of their fields.
 fn values(line: &str) -> String {
     let (mut written, mut field, mut rest) = (String::with_capacity(line.len()), "", line);
     while let Some(first) = rest.chars().next() {
@@ -95,7 +95,7 @@ fn values(line: &str) -> String {
             field = value.trim_matches('"');
             written.push_str(value);
         } else {
-            written.push_str(if OF_PROCESSES.contains(&field) { "\"-\"" } else { value });
+            written.push_str(if OF_THE_MACHINE.contains(&field) { "\"-\"" } else { value });
         }
         rest = after;
     }

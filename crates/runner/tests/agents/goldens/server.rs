@@ -50,9 +50,24 @@ fn with_model(scene: &Scene) -> Value {
     params
 }
 
+/// What the runner's own driver wants to hear nothing of.
+fn wants() -> Value {
+    let unwanted =
+        ["item/commandExecution/outputDelta", "remoteControl/status/changed", "thread/started", "turn/diff/updated"];
+    json!({ "experimentalApi": false, "requestAttestation": false, "optOutNotificationMethods": unwanted })
+}
+
+/// The thread of this id, when it goes on.
+fn taken_up(scene: &Scene, id: &str) -> Value {
+    let mut params = with_model(scene);
+    params["threadId"] = json!(id);
+    params["excludeTurns"] = json!(true);
+    params
+}
+
 /// A server that was given a prompt.
 async fn prompted(scene: &Scene, method: &str, params: Value, prompt: &str) -> Server {
-    let mut server = Server::of(Server::answers(scene, method, params).await);
+    let mut server = Server::of(Server::answers_who_wants(scene, wants(), method, params).await);
     let input = json!([{ "type": "text", "text": prompt }]);
     let params = json!({ "threadId": server.thread, "input": input });
     server.running.send(&request("turn", "turn/start", params)).await;
@@ -99,9 +114,8 @@ async fn connection_refused() -> Recording {
 
 async fn session_unknown() -> Recording {
     let scene = Scene::new().await;
-    let mut params = with_model(&scene);
-    params["threadId"] = json!(UNKNOWN);
-    let (running, _) = Server::answers(&scene, "thread/resume", params).await;
+    let params = taken_up(&scene, UNKNOWN);
+    let (running, _) = Server::answers_who_wants(&scene, wants(), "thread/resume", params).await;
     let ended = running.end().await;
     let recording = named("session_unknown", &mut normal(&scene, &[]), &ended.lines);
     scene.end();
@@ -130,9 +144,7 @@ async fn resumed() -> [Recording; 2] {
     let id = first.thread.clone();
     let before = lines(first).await;
     scene.model.play([answer(vec![shell("echo b > b")]), words("went on")]);
-    let mut params = with_model(&scene);
-    params["threadId"] = json!(id);
-    let after = lines(prompted(&scene, "thread/resume", params, "Go on.").await).await;
+    let after = lines(prompted(&scene, "thread/resume", taken_up(&scene, &id), "Go on.").await).await;
     let mut normal = normal(&scene, &[]);
     let recordings =
         [("resume_before", before), ("resume_after", after)].map(|(name, lines)| named(name, &mut normal, &lines));
