@@ -21,7 +21,7 @@ pub(crate) const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claud
 pub(crate) const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
 
 /// A machine with one agent: `says` is what its program does when it is not asked for its version. In it,
-/// `@DIR@` is a folder outside the worktree and `@CLAUDE@`, `@CODEX@` are the recorded runs: of its version, and of the other agent those of ours.
+/// `@DIR@` is a folder outside the worktree and `@CLAUDE@`, `@CODEX@` are the recorded runs, those of its version.
 pub(crate) struct Machine {
     pub(crate) world: World,
     setting: &'static str,
