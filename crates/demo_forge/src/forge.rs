@@ -189,7 +189,8 @@ impl DemoForge {
         Some(self.shared.describe(&entry))
     }
 
-    /// Stops serving: requests under way get a few seconds to end. Repeating it does nothing.
+    /// Stops serving: requests under way get a few seconds to end, and then their git is told to. Repeating it does
+    /// nothing.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { stop, mut server, over }) = running else {
@@ -199,8 +200,10 @@ impl DemoForge {
         if timeout(STOP_LIMIT, &mut server).await.is_err() {
             server.abort();
         }
-        // A fetch or push that is still under way ends here.
+        // A fetch or push that is still under way ends here. Whoever stops the forge may end this process next, and
+        // nobody would be left to tell its git.
         drop(over);
+        let _ = timeout(STOP_LIMIT, self.shared.git.rest()).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Starting git: which programs, in which environment, for how long, and the questions asked of it.
-//! Always argument vectors, never a shell, and nothing a caller sent over HTTP but full object ids.
+//! Always argument vectors, never a shell; of what a caller sent over HTTP nothing but hexadecimal digits, and paths
+//! where git takes nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +13,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
+    sync::watch,
     time::timeout,
 };
 
@@ -50,6 +52,8 @@ pub(crate) struct Git {
     /// this process first, which takes longer the larger this is.
     git: PathBuf,
     http_backend: PathBuf,
+    /// Each git that was started and not dropped has a receiver.
+    at_work: watch::Sender<()>,
 }
 
 /// What a finished git command said.
@@ -94,7 +98,8 @@ impl Git {
         // An owner's folder can't have this name: owners have no dots.
         let config = dir.join("server.gitconfig");
         tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
-        let mut git = Self { home: dir.to_owned(), config, git: on_path(), http_backend: PathBuf::new() };
+        let (home, at_work) = (dir.to_owned(), watch::Sender::new(()));
+        let mut git = Self { home, config, git: on_path(), http_backend: PathBuf::new(), at_work };
         let exec_path = git.run(None, &["--exec-path"]).await?.text();
         let name = format!("git-http-backend{}", std::env::consts::EXE_SUFFIX);
         let http_backend = Path::new(exec_path.trim()).join(name);
@@ -110,6 +115,16 @@ impl Git {
 
     pub(crate) fn http_backend(&self) -> Command {
         self.command(&self.http_backend)
+    }
+
+    /// Starts what `http_backend` prepared.
+    pub(crate) fn start(&self, command: &mut Command) -> io::Result<Group> {
+        Ok(Group::new(command.spawn()?, &self.at_work))
+    }
+
+    /// Waits until each git that was started has ended, or was told to.
+    pub(crate) async fn rest(&self) {
+        self.at_work.closed().await;
     }
 
     /// A child that sees neither the host's environment nor its configuration, and leads a group of its own.
@@ -152,9 +167,9 @@ impl Git {
         if let Some(repository) = repository {
             command.env("GIT_DIR", repository);
         }
-        let spawned = command.args(args).stdin(Stdio::piped()).spawn();
-        let mut git = Group(spawned.map_err(|source| Error::GitMissing { program: "git".to_owned(), source })?);
-        let child = &mut git.0;
+        let started = self.start(command.args(args).stdin(Stdio::piped()));
+        let mut git = started.map_err(|source| Error::GitMissing { program: "git".to_owned(), source })?;
+        let child = &mut git.child;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let talk = async {
             let write = async move {

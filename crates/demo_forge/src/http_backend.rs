@@ -93,9 +93,8 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
             command.env(variable, value);
         }
     }
-    let spawned = command.stdin(Stdio::piped()).spawn();
-    let missing = |source| Error::GitMissing { program: "git-http-backend".to_owned(), source };
-    let git = Group(spawned.map_err(missing)?);
+    let started = git.start(command.stdin(Stdio::piped()));
+    let git = started.map_err(|source| Error::GitMissing { program: "git-http-backend".to_owned(), source })?;
     let (head_sender, head) = oneshot::channel();
     let (chunk_sender, chunks) = mpsc::channel(1);
     // In a task of its own, so that the time limit also holds for a caller who stops reading.
@@ -125,9 +124,9 @@ async fn attend(
     chunks: ChunkSender,
     mut over: watch::Receiver<()>,
 ) {
-    let Some(mut stderr) = git.0.stderr.take() else { return };
+    let Some(mut stderr) = git.child.stderr.take() else { return };
     let result = tokio::select! {
-        result = timeout(TRANSFER_LIMIT, transfer(&mut git.0, &mut stderr, body, (head, &chunks))) => {
+        result = timeout(TRANSFER_LIMIT, transfer(&mut git.child, &mut stderr, body, (head, &chunks))) => {
             result.unwrap_or_else(|_| {
                 let limit_secs = TRANSFER_LIMIT.as_secs();
                 tracing::warn!(limit_secs, "git http-backend was stopped after {limit_secs} s");
@@ -136,7 +135,7 @@ async fn attend(
         }
         () = chunks.closed() => {
             // It might wait for the rest of what it was promised. The push itself is its child's work.
-            let _ = git.0.start_kill();
+            let _ = git.child.start_kill();
             tokio::select! {
                 // Whoever works on has it open: its end is the end of them all.
                 _ = timeout(TRANSFER_LIMIT, drained(&mut stderr)) => {}

@@ -1,6 +1,9 @@
 //! Real git over HTTP: clones, pushes, and what is turned away.
 
-use std::{os::unix::fs::PermissionsExt as _, time::Duration};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -296,6 +299,20 @@ async fn a_hook_that_waits_ends_with_the_forge_whether_its_caller_is_there_or_hu
         drop(world.demo);
         until("the hook outlives the forge", || !is_at_work(&hook)).await;
         drop(stream);
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_stopped_the_forge_may_go_and_no_hook_stays_behind() {
+    let world = World::new().await;
+    let (stream, hook) = push_that_waits(&world).await;
+    drop(stream);
+    world.demo.shutdown().await;
+    // Nothing of the forge runs from here on, as in a process that ends: the one thread of this test waits.
+    let since = Instant::now();
+    while is_at_work(&hook) {
+        assert!(since.elapsed() < Duration::from_secs(120), "the hook outlives the forge");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
