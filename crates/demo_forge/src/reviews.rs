@@ -16,6 +16,9 @@ use crate::{
     repositories::Entry,
 };
 
+/// No file has a longer one, and no argument of a program may be much longer.
+const MAX_PATH_BYTES: usize = 4096;
+
 /// What a submitted review says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -349,6 +352,13 @@ async fn reviewed_commit(
     Ok(named.to_owned())
 }
 
+/// Whether it may be the path of a file: nothing else is asked of git, which would take `.` for all of them.
+fn is_path(path: &str) -> bool {
+    path.len() <= MAX_PATH_BYTES
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        && !path.chars().any(char::is_control)
+}
+
 async fn line_comment(
     shared: &Shared,
     entry: &Entry,
@@ -359,7 +369,7 @@ async fn line_comment(
     if new.body.trim().is_empty() {
         return Err(unprocessable("Review comment Body can't be blank"));
     }
-    if new.path.is_empty() || new.path.starts_with('/') || new.path.chars().any(char::is_control) {
+    if !is_path(&new.path) {
         return Err(unprocessable("Path could not be resolved"));
     }
     let diff = shared.git.file_diff(&entry.git_dir(), &pull.base_sha, &review.commit, &new.path).await?;

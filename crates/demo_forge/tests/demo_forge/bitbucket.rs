@@ -356,6 +356,84 @@ async fn a_build_status_of_the_same_key_takes_the_place_of_the_last() {
 }
 
 #[tokio::test]
+async fn odd_addresses_are_refused_and_break_nothing() {
+    let world = World::new().await;
+    let check = async |path: &str, status: u16| {
+        assert_eq!(world.read(BOT, path).await.status, status, "{}", path.get(..80).unwrap_or(path));
+    };
+    for page in ["page=18446744073709551615&pagelen=50", "page=2&pagelen=1", "q=id%3E18446744073709551616"] {
+        check(&format!("pullrequests?{page}"), 200).await;
+    }
+    for page in ["page=18446744073709551616", "page=-1", "pagelen=-1", "pagelen=", "page"] {
+        check(&format!("pullrequests?{page}"), 400).await;
+    }
+    for filter in
+        ["%FF%22", "%22", "%5C", "id%3D%22%5C", "\u{fc}%3D1", "id%3D1)", &"(".repeat(1_999), &"x".repeat(9_999)]
+    {
+        check(&format!("pullrequests?q={filter}"), 400).await;
+    }
+    for number in ["18446744073709551616", "-1", "1%00", "0", "%C3%BC", "1%2F2"] {
+        check(&format!("pullrequests/{number}"), 404).await;
+        check(&format!("pullrequests/1/comments/{number}"), 404).await;
+    }
+    let long = "a".repeat(65);
+    for commit in ["HEAD", "--help", "-1", "%2D%2Doutput=x", "main%5E%7B%7D", "..%2F..", "abcdef0%00", long.as_str()] {
+        check(&format!("commit/{commit}"), 404).await;
+        check(&format!("commit/{commit}/statuses"), 404).await;
+    }
+    for branch in ["..%2F..%2Fconfig", "main%00", "main%5E", "--all", "%20", "main/"] {
+        check(&format!("refs/branches/{branch}"), 404).await;
+    }
+    check("/repositories/%7B%7D/%7Bx%7D", 404).await;
+    check("/repositories/acme%2Fapp/app", 404).await;
+    check("pullrequests/%FF", 400).await;
+    check("pullrequests/1", 200).await;
+}
+
+#[tokio::test]
+async fn odd_bodies_are_refused_and_leave_nothing() {
+    let world = World::new().await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let send = async |path: &str, body: Vec<u8>| {
+        let call = client.post(world.at(path)).bearer_auth("token-of-pullyard-bot").body(body);
+        call.send().await.unwrap().status().as_u16()
+    };
+    let deep = format!("{{\"x\":{}", "[".repeat(100_000));
+    let bodies =
+        ["", "{", "null", "7", "\"x\"", "{\"content\":", r#"{"content":"x"}"#, r#"{"content":{"raw":7}}"#, &deep];
+    for path in ["pullrequests", "pullrequests/1/comments", "commit/0000000/statuses/build"] {
+        for body in bodies {
+            assert_eq!(send(path, body.into()).await, 400, "{path} {}", body.get(..40).unwrap_or(body));
+        }
+        assert_eq!(send(path, b"\xff\xfe{}".to_vec()).await, 400, "{path}");
+    }
+    let on_line = |path: &str, line: &str| format!(r#""inline":{{"path":"{path}","to":{line}}}"#);
+    for more in [
+        r#""parent":{"id":-1}"#.to_owned(),
+        r#""parent":{"id":18446744073709551616}"#.to_owned(),
+        r#""parent":{"id":"1"}"#.to_owned(),
+        r#""inline":{"path":"change.txt"}"#.to_owned(),
+        on_line("change.txt", "0"),
+        on_line("change.txt", "-1"),
+        on_line("change.txt", "18446744073709551615"),
+        on_line("", "10"),
+        on_line(".", "10"),
+        on_line("../change.txt", "10"),
+        on_line(":(glob)*", "10"),
+        on_line("change.txt\\u0000", "10"),
+        on_line(&"x".repeat(200_000), "10"),
+    ] {
+        let body = format!(r#"{{"content":{{"raw":"x"}},{more}}}"#);
+        assert_eq!(send("pullrequests/1/comments", body.into()).await, 400, "{}", more.get(..80).unwrap_or(&more));
+    }
+    for body in [json!({ "reviewers": [{}] }), json!({ "reviewers": {} }), json!({ "title": " " })] {
+        assert_eq!(world.put(BOT, &world.at("pullrequests/1"), body.clone()).await.status, 400, "{body}");
+    }
+    assert_eq!(world.read(BOT, "pullrequests/1/comments").await.body["size"], json!(0));
+    assert_eq!(world.read(BOT, "pullrequests").await.body["size"], json!(1));
+}
+
+#[tokio::test]
 async fn ordered_faults_come_in_bitbuckets_words() {
     let world = World::new().await;
     let calls = || Calls { method: Some("POST".to_owned()), path: "/pullrequests/1/comments".to_owned() };

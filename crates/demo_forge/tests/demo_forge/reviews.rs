@@ -46,7 +46,9 @@ async fn only_lines_of_the_change_can_be_commented_on() {
     };
     check(json!({ "path": "change.txt", "line": 25, "body": "x" }), "Line could not be resolved").await;
     check(json!({ "path": "other.txt", "line": 1, "body": "x" }), "Path could not be resolved").await;
-    check(json!({ "path": "../../x", "line": 1, "body": "x" }), "Path could not be resolved").await;
+    for none in [".", "../../x", "./change.txt", "change.txt/", "/change.txt", "x".repeat(200_000).as_str()] {
+        check(json!({ "path": none, "line": 10, "body": "x" }), "Path could not be resolved").await;
+    }
     let start = json!({ "path": "change.txt", "line": 10, "start_line": 12, "body": "x" });
     check(start, "Start line could not be resolved").await;
     assert_eq!(world.get(RON, "pulls/1/reviews").await.body, json!([]), "nothing of them was kept");
