@@ -14,7 +14,7 @@ pub(crate) mod template;
 
 use crate::calls::{self, Allowed, Asked, Calls, FUNCTIONS};
 use crate::pages::Browser;
-use crate::story::{Setup, Story, Task, is};
+use crate::story::{Setup, Story, Task, Tasks, is};
 use crate::webhooks::World;
 use deployed::Deployed;
 use list::{BESIDES, EVERYBODY, LIST, What};
@@ -90,12 +90,26 @@ async fn what_functions_ask_of_aws_is_in_the_list() {
     assert_eq!(asked.iter().find_map(refusal), None);
 }
 
-/// What the end of a test says in which the tasks function made this call.
-fn said_of(service: Service, operation: &str, body: Value) -> String {
-    let calls = Calls::default();
-    calls.tell(&Call { app: Some("tasks".into()), service, operation: operation.into(), body });
-    let ended = catch_unwind(AssertUnwindSafe(|| drop(Allowed(calls))));
+/// A call of the tasks function.
+fn by_tasks(service: Service, operation: &str, body: Value) -> Call {
+    Call { app: Some("tasks".into()), service, operation: operation.into(), body }
+}
+
+/// What the end of this fails its test with.
+fn said_at_the_end_of<T>(it: T) -> String {
+    let ended = catch_unwind(AssertUnwindSafe(|| drop(it)));
     *ended.unwrap_err().downcast::<String>().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_story_says_what_aws_would_have_refused_of_it() {
+    let calls = Calls::default();
+    let story = Story::with(Setup { task: Task::Waiting, calls: calls.clone(), ..Setup::default() }).await;
+    let secret = json!({ "SecretId": "somebody-elses" });
+    calls.tell(&by_tasks(Service::SecretsManager, "GetSecretValue", secret));
+    let said = said_at_the_end_of(story.begun_again(Tasks::Die).await);
+    assert!(said.contains("the function tasks ") && said.contains("somebody-elses"), "{said}");
+    assert_eq!(said.lines().count(), 2, "nothing else of it would have been refused: {said}");
 }
 
 #[test]
@@ -118,7 +132,9 @@ fn a_call_that_aws_would_refuse_fails_the_test_that_made_it_and_is_named() {
             ["secretsmanager:GetSecretValue", "somebody-elses", "nothing of ours"],
         ),
     ] {
-        let said = said_of(service, operation, body);
+        let calls = Calls::default();
+        calls.tell(&by_tasks(service, operation, body));
+        let said = said_at_the_end_of(Allowed(calls));
         assert!(said.contains("the function tasks "), "{said}");
         assert!(named.iter().all(|word| said.contains(word)), "{said}");
     }

@@ -133,7 +133,7 @@ impl Story {
 
     /// With something that has to know the system before anything calls it.
     pub(crate) async fn prepared(setup: Setup, prepare: impl AsyncFnOnce(&Local)) -> Self {
-        let folder = TempDir::new().unwrap();
+        let (folder, calls) = (TempDir::new().unwrap(), Allowed(setup.calls));
         let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
         let runner = match setup.task {
             Task::Runner => words(&[env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job"]),
@@ -144,14 +144,14 @@ impl Story {
         options.sweep_every = setup.sweep_every;
         options.hints = setup.hints;
         options.before_dynamodb = setup.before_dynamodb;
-        options.observer = Some(setup.calls.observer());
+        options.observer = Some(calls.0.observer());
         options.functions = setup.functions;
         let clock = options.clock.clone();
         let local = Local::start(options).await.unwrap();
         prepare(&local).await;
         let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
         let project = ProjectId::new("acme").unwrap();
-        let (http, calls) = (reqwest::Client::new(), Allowed(setup.calls));
+        let http = reqwest::Client::new();
         let story = Self { local, api, project, clock, http, folder, runner, calls };
         story.set_up(setup.agent, setup.command, setup.settings).await;
         story
