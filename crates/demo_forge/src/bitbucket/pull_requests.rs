@@ -160,7 +160,7 @@ fn stored(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
     }
 }
 
-/// The accounts of these UUIDs, none of them the author.
+/// The accounts of these UUIDs, each once and none of them the author.
 fn accounts(shared: &Shared, author: u64, named: Vec<Named>) -> Result<Vec<u64>, Refusal> {
     let all = shared.users.all();
     let mut ids = Vec::new();
@@ -172,7 +172,9 @@ fn accounts(shared: &Shared, author: u64, named: Vec<Named>) -> Result<Vec<u64>,
             let words = format!("{} is the author and cannot be included as a reviewer.", user.login);
             return Err(Refusal::field("reviewers", &words));
         }
-        ids.push(user.id);
+        if !ids.contains(&user.id) {
+            ids.push(user.id);
+        }
     }
     Ok(ids)
 }

@@ -208,8 +208,10 @@ async fn a_change_that_leaves_reviewers_out_takes_them_off() {
     let world = World::new().await;
     let uuid = world.read(RON, "/user").await.body["uuid"].clone();
     let change = async |who: &str, body: Value| world.put(who, &world.at("pullrequests/1"), body).await;
-    let asked = change(BOT, json!({ "title": "New", "description": "So.", "reviewers": [{ "uuid": uuid }] })).await;
+    let twice = json!([{ "uuid": uuid }, { "uuid": uuid }]);
+    let asked = change(BOT, json!({ "title": "New", "description": "So.", "reviewers": twice })).await;
     assert_eq!((asked.status, &asked.body["title"]), (200, &json!("New")));
+    assert_eq!(asked.body["reviewers"].as_array().unwrap().len(), 1, "each is one once");
     assert_eq!(asked.body["reviewers"][0]["nickname"], json!(RON));
     assert_eq!(world.get(BOT, "pulls/1/requested_reviewers").await.body["users"][0]["login"], json!(RON));
     let changed = change(BOT, json!({ "description": "Thus." })).await.body;
@@ -237,6 +239,20 @@ async fn a_reviewer_stays_one_and_has_a_verdict() {
     let person = &told["participants"][0];
     assert_eq!((&person["role"], &person["state"]), (&json!("REVIEWER"), &json!("changes_requested")));
     assert_eq!(person["approved"], json!(false));
+    let named = json!({ "uuid": told["reviewers"][0]["uuid"] });
+    for reviewers in [json!([named]), json!([])] {
+        let again = world.put(BOT, &world.at("pullrequests/1"), json!({ "reviewers": reviewers })).await;
+        assert_eq!(again.status, 200, "{}", again.body);
+        assert_eq!(
+            (&again.body["reviewers"], &again.body["participants"]),
+            (&told["reviewers"], &told["participants"])
+        );
+        assert_eq!(
+            world.get(BOT, "pulls/1/requested_reviewers").await.body["users"],
+            json!([]),
+            "they are asked no more"
+        );
+    }
 }
 
 #[tokio::test]
