@@ -173,6 +173,8 @@ async fn a_person_has_a_pull_request_revised_by_its_address() {
     })
     .await;
     assert_eq!(statuses["values"][0]["key"], "pullyard", "{statuses}");
+    // Bitbucket shows it on the pull request of the branch that it names.
+    assert_eq!(statuses["values"][0]["refname"], json!(revised.branch), "{statuses}");
     world.story.end().await;
 }
 

@@ -98,6 +98,9 @@ pub(crate) struct StatusRecord {
     /// What Bitbucket shows in the key's place. GitHub has only the context, which is that key.
     #[serde(default)]
     pub(crate) name: Option<String>,
+    /// The branch that whoever said it on Bitbucket named.
+    #[serde(default)]
+    pub(crate) refname: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

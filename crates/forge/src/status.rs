@@ -14,6 +14,8 @@ pub struct CommitStatus {
     pub description: String,
     /// The page with more.
     pub target_url: Option<String>,
+    /// The branch whose pull request it is for. Bitbucket shows it there only where it is named; GitHub wants none.
+    pub branch: Option<String>,
 }
 
 impl CommitStatus {
@@ -48,7 +50,8 @@ mod tests {
     fn a_long_description_is_cut_where_github_would_refuse_it() {
         let shortened = |description: String| {
             let context = "pullyard".to_owned();
-            CommitStatus { state: CommitState::Pending, context, description, target_url: None }.shortened()
+            CommitStatus { state: CommitState::Pending, context, description, target_url: None, branch: None }
+                .shortened()
         };
         assert_eq!(shortened("ü".repeat(140)), "ü".repeat(140));
         assert_eq!(shortened("ü".repeat(141)), "ü".repeat(139) + "…");

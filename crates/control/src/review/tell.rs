@@ -122,6 +122,7 @@ impl Place<'_> {
             context: CONTEXT.into(),
             description: words.sentence.clone(),
             target_url: words.page.clone(),
+            branch: Some(self.linked.branch.clone()).filter(|branch| !branch.is_empty()),
         };
         let refused = if self.linked.comment.is_none() && !self.linked.head.is_empty() {
             match forge.set_status(self.repository.name.as_str(), &self.linked.head, &status).await {

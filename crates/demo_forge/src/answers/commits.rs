@@ -83,7 +83,8 @@ pub(crate) fn changed_file(shared: &Shared, entry: &Entry, head: &str, file: &Ch
 }
 
 fn simple_status(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
-    let StatusRecord { id, sha, state, context, description, target_url, creator: _, created_at, name: _ } = status;
+    let StatusRecord { id, sha, state, context, description, target_url, creator: _, created_at, name: _, refname: _ } =
+        status;
     json!({
         "id": id,
         "node_id": format!("SC_{id}"),

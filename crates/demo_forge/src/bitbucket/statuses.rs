@@ -38,6 +38,7 @@ struct New {
     name: Option<String>,
     url: Option<String>,
     description: Option<String>,
+    refname: Option<String>,
 }
 
 fn shown(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
@@ -52,7 +53,7 @@ fn shown(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
         "state": state,
         "url": status.target_url,
         "description": status.description,
-        "refname": null,
+        "refname": status.refname,
         "created_on": answers::time(&status.created_at),
         "updated_on": answers::time(&status.created_at),
         "commit": { "type": "commit", "hash": status.sha, "links": { "self": link(&commit) } },
@@ -88,7 +89,7 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::STATUSES_WRITE).await?;
-    let New { key, state, name, url, description } = body::read(&body)?;
+    let New { key, state, name, url, description, refname } = body::read(&body)?;
     let key = key.filter(|key| !key.is_empty()).ok_or_else(|| Refusal::missing("key"))?;
     let length = key.chars().count();
     if length > MAX_KEY_CHARACTERS {
@@ -109,6 +110,7 @@ pub(super) async fn create(
         creator: actor.account,
         created_at: shared.clock.now(),
         name,
+        refname,
     };
     replace(&entry, &status).await?;
     Ok((StatusCode::CREATED, Json(shown(&shared, &entry, &status))).into_response())
@@ -134,6 +136,7 @@ pub(super) async fn update(
     }
     status.name = new.name.or(status.name);
     status.description = new.description.or(status.description);
+    status.refname = new.refname.or(status.refname);
     status.creator = actor.account;
     replace(&entry, &status).await?;
     Ok(Json(shown(&shared, &entry, &status)))

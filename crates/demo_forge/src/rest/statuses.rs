@@ -55,6 +55,7 @@ pub(crate) async fn create(
         creator: actor.account,
         created_at: shared.clock.now(),
         name: None,
+        refname: None,
     };
     let mut record = entry.record.lock().await;
     let same = |known: &&StatusRecord| (&known.sha, &known.context) == (&status.sha, &status.context);

@@ -22,7 +22,7 @@ impl Bitbucket {
         if sha.is_empty() || !sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Error::NotFound { what, message: "that is no commit's name".to_owned() });
         }
-        let body = json!({
+        let mut body = json!({
             "key": key(&status.context),
             "name": status.context,
             "state": match status.state {
@@ -35,6 +35,10 @@ impl Bitbucket {
             // Bitbucket takes none without an address. Where there is no page, the commit's says as much.
             "url": status.target_url.clone().unwrap_or_else(|| format!("https://bitbucket.org/{full_name}/commits/{sha}")),
         });
+        // Without it, the commit has the status and its pull request need not.
+        if let Some(branch) = &status.branch {
+            body["refname"] = json!(branch);
+        }
         let address = self.address(repository, &["commit", sha, "statuses", "build"]);
         // Said twice it is said: it may be repeated.
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;

@@ -464,6 +464,7 @@ async fn a_commit_is_spoken_of_under_a_key_and_with_an_address() {
             context: "pullyard".to_owned(),
             description: "Revised as asked.".to_owned(),
             target_url: None,
+            branch: Some("job".to_owned()),
         };
         let played = play([no(503, "away"), Some((201, json!({ "type": "build" })))]);
         played.forge.set_status(REPOSITORY, HASH, &status).await.unwrap();
@@ -471,7 +472,7 @@ async fn a_commit_is_spoken_of_under_a_key_and_with_an_address() {
             played.sent(),
             json!({
                 "key": "pullyard", "name": "pullyard", "state": word, "description": "Revised as asked.",
-                "url": format!("https://bitbucket.org/acme/app/commits/{HASH}"),
+                "url": format!("https://bitbucket.org/acme/app/commits/{HASH}"), "refname": "job",
             })
         );
         let request = format!("POST /repositories/acme/app/commit/{HASH}/statuses/build");

@@ -234,7 +234,8 @@ async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
     let sha = forge.pull_request(REPOSITORY, pull.number).await.unwrap().head_sha;
     for (state, description) in [(CommitState::Pending, "Works."), (CommitState::Success, "Revised as asked.")] {
         let (context, description) = ("pullyard".to_owned(), description.to_owned());
-        let status = CommitStatus { state, context, description, target_url: None };
+        let status =
+            CommitStatus { state, context, description, target_url: None, branch: Some("feature/a".to_owned()) };
         forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
         let nowhere = forge.set_status(REPOSITORY, &"0".repeat(40), &status).await.unwrap_err();
         assert_eq!(nowhere.meaning(), Meaning::Missing);
@@ -243,7 +244,7 @@ async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
     assert_eq!(said["values"].as_array().unwrap().len(), 1);
     let only = &said["values"][0];
     assert_eq!((&only["key"], &only["state"]), (&json!("pullyard"), &json!("SUCCESSFUL")));
-    assert_eq!(only["description"], json!("Revised as asked."));
+    assert_eq!((&only["description"], &only["refname"]), (&json!("Revised as asked."), &json!("feature/a")));
 }
 
 #[tokio::test]

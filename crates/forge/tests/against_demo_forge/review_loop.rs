@@ -154,6 +154,7 @@ async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
         context: "pullyard".to_owned(),
         description: "Revised as asked.".to_owned(),
         target_url: None,
+        branch: None,
     };
     forge.set_status(REPOSITORY, &pull.head_sha, &status).await.unwrap();
     let nowhere = forge.set_status(REPOSITORY, &"0".repeat(40), &status).await.unwrap_err();

@@ -291,6 +291,7 @@ async fn a_status_is_said_about_a_commit_and_fits() {
         context: "pullyard".to_owned(),
         description: "x".repeat(300),
         target_url: Some("https://pullyard.example/jobs/1".to_owned()),
+        branch: Some("job".to_owned()),
     };
     let sha = "a".repeat(40);
     forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
@@ -323,6 +324,7 @@ async fn what_is_said_or_asked_for_already_is_repeated_until_it_is_heard() {
         context: "pullyard".to_owned(),
         description: "Done.".to_owned(),
         target_url: None,
+        branch: None,
     };
     forge.set_status(REPOSITORY, &"a".repeat(40), &status).await.unwrap();
     assert_eq!(scripted.requests().len(), 4);
@@ -339,7 +341,7 @@ async fn each_state_of_a_commit_has_its_word() {
     for (state, word) in states {
         let (forge, scripted) = play([(201, &[], "{}".to_owned())]).await;
         let (context, description) = ("pullyard".to_owned(), "So it is.".to_owned());
-        let status = CommitStatus { state, context, description, target_url: None };
+        let status = CommitStatus { state, context, description, target_url: None, branch: Some("job".to_owned()) };
         forge.set_status(REPOSITORY, &"a".repeat(40), &status).await.unwrap();
         let said = json!({ "state": word, "context": "pullyard", "description": "So it is." });
         assert_eq!(scripted.bodies(), [said]);
