@@ -30,6 +30,14 @@ use pages::PageAnswer;
 
 type Client = call::Client<Login>;
 
+/// What a token is asked first.
+const ACCOUNT: &str = "the token's account";
+
+/// Whether these are Bitbucket's words for what it tells no access token.
+fn is_for_nobody(message: &str) -> bool {
+    message.to_lowercase().contains("not accessible by this authentication mechanism")
+}
+
 /// Bitbucket Cloud, and what we prove ourselves by there; cheap to clone.
 ///
 /// Repositories and accounts have UUIDs there; the ids that are told are made of these, and survive renames as well.
@@ -54,19 +62,22 @@ impl Bitbucket {
 
     /// See [`Forge::account`](crate::Forge::account). Bitbucket's `GET /user`.
     pub async fn account(&self) -> Result<Account, Error> {
-        let asked =
-            self.client.get::<AccountAnswer>(self.client.address(&["user"]), "the token's account", Tries::Three);
-        // An access token may be good for its repositories and still not be told whose it is.
-        let with_help = |message: String| {
-            format!(
-                "{message} (an API token needs the scope read:user:bitbucket for this; most access tokens may not ask)"
-            )
-        };
-        let answer = match asked.await {
-            Err(Error::Forbidden { what, message }) => {
-                return Err(Error::Forbidden { what, message: with_help(message) });
+        let address = self.client.address(&["user"]);
+        let answer = match self.client.get::<AccountAnswer>(address, ACCOUNT, Tries::Three).await {
+            // An access token is good for its repositories and not told whose it is. It was seen to get a 403 for that;
+            // these words say so with any status.
+            Err(Error::Denied { message, .. }) if is_for_nobody(&message) => {
+                return Err(Error::Forbidden { what: ACCOUNT.to_owned(), message });
             }
-            Err(Error::Denied { host, message }) => return Err(Error::Denied { host, message: with_help(message) }),
+            Err(Error::Forbidden { what, message }) if !is_for_nobody(&message) => {
+                let message = format!("{message} (an API token needs the scope read:user:bitbucket for this)");
+                return Err(Error::Forbidden { what, message });
+            }
+            // An API token that stands alone is taken for an access token, and known to nobody.
+            Err(Error::Denied { host, message }) => {
+                let message = format!("{message} (an API token is written E-MAIL:API-TOKEN, an access token alone)");
+                return Err(Error::Denied { host, message });
+            }
             other => other?,
         };
         answer.account().ok_or_else(|| self.client.not_understood("the account has no UUID"))

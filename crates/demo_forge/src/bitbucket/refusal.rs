@@ -93,11 +93,16 @@ impl Refusal {
         Self::lacks_scope(&format!("{level}:{subject}:bitbucket"))
     }
 
-    pub(super) fn lacks_scope(scope: &str) -> Self {
+    fn lacks_scope(scope: &str) -> Self {
         let mut refusal = Self::forbidden("Your credentials lack one or more required privilege scopes.");
         refusal.body["error"]["detail"] =
             json!({ "required": [scope], "granted": ["read:repository:bitbucket", "read:pullrequest:bitbucket"] });
         refusal
+    }
+
+    /// What is for accounts alone.
+    pub(super) fn not_for_access_tokens() -> Self {
+        Self::forbidden("This API is not accessible by this authentication mechanism")
     }
 
     pub(super) fn bad_request(message: &str) -> Self {

@@ -20,9 +20,9 @@ pub(super) type Part = Path<(String, String, String)>;
 
 pub(super) async fn own_account(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Refusal> {
     let account = caller.actor()?.account;
-    // An access token can't be given this scope: whoever has one learns who it is from what it wrote.
+    // Nor is any access token of Bitbucket's told: whoever has one learns who it is from what it wrote.
     if account.kind == AccountKind::Bot {
-        return Err(Refusal::lacks_scope("read:user:bitbucket"));
+        return Err(Refusal::not_for_access_tokens());
     }
     Ok(Json(answers::account(&shared, &account)))
 }

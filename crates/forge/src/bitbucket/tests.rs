@@ -135,10 +135,17 @@ async fn the_account_behind_the_token_is_told_by_the_number_of_its_uuid() {
 
 #[tokio::test]
 async fn a_token_that_may_not_say_whose_it_is_is_told_what_it_lacks() {
-    for (status, meaning) in [(403, Meaning::Denied), (401, Meaning::Denied)] {
-        let error = play([no(status, "Your credentials lack a scope.")]).forge.account().await.unwrap_err();
-        assert_eq!(error.meaning(), meaning);
-        assert!(format!("{error}").contains("needs the scope read:user:bitbucket"), "{error}");
+    let refused = async |status, message| play([no(status, message)]).forge.account().await.unwrap_err();
+    let lacks = refused(403, "Your credentials lack one or more required privilege scopes.").await;
+    assert!(matches!(lacks, Error::Forbidden { .. }), "{lacks:?}");
+    assert!(format!("{lacks}").contains("needs the scope read:user:bitbucket"), "{lacks}");
+    let unknown = refused(401, "Token is invalid, expired, or not supported for this endpoint.").await;
+    assert!(matches!(unknown, Error::Denied { .. }), "{unknown:?}");
+    assert!(format!("{unknown}").contains("is written E-MAIL:API-TOKEN"), "{unknown}");
+    // What it says to an access token, which it lets in.
+    for status in [403, 401] {
+        let untold = refused(status, "This API is not accessible by this authentication mechanism").await;
+        assert!(matches!(untold, Error::Forbidden { .. }) && !format!("{untold}").contains("E-MAIL"), "{untold:?}");
     }
     let nobody = play([ok(json!({ "type": "user", "display_name": "Former user" }))]).forge.account().await;
     assert!(matches!(nobody, Err(Error::Unexpected { .. })), "{nobody:?}");
