@@ -246,9 +246,9 @@ impl Push<'_> {
         if says(&protected) {
             return Some(Failure::BranchProtected { branch: self.target.branch.clone() });
         }
-        // GitHub says the first of a person's token, and the second of an App's.
+        // GitHub says the first of a person's token, and the second of an App's; Bitbucket the third of any.
         if all.contains("permission to ") && all.contains(" denied to ")
-            || says(&["write access to repository not granted"])
+            || says(&["write access to repository not granted", "lack one or more required privilege scopes"])
         {
             let (forge, repo) = (self.forge.into(), self.name.clone());
             return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
@@ -259,7 +259,12 @@ impl Push<'_> {
         let line = line?;
         let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
         // What a hook says tells more than that it was a hook.
-        let own_words = || words.lines().find_map(|line| line.trim().strip_prefix("remote: error: "));
+        let said = |by: &str| {
+            let lines = words.lines().filter_map(|line| line.trim().strip_prefix(by));
+            lines.map(str::trim).find(|line| !line.is_empty())
+        };
+        // Bitbucket's begin without a word that says what they are.
+        let own_words = || said("remote: error: ").or_else(|| said("remote: "));
         let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
         Some(self.rejected(reason))
     }
@@ -351,6 +356,8 @@ mod tests {
         check("", denied, Some("permission_missing"));
         let not_granted = "remote: Write access to repository not granted.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
         check("", not_granted, Some("permission_missing"));
+        let no_scope = "remote: Your credentials lack one or more required privilege scopes.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", no_scope, Some("permission_missing"));
         check("!\tHEAD:refs/heads/x\t[remote rejected] (cannot lock ref 'refs/heads/x')", "", None);
         check("", "fatal: unable to access 'https://x/': Could not resolve host: x", None);
     }
@@ -361,6 +368,11 @@ mod tests {
             "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
             "remote: error: GH001: Large files detected.\nerror: failed to push some refs to 'https://x'",
             "GitHub rejected the push: GH001: Large files detected.",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: \nremote: The office is closed.\nremote: Come back.\nerror: failed to push some refs to 'https://x'",
+            "GitHub rejected the push: The office is closed.",
         );
         check_reason(
             "!\tHEAD:refs/heads/x\t[remote rejected] (the office is closed)",
