@@ -7,6 +7,7 @@ mod agent;
 mod agents;
 mod api;
 mod artifacts;
+mod bitbucket;
 mod checks;
 mod conflicts;
 mod daemon;
