@@ -139,7 +139,7 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
     // Looks learn that it was merged, and find nothing wrong on the way.
     world.user.run(&["repos", "ingress", SHOP, "poll"]).await.done();
     let look = async || {
-        world.story.pass(Duration::from_secs(61)).await;
+        world.story.pass(Duration::from_secs(301)).await;
         world.story.quiet().await;
         world.heard_of().await
     };

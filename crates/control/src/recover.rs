@@ -15,7 +15,7 @@ use crate::webhook::reach_of;
 use crate::{Context, Error};
 use look::{Found, look};
 use pullyard_domain::hook::recovery::{Look, Recovery, Tried};
-use pullyard_domain::hook::{Hook, HookKind, Ingress, POLL_EVERY, Poll, RECOVER_EVERY};
+use pullyard_domain::hook::{Hook, HookKind, Ingress, POLL_EVERY, Poll, RECOVER_EVERY, poll_every};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
@@ -343,6 +343,7 @@ async fn poll_if_due(
             let (only, lists_every) = (Some(repository), RECOVER_EVERY);
             let place = look::Place { reach: &reach, integration: &known, only, from: now, lists_every };
             poll.look = look(ctx, &place, &poll.look).await?.1;
+            poll.next = now.plus(poll_every(known.kind));
         }
         None => poll.look.problem = Some(format!("there is no integration {integration}")),
     }

@@ -7,6 +7,7 @@ pub mod recovery;
 
 use crate::decision::Reason;
 use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use crate::project::ForgeKind;
 use crate::time::Timestamp;
 use recovery::Recovery;
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,17 @@ pub const EVENTS: [&str; 4] = ["issue_comment", "pull_request", "pull_request_re
 /// How often what a hook should have told is looked for.
 pub const RECOVER_EVERY: Duration = Duration::from_secs(300);
 
-/// How often a repository without a hook is looked at.
+/// How often a repository without a hook is looked at, where its forge allows for that.
 pub const POLL_EVERY: Duration = Duration::from_secs(60);
+
+/// How often one at this kind of forge is. A look calls the forge about each open pull request, twenty at most and
+/// twice for each, and Bitbucket takes 1,000 calls an hour, with those of all jobs.
+pub fn poll_every(kind: ForgeKind) -> Duration {
+    match kind {
+        ForgeKind::GitHub => POLL_EVERY,
+        ForgeKind::Bitbucket => 5 * POLL_EVERY,
+    }
+}
 
 /// How often at most it is noted that a hook's deliveries come, and how many were not let in.
 pub const NOTED_EVERY: Duration = Duration::from_secs(60);

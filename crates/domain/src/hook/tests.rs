@@ -339,3 +339,11 @@ fn a_repositorys_hook_speaks_for_that_repository_only() {
     hook.others = vec![ProjectId::new("neighbour").unwrap()];
     assert_eq!(hook.projects().map(ProjectId::as_str).collect::<Vec<_>>(), ["acme", "neighbour"]);
 }
+
+#[test]
+fn a_round_of_looks_leaves_most_of_what_a_forge_takes_to_jobs() {
+    // Twenty pull requests, two calls for each.
+    let hourly = |kind| 3_600 / poll_every(kind).as_secs() * 20 * 2;
+    assert!(hourly(ForgeKind::GitHub) <= 5_000 / 2);
+    assert!(hourly(ForgeKind::Bitbucket) <= 1_000 / 2);
+}
