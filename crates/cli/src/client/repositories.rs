@@ -64,7 +64,8 @@ enum Command {
         commands: commands::Commands,
     },
     Set(commands::Set),
-    /// Set how what happens in a repository is heard of: webhook, poll (the forge is asked every minute), or both.
+    /// Set how what happens in a repository is heard of: webhook, poll (the forge is asked every minute, Bitbucket
+    /// every five), or both.
     #[command(after_help = "Examples:\n  pullyard repos ingress acme/app poll")]
     Ingress {
         /// `owner/name`.
