@@ -27,6 +27,11 @@ struct World {
 impl World {
     /// The agent of the repository is a script.
     async fn make(task: Task, agent: impl FnOnce(&Story, &str) -> String) -> Self {
+        Self::connected(task, agent, 0).await
+    }
+
+    /// The same, where the forge does not say whose the token is, so often.
+    async fn connected(task: Task, agent: impl FnOnce(&Story, &str) -> String, untold: usize) -> Self {
         let story = Story::with(Setup { task, ..Setup::default() }).await;
         let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
         let token = keys["forge_token"].as_str().unwrap().to_owned();
@@ -36,9 +41,16 @@ impl World {
         let user = User::of(&story);
         let world = Self { story, user, token };
         world.secret("bitbucket", &format!("{MAIL}:{}", world.token)).await;
+        world.says_not_whose(untold);
         world.add("bb", "bitbucket").await.done();
         world.user.run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"]).await.done();
         world
+    }
+
+    /// So often, the forge lets our token in and does not say whose it is.
+    fn says_not_whose(&self, times: usize) {
+        let calls = Calls { method: Some("GET".into()), path: "/2.0/user".into() };
+        self.story.local.forge().order_fault(calls, times, Fault::status(403));
     }
 
     async fn secret(&self, name: &str, value: &str) {
@@ -179,6 +191,30 @@ async fn a_person_has_a_pull_request_revised_by_its_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_comment_of_ours_is_known_by_its_mark_where_the_forge_does_not_say_who_we_are() {
+    let world = World::connected(Task::Runner, adds_a_line, 1).await;
+    let (_, first) = world.work("e1", 1).await;
+    // No status may be set, and that the comment was written before is not known any more.
+    let calls = Calls { method: Some("POST".into()), path: "/statuses/build".into() };
+    world.story.local.forge().order_fault(calls, 10_000, Fault::status(403));
+    let comments = format!("/pullrequests/{}/comments", first.number);
+    let url = format!("{}/repositories/{SHOP}{comments}", world.api());
+    let said = json!({ "content": { "raw": "An earlier sentence.\n\n[//]: # (pullyard:status)" } });
+    let sent = reqwest::Client::new().post(url).bearer_auth(&world.token).json(&said).send().await.unwrap();
+    sent.error_for_status().unwrap();
+    let ran = world.user.run(&["revise", &first.url, "-m", "Say it twice."]).await;
+    let job: JobId = ran.done().trim_end().parse().unwrap();
+    world.completed(&job).await;
+    until("one comment says what became of it", async || {
+        let all = world.told(&comments).await["values"].as_array().unwrap().clone();
+        let is_said = all.len() == 1 && all[0]["content"]["raw"].as_str().unwrap().contains(" revised ");
+        if is_said { Ok(()) } else { Err(format!("{all:?}")) }
+    })
+    .await;
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_the_secret_is_in_what_leaves_the_runner() {
     let written = |token: &str| {
         let whole = format!("{MAIL}:{token}");
@@ -220,8 +256,7 @@ async fn an_access_token_alone_pushes_as_well() {
     };
     takes("bb").await;
     // Whose it is, Bitbucket need not say of such a token.
-    let calls = Calls { method: Some("GET".into()), path: "/2.0/user".into() };
-    world.story.local.forge().order_fault(calls, 2, Fault::status(403));
+    world.says_not_whose(2);
     world.add("own", "bitbucket").await.done();
     let shown = world.user.json(&["integrations", "show", "own"]).await;
     assert_eq!(shown["account"], json!({ "id": 0, "login": "access token" }));

@@ -347,6 +347,11 @@ impl Account {
         let is_untold = |account: &Self| account.id == 0;
         self.id == other.id || is_untold(self) || is_untold(other)
     }
+
+    /// Whether it may have written what is of this author: of one that is not told, nobody knows.
+    pub fn may_have_written(&self, author: u64) -> bool {
+        self.may_be(&Self { id: author, login: String::new() })
+    }
 }
 
 /// A repository connected to a project.

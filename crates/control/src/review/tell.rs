@@ -148,7 +148,7 @@ impl Place<'_> {
             None => {
                 let listed = forge.issue_comments(repository, number).await;
                 let ours = |comment: &pullyard_forge::Comment| {
-                    comment.author.as_ref().is_some_and(|author| author.id == self.integration.account.id)
+                    comment.author.as_ref().is_some_and(|author| self.integration.account.may_have_written(author.id))
                         && Marker::of(&comment.body) == Some(Marker::Status)
                 };
                 // A list that can't be read costs a second comment, not the sentence.
@@ -159,10 +159,14 @@ impl Place<'_> {
             Some(id) => forge.edit_comment(repository, number, id, &body).await.map(|_| id),
             None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
         };
+        // One that was found by its mark alone may be another's, who copied that.
+        let is_gone = |meaning: Meaning| {
+            meaning == Meaning::Missing || meaning == Meaning::Denied && self.linked.comment.is_none()
+        };
         if let (Some(_), Err(error)) = (known, &written)
-            && error.meaning() == Meaning::Missing
+            && is_gone(error.meaning())
         {
-            // Somebody deleted it.
+            // Somebody deleted it, or it is not ours.
             written = forge.create_comment(repository, number, &body).await.map(|comment| comment.id);
         }
         match written {

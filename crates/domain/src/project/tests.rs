@@ -149,6 +149,8 @@ fn an_account_that_is_not_told_may_be_any_other_one() {
     let account = |id| Account { id, login: "ann".into() };
     assert!(account(1).may_be(&account(1)) && !account(1).may_be(&account(2)));
     assert!(account(1).may_be(&Account::untold()) && Account::untold().may_be(&account(2)));
+    assert!(account(1).may_have_written(1) && !account(1).may_have_written(2));
+    assert!(Account::untold().may_have_written(2));
 }
 
 #[test]
