@@ -206,7 +206,8 @@ pub(super) async fn show(
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
-/// Changes title, description and reviewers. Reviewers that are not sent are taken off, as on Bitbucket.
+/// Changes title, description and reviewers. Bitbucket was seen to keep neither reviewers nor a description that are
+/// not sent, and to want the title each time.
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -221,7 +222,8 @@ pub(super) async fn update(
         return Err(Refusal::field("destination", "the demo forge keeps a pull request's branches"));
     }
     let asked = accounts(&shared, record.author_id, sent.reviewers.unwrap_or_default())?;
-    let change = Change { title: sent.title, body: sent.description.map(Some), state: None };
+    let title = sent.title.ok_or_else(|| Refusal::field("title", "This field is required."))?;
+    let change = Change { title: Some(title), body: Some(sent.description), state: None };
     stored(pulls::change(&shared, &entry, &actor, record.number, change).await?)?;
     let pull = ask(&shared, &entry, record.number, asked).await?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))

@@ -203,7 +203,7 @@ async fn a_list_is_filtered_sorted_and_paged() {
 }
 
 #[tokio::test]
-async fn a_change_that_leaves_reviewers_out_takes_them_off() {
+async fn a_change_takes_off_what_it_leaves_out_and_has_a_title() {
     let world = World::new().await;
     let uuid = world.read(RON, "/user").await.body["uuid"].clone();
     let change = async |who: &str, body: Value| world.put(who, &world.at("pullrequests/1"), body).await;
@@ -213,16 +213,19 @@ async fn a_change_that_leaves_reviewers_out_takes_them_off() {
     assert_eq!(asked.body["reviewers"].as_array().unwrap().len(), 1, "each is one once");
     assert_eq!(asked.body["reviewers"][0]["nickname"], json!(RON));
     assert_eq!(world.get(BOT, "pulls/1/requested_reviewers").await.body["users"][0]["login"], json!(RON));
-    let changed = change(BOT, json!({ "description": "Thus." })).await.body;
-    assert_eq!((&changed["title"], &changed["description"]), (&json!("New"), &json!("Thus.")));
-    assert_eq!(changed["reviewers"], json!([]));
-    assert_eq!(change(BOT, json!({ "reviewers": [{ "uuid": "{0}" }] })).await.status, 400);
+    let changed = change(BOT, json!({ "title": "New", "description": "Thus." })).await.body;
+    assert_eq!((&changed["description"], &changed["reviewers"]), (&json!("Thus."), &json!([])));
+    let bare = change(BOT, json!({ "title": "New" })).await.body;
+    assert!(!bare.to_string().contains("Thus."), "{bare}");
+    let untitled = change(BOT, json!({ "description": "Thus." })).await;
+    assert_eq!((untitled.status, said(&untitled)), (400, "title: This field is required."));
+    assert_eq!(change(BOT, json!({ "title": "New", "reviewers": [{ "uuid": "{0}" }] })).await.status, 400);
     let own = world.read(BOT, "/user").await.body["uuid"].clone();
-    let refused = change(BOT, json!({ "reviewers": [{ "uuid": own }] })).await;
+    let refused = change(BOT, json!({ "title": "New", "reviewers": [{ "uuid": own }] })).await;
     assert!(said(&refused).contains("is the author and cannot be included as a reviewer"));
     assert_eq!(change(RON, json!({ "description": "No." })).await.status, 403);
     assert_eq!(world.send(ANN, "pullrequests/1/decline", json!({})).await.status, 200);
-    let closed = change(BOT, json!({ "description": "Late." })).await;
+    let closed = change(BOT, json!({ "title": "New", "description": "Late." })).await;
     assert_eq!(
         (closed.status, &closed.body["error"]["detail"]),
         (400, &json!("You can only edit an open pull request."))
