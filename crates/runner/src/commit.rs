@@ -79,21 +79,24 @@ pub(crate) async fn tree(
     let left_out = settle_inner_repositories(git, workspace, (&listed, &submodules)).await.map_err(failed)?;
 
     // Submodules stay as they are: their repositories are the agent's, and git would run in them.
-    let mut args: Vec<OsString> = ["add", "--all", "--", "."].map(OsString::from).to_vec();
+    let mut paths = b".\0".to_vec();
+    let mut leave = |path: &OsStr| {
+        paths.extend_from_slice(b":(exclude,top,literal)");
+        paths.extend_from_slice(path.as_bytes());
+        paths.push(0);
+    };
     let left = left_out.iter().filter(|left| !left.is_ignored).map(|left| &left.folder);
-    args.extend(submodules.iter().chain(left).map(|path| {
-        let mut spec = OsString::from(":(exclude,top,literal)");
-        spec.push(path);
-        spec
-    }));
+    submodules.iter().chain(left).for_each(|path| leave(path.as_os_str()));
     // Words for people, not work.
-    args.push(format!(":(exclude,top,literal){QUESTION_FILE}").into());
+    leave(OsStr::new(QUESTION_FILE));
     if assignment.kind == Kind::Revise {
-        args.push(format!(":(exclude,top,literal){REPLIES_FILE}").into());
+        leave(OsStr::new(REPLIES_FILE));
     }
     // Whoever finds no change in the end has them to tell.
     workspace.leave_out(left_out);
-    git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
+    // How many there are is the agent's to say: more than a program takes as its arguments.
+    let add = Call::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
+    git.run(add.repository(&repository).tree(&tree)).await.map_err(failed)?;
     let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
     workspace.remember().await.map_err(|error| failed(Fault::Disk(error)))?;
     let before = format!("{}^{{tree}}", target.start);
@@ -212,10 +215,17 @@ fn submodules(listed: &[u8]) -> HashSet<PathBuf> {
         .collect()
 }
 
-/// Whether the repository has files in a folder, as `ls-files --stage -z` lists them.
-fn has_files_in(listed: &[u8], folder: &Path) -> bool {
-    let folder = [folder.as_os_str().as_bytes(), b"/"].concat();
-    listed.split(|byte| *byte == 0).filter_map(path_of).any(|path| path.starts_with(&folder))
+/// Where the repository has files, as `ls-files --stage -z` lists them: each file, and every folder above one.
+fn places(listed: &[u8]) -> HashSet<&[u8]> {
+    let mut places = HashSet::new();
+    for path in listed.split(|byte| *byte == 0).filter_map(path_of) {
+        let mut place = Some(path);
+        // What is above one that is known is known.
+        while let Some(known) = place.filter(|place| places.insert(*place)) {
+            place = known.iter().rposition(|byte| *byte == b'/').and_then(|end| known.get(..end));
+        }
+    }
+    places
 }
 
 fn path_of(entry: &[u8]) -> Option<&[u8]> {
@@ -232,10 +242,11 @@ pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
 /// Decides what becomes of repositories inside the tree: git would record only a link to a commit nobody has, and run in
 /// them with their settings to find out more. The folders that are left out of the commit, whole.
 ///
-/// Another working tree, or a clone, is a copy of what somebody else has; only where the repository has files in a clone's
-/// folder, which it brings up to date, these are work. What the agent began itself is work as well: of that `.git` goes,
-/// and files are committed as files. Those in folders that the repository ignores stay: git does not look there, and what
-/// was fetched to build with may need them. A working tree is told of even there: the work may be in it.
+/// Another working tree, or a clone, is a copy of what somebody else has; only where the repository has files in its place,
+/// which it brings up to date, it is work: left out, it would take these from the checks and not from the commit. What the
+/// agent began itself is work as well: of that `.git` goes, and files are committed as files. Those in folders that the
+/// repository ignores stay: git does not look there, and what was fetched to build with may need them. A working tree is
+/// told of even there: the work may be in it.
 async fn settle_inner_repositories(
     git: &Git,
     workspace: &Workspace,
@@ -253,6 +264,7 @@ async fn settle_inner_repositories(
         found.iter().zip(copies).filter_map(|(path, copy)| Some((path.parent()?, path, copy))).collect();
     // A folder comes before what is in it.
     all.sort_by_key(|(folder, ..)| *folder);
+    let places = if all.is_empty() { HashSet::new() } else { places(listed) };
     let (mut left_out, mut plain) = (Vec::<LeftOut>::new(), Vec::new());
     for (folder, path, copy) in all {
         // The last one that was left out is the only one that it may be in.
@@ -260,8 +272,9 @@ async fn settle_inner_repositories(
             continue;
         }
         let is_ignored = ignored.contains(folder);
+        let has_files = places.contains(folder.as_os_str().as_bytes());
         match copy {
-            Some(what) if what == Nested::Worktree || !(is_ignored || has_files_in(listed, folder)) => {
+            Some(what) if !has_files && (what == Nested::Worktree || !is_ignored) => {
                 left_out.push(LeftOut { folder: folder.to_owned(), what, is_ignored });
             }
             _ if is_ignored => {}
@@ -483,11 +496,23 @@ mod tests {
     }
 
     #[test]
-    fn files_of_a_folder_are_told_from_those_beside_it_and_submodules_from_files() {
-        let listed = b"100644 aaaa 0\tvendor/lib/a b.txt\x00100755 bbbb 0\tvendor/library\x00160000 cccc 0\tsub\0";
-        for (folder, has) in [("vendor/lib", true), ("vendor", true), ("vendor/library", false), ("lib", false)] {
-            assert_eq!(has_files_in(listed, Path::new(folder)), has, "{folder}");
+    fn places_of_files_are_told_from_those_beside_them_and_submodules_from_files() {
+        let listed = b"100644 aaaa 0\tvendor/lib/a b.txt\x00100644 aaaa 0\tvendor/lib/c\x00\
+                       100755 bbbb 0\tvendor/library\x00160000 cccc 0\tsub\0";
+        let found = places(listed);
+        for (place, has) in [
+            ("vendor/lib", true),
+            ("vendor", true),
+            // A folder may stand there now.
+            ("vendor/library", true),
+            ("vendor/lib/c", true),
+            ("vendor/li", false),
+            ("lib", false),
+            ("", false),
+        ] {
+            assert_eq!(found.contains(place.as_bytes()), has, "{place}");
         }
+        assert_eq!(places(b""), HashSet::new());
         assert_eq!(submodules(listed), HashSet::from([PathBuf::from("sub")]));
     }
 

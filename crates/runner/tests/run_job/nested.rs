@@ -81,6 +81,39 @@ async fn a_clone_in_a_folder_that_has_files_of_the_repository_brings_these_up_to
 }
 
 #[tokio::test]
+async fn what_stands_in_the_place_of_files_of_the_repository_is_work_and_hides_these_from_no_check() {
+    // What says of itself that it is another working tree, among files of the repository.
+    let agent = "echo 'gitdir: /nowhere/worktrees/x' > tests/.git; echo new > tests/a.sh";
+    let world = ran_in("acme/tests", &[("tests/a.sh", "old\n", false)], agent).await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(changed(&world), "M\ttests/a.sh");
+    assert!(!world.api.texts().contains("Left out"), "{}", world.api.texts());
+    // And one in the place of a file: it would be there in the commit, and in no check of it.
+    let agent =
+        "cat > /dev/null; rm README.md; git worktree add -q README.md 2>&1 || exit 9; echo hello > greeting.txt";
+    let world = with_checks(agent, &["[ -e README.md ]"], |_| ()).await;
+    completes(&world).await;
+    let files = "README.md/README.md\nREADME.md/agent.sh\nagent.sh\ngreeting.txt";
+    assert_eq!(world.git_line(&["ls-tree", "-r", "--name-only", BRANCH]), files);
+}
+
+#[tokio::test]
+async fn more_of_them_than_a_program_takes_as_arguments_are_left_out_as_well() {
+    // Their names have 2.6 MB together.
+    let world = World::with_agent(
+        "part=$(printf '%0240d' 0); at=many
+         for level in 1 2 3 4 5 6 7 8 9 10 11 12; do at=\"$at/$part\"; done
+         mkdir -p \"$at\"; n=0; echo hello > greeting.txt
+         ( cd \"$at\" || exit 9
+           while [ $n -lt 900 ]; do mkdir $n; echo 'gitdir: /nowhere/worktrees/x' > $n/.git; n=$((n + 1)); done )",
+    )
+    .await;
+    completes(&world).await;
+    assert_eq!(changed(&world), "A\tgreeting.txt");
+    assert!(world.api.texts().contains("another working tree; and 880 more."), "{}", world.api.texts());
+}
+
+#[tokio::test]
 async fn a_branch_that_an_agent_shows_elsewhere_keeps_no_later_job_from_its_repository() {
     // In its own repository, in ours, and in the mirror that all jobs of the machine share.
     let world = World::with_agent(
