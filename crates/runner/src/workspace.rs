@@ -241,6 +241,9 @@ impl Workspace {
             return;
         }
         if afterwards == Afterwards::Kept {
+            if let Err(error) = self.put_left_out_back().await {
+                tracing::warn!(error = %error, "what is in no commit could not be put back into its worktree: {error}");
+            }
             tracing::info!(worktree = %self.root.display(), "the worktree is kept until the next run");
             return;
         }
