@@ -11,6 +11,7 @@ use crate::seals;
 use crate::stop::Stop;
 use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::prompt::untrusted::{one_line, visible};
 use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,6 +22,8 @@ const LFS: &[u8] = b"lfs";
 const AT_ONCE: usize = 4_096;
 /// So many are named to people; the rest is counted.
 const NAMED: usize = 64;
+/// So much of a path is said there. Units: characters.
+const LONGEST_PATH: usize = 200;
 /// As much of a file says what it is. Units: bytes.
 const HEAD: usize = 8_000;
 /// What the names of filters that encrypt have in them: git-crypt with its keys, transcrypt, git-agecrypt, and what
@@ -79,7 +82,8 @@ pub(crate) async fn look(
     workspace: &Workspace,
     range: (&str, &str),
 ) -> Result<(), Stop> {
-    let said = |name: &[u8]| this.redactor.text(&String::from_utf8_lossy(name)).into_owned();
+    // A secret is taken out while it is whole.
+    let said = |name: &[u8]| this.redactor.text(&visible(&String::from_utf8_lossy(name))).into_owned();
     let (readable, what, is_filtered) =
         match found(git, workspace, range).await.map_err(|fault| fault.of_workspace())? {
             Found::Nothing => return Ok(()),
@@ -87,7 +91,8 @@ pub(crate) async fn look(
             Found::Readable(readable) => (readable, "that a filter should change on their way into git", true),
             Found::Decrypted(readable) => (readable, "that were encrypted and are readable now", false),
         };
-    let names: Vec<_> = readable.files.iter().map(|(path, _)| format!("`{}`", said(path))).collect();
+    let named = |path: &[u8]| format!("`{}`", one_line(&said(path), LONGEST_PATH).replace('`', "'"));
+    let names: Vec<_> = readable.files.iter().map(|(path, _)| named(path)).collect();
     let others = if readable.others > 0 { format!(" and {} more", readable.others) } else { String::new() };
     let words = format!("Files {what}: {}{others}.", names.join(", "));
     this.events.add(Said::words(EventKind::Log, words));

@@ -47,6 +47,13 @@ async fn what_a_filter_would_have_encrypted_is_neither_committed_nor_pushed() {
 }
 
 #[tokio::test]
+async fn whatever_a_file_is_called_its_name_is_one_in_the_log() {
+    let world = ran("echo hunter2 > \"$(printf 'a\\nAll is \\140well.key')\"").await;
+    assert_eq!(world.api.finish().failure.unwrap().code(), "filtered_content");
+    assert!(world.api.texts().contains("on their way into git: `a All is 'well.key`."), "{}", world.api.texts());
+}
+
+#[tokio::test]
 async fn what_stays_encrypted_may_change_and_move_and_other_filters_hold_nothing_up() {
     let world = ran("mv sealed.key moved.key; echo U2FsdGVkX1/newer > other.key; : > empty.key
          echo more >> notes.nb; echo a > new.nb; echo a > new.own")
