@@ -60,8 +60,11 @@ pub(crate) async fn opened<'a>(
 }
 
 /// What has encrypted a file that begins so, if it is known by that.
+///
+/// Before armour an editor may have put its mark or empty lines: age and OpenPGP read it all the same.
 pub(crate) fn of_beginning(content: &[u8]) -> Option<&'static str> {
-    BEGINNINGS.iter().find(|(beginning, _)| content.starts_with(beginning)).map(|(_, by)| *by)
+    let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content).trim_ascii_start();
+    BEGINNINGS.iter().find(|(beginning, _)| text.starts_with(beginning)).map(|(_, by)| *by)
 }
 
 fn state_of(content: &[u8]) -> State {
@@ -151,6 +154,9 @@ mod tests {
             let file = [beginning, b"more"].concat();
             assert_eq!((of_beginning(&file), state_of(&file)), (Some(by), State::Sealed(by)));
             assert_eq!(state_of(&[&b"x"[..], beginning].concat()), State::Open, "{by}");
+            let with_mark = [&b"\xef\xbb\xbf\r\n\n "[..], beginning].concat();
+            assert_eq!(state_of(&with_mark), State::Sealed(by));
+            assert_eq!(state_of(&[&b"As in:\n"[..], beginning].concat()), State::Open, "it is quoted: {by}");
         }
     }
 }
