@@ -27,6 +27,8 @@ const DEEPEST: u32 = 4;
 const MOST_FILES: usize = 256;
 /// At most so much of a file is read in one look.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
+/// At most so much is read of what earlier sessions left, all files together. Units: bytes.
+const MOST_EARLIER: u64 = 256 * 1024 * 1024;
 /// What a call of the model may be called: what stands between Codex and its model may keep some thousand bytes of its
 /// own in there. Units: bytes.
 pub(super) const LONGEST_CALL: usize = 16 * 1024;
@@ -68,9 +70,11 @@ impl Rollouts {
     /// A start begins. What stands in the files before the first one is not this attempt's.
     pub(super) fn begin(&mut self, sessions: &Path) {
         if self.starts == 0 {
-            let sizes =
-                files(sessions).into_iter().filter_map(|file| Some((file.clone(), fs::metadata(file).ok()?.len())));
-            self.read = sizes.collect();
+            let files = files(sessions);
+            // In a session that goes on, as after a repair, a long one was counted elsewhere.
+            self.had_long = have_long(&files);
+            self.read =
+                files.into_iter().filter_map(|file| Some((file.clone(), fs::metadata(file).ok()?.len()))).collect();
         }
         self.starts += 1;
         (self.records, self.used, self.cost, self.is_at_most) = (0, Tokens::default(), 0, false);
@@ -249,6 +253,31 @@ fn files(sessions: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Whether these files tell of a long request. What is too much to be read may: too early a stop is safe.
+fn have_long(files: &[PathBuf]) -> bool {
+    let mut left = MOST_EARLIER;
+    for file in files {
+        let mut from = 0;
+        while let Ok(Read { new, end }) = whole_lines(file, from, MOST_BYTES) {
+            if new.split(|byte| *byte == b'\n').any(tells_long) {
+                return true;
+            }
+            if end == from {
+                break;
+            }
+            let Some(rest) = left.checked_sub(end - from) else { return true };
+            (left, from) = (rest, end);
+        }
+    }
+    false
+}
+
+fn tells_long(line: &[u8]) -> bool {
+    let Ok(line) = serde_json::from_slice::<Value>(line) else { return false };
+    let usage = line.pointer("/payload/usage").unwrap_or(&Value::Null);
+    text(&line, "type") == Some("token_usage_record") && is_long(tokens(usage))
 }
 
 /// What is new in a file: whole lines, and how far it is read then.

@@ -122,6 +122,10 @@ fn where_the_files_tell_nothing_the_last_line_does_less_what_was_counted() {
 fn costs(model: &str, inputs: &[u64]) -> Vec<Sign> {
     let world = World::new();
     world.begin();
+    costs_in(&world, model, inputs)
+}
+
+fn costs_in(world: &World, model: &str, inputs: &[u64]) -> Vec<Sign> {
     world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": model}})));
     for input in inputs {
         let usage = json!({"input_tokens": input, "cached_input_tokens": 0, "output_tokens": 0});
@@ -142,6 +146,36 @@ fn a_long_request_costs_more_and_the_others_of_its_session_do_not() {
 fn where_sources_do_not_agree_a_limit_counts_the_whole_session_as_long() {
     let sums = [Sign::Cost(500_000), Sign::CostAtMost(2_500_000), Sign::CostAtMost(3_000_000)];
     assert_eq!(costs("gpt-5.4", &[200_000, 300_000, 100_000]), sums);
+}
+
+#[test]
+fn a_session_that_goes_on_stays_as_dear_as_an_earlier_request_may_have_made_it() {
+    for (earlier, anew, sum) in [
+        (300_000, false, Sign::CostAtMost(500_000)),
+        (200_000, false, Sign::Cost(250_000)),
+        // It is another one that had it.
+        (300_000, true, Sign::Cost(250_000)),
+    ] {
+        let world = World::new();
+        world.begin();
+        costs_in(&world, "gpt-5.4", &[earlier]);
+        // The next run of the agent knows of it by the files alone.
+        let world = World { counted: Arc::default(), ..world };
+        world.begin();
+        if anew {
+            world.counted.lock().unwrap().begins_anew();
+        }
+        assert_eq!(costs_in(&world, "gpt-5.4", &[100_000]), [sum], "{earlier} {anew}");
+    }
+}
+
+#[test]
+fn what_is_too_much_to_be_read_may_have_had_a_long_request() {
+    let world = World::new();
+    // It takes no room on the disk.
+    fs::File::create(world.file()).unwrap().set_len(MOST_EARLIER + MOST_BYTES).unwrap();
+    assert!(have_long(&[world.file()]));
+    assert!(!have_long(&[world.dir.path().join("none")]));
 }
 
 #[test]
