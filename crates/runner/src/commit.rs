@@ -340,7 +340,11 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
             }
             let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
             if is_git && folder.as_os_str() != OsStr::new("") {
-                found.push(path);
+                // What is another user's stays, and nothing of the agent's own is in it.
+                let is_gone = nested::keeps_waiting(&entry.path()) && remove_entry(&entry.path()).is_ok();
+                if !is_gone {
+                    found.push(path);
+                }
             } else if is_dir && !is_git && !keep.contains(&path) {
                 folders.push(path);
             } else if kind.is_file() {
@@ -524,7 +528,10 @@ mod tests {
             nix::unistd::mkfifo(&dir.path().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
         }
         std::fs::write(dir.path().join("a/.gitignore"), "made\n").unwrap();
+        std::fs::create_dir(dir.path().join("a/.git")).unwrap();
+        nix::unistd::mkfifo(&dir.path().join("a/.git/HEAD"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(inner_repositories(dir.path(), &HashSet::new()).unwrap().is_empty());
+        assert!(!dir.path().join("a/.git").exists(), "git would look into it");
         let left = [".gitignore", "a/.gitattributes", "a/.gitignore"].map(|name| dir.path().join(name).exists());
         assert_eq!(left, [false, false, true]);
     }

@@ -54,6 +54,21 @@ pub(crate) fn copy_of(git: &Path) -> Option<Nested> {
     leads_to(Path::new(said.strip_prefix("gitdir:")?.trim()))
 }
 
+/// Whether git would wait there for what nobody writes: it looks into every repository that it comes by, to tell whether
+/// it is one, also into those that are ignored.
+pub(crate) fn keeps_waiting(git: &Path) -> bool {
+    let Ok(about) = fs::metadata(git) else { return false };
+    let mut folder = git.to_owned();
+    if about.is_file() {
+        // Git follows a link to such a file, and we don't.
+        let Some(said) = text(git) else { return true };
+        let Some(leads) = said.strip_prefix("gitdir:") else { return false };
+        folder = git.parent().unwrap_or(Path::new("")).join(leads.trim());
+    }
+    let waits = |name: &str| fs::metadata(folder.join(name)).is_ok_and(|about| !about.is_file() && !about.is_dir());
+    ["HEAD", "commondir"].into_iter().any(waits)
+}
+
 /// What has its repository in this folder.
 fn leads_to(folder: &Path) -> Option<Nested> {
     // `git worktree` has `worktrees/NAME` in the repository, and a submodule `modules/NAME`, which may have more parts.
@@ -126,5 +141,25 @@ mod tests {
         std::os::unix::fs::symlink(&repository, &link).unwrap();
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!([&link, &pipe, &repository].map(|git| copy_of(git)), [None, None, Some(Nested::Clone)]);
+    }
+
+    #[test]
+    fn a_repository_that_git_would_wait_in_is_known_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let [repository, file] = ["repository", "file"].map(|name| dir.path().join(name));
+        fs::create_dir(&repository).unwrap();
+        for said in ["gitdir: repository\n".to_owned(), format!("gitdir: {}\n", repository.display())] {
+            fs::write(&file, said).unwrap();
+            for name in ["HEAD", "commondir"] {
+                fs::write(repository.join(name), "x\n").unwrap();
+                assert!(!keeps_waiting(&repository) && !keeps_waiting(&file));
+                fs::remove_file(repository.join(name)).unwrap();
+                nix::unistd::mkfifo(&repository.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+                assert!(keeps_waiting(&repository) && keeps_waiting(&file), "{name}");
+                fs::remove_file(repository.join(name)).unwrap();
+            }
+        }
+        fs::write(&file, "gitdir: /nowhere\n").unwrap();
+        assert!(!keeps_waiting(&file) && !keeps_waiting(&dir.path().join("none")));
     }
 }
