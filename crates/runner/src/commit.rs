@@ -242,11 +242,11 @@ pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
 /// Decides what becomes of repositories inside the tree: git would record only a link to a commit nobody has, and run in
 /// them with their settings to find out more. The folders that are left out of the commit, whole.
 ///
-/// Another working tree, or a clone, is a copy of what somebody else has; only where the repository has files in its place,
-/// which it brings up to date, it is work: left out, it would take these from the checks and not from the commit. What the
-/// agent began itself is work as well: of that `.git` goes, and files are committed as files. Those in folders that the
-/// repository ignores stay: git does not look there, and what was fetched to build with may need them. A working tree is
-/// told of even there: the work may be in it.
+/// Another working tree, or a clone, is a copy of what somebody else has; only where the repository has files in its
+/// place, which it brings up to date, it is work: left out, it would take these from the checks and not from the commit.
+/// What the agent began itself is work as well: of that `.git` goes, and files are committed as files. Those in folders
+/// that the repository ignores stay: git does not look there, and what was fetched to build with may need them. A working
+/// tree is told of even there: the work may be in it.
 async fn settle_inner_repositories(
     git: &Git,
     workspace: &Workspace,

@@ -54,8 +54,8 @@ pub(crate) fn copy_of(git: &Path) -> Option<Nested> {
     leads_to(Path::new(said.strip_prefix("gitdir:")?.trim()))
 }
 
-/// Whether git would wait there for what nobody writes: it looks into every repository that it comes by, to tell whether
-/// it is one, also into those that are ignored.
+/// Whether git would wait there for what nobody writes: it looks into every repository that it comes by, to tell
+/// whether it is one, also into those that are ignored.
 pub(crate) fn keeps_waiting(git: &Path) -> bool {
     let Ok(about) = fs::metadata(git) else { return false };
     let mut folder = git.to_owned();
