@@ -58,7 +58,7 @@ vocabulary! {
         TaskStopped { reason: String } [Infra] "task_stopped", "AWS stopped the container: {reason}.", "`pullyard jobs retry`.";
         SpotInterrupted {} [Infra] "spot_interrupted", "AWS took the Spot capacity back that it ran on.", "`pullyard jobs retry`; a project that can't wait sets `task_capacity=fargate`.";
         RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner ended with {exit}.", "See the runner's own log; then `pullyard jobs retry`.";
-        NothingPushed {} [Infra] "nothing_pushed", "No attempt before this one had pushed anything.", "`pullyard jobs retry`.";
+        NothingPushed {} [Infra] "nothing_pushed", "No commit of an earlier attempt is on its branch.", "`pullyard jobs retry`.";
         SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} can't be found, or the token may not see it.", "Check the name, and the token with `pullyard integrations test`.";
         SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard integrations test`.";
         SourceUnreachable { repo: RepositoryName, reason: String } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; then `pullyard jobs retry`.";
