@@ -93,8 +93,11 @@ async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
     let attempts = story.api.attempts(&job).await.unwrap().attempts;
     let looked = attempts.into_iter().find(|attempt| attempt.attempt == 2).unwrap();
     assert_eq!(looked.failure.unwrap().code, "source_denied");
-    let shown = User::of(&story).run(&["jobs", "show", job.as_str()]).await.done();
+    let user = User::of(&story);
+    let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
     assert!(shown.contains("\npushed\tperhaps, to its branch: looking for that failed. GitHub refused"), "{shown}");
+    let look = format!("look at the forge first: an earlier attempt may have pushed to `{}`", ended.branch);
+    user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, &look);
     story.end().await;
 }
 

@@ -140,6 +140,10 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
             let sentence = failure.sentence.trim_end_matches('.');
             let fault = failure.class.map(|class| format!("; fault: {}", class.words())).unwrap_or_default();
             screen.error(&format!("job {} {word} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
+            if job.unlooked.is_some() {
+                screen
+                    .help(&format!("look at the forge first: an earlier attempt may have pushed to `{}`", job.branch));
+            }
             screen.help(&words::about_job(&failure.help, &job.id));
         }
         None => {
