@@ -210,6 +210,27 @@ async fn what_is_said_to_a_job_that_only_adopts_is_not_said_to_be_heard() {
     story.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_found_what_was_pushed_and_failed_all_the_same_says_that_it_may_be_there() {
+    let (story, job, client, task) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    dies(&story, &job, &task).await;
+    story.pass(Duration::from_secs(121)).await;
+    story.job_until(&job, is(Status::Ready)).await;
+    story.task_of(&job, 2).await;
+    let (assignment, client) = story.claim(&job, "c2").await.unwrap();
+    assert!(assignment.adopts);
+    begin_all(&client, Phase::Syncing).await;
+    client.finish(&failed("f2")).await.unwrap();
+    let ended = story.ended(&job).await;
+    assert!(ended.unlooked.is_some() && ended.unlooked == ended.failure, "{ended:?}");
+    let why = story.api.why(&job).await.unwrap().sentence;
+    assert!(why.ends_with(" An earlier attempt may have pushed."), "{why}");
+    let shown = User::of(&story).run(&["jobs", "show", job.as_str()]).await.done();
+    assert!(shown.contains("\npushed\tperhaps, to its branch, by an earlier attempt\n"), "{shown}");
+    story.end().await;
+}
+
 /// A finish with a pull request, after the sweeper ended the job.
 async fn late_finish() -> (Story, JobId) {
     let (story, job, client, task) = claimed().await;

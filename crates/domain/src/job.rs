@@ -240,7 +240,8 @@ pub struct Job {
     /// comes of that: the loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Failure>,
-    /// How that look ended, where it failed by that loss.
+    /// Where it has failed, what is known of what a lost attempt may have pushed. None where none was lost so, and where
+    /// a later one failed at its own work, which it began because it had found nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<Looked>,
     /// Starting a task for the next attempt.

@@ -60,10 +60,14 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
     }
     if let Some(failure) = &job.failure {
         return match &job.looked {
-            Some(Looked::Failed { failure: kept }) => (
-                format!("{} It may have pushed, and looking for that failed: {}", failure.sentence(), kept.sentence()),
-                format!("Look at the forge for its branch `{}`. {}", job.branch, failure.help()),
-            ),
+            Some(Looked::Failed { failure: kept }) => {
+                let what = failure.sentence();
+                let sentence = match kept == failure {
+                    true => format!("{what} An earlier attempt may have pushed."),
+                    false => format!("{what} It may have pushed, and looking for that failed: {}", kept.sentence()),
+                };
+                (sentence, format!("{} {}", where_to_look(job), failure.help()))
+            }
             Some(Looked::FoundNothing {}) | None => (failure.sentence(), failure.help()),
         };
     }
@@ -107,6 +111,13 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             )
         }
     }
+}
+
+/// What a person does who wants to know whether an attempt of it has pushed.
+fn where_to_look(job: &Job) -> String {
+    // One that goes on with a pull request pushes there while that is open, and else to its own branch.
+    let beside = job.continues.as_ref().map(|of| format!(" and at pull request #{}", of.number)).unwrap_or_default();
+    format!("Look at the forge for its branch `{}`{beside}.", job.branch)
 }
 
 #[cfg(test)]

@@ -183,8 +183,8 @@ pub struct Job {
     /// it since, and it fails by that where nothing comes of it. Absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Explained>,
-    /// Why nobody came to say whether the lost attempt had pushed, where it failed by that loss: its branch may be there.
-    /// Absent otherwise.
+    /// Where it failed, and an attempt of it was lost that may have pushed: why nobody came to say what became of that. Its
+    /// branch may be there. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlooked: Option<Explained>,
     /// What it waits for, while it does.

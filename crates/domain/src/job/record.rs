@@ -62,15 +62,15 @@ pub enum AttemptEnd {
     },
 }
 
-/// What is known of what a lost attempt may have pushed, once its job has failed by that loss.
+/// What is known of what a lost attempt may have pushed, once its job has failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum Looked {
     /// Somebody looked, and there was nothing.
     FoundNothing {},
-    /// Nobody came to say: it may be there.
+    /// Nobody came to say what became of it: it may be there.
     Failed {
-        /// What ended the look, or kept everybody from it.
+        /// What ended the look, or what was to follow it, or kept everybody from it.
         failure: Failure,
     },
 }

@@ -30,7 +30,8 @@
 //! it as cancelled. While they want it to pause, what would put it back pauses it.
 //!
 //! One that only adopts fails by the loss that it was put back for, whatever else ends it before it has found
-//! something; that is kept beside it, since only one of those ends says that there is nothing.
+//! something; that is kept beside it, since only one of those ends says that there is nothing. So it is of any other
+//! that fails before it could look for what a lost attempt may have pushed.
 
 use super::fault::DispatchFault;
 use super::{AttemptEnd, Dispatch, EndedBy, Job, JobResult, Looked, Place, Run, Status, Want};
@@ -386,14 +387,19 @@ impl Job {
     }
 
     /// The failure that it ends by: what adopts has failed by its loss before, unless it has found something. It asks to
-    /// push once it has.
+    /// push once it has. What is known by then of a push that was lost stands beside it.
     fn fails_by(&mut self, failure: Failure) -> Failure {
-        let Some(loss) = self.adopts.clone().filter(|_| self.status != Status::Syncing) else { return failure };
-        self.looked = Some(match failure {
-            Failure::NothingPushed {} => Looked::FoundNothing {},
-            failure => Looked::Failed { failure: failure.clipped() },
+        // Every attempt looks before it begins to work. What else that one did since, its failure says.
+        let nobody_looked = matches!(self.status, Status::Ready | Status::Claimed | Status::Preparing);
+        if self.adopts.is_none() && !(self.lost_a_push && nobody_looked) {
+            return failure;
+        }
+        let has_found = self.status == Status::Syncing;
+        self.looked = Some(match &failure {
+            Failure::NothingPushed {} if !has_found => Looked::FoundNothing {},
+            _ => Looked::Failed { failure: failure.clone().clipped() },
         });
-        loss
+        self.adopts.clone().filter(|_| !has_found).unwrap_or(failure)
     }
 
     /// It is Ready again without its attempt; or stands still, where its people want that.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::failure::Failure;
-use crate::job::{End, JobResult};
-use crate::story::{active, at, claim, crashed, finished, pending, ready, result};
+use crate::job::{Continues, End, JobResult};
+use crate::story::{active, at, claim, crashed, fence, finished, pending, ready, result};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
@@ -71,6 +71,25 @@ fn a_job_that_only_adopts_says_that_it_does_and_what_it_waits_for() {
     let says = "The runner ended with signal 9. It may have pushed, and looking for that failed: AWS took the Spot \
                 capacity back that it ran on.";
     check(&unlooked, says, &format!("Look at the forge for its branch `{}`. {retries}", unlooked.branch));
+    // Where it has found something and is lost as well, that is all there is to say of it.
+    let found = [Status::Preparing, Status::Executing, Status::Syncing]
+        .into_iter()
+        .fold(held, |job, phase| job.progressed(&fence(&job, 2, "c2"), phase, at(396)).unwrap());
+    let lost = found.given_up(Failure::SpotInterrupted {}, at(900)).unwrap();
+    let says = "AWS took the Spot capacity back that it ran on. An earlier attempt may have pushed.";
+    let spot = Failure::SpotInterrupted {}.help();
+    check(&lost, says, &format!("Look at the forge for its branch `{}`. {spot}", lost.branch));
+}
+
+#[test]
+fn a_job_that_went_on_with_a_pull_request_may_have_pushed_there_or_to_its_own_branch() {
+    let continues = Some(Continues { number: 7, branch: "feature/greet".into() });
+    let pushed = Job { continues, ..active(Status::Syncing) };
+    let adopting = pushed.requeued_to_adopt(crashed(), at(390)).unwrap();
+    let unlooked = adopting.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
+    let (_, help) = why(&unlooked, None, at(400));
+    let look = format!("Look at the forge for its branch `{}` and at pull request #7. See the ", unlooked.branch);
+    assert!(help.starts_with(&look), "{help}");
 }
 
 #[test]

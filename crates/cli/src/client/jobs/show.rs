@@ -36,7 +36,10 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         lines.push(("Adopts", Cell::same(looks)));
     }
     if let Some(unlooked) = &job.unlooked {
-        let perhaps = format!("perhaps, to its branch: looking for that failed. {}", unlooked.sentence);
+        let perhaps = match job.failure.as_ref() == Some(unlooked) {
+            true => "perhaps, to its branch, by an earlier attempt".to_owned(),
+            false => format!("perhaps, to its branch: looking for that failed. {}", unlooked.sentence),
+        };
         lines.push(("Pushed", Cell::same(perhaps)));
     }
     lines.extend(job.question.as_ref().map(|question| ("Question", Cell::same(&question.text))));

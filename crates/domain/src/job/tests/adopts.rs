@@ -113,10 +113,37 @@ fn nothing_is_said_to_be_found_only_where_somebody_looked() {
     assert_eq!(adopting().given_up(denied(), at(90_000)).unwrap().looked, unlooked);
     let again = second(&adopting(), Status::Claimed).given_up(offline(), at(900)).unwrap();
     assert_eq!(again.attempt_end(), AttemptEnd::Failed { failure: offline() });
-    // Where it found something, or adopts nothing, its failure is its own.
-    let found = second(&adopting(), Status::Syncing).given_up(offline(), at(900)).unwrap();
-    assert_eq!((&found.looked, found.attempt_end()), (&None, AttemptEnd::Failed { failure: offline() }));
+    // Where it adopts nothing, and none was lost before it, its failure is its own.
     assert_eq!(finished(&active(Status::Preparing), End::Failed(denied(), None)).looked, None);
+}
+
+#[test]
+fn what_was_found_and_was_not_adopted_is_said_to_be_there_perhaps() {
+    let found = second(&adopting(), Status::Syncing);
+    let lost = found.given_up(crashed(), at(900)).unwrap();
+    assert_eq!((&lost.failure, &lost.looked), (&Some(crashed()), &Some(Looked::Failed { failure: crashed() })));
+    assert_eq!(lost.attempt_end(), AttemptEnd::Failed { failure: crashed() });
+    // Whoever asked to push had found something, whatever it says later.
+    let says = Failure::NothingPushed {};
+    let ended = by_second(&found, End::Failed(says.clone(), None));
+    assert_eq!((&ended.failure, &ended.looked), (&Some(says.clone()), &Some(Looked::Failed { failure: says })));
+    assert_eq!(by_second(&found, End::Failed(no_changes(), Some(result()))).looked, None, "it is linked");
+    assert_eq!(by_second(&found, End::Completed(result())).looked, None);
+}
+
+#[test]
+fn what_went_back_by_the_policy_and_failed_before_it_could_look_says_that_it_may_have_pushed() {
+    let back = active(Status::Syncing).requeued(at(400)).unwrap();
+    let unlooked = Some(Looked::Failed { failure: no_changes() });
+    for status in [Status::Claimed, Status::Preparing] {
+        let ended = by_second(&second(&back, status), End::Failed(no_changes(), None));
+        assert_eq!((&ended.failure, &ended.looked), (&Some(no_changes()), &unlooked), "{status:?}");
+        assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: no_changes() }, "{status:?}");
+    }
+    assert_eq!(back.given_up(no_changes(), at(90_000)).unwrap().looked, unlooked, "nobody took it");
+    // Its agent begins where nothing is found.
+    assert_eq!(by_second(&second(&back, Status::Executing), End::Failed(no_changes(), None)).looked, None);
+    assert_eq!(by_second(&second(&back, Status::Preparing), End::Cancelled).looked, None);
 }
 
 #[test]
