@@ -12,7 +12,7 @@
 //! What must always hold, in `World::wrong` and where it happens: a ticket names exactly its job that has not ended; a
 //! runner has exactly the slots of the jobs that it holds; whoever pushes, or has something written of an attempt,
 //! holds its job at that moment; a branch moves once; only what was pushed is completed, what was pushed and is not
-//! completed was looked for, and what has ended stays so; nobody who was heard loses a job for its silence; one claim
+//! completed was looked for and is said to be nowhere by nobody, and what has ended stays so; nobody who was heard loses a job for its silence; one claim
 //! gets one attempt; everything that has not ended has its row, and at the end everything has ended and is shown. What
 //! stands still is held by nobody and its ticket says so; a job is paused exactly while people want that; a question is
 //! not left standing beside an answer, and what a person said once counts once.
@@ -117,6 +117,8 @@ enum Rule {
     BadgeWithJob,
     /// What a lost attempt may have pushed is looked for before its job fails.
     LostPush,
+    /// That nothing was pushed is said by who looked, and by no other end.
+    WhoLooked,
 }
 
 /// The number of states, or the shortest way to one that must not be.

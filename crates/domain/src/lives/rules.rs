@@ -146,6 +146,8 @@ pub(super) struct Rules {
     badge_with_job: bool,
     /// Whether what a lost attempt may have pushed is looked for before its job fails.
     lost_push: bool,
+    /// Whether that nothing was pushed is said by who looked alone.
+    who_looked: bool,
     jobs: Items<Job>,
     tickets: Items<Ticket>,
     runners: Items<Runner>,
@@ -188,6 +190,7 @@ impl Rules {
             rest_ends: keeps(Rule::RestEnds),
             badge_with_job: keeps(Rule::BadgeWithJob),
             lost_push: keeps(Rule::LostPush),
+            who_looked: keeps(Rule::WhoLooked),
             jobs: Items::new(),
             tickets: Items::new(),
             runners: Items::new(),
@@ -292,8 +295,10 @@ impl Rules {
                 let fence = self.fence(job, runner, claim, attempt);
                 let end = match completed {
                     true => End::Completed(result()),
-                    // One that adopts has found nothing.
-                    false if job.adopts.is_some() => End::Failed(Failure::NothingPushed {}, None),
+                    // It looks once it was let go on to that; whoever stops there unasked has found nothing.
+                    false if job.adopts.is_some() && job.status == Status::Executing && job.want != Want::Cancel => {
+                        End::Failed(Failure::NothingPushed {}, None)
+                    }
                     false => End::Cancelled,
                 };
                 let id = finish_id(&format!("{}-{claim}", runner_name(runner)));
@@ -310,7 +315,7 @@ impl Rules {
             Change::Due => {
                 let why = "no runner is online";
                 match waiting(job, self.settings.compute, why, now) {
-                    Waiting::GiveUp(failure) => job.given_up(failure, now).map(Some),
+                    Waiting::GiveUp(failure) => self.gives_up(job, failure, now),
                     Waiting::Place(place) => job.placed(place, now).map(Some),
                     Waiting::Nothing => self.take(job, now, |job| step(job, now)),
                 }
@@ -342,11 +347,17 @@ impl Rules {
             }
             Step::Requeue(_) => job.requeued(now).map(Some),
             Step::Adopt(loss) if self.lost_push => job.requeued_to_adopt(loss, now).map(Some),
-            Step::Adopt(failure) | Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
+            Step::Adopt(failure) | Step::GiveUp(failure) => self.gives_up(job, failure, now),
             Step::CallOff => job.called_off(now).map(Some),
             Step::Expire if self.rest_ends => job.expired(now).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Others than its runner end it.
+    fn gives_up(&self, job: &Job, failure: Failure, now: Timestamp) -> Result<Option<Job>, NotNow> {
+        let said = if self.who_looked || job.adopts.is_none() { failure } else { Failure::NothingPushed {} };
+        job.given_up(said, now).map(Some)
     }
 
     fn fence(&self, job: &Job, runner: u8, claim: u8, attempt: u8) -> Fence {

@@ -318,6 +318,11 @@ fn what_a_lost_attempt_pushed_is_nobodys_where_it_is_not_looked_for() {
 }
 
 #[test]
+fn what_was_pushed_would_be_said_to_be_nowhere_by_who_has_not_looked() {
+    fails_without(Rule::WhoLooked, Setting { goes_back: false, ..ONE }, "is said to be nowhere");
+}
+
+#[test]
 fn what_is_said_over_any_revision_takes_the_job_from_its_runner() {
     fails_without(Rule::JobOverRev, TALK, "the slot of job 0");
 }

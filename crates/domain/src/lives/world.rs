@@ -5,7 +5,7 @@ use super::alike::Swap;
 use super::rules::{Change, Judged, Outcome, Rules};
 use super::state::{Call, MOST, State, Sweeper};
 use crate::explore::{self, Step};
-use crate::job::Status;
+use crate::job::{Looked, Status};
 use crate::ticket::Badge;
 
 pub(super) type Next = Vec<(Step, State)>;
@@ -115,6 +115,11 @@ impl explore::World for World {
             self.rests(state, at)?;
             if job.status == Status::Failed && state.pushed[at] != 0 && !job.lost_a_push {
                 return Err(format!("what was pushed for job {at} is looked for by nobody"));
+            }
+            let is_nowhere = matches!(job.looked, Some(Looked::FoundNothing {}));
+            // Where clocks are apart, it may be pushed after that.
+            if is_nowhere && state.pushed[at] != 0 && self.setting.ahead == 0 {
+                return Err(format!("what was pushed for job {at} is said to be nowhere"));
             }
             for runner in 0..self.setting.runners {
                 let stored = state.runners[runner];

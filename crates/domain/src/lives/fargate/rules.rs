@@ -10,6 +10,7 @@ use crate::due;
 use crate::event::TicketEvent;
 use crate::explore::Fast;
 use crate::facts::{Facts, FirstAnswer, RepositoryFact};
+use crate::failure::Failure;
 use crate::guard::{Follow, decide, decide_again, record};
 use crate::id::{ClaimId, InstanceId};
 use crate::job::{Claim, DispatchFault, End, Fence, Job, NotNow, Status};
@@ -219,7 +220,12 @@ impl Rules {
                 job.progressed(&self.fence(job, task, attempt), to, now).map(Some)
             }
             Change::Finish { task, attempt, completed } => {
-                let end = if completed { End::Completed(result()) } else { End::Failed(story::no_changes(), None) };
+                let failure = match job.adopts.is_some() && job.status == Status::Executing {
+                    // It looks once it was let go on to that; whoever stops there has found nothing.
+                    true => Failure::NothingPushed {},
+                    false => story::no_changes(),
+                };
+                let end = if completed { End::Completed(result()) } else { End::Failed(failure, None) };
                 job.finished(&self.fence(job, task, attempt), &finish_id(&task_name(task)), end, now).map(Some)
             }
             Change::Due => {
@@ -228,6 +234,9 @@ impl Rules {
                 match step(job, now) {
                     Step::Requeue(_) => job.requeued(now).map(Some),
                     Step::Adopt(loss) if self.keeps(Rule::LostPush) => job.requeued_to_adopt(loss, now).map(Some),
+                    Step::GiveUp(_) if job.adopts.is_some() && !self.keeps(Rule::WhoLooked) => {
+                        job.given_up(Failure::NothingPushed {}, now).map(Some)
+                    }
                     Step::Adopt(failure) | Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
                     // A start is the dispatcher's.
                     _ => Ok(None),

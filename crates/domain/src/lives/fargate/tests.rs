@@ -142,6 +142,11 @@ fn what_a_lost_attempt_pushed_is_nobodys_where_it_is_not_looked_for() {
 }
 
 #[test]
+fn what_was_pushed_would_be_said_to_be_nowhere_by_who_has_not_looked() {
+    fails_without(Rule::WhoLooked, Setting { goes_back: false, ..DEATH }, "is said to be nowhere");
+}
+
+#[test]
 fn an_event_that_was_no_entry_and_is_stored_over_a_newer_status_hides_the_entry() {
     fails_without(Rule::Unchanged, AGAIN, "without an answer");
 }

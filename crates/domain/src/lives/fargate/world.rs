@@ -4,7 +4,7 @@ use super::Setting;
 use super::rules::Rules;
 use super::state::{Desk, Dispatcher, MOST, State, Sweeper};
 use crate::explore::{self, Step};
-use crate::job::Status;
+use crate::job::{Looked, Status};
 
 pub(super) type Next = Vec<(Step, State)>;
 
@@ -63,6 +63,11 @@ impl World {
             }
             if job.status == Status::Failed && state.pushed[at] && !job.lost_a_push {
                 return Err(format!("what was pushed for job {at} is looked for by nobody"));
+            }
+            let is_nowhere = matches!(job.looked, Some(Looked::FoundNothing {}));
+            // Where clocks are apart, it may be pushed after that.
+            if is_nowhere && state.pushed[at] && self.setting.ahead == 0 {
+                return Err(format!("what was pushed for job {at} is said to be nowhere"));
             }
             if !job.status.is_active() {
                 continue;
