@@ -276,6 +276,35 @@ fn what_a_lost_attempt_pushed_is_looked_for_though_others_were_lost_since() {
 }
 
 #[test]
+fn what_was_pushed_and_nobody_could_look_for_is_not_said_to_be_nowhere() {
+    led(&mutant::WHO_LOOKED, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        let first = led.newest();
+        // What it pushed nobody is told.
+        led.goes_on(&first, |step| step == Step::Finish).await;
+        led.passes_to(Status::Ready).await;
+        for _ in 0..8 {
+            if led.job().status.is_terminal() {
+                break;
+            }
+            led.takes(1).await;
+            // Its process is gone before it has looked, whatever it was to do.
+            led.0.attempts.pop();
+            for _ in 0..20 {
+                if led.job().status.is_active() {
+                    led.passes(30).await;
+                }
+            }
+        }
+        assert!(led.job().adopts.is_some() && led.job().status.is_terminal(), "{:?}", led.job());
+        led.judged(&["does not say that it may have pushed"]);
+        led
+    });
+}
+
+#[test]
 fn a_runner_that_is_heard_between_the_two_halves_of_a_sweep_keeps_its_job() {
     led(&mutant::OFFLINE_EPOCH, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;

@@ -245,6 +245,19 @@ pub(crate) static LOST_PUSH: Mutant = Mutant {
     shows: "nobody looked for",
 };
 
+/// Whatever ends an attempt that was to look for a push is taken for a look that found nothing.
+pub(crate) static WHO_LOOKED: Mutant = Mutant {
+    how: How::Written(|actions| {
+        for action in actions {
+            if let Some(how) = body(action).pointer_mut("/Item/looked/M/how/S") {
+                *how = "found_nothing".into();
+            }
+        }
+    }),
+    mood: SILENT,
+    shows: "does not say that it may have pushed",
+};
+
 pub(crate) static FINISH_ID: Mutant = Mutant {
     how: How::Unseen(|item| {
         if let Some(by) = item.get_mut("ended_by").and_then(|by| by["M"].as_object_mut()) {

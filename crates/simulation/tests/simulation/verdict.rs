@@ -9,7 +9,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::hook::is_answered_when_linked;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, Kind, Status};
+use pullyard_domain::job::{Job, Kind, Looked, Status};
 use pullyard_domain::project::Statuses;
 use pullyard_domain::review::{Review, ReviewState, resolved};
 use pullyard_domain::ticket::Ticket;
@@ -53,6 +53,10 @@ fn of_job(job: &Job, items: &Items, forge: &Forge, faults: &mut Vec<String>) {
     }
     if job.status == Status::Failed && job.result.is_none() && !commits.is_empty() && !job.lost_a_push {
         faults.push(format!("nobody looked for what {id} pushed: {commits:?}"));
+    }
+    let is_unlinked = job.adopts.is_some() && job.result.is_none() && !commits.is_empty();
+    if job.status == Status::Failed && is_unlinked && !matches!(job.looked, Some(Looked::Failed { .. })) {
+        faults.push(format!("{id} does not say that it may have pushed {commits:?}: {:?}", job.looked));
     }
     if let Some(result) = &job.result {
         match commits.first() {
