@@ -134,6 +134,12 @@ pub(crate) async fn choose(
         }
     }
     if assignment.adopts {
+        // Between the two it is no more once people have merged it.
+        let merged = newest_of_job(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
+        if merged.map_err(workspace_failed)?.is_some() {
+            let (pr, state) = (format!("A pull request of `{branch}`"), "merged".into());
+            return Err(Failure::PullRequestClosed { pr, state }.into());
+        }
         // Whoever made the branch that may be there. The control plane knows how that attempt was lost.
         return Err(Failure::NothingPushed {}.into());
     }
@@ -171,9 +177,16 @@ pub(crate) async fn commit_of_job(
     base: &str,
     job: &JobId,
 ) -> Result<Option<String>, Fault> {
+    let not = format!("^{base}");
+    newest_of_job(git, repository, &[head, not.as_str()], job).await
+}
+
+/// The newest commit of these revisions that an attempt of this job made.
+async fn newest_of_job(git: &Git, repository: &Path, revisions: &[&str], job: &JobId) -> Result<Option<String>, Fault> {
     let format = format!("--format=%H %(trailers:key={JOB_TRAILER},valueonly,separator=%x20)");
-    let (most, not) = (format!("--max-count={LOOKED_AT}"), format!("^{base}"));
-    let call = Call::new(["log", &most, &format, "--end-of-options", head, &not]).repository(repository);
+    let most = format!("--max-count={LOOKED_AT}");
+    let log = ["log", most.as_str(), format.as_str(), "--end-of-options"];
+    let call = Call::new(log.iter().chain(revisions)).repository(repository);
     let said = git.line(call).await?;
     let is_ours = |trailer: &str| trailer.split('/').next() == Some(job.as_str());
     let found = said.lines().find_map(|line| {

@@ -284,6 +284,23 @@ async fn an_attempt_that_only_adopts_and_finds_nothing_fails_before_any_agent_an
 }
 
 #[tokio::test]
+async fn what_was_merged_before_anybody_came_to_adopt_it_is_not_said_to_have_never_been_pushed() {
+    for branch_is_kept in [true, false] {
+        let world = World::with_agent(GREET).await;
+        let job = world.api.assignment().job;
+        let merged = world.commit_on("main", &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
+        if branch_is_kept {
+            world.git_line(&["update-ref", &format!("refs/heads/{BRANCH}"), &merged]);
+        }
+        world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
+        assert_eq!(world.run().await.code, Some(0));
+        assert_eq!(world.api.failure(), "pull_request_closed", "{branch_is_kept}");
+        assert_eq!(world.api.statuses(), ["preparing"]);
+        assert!(world.open_pull_request(BRANCH).await.is_none());
+    }
+}
+
+#[tokio::test]
 async fn an_attempt_that_only_adopts_and_can_not_look_says_what_kept_it_from_that() {
     let world = World::with_agent(GREET).await;
     world.api.assign(|job| {
