@@ -242,6 +242,35 @@ async fn what_only_adopts_is_taken_though_its_account_is_left_alone_and_however_
 }
 
 #[tokio::test]
+async fn what_only_adopts_is_found_though_all_rows_that_were_kept_wait_for_the_account() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runners = world.runners(2, 1, 2).await;
+    let [other, runner] = &runners[..] else { panic!("two runners") };
+    let id = world.jobs("waits", 3, 1).await.remove(2).id;
+    works(&world, &id, Some(other), Status::Syncing).await;
+    ctx.clock.advance(HOUR);
+    let account = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &account, &limit, &by, ctx.clock.now()).unwrap()).await);
+    for (runner, active) in [(other, BTreeSet::from([id.clone()])), (runner, BTreeSet::new())] {
+        let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
+        heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    }
+    let claims = async |runner: &Runner, asked: &str| {
+        let asked = ClaimId::new(asked).unwrap();
+        claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap()
+    };
+    // What this one read serves the next claim, and was read before the job went back.
+    assert!(matches!(claims(other, "k1").await, Answer::Job(_)));
+    let back = world.stored(&id).await.requeued_to_adopt(lost(), ctx.clock.now()).unwrap();
+    applied(ctx.store.update_job(&back).await);
+    let Answer::Job(claimed) = claims(runner, "k2").await else { panic!("it asks no model") };
+    assert_eq!(claimed.job.id, id);
+}
+
+#[tokio::test]
 async fn an_account_is_proven_by_a_first_job_that_did_its_work_and_not_by_one_that_was_cancelled() {
     for (end, stands) in [(End::Failed(Failure::NoChanges {}, None), false), (End::Cancelled, true)] {
         let world = World::begin().await;
