@@ -9,6 +9,9 @@ use crate::wait::Wait;
 /// What a job waits for that goes on for nothing else; what keeps it from that follows.
 const TO_ADOPT: &str = "It waits for a runner to look for what the lost attempt may have pushed.";
 
+/// What is said of a job that ended before anybody came to say what became of a push that was lost.
+const PERHAPS_PUSHED: &str = "An earlier attempt may have pushed.";
+
 /// What a job that does not run waits for. `fleet` is what is known of the runners that it may wait for.
 pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait> {
     if let (Status::Pending, Some(waits)) = (job.status, &job.waits) {
@@ -63,7 +66,7 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             Some(Looked::Failed { failure: kept }) => {
                 let what = failure.sentence();
                 let sentence = match kept == failure {
-                    true => format!("{what} An earlier attempt may have pushed."),
+                    true => format!("{what} {PERHAPS_PUSHED}"),
                     false => format!("{what} It may have pushed, and looking for that failed: {}", kept.sentence()),
                 };
                 (sentence, format!("{} {}", where_to_look(job), failure.help()))
@@ -95,7 +98,12 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             (format!("It completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
         (Status::Cancelled, _) => {
-            (job.cancel.as_ref().map_or_else(|| "It was cancelled.".into(), Cancel::sentence), nothing())
+            let said = job.cancel.as_ref().map_or_else(|| "It was cancelled.".into(), Cancel::sentence);
+            match job.adopts {
+                // Nobody came to say what became of that, or it would have ended by it.
+                Some(_) => (format!("{said} {PERHAPS_PUSHED}"), where_to_look(job)),
+                None => (said, nothing()),
+            }
         }
         (status, _) => {
             let started = job.run.as_ref().map(|run| run.started);

@@ -212,6 +212,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// An earlier attempt of it may have pushed, and it ended before anybody came to say what became of that.
+    pub fn may_have_pushed(&self) -> bool {
+        self.unlooked.is_some() || self.status == Status::Cancelled && self.adopts.is_some()
+    }
+
     /// When its agent hears what somebody says to it now; none where nobody does.
     pub fn hears_when(&self) -> Option<&'static str> {
         match self.adopts {
@@ -321,6 +326,26 @@ mod tests {
         let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
         assert!(adopting.hears_when().unwrap().starts_with("No agent works on it any more"), "{adopting:?}");
         assert_eq!(Job { status: Status::Failed, ..adopting }.hears_when(), None);
+    }
+
+    #[test]
+    fn a_job_that_ended_before_anybody_said_what_became_of_a_lost_push_may_have_pushed() {
+        let job = json!({
+            "id": format!("job_{}", "a".repeat(26)), "project": "acme", "kind": "implement", "status": "failed",
+            "title": "Greet", "ticket": null, "repository": null, "place": "runners", "attempt": 2, "branch": "b",
+            "created": "2026-11-20T12:04:01.000Z", "started": null, "ended": null, "failure": null, "waits": null,
+            "result": null,
+        });
+        let job: Job = serde_json::from_value(job).unwrap();
+        let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
+        let loss: Option<Explained> = serde_json::from_value(loss).unwrap();
+        let adopted = Job { adopts: loss.clone(), ..job.clone() };
+        let says = |job: &Job, status| Job { status, ..job.clone() }.may_have_pushed();
+        assert!(!says(&job, Status::Cancelled) && says(&adopted, Status::Cancelled));
+        for status in [Status::Ready, Status::Executing, Status::Completed, Status::Failed] {
+            assert!(!says(&adopted, status), "{status:?}");
+        }
+        assert!(says(&Job { unlooked: loss, ..job }, Status::Failed));
     }
 
     #[test]

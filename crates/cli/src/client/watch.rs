@@ -140,19 +140,23 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
             let sentence = failure.sentence.trim_end_matches('.');
             let fault = failure.class.map(|class| format!("; fault: {}", class.words())).unwrap_or_default();
             screen.error(&format!("job {} {word} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
-            if job.unlooked.is_some() {
-                screen
-                    .help(&format!("look at the forge first: an earlier attempt may have pushed to `{}`", job.branch));
-            }
+            told_to_look(screen, job);
             screen.help(&words::about_job(&failure.help, &job.id));
         }
         None => {
             let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
             screen.error(&format!("job {} was {word}{by} after {took}", job.id.short()));
+            told_to_look(screen, job);
             screen.help(&format!("do it again with `pullyard jobs retry {}`", job.id.short()));
         }
     }
     Exit::Ended.into()
+}
+
+fn told_to_look(screen: &Screen, job: &Job) {
+    if job.may_have_pushed() {
+        screen.help(&format!("look at the forge first: an earlier attempt may have pushed to `{}`", job.branch));
+    }
 }
 
 /// One event: cut to one line for people, whole for programs.

@@ -82,6 +82,16 @@ fn a_job_that_only_adopts_says_that_it_does_and_what_it_waits_for() {
 }
 
 #[test]
+fn a_job_that_was_cancelled_before_it_could_adopt_may_have_pushed() {
+    let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
+    let cancelled = adopting.cancelled(Cancel::new("ann", None, at(395)), at(395)).unwrap();
+    assert_eq!(cancelled.status, Status::Cancelled);
+    let (sentence, help) = why(&cancelled, None, at(400));
+    assert!(sentence.ends_with(". An earlier attempt may have pushed."), "{sentence}");
+    assert_eq!(help, format!("Look at the forge for its branch `{}`.", cancelled.branch));
+}
+
+#[test]
 fn a_job_that_went_on_with_a_pull_request_may_have_pushed_there_or_to_its_own_branch() {
     let continues = Some(Continues { number: 7, branch: "feature/greet".into() });
     let pushed = Job { continues, ..active(Status::Syncing) };

@@ -35,10 +35,10 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         let looks = format!("only what a lost attempt may have pushed. How it was lost: {}", loss.sentence);
         lines.push(("Adopts", Cell::same(looks)));
     }
-    if let Some(unlooked) = &job.unlooked {
-        let perhaps = match job.failure.as_ref() == Some(unlooked) {
-            true => "perhaps, to its branch, by an earlier attempt".to_owned(),
-            false => format!("perhaps, to its branch: looking for that failed. {}", unlooked.sentence),
+    if job.may_have_pushed() {
+        let perhaps = match job.unlooked.as_ref().filter(|unlooked| job.failure.as_ref() != Some(*unlooked)) {
+            None => "perhaps, to its branch, by an earlier attempt".to_owned(),
+            Some(unlooked) => format!("perhaps, to its branch: looking for that failed. {}", unlooked.sentence),
         };
         lines.push(("Pushed", Cell::same(perhaps)));
     }
