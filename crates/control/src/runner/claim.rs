@@ -42,9 +42,9 @@ pub enum Answer {
 
 /// Gives a runner the first Ready job that it may take, if there is one.
 ///
-/// Only jobs of the projects that its token is for, of classes whose capability and labels it has, oldest
-/// first; where other runners were quicker, as [`pullyard_domain::select::Search`] says. What became ready less than
-/// five seconds ago may be passed over for another one, and is not where there is no other.
+/// Only jobs of the projects that its token is for, of classes whose capability and labels it has, oldest first once
+/// those that only adopt are taken; where other runners were quicker, as [`pullyard_domain::select::Search`] says. What
+/// became ready less than five seconds ago may be passed over for another one, and is not where there is no other.
 /// Idempotent: by `claim`; repeating it returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
 pub async fn claim(

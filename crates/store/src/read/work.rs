@@ -56,7 +56,7 @@ impl Store {
         Ok(rows.into_iter().map(|(key, at)| (key, Timestamp::from_millis(at))).collect())
     }
 
-    /// The jobs of a class that may be claimed, first come first, at most `limit`.
+    /// The jobs of a class that may be claimed, first come first once those that only adopt are, at most `limit`.
     pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
         let rows = self.rows(&key::ready(class), limit).await?;
         let candidate = |(key, order)| match key {
