@@ -276,6 +276,30 @@ async fn the_pull_request_of_a_late_result_is_linked_to_its_ticket_and_gone_on_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_result_that_comes_while_its_push_is_adopted_is_kept_and_its_job_completes_with_it() {
+    let (story, job, client, task) = claimed().await;
+    begin_all(&client, Phase::Syncing).await;
+    dies(&story, &job, &task).await;
+    story.pass(Duration::from_secs(121)).await;
+    story.job_until(&job, is(Status::Ready)).await;
+    story.task_of(&job, 2).await;
+    let (assignment, second) = story.claim(&job, "c2").await.unwrap();
+    assert!(assignment.adopts);
+    begin(&second, Phase::Preparing).await;
+    assert_eq!(refusal(client.finish(&completed("f1", 7)).await), lease_lost(true));
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Preparing);
+    begin(&second, Phase::Executing).await;
+    begin(&second, Phase::Syncing).await;
+    assert_eq!(second.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
+    let ended = story.ended(&job).await;
+    assert_eq!((ended.failure, ended.unlooked, ended.result.unwrap().number), (None, None, 7));
+    let ticket = story.settled("APP-1").await;
+    let link = Some("https://forge.test/acme/app/pull/7");
+    assert_eq!((ticket.status.as_str(), ticket.pull_request.as_deref()), (REVIEW, link));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_result_does_not_take_the_place_of_the_pull_request_that_its_ticket_has() {
     let (story, _, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
