@@ -25,6 +25,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// By this folder's name in their environment, an attempt's processes are found.
 const TEMPORARY: &str = "tmp";
@@ -34,6 +36,11 @@ const REPOSITORY: &str = "git";
 const MAKING: &str = ".making";
 /// Held as long as the attempt of a worktree lives.
 const LIVING: &str = "lock";
+
+/// How often a folder that is busy is looked at, and how long after the look before. Starting a process takes a few
+/// milliseconds.
+const LOOKS: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The folders of one attempt; nobody else touches them while this is held.
 #[derive(Debug)]
@@ -70,17 +77,30 @@ impl Workspace {
             making.lock().map(|()| making)
         });
         let _making = making.await?;
-        remove_stale(&all).await;
         let root = all.join(format!("{job}-{attempt}"));
-        on_disk(move || Self::make_root(&root)).await
+        // A process that is just being started holds the locks of whoever starts it for a moment, also those that were
+        // given up meanwhile: what is busy may not be so at the next look.
+        let mut looks_left = LOOKS;
+        loop {
+            remove_stale(&all).await;
+            let root = root.clone();
+            looks_left -= 1;
+            match on_disk(move || Self::make_root(&root)).await {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy && looks_left > 0 => sleep(LOOK_AGAIN).await,
+                made => return made,
+            }
+        }
     }
 
     fn make_root(root: &Path) -> io::Result<Self> {
+        let busy = |why| io::Error::new(io::ErrorKind::ResourceBusy, why);
         private_dirs(root)?;
         let living = lock_file(&root.join(LIVING))?;
-        living
-            .try_lock()
-            .map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "this attempt already runs on this machine"))?;
+        living.try_lock().map_err(|_| busy("this attempt already runs on this machine"))?;
+        // Nobody works in what another one left.
+        if fs::read_dir(root)?.flatten().any(|entry| entry.file_name() != LIVING) {
+            return Err(busy("what an earlier process of this attempt left is still there"));
+        }
         let workspace = Self {
             // Git and the agent run in folders of their own.
             root: root.canonicalize()?,
@@ -375,6 +395,17 @@ mod tests {
         assert!(!living.exists());
         three.end(Afterwards::Kept).await;
         assert!(dead.is_dir());
+    }
+
+    #[test]
+    fn nobody_works_in_what_another_one_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("attempt");
+        let first = Workspace::make_root(&root).unwrap();
+        drop(first);
+        let refused = Workspace::make_root(&root).err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        assert!(refused.to_string().contains("is still there"), "{refused}");
     }
 
     #[tokio::test]
