@@ -401,8 +401,7 @@ mod tests {
     fn nobody_works_in_what_another_one_left() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("attempt");
-        let first = Workspace::make_root(&root).unwrap();
-        drop(first);
+        fs::create_dir_all(root.join("tree")).unwrap();
         let refused = Workspace::make_root(&root).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
         assert!(refused.to_string().contains("is still there"), "{refused}");
