@@ -111,7 +111,7 @@ async fn codex_as_a_server_hears_people_in_the_middle_of_its_turn() {
     "#;
     let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
     let runner = start(&machine);
-    machine.world.api.wait_for_text("echo hello > greeting.txt").await;
+    machine.world.api.wait_for_text("touch started").await;
     speak(&machine);
     let finish = finishes(&machine, runner).await;
     // Without its last turn it would be told again by another start.
