@@ -54,7 +54,9 @@ fn a_run_with_tools_is_told_in_our_words() {
         assert_eq!(result.text.as_deref(), Some("Exit code 3\none\ntwo"));
 
         assert_eq!(record.session.as_deref(), Some("fdb0ce43-b309-486d-a9f2-6b73d8934b64"));
-        assert_eq!(record.model.as_deref(), Some("claude-opus-4-8[1m]"));
+        // Not every version says how long its context is.
+        let model = record.model.as_deref().unwrap();
+        assert_eq!(model.strip_suffix("[1m]").unwrap_or(model), "claude-opus-4-8", "{version}");
         assert_eq!((record.turns, record.more_follows, record.cost), (4, false, Some(7_000)));
         assert_eq!(record.used, Tokens { input: 400, cached: 0, output: 200 });
         assert!(record.tools.is_empty());
