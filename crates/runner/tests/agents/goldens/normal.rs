@@ -6,13 +6,15 @@ use std::collections::VecDeque;
 
 const ID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 /// How what changes each time looks, and what stands in its place. `#` is a digit, `x` a hexadecimal one.
-const SHAPES: [(&str, &str); 5] = [
+const SHAPES: [(&str, &str); 6] = [
     ("####-##-##T##:##:##.###Z", "2026-01-01T00:00:00.000Z"),
     // In the name of a file and of its folder.
     ("####-##-##T##-##-##", "2026-01-01T00-00-00"),
     ("/####/##/##/", "/2026/01/01/"),
     ("Chunk ID: xxxxxx", "Chunk ID: 000000"),
     ("Wall time: #.#### seconds", "Wall time: 0.0000 seconds"),
+    // What Claude Code reckons a conversation to be, which names the machine's folders.
+    ("is only ~#### tokens", "is only ~2664 tokens"),
 ];
 /// Texts that name a process or the system.
 const OF_THE_MACHINE: [&str; 3] = ["messaging_socket_path", "processId", "userAgent"];
