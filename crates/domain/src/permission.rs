@@ -16,7 +16,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// As GitHub spells it.
+    /// As forges spell it.
     pub fn code(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -25,7 +25,7 @@ impl Level {
     }
 }
 
-/// A permission of an App or a fine-grained token, by GitHub's name.
+/// A permission of an App or a token, by its forge's name.
 pub type Permission = (&'static str, Level);
 
 /// Permissions by their names, each with `read`, `write` or `admin`.
