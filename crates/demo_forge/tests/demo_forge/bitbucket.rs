@@ -243,7 +243,8 @@ async fn a_reviewer_stays_one_and_has_a_verdict() {
     assert_eq!(person["approved"], json!(false));
     let named = json!({ "uuid": told["reviewers"][0]["uuid"] });
     for reviewers in [json!([named]), json!([])] {
-        let again = world.put(BOT, &world.at("pullrequests/1"), json!({ "reviewers": reviewers })).await;
+        let asked = json!({ "title": told["title"], "reviewers": reviewers });
+        let again = world.put(BOT, &world.at("pullrequests/1"), asked).await;
         assert_eq!(again.status, 200, "{}", again.body);
         assert_eq!(
             (&again.body["reviewers"], &again.body["participants"]),
@@ -444,7 +445,8 @@ async fn odd_bodies_are_refused_and_leave_nothing() {
         let body = format!(r#"{{"content":{{"raw":"x"}},{more}}}"#);
         assert_eq!(send("pullrequests/1/comments", body.into()).await, 400, "{}", more.get(..80).unwrap_or(&more));
     }
-    for body in [json!({ "reviewers": [{}] }), json!({ "reviewers": {} }), json!({ "title": " " })] {
+    let named = |reviewers: Value| json!({ "title": "New", "reviewers": reviewers });
+    for body in [named(json!([{}])), named(json!({})), json!({ "title": " " })] {
         assert_eq!(world.put(BOT, &world.at("pullrequests/1"), body.clone()).await.status, 400, "{body}");
     }
     assert_eq!(world.read(BOT, "pullrequests/1/comments").await.body["size"], json!(0));
