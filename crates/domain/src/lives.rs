@@ -12,14 +12,15 @@
 //! What must always hold, in `World::wrong` and where it happens: a ticket names exactly its job that has not ended; a
 //! runner has exactly the slots of the jobs that it holds; whoever pushes, or has something written of an attempt,
 //! holds its job at that moment; a branch moves once; only what was pushed is completed, what was pushed and is not
-//! completed was looked for and is said to be nowhere by nobody, and what has ended stays so; nobody who was heard loses a job for its silence; one claim
-//! gets one attempt; everything that has not ended has its row, and at the end everything has ended and is shown. What
-//! stands still is held by nobody and its ticket says so; a job is paused exactly while people want that; a question is
-//! not left standing beside an answer, and what a person said once counts once.
+//! completed was looked for and is said to be nowhere by nobody, and what has ended stays so; nobody who was heard loses
+//! a job for its silence; one claim gets one attempt; everything that has not ended has its row, and at the end
+//! everything has ended and is shown. What stands still is held by nobody and its ticket says so; a job is paused
+//! exactly while people want that; a question is not left standing beside an answer, and what a person said once counts
+//! once.
 //!
-//! The sweepers' clock may be apart from the API's; then whoever pushes may have lost its job, and a runner that is
-//! heard may lose its jobs, and all else holds. What is read may be the item of a moment ago. Of the index nothing is
-//! asked: whoever could find a job there may, and may not.
+//! The sweepers' clock may be apart from the API's; then whoever pushes may have lost its job, also to one that looked
+//! before and found nothing, and a runner that is heard may lose its jobs, and all else holds. What is read may be the
+//! item of a moment ago. Of the index nothing is asked: whoever could find a job there may, and may not.
 //!
 //! Left out: Fargate and a second entry of a ticket, in `fargate`; reviews, in `review::corner`.
 

@@ -12,8 +12,9 @@
 //! What must always hold, in `World::wrong` and where it happens: the ticket names exactly its job that has not ended;
 //! a job is held by a task that was started for that very attempt; a death that was noted is not forgotten by a claim;
 //! one number gets one task; a branch moves once; only what was pushed is completed, and what was pushed and is not
-//! completed was looked for and is said to be nowhere by nobody; whoever pushes holds its job, unless clocks are apart; everything that has not ended has
-//! its row, and at the end everything has ended and is shown, and no entry is left without an answer.
+//! completed was looked for; whoever pushes holds its job, and what was pushed is said to be nowhere by nobody, unless
+//! clocks are apart; everything that has not ended has its row, and at the end everything has ended and is shown, and no
+//! entry is left without an answer.
 //!
 //! Left out: the end of a bootstrap token, without which tasks may claim even later; what a cancel does, in
 //! `lives/tests.rs`; reviews, in `review::corner`.
