@@ -330,20 +330,20 @@ async fn poll_if_due(
     if poll.ingress == Ingress::Webhook || poll.gone_at.is_some() || poll.next > now || resting {
         return Ok(());
     }
-    // First of all: a round that fails or is killed must not be begun again at once.
-    poll.next = now.plus(POLL_EVERY);
+    let known = ctx.store.integration(integration).await?;
+    // Before anything is asked of the forge: a round that fails or is killed must not be begun again at once.
+    poll.next = now.plus(known.as_ref().map_or(POLL_EVERY, |known| poll_every(known.kind)));
     poll.not_before = None;
     if ctx.store.put_poll(&poll).await? == Write::Stale {
         return Ok(());
     }
     poll.rev += 1;
-    match ctx.store.integration(integration).await? {
+    match known {
         Some(known) => {
             let reach = Reach::of(project.clone());
             let (only, lists_every) = (Some(repository), RECOVER_EVERY);
             let place = look::Place { reach: &reach, integration: &known, only, from: now, lists_every };
             poll.look = look(ctx, &place, &poll.look).await?.1;
-            poll.next = now.plus(poll_every(known.kind));
         }
         None => poll.look.problem = Some(format!("there is no integration {integration}")),
     }

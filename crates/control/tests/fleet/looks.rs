@@ -5,7 +5,7 @@ use pullyard_control::webhook::{Call, Received, receive};
 use pullyard_control::{Error, poll_repository, recover_hook, set_secret};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Look;
-use pullyard_domain::hook::{Hook, Ingress, Poll, RECOVER_EVERY};
+use pullyard_domain::hook::{Hook, Ingress, Poll, RECOVER_EVERY, poll_every};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Account, ForgeKind, Integration};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
@@ -55,9 +55,13 @@ async fn without_token(world: &World) {
 
 /// The forge alone, of which nothing is asked.
 async fn nowhere_connected(world: &World) {
+    nowhere_connected_as(world, ForgeKind::GitHub).await;
+}
+
+async fn nowhere_connected_as(world: &World, kind: ForgeKind) {
     let integration = Integration {
         id: world.repository().integration,
-        kind: ForgeKind::GitHub,
+        kind,
         api_url: "http://127.0.0.1:9".into(),
         auth: Auth::Token { secret: "fleet/user/gone".into() },
         account: Account { id: 1, login: "pullyard-bot".into() },
@@ -177,6 +181,31 @@ async fn a_repository_is_looked_at_when_it_is_time_and_never_where_a_hook_tells_
     assert!(!polls(|poll, now| poll.not_before = Some(now.plus(MINUTE))).await, "it was put off");
     assert!(!polls(|poll, now| poll.gone_at = Some(now)).await);
     assert!(!polls(|poll, _| poll.ingress = Ingress::Webhook).await);
+}
+
+#[tokio::test]
+async fn a_repository_is_looked_at_again_when_its_forge_allows_for_it_also_where_the_look_could_not_end() {
+    for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
+        let wire = Wire::default();
+        let world = World::before(wire.clone()).await;
+        nowhere_connected_as(&world, kind).await;
+        let poll = poll(&world);
+        applied(world.ctx.store.put_poll(&poll).await);
+        let Poll { project, integration, repository, .. } = &poll;
+        for breaks in [true, false] {
+            let least = world.ctx.clock.now().plus(poll_every(kind));
+            if breaks {
+                // Which pull requests are open is asked after that the round began was written down.
+                wire.next("Query", Fault::error(400, "AccessDenied"));
+            }
+            let polled = poll_repository(&world.ctx, project, integration, *repository).await;
+            assert_eq!(polled.is_err(), breaks, "{kind:?}");
+            let most = world.ctx.clock.now().plus(poll_every(kind));
+            let next = world.ctx.store.poll(project, integration, *repository).await.unwrap().unwrap().next;
+            assert!(least <= next && next <= most, "{kind:?} {breaks}: {next} and not {least} to {most}");
+            world.ctx.clock.advance(RECOVER_EVERY + MINUTE);
+        }
+    }
 }
 
 /// Whether a message that it may be time has the hook looked after.
