@@ -14,7 +14,8 @@ pub struct CommitStatus {
     pub description: String,
     /// The page with more.
     pub target_url: Option<String>,
-    /// The branch whose pull request it is for. Bitbucket shows it there only where it is named; GitHub wants none.
+    /// The branch whose pull request it is for, by its own name without `refs/heads/`: Bitbucket shows it there by that.
+    /// GitHub wants none.
     pub branch: Option<String>,
 }
 
