@@ -168,15 +168,25 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
 
 /// Whether there is anything to commit, as far as that shows without writing a tree.
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool, Stop> {
+    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
-    make_way(workspace).await.map_err(|fault| fault.of_workspace())?;
+    workspace.seal(None).await.map_err(failed)?;
+    make_way(workspace).await.map_err(failed)?;
+    let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await.map_err(failed)?;
+    let submodules = submodules(&listed);
+    let inner = told_apart(git, workspace, (&listed, &submodules)).await.map_err(failed)?;
+    // What is in no commit is no change.
+    let outside: HashSet<PathBuf> = inner.left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
+    let is_work = |path: &[u8]| {
+        let path = Path::new(OsStr::from_bytes(path));
+        !path.as_os_str().is_empty() && !path.ancestors().any(|above| outside.contains(above))
+    };
     // What an earlier round made was written down, and shows in the index alone since then.
     let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
     let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
     for args in [earlier, now] {
-        let listed = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
-        if !listed.map_err(|fault| fault.of_workspace())?.is_empty() {
+        let changed = git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
+        if changed.split(|byte| *byte == 0).any(is_work) {
             return Ok(true);
         }
     }
@@ -239,19 +249,40 @@ pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
     walk.map_err(std::io::Error::from).flatten().map(drop).map_err(Fault::Disk)
 }
 
-/// Decides what becomes of repositories inside the tree: git would record only a link to a commit nobody has, and run in
-/// them with their settings to find out more. The folders that are left out of the commit, whole.
+/// What the repositories inside the tree are to the work.
+struct Inner {
+    /// The folders that are left out of the commit, whole.
+    left_out: Vec<LeftOut>,
+    /// By what makes them repositories: their files are work, and this is not.
+    plain: Vec<PathBuf>,
+}
+
+/// Makes the repositories inside the tree what they are to the work: git would record only a link to a commit nobody has,
+/// and run in them with their settings to find out more. The folders that are left out of the commit, whole.
+async fn settle_inner_repositories(
+    git: &Git,
+    workspace: &Workspace,
+    listed: (&[u8], &HashSet<PathBuf>),
+) -> Result<Vec<LeftOut>, Fault> {
+    let Inner { left_out, plain } = told_apart(git, workspace, listed).await?;
+    let root = workspace.tree();
+    let removed = move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)));
+    tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
+    Ok(left_out)
+}
+
+/// Decides what the repositories inside the tree are to the work, and changes none.
 ///
 /// Another working tree, or a clone, is a copy of what somebody else has; only where the repository has files in its
 /// place, which it brings up to date, it is work: left out, it would take these from the checks and not from the commit.
 /// What the agent began itself is work as well: of that `.git` goes, and files are committed as files. Those in folders
 /// that the repository ignores stay: git does not look there, and what was fetched to build with may need them. A working
 /// tree is told of even there: the work may be in it.
-async fn settle_inner_repositories(
+async fn told_apart(
     git: &Git,
     workspace: &Workspace,
     (listed, submodules): (&[u8], &HashSet<PathBuf>),
-) -> Result<Vec<LeftOut>, Fault> {
+) -> Result<Inner, Fault> {
     let (root, keep) = (workspace.tree(), submodules.clone());
     let walk = tokio::task::spawn_blocking(move || {
         let found = inner_repositories(&root, &keep)?;
@@ -281,10 +312,7 @@ async fn settle_inner_repositories(
             _ => plain.push(path.clone()),
         }
     }
-    let root = workspace.tree();
-    let removed = move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)));
-    tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
-    Ok(left_out)
+    Ok(Inner { left_out, plain })
 }
 
 /// The folders that have one of these in them and that the repository ignores.

@@ -373,6 +373,25 @@ async fn an_agent_that_is_not_here_is_missing_before_anything_is_fetched() {
 }
 
 #[tokio::test]
+async fn what_is_in_no_commit_is_no_work_of_an_agent_that_a_tool_was_denied_to() {
+    let says = "cat @CLAUDE@/denied.jsonl; cat > /dev/null";
+    for leaves in [
+        "git worktree add -q sub/tree >&2 || exit 9; echo work > sub/tree/work.txt",
+        "git clone -q . 'a copy' >&2 || exit 9; echo work > 'a copy/work.txt'",
+    ] {
+        let (_, failure, _) = fails(CLAUDE, &format!("{leaves}; {says}"), |_| ()).await;
+        assert_eq!(failure, Failure::PermissionDenied { tool: "Bash".into() }, "{leaves}");
+    }
+    // What it began is its work, and so is what stands beside a copy.
+    for leaves in ["git init -q begun; echo mine > begun/mine.txt", "git clone -q . sub/copy >&2; echo mine > sub/mine"]
+    {
+        let machine = Machine::with(CLAUDE, &format!("{leaves}; {says}")).await;
+        let finish = machine.run().await;
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{leaves}: {finish:?}");
+    }
+}
+
+#[tokio::test]
 async fn work_is_published_though_a_tool_is_denied_to_who_mends_it() {
     let says = "head -n 1 > /dev/null
          if grep -q -- --resume @DIR@/starts.args; then cat @CLAUDE@/denied.jsonl
