@@ -122,6 +122,13 @@ impl Bitbucket {
         self.find(RepositoryName::parse(full_name)?, head_branch, None, Tries::Three).await
     }
 
+    /// See [`Forge::merged_pull_request`](crate::Forge::merged_pull_request).
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests`.
+    pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
+        let repository = RepositoryName::parse(full_name)?;
+        Ok(self.of_branch(repository, head_branch, "MERGED", Tries::Three).await?.into_iter().next())
+    }
+
     async fn find(
         &self,
         repository: RepositoryName<'_>,
@@ -129,11 +136,24 @@ impl Bitbucket {
         preferred_base: Option<&str>,
         tries: Tries,
     ) -> Result<Option<PullRequest>, Error> {
+        let found = self.of_branch(repository, head_branch, "OPEN", tries).await?;
+        let preferred = found.iter().position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
+        Ok(found.into_iter().nth(preferred.unwrap_or(0)))
+    }
+
+    /// The pull requests of a branch of the repository's own in one of Bitbucket's states, the newest first.
+    async fn of_branch(
+        &self,
+        repository: RepositoryName<'_>,
+        head_branch: &str,
+        state: &str,
+        tries: Tries,
+    ) -> Result<Vec<PullRequest>, Error> {
         let mut address = self.address(repository, &["pullrequests"]);
         let quoted = head_branch.replace('\\', r"\\").replace('"', r#"\""#);
         address
             .query_pairs_mut()
-            .append_pair("q", &format!(r#"source.branch.name="{quoted}" AND state="OPEN""#))
+            .append_pair("q", &format!(r#"source.branch.name="{quoted}" AND state="{state}""#))
             .append_pair("sort", "-updated_on")
             .append_pair("pagelen", pull_requests::PER_PAGE);
         let what = format!("{}/{}", repository.owner, repository.name);
@@ -142,8 +162,7 @@ impl Bitbucket {
         let ours = page.values.into_iter().filter(PullRequestAnswer::is_from_here).map(PullRequest::from);
         let mut found: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
         found.sort_by_key(|pull| std::cmp::Reverse(pull.number));
-        let preferred = found.iter().position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
-        Ok(found.into_iter().nth(preferred.unwrap_or(0)))
+        Ok(found)
     }
 
     /// See [`Forge::create_pull_request`](crate::Forge::create_pull_request).

@@ -56,6 +56,14 @@ impl Forge {
         }
     }
 
+    /// The merged pull request of a branch, if it has one; the newest, if it has several. The branch itself may be gone.
+    pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
+        match self {
+            Self::GitHub(github) => github.merged_pull_request(full_name, head_branch).await,
+            Self::Bitbucket(bitbucket) => bitbucket.merged_pull_request(full_name, head_branch).await,
+        }
+    }
+
     /// Opens a pull request, once: after a transient error it may exist or not. Bitbucket opens no second one of a
     /// branch and its base, but writes title and text over those of the first.
     ///

@@ -24,7 +24,8 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token, names::RepositoryName, repeat,
+    Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, PullRequestState, Repository, Token,
+    names::RepositoryName, repeat,
 };
 
 use answers::{AccountAnswer, BranchAnswer, PullRequestAnswer, RepositoryAnswer};
@@ -96,6 +97,15 @@ impl GitHub {
         self.find(repository, head_branch, None, Tries::Three).await
     }
 
+    /// See [`Forge::merged_pull_request`](crate::Forge::merged_pull_request).
+    /// Source: `GET /repos/{owner}/{repo}/pulls`.
+    pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
+        let repository = RepositoryName::parse(full_name)?;
+        // Those that were closed and not merged are among them. The newest comes first.
+        let closed = self.of_branch(repository, head_branch, "closed", Tries::Three).await?;
+        Ok(closed.into_iter().find(|pull| pull.state == PullRequestState::Merged))
+    }
+
     async fn find(
         &self,
         repository: RepositoryName<'_>,
@@ -103,11 +113,23 @@ impl GitHub {
         preferred_base: Option<&str>,
         tries: Tries,
     ) -> Result<Option<PullRequest>, Error> {
-        let RepositoryName { owner, name } = repository;
+        let found = self.of_branch(repository, head_branch, "open", tries).await?;
+        let preferred = found.iter().position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
+        Ok(found.into_iter().nth(preferred.unwrap_or(0)))
+    }
+
+    /// The pull requests of a branch of the repository's own, in GitHub's state `open` or `closed`.
+    async fn of_branch(
+        &self,
+        RepositoryName { owner, name }: RepositoryName<'_>,
+        head_branch: &str,
+        state: &str,
+        tries: Tries,
+    ) -> Result<Vec<PullRequest>, Error> {
         let mut address = self.client.address(&["repos", owner, name, "pulls"]);
         address
             .query_pairs_mut()
-            .append_pair("state", "open")
+            .append_pair("state", state)
             .append_pair("head", &format!("{owner}:{head_branch}"))
             .append_pair("per_page", "100");
         let what = format!("{owner}/{name}");
@@ -115,9 +137,7 @@ impl GitHub {
         // GitHub lists everything when it can't read the filter: never trust it alone. A fork may have a branch of the
         // same name.
         let ours = answers.into_iter().filter(PullRequestAnswer::is_from_here).map(PullRequest::from);
-        let found: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
-        let preferred = found.iter().position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
-        Ok(found.into_iter().nth(preferred.unwrap_or(0)))
+        Ok(ours.filter(|pull| pull.head_branch == head_branch).collect())
     }
 
     /// See [`Forge::create_pull_request`](crate::Forge::create_pull_request).

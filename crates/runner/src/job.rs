@@ -28,7 +28,7 @@ use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
 use pullyard_domain::published::{self, Checked as Checks};
-use pullyard_forge::{Forge, PullRequest};
+use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::EventKind;
@@ -263,7 +263,8 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         left_out: if is_ours { made.left_out.as_slice() } else { &[] },
         redactor: &this.redactor,
     };
-    if let Some(pull) = target.pull_request.as_ref().filter(|_| published.by != By::Somebody) {
+    let is_open = |pull: &&PullRequest| pull.state == PullRequestState::Open;
+    if let Some(pull) = target.pull_request.as_ref().filter(is_open).filter(|_| published.by != By::Somebody) {
         // Whoever is asked to look again finds it there. Of a person's commit nothing is said in their place.
         let (commit, words) = (published.commit.as_str(), pull_request::of_commit(&said));
         let renewal = Renewal { forge, number: pull.number, commit, words: &words };
@@ -343,7 +344,7 @@ async fn prepare<'a>(
     let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
     let mirror =
         while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(git, &work_dir).await.map_err(of_source)).await?;
-    let target = target::choose(git, &mirror, this.assignment, open).await;
+    let target = target::choose(git, forge, &mirror, this.assignment, open).await;
     if let Err(Stop::Failed(Failure::NothingPushed {})) = &target {
         this.events.add(crate::said::Said::words(EventKind::Log, "No commit of an earlier attempt is on the branch."));
     }

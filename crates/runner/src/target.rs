@@ -26,7 +26,7 @@ pub(crate) struct Target {
     pub(crate) base: String,
     /// Where the forge's branch must be for the push; nowhere for a new one.
     pub(crate) expected: Option<String>,
-    /// The open pull request that this goes on with.
+    /// The open pull request that this goes on with; where people have merged what is adopted, that one.
     pub(crate) pull_request: Option<PullRequest>,
     /// An earlier attempt of this job pushed this commit and died: there is nothing left to do for an agent.
     /// Others may have pushed on top of it.
@@ -89,9 +89,10 @@ fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> F
     }
 }
 
-/// Decides from what was fetched.
+/// Decides from what was fetched. The forge is asked where that says that people have merged the work.
 pub(crate) async fn choose(
     git: &Git,
+    forge: &Forge,
     mirror: &Mirror,
     assignment: &Assignment,
     open: Option<PullRequest>,
@@ -136,9 +137,23 @@ pub(crate) async fn choose(
     if assignment.adopts {
         // Between the two it is no more once people have merged it.
         let merged = newest_of_job(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
-        if merged.map_err(workspace_failed)?.is_some() {
-            let (pr, state) = (format!("A pull request of `{branch}`"), "merged".into());
-            return Err(Failure::PullRequestClosed { pr, state }.into());
+        if let Some(ours) = merged.map_err(workspace_failed)? {
+            let Some(pull) = merged_pull_request(forge, assignment).await? else {
+                let (pr, state) = (format!("A pull request of `{branch}`"), "merged".into());
+                return Err(Failure::PullRequestClosed { pr, state }.into());
+            };
+            // What it changed shows against the commit before it.
+            let before = format!("{ours}^");
+            let before = Call::new(["rev-parse", "--verify", &before]).repository(mirror.dir());
+            return Ok(Target {
+                branch: assignment.branch.clone(),
+                start: ours.clone(),
+                base_branch,
+                base: git.line(before).await.unwrap_or(base),
+                expected: Some(ours.clone()),
+                pull_request: Some(pull),
+                adopted: Some(ours),
+            });
         }
         // Whoever made the branch that may be there. The control plane knows how that attempt was lost.
         return Err(Failure::NothingPushed {}.into());
@@ -151,6 +166,16 @@ pub(crate) async fn choose(
         (None, None) => base.clone(),
     };
     Ok(Target { branch, start, base_branch, base, expected: head, pull_request: open, adopted: None })
+}
+
+/// The pull request of the job's own branch that people have merged. One that the job goes on with is linked already.
+async fn merged_pull_request(forge: &Forge, assignment: &Assignment) -> Result<Option<PullRequest>, Stop> {
+    if assignment.revises.is_some() {
+        return Ok(None);
+    }
+    let repository = &assignment.repository;
+    let found = forge.merged_pull_request(repository.name.as_str(), &assignment.branch).await;
+    found.map_err(|error| of_forge(&error, repository).into())
 }
 
 /// The branches that an earlier attempt of this job may have pushed to, the one first that this one would. People may have

@@ -184,11 +184,14 @@ async fn what_was_declined_or_merged_is_seen_and_makes_room_for_another() {
     let refused = forge.edit_pull_request_text(REPOSITORY, first.number, "x").await.unwrap_err();
     assert_eq!(refused.meaning(), Meaning::Refused);
     assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await, Ok(None));
+    assert_eq!(forge.merged_pull_request(REPOSITORY, "feature/a").await, Ok(None));
 
     let second = forge.find_or_create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
     assert_eq!(second.number, 2);
     call(&world, ANNS_TOKEN, "POST", "pullrequests/2/merge", json!({})).await;
     assert_eq!(forge.pull_request(REPOSITORY, second.number).await.unwrap().state, PullRequestState::Merged);
+    let merged = forge.merged_pull_request(REPOSITORY, "feature/a").await.unwrap();
+    assert_eq!(merged.map(|pull| (pull.number, pull.state)), Some((second.number, PullRequestState::Merged)));
     assert!(forge.open_pull_requests(REPOSITORY, 1).await.unwrap().found.is_empty());
 }
 

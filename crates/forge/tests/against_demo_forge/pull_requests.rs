@@ -203,6 +203,27 @@ async fn lists_are_filtered_and_paged_as_on_github() {
 }
 
 #[tokio::test]
+async fn the_merged_pull_request_of_a_branch_is_told_from_open_and_closed_ones_also_once_the_branch_is_gone() {
+    let world = World::new().await;
+    let forge = world.forge();
+    let merged = async |branch| forge.merged_pull_request(REPOSITORY, branch).await.unwrap().map(|pull| pull.number);
+    for branch in ["one", "two"] {
+        world.push_branch(branch).await;
+        forge.create_pull_request(REPOSITORY, &proposal(branch)).await.unwrap();
+    }
+    assert_eq!([merged("one").await, merged("two").await], [None, None], "they are open");
+    call(&world, reqwest::Method::PATCH, "pulls/1", json!({"state": "closed"})).await;
+    let again = forge.create_pull_request(REPOSITORY, &proposal("one")).await.unwrap();
+    assert_eq!(merged("one").await, None, "one is closed");
+    call(&world, reqwest::Method::PUT, &format!("pulls/{}/merge", again.number), json!({})).await;
+    assert_eq!([merged("one").await, merged("two").await], [Some(again.number), None]);
+    let branch = format!("{}/repos/{REPOSITORY}/git/refs/heads/one", world.demo.api_url());
+    let deleted = http().delete(branch).bearer_auth(TOKEN).send().await.unwrap();
+    assert!(deleted.status().is_success(), "{}", deleted.status());
+    assert_eq!(merged("one").await, Some(again.number));
+}
+
+#[tokio::test]
 async fn a_restarted_forge_knows_its_repositories_and_numbers() {
     let world = World::new().await;
     world.push_branch("feature/a").await;

@@ -301,6 +301,48 @@ async fn what_was_merged_before_anybody_came_to_adopt_it_is_not_said_to_have_nev
 }
 
 #[tokio::test]
+async fn the_pull_request_that_was_merged_before_anybody_came_to_adopt_it_is_linked() {
+    for branch_is_kept in [true, false] {
+        let world = World::with_agent(GREET).await;
+        let job = world.api.assignment().job;
+        let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
+        // One of the branch that was only closed is not it.
+        let closed = world.opens(BRANCH).await;
+        as_bot(&world, "PATCH", &format!("pulls/{}", closed.number), json!({ "state": "closed" })).await;
+        let pull = world.opens(BRANCH).await;
+        as_bot(&world, "PUT", &format!("pulls/{}/merge", pull.number), json!({})).await;
+        if !branch_is_kept {
+            world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
+        }
+        let (text, main) = (pull_request_text(&world, pull.number).await, world.head("main"));
+        world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
+        assert_eq!(world.run().await.code, Some(0));
+        let finish = world.api.finish();
+        assert_eq!((finish.outcome, finish.work.as_ref()), (FinishOutcome::Completed, None), "{finish:?}");
+        let result = finish.result.unwrap();
+        assert_eq!((result.branch.as_str(), result.head, result.pull_request.number), (BRANCH, pushed, pull.number));
+        assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
+        // Nothing of it is touched any more.
+        assert_eq!((pull_request_text(&world, pull.number).await, world.head("main")), (text, main));
+        assert_eq!(world.head(BRANCH).is_some(), branch_is_kept);
+        assert!(world.open_pull_request(BRANCH).await.is_none());
+    }
+}
+
+/// Asks the forge for what the runner never asks.
+async fn as_bot(world: &World, method: &str, path: &str, body: serde_json::Value) {
+    let address = format!("{}/repos/acme/app/{path}", world.forge.api_url());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.request(method.parse().unwrap(), address).bearer_auth(TOKEN).json(&body).send().await;
+    let status = answer.unwrap().status();
+    assert!(status.is_success(), "{method} {path}: {status}");
+}
+
+async fn pull_request_text(world: &World, number: u64) -> String {
+    world.rest().pull_request_text("acme/app", number).await.unwrap()
+}
+
+#[tokio::test]
 async fn an_attempt_that_only_adopts_and_can_not_look_says_what_kept_it_from_that() {
     let world = World::with_agent(GREET).await;
     world.api.assign(|job| {
