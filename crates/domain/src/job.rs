@@ -233,7 +233,8 @@ pub struct Job {
     pub worked: bool,
     /// How many times a platform fault put it back.
     pub requeues: u32,
-    /// An attempt of it was lost that may have pushed, and nobody told what became of that.
+    /// An attempt of it was lost that may have pushed, and nobody told what became of that; where it was cancelled, nobody
+    /// has looked for it either.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub lost_a_push: bool,
     /// Its attempts only look for what a lost one may have pushed, and adopt it. What the job fails by where nothing

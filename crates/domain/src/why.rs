@@ -99,10 +99,10 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
         }
         (Status::Cancelled, _) => {
             let said = job.cancel.as_ref().map_or_else(|| "It was cancelled.".into(), Cancel::sentence);
-            match job.adopts {
+            match job.adopts.is_some() || job.lost_a_push {
                 // Nobody came to say what became of that, or it would have ended by it.
-                Some(_) => (format!("{said} {PERHAPS_PUSHED}"), where_to_look(job)),
-                None => (said, nothing()),
+                true => (format!("{said} {PERHAPS_PUSHED}"), where_to_look(job)),
+                false => (said, nothing()),
             }
         }
         (status, _) => {

@@ -187,6 +187,10 @@ pub struct Job {
     /// branch may be there. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlooked: Option<Explained>,
+    /// It was cancelled, an attempt of it may have pushed before, and nobody came to say what became of that. Its branch
+    /// may be there. Absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost_a_push: bool,
     /// What it waits for, while it does.
     pub waits: Option<Explained>,
     /// Who cancelled it, or wants it to stop.
@@ -214,7 +218,8 @@ pub struct Job {
 impl Job {
     /// An earlier attempt of it may have pushed, and it ended before anybody came to say what became of that.
     pub fn may_have_pushed(&self) -> bool {
-        self.unlooked.is_some() || self.status == Status::Cancelled && self.adopts.is_some()
+        let is_cancelled = self.status == Status::Cancelled;
+        self.unlooked.is_some() || is_cancelled && (self.lost_a_push || self.adopts.is_some())
     }
 
     /// When its agent hears what somebody says to it now; none where nobody does.
@@ -345,6 +350,9 @@ mod tests {
         for status in [Status::Ready, Status::Executing, Status::Completed, Status::Failed] {
             assert!(!says(&adopted, status), "{status:?}");
         }
+        let lost = Job { lost_a_push: true, ..job.clone() };
+        assert!(says(&lost, Status::Cancelled) && !says(&lost, Status::Failed), "a failure says more");
+        assert!(serde_json::to_value(&job).unwrap().get("lost_a_push").is_none());
         assert!(says(&Job { unlooked: loss, ..job }, Status::Failed));
     }
 

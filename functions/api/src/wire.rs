@@ -50,6 +50,7 @@ pub(crate) fn job(view: JobView) -> Job {
             Some(domain::Looked::Failed { failure: why }) => Some(failure(why)),
             Some(domain::Looked::FoundNothing {}) | None => None,
         },
+        lost_a_push: job.status == domain::Status::Cancelled && job.lost_a_push,
         started: job.run.as_ref().map(|run| run.started),
         result: job.result.map(|result| JobResult {
             branch: result.branch,

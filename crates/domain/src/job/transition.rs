@@ -402,6 +402,17 @@ impl Job {
         self.adopts.clone().filter(|_| !has_found).unwrap_or(failure)
     }
 
+    /// Whether an attempt of it may have pushed and nobody says what became of that, where it is cancelled now; its runner
+    /// says so itself, or somebody else ends it.
+    fn leaves_a_push_untold(&self, by_its_runner: bool) -> bool {
+        match self.status {
+            Status::Syncing => !by_its_runner || self.lost_a_push,
+            // Every attempt looks before it works, and one that only adopts goes on where it has found something.
+            Status::Executing | Status::AwaitingInput => self.lost_a_push && self.adopts.is_some(),
+            _ => self.lost_a_push,
+        }
+    }
+
     /// It is Ready again without its attempt; or stands still, where its people want that.
     fn goes_back(&mut self, now: Timestamp) {
         if self.want == Want::Pause {
@@ -457,7 +468,10 @@ impl Job {
             End::Completed(result) => (Status::Completed, None, Some(result)),
             End::Failed(failure, None) => (Status::Failed, Some(job.fails_by(failure).clipped()), None),
             End::Failed(failure, result) => (Status::Failed, Some(failure.clipped()), result),
-            End::Cancelled => (Status::Cancelled, None, None),
+            End::Cancelled => {
+                job.lost_a_push = self.leaves_a_push_untold(finish.is_some());
+                (Status::Cancelled, None, None)
+            }
         };
         job.ended_by = Some(EndedBy { attempt: self.attempt, finish });
         job.ended_at = Some(now);

@@ -92,6 +92,16 @@ fn a_job_that_was_cancelled_before_it_could_adopt_may_have_pushed() {
 }
 
 #[test]
+fn a_job_that_was_cancelled_while_it_pushed_and_whose_runner_was_lost_may_have_pushed() {
+    let told = active(Status::Syncing).cancelled(Cancel::new("ann", None, at(250)), at(250)).unwrap();
+    let cancelled = told.called_off(at(320)).unwrap();
+    let look = format!("Look at the forge for its branch `{}`.", cancelled.branch);
+    check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
+    // Its runner would have said so.
+    check(&finished(&told, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
+}
+
+#[test]
 fn a_job_that_went_on_with_a_pull_request_may_have_pushed_there_or_to_its_own_branch() {
     let continues = Some(Continues { number: 7, branch: "feature/greet".into() });
     let pushed = Job { continues, ..active(Status::Syncing) };

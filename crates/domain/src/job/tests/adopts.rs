@@ -184,6 +184,34 @@ fn people_may_cancel_or_pause_what_is_to_be_adopted() {
 }
 
 #[test]
+fn a_job_that_is_cancelled_remembers_a_push_that_nobody_told_or_looked_for() {
+    let by_ann = || Cancel::new("ann", None, at(210));
+    let cancelled = |job: &Job| job.cancelled(by_ann(), at(210)).unwrap();
+    let pushing = cancelled(&active(Status::Syncing));
+    let lost = |ended: Result<Job, NotNow>| {
+        let ended = ended.unwrap();
+        assert_eq!(ended.status, Status::Cancelled);
+        ended.lost_a_push
+    };
+    assert!(lost(pushing.called_off(at(320))));
+    assert!(lost(pushing.requeued(at(400))) && lost(pushing.requeued_to_adopt(offline(), at(400))));
+    assert!(lost(pushing.given_up(crashed(), at(400))));
+    assert!(
+        !lost(pushing.finished(&fence(&pushing, 1, "c1"), &finish_id("f1"), End::Cancelled, at(220))),
+        "it says so"
+    );
+    assert!(!lost(cancelled(&active(Status::Executing)).called_off(at(400))), "it was not let push");
+    // Where it went back by its policy, until the next attempt has looked.
+    let back = active(Status::Syncing).requeued(at(400)).unwrap();
+    assert!(lost(Ok(cancelled(&back))));
+    for (status, is_lost) in [(Status::Preparing, true), (Status::Executing, false)] {
+        assert_eq!(lost(Ok(by_second(&second(&back, status), End::Cancelled))), is_lost, "{status:?}");
+    }
+    // What only adopts has found something by then.
+    assert!(lost(Ok(by_second(&second(&adopting(), Status::Executing), End::Cancelled))));
+}
+
+#[test]
 fn a_job_stored_before_pushes_were_remembered_is_read_and_one_that_lost_none_looks_as_before() {
     let stored = serde_json::to_value(ready()).unwrap();
     let fields = stored.as_object().unwrap();
