@@ -9,6 +9,8 @@ use pullyard_domain::job::{Job, Status};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::why::why;
 use pullyard_forge::{CommitState, CommitStatus, Forge, Meaning};
 use pullyard_store::{WorkKey, Write};
 
@@ -75,7 +77,7 @@ async fn words(ctx: &Context, linked: &PullRequest) -> Result<Option<Words>, Err
         Some(Note::Decision { reason }) => Some(decided(reason)),
         Some(Note::Job { job }) => ctx.store.job(job).await?.map(|job| Words {
             page: Some(format!("{}/jobs/{}", ctx.api_url.trim_end_matches('/'), job.id)),
-            ..working(&job)
+            ..working(&job, ctx.clock.now())
         }),
     })
 }
@@ -89,18 +91,19 @@ fn decided(reason: &Reason) -> Words {
     Words { state, sentence: reason.sentence(), help: Some(reason.help()), page: None }
 }
 
-fn working(job: &Job) -> Words {
+fn working(job: &Job, now: Timestamp) -> Words {
     let short = job.id.short();
-    let (state, sentence, help) = match (job.status, &job.failure, &job.result) {
-        (Status::Completed, _, Some(result)) => {
+    let (state, sentence, help) = match (job.status, &job.result) {
+        (Status::Completed, Some(result)) => {
             let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
             let head: String = result.head.chars().take(7).collect();
             (CommitState::Success, format!("Job {short} revised {files} in {head}."), None)
         }
-        (Status::Failed, Some(failure), _) => (CommitState::Failure, failure.sentence(), Some(failure.help())),
-        (Status::Cancelled, ..) => {
-            let sentence = job.cancel.as_ref().map_or_else(|| "It was cancelled.".into(), |cancel| cancel.sentence());
-            (CommitState::Error, sentence, None)
+        // In the words that are said of it everywhere: it may have pushed, and a reviewer is who looks there.
+        (Status::Failed | Status::Cancelled, _) => {
+            let state = if job.status == Status::Failed { CommitState::Failure } else { CommitState::Error };
+            let (sentence, help) = why(job, None, now);
+            (state, sentence, Some(help))
         }
         _ => (CommitState::Pending, format!("Job {short} works on the requested changes."), None),
     };
