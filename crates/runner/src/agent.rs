@@ -353,7 +353,9 @@ async fn instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, St
     let names = adapter.instruction_files();
     let read = instructions::of_base(run.git, &run.workspace.repository(), run.base, names).await;
     let told = read.map_err(|fault| fault.of_workspace())?;
-    for sentence in told.left_out {
+    // Once in an attempt: where an agent worked before, it was said, and the base is the same.
+    let is_first = run.tally.told().0.is_none();
+    for sentence in told.left_out.into_iter().filter(|_| is_first) {
         run.events.add(Said::words(EventKind::Log, sentence));
     }
     Ok(told.text)
