@@ -6,10 +6,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Blobs of this size and below are read together. Units: bytes.
-const SMALL: usize = 64 * 1024;
-/// So many of them: what git says is in memory.
-const TOGETHER: usize = 256;
+/// So much is read together, by one process: what it says is in memory. A larger blob is read by itself, and the most of
+/// it thrown away. Units: bytes.
+const TOGETHER: usize = 16 * 1024 * 1024;
+/// What git says of a blob beside what is in it: its name, its kind and its size. Units: bytes.
+const ABOUT: usize = 128;
 /// Has git say what `sizes` reads of the blobs that it is told.
 pub(crate) const ASK_SIZES: [&str; 2] = ["cat-file", "--batch-check=%(objectname) %(objectsize)"];
 /// Has git say what `contents` reads of the blobs that it is told.
@@ -29,20 +30,46 @@ pub(crate) async fn each<T>(
     }
     let asked = lines(blobs);
     let said = git.run(Call::new(ASK_SIZES).repository(repository).input(&asked)).await?;
-    let sizes = sizes(&said);
-    let is_small = |blob: &[u8]| sizes.get(blob).is_some_and(|size| *size <= SMALL);
-    let (small, large): (Vec<&[u8]>, Vec<&[u8]>) = blobs.iter().copied().partition(|blob| is_small(blob));
-    for some in small.chunks(TOGETHER) {
-        let asked = lines(&some.iter().copied().collect());
+    let Groups { together, alone } = grouped(blobs, &sizes(&said));
+    for some in &together {
+        let asked = lines(some);
         let read = git.run(Call::new(ASK_CONTENTS).repository(repository).input(&asked)).await?;
         found.extend(contents(&read).into_iter().map(|(blob, content)| (blob.to_vec(), of(beginning(content, most)))));
     }
-    for blob in large {
+    for blob in alone {
         let args = [OsStr::new("cat-file"), OsStr::new("blob"), OsStr::from_bytes(blob)];
         let read = git.run(Call::new(args).repository(repository).at_most(most as u64)).await?;
         found.insert(blob.to_vec(), of(&read));
     }
     Ok(found)
+}
+
+/// How blobs are read: each group by one process, and what is too large for that by itself.
+struct Groups<'a> {
+    together: Vec<BTreeSet<&'a [u8]>>,
+    alone: Vec<&'a [u8]>,
+}
+
+/// What git does not have is by itself, so that it says so.
+fn grouped<'a>(blobs: &BTreeSet<&'a [u8]>, sizes: &BTreeMap<&[u8], usize>) -> Groups<'a> {
+    let (mut together, mut alone, mut group, mut room) = (Vec::new(), Vec::new(), BTreeSet::new(), TOGETHER);
+    for &blob in blobs {
+        let size = sizes.get(blob).map_or(usize::MAX, |size| size.saturating_add(ABOUT));
+        if size > TOGETHER {
+            alone.push(blob);
+            continue;
+        }
+        if size > room {
+            together.push(std::mem::take(&mut group));
+            room = TOGETHER;
+        }
+        room = room.saturating_sub(size);
+        group.insert(blob);
+    }
+    if !group.is_empty() {
+        together.push(group);
+    }
+    Groups { together, alone }
 }
 
 fn beginning(content: &[u8], most: usize) -> &[u8] {
@@ -104,5 +131,42 @@ mod tests {
     fn each_blob_is_told_on_a_line() {
         assert_eq!(lines(&BTreeSet::from([&b"aaaa"[..], b"bbbb"])), b"aaaa\nbbbb\n");
         assert!(lines(&BTreeSet::new()).is_empty());
+    }
+
+    #[test]
+    fn many_blobs_are_read_by_one_process_as_far_as_there_is_room_for_what_it_says() {
+        let names: Vec<Vec<u8>> = (0..1_000u32).map(|n| format!("{n:04}").into_bytes()).collect();
+        let blobs: BTreeSet<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let grouped_by = |size: usize| {
+            let sizes: BTreeMap<&[u8], usize> = blobs.iter().map(|blob| (*blob, size)).collect();
+            let Groups { together, alone } = grouped(&blobs, &sizes);
+            let all: usize = together.iter().map(BTreeSet::len).sum();
+            assert_eq!(all + alone.len(), blobs.len());
+            assert!(together.iter().all(|group| group.len() * (size + ABOUT) <= TOGETHER && !group.is_empty()));
+            (together.len(), alone.len())
+        };
+        // Those of 64 KiB and more had a process each.
+        assert_eq!([grouped_by(10), grouped_by(70_000)], [(1, 0), (5, 0)]);
+        assert_eq!([grouped_by(TOGETHER - ABOUT), grouped_by(TOGETHER)], [(1_000, 0), (0, 1_000)]);
+        assert_eq!(grouped(&blobs, &BTreeMap::new()).alone.len(), 1_000, "git has none of them");
+    }
+
+    #[tokio::test]
+    async fn the_beginning_of_each_blob_is_read_however_large_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::new("", "");
+        let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
+        let mut ids = Vec::new();
+        for (size, first) in [(0, b'a'), (3, b'b'), (70_000, b'c'), (70_000, b'd'), (TOGETHER, b'e'), (9, b'f')] {
+            let content = vec![first; size];
+            let call = Call::new(["hash-object", "-w", "--stdin"]).repository(&repository).input(&content);
+            ids.push((git.line(call).await.unwrap().into_bytes(), size, first));
+        }
+        let blobs: BTreeSet<&[u8]> = ids.iter().map(|(id, ..)| id.as_slice()).collect();
+        let read = each(&git, &repository, &blobs, 4, |content| content.to_vec()).await.unwrap();
+        assert_eq!(read.len(), ids.len());
+        for (id, size, first) in &ids {
+            assert_eq!(read.get(id), Some(&vec![*first; (*size).min(4)]), "{size}");
+        }
     }
 }
