@@ -286,7 +286,7 @@ async fn told_apart(
     let (root, keep) = (workspace.tree(), submodules.clone());
     let walk = tokio::task::spawn_blocking(move || {
         let found = inner_repositories(&root, &keep)?;
-        let copies = found.iter().map(|path| nested::copy_of(&root.join(path))).collect::<Vec<_>>();
+        let copies = found.iter().map(|path| nested::copy_of(&root, &root.join(path))).collect::<Vec<_>>();
         Ok::<_, std::io::Error>((found, copies))
     });
     let (found, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;

@@ -43,15 +43,21 @@ pub(crate) fn tell(this: &Attempt<'_>, workspace: &Workspace, told: &mut Vec<Fol
     *told = folders;
 }
 
-/// What a repository has that is not the agent's own work, by its `.git`; none where it may be: it was begun there, or
-/// nobody knows.
-pub(crate) fn copy_of(git: &Path) -> Option<Nested> {
+/// What a repository inside this tree has that is not the agent's own work, by its `.git`; none where it may be: it was
+/// begun there, or nobody knows.
+pub(crate) fn copy_of(tree: &Path, git: &Path) -> Option<Nested> {
     let about = fs::symlink_metadata(git).ok()?;
     if about.is_dir() {
-        return names_a_remote(&text(&git.join("config"))?).then_some(Nested::Clone);
+        return is_clone(git).then_some(Nested::Clone);
     }
     let said = text(git)?;
-    leads_to(Path::new(said.strip_prefix("gitdir:")?.trim()))
+    let leads = Path::new(said.strip_prefix("gitdir:")?.trim());
+    leads_to(leads).or_else(|| {
+        // Wherever else it is kept, it is what it would be here. That of the tree around it is no other one.
+        let folder = fs::canonicalize(git.parent()?.join(leads)).ok()?;
+        let is_around = fs::canonicalize(tree.join(".git")).is_ok_and(|around| around == folder);
+        (!is_around && is_clone(&folder)).then_some(Nested::Clone)
+    })
 }
 
 /// Whether git would wait there for what nobody writes: it looks into every repository that it comes by, to tell
@@ -69,7 +75,12 @@ pub(crate) fn keeps_waiting(git: &Path) -> bool {
     ["HEAD", "commondir"].into_iter().any(waits)
 }
 
-/// What has its repository in this folder.
+/// Whether the repository in this folder was fetched from elsewhere.
+fn is_clone(repository: &Path) -> bool {
+    text(&repository.join("config")).is_some_and(|settings| names_a_remote(&settings))
+}
+
+/// What has its repository in this folder, by where that is.
 fn leads_to(folder: &Path) -> Option<Nested> {
     // `git worktree` has `worktrees/NAME` in the repository, and a submodule `modules/NAME`, which may have more parts.
     if folder.parent()?.file_name()? == "worktrees" {
@@ -115,7 +126,31 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join(".git"), said).unwrap();
-            assert_eq!(copy_of(&dir.path().join(".git")), what, "{said}");
+            assert_eq!(copy_of(&dir.path().join("tree"), &dir.path().join(".git")), what, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_repository_that_is_kept_elsewhere_is_a_clone_by_its_remote_unless_it_is_that_of_the_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let [tree, fetched, begun] = ["tree", "fetched", "begun"].map(|name| dir.path().join(name));
+        let inner = tree.join("sub");
+        for (repository, settings) in
+            [(&fetched, "[remote \"origin\"]\n"), (&begun, "[core]\n"), (&tree.join(".git"), "[remote \"origin\"]\n")]
+        {
+            fs::create_dir_all(repository).unwrap();
+            fs::write(repository.join("config"), settings).unwrap();
+        }
+        fs::create_dir(&inner).unwrap();
+        for (leads, what) in [
+            (fetched.display().to_string(), Some(Nested::Clone)),
+            ("../../fetched".into(), Some(Nested::Clone)),
+            (begun.display().to_string(), None),
+            ("../.git".into(), None),
+            ("../../nowhere".into(), None),
+        ] {
+            fs::write(inner.join(".git"), format!("gitdir: {leads}\n")).unwrap();
+            assert_eq!(copy_of(&tree, &inner.join(".git")), what, "{leads}");
         }
     }
 
@@ -140,7 +175,7 @@ mod tests {
         fs::write(repository.join("config"), "[remote \"origin\"]\n").unwrap();
         std::os::unix::fs::symlink(&repository, &link).unwrap();
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!([&link, &pipe, &repository].map(|git| copy_of(git)), [None, None, Some(Nested::Clone)]);
+        assert_eq!([&link, &pipe, &repository].map(|git| copy_of(dir.path(), git)), [None, None, Some(Nested::Clone)]);
     }
 
     #[test]

@@ -24,14 +24,16 @@ async fn working_trees_clones_and_unknown_submodules_are_in_no_commit_and_are_na
         "git worktree add -q deep/sub/tree 2>&1 || exit 9; echo work > deep/sub/tree/work.txt
          git clone -q . 'a copy' || exit 9; git clone -q . 'a copy/in it' || exit 9
          mkdir -p .git/modules && git clone -q --separate-git-dir=.git/modules/lib . lib || exit 9
+         git clone -q --separate-git-dir=@DIR@/apart . apart || exit 9
          git init -q begun; echo mine > begun/mine.txt
+         git init -q --separate-git-dir=@DIR@/own own; echo mine > own/mine.txt
          echo hello > greeting.txt",
     )
     .await;
     completes(&world).await;
-    assert_eq!(changed(&world), "A\tbegun/mine.txt\nA\tgreeting.txt");
+    assert_eq!(changed(&world), "A\tbegun/mine.txt\nA\tgreeting.txt\nA\town/mine.txt");
     assert!(!world.git_line(&["ls-tree", "-r", BRANCH]).contains("160000"), "a link to a commit");
-    let folders = ["`a copy`, a clone", "`deep/sub/tree`, another working tree", "`lib`, a clone"];
+    let folders = ["`a copy`, a clone", "`apart`, a clone", "`deep/sub/tree`, another working tree", "`lib`, a clone"];
     let told = format!("Left out of the commit, as repositories of their own: {}.", folders.join("; "));
     assert!(world.api.texts().contains(&told), "{}", world.api.texts());
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
