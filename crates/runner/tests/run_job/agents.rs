@@ -232,7 +232,7 @@ async fn codex_works_and_what_it_took_is_told() {
     assert_eq!((work.agent.as_str(), work.version.as_deref(), work.turns), ("codex", Some("0.169.0"), 3));
     assert_eq!((work.input_tokens, work.output_tokens), (300, 150));
     // By the price of its model: 2 dollars for a million that it read, 10 for a million that it wrote.
-    assert_eq!((finish.spent_usd_micros, work.prices_of.as_deref()), (Some(2_100), Some("2026-10")));
+    assert_eq!((finish.spent_usd_micros, work.prices_of.as_deref()), (Some(2_100), Some("2026-11")));
     assert_eq!(std::fs::read_to_string(machine.world.outside("prompt")).unwrap(), "Write a greeting.");
 }
 

@@ -5,6 +5,11 @@
 //!
 //! The table is Anthropic's public list for its own API. An answer of a model that is not in it costs nobody knows
 //! what. What is written into a cache is taken to stay there for five minutes; where it stays for an hour it costs more.
+//!
+//! Sources, read in 2026-11: Anthropic's pages of prices and of models (platform.claude.com/docs), LiteLLM 1.109.1 and
+//! genai-prices 0.2.3, which alone has claude-mythos-5-2 and claude-fable-5-2, of 2026-11-09. They are alike, but that
+//! genai-prices has prompts of more than 200,000 tokens to claude-opus-4-6, claude-sonnet-4-5 and claude-sonnet-4-6 at
+//! higher prices, and the others don't.
 
 /// When the table was last compared with the list.
 pub(crate) const AS_OF: &str = "2026-11";
@@ -13,7 +18,12 @@ pub(crate) const AS_OF: &str = "2026-11";
 const TABLE: &[(&str, u64, u64, u64)] = &[
     ("claude-fable-5", 10_000, 1_000, 50_000),
     ("claude-fable-5-1", 10_000, 250, 50_000),
+    ("claude-fable-5-2", 8_000, 200, 40_000),
     ("claude-haiku-4-5", 1_000, 100, 5_000),
+    ("claude-haiku-5-5", 100, 10, 500),
+    ("claude-mythos-5", 10_000, 1_000, 50_000),
+    ("claude-mythos-5-1", 10_000, 250, 50_000),
+    ("claude-mythos-5-2", 8_000, 200, 40_000),
     ("claude-opus-4-1", 15_000, 1_500, 75_000),
     ("claude-opus-4-5", 5_000, 500, 25_000),
     ("claude-opus-4-6", 5_000, 500, 25_000),
@@ -24,8 +34,11 @@ const TABLE: &[(&str, u64, u64, u64)] = &[
     ("claude-sonnet-4-5", 3_000, 300, 15_000),
     ("claude-sonnet-4-6", 3_000, 300, 15_000),
     ("claude-sonnet-5", 2_000, 200, 10_000),
-    ("claude-sonnet-5-5", 2_000, 200, 10_000),
+    ("claude-sonnet-5-5", 2_000, 100, 10_000),
 ];
+
+/// By model: an answer to more tokens than this costs so many times as much, all of it.
+const LONG: &[(&str, u64, u128)] = &[("claude-haiku-5-5", 100_000, 5)];
 
 /// The tokens of one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +57,9 @@ pub(super) struct Answer {
 pub(super) fn about(model: &str, answer: &Answer) -> Option<u64> {
     let name = plain(model);
     let (_, input, cached, output) = *TABLE.iter().find(|(known, ..)| *known == name)?;
+    let read = answer.fresh.saturating_add(answer.cached).saturating_add(answer.kept);
+    let long = LONG.iter().find(|(known, most, _)| *known == name && read > *most);
+    let times = long.map_or(1, |(.., times)| *times);
     // A quarter more for what is written into a cache.
     let parts = [
         (answer.fresh, input * 1_000),
@@ -52,7 +68,7 @@ pub(super) fn about(model: &str, answer: &Answer) -> Option<u64> {
         (answer.output, output * 1_000),
     ];
     let sum: u128 = parts.iter().map(|(count, price)| u128::from(*count) * u128::from(*price)).sum();
-    Some(u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX))
+    Some(u64::try_from((sum * times).div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
 /// A model's name without the size of its context and the day it is of.
@@ -85,6 +101,31 @@ mod tests {
         check("claude-opus-4-8", Answer { kept: million, ..Answer::default() }, Some(6_250_000));
         check("claude-opus-4-8", Answer { cached: million, ..Answer::default() }, Some(500_000));
         check("claude-haiku-4-5-20251001", Answer { cached: 1, ..Answer::default() }, Some(1));
+    }
+
+    #[test]
+    fn newer_models_read_from_a_cache_for_less() {
+        let read = Answer { cached: 1_000_000, ..Answer::default() };
+        for (model, cost) in [
+            ("claude-sonnet-5", 200_000),
+            ("claude-sonnet-5-5", 100_000),
+            ("claude-opus-5-5[1m]", 200_000),
+            ("claude-fable-5-1", 250_000),
+            ("claude-fable-5-2", 200_000),
+            ("claude-mythos-5-2", 200_000),
+        ] {
+            check(model, read, Some(cost));
+        }
+    }
+
+    #[test]
+    fn an_answer_to_a_long_prompt_costs_more_as_a_whole_where_the_list_says_so() {
+        let short = Answer { fresh: 20_000, cached: 70_000, kept: 10_000, output: 1_000 };
+        // 20 × 0.1 + 70 × 0.01 + 10 × 0.125 + 1 × 0.5 thousandths
+        check("claude-haiku-5-5", short, Some(4_450));
+        check("claude-haiku-5-5", Answer { fresh: 30_000, ..short }, Some(27_250));
+        let million = Answer { fresh: 1_000_000, ..Answer::default() };
+        check("claude-haiku-4-5", million, Some(1_000_000));
     }
 
     #[test]

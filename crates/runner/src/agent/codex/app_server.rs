@@ -9,6 +9,7 @@ mod item;
 mod speech;
 
 use super::items::{Items, ended};
+use super::prices::Count;
 use super::rollout::Rollouts;
 use super::sandbox;
 use crate::agent::adapter::Reader;
@@ -269,7 +270,7 @@ impl Conversation {
         let count = |name: &str| total.get(name).and_then(Value::as_u64).unwrap_or(0);
         let (input, cached, output) = (count("inputTokens"), count("cachedInputTokens"), count("outputTokens"));
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.note_thread(Tokens { input, cached, output });
+        counted.note_thread(Count { tokens: Tokens { input, cached, output }, kept: count("cacheWriteInputTokens") });
         drop(counted);
         // An answer belongs to a turn: what is counted late begins none anew.
         if lock(&self.known).begun.is_empty() { vec![Sign::Alive] } else { vec![Sign::Alive, Sign::Spoke] }

@@ -5,6 +5,7 @@
 //! the whole thread.
 
 use super::items::{Items, ended};
+use super::prices::Count;
 use super::rollout::Rollouts;
 use crate::agent::adapter::Reader;
 use crate::agent::json_lines::{self, raw, text};
@@ -46,7 +47,7 @@ impl Reader for Lines {
             Some("item.completed") => self.item(object, true),
             Some("turn.completed") => {
                 let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-                counted.note_thread(tokens(object.get("usage").unwrap_or(&Value::Null)));
+                counted.note_thread(count_of(object.get("usage").unwrap_or(&Value::Null)));
                 drop(counted);
                 ended(Terminal { well: true, words: self.items.last_message(), ..Terminal::default() })
             }
@@ -66,9 +67,10 @@ impl Reader for Lines {
 }
 
 /// A count as it stands in its lines and in its files.
-pub(super) fn tokens(usage: &Value) -> Tokens {
+pub(super) fn count_of(usage: &Value) -> Count {
     let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-    Tokens { input: count("input_tokens"), cached: count("cached_input_tokens"), output: count("output_tokens") }
+    let (input, cached, output) = (count("input_tokens"), count("cached_input_tokens"), count("output_tokens"));
+    Count { tokens: Tokens { input, cached, output }, kept: count("cache_write_input_tokens") }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! The files stand where the agent's commands may write as well: nothing is followed, waited for or
 //! believed beyond a count.
 
-use super::lines::tokens;
-use super::prices::{AS_OF, Cost, Of, Prices, is_long};
+use super::lines::count_of;
+use super::prices::{AS_OF, Cost, Count, Of, Prices, is_long};
 use crate::agent::adapter::Meter;
 use crate::agent::json_lines::text;
 use crate::agent::sign::{Sign, Tokens};
@@ -43,6 +43,10 @@ pub(super) struct Rollouts {
     read: BTreeMap<PathBuf, u64>,
     /// Tokens that were counted of this thread, in all starts.
     counted: Tokens,
+    /// Of these, written to a cache.
+    kept: u64,
+    /// The thread is older than this attempt: what it wrote to a cache before is not in that.
+    went_on: bool,
     /// The model of the newest turn.
     model: Option<String>,
     /// Since the last request that was counted, the model asked for a tool.
@@ -63,7 +67,7 @@ pub(super) struct Rollouts {
     /// It has had a long one.
     had_long: bool,
     /// What the thread as a whole used, as the last line of this start says it.
-    thread: Option<Tokens>,
+    thread: Option<Count>,
 }
 
 impl Rollouts {
@@ -86,12 +90,14 @@ impl Rollouts {
     /// The thread of this start is a new one: what others used is no part of what its last line tells.
     pub(super) fn begins_anew(&mut self) {
         self.counted = Tokens::default();
+        (self.kept, self.went_on) = (0, false);
         (self.more, self.had_long) = (0, false);
     }
 
     /// The thread used so much before this attempt: its last line tells the sum.
     pub(super) fn goes_on(&mut self, tokens: Tokens) {
         self.counted = tokens;
+        self.went_on = true;
     }
 
     /// How many starts there were.
@@ -100,8 +106,8 @@ impl Rollouts {
     }
 
     /// The tokens of the whole thread, all starts of it together.
-    pub(super) fn note_thread(&mut self, tokens: Tokens) {
-        self.thread = Some(tokens);
+    pub(super) fn note_thread(&mut self, count: Count) {
+        self.thread = Some(count);
     }
 
     fn look(&mut self, sessions: &Path, prices: &Prices) -> Vec<Sign> {
@@ -149,7 +155,7 @@ impl Rollouts {
                 }
             }
             Some("token_usage_record") => {
-                self.count(tokens(about.get("usage").unwrap_or(&Value::Null)), Of::Request, prices, signs);
+                self.count(count_of(about.get("usage").unwrap_or(&Value::Null)), Of::Request, prices, signs);
                 signs.push(Sign::Counted);
                 if std::mem::take(&mut self.asks) {
                     signs.push(Sign::MoreFollows);
@@ -160,20 +166,21 @@ impl Rollouts {
         }
     }
 
-    fn count(&mut self, tokens: Tokens, of: Of, prices: &Prices, signs: &mut Vec<Sign>) {
-        self.counted += tokens;
-        self.used += tokens;
-        signs.push(Sign::Used(tokens));
-        match prices.cost(self.model.as_deref(), tokens, of) {
+    fn count(&mut self, count: Count, of: Of, prices: &Prices, signs: &mut Vec<Sign>) {
+        self.counted += count.tokens;
+        self.kept = self.kept.saturating_add(count.kept);
+        self.used += count.tokens;
+        signs.push(Sign::Used(count.tokens));
+        match prices.cost(self.model.as_deref(), count, of) {
             Cost::Known(cost) => self.cost = self.cost.saturating_add(cost),
             Cost::AtMost(cost) => {
                 self.cost = self.cost.saturating_add(cost);
                 self.is_at_most = true;
             }
         }
-        if let Some(more) = prices.more_by_session(self.model.as_deref(), tokens) {
+        if let Some(more) = prices.more_by_session(self.model.as_deref(), count) {
             self.more = self.more.saturating_add(more);
-            self.had_long |= is_long(tokens);
+            self.had_long |= is_long(count.tokens);
             if self.had_long {
                 self.cost = self.cost.saturating_add(std::mem::take(&mut self.more));
                 self.is_at_most = true;
@@ -186,7 +193,10 @@ impl Rollouts {
     fn finish(&mut self, prices: &Prices) -> Vec<Sign> {
         let mut signs = Vec::new();
         if let Some(thread) = self.thread.filter(|_| self.records == 0) {
-            self.count(thread - self.counted, Of::Several, prices, &mut signs);
+            let rest = Count { tokens: thread.tokens - self.counted, kept: thread.kept.saturating_sub(self.kept) };
+            // It may have written some of it before this attempt.
+            self.is_at_most |= std::mem::take(&mut self.went_on) && rest.kept > 0;
+            self.count(rest, Of::Several, prices, &mut signs);
             signs.push(Sign::Counted);
         }
         if self.used == Tokens::default() {
@@ -277,7 +287,7 @@ fn have_long(files: &[PathBuf]) -> bool {
 fn tells_long(line: &[u8]) -> bool {
     let Ok(line) = serde_json::from_slice::<Value>(line) else { return false };
     let usage = line.pointer("/payload/usage").unwrap_or(&Value::Null);
-    text(&line, "type") == Some("token_usage_record") && is_long(tokens(usage))
+    text(&line, "type") == Some("token_usage_record") && is_long(count_of(usage).tokens)
 }
 
 /// What is new in a file: whole lines, and how far it is read then.

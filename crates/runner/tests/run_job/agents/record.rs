@@ -47,7 +47,7 @@ async fn the_date_of_the_prices_that_a_cost_is_by_is_on_record() {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = machine.world.api.finish();
     assert!(finish.spent_usd_micros.is_some(), "{finish:?}");
-    assert_eq!(finish.work.unwrap().prices_of.as_deref(), Some("2026-10"));
+    assert_eq!(finish.work.unwrap().prices_of.as_deref(), Some("2026-11"));
 }
 
 #[tokio::test]

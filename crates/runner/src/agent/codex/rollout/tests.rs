@@ -27,6 +27,12 @@ impl World {
         io::Write::write_all(&mut file, text.as_bytes()).unwrap();
     }
 
+    /// The last line tells of the whole thread.
+    fn note_thread(&self, input: u64, output: u64, kept: u64) {
+        let tokens = Tokens { input, cached: 0, output };
+        self.counted.lock().unwrap().note_thread(Count { tokens, kept });
+    }
+
     fn look(&self) -> Look {
         Look::new(self.dir.path().to_owned(), Arc::clone(&self.counted), self.prices.clone())
     }
@@ -106,10 +112,10 @@ fn what_stood_there_before_and_what_an_earlier_start_used_are_not_counted_again(
 fn where_the_files_tell_nothing_the_last_line_does_less_what_was_counted() {
     let world = World::new();
     world.begin();
-    world.counted.lock().unwrap().note_thread(Tokens { input: 100, cached: 0, output: 50 });
+    world.note_thread(100, 50, 0);
     assert!(world.look().finish().contains(&USED));
     world.begin();
-    world.counted.lock().unwrap().note_thread(Tokens { input: 300, cached: 0, output: 150 });
+    world.note_thread(300, 150, 0);
     let signs = world.look().finish();
     assert!(signs.contains(&Sign::Used(Tokens { input: 200, cached: 0, output: 100 })), "{signs:?}");
     // The model is not known, so its price is not.
@@ -183,7 +189,7 @@ fn of_a_sum_nobody_knows_whether_a_request_was_long() {
     let world = World::new();
     world.begin();
     world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
-    world.counted.lock().unwrap().note_thread(Tokens { input: 400_000, cached: 0, output: 0 });
+    world.note_thread(400_000, 0, 0);
     let signs = world.look().finish();
     assert!(signs.contains(&Sign::CostAtMost(1_600_000)), "{signs:?}");
     let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
@@ -191,19 +197,62 @@ fn of_a_sum_nobody_knows_whether_a_request_was_long() {
 }
 
 #[test]
+fn what_a_request_writes_to_a_cache_costs_more() {
+    let world = World::new();
+    world.begin();
+    let usage = json!({
+        "input_tokens": 1_000, "cached_input_tokens": 300, "cache_write_input_tokens": 200, "output_tokens": 50,
+    });
+    world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
+    world.write(&format!("{}\n", json!({"type": "token_usage_record", "payload": {"usage": usage}})));
+    let signs = world.look().look();
+    // 500 × 2 + 200 × 2.5 + 300 × 0.2 + 50 × 10
+    assert!(signs.contains(&Sign::Cost(2_060)), "{signs:?}");
+    // The same is not counted again where only the thread's sum is told later.
+    world.begin();
+    world.counted.lock().unwrap().note_thread(count_of(&json!({
+        "input_tokens": 1_100, "cached_input_tokens": 300, "cache_write_input_tokens": 240, "output_tokens": 50,
+    })));
+    let signs = world.look().finish();
+    // 60 × 2 + 40 × 2.5
+    assert!(signs.contains(&Sign::Cost(220)), "{signs:?}");
+}
+
+#[test]
+fn of_a_thread_that_went_on_nobody_knows_what_of_its_sum_it_wrote_to_a_cache_before() {
+    for (went_on, sum) in [(false, Sign::Cost(2_175)), (true, Sign::CostAtMost(1_475))] {
+        let world = World::new();
+        world.begin();
+        if went_on {
+            world.counted.lock().unwrap().goes_on(Tokens { input: 100, cached: 0, output: 50 });
+        }
+        world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
+        world.note_thread(300, 150, 150);
+        let signs = world.look().finish();
+        assert!(signs.contains(&sum), "{signs:?}");
+        // From here on it is known.
+        world.begin();
+        world.note_thread(500, 200, 250);
+        let signs = world.look().finish();
+        // 100 × 2 + 100 × 2.5 + 50 × 10
+        assert!(signs.contains(&Sign::Cost(950)), "{signs:?}");
+    }
+}
+
+#[test]
 fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
     let world = World::new();
     world.begin();
-    world.counted.lock().unwrap().note_thread(Tokens { input: 300, cached: 0, output: 150 });
+    world.note_thread(300, 150, 0);
     assert!(world.look().finish().contains(&Sign::Used(Tokens { input: 300, cached: 0, output: 150 })));
     world.begin();
     world.counted.lock().unwrap().begins_anew();
-    world.counted.lock().unwrap().note_thread(Tokens { input: 100, cached: 0, output: 50 });
+    world.note_thread(100, 50, 0);
     let signs = world.look().finish();
     assert!(signs.contains(&USED), "{signs:?}");
     // It goes on in the next start.
     world.begin();
-    world.counted.lock().unwrap().note_thread(Tokens { input: 200, cached: 0, output: 100 });
+    world.note_thread(200, 100, 0);
     let signs = world.look().finish();
     assert!(signs.contains(&USED), "{signs:?}");
 }
