@@ -159,10 +159,15 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
     assert_eq!(look().await, (json!("poll"), Value::Null));
     let why = world.user.run(&["why", &url]).await.done();
     assert!(why.contains("reviews on Bitbucket start no jobs"), "{why}");
+    // That nobody linked one is what is so with it, not a setting by which nothing would start here either.
+    let unknown = world.user.run(&["why", &format!("{SHOP}#99")]).await.done();
+    assert!(unknown.contains("is not linked to an active ticket"), "{unknown}");
     world.story.local.forge().merge(SHOP, first.number, "pullyard-bot").await.unwrap();
     assert_eq!(look().await, (json!("poll"), Value::Null));
     let shown = world.user.json(&["tickets", "show", "BB-1"]).await;
     assert_eq!(shown["pull_request_state"], "merged", "{shown}");
+    let why = world.user.run(&["why", "BB-1"]).await;
+    assert!(why.out.contains("The pull request is merged.") && !why.err.contains("Review it"), "{why:?}");
     world.story.end().await;
 }
 
@@ -274,6 +279,11 @@ async fn what_bitbucket_does_not_let_in_or_have_is_told_by_its_name() {
     let denied = world.add("wrong", "wrong").await;
     assert!(denied.code != 0 && denied.err.contains("failed to be let in by"), "{denied:?}");
     assert!(!denied.err.contains("nobodys-token"), "{denied:?}");
+    assert!(denied.err.contains("check that it is Bitbucket (--kind)"), "{denied:?}");
+    // Who gives the token for its name does not read it again.
+    let add = ["integrations", "add", "x", "--kind", "bitbucket", "--token-secret", world.token.as_str()];
+    let given = world.user.run(&add).await.ended(2, "name a secret, never the token");
+    assert!(!given.err.contains(&world.token), "{given:?}");
     world.add("none", "not-set").await.ended(1, "the secret pullyard/user/not-set does not exist");
     let add = ["repos", "add", "acme/none", "--integration", "bb", "--agent-command", "./agent.sh"];
     let missing = world.user.run(&add).await;

@@ -47,6 +47,9 @@ async fn a_cancel_asks_unless_it_is_told_not_to_and_names_each_job() {
     let shown = user.run(&["jobs", "show", one.as_str()]).await.done();
     assert!(shown.contains("cancelled_by\tadmin: wrong ticket\n"), "{shown}");
     assert_eq!(user.run(&["why", one.as_str()]).await.done().trim(), "Cancelled by admin: \"wrong ticket\".");
+    // No agent worked, so it is not the ticket's last job; it was started all the same.
+    let said = format!("Job {}: Cancelled by admin: \"wrong ticket\".", short(&one));
+    assert_eq!(user.run(&["why", "APP-1"]).await.done().trim(), said);
     // Again is the same; and one that is too late keeps no other from being cancelled.
     assert_eq!(user.json(&["jobs", "cancel", one.as_str(), "--yes"]).await["status"], "cancelled");
     let failed = story.job_for("e3", "APP-3", 1).await;

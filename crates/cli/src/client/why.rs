@@ -8,7 +8,9 @@ use super::session::Session;
 use super::words;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::delivery::{Delivery, DeliveryQuery};
+use pullyard_protocol::job::Job;
 use pullyard_protocol::pull::PullRequestName;
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
@@ -81,8 +83,8 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     if let Some(waits) = &ticket.waits {
         return say(session, &format!("{} waits: {}", ticket.key, waits.sentence), &waits.help, ticket);
     }
-    let newest = newest_about(session, project, &ticket.key).await?;
-    let Some(last) = &ticket.last_job else {
+    let newest = newest_about(session, project, &ticket.key, None).await?;
+    let Some(last) = last_made(session, project, ticket, newest.as_ref()).await? else {
         return match newest {
             Some(delivery) => no_job(session, ticket, &delivery),
             None => {
@@ -91,13 +93,48 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
         };
     };
     let refused = |delivery: &Delivery| matches!(delivery.verdict, Verdict::Refused | Verdict::Held);
-    if let Some(delivery) = newest.filter(refused) {
-        let ended = session.api.job(last).await?.ended;
-        if ended.is_some_and(|ended| delivery.at > ended) {
-            return no_job(session, ticket, &delivery);
+    if let Some(delivery) = newest.filter(refused)
+        && last.ended.is_some_and(|ended| delivery.at > ended)
+    {
+        return no_job(session, ticket, &delivery);
+    }
+    let before = format!("Job {}: ", last.id.short());
+    let over = ticket.pull_request_state.filter(|state| *state != PullRequestState::Open);
+    let its_own = last.result.as_ref().is_some_and(|result| ticket.pull_request.as_ref() == Some(&result.url));
+    match over {
+        // Nobody is to review that any more.
+        Some(state) if its_own => {
+            let why = session.api.why(&last.id).await?;
+            let sentence = format!("{before}{} The pull request is {}.", why.sentence, state.words());
+            say(session, &sentence, NOTHING, &why)
+        }
+        _ => job(session, &before, &last.id).await,
+    }
+}
+
+/// The newest job that was made for it. One that ended before an agent worked is in the ledger alone.
+async fn last_made(
+    session: &Session,
+    project: &ProjectId,
+    ticket: &Ticket,
+    newest: Option<&Delivery>,
+) -> Result<Option<Job>, Fault> {
+    let made = match newest {
+        None => None,
+        Some(newest) if newest.verdict == Verdict::Accepted => newest.job.clone(),
+        Some(_) => {
+            newest_about(session, project, &ticket.key, Some(Verdict::Accepted)).await?.and_then(|made| made.job)
+        }
+    };
+    let made = made.filter(|made| ticket.last_job.as_ref() != Some(made));
+    let mut last: Option<Job> = None;
+    for id in [made, ticket.last_job.clone()].into_iter().flatten() {
+        let job = session.api.job(&id).await?;
+        if last.as_ref().is_none_or(|last| job.created > last.created) {
+            last = Some(job);
         }
     }
-    job(session, &format!("Job {}: ", last.short()), last).await
+    Ok(last)
 }
 
 /// What asked for none; a review that got none leaves what was done for the ticket before as it is.
@@ -109,8 +146,15 @@ fn no_job(session: &Session, ticket: &Ticket, delivery: &Delivery) -> Result<(),
     delivery_said(session, &format!("No job was started for {asked}: "), delivery)
 }
 
-async fn newest_about(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<Option<Delivery>, Fault> {
-    let mut query = DeliveryQuery { ticket: Some(key.clone()), limit: Some(1), ..DeliveryQuery::default() };
+/// The newest delivery about a ticket; if a verdict is named, the newest with that.
+async fn newest_about(
+    session: &Session,
+    project: &ProjectId,
+    key: &TicketKey,
+    verdict: Option<Verdict>,
+) -> Result<Option<Delivery>, Fault> {
+    let verdicts = verdict.into_iter().collect();
+    let mut query = DeliveryQuery { ticket: Some(key.clone()), verdicts, limit: Some(1), ..DeliveryQuery::default() };
     for _ in 0..PAGES {
         let page = session.api.deliveries_asked(project, &query).await?;
         if let Some(found) = page.deliveries.into_iter().next() {

@@ -124,10 +124,13 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
         return Err(Error::NotFound { what: "repository", name: linked.id.repository.to_string() });
     };
     if linked.state == PullRequestState::Open
-        && linked.ticket.is_some()
         && let Some(integration) = ctx.store.eventually().integration(&linked.id.integration).await?
         && !integration.kind.has_reviews()
     {
+        if linked.ticket.is_none() {
+            let unlinked = Reason::NoLinkedTicket { pr: linked.label() };
+            return Ok((unlinked.sentence(), unlinked.help()));
+        }
         return Ok((
             format!("Nothing waits: reviews on {} start no jobs.", integration.kind.words()),
             format!("To have it revised: `pullyard revise {}`.", linked.label()),
