@@ -133,6 +133,12 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
     check("not people's", &others, 422, "invalid", Some("/token_secret"));
     check("plain http", &ask(changed("api_url", "http://forge.example")).await, 422, "invalid", Some("/api_url"));
     check("no address", &ask(changed("api_url", "ftp://x")).await, 422, "invalid", Some("/api_url"));
+    check("a query", &ask(changed("api_url", "https://x/v3?a=1")).await, 422, "invalid", Some("/api_url"));
+    let mut away = connect.clone();
+    (away["token_secret"], away["api_url"]) = (story.local.forge_secret().into(), "http://127.0.0.1:1/api/v3".into());
+    let (status, _, said) = ask(away.to_string()).await;
+    assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "{said}");
+    assert!(said["detail"].as_str().unwrap().contains("failed to reach 127.0.0.1:1: "), "{said}");
     check("no forge", &ask(changed("kind", "gitlab")).await, 400, "body_unreadable", None);
     let mut taken = connect.clone();
     (taken["id"], taken["token_secret"]) = ("gh1".into(), story.local.forge_secret().into());

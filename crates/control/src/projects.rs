@@ -141,6 +141,10 @@ pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
     if !(api_url.starts_with("https://") || api_url.starts_with("http://127.0.0.1:")) {
         return Err(Error::Invalid { pointer: "/api_url", fault: "use https; plain http only to 127.0.0.1".into() });
     }
+    // Each call would have it, too.
+    if api_url.contains(['?', '#']) {
+        return Err(Error::Invalid { pointer: "/api_url", fault: "leave out `?` and `#`, and what follows".into() });
+    }
     Ok(api_url)
 }
 
@@ -203,6 +207,8 @@ mod tests {
         check("http://127.0.0.1.evil.example/api/v3", None);
         check("http://api.github.com", None);
         check("http:https://api.github.com", None);
+        check("https://api.bitbucket.org/2.0?pagelen=9", None);
+        check("https://api.bitbucket.org/2.0#repositories", None);
         check("", None);
     }
 

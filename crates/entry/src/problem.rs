@@ -104,8 +104,12 @@ impl From<Error> for Problem {
             }
             Error::NotFound { what, name } => Self::not_found(format!("There is no {what} {name}.")),
             Error::Taken { what, name } => {
-                Self::new(S::CONFLICT, "taken", format!("There is another {what} {name} already."))
-                    .help("Choose another name, or use that one.")
+                let help = match what {
+                    // Its name is its forge's.
+                    "repository" => "A project has one repository of a name: connect this one in another project.",
+                    _ => "Choose another name, or use that one.",
+                };
+                Self::new(S::CONFLICT, "taken", format!("There is another {what} {name} already.")).help(help)
             }
             Error::Invalid { pointer, fault } => {
                 Self::new(S::UNPROCESSABLE_ENTITY, "invalid", format!("`{pointer}`: {fault}.")).at(pointer)
@@ -143,8 +147,17 @@ impl From<Error> for Problem {
                 .help("Keep less of it, or keep it under another name."),
             Error::BadProof => Self::not_signed_in(),
             Error::Forge(error) if !error.is_transient() => {
-                Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", format!("The forge refused: it failed to {error}."))
+                let sentence = format!("The forge refused: it failed to {}.", error.to_string().trim_end_matches('.'));
+                Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", sentence)
                     .help("Check the address, the name, and the token's permissions.")
+            }
+            Error::Forge(error) => {
+                tracing::warn!(error = %error, "a request could not be served now");
+                let failed = error.to_string();
+                let sentence = format!("The forge does not answer now: it failed to {}.", failed.trim_end_matches('.'));
+                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", sentence)
+                    .help("Try again later; check the address of one that is new.")
+                    .retry_after(2)
             }
             Error::Cloud(pullyard_cloud::Error::NoSecret { name }) => Self::new(
                 S::UNPROCESSABLE_ENTITY,

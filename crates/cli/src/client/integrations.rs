@@ -11,6 +11,9 @@ use pullyard_protocol::client::Error;
 use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration};
 use std::process::ExitCode;
 
+/// What is longer is no name that somebody typed. Units: characters.
+const LONGEST_TYPED: usize = 32;
+
 /// Connect forges.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -89,11 +92,7 @@ impl Integrations {
             Command::Test { id } => return test(session, &id).await,
             Command::Add { id, kind, api_url, token_secret: Some(token_secret), .. } => {
                 let request = CreateIntegration { id, kind, api_url: address(kind, api_url), token_secret };
-                session
-                    .api
-                    .create_integration(&request)
-                    .await
-                    .map_err(|error| secret_named(error, &request.token_secret))?
+                session.api.create_integration(&request).await.map_err(|error| not_connected(error, &request))?
             }
             Command::Add { kind: ForgeKind::Bitbucket, .. } => {
                 return Err(Fault::usage("Bitbucket has no Apps of this kind").help("name a --token-secret"));
@@ -119,15 +118,29 @@ impl Integrations {
     }
 }
 
-/// Secrets that people set have a longer name than they were set by.
-fn secret_named(error: Error, secret: &str) -> Fault {
-    let is_short = matches!(error.code(), Some("secret_missing" | "invalid")) && !secret.contains('/');
-    let fault = Fault::from(error);
-    match is_short {
-        true => fault.help(format!(
+/// Secrets that people set have a longer name than they were set by, and another forge than was meant refuses in
+/// words that do not say so.
+fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
+    let secret = &request.token_secret;
+    let help = match error.code() {
+        // It may be the token itself, which is not said again.
+        Some("secret_missing" | "invalid") if !secret.contains('/') && secret.chars().count() > LONGEST_TYPED => Some(
+            "name a secret, never the token: `pullyard secrets set NAME` asks for it, and prints what names it"
+                .to_owned(),
+        ),
+        Some("secret_missing" | "invalid") if !secret.contains('/') => Some(format!(
             "set it with `pullyard secrets set {secret}`; it is then named by --token-secret pullyard/user/{secret}"
         )),
-        false => fault,
+        Some("forge_refused") => Some(format!(
+            "check that it is {} (--kind), its address (--api-url), and the token's permissions",
+            request.kind.words()
+        )),
+        _ => None,
+    };
+    let fault = Fault::from(error);
+    match help {
+        Some(help) => fault.help(help),
+        None => fault,
     }
 }
 

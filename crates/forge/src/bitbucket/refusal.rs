@@ -4,15 +4,19 @@ use serde_json::Value;
 
 use crate::words::{in_sentence, shorten};
 
-/// The `message` of an error body, or a note that there is none.
+/// The `message` of an error body without the stop at its end, or a note that there is none.
 pub(super) fn message(body: &[u8]) -> String {
+    whole(body).trim_end().trim_end_matches('.').to_owned()
+}
+
+fn whole(body: &[u8]) -> String {
     let message = error(body).and_then(|error| Some(error.get("message")?.as_str()?.to_owned()));
     shorten(message.filter(|message| !message.trim().is_empty()).as_deref().unwrap_or("no reason given"))
 }
 
 /// Why it was refused: the message, with what it leaves out of the faults of each field.
 pub(super) fn reason(body: &[u8]) -> String {
-    let message = message(body);
+    let message = whole(body);
     let mut reasons = vec![in_sentence(&message)];
     let error = error(body).unwrap_or_default();
     if let Some(Value::Object(fields)) = error.get("fields") {
@@ -47,6 +51,12 @@ fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_no_stop_at_its_end() {
+        assert_eq!(message(br#"{"type":"error","error":{"message":"Token is invalid. "}}"#), "Token is invalid");
+        assert_eq!(message(b"<html>"), "no reason given");
+    }
 
     fn check(body: &str, expected: &str) {
         assert_eq!(reason(body.as_bytes()), expected);
