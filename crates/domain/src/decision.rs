@@ -72,7 +72,7 @@ vocabulary! {
         AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write permission on {repo}.", "Give the permission at the forge.";
         PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} did not say whether {author} may start jobs.", "Replay the delivery when it answers again.";
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
-        PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "Reopen it if it was closed; what a merged one lacks is for a new job: `pullyard jobs create`.";
+        PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "Reopen it if it was closed and its forge can do that; what else it lacks is for a new job: `pullyard jobs create`.";
         EventIgnored { event: String } [Ignored] "event_ignored", "{event} is not an event Pullyard acts on.", "Nothing to do.";
         Noted { event: String } [Ignored] "noted", "{event} is noted; it asks for no job.", "Nothing to do.";
         Ping {} [Ignored] "ping", "The hook works.", "Nothing to do.";

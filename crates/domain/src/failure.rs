@@ -59,8 +59,8 @@ vocabulary! {
         SpotInterrupted {} [Infra] "spot_interrupted", "AWS took the Spot capacity back that it ran on.", "`pullyard jobs retry`; a project that can't wait sets `task_capacity=fargate`.";
         RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner ended with {exit}.", "See the runner's own log; then `pullyard jobs retry`.";
         NothingPushed {} [Infra] "nothing_pushed", "No commit of an earlier attempt is on its branch.", "`pullyard jobs retry`.";
-        SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} can't be found, or the token may not see it.", "Check the name, and the token with `pullyard integrations test`.";
-        SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard integrations test`.";
+        SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} can't be found, or the token may not see it.", "Check the name, and the token with `pullyard repos test {repo}`.";
+        SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard repos test {repo}`.";
         SourceUnreachable { repo: RepositoryName, reason: String } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; then `pullyard jobs retry`.";
         BaseBranchMissing { repo: RepositoryName, branch: String } [Repo] "base_branch_missing", "{repo} has no branch `{branch}`.", "Correct the branch of the repository; `pullyard repos` shows it.";
         SetupFailed { command: String, exit: String } [Repo] "setup_failed", "Setup `{command}` ended with {exit}.", "Read its output with `pullyard jobs artifacts`; correct the command; then `pullyard jobs retry`.";

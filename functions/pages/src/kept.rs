@@ -88,7 +88,7 @@ fn provenance(attempt: &Attempt) -> Provenance {
             AttemptEnd::Paused {} => "Paused",
         },
         took: words::length(attempt.ended_at.since(attempt.run.started)),
-        agent: line(&attempt.work.as_ref().map(agent).unwrap_or_else(|| "No agent was told of".into())),
+        agent: line(&attempt.work.as_ref().map(agent).unwrap_or_else(|| "no agent on record".into())),
         usage: usage(attempt.work.as_ref(), attempt.spent_usd_micros),
         commits: attempt.work.as_ref().and_then(commits).map(|words| line(&words)),
         checks: attempt.work.iter().flat_map(|work| &work.checks).map(check).collect(),
