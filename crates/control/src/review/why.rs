@@ -133,7 +133,7 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
         }
         return Ok((
             format!("Nothing waits: reviews on {} start no jobs.", integration.kind.words()),
-            format!("To have it revised: `pullyard revise {}`.", linked.label()),
+            format!("To have it revised: `pullyard revise {} -m TEXT`.", linked.label()),
         ));
     }
     let review = ReviewId::new("none").map_err(|_| Error::Inconsistent("no id".into()))?;
