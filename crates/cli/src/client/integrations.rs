@@ -132,7 +132,7 @@ fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
             "set it with `pullyard secrets set {secret}`; it is then named by --token-secret pullyard/user/{secret}"
         )),
         Some("forge_refused") => Some(format!(
-            "check that it is {} (--kind), its address (--api-url), and the token's permissions",
+            "check that it is {} (--kind), its address (--api-url), and the token and what it may do",
             request.kind.words()
         )),
         _ => None,
