@@ -8,7 +8,7 @@ use axum::{
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;\
 padding:0 1rem}pre{overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;border:1px solid #8884;border-radius:6px;\
 font-size:14px}ins{color:#1a7f37;text-decoration:none}del{color:#cf222e;text-decoration:none}\
-b{font-weight:600}:root{color-scheme:light dark}";
+b{font-weight:600}input,select,textarea{max-width:100%;box-sizing:border-box}:root{color-scheme:light dark}";
 
 /// The inside of a page, while it is written.
 pub(super) struct Html(String);
@@ -110,7 +110,7 @@ impl Html {
     }
 
     pub(super) fn page(self, title: &str) -> Page {
-        let mut page = Self("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">".into());
+        let mut page = Self("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">".into());
         page.open("title").text(title).close("title");
         page.open("style").0.push_str(STYLE);
         page.close("style").close("head").open("body").0.push_str(&self.0);
