@@ -175,6 +175,9 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
 async fn a_person_has_a_pull_request_revised_by_its_address() {
     let world = World::make(Task::Runner, adds_a_line).await;
     let (_, first) = world.work("e1", 1).await;
+    // An agent that is told of nothing would be paid for nothing.
+    let empty = world.user.run(&["revise", &first.url]).await;
+    empty.ended(2, "say what to change: what reviewers write on Bitbucket is not read");
     let ran = world.user.run(&["revise", &first.url, "-m", "Say it twice."]).await;
     let job: JobId = ran.done().trim_end().parse().unwrap();
     let (job, revised) = world.completed(&job).await;

@@ -9,7 +9,7 @@ use crate::{Context, Error, Requester};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
-use pullyard_domain::project::Repository;
+use pullyard_domain::project::{ForgeKind, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::clipped;
@@ -32,7 +32,8 @@ pub struct Named {
 /// Makes a revise job that a person asks for, unless a guard other than the six refuses it.
 ///
 /// Idempotent: with a key, by caller and key.
-/// Errors: `NotFound` (project, repository, pull request), `Forge`, `Contended`.
+/// Errors: `NotFound` (project, repository, pull request), `Invalid` without a message where reviews are not read,
+/// `Forge`, `Contended`.
 pub async fn request_revision(
     ctx: &Context,
     named: &Named,
@@ -40,7 +41,12 @@ pub async fn request_revision(
     caller: &Requester,
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
-    let Looked { seen, .. } = look_at(ctx, named).await?;
+    let Looked { seen, kind, .. } = look_at(ctx, named).await?;
+    // Its agent would be told of nothing, and be paid for that.
+    if !kind.has_reviews() && message.as_deref().is_none_or(|message| message.trim().is_empty()) {
+        let fault = format!("say what to change: what reviewers write on {} is not read", kind.words());
+        return Err(Error::Invalid { pointer: "/message", fault });
+    }
     let review = request_id(caller, key);
     let event = ReviewEvent {
         source: Source::Person,
@@ -77,7 +83,7 @@ fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
 /// Errors: `NotFound` (project, repository, ticket, pull request), `Denied` when it is linked to another
 /// ticket, `Invalid` for one that can't change any more or comes from a fork, `Forge`, `Contended`.
 pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullRequest, Error> {
-    let Looked { repository, seen, from_fork } = look_at(ctx, named).await?;
+    let Looked { repository, seen, from_fork, .. } = look_at(ctx, named).await?;
     if from_fork {
         // Nothing that we may push to, and its words are those of whoever made the fork.
         let fault = format!("{}#{} comes from a fork, where nothing can be pushed to", seen.repository, seen.id.number);
@@ -175,6 +181,7 @@ pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, E
 /// A pull request that somebody named, as the forge has it.
 struct Looked {
     repository: Repository,
+    kind: ForgeKind,
     seen: SeenPullRequest,
     /// Its branch is in another repository, or in one that was deleted.
     from_fork: bool,
@@ -209,5 +216,5 @@ async fn look_at(ctx: &Context, named: &Named) -> Result<Looked, Error> {
         url: pull.url,
         updated_at: time_of(pull.updated_at),
     };
-    Ok(Looked { repository, seen, from_fork })
+    Ok(Looked { repository, kind: integration.kind, seen, from_fork })
 }
