@@ -21,7 +21,6 @@ mod threads;
 mod token_access;
 
 use serde_json::json;
-use tokio::time::sleep;
 
 use crate::{
     Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, PullRequestState, Repository, Token,
@@ -176,7 +175,7 @@ impl GitHub {
             let pause =
                 if refusal::says_it_exists(&error) { repeat::pause(tried) } else { repeat::pause_after(&error, tried) };
             match pause {
-                Some(pause) => sleep(pause).await,
+                Some(pause) => self.client.pause(pause).await,
                 None => return Err(error),
             }
         }
