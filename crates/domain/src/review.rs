@@ -10,7 +10,7 @@ use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use crate::job::{Job, may_be_retried};
-use crate::project::Settings;
+use crate::project::{ForgeKind, Settings};
 use crate::pull_request::{PullRequestId, PullRequestState};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,12 @@ use std::collections::BTreeSet;
 
 /// The longest message of a person who asks for a revision. Units: characters.
 pub const LONGEST_MESSAGE: usize = 4_000;
+
+/// Whether an agent would be told of anything where a person asks for a revision: of the person's own message, or of what
+/// reviewers wrote where that is read. One that is told of nothing would be paid for nothing.
+pub fn says_what_to_change(kind: ForgeKind, message: Option<&str>) -> bool {
+    kind.has_reviews() || message.is_some_and(|message| !message.trim().is_empty())
+}
 
 /// Somebody asks for changes to a pull request, freed of the forge's format. Everything that names it comes
 /// from what was signed, or from the forge's own answer.

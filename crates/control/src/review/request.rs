@@ -11,7 +11,7 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use pullyard_domain::project::{ForgeKind, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
-use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest};
+use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest, says_what_to_change};
 use pullyard_domain::text::clipped;
 use pullyard_store::Write;
 use sha2::{Digest, Sha256};
@@ -42,8 +42,7 @@ pub async fn request_revision(
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
     let Looked { seen, kind, .. } = look_at(ctx, named).await?;
-    // Its agent would be told of nothing, and be paid for that.
-    if !kind.has_reviews() && message.as_deref().is_none_or(|message| message.trim().is_empty()) {
+    if !says_what_to_change(kind, message.as_deref()) {
         let fault = format!("say what to change: what reviewers write on {} is not read", kind.words());
         return Err(Error::Invalid { pointer: "/message", fault });
     }
