@@ -1,6 +1,9 @@
 //! Lives that are led to where a rule counts: nothing fails in them by chance. With the rule every law holds; without
 //! it one is seen to be broken, so that the laws are known to look there, too, where chance seldom leads.
 
+mod pushes;
+mod reviews;
+
 use crate::attempt::Step;
 use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
@@ -208,102 +211,6 @@ fn led(mutant: &'static Mutant, lead: impl AsyncFn(Option<&'static Mutant>) -> L
 
 const RUNNERS: Mood = Mood { fails: 0, reviews: 0, asks: 0, ..SILENT };
 
-/// The same, and there is a webhook.
-const REVIEWS: Mood = Mood { reviews: 1, coalesces: 100, ..RUNNERS };
-
-#[test]
-fn an_attempt_that_lost_its_job_does_nothing_more_for_it() {
-    led(&mutant::HELD_BY, async |mutant| {
-        let mut led = Led::begin(RUNNERS, mutant).await;
-        led.enters(TRIGGER).await;
-        led.takes(0).await;
-        let first = led.newest();
-        led.goes_on(&first, |step| step == Step::Executing).await;
-        led.passes_to(Status::Ready).await;
-        led.takes(1).await;
-        let second = led.newest();
-        // Both have said that their agent works.
-        led.goes_on(&second, |step| matches!(step, Step::Working(_))).await;
-        led.goes_on(&first, |step| step == Step::Finish).await;
-        led
-    });
-}
-
-#[test]
-fn a_job_that_may_be_pushed_is_not_taken_from_a_silent_runner() {
-    led(&mutant::PUSH_UNTIL, async |mutant| {
-        let mut led = Led::begin(RUNNERS, mutant).await;
-        led.enters(TRIGGER).await;
-        led.takes(0).await;
-        let attempt = led.newest();
-        led.goes_on(&attempt, |step| step == Step::Syncing).await;
-        // Nothing is heard of its runner, and shortly before that is noticed it may push.
-        led.silence(80).await;
-        led.goes_on(&attempt, |step| matches!(step, Step::Push(_))).await;
-        led.silence(100).await;
-        led
-    });
-}
-
-#[test]
-fn what_a_lost_attempt_pushed_is_looked_for_though_others_were_lost_since() {
-    led(&mutant::LOST_PUSH, async |mutant| {
-        let mut led = Led::begin(RUNNERS, mutant).await;
-        led.enters(TRIGGER).await;
-        led.takes(0).await;
-        let first = led.newest();
-        // What it pushed nobody is told.
-        led.goes_on(&first, |step| step == Step::Finish).await;
-        led.passes_to(Status::Ready).await;
-        for _ in 0..5 {
-            let job = led.job();
-            if job.adopts.is_some() || job.status.is_terminal() {
-                break;
-            }
-            led.takes(1).await;
-            // Its process is gone before it has looked.
-            led.0.attempts.pop();
-            for _ in 0..20 {
-                if led.job().status.is_active() {
-                    led.passes(30).await;
-                }
-            }
-        }
-        assert!(led.job().adopts.is_some() || led.job().status.is_terminal(), "{:?}", led.job());
-        led.judged(&["nobody looked for"]);
-        led
-    });
-}
-
-#[test]
-fn what_was_pushed_and_nobody_could_look_for_is_not_said_to_be_nowhere() {
-    led(&mutant::WHO_LOOKED, async |mutant| {
-        let mut led = Led::begin(RUNNERS, mutant).await;
-        led.enters(TRIGGER).await;
-        led.takes(0).await;
-        let first = led.newest();
-        // What it pushed nobody is told.
-        led.goes_on(&first, |step| step == Step::Finish).await;
-        led.passes_to(Status::Ready).await;
-        for _ in 0..8 {
-            if led.job().status.is_terminal() {
-                break;
-            }
-            led.takes(1).await;
-            // Its process is gone before it has looked, whatever it was to do.
-            led.0.attempts.pop();
-            for _ in 0..20 {
-                if led.job().status.is_active() {
-                    led.passes(30).await;
-                }
-            }
-        }
-        assert!(led.job().adopts.is_some() && led.job().status.is_terminal(), "{:?}", led.job());
-        led.judged(&["does not say that it may have pushed"]);
-        led
-    });
-}
-
 #[test]
 fn a_runner_that_is_heard_between_the_two_halves_of_a_sweep_keeps_its_job() {
     led(&mutant::OFFLINE_EPOCH, async |mutant| {
@@ -498,78 +405,6 @@ fn a_request_that_comes_twice_at_once_makes_one_job() {
             }
         }
         led.done().await;
-        led
-    });
-}
-
-/// A pull request that was revised once.
-async fn revised(mutant: Option<&'static Mutant>) -> Led {
-    let mut led = Led::begin(REVIEWS, mutant).await;
-    led.enters(TRIGGER).await;
-    led.completes(0).await;
-    led.reviewed(1).await;
-    led.received(Queue::Effects).await;
-    led.completes(0).await;
-    led
-}
-
-#[test]
-fn a_second_review_within_the_hour_begins_nothing() {
-    led(&mutant::LAST_REVISION, async |mutant| {
-        let mut led = revised(mutant).await;
-        led.reviewed(1).await;
-        led
-    });
-}
-
-#[test]
-fn a_review_that_waits_for_the_hour_gets_its_job_then() {
-    led(&mutant::WAITING_REVIEWS, async |mutant| {
-        let mut led = revised(mutant).await;
-        led.reviewed(1).await;
-        for _ in 0..62 {
-            led.passes(61).await;
-            led.received(Queue::Effects).await;
-        }
-        led.judged(&["and nobody settles it"]);
-        led
-    });
-}
-
-#[test]
-fn a_review_that_waited_for_a_job_says_so_no_more_once_it_has_its_own() {
-    led(&mutant::NAMED_BY_ITS_ENTRY, async |mutant| {
-        let mut led = Led::begin(REVIEWS, mutant).await;
-        led.enters(TRIGGER).await;
-        led.completes(0).await;
-        led.reviewed(1).await;
-        led.received(Queue::Effects).await;
-        led.takes(0).await;
-        let attempt = led.newest();
-        led.reviewed(1).await;
-        led.goes_on(&attempt, |step| step == Step::Over).await;
-        // Until its hour is over, and its job was made and has read it.
-        for _ in 0..62 {
-            led.passes(61).await;
-            led.received(Queue::Effects).await;
-        }
-        led.judged(&["is that it waits"]);
-        led
-    });
-}
-
-#[test]
-fn a_review_that_nobody_told_of_is_found_by_looking() {
-    led(&mutant::LOOKED_FOR, async |mutant| {
-        let mut led = Led::begin(REVIEWS, mutant).await;
-        led.enters(TRIGGER).await;
-        led.completes(0).await;
-        led.reviewed(0).await;
-        for _ in 0..8 {
-            led.passes(61).await;
-            led.received(Queue::Effects).await;
-        }
-        led.judged(&["nobody answered"]);
         led
     });
 }

@@ -1,0 +1,94 @@
+//! Attempts that lose their job, and what they had pushed by then.
+
+use super::*;
+
+/// An attempt pushed, and was lost before anybody was told.
+async fn pushed_and_lost(mutant: Option<&'static Mutant>) -> Led {
+    let mut led = Led::begin(RUNNERS, mutant).await;
+    led.enters(TRIGGER).await;
+    led.takes(0).await;
+    let first = led.newest();
+    led.goes_on(&first, |step| step == Step::Finish).await;
+    led.passes_to(Status::Ready).await;
+    led
+}
+
+impl Led {
+    /// The second runner takes the job, and loses its process before that has done or looked for anything.
+    async fn is_taken_and_lost(&mut self) {
+        self.takes(1).await;
+        self.0.attempts.pop();
+        for _ in 0..20 {
+            if self.job().status.is_active() {
+                self.passes(30).await;
+            }
+        }
+    }
+}
+
+#[test]
+fn an_attempt_that_lost_its_job_does_nothing_more_for_it() {
+    led(&mutant::HELD_BY, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        let first = led.newest();
+        led.goes_on(&first, |step| step == Step::Executing).await;
+        led.passes_to(Status::Ready).await;
+        led.takes(1).await;
+        let second = led.newest();
+        // Both have said that their agent works.
+        led.goes_on(&second, |step| matches!(step, Step::Working(_))).await;
+        led.goes_on(&first, |step| step == Step::Finish).await;
+        led
+    });
+}
+
+#[test]
+fn a_job_that_may_be_pushed_is_not_taken_from_a_silent_runner() {
+    led(&mutant::PUSH_UNTIL, async |mutant| {
+        let mut led = Led::begin(RUNNERS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.takes(0).await;
+        let attempt = led.newest();
+        led.goes_on(&attempt, |step| step == Step::Syncing).await;
+        // Nothing is heard of its runner, and shortly before that is noticed it may push.
+        led.silence(80).await;
+        led.goes_on(&attempt, |step| matches!(step, Step::Push(_))).await;
+        led.silence(100).await;
+        led
+    });
+}
+
+#[test]
+fn what_a_lost_attempt_pushed_is_looked_for_though_others_were_lost_since() {
+    led(&mutant::LOST_PUSH, async |mutant| {
+        let mut led = pushed_and_lost(mutant).await;
+        for _ in 0..5 {
+            let job = led.job();
+            if job.adopts.is_some() || job.status.is_terminal() {
+                break;
+            }
+            led.is_taken_and_lost().await;
+        }
+        assert!(led.job().adopts.is_some() || led.job().status.is_terminal(), "{:?}", led.job());
+        led.judged(&["nobody looked for"]);
+        led
+    });
+}
+
+#[test]
+fn what_was_pushed_and_nobody_could_look_for_is_not_said_to_be_nowhere() {
+    led(&mutant::WHO_LOOKED, async |mutant| {
+        let mut led = pushed_and_lost(mutant).await;
+        for _ in 0..8 {
+            if led.job().status.is_terminal() {
+                break;
+            }
+            led.is_taken_and_lost().await;
+        }
+        assert!(led.job().adopts.is_some() && led.job().status.is_terminal(), "{:?}", led.job());
+        led.judged(&["does not say that it may have pushed"]);
+        led
+    });
+}

@@ -1,0 +1,78 @@
+//! Reviews of a pull request, and when each of them gets its job.
+
+use super::*;
+
+/// On runners, and there is a webhook.
+const REVIEWS: Mood = Mood { reviews: 1, coalesces: 100, ..RUNNERS };
+
+/// A pull request that was revised once.
+async fn revised(mutant: Option<&'static Mutant>) -> Led {
+    let mut led = Led::begin(REVIEWS, mutant).await;
+    led.enters(TRIGGER).await;
+    led.completes(0).await;
+    led.reviewed(1).await;
+    led.received(Queue::Effects).await;
+    led.completes(0).await;
+    led
+}
+
+#[test]
+fn a_second_review_within_the_hour_begins_nothing() {
+    led(&mutant::LAST_REVISION, async |mutant| {
+        let mut led = revised(mutant).await;
+        led.reviewed(1).await;
+        led
+    });
+}
+
+#[test]
+fn a_review_that_waits_for_the_hour_gets_its_job_then() {
+    led(&mutant::WAITING_REVIEWS, async |mutant| {
+        let mut led = revised(mutant).await;
+        led.reviewed(1).await;
+        for _ in 0..62 {
+            led.passes(61).await;
+            led.received(Queue::Effects).await;
+        }
+        led.judged(&["and nobody settles it"]);
+        led
+    });
+}
+
+#[test]
+fn a_review_that_waited_for_a_job_says_so_no_more_once_it_has_its_own() {
+    led(&mutant::NAMED_BY_ITS_ENTRY, async |mutant| {
+        let mut led = Led::begin(REVIEWS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.completes(0).await;
+        led.reviewed(1).await;
+        led.received(Queue::Effects).await;
+        led.takes(0).await;
+        let attempt = led.newest();
+        led.reviewed(1).await;
+        led.goes_on(&attempt, |step| step == Step::Over).await;
+        // Until its hour is over, and its job was made and has read it.
+        for _ in 0..62 {
+            led.passes(61).await;
+            led.received(Queue::Effects).await;
+        }
+        led.judged(&["is that it waits"]);
+        led
+    });
+}
+
+#[test]
+fn a_review_that_nobody_told_of_is_found_by_looking() {
+    led(&mutant::LOOKED_FOR, async |mutant| {
+        let mut led = Led::begin(REVIEWS, mutant).await;
+        led.enters(TRIGGER).await;
+        led.completes(0).await;
+        led.reviewed(0).await;
+        for _ in 0..8 {
+            led.passes(61).await;
+            led.received(Queue::Effects).await;
+        }
+        led.judged(&["nobody answered"]);
+        led
+    });
+}
