@@ -117,7 +117,7 @@ impl Git {
         self.command(&self.http_backend)
     }
 
-    /// Starts what `http_backend` prepared.
+    /// Starts git, and counts it until it is dropped.
     pub(crate) fn start(&self, command: &mut Command) -> io::Result<Group> {
         Ok(Group::new(command.spawn()?, &self.at_work))
     }

@@ -154,10 +154,19 @@ impl From<Error> for Problem {
             Error::Forge(error) => {
                 tracing::warn!(error = %error, "a request could not be served now");
                 let failed = error.to_string();
-                let sentence = format!("The forge does not answer now: it failed to {}.", failed.trim_end_matches('.'));
-                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", sentence)
-                    .help("Try again later; check the address of one that is new.")
-                    .retry_after(2)
+                let failed = failed.trim_end_matches('.');
+                let (sentence, help, secs) = match error.rest() {
+                    // It answers, and says when it will again.
+                    Some(rest) => {
+                        let sentence = format!("The forge wants rest: it failed to {failed}.");
+                        (sentence, "Try again after that.", u32::try_from(rest.as_secs()).unwrap_or(u32::MAX).max(1))
+                    }
+                    None => {
+                        let sentence = format!("The forge does not answer now: it failed to {failed}.");
+                        (sentence, "Try again later; check the address of one that is new.", 2)
+                    }
+                };
+                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", sentence).help(help).retry_after(secs)
             }
             Error::Cloud(pullyard_cloud::Error::NoSecret { name }) => Self::new(
                 S::UNPROCESSABLE_ENTITY,

@@ -44,6 +44,8 @@ fn is_for_nobody(message: &str) -> bool {
 #[derive(Clone, Debug)]
 pub struct Bitbucket {
     client: Client,
+    /// It is somebody's, and not a repository's, a project's or a workspace's.
+    is_api_token: bool,
 }
 
 impl Bitbucket {
@@ -51,7 +53,9 @@ impl Bitbucket {
     ///
     /// Errors: `Settings` when the address or the token can't be used.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
-        Ok(Self { client: Client::build(&endpoint, Login::new(&token)?)? })
+        let login = Login::new(&token)?;
+        let is_api_token = login.is_api_token();
+        Ok(Self { client: Client::build(&endpoint, login)?, is_api_token })
     }
 
     /// The address of a repository with these segments after it.
@@ -69,9 +73,10 @@ impl Bitbucket {
             Err(Error::Denied { message, .. }) if is_for_nobody(&message) => {
                 return Err(Error::Forbidden { what: ACCOUNT.to_owned(), message });
             }
-            Err(Error::Forbidden { what, message }) if !is_for_nobody(&message) => {
+            // An API token is somebody's: it could say whose, and is let in nowhere before it does.
+            Err(Error::Forbidden { message, .. }) if self.is_api_token => {
                 let message = format!("{message} (an API token needs the scope read:user:bitbucket for this)");
-                return Err(Error::Forbidden { what, message });
+                return Err(Error::Denied { host: self.client.host.clone(), message });
             }
             // An API token that stands alone is taken for an access token, and known to nobody.
             Err(Error::Denied { host, message }) => {

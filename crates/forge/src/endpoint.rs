@@ -24,11 +24,6 @@ impl Endpoint {
     pub fn github_com() -> Self {
         Self::new("https://api.github.com")
     }
-
-    /// Bitbucket Cloud.
-    pub fn bitbucket_org() -> Self {
-        Self::new("https://api.bitbucket.org/2.0")
-    }
 }
 
 /// Open connections, shared by all copies: a client that is made for each call would read the system's authorities

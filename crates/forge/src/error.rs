@@ -108,6 +108,14 @@ impl Error {
         }
     }
 
+    /// How long the forge wants to be left alone, if that is why.
+    pub fn rest(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed later when it is repeated unchanged.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -153,6 +161,7 @@ mod tests {
             (unexpected(409), Meaning::Unknown, false),
         ] {
             assert_eq!((error.meaning(), error.is_transient()), (meaning, passes), "{error:?}");
+            assert_eq!(error.rest(), matches!(error, Error::RateLimited { .. }).then_some(rest), "{error:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Keys for the models that agents ask: named where an agent has no other, and with a value. No value is read.
 
 use super::Finding;
-use super::secret::{State, restore, state};
+use super::secret::{State, restore, set_for_jobs, state};
 use crate::{Aws, Error};
 use futures::future::join_all;
 use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
@@ -36,10 +36,9 @@ pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>,
     for seen in join_all(looks).await {
         let (name, project, state) = seen?;
         let Some(what) = state.trouble() else { continue };
-        let help = match (state, name.split_once("/job/")) {
-            (State::Deleted, _) => restore(name),
-            (_, Some((_, short))) => format!("Set it: `pullyard secrets set {short} --for-jobs`."),
-            (_, None) => format!("Set one with `pullyard secrets set NAME --for-jobs`, and name that for {project}."),
+        let help = match state {
+            State::Deleted => restore(name),
+            _ => set_for_jobs(name, project, ""),
         };
         let sentence = format!("The secret {name}, which {project} names for an agent's model, {what}.");
         findings.push(Finding::wrong("model", sentence, help));

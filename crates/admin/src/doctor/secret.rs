@@ -32,6 +32,15 @@ pub(super) fn restore(name: &str) -> String {
     format!("Bring it back: `aws secretsmanager restore-secret --secret-id {name}`.")
 }
 
+/// What to do about a secret for jobs that has no value that serves, or is none which people set. `from` is where the
+/// value comes from, if not from whoever types it.
+pub(super) fn set_for_jobs(name: &str, project: &str, from: &str) -> String {
+    match name.split_once("/job/") {
+        Some((_, short)) => format!("Set it: `pullyard secrets set {short} --for-jobs{from}`."),
+        None => format!("Set one with `pullyard secrets set NAME --for-jobs{from}`, and name that for {project}."),
+    }
+}
+
 pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<Vec<Finding>, Error> {
     let mut names: BTreeSet<&str> = others.iter().map(String::as_str).collect();
     names.insert(&stack.key_secret);

@@ -3,7 +3,7 @@
 //! A value is read for that, by the operator's own rights, and no part of it is said.
 
 use super::Finding;
-use super::secret::{State, restore, state};
+use super::secret::{State, restore, set_for_jobs, state};
 use crate::aws::Service;
 use crate::{Aws, Error};
 use futures::future::join_all;
@@ -109,16 +109,14 @@ async fn key(aws: &Aws, name: &str) -> Result<Key, Error> {
 fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
     let SigningNeed { project, secret } = need;
     let named = format!("The secret {secret}, which {project} names for the key of its commits,");
-    let short = secret.split_once("/job/").map_or("NAME", |(_, short)| short);
-    let set = format!("`pullyard secrets set {short} --for-jobs < key`");
+    let set = set_for_jobs(secret, project, " < key");
     let form = match key {
         Key::Without(state) => {
             let what = state.trouble()?;
             let help = match state {
                 State::Deleted => restore(secret),
                 _ => format!(
-                    "Set it: {set}; or sign nothing: `pullyard settings set commits.signing_secret=null --project \
-                     {project}`."
+                    "{set} Or sign nothing: `pullyard settings set commits.signing_secret=null --project {project}`."
                 ),
             };
             return Some(Finding::wrong("signing", format!("{named} {what}."), help));
@@ -133,11 +131,10 @@ fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
     let what = form.trouble()?;
     let help = match form {
         Form::Encrypted | Form::Foreign => {
-            format!("Write a copy of it anew, `ssh-keygen -p -N '' -f key`, and set that: {set}.")
+            format!("Write a copy of it anew, `ssh-keygen -p -N '' -f key`. {set}")
         }
         _ => format!(
-            "Make one, `ssh-keygen -t ed25519 -N '' -f key`, enter key.pub at the forge as a signing key, and set it: \
-             {set}."
+            "Make one, `ssh-keygen -t ed25519 -N '' -f key`, and enter key.pub at the forge as a signing key. {set}"
         ),
     };
     Some(Finding::wrong("signing", format!("{named} {what}."), help))

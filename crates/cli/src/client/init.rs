@@ -65,7 +65,12 @@ pub(crate) struct Init {
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The short name of the integration.
-    #[arg(long, value_name = "ID", default_value_if("forge", BITBUCKET, "bitbucket"), default_value = "github")]
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value_ifs([("forge", BITBUCKET, "bitbucket"), ("forge", "https://bitbucket.org/", "bitbucket")]),
+        default_value = "github"
+    )]
     id: IntegrationId,
     /// Ask for the right to change files under .github/workflows, too.
     #[arg(long)]

@@ -104,9 +104,10 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     match over {
         // Nobody is to review that any more.
         Some(state) if its_own => {
-            let why = session.api.why(&last.id).await?;
-            let sentence = format!("{before}{} The pull request is {}.", why.sentence, state.words());
-            say(session, &sentence, NOTHING, &why)
+            let mut why = session.api.why(&last.id).await?;
+            why.sentence = format!("{} The pull request is {}.", why.sentence, state.words());
+            NOTHING.clone_into(&mut why.help);
+            say(session, &format!("{before}{}", why.sentence), NOTHING, &why)
         }
         _ => job(session, &before, &last.id).await,
     }

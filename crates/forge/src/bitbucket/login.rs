@@ -49,6 +49,11 @@ impl Login {
         header.set_sensitive(true);
         Ok(Self { header, secrets: vec![Token::new(basic), secret] })
     }
+
+    /// Of an access token there is nothing but itself to keep.
+    pub(super) fn is_api_token(&self) -> bool {
+        self.secrets.len() > 1
+    }
 }
 
 impl Caller for Login {

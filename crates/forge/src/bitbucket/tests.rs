@@ -40,6 +40,10 @@ impl Played {
 
 /// A Bitbucket that gives these answers, one a request; none is a connection that breaks.
 fn play(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> Played {
+    play_with("ATCTT3x", answers)
+}
+
+fn play_with(token: &str, answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> Played {
     let written = |answer: Option<(u16, Value)>| answer.map(|(status, body)| (status, body.to_string().into_bytes()));
     let answers: Vec<Exchanged> = answers.into_iter().map(written).collect();
     let (answers, asked, pauses) = (Mutex::new(answers), Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
@@ -56,7 +60,7 @@ fn play(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> Played {
         },
     );
     let endpoint = Endpoint { api_url: API.into(), connections };
-    let forge = Forge::Bitbucket(Bitbucket::new(endpoint, Token::new("ATCTT3x")).unwrap());
+    let forge = Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(token)).unwrap());
     Played { forge, asked, pauses }
 }
 
@@ -136,8 +140,12 @@ async fn the_account_behind_the_token_is_told_by_the_number_of_its_uuid() {
 #[tokio::test]
 async fn a_token_that_may_not_say_whose_it_is_is_told_what_it_lacks() {
     let refused = async |status, message| play([no(status, message)]).forge.account().await.unwrap_err();
-    let lacks = refused(403, "Your credentials lack one or more required privilege scopes.").await;
-    assert!(matches!(lacks, Error::Forbidden { .. }), "{lacks:?}");
+    let scopes = "Your credentials lack one or more required privilege scopes.";
+    let somebodys = play_with("ann@acme.example:ATATT3x", [no(403, scopes)]).forge.account().await;
+    let lacks = somebodys.unwrap_err();
+    // Not `Forbidden`, which an access token gets that is let in all the same.
+    assert!(matches!(lacks, Error::Denied { .. }), "{lacks:?}");
+    assert!(matches!(refused(403, scopes).await, Error::Forbidden { .. }));
     assert!(format!("{lacks}").contains("needs the scope read:user:bitbucket"), "{lacks}");
     let unknown = refused(401, "Token is invalid, expired, or not supported for this endpoint.").await;
     assert!(matches!(unknown, Error::Denied { .. }), "{unknown:?}");
@@ -543,6 +551,7 @@ fn settings_that_cannot_work_are_refused_at_once() {
         let error = new(address, token).unwrap_err();
         assert!(matches!(error, Error::Settings { .. }), "{address}: {error:?}");
     }
-    let made = Bitbucket::new(Endpoint::bitbucket_org(), Token::new("ann@acme.example:ATATT3x")).unwrap();
+    let made =
+        Bitbucket::new(Endpoint::new("https://api.bitbucket.org/2.0"), Token::new("ann@acme.example:ATATT3x")).unwrap();
     assert!(!format!("{made:?}").contains("ATATT3x"));
 }

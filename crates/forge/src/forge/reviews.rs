@@ -30,8 +30,8 @@ impl Forge {
     /// Replaces the text of a pull request, once: after a transient error it may be replaced or not.
     ///
     /// No forge does so only where it is still what was read: what somebody writes between the two is gone from the
-    /// page, though GitHub keeps it among the text's earlier versions. On Bitbucket the same is so of title and
-    /// reviewers, which are read for it and written again.
+    /// page, though GitHub keeps it among the text's earlier versions. On Bitbucket the same is so of title,
+    /// reviewers, whether it is a draft and whether its branch is closed, which are read for it and written again.
     /// Errors: `Forbidden` when the token may not, `Refused` when it is too long.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         match self {

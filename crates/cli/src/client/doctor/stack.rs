@@ -170,8 +170,13 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
     }
     let hooks = all.hooks;
     // A token that is limited to some projects is not told of them; it is then said of GitHub's what is missing.
-    let forges = integrations::all(session).await.unwrap_or_default();
+    let forges = match integrations::all(session).await {
+        Err(fault) if fault.is_not_allowed() => Vec::new(),
+        forges => forges?,
+    };
     let mut listening = 0;
+    // What is wrong with another one is said before it.
+    let mut unseen = None;
     for project in projects {
         let repositories = session.api.repositories(&project.id).await?.repositories;
         let ingresses = session.api.ingresses(&project.id).await?.repositories;
@@ -187,7 +192,8 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                 }
                 let sentence = format!("Nobody looks whether pull requests in {} are merged.", repository.name);
                 let help = format!("`pullyard repos ingress {} poll --project {}`.", repository.name, project.id);
-                return Ok(Finding::warning("hook", sentence, help));
+                unseen.get_or_insert(Finding::warning("hook", sentence, help));
+                continue;
             }
             listening += 1;
             let covers = |hook: &&Hook| {
@@ -238,12 +244,14 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
             }
         }
     }
-    Ok(Finding::good(
-        "hook",
-        match listening {
-            0 => "No repository needs a webhook.".to_owned(),
-            1 => "The webhook of 1 repository is there.".to_owned(),
-            n => format!("The webhooks of {n} repositories are there."),
-        },
-    ))
+    Ok(unseen.unwrap_or_else(|| {
+        Finding::good(
+            "hook",
+            match listening {
+                0 => "No repository needs a webhook.".to_owned(),
+                1 => "The webhook of 1 repository is there.".to_owned(),
+                n => format!("The webhooks of {n} repositories are there."),
+            },
+        )
+    }))
 }

@@ -37,8 +37,8 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
     }
     if job.may_have_pushed() {
         let perhaps = match job.unlooked.as_ref().filter(|unlooked| job.failure.as_ref() != Some(*unlooked)) {
-            None => "perhaps, to its branch, by an earlier attempt".to_owned(),
-            Some(unlooked) => format!("perhaps, to its branch: looking for that failed. {}", unlooked.sentence),
+            None => "perhaps, by an earlier attempt".to_owned(),
+            Some(unlooked) => format!("perhaps: looking for that failed. {}", unlooked.sentence),
         };
         lines.push(("Pushed", Cell::same(perhaps)));
     }
