@@ -17,7 +17,15 @@ const SHOP: &str = "acme/shop";
 /// Whose API token it is; the demo forge looks at the token alone, as Bitbucket's git does.
 const MAIL: &str = "bot@acme.example";
 
-/// A system with a repository on Bitbucket, connected by an e-mail address and an API token.
+/// Whether Bitbucket says whose a token is.
+enum Whose {
+    /// An API token, with the e-mail address of its account.
+    Told,
+    /// An access token of a repository.
+    Untold,
+}
+
+/// A system with a repository on Bitbucket, connected by an e-mail address and an API token if nothing else is said.
 struct World {
     story: Story,
     user: User,
@@ -27,11 +35,11 @@ struct World {
 impl World {
     /// The agent of the repository is a script.
     async fn make(task: Task, agent: impl FnOnce(&Story, &str) -> String) -> Self {
-        Self::connected(task, agent, 0).await
+        Self::connected(task, agent, Whose::Told).await
     }
 
-    /// The same, where the forge does not say whose the token is, so often.
-    async fn connected(task: Task, agent: impl FnOnce(&Story, &str) -> String, untold: usize) -> Self {
+    /// The same, by a token of which the forge says whose it is, or does not.
+    async fn connected(task: Task, agent: impl FnOnce(&Story, &str) -> String, whose: Whose) -> Self {
         let story = Story::with(Setup { task, ..Setup::default() }).await;
         let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
         let token = keys["forge_token"].as_str().unwrap().to_owned();
@@ -40,8 +48,13 @@ impl World {
         story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
         let user = User::of(&story);
         let world = Self { story, user, token };
-        world.secret("bitbucket", &format!("{MAIL}:{}", world.token)).await;
-        world.says_not_whose(untold);
+        match whose {
+            Whose::Told => world.secret("bitbucket", &format!("{MAIL}:{}", world.token)).await,
+            Whose::Untold => {
+                world.secret("bitbucket", &world.token).await;
+                world.says_not_whose(1);
+            }
+        }
         world.add("bb", "bitbucket").await.done();
         world.user.run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"]).await.done();
         world
@@ -200,7 +213,7 @@ async fn a_person_has_a_pull_request_revised_by_its_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_of_ours_is_known_by_its_mark_where_the_forge_does_not_say_who_we_are() {
-    let world = World::connected(Task::Runner, adds_a_line, 1).await;
+    let world = World::connected(Task::Runner, adds_a_line, Whose::Untold).await;
     let (_, first) = world.work("e1", 1).await;
     // No status may be set, and that the comment was written before is not known any more.
     let calls = Calls { method: Some("POST".into()), path: "/statuses/build".into() };

@@ -7,6 +7,7 @@ use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullyard_domain::marker::Marker;
+use pullyard_domain::project::ForgeKind;
 use pullyard_domain::prompt::review::{
     FrozenComment, FrozenReview, LONGEST_REVIEWS, ReviewContext, ReviewedPullRequest, Side,
 };
@@ -395,7 +396,7 @@ fn review_text(input: &[u8]) -> (u32, u32, [bool; 5]) {
     assert!(outside_fences(&fenced(&text)).is_empty());
     assert!(one_line(&text, 30).chars().count() <= 31 && !one_line(&text, 30).contains(['\n', '\t']));
     assert!(text.starts_with(capped(&text, 50).split("…\n(").next().unwrap_or_default()) || text.contains("…\n("));
-    assert_eq!(Marker::of(&Marker::Status.on(&text)), Some(Marker::Status));
+    assert_eq!(Marker::of(&Marker::Status.on(ForgeKind::GitHub, &text)), Some(Marker::Status));
     let had = ["<!--", "`", "[", "\u{202e}", "pullyard:"].map(|word| text.contains(word));
     (size(prompt.len()), size(context.told().len()), had)
 }

@@ -178,22 +178,25 @@ async fn an_image_that_was_never_pushed_is_found() {
 async fn a_repository_on_bitbucket_needs_no_hook_and_is_to_be_looked_at() {
     let sick = Sick::healthy().await;
     let Story { api, local, project, .. } = &sick.story;
-    local.forge().create_repository("acme/shop", "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
+    local.forge().create_repository("acme/api", "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
     let connect = json!({
         "id": "bb", "kind": "bitbucket", "api_url": local.forge().bitbucket_api_url(), "token_secret": local.forge_secret(),
     });
     api.create_integration(&serde_json::from_value(connect).unwrap()).await.unwrap();
     let add =
-        json!({ "integration": "bb", "name": "acme/shop", "agent": { "capability": "command", "command": ["a"] } });
+        json!({ "integration": "bb", "name": "acme/api", "agent": { "capability": "command", "command": ["a"] } });
     api.add_repository(project, &serde_json::from_value(add).unwrap()).await.unwrap();
     let look_at = async |repository: &str| {
         let poll = json!({ "repository": repository, "ingress": "poll" });
         api.set_ingress(project, &serde_json::from_value(poll).unwrap()).await.unwrap();
     };
+    // It comes first by its name, and hides nothing that is wrong with another one.
+    sick.story.settings(|settings| settings.revise_on_review = true).await;
+    sick.says("hook", "wrong", &["acme/app", "pullyard hooks install"]).await;
     look_at("acme/app").await;
-    let mend = "pullyard repos ingress acme/shop poll --project acme";
-    sick.says("hook", "warning", &["pull requests in acme/shop are merged", mend]).await;
-    look_at("acme/shop").await;
+    let mend = "pullyard repos ingress acme/api poll --project acme";
+    sick.says("hook", "warning", &["pull requests in acme/api are merged", mend]).await;
+    look_at("acme/api").await;
     sick.says("hook", "good", &["No repository needs a webhook"]).await;
     sick.story.end().await;
 }

@@ -4,6 +4,7 @@ use super::{ANN, ANNS_TOKEN, World};
 use crate::story::REPOSITORY;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::marker::Marker;
+use pullyard_domain::project::ForgeKind;
 use pullyard_local::{AccountKind, Role, User};
 use pullyard_protocol::decision::Decision;
 use reqwest::Method;
@@ -70,7 +71,7 @@ async fn a_strangers_comment_stays_one_when_it_is_replayed() {
 async fn a_comment_of_ours_stays_ours_when_it_is_replayed() {
     // A bot is known by its account, a person's account by our mark.
     comments_of_ours(AccountKind::Bot, "Bot", "/pullyard revise and again".into()).await;
-    let marked = Marker::Status.on("/pullyard revise and again");
+    let marked = Marker::Status.on(ForgeKind::GitHub, "/pullyard revise and again");
     comments_of_ours(AccountKind::User, "User", marked).await;
 }
 

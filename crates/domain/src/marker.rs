@@ -24,18 +24,8 @@ pub enum Marker {
 }
 
 impl Marker {
-    /// The comment that carries it.
-    pub fn comment(&self) -> String {
-        self.written(COMMENT)
-    }
-
-    /// The text with the mark as its last line, as no page of GitHub shows it.
-    pub fn on(&self, text: &str) -> String {
-        self.on_page_of(ForgeKind::GitHub, text)
-    }
-
-    /// The same for a forge of this kind.
-    pub fn on_page_of(&self, kind: ForgeKind, text: &str) -> String {
+    /// The text with the mark as its last line, as no page of a forge of this kind shows it.
+    pub fn on(&self, kind: ForgeKind, text: &str) -> String {
         let form = match kind {
             ForgeKind::GitHub => COMMENT,
             ForgeKind::Bitbucket => DEFINITION,
@@ -77,26 +67,26 @@ mod tests {
     fn a_mark_is_known_again_also_when_the_forge_changes_the_ends_of_lines() {
         for marker in [Marker::Status, Marker::Job(job_id("j"))] {
             for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
-                let text = marker.on_page_of(kind, "Done.\n");
+                let text = marker.on(kind, "Done.\n");
                 assert_eq!(Marker::of(&text), Some(marker.clone()), "{text}");
                 assert_eq!(Marker::of(&text.replace('\n', "\r\n")), Some(marker.clone()));
                 assert_eq!(Marker::of(&format!("{text}\r\n\n")), Some(marker.clone()));
             }
-            assert_eq!(Marker::of(&marker.comment()), Some(marker));
+            assert_eq!(Marker::of(&marker.written(COMMENT)), Some(marker));
         }
     }
 
     #[test]
     fn where_comments_are_shown_a_mark_is_a_definition_that_nothing_refers_to() {
-        assert_eq!(Marker::Status.on("Done."), "Done.\n\n<!-- pullyard:status -->");
-        let said = Marker::Status.on_page_of(ForgeKind::Bitbucket, "Done.");
+        assert_eq!(Marker::Status.on(ForgeKind::GitHub, "Done."), "Done.\n\n<!-- pullyard:status -->");
+        let said = Marker::Status.on(ForgeKind::Bitbucket, "Done.");
         assert_eq!(said, "Done.\n\n[//]: # (pullyard:status)");
     }
 
     #[test]
     fn the_last_mark_counts_and_it_must_be_last() {
         let (one, two) = (Marker::Job(job_id("j")), Marker::Job(job_id("k")));
-        assert_eq!(Marker::of(&two.on(&one.on("Done."))), Some(two));
+        assert_eq!(Marker::of(&two.on(ForgeKind::GitHub, &one.on(ForgeKind::GitHub, "Done."))), Some(two));
         for not_ours in [
             "",
             "Done.",
@@ -113,6 +103,6 @@ mod tests {
         ] {
             assert_eq!(Marker::of(not_ours), None, "{not_ours}");
         }
-        assert!(!Marker::is_on(&format!("{}\n\nI disagree.", one.on("> Done."))));
+        assert!(!Marker::is_on(&format!("{}\n\nI disagree.", one.on(ForgeKind::GitHub, "> Done."))));
     }
 }

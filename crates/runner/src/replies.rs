@@ -102,7 +102,7 @@ impl Answers<'_> {
             let said = match threads.found.iter().find(|one| one.comments.contains(&thread)) {
                 Some(at) => self
                     .forge
-                    .reply(&at.id, &Marker::Job(job.clone()).on_page_of(kind, &self.text(thread, &this.redactor)))
+                    .reply(&at.id, &Marker::Job(job.clone()).on(kind, &self.text(thread, &this.redactor)))
                     .await
                     .map(drop),
                 None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),

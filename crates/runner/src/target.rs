@@ -139,7 +139,7 @@ pub(crate) async fn choose(
         let merged = newest_of_job(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
         if let Some(ours) = merged.map_err(workspace_failed)? {
             let Some(pull) = merged_pull_request(forge, assignment).await? else {
-                let (pr, state) = (format!("A pull request of `{branch}`"), "merged".into());
+                let (pr, state) = (format!("What an earlier attempt pushed to `{branch}`"), "merged".into());
                 return Err(Failure::PullRequestClosed { pr, state }.into());
             };
             // What it changed shows against the commit before it.

@@ -51,7 +51,7 @@ pub(crate) struct Workspace {
     /// What the runner's own repository is put back to before it is used.
     kept: Mutex<Kept>,
     /// What in the tree is no part of the work.
-    aside: Mutex<Aside>,
+    aside: Arc<Mutex<Aside>>,
     _living: File,
 }
 
@@ -106,7 +106,7 @@ impl Workspace {
             root: root.canonicalize()?,
             outlived: AtomicBool::new(false),
             kept: Mutex::new(Kept::default()),
-            aside: Mutex::new(Aside::default()),
+            aside: Arc::default(),
             _living: living,
         };
         for dir in [workspace.tree(), workspace.home(), workspace.temporary()] {

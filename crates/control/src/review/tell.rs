@@ -194,6 +194,6 @@ impl Place<'_> {
         if let Some(page) = &words.page {
             body.push_str(&format!("\n\n[Job]({page})"));
         }
-        Marker::Status.on_page_of(self.integration.kind, &body)
+        Marker::Status.on(self.integration.kind, &body)
     }
 }

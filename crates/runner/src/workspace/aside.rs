@@ -7,7 +7,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where they are meanwhile, in the attempt's folder, each by its number.
 const ASIDE: &str = "aside";
@@ -31,58 +31,66 @@ impl Workspace {
         self.aside().found.clone()
     }
 
-    /// Takes them out of the tree, but for what the repository ignores anyway. Repeating it does nothing.
+    /// Takes them out of the tree, but for what the repository ignores anyway. Repeating it does what is left to do.
     pub(crate) async fn set_aside(&self) -> io::Result<()> {
-        let folders: Vec<PathBuf> = {
-            let aside = self.aside();
-            if !aside.moved.is_empty() {
+        let (tree, to, aside) = (self.tree(), self.root.join(ASIDE), Arc::clone(&self.aside));
+        on_disk(move || {
+            let (folders, mut number) = {
+                let aside = locked(&aside);
+                let is_left = |found: &&LeftOut| !found.is_ignored && !aside.moved.contains(&found.folder);
+                let folders = aside.found.iter().filter(is_left).map(|found| found.folder.clone());
+                (folders.collect::<Vec<_>>(), aside.moved.len())
+            };
+            if folders.is_empty() {
                 return Ok(());
             }
-            let found = aside.found.iter().filter(|found| !found.is_ignored);
-            found.map(|found| found.folder.clone()).collect()
-        };
-        if folders.is_empty() {
-            return Ok(());
-        }
-        let (tree, to, moving) = (self.tree(), self.root.join(ASIDE), folders.clone());
-        on_disk(move || {
-            remove::entry(&to)?;
-            private_dirs(&to)?;
-            moving
-                .iter()
-                .enumerate()
-                .try_for_each(|(number, folder)| rename(&tree.join(folder), &numbered(&to, number)))
+            if number == 0 {
+                remove::entry(&to)?;
+                private_dirs(&to)?;
+            }
+            for folder in folders {
+                rename(&tree.join(&folder), &numbered(&to, number))?;
+                // At once: whoever repeats this must not take it for nothing.
+                locked(&aside).moved.push(folder);
+                number += 1;
+            }
+            Ok(())
         })
-        .await?;
-        self.aside().moved = folders;
-        Ok(())
+        .await
     }
 
-    /// Puts them back where they were. Repeating it does nothing.
+    /// Puts them back where they were, the last one first. Repeating it does what is left to do.
     pub(crate) async fn put_left_out_back(&self) -> io::Result<()> {
-        let folders = std::mem::take(&mut self.aside().moved);
-        if folders.is_empty() {
-            return Ok(());
-        }
-        let (tree, from) = (self.tree(), self.root.join(ASIDE));
+        let (tree, from, aside) = (self.tree(), self.root.join(ASIDE), Arc::clone(&self.aside));
         on_disk(move || {
-            // Nothing is removed elsewhere.
-            stands(&tree)?;
-            folders.iter().enumerate().try_for_each(|(number, folder)| {
+            let moved = locked(&aside).moved.clone();
+            for (number, folder) in moved.iter().enumerate().rev() {
+                // Nothing is removed elsewhere.
+                stands(&tree)?;
                 let above = folder.parent().unwrap_or(Path::new(""));
                 make_folders(&tree, above)?;
                 make_writable(&tree.join(above));
                 let to = tree.join(folder);
-                remove::entry(&to)?;
-                rename(&numbered(&from, number), &to)
-            })
+                let from = numbered(&from, number);
+                // What is there was put back already.
+                if fs::symlink_metadata(&from).is_ok() {
+                    remove::entry(&to)?;
+                }
+                rename(&from, &to)?;
+                locked(&aside).moved.pop();
+            }
+            Ok(())
         })
         .await
     }
 
     fn aside(&self) -> MutexGuard<'_, Aside> {
-        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.aside)
     }
+}
+
+fn locked(aside: &Mutex<Aside>) -> MutexGuard<'_, Aside> {
+    aside.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn numbered(folder: &Path, number: usize) -> PathBuf {
@@ -160,6 +168,29 @@ mod tests {
         fs::set_permissions(workspace.tree().join("closed"), Permissions::from_mode(0o500)).unwrap();
         workspace.put_left_out_back().await.unwrap();
         assert_eq!(there(), [true, true]);
+    }
+
+    #[tokio::test]
+    async fn what_was_moved_before_one_that_could_not_be_is_put_back_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = with(dir.path(), &["a", "b/c"]).await;
+        // A file stands in its way for a while.
+        let (b, held) = (workspace.tree().join("b"), dir.path().join("b"));
+        fs::rename(&b, &held).unwrap();
+        fs::write(&b, "").unwrap();
+        assert!(workspace.set_aside().await.is_err());
+        fs::remove_file(&b).unwrap();
+        fs::rename(&held, &b).unwrap();
+        let there = || ["a", "b/c"].map(|folder| workspace.tree().join(folder).join("work.txt").exists());
+        assert_eq!(there(), [false, true]);
+        for _ in 0..2 {
+            workspace.set_aside().await.unwrap();
+            assert_eq!(there(), [false, false]);
+        }
+        for _ in 0..2 {
+            workspace.put_left_out_back().await.unwrap();
+            assert_eq!(there(), [true, true]);
+        }
     }
 
     #[tokio::test]

@@ -23,6 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Year, month and day, and the file.
 const DEEPEST: u32 = 4;
+/// The lines that tell what a request used.
+const USAGE: &str = "token_usage_record";
 /// More files are not looked at, nor more folders.
 const MOST_FILES: usize = 256;
 /// At most so much of a file is read in one look.
@@ -154,7 +156,7 @@ impl Rollouts {
                     }
                 }
             }
-            Some("token_usage_record") => {
+            Some(USAGE) => {
                 self.count(count_of(about.get("usage").unwrap_or(&Value::Null)), Of::Request, prices, signs);
                 signs.push(Sign::Counted);
                 if std::mem::take(&mut self.asks) {
@@ -285,9 +287,13 @@ fn have_long(files: &[PathBuf]) -> bool {
 }
 
 fn tells_long(line: &[u8]) -> bool {
+    // Most lines tell of no usage, and there may be very many.
+    if !line.windows(USAGE.len()).any(|part| part == USAGE.as_bytes()) {
+        return false;
+    }
     let Ok(line) = serde_json::from_slice::<Value>(line) else { return false };
     let usage = line.pointer("/payload/usage").unwrap_or(&Value::Null);
-    text(&line, "type") == Some("token_usage_record") && is_long(count_of(usage).tokens)
+    text(&line, "type") == Some(USAGE) && is_long(count_of(usage).tokens)
 }
 
 /// What is new in a file: whole lines, and how far it is read then.
