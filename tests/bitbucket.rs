@@ -314,6 +314,35 @@ async fn what_bitbucket_does_not_let_in_or_have_is_told_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_can_be_no_token_is_told_of_where_it_is_set_named_and_tested() {
+    let world = World::make(Task::Waiting, adds_a_line).await;
+    let value = format!("{MAIL}:planted token");
+    let set = world.user.run_with(&["secrets", "set", "spaced"], &value).await;
+    let set = set.ended(0, "warning: the value of spaced has a space inside");
+    let refused = world.add("spaced", "spaced").await.ended(2, "the value of pullyard/user/spaced has a space inside");
+    assert!(refused.err.contains("`pullyard secrets set spaced`"), "{refused:?}");
+    // The end of the last line is left out, one before it is not.
+    world.user.run_with(&["secrets", "set", "lines"], "planted\n\n").await.ended(0, "ends with a line's end");
+    let lines = world.add("lines", "lines").await.ended(2, "the value of pullyard/user/lines ends with a line's end");
+    world.secret("half", &format!("{MAIL}:")).await;
+    let half = world.add("half", "half").await;
+    assert!(half.code != 0 && half.err.contains("after the colon of the token is nothing"), "{half:?}");
+
+    world.user.run_with(&["secrets", "set", "bitbucket"], &value).await.done();
+    // Values are kept for a minute.
+    world.story.clock.advance(Duration::from_secs(61));
+    let tested = world.user.run(&["integrations", "test", "bb"]).await;
+    let tested = tested.ended(1, "the value of pullyard/user/bitbucket has a space inside");
+    assert!(tested.err.contains("`pullyard secrets set`"), "{tested:?}");
+    let repository = world.user.run(&["repos", "test", SHOP]).await;
+    let repository = repository.ended(1, "the value of pullyard/user/bitbucket has a space inside");
+    for said in [set, refused, lines, tested, repository] {
+        assert!(!said.err.contains("planted") && !said.out.contains("planted"), "{said:?}");
+    }
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hook_is_refused_with_what_works_instead() {
     let world = World::make(Task::Waiting, adds_a_line).await;
     for more in [&["--repo", SHOP][..], &["--repo", SHOP, "--by-hand"], &["--org", "acme"], &["--app"]] {

@@ -9,6 +9,7 @@ use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::permission::{self, Granted};
 use pullyard_domain::project::{Account, ForgeKind, Integration, Repository};
+use pullyard_domain::secret::flaw_of_token;
 use pullyard_forge::{Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Token};
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(crate) async fn forge_for_new(
     client(ctx, integration.kind, &integration.api_url, token)
 }
 
-/// The client of a forge that is being connected by a token.
+/// The client of a forge at an address, with the token of a secret.
 pub(crate) async fn forge_at(
     ctx: &Context,
     kind: ForgeKind,
@@ -142,7 +143,17 @@ fn own(granted: &Granted) -> Granted {
 }
 
 async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {
-    Ok(Token::new(ctx.secrets.get(secret).await?.as_ref()))
+    let unusable = |reason| Error::Forge(pullyard_forge::Error::Settings { reason });
+    token_in(ctx, secret).await?.map_err(unusable)
+}
+
+/// The token that a secret holds, or what keeps its value from being one, in words that have nothing of it.
+pub(crate) async fn token_in(ctx: &Context, secret: &str) -> Result<Result<Token, String>, Error> {
+    let value = ctx.secrets.get(secret).await?;
+    Ok(match flaw_of_token(&value) {
+        None => Ok(Token::new(value.as_ref())),
+        Some(flaw) => Err(format!("the value of {secret} {flaw}")),
+    })
 }
 
 fn client(ctx: &Context, kind: ForgeKind, api_url: &str, token: Token) -> Result<Forge, Error> {

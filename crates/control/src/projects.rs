@@ -1,6 +1,6 @@
 //! Projects, their settings and repositories, and the forges they use.
 
-use crate::forge::{account_of, forge_at, forge_for_new};
+use crate::forge::{account_of, forge_at, forge_for_new, token_in};
 use crate::hold::wake_held;
 use crate::secrets::may_name;
 use crate::{Context, Error};
@@ -56,7 +56,7 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
 /// Connects a forge, after asking it who the token belongs to.
 ///
 /// Idempotent: the same integration again is a repeat.
-/// Errors: the forge's; `NoSecret`; `Taken`.
+/// Errors: the forge's; `NoSecret`; `Invalid` for a value that can be no token; `Taken`.
 pub async fn connect_forge(
     ctx: &Context,
     id: IntegrationId,
@@ -67,6 +67,11 @@ pub async fn connect_forge(
     let api_url = usable(api_url)?;
     // Its value is sent to that address.
     may_name(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
+    if let Err(flaw) = token_in(ctx, &token_secret).await? {
+        let name = token_secret.rsplit('/').next().unwrap_or_default();
+        let fault = format!("{flaw}; set the token anew with `pullyard secrets set {name}`");
+        return Err(Error::Invalid { pointer: "/token_secret", fault });
+    }
     let account = account_of(&forge_at(ctx, kind, &api_url, &token_secret).await?).await?;
     let integration = Integration { id, kind, api_url, auth: Auth::Token { secret: token_secret }, account };
     if ctx.store.put_integration(&integration).await? == Write::Applied {

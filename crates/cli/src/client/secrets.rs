@@ -6,7 +6,7 @@ use super::table::{Cell, Column, Table};
 use super::{ask, words};
 use clap::Subcommand;
 use pullyard_domain::id::SecretName;
-use pullyard_domain::secret::SecretKind;
+use pullyard_domain::secret::{SecretKind, flaw_of_token};
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use std::process::ExitCode;
 
@@ -82,7 +82,11 @@ impl Secrets {
 
 async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(), Fault> {
     let value = ask::hidden(&session.screen, &format!("the value of {name}"), LARGEST)?;
+    let warning = unlike_a_token(name, &value);
     let set = session.api.set_secret(name, &SetSecret { value, kind }).await?;
+    if let Some(warning) = warning {
+        session.screen.warn(&warning);
+    }
     if session.screen.is_json() {
         return session.screen.json(&set);
     }
@@ -102,7 +106,11 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
         true => rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect(),
         false => ask::hidden(&session.screen, &format!("the new value of {name}"), LARGEST)?,
     };
+    let warning = unlike_a_token(name, &value);
     let rotated = session.api.rotate_secret(name, &RotateSecret { value, overlap_secs }).await?;
+    if let Some(warning) = warning {
+        session.screen.warn(&warning);
+    }
     if session.screen.is_json() {
         return session.screen.json(&rotated);
     }
@@ -115,6 +123,14 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
         session.screen.hint("`pullyard hooks repair` tells the forge");
     }
     Ok(())
+}
+
+/// What to say of a value that can be no token, before whoever is shown it refuses it in other words. What a value is
+/// for is not known here: a private key has lines, and the secret of a webhook may be any text.
+fn unlike_a_token(name: &SecretName, value: &str) -> Option<String> {
+    let is_other = value.contains("-----BEGIN ") || name.as_str().starts_with("hook-");
+    let flaw = flaw_of_token(value).filter(|_| !is_other)?;
+    Some(format!("the value of {name} {flaw}; if it is a token or a model's key, set it again without that"))
 }
 
 /// A number and `s`, `m`, `h` or `d`, in seconds.
@@ -145,7 +161,20 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::a_time;
+    use super::{a_time, unlike_a_token};
+    use pullyard_domain::id::SecretName;
+
+    #[test]
+    fn a_value_that_can_be_no_token_is_warned_of_unless_it_is_another_thing() {
+        let said = |name: &str, value: &str| unlike_a_token(&SecretName::new(name).unwrap(), value);
+        let warning = said("github", "ghp_planted one").unwrap();
+        assert!(warning.starts_with("the value of github has a space inside; "), "{warning}");
+        assert!(!warning.contains("planted"), "{warning}");
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----";
+        for (name, value) in [("github", "ghp_planted"), ("app-key", key), ("hook-acme-app", "any text")] {
+            assert_eq!(said(name, value), None, "{name}");
+        }
+    }
 
     #[test]
     fn an_old_value_counts_for_a_week_at_most() {

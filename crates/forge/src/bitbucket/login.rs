@@ -35,6 +35,9 @@ impl Login {
     pub(super) fn new(token: &Token) -> Result<Self, Error> {
         let refuse = || Error::Settings { reason: "the token has impossible characters".to_owned() };
         let (_, secret) = bitbucket_git_login(token.reveal());
+        if secret.is_empty() && !token.reveal().is_empty() {
+            return Err(Error::Settings { reason: "after the colon of the token is nothing".to_owned() });
+        }
         let secret = Token::new(secret);
         // Of either kind it is one word.
         let bearer = secret.bearer().ok_or_else(refuse)?;

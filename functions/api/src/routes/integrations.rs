@@ -66,7 +66,7 @@ pub(crate) async fn test(
         control::Tested::Refused(why) => (
             false,
             format!("{integration} failed to {why}."),
-            "Check the address, and renew the token in its secret.".to_owned(),
+            "Check the address, and renew the token in its secret with `pullyard secrets set`.".to_owned(),
         ),
     };
     Ok(Json(IntegrationTest { works, sentence, help }))
