@@ -74,7 +74,7 @@ fn a_part_in_which_somebody_stands_is_replaced_once_it_is_left_also_after_the_la
     assert!(part("inUse").contains("element.contains(document.activeElement)"));
     assert!(part("replace").contains("left.set(id, there);") && part("stop").contains("replaceWhatIsLeft();"));
     // Each part that is replaced stands in the page and in what the script gets, under the same name.
-    for id in ["head", "actions", "facts", "kept", "used"] {
+    for id in ["head", "actions", "facts", "asked", "kept", "used"] {
         assert!(SCRIPT.contains(&format!("replace(\"{id}\", fresh);")), "{id}");
         for name in ["job.html", "job_fragment.html"] {
             let marked = format!(" id=\"{id}\">");
@@ -84,6 +84,14 @@ fn a_part_in_which_somebody_stands_is_replaced_once_it_is_left_also_after_the_la
             );
         }
     }
+}
+
+#[test]
+fn a_jobs_title_looks_like_a_link_where_its_id_is_not_shown() {
+    let narrow = STYLE.split("@media (max-width: 719px) {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap();
+    assert!(narrow.contains(".jobs .c-job { display: none; }"), "{narrow}");
+    let title = narrow.lines().find(|line| line.contains(".jobs .c-title a {")).unwrap();
+    assert!(title.contains("color: var(--accent)"), "{title}");
 }
 
 #[test]

@@ -206,6 +206,11 @@ async fn a_revise_job_shows_what_was_asked_as_text_with_its_marks() {
     linked(&story, number, "APP-1").await;
     let job = story.api.revise(&crate::pulls::revise(&story, number, None), None).await.unwrap().job.unwrap();
     story.quiet().await;
+    let browser = Browser::admin(&story).await;
+    let early = browser.get(&format!("/jobs/{job}")).await;
+    assert!(early.says("<div id=\"asked\"></div>"), "its reviews are not read yet: {}", early.body);
+    let live = format!("/jobs/{job}?after=1.0");
+    assert!(!browser.fragment(&live).await.says("id=\"asked\""));
     let store = story.store().await;
     let hash = store.freeze_context(&job, &frozen(number)).await.unwrap();
     // Whoever reads its reviews meanwhile: what the job names is what it was asked.
@@ -218,7 +223,6 @@ async fn a_revise_job_shows_what_was_asked_as_text_with_its_marks() {
         }
     })
     .await;
-    let browser = Browser::admin(&story).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     for words in [
         "What was asked",
@@ -236,5 +240,14 @@ async fn a_revise_job_shows_what_was_asked_as_text_with_its_marks() {
     assert_eq!(page.body.matches("edited after it was submitted").count(), 2, "of the review and of one comment");
     assert_eq!(page.body.matches("line of the original commit").count(), 1);
     is_harmless(&page);
+    // The page that was open before has it by its next look, and as a page that is opened now has it.
+    let fragment = browser.fragment(&live).await;
+    is_harmless(&fragment);
+    let part = |body: &str| {
+        body.split("<div id=\"asked\">").nth(1).and_then(|rest| rest.split("</details>").next()).map(str::to_owned)
+    };
+    assert!(part(&page.body).is_some() && part(&fragment.body) == part(&page.body), "{}", fragment.body);
+    // Who has seen an event had it before.
+    assert!(!browser.fragment(&format!("/jobs/{job}?after=1.1")).await.says("id=\"asked\""));
     story.end().await;
 }

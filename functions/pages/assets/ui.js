@@ -171,6 +171,13 @@
     here.replaceChildren(...there.childNodes);
   };
 
+  // What was asked grows once its reviews were read. Folded by somebody, it stays folded.
+  const asked = (fresh) => {
+    const [here, there] = [document, fresh].map((page) => page.querySelector("#asked > details"));
+    if (here && there) there.open = here.open;
+    replace("asked", fresh);
+  };
+
   // What may be said to the agent changes with its job. The words that somebody has begun stay, and so does a form that
   // somebody stands in.
   const speak = (fresh) => {
@@ -280,6 +287,7 @@
       replace("actions", fresh);
       speak(fresh);
       replace("facts", fresh);
+      asked(fresh);
       replace("kept", fresh);
       replace("used", fresh);
       append(fresh);

@@ -45,7 +45,7 @@ pub(crate) struct Comment {
 /// None for a job of another kind, and until its reviews were read from the forge.
 pub(crate) async fn of(ctx: &Context, view: &JobView) -> Result<Option<Asked>, Fault> {
     let job = &view.job;
-    if job.revises.is_none() {
+    if job.revises.is_none() || job.context.is_empty() {
         return Ok(None);
     }
     let context = ctx.store.context(&job.id, &job.context).await.map_err(Error::from)?;

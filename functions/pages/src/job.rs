@@ -29,6 +29,9 @@ const FIRST: usize = 2_000;
 /// Where to go on reading: attempt and number of the last event that was seen.
 const CURSOR: HeaderName = HeaderName::from_static("pullyard-cursor");
 
+/// The cursor of who has seen no event.
+const BEGIN: (u32, u64) = (1, 0);
+
 /// When to ask again. Units: milliseconds; 0 is never.
 const NEXT: HeaderName = HeaderName::from_static("pullyard-next");
 
@@ -61,6 +64,8 @@ struct JobPage {
 #[template(path = "job_fragment.html")]
 struct JobFragment {
     head: Head,
+    /// What its reviewers asked for, until the first of its events was seen: it is read before an attempt begins.
+    asked: Option<asked::Asked>,
     /// What its attempts left behind, where that may be news.
     kept: Option<kept::Kept>,
     entries: Vec<Entry>,
@@ -197,7 +202,7 @@ pub(crate) async fn show(
     if !visit.visitor.may_touch(&view.job.project) {
         return Err(gone());
     }
-    let begin = after.as_deref().map_or(Ok((1, 0)), cursor_of)?;
+    let begin = after.as_deref().map_or(Ok(BEGIN), cursor_of)?;
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
         let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
         let live = Live::new(&view, &read.events, read.cursor, read.end);
@@ -214,7 +219,9 @@ pub(crate) async fn show(
             used => used,
         };
         let entries = log::entries(&view.job, &read.events, begin.0, &unsaid);
-        let fragment = JobFragment { head, kept, entries, used };
+        // Its page began without that, where its reviews were not read yet.
+        let asked = if begin == BEGIN { asked::of(&visit.ctx, &view).await? } else { None };
+        let fragment = JobFragment { head, asked, kept, entries, used };
         return Ok(told(page(StatusCode::OK, &fragment), &live));
     }
     let (mut events, mut cursor) = (Vec::new(), begin);
