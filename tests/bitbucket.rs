@@ -351,6 +351,9 @@ async fn a_hook_is_refused_with_what_works_instead() {
         assert!(refused.err.contains("pullyard repos ingress OWNER/NAME poll"), "{refused:?}");
     }
     assert_eq!(world.user.json(&["hooks"]).await, json!([]));
+    for check in ["verify", "repair"] {
+        world.user.run(&["hooks", check]).await.ended(0, "There is no hook.");
+    }
     let app = ["integrations", "add", "app", "--kind", "bitbucket", "--app-id", "1"];
     let app = [&app[..], &["--key-secret", "k", "--webhook-secret", "w"]].concat();
     world.user.run(&app).await.ended(2, "Bitbucket has no Apps");

@@ -234,6 +234,8 @@ async fn settings_change_what_is_named_and_leave_the_rest() {
         format!("default_repository\t{REPOSITORY}\n")
     );
     user.run(&["settings", "set", "nothing=1"]).await.ended(2, "there is no setting nothing");
+    user.run(&["settings", "get", "nothing"]).await.ended(2, "there is no setting nothing");
+    user.run(&["settings", "get", "nothing", "--json"]).await.ended(2, "there is no setting nothing");
     user.run(&["settings", "set", "auto_create=maybe"]).await.ended(2, "auto_create can't be maybe");
     user.run(&["settings", "set", "limits.wall_secs=1"]).await.ended(2, "use 60 to 86400 seconds");
     story.end().await;

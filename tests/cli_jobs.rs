@@ -290,6 +290,8 @@ async fn a_list_shows_what_is_asked_for_and_says_how_far_back_it_looked() {
     for (flag, value) in [("--status", "done"), ("--since", "soon"), ("--limit", "0"), ("--since", "9999999d")] {
         user.run(&["jobs", "list", flag, value]).await.ended(2, flag);
     }
+    let mistyped = ["jobs", "list", "--project", "acm", "--status", "failed"];
+    user.run(&mistyped).await.ended(5, "there is no project acm");
     user.run(&["jobs", "list", "--watch"]).await.ended(2, "for a terminal");
     story.end().await;
 }

@@ -109,7 +109,13 @@ async fn a_repository_that_is_to_be_cloned_from_another_host_than_its_forges_is_
 async fn nothing_is_said_to_be_missing_in_a_repository_that_jobs_work_in() {
     let story = Story::waiting().await;
     let user = User::of(&story);
-    let table = user.run(&["repos", "test", REPOSITORY]).await.done();
+    let tested = user.run(&["repos", "test", REPOSITORY]).await;
+    assert_eq!(
+        tested.err,
+        format!("Nothing is missing in {REPOSITORY}, as far as can be told.\n"),
+        "no help is needed"
+    );
+    let table = tested.done();
     assert!(table.contains("untold\tpush\tcontents: write\t") && !table.contains("missing\t"), "{table}");
     story.end().await;
 }

@@ -128,6 +128,9 @@ async fn an_account_is_listed_and_let_go_by_a_person_and_its_jobs_go_on() {
     assert!(user.run(&["breakers"]).await.done().contains("project/acme/claude_code"));
     user.run(&["breakers", "close", "codex"]).await.ended(2, "an account is");
     user.run(&["breakers", "close", "project/acme/codex"]).await.ended(5, "nobody waits for project/acme/codex");
+    let answered = user.run(&["breakers", "close", "project/acme/codex", "--json"]).await.ended(5, "nobody waits");
+    let answer: serde_json::Value = serde_json::from_str(&answered.out).unwrap();
+    assert_eq!(answer["closed"], false);
     user.run(&["breakers", "close", "project/acme/claude_code"]).await.done();
     assert!(story.api.breakers().await.unwrap().breakers.is_empty());
     let again = story.api.close_breaker("project/acme/claude_code").await.unwrap();

@@ -72,5 +72,6 @@ async fn close(session: &Session, account: &str) -> Result<ExitCode, Fault> {
     if answer.closed {
         return Ok(ExitCode::SUCCESS);
     }
-    Err(Fault::not_found(format!("nobody waits for {}", answer.account)).help("`pullyard breakers` lists them"))
+    let fault = Fault::not_found(format!("nobody waits for {}", answer.account)).help("`pullyard breakers` lists them");
+    Ok(fault.after_the_answer(&session.screen))
 }

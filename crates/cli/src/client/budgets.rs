@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, facts};
+use super::words::count_of;
 use clap::Subcommand;
 use pullyard_domain::budget::{Budget, usd};
 use pullyard_protocol::project::BudgetUse;
@@ -98,7 +99,7 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), Fault> {
 
 /// A budget in one line: `20 jobs and $50.00 a day`. None: there is no limit.
 pub(super) fn words(budget: &Budget) -> Option<String> {
-    let jobs = budget.jobs_per_day.map(|most| format!("{most} jobs"));
+    let jobs = budget.jobs_per_day.map(|most| count_of(most.into(), "job", "jobs"));
     let dollars = budget.usd_micros_per_day.map(usd);
     let limits = [jobs, dollars].into_iter().flatten().collect::<Vec<_>>().join(" and ");
     (!limits.is_empty()).then(|| format!("{limits} a day"))
@@ -128,7 +129,16 @@ pub(crate) fn micros(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::micros;
+    use super::{Budget, micros, words};
+
+    #[test]
+    fn a_budget_is_one_line_and_one_job_is_one() {
+        let said =
+            |jobs_per_day, usd_micros_per_day| words(&Budget { jobs_per_day, usd_micros_per_day, ..Budget::default() });
+        assert_eq!(said(None, None), None);
+        assert_eq!(said(Some(1), None).as_deref(), Some("1 job a day"));
+        assert_eq!(said(Some(20), Some(50_000_000)).as_deref(), Some("20 jobs and $50.00 a day"));
+    }
 
     #[test]
     fn dollars_are_read_to_the_millionth() {

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use pullyard_domain::id::{DeliveryId, HookName};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::Delivery;
-use pullyard_protocol::hook::RecoverHook;
+use pullyard_protocol::hook::{RecoverHook, Recovered};
 use std::process::ExitCode;
 
 /// List and show what came in, and what was decided about it.
@@ -129,10 +129,7 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
         let found = session.api.recover_hook(name, &RecoverHook { since }).await?;
         problems.extend(found.problems.clone());
         if !session.screen.is_json() {
-            session.screen.out(&format!(
-                "{name}: {} tries looked at, {} asked for again, {} missing, {} given up; {} pull requests compared, {} reviews found",
-                found.looked_at, found.asked, found.missing, found.given_up, found.pull_requests, found.reviews
-            ))?;
+            session.screen.out(&recovered(name, &found))?;
         }
         all.push(found);
     }
@@ -149,6 +146,20 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
         None => ExitCode::SUCCESS,
         Some(first) => Fault::new(Exit::Failed, first.clone()).after_the_answer(&session.screen),
     })
+}
+
+/// What a look at a hook's forge came to.
+fn recovered(name: &HookName, found: &Recovered) -> String {
+    let count = |count: usize, one, many| words::count_of(count as u64, one, many);
+    format!(
+        "{name}: {} looked at, {} asked for again, {} missing, {} given up; {} compared, {} found",
+        count(found.looked_at, "try", "tries"),
+        found.asked,
+        found.missing,
+        found.given_up,
+        count(found.pull_requests, "pull request", "pull requests"),
+        count(found.reviews, "review", "reviews"),
+    )
 }
 
 fn show(session: &Session, delivery: &Delivery) -> Result<(), Fault> {
@@ -176,4 +187,32 @@ fn show(session: &Session, delivery: &Delivery) -> Result<(), Fault> {
         screen.hint(&delivery.help);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HookName, Recovered, recovered};
+
+    #[test]
+    fn what_was_looked_at_is_counted_as_people_count() {
+        let found = |count: usize| Recovered {
+            looked_at: count,
+            asked: count,
+            missing: 0,
+            given_up: 0,
+            pull_requests: count,
+            reviews: count,
+            problems: Vec::new(),
+        };
+        let name = HookName::new("acme").unwrap();
+        for (count, said) in [
+            (1, "1 try looked at, 1 asked for again, 0 missing, 0 given up; 1 pull request compared, 1 review found"),
+            (
+                2,
+                "2 tries looked at, 2 asked for again, 0 missing, 0 given up; 2 pull requests compared, 2 reviews found",
+            ),
+        ] {
+            assert_eq!(recovered(&name, &found(count)), format!("acme: {said}"));
+        }
+    }
 }

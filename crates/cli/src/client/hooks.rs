@@ -16,6 +16,9 @@ const MOST_OTHERS: usize = 50;
 /// What `verify` exits with when a hook is not what it should be.
 const DRIFT: u8 = 3;
 
+/// What is said where there are none.
+const NONE: &str = "There is no hook. Make one with `pullyard hooks install`; its help has examples.";
+
 /// Set up, check and mend the webhooks by which a forge tells of reviews.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -262,7 +265,7 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
         ];
         table.row_with(cells, &last_look(&hook.problems));
     }
-    table.show(&session.screen, "There is no hook. Make one with `pullyard hooks install`; its help has examples.")
+    table.show(&session.screen, NONE)
 }
 
 /// What is said of a hook whose last look at its forge met problems; nothing where it met none.
@@ -295,6 +298,9 @@ async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<
         for check in &checks {
             shown(session, check)?;
         }
+        if checks.is_empty() && fault.is_none() {
+            session.screen.note(NONE);
+        }
     }
     if let Some(fault) = fault {
         return Ok(fault.after_the_answer(&session.screen));
@@ -309,8 +315,10 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
     let (hook, now) = (&check.hook, words::now());
     // No forge says what a hook's secret is; that what it sends fits ours does.
     let verified = hook.verified_at.map_or_else(|| Cell::same("no delivery yet"), |at| words::when(at, now));
-    let state =
-        if check.drifts.is_empty() { "as it should be".to_owned() } else { format!("{} faults", check.drifts.len()) };
+    let state = match check.drifts.len() {
+        0 => "as it should be".to_owned(),
+        faults => words::count_of(faults as u64, "fault", "faults"),
+    };
     facts(
         &session.screen,
         &[

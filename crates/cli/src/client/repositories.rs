@@ -190,10 +190,16 @@ fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
             Cell::same(repository.integration.as_str()),
             Cell::same(&repository.default_branch),
             Cell::same(works(&repository.agent)),
-            Cell::maybe(repository.commands.checks.as_ref().map(|checks| checks.join("; "))),
+            checks(repository.commands.checks.as_deref()),
         ]);
     }
     table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add`; its help has examples.")
+}
+
+/// Its own checks, or that it has none; a dash where its project's are run.
+fn checks(own: Option<&[String]>) -> Cell {
+    let own = own.map(|checks| if checks.is_empty() { "none".to_owned() } else { checks.join("; ") });
+    Cell::maybe(own)
 }
 
 /// A command as it is run, another agent with its model.
@@ -202,5 +208,19 @@ fn works(agent: &Agent) -> String {
         (COMMAND, _) => agent.command.join(" "),
         (capability, Some(model)) => format!("{capability} {model}"),
         (capability, None) => capability.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checks;
+
+    #[test]
+    fn a_repository_without_checks_is_not_shown_as_one_with_its_projects() {
+        let named = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        assert_eq!(checks(None).both(), ("-", ""));
+        assert_eq!(checks(Some(&[])).both(), ("none", "none"));
+        let two = "npm test; npm run lint";
+        assert_eq!(checks(Some(&named(&["npm test", "npm run lint"]))).both(), (two, two));
     }
 }

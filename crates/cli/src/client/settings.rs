@@ -123,12 +123,12 @@ fn flat(settings: &Value, under: &str) -> Vec<(String, String)> {
 }
 
 fn show(session: &Session, project: &ToldProject, keys: &[String]) -> Result<(), Fault> {
-    if session.screen.is_json() {
-        return session.screen.json(project);
-    }
     let settings = &project.settings;
     if let Some(key) = keys.iter().find(|key| settings.pointer(&pointer(key)).is_none()) {
         return Err(unknown(settings, key));
+    }
+    if session.screen.is_json() {
+        return session.screen.json(project);
     }
     let wanted = |key: &str| {
         let under =

@@ -78,7 +78,12 @@ pub(super) fn about_job(help: &str, job: &JobId) -> String {
 
 /// `1 file`, `2 files`.
 pub(super) fn files(count: u32) -> String {
-    if count == 1 { "1 file".into() } else { format!("{count} files") }
+    count_of(count.into(), "file", "files")
+}
+
+/// `1 try`, `2 tries`.
+pub(super) fn count_of(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// `812 B`, `12 KB`, `1.4 MB`; in bytes for programs.

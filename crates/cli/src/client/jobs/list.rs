@@ -103,7 +103,7 @@ impl List {
             Ok(Part { found: jobs, next, looked_back_to })
         })
         .await?;
-        session.known_if(all.found.is_empty() && !self.is_filtered(), &project).await?;
+        session.known_if(all.found.is_empty(), &project).await?;
         Ok(JobPage { jobs: all.found, next: all.next, looked_back_to: all.looked_back_to })
     }
 

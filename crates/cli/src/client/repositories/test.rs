@@ -1,6 +1,7 @@
-//! `pullyard repos test`: one row per feature.
+//! `pullyard repos test`: one row per feature, then what it comes to, then what to do.
 
 use crate::client::fault::Fault;
+use crate::client::jobs::NOTHING;
 use crate::client::screen::Colour;
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
@@ -21,7 +22,10 @@ pub(super) async fn test(session: &Session, project: &ProjectId, name: &Reposito
         show(session, &tested.features)?;
     }
     if tested.works {
-        session.screen.hint(&tested.sentence);
+        session.screen.note(&tested.sentence);
+        if tested.help != NOTHING {
+            session.screen.hint(&tested.help);
+        }
     } else {
         session.screen.error(&tested.sentence);
         session.screen.help(&tested.help);
