@@ -10,7 +10,6 @@ mod body;
 mod caller;
 mod comments;
 mod conversation;
-mod filter;
 mod listed;
 mod paging;
 mod pull_answers;
@@ -42,7 +41,6 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/commit/{commit}", get(repositories::commit))
         .route("/commit/{commit}/statuses", get(statuses::list))
         .route("/commit/{commit}/statuses/build", post(statuses::create))
-        .route("/commit/{commit}/statuses/build/{key}", get(statuses::show).put(statuses::update))
         .route("/pullrequests", get(pull_requests::list).post(pull_requests::create))
         .route("/pullrequests/{number}", get(pull_requests::show).put(pull_requests::update))
         .route("/pullrequests/{number}/merge", post(pull_requests::merge))

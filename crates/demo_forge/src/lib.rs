@@ -30,6 +30,7 @@ mod labels;
 mod link;
 mod merging;
 mod names;
+mod notes;
 mod pages;
 mod people;
 mod pulls;

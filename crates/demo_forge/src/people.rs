@@ -5,7 +5,7 @@ use crate::{
     access::Actor,
     merging::{self, Merging, Method, Wish},
     pulls,
-    record::{PullState, Side},
+    record::{PullState, Side, StatusRecord},
     reviews::{self, At, NewComment, NewReview, Verdict},
 };
 
@@ -107,13 +107,10 @@ impl DemoForge {
     pub async fn look(&self, full_name: &str, number: u64) -> Result<Option<Look>, Error> {
         let entry = self.entry(full_name).await?;
         let Some(pull) = pulls::find(&self.shared, &entry, number).await? else { return Ok(None) };
-        let mut statuses: Vec<(String, String, String)> = Vec::new();
-        for status in entry.record.lock().await.statuses.iter().rev().filter(|status| status.sha == pull.head_sha) {
-            if !statuses.iter().any(|(context, ..)| *context == status.context) {
-                let description = status.description.clone().unwrap_or_default();
-                statuses.push((status.context.clone(), status.state.clone(), description));
-            }
-        }
+        let said = |status: &StatusRecord| {
+            (status.context.clone(), status.state.clone(), status.description.clone().unwrap_or_default())
+        };
+        let statuses = entry.record.lock().await.newest_statuses(&pull.head_sha).into_iter().map(said).collect();
         let record = pull.record;
         let login = |id: &u64| self.shared.users.by_id(*id).map(|member| member.user.login);
         Ok(Some(Look {

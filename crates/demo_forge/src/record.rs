@@ -131,9 +131,6 @@ pub(crate) struct LineCommentRecord {
     pub(crate) id: u64,
     pub(crate) review: u64,
     pub(crate) in_reply_to: Option<u64>,
-    /// The comment that Bitbucket's caller answered, which may be an answer itself; GitHub's always answer the first.
-    #[serde(default)]
-    pub(crate) parent: Option<u64>,
     pub(crate) author: Account,
     pub(crate) body: String,
     pub(crate) path: String,
@@ -179,9 +176,6 @@ impl Side {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct NoteRecord {
     pub(crate) id: u64,
-    /// What it answers, on Bitbucket; GitHub knows no answers to comments on the whole.
-    #[serde(default)]
-    pub(crate) parent: Option<u64>,
     pub(crate) author: Account,
     pub(crate) body: String,
     pub(crate) created_at: String,
@@ -214,6 +208,17 @@ pub(crate) async fn save<T: Serialize>(record: &T, path: &Path) -> Result<(), Er
 }
 
 impl RepositoryRecord {
+    /// What is said about a commit now, newest first: of each context the last word.
+    pub(crate) fn newest_statuses(&self, sha: &str) -> Vec<&StatusRecord> {
+        let mut newest: Vec<&StatusRecord> = Vec::new();
+        for status in self.statuses.iter().rev().filter(|status| status.sha == sha) {
+            if newest.iter().all(|known| known.context != status.context) {
+                newest.push(status);
+            }
+        }
+        newest
+    }
+
     /// Writes: the record as a whole, only if there is none. Two writers at once: one of them wins.
     pub(crate) fn save_if_absent(&self, path: &Path) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self)

@@ -88,7 +88,8 @@ fn unprocessable(words: &str) -> Objection {
     Objection::Unprocessable(words.to_owned())
 }
 
-fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objection> {
+/// What was changed, or that there is no such pull request.
+pub(crate) fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objection> {
     match touched {
         Touched::Done(value, pull) => Ok((value, pull)),
         Touched::Missing => Err(Objection::NotFound),
@@ -265,17 +266,6 @@ pub(crate) async fn reply(
     (number, first): (u64, u64),
     body: String,
 ) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
-    reply_to(shared, entry, actor, (number, first, first), body).await
-}
-
-/// An answer in a thread to any comment of it, as Bitbucket has them.
-pub(crate) async fn reply_to(
-    shared: &Arc<Shared>,
-    entry: &Entry,
-    actor: &Actor,
-    (number, first, answered): (u64, u64, u64),
-    body: String,
-) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
     let (review_id, id, now) = (shared.ids.next()?, shared.ids.next()?, shared.clock.now());
     let changed = pulls::touch(shared, entry, number, |pull| {
         let pending: Vec<u64> =
@@ -289,7 +279,6 @@ pub(crate) async fn reply_to(
             id,
             review: review_id,
             in_reply_to: Some(first.id),
-            parent: Some(answered),
             author: actor.account.clone(),
             body,
             created_at: now.clone(),
@@ -390,7 +379,6 @@ async fn line_comment(
         id: shared.ids.next()?,
         review: review.id,
         in_reply_to: None,
-        parent: None,
         author: review.author.clone(),
         body: new.body,
         path: new.path,

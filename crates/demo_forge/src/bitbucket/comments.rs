@@ -11,20 +11,11 @@ use crate::{
     users::Account,
 };
 
-/// Where the forge keeps a comment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
-    Note,
-    Line,
-    Summary,
-}
-
 pub(super) struct Comment<'a> {
     pub(super) id: u64,
-    pub(super) kept: Kept,
     /// The comment that it answers.
-    pub(super) parent: Option<u64>,
-    pub(super) author: &'a Account,
+    parent: Option<u64>,
+    author: &'a Account,
     raw: &'a str,
     created_at: &'a str,
     updated_at: &'a str,
@@ -33,21 +24,13 @@ pub(super) struct Comment<'a> {
     pending: bool,
 }
 
-impl Comment<'_> {
-    /// The first comment of its thread, where it is one of comments on lines.
-    pub(super) fn thread(&self) -> Option<u64> {
-        self.line.map(LineCommentRecord::thread)
-    }
-}
-
 /// What this account sees, oldest first; without one what everybody sees.
 pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     let is_pending =
         |review: u64| pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending);
     let notes = pull.notes.iter().map(|note| Comment {
         id: note.id,
-        kept: Kept::Note,
-        parent: note.parent,
+        parent: None,
         author: &note.author,
         raw: &note.body,
         created_at: &note.created_at,
@@ -57,8 +40,7 @@ pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     });
     let lines = pull.comments.iter().map(|comment| Comment {
         id: comment.id,
-        kept: Kept::Line,
-        parent: comment.parent.or(comment.in_reply_to),
+        parent: comment.in_reply_to,
         author: &comment.author,
         raw: &comment.body,
         created_at: &comment.created_at,
@@ -69,7 +51,6 @@ pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     let said = pull.reviews.iter().filter(|review| !review.body.trim().is_empty());
     let summaries = said.map(|review| Comment {
         id: review.id,
-        kept: Kept::Summary,
         parent: None,
         author: &review.author,
         raw: &review.body,

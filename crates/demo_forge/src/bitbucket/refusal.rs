@@ -142,7 +142,7 @@ impl From<reviews::Objection> for Refusal {
     fn from(objection: reviews::Objection) -> Self {
         match objection {
             reviews::Objection::Unprocessable(sentence) => Self::bad_request(&sentence),
-            reviews::Objection::Forbidden(words) => Self::forbidden(words),
+            reviews::Objection::Forbidden(_) => Self::forbidden("You do not have permission to edit this comment."),
             reviews::Objection::NotFound => Self::no_comment(),
             reviews::Objection::Broken(error) => error.into(),
         }

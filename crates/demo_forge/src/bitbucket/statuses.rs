@@ -29,8 +29,6 @@ const MAX_KEY_CHARACTERS: usize = 40;
 const STATES: [(&str, &str); 4] =
     [("INPROGRESS", "pending"), ("SUCCESSFUL", "success"), ("FAILED", "failure"), ("STOPPED", "error")];
 
-type Keyed = Path<(String, String, String, String)>;
-
 #[derive(Deserialize)]
 struct New {
     key: Option<String>,
@@ -63,18 +61,6 @@ fn shown(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
             "commit": link(&commit),
         },
     })
-}
-
-/// The newest of each key, newest first.
-async fn newest(entry: &Entry, sha: &str) -> Vec<StatusRecord> {
-    let record = entry.record.lock().await;
-    let mut newest: Vec<StatusRecord> = Vec::new();
-    for status in record.statuses.iter().rev().filter(|status| status.sha == sha) {
-        if newest.iter().all(|known| known.context != status.context) {
-            newest.push(status.clone());
-        }
-    }
-    newest
 }
 
 async fn whole_id(shared: &Shared, entry: &Entry, named: &str) -> Result<String, Refusal> {
@@ -116,43 +102,6 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(shown(&shared, &entry, &status))).into_response())
 }
 
-/// Changes what is said under a key; what is left out stays.
-pub(super) async fn update(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((workspace, slug, commit, key)): Keyed,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::STATUSES_WRITE).await?;
-    let new: New = body::read(&body)?;
-    let sha = whole_id(&shared, &entry, &commit).await?;
-    let mut status = find(&entry, &sha, &key).await?;
-    if let Some(state) = new.state {
-        status.state = kept_state(&state)?;
-    }
-    if let Some(url) = new.url {
-        check_url(&url)?;
-        status.target_url = Some(url);
-    }
-    status.name = new.name.or(status.name);
-    status.description = new.description.or(status.description);
-    status.refname = new.refname.or(status.refname);
-    status.creator = actor.account;
-    replace(&entry, &status).await?;
-    Ok(Json(shown(&shared, &entry, &status)))
-}
-
-pub(super) async fn show(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((workspace, slug, commit, key)): Keyed,
-) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::STATUSES_READ).await?;
-    let sha = whole_id(&shared, &entry, &commit).await?;
-    let status = find(&entry, &sha, &key).await?;
-    Ok(Json(shown(&shared, &entry, &status)))
-}
-
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -161,13 +110,9 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::STATUSES_READ).await?;
     let sha = whole_id(&shared, &entry, &commit).await?;
-    let statuses = newest(&entry, &sha).await;
-    Ok(paging.answer(&shared, statuses.iter().map(|status| shown(&shared, &entry, status)).collect()))
-}
-
-async fn find(entry: &Entry, sha: &str, key: &str) -> Result<StatusRecord, Refusal> {
-    let found = newest(entry, sha).await.into_iter().find(|status| status.context == key);
-    found.ok_or_else(|| Refusal::not_found(&format!("Build status \"{key}\" not found")))
+    let record = entry.record.lock().await;
+    let newest = record.newest_statuses(&sha).into_iter();
+    Ok(paging.answer(&shared, newest.map(|status| shown(&shared, &entry, status)).collect()))
 }
 
 /// Writes: the repository's record, with this one in the place of all of its key.

@@ -82,12 +82,7 @@ pub(super) async fn show(html: &mut Html, shared: &Shared, entry: &Entry, pull: 
 
 async fn statuses(html: &mut Html, entry: &Entry, head: &str) {
     let record = entry.record.lock().await;
-    let mut seen: Vec<&str> = Vec::new();
-    for status in record.statuses.iter().rev().filter(|status| status.sha == head) {
-        if seen.contains(&status.context.as_str()) {
-            continue;
-        }
-        seen.push(&status.context);
+    for status in record.newest_statuses(head) {
         let words = status.description.as_deref().unwrap_or_default();
         html.open("p").open("b").text(&status.state).close("b");
         html.text(&format!(" {} {words}", status.context)).close("p");

@@ -23,9 +23,8 @@ use crate::{
     access::{self, Need, Role},
     answers, events,
     forge::Shared,
-    labels,
+    labels, notes,
     pulls::{self, Touched},
-    record::NoteRecord,
     repositories::Entry,
 };
 
@@ -165,17 +164,8 @@ pub(crate) async fn write_note(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::ISSUES_WRITE).await?;
-    let (body, now) = (words(&body)?, shared.clock.now());
-    let author = actor.account.clone();
-    let id = shared.ids.next()?;
-    let note = NoteRecord { id, parent: None, author, body, created_at: now.clone(), updated_at: now };
-    let number = parse(&number)?;
-    let changed = pulls::touch(&shared, &entry, number, |pull| {
-        pull.notes.push(note.clone());
-        Ok::<_, Refusal>(())
-    });
-    let ((), pull) = done(changed.await?)?;
-    events::note(&shared, &entry, &actor, &pull, &note, ("created", json!({}))).await;
+    let (body, number) = (words(&body)?, parse(&number)?);
+    let (note, _) = notes::write(&shared, &entry, &actor, number, body).await?;
     Ok((StatusCode::CREATED, Json(answers::note(&shared, &entry, number, &note))).into_response())
 }
 
@@ -207,18 +197,7 @@ pub(crate) async fn edit_note(
     let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::ISSUES_WRITE).await?;
     let (id, body) = (parse(&id)?, words(&body)?);
     let number = number_of_note(&entry, id).await?;
-    let changed = pulls::touch(&shared, &entry, number, |pull| {
-        let note = pull.notes.iter_mut().find(|note| note.id == id).ok_or_else(Refusal::not_found)?;
-        if note.author.id != actor.account.id {
-            return Err(Refusal::forbidden("You can only change your own comments"));
-        }
-        let before = std::mem::replace(&mut note.body, body);
-        note.updated_at = shared.clock.now();
-        Ok((note.clone(), before))
-    });
-    let ((note, before), pull) = done(changed.await?)?;
-    let more = json!({ "changes": { "body": { "from": before } } });
-    events::note(&shared, &entry, &actor, &pull, &note, ("edited", more)).await;
+    let (note, _) = notes::reword(&shared, &entry, &actor, (number, id), body).await?;
     Ok(Json(answers::note(&shared, &entry, number, &note)))
 }
 

@@ -80,11 +80,6 @@ async fn resolve(shared: &Shared, entry: &Entry, name: &str) -> Result<String, R
     branches.get(name).cloned().ok_or_else(|| Refusal::unsupported(format!("No commit found for SHA: {name}")))
 }
 
-async fn newest_first(entry: &Entry, sha: &str) -> Vec<StatusRecord> {
-    let record = entry.record.lock().await;
-    record.statuses.iter().rev().filter(|status| status.sha == sha).cloned().collect()
-}
-
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -93,8 +88,9 @@ pub(crate) async fn list(
 ) -> Result<Response, Refusal> {
     let (_, entry) = caller.repository(&shared, (&owner, &name), Need::STATUSES_READ).await?;
     let sha = resolve(&shared, &entry, &named).await?;
-    let statuses = newest_first(&entry, &sha).await;
-    Ok(paging.answer(&shared, statuses.iter().map(|status| answers::status(&shared, &entry, status)).collect()))
+    let record = entry.record.lock().await;
+    let newest_first = record.statuses.iter().rev().filter(|status| status.sha == sha);
+    Ok(paging.answer(&shared, newest_first.map(|status| answers::status(&shared, &entry, status)).collect()))
 }
 
 pub(crate) async fn combined(
@@ -104,12 +100,6 @@ pub(crate) async fn combined(
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, (&owner, &name), Need::STATUSES_READ).await?;
     let sha = resolve(&shared, &entry, &named).await?;
-    let all = newest_first(&entry, &sha).await;
-    let mut newest: Vec<&StatusRecord> = Vec::new();
-    for status in &all {
-        if newest.iter().all(|known| known.context != status.context) {
-            newest.push(status);
-        }
-    }
-    Ok(Json(answers::combined_status(&shared, &entry, &sha, &newest)))
+    let record = entry.record.lock().await;
+    Ok(Json(answers::combined_status(&shared, &entry, &sha, &record.newest_statuses(&sha))))
 }

@@ -1,0 +1,58 @@
+//! The rules of comments on the whole of a pull request, whichever face they are written through.
+//! How they look as JSON is not decided here.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::{
+    access::Actor,
+    events,
+    forge::Shared,
+    pulls::{self, Pull},
+    record::NoteRecord,
+    repositories::Entry,
+    reviews::{Objection, touched},
+};
+
+/// Writes one below the pull request, and tells of it.
+pub(crate) async fn write(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    number: u64,
+    body: String,
+) -> Result<(NoteRecord, Box<Pull>), Objection> {
+    let (id, author, now) = (shared.ids.next()?, actor.account.clone(), shared.clock.now());
+    let note = NoteRecord { id, author, body, created_at: now.clone(), updated_at: now };
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        pull.notes.push(note.clone());
+        Ok::<_, Objection>(())
+    });
+    let ((), pull) = touched(changed.await?)?;
+    events::note(shared, entry, actor, &pull, &note, ("created", json!({}))).await;
+    Ok((note, pull))
+}
+
+/// Rewords one of one's own, and tells of it.
+pub(crate) async fn reword(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+    body: String,
+) -> Result<(NoteRecord, Box<Pull>), Objection> {
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let note = pull.notes.iter_mut().find(|note| note.id == id).ok_or(Objection::NotFound)?;
+        if note.author.id != actor.account.id {
+            return Err(Objection::Forbidden("You can only change your own comments"));
+        }
+        let before = std::mem::replace(&mut note.body, body);
+        note.updated_at = shared.clock.now();
+        Ok((note.clone(), before))
+    });
+    let ((note, before), pull) = touched(changed.await?)?;
+    let more = json!({ "changes": { "body": { "from": before } } });
+    events::note(shared, entry, actor, &pull, &note, ("edited", more)).await;
+    Ok((note, pull))
+}
