@@ -1,7 +1,7 @@
-//! The part of Bitbucket Cloud's REST API that opening and answering a pull request needs, under `/2.0`.
+//! The part of Bitbucket Cloud's REST API that opening a pull request and speaking below it needs, under `/2.0`.
 //!
 //! Owns routes, callers and shapes; what there is and what is refused is decided where it is for GitHub's face, in
-//! `pulls`, `reviews` and `merging`. Every repository of a demo is on both faces at once: nobody who uses one of them
+//! `pulls`, `notes` and `merging`. Every repository of a demo is on both faces at once: nobody who uses one of them
 //! sees the other, and a demo needs no second kind of repository. Bitbucket's webhooks are not served; hooks that were
 //! made on GitHub's face are told in GitHub's words of what happens here, too.
 

@@ -1,6 +1,6 @@
 //! A small forge for demos and tests: real git over HTTP, and the part of GitHub's REST API, GraphQL and
 //! webhooks that opening and reviewing a pull request needs, refusing what GitHub refuses. The part of Bitbucket Cloud's
-//! REST API that opening and answering one needs is served beside it, over the same repositories.
+//! REST API that opening one and speaking below it needs is served beside it, over the same repositories.
 //!
 //! It owns bare repositories, pull requests with their reviews, hooks, Apps and a page for people, all under
 //! one folder. It deliberately knows nothing of Pullyard, calls loopback addresses only, and is no place to

@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::{
     Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token,
     call::{self, Tries},
-    names::RepositoryName,
+    names::{RepositoryName, branch_name},
     repeat,
 };
 
@@ -105,10 +105,7 @@ impl Bitbucket {
     /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/refs/branches/{name}`.
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        // Dots and nothing would change the address instead of naming a branch.
-        if matches!(name, "" | "." | "..") {
-            return Ok(None);
-        }
+        let Some(name) = branch_name(name) else { return Ok(None) };
         let address = self.address(repository, &["refs", "branches", name]);
         match self.client.get::<BranchAnswer>(address, full_name, Tries::Three).await {
             Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
@@ -142,8 +139,7 @@ impl Bitbucket {
         tries: Tries,
     ) -> Result<Option<PullRequest>, Error> {
         let found = self.of_branch(repository, head_branch, "OPEN", tries).await?;
-        let preferred = found.iter().position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
-        Ok(found.into_iter().nth(preferred.unwrap_or(0)))
+        Ok(PullRequest::preferred(found, preferred_base))
     }
 
     /// The pull requests of a branch of the repository's own in one of Bitbucket's states, the newest first.

@@ -24,7 +24,8 @@ use serde_json::json;
 
 use crate::{
     Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, PullRequestState, Repository, Token,
-    names::RepositoryName, repeat,
+    names::{RepositoryName, branch_name},
+    repeat,
 };
 
 use answers::{AccountAnswer, BranchAnswer, PullRequestAnswer, RepositoryAnswer};
@@ -74,10 +75,7 @@ impl GitHub {
     /// See [`Forge::branch`](crate::Forge::branch). Source: `GET /repos/{owner}/{repo}/branches/{branch}`.
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        // Dots and nothing would change the address instead of naming a branch.
-        if matches!(name, "" | "." | "..") {
-            return Ok(None);
-        }
+        let Some(name) = branch_name(name) else { return Ok(None) };
         let segments = ["repos", repository.owner, repository.name, "branches", name];
         let address = self.client.address(&segments);
         match self.client.get::<BranchAnswer>(address, full_name, Tries::Three).await {
@@ -113,8 +111,7 @@ impl GitHub {
         tries: Tries,
     ) -> Result<Option<PullRequest>, Error> {
         let found = self.of_branch(repository, head_branch, "open", tries).await?;
-        let preferred = found.iter().position(|pull| Some(pull.base_branch.as_str()) == preferred_base);
-        Ok(found.into_iter().nth(preferred.unwrap_or(0)))
+        Ok(PullRequest::preferred(found, preferred_base))
     }
 
     /// The pull requests of a branch of the repository's own, in GitHub's state `open` or `closed`.

@@ -1,5 +1,8 @@
 //! Answers that come in pages.
 
+/// A list of more pages is read no further, and said to go on.
+pub(crate) const MAX_PAGES: u32 = 10;
+
 /// What a list has, as far as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {

@@ -37,6 +37,21 @@ pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     })
 }
 
+/// A branch's name as a path segment, if it is one: dots and nothing would change the address instead.
+pub(crate) fn branch_name(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !matches!(*name, "" | "." | ".."))
+}
+
+/// A commit's name as a path segment, its own or the beginning of it.
+///
+/// Errors: `NotFound` for what can't be one, as the forge itself would answer.
+pub(crate) fn commit_name<'a>(sha: &'a str, what: &str) -> Result<&'a str, Error> {
+    let plain = !sha.is_empty() && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain
+        .then_some(sha)
+        .ok_or_else(|| Error::NotFound { what: what.to_owned(), message: "that is no commit's name".to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +63,22 @@ mod tests {
         }
         for bad in ["", "acme", "acme/", "/app", "a/b/c", "../user", "a/..", "a/b?c", "a/b%2f", "a b/c"] {
             assert!(matches!(RepositoryName::parse(bad), Err(Error::NotFound { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_hexadecimal_is_a_commit_and_dots_are_no_branch() {
+        for good in ["0123456789abcdef", "ABCDEF0"] {
+            assert_eq!(commit_name(good, "commit").ok(), Some(good));
+        }
+        for bad in ["", "..", "../x", "main", "abc/def", "abc%2f"] {
+            assert!(matches!(commit_name(bad, "commit"), Err(Error::NotFound { .. })), "{bad:?}");
+        }
+        for good in ["main", "a/b", "a%2fb", "...", ".a"] {
+            assert_eq!(branch_name(good), Some(good));
+        }
+        for bad in ["", ".", ".."] {
+            assert_eq!(branch_name(bad), None, "{bad:?}");
         }
     }
 

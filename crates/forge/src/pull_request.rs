@@ -32,6 +32,14 @@ pub struct PullRequest {
     pub updated_at: Time,
 }
 
+impl PullRequest {
+    /// Of those of one branch the first to this base, else the first.
+    pub(crate) fn preferred(found: Vec<Self>, base: Option<&str>) -> Option<Self> {
+        let at = found.iter().position(|pull| Some(pull.base_branch.as_str()) == base);
+        found.into_iter().nth(at.unwrap_or(0))
+    }
+}
+
 /// The repository that a pull request is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseRepository {

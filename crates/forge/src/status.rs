@@ -8,7 +8,7 @@ const MAX_DESCRIPTION: usize = 140;
 pub struct CommitStatus {
     /// How it stands.
     pub state: CommitState,
-    /// Who speaks, such as `pullyard`.
+    /// Who speaks, such as `pullyard`; Bitbucket, whose key it is, takes 40 characters.
     pub context: String,
     /// One sentence; cut to 140 characters.
     pub description: String,

@@ -44,9 +44,14 @@ async fn only_lines_of_the_change_can_be_commented_on() {
         let answer = world.post(RON, "pulls/1/reviews", review).await;
         assert_eq!((answer.status, answer.errors()), (422, format!("Unprocessable Entity: [\"{expected}\"]")));
     };
-    check(json!({ "path": "change.txt", "line": 25, "body": "x" }), "Line could not be resolved").await;
+    for line in [0, 25, u64::MAX] {
+        check(json!({ "path": "change.txt", "line": line, "body": "x" }), "Line could not be resolved").await;
+    }
     check(json!({ "path": "other.txt", "line": 1, "body": "x" }), "Path could not be resolved").await;
-    for none in [".", "../../x", "./change.txt", "change.txt/", "/change.txt", "x".repeat(200_000).as_str()] {
+    let long = "x".repeat(200_000);
+    for none in
+        [".", "../../x", "./change.txt", "change.txt/", "/change.txt", ":(glob)*", "change.txt\0", long.as_str()]
+    {
         check(json!({ "path": none, "line": 10, "body": "x" }), "Path could not be resolved").await;
     }
     let start = json!({ "path": "change.txt", "line": 10, "start_line": 12, "body": "x" });

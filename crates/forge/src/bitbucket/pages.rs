@@ -4,12 +4,10 @@ use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Client;
-use crate::{Error, Listed, call::Tries};
+use crate::{Error, Listed, call::Tries, listed::MAX_PAGES};
 
 /// What is asked for at once: Bitbucket gives no more of comments, and half of it of pull requests.
 const PER_PAGE: &str = "100";
-/// A list longer than this is read no further, and said to go on.
-const MAX_PAGES: u32 = 10;
 
 /// One page.
 #[derive(Deserialize)]
@@ -38,7 +36,8 @@ impl Client {
     /// The address that an answer names, if it is of this API: anywhere else has no business with our token.
     fn here(&self, address: &str) -> Result<Url, Error> {
         let address: Option<Url> = address.parse().ok();
-        let ours = |address: &Url| address.origin() == self.api_url.origin() && address.username().is_empty();
-        address.filter(ours).ok_or_else(|| self.not_understood("its next page is on another host"))
+        let is_nobodys = |address: &Url| address.username().is_empty() && address.password().is_none();
+        let is_ours = |address: &Url| address.origin() == self.api_url.origin() && is_nobodys(address);
+        address.filter(is_ours).ok_or_else(|| self.not_understood("its next page is on another host"))
     }
 }

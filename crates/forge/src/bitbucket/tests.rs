@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Bitbucket, id::id_of};
 use crate::{
     BaseRepository, CommitState, CommitStatus, Connections, Endpoint, Error, Exchange, Exchanged, Forge, HookScope,
-    Lines, Meaning, NewPullRequest, PullRequestState, Side, Token,
+    Meaning, NewPullRequest, PullRequestState, Token,
 };
 
 const API: &str = "http://bitbucket.simulated/2.0";
@@ -339,99 +339,13 @@ fn conversation() -> Value {
 }
 
 #[tokio::test]
-async fn comments_on_lines_are_told_with_the_first_of_their_thread() {
-    let played = play([page(conversation())]);
-    let found = played.forge.comments(REPOSITORY, 7).await.unwrap();
-    assert!(!found.more);
-    let told: Vec<_> = found.found.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
-    assert_eq!(
-        told,
-        [
-            (1, None, "a.rs", Side::Right),
-            (2, Some(1), "a.rs", Side::Right),
-            (3, Some(1), "a.rs", Side::Right),
-            (4, None, "b.rs", Side::Left),
-            (5, None, "c.rs", Side::Right),
-            (6, None, "d.rs", Side::Right),
-        ]
-    );
-    let lines: Vec<_> = found.found.iter().map(|one| one.lines).collect();
-    assert_eq!(
-        [lines[0], lines[3], lines[4], lines[5]],
-        [
-            Lines::Current { start: Some(7), end: 9 },
-            Lines::Current { start: None, end: 5 },
-            Lines::Original { start: None, end: 3 },
-            Lines::File,
-        ]
-    );
-    let first = &found.found[0];
-    assert_eq!((first.body.as_str(), first.author.as_ref().map(|author| author.id)), ("words 1", Some(id_of(ANN))));
-    assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
-}
-
-#[tokio::test]
-async fn threads_are_the_comments_on_lines_that_answer_one_another() {
-    let found = play([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().found;
-    let told: Vec<_> = found
-        .iter()
-        .map(|one| (one.id.as_str(), one.comments.as_slice(), one.resolved, one.outdated, one.line))
-        .collect();
-    assert_eq!(
-        told,
-        [
-            ("acme/app/7/1", &[1, 2, 3][..], false, false, Some(9)),
-            ("acme/app/7/4", &[4][..], true, false, None),
-            ("acme/app/7/5", &[5][..], false, true, None),
-            ("acme/app/7/6", &[6][..], false, false, None),
-        ]
-    );
-}
-
-#[tokio::test]
-async fn a_thread_whose_first_comment_was_deleted_is_still_one() {
-    let first = comment(1, json!({ "deleted": true, "inline": { "path": "a.rs", "to": 9 } }));
-    let all = json!([first, comment(2, json!({ "parent": { "id": 1 } }))]);
-    let played = play([page(all.clone()), page(all)]);
-    let comments = played.forge.comments(REPOSITORY, 7).await.unwrap().found;
-    assert_eq!(comments.iter().map(|one| (one.id, one.in_reply_to)).collect::<Vec<_>>(), [(2, Some(1))]);
-    let threads = played.forge.threads(REPOSITORY, 7).await.unwrap().found;
-    assert_eq!(threads.iter().map(|one| one.comments.as_slice()).collect::<Vec<_>>(), [&[2][..]]);
-}
-
-#[tokio::test]
-async fn comments_that_answer_each_other_in_a_circle_end() {
-    let inline = json!({ "path": "a.rs", "to": 9 });
-    let one = comment(1, json!({ "parent": { "id": 2 }, "inline": inline }));
-    let played = play([page(json!([one, comment(2, json!({ "parent": { "id": 1 }, "inline": inline }))]))]);
-    assert_eq!(played.forge.comments(REPOSITORY, 7).await.unwrap().found.len(), 2);
-}
-
-#[tokio::test]
-async fn a_thread_is_answered_by_its_first_comment() {
-    let played = play([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
-    let reply = played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
-    assert_eq!(reply.id, 11);
-    assert!(reply.url.ends_with("#comment-11"), "{}", reply.url);
-    assert_eq!(played.requests(), ["POST /repositories/acme/app/pullrequests/7/comments"]);
-    assert_eq!(played.sent(), json!({ "content": { "raw": "Done." }, "parent": { "id": 1 } }));
-    for bad in ["", "PRRT_x", "acme/app/7", "acme/app/7/x", "acme/app/x/1", "acme/../7/1", "a/b/c/7/1"] {
-        let error = play([]).forge.reply(bad, "x").await.unwrap_err();
-        assert_eq!(error.meaning(), Meaning::Missing, "{bad}");
-    }
-}
-
-#[tokio::test]
-async fn an_answer_is_written_once() {
-    let played = play([no(502, "away")]);
-    assert!(played.forge.reply("acme/app/7/1", "Done.").await.unwrap_err().is_transient());
-    assert_eq!(played.requests().len(), 1);
-}
-
-#[tokio::test]
 async fn the_conversation_below_a_pull_request_has_no_comments_on_lines() {
-    let found = play([page(conversation())]).forge.issue_comments(REPOSITORY, 7).await.unwrap().found;
+    let played = play([page(conversation())]);
+    let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap().found;
+    assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
     assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [7, 8]);
+    let author = found[0].author.as_ref().map(|author| author.id);
+    assert_eq!((found[0].body.as_str(), author), ("words 7", Some(id_of(ANN))));
 
     let played = play([
         Some((201, comment(12, json!({})))),
@@ -448,6 +362,30 @@ async fn the_conversation_below_a_pull_request_has_no_comments_on_lines() {
 }
 
 #[tokio::test]
+async fn an_answer_to_a_comment_on_a_line_is_not_below_whatever_became_of_what_it_answers() {
+    let inline = json!({ "path": "a.rs", "to": 9 });
+    let gone = comment(1, json!({ "deleted": true, "inline": inline }));
+    let untold = comment(3, json!({ "parent": { "id": 99 } }));
+    let all = json!([gone, comment(2, json!({ "parent": { "id": 1 } })), untold]);
+    let found = play([page(all)]).forge.issue_comments(REPOSITORY, 7).await.unwrap().found;
+    assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [3]);
+}
+
+#[tokio::test]
+async fn comments_that_answer_each_other_in_a_circle_end() {
+    let answers = |id: u64, other: u64| comment(id, json!({ "parent": { "id": other } }));
+    let played = play([page(json!([answers(1, 2), answers(2, 1), answers(3, 3)]))]);
+    assert_eq!(played.forge.issue_comments(REPOSITORY, 7).await.unwrap().found.len(), 3);
+}
+
+#[tokio::test]
+async fn a_comment_is_written_once() {
+    let played = play([no(502, "away")]);
+    assert!(played.forge.create_comment(REPOSITORY, 7, "Hello.").await.unwrap_err().is_transient());
+    assert_eq!(played.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn a_list_is_followed_where_its_pages_lead_and_to_no_other_host() {
     let next = |host: &str| format!("http://{host}/2.0/elsewhere?page=2");
     let first = |host: &str| ok(json!({ "values": [comment(1, json!({}))], "next": next(host) }));
@@ -455,7 +393,7 @@ async fn a_list_is_followed_where_its_pages_lead_and_to_no_other_host() {
     let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap();
     assert_eq!((found.found.len(), found.more), (2, false));
     assert_eq!(played.requests()[1], "GET /elsewhere?page=2");
-    for host in ["elsewhere.simulated", "bitbucket.simulated:81", "x@bitbucket.simulated"] {
+    for host in ["elsewhere.simulated", "bitbucket.simulated:81", "x@bitbucket.simulated", ":p@bitbucket.simulated"] {
         let played = play([first(host)]);
         let error = played.forge.issue_comments(REPOSITORY, 7).await.unwrap_err();
         assert!(error.to_string().ends_with("its next page is on another host"), "{error}");
@@ -531,6 +469,9 @@ async fn what_bitbucket_has_not_is_refused_without_asking() {
         forge.redeliver(&scope, 1, 1).await.unwrap_err(),
         forge.review(REPOSITORY, 7, 1).await.unwrap_err(),
         forge.review_comments(REPOSITORY, 7, 1).await.unwrap_err(),
+        forge.comments(REPOSITORY, 7).await.unwrap_err(),
+        forge.threads(REPOSITORY, 7).await.unwrap_err(),
+        forge.reply("acme/app/7/1", "Done.").await.unwrap_err(),
         forge.permission(REPOSITORY, "ann").await.unwrap_err(),
         forge.user("ann").await.unwrap_err(),
     ];

@@ -98,29 +98,30 @@ impl Forge {
         }
     }
 
-    /// Every comment on a line of a pull request, whichever review it came with, oldest first.
+    /// Every comment on a line of a pull request, whichever review it came with, oldest first. Not on Bitbucket, where
+    /// no job is told of any.
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.comments(full_name, number).await,
-            Self::Bitbucket(bitbucket) => bitbucket.comments(full_name, number).await,
+            Self::Bitbucket(_) => unsupported("read comments on lines, as no job is told of them there"),
         }
     }
 
-    /// The threads of a pull request with their comments' ids.
+    /// The threads of a pull request with their comments' ids; not on Bitbucket.
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
         match self {
             Self::GitHub(github) => github.threads(full_name, number).await,
-            Self::Bitbucket(bitbucket) => bitbucket.threads(full_name, number).await,
+            Self::Bitbucket(_) => unsupported("read threads, as no job is told of them there"),
         }
     }
 
-    /// Writes into a thread, once: after a transient error it may be there or not.
+    /// Writes into a thread, once: after a transient error it may be there or not. Not on Bitbucket.
     ///
     /// Errors: `NotFound` when the thread is gone; `Refused` when the forge won't.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         match self {
             Self::GitHub(github) => github.reply(thread, body).await,
-            Self::Bitbucket(bitbucket) => bitbucket.reply(thread, body).await,
+            Self::Bitbucket(_) => unsupported("answer in a thread, as no job is told of any there"),
         }
     }
 

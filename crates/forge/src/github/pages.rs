@@ -7,12 +7,10 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 
 use super::client::Client;
-use crate::{Error, Listed};
+use crate::{Error, Listed, listed::MAX_PAGES};
 
 /// What is asked for at once: GitHub gives no more.
 pub(super) const PER_PAGE: &str = "100";
-/// A list longer than this is read no further, and said to go on.
-const MAX_PAGES: u32 = 10;
 
 /// The address of the next page, as a header gives it.
 pub(super) fn next(headers: &HeaderMap) -> Option<Url> {

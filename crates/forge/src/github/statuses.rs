@@ -5,7 +5,10 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{GitHub, client::Tries};
-use crate::{CommitState, CommitStatus, Error, names::RepositoryName};
+use crate::{
+    CommitState, CommitStatus, Error,
+    names::{RepositoryName, commit_name},
+};
 
 impl GitHub {
     /// See [`Forge::set_status`](crate::Forge::set_status).
@@ -13,9 +16,7 @@ impl GitHub {
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let what = format!("commit {sha} of {full_name}");
-        if sha.is_empty() || !sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Error::NotFound { what, message: "that is no commit's name".to_owned() });
-        }
+        let sha = commit_name(sha, &what)?;
         let mut body = json!({
             "state": match status.state {
                 CommitState::Pending => "pending",

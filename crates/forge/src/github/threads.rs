@@ -4,10 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
 
 use super::{GitHub, client::Tries};
-use crate::{Error, Listed, Reply, Thread, names::RepositoryName};
-
-/// A list longer than this many pages of 100 is read no further.
-const MAX_PAGES: u32 = 10;
+use crate::{Error, Listed, Reply, Thread, listed::MAX_PAGES, names::RepositoryName};
 
 const THREADS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) { \
     repository(owner: $owner, name: $name) { pullRequest(number: $number) { \

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use pullyard_demo_forge::{AccountKind, Role, User};
+use pullyard_demo_forge::{AccountKind, Remark, Role, User};
 use pullyard_forge::{
-    Bitbucket, CommitState, CommitStatus, Endpoint, Error, Forge, Lines, Meaning, NewPullRequest, PullRequest,
-    PullRequestState, Side, Token, bitbucket_git_login,
+    Bitbucket, CommitState, CommitStatus, Endpoint, Error, Forge, Meaning, NewPullRequest, PullRequest,
+    PullRequestState, Token, bitbucket_git_login,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -196,32 +196,13 @@ async fn what_was_declined_or_merged_is_seen_and_makes_room_for_another() {
 }
 
 #[tokio::test]
-async fn a_thread_on_a_line_is_read_and_answered_once() {
+async fn what_reviewers_say_on_lines_is_no_part_of_the_conversation() {
     let (world, forge, pull) = opened().await;
-    let asked = json!({ "content": { "raw": "Rename it." }, "inline": { "path": "change.txt", "to": 1 } });
-    let first = call(&world, ANNS_TOKEN, "POST", "pullrequests/1/comments", asked).await["id"].as_u64().unwrap();
-    let more = json!({ "content": { "raw": "Please." }, "parent": { "id": first } });
-    let second = call(&world, ANNS_TOKEN, "POST", "pullrequests/1/comments", more).await["id"].as_u64().unwrap();
+    let remark = Remark { path: "change.txt", line: 1, words: "Rename it." };
+    world.demo.request_changes(REPOSITORY, pull.number, "ann", "Not yet.", &[remark]).await.unwrap();
     forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
-
-    let comments = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
-    assert_eq!(
-        comments.iter().map(|one| (one.id, one.in_reply_to, one.body.as_str())).collect::<Vec<_>>(),
-        [(first, None, "Rename it."), (second, Some(first), "Please.")]
-    );
-    assert_eq!((comments[0].path.as_str(), comments[0].side), ("change.txt", Side::Right));
-    assert_eq!(comments[0].lines, Lines::Current { start: None, end: 1 });
-
-    let threads = forge.threads(REPOSITORY, pull.number).await.unwrap().found;
-    assert_eq!(threads.len(), 1);
-    assert_eq!((threads[0].comments.as_slice(), threads[0].resolved), (&[first, second][..], false));
-    assert_eq!(threads[0].id, format!("{REPOSITORY}/1/{first}"));
-    let reply = forge.reply(&threads[0].id, "Renamed.").await.unwrap();
-    let all = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
-    let written = all.iter().find(|comment| comment.id == reply.id).unwrap();
-    assert_eq!((written.in_reply_to, written.body.as_str()), (Some(first), "Renamed."));
-    let nowhere = forge.reply(&format!("{REPOSITORY}/9/1"), "x").await.unwrap_err();
-    assert_eq!(nowhere.meaning(), Meaning::Missing);
+    let said = forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found;
+    assert_eq!(said.iter().map(|one| one.body.as_str()).collect::<Vec<_>>(), ["Not yet.", "Started."]);
 }
 
 #[tokio::test]
