@@ -3,6 +3,11 @@
 /// Longer words are a page, not a reason.
 pub(crate) const MAX_CHARACTERS: usize = 500;
 
+/// The message of a forge that won't, or a note that there is none.
+pub(crate) fn told(message: Option<&str>) -> String {
+    shorten(message.filter(|message| !message.trim().is_empty()).unwrap_or("no reason given"))
+}
+
 /// A sentence as it reads after a colon: small at the start, no stop at the end, on one line.
 pub(crate) fn in_sentence(sentence: &str) -> String {
     let words = sentence.split_whitespace().collect::<Vec<_>>().join(" ");

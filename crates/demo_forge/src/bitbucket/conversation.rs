@@ -100,9 +100,9 @@ pub(super) async fn edit(
     let words = body::read::<Sent>(&body)?.words()?;
     let (pull, id) = (pull_requests::find(&shared, &entry, &number).await?.record, parse(&id)?);
     let viewer = actor.account.id;
-    if pull.notes.iter().all(|note| note.id != id) {
-        // What they do not see is not there; what they see is on a line, or a review's.
-        told(&shared, &entry, &pull, viewer, id)?;
+    let is_elsewhere = pull.notes.iter().all(|note| note.id != id);
+    // It is on a line, or a review's. What they do not see is not there.
+    if is_elsewhere && comments::of(&pull, Some(viewer)).iter().any(|comment| comment.id == id) {
         return Err(Refusal::bad_request("the demo forge rewords comments on the whole only"));
     }
     let (_, pull) = notes::reword(&shared, &entry, &actor, (pull.number, id), words).await?;

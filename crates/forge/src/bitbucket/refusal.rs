@@ -2,23 +2,22 @@
 
 use serde_json::Value;
 
-use crate::words::{in_sentence, shorten};
+use crate::words::{in_sentence, shorten, told};
 
 /// The `message` of an error body without the stop at its end, or a note that there is none.
 pub(super) fn message(body: &[u8]) -> String {
-    whole(body).trim_end().trim_end_matches('.').to_owned()
+    whole(&error(body)).trim_end().trim_end_matches('.').to_owned()
 }
 
-fn whole(body: &[u8]) -> String {
-    let message = error(body).and_then(|error| Some(error.get("message")?.as_str()?.to_owned()));
-    shorten(message.filter(|message| !message.trim().is_empty()).as_deref().unwrap_or("no reason given"))
+fn whole(error: &Value) -> String {
+    told(error.get("message").and_then(Value::as_str))
 }
 
 /// Why it was refused: the message, with what it leaves out of the faults of each field.
 pub(super) fn reason(body: &[u8]) -> String {
-    let message = whole(body);
+    let error = error(body);
+    let message = whole(&error);
     let mut reasons = vec![in_sentence(&message)];
-    let error = error(body).unwrap_or_default();
     if let Some(Value::Object(fields)) = error.get("fields") {
         for (name, faults) in fields {
             let mut said = Vec::new();
@@ -34,8 +33,10 @@ pub(super) fn reason(body: &[u8]) -> String {
     shorten(&reasons.join("; "))
 }
 
-fn error(body: &[u8]) -> Option<Value> {
-    serde_json::from_slice::<Value>(body).ok()?.get("error").cloned()
+/// What a body says of the error; null where it says nothing.
+fn error(body: &[u8]) -> Value {
+    let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    parsed.get("error").cloned().unwrap_or_default()
 }
 
 /// Every text in it: a field has a list of them, and so have the fields in it.

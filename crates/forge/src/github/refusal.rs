@@ -4,16 +4,13 @@ use serde_json::Value;
 
 use crate::{
     Error,
-    words::{in_sentence, shorten},
+    words::{in_sentence, shorten, told},
 };
 
 /// The `message` of an error body, or a note that there is none.
 pub(super) fn message(body: &[u8]) -> String {
-    let message = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|body| Some(body.get("message")?.as_str()?.to_owned()))
-        .filter(|message| !message.trim().is_empty());
-    shorten(message.as_deref().unwrap_or("no reason given"))
+    let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    told(parsed.get("message").and_then(Value::as_str))
 }
 
 /// The reasons of a 422: what each of `errors` says, else the message.
