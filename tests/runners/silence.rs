@@ -95,7 +95,7 @@ async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
     assert_eq!(looked.failure.unwrap().code, "source_denied");
     let user = User::of(&story);
     let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
-    assert!(shown.contains("\npushed\tperhaps: looking for that failed. GitHub refused"), "{shown}");
+    assert!(shown.contains("\npushed\tIt may have pushed, and looking for that failed: GitHub refused"), "{shown}");
     let look = format!("look at the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
     user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, &look);
     story.end().await;

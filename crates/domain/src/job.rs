@@ -238,7 +238,7 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub lost_a_push: bool,
     /// Its attempts only look for what a lost one may have pushed, and adopt it. What the job fails by where nothing
-    /// comes of that: the loss.
+    /// comes of that: the loss. Where this is, `lost_a_push` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Failure>,
     /// Where it has failed, what is known of what a lost attempt may have pushed. None where none was lost so, and where

@@ -62,16 +62,10 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
         };
     }
     if let Some(failure) = &job.failure {
-        return match &job.looked {
-            Some(Looked::Failed { failure: kept }) => {
-                let what = failure.sentence();
-                let sentence = match kept == failure {
-                    true => format!("{what} {PERHAPS_PUSHED}"),
-                    false => format!("{what} It may have pushed, and looking for that failed: {}", kept.sentence()),
-                };
-                (sentence, format!("{} {}", where_to_look(job), failure.help()))
-            }
-            Some(Looked::FoundNothing {}) | None => (failure.sentence(), failure.help()),
+        let (sentence, help) = (failure.sentence(), failure.help());
+        return match untold_push(job) {
+            Some(untold) => (format!("{sentence} {untold}"), format!("{} {help}", where_to_look(job))),
+            None => (sentence, help),
         };
     }
     let nothing = || "Nothing to do.".to_owned();
@@ -99,10 +93,9 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
         }
         (Status::Cancelled, _) => {
             let said = job.cancel.as_ref().map_or_else(|| "It was cancelled.".into(), Cancel::sentence);
-            match job.adopts.is_some() || job.lost_a_push {
-                // Nobody came to say what became of that, or it would have ended by it.
-                true => (format!("{said} {PERHAPS_PUSHED}"), where_to_look(job)),
-                false => (said, nothing()),
+            match untold_push(job) {
+                Some(untold) => (format!("{said} {untold}"), where_to_look(job)),
+                None => (said, nothing()),
             }
         }
         (status, _) => {
@@ -118,6 +111,19 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
                 nothing(),
             )
         }
+    }
+}
+
+/// What is said of a job that ended after an attempt of it may have pushed, and before anybody came to say what became
+/// of that. None: it has not ended, no push was lost, or what became of that is known.
+pub fn untold_push(job: &Job) -> Option<String> {
+    match (job.status, &job.looked) {
+        (Status::Failed, Some(Looked::Failed { failure })) if job.failure.as_ref() != Some(failure) => {
+            Some(format!("It may have pushed, and looking for that failed: {}", failure.sentence()))
+        }
+        (Status::Failed, Some(Looked::Failed { .. })) => Some(PERHAPS_PUSHED.into()),
+        (Status::Cancelled, _) if job.lost_a_push => Some(PERHAPS_PUSHED.into()),
+        _ => None,
     }
 }
 

@@ -187,10 +187,10 @@ pub struct Job {
     /// branch may be there. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlooked: Option<Explained>,
-    /// It was cancelled, an attempt of it may have pushed before, and nobody came to say what became of that. Its branch
-    /// may be there. Absent otherwise.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub lost_a_push: bool,
+    /// It has ended, an attempt of it may have pushed before, and nobody came to say what became of that: in words. Its
+    /// branch may be there. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold_push: Option<String>,
     /// What it waits for, while it does.
     pub waits: Option<Explained>,
     /// Who cancelled it, or wants it to stop.
@@ -216,18 +216,9 @@ pub struct Job {
 }
 
 impl Job {
-    /// An earlier attempt of it may have pushed, and it ended before anybody came to say what became of that.
-    pub fn may_have_pushed(&self) -> bool {
-        let is_cancelled = self.status == Status::Cancelled;
-        self.unlooked.is_some() || is_cancelled && (self.lost_a_push || self.adopts.is_some())
-    }
-
     /// When its agent hears what somebody says to it now; none where nobody does.
     pub fn hears_when(&self) -> Option<&'static str> {
-        match self.adopts {
-            None => self.status.hears_when(),
-            Some(_) => self.status.hears_when_adopting(),
-        }
+        self.status.hears_when(self.adopts.is_some())
     }
 }
 
@@ -326,34 +317,12 @@ mod tests {
         });
         let job: Job = serde_json::from_value(older).unwrap();
         assert_eq!((&job.adopts, job.hears_when()), (&None, Some("Its agent hears it when it begins.")));
-        assert!(serde_json::to_value(&job).unwrap().get("adopts").is_none());
+        let told = serde_json::to_value(&job).unwrap();
+        assert!(["adopts", "unlooked", "untold_push"].iter().all(|field| told.get(*field).is_none()), "{told}");
         let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
         let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
         assert!(adopting.hears_when().unwrap().starts_with("No agent works on it any more"), "{adopting:?}");
         assert_eq!(Job { status: Status::Failed, ..adopting }.hears_when(), None);
-    }
-
-    #[test]
-    fn a_job_that_ended_before_anybody_said_what_became_of_a_lost_push_may_have_pushed() {
-        let job = json!({
-            "id": format!("job_{}", "a".repeat(26)), "project": "acme", "kind": "implement", "status": "failed",
-            "title": "Greet", "ticket": null, "repository": null, "place": "runners", "attempt": 2, "branch": "b",
-            "created": "2026-11-20T12:04:01.000Z", "started": null, "ended": null, "failure": null, "waits": null,
-            "result": null,
-        });
-        let job: Job = serde_json::from_value(job).unwrap();
-        let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
-        let loss: Option<Explained> = serde_json::from_value(loss).unwrap();
-        let adopted = Job { adopts: loss.clone(), ..job.clone() };
-        let says = |job: &Job, status| Job { status, ..job.clone() }.may_have_pushed();
-        assert!(!says(&job, Status::Cancelled) && says(&adopted, Status::Cancelled));
-        for status in [Status::Ready, Status::Executing, Status::Completed, Status::Failed] {
-            assert!(!says(&adopted, status), "{status:?}");
-        }
-        let lost = Job { lost_a_push: true, ..job.clone() };
-        assert!(says(&lost, Status::Cancelled) && !says(&lost, Status::Failed), "a failure says more");
-        assert!(serde_json::to_value(&job).unwrap().get("lost_a_push").is_none());
-        assert!(says(&Job { unlooked: loss, ..job }, Status::Failed));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{self as domain, AttemptEnd, Place};
 use pullyard_domain::wait::Wait;
+use pullyard_domain::why;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
@@ -35,7 +36,7 @@ fn failure(failure: &Failure) -> Explained {
 pub(crate) fn job(view: JobView) -> Job {
     let JobView { job, title, repository, waits, revises, .. } = view;
     let waits = waits.map(explained);
-    let until = job.stops_by();
+    let (until, untold_push) = (job.stops_by(), why::untold_push(&job));
     Job {
         waits,
         cancel: job.cancel.map(|cancel| Cancel { by: cancel.by, reason: cancel.reason, at: cancel.at, until }),
@@ -50,7 +51,7 @@ pub(crate) fn job(view: JobView) -> Job {
             Some(domain::Looked::Failed { failure: why }) => Some(failure(why)),
             Some(domain::Looked::FoundNothing {}) | None => None,
         },
-        lost_a_push: job.status == domain::Status::Cancelled && job.lost_a_push,
+        untold_push,
         started: job.run.as_ref().map(|run| run.started),
         result: job.result.map(|result| JobResult {
             branch: result.branch,

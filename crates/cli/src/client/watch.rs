@@ -154,7 +154,7 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
 }
 
 fn told_to_look(screen: &Screen, job: &Job) {
-    if job.may_have_pushed() {
+    if job.untold_push.is_some() {
         // Which branch that would be is the server's to say.
         let why = job.id.short();
         screen.help(&format!("look at the forge first: an earlier attempt may have pushed; `pullyard why {why}`"));

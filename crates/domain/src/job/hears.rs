@@ -26,10 +26,7 @@ impl Job {
 
     /// When its agent hears what somebody says to it now; none where nobody does.
     pub fn hears_when(&self) -> Option<&'static str> {
-        match self.adopts {
-            None => self.status.hears_when(),
-            Some(_) => self.status.hears_when_adopting(),
-        }
+        self.status.hears_when(self.adopts.is_some())
     }
 
     /// Nobody has heard what nobody has said, and what was heard once was heard.
@@ -39,9 +36,12 @@ impl Job {
 }
 
 impl Status {
-    /// When the agent of a job in this status hears what somebody says to it now; none where nobody does.
-    pub fn hears_when(self) -> Option<&'static str> {
+    /// When the agent of a job in this status hears what somebody says to it now; none where nobody does. No agent
+    /// works on one that only `adopts` what a lost attempt may have pushed.
+    pub fn hears_when(self, adopts: bool) -> Option<&'static str> {
         Some(match self {
+            Self::Completed | Self::Failed | Self::Cancelled => return None,
+            _ if adopts => "No agent works on it any more: only another job would hear it.",
             Self::Pending | Self::Ready | Self::Claimed | Self::Preparing => "Its agent hears it when it begins.",
             Self::Executing => {
                 "Claude Code hears it before its next step, Codex at the end of its turn at the latest, a command when \
@@ -49,13 +49,7 @@ impl Status {
             }
             Self::Syncing => "Its work is being published: only another attempt would hear it.",
             Self::AwaitingInput | Self::Paused => "It goes on with that.",
-            Self::Completed | Self::Failed | Self::Cancelled => return None,
         })
-    }
-
-    /// The same of a job that only adopts what a lost attempt may have pushed: no agent works on that.
-    pub fn hears_when_adopting(self) -> Option<&'static str> {
-        self.hears_when().map(|_| "No agent works on it any more: only another job would hear it.")
     }
 }
 
@@ -115,8 +109,10 @@ mod tests {
 
     #[test]
     fn whoever_may_be_told_is_told_when_it_is_heard() {
-        let said = Status::ALL.into_iter().filter(|status| status.hears_when().is_none());
-        assert!(said.eq(Status::ALL.into_iter().filter(|status| status.is_terminal())));
+        for adopts in [false, true] {
+            let said = Status::ALL.into_iter().filter(|status| status.hears_when(adopts).is_none());
+            assert!(said.eq(Status::ALL.into_iter().filter(|status| status.is_terminal())), "{adopts}");
+        }
     }
 
     #[test]
@@ -126,6 +122,6 @@ mod tests {
         let ended = adopting.given_up(crashed(), at(500)).unwrap();
         assert_eq!(ended.hears_when(), None);
         let working = active(Status::Executing);
-        assert_eq!(working.hears_when(), Status::Executing.hears_when());
+        assert_eq!(working.hears_when(), Status::Executing.hears_when(false));
     }
 }

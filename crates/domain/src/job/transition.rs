@@ -300,6 +300,9 @@ impl Job {
 
     /// A platform fault puts it back, if it may go back again. One that shall stop does not go back: it is
     /// cancelled or paused by that.
+    ///
+    /// That an attempt of it may have pushed stays on it, also where the one that is lost now has looked for that, found
+    /// nothing and begun to work: each next one looks again, which costs less than a push that nobody finds.
     pub fn requeued(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         if !self.status.is_active() {
@@ -408,7 +411,7 @@ impl Job {
         match self.status {
             Status::Syncing => !by_its_runner || self.lost_a_push,
             // Every attempt looks before it works, and one that only adopts goes on where it has found something.
-            Status::Executing | Status::AwaitingInput => self.lost_a_push && self.adopts.is_some(),
+            Status::Executing | Status::AwaitingInput => self.adopts.is_some(),
             _ => self.lost_a_push,
         }
     }

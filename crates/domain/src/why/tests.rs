@@ -102,6 +102,34 @@ fn a_job_that_was_cancelled_while_it_pushed_and_whose_runner_was_lost_may_have_p
 }
 
 #[test]
+fn a_push_is_untold_where_a_job_has_ended_and_nobody_said_what_became_of_it() {
+    let perhaps = "An earlier attempt may have pushed.";
+    let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
+    let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
+    let cancelled = |job: &Job| job.cancelled(Cancel::new("ann", None, at(395)), at(395)).unwrap();
+    for (job, untold) in [
+        (active(Status::Syncing), None),
+        (adopting.clone(), None),
+        (held.clone(), None),
+        (held.given_up(Failure::NothingPushed {}, at(398)).unwrap(), None),
+        (held.given_up(crashed(), at(398)).unwrap(), Some(perhaps.to_owned())),
+        (
+            held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap(),
+            Some(format!(
+                "It may have pushed, and looking for that failed: {}",
+                Failure::SpotInterrupted {}.sentence()
+            )),
+        ),
+        (cancelled(&adopting), Some(perhaps.to_owned())),
+        (cancelled(&ready()), None),
+        (active(Status::Executing).given_up(crashed(), at(398)).unwrap(), None),
+        (finished(&active(Status::Syncing), End::Completed(result())), None),
+    ] {
+        assert_eq!(untold_push(&job), untold, "{job:?}");
+    }
+}
+
+#[test]
 fn a_job_that_went_on_with_a_pull_request_may_have_pushed_there_or_to_its_own_branch() {
     let continues = Some(Continues { number: 7, branch: "feature/greet".into() });
     let pushed = Job { continues, ..active(Status::Syncing) };

@@ -35,13 +35,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         let looks = format!("only what a lost attempt may have pushed. How it was lost: {}", loss.sentence);
         lines.push(("Adopts", Cell::same(looks)));
     }
-    if job.may_have_pushed() {
-        let perhaps = match job.unlooked.as_ref().filter(|unlooked| job.failure.as_ref() != Some(*unlooked)) {
-            None => "perhaps, by an earlier attempt".to_owned(),
-            Some(unlooked) => format!("perhaps: looking for that failed. {}", unlooked.sentence),
-        };
-        lines.push(("Pushed", Cell::same(perhaps)));
-    }
+    lines.extend(job.untold_push.as_ref().map(|untold| ("Pushed", Cell::same(untold))));
     lines.extend(job.question.as_ref().map(|question| ("Question", Cell::same(&question.text))));
     if let Some(cancel) = &job.cancel {
         let reason = cancel.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

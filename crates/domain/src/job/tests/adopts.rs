@@ -51,7 +51,9 @@ fn a_push_that_was_lost_is_remembered_by_every_later_attempt() {
     assert!(back.lost_a_push && back.adopts.is_none());
     let again = second(&back, Status::Preparing);
     assert!(again.may_have_pushed());
-    assert!(again.requeued(at(440)).unwrap().lost_a_push);
+    for status in [Status::Preparing, Status::Executing, Status::Syncing] {
+        assert!(second(&back, status).requeued(at(440)).unwrap().lost_a_push, "{status:?}");
+    }
     let adopting = again.requeued_to_adopt(crashed(), at(440)).unwrap();
     assert_eq!(adopting.adopts, Some(crashed()));
     assert!(!active(Status::Executing).requeued(at(400)).unwrap().lost_a_push);
@@ -209,6 +211,19 @@ fn a_job_that_is_cancelled_remembers_a_push_that_nobody_told_or_looked_for() {
     }
     // What only adopts has found something by then.
     assert!(lost(Ok(by_second(&second(&adopting(), Status::Executing), End::Cancelled))));
+}
+
+#[test]
+fn what_only_adopts_has_lost_a_push_however_far_it_comes_and_whoever_cancels_it() {
+    assert!(adopting().lost_a_push);
+    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+        let held = second(&adopting(), status);
+        assert!(held.lost_a_push && held.adopts.is_some(), "{status:?}");
+        let told = held.cancelled(Cancel::new("ann", None, at(425)), at(425)).unwrap();
+        for cancelled in [by_second(&told, End::Cancelled), told.called_off(at(900)).unwrap()] {
+            assert_eq!((cancelled.status, cancelled.lost_a_push), (Status::Cancelled, true), "{status:?}");
+        }
+    }
 }
 
 #[test]
