@@ -1,10 +1,11 @@
 //! A review that asks for changes: how a forge tells it, and how the table keeps it.
 //!
 //! Its words are not here: they are read from the forge when the job is made. Whether it may start a job
-//! is in [`guard`], what becomes of reviews that waited in [`settle`].
+//! is in [`guard`], what becomes of reviews that waited in [`settle`], and where none start any in [`unheard`].
 
 pub mod guard;
 pub mod settle;
+pub mod unheard;
 
 use crate::decision::Reason;
 use crate::delivery::Source;

@@ -8,6 +8,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, ProjectId, ReviewId};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::guard::{Decision, Verdict, decide};
+use pullyard_domain::review::unheard::nothing_starts;
 use pullyard_domain::review::{Asks, Author, Permission, ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::Span;
 use pullyard_domain::ticket::Ticket;
@@ -123,18 +124,9 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
     let Some(name) = name else {
         return Err(Error::NotFound { what: "repository", name: linked.id.repository.to_string() });
     };
-    if linked.state == PullRequestState::Open
-        && let Some(integration) = ctx.store.eventually().integration(&linked.id.integration).await?
-        && !integration.kind.has_reviews()
-    {
-        if linked.ticket.is_none() {
-            let unlinked = Reason::NoLinkedTicket { pr: linked.label() };
-            return Ok((unlinked.sentence(), unlinked.help()));
-        }
-        return Ok((
-            format!("Nothing waits: reviews on {} start no jobs.", integration.kind.words()),
-            format!("To have it revised: `pullyard revise {} -m TEXT`.", linked.label()),
-        ));
+    let integration = ctx.store.eventually().integration(&linked.id.integration).await?;
+    if let Some(said) = integration.and_then(|integration| nothing_starts(linked, integration.kind)) {
+        return Ok(said);
     }
     let review = ReviewId::new("none").map_err(|_| Error::Inconsistent("no id".into()))?;
     let event = ReviewEvent {
