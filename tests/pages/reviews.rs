@@ -145,6 +145,32 @@ async fn a_ticket_says_that_its_pull_request_is_closed_or_merged_wherever_it_sho
     story.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_to_review_what_a_job_made_once_that_is_merged_or_closed() {
+    let story = Story::begin().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.ended(&job).await;
+    story.settled("APP-1").await;
+    let (browser, user, store) = (Browser::admin(&story).await, User::of(&story), story.store().await);
+    let ticket = store.ticket(&story.project, &TicketKey::new("APP-1").unwrap()).await.unwrap().unwrap();
+    let id = ticket.shown.pull_request.unwrap().id;
+    for state in [PullRequestState::Open, PullRequestState::Closed, PullRequestState::Merged] {
+        let linked = store.pull_request(&id).await.unwrap().unwrap();
+        let changed = PullRequest { state, ..linked };
+        assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
+        let is_open = state == PullRequestState::Open;
+        let is = format!("The pull request is {}.", state.words());
+        let page = browser.get(&format!("/jobs/{job}")).await;
+        assert_eq!((page.says("Review it."), page.says(&is)), (is_open, !is_open), "{state:?}: {}", page.body);
+        for asked in [job.as_str(), "APP-1"] {
+            let why = user.run(&["why", asked]).await;
+            let said = (why.err.contains("Review it."), why.out.contains(&is));
+            assert_eq!((why.code, said), (0, (is_open, !is_open)), "{state:?}: {why:?}");
+        }
+    }
+    story.end().await;
+}
+
 /// A review with two comments, every word of it hostile.
 fn frozen(number: u64) -> Context {
     let comment = |id, line, original, edited| FrozenComment {

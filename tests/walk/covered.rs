@@ -99,6 +99,7 @@ const READ: &[&str] = &[
     "test_repository::test_repository",
     "tokens::tokens",
     "views::job_view",
+    "views::state_of_made",
     "views::ticket_view",
     "views::ticket_views",
 ];

@@ -118,4 +118,6 @@ pub use test_integration::{Tested, test_integration};
 pub use test_repository::{RepositoryTested, test_repository};
 pub use tokens::{MadeToken, create_token, revoke_token, token_hash, tokens};
 pub use unreadable::record_unreadable;
-pub use views::{JobEvents, JobView, RevisedPullRequest, TicketView, events_of, job_view, ticket_view, ticket_views};
+pub use views::{
+    JobEvents, JobView, RevisedPullRequest, TicketView, events_of, job_view, state_of_made, ticket_view, ticket_views,
+};

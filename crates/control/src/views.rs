@@ -97,6 +97,22 @@ pub(crate) async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<J
     })
 }
 
+/// What became of the pull request that a job made, as far as its forge told us. Of one that can't be read nothing is
+/// known, and nothing is said of one that is another project's by now.
+pub async fn state_of_made(ctx: &Context, job: &Job) -> Result<Option<PullRequestState>, Error> {
+    let Some(result) = &job.result else { return Ok(None) };
+    let (integration, repository) = (job.integration.clone(), job.repository);
+    let id = PullRequestId { integration, repository, number: result.number };
+    match ctx.store.pull_request(&id).await {
+        Ok(linked) => Ok(linked.filter(|linked| linked.project == job.project).map(|linked| linked.state)),
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::error!(error = %error, "a pull request could not be read");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// What a job is about whose context is still being read from its forge.
 async fn unread(ctx: &Context, job: &Job) -> Result<(String, Option<RepositoryName>), Error> {
     let text = match &job.ticket {

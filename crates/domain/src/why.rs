@@ -2,12 +2,16 @@
 
 use crate::fleet::Fleet;
 use crate::job::{Cancel, ContextFault, DispatchFault, Job, Looked, Place, Status};
+use crate::pull_request::PullRequestState;
 use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
 /// What a job waits for that goes on for nothing else; what keeps it from that follows.
 const TO_ADOPT: &str = "It waits for a runner to look for what the lost attempt may have pushed.";
+
+/// What there is to do where nobody has to do anything.
+const NOTHING: &str = "Nothing to do.";
 
 /// What is said of a job that ended before anybody came to say what became of a push that was lost.
 const PERHAPS_PUSHED: &str = "An earlier attempt may have pushed.";
@@ -52,8 +56,19 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
     })
 }
 
-/// One sentence on where a job is and what to do about it; `wait` is what it waits for.
-pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
+/// One sentence on where a job is and what to do about it; `wait` is what it waits for, and `made` what became of the
+/// pull request that it made, where that is known.
+pub fn why(job: &Job, wait: Option<&Wait>, made: Option<PullRequestState>, now: Timestamp) -> (String, String) {
+    let (sentence, help) = stands(job, wait, now);
+    match made.filter(|state| job.result.is_some() && *state != PullRequestState::Open) {
+        // Nobody is to review that any more, nor to do anything else about it.
+        Some(state) => (format!("{sentence} The pull request is {}.", state.words()), NOTHING.into()),
+        None => (sentence, help),
+    }
+}
+
+/// The same, whatever became of what it made.
+fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
     if let Some(wait) = wait {
         let sentence = wait.sentence();
         return match job.status {
@@ -68,7 +83,7 @@ pub fn why(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             None => (sentence, help),
         };
     }
-    let nothing = || "Nothing to do.".to_owned();
+    let nothing = || NOTHING.to_owned();
     if let Some(cancel) = job.cancel.as_ref().filter(|_| job.status.is_active()) {
         let asked = Span::from(now.since(cancel.at)).say();
         let held = match job.status {

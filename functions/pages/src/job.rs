@@ -18,6 +18,7 @@ use axum::response::Response;
 use pullyard_control::{self as control, Error, JobView};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, Place, Status, Want};
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::why;
 use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
@@ -124,9 +125,10 @@ struct Live {
 }
 
 impl Head {
-    fn new(view: &JobView, visit: &Visit) -> Self {
+    /// `became` is what became of the pull request that it made, where that is known.
+    fn new(view: &JobView, became: Option<PullRequestState>, visit: &Visit) -> Self {
         let JobView { job, title, repository, waits, revises, now } = view;
-        let (sentence, help) = why::why(job, waits.as_ref(), *now);
+        let (sentence, help) = why::why(job, waits.as_ref(), became, *now);
         let made = job.result.as_ref();
         let may_answer = visit.visitor.may_work() && job.question.is_some();
         let hears = job.hears_when().filter(|_| visit.visitor.may_work() && job.want != Want::Cancel);
@@ -203,10 +205,11 @@ pub(crate) async fn show(
         return Err(gone());
     }
     let begin = after.as_deref().map_or(Ok(BEGIN), cursor_of)?;
+    let became = control::state_of_made(&visit.ctx, &view.job).await?;
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
         let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
         let live = Live::new(&view, &read.events, read.cursor, read.end);
-        let head = Head::new(&view, &visit);
+        let head = Head::new(&view, became, &visit);
         // While an agent is at work and says nothing, nothing is kept either: its looks, one a second, read less.
         let quiet = view.job.status.is_active() && read.events.is_empty();
         let kept = if quiet { None } else { kept::of(&visit.ctx, &id).await? };
@@ -237,7 +240,7 @@ pub(crate) async fn show(
     };
     let asked = asked::of(&visit.ctx, &view).await?;
     let kept = kept::of(&visit.ctx, &id).await?;
-    let head = Head::new(&view, &visit);
+    let head = Head::new(&view, became, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
     // Of one that has ended, the record of each attempt says what it used, or a row.
     let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.as_slice()).unwrap_or_default();

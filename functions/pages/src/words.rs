@@ -78,7 +78,7 @@ pub(crate) fn badge(badge: Badge) -> Pill {
 pub(crate) fn sentence(view: &JobView) -> Option<Text> {
     let JobView { job, waits, now, .. } = view;
     let quiet = job.status.is_active() || matches!(job.status, Status::Completed | Status::Cancelled);
-    (!quiet).then(|| line(&why::why(job, waits.as_ref(), *now).0))
+    (!quiet).then(|| line(&why::why(job, waits.as_ref(), None, *now).0))
 }
 
 /// How long a job took so far.

@@ -8,7 +8,6 @@ use super::session::Session;
 use super::words;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
-use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::delivery::{Delivery, DeliveryQuery};
 use pullyard_protocol::job::Job;
 use pullyard_protocol::pull::PullRequestName;
@@ -98,19 +97,7 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     {
         return no_job(session, ticket, &delivery);
     }
-    let before = format!("Job {}: ", last.id.short());
-    let over = ticket.pull_request_state.filter(|state| *state != PullRequestState::Open);
-    let its_own = last.result.as_ref().is_some_and(|result| ticket.pull_request.as_ref() == Some(&result.url));
-    match over {
-        // Nobody is to review that any more.
-        Some(state) if its_own => {
-            let mut why = session.api.why(&last.id).await?;
-            why.sentence = format!("{} The pull request is {}.", why.sentence, state.words());
-            NOTHING.clone_into(&mut why.help);
-            say(session, &format!("{before}{}", why.sentence), NOTHING, &why)
-        }
-        _ => job(session, &before, &last.id).await,
-    }
+    job(session, &format!("Job {}: ", last.id.short()), &last.id).await
 }
 
 /// The newest job that was made for it. One that ended before an agent worked is in the ledger alone.

@@ -102,7 +102,7 @@ fn working(job: &Job, now: Timestamp) -> Words {
         // In the words that are said of it everywhere: it may have pushed, and a reviewer is who looks there.
         (Status::Failed | Status::Cancelled, _) => {
             let state = if job.status == Status::Failed { CommitState::Failure } else { CommitState::Error };
-            let (sentence, help) = why(job, None, now);
+            let (sentence, help) = why(job, None, None, now);
             (state, sentence, Some(help))
         }
         _ => (CommitState::Pending, format!("Job {short} works on the requested changes."), None),

@@ -99,7 +99,7 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
         hypothetical(ctx, &linked).await?
     } else if let Some(job) = job.as_ref().filter(|job| !job.status.is_terminal()) {
         let wait = Waits::default().of(ctx, job, now).await?;
-        let (sentence, help) = why(job, wait.as_ref(), now);
+        let (sentence, help) = why(job, wait.as_ref(), None, now);
         (format!("Job {} works on {}: {}", job.id.short(), linked.label(), lower(&sentence)), help)
     } else if let Some(until) = deferred_until {
         let left = Span::from(until.since(now));

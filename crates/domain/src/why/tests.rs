@@ -5,7 +5,7 @@ use crate::story::{active, at, claim, crashed, fence, finished, pending, ready, 
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
-    assert_eq!(why(job, wait(job, None, at(400)).as_ref(), at(400)), (sentence.to_owned(), help.to_owned()));
+    assert_eq!(why(job, wait(job, None, at(400)).as_ref(), None, at(400)), (sentence.to_owned(), help.to_owned()));
 }
 
 fn failed_start(fault: DispatchFault) -> Job {
@@ -86,7 +86,7 @@ fn a_job_that_was_cancelled_before_it_could_adopt_may_have_pushed() {
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
     let cancelled = adopting.cancelled(Cancel::new("ann", None, at(395)), at(395)).unwrap();
     assert_eq!(cancelled.status, Status::Cancelled);
-    let (sentence, help) = why(&cancelled, None, at(400));
+    let (sentence, help) = why(&cancelled, None, None, at(400));
     assert!(sentence.ends_with(". An earlier attempt may have pushed."), "{sentence}");
     assert_eq!(help, format!("Look at the forge for its branch `{}`.", cancelled.branch));
 }
@@ -135,9 +135,31 @@ fn a_job_that_went_on_with_a_pull_request_may_have_pushed_there_or_to_its_own_br
     let pushed = Job { continues, ..active(Status::Syncing) };
     let adopting = pushed.requeued_to_adopt(crashed(), at(390)).unwrap();
     let unlooked = adopting.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
-    let (_, help) = why(&unlooked, None, at(400));
+    let (_, help) = why(&unlooked, None, None, at(400));
     let look = format!("Look at the forge for its branch `{}` and at pull request #7. See the ", unlooked.branch);
     assert!(help.starts_with(&look), "{help}");
+}
+
+#[test]
+fn nobody_is_asked_to_review_a_pull_request_that_is_merged_or_closed() {
+    use PullRequestState::{Closed, Merged, Open};
+    let completed = finished(&active(Status::Syncing), End::Completed(result()));
+    let is = "It completed with pull request #231: 2 files changed.";
+    for (made, sentence, help) in [
+        (None, is.to_owned(), "Review it."),
+        (Some(Open), is.to_owned(), "Review it."),
+        (Some(Closed), format!("{is} The pull request is closed."), "Nothing to do."),
+        (Some(Merged), format!("{is} The pull request is merged."), "Nothing to do."),
+    ] {
+        assert_eq!(why(&completed, None, made, at(400)), (sentence, help.to_owned()), "{made:?}");
+    }
+    // What failed and left a pull request all the same.
+    let failed = finished(&active(Status::Syncing), End::Failed(crashed(), Some(result())));
+    let says = why(&failed, None, Some(Merged), at(400));
+    assert_eq!(says, ("The runner ended with signal 9. The pull request is merged.".into(), "Nothing to do.".into()));
+    // One that made none has nothing to do with it.
+    let cancelled = finished(&active(Status::Syncing), End::Cancelled);
+    assert_eq!(why(&cancelled, None, Some(Merged), at(400)), why(&cancelled, None, None, at(400)));
 }
 
 #[test]

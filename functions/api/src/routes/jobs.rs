@@ -150,7 +150,8 @@ pub(crate) async fn why(
     Path(job): Path<JobId>,
 ) -> Result<Json<Why>, Problem> {
     let JobView { job, waits, now, .. } = visible(&ctx, &caller, &job).await?;
-    let (sentence, help) = why::why(&job, waits.as_ref(), now);
+    let made = control::state_of_made(&ctx, &job).await?;
+    let (sentence, help) = why::why(&job, waits.as_ref(), made, now);
     let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
     Ok(Json(Why { status: job.status, sentence, help, code }))

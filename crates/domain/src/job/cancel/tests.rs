@@ -183,7 +183,7 @@ fn the_ticket_goes_back_to_todo_without_a_badge() {
 
 #[test]
 fn who_cancelled_is_said_while_it_stops_and_afterwards() {
-    let said = |job: &Job, secs| why(job, None, at(secs)).0;
+    let said = |job: &Job, secs| why(job, None, None, at(secs)).0;
     let executing = cancelled(&active(Status::Executing));
     assert_eq!(said(&executing, 260), "ann cancelled it 10 s ago, in attempt 1; its runner stops it.");
     let pushing = cancelled(&active(Status::Syncing));

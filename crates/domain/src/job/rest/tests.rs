@@ -270,7 +270,7 @@ fn the_ticket_says_that_it_waits_for_as_long_as_it_does() {
 
 #[test]
 fn who_paused_it_and_what_it_waits_for_is_said() {
-    let said = |job: &Job| why(job, wait(job, None, at(370)).as_ref(), at(370)).0;
+    let said = |job: &Job| why(job, wait(job, None, at(370)).as_ref(), None, at(370)).0;
     assert_eq!(said(&pausing(&active(Status::Executing))), "ann paused it 2 min ago, in attempt 1; its runner stops.");
     let pushing = pausing(&active(Status::Syncing));
     assert_eq!(said(&pushing), "ann paused it 2 min ago, in attempt 1; a push that succeeds comes first.");
