@@ -354,6 +354,12 @@ async fn a_hook_is_refused_with_what_works_instead() {
     for check in ["verify", "repair"] {
         world.user.run(&["hooks", check]).await.ended(0, "There is no hook.");
     }
+    let refused = world.user.run(&["repos", "ingress", SHOP, "webhook"]).await;
+    let refused = refused.ended(2, "acme/shop is on Bitbucket, whose webhooks and reviews start no jobs");
+    assert!(refused.err.contains("pullyard repos ingress acme/shop poll"), "{refused:?}");
+    world.user.run(&["repos", "ingress", SHOP, "poll"]).await.done();
+    world.user.run(&["repos", "ingress", SHOP, "webhook"]).await.ended(2, "start no jobs");
+    assert_eq!(world.heard_of().await, (json!("poll"), Value::Null));
     let app = ["integrations", "add", "app", "--kind", "bitbucket", "--app-id", "1"];
     let app = [&app[..], &["--key-secret", "k", "--webhook-secret", "w"]].concat();
     world.user.run(&app).await.ended(2, "Bitbucket has no Apps");
@@ -362,5 +368,48 @@ async fn a_hook_is_refused_with_what_works_instead() {
         .run(&["integrations", "add", "x", "--kind", "gitlab", "--token-secret", "t"])
         .await
         .ended(2, "use github or");
+    world.story.end().await;
+}
+
+/// What doctor says of one kind of look.
+async fn looks(world: &World, check: &str) -> Vec<String> {
+    let ran = world.user.run(&["doctor", "--json"]).await;
+    let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    let said = |finding: &Value| {
+        ["verdict", "sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ")
+    };
+    findings.iter().filter(|finding| finding["check"] == check).map(said).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_hears_of_there_is_told_before_somebody_waits_for_it() {
+    let world = World::make(Task::Waiting, adds_a_line).await;
+    let mend = "Nobody looks whether pull requests in acme/shop are merged. \
+                `pullyard repos ingress acme/shop poll --project acme`.";
+    assert_eq!(looks(&world, "hook").await, [format!("warning {mend}")]);
+    world.user.run(&["repos", "ingress", SHOP, "poll"]).await.done();
+    assert!(looks(&world, "hook").await.is_empty());
+
+    // Beside a repository on GitHub, whose reviews it starts jobs for, the setting is what it says.
+    let set = async |project: &str, value: &str| {
+        let change = format!("revise_on_review={value}");
+        let ran = world.user.run(&["settings", "set", &change, "--project", project]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.err
+    };
+    assert!(!set("acme", "true").await.contains("starts nothing"));
+    world.story.local.forge().create_repository("acme/second", "main", &[("README.md", "# B\n", false)]).await.unwrap();
+    world.user.run(&["projects", "create", "only"]).await.done();
+    let add =
+        ["repos", "add", "acme/second", "--project", "only", "--integration", "bb", "--agent-command", "./agent.sh"];
+    world.user.run(&add).await.done();
+    let nothing = "revise_on_review starts nothing in only: reviews on Bitbucket start no jobs.";
+    let told = set("only", "true").await;
+    assert!(told.contains(nothing) && told.contains("pullyard revise PR -m TEXT"), "{told}");
+    let found = looks(&world, "reviews").await;
+    let [look] = &found[..] else { panic!("not one look: {found:?}") };
+    assert!(look.starts_with(&format!("warning {nothing}")), "{look}");
+    assert!(!set("only", "false").await.contains("starts nothing"));
+    assert!(looks(&world, "reviews").await.is_empty());
     world.story.end().await;
 }

@@ -140,6 +140,32 @@ pub enum Ingress {
     Both,
 }
 
+impl Ingress {
+    /// Nobody hears that way of what becomes of pull requests at this kind of forge: no webhook tells it.
+    pub fn is_deaf_at(self, kind: ForgeKind) -> bool {
+        self == Self::Webhook && !kind.has_reviews()
+    }
+
+    /// Why a repository at this kind of forge can't be heard of that way, with what works instead; none where it can.
+    pub fn refused_at(self, kind: ForgeKind, repository: &RepositoryName) -> Option<String> {
+        let name = repository.as_str();
+        if self.is_deaf_at(kind) { no_webhooks(kind, name, name) } else { None }
+    }
+}
+
+/// Why no webhook of this kind of forge is ours, with what works instead; none where they are. `what` is there, as part of
+/// the sentence, and `repository` is to be looked at.
+pub fn no_webhooks(kind: ForgeKind, what: &str, repository: &str) -> Option<String> {
+    if kind.has_reviews() {
+        return None;
+    }
+    Some(format!(
+        "{what} is on {}, whose webhooks and reviews start no jobs; what becomes of its pull requests is looked for with \
+         `pullyard repos ingress {repository} poll`, and `pullyard revise` asks for a revision",
+        kind.words()
+    ))
+}
+
 /// A repository that is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {

@@ -79,11 +79,6 @@ impl Fault {
         self.error.clone()
     }
 
-    /// Whoever asks may not.
-    pub(super) fn is_not_allowed(&self) -> bool {
-        self.exit == Exit::NotAllowed
-    }
-
     pub(super) fn is_not_found(&self) -> bool {
         self.exit == Exit::NotFound
     }

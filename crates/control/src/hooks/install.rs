@@ -7,7 +7,7 @@ use crate::recover::scope_of;
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Recovery;
-use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::hook::{Hook, HookKind, no_webhooks};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Integration;
 use pullyard_domain::secret::SecretKind;
@@ -59,13 +59,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     }
     let base_url = address(&new.base_url)?;
     let integration = integration_of(ctx, &new.integration).await?;
-    if !integration.kind.has_reviews() {
-        let fault = format!(
-            "{} is on {}, whose webhooks and reviews start no jobs; what becomes of its pull requests is looked for with \
-             `pullyard repos ingress OWNER/NAME poll`, and `pullyard revise` asks for a revision",
-            integration.id,
-            integration.kind.words()
-        );
+    if let Some(fault) = no_webhooks(integration.kind, integration.id.as_str(), "OWNER/NAME") {
         return Err(Error::Invalid { pointer: "/integration", fault });
     }
     let kind = match &new.target {

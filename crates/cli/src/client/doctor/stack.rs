@@ -169,14 +169,7 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
         return Ok(Finding::wrong("hook", sentence, "Restore its item; docs/operations.md says how."));
     }
     let hooks = all.hooks;
-    // A token that is limited to some projects is not told of them; it is then said of GitHub's what is missing.
-    let forges = match integrations::all(session).await {
-        Err(fault) if fault.is_not_allowed() => Vec::new(),
-        forges => forges?,
-    };
     let mut listening = 0;
-    // What is wrong with another one is said before it.
-    let mut unseen = None;
     for project in projects {
         let repositories = session.api.repositories(&project.id).await?.repositories;
         let ingresses = session.api.ingresses(&project.id).await?.repositories;
@@ -186,13 +179,8 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
             if ingress == Ingress::Poll {
                 continue;
             }
-            if forges.iter().any(|forge| forge.id == repository.integration && !forge.kind.has_reviews()) {
-                if ingress == Ingress::Both {
-                    continue;
-                }
-                let sentence = format!("Nobody looks whether pull requests in {} are merged.", repository.name);
-                let help = format!("`pullyard repos ingress {} poll --project {}`.", repository.name, project.id);
-                unseen.get_or_insert(Finding::warning("hook", sentence, help));
+            // That nobody looks there is said of its project.
+            if of.and_then(|of| of.kind).is_some_and(|kind| !kind.has_reviews()) {
                 continue;
             }
             listening += 1;
@@ -244,14 +232,12 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
             }
         }
     }
-    Ok(unseen.unwrap_or_else(|| {
-        Finding::good(
-            "hook",
-            match listening {
-                0 => "No repository needs a webhook.".to_owned(),
-                1 => "The webhook of 1 repository is there.".to_owned(),
-                n => format!("The webhooks of {n} repositories are there."),
-            },
-        )
-    }))
+    Ok(Finding::good(
+        "hook",
+        match listening {
+            0 => "No repository needs a webhook.".to_owned(),
+            1 => "The webhook of 1 repository is there.".to_owned(),
+            n => format!("The webhooks of {n} repositories are there."),
+        },
+    ))
 }
