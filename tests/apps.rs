@@ -8,6 +8,7 @@ use crate::story::{Setup, Story, Task, WORKING_AGENT};
 use github::GitHub;
 use pullyard_domain::job::Status;
 use pullyard_protocol::job::CreateJob;
+use pullyard_store::{Removal, Write};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -162,6 +163,36 @@ async fn what_an_installation_lacks_is_told_and_an_attempt_is_denied_it() {
     assert_eq!(client.credentials().await.unwrap_err().code(), Some("forge_refused"));
     github.uninstall();
     user.run(&["repos", "test", SHOP]).await.ended(1, "Install the App of github on acme/shop.");
+    story.end().await;
+}
+
+/// Nothing proves that the repository is there when a job of it is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_repository_was_removed_while_it_was_made_goes_on_with_what_it_was_made_with() {
+    let (story, user, github) = world(Task::Waiting).await;
+    init(&user, &github, &[]).await;
+    user.run(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await.done();
+    let request: CreateJob =
+        serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
+    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    let store = story.store().await;
+    let all = store.repositories(&story.project).await.unwrap();
+    let shop = all.iter().find(|repository| repository.name.as_str() == SHOP).unwrap();
+    // Whoever removes it has looked for jobs before this one was there.
+    let names = store.repository_names(shop).await.unwrap();
+    let removal = Removal { repository: shop, names: &names, poll: None, project: None };
+    assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
+
+    story.task_of(&job, 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let given = client.credentials().await.unwrap();
+    assert!(given.expires_in_secs.is_some(), "{given:?}");
+    let least = json!({ "contents": "write", "pull_requests": "write" });
+    let minted = github.minted().pop().unwrap();
+    assert_eq!(minted, json!({ "repository_ids": [shop.id], "permissions": least }), "for that repository alone");
+    let cancelled = json!({ "finish_id": "f1", "outcome": "cancelled" });
+    client.finish(&serde_json::from_value(cancelled).unwrap()).await.unwrap();
+    assert_eq!(story.ended(&job).await.status, Status::Cancelled);
     story.end().await;
 }
 

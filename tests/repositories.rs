@@ -1,15 +1,16 @@
 //! Repositories as their forge tells of them: a name leads to the repository that has it now, and git goes to no host
 //! but the forge's own.
 
-use crate::cli::User;
-use crate::story::{REPOSITORY, Story};
+use crate::cli::{User, short};
+use crate::story::{REPOSITORY, Story, refusal};
 use crate::webhooks::{ANN, World};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use pullyard_domain::id::IntegrationId;
+use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository as Stored};
 use pullyard_protocol::project::Repository;
+use pullyard_protocol::pull::PullRequestQuery;
 use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::json;
@@ -117,5 +118,72 @@ async fn nothing_is_said_to_be_missing_in_a_repository_that_jobs_work_in() {
     );
     let table = tested.done();
     assert!(table.contains("untold\tpush\tcontents: write\t") && !table.contains("missing\t"), "{table}");
+    story.end().await;
+}
+
+fn name() -> RepositoryName {
+    RepositoryName::new(REPOSITORY).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_stays_while_a_job_a_pull_request_or_a_hook_needs_it_and_says_which() {
+    let world = World::make().await;
+    let hook = world.by_hand("acme").await;
+    let (story, number) = (&world.story, world.number);
+    let user = User::of(story);
+    let asked = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
+    let job = story.api.create_job(&serde_json::from_value(asked).unwrap(), None).await.unwrap().job.unwrap();
+    let refused = async || {
+        let (status, code, sentence) = refusal(story.api.remove_repository(&story.project, &name()).await);
+        assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1, "{sentence}");
+        (status, code, sentence)
+    };
+
+    let expected = format!("Job {} is for {REPOSITORY} and has not ended.", short(&job));
+    assert_eq!(refused().await, (409, "job_in_repository".to_owned(), expected));
+    user.run(&["jobs", "cancel", job.as_str(), "--yes"]).await.done();
+    story.ended(&job).await;
+
+    let expected = format!("{REPOSITORY}#{number} is open and linked to APP-1.");
+    assert_eq!(refused().await, (409, "pull_request_open".to_owned(), expected));
+    let (project, integration) = (story.project.clone(), None);
+    story.api.unlink(&PullRequestQuery { project, repository: name(), number, integration }).await.unwrap();
+
+    let expected = format!("The hook acme is of {REPOSITORY} alone.");
+    assert_eq!(refused().await, (409, "hook_of_repository".to_owned(), expected));
+    story.api.remove_hook(&hook.name, true).await.unwrap();
+
+    let removed = story.api.remove_repository(&story.project, &name()).await.unwrap();
+    assert_eq!((removed.name, removed.integration.as_str(), removed.was_default), (name(), "gh1", true));
+    assert!(story.api.repositories(&story.project).await.unwrap().repositories.is_empty());
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_is_asked_for_first_starts_nothing_is_no_default_and_can_be_connected_again() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    user.run(&["repos", "ingress", REPOSITORY, "poll"]).await.done();
+    user.run(&["repos", "remove", REPOSITORY]).await.ended(2, "--yes");
+    user.run(&["repos", "remove", "acme/none", "--yes"]).await.ended(5, "there is no repository acme/none");
+    let ran = user.run(&["repos", "remove", &REPOSITORY.to_uppercase(), "--yes"]).await;
+    assert!(
+        ran.err.contains("is removed from acme") && ran.err.contains("settings set default_repository="),
+        "{ran:?}"
+    );
+    ran.done();
+    user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.ended(5, "there is no repository");
+
+    let project = story.api.project(&story.project).await.unwrap();
+    assert_eq!(project.settings.default_repository, None);
+    let asked = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
+    let refused = refusal(story.api.create_job(&serde_json::from_value(asked).unwrap(), None).await);
+    assert_eq!((refused.0, refused.1.as_str()), (409, "repository_not_integrated"));
+
+    let add = ["repos", "add", REPOSITORY, "--integration", "gh1", "--agent-command", "./agent.sh"];
+    user.run(&add).await.done();
+    let removed = user.json(&["repos", "remove", REPOSITORY, "--yes"]).await;
+    let expected = json!({ "integration": "gh1", "name": REPOSITORY, "was_default": true });
+    assert_eq!(removed, expected, "the only one was made the default again");
     story.end().await;
 }

@@ -155,6 +155,7 @@ impl World {
             route(&get, "/v1/secrets", All(Scope::Admin), none()),
             route(&Method::PUT, "/v1/secrets/{secret}", All(Scope::Admin), json!({ "value": "planted" })),
             route(&post, "/v1/secrets/{secret}/rotate", All(Scope::Admin), json!({ "value": "planted" })),
+            route(&Method::DELETE, "/v1/projects/{project}/repositories/{owner}/{name}", Project(Scope::Admin), none()),
             // The last two, because they end the runner and the attempt.
             route(&Method::DELETE, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),

@@ -82,6 +82,7 @@ async fn every_command_explains_itself_with_examples() {
         "repos",
         "repos add",
         "repos list",
+        "repos remove",
         "tickets",
         "tickets list",
         "tickets show",

@@ -1,13 +1,14 @@
-//! Why what a person asks of a job or of a pull request can't be done to it.
+//! Why what a person asks of a job, of a pull request or of a repository can't be done to it.
 
 use crate::code::vocabulary;
 use crate::failure::Failure;
-use crate::id::JobId;
+use crate::id::{JobId, RepositoryName, TicketKey};
 use crate::job::{Job, MOST_INPUTS, NotNow, Status};
 use crate::wait::Ends;
 
 vocabulary! {
-    /// Why a job can't be cancelled, retried, paused or continued, or a pull request not be linked.
+    /// Why a job can't be cancelled, retried, paused or continued, a pull request not be linked, or a repository not be
+    /// removed.
     pub enum Denial: Ends {
         TooLate { job: JobId, end: String } [Person] "too_late", "It is too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a job that failed or was cancelled is retried.", "Wait for its end, or cancel it first.";
@@ -17,6 +18,9 @@ vocabulary! {
         IsCancelled { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait for its end; then `pullyard jobs retry`.";
         TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} takes no more than {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
         LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is linked to {to} already.", "Take that link away first: `pullyard unlink {pr}`.";
+        JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
+        PullRequestOpen { pr: String, ticket: TicketKey } [Person] "pull_request_open", "{pr} is open and linked to {ticket}.", "Merge or close it, or take the link away: `pullyard unlink {pr}`.";
+        HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} is of {repo} alone.", "Remove it first: `pullyard hooks remove {hook}`.";
     }
 }
 

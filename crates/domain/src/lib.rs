@@ -35,6 +35,7 @@ pub mod project;
 pub mod prompt;
 pub mod published;
 pub mod pull_request;
+pub mod removal;
 pub mod review;
 pub mod runner;
 pub mod secret;

@@ -175,6 +175,18 @@ pub struct Repositories {
     pub repositories: Vec<Repository>,
 }
 
+/// `DELETE /v1/projects/{id}/repositories/{owner}/{name}`: it is gone from its project. At its forge nothing changes.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedRepository {
+    /// The forge it lives on.
+    pub integration: IntegrationId,
+    /// `owner/name`, as its project had it.
+    pub name: RepositoryName,
+    /// The project's `default_repository` led to it, and is null now.
+    pub was_default: bool,
+}
+
 /// `POST /v1/projects/{id}/repositories/{owner}/{name}/test`: what may be done in it. Changes nothing.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

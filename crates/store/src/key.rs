@@ -38,8 +38,11 @@ pub(crate) fn repository(project: &ProjectId, integration: &IntegrationId, id: u
 
 /// Forges fold case in names, so the alias does too.
 pub(crate) fn repository_name(project: &ProjectId, name: &RepositoryName) -> Key {
-    Key::new(format!("PROJECT#{project}"), format!("REPONAME#{}", name.as_str().to_lowercase()))
+    Key::new(format!("PROJECT#{project}"), format!("{REPOSITORY_NAMES}{}", name.as_str().to_lowercase()))
 }
+
+/// What the sort keys of the names of a project's repositories begin with.
+pub(crate) const REPOSITORY_NAMES: &str = "REPONAME#";
 
 pub(crate) fn integration(integration: &IntegrationId) -> Key {
     Key::new(format!("INTEGRATION#{integration}"), "INTEGRATION")

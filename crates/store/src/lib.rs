@@ -68,6 +68,7 @@ mod write {
     pub use end::Ended;
     pub use event::Batch;
     pub use ledger::{Conclusion, Over};
+    pub use project::Removal;
     pub use register::Registered;
     pub use rest::Rested;
     pub use review::{TriggerReview, WaitsForJob};
@@ -82,8 +83,8 @@ pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{Linked, StoredBatch, StoredText, WorkKey};
 pub use write::{
-    Batch, Conclusion, Edited, Ended, Over, Proof, Registered, Request, Rested, Snapshot, Trigger, TriggerReview,
-    WaitsForJob, Written,
+    Batch, Conclusion, Edited, Ended, Over, Proof, Registered, Removal, Request, Rested, Snapshot, Trigger,
+    TriggerReview, WaitsForJob, Written,
 };
 
 use aws_sdk_dynamodb::Client;

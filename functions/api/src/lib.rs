@@ -71,6 +71,7 @@ macro_rules! routes {
             .$route("/v1/projects/{project}/release", post(hold::release))
             .$route("/v1/projects/{project}/budget", get(hold::budget))
             .$route("/v1/projects/{project}/repositories", get(projects::repositories).post(projects::add_repository))
+            .$route("/v1/projects/{project}/repositories/{owner}/{name}", delete(projects::remove_repository))
             .$route("/v1/projects/{project}/ingress", get(ingress::list).put(ingress::set))
             .$route("/v1/hooks", get(hooks::list).post(hooks::install))
             .$route("/v1/hooks/{hook}", get(hooks::show).delete(hooks::remove))

@@ -3,7 +3,7 @@
 use super::{prepared, with_a_forge};
 use crate::story::REPOSITORY;
 use crate::walk::forge::TOKEN;
-use crate::walk::http::post;
+use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use futures::FutureExt;
 use serde_json::json;
@@ -45,4 +45,14 @@ fn rotated() -> Step {
 pub(in crate::walk) fn connected_and_rotated() -> Flow {
     let steps = vec![set(), connected(), made(), added(), rotated()];
     prepared("a forge is connected, and its secret rotated", &[], |world| with_a_forge(world).boxed(), steps)
+}
+
+/// Whoever does it again is told that there is none.
+fn removed() -> Step {
+    let path = format!("/v1/projects/acme/repositories/{REPOSITORY}");
+    Step::call("somebody removes the repository", move |_| Some(delete(path.clone()).into())).or_refused("404")
+}
+
+pub(in crate::walk) fn repository_removed() -> Flow {
+    prepared("a repository is removed", &[], |world| with_a_forge(world).boxed(), vec![removed()])
 }

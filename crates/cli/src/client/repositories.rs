@@ -4,6 +4,7 @@ mod commands;
 mod local;
 mod test;
 
+use super::ask::confirm;
 use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
@@ -24,7 +25,8 @@ use std::process::ExitCode;
   pullyard repos add acme/app --integration gh1 --agent-command ./agent.sh
   pullyard repos add --path .
   pullyard repos test acme/app
-  pullyard repos list")]
+  pullyard repos list
+  pullyard repos remove acme/app")]
 pub(crate) struct Repos {
     #[command(subcommand)]
     command: Option<Command>,
@@ -83,6 +85,21 @@ enum Command {
         #[arg(value_name = "OWNER/NAME")]
         name: RepositoryName,
     },
+    /// Take a repository out of its project; at its forge nothing changes.
+    ///
+    /// Nothing new starts in it. Refused while a job of it has not ended, while a pull request of it is open and linked
+    /// to a ticket, and while it has a hook of its own: the answer names it, and what to do.
+    #[command(
+        after_help = "Examples:\n  pullyard repos remove acme/app\n  pullyard repos remove acme/app --yes --json"
+    )]
+    Remove {
+        /// Its name at the forge.
+        #[arg(value_name = "OWNER/NAME")]
+        name: RepositoryName,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// List a project's repositories.
     #[command(after_help = "Examples:\n  pullyard repos list\n  pullyard repos list --project acme --json")]
     List,
@@ -122,6 +139,21 @@ impl Repos {
                 }
             }
             Command::Test { name } => return test::test(session, &project, &name).await,
+            Command::Remove { name, yes } => {
+                confirm(&session.screen, yes, &format!("Remove {name} from {project}?"))?;
+                let removed = session.api.remove_repository(&project, &name).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&removed)?;
+                } else {
+                    session.screen.note(&format!("{} is removed from {project}", removed.name));
+                    if removed.was_default {
+                        session.screen.hint(&format!(
+                            "{project} has no repository for what names none; set one: \
+                             pullyard settings set default_repository=OWNER/NAME --project {project}"
+                        ));
+                    }
+                }
+            }
             Command::Set(set) => {
                 let made = set.made(session, &project).await?;
                 if session.screen.is_json() {

@@ -99,7 +99,11 @@ async fn minted(
     job: &Job,
     integration: &Integration,
 ) -> Result<(Arc<str>, Option<Duration>), Error> {
-    let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
+    let repository = match ctx.store.repository(&job.project, &job.integration, job.repository).await? {
+        Some(repository) => Some(repository),
+        // Removed in the moment in which the job was made: it goes on with what it was made with.
+        None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
+    };
     let Repository { name, workflows, .. } =
         repository.ok_or_else(|| Error::Inconsistent(format!("{} names a repository that is gone", job.id)))?;
     let workflows = if workflows { Workflows::Change } else { Workflows::Keep };

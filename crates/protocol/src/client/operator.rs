@@ -9,7 +9,8 @@ use crate::integration::{
 };
 use crate::job::{AnswerJob, CancelJob, ContinueJob, CreateJob, Job, JobPage, JobQuery, PauseJob, RetryJob, Why};
 use crate::project::{
-    AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository, RepositoryTest, ToldProject,
+    AddRepository, CreateProject, Project, ProjectPage, RemovedRepository, Repositories, Repository, RepositoryTest,
+    ToldProject,
 };
 use crate::sweep::SweepReport;
 use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
@@ -106,6 +107,16 @@ impl Operator {
     /// Connects a repository.
     pub async fn add_repository(&self, project: &ProjectId, request: &AddRepository) -> Result<Repository, Error> {
         self.http.post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe).await
+    }
+
+    /// Takes a repository out of its project.
+    pub async fn remove_repository(
+        &self,
+        project: &ProjectId,
+        repository: &RepositoryName,
+    ) -> Result<RemovedRepository, Error> {
+        let path = format!("/v1/projects/{project}/repositories/{repository}");
+        self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
     }
 
     /// Which features work in a repository.

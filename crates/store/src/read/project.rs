@@ -53,6 +53,22 @@ impl Store {
         self.get(&key::repository(project, integration, id)).await
     }
 
+    /// Every name that leads to a repository in its project, in lower case and read strongly: those that it had while
+    /// nobody told of a new one are left behind.
+    pub async fn repository_names(&self, repository: &Repository) -> Result<Vec<RepositoryName>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Alias {
+            sk: String,
+            integration: IntegrationId,
+            id: u64,
+        }
+        let pk = key::project(&repository.project).pk;
+        let all: Vec<Alias> = self.below(&pk, key::REPOSITORY_NAMES, "read the names of a repository").await?;
+        let own = all.into_iter().filter(|alias| alias.integration == repository.integration);
+        let own = own.filter(|alias| alias.id == repository.id);
+        Ok(own.filter_map(|alias| RepositoryName::new(alias.sk.strip_prefix(key::REPOSITORY_NAMES)?).ok()).collect())
+    }
+
     /// A project's repository by its name in any case, read strongly.
     pub async fn repository_named(
         &self,

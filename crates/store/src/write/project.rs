@@ -4,7 +4,22 @@ use crate::item::{Attributes, Stored};
 use crate::key;
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::{Error, Store, Write};
+use pullyard_domain::hook::Poll;
+use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{Integration, Project, Repository};
+
+/// A repository that leaves its project, with what is of it alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Removal<'a> {
+    /// The repository, under the name that was read.
+    pub repository: &'a Repository,
+    /// Every name that leads to it.
+    pub names: &'a [RepositoryName],
+    /// How it is looked at, over the revision that was read; none if it never was.
+    pub poll: Option<&'a Poll>,
+    /// Its project with other settings, over the revision that was read, where they named the repository.
+    pub project: Option<&'a Project>,
+}
 
 impl Store {
     /// Stores a project over the revision that was read.
@@ -67,6 +82,36 @@ impl Store {
         // Names that differ by case alone have one alias.
         if old != alias {
             transaction = transaction.delete(old, own("attribute_not_exists(pk)"));
+        }
+        transaction.commit(self).await
+    }
+
+    /// Takes a repository out of its project.
+    ///
+    /// Writes: REPO deleted if its name is the one seen or it is gone; each alias deleted if it is its own or gone;
+    /// POLL deleted if `rev` is the one seen or it is gone (not there if there was none); PROJECT if `rev` is the one
+    /// seen. `Stale` when the repository has another name by now, or is looked at in another way.
+    /// Idempotent: what is gone is gone.
+    pub async fn remove_repository(&self, removal: &Removal<'_>) -> Result<Write, Error> {
+        let repository = removal.repository;
+        let seen = Condition::of("attribute_not_exists(pk) OR #name = :seen")
+            .name("#name", "name")
+            .value(":seen", text(repository.name.as_str()));
+        let looked_at = match removal.poll {
+            Some(poll) => Condition::of("attribute_not_exists(pk) OR rev = :seen").value(":seen", number(poll.rev)),
+            None => Condition::absent(),
+        };
+        let poll = key::poll(&repository.project, &repository.integration, repository.id);
+        let mut transaction =
+            Transaction::new("remove a repository").delete(repository.key(), seen).delete(poll, looked_at);
+        for name in removal.names {
+            let own = Condition::of("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
+                .value(":integration", text(repository.integration.as_str()))
+                .value(":id", number(repository.id));
+            transaction = transaction.delete(key::repository_name(&repository.project, name), own);
+        }
+        if let Some(project) = removal.project {
+            transaction = transaction.revise(project)?;
         }
         transaction.commit(self).await
     }

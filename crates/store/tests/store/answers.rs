@@ -4,7 +4,8 @@ use crate::sample::{self, at};
 use crate::world::{Items, World, alone, first_time, of_ticket, replace_text_by, requeue_of, written};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::job::Status;
-use pullyard_store::{Batch, Error, Proof, Snapshot, Store, Write};
+use pullyard_domain::project::Project;
+use pullyard_store::{Batch, Error, Proof, Removal, Snapshot, Store, Write};
 use pullyard_testkit::Fault;
 
 const PUT: &str = "PutItem";
@@ -325,6 +326,26 @@ async fn a_runner_is_removed_though_the_answer_was_lost() {
 async fn a_repository_is_connected_though_the_answer_was_lost() {
     let repository = sample::repository(1, "acme/app");
     check_recovers(TRANSACTION, async |_| (), async |store, ()| store.put_repository(&repository).await).await;
+}
+
+#[tokio::test]
+async fn a_repository_is_removed_though_the_answer_was_lost() {
+    check_recovers(
+        TRANSACTION,
+        async |world| {
+            world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
+            world.applies(world.store.put_repository(&sample::repository(99, "acme/app"))).await;
+            world.applies(world.store.put_poll(&sample::poll(0))).await;
+        },
+        async |store, ()| {
+            let (repository, poll) = (sample::repository(99, "acme/app"), sample::poll(1));
+            let (names, project) = ([repository.name.clone()], Project { rev: 1, ..sample::settings_of("acme") });
+            let removal =
+                Removal { repository: &repository, names: &names, poll: Some(&poll), project: Some(&project) };
+            store.remove_repository(&removal).await
+        },
+    )
+    .await;
 }
 
 /// Two tell of an unseen ticket at once, and the older one makes it between the newer one's two writes.

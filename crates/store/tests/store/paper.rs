@@ -129,7 +129,7 @@ const KINDS: &[Kind] = &[
         "POLL#{project}#{integration}#{repository id}",
         "POLL",
         "How a repository is heard of, and how far it was looked at.",
-        &["hook"],
+        &["hook", "project"],
     ),
     of(
         "BREAKER",

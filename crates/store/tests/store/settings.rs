@@ -5,8 +5,9 @@ use crate::world::World;
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::id::{ClassId, RepositoryName};
-use pullyard_domain::project::Settings;
+use pullyard_domain::project::{Project, Repository, Settings};
 use pullyard_domain::select::Needs;
+use pullyard_store::Removal;
 use std::collections::BTreeSet;
 
 #[tokio::test]
@@ -116,6 +117,57 @@ async fn a_repository_whose_name_another_one_has_is_refused() {
     let mut elsewhere = sample::repository(1, "acme/app");
     elsewhere.integration = sample::forge("gh2").id;
     world.refuses(world.store.put_repository(&elsewhere)).await;
+}
+
+#[tokio::test]
+async fn a_removed_repository_leaves_nothing_under_any_name_that_it_had() {
+    let world = World::new().await;
+    world.applies(world.store.put_repository(&sample::repository(99, "acme/old"))).await;
+    let (repository, other) = (sample::repository(99, "Acme/App"), sample::repository(100, "acme/web"));
+    world.applies(world.store.put_repository(&repository)).await;
+    world.applies(world.store.put_repository(&other)).await;
+    world.applies(world.store.put_poll(&sample::poll(0))).await;
+    let names = world.store.repository_names(&repository).await.unwrap();
+    assert_eq!(names, [name("acme/app"), name("acme/old")]);
+
+    let poll = sample::poll(1);
+    let removal = Removal { repository: &repository, names: &names, poll: Some(&poll), project: None };
+    world.applies(world.store.remove_repository(&removal)).await;
+    for named in &names {
+        assert_eq!(world.store.repository_named(&sample::project(), named).await.unwrap(), None, "{named}");
+    }
+    let left = world.store.repositories(&sample::project()).await.unwrap();
+    assert_eq!((left.as_slice(), world.items().await.len()), (std::slice::from_ref(&other), 2));
+    world.applies(world.store.remove_repository(&removal)).await;
+    world.applies(world.store.put_repository(&sample::repository(101, "acme/old"))).await;
+}
+
+#[tokio::test]
+async fn a_repository_is_removed_only_as_it_was_read() {
+    let world = World::new().await;
+    let (app, project, poll) = (sample::repository(99, "acme/app"), sample::settings_of("acme"), sample::poll(1));
+    world.applies(world.store.put_project(&project)).await;
+    world.applies(world.store.put_repository(&app)).await;
+    world.applies(world.store.put_poll(&sample::poll(0))).await;
+    let (names, project) = ([app.name.clone()], Project { rev: 1, ..project });
+    let whole = Removal { repository: &app, names: &names, poll: Some(&poll), project: Some(&project) };
+
+    let renamed = sample::repository(99, "acme/web");
+    world.refuses(world.store.remove_repository(&Removal { repository: &renamed, ..whole })).await;
+    // Nobody had looked at it, or somebody has changed how it is looked at.
+    world.refuses(world.store.remove_repository(&Removal { poll: None, ..whole })).await;
+    world.refuses(world.store.remove_repository(&Removal { poll: Some(&sample::poll(2)), ..whole })).await;
+    let changed = Project { rev: 2, ..project.clone() };
+    world.refuses(world.store.remove_repository(&Removal { project: Some(&changed), ..whole })).await;
+    // Of a repository that is gone, under a name that another one has by now: by its id, or by its forge.
+    let gone = sample::repository(98, "acme/app");
+    world.refuses(world.store.remove_repository(&Removal { repository: &gone, ..whole })).await;
+    let elsewhere = Repository { integration: sample::forge("gh2").id, ..app.clone() };
+    world.refuses(world.store.remove_repository(&Removal { repository: &elsewhere, ..whole })).await;
+
+    world.applies(world.store.remove_repository(&whole)).await;
+    let left = world.items().await;
+    assert_eq!(left.keys().map(|(_, sk)| sk.as_str()).collect::<Vec<_>>(), ["SETTINGS"]);
 }
 
 #[tokio::test]

@@ -4,11 +4,13 @@ use super::page::{After, PAGE};
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, Error, RepositoryWork};
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Revision, Strict, limits, scope};
-use pullyard_protocol::project::{AddRepository, CreateProject, Project, ProjectPage, Repositories, Repository};
+use pullyard_protocol::project::{
+    AddRepository, CreateProject, Project, ProjectPage, RemovedRepository, Repositories, Repository,
+};
 
 pub(crate) fn shown(project: pullyard_domain::project::Project) -> Project {
     Project { id: project.id, name: project.name, settings: project.settings, revision: project.rev }
@@ -102,4 +104,18 @@ pub(crate) async fn repositories(
     }
     let found = ctx.store.repositories(&project).await.map_err(Error::from)?;
     Ok(Json(Repositories { repositories: found.into_iter().map(repository).collect() }))
+}
+
+/// Takes a repository out of its project.
+pub(crate) async fn remove_repository(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path((project, owner, name)): Path<(ProjectId, String, String)>,
+) -> Result<Json<RemovedRepository>, Problem> {
+    caller.may_touch(&project)?;
+    let unknown = |_| Problem::not_found(format!("There is no repository {owner}/{name}."));
+    let repository = RepositoryName::new(format!("{owner}/{name}")).map_err(unknown)?;
+    let control::RemovedRepository { repository, was_default } =
+        control::remove_repository(&ctx, &project, &repository).await?;
+    Ok(Json(RemovedRepository { integration: repository.integration, name: repository.name, was_default }))
 }

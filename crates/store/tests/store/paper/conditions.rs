@@ -24,8 +24,8 @@ use pullyard_domain::runner::{Drain, Runner, Slot};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{
-    Batch, Conclusion, Edited, Ended, Error, Over, Proof, Registered, Rested, Rotation, Store, Sweeps, Trigger,
-    TriggerReview, WaitsForJob, WorkKey, Written,
+    Batch, Conclusion, Edited, Ended, Error, Over, Proof, Registered, Removal, Rested, Rotation, Store, Sweeps,
+    Trigger, TriggerReview, WaitsForJob, WorkKey, Written,
 };
 use pullyard_testkit::Demands;
 use std::collections::{BTreeMap, BTreeSet};
@@ -200,6 +200,7 @@ const WRITES: &[(&str, Forms)] = &[
             store.remember_review(&Review { version: 1, ..waits("r1") }, &held("r1"), &marked).await.map(drop)
         })
     }),
+    ("remove_repository", |store| Box::pin(removes_repository(store))),
     ("remove_runner", |store| Box::pin(async move { store.remove_runner(&kite()).await.map(drop) })),
     ("rename_repository", |store| {
         Box::pin(async move {
@@ -387,6 +388,16 @@ async fn rests(store: &Store) -> Result<(), Error> {
         store.rest(&rested).await?;
     }
     Ok(())
+}
+
+async fn removes_repository(store: &Store) -> Result<(), Error> {
+    let (repository, poll) = (repository(99, "acme/app"), sample::poll(1));
+    let names = [repository.name.clone()];
+    let removal = Removal { repository: &repository, names: &names, poll: None, project: None };
+    store.remove_repository(&removal).await?;
+    let project = Project { rev: 1, ..sample::settings_of("acme") };
+    let whole = Removal { poll: Some(&poll), project: Some(&project), ..removal };
+    store.remove_repository(&whole).await.map(drop)
 }
 
 async fn registers(store: &Store) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use pullyard_domain::project::Repository;
 use pullyard_domain::runner::{Drain, Presence};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Proof, Rotation, Sweeps, Token, WorkKey, Write};
+use pullyard_store::{Proof, Removal, Rotation, Sweeps, Token, WorkKey, Write};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -143,6 +143,42 @@ async fn one_of_many_new_names_of_a_repository_is_its_name() {
     let won = named(winner(&answers));
     assert_eq!(world.store.repository_named(&sample::project(), &won.name).await.unwrap(), Some(won));
     assert_eq!(world.items().await.len(), 2, "one repository, one name");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_repository_is_removed_under_the_name_that_was_read_or_renamed_first() {
+    let world = world().await;
+    let before = sample::repository(99, "acme/app");
+    world.applies(world.store.put_repository(&before)).await;
+    world.applies(world.store.put_poll(&sample::poll(0))).await;
+    let after = sample::repository(99, "acme/web");
+    let answers = race(&world, |world, number| {
+        let (seen, next) = (before.clone(), after.clone());
+        async move {
+            let (names, poll) = ([seen.name.clone()], sample::poll(1));
+            let removal = Removal { repository: &seen, names: &names, poll: Some(&poll), project: None };
+            match number % 2 {
+                0 => world.store.remove_repository(&removal).await,
+                _ => world.store.rename_repository(&seen, &next).await,
+            }
+        }
+    })
+    .await;
+    let of = |kind: usize| {
+        let own = answers.iter().skip(kind).step_by(2);
+        own.filter(|answer| **answer == Write::Applied).count()
+    };
+    let (removed, renamed) = (of(0), of(1));
+    match world.store.repository(&sample::project(), &sample::integration(), 99).await.unwrap() {
+        Some(there) => {
+            assert_eq!((there, removed, renamed), (after, 0, 1));
+            assert_eq!(world.items().await.len(), 3, "one repository, one name, one row of looks");
+        }
+        None => {
+            assert_eq!((removed, renamed), (RACERS / 2, 0), "one that is gone is gone");
+            assert_eq!(world.items().await.len(), 0);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,0 +1,132 @@
+//! A repository is taken out of its project.
+//!
+//! What is looked for before keeps people from removing what is in use; that nothing breaks rests on none of it: a job
+//! goes on with what it was made with, and what is made in the same moment is as what was made just before.
+
+use crate::{Context, Error};
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::removal::{kept_by_hook, kept_by_job, kept_by_pull_request, without_default};
+use pullyard_store::{Error as StoreError, Removal, Write};
+use std::collections::BTreeSet;
+
+/// How many of the project's newest jobs are looked at.
+const MOST_JOBS: usize = 2_000;
+
+/// How many jobs, pull requests or hooks are looked at together.
+const TOGETHER: i32 = 100;
+
+/// A repository that is connected to its project no more.
+#[derive(Clone, Debug)]
+pub struct RemovedRepository {
+    /// As it was.
+    pub repository: Repository,
+    /// The project's settings named it as the default, and name none now.
+    pub was_default: bool,
+}
+
+/// Takes a repository out of its project: nothing new starts in it. At its forge nothing changes.
+///
+/// Writes: as `Store::remove_repository` does.
+/// Idempotent: one that is gone is `NotFound`, and nothing of it is left.
+/// Errors: `NotFound` (project, repository); `Denied` while a job of it has not ended, or while it has an open pull
+/// request with a ticket, or a hook of its own; `Contended`.
+pub async fn remove_repository(
+    ctx: &Context,
+    project: &ProjectId,
+    name: &RepositoryName,
+) -> Result<RemovedRepository, Error> {
+    let mut rounds = ctx.rounds(name);
+    loop {
+        let Some(stored) = ctx.store.project(project).await? else {
+            return Err(Error::NotFound { what: "project", name: project.to_string() });
+        };
+        let Some(repository) = ctx.store.repository_named(project, name).await? else {
+            return Err(Error::NotFound { what: "repository", name: name.to_string() });
+        };
+        if let Some(denial) = kept(ctx, &repository).await? {
+            return Err(Error::Denied(denial));
+        }
+        let (names, poll) = tokio::try_join!(
+            ctx.store.repository_names(&repository),
+            ctx.store.poll(project, &repository.integration, repository.id),
+        )?;
+        let settings = without_default(&stored.settings, &names);
+        let changed = settings.map(|settings| Project { settings, ..stored });
+        let removal =
+            Removal { repository: &repository, names: &names, poll: poll.as_ref(), project: changed.as_ref() };
+        if ctx.store.remove_repository(&removal).await? == Write::Applied {
+            tracing::info!(project = %project, repository = %repository.name, "a repository is removed");
+            return Ok(RemovedRepository { was_default: changed.is_some(), repository });
+        }
+        rounds.again().await?;
+    }
+}
+
+/// What keeps it, as far as the lists tell: they may lag behind what was written a moment ago.
+async fn kept(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
+    if let Some(denial) = job_of(ctx, repository).await? {
+        return Ok(Some(denial));
+    }
+    if let Some(denial) = pull_request_of(ctx, repository).await? {
+        return Ok(Some(denial));
+    }
+    hook_of(ctx, repository).await
+}
+
+/// Among the newest jobs: an older one that still rests is passed over, and goes on.
+async fn job_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
+    let (mut after, mut looked_at): (Option<String>, usize) = (None, 0);
+    loop {
+        let (ids, older) = ctx.store.job_ids(&repository.project, after.as_deref(), TOGETHER).await?;
+        looked_at += ids.len();
+        let jobs = ctx.store.jobs(&ids).await?;
+        let denial = jobs.iter().find_map(|job| kept_by_job(repository, job));
+        if denial.is_some() || older.is_none() || looked_at >= MOST_JOBS {
+            return Ok(denial);
+        }
+        after = older;
+    }
+}
+
+async fn pull_request_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
+    let mut after: Option<String> = None;
+    loop {
+        let (open, next) = ctx.store.open_pull_requests(&repository.project, after.as_deref(), TOGETHER).await?;
+        let is_its = |id: &PullRequestId| id.integration == repository.integration && id.repository == repository.id;
+        let ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).filter(is_its).collect();
+        for linked in ctx.store.pull_requests(&ids).await? {
+            if let Some(denial) = kept_by_pull_request(repository, &linked?) {
+                return Ok(Some(denial));
+            }
+        }
+        if next.is_none() {
+            return Ok(None);
+        }
+        after = next;
+    }
+}
+
+async fn hook_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
+    let mut after: Option<String> = None;
+    loop {
+        let (names, next) = ctx.store.hook_names(after.as_deref(), TOGETHER).await?;
+        for name in names {
+            let hook = match ctx.store.hook(&name).await {
+                Ok(hook) => hook,
+                // Whose one is that can't be read, nobody can say.
+                Err(StoreError::Corrupt { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(denial) = hook.and_then(|hook| kept_by_hook(repository, &hook)) {
+                return Ok(Some(denial));
+            }
+        }
+        if next.is_none() {
+            return Ok(None);
+        }
+        after = next;
+    }
+}

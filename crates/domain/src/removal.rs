@@ -1,0 +1,133 @@
+//! Whether a repository may be taken out of its project, and what of the project's settings goes with it.
+//!
+//! What there is of jobs, pull requests and hooks is for whoever asks to find: one of each is judged at a time.
+
+use crate::denial::Denial;
+use crate::hook::{Hook, HookKind};
+use crate::id::RepositoryName;
+use crate::job::Job;
+use crate::project::{Repository, Settings};
+use crate::pull_request::{PullRequest, PullRequestState, label};
+
+/// Why the repository stays while there is this job: it works there and has not ended.
+pub fn kept_by_job(repository: &Repository, job: &Job) -> Option<Denial> {
+    let is_its = job.project == repository.project
+        && job.integration == repository.integration
+        && job.repository == repository.id;
+    let keeps = is_its && !job.status.is_terminal();
+    keeps.then(|| Denial::JobInRepository { job: job.id.clone(), repo: repository.name.clone() })
+}
+
+/// Why it stays while there is this pull request: it is open, and its reviews may start jobs for its ticket. Without
+/// the repository nobody could take the link away.
+pub fn kept_by_pull_request(repository: &Repository, linked: &PullRequest) -> Option<Denial> {
+    let is_its = linked.project == repository.project
+        && linked.id.integration == repository.integration
+        && linked.id.repository == repository.id;
+    let ticket = linked.ticket.as_ref().filter(|_| is_its && linked.state == PullRequestState::Open)?;
+    let pr = label(Some(&repository.name), linked.id.number);
+    Some(Denial::PullRequestOpen { pr, ticket: ticket.clone() })
+}
+
+/// Why it stays while there is this hook: it tells of this repository, to this project and to no other, so that nothing
+/// that it tells would be for anybody. One that others have as well goes on for them.
+pub fn kept_by_hook(repository: &Repository, hook: &Hook) -> Option<Denial> {
+    let is_its = hook.integration == repository.integration
+        && matches!(&hook.kind, HookKind::Repository { id, .. } if *id == repository.id);
+    let keeps = is_its && hook.projects().all(|project| *project == repository.project);
+    keeps.then(|| Denial::HookOfRepository { hook: hook.name.to_string(), repo: repository.name.clone() })
+}
+
+/// The settings without a default that is one of these names, which lead nowhere any more; none where it is another.
+pub fn without_default(settings: &Settings, names: &[RepositoryName]) -> Option<Settings> {
+    let default = settings.default_repository.as_ref()?;
+    let is_gone = names.iter().any(|name| name.as_str().eq_ignore_ascii_case(default.as_str()));
+    is_gone.then(|| Settings { default_repository: None, ..settings.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hook::recovery::Recovery;
+    use crate::id::{HookName, IntegrationId, ProjectId, SecretName};
+    use crate::job::{End, Status};
+    use crate::story::{active, at, finished, linked, pending, project, repository, result};
+
+    /// The repository as another project, another forge, or another one of the forge has it.
+    fn others() -> [Repository; 3] {
+        let (mut elsewhere, mut foreign, mut other) = (repository(), repository(), repository());
+        elsewhere.project = ProjectId::new("other").unwrap();
+        foreign.integration = IntegrationId::new("gh2").unwrap();
+        other.id = 100;
+        [elsewhere, foreign, other]
+    }
+
+    fn code(denial: Option<Denial>) -> Option<&'static str> {
+        denial.map(|denial| denial.code())
+    }
+
+    #[test]
+    fn a_job_keeps_its_own_repository_until_it_ends() {
+        for unfinished in [pending(), active(Status::Claimed), active(Status::Syncing)] {
+            assert_eq!(code(kept_by_job(&repository(), &unfinished)), Some("job_in_repository"));
+            for other in others() {
+                assert_eq!(kept_by_job(&other, &unfinished), None, "{other:?}");
+            }
+        }
+        for end in [End::Completed(result()), End::Cancelled] {
+            assert_eq!(kept_by_job(&repository(), &finished(&active(Status::Syncing), end)), None);
+        }
+    }
+
+    #[test]
+    fn an_open_pull_request_with_a_ticket_keeps_its_own_repository() {
+        let denial = kept_by_pull_request(&repository(), &linked()).unwrap();
+        assert_eq!(denial.sentence(), "acme/app#231 is open and linked to APP-17.");
+        for other in others() {
+            assert_eq!(kept_by_pull_request(&other, &linked()), None, "{other:?}");
+        }
+        for state in [PullRequestState::Closed, PullRequestState::Merged] {
+            assert_eq!(kept_by_pull_request(&repository(), &PullRequest { state, ..linked() }), None, "{state:?}");
+        }
+        assert_eq!(kept_by_pull_request(&repository(), &PullRequest { ticket: None, ..linked() }), None);
+    }
+
+    #[test]
+    fn a_hook_keeps_the_one_repository_that_it_is_of_where_it_has_no_other_project() {
+        let hook = Hook {
+            name: HookName::new("acme-app").unwrap(),
+            integration: repository().integration,
+            home: repository().project,
+            others: Vec::new(),
+            kind: HookKind::Repository { name: repository().name, id: repository().id },
+            secret: SecretName::new("hook-acme-app").unwrap(),
+            base_url: None,
+            forge_id: None,
+            created: at(0),
+            recovery: Recovery::default(),
+            tries: 0,
+            not_before: None,
+            rev: 1,
+        };
+        assert_eq!(code(kept_by_hook(&repository(), &hook)), Some("hook_of_repository"));
+        for other in others() {
+            assert_eq!(kept_by_hook(&other, &hook), None, "{other:?}");
+        }
+        let shared = Hook { others: vec![ProjectId::new("other").unwrap()], ..hook.clone() };
+        assert_eq!(kept_by_hook(&repository(), &shared), None);
+        for kind in [HookKind::App {}, HookKind::Organisation { login: "acme".into() }] {
+            assert_eq!(kept_by_hook(&repository(), &Hook { kind, ..hook.clone() }), None);
+        }
+    }
+
+    #[test]
+    fn a_default_goes_with_the_repository_that_it_leads_to_by_any_of_its_names() {
+        let name = |name: &str| RepositoryName::new(name).unwrap();
+        let with = |default: Option<&str>| Settings { default_repository: default.map(name), ..project().settings };
+        let names = [name("acme/app"), name("acme/old")];
+        assert_eq!(without_default(&with(Some("Acme/App")), &names), Some(with(None)));
+        assert_eq!(without_default(&with(Some("acme/old")), &names), Some(with(None)));
+        assert_eq!(without_default(&with(Some("acme/web")), &names), None);
+        assert_eq!(without_default(&with(None), &names), None);
+    }
+}
