@@ -8,7 +8,7 @@ use crate::story::{REPOSITORY, Story, TODO};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
+use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::Context;
@@ -134,6 +134,13 @@ async fn a_ticket_says_that_its_pull_request_is_closed_or_merged_wherever_it_sho
     // One without a pull request says nothing of one.
     story.tell("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
+    // What another project has by now is not this one's to be told of.
+    let linked = store.pull_request(&id).await.unwrap().unwrap();
+    let taken = PullRequest { project: ProjectId::new("other").unwrap(), ..linked };
+    assert_eq!(store.update_pull_request(&taken).await.unwrap(), Write::Applied);
+    assert_eq!(story.ticket("APP-1").await.pull_request_state, None);
+    let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
+    assert_eq!(listed[0].pull_request_state, None);
     // One whose item can't be read takes no list along.
     let broken = format!("PR#{}#{}#{}", id.integration, id.repository, id.number);
     let broken = json!({ "pk": { "S": broken }, "sk": { "S": "PR" } });

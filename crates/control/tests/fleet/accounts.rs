@@ -3,7 +3,7 @@
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish, progress};
 use pullyard_control::runner::{Answer, claim, heartbeat};
-use pullyard_control::{Count, pause_job};
+use pullyard_control::{Count, Error, pause_job};
 use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, KeyOf, Trouble};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, JobId};
@@ -112,6 +112,25 @@ async fn an_account_that_is_shut_is_counted_once_however_many_attempts_meet_it()
     let counted = ctx.tally().take();
     let count = |what| counted.iter().find(|(counted, _)| *counted == what).map_or(0, |(_, count)| *count);
     assert_eq!((count(Count::ModelLeftAlone), count(Count::JobRequeued)), (1, 2));
+}
+
+/// The next attempt may be another runner's, which asks an account of its own.
+#[tokio::test]
+async fn an_attempt_that_lost_its_job_shuts_no_account_and_takes_the_job_from_nobody() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runners = world.runners(2, 1, 1).await;
+    let job = world.job(&on(Compute::Runners)).await;
+    let lost = works(&world, &job.id, Some(&runners[0]), Status::Executing).await;
+    let back = world.stored(&job.id).await.requeued(ctx.clock.now()).unwrap();
+    applied(ctx.store.update_job(&back).await);
+    works(&world, &job.id, Some(&runners[1]), Status::Executing).await;
+    let before = world.stored(&job.id).await;
+    let met = limited(ctx.clock.now().plus(HOUR));
+    let told = finish(ctx, &lost, &says("f1", End::Failed(met, None))).await;
+    assert!(matches!(told, Err(Error::LeaseLost { .. })), "{told:?}");
+    assert!(ctx.store.breakers().await.unwrap().is_empty(), "its word is of no account that is asked now");
+    assert_eq!(world.stored(&job.id).await, before);
 }
 
 #[tokio::test]

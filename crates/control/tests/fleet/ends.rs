@@ -3,7 +3,7 @@
 
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish};
-use pullyard_control::{Move, Requester, cancel_job, put_ticket};
+use pullyard_control::{Move, Requester, cancel_job, pause_job, put_ticket};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, JobId, TicketKey};
 use pullyard_domain::job::{End, Fence, Job, Status};
@@ -119,6 +119,25 @@ async fn a_ticket_is_freed_though_its_copy_does_not_know_its_job() {
     let ticket = desk.ticket().await;
     assert_eq!((ticket.active_job, ticket.status.as_str()), (None, TODO));
     assert_eq!(ticket.shown.badge, Some(Badge::AiFailed));
+}
+
+/// No transaction of ours leaves it so.
+#[tokio::test]
+async fn a_ticket_that_has_another_job_is_left_alone_by_what_rests_or_ends() {
+    for ends in [false, true] {
+        let desk = Desk::begin().await;
+        let id = desk.moved(TRIGGER).await.unwrap();
+        let other = JobId::of_request(&desk.world.project, "other", "1");
+        let taken = Ticket { active_job: Some(other), ..desk.ticket().await };
+        applied(desk.world.ctx.store.update_ticket(&taken).await);
+        let before = desk.ticket().await;
+        let status = match ends {
+            false => pause_job(&desk.world.ctx, &id, "ana").await.unwrap().status,
+            true => cancel_job(&desk.world.ctx, &id, "ana", None).await.unwrap().status,
+        };
+        assert_eq!(status, if ends { Status::Cancelled } else { Status::Paused });
+        assert_eq!(desk.ticket().await, before);
+    }
 }
 
 #[tokio::test]

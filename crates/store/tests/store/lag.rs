@@ -1,13 +1,15 @@
 //! Indexes that lag: what they name was so once, and is so in the end; what is read for half the price is some state
-//! that the item had, and an item that is there is never missed.
+//! that the item had, and an item that is there is never missed. What is read strongly lags never.
 
+use crate::rests::answered;
+use crate::reviews::{id, review_id, waits};
 use crate::sample::{self, at};
 use crate::world::{World, alone, count, seed, word};
 use pullyard_domain::due;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Compute;
-use pullyard_store::{Store, WorkKey};
+use pullyard_store::{Batch, Store, WorkKey};
 use pullyard_testkit::Lag;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,6 +111,54 @@ async fn what_is_too_new_is_taken_for_absent_only_by_who_says_so_and_reads_for_h
     assert!(!is_there(world.store.eventually().or_absent()).await);
     lag.catch_up().await.unwrap();
     assert!(is_there(world.store.eventually().or_absent()).await);
+}
+
+/// Each way in which several items are read strongly: what was written a moment ago is among them, though no copy has
+/// it yet.
+#[tokio::test]
+async fn what_is_read_strongly_is_as_it_was_written_just_now() {
+    let lag = Lag::still();
+    let world = World::lagging(&lag).await;
+    let (store, project, key) = (&world.store, sample::project(), sample::ticket_key("APP-1"));
+    world.applies(store.put_project(&sample::settings_of(project.as_str()))).await;
+    world.applies(store.put_repository(&sample::repository(99, "acme/app"))).await;
+    let kite = world.registered(&sample::runner("kite", 1)).await;
+    let job = answered(&world, "APP-1").await;
+    let read = [
+        ("jobs", store.jobs(std::slice::from_ref(&job.id)).await.unwrap().len()),
+        ("members", store.members(&BTreeSet::from([kite.id])).await.unwrap().len()),
+        ("a job before it is claimed", {
+            let (jobs, _) = store.jobs_and_breakers(&BTreeSet::from([job.id.clone()]), &BTreeSet::new()).await.unwrap();
+            jobs.len()
+        }),
+        ("a ticket with its project", {
+            let (project, ticket) = store.project_and_ticket(&project, &key).await.unwrap();
+            usize::from(project.is_some() && ticket.is_some())
+        }),
+        ("repositories", store.repositories(&project).await.unwrap().len()),
+        ("attempts", store.attempts(&job.id).await.unwrap().len()),
+        ("what people said", store.inputs(&job.id, 0).await.unwrap().len()),
+    ];
+    for (what, found) in read {
+        assert_eq!(found, 1, "{what}");
+    }
+    assert_eq!(store.eventually().or_absent().job(&job.id).await.unwrap(), None, "nothing lags");
+    assert!(lag.behind() > 0);
+}
+
+#[tokio::test]
+async fn reviews_and_events_are_read_as_they_were_written_just_now() {
+    let lag = Lag::still();
+    let world = World::lagging(&lag).await;
+    world.applies(world.store.take_review(&waits("r1"), None)).await;
+    let (_, review, _) = world.store.link_and_review(&id(), &review_id("r1")).await.unwrap();
+    assert!(review.is_some());
+    assert_eq!(world.store.reviews(&id()).await.unwrap().len(), 1, "whoever absorbs sees them all");
+    let (job, said) = (sample::job_id("one"), ["It works.".to_owned()]);
+    let batch = Batch { job: &job, attempt: 1, first: 1, at: at(1), events: &said[..] };
+    world.applies(world.store.store_events(&batch)).await;
+    let batches = world.store.event_batches::<String>(&job, 1, 0, 10).await.unwrap();
+    assert_eq!(batches.len(), 1, "whoever reads on from a number misses none before it");
 }
 
 #[tokio::test]

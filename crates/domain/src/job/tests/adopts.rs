@@ -209,8 +209,15 @@ fn a_job_that_is_cancelled_remembers_a_push_that_nobody_told_or_looked_for() {
     for (status, is_lost) in [(Status::Preparing, true), (Status::Executing, false)] {
         assert_eq!(lost(Ok(by_second(&second(&back, status), End::Cancelled))), is_lost, "{status:?}");
     }
-    // What only adopts has found something by then.
-    assert!(lost(Ok(by_second(&second(&adopting(), Status::Executing), End::Cancelled))));
+    // One that asks has looked, too, before it worked.
+    let asking = second(&back, Status::Executing);
+    let asking = asking.yielded(&fence(&asking, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
+    assert_eq!(asking.status, Status::AwaitingInput);
+    assert!(!lost(Ok(cancelled(&asking))));
+    // What only adopts has found something by then, and its runner's word about its own push does not take that away.
+    for status in [Status::Executing, Status::Syncing] {
+        assert!(lost(Ok(by_second(&second(&adopting(), status), End::Cancelled))), "{status:?}");
+    }
 }
 
 #[test]
