@@ -15,6 +15,7 @@ mod daemon_ends;
 mod daemon_start;
 mod endings;
 mod filters;
+mod forge_points;
 mod git_points;
 mod given;
 mod hostile;
