@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use serde_json::Value;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -28,6 +29,7 @@ struct Plan {
     /// From 0, since the last [`Wire::restart`].
     at: Option<(usize, Fault)>,
     points: Vec<Point>,
+    tokens: Vec<String>,
 }
 
 /// Plain HTTP, with faults as planned. Clones share the plan.
@@ -110,6 +112,19 @@ impl Wire {
         std::mem::take(&mut plan.points).iter().filter(|point| point.operation == operation).count()
     }
 
+    /// The client tokens of the transactions that were sent, the SDK's own repeats included, since this was asked last.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<String> {
+        std::mem::take(&mut self.plan().tokens)
+    }
+
+    /// Keeps the client token of a transaction.
+    fn note_token(&self, request: &HttpRequest) {
+        let body: Option<Value> = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok());
+        let token = body.as_ref().and_then(|body| body["ClientRequestToken"].as_str()).map(str::to_owned);
+        self.plan().tokens.extend(token);
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,6 +161,9 @@ impl HttpConnector for Wired {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let (service, operation) = target.split_once('.').unwrap_or_default();
         let point = Point { service: service.to_owned(), operation: operation.to_owned() };
+        if operation == "TransactWriteItems" {
+            self.wire.note_token(&request);
+        }
         let scheduled = self.wire.schedule.as_ref().filter(|_| service.starts_with("DynamoDB_"));
         let scheduled = || scheduled?.fault(operation, &request);
         let Some(fault) = self.wire.meet(point).or_else(scheduled) else {

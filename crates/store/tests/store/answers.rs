@@ -387,6 +387,25 @@ async fn a_transaction_that_is_sent_anew_knows_its_own_effect() {
     assert_eq!(world.job(&claimed).await.rev, claimed.rev + 1);
 }
 
+/// By its token the SDK's own repeat is a repeat. What the store sends anew must not be answered from what was cancelled,
+/// nor another call from this one.
+#[tokio::test]
+async fn a_token_is_of_one_sending_and_the_sdks_repeats_of_that() {
+    let (world, claimed) = about_to_claim().await;
+    let before = world.faults.tokens();
+    world.faults.next(TRANSACTION, Fault::cancelled(&["TransactionConflict", "None"]));
+    world.faults.next(TRANSACTION, Fault::LostAnswer);
+    world.applies(world.store.claim(&claimed)).await;
+    let sent = world.faults.tokens();
+    let [cancelled, lost, repeated] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(lost, repeated);
+    assert_ne!(cancelled, lost);
+    world.refuses(world.store.claim(&claimed)).await;
+    let again = world.faults.tokens();
+    assert_eq!(again.len(), 1);
+    assert!(!before.is_empty() && !before.iter().chain(&sent).any(|token| again.contains(token)), "{again:?}");
+}
+
 /// A list of reasons with anything but a refused condition in it says nothing: it is tried again.
 async fn check_tried_again(reasons: &[&str]) {
     let (world, claimed) = about_to_claim().await;
