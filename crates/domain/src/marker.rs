@@ -7,11 +7,28 @@
 use crate::id::JobId;
 use crate::project::ForgeKind;
 
-/// How a mark begins and ends.
-type Form = (&'static str, &'static str);
+/// How a mark is written: as an HTML comment, or, where a forge shows these, as a link definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// What every mark of ours begins with.
+    pub(crate) start: &'static str,
+    pub(crate) end: &'static str,
+}
 
-const COMMENT: Form = ("<!-- pullyard:", " -->");
-const DEFINITION: Form = ("[//]: # (pullyard:", ")");
+impl Form {
+    pub(crate) const ALL: [Self; 2] = [COMMENT, DEFINITION];
+
+    /// That which no page of a forge of this kind shows.
+    pub(crate) fn of(kind: ForgeKind) -> Self {
+        match kind {
+            ForgeKind::GitHub => COMMENT,
+            ForgeKind::Bitbucket => DEFINITION,
+        }
+    }
+}
+
+const COMMENT: Form = Form { start: "<!-- pullyard:", end: " -->" };
+const DEFINITION: Form = Form { start: "[//]: # (pullyard:", end: ")" };
 const STATUS: &str = "status";
 
 /// What a text of ours is for.
@@ -26,15 +43,11 @@ pub enum Marker {
 impl Marker {
     /// The text with the mark as its last line, as no page of a forge of this kind shows it.
     pub fn on(&self, kind: ForgeKind, text: &str) -> String {
-        let form = match kind {
-            ForgeKind::GitHub => COMMENT,
-            ForgeKind::Bitbucket => DEFINITION,
-        };
         // A definition counts only after an empty line.
-        format!("{}\n\n{}", text.trim_end(), self.written(form))
+        format!("{}\n\n{}", text.trim_end(), self.written(Form::of(kind)))
     }
 
-    fn written(&self, (start, end): Form) -> String {
+    fn written(&self, Form { start, end }: Form) -> String {
         match self {
             Self::Status => format!("{start}{STATUS}{end}"),
             Self::Job(job) => format!("{start}{job}{end}"),
@@ -44,8 +57,8 @@ impl Marker {
     /// The mark of a text, which is its last one: what stands before may quote another text of ours.
     pub fn of(text: &str) -> Option<Self> {
         let text = text.trim_end();
-        let written = |(start, end): Form| text.strip_suffix(end.trim_start())?.rsplit_once(start);
-        let (_, name) = [COMMENT, DEFINITION].into_iter().find_map(written)?;
+        let written = |Form { start, end }: Form| text.strip_suffix(end.trim_start())?.rsplit_once(start);
+        let (_, name) = Form::ALL.into_iter().find_map(written)?;
         match name.trim() {
             STATUS => Some(Self::Status),
             name => JobId::new(name).ok().map(Self::Job),

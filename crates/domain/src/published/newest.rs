@@ -5,18 +5,12 @@
 //! wrote: people may write around it and into it, and nothing of theirs is ever replaced. Whoever may change the text
 //! can copy the lines; nothing is permitted because of them.
 
+use crate::marker::Form;
 use crate::project::ForgeKind;
 use sha2::{Digest, Sha256};
 
-/// How both lines begin and end: as HTML comments, or, where a forge shows these, as link definitions.
-#[derive(Clone, Copy)]
-struct Form {
-    mark: &'static str,
-    close: &'static str,
-}
-
-const COMMENT: Form = Form { mark: "<!-- pullyard:newest ", close: " -->" };
-const DEFINITION: Form = Form { mark: "[//]: # (pullyard:newest ", close: ")" };
+/// What both lines are for: it stands in their mark, before what each of them says.
+const NEWEST: &str = "newest ";
 /// What the second one says.
 const END: &str = "end";
 /// How much of a hash is said. Units: bytes.
@@ -40,20 +34,13 @@ pub enum Stays {
 /// The part with these words about a commit, for a page of this kind of forge. They are fenced, or ours: no line of
 /// them begins as both of the part do.
 pub fn part(kind: ForgeKind, commit: &str, words: &str) -> String {
-    let form = match kind {
-        ForgeKind::GitHub => COMMENT,
-        ForgeKind::Bitbucket => DEFINITION,
-    };
-    form.part(commit, words)
+    part_as(Form::of(kind), commit, words)
 }
 
-impl Form {
-    fn part(self, commit: &str, words: &str) -> String {
-        let Self { mark, close } = self;
-        let (hash, words) = (hash(words), words.trim());
-        let between = if words.is_empty() { String::new() } else { format!("\n{words}\n\n") };
-        format!("{mark}{commit} {hash}{close}\n{between}{mark}{END}{close}\n")
-    }
+fn part_as(Form { start, end }: Form, commit: &str, words: &str) -> String {
+    let (hash, words) = (hash(words), words.trim());
+    let between = if words.is_empty() { String::new() } else { format!("\n{words}\n\n") };
+    format!("{start}{NEWEST}{commit} {hash}{end}\n{between}{start}{NEWEST}{END}{end}\n")
 }
 
 /// The text with these words about this commit, in place of what we said of another one.
@@ -65,7 +52,7 @@ pub fn renewed(text: &str, commit: &str, words: &str) -> Result<String, Stays> {
     if found.hash != hash(found.words) {
         return Err(Stays::Changed);
     }
-    let whole = format!("{}{}{}", found.before, found.form.part(commit, words), found.after);
+    let whole = format!("{}{}{}", found.before, part_as(found.form, commit, words), found.after);
     if whole.chars().count() > LONGEST { Err(Stays::TooLong) } else { Ok(whole) }
 }
 
@@ -80,15 +67,15 @@ struct Found<'a> {
 
 /// The one part of a text: whoever has quoted it as it is has made it two.
 fn find(text: &str) -> Option<Found<'_>> {
-    [COMMENT, DEFINITION].into_iter().find_map(|form| find_as(text, form))
+    Form::ALL.into_iter().find_map(|form| find_as(text, form))
 }
 
 fn find_as(text: &str, form: Form) -> Option<Found<'_>> {
     let (mut lines, mut at) = (Vec::new(), 0);
     for line in text.split_inclusive('\n') {
         let next = at + line.len();
-        if let Some(rest) = line.strip_prefix(form.mark) {
-            lines.push((at, next, rest.trim_end().strip_suffix(form.close.trim_start())?.trim()));
+        if let Some(rest) = line.strip_prefix(form.start).and_then(|rest| rest.strip_prefix(NEWEST)) {
+            lines.push((at, next, rest.trim_end().strip_suffix(form.end.trim_start())?.trim()));
         }
         at = next;
     }
@@ -175,7 +162,8 @@ mod tests {
     #[test]
     fn without_both_lines_once_there_is_no_part() {
         let text = opened("old");
-        let line = |n: usize| text.lines().filter(|line| line.starts_with(COMMENT.mark)).nth(n).unwrap().to_owned();
+        let line =
+            |n: usize| text.lines().filter(|line| line.starts_with("<!-- pullyard:newest ")).nth(n).unwrap().to_owned();
         for odd in [
             String::new(),
             "Ticket: APP-1\n".into(),
