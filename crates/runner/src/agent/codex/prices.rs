@@ -31,6 +31,7 @@
 
 use crate::agent::sign::Tokens;
 use std::collections::BTreeMap;
+use std::ops::{AddAssign, Sub};
 
 /// When the table was last compared with the list.
 pub(crate) const AS_OF: &str = "2026-11";
@@ -55,6 +56,22 @@ pub(super) struct Count {
     pub(super) tokens: Tokens,
     /// Of those that were read, and from no cache: written to one.
     pub(super) kept: u64,
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, more: Self) {
+        self.tokens += more.tokens;
+        self.kept = self.kept.saturating_add(more.kept);
+    }
+}
+
+impl Sub for Count {
+    type Output = Self;
+
+    /// Never below nothing, as of the tokens alone.
+    fn sub(self, less: Self) -> Self {
+        Self { tokens: self.tokens - less.tokens, kept: self.kept.saturating_sub(less.kept) }
+    }
 }
 
 /// What a model costs.

@@ -43,10 +43,8 @@ pub(super) struct Rollouts {
     starts: u32,
     /// How far each file was read.
     read: BTreeMap<PathBuf, u64>,
-    /// Tokens that were counted of this thread, in all starts.
-    counted: Tokens,
-    /// Of these, written to a cache.
-    kept: u64,
+    /// What was counted of this thread, in all starts.
+    counted: Count,
     /// The thread is older than this attempt: what it wrote to a cache before is not in that.
     went_on: bool,
     /// The model of the newest turn.
@@ -91,14 +89,13 @@ impl Rollouts {
 
     /// The thread of this start is a new one: what others used is no part of what its last line tells.
     pub(super) fn begins_anew(&mut self) {
-        self.counted = Tokens::default();
-        (self.kept, self.went_on) = (0, false);
+        (self.counted, self.went_on) = (Count::default(), false);
         (self.more, self.had_long) = (0, false);
     }
 
     /// The thread used so much before this attempt: its last line tells the sum.
     pub(super) fn goes_on(&mut self, tokens: Tokens) {
-        self.counted = tokens;
+        self.counted.tokens = tokens;
         self.went_on = true;
     }
 
@@ -169,8 +166,7 @@ impl Rollouts {
     }
 
     fn count(&mut self, count: Count, of: Of, prices: &Prices, signs: &mut Vec<Sign>) {
-        self.counted += count.tokens;
-        self.kept = self.kept.saturating_add(count.kept);
+        self.counted += count;
         self.used += count.tokens;
         signs.push(Sign::Used(count.tokens));
         match prices.cost(self.model.as_deref(), count, of) {
@@ -195,7 +191,7 @@ impl Rollouts {
     fn finish(&mut self, prices: &Prices) -> Vec<Sign> {
         let mut signs = Vec::new();
         if let Some(thread) = self.thread.filter(|_| self.records == 0) {
-            let rest = Count { tokens: thread.tokens - self.counted, kept: thread.kept.saturating_sub(self.kept) };
+            let rest = thread - self.counted;
             // It may have written some of it before this attempt.
             self.is_at_most |= std::mem::take(&mut self.went_on) && rest.kept > 0;
             self.count(rest, Of::Several, prices, &mut signs);
