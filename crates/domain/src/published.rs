@@ -12,7 +12,7 @@ pub mod newest;
 
 use crate::checks::{CheckOutcome, CheckRun};
 use crate::job::Work;
-use crate::prompt::untrusted::{capped, fenced, one_line, visible};
+use crate::prompt::untrusted::{capped, code, fenced, visible};
 use crate::text::Span;
 use std::fmt::Write;
 
@@ -68,10 +68,10 @@ pub fn worked(beginning: &str, asked: &str, agent: &str) -> String {
 pub fn agent(work: &Work) -> String {
     let mut agent = work.agent.clone();
     if let Some(version) = &work.version {
-        let _ = write!(agent, " {}", code(version));
+        let _ = write!(agent, " {}", code(version, LONGEST_NAME));
     }
     if let Some(model) = &work.model {
-        let _ = write!(agent, ", model: {}", code(model));
+        let _ = write!(agent, ", model: {}", code(model, LONGEST_NAME));
     }
     agent
 }
@@ -79,11 +79,6 @@ pub fn agent(work: &Work) -> String {
 /// As much of a commit's id as a forge makes a link of, and more than a repository has twice.
 pub fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
-}
-
-/// A name that nobody vouches for: no mention or link in it counts.
-fn code(name: &str) -> String {
-    format!("`{}`", one_line(name, LONGEST_NAME).replace('`', "'"))
 }
 
 /// The text of a new one without its newest part, in Markdown.
@@ -164,12 +159,12 @@ fn checked(checks: Checked<'_>, failed: &str) -> String {
 }
 
 fn line(run: &CheckRun) -> String {
-    let command = one_line(&run.command, LONGEST_COMMAND).replace('`', "'");
+    let command = code(&run.command, LONGEST_COMMAND);
     let took = Span(run.took_ms.div_ceil(1_000));
     match run.outcome {
-        CheckOutcome::Passed => format!("- `{command}` passed in {took}\n"),
-        CheckOutcome::Failed => format!("- `{command}` **failed** with {} in {took}\n", run.end()),
-        CheckOutcome::TimedOut => format!("- `{command}` **was stopped** after {took}\n"),
+        CheckOutcome::Passed => format!("- {command} passed in {took}\n"),
+        CheckOutcome::Failed => format!("- {command} **failed** with {} in {took}\n", run.end()),
+        CheckOutcome::TimedOut => format!("- {command} **was stopped** after {took}\n"),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::seals;
 use crate::stop::Stop;
 use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::prompt::untrusted::{one_line, visible};
+use pullyard_domain::prompt::untrusted::{code, visible};
 use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -91,7 +91,7 @@ pub(crate) async fn look(
             Found::Readable(readable) => (readable, "that a filter should change on their way into git", true),
             Found::Decrypted(readable) => (readable, "that were encrypted and are readable now", false),
         };
-    let named = |path: &[u8]| format!("`{}`", one_line(&said(path), LONGEST_PATH).replace('`', "'"));
+    let named = |path: &[u8]| code(&said(path), LONGEST_PATH);
     let names: Vec<_> = readable.files.iter().map(|(path, _)| named(path)).collect();
     let others = if readable.others > 0 { format!(" and {} more", readable.others) } else { String::new() };
     let words = format!("Files {what}: {}{others}.", names.join(", "));

@@ -46,6 +46,11 @@ pub fn one_line(text: &str, most: usize) -> String {
     }
 }
 
+/// A name from outside as code, in Markdown: no mention or link in it counts, and nothing in it ends the code.
+pub fn code(name: &str, most: usize) -> String {
+    format!("`{}`", one_line(name, most).replace('`', "'"))
+}
+
 fn shown(c: char) -> Option<char> {
     match c {
         '\n' | '\t' => Some(c),

@@ -1,7 +1,7 @@
 //! What is said of folders that an agent left and that are in no commit: each is a repository of its own, with files of
 //! another one. Their names are text that nobody vouches for, each in a line of code.
 
-use crate::prompt::untrusted::one_line;
+use crate::prompt::untrusted::code;
 use std::fmt::Write;
 
 /// So many are named; the rest is counted.
@@ -62,7 +62,7 @@ pub fn in_words(folders: &[Folder]) -> String {
 }
 
 fn named(folder: &Folder) -> String {
-    format!("`{}`, {}", one_line(&folder.path, LONGEST_PATH).replace('`', "'"), folder.what.word())
+    format!("{}, {}", code(&folder.path, LONGEST_PATH), folder.what.word())
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ fn characters_without_a_shape_are_gone() {
     check("a\r\nb\rc\u{2028}d", "a\nb\nc\nd");
     assert_eq!(one_line("src/a\nb\u{202e}.rs", 100), "src/a b.rs");
     assert_eq!(one_line("abcd", 3), "abc…");
+    assert_eq!(code("a`b\n[c](https://z.test)", 9), "`a'b [c](h…`");
 }
 
 #[test]
