@@ -16,7 +16,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Kind;
 use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
-use pullyard_domain::published::left_out::Nested;
+use pullyard_domain::published::left_out::{Becomes, Nested, Place, becomes};
 use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -24,6 +24,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// Whatever stands in a folder with a longer path could not be looked at any more. Units: bytes.
+const LONGEST_FOLDER: usize = if cfg!(target_os = "macos") { 1_024 - 300 } else { 4_096 - 300 };
 /// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
 pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
@@ -74,9 +76,7 @@ pub(crate) async fn tree(
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.seal(Some(mirror)).await.map_err(failed)?;
-    let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await.map_err(failed)?;
-    let submodules = submodules(&listed);
-    let left_out = settle_inner_repositories(git, workspace, (&listed, &submodules)).await.map_err(failed)?;
+    let (submodules, left_out) = settle_inner_repositories(git, workspace).await.map_err(failed)?;
 
     // Submodules stay as they are: their repositories are the agent's, and git would run in them.
     let mut paths = b".\0".to_vec();
@@ -172,11 +172,9 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool,
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.seal(None).await.map_err(failed)?;
     make_way(workspace).await.map_err(failed)?;
-    let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await.map_err(failed)?;
-    let submodules = submodules(&listed);
-    let inner = told_apart(git, workspace, (&listed, &submodules)).await.map_err(failed)?;
+    let Inner { submodules, left_out, .. } = told_apart(git, workspace).await.map_err(failed)?;
     // What is in no commit is no change.
-    let outside: HashSet<PathBuf> = inner.left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
+    let outside: HashSet<PathBuf> = left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
         !path.as_os_str().is_empty() && !path.ancestors().any(|above| outside.contains(above))
@@ -216,7 +214,7 @@ fn message(about: &About<'_>) -> String {
 }
 
 /// The paths of submodules, relative to the tree, as `ls-files --stage -z` lists them.
-fn submodules(listed: &[u8]) -> HashSet<PathBuf> {
+pub(crate) fn submodules(listed: &[u8]) -> HashSet<PathBuf> {
     listed
         .split(|byte| *byte == 0)
         .filter(|entry| entry.starts_with(b"160000 "))
@@ -251,6 +249,8 @@ pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
 
 /// What the repositories inside the tree are to the work.
 struct Inner {
+    /// What the repository names itself: those stay as they are.
+    submodules: HashSet<PathBuf>,
     /// The folders that are left out of the commit, whole.
     left_out: Vec<LeftOut>,
     /// By what makes them repositories: their files are work, and this is not.
@@ -258,32 +258,34 @@ struct Inner {
 }
 
 /// Makes the repositories inside the tree what they are to the work: git would record only a link to a commit nobody has,
-/// and run in them with their settings to find out more. The folders that are left out of the commit, whole.
+/// and run in them with their settings to find out more. The submodules, and the folders that are left out of the commit,
+/// whole.
 async fn settle_inner_repositories(
     git: &Git,
     workspace: &Workspace,
-    listed: (&[u8], &HashSet<PathBuf>),
-) -> Result<Vec<LeftOut>, Fault> {
-    let Inner { left_out, plain } = told_apart(git, workspace, listed).await?;
+) -> Result<(HashSet<PathBuf>, Vec<LeftOut>), Fault> {
+    let Inner { submodules, left_out, plain } = told_apart(git, workspace).await?;
     let root = workspace.tree();
     let removed = move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)));
     tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
-    Ok(left_out)
+    Ok((submodules, left_out))
 }
 
-/// Decides what the repositories inside the tree are to the work, and changes none.
-///
-/// Another working tree, or a clone, is a copy of what somebody else has; only where the repository has files in its
-/// place, which it brings up to date, it is work: left out, it would take these from the checks and not from the commit.
-/// What the agent began itself is work as well: of that `.git` goes, and files are committed as files. Those in folders
-/// that the repository ignores stay: git does not look there, and what was fetched to build with may need them. A working
-/// tree is told of even there: the work may be in it.
-async fn told_apart(
-    git: &Git,
-    workspace: &Workspace,
-    (listed, submodules): (&[u8], &HashSet<PathBuf>),
-) -> Result<Inner, Fault> {
-    let (root, keep) = (workspace.tree(), submodules.clone());
+/// A repository inside the tree.
+struct Repository {
+    /// What makes it one, below the tree.
+    git: PathBuf,
+    /// What it is a copy of, if it is one.
+    copy: Option<Nested>,
+    place: Place,
+}
+
+/// Finds out what the repositories inside the tree are to the work, and changes none.
+async fn told_apart(git: &Git, workspace: &Workspace) -> Result<Inner, Fault> {
+    let (root, repository) = (workspace.tree(), workspace.repository());
+    let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
+    let submodules = submodules(&listed);
+    let keep = submodules.clone();
     let walk = tokio::task::spawn_blocking(move || {
         let found = inner_repositories(&root, &keep)?;
         let copies = found.iter().map(|path| nested::copy_of(&root, &root.join(path))).collect::<Vec<_>>();
@@ -291,28 +293,38 @@ async fn told_apart(
     });
     let (found, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
     let ignored = ignored(git, workspace, &found).await?;
-    let mut all: Vec<_> =
-        found.iter().zip(copies).filter_map(|(path, copy)| Some((path.parent()?, path, copy))).collect();
+    let places = if found.is_empty() { HashSet::new() } else { places(&listed) };
+    let all = found.into_iter().zip(copies).filter_map(|(git, copy)| {
+        let folder = git.parent()?;
+        let has_files = places.contains(folder.as_os_str().as_bytes());
+        let place = Place { has_files, is_ignored: ignored.contains(folder) };
+        Some(Repository { git, copy, place })
+    });
+    let (left_out, plain) = sorted_out(all.collect());
+    Ok(Inner { submodules, left_out, plain })
+}
+
+/// The folders that are left out, and what goes of those that are not. What is inside a folder that is left out goes with
+/// it, whatever it is by itself.
+fn sorted_out(mut all: Vec<Repository>) -> (Vec<LeftOut>, Vec<PathBuf>) {
     // A folder comes before what is in it.
-    all.sort_by_key(|(folder, ..)| *folder);
-    let places = if all.is_empty() { HashSet::new() } else { places(listed) };
+    all.sort_by(|one, other| one.git.parent().cmp(&other.git.parent()));
     let (mut left_out, mut plain) = (Vec::<LeftOut>::new(), Vec::new());
-    for (folder, path, copy) in all {
+    for Repository { git, copy, place } in all {
+        let folder = git.parent().unwrap_or(Path::new(""));
         // The last one that was left out is the only one that it may be in.
         if left_out.last().is_some_and(|left| folder.starts_with(&left.folder)) {
             continue;
         }
-        let is_ignored = ignored.contains(folder);
-        let has_files = places.contains(folder.as_os_str().as_bytes());
-        match copy {
-            Some(what) if !has_files && (what == Nested::Worktree || !is_ignored) => {
-                left_out.push(LeftOut { folder: folder.to_owned(), what, is_ignored });
+        match becomes(copy, place) {
+            Becomes::LeftOut(what) => {
+                left_out.push(LeftOut { folder: folder.to_owned(), what, is_ignored: place.is_ignored });
             }
-            _ if is_ignored => {}
-            _ => plain.push(path.clone()),
+            Becomes::Files => plain.push(git),
+            Becomes::Untouched => {}
         }
     }
-    Ok(Inner { left_out, plain })
+    (left_out, plain)
 }
 
 /// The folders that have one of these in them and that the repository ignores.
@@ -343,10 +355,18 @@ async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<
 /// The repositories inside the tree, by what makes each of them one. On the way all is made readable: a folder that git
 /// can't read it leaves out with a warning, and for such a file it takes nothing at all. And what it reads of a folder and
 /// would wait for, a pipe say, is removed.
+///
+/// Errors: `InvalidFilename` for a folder that is too deep: git, which begins at the tree, could look further than we.
 fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
     let (mut folders, mut found) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = folders.pop() {
         let at = tree.join(&folder);
+        if at.as_os_str().len() > LONGEST_FOLDER {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidFilename,
+                "folders in the worktree are too deep",
+            ));
+        }
         make_readable(&at);
         let listing = match std::fs::read_dir(&at) {
             Ok(listing) => listing,
@@ -358,24 +378,29 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
         };
         for entry in listing {
             let entry = entry?;
-            let path = folder.join(entry.file_name());
+            let name = entry.file_name();
+            let path = folder.join(&name);
             let kind = entry.file_type()?;
             let is_dir = kind.is_dir();
-            let is_read = [".gitignore", ".gitattributes"].iter().any(|name| entry.file_name() == *name);
+            // However it is written: there are disks where that is the same.
+            let is = |known: &[u8]| name.as_bytes().eq_ignore_ascii_case(known);
+            let is_read = is(b".gitignore") || is(b".gitattributes");
             if is_read && !(is_dir || kind.is_file() || kind.is_symlink()) {
                 std::fs::remove_file(entry.path())?;
                 continue;
             }
-            let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
-            if is_git && folder.as_os_str() != OsStr::new("") {
+            let is_git = is(b".git");
+            if is_git && !folder.as_os_str().is_empty() {
                 // What is another user's stays, and nothing of the agent's own is in it.
-                let is_gone = nested::keeps_waiting(&entry.path()) && remove_entry(&entry.path()).is_ok();
-                if !is_gone {
-                    found.push(path);
+                if nested::keeps_waiting(&entry.path()) && remove_entry(&entry.path()).is_ok() {
+                    continue;
                 }
-            } else if is_dir && !is_git && !keep.contains(&path) {
+                found.push(path.clone());
+            }
+            // Of all that may be a repository's, git goes only into what has not this very name.
+            if is_dir && name.as_bytes() != b".git" && !keep.contains(&path) {
                 folders.push(path);
-            } else if kind.is_file() {
+            } else if kind.is_file() && !is_git {
                 make_readable(&entry.path());
             }
         }
@@ -525,6 +550,61 @@ mod tests {
         {
             assert_eq!(dir.path().join(path).exists(), stays, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_in_a_folder_that_is_left_out_goes_with_it_and_no_other() {
+        use Nested::{Clone, Worktree};
+        let repository = |folder: &str, copy, is_ignored| Repository {
+            git: PathBuf::from(folder).join(".git"),
+            copy,
+            place: Place { has_files: false, is_ignored },
+        };
+        let (left_out, plain) = sorted_out(vec![
+            repository("a/in/it", None, false),
+            repository("a.b", None, false),
+            repository("begun/copy", Some(Clone), false),
+            repository("begun", None, false),
+            repository("a", Some(Clone), false),
+            repository("made/deps", Some(Clone), true),
+            repository("made/tree", Some(Worktree), true),
+            repository("a/copy", Some(Worktree), false),
+        ]);
+        let left_out: Vec<_> = left_out.iter().map(|left| (left.folder.to_str().unwrap(), left.what)).collect();
+        assert_eq!(left_out, [("a", Clone), ("begun/copy", Clone), ("made/tree", Worktree)]);
+        assert_eq!(plain, ["a.b/.git", "begun/.git"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_git_takes_for_a_folder_by_its_letters_is_looked_into() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in [".GIT/x/.git", "a/.Git/y", "a/.git/z"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        for pipe in [".GIT/x/.git/HEAD", "a/.Git/y/.gitignore", "a/.git/z/.gitignore"] {
+            nix::unistd::mkfifo(&dir.path().join(pipe), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        let found: HashSet<_> = inner_repositories(dir.path(), &HashSet::new()).unwrap().into_iter().collect();
+        // Where letters make no difference, the last two are one.
+        assert!(found.contains(Path::new("a/.git")) || found.contains(Path::new("a/.Git")), "{found:?}");
+        let left = [".GIT/x/.git", "a/.Git/y/.gitignore"].map(|path| dir.path().join(path).exists());
+        assert_eq!(left, [false, false]);
+    }
+
+    #[test]
+    fn folders_that_are_deeper_than_we_can_look_are_no_work_and_are_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, next) = (dir.path().join("tree"), dir.path().join("next"));
+        let chain: PathBuf = ["deep"; 100].iter().collect();
+        std::fs::create_dir(&tree).unwrap();
+        for _ in 0..9 {
+            std::fs::create_dir_all(next.join(&chain)).unwrap();
+            std::fs::rename(&tree, next.join(&chain).join("deep")).unwrap();
+            std::fs::rename(&next, &tree).unwrap();
+        }
+        let error = inner_repositories(&tree, &HashSet::new()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidFilename);
+        remove_entry(&tree).unwrap();
     }
 
     #[test]

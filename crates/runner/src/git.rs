@@ -430,13 +430,16 @@ pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, Fault>
     }
 }
 
-/// The commit that a full ref of a repository points to, if it has the ref.
+/// The commit that a full ref of a repository, or another revision, points to, if it has that.
 pub(crate) async fn commit_of(git: &Git, repository: &Path, reference: &str) -> Result<Option<String>, Fault> {
     let commit = format!("{reference}^{{commit}}");
     let call = Call::new(["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
     match git.line(call.repository(repository)).await {
         Ok(id) => Ok(Some(id)),
-        Err(Fault::Failed { .. }) => Ok(None),
+        // It says nothing of what is not there, of what is no commit that, and of everything else why.
+        Err(Fault::Failed { words, .. }) if words.trim().is_empty() || words.contains("expected commit type") => {
+            Ok(None)
+        }
         Err(fault) => Err(fault),
     }
 }

@@ -107,16 +107,17 @@ impl Work<'_> {
         let Prepared { access, mirror, target, workspace, .. } = prepared;
         let (assignment, git) = (this.assignment, &access.git);
         let commands = assignment.commands.as_ref();
-        let mut left_out = Vec::new();
-        let (tree, results) = loop {
+        let (tree, results, left_out) = loop {
             self.work(talk, further.as_deref()).await?;
             let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await;
             // Above all where there is nothing else: then the work may be there.
-            nested::tell(this, workspace, &mut left_out);
+            let left_out = nested::tell(this, workspace);
             let tree = tree?;
             this.working.made(&tree);
             this.bounded(filters::look(this, git, workspace, (&target.start, &tree))).await?;
-            let (Some(beside), Some(commands)) = (self.beside, commands) else { break (tree, Results::default()) };
+            let (Some(beside), Some(commands)) = (self.beside, commands) else {
+                break (tree, Results::default(), left_out);
+            };
             workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
             let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
             // What they ran is the repository's: it may have written settings into ours, and what is signed and what
@@ -126,7 +127,7 @@ impl Work<'_> {
             sealed.map_err(|fault| fault.of_workspace())?;
             rounds.checked += 1;
             match checked {
-                Checked::Publish(results) => break (tree, results),
+                Checked::Publish(results) => break (tree, results, left_out),
                 Checked::Repair(prompt) => further = Some(prompt),
             }
             rounds.repaired += 1;

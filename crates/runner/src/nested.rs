@@ -10,7 +10,8 @@ use pullyard_domain::published::left_out::{Folder, Nested, in_words};
 use pullyard_protocol::event::EventKind;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -28,19 +29,19 @@ pub(crate) struct LeftOut {
 }
 
 /// Tells whoever follows the job which folders are no part of the work, where these are others than it was told before.
-/// Afterwards `told` has them.
-pub(crate) fn tell(this: &Attempt<'_>, workspace: &Workspace, told: &mut Vec<Folder>) {
+/// Those that there are now.
+pub(crate) fn tell(this: &Attempt<'_>, workspace: &Workspace) -> Vec<Folder> {
     let folder = |left: &LeftOut| {
         // A secret is taken out while it is whole.
         let path = this.redactor.text(&visible(&left.folder.to_string_lossy())).into_owned();
         Folder { path, what: left.what }
     };
     let folders: Vec<Folder> = workspace.left_out().iter().map(folder).collect();
-    if !folders.is_empty() && folders != *told {
+    if workspace.leaves_out_others() && !folders.is_empty() {
         let words = this.redactor.text(&in_words(&folders)).into_owned();
         this.events.add(Said::words(EventKind::Log, words));
     }
-    *told = folders;
+    folders
 }
 
 /// What a repository inside this tree has that is not the agent's own work, by its `.git`; none where it may be: it was
@@ -50,8 +51,8 @@ pub(crate) fn copy_of(tree: &Path, git: &Path) -> Option<Nested> {
     if about.is_dir() {
         return is_clone(git).then_some(Nested::Clone);
     }
-    let said = text(git)?;
-    let leads = Path::new(said.strip_prefix("gitdir:")?.trim());
+    let said = content(git)?;
+    let leads = led_to(&said)?;
     leads_to(leads).or_else(|| {
         // Wherever else it is kept, it is what it would be here. That of the tree around it is no other one.
         let folder = fs::canonicalize(git.parent()?.join(leads)).ok()?;
@@ -67,17 +68,35 @@ pub(crate) fn keeps_waiting(git: &Path) -> bool {
     let mut folder = git.to_owned();
     if about.is_file() {
         // Git follows a link to such a file, and we don't.
-        let Some(said) = text(git) else { return true };
-        let Some(leads) = said.strip_prefix("gitdir:") else { return false };
-        folder = git.parent().unwrap_or(Path::new("")).join(leads.trim());
+        let Some(said) = content(git) else { return true };
+        let Some(leads) = led_to(&said) else { return false };
+        folder = git.parent().unwrap_or(Path::new("")).join(leads);
     }
-    let waits = |name: &str| fs::metadata(folder.join(name)).is_ok_and(|about| !about.is_file() && !about.is_dir());
-    ["HEAD", "commondir"].into_iter().any(waits)
+    ["HEAD", "commondir"].into_iter().any(|name| waits(&folder.join(name)))
+}
+
+/// Whether git would wait for such a file, or read more of it than there is memory.
+fn waits(file: &Path) -> bool {
+    match fs::metadata(file) {
+        Ok(about) => !about.is_dir() && (!about.is_file() || about.len() > LARGEST),
+        // Git begins at the tree, and so may have room for a path that we have none for.
+        Err(error) => error.kind() == io::ErrorKind::InvalidFilename,
+    }
+}
+
+/// Where a `.git` file says that its repository is, to the last byte as git reads it.
+fn led_to(said: &[u8]) -> Option<&Path> {
+    let mut said = said.strip_prefix(b"gitdir: ")?;
+    while let [rest @ .., b'\n' | b'\r'] = said {
+        said = rest;
+    }
+    let path = said.split(|byte| *byte == 0).next()?;
+    (!path.is_empty()).then(|| Path::new(OsStr::from_bytes(path)))
 }
 
 /// Whether the repository in this folder was fetched from elsewhere.
 fn is_clone(repository: &Path) -> bool {
-    text(&repository.join("config")).is_some_and(|settings| names_a_remote(&settings))
+    content(&repository.join("config")).is_some_and(|settings| names_a_remote(&String::from_utf8_lossy(&settings)))
 }
 
 /// What has its repository in this folder, by where that is.
@@ -99,7 +118,7 @@ fn names_a_remote(settings: &str) -> bool {
 }
 
 /// A plain file; no link is followed, and no pipe waited for.
-fn text(path: &Path) -> Option<String> {
+fn content(path: &Path) -> Option<Vec<u8>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = File::options().read(true).custom_flags(flags.bits()).open(path).ok()?;
     if !file.metadata().ok()?.is_file() {
@@ -107,7 +126,7 @@ fn text(path: &Path) -> Option<String> {
     }
     let mut content = Vec::new();
     file.take(LARGEST).read_to_end(&mut content).ok()?;
-    Some(String::from_utf8_lossy(&content).into_owned())
+    Some(content)
 }
 
 #[cfg(test)]
@@ -121,6 +140,8 @@ mod tests {
             ("gitdir: ../.git/worktrees/tree", Some(Nested::Worktree)),
             ("gitdir: ../../.git/modules/vendor/lib\n", Some(Nested::Clone)),
             ("gitdir: /elsewhere\n", None),
+            ("gitdir:/work/tree/.git/worktrees/x\n", None),
+            ("gitdir: /elsewhere\0/worktrees/x\n", None),
             ("worktrees/x\n", None),
             ("", None),
         ] {
@@ -155,6 +176,23 @@ mod tests {
     }
 
     #[test]
+    fn where_a_repository_is_kept_is_read_as_git_reads_it() {
+        for (said, leads) in [
+            (&b"gitdir: a b \r\n\n"[..], Some(&b"a b "[..])),
+            (b"gitdir:  a", Some(b" a")),
+            (b"gitdir: a\nb\n", Some(b"a\nb")),
+            (b"gitdir: a\xff\n", Some(b"a\xff")),
+            (b"gitdir: a\n\0b\n", Some(b"a\n")),
+            (b"gitdir: \n", None),
+            (b"gitdir:a\n", None),
+            (b"Gitdir: a\n", None),
+            (b"", None),
+        ] {
+            assert_eq!(led_to(said), leads.map(|leads| Path::new(OsStr::from_bytes(leads))), "{said:?}");
+        }
+    }
+
+    #[test]
     fn a_clone_has_a_remote_and_what_was_begun_has_none() {
         for (settings, is_clone) in [
             ("[core]\n\tbare = false\n[remote \"origin\"]\n\turl = /x\n", true),
@@ -181,9 +219,10 @@ mod tests {
     #[test]
     fn a_repository_that_git_would_wait_in_is_known_wherever_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        let [repository, file] = ["repository", "file"].map(|name| dir.path().join(name));
+        // A space at its end is a part of its name.
+        let [repository, file] = ["repository ", "file"].map(|name| dir.path().join(name));
         fs::create_dir(&repository).unwrap();
-        for said in ["gitdir: repository\n".to_owned(), format!("gitdir: {}\n", repository.display())] {
+        for said in ["gitdir: repository \n".to_owned(), format!("gitdir: {}\n", repository.display())] {
             fs::write(&file, said).unwrap();
             for name in ["HEAD", "commondir"] {
                 fs::write(repository.join(name), "x\n").unwrap();
@@ -192,8 +231,13 @@ mod tests {
                 nix::unistd::mkfifo(&repository.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
                 assert!(keeps_waiting(&repository) && keeps_waiting(&file), "{name}");
                 fs::remove_file(repository.join(name)).unwrap();
+                File::create(repository.join(name)).unwrap().set_len(LARGEST + 1).unwrap();
+                assert!(keeps_waiting(&repository) && keeps_waiting(&file), "{name}, without an end");
+                fs::remove_file(repository.join(name)).unwrap();
             }
         }
+        fs::write(&file, format!("gitdir: {}repository \n", "./".repeat(4_096))).unwrap();
+        assert!(keeps_waiting(&file), "a path that git may have room for");
         fs::write(&file, "gitdir: /nowhere\n").unwrap();
         assert!(!keeps_waiting(&file) && !keeps_waiting(&dir.path().join("none")));
     }

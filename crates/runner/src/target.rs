@@ -143,13 +143,12 @@ pub(crate) async fn choose(
                 return Err(Failure::PullRequestClosed { pr, state }.into());
             };
             // What it changed shows against the commit before it.
-            let before = format!("{ours}^");
-            let before = Call::new(["rev-parse", "--verify", &before]).repository(mirror.dir());
+            let before = git::commit_of(git, mirror.dir(), &format!("{ours}^")).await.map_err(workspace_failed)?;
             return Ok(Target {
                 branch: assignment.branch.clone(),
                 start: ours.clone(),
                 base_branch,
-                base: git.line(before).await.unwrap_or(base),
+                base: before.unwrap_or(base),
                 expected: Some(ours.clone()),
                 pull_request: Some(pull),
                 adopted: Some(ours),

@@ -13,6 +13,7 @@ mod remove;
 pub(crate) use mirror::Mirror;
 pub(crate) use remove::entry as remove_entry;
 
+use crate::commit;
 use crate::git::{self, Call, Fault, Git};
 use crate::options::Afterwards;
 use crate::stray;
@@ -21,6 +22,7 @@ use kept::{Index, Kept};
 use pullyard_domain::id::JobId;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -198,8 +200,30 @@ impl Workspace {
         git.run(Call::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
         git.run(call.repository(&repository).tree(&tree)).await?;
         self.give_repository(git, mirror, at).await?;
-        self.kept().head = Some(at.start.to_owned());
+        self.pass_over_submodules(git).await?;
+        {
+            let mut kept = self.kept();
+            kept.head = Some(at.start.to_owned());
+            kept.mirror = Some(mirror.dir().to_owned());
+        }
         self.remember().await.map_err(Fault::Disk)
+    }
+
+    /// Has the runner's git never look whether a submodule is changed: it would read the repository that an agent left
+    /// there, with all that its settings name, and wait for each pipe among that.
+    async fn pass_over_submodules(&self, git: &Git) -> Result<(), Fault> {
+        let (tree, repository) = (self.tree(), self.repository());
+        let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
+        let mut paths = Vec::new();
+        for path in commit::submodules(&listed) {
+            paths.extend_from_slice(path.as_os_str().as_bytes());
+            paths.push(0);
+        }
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let pass_over = Call::new(["update-index", "--skip-worktree", "-z", "--stdin"]).input(&paths);
+        git.run(pass_over.repository(&repository).tree(&tree)).await.map(drop)
     }
 
     /// Makes the runner's own repository what it was when nothing of anybody else's ran: its settings, where it stands,
@@ -211,8 +235,11 @@ impl Workspace {
             let folders = [self.root.clone(), self.tree(), self.repository()];
             on_disk(move || folders.iter().try_for_each(|folder| stands(folder))).await?;
             let repository = self.repository();
-            git::seal(&repository, mirror.map(Mirror::dir)).await?;
             let kept = self.kept().clone();
+            let mirror = mirror.map(Mirror::dir).or(kept.mirror.as_deref()).map(Path::to_owned);
+            let read = [Some(repository.clone()), mirror.as_ref().map(|mirror| mirror.join("objects"))];
+            on_disk(move || read.iter().flatten().try_for_each(|folder| remove::odd(folder))).await?;
+            git::seal(&repository, mirror.as_deref()).await?;
             on_disk(move || kept.put_back(&repository)).await
         };
         sealed.await.map_err(Fault::Disk)

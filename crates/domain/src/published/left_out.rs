@@ -36,6 +36,40 @@ impl Nested {
     }
 }
 
+/// Where a repository inside the tree stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The repository around it has files there, or one in its place.
+    pub has_files: bool,
+    /// The repository around it ignores the folder.
+    pub is_ignored: bool,
+}
+
+/// What becomes of a repository inside the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Becomes {
+    /// Its folder is in no commit, whole, and is named.
+    LeftOut(Nested),
+    /// Its files are work, and what makes it a repository goes.
+    Files,
+    /// It stays as it is, and nobody is told of it.
+    Untouched,
+}
+
+/// Decides it, by the copy that it is of what somebody else has; of none, it was begun there, or nobody knows.
+///
+/// Where the repository around it has files it brings these up to date: left out, it would take them from the checks and
+/// not from the commit. What is ignored git does not look at, and what was fetched to build with may need it. A working
+/// tree is told of even there: the work may be in it.
+pub fn becomes(copy: Option<Nested>, place: Place) -> Becomes {
+    match (copy, place) {
+        (Some(what @ Nested::Worktree), Place { has_files: false, .. })
+        | (Some(what @ Nested::Clone), Place { has_files: false, is_ignored: false }) => Becomes::LeftOut(what),
+        (_, Place { is_ignored: true, .. }) => Becomes::Untouched,
+        (_, Place { is_ignored: false, .. }) => Becomes::Files,
+    }
+}
+
 /// What a pull request says of them, in Markdown; nothing where there are none.
 pub fn in_markdown(folders: &[Folder]) -> String {
     if folders.is_empty() {
@@ -71,6 +105,29 @@ mod tests {
 
     fn folder(path: &str, what: Nested) -> Folder {
         Folder { path: path.into(), what }
+    }
+
+    #[test]
+    fn a_copy_is_left_out_unless_it_stands_in_the_place_of_files_or_is_ignored_and_no_working_tree() {
+        use Becomes::{Files, LeftOut, Untouched};
+        use Nested::{Clone, Worktree};
+        for (copy, has_files, is_ignored, expected) in [
+            (Some(Worktree), false, false, LeftOut(Worktree)),
+            (Some(Worktree), false, true, LeftOut(Worktree)),
+            (Some(Worktree), true, false, Files),
+            (Some(Worktree), true, true, Untouched),
+            (Some(Clone), false, false, LeftOut(Clone)),
+            (Some(Clone), false, true, Untouched),
+            (Some(Clone), true, false, Files),
+            (Some(Clone), true, true, Untouched),
+            (None, false, false, Files),
+            (None, false, true, Untouched),
+            (None, true, false, Files),
+            (None, true, true, Untouched),
+        ] {
+            let place = Place { has_files, is_ignored };
+            assert_eq!(becomes(copy, place), expected, "{copy:?} in {place:?}");
+        }
     }
 
     #[test]

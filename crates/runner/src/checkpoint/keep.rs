@@ -270,7 +270,7 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
         None => {
             let made = commit::tree(&git, workspace, &known.mirror, &known.target, this.assignment).await;
             // They are not kept either.
-            nested::tell(this, workspace, &mut Vec::new());
+            nested::tell(this, workspace);
             made
         }
     };

@@ -239,3 +239,26 @@ async fn what_is_kept_out_of_a_commit_stays_and_what_stands_in_its_place_does_no
     seal(&repository, None).await.unwrap();
     assert!(!exclude.exists());
 }
+
+#[tokio::test]
+async fn a_commit_that_is_not_there_is_none_and_one_that_can_not_be_read_is_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = Git::new("", "");
+    let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
+    let made = async |args: &[&str]| git.line(Call::new(args).repository(&repository).commits()).await.unwrap();
+    let tree = made(&["mktree"]).await;
+    let first = made(&["commit-tree", &tree, "-m", "first"]).await;
+    let second = made(&["commit-tree", &tree, "-p", &first, "-m", "second"]).await;
+    let before = async |commit: &str| commit_of(&git, &repository, &format!("{commit}^")).await;
+    assert_eq!(before(&second).await.unwrap(), Some(first.clone()));
+    assert_eq!(before(&first).await.unwrap(), None);
+    for none in ["refs/heads/none", tree.as_str(), "1".repeat(40).as_str()] {
+        assert_eq!(commit_of(&git, &repository, none).await.unwrap(), None, "{none}");
+    }
+    let (folder, name) = first.split_at(2);
+    let object = repository.join("objects").join(folder).join(name);
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, "broken").unwrap();
+    let fault = before(&second).await.unwrap_err();
+    assert!(fault.reason().contains("loose object"), "{fault}");
+}

@@ -16,6 +16,8 @@ const ASIDE: &str = "aside";
 pub(super) struct Aside {
     /// As the last look at the tree found them.
     found: Vec<LeftOut>,
+    /// Those that people were told of last.
+    told: Vec<LeftOut>,
     /// Those that are out of the tree now.
     moved: Vec<PathBuf>,
 }
@@ -29,6 +31,14 @@ impl Workspace {
     /// The folders that are no part of the work.
     pub(crate) fn left_out(&self) -> Vec<LeftOut> {
         self.aside().found.clone()
+    }
+
+    /// Whether they are others than when this was asked before: then people are told, once.
+    pub(crate) fn leaves_out_others(&self) -> bool {
+        let mut aside = self.aside();
+        let is_news = aside.told != aside.found;
+        aside.told = aside.found.clone();
+        is_news
     }
 
     /// Takes them out of the tree, but for what the repository ignores anyway. Repeating it does what is left to do.
@@ -151,6 +161,23 @@ mod tests {
         let left = |folder: &&str| LeftOut { folder: folder.into(), what: Nested::Worktree, is_ignored: false };
         workspace.leave_out(folders.iter().map(left).collect());
         workspace
+    }
+
+    #[tokio::test]
+    async fn they_are_news_once_however_often_the_tree_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = with(dir.path(), &["a", "b"]).await;
+        let both = workspace.left_out();
+        assert!(workspace.leaves_out_others());
+        for _ in 0..2 {
+            workspace.leave_out(both.clone());
+            assert!(!workspace.leaves_out_others());
+        }
+        for found in [&both[..1], &[], &both[..]] {
+            workspace.leave_out(found.to_vec());
+            assert!(workspace.leaves_out_others(), "{found:?}");
+            assert!(!workspace.leaves_out_others(), "{found:?}");
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 use super::{private_file, private_folder, remove};
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,6 +13,8 @@ use std::time::SystemTime;
 pub(super) struct Kept {
     /// The commit that the tree began at, once it was checked out.
     pub(super) head: Option<String>,
+    /// Where objects are borrowed from.
+    pub(super) mirror: Option<PathBuf>,
     pub(super) index: Option<Arc<Index>>,
     /// The lines by which paths are kept out of the commit.
     pub(super) exclude: Vec<u8>,

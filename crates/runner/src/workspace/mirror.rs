@@ -3,7 +3,7 @@
 //! Only its objects and branches are kept. It is fetched under a lock, never collected, and never
 //! written to by an attempt.
 
-use super::{lock_file, private_dirs, remove};
+use super::{lock_file, on_disk, private_dirs, remove};
 use crate::git::{self, Call, Fault, Git};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
@@ -32,12 +32,18 @@ impl Mirror {
         let lock = lock_file(&mirrors.join(format!("{name}.lock"))).map_err(Fault::Disk)?;
         wait_for(&lock).await.map_err(Fault::Disk)?;
         let dir = mirrors.join(format!("{name}.git"));
+        // An agent that found it may have put a pipe in the place of anything that git reads, from its settings on.
+        let read = dir.clone();
+        on_disk(move || remove::odd(&read)).await.map_err(Fault::Disk)?;
         // Repeating it heals what a killed process left half made.
         let dir = git::init_bare(git, dir).await?.canonicalize().map_err(Fault::Disk)?;
         git::seal(&dir, None).await.map_err(Fault::Disk)?;
         remove_locks_of_the_dead(&dir);
         // Git fetches into no branch that a working tree shows. We make none here; an agent may have.
-        remove::entry(&dir.join("worktrees")).map_err(Fault::Disk)?;
+        // And it borrows no objects.
+        for foreign in ["worktrees", "objects/info/alternates"] {
+            remove::entry(&dir.join(foreign)).map_err(Fault::Disk)?;
+        }
         let args = [
             "fetch",
             "--quiet",

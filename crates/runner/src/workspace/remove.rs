@@ -1,18 +1,20 @@
-//! Removing a folder that an agent wrote in, whatever it did to the permissions.
+//! Removing a folder that an agent wrote in, whatever it did to the permissions and however deep it is; and what git
+//! would wait for.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// What is deeper is brought up before it is removed, which takes an open file and a piece of the stack for each level.
+const DEEPEST: usize = 64;
+/// So is what has a longer path below the folder. Units: bytes.
+const LONGEST: usize = 512;
+
 /// Removes everything in and under it; never follows a link.
 pub(super) fn tree(dir: &Path) -> io::Result<()> {
+    open_up(dir);
     match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // Module caches make their folders read-only.
-            unlock(dir);
-            fs::remove_dir_all(dir)
-        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
@@ -28,25 +30,71 @@ pub(crate) fn entry(path: &Path) -> io::Result<()> {
     }
 }
 
-fn unlock(dir: &Path) {
+/// Removes what is in and under a folder and neither a file nor a folder: git would wait for a pipe in the place of a file
+/// that it reads, and a link may lead to one. Repeating it does what is left to do.
+pub(super) fn odd(dir: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
+        return Ok(());
+    }
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let listing = match fs::read_dir(&folder) {
+            // Others may use it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            listing => listing?,
+        };
+        for entry in listing {
+            let entry = entry?;
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if !kind.is_file() {
+                self::entry(&entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes a folder, and all in it, such that it can be removed. What can't be made so is found when it is removed.
+fn open_up(dir: &Path) {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
         return;
     }
-    // What can't be unlocked is found when it is removed.
-    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
-    let Ok(listing) = fs::read_dir(dir) else {
-        return;
-    };
-    for entry in listing.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            unlock(&entry.path());
+    let longest = dir.as_os_str().len() + LONGEST;
+    let (mut folders, mut brought_up) = (vec![(dir.to_owned(), 0)], 0_usize);
+    while let Some((mut folder, mut depth)) = folders.pop() {
+        unlock(&folder);
+        if depth >= DEEPEST || folder.as_os_str().len() > longest {
+            let mut up = dir.join(brought_up.to_string());
+            while fs::symlink_metadata(&up).is_ok() {
+                brought_up += 1;
+                up = dir.join(brought_up.to_string());
+            }
+            if fs::rename(&folder, &up).is_ok() {
+                (folder, depth) = (up, 1);
+            }
         }
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push((entry.path(), depth + 1));
+            }
+        }
+    }
+}
+
+/// Module caches make their folders read-only.
+fn unlock(folder: &Path) {
+    let Ok(about) = fs::symlink_metadata(folder) else { return };
+    if about.is_dir() && about.permissions().mode() & 0o700 != 0o700 {
+        let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     #[test]
     fn a_read_only_folder_is_removed() {
@@ -62,6 +110,48 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_deeper_than_a_path_can_be_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [root, next] = ["root", "next"].map(|name| dir.path().join(name));
+        let chain: PathBuf = ["d"; 200].iter().collect();
+        fs::create_dir_all(root.join(&chain)).unwrap();
+        fs::set_permissions(root.join(&chain), Permissions::from_mode(0o000)).unwrap();
+        for _ in 0..20 {
+            fs::create_dir_all(next.join(&chain)).unwrap();
+            // Names that what is brought up could have.
+            fs::write(next.join("0"), "").unwrap();
+            fs::create_dir(next.join("1")).unwrap();
+            fs::rename(&root, next.join(&chain).join("d")).unwrap();
+            fs::rename(&next, &root).unwrap();
+        }
+        tree(&root).unwrap();
+        assert!(!root.exists());
+    }
+
+    #[test]
+    fn what_is_neither_file_nor_folder_goes_and_nothing_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let [root, outside] = ["root", "outside"].map(|name| dir.path().join(name));
+        for folder in [&root.join("a/b"), &outside] {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("file"), "").unwrap();
+            nix::unistd::mkfifo(&folder.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("a/socket")).unwrap();
+        for _ in 0..2 {
+            odd(&root).unwrap();
+        }
+        let there =
+            ["a/b/file", "a/b/pipe", "a/socket", "link"].map(|path| fs::symlink_metadata(root.join(path)).is_ok());
+        assert_eq!(there, [true, false, false, false]);
+        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        odd(&root.join("link")).unwrap();
+        odd(&root.join("none")).unwrap();
+        assert!(fs::symlink_metadata(outside.join("pipe")).is_ok() && outside.join("file").exists());
+    }
+
+    #[test]
     fn a_link_in_it_leads_nowhere() {
         let dir = tempfile::tempdir().unwrap();
         let [root, outside] = ["root", "outside"].map(|name| dir.path().join(name));
@@ -71,7 +161,7 @@ mod tests {
         fs::write(outside.join("file"), "").unwrap();
         fs::set_permissions(&outside, Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
-        unlock(&root);
+        open_up(&root);
         assert_eq!(fs::metadata(&outside).unwrap().permissions().mode() & 0o777, 0o755);
         tree(&root).unwrap();
         assert!(!root.exists() && outside.join("file").exists());

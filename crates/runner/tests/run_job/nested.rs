@@ -68,6 +68,7 @@ async fn checks_run_without_them_and_an_agent_that_mends_its_work_finds_them_whe
     completes(&world).await;
     assert_eq!(changed(&world), "A\tgreeting.txt\nA\twork.txt");
     assert_eq!(world.file(BRANCH, "work.txt").as_deref(), Some("work\n"));
+    assert_eq!(world.api.texts().matches("Left out of the commit").count(), 1, "{}", world.api.texts());
     assert!(!world.outside("sub").exists(), "it was put back elsewhere");
 }
 

@@ -245,17 +245,8 @@ async fn a_git_file_that_points_elsewhere_decides_over_nothing() {
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
 }
 
-#[tokio::test]
-async fn a_submodule_is_neither_fetched_nor_entered_and_stays_the_commit_that_it_was() {
-    let world = World::with_agent(
-        "ls -A sub > @DIR@/sub; git init -q sub; echo x > sub/file.txt
-         git -C sub -c user.name=x -c user.email=x@example.com commit -qm x --allow-empty
-         git -C sub config core.fsmonitor @DIR@/evil.sh; git -C sub config core.hooksPath @DIR@
-         echo hello > greeting.txt",
-    )
-    .await;
-    leaves_a_mark(&world);
-    // The files of `main`, a folder that is another repository, and where that is said to be.
+/// The files of `main`, a folder that is another repository, `sub`, and where that is said to be. The commit of that.
+fn has_submodule(world: &World) -> String {
     let commit = "1".repeat(40);
     let evil = format!("ext::{} %S", world.outside("evil.sh").display());
     let modules = world.outside("gitmodules");
@@ -276,6 +267,70 @@ async fn a_submodule_is_neither_fetched_nor_entered_and_stays_the_commit_that_it
     let tree = String::from_utf8_lossy(&made.stdout).trim().to_owned();
     let main = world.git_line(&["commit-tree", &tree, "-m", "A submodule"]);
     world.git_line(&["update-ref", "refs/heads/main", &main]);
+    commit
+}
+
+#[tokio::test]
+async fn pipes_in_the_repository_of_a_submodule_are_not_waited_for() {
+    for pipe in ["HEAD", "commondir", "config", "refs/heads/main"] {
+        let agent = format!(
+            "{GREET}; [ -e sub/.git ] || {{ git init -q -b main sub
+             git -C sub -c user.name=x -c user.email=x@example.com commit -qm x --allow-empty
+             rm -f sub/.git/{pipe}; mkfifo sub/.git/{pipe}; }}"
+        );
+        // What the check leaves is put back before the agent mends its work.
+        let check = "[ -e @DIR@/once ] || { touch @DIR@/once; exit 4; }";
+        let world = with_checks(&agent, &[check], |all| all.checks.repair = true).await;
+        let commit = has_submodule(&world);
+        completes(&world).await;
+        assert_eq!(world.git_line(&["ls-tree", BRANCH, "sub"]), format!("160000 commit {commit}\tsub"), "{pipe}");
+        assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt", "{pipe}");
+    }
+}
+
+#[tokio::test]
+async fn pipes_among_the_objects_and_in_the_mirror_keep_neither_this_job_waiting_nor_a_later_one() {
+    let world = World::with_agent(
+        "mirror=$(head -n 1 .git/objects/info/alternates)/..; mkdir -p \"$mirror/logs\" ../git/logs
+         mkfifo \"$mirror/objects/pack/multi-pack-index\" ../git/objects/pack/multi-pack-index
+         rm -f \"$mirror/config\" \"$mirror/HEAD\" ../git/objects/info/alternates
+         mkfifo \"$mirror/config\" \"$mirror/HEAD\" \"$mirror/objects/info/alternates\" ../git/objects/info/alternates
+         mkfifo \"$mirror/logs/HEAD\" ../git/logs/HEAD; ln -s \"$mirror/config\" \"$mirror/packed-refs\"
+         echo hello > greeting.txt",
+    )
+    .await;
+    completes(&world).await;
+    world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
+    world.api.assign(|job| job.attempt = 2);
+    completes(&world).await;
+}
+
+#[tokio::test]
+async fn folders_that_are_too_deep_to_look_into_fail_the_job_at_once() {
+    // A pipe that git would read waits at their end.
+    let world = World::with_agent(
+        "part=$(printf '%0200d' 0); n=0; echo hello > greeting.txt
+         ( while [ $n -lt 19 ]; do mkdir $part && cd -P ./$part || break; n=$((n + 1)); done; mkfifo .gitignore )",
+    )
+    .await;
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
+    let words = world.api.finish().failure.unwrap().sentence();
+    assert!(words.contains("folders in the worktree are too deep"), "{words}");
+}
+
+#[tokio::test]
+async fn a_submodule_is_neither_fetched_nor_entered_and_stays_the_commit_that_it_was() {
+    let world = World::with_agent(
+        "ls -A sub > @DIR@/sub; git init -q sub; echo x > sub/file.txt
+         git -C sub -c user.name=x -c user.email=x@example.com commit -qm x --allow-empty
+         git -C sub config core.fsmonitor @DIR@/evil.sh; git -C sub config core.hooksPath @DIR@
+         echo hello > greeting.txt",
+    )
+    .await;
+    leaves_a_mark(&world);
+    let commit = has_submodule(&world);
 
     completes(&world).await;
     assert_eq!(std::fs::read_to_string(world.outside("sub")).unwrap(), "", "it was fetched");
