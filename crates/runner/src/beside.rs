@@ -61,8 +61,10 @@ pub(crate) struct Line<'a> {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// None when it was stopped at its limit.
+    /// None when it was stopped, at its limit or with its attempt.
     pub(crate) exit: Option<Exit>,
+    /// What ends its attempt, if anything came meanwhile.
+    pub(crate) stopped: Option<Stop>,
     pub(crate) took: Duration,
     /// Without secrets.
     pub(crate) output: String,
@@ -73,7 +75,8 @@ pub(crate) struct Ran {
 impl Ran {
     /// Its program could not be started.
     fn not_started(why: &str, took: Duration) -> Self {
-        Self { exit: Some(Exit::Code(NOT_STARTED)), took, output: format!("{why}\n"), truncated: false }
+        let output = format!("{why}\n");
+        Self { exit: Some(Exit::Code(NOT_STARTED)), stopped: None, took, output, truncated: false }
     }
 
     /// It ended with exit code 0.
@@ -83,9 +86,10 @@ impl Ran {
 }
 
 impl Beside<'_> {
-    /// Runs a command to its end and tells of it, unless the attempt ends before.
+    /// Runs a command to its end, or to that of the attempt, and tells of it.
     ///
-    /// Errors: orders, the attempt's own limits, `CommandNotAllowed`, and processes that could not be stopped.
+    /// Errors: `CommandNotAllowed`, and processes that could not be stopped. Orders and the attempt's own limits are in
+    /// what came of it: what it printed by then is for people as well.
     pub(crate) async fn run(&self, line: Line<'_>) -> Result<Ran, Stop> {
         let words = self.policy.words(line.line);
         let words = words.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
@@ -94,6 +98,7 @@ impl Beside<'_> {
         let ran = self.started(&words, line).await?;
         let end = match ran.exit {
             Some(exit) => exit.to_string(),
+            None if ran.stopped.is_some() => "stopped with its attempt".to_owned(),
             None => format!("stopped after {}", Span::from(line.limit)),
         };
         tracing::info!(job.id = %self.this.assignment.job, end, "a command of the project ended");
@@ -159,12 +164,15 @@ impl Beside<'_> {
             Ok(Ok(kept)) => kept.end(),
             _ => ("its output could not be read to its end\n".to_owned(), true),
         };
-        let exit = ended?;
-        // It may have filled the folder since the last look.
-        if let Some(failure) = disk::passed(self.workspace.root(), self.this.assignment.limits.disk_mib).await {
-            return Err(failure.into());
-        }
-        Ok(Ran { exit, took, output, truncated })
+        let (exit, stopped) = match ended {
+            Ok(exit) => {
+                // It may have filled the folder since the last look.
+                let passed = disk::passed(self.workspace.root(), self.this.assignment.limits.disk_mib).await;
+                (exit, passed.map(Stop::from))
+            }
+            Err(stop) => (None, Some(stop)),
+        };
+        Ok(Ran { exit, stopped, took, output, truncated })
     }
 
     /// How the command's own process came to its end; none at its limit.

@@ -75,6 +75,11 @@ pub(crate) async fn check(
             before => format!("check-{number}-again-{before}"),
         };
         let ran = beside.run(Line { line, call: &call, limit, most }).await?;
+        if let Some(stop) = &ran.stopped {
+            // It came to no result.
+            keep(this, &call, &ran);
+            return Err(stop.clone());
+        }
         let run = told(this, line, (rounds.checked, &call), &ran);
         if !run.passed() {
             failed.push(FailedCheck { command: run.command.clone(), end: run.end(), output: ran.output });
@@ -96,9 +101,14 @@ pub(crate) async fn check(
     Err(failure.into())
 }
 
-/// Keeps what a check printed.
-fn told(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &Ran) -> CheckRun {
+/// Keeps what a check printed. The name of the artifact, if it is kept.
+fn keep(this: &Attempt<'_>, call: &str, ran: &Ran) -> Option<String> {
     let name = format!("{call}.txt");
+    this.artifacts.keep(Kind::CheckOutput, &name, &ran.output).then_some(name)
+}
+
+/// What came of a check that ended by itself or at its limit; keeps what it printed.
+fn told(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &Ran) -> CheckRun {
     let (outcome, exit_code, signal) = match ran.exit {
         None => (CheckOutcome::TimedOut, None, None),
         Some(Exit::Code(0)) => (CheckOutcome::Passed, Some(0), None),
@@ -114,7 +124,7 @@ fn told(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &Ran) -
         signal,
         took_ms: u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX),
         truncated: ran.truncated,
-        artifact: this.artifacts.keep(Kind::CheckOutput, &name, &ran.output).then_some(name),
+        artifact: keep(this, call, ran),
     }
 }
 

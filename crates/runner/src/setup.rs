@@ -35,25 +35,35 @@ pub(crate) async fn run(
     beside.this.events.add(Said::phase("setup"));
     let limit = Duration::from_secs(setup.limit_secs);
     let mut all = String::new();
-    let mut failed = None;
+    let mut ended = None;
     for (number, line) in (1..).zip(&setup.commands) {
         let call = format!("setup-{number}");
-        let ran = beside.run(Line { line, call: &call, limit, most: MOST }).await?;
+        let ran = match beside.run(Line { line, call: &call, limit, most: MOST }).await {
+            Ok(ran) => ran,
+            Err(stop) => {
+                ended = Some(stop);
+                break;
+            }
+        };
         let _ = writeln!(all, "$ {line}\n{}", ran.output);
+        if ran.stopped.is_some() {
+            ended = ran.stopped;
+            break;
+        }
         if !ran.is_well() {
             let exit = match ran.exit {
                 Some(exit) => exit.to_string(),
                 None => format!("a stop after {}", Span::from(limit)),
             };
-            failed = Some(Failure::SetupFailed { command: line.clone(), exit });
+            ended = Some(Failure::SetupFailed { command: line.clone(), exit }.into());
             break;
         }
     }
-    // The commands themselves may hold what nobody is to read.
+    // However it ended. The commands themselves may hold what nobody is to read.
     let all = beside.this.redactor.text(&all);
     beside.this.artifacts.keep(Kind::SetupOutput, OUTPUT, &all);
-    match failed {
-        Some(failure) => Err(failure.into()),
+    match ended {
+        Some(stop) => Err(stop),
         None => {
             let putting = put_back(beside, (git, mirror), start);
             beside.this.bounded(async { Ok(putting.await.map_err(of_workspace)?) }).await

@@ -1,5 +1,6 @@
 //! Commands of the project around the agent: setting up before it, checks on its work, one repair.
 
+use crate::plane::appears;
 use crate::world::{BRANCH, Ran, TOKEN, World, end_of};
 use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
@@ -268,14 +269,34 @@ async fn a_command_that_is_not_allowed_is_refused_before_anything_is_fetched() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_stops_its_check() {
-    let world = with_checks(GREET, &["echo checking now; trap '' TERM; while :; do sleep 0.05; done"], |_| ()).await;
+async fn a_cancelled_job_stops_its_check_and_keeps_what_that_printed_by_then() {
+    let check = "echo half way; echo > @DIR@/begun; trap '' TERM; while :; do sleep 0.05; done";
+    let world = with_checks(GREET, &[check], |_| ()).await;
     let runner = world.spawn(|_| ());
-    world.api.wait_for_text("echo checking now").await;
+    appears(&world.outside("begun")).await;
+    world.api.script(|script| script.cancel = true);
+    assert_eq!(end_of(runner).await.code, Some(0));
+    let finish = world.api.finish();
+    assert_eq!((finish.outcome, world.left_running()), (FinishOutcome::Cancelled, vec![]));
+    assert_eq!(world.head(BRANCH), None);
+    assert_eq!(kept(&world, "check-1.txt"), "half way\n");
+    assert!(world.api.texts().contains("half way\n"), "{}", world.api.texts());
+    // It came to no result.
+    assert_eq!(finish.work.map(|work| work.checks.len()), Some(0));
+}
+
+#[tokio::test]
+async fn a_job_that_is_cancelled_while_it_is_set_up_keeps_what_was_printed_by_then() {
+    let world = with_checks(GREET, &[], |_| ()).await;
+    let hangs = format!("echo second; echo > {}; sleep 600", world.outside("begun").display());
+    let setup = vec!["echo first".to_owned(), hangs.clone()];
+    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = setup);
+    let runner = world.spawn(|_| ());
+    appears(&world.outside("begun")).await;
     world.api.script(|script| script.cancel = true);
     assert_eq!(end_of(runner).await.code, Some(0));
     assert_eq!((world.api.finish().outcome, world.left_running()), (FinishOutcome::Cancelled, vec![]));
-    assert_eq!(world.head(BRANCH), None);
+    assert_eq!(kept(&world, "setup-output.txt"), format!("$ echo first\nfirst\n\n$ {hangs}\nsecond\n\n"));
 }
 
 #[tokio::test]
