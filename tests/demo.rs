@@ -66,15 +66,24 @@ impl Running {
         tokio::time::timeout(LONGEST, found).await.unwrap_or_else(|_| panic!("{words:?} never came"))
     }
 
-    /// Interrupts it as Ctrl-C does.
-    async fn interrupt(&self) {
-        let sent = Command::new("/bin/kill").args(["-INT", &self.pid.to_string()]).status().await.unwrap();
+    async fn send(&self, signal: &str) {
+        let sent = Command::new("/bin/kill").args([signal, &self.pid.to_string()]).status().await.unwrap();
         assert!(sent.success());
     }
 
+    /// Interrupts it as Ctrl-C does.
+    async fn interrupt(&self) {
+        self.send("-INT").await;
+    }
+
     /// Interrupts it; its exit code and what it said to standard error.
-    async fn interrupted(mut self) -> (Option<i32>, String) {
-        self.interrupt().await;
+    async fn interrupted(self) -> (Option<i32>, String) {
+        self.ended_by("-INT").await
+    }
+
+    /// The same by another signal.
+    async fn ended_by(mut self, signal: &str) -> (Option<i32>, String) {
+        self.send(signal).await;
         let rest = async {
             while self.lines.next_line().await.unwrap().is_some() {}
             let mut said = String::new();
@@ -86,7 +95,7 @@ impl Running {
 }
 
 /// Processes that have this folder in their arguments or environment.
-fn processes_of(folder: &Path) -> Vec<String> {
+pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
     let folder = folder.display().to_string();
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     entries
@@ -98,6 +107,15 @@ fn processes_of(folder: &Path) -> Vec<String> {
             said.contains(&folder).then_some(said)
         })
         .collect()
+}
+
+/// Waits until there are none: one that was killed may need a moment until the kernel has forgotten it.
+pub(crate) async fn all_are_gone(folder: &Path) {
+    until("every process is gone", async || {
+        let left = processes_of(folder);
+        if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
+    })
+    .await;
 }
 
 fn warnings(folder: &Path) -> Vec<String> {
@@ -221,22 +239,19 @@ async fn a_demo_that_stays_ends_well_when_it_is_interrupted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_demo_that_is_interrupted_leaves_nothing_running() {
-    let folder = TempDir::new().unwrap();
-    let kept = folder.path().join("demo");
-    let mut demo = Running::start(&["demo", "--keep", kept.to_str().unwrap()]);
-    demo.line("Executing").await;
-    demo.line("says").await;
-    assert!(processes_of(&kept).len() > 1, "the demo and its task are found");
-    let (code, complaints) = demo.interrupted().await;
-    assert_eq!(code, Some(130), "{complaints}");
-    assert!(complaints.starts_with("interrupted: ") && complaints.lines().count() == 1, "{complaints}");
-    // A process that was killed may need a moment until the kernel has forgotten it.
-    until("every process is gone", async || {
-        let left = processes_of(&kept);
-        if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
-    })
-    .await;
+async fn a_demo_that_is_interrupted_or_told_to_end_leaves_nothing_running() {
+    for signal in ["-INT", "-TERM"] {
+        let folder = TempDir::new().unwrap();
+        let kept = folder.path().join("demo");
+        let mut demo = Running::start(&["demo", "--keep", kept.to_str().unwrap()]);
+        demo.line("Executing").await;
+        demo.line("says").await;
+        assert!(processes_of(&kept).len() > 1, "the demo and its task are found");
+        let (code, complaints) = demo.ended_by(signal).await;
+        assert_eq!(code, Some(130), "{signal}: {complaints}");
+        assert!(complaints.starts_with("interrupted: ") && complaints.lines().count() == 1, "{signal}: {complaints}");
+        all_are_gone(&kept).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 
 mod terminal;
 
+use crate::demo::{all_are_gone, processes_of};
+use crate::story::until;
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
@@ -224,6 +226,28 @@ sleep 600
     let err = words(&tried.stderr);
     assert_eq!(tried.status.code(), Some(6), "{}{err}", words(&tried.stdout));
     assert!(err.contains("It spent $0.60; the limit is $0.50 (cost_limit)"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_that_is_told_to_end_or_whose_terminal_is_closed_stops_its_agent_and_leaves_nothing_here() {
+    for signal in ["-TERM", "-HUP"] {
+        let outside = TempDir::new().unwrap();
+        let begun = outside.path().join("begun");
+        let endless =
+            format!("#!/bin/sh\ncat > /dev/null\necho > '{}'\nwhile :; do sleep 0.05; done\n", begun.display());
+        let elsewhere = Elsewhere::begin(&endless).await;
+        let folder = elsewhere.dir.path().join("tmp");
+        let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
+        let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
+        until("the agent works", async || if begun.exists() { Ok(()) } else { Err(terminal.all()) }).await;
+        assert!(processes_of(&folder).len() > 1, "the try and its agent are found");
+        terminal.sends(signal).await;
+        let (code, out) = terminal.ends().await;
+        assert_eq!(code, Some(130), "{signal}: {out}{}", terminal.all());
+        all_are_gone(&folder).await;
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{signal}: its folder stayed");
+        assert!(!elsewhere.branches().contains("pullyard/"), "{signal}: {}", elsewhere.branches());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,13 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Sends the program a signal: a hang-up is what closing its terminal sends it.
+    pub(super) async fn sends(&self, signal: &str) {
+        let pid = self.program.id().unwrap().to_string();
+        let sent = Command::new("/bin/kill").args([signal, pid.as_str()]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
     /// Its exit code, and its standard output. All that it showed is shown by then.
     pub(super) async fn ends(&mut self) -> (Option<i32>, String) {
         let mut out = String::new();

@@ -9,15 +9,16 @@ mod review;
 mod screen;
 mod story;
 
+use crate::ends::Ends;
 use crate::{functions, logs};
 use agent::Cast;
 use anyhow::Context as _;
 use pullyard_local::{Local, Options};
 use screen::Screen;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How a program ends that was interrupted, to a shell.
 const INTERRUPTED: u8 = 130;
@@ -62,7 +63,7 @@ impl Demo {
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         // Heard from before there is a folder: who interrupts it while it starts is left with nothing, either.
-        let mut interrupts = signal(SignalKind::interrupt())?;
+        let mut ends = Ends::listen()?;
         let functions = self.functions.how()?;
         let cast = self.cast();
         let mut screen = Screen::new(self.json, cast.is_ai());
@@ -81,18 +82,18 @@ impl Demo {
         tokio::pin!(starts);
         let (local, is_interrupted) = tokio::select! {
             started = &mut starts => (started?, false),
-            _ = interrupts.recv() => {
-                eprintln!("interrupted: the demo ends once it has started, or at once if it is interrupted again");
+            () = ends.next() => {
+                complain("interrupted: the demo ends once it has started, or at once if it is interrupted again");
                 tokio::select! {
                     started = &mut starts => (started?, true),
                     // What it had started ends with this process.
-                    _ = interrupts.recv() => return Ok(ExitCode::from(INTERRUPTED)),
+                    () = ends.next() => return Ok(ExitCode::from(INTERRUPTED)),
                 }
             }
         };
         let interrupted = async {
             if !is_interrupted {
-                interrupts.recv().await;
+                ends.next().await;
             }
         };
         let told = async {
@@ -102,7 +103,7 @@ impl Demo {
         let ended = tokio::select! {
             biased;
             () = interrupted => {
-                eprintln!("interrupted: everything the demo had started is stopped");
+                complain("interrupted: everything the demo had started is stopped");
                 Ok(ExitCode::from(INTERRUPTED))
             }
             ended = told => ended,
@@ -110,7 +111,7 @@ impl Demo {
         if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
             screen.stays(local.api_url(), &local.forge().url(), &folder);
             // Interrupting is how one leaves here, and no failure.
-            interrupts.recv().await;
+            ends.next().await;
         }
         local.shutdown().await;
         ended
@@ -129,6 +130,11 @@ impl Demo {
         screen.end(&record, told.is_ok());
         Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Says so to whoever may be there still: a terminal that was closed is no reason to fail.
+fn complain(words: &str) {
+    let _ = writeln!(std::io::stderr(), "{words}");
 }
 
 /// Looks at what was claimed with `git`, then merges the first pull request.

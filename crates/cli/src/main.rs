@@ -3,6 +3,7 @@
 mod client;
 mod demo;
 mod disk;
+mod ends;
 mod functions;
 mod logs;
 mod runner;

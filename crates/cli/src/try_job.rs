@@ -3,6 +3,7 @@
 //! Everything that `up` embeds is started on a folder that goes away again; the forge is the real one.
 
 use crate::client::{self, Exit, Fault, Global, Screen};
+use crate::ends::Ends;
 use crate::logs;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
 use pullyard_domain::checks::OwnCommands;
@@ -89,6 +90,8 @@ impl Try {
             "run `pullyard up` in a container or virtual machine instead",
         )?;
         let token = self.token(&screen).await?;
+        // Before there is a folder, which goes away again however this is ended.
+        let mut ends = Ends::listen().map_err(|error| said(error.into()))?;
         let temporary;
         let folder = match &self.keep {
             Some(folder) => crate::demo::new_folder(folder).map_err(said)?,
@@ -104,10 +107,15 @@ impl Try {
         options.sweep_every = Duration::from_secs(2);
         let local = tokio::select! {
             local = Local::start(options) => local.map_err(|error| said(error.into()))?,
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted.into()),
+            () = ends.next() => return Ok(Exit::Interrupted.into()),
         };
-        // Whoever interrupts it has their agent stopped: nobody would be left to see what it does.
-        let ended = self.work(screen, &local, token).await;
+        // Whoever ends it has their agent stopped: nobody would be left to see what it does.
+        let ended = tokio::select! {
+            biased;
+            // Once there is an agent, it says of a Ctrl-C itself what follows.
+            ended = self.work(screen, &local, token) => ended,
+            () = ends.next() => Ok(Exit::Interrupted.into()),
+        };
         local.shutdown().await;
         ended
     }

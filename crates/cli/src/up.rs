@@ -9,6 +9,7 @@ mod folder;
 mod watch;
 
 use crate::client::{Exit, Fault, Global, Screen, open};
+use crate::ends::Ends;
 use crate::{functions, logs};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
@@ -21,7 +22,6 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Where the API is when nobody says otherwise.
 const API: &str = "127.0.0.1:7878";
@@ -77,7 +77,8 @@ impl Up {
 
     async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
         // From the first moment on: a start that is interrupted ends in order, too.
-        let mut ends = Ends::listen()?;
+        let mut ends =
+            Ends::listen().map_err(|error| Fault::new(Exit::Failed, format!("can't listen to signals: {error}")))?;
         let data = folder::prepare(&self.data)?;
         let mut options = Options::new(data.clone(), runner()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
@@ -90,7 +91,8 @@ impl Up {
         let clock = watch::Clock::begin(&data, screen);
         let local = tokio::select! {
             local = start(options) => local.map_err(|error| faults::of_start(error, &data))?,
-            ended = ends.next() => return Ok(ended),
+            // Stopping is how one leaves here, and no failure.
+            () = ends.next() => return Ok(ExitCode::SUCCESS),
         };
         let api = Operator::new(local.api_url(), local.admin_token())?;
         connect_forge(&local, &api).await?;
@@ -101,8 +103,8 @@ impl Up {
             // The link stands on the screen as well.
             open(&sign_in);
         }
-        let ended = tokio::select! {
-            ended = ends.next() => ended,
+        tokio::select! {
+            () = ends.next() => {}
             never = watch::forever(clock, &data, screen) => match never {},
         };
         let running = local.running_tasks().await;
@@ -111,7 +113,7 @@ impl Up {
             let jobs = if running == 1 { "1 job goes".to_owned() } else { format!("{running} jobs go") };
             screen.note(&format!("Stopped. {jobs} on alone; `pullyard up` on this folder takes them up again."));
         }
-        Ok(ended)
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Address, sign-in, data, and how to stop.
@@ -217,29 +219,6 @@ async fn connect_forge(local: &Local, api: &Operator) -> Result<(), Fault> {
             .help("addresses.json in the data folder names another address; restore it"));
     }
     Ok(())
-}
-
-/// What ends it: Ctrl-C, or being told to by the system.
-struct Ends {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Ends {
-    fn listen() -> Result<Self, Fault> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Fault::new(Exit::Failed, format!("can't listen to signals: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    /// Stopping is how one leaves here, and no failure.
-    async fn next(&mut self) -> ExitCode {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        ExitCode::SUCCESS
-    }
 }
 
 #[cfg(test)]
