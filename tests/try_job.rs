@@ -229,8 +229,8 @@ sleep 600
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_try_that_is_told_to_end_or_whose_terminal_is_closed_stops_its_agent_and_leaves_nothing_here() {
-    for signal in ["-TERM", "-HUP"] {
+async fn a_try_that_is_interrupted_told_to_end_or_loses_its_terminal_stops_its_agent_and_leaves_nothing_here() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let outside = TempDir::new().unwrap();
         let begun = outside.path().join("begun");
         let endless =
@@ -244,6 +244,8 @@ async fn a_try_that_is_told_to_end_or_whose_terminal_is_closed_stops_its_agent_a
         terminal.sends(signal).await;
         let (code, out) = terminal.ends().await;
         assert_eq!(code, Some(130), "{signal}: {out}{}", terminal.all());
+        let says = terminal.all().contains("interrupted: the agent is stopped");
+        assert_eq!(says, signal == "-INT", "{signal}: {}", terminal.all());
         all_are_gone(&folder).await;
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{signal}: its folder stayed");
         assert!(!elsewhere.branches().contains("pullyard/"), "{signal}: {}", elsewhere.branches());
