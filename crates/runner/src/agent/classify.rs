@@ -388,6 +388,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "invalid api key",
             "not logged in",
             "failed to authenticate",
+            // With a status of 400, which says nothing, and a mark of its own in newer ones of Claude Code alone.
+            "belongs to a disabled organization",
             "401 unauthorized",
             "403 forbidden",
             // A Codex with a subscription whose token for that was spent, revoked, or is too old.

@@ -45,6 +45,10 @@ fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
         ("Request timed out", "unreachable"),
         ("Failed to authenticate. API Error: 401 x", "agent_auth"),
         (
+            "Your ANTHROPIC_API_KEY belongs to a disabled organization · Update or unset the environment variable",
+            "agent_auth",
+        ),
+        (
             "API Error: Claude Code is unable to respond to this request, which appears to violate our Usage Policy",
             "agent_refused",
         ),
