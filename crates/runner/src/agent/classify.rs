@@ -271,16 +271,7 @@ pub(super) fn is_of_the_account(terminal: &Terminal) -> bool {
 
 /// What an end was marked with, where that leaves no doubt.
 fn by_mark(terminal: &Terminal) -> Option<Meaning> {
-    let exact = [
-        ("error_max_turns", Meaning::Turns),
-        ("error_max_budget_usd", Meaning::Cost),
-        ("prompt_too_long", Meaning::Context),
-        ("billing_error", Meaning::Billing),
-        ("authentication_failed", Meaning::Auth),
-        ("model_not_found", Meaning::Model),
-        ("refusal", Meaning::Refused),
-    ];
-    if let Some((_, meaning)) = exact.iter().find(|(mark, _)| terminal.is_marked(mark)) {
+    if let Some((_, meaning)) = MARKS.iter().find(|(mark, _)| terminal.is_marked(mark)) {
         return Some(*meaning);
     }
     if terminal.limit_until.is_some() || terminal.is_marked("usage_limit_reached") || is_limit(&terminal.words) {
@@ -317,6 +308,31 @@ fn too_many(terminal: &Terminal) -> Meaning {
     if is_limit { Meaning::Limit } else { Meaning::SlowDown }
 }
 
+/// Marks that say one thing only.
+const MARKS: &[(&str, Meaning)] = &[
+    ("error_max_turns", Meaning::Turns),
+    ("error_max_budget_usd", Meaning::Cost),
+    ("prompt_too_long", Meaning::Context),
+    ("billing_error", Meaning::Billing),
+    ("authentication_failed", Meaning::Auth),
+    ("model_not_found", Meaning::Model),
+    ("refusal", Meaning::Refused),
+    // Kinds of an error as Claude Code 2.1.330 names them, beside a status and a mark that say less. The first was
+    // measured, the others read in that program, which describes each.
+    ("org_disabled_credential", Meaning::Auth),
+    ("api_key_auth_disabled", Meaning::Auth),
+    ("invalid_credential_header", Meaning::Auth),
+    ("stored_login_refused", Meaning::Auth),
+    ("oauth_refresh_store_refused", Meaning::Auth),
+    ("gateway_signin_required", Meaning::Auth),
+    ("gateway_session_expired", Meaning::Auth),
+    ("provider_credentials", Meaning::Auth),
+    ("model_requires_usage_credits", Meaning::Billing),
+    ("long_context_credits_required", Meaning::Billing),
+    ("autocompact_thrashing", Meaning::Context),
+    ("message_over_context_limit", Meaning::Context),
+    ("safety_monitor_blocked", Meaning::Refused),
+];
 /// Kinds of a failed request as Claude Code 2.1.330 names them: the host was not reached or the connection broke,
 /// nothing came in time, nothing more came, and the machine slept meanwhile. The first was measured, the others read.
 const LOST_CONNECTION: &[&str] = &["connection_failed", "no_response", "stream_idle_timeout", "computer_slept"];
@@ -388,7 +404,7 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "invalid api key",
             "not logged in",
             "failed to authenticate",
-            // With a status of 400, which says nothing, and a mark of its own in newer ones of Claude Code alone.
+            // Older ones of Claude Code mark it by nothing.
             "belongs to a disabled organization",
             "401 unauthorized",
             "403 forbidden",

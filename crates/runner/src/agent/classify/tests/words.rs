@@ -182,6 +182,25 @@ fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
 }
 
 #[test]
+fn an_error_whose_kind_is_named_is_that_whatever_its_status_and_words_leave_open() {
+    for (kind, expected) in [
+        ("org_disabled_credential", "agent_auth"),
+        ("api_key_auth_disabled", "agent_auth"),
+        ("provider_credentials", "agent_auth"),
+        ("model_requires_usage_credits", "agent_billing"),
+        ("long_context_credits_required", "agent_billing"),
+        ("autocompact_thrashing", "context_too_long"),
+        ("message_over_context_limit", "context_too_long"),
+        ("safety_monitor_blocked", "agent_refused"),
+        ("a_kind_of_tomorrow", "agent_failed"),
+    ] {
+        let marks = ["success", "api_error", "invalid_request", kind].map(str::to_owned).to_vec();
+        let named = Terminal { marks, status: Some(400), words: "something new".into(), ..Terminal::default() };
+        assert_eq!(meaning(&named), expected, "{kind}");
+    }
+}
+
+#[test]
 fn faults_that_a_newer_claude_code_tells_otherwise_mean_the_same() {
     // Measured with 2.1.330: the class of its message, and its result.
     for (class, result, expected) in [
