@@ -16,8 +16,8 @@ use crate::calls::{self, Allowed, Asked, Calls, FUNCTIONS};
 use crate::pages::Browser;
 use crate::story::{Setup, Story, Task, Tasks, is};
 use crate::webhooks::World;
-use deployed::Deployed;
-use list::{BESIDES, EVERYBODY, LIST, What};
+use deployed::{Deployed, KEY};
+use list::{BESIDES, EVERYBODY, LIST, OF_SERVICES, OF_THE_KEY, What};
 use policy::{Effect, Request, like};
 use pullyard_domain::job::Status;
 use pullyard_emulator::{Call, Service};
@@ -224,4 +224,61 @@ fn no_role_allows_what_its_function_never_asks_for() {
         !all.any(|one| one.actions.iter().any(|a| a == action) && one.resources.iter().any(|r| r.ends_with(what)))
     });
     assert_eq!(unused.next(), None, "allowed by no role: take it off the list of what is allowed besides");
+}
+
+#[test]
+fn roles_that_no_function_has_allow_what_is_listed_and_nothing_else() {
+    let deployed = Deployed::read();
+    let of_functions: BTreeSet<&String> = deployed.functions.values().collect();
+    let mut found = BTreeSet::new();
+    for (name, policy) in deployed.roles.iter().filter(|(name, _)| !of_functions.contains(name)) {
+        for statement in &policy.statements {
+            assert_eq!(statement.effect, Effect::Allow, "{name}");
+            for (action, resource) in
+                statement.actions.iter().flat_map(|action| statement.resources.iter().map(move |one| (action, one)))
+            {
+                let is_listed = |(role, does, what, _): &list::Besides| {
+                    let is_about = if *what == "*" { resource == "*" } else { resource.ends_with(what) };
+                    name == role && action == does && is_about
+                };
+                let row = OF_SERVICES.iter().position(is_listed);
+                found.insert(row.unwrap_or_else(|| panic!("{name} may {action} on {resource}, which is not listed")));
+            }
+        }
+    }
+    assert_eq!(found.len(), OF_SERVICES.len(), "listed and allowed by no role: all but the rows {found:?}");
+}
+
+/// Whether a function may do this with a key, as a service asks in its name, or by itself.
+fn may_use(deployed: &Deployed, function: &str, action: &str, key: &str, through: Option<&str>) -> bool {
+    let via = through.map(|service| format!("{service}.us-east-1.amazonaws.com"));
+    let context: Vec<(&str, &str)> = via.iter().map(|via| ("kms:ViaService", via.as_str())).collect();
+    deployed.role(function).allows(&Request { action, resource: key, context: &context })
+}
+
+#[test]
+fn a_key_of_the_deployments_own_is_used_through_what_a_function_calls_and_in_no_other_way() {
+    let (without, deployed) = (Deployed::read(), Deployed::under_a_key());
+    let services = ["dynamodb", "ecr", "ecs", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs"];
+    let other = KEY.replace("0123", "9876");
+    for function in FUNCTIONS {
+        for action in OF_THE_KEY {
+            let asked = services.into_iter().filter(|one| may_use(&deployed, function, action, KEY, Some(one)));
+            assert_eq!(asked.collect::<Vec<_>>(), list::through(function), "{function} {action}");
+            assert!(!may_use(&deployed, function, action, KEY, None), "{function} {action} by itself");
+            let another = |one: &str| may_use(&deployed, function, action, &other, Some(one));
+            assert!(!services.into_iter().any(another), "{function} {action} with another key");
+            let unasked = |one: &str| may_use(&without, function, action, KEY, Some(one));
+            assert!(!services.into_iter().any(unasked), "{function} {action} where there is no key");
+        }
+    }
+    // It changes nothing else, and no other role.
+    let of_functions: BTreeSet<&String> = deployed.functions.values().collect();
+    for (name, policy) in &deployed.roles {
+        let of_key = |action: &String| OF_THE_KEY.contains(&action.as_str());
+        let rest = policy.statements.iter().filter(|one| !one.actions.iter().all(of_key));
+        assert!(rest.eq(&without.roles[name].statements), "{name}");
+        let more = policy.statements.len() - without.roles[name].statements.len();
+        assert_eq!(more, usize::from(of_functions.contains(&name)), "{name}");
+    }
 }

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 pub(super) const DEPLOYMENT: &str = "pullyard";
 const PLACE: &str = "us-east-1:000000000000";
 
+/// A key of the deployment's own.
+pub(super) const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/01234567-89ab-cdef-0123-456789abcdef";
+
 /// An ARN of the deployment's account and region.
 pub(super) fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{PLACE}:{resource}")
@@ -29,12 +32,21 @@ pub(super) struct Deployed {
 }
 
 impl Deployed {
-    /// Reads the templates.
+    /// Reads the templates, with all parameters at their defaults.
     pub(super) fn read() -> Self {
+        Self::with(BTreeMap::new())
+    }
+
+    /// The same with a key of the deployment's own.
+    pub(super) fn under_a_key() -> Self {
+        Self::with(BTreeMap::from([("KmsKeyArn".to_owned(), KEY.to_owned())]))
+    }
+
+    fn with(parameters: BTreeMap<String, String>) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/template.yaml");
         let (roles, managed, task_roles, functions) = Default::default();
         let mut all = Self { roles, managed, task_roles, functions };
-        all.stack(&root, BTreeMap::new());
+        all.stack(&root, parameters);
         all
     }
 
@@ -105,8 +117,9 @@ impl Deployed {
                     self.managed.push(name.to_owned());
                 }
                 let mut all = Policy::default();
+                let has_key = known.0.get("KmsKeyArn").is_some_and(|key| !key.is_empty());
                 for policy in properties["Policies"].as_array().into_iter().flatten() {
-                    let document = known.resolve(&by_default(name, &policy["PolicyDocument"]));
+                    let document = known.resolve(&chosen(name, &policy["PolicyDocument"], has_key));
                     let read = document.and_then(|document| Policy::read(&document));
                     all.statements.extend(read.unwrap_or_else(|fault| panic!("{name}: {fault}")).statements);
                 }
@@ -127,18 +140,23 @@ impl Deployed {
     }
 }
 
-/// A policy as it is where no key of one's own is given. How that key may be used `.ci/template` holds.
-fn by_default(role: &str, document: &Value) -> Value {
+/// A policy as it is with or without a key of one's own; nothing else that is chosen is understood here.
+fn chosen(role: &str, document: &Value, has_key: bool) -> Value {
     let mut document = document.clone();
     if let Some(statements) = document["Statement"].as_array_mut() {
-        statements.retain(|statement| {
-            let chosen = &statement["Fn::If"];
+        let decided = std::mem::take(statements).into_iter().filter_map(|statement| {
+            if statement["Fn::If"].is_null() {
+                return Some(statement);
+            }
+            let choice = &statement["Fn::If"];
             let uses = |action: &Value| action.as_str().is_some_and(|action| action.starts_with("kms:"));
-            let of_key =
-                chosen[0] == "OwnKey" && chosen[1]["Action"].as_array().is_some_and(|all| all.iter().all(uses));
-            assert!(chosen.is_null() || of_key, "{role}: {chosen} is not understood here");
-            chosen.is_null()
+            let of_key = choice[0] == "OwnKey"
+                && choice[1]["Action"].as_array().is_some_and(|all| all.iter().all(uses))
+                && choice[2]["Ref"] == "AWS::NoValue";
+            assert!(of_key, "{role}: {choice} is not understood here");
+            has_key.then(|| choice[1].clone())
         });
+        *statements = decided.collect();
     }
     document
 }

@@ -3,6 +3,7 @@
 
 use super::deployed::{DEPLOYMENT, arn};
 use crate::calls::Asked;
+use std::collections::BTreeSet;
 
 /// What a call is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -286,3 +287,58 @@ pub(super) const BESIDES: &[Besides] = &[
     ("effects", "sqs:GetQueueAttributes", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
     ("tasks", "sqs:SendMessage", ":pullyard-undelivered", "Lambda keeps an event there that failed three times"),
 ];
+
+/// What the roles allow that no function has: AWS's own services have them, and none of our code. Role, action, end of
+/// the resource, why.
+pub(super) const OF_SERVICES: &[Besides] = &[
+    (
+        "ScheduleRole",
+        "lambda:InvokeFunction",
+        ":function:pullyard-sweeper",
+        "EventBridge Scheduler begins a round of the sweeper each minute",
+    ),
+    (
+        "TaskExecutionRole",
+        "ecr:GetAuthorizationToken",
+        "*",
+        "ECS signs in to the registry; it has no resource to be limited to",
+    ),
+    (
+        "TaskExecutionRole",
+        "ecr:BatchCheckLayerAvailability",
+        ":repository/pullyard-runner",
+        "ECS pulls the image of a task",
+    ),
+    ("TaskExecutionRole", "ecr:BatchGetImage", ":repository/pullyard-runner", "ECS pulls the image of a task"),
+    ("TaskExecutionRole", "ecr:GetDownloadUrlForLayer", ":repository/pullyard-runner", "ECS pulls the image of a task"),
+    (
+        "TaskExecutionRole",
+        "logs:CreateLogStream",
+        ":log-group:/pullyard/pullyard/runner:*",
+        "ECS writes what a task prints",
+    ),
+    (
+        "TaskExecutionRole",
+        "logs:PutLogEvents",
+        ":log-group:/pullyard/pullyard/runner:*",
+        "ECS writes what a task prints",
+    ),
+];
+
+/// What each function may do with a key of the deployment's own, where it has one.
+pub(super) const OF_THE_KEY: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
+
+/// The services that keep under such a key what functions give them.
+const KEEPERS: [&str; 4] = ["dynamodb", "s3", "secretsmanager", "sqs"];
+
+/// Through which services a function uses that key: those that keep under it, and that it calls.
+pub(super) fn through(function: &str) -> Vec<&'static str> {
+    let listed = LIST.iter().map(|(of, does, ..)| (*of, *does));
+    let besides = BESIDES.iter().map(|(of, does, ..)| (*of, *does));
+    let called: BTreeSet<&'static str> = listed
+        .chain(besides)
+        .filter(|(of, _)| *of == function)
+        .filter_map(|(_, does)| does.split(':').next())
+        .collect();
+    KEEPERS.into_iter().filter(|service| called.contains(service)).collect()
+}

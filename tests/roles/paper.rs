@@ -1,7 +1,7 @@
 //! `docs/roles.md`, written from the list.
 
 use super::items::{NOTE_USES, OF_A_USE, READ, WRITTEN};
-use super::list::{BESIDES, EVERYBODY, LIST};
+use super::list::{BESIDES, EVERYBODY, LIST, OF_SERVICES, OF_THE_KEY, through};
 use crate::calls::FUNCTIONS;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,6 +26,15 @@ const ITEMS: &str = "
 
 By what their partition key begins with (`dynamodb:LeadingKeys`), from `tests/roles/items.rs`; what is recorded is held against it, too.
 Whoever takes over a function can change what it changes anyway; tokens are made by api alone, and which of them was the first is written by no function.
+";
+
+const OTHERS: &str = "
+## Roles that no function has
+
+AWS's own services have them; nothing of ours gets their credentials.
+
+| role | action | on | why |
+|---|---|---|---|
 ";
 
 fn written() -> String {
@@ -73,6 +82,23 @@ fn written() -> String {
     for (function, action, on, why) in BESIDES {
         let on = on.trim_start_matches(':').replacen("pullyard", "{stack}", 1);
         let _ = writeln!(page, "| {function} | `{action}` | `{on}` | {why} |");
+    }
+    page.push_str(OTHERS);
+    for (role, action, on, why) in OF_SERVICES {
+        let on = match on.strip_prefix(':') {
+            Some(group) if group.starts_with("log-group:") => "the log of tasks".to_owned(),
+            Some(named) => format!("`{}`", named.replacen("pullyard", "{stack}", 1)),
+            None => format!("`{on}`"),
+        };
+        let _ = writeln!(page, "| {role} | `{action}` | {on} | {why} |");
+    }
+    let _ = write!(
+        page,
+        "\n## With a key of the deployment's own\n\nWhere `KmsKeyArn` names a key, each function's role allows {} on that key besides, and only as these services ask it in the function's name (`kms:ViaService`), never by itself.\n\n| function | through |\n|---|---|\n",
+        OF_THE_KEY.map(|action| format!("`{action}`")).join(" and "),
+    );
+    for function in FUNCTIONS {
+        let _ = writeln!(page, "| {function} | {} |", through(function).join(", "));
     }
     page
 }
