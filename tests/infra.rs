@@ -247,6 +247,69 @@ fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
     assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
 }
 
+/// What a sum adds up: metric and, for each, what tells it apart. Emulators know no alarms on sums, so that nothing else
+/// looks at these.
+fn summed<'a>(watch: &'a BTreeMap<String, Value>, alarm: &str) -> Vec<(&'a str, &'a Value)> {
+    let all = watch[alarm]["Properties"]["Metrics"].as_array().unwrap();
+    let (told, parts): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|one| one["MetricStat"].is_null());
+    assert_eq!(told.len(), 1, "{alarm}");
+    assert_eq!(told[0]["Expression"], "SUM(METRICS())", "{alarm}");
+    assert!(parts.iter().all(|one| one["ReturnData"] == false && one["MetricStat"]["Stat"] == "Sum"), "{alarm}");
+    let metrics = parts.into_iter().map(|one| &one["MetricStat"]["Metric"]);
+    metrics.map(|one| (one["MetricName"].as_str().unwrap(), &one["Dimensions"])).collect()
+}
+
+#[test]
+fn the_alarms_on_all_functions_and_on_the_table_leave_out_no_function_and_no_index() {
+    let watch = resources(include_str!("../infra/watch.yaml"));
+    let functions = resources(include_str!("../infra/functions.yaml"));
+    let of_kind = functions.values().filter(|one| one["Type"] == "AWS::Serverless::Function");
+    let names: BTreeSet<String> = of_kind.map(|one| one["Properties"]["FunctionName"].to_string()).collect();
+    assert_eq!(names.len(), 8, "{names:?}");
+    for (alarm, metric) in [("FunctionErrorsAlarm", "Errors"), ("FunctionThrottlesAlarm", "Throttles")] {
+        let parts = summed(&watch, alarm);
+        assert!(parts.iter().all(|(name, about)| *name == metric && about[0]["Name"] == "FunctionName"), "{alarm}");
+        let counted: BTreeSet<String> = parts.iter().map(|(_, about)| about[0]["Value"].to_string()).collect();
+        assert_eq!((&counted, parts.len()), (&names, names.len()), "{alarm}");
+    }
+    let table = resources(include_str!("../infra/data.yaml"))["Table"]["Properties"].clone();
+    let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter().map(|one| one["IndexName"].to_string());
+    let places: Vec<String> = indexes.chain(["null".to_owned()]).collect();
+    let wanted: BTreeSet<String> = ["ReadThrottleEvents", "WriteThrottleEvents"]
+        .into_iter()
+        .flat_map(|metric| places.iter().map(move |place| format!("{metric} {place}")))
+        .collect();
+    let parts = summed(&watch, "TableThrottlesAlarm");
+    assert!(parts.iter().all(|(_, about)| about[0]["Value"]["Ref"] == "TableName"));
+    let counted: BTreeSet<String> =
+        parts.iter().map(|(metric, about)| format!("{metric} {}", about[1]["Value"])).collect();
+    assert_eq!((&counted, parts.len()), (&wanted, wanted.len()));
+}
+
+#[test]
+fn a_queue_that_is_worked_on_is_told_when_it_is_old_and_any_other_as_soon_as_something_stands_there() {
+    let queues = read(include_str!("../infra/queues.yaml"));
+    let root = read(include_str!("../infra/template.yaml"));
+    let watch = resources(include_str!("../infra/watch.yaml"));
+    let looked_at = |metric: &str| -> BTreeSet<String> {
+        let alarms = watch.values().filter(|one| one["Properties"]["MetricName"] == metric);
+        alarms
+            .map(|alarm| {
+                let parameter = alarm["Properties"]["Dimensions"][0]["Value"]["Ref"].as_str().unwrap();
+                let given = &root["Resources"]["Watch"]["Properties"]["Parameters"][parameter]["Fn::GetAtt"];
+                let output = given[1].as_str().unwrap().strip_prefix("Outputs.").unwrap();
+                queues["Outputs"][output]["Value"]["Fn::GetAtt"][0].as_str().unwrap().to_owned()
+            })
+            .collect()
+    };
+    let all = queues["Resources"].as_object().unwrap().iter().filter(|(_, one)| one["Type"] == "AWS::SQS::Queue");
+    let (worked_on, others): (Vec<_>, Vec<_>) = all.partition(|(_, one)| !one["Properties"]["RedrivePolicy"].is_null());
+    assert_eq!((worked_on.len(), others.len()), (2, 3));
+    let names = |some: Vec<(&String, &Value)>| some.into_iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(looked_at("ApproximateAgeOfOldestMessage"), names(worked_on));
+    assert_eq!(looked_at("ApproximateNumberOfMessagesVisible"), names(others));
+}
+
 #[test]
 fn every_metric_of_ours_that_an_alarm_looks_at_is_told_by_somebody() {
     let (watch, api) = (resources(include_str!("../infra/watch.yaml")), resources(include_str!("../infra/api.yaml")));
