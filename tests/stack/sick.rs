@@ -9,6 +9,7 @@ use pullyard_domain::project::Compute;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::secret::SetSecret;
+use pullyard_protocol::version::PROTOCOL;
 use pullyard_store::Sweeps;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
@@ -337,6 +338,34 @@ async fn a_version_that_does_not_match_is_found() {
     sick.says("version", "wrong", &["is of version 0.9.9, but its functions run", "sam deploy"]).await;
     sick.account.output("ApiUrl", "http://127.0.0.1:1");
     sick.says("version", "wrong", &["The API gives no version", "/pullyard/py/api"]).await;
+    sick.story.end().await;
+}
+
+/// The address of an API that says what it is, and nothing else.
+async fn an_api_that_is(version: &str, protocol: u32) -> String {
+    let said = json!({ "version": version, "protocol": protocol }).to_string();
+    let answer = move || {
+        let said = said.clone();
+        async move { ([("content-type", "application/json")], said) }
+    };
+    let router = axum::Router::new().route("/v1/version", axum::routing::get(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_protocol_is_wrong_and_another_release_of_this_program_is_only_said() {
+    let sick = Sick::healthy().await;
+    for (version, protocol, verdict, said) in [
+        (env!("CARGO_PKG_VERSION"), PROTOCOL + 1, "wrong", "The API speaks protocol"),
+        ("0.9.9", PROTOCOL, "warning", "The stack runs version 0.9.9, this program is"),
+    ] {
+        sick.account.output("ApiUrl", &an_api_that_is(version, protocol).await);
+        sick.account.output("Version", version);
+        sick.says("version", verdict, &[said, "Update the older of the two"]).await;
+    }
     sick.story.end().await;
 }
 
