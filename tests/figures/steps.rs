@@ -33,7 +33,7 @@ const STOPPED: &str = "the end of the task is heard";
 /// In the order of a job's life.
 const STEPS: [&str; 10] = [TRIGGER, READ, START, CLAIM, CREDENTIALS, PHASES, PATCH, END, TOLD, STOPPED];
 
-/// What the project holds itself to, live events aside: write units of each kind of job, and read units of a ticket's.
+/// What the project holds itself to, live events aside: write units and read units of each kind of job.
 const AIM_WRITTEN: f64 = 45.0;
 const AIM_READ: f64 = 15.0;
 
@@ -230,11 +230,12 @@ async fn what_each_step_of_a_job_asks_of_the_table_is_on_paper() {
     let patch = ticket.taken[PATCH].units;
     writeln!(
         page,
-        "- The aims are {AIM_WRITTEN} write units for each job: {} and {}; and {AIM_READ} read units for a ticket's: {}; its patch takes {} of them.\n- Live events are aside: a batch takes one write unit and half a read unit, and comes every 500 ms at most while somebody reads the events, and every 10 s, or 64 KB, while nobody does ([0115](decisions/0115-who-reads-events-watches.md)); none comes while the agent says nothing.\n- The first call of a minute with a token takes one write unit more; a revise job's trigger has the one that notes once a minute that its hook is heard of.\n- A start of the same task, a claim by a runner of one's own, a pause or a retry is not in here.\n",
+        "- The aims are {AIM_WRITTEN} write units for each job: {} and {}; and {AIM_READ} read units: {} by a ticket's, whose patch takes {} of them, and {} by a revise job, which reads its pull request's reviews and tells it twice.\n- Live events are aside: a batch takes one write unit and half a read unit, and comes every 500 ms at most while somebody reads the events, and every 10 s, or 64 KB, while nobody does ([0115](decisions/0115-who-reads-events-watches.md)); none comes while the agent says nothing.\n- The first call of a minute with a token takes one write unit more; a revise job's trigger has the one that notes once a minute that its hook is heard of.\n- A start of the same task, a claim by a runner of one's own, a pause or a retry is not in here.\n",
         verdict(of_ticket.written, AIM_WRITTEN),
         verdict(of_revise.written, AIM_WRITTEN),
         verdict(of_ticket.read, AIM_READ),
         patch.read,
+        verdict(of_revise.read, AIM_READ),
     )
     .unwrap();
     page.push_str("## What is asked\n\nEach call with the kinds of items that it is about and its units: a read of half a unit is an eventually consistent one, and what is not found by such a read is asked for again.\n");

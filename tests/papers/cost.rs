@@ -57,7 +57,7 @@ const TASK_HOURS: f64 = 10.0 / 60.0;
 /// What the template gives a task unless it is told otherwise: its disk, and an address of its own.
 const TASK_DISK_GB: f64 = 30.0;
 const TASK_ADDRESSES: f64 = 1.0;
-/// Batches of events while an agent works: one a second at most, and this many seconds of talk.
+/// Batches of events of an agent that talks: a minute of it while somebody reads them, or twenty while nobody does.
 const EVENT_BATCHES: f64 = 120.0;
 
 /// Artifacts of a job whose agent talks, beside its patch, which the flows have: output and last word; and how large
@@ -208,6 +208,31 @@ fn the_month_of_nothing_has_every_metric_of_a_round_and_no_other() {
     assert_eq!((metrics::METRICS.len() + counted) as f64, ALL_METRICS);
 }
 
+#[test]
+fn the_paper_of_scale_reckons_with_the_same_bounds_and_the_templates_own_limits() {
+    let paper = include_str!("../../docs/scale.md");
+    let Flow { written, read: units, requests, messages } = IMPLEMENT;
+    let mut said = vec![
+        format!("| write units | {written}, and "),
+        format!("| read units | {units}, and "),
+        format!("| requests to the API | {requests}, and "),
+        format!("| messages | {messages} |"),
+        format!("3,333 × {} + 333 × {} = ", EMPTY_CLAIM.read, HEARTBEAT.read),
+    ];
+    let root = read(include_str!("../../infra/template.yaml"));
+    for (parameter, unit) in [
+        ("RequestsPerSecond", " for each route"),
+        ("WebhooksPerSecond", ""),
+        ("DispatcherConcurrency", " batches of five"),
+        ("EffectsConcurrency", " messages"),
+    ] {
+        said.push(format!("`{parameter}` ({}{unit})", root["Parameters"][parameter]["Default"]));
+    }
+    for words in said {
+        assert!(paper.contains(&words), "docs/scale.md does not say {words}");
+    }
+}
+
 /// How the source calls a metric: `JobsWaiting` is `JOBS_WAITING`.
 fn constant(name: &str) -> String {
     let mut all = String::new();
@@ -257,7 +282,7 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     page.push_str("\n[Request units](request-units.md) says how much of the first two each step takes.\n");
     page.push_str("\n## A thousand implement jobs\n\nThe control plane, with an agent that says little:\n\n");
     bill(&mut page, &a_thousand(IMPLEMENT));
-    writeln!(page, "\nEach second in which an agent talks adds a batch of events; {EVENT_BATCHES} of them a job add, for the thousand:\n").unwrap();
+    writeln!(page, "\nAn agent that talks sends its events in batches, two a second at most while somebody reads them and one in 10 s, or for each 64 KB, while nobody does; {EVENT_BATCHES} of them a job add, for the thousand:\n").unwrap();
     bill(&mut page, &talk());
     writeln!(page, "\nBeside the patch, which is in the first table, {ARTIFACTS} artifacts of such an agent, and {} MB a job in the bucket for {ARTIFACT_MONTHS} months, add for the thousand:\n", ARTIFACT_GB * 1_000.0).unwrap();
     bill(&mut page, &artifacts());
