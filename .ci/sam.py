@@ -24,9 +24,9 @@ ASKED = [
     "api.health", "dispatcher.empty", "effects.unknown_ticket", "pages.foreign_form", "sweeper.scheduled",
     "tasks.foreign_service", "tickets.not_signed_in", "webhook.unknown_hook_base64",
 ]
-# What has the tags of its stack, of all that shows any.
 # The bucket that the templates name when SAM has expanded them here.
 PACKAGED = "packaged"
+# What has the tags of its stack, of all that shows any.
 TAGGED = [
     "EC2::InternetGateway", "EC2::RouteTable", "EC2::SecurityGroup", "EC2::Subnet", "EC2::VPC", "Lambda::Function",
 ]
