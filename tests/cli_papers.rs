@@ -8,8 +8,9 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::wait::Wait;
 use std::collections::BTreeMap;
 
-const PAPERS: [(&str, &str); 9] = [
+const PAPERS: [(&str, &str); 10] = [
     ("README.md", include_str!("../README.md")),
+    ("infra/README.md", include_str!("../infra/README.md")),
     ("docs/github.md", include_str!("../docs/github.md")),
     ("docs/bitbucket.md", include_str!("../docs/bitbucket.md")),
     ("docs/reviews.md", include_str!("../docs/reviews.md")),

@@ -141,6 +141,12 @@ fn the_access_log_has_no_header_no_path_and_no_query() {
     let line = format.replace("${Deployment}", "pullyard").replace("$context.status", "502");
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["status"], &line["deployment"]), (&json!(502), &json!("pullyard")));
+    // What the filter counts are the answers of the one function that forges call, by fields that a line has.
+    let pattern = api["WebhookServerErrors"]["Properties"]["FilterPattern"].as_str().unwrap();
+    let asked = pattern.strip_prefix("{ $.status >= 500 && $.route = \"").and_then(|rest| rest.strip_suffix("*\" }"));
+    let counted = local_routes().into_iter().filter(|(route, _)| route.starts_with(asked.expect(pattern)));
+    let functions: Vec<String> = counted.map(|(_, function)| function).collect();
+    assert!(functions == ["webhook"] && line["route"].is_string(), "{pattern}: {functions:?}");
 }
 
 #[test]
