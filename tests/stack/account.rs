@@ -172,6 +172,14 @@ impl Account {
         self.answers("DescribeStacks", &format!("{before}{key}{value}<{after}"));
     }
 
+    /// What became of its last change.
+    pub(super) fn status(&self, status: &str) {
+        let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
+        let (before, after) = text.split_once("<StackStatus>").unwrap();
+        let (_, after) = after.split_once('<').unwrap();
+        self.answers("DescribeStacks", &format!("{before}<StackStatus>{status}<{after}"));
+    }
+
     /// It was deployed with this.
     pub(super) fn parameter(&self, name: &str, value: &str) {
         let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();

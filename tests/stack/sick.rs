@@ -89,6 +89,22 @@ async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_is_being_changed_was_rolled_back_or_is_not_whole_is_told() {
+    let sick = Sick::healthy().await;
+    for (status, verdict, said) in [
+        ("UPDATE_IN_PROGRESS", "warning", "py is being changed (UPDATE_IN_PROGRESS)"),
+        ("UPDATE_ROLLBACK_COMPLETE", "warning", "The last update of the stack py was rolled back"),
+        ("UPDATE_ROLLBACK_FAILED", "wrong", "py is not whole (UPDATE_ROLLBACK_FAILED)"),
+    ] {
+        sick.account.status(status);
+        sick.says("stack", verdict, &[said]).await;
+        // What stands there is looked at all the same.
+        sick.says("queue", "good", &[]).await;
+    }
+    sick.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_without_a_value_is_found() {
     let sick = Sick::healthy().await;
     sick.account.output("KeySecretName", "py/key");
