@@ -52,7 +52,7 @@ fn a_push_that_was_lost_is_remembered_by_every_later_attempt() {
     let again = second(&back, Status::Preparing);
     assert!(again.may_have_pushed());
     for status in [Status::Preparing, Status::Executing, Status::Syncing] {
-        assert!(second(&back, status).requeued(at(440)).unwrap().lost_a_push, "{status:?}");
+        assert!(second(&back, status).requeued(at(900)).unwrap().lost_a_push, "{status:?}");
     }
     let adopting = again.requeued_to_adopt(crashed(), at(440)).unwrap();
     assert_eq!(adopting.adopts, Some(crashed()));
