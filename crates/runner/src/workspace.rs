@@ -229,7 +229,7 @@ impl Workspace {
     /// Makes the runner's own repository what it was when nothing of anybody else's ran: its settings, where it stands,
     /// what it knows of the files, and what is kept out of the commit. Each of them could hide work, or name a program.
     ///
-    /// Errors: `Disk`, also when another folder stands in the place of one of ours, or a link to one.
+    /// Errors: `Disk`, also when another folder stands in the place of one of ours, or of the mirror, or a link to one.
     pub(crate) async fn seal(&self, mirror: Option<&Mirror>) -> Result<(), Fault> {
         let sealed = async {
             let folders = [self.root.clone(), self.tree(), self.repository()];
@@ -237,8 +237,12 @@ impl Workspace {
             let repository = self.repository();
             let kept = self.kept().clone();
             let mirror = mirror.map(Mirror::dir).or(kept.mirror.as_deref()).map(Path::to_owned);
-            let read = [Some(repository.clone()), mirror.as_ref().map(|mirror| mirror.join("objects"))];
-            on_disk(move || read.iter().flatten().try_for_each(|folder| remove::odd(folder))).await?;
+            let (own, borrowed) = (repository.clone(), mirror.clone());
+            let clean = move || {
+                remove::odd(&own)?;
+                borrowed.as_deref().map_or(Ok(()), mirror::clean_objects)
+            };
+            on_disk(clean).await?;
             git::seal(&repository, mirror.as_deref()).await?;
             on_disk(move || kept.put_back(&repository)).await
         };

@@ -3,7 +3,7 @@
 //! Only its objects and branches are kept. It is fetched under a lock, never collected, and never
 //! written to by an attempt.
 
-use super::{lock_file, on_disk, private_dirs, remove};
+use super::{lock_file, on_disk, private_dirs, remove, stands};
 use crate::git::{self, Call, Fault, Git};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Names where else objects are.
+const ALTERNATES: &str = "objects/info/alternates";
 
 /// A repository's branches as they were when it was fetched.
 #[derive(Clone, Debug)]
@@ -41,7 +43,7 @@ impl Mirror {
         remove_locks_of_the_dead(&dir);
         // Git fetches into no branch that a working tree shows. We make none here; an agent may have.
         // And it borrows no objects.
-        for foreign in ["worktrees", "objects/info/alternates"] {
+        for foreign in ["worktrees", ALTERNATES] {
             remove::entry(&dir.join(foreign)).map_err(Fault::Disk)?;
         }
         let args = [
@@ -67,6 +69,16 @@ impl Mirror {
     pub(crate) async fn branch(&self, git: &Git, name: &str) -> Result<Option<String>, Fault> {
         git::commit_of(git, &self.dir, &git::branch_ref(name)).await
     }
+}
+
+/// Takes away from among a mirror's objects what git would wait for, and whatever names others that it would wait at.
+///
+/// Errors: also when a link stands in the place of the mirror, or of its objects.
+pub(super) fn clean_objects(mirror: &Path) -> io::Result<()> {
+    let objects = mirror.join("objects");
+    stands(&objects)?;
+    remove::odd(&objects)?;
+    remove::entry(&mirror.join(ALTERNATES))
 }
 
 fn name_of(url: &str) -> String {

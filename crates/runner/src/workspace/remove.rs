@@ -31,13 +31,16 @@ pub(crate) fn entry(path: &Path) -> io::Result<()> {
 }
 
 /// Removes what is in and under a folder and neither a file nor a folder: git would wait for a pipe in the place of a file
-/// that it reads, and a link may lead to one. Repeating it does what is left to do.
+/// that it reads, and a link may lead to one. So is what stands in the place of the folder itself. Repeating it does what is
+/// left to do.
 pub(super) fn odd(dir: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
-        return Ok(());
+        return entry(dir);
     }
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
+        // Whoever put it there may have closed the folder behind it.
+        unlock(&folder);
         let listing = match fs::read_dir(&folder) {
             // Others may use it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -138,6 +141,7 @@ mod tests {
             nix::unistd::mkfifo(&folder.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         }
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        fs::set_permissions(root.join("a/b"), Permissions::from_mode(0o500)).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(root.join("a/socket")).unwrap();
         for _ in 0..2 {
             odd(&root).unwrap();
@@ -148,6 +152,7 @@ mod tests {
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
         odd(&root.join("link")).unwrap();
         odd(&root.join("none")).unwrap();
+        assert!(fs::symlink_metadata(root.join("link")).is_err(), "it stands in the place of a folder");
         assert!(fs::symlink_metadata(outside.join("pipe")).is_ok() && outside.join("file").exists());
     }
 

@@ -300,9 +300,48 @@ async fn pipes_among_the_objects_and_in_the_mirror_keep_neither_this_job_waiting
     )
     .await;
     completes(&world).await;
-    world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
-    world.api.assign(|job| job.attempt = 2);
+    is_done_anew(&world).await;
+}
+
+/// A later attempt on this machine does the work once more.
+async fn is_done_anew(world: &World) {
+    if world.head(BRANCH).is_some() {
+        world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
+    }
+    world.api.next_attempt(|job| job.checkpoint = false);
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"), "{}", ran.log);
+}
+
+#[tokio::test]
+async fn objects_that_the_mirror_is_made_to_borrow_are_not_looked_for() {
+    let world = World::with_agent(
+        "mirror=$(dirname \"$(head -n 1 .git/objects/info/alternates)\")
+         [ -e @DIR@/other ] || { mkdir -p @DIR@/other/pack; mkfifo @DIR@/other/pack/multi-pack-index; }
+         echo @DIR@/other > \"$mirror/objects/info/alternates\"; echo hello > greeting.txt",
+    )
+    .await;
     completes(&world).await;
+    is_done_anew(&world).await;
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_the_mirror_or_its_objects_fails_the_job_at_once_and_another_mirror_is_made() {
+    for moved in ["$mirror", "$mirror/objects"] {
+        let world = World::with_agent(&format!(
+            "mirror=$(dirname \"$(head -n 1 .git/objects/info/alternates)\"); echo hello > greeting.txt
+             [ -e @DIR@/moved ] || {{ mv \"{moved}\" @DIR@/moved; ln -s @DIR@/moved \"{moved}\"
+             at=$(find @DIR@/moved/ -type d -name pack); mkfifo \"$at/multi-pack-index\"; }}"
+        ))
+        .await;
+        let ran = world.run().await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
+        let words = world.api.finish().failure.unwrap().sentence();
+        assert!(words.contains("folder `objects` was taken away or leads elsewhere"), "{words}");
+        is_done_anew(&world).await;
+    }
 }
 
 #[tokio::test]
