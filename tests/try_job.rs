@@ -230,7 +230,7 @@ sleep 600
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_try_that_is_interrupted_told_to_end_or_loses_its_terminal_stops_its_agent_and_leaves_nothing_here() {
-    for signal in ["-INT", "-TERM", "-HUP"] {
+    for (signal, shows_output) in [("-INT", false), ("-TERM", false), ("-HUP", false), ("-HUP", true)] {
         let outside = TempDir::new().unwrap();
         let begun = outside.path().join("begun");
         let endless =
@@ -238,7 +238,8 @@ async fn a_try_that_is_interrupted_told_to_end_or_loses_its_terminal_stops_its_a
         let elsewhere = Elsewhere::begin(&endless).await;
         let folder = elsewhere.dir.path().join("tmp");
         let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
-        let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
+        let command = command.env("GH_TOKEN", TOKEN);
+        let mut terminal = if shows_output { Terminal::of_output(command) } else { Terminal::of(command) };
         until("the agent works", async || if begun.exists() { Ok(()) } else { Err(terminal.all()) }).await;
         assert!(processes_of(&folder).len() > 1, "the try and its agent are found");
         terminal.sends(signal).await;

@@ -1,4 +1,5 @@
-//! A terminal with somebody at it: a program's standard input and error are the one end of a pseudoterminal.
+//! A terminal with somebody at it: a program's standard input, and its standard error or output, are the one end of a
+//! pseudoterminal.
 
 use nix::pty::openpty;
 use std::fs::File;
@@ -7,8 +8,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 /// How long a program may take to say what is waited for, on a machine with much else to do.
@@ -16,7 +17,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) struct Terminal {
     program: Child,
-    out: ChildStdout,
+    /// What is not shown.
+    out: Box<dyn AsyncRead + Send + Unpin>,
     keys: File,
     shown: Arc<Mutex<Vec<u8>>>,
     /// Reads what is shown until nobody is at the other end.
@@ -28,13 +30,25 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Starts the program at it; its standard output is a pipe.
     pub(super) fn of(command: &mut Command) -> Self {
+        Self::start(command, false)
+    }
+
+    /// Starts the program at it; its standard error is a pipe.
+    pub(super) fn of_output(command: &mut Command) -> Self {
+        Self::start(command, true)
+    }
+
+    fn start(command: &mut Command, shows_output: bool) -> Self {
         let pair = openpty(None, None).unwrap();
-        let (input, talk) = (pair.slave.try_clone().unwrap(), pair.slave);
-        command.stdin(Stdio::from(input)).stderr(Stdio::from(talk)).stdout(Stdio::piped());
-        let mut program = command.spawn().unwrap();
+        let (input, shown) = (Stdio::from(pair.slave.try_clone().unwrap()), Stdio::from(pair.slave));
+        let (out, err) = if shows_output { (shown, Stdio::piped()) } else { (Stdio::piped(), shown) };
+        let mut program = command.stdin(input).stdout(out).stderr(err).spawn().unwrap();
         // The ends that it got are held by the command as well: without them, what it shows would never end.
-        command.stdin(Stdio::null()).stderr(Stdio::null());
-        let out = program.stdout.take().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let out: Box<dyn AsyncRead + Send + Unpin> = match (program.stdout.take(), program.stderr.take()) {
+            (Some(out), _) => Box::new(out),
+            (None, err) => Box::new(err.unwrap()),
+        };
         let keys = File::from(pair.master);
         let mut screen = keys.try_clone().unwrap();
         let shown = Arc::new(Mutex::new(Vec::new()));
@@ -75,7 +89,7 @@ impl Terminal {
         assert!(sent.success());
     }
 
-    /// Its exit code, and its standard output. All that it showed is shown by then.
+    /// Its exit code, and what is not shown. All that it showed is shown by then.
     pub(super) async fn ends(&mut self) -> (Option<i32>, String) {
         let mut out = String::new();
         timeout(LIMIT, self.out.read_to_string(&mut out)).await.expect("it goes on").unwrap();

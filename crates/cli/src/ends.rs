@@ -7,14 +7,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Ends {
     interrupt: Signal,
     terminate: Signal,
-    /// None without a terminal: `nohup` has a command go on without one, and takes it away.
+    /// None where nothing is shown on a terminal: `nohup` has a command go on without one, and takes both away.
     hang_up: Option<Signal>,
 }
 
 impl Ends {
     /// Begins to listen.
     pub(crate) fn listen() -> io::Result<Self> {
-        let hang_up = if io::stderr().is_terminal() { Some(signal(SignalKind::hangup())?) } else { None };
+        let is_shown = io::stdout().is_terminal() || io::stderr().is_terminal();
+        let hang_up = if is_shown { Some(signal(SignalKind::hangup())?) } else { None };
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
     }
 
