@@ -1,7 +1,7 @@
 //! The mirror of one repository: a bare copy of its branches, shared by every attempt on the machine.
 //!
 //! Only its objects and branches are kept. It is fetched under a lock, never collected, and never
-//! written to by an attempt.
+//! written to by an attempt, which only takes away what an agent put among its objects.
 
 use super::{lock_file, on_disk, private_dirs, remove, stands};
 use crate::git::{self, Call, Fault, Git};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// What is deeper is brought up before it is removed, which takes an open file and a piece of the stack for each level.
 const DEEPEST: usize = 64;
-/// So is what has a longer path below the folder. Units: bytes.
+/// So is what has a longer path below the folder, and where git looks it goes. Units: bytes.
 const LONGEST: usize = 512;
 
 /// Removes everything in and under it; never follows a link.
@@ -31,14 +31,19 @@ pub(crate) fn entry(path: &Path) -> io::Result<()> {
 }
 
 /// Removes what is in and under a folder and neither a file nor a folder: git would wait for a pipe in the place of a file
-/// that it reads, and a link may lead to one. So is what stands in the place of the folder itself. Repeating it does what is
-/// left to do.
+/// that it reads, and a link may lead to one. So is what stands in the place of the folder itself, and folders with longer
+/// paths than git needs: in the end nobody could look into them. Repeating it does what is left to do.
 pub(super) fn odd(dir: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
         return entry(dir);
     }
+    let longest = dir.as_os_str().len() + LONGEST;
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
+        if folder.as_os_str().len() > longest {
+            tree(&folder)?;
+            continue;
+        }
         // Whoever put it there may have closed the folder behind it.
         unlock(&folder);
         let listing = match fs::read_dir(&folder) {
@@ -154,6 +159,24 @@ mod tests {
         odd(&root.join("none")).unwrap();
         assert!(fs::symlink_metadata(root.join("link")).is_err(), "it stands in the place of a folder");
         assert!(fs::symlink_metadata(outside.join("pipe")).is_ok() && outside.join("file").exists());
+    }
+
+    #[test]
+    fn folders_that_are_deeper_than_a_path_can_be_keep_nobody_from_looking_for_what_is_odd() {
+        let dir = tempfile::tempdir().unwrap();
+        let [root, next] = ["root", "next"].map(|name| dir.path().join(name));
+        let chain: PathBuf = ["d"; 200].iter().collect();
+        fs::create_dir(&root).unwrap();
+        for _ in 0..12 {
+            fs::create_dir_all(next.join(&chain)).unwrap();
+            fs::rename(&root, next.join(&chain).join("d")).unwrap();
+            fs::rename(&next, &root).unwrap();
+        }
+        fs::write(root.join("file"), "").unwrap();
+        odd(&root).unwrap();
+        assert!(root.join("file").exists() && root.join(&chain).exists());
+        assert!(!root.join(&chain).join("d").join(&chain).exists());
+        tree(&root).unwrap();
     }
 
     #[test]
