@@ -210,6 +210,13 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let undisturbed = end(&world).await;
     assert_eq!(undisturbed.outcome, FinishOutcome::Completed);
+    // What the others are compared with is what there should be.
+    let (answers, replies) = match work {
+        Work::First => (0, None),
+        Work::Revision => (2, Some(Replies { answered: 2, failed: 0 })),
+    };
+    assert_eq!((undisturbed.answers, &undisturbed.replies), (answers, &replies));
+    assert_eq!((undisturbed.has_another, undisturbed.says_newest), (false, (true, 2)));
     let calls = gate.calls();
     println!("{work:?}: {} calls of the forge: {calls:?}", calls.len());
     assert!(calls.len() >= least, "{calls:?}");
