@@ -30,9 +30,9 @@ pub(crate) fn entry(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes what is in and under a folder and neither a file nor a folder: git would wait for a pipe in the place of a file
-/// that it reads, and a link may lead to one. So is what stands in the place of the folder itself, and folders with longer
-/// paths than git needs: in the end nobody could look into them. Repeating it does what is left to do.
+/// Removes what is in and under a folder and neither a file nor a folder: git would wait for a pipe in the place of a
+/// file that it reads, and a link may lead to one. So is what stands in the place of the folder itself, and folders
+/// with longer paths than git needs: in the end nobody could look into them. Repeating it does what is left to do.
 pub(super) fn odd(dir: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
         return entry(dir);
