@@ -255,6 +255,12 @@ pub(crate) async fn pull_request_of(ctx: &Context, reads: &Store, job: &Job) -> 
     pull_request.job = Some(job.id.clone());
     if pull_request.repository_name.is_none() {
         let repository = ctx.store.eventually().repository(&job.project, &job.integration, job.repository).await?;
+        let repository = match repository {
+            Some(repository) => Some(repository),
+            // Removed in the moment in which the job was made. Without a name nothing can be said of the link, and none
+            // of its project's could be listed.
+            None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
+        };
         pull_request.repository_name = repository.map(|repository| repository.name);
     }
     pull_request.url.clone_from(&result.url);

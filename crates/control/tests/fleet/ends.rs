@@ -3,6 +3,7 @@
 
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish};
+use pullyard_control::review::pull_request_views;
 use pullyard_control::{Move, Requester, cancel_job, pause_job, put_ticket};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, JobId, TicketKey};
@@ -10,6 +11,7 @@ use pullyard_domain::job::{End, Fence, Job, Status};
 use pullyard_domain::project::{Compute, Settings, Statuses};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::ticket::{Badge, Ticket};
+use pullyard_store::Removal;
 use pullyard_testkit::Lag;
 
 const TODO: &str = "Todo";
@@ -108,6 +110,22 @@ async fn an_end_is_written_whole_where_no_copy_has_any_of_it() {
     assert_eq!(ticket.pull_request.map(|link| link.id), Some(desk.pull_request_id()));
     let linked = desk.pull_request().await.unwrap();
     assert_eq!((linked.job, linked.ticket), (Some(job.id), Some(desk.key.clone())));
+}
+
+#[tokio::test]
+async fn a_pull_request_in_a_repository_that_was_removed_meanwhile_has_its_name_and_can_be_listed() {
+    let desk = Desk::begin().await;
+    let (job, fence) = desk.works(Status::Syncing).await;
+    let (repository, ctx) = (desk.world.repository(), &desk.world.ctx);
+    let names = [repository.name.clone()];
+    let removal = Removal { repository: &repository, names: &names, poll: None, project: None };
+    applied(ctx.store.remove_repository(&removal).await);
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    desk.copied().await;
+    let (listed, _) = pull_request_views(ctx, &desk.world.project, None, 10).await.unwrap();
+    let said: Vec<(String, &str)> =
+        listed.iter().map(|view| (view.pull_request.label(), view.sentence.as_str())).collect();
+    assert_eq!(said, [("acme/app#7".to_owned(), "acme/app is not connected to acme.")]);
 }
 
 #[tokio::test]
