@@ -2,7 +2,7 @@
 //! the repository, at once or in its turn; what another project has is nothing that a hook hears of or touches.
 
 use crate::functions::invoke;
-use crate::story::Setup;
+use crate::story::{REPOSITORY, Setup};
 use crate::webhooks::{SECRET, World, signed};
 use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId, TicketKey};
 use pullyard_domain::project::Settings;
@@ -143,6 +143,23 @@ async fn a_review_is_decided_for_the_one_of_its_hooks_projects_that_has_the_repo
     assert_eq!(code(&world.review(80, "submitted", "changes_requested")).await, "accepted");
     assert_eq!(world.revisions().await.len(), 1);
     world.is_recorded_where_it_belongs(&["no_linked_ticket", "accepted"]).await;
+    world.story.end().await;
+}
+
+/// By the name that it was made under, another repository would be asked for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_found_where_it_is_by_whichever_of_its_projects_has_the_repository() {
+    let world = World::make().await;
+    let create = CreateProject { id: home(), name: "Other".into(), settings: Settings::default() };
+    world.story.api.create_project(&create).await.unwrap();
+    let others = vec![world.story.project.clone()];
+    let wanted = InstallHook { project: home(), others, ..world.wanted(HOOK, false) };
+    let hook = world.story.api.install_hook(&wanted).await.unwrap();
+    let forge = world.story.local.forge();
+    forge.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
+    forge.deliveries_settled().await;
+    forge.create_repository(REPOSITORY, "main", &[("README.md", "# Another\n", false)]).await.unwrap();
+    assert_eq!(world.story.api.verify_hook(&hook.name).await.unwrap().drifts, []);
     world.story.end().await;
 }
 

@@ -75,17 +75,26 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
             }),
         },
         (Auth::Token { secret }, _) => client(ctx, integration.kind, &integration.api_url, read(ctx, secret).await?),
-        (Auth::App { .. }, HookKind::Repository { name, id }) => {
-            match ctx.store.repository(&hook.home, &integration.id, *id).await? {
-                Some(known) => forge_of(ctx, integration, &known).await,
-                None => forge_for_new(ctx, integration, name).await,
-            }
-        }
+        (Auth::App { .. }, HookKind::Repository { name, id }) => match repository_of_hook(ctx, hook, *id).await? {
+            Some(known) => forge_of(ctx, integration, &known).await,
+            None => forge_for_new(ctx, integration, name).await,
+        },
         (Auth::App { .. }, HookKind::Organisation { .. }) => Err(Error::Invalid {
             pointer: "/integration",
             fault: "an App can't touch an organisation's hook; it has its own for all installations".into(),
         }),
     }
+}
+
+/// The repository of this id that a hook is of, as the first of its projects has it that has it still; none where none
+/// does.
+pub(crate) async fn repository_of_hook(ctx: &Context, hook: &Hook, id: u64) -> Result<Option<Repository>, Error> {
+    for project in hook.projects() {
+        if let Some(known) = ctx.store.repository(project, &hook.integration, id).await? {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
 }
 
 /// The App of an integration, with its key; none when it is connected by a token.

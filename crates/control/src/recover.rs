@@ -7,7 +7,7 @@
 
 mod look;
 
-use crate::forge::{forge_of_hook, too_slow};
+use crate::forge::{forge_of_hook, repository_of_hook, too_slow};
 use crate::hooks::at_address;
 use crate::review::Reach;
 use crate::sweep::put_off;
@@ -287,7 +287,7 @@ pub(crate) async fn scope_of(ctx: &Context, hook: &Hook) -> Result<HookScope, Er
         HookKind::App {} => HookScope::App,
         HookKind::Organisation { login } => HookScope::Organisation(login.clone()),
         HookKind::Repository { name, id } => {
-            let known = ctx.store.repository(&hook.home, &hook.integration, *id).await?;
+            let known = repository_of_hook(ctx, hook, *id).await?;
             HookScope::Repository(known.map_or_else(|| name.to_string(), |known| known.name.to_string()))
         }
     })
