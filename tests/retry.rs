@@ -9,6 +9,7 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::project::Repository;
 use pullyard_domain::text::Span;
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
@@ -16,7 +17,7 @@ use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery};
 use pullyard_protocol::ticket::EditTicket;
-use pullyard_store::Scope;
+use pullyard_store::{Removal, Scope, Write};
 use reqwest::Method;
 use serde_json::json;
 
@@ -123,6 +124,31 @@ async fn only_what_failed_or_was_cancelled_is_retried_and_only_through_the_guard
     story.settled("APP-1").await;
     story.settings(|settings| settings.held_by = Some("ann".into())).await;
     assert_eq!(refusal(story.api.retry_job(&job, None).await).1, "project_held");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_is_for_the_same_repository_whatever_that_and_another_one_are_called_by_now() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    fails(&story, &job).await;
+    story.settled("APP-1").await;
+    let store = story.store().await;
+    let before = store.repositories(&story.project).await.unwrap().remove(0);
+    let after = Repository { name: RepositoryName::new("acme/shop").unwrap(), ..before.clone() };
+    assert_eq!(store.rename_repository(&before, &after).await.unwrap(), Write::Applied);
+    let other = Repository { id: before.id + 1, ..before.clone() };
+    assert_eq!(store.put_repository(&other).await.unwrap(), Write::Applied);
+    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+    assert_eq!(store.job(&again).await.unwrap().unwrap().repository, before.id);
+
+    story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
+    story.ended(&again).await;
+    for name in [&after.name, &other.name] {
+        story.api.remove_repository(&story.project, name).await.unwrap();
+    }
+    let (status, code, _) = refusal(story.api.retry_job(&job, None).await);
+    assert_eq!((status, code.as_str()), (409, "repository_not_integrated"));
     story.end().await;
 }
 
@@ -249,5 +275,32 @@ async fn a_revision_is_retried_as_one_only_while_its_pull_request_is_open_and_li
         story.api.link(&link).await.unwrap();
         assert_eq!(retried().await, kind, "linked to {key}");
     }
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_in_another_repository_revises_no_pull_request_of_the_first() {
+    // No review is read, and so no revision ever begins.
+    let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
+    world.by_hand("acme").await;
+    let asks = world.review(80, "submitted", "changes_requested");
+    assert_eq!(world.send("acme", "pull_request_review", &asks).await.1["code"], "accepted");
+    let (story, store) = (&world.story, world.story.store().await);
+    let job = world.revisions().await.remove(0);
+    story.api.cancel_job(&job.id, &CancelJob::default()).await.unwrap();
+    // Whoever removes it has looked before its pull request was linked.
+    let before = store.repositories(&story.project).await.unwrap().remove(0);
+    let names = [before.name.clone()];
+    let removal = Removal { repository: &before, names: &names, poll: None, project: None };
+    assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
+    let (status, code, said) = refusal(story.api.retry_job(&job.id, None).await);
+    assert_eq!((status, code.as_str()), (409, "repository_not_integrated"));
+    assert!(said.starts_with("acme/app is not connected to acme."), "{said}");
+
+    let other = Repository { id: before.id + 1, ..before.clone() };
+    assert_eq!(store.put_repository(&other).await.unwrap(), Write::Applied);
+    let again = story.api.retry_job(&job.id, None).await.unwrap().job.unwrap();
+    let made = store.job(&again).await.unwrap().unwrap();
+    assert_eq!((made.kind, made.repository, made.revises), (Kind::Implement, other.id, None));
     world.story.end().await;
 }

@@ -53,7 +53,7 @@ async fn a_task_is_started_when_there_is_room_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requested_job_is_made_retried_and_cancelled_whatever_dies() {
-    walk(flows::requests::asked_retried_and_cancelled(), 44).await;
+    walk(flows::requests::asked_retried_and_cancelled(), 43).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! A person or program asks for a job: for a ticket, from a prompt, or both.
 
-use crate::facts::{repository_fact, today};
+use crate::facts::{repository_fact, repository_of_retry, today};
 use crate::move_ticket::Answer;
 use crate::new_job::{NewJob, make};
 use crate::{Clock, Context, Error};
@@ -129,7 +129,10 @@ async fn decide_once(
         }
     };
     let named = request.repository.as_ref().or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
-    let fact = repository_fact(ctx, &project, named).await?;
+    let fact = match &request.retry_of {
+        Some(of) => repository_of_retry(ctx, &project, of, named).await?,
+        None => repository_fact(ctx, &project, named).await?,
+    };
     let today = today(ctx, Some(&project), now).await?;
     let refusal = match &ticket {
         Some((ticket, _)) => decide_request(&project, ticket, &fact, &today),

@@ -5,6 +5,7 @@ use pullyard_domain::budget::{Day, Today};
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, FirstAnswer, RepositoryFact};
 use pullyard_domain::id::{DeliveryId, RepositoryName};
+use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
 use pullyard_domain::time::Timestamp;
 
@@ -64,6 +65,20 @@ pub(crate) async fn repository_fact(
         Some(repository) => RepositoryFact::Connected(Box::new(repository.under(&project.settings))),
         None => RepositoryFact::NotConnected(name.clone()),
     })
+}
+
+/// The same of the repository whose job is done again: that one, whatever it and others are called by now. Where it is
+/// connected no more, what its name leads to.
+pub(crate) async fn repository_of_retry(
+    ctx: &Context,
+    project: &Project,
+    of: &Job,
+    named: Option<&RepositoryName>,
+) -> Result<RepositoryFact, Error> {
+    match ctx.store.repository(&project.id, &of.integration, of.repository).await? {
+        Some(repository) => Ok(RepositoryFact::Connected(Box::new(repository.under(&project.settings)))),
+        None => repository_fact(ctx, project, named).await,
+    }
 }
 
 /// A tool that tells only the status has told the text before; if not, the key is all there is.

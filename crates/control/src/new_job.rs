@@ -162,14 +162,17 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
     Ok(prepared)
 }
 
-/// The retry of a revision is one, while its pull request can change: with the very words that were frozen
-/// for the first, or, if those were never read, waiting for them again.
+/// The retry of a revision is one, while its pull request can change and is where the retry works: with the very words
+/// that were frozen for the first, or, if those were never read, waiting for them again.
 async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket) -> Result<Option<Prepared>, Error> {
     let (Some(id), Some(revises)) = (of.pull_request(), &of.revises) else { return Ok(None) };
     let Some(review) = &revises.review else { return Ok(None) };
     let linked = ctx.store.pull_request(&id).await?;
+    let place = plan.repository;
     let open = |linked: &PullRequest| {
         linked.state == PullRequestState::Open
+            && linked.id.integration == place.integration
+            && linked.id.repository == place.id
             && linked.project == ticket.project
             && linked.ticket.as_ref() == Some(&ticket.key)
     };

@@ -4,8 +4,8 @@ use crate::create_job::{JobRequest, Requester, create_job};
 use crate::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{EventId, JobId};
-use pullyard_domain::job::may_be_retried;
+use pullyard_domain::id::{EventId, JobId, RepositoryName};
+use pullyard_domain::job::{Job, may_be_retried};
 
 /// Makes a new job for what a failed or cancelled one was to do: the same ticket with its present text, the
 /// same words, repository, base and agent; unless a guard refuses it, as it may any request.
@@ -31,21 +31,30 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             retry_of: Some(job),
         },
         // Its review was never read; its retry waits for that again.
-        None => {
-            let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
-            let repository =
-                repository.ok_or_else(|| Error::NotFound { what: "repository", name: job.repository.to_string() })?;
-            JobRequest {
-                project: job.project.clone(),
-                ticket: job.ticket.clone(),
-                instructions: None,
-                repository: Some(repository.name),
-                base: None,
-                agent: None,
-                model: None,
-                retry_of: Some(job),
-            }
-        }
+        None => JobRequest {
+            project: job.project.clone(),
+            ticket: job.ticket.clone(),
+            instructions: None,
+            repository: Some(repository_name(ctx, &job).await?),
+            base: None,
+            agent: None,
+            model: None,
+            retry_of: Some(job),
+        },
     };
     create_job(ctx, &request, caller, key).await
+}
+
+/// What the repository of a job is called whose review was never read: as its pull request has it, once the repository
+/// is connected no more.
+async fn repository_name(ctx: &Context, job: &Job) -> Result<RepositoryName, Error> {
+    if let Some(known) = ctx.store.repository(&job.project, &job.integration, job.repository).await? {
+        return Ok(known.name);
+    }
+    let linked = match job.pull_request() {
+        Some(id) => ctx.store.pull_request(&id).await?,
+        None => None,
+    };
+    let name = linked.and_then(|linked| linked.repository_name);
+    name.ok_or_else(|| Error::NotFound { what: "repository", name: job.repository.to_string() })
 }
