@@ -40,21 +40,25 @@ pub async fn remove_repository(
 ) -> Result<RemovedRepository, Error> {
     let mut rounds = ctx.rounds(name);
     loop {
-        let Some(stored) = ctx.store.project(project).await? else {
-            return Err(Error::NotFound { what: "project", name: project.to_string() });
-        };
         let Some(repository) = ctx.store.repository_named(project, name).await? else {
-            return Err(Error::NotFound { what: "repository", name: name.to_string() });
+            return Err(match ctx.store.project(project).await? {
+                Some(_) => Error::NotFound { what: "repository", name: name.to_string() },
+                None => Error::NotFound { what: "project", name: project.to_string() },
+            });
         };
         if let Some(denial) = kept(ctx, &repository).await? {
             return Err(Error::Denied(denial));
         }
-        let (names, poll) = tokio::try_join!(
+        // The settings last: those that name it in no way are not proven, and to look at all jobs takes a while.
+        let (names, poll, stored) = tokio::try_join!(
             ctx.store.repository_names(&repository),
             ctx.store.poll(project, &repository.integration, repository.id),
+            ctx.store.project(project),
         )?;
-        let settings = without_default(&stored.settings, &names);
-        let changed = settings.map(|settings| Project { settings, ..stored });
+        let changed = stored.and_then(|stored| {
+            let settings = without_default(&stored.settings, &names)?;
+            Some(Project { settings, ..stored })
+        });
         let removal =
             Removal { repository: &repository, names: &names, poll: poll.as_ref(), project: changed.as_ref() };
         if ctx.store.remove_repository(&removal).await? == Write::Applied {

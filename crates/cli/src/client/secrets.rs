@@ -126,9 +126,11 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
 }
 
 /// What to say of a value that can be no token, before whoever is shown it refuses it in other words. What a value is
-/// for is not known here: a private key has lines, and the secret of a webhook may be any text.
+/// for is not known here: a private key has lines, and so has what Codex signs in with, which is JSON; the secret of a
+/// webhook may be any text.
 fn unlike_a_token(name: &SecretName, value: &str) -> Option<String> {
-    let is_other = value.contains("-----BEGIN ") || name.as_str().starts_with("hook-");
+    let has_lines = value.contains("-----BEGIN ") || value.trim_start().starts_with('{');
+    let is_other = has_lines || name.as_str().starts_with("hook-");
     let flaw = flaw_of_token(value).filter(|_| !is_other)?;
     Some(format!("the value of {name} {flaw}; if it is a token or a model's key, set it again without that"))
 }
@@ -171,7 +173,9 @@ mod tests {
         assert!(warning.starts_with("the value of github has a space inside; "), "{warning}");
         assert!(!warning.contains("planted"), "{warning}");
         let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----";
-        for (name, value) in [("github", "ghp_planted"), ("app-key", key), ("hook-acme-app", "any text")] {
+        let signed_in = "{\n  \"tokens\": {\"id_token\": \"x\"}\n}\n";
+        let others = [("github", "ghp_planted"), ("app-key", key), ("codex", signed_in), ("hook-acme-app", "any text")];
+        for (name, value) in others {
             assert_eq!(said(name, value), None, "{name}");
         }
     }
