@@ -421,6 +421,9 @@ async fn a_repository_that_moved_is_found_by_doctor_and_connected_again_under_an
     assert!(said.contains("local/shop of shop is not where it was connected."), "{said}");
     machine.done(&["repos", "add", "--path", "moved", "--agent-command", "./agent.sh"]).await;
     assert_eq!(up.api.repositories(&shop()).await.unwrap().repositories.len(), 2);
+    assert!(said.contains("pullyard repos remove local/shop --project shop"), "{said}");
+    machine.done(&["repos", "remove", "local/shop", "--yes"]).await;
+    assert!(looks().await.status.success());
     up.stop(Signal::SIGTERM).await;
 }
 

@@ -32,8 +32,9 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
             "project",
             format!("{name} of {id} is not where it was connected."),
             format!(
-                "Put it back, or connect it where it is now, under another name: \
-                 `pullyard repos add local/NAME --path DIR --project {id}`."
+                "Put it back, or connect it where it is now, under another name, and take this one out: \
+                 `pullyard repos add local/NAME --path DIR --project {id}`; \
+                 `pullyard repos remove {name} --project {id}`."
             ),
         );
     }
