@@ -255,6 +255,27 @@ async fn a_demo_that_is_interrupted_or_told_to_end_leaves_nothing_running() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_killed_leaves_nothing_running_and_no_folder_but_one_that_is_kept() {
+    for keeps in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let kept = folder.path().join("kept");
+        let keep = ["--keep", kept.to_str().unwrap()];
+        let mut command = pullyard(&["demo"]);
+        command.args(keep.iter().filter(|_| keeps)).env("TMPDIR", folder.path());
+        let mut demo = Running::of(command);
+        demo.line("Executing").await;
+        demo.line("says").await;
+        assert!(processes_of(folder.path()).len() > 1, "the demo and its task are found");
+        let (code, complaints) = demo.ended_by("-KILL").await;
+        assert_eq!((code, complaints.as_str()), (None, ""));
+        all_are_gone(folder.path()).await;
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left = left.iter().any(|name| name.to_string_lossy().starts_with("pullyard-demo-"));
+        assert_eq!((left, kept.join("keys.json").exists()), (false, keeps));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_demo_that_is_interrupted_while_it_starts_leaves_no_folder() {
     let folder = TempDir::new().unwrap();
     let mut command = pullyard(&["demo"]);

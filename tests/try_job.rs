@@ -6,7 +6,7 @@ use crate::demo::{all_are_gone, processes_of};
 use crate::story::until;
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use tempfile::TempDir;
 use terminal::Terminal;
 use tokio::process::Command;
@@ -251,6 +251,25 @@ async fn a_try_that_is_interrupted_told_to_end_or_loses_its_terminal_stops_its_a
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{signal}: its folder stayed");
         assert!(!elsewhere.branches().contains("pullyard/"), "{signal}: {}", elsewhere.branches());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_that_is_killed_takes_its_agent_and_the_folder_with_its_token_along() {
+    let outside = TempDir::new().unwrap();
+    let begun = outside.path().join("begun");
+    let endless = format!("#!/bin/sh\ncat > /dev/null\necho > '{}'\nwhile :; do sleep 0.05; done\n", begun.display());
+    let elsewhere = Elsewhere::begin(&endless).await;
+    let folder = elsewhere.dir.path().join("tmp");
+    let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
+    command.env("GH_TOKEN", TOKEN).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut tried = command.spawn().unwrap();
+    until("the agent works", async || if begun.exists() { Ok(()) } else { Err("it does not".into()) }).await;
+    assert!(processes_of(&folder).len() > 1, "the try and its agent are found");
+    tried.kill().await.unwrap();
+    all_are_gone(&folder).await;
+    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("pullyard-try-")), "{left:?}");
+    assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
 }
 
 #[tokio::test(flavor = "multi_thread")]

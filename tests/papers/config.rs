@@ -36,6 +36,20 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "required", "The bootstrap token; never a flag."),
     ("PULLYARD_CLAIM", "`run-job`", "id", "a new one", "The claim that `start` made."),
     ("PULLYARD_INSTANCE", "`run-job`", "id", "a new one", "The process of the runner that made the claim."),
+    (
+        "PULLYARD_PARENT",
+        "`run-job`",
+        "process number",
+        "off: it outlives who started it",
+        "Set by `try` and `demo` as a flag: whose end is its end, too.",
+    ),
+    (
+        "PULLYARD_PARENT_FOLDER",
+        "`run-job`",
+        "folder",
+        "off: nothing is removed",
+        "Set by `try` and `demo` as a flag: what it removes when it ended by that.",
+    ),
     ("PULLYARD_TRACE_ID", "`run-job`", "id", "a new one", "What its start was part of, for its log and its calls."),
     ("_HANDLER", "every function", "name", "required", "Set by Lambda: which of the functions this process is."),
     (

@@ -78,7 +78,8 @@ impl Demo {
         };
         logs::to_file(&folder.join("pullyard.log"))?;
         screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
-        let starts = start(&folder, functions);
+        let removed = self.keep.is_none().then_some(folder.as_path());
+        let starts = start(&folder, removed, functions);
         tokio::pin!(starts);
         let (local, is_interrupted) = tokio::select! {
             started = &mut starts => (started?, false),
@@ -144,10 +145,12 @@ async fn finish(local: &Local, screen: &mut Screen, cast: Cast, claims: &[eviden
     story::Teller::new(local, screen, cast)?.it_is_merged(local, first).await
 }
 
-/// The local system, with this very program as its runner.
-async fn start(folder: &Path, functions: pullyard_local::Functions) -> anyhow::Result<Local> {
+/// The local system, with this very program as its runner. Where this process is killed, its runners remove the folder
+/// that is named apart.
+async fn start(folder: &Path, removed: Option<&Path>, functions: pullyard_local::Functions) -> anyhow::Result<Local> {
     let program = std::env::current_exe().context("failed to find this program")?;
     let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
+    let runner = crate::runner::ending_with_us(runner, removed);
     let mut options = Options::new(folder.to_path_buf(), runner);
     options.task_environment = crate::runner::agents_environment();
     options.sweep_every = Duration::from_secs(2);

@@ -2,6 +2,7 @@
 //! a second program having been built.
 
 use pullyard_local::TaskEnvironment;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// The runner.
@@ -16,6 +17,16 @@ impl Runner {
         crate::logs::to_stderr();
         Ok(ExitCode::from(self.command.run(&["runner"]).await?))
     }
+}
+
+/// The command of a runner that ends with this process, however this one ends: nobody would be left to hear of its job.
+/// It removes the folder then.
+pub(crate) fn ending_with_us(mut runner: Vec<String>, folder: Option<&Path>) -> Vec<String> {
+    runner.extend(["--parent".to_owned(), std::process::id().to_string()]);
+    if let Some(folder) = folder.and_then(Path::to_str) {
+        runner.extend(["--parent-folder".to_owned(), folder.to_owned()]);
+    }
+    runner
 }
 
 /// What the runners of an embedded ECS are given for their agents, as task definitions give it on AWS.

@@ -102,7 +102,9 @@ impl Try {
             }
         };
         logs::to_file(&folder.join("pullyard.log")).map_err(said)?;
-        let mut options = Options::new(folder, crate::up::runner()?);
+        let removed = self.keep.is_none().then_some(folder.as_path());
+        let runner = crate::runner::ending_with_us(crate::up::runner()?, removed);
+        let mut options = Options::new(folder, runner);
         options.task_environment = crate::runner::agents_environment();
         options.sweep_every = Duration::from_secs(2);
         let local = tokio::select! {

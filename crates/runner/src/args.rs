@@ -63,6 +63,12 @@ pub struct RunJob {
     /// What the start was part of, for logs; anything that is no trace id is left out.
     #[arg(long, env = "PULLYARD_TRACE_ID", value_name = "ID", hide = true)]
     pub trace_id: Option<String>,
+    /// End as on SIGTERM once the process with this number, which started this one, is gone.
+    #[arg(long, env = "PULLYARD_PARENT", value_name = "PID", hide = true)]
+    pub parent: Option<u32>,
+    /// Remove this folder then.
+    #[arg(long, env = "PULLYARD_PARENT_FOLDER", value_name = "DIR", hide = true, requires = "parent")]
+    pub parent_folder: Option<PathBuf>,
 }
 
 impl RunJob {
@@ -72,7 +78,12 @@ impl RunJob {
     pub async fn run(self) -> Result<Exit, Error> {
         hide_from_children();
         crate::stray::adopt_orphans();
-        crate::run_job(self.options()?).await
+        let folder = self.parent.zip(self.parent_folder.clone());
+        let exit = crate::run_job(self.options()?).await;
+        if let Some((parent, folder)) = folder {
+            crate::parent::remove_folder_of(parent, &folder);
+        }
+        exit
     }
 
     fn options(self) -> Result<Options, Error> {
@@ -94,6 +105,7 @@ impl RunJob {
             agent_waits: self.agent_retry_secs,
             raw_capture: self.raw_capture,
             trace: self.trace_id.and_then(|trace| trace.parse().ok()),
+            parent: self.parent,
             worktree: if self.keep_worktree { Afterwards::Kept } else { Afterwards::Removed },
         })
     }

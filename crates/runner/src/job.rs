@@ -23,7 +23,9 @@ use crate::stop::Stop;
 use crate::talk::Talk;
 use crate::target::Target;
 use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
-use crate::{Error, Exit, Options, access, agent, commit, conflicts, ids, pull_request, setup, signals, talk, target};
+use crate::{
+    Error, Exit, Options, access, agent, commit, conflicts, ids, parent, pull_request, setup, signals, talk, target,
+};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
@@ -62,6 +64,7 @@ pub async fn run_job(options: Options) -> Result<Exit, Error> {
 async fn run(options: Options) -> Result<Exit, Error> {
     let orders = Orders::new();
     let _signals = signals::listen(orders.clone())?;
+    let _parent = options.parent.map(|parent| parent::watch(parent, orders.clone()));
     let outbox = Outbox::in_dir(&options.work_dir);
     outbox.deliver_earlier().await;
 

@@ -37,6 +37,7 @@ mod onto;
 mod options;
 mod orders;
 mod outbox;
+mod parent;
 mod patch;
 mod people;
 mod pull_request;

@@ -70,6 +70,8 @@ pub struct Options {
     pub raw_capture: bool,
     /// What the start was part of.
     pub trace: Option<TraceId>,
+    /// The number of the process that this run ends with; it outlives whoever started it without.
+    pub parent: Option<u32>,
 }
 
 /// What becomes of a worktree when its attempt has ended.
@@ -117,6 +119,7 @@ mod tests {
             worktree: Afterwards::Removed,
             raw_capture: false,
             trace: None,
+            parent: None,
         };
         let shown = format!("{options:?}");
         assert!(shown.contains("External") && !shown.contains("planted"), "{shown}");

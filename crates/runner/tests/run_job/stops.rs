@@ -5,6 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_protocol::attempt::FinishOutcome;
 use std::time::Duration;
+use tokio::process::Command;
 use tokio::time::Instant;
 
 /// Runs until it is stopped, and would have something to push.
@@ -66,6 +67,22 @@ async fn sigterm_stops_the_agent_and_leaves_the_rest_to_the_control_plane() {
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     assert!(world.worktrees().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_whose_parent_is_gone_ends_as_on_sigterm_and_removes_its_folder() {
+    let world = World::with_agent(ENDLESS).await;
+    let folder = world.outside("folder");
+    std::fs::create_dir_all(folder.join("inner")).unwrap();
+    // No process has that number: its parent was gone before it could look.
+    let orphaned = |command: &mut Command| {
+        command.env("PULLYARD_PARENT", u32::MAX.to_string()).env("PULLYARD_PARENT_FOLDER", &folder);
+    };
+    let ran = world.run_with(orphaned).await;
+    assert_eq!(ran.code, Some(143), "{}", ran.log);
+    assert_eq!(world.left_running(), [""; 0]);
+    assert!(world.api.finishes().is_empty());
+    assert!(!folder.exists());
 }
 
 #[tokio::test]
