@@ -74,6 +74,7 @@ vocabulary! {
         AgentQuota { time: Until } [Key] "agent_quota", "The model account's limit is used up until {time}.", "After that time: `pullyard jobs retry`.";
         AgentOverloaded { n: u64 } [Provider] "agent_overloaded", "The provider stayed overloaded through {n} retries.", "Later: `pullyard jobs retry`.";
         AgentUnreachable { reason: String } [Provider] "agent_unreachable", "The provider could not be reached: {reason}.", "Check the network; then `pullyard jobs retry`.";
+        ProviderStalled { limit: Span, event: String } [Provider] "provider_stalled", "The agent waited {limit} for the model's provider: \"{event}\".", "Check the provider and the network; then `pullyard jobs retry`.";
         ModelUnavailable { model: String } [Key] "model_unavailable", "The model `{model}` does not exist or is not allowed for this key.", "Choose another model.";
         ContextTooLong {} [Agent] "context_too_long", "The work no longer fits the model's context.", "Split the ticket.";
         PermissionDenied { tool: String } [Agent] "permission_denied", "The agent was not allowed to use `{tool}` and could not finish.", "Allow the tool, or change the role.";

@@ -136,7 +136,10 @@ impl Redactor {
     /// stays, and is its last line from here on.
     pub(crate) fn failure(&self, failure: Failure) -> Failure {
         let mut failure = self.without_secrets(failure);
-        if let Failure::AgentFailed { last_words: said, .. } | Failure::Stalled { event: said, .. } = &mut failure {
+        if let Failure::AgentFailed { last_words: said, .. }
+        | Failure::Stalled { event: said, .. }
+        | Failure::ProviderStalled { event: said, .. } = &mut failure
+        {
             let last = said.lines().rev().find(|line| !line.trim().is_empty());
             *said = last.unwrap_or_default().to_owned();
         }

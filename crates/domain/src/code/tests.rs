@@ -112,7 +112,7 @@ fn the_published_failures_exist_with_their_classes() {
         repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_taken branch_protected branch_deleted pull_request_closed pull_request_refused conflict context_unavailable head_moved workflow_permission permission_missing signing_failed lfs_content filtered_content decrypted_content
         runner: isolation_missing workspace_failed agent_missing
         key: agent_auth model_secret_missing agent_billing agent_quota model_unavailable
-        provider: agent_overloaded agent_unreachable
+        provider: agent_overloaded agent_unreachable provider_stalled
         agent: context_too_long permission_denied no_changes secret_in_change agent_refused agent_failed tool_server_failed tree_changed session_lost
         checks: checks_failed checks_timed_out",
     );
@@ -235,6 +235,7 @@ fn hostile_failures([a, b, c]: [String; 3], n: u64) -> Vec<Failure> {
         Failure::ChecksFailed { command: a.clone(), exit: b.clone(), rounds: Rounds(n) },
         Failure::SetupFailed { command: a.clone(), exit: b.clone() },
         Failure::Stalled { limit, event: a.clone() },
+        Failure::ProviderStalled { limit, event: a.clone() },
         Failure::CostLimit { spent: a.clone(), limit: b.clone() },
         Failure::DiskLimit { size: a.clone(), limit: b.clone() },
         Failure::RunnerOffline { runner: a.clone(), ago: limit },

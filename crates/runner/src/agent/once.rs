@@ -239,13 +239,11 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
                 let record = shared.record();
                 // It may have spoken meanwhile.
                 if bounds.limits.silent_until(&record) <= Instant::now() {
-                    let silence = bounds.limits.silence(&record);
                     if record.terminal.is_none() || !input.close() {
-                        let (limit, event) = (Span::from(silence), record.last_event.clone());
-                        return stop(Failure::Stalled { limit, event }.into());
+                        return stop(bounds.limits.stalled(&record).into());
                     }
                     // It said how it ended before, and may wait for nothing but the end of its input.
-                    may_leave_until = later(Instant::now(), silence);
+                    may_leave_until = later(Instant::now(), bounds.limits.silence(&record));
                 }
             }
             () = sleep_until(close_at.unwrap_or(silent_until)), if close_at.is_some() && input.may_be_told() => {}

@@ -23,6 +23,8 @@ const LONGEST_WORD: usize = 64 * 1024;
 pub(super) struct Record {
     /// When it last gave a sign of life.
     pub(super) last: Instant,
+    /// Since then nothing came of it but that it asks its model again.
+    pub(super) tries_again: bool,
     /// Its last event, in words.
     pub(super) last_event: String,
     /// Tools that run.
@@ -91,6 +93,7 @@ impl Record {
     fn new(now: Instant) -> Self {
         Self {
             last: now,
+            tries_again: false,
             last_event: "its start".into(),
             tools: BTreeSet::new(),
             answered: false,
@@ -123,10 +126,14 @@ impl Record {
         match sign {
             // What was learned by looking elsewhere, or said at the end, is no sign of life.
             Sign::Used(_) | Sign::Cost(_) | Sign::CostAtMost(_) | Sign::CostAbout(_) | Sign::Model(_) => {}
-            _ => self.last = now,
+            Sign::TriesAgain(_) => self.tries_again = true,
+            _ => {
+                self.last = now;
+                self.tries_again = false;
+            }
         }
         match sign {
-            Sign::Said(said) => self.heard(Stream::Out, said),
+            Sign::Said(said) | Sign::TriesAgain(said) => self.heard(Stream::Out, said),
             Sign::Alive | Sign::Piece | Sign::Write(_) | Sign::WriteIn(..) => {}
             Sign::Session(id) => self.session = Some(id.clone()),
             Sign::Model(model) => self.model = Some(model.clone()),
@@ -322,7 +329,10 @@ impl Shared {
     /// Notes a line of standard error.
     pub(super) fn note_error(&self, line: &str, said: &Said) {
         let mut record = self.record();
-        record.last = Instant::now();
+        // Beside a try to reach its model, it tells of that.
+        if !record.tries_again {
+            record.last = Instant::now();
+        }
         record.heard(Stream::Err, said);
         record.erred(line);
         drop(record);
@@ -343,6 +353,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn record(signs: &[Sign]) -> Record {
         let mut record = Record::new(Instant::now());
@@ -370,6 +381,47 @@ mod tests {
             assert_eq!(record(&said).terminal.unwrap().words, "it was interrupted", "{said:?}");
         }
         assert_eq!(record(&[limit, ended(true, "fine")]).terminal.unwrap().words, "You've hit your session limit");
+    }
+
+    #[test]
+    fn to_ask_the_model_again_is_no_sign_of_life_and_whatever_else_it_says_is_one() {
+        let start = Instant::now();
+        let at = |secs: u64| start + Duration::from_secs(secs);
+        let again = || Sign::TriesAgain(Said::words(EventKind::Log, "The model could not be reached."));
+        let text = Sign::Said(Said::words(EventKind::Text, "hello"));
+        let used = Sign::Used(Tokens { input: 1, cached: 0, output: 1 });
+        for (signs, last, tries_again) in [
+            (vec![again()], 0, true),
+            (vec![again(), again(), again()], 0, true),
+            (vec![Sign::Alive, again()], 1, true),
+            (vec![Sign::Alive, again(), used], 1, true),
+            (vec![again(), Sign::Piece], 2, false),
+            (vec![again(), again(), text], 3, false),
+            (vec![again(), ended(false, "overloaded")], 2, false),
+        ] {
+            let mut record = Record::new(start);
+            signs.iter().zip(1..).for_each(|(sign, secs)| record.note(sign, at(secs)));
+            assert_eq!((record.last, record.tries_again), (at(last), tries_again), "{signs:?}");
+        }
+        assert_eq!(record(&[Sign::Alive, again()]).last_event, "The model could not be reached.");
+    }
+
+    #[test]
+    fn what_stands_in_its_errors_while_it_asks_the_model_again_is_no_sign_of_life() {
+        let warning = Said::words(EventKind::Log, "retrying");
+        let note = |signs: &[Sign]| {
+            let shared = Shared::new();
+            signs.iter().for_each(|sign| shared.note(sign));
+            // It is not by the clock that the one differs from the other.
+            let before = Instant::now() + Duration::from_secs(3_600);
+            shared.record().last = before;
+            shared.note_error("retrying", &warning);
+            let record = shared.record();
+            (record.last != before, record.tries_again, record.last_event.clone())
+        };
+        let again = || Sign::TriesAgain(Said::words(EventKind::Log, "again"));
+        assert_eq!(note(&[again()]), (false, true, "retrying".into()));
+        assert_eq!(note(&[again(), Sign::Alive]), (true, false, "retrying".into()));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use std::time::Duration;
 pub(super) enum Sign {
     /// For people.
     Said(Said),
+    /// The same, of which nothing is known but that it asks its model again, which gave no answer that it can use: no
+    /// sign of life.
+    TriesAgain(Said),
     /// Nothing to tell, but somebody works.
     Alive,
     /// The same, said by a line that is a piece of what a later one says whole.

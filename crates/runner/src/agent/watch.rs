@@ -7,6 +7,7 @@ use super::record::Record;
 use super::sign::Tokens;
 use crate::attempt::later;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -117,6 +118,13 @@ impl Limits {
         if record.waits_for_a_tool() { self.stall.saturating_mul(TOOLS_STALL) } else { self.stall }
     }
 
+    /// What so long a silence is: the provider's, where the agent came to nothing but to ask it again. That its account
+    /// is to be left alone does not follow: a tool can write such a line, and hold its agent up.
+    pub(super) fn stalled(&self, record: &Record) -> Failure {
+        let (limit, event) = (Span::from(self.silence(record)), record.last_event.clone());
+        if record.tries_again { Failure::ProviderStalled { limit, event } } else { Failure::Stalled { limit, event } }
+    }
+
     /// When silence becomes a stall.
     pub(super) fn silent_until(&self, record: &Record) -> Instant {
         later(record.last, self.silence(record))
@@ -147,6 +155,8 @@ mod tests {
     use super::*;
     use crate::agent::record::Shared;
     use crate::agent::sign::{Sign, Sum, Terminal};
+    use crate::said::Said;
+    use pullyard_protocol::event::EventKind;
 
     const LIMITS: Limits = Limits { stall: Duration::from_secs(60), turns: Some(3), cost: Some(1_000_000) };
 
@@ -264,6 +274,22 @@ mod tests {
         assert_eq!(silence(&[&busy[..], &[Sign::ToolsEnded]].concat()), 60);
         let record = record(&busy);
         assert_eq!(LIMITS.silent_until(&record), record.last + Duration::from_secs(180));
+    }
+
+    #[test]
+    fn silence_in_which_the_model_was_asked_again_is_the_providers() {
+        let again = || Sign::TriesAgain(Said::words(EventKind::Log, "again"));
+        let tool = || Sign::ToolBegan("t".into());
+        for (signs, code, sentence) in [
+            (vec![], "stalled", "The agent did nothing for 60 s; the last event was \"its start\"."),
+            (vec![again()], "provider_stalled", "The agent waited 60 s for the model's provider: \"again\"."),
+            (vec![again(), Sign::Alive], "stalled", "The agent did nothing for 60 s; the last event was \"again\"."),
+            // An agent of the agent asks again.
+            (vec![tool(), again()], "provider_stalled", "The agent waited 3 min for the model's provider: \"again\"."),
+        ] {
+            let failure = LIMITS.stalled(&record(&signs));
+            assert_eq!((failure.code(), failure.sentence().as_str()), (code, sentence), "{signs:?}");
+        }
     }
 
     #[test]

@@ -71,7 +71,9 @@ impl Lines {
                 let model = text(object, "model").map(|model| Sign::Model(model.to_owned()));
                 [Some(Sign::Alive), session, model].into_iter().flatten().collect()
             }
-            Some("api_retry") => vec![log(retry_words(object), object)],
+            Some("api_retry") => vec![Sign::TriesAgain(told(retry_words(object), object))],
+            // Its model is asked: that says nothing of an answer, and comes at once after what does.
+            Some("status") if text(object, "status") == Some("requesting") => Vec::new(),
             Some("status" | "task_started" | "task_notification" | "task_progress") => vec![Sign::Alive],
             _ => vec![raw(object)],
         }
@@ -345,11 +347,15 @@ fn tokens_of(by_model: &Value) -> Tokens {
 }
 
 fn log(words: String, object: &Value) -> Sign {
+    Sign::Said(told(words, object))
+}
+
+fn told(words: String, object: &Value) -> Said {
     let about = ["error", "error_status", "rate_limit_info"];
     let about: serde_json::Map<_, _> =
         about.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone()))).collect();
     let data = (!about.is_empty()).then_some(Value::Object(about));
-    Sign::Said(Said { data, ..Said::words(EventKind::Log, words) })
+    Said { data, ..Said::words(EventKind::Log, words) }
 }
 
 fn file_edit(path: String, change: &str) -> Said {

@@ -225,7 +225,7 @@ impl Conversation {
             && lock(&self.known).thread.as_deref() != Some(thread)
         {
             // An agent of the agent, whose requests are counted with all others.
-            return vec![Sign::Alive];
+            return if is_again(method, params) { Vec::new() } else { vec![Sign::Alive] };
         }
         let turn = params.get("turn").and_then(|turn| text(turn, "id"));
         match (method, turn) {
@@ -239,6 +239,9 @@ impl Conversation {
             ("item/started", _) => self.item(params, false, object),
             ("item/completed", _) => self.item(params, true, object),
             ("thread/tokenUsage/updated", _) => self.used(params),
+            ("error", _) if is_again(method, params) => {
+                vec![Sign::TriesAgain(Said::words(EventKind::Log, trouble(params)))]
+            }
             ("error", _) => vec![log(trouble(params))],
             ("warning" | "guardianWarning", _) => vec![log(text(params, "message").unwrap_or_default().to_owned())],
             ("configWarning" | "deprecationNotice", _) => {
@@ -369,6 +372,11 @@ fn failed(method: &str, error: &str) -> Vec<Sign> {
 
 fn failure(method: &str, error: &str) -> String {
     format!("{method} failed: {error}")
+}
+
+/// Whether it tells of a request to its model that it makes again.
+fn is_again(method: &str, params: &Value) -> bool {
+    method == "error" && params.get("willRetry").and_then(Value::as_bool) == Some(true)
 }
 
 /// What went wrong, and what it does about it.

@@ -16,6 +16,9 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How an `error` begins that tells of a new try: "Reconnecting... 1/3 (…)".
+const AGAIN: &str = "Reconnecting...";
+
 /// One start's lines, in their order.
 pub(super) struct Lines {
     items: Items,
@@ -59,7 +62,8 @@ impl Reader for Lines {
             // Not an end: it tells so of each new try as well. The end is the failed turn that follows.
             Some("error") => {
                 let words = text(object, "message").unwrap_or_default();
-                vec![Sign::Said(Said::words(EventKind::Log, words))]
+                let said = Said::words(EventKind::Log, words);
+                vec![if words.starts_with(AGAIN) { Sign::TriesAgain(said) } else { Sign::Said(said) }]
             }
             _ => vec![raw(object)],
         })

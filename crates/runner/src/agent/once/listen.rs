@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) fn hear(signs: Vec<Sign>, events: &Events, shared: &Shared) {
     for sign in signs {
         shared.note(&sign);
-        if let Sign::Said(said) = sign {
+        if let Sign::Said(said) | Sign::TriesAgain(said) = sign {
             events.add(said);
         }
     }
@@ -37,6 +37,7 @@ pub(super) fn listen(
         let mut shows = Shows::All;
         let unkeyed = signs.into_iter().map(|sign| match sign {
             Sign::Said(said) => Sign::Said(kept.said(said, &mut shows)),
+            Sign::TriesAgain(said) => Sign::TriesAgain(kept.said(said, &mut shows)),
             Sign::Write(bytes) => {
                 replies.send(bytes);
                 Sign::Alive

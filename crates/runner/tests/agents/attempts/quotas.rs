@@ -88,14 +88,14 @@ async fn a_wait_of_a_day_is_not_waited_for_by_claude_code() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_wait_of_a_day_that_codex_waits_for_is_a_stall_that_says_so() {
+async fn a_wait_of_a_day_that_codex_waits_for_is_a_stall_of_its_provider_that_says_so() {
     for codex in OF_CODEX {
         let stage = Stage::of(codex).await;
         // More than a busy machine takes to start the program.
         stage.world.api.assign(|job| job.limits.stall_secs = 20);
         stage.model.keep(Refusal::openai_too_many(100_000));
         let (failure, asked) = check(&stage, |command| stage.equip(command)).await;
-        assert_eq!((failure.code(), asked), ("stalled", 1), "{failure:?}");
+        assert_eq!((failure.code(), asked), ("provider_stalled", 1), "{failure:?}");
         assert!(failure.sentence().contains("exceeded retry limit"), "{}", failure.sentence());
         stage.end();
     }

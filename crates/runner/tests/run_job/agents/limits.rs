@@ -60,6 +60,19 @@ async fn a_command_of_codex_that_goes_on_excuses_no_silence_of_the_model() {
 }
 
 #[tokio::test]
+async fn an_agent_that_only_asks_its_model_again_stalls_by_its_provider() {
+    let claude = "head -n 1 > /dev/null; head -n 1 @CLAUDE@/reset.jsonl
+         while :; do grep api_retry @CLAUDE@/reset.jsonl; sleep 0.2; done";
+    let codex = "cat > /dev/null; head -n 2 @CODEX@/reset.jsonl
+         while :; do grep Reconnecting @CODEX@/reset.jsonl; echo retrying >&2; sleep 0.2; done";
+    for (agent, says) in [(CLAUDE, claude), (CODEX, codex)] {
+        let (_, failure, starts) = fails(agent, says, |job| job.limits.stall_secs = 3).await;
+        assert!(matches!(failure, Failure::ProviderStalled { limit: Span(3), .. }), "{failure:?}");
+        assert_eq!(starts, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_agent_is_interrupted_before_it_is_told_to_end() {
     let machine = Machine::with(CLAUDE, &format!("trap 'echo > @DIR@/terminated' TERM; {INTERRUPTIBLE}")).await;
     let child = machine.world.spawn(|command| {

@@ -17,7 +17,7 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
     for line in lines {
         for sign in reader.read(line.as_bytes()) {
             shared.note(&sign);
-            if let Sign::Said(event) = sign {
+            if let Sign::Said(event) | Sign::TriesAgain(event) = sign {
                 said.push(event);
             }
         }
@@ -67,6 +67,25 @@ fn a_run_with_tools_is_told_in_our_words() {
             ("All done.", vec!["success".into(), "completed".into()])
         );
     }
+}
+
+#[test]
+fn a_request_that_is_made_again_is_told_and_is_no_sign_of_life() {
+    for version in recorded() {
+        for name in ["reset", "overloaded", "connection_refused", "rate_limited"] {
+            let recorded = run(&version, name);
+            let retry = recorded.lines().find(|line| line.contains("api_retry")).unwrap();
+            let signs = Lines::new(Path::new("/workspace")).read(retry.as_bytes());
+            let [Sign::TriesAgain(said)] = &signs[..] else { panic!("{version} {name}: {signs:?}") };
+            assert!(said.text.as_deref().unwrap().contains("Claude Code tries again in"), "{said:?}");
+            // By its end it has said something else.
+            assert!(!golden(&version, name).1.tries_again, "{version} {name}");
+        }
+    }
+    let asks = r#"{"type":"system","subtype":"status","status":"requesting"}"#;
+    assert_eq!(Lines::new(Path::new("/workspace")).read(asks.as_bytes()), []);
+    let other = r#"{"type":"system","subtype":"status","status":"compacting"}"#;
+    assert_eq!(Lines::new(Path::new("/workspace")).read(other.as_bytes()), [Sign::Alive]);
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Beginning {
             self.written.extend(written(&signs));
             for sign in signs {
                 self.heard.note(&sign);
-                if let Sign::Said(said) = sign {
+                if let Sign::Said(said) | Sign::TriesAgain(said) = sign {
                     self.said.push(said);
                 }
             }
@@ -269,6 +269,26 @@ fn words_after_its_end_begin_another_turn() {
     // It tells only what it said since.
     let results: Vec<_> = start.said.iter().filter(|said| said.kind == EventKind::Result).collect();
     assert_eq!(results.iter().map(|said| said.text.as_deref().unwrap()).collect::<Vec<_>>(), ["All done.", "Salve."]);
+}
+
+#[test]
+fn a_request_that_is_made_again_is_told_and_is_no_sign_of_life() {
+    for name in ["overloaded", "reset", "connection_refused", "rate_limited"] {
+        let lines = lines_of(name);
+        let errors: Vec<&String> = lines.iter().filter(|line| line.contains(r#""method":"error""#)).collect();
+        let tries_again = errors.iter().map(|line| {
+            let mut start = Beginning::new();
+            start.hear(lines.iter().take_while(|other| *other != *line));
+            start.hear([*line]);
+            assert!(start.said.last().unwrap().text.is_some(), "{line}");
+            start.record().tries_again
+        });
+        assert_eq!(tries_again.collect::<Vec<_>>(), [true, false], "{name}");
+    }
+    // That of an agent of the agent is not told at all.
+    let elsewhere = r#"{"method":"error","params":{"error":{"message":"x"},"willRetry":true,"threadId":"other"}}"#;
+    let mut conversation = begun(Path::new("/workspace")).0;
+    assert_eq!(conversation.read(elsewhere.as_bytes()), []);
 }
 
 #[test]

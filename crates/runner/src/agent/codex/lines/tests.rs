@@ -13,7 +13,7 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
     for line in lines {
         for sign in reader.read(line.as_bytes()) {
             shared.note(&sign);
-            if let Sign::Said(event) = sign {
+            if let Sign::Said(event) | Sign::TriesAgain(event) = sign {
                 said.push(event);
             }
         }
@@ -58,6 +58,21 @@ fn a_failed_turn_ends_it_and_a_new_try_does_not() {
         let (_, record) = golden(&version, "terminated");
         assert!(record.terminal.is_none() && !record.tools.is_empty());
     }
+}
+
+#[test]
+fn a_new_try_is_no_sign_of_life_and_the_error_that_ends_it_is_one() {
+    for version in versions("codex") {
+        for name in ["overloaded", "reset", "connection_refused", "rate_limited"] {
+            let recorded = run(&version, name);
+            let errors: Vec<&str> = recorded.lines().filter(|line| line.contains(r#""type":"error""#)).collect();
+            let tries_again = errors.iter().map(|line| read([*line]).1.tries_again);
+            assert_eq!(tries_again.collect::<Vec<_>>(), [true, false], "{version} {name}");
+        }
+    }
+    // As it waits without an end where it is not kept from that.
+    let waits = r#"{"type":"error","message":"Reconnecting... waiting for network (Connection failed: error sending request)"}"#;
+    assert!(read([waits]).1.tries_again);
 }
 
 #[test]
