@@ -72,7 +72,7 @@ impl Demo {
         let folder = match &self.keep {
             Some(folder) => new_folder(folder)?,
             None => {
-                temporary = tempfile::Builder::new().prefix("pullyard-demo-").tempdir()?;
+                temporary = crate::temporary::folder("pullyard-demo-")?;
                 temporary.path().to_path_buf()
             }
         };

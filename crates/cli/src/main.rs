@@ -7,6 +7,7 @@ mod ends;
 mod functions;
 mod logs;
 mod runner;
+mod temporary;
 mod try_job;
 mod up;
 

@@ -96,8 +96,7 @@ impl Try {
         let folder = match &self.keep {
             Some(folder) => crate::demo::new_folder(folder).map_err(said)?,
             None => {
-                temporary =
-                    tempfile::Builder::new().prefix("pullyard-try-").tempdir().map_err(|error| said(error.into()))?;
+                temporary = crate::temporary::folder("pullyard-try-").map_err(|error| said(error.into()))?;
                 temporary.path().to_path_buf()
             }
         };

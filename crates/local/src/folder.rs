@@ -69,6 +69,12 @@ impl Lock {
     }
 }
 
+/// Whether this was a data folder, and nobody uses it now.
+pub fn is_abandoned(data: &Path) -> bool {
+    // Not made here: who has just made the folder takes its lock next.
+    File::open(data.join(LOCK)).is_ok_and(|file| file.try_lock().is_ok())
+}
+
 /// Locks a file, and waits a second at most: a child that was just born holds what its parent held until
 /// its own program begins.
 fn locked_soon(file: &File) -> Result<(), TryLockError> {

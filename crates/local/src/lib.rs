@@ -12,7 +12,7 @@ mod processes;
 mod system;
 
 pub use error::Error;
-pub use folder::Addresses;
+pub use folder::{Addresses, is_abandoned};
 pub use processes::{FUNCTION_TIMEOUTS, Functions};
 pub use pullyard_demo_forge::{
     AccountKind, Calls, DeliveryFault, DemoForge, Error as ForgeError, Fault, Remark, Role, User, link,
