@@ -114,3 +114,24 @@ async fn a_review_is_read_told_and_answered_though_every_copy_is_of_the_moment_b
     desk.is_answered_once(&[&job.id], 1).await;
     desk.end().await;
 }
+
+/// The copies know the job as it works: its sentence is not to stay when it has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_revision_is_told_though_every_copy_shows_it_at_work() {
+    let (desk, lag) = before(Lagging::still().await).await;
+    desk.story.quiet().await;
+    lag.catch_up().await;
+    desk.wait();
+    desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
+    let job = until("the review has its job", async || {
+        desk.story.ticket(KEY).await.active_job.ok_or_else(|| "none".to_owned())
+    })
+    .await;
+    desk.prompt(&job).await;
+    desk.told("pending", "works on the requested changes").await;
+    lag.catch_up().await;
+    desk.go();
+    desk.completed(&job).await;
+    desk.told("success", "revised 2 files").await;
+    desk.end().await;
+}

@@ -84,7 +84,7 @@ pub fn pull_request_after(ended: &Job, pull_request: &PullRequest) -> PullReques
     if let Some(given_back) = pull_request.revised.take_if(|revised| !ended.worked && revised.job == ended.id) {
         pull_request.revised = given_back.earlier.map(|earlier| *earlier);
     }
-    pull_request.tell(Note::Job { job: ended.id.clone() });
+    pull_request.tell(Note::ended(ended.id.clone()));
     pull_request
 }
 

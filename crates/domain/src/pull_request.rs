@@ -173,7 +173,33 @@ pub enum Note {
     Job {
         /// Which.
         job: JobId,
+        /// Whether it had ended when this was noted, in the write that made or ended it; none of a version that did not
+        /// say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stage: Option<Stage>,
     },
+}
+
+/// How far a job was when it was noted on its pull request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It was made.
+    Begun,
+    /// It ended.
+    Ended,
+}
+
+impl Note {
+    /// Of a job, for the write that makes it.
+    pub fn begun(job: JobId) -> Self {
+        Self::Job { job, stage: Some(Stage::Begun) }
+    }
+
+    /// Of a job, for the write that ends it.
+    pub fn ended(job: JobId) -> Self {
+        Self::Job { job, stage: Some(Stage::Ended) }
+    }
 }
 
 impl PullRequest {
@@ -279,7 +305,7 @@ mod tests {
     fn news_leave_what_is_ours_as_it_is() {
         let mut ours = linked();
         ours.revised = Some(LastRevision::begun(&job_id("j"), at(1), None));
-        ours.tell(Note::Job { job: job_id("j") });
+        ours.tell(Note::begun(job_id("j")));
         let heard = ours.heard(PullRequestState::Closed, "abc", at(10)).unwrap();
         let back = PullRequest { state: ours.state, head: ours.head.clone(), updated_at: None, ..heard };
         assert_eq!(back, ours);
@@ -312,8 +338,20 @@ mod tests {
         (told.noted_version, told.tries, told.not_before) = (1, 3, Some(at(9)));
         assert!(!told.is_untold());
         for version in [2, 3] {
-            told.tell(Note::Job { job: job_id("j") });
+            told.tell(Note::begun(job_id("j")));
             assert_eq!((told.note_version, told.tries, told.not_before), (version, 0, None));
+        }
+    }
+
+    #[test]
+    fn a_note_of_a_version_that_did_not_say_how_far_its_job_was_says_nothing_of_it() {
+        let before = serde_json::json!({ "about": "job", "job": job_id("j") });
+        let note: Note = serde_json::from_value(before.clone()).unwrap();
+        assert_eq!(note, Note::Job { job: job_id("j"), stage: None });
+        assert_eq!(serde_json::to_value(&note).unwrap(), before);
+        for note in [Note::begun(job_id("j")), Note::ended(job_id("j"))] {
+            let stored = serde_json::to_value(&note).unwrap();
+            assert_eq!(serde_json::from_value::<Note>(stored).unwrap(), note);
         }
     }
 

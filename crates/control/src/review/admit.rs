@@ -174,12 +174,11 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
     };
     let reads = ctx.store.eventually();
-    let (project, integration, repository, linked, all, text) = tokio::try_join!(
+    let (project, integration, repository, (linked, all), text) = tokio::try_join!(
         reads.project(&job.project),
         reads.integration(&job.integration),
         ctx.store.repository(&job.project, &job.integration, job.repository),
-        reads.pull_request(&id),
-        ctx.store.reviews(&id),
+        ctx.store.link_and_reviews(&id),
         ctx.store.ticket_text(&job.project, key),
     )?;
     let mut told = BTreeSet::new();
@@ -201,12 +200,8 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         // Disconnected since: there is nobody to ask.
         return Ok(Read::Unavailable);
     };
-    // One that was open a moment ago is looked at where it is, and its forge says so if it is no more. That it can't
-    // change any more ends the job, which does not prove it: it may have been opened again.
-    let is_over = |linked: &PullRequest| linked.state != PullRequestState::Open;
-    if linked.as_ref().is_some_and(is_over)
-        && let Some(linked) = ctx.store.pull_request(&id).await?.filter(is_over)
-    {
+    // One that was opened again since is read as that, by its strong read: this ends the job, which does not prove it.
+    if let Some(linked) = linked.filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(Read::Closed(linked.state));
     }
     let asked = match forge_of(ctx, &integration, &repository).await {

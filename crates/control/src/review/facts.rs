@@ -9,7 +9,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{FACTS, Known, ReviewFacts, TicketFacts};
 use pullyard_domain::review::{Permission, Review, ReviewEvent, ReviewState, SeenPullRequest, resolved};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::Linked;
+use pullyard_store::{Linked, Over};
 
 /// For whose projects something that came in may be decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(super) struct Loaded {
     pub(super) ticket: Option<Ticket>,
     /// The review as it is stored.
     pub(super) review: Option<Review>,
+    /// Over what of the ledger a job may be made of this: over nothing, where nobody has looked for its answer.
+    pub(super) over: Over,
 }
 
 /// The facts of a review.
@@ -69,14 +71,45 @@ pub(super) async fn load(
     event: &ReviewEvent,
     permission: Option<Permission>,
 ) -> Result<Loaded, Error> {
+    load_over(ctx, reach, event, permission, Over::NotFinal).await
+}
+
+/// The same, as if a review that the table does not know came for the first time, as most do: nobody has looked whether
+/// it did (`over`), and whatever makes no job of it needs [`answered`] first.
+pub(super) async fn load_unanswered(
+    ctx: &Context,
+    reach: &Reach,
+    event: &ReviewEvent,
+    permission: Option<Permission>,
+) -> Result<Loaded, Error> {
+    load_over(ctx, reach, event, permission, Over::Nothing).await
+}
+
+/// Looks for what the review was answered before.
+pub(super) async fn answered(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Result<(), Error> {
+    loaded.first = ctx.store.delivery(&event.ledger_id(&loaded.facts.project)).await?;
+    loaded.facts.first = lasting(loaded.first.as_ref(), loaded.facts.stored.as_ref());
+    loaded.over = Over::NotFinal;
+    Ok(())
+}
+
+async fn load_over(
+    ctx: &Context,
+    reach: &Reach,
+    event: &ReviewEvent,
+    permission: Option<Permission>,
+    over: Over,
+) -> Result<Loaded, Error> {
     let id = &event.pull_request.id;
     let (pull_request, stored, integration) = ctx.store.link_and_review(id, &event.review).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
     // A hook speaks for its own projects only.
     let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
+    // Of one that the table knows the ledger has an entry, and of an unlinked one no job is made.
+    let over = if stored.is_none() && pull_request.is_some() { over } else { Over::NotFinal };
     let (place, ticket, first) = match &pull_request {
-        Some(linked) => where_linked(ctx, linked, event).await?,
+        Some(linked) => where_linked(ctx, linked, event, over).await?,
         None => (place_of(ctx, reach, &event.pull_request).await?, None, None),
     };
     let decided_for = place.project.as_ref().map_or_else(|| reach.home.clone(), |project| project.id.clone());
@@ -99,9 +132,6 @@ pub(super) async fn load(
         }
         _ => first,
     };
-    // Whatever it says, the answer of a review that waits stands while it does.
-    let waits = stored_as == Some(Known::Deferred {});
-    let lasting = first.as_ref().filter(|first| first.reason.is_final() || waits);
     let linked_state = pull_request.as_ref().filter(|linked| linked.updated_at > Some(event.pull_request.updated_at));
     let now = ctx.clock.now();
     let today = today(ctx, place.project.as_ref(), now).await?;
@@ -111,7 +141,7 @@ pub(super) async fn load(
         asks: event.asks.clone(),
         author: event.author.login.clone(),
         own: ReviewFacts::is_own(event, integration.account.id),
-        first: lasting.map(|first| (first.reason.code().to_owned(), first.job.clone())),
+        first: lasting(first.as_ref(), stored_as.as_ref()),
         stored: stored_as,
         project: decided_for,
         settings: place.project.as_ref().map(|project| (&project.settings).into()),
@@ -135,7 +165,15 @@ pub(super) async fn load(
         pull_request,
         ticket,
         review: stored,
+        over,
     })
+}
+
+/// The code and the job of an answer that lasts. Whatever it says, the one of a review that waits stands while it does.
+fn lasting(first: Option<&Delivery>, stored: Option<&Known>) -> Option<(String, Option<JobId>)> {
+    let waits = stored == Some(&Known::Deferred {});
+    let lasting = first.filter(|first| first.reason.is_final() || waits);
+    lasting.map(|first| (first.reason.code().to_owned(), first.job.clone()))
 }
 
 /// For which project something is decided: the one that its pull request is linked to, or else the first that has
@@ -172,15 +210,19 @@ struct Place {
     repository: Option<Repository>,
 }
 
-/// The place of a linked pull request, its ticket, and what the review was answered there.
+/// The place of a linked pull request, its ticket, and what the review was answered there, if that is looked for.
 async fn where_linked(
     ctx: &Context,
     linked: &PullRequest,
     event: &ReviewEvent,
+    over: Over,
 ) -> Result<(Place, Option<Ticket>, Option<Delivery>), Error> {
     let (id, project) = (&event.pull_request.id, &linked.project);
-    let ledger = event.ledger_id(project);
-    let found = ctx.store.linked(project, id, id.repository, linked.ticket.as_ref(), &ledger).await?;
+    let ledger = match over {
+        Over::NotFinal => Some(event.ledger_id(project)),
+        Over::Nothing => None,
+    };
+    let found = ctx.store.linked(project, id, id.repository, linked.ticket.as_ref(), ledger.as_ref()).await?;
     let Linked { project, repository, ticket, delivery } = found;
     Ok((Place { project, repository }, ticket, delivery))
 }

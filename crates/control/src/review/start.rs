@@ -8,6 +8,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
+use std::collections::BTreeSet;
 
 /// Plans the job of a review. Its words are not read here: a forge that is away must not cost the review.
 #[expect(clippy::too_many_arguments, reason = "each is one item of the transaction that follows")]
@@ -22,8 +23,11 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<(Job, Ticket, PullRequest), Error> {
     let repository = &repository.clone().under(&project.settings);
-    let text = ctx.store.ticket_text(&project.id, &ticket.key).await?;
-    let labels = text.map(|stored| stored.text.runner_labels()).unwrap_or_default();
+    // Nobody asks for them on Fargate, and whoever places it on runners later takes them from what is frozen by then.
+    let labels = match Place::of(project.settings.compute) {
+        Place::Runners => labels(ctx, project, ticket).await?,
+        Place::Fargate => BTreeSet::new(),
+    };
     let plan = Plan {
         id: id.clone(),
         project: &project.id,
@@ -39,6 +43,12 @@ pub(super) async fn plan(
         ctx.store.note_class(&project.id, &planned.0.class, &needs).await?;
     }
     Ok(planned)
+}
+
+/// What a runner must have for this ticket's jobs.
+async fn labels(ctx: &Context, project: &Project, ticket: &Ticket) -> Result<BTreeSet<String>, Error> {
+    let text = ctx.store.ticket_text(&project.id, &ticket.key).await?;
+    Ok(text.map(|stored| stored.text.runner_labels()).unwrap_or_default())
 }
 
 /// Rings the bells of a new revise job. Losing them costs half a minute.

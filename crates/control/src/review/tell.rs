@@ -5,10 +5,11 @@ use crate::forge::forge_of;
 use crate::sweep::put_off;
 use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{Integration, Repository};
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, Stage};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::why::why;
 use pullyard_forge::{CommitState, CommitStatus, Forge, Meaning};
@@ -35,12 +36,9 @@ async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
     let mut rounds = ctx.rounds(id);
     loop {
         let reads = ctx.store.eventually();
-        let Some(linked) = rounds.reads(ctx).pull_request(id).await?.filter(PullRequest::is_untold) else {
-            if rounds.look_again() {
-                continue;
-            }
-            return Ok(());
-        };
+        // Strongly, though it is written over: an older note would stand at the forge by the time that is refused, and
+        // of the one that was told there before nobody tells again.
+        let Some(linked) = ctx.store.pull_request(id).await?.filter(PullRequest::is_untold) else { return Ok(()) };
         let mut told = linked.clone();
         told.noted_version = linked.note_version;
         told.tries = 0;
@@ -75,11 +73,31 @@ async fn words(ctx: &Context, linked: &PullRequest) -> Result<Option<Words>, Err
     Ok(match &linked.note {
         None => None,
         Some(Note::Decision { reason }) => Some(decided(reason)),
-        Some(Note::Job { job }) => ctx.store.job(job).await?.map(|job| Words {
-            page: Some(format!("{}/jobs/{}", ctx.api_url.trim_end_matches('/'), job.id)),
-            ..working(&job, ctx.clock.now())
-        }),
+        // While it has not ended its sentence is one and the same. Its end is noted in the write that ends it: had it
+        // ended, this would be another note, and that it was told is written over the one that was read.
+        Some(Note::Job { job, stage: Some(Stage::Begun) }) => Some(on_page(ctx, job, working(job))),
+        Some(Note::Job { job, stage }) => {
+            let of = noted_job(ctx, job, *stage).await?;
+            of.map(|of| on_page(ctx, job, stands(&of, ctx.clock.now())))
+        }
     })
+}
+
+/// The job that a note is about. One that has ended stays as it is, so that it may be read for half the price; what a
+/// copy shows that does not know of the end yet would be told for good.
+async fn noted_job(ctx: &Context, id: &JobId, stage: Option<Stage>) -> Result<Option<Job>, Error> {
+    if stage == Some(Stage::Ended) {
+        let ended = ctx.store.eventually().job(id).await?.filter(|job| job.status.is_terminal());
+        if ended.is_some() {
+            return Ok(ended);
+        }
+    }
+    Ok(ctx.store.job(id).await?)
+}
+
+/// The same words, leading to the job's page.
+fn on_page(ctx: &Context, job: &JobId, words: Words) -> Words {
+    Words { page: Some(format!("{}/jobs/{job}", ctx.api_url.trim_end_matches('/'))), ..words }
 }
 
 fn decided(reason: &Reason) -> Words {
@@ -91,7 +109,12 @@ fn decided(reason: &Reason) -> Words {
     Words { state, sentence: reason.sentence(), help: Some(reason.help()), page: None }
 }
 
-fn working(job: &Job, now: Timestamp) -> Words {
+fn working(job: &JobId) -> Words {
+    let sentence = format!("Job {} works on the requested changes.", job.short());
+    Words { state: CommitState::Pending, sentence, help: None, page: None }
+}
+
+fn stands(job: &Job, now: Timestamp) -> Words {
     let short = job.id.short();
     let (state, sentence, help) = match (job.status, &job.result) {
         (Status::Completed, Some(result)) => {
@@ -105,7 +128,7 @@ fn working(job: &Job, now: Timestamp) -> Words {
             let (sentence, help) = why(job, None, None, now);
             (state, sentence, Some(help))
         }
-        _ => (CommitState::Pending, format!("Job {short} works on the requested changes."), None),
+        _ => return working(&job.id),
     };
     Words { state, sentence, help, page: None }
 }

@@ -88,7 +88,7 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
     let deferred_until = ticket.as_ref().and_then(|ticket| ticket.deferred.get(&linked.id.to_string()).copied());
     let active = ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
     let shown = match &linked.note {
-        Some(Note::Job { job }) => Some(job.clone()),
+        Some(Note::Job { job, .. }) => Some(job.clone()),
         _ => None,
     };
     let job = match active.or(shown.filter(|_| deferred_until.is_none())) {

@@ -150,13 +150,17 @@ pub(super) async fn replace(ctx: &Context, job: &Job) -> Result<bool, Error> {
 
 async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Error> {
     let now = ctx.clock.now();
-    let Ok(next) = job.placed(place, now) else { return Ok(false) };
-    if place == Place::Runners && ctx.store.class(&job.project, &job.class).await?.is_none() {
+    let Ok(mut next) = job.placed(place, now) else { return Ok(false) };
+    if place == Place::Runners {
+        // On Fargate its class may be without the labels, which nobody looked up.
         let context = ctx.store.context(&job.id, &job.context).await?;
         let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
         let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
         let needs = Needs { capability: context.repository.agent.capability.clone(), labels, key: job.policy.key() };
-        ctx.store.note_class(&job.project, &job.class, &needs).await?;
+        next.class = ClassId::of_key(job.project.as_str(), &needs.capability, &needs.labels, needs.key);
+        if ctx.store.class(&next.project, &next.class).await?.is_none() {
+            ctx.store.note_class(&next.project, &next.class, &needs).await?;
+        }
     }
     let moved = ctx.store.update_job(&next).await? == Write::Applied;
     if moved {

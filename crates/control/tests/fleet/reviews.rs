@@ -114,6 +114,25 @@ impl Desk {
     }
 }
 
+/// Its first entry is found by the write that nobody looked before.
+#[tokio::test]
+async fn a_review_that_was_refused_and_gets_its_job_when_told_again_has_come_twice() {
+    let desk = Desk::over(World::begin().await).await;
+    let settings = Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() };
+    desk.world.set(Settings { coalesce: false, ..settings }).await;
+    let other = desk.job("other");
+    desk.works(&other).await;
+    let refused = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
+    assert!(matches!(refused.reason, Reason::JobActive { .. }), "{refused:?}");
+    let first = desk.recorded("80").await;
+    desk.ends(&other, LastOutcome::Completed).await;
+    let accepted = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
+    assert!(matches!(accepted.reason, Reason::Accepted { .. }), "{accepted:?}");
+    let entry = desk.recorded("80").await;
+    assert_eq!((entry.at, entry.seen.len()), (first.at, 1), "{entry:?}");
+    assert_eq!(entry.job, accepted.job);
+}
+
 /// Were it, its reviews would have their last answer, for a job that is under way and may complete.
 #[tokio::test]
 async fn reviews_that_wait_are_not_settled_by_a_copy_of_before_their_tickets_retry() {

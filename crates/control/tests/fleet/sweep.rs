@@ -6,7 +6,7 @@ use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{create_project, sweep};
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ClaimId, EventId, ProjectId, TicketKey};
+use pullyard_domain::id::{ClaimId, ClassId, EventId, ProjectId, TicketKey};
 use pullyard_domain::job::{Job, Policy};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
@@ -60,6 +60,24 @@ async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_
     assert_eq!(claimed.job.id, job.id);
 }
 
+/// Of a review's job nobody looks its labels up while it is one of Fargate's.
+#[tokio::test]
+async fn a_job_that_followed_its_project_to_runners_has_the_labels_that_its_context_names() {
+    let world = World::begin().await;
+    let before = Settings { compute: Compute::Fargate, ..Settings::default() };
+    let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
+    let job = world.job_about(&before, Some(TicketText { labels, ..TicketText::default() })).await;
+    let capability = world.repository().agent.capability;
+    let class = ClassId::of_key(world.project.as_str(), &capability, &BTreeSet::new(), job.policy.key());
+    assert_ne!(class, job.class);
+    applied(world.ctx.store.update_job(&Job { class, ..job.clone() }).await);
+    world.ctx.clock.advance(Duration::from_secs(120));
+    assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
+    assert_eq!(world.stored(&job.id).await.class, job.class);
+    let needs = world.ctx.store.class(&world.project, &job.class).await.unwrap().unwrap();
+    assert_eq!(needs.labels, BTreeSet::from(["kind-0".to_owned()]));
+}
+
 #[tokio::test]
 async fn a_job_that_followed_its_project_to_runners_asks_its_model_as_before_with_its_projects_key() {
     let world = World::begin().await;
@@ -68,7 +86,8 @@ async fn a_job_that_followed_its_project_to_runners_asks_its_model_as_before_wit
     applied(world.ctx.store.update_job(&Job { policy, ..job.clone() }).await);
     world.ctx.clock.advance(Duration::from_secs(120));
     assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
-    let needs = world.ctx.store.class(&world.project, &job.class).await.unwrap().unwrap();
+    let class = world.stored(&job.id).await.class;
+    let needs = world.ctx.store.class(&world.project, &class).await.unwrap().unwrap();
     assert_eq!(needs.key, KeyOf::Project, "whoever claims it looks at that account");
 }
 

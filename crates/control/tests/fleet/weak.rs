@@ -14,7 +14,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ArtifactName, ClaimId, FinishId, InstanceId, JobId, Sha256Hex, TicketKey};
 use pullyard_domain::job::{Claim, ContextFault, End, Fence, Job, Rest, Status, Yielded};
 use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
 use pullyard_domain::task_stopped::TaskStopped;
 use pullyard_domain::ticket::{Move, Target};
 use pullyard_testkit::Lag;
@@ -207,41 +207,45 @@ async fn a_job_whose_review_is_to_be_read_now_is_not_left_to_the_sweeper() {
     assert!(!matches!(admitted, Ok(Admitted::Nothing)), "it was tried, whatever comes of it");
 }
 
-#[tokio::test]
-async fn what_has_just_become_known_of_a_pull_request_is_told() {
-    let late = Late::begin().await;
+/// A pull request that has something to tell, and its forge is away.
+async fn untold(late: &Late) -> PullRequest {
     let ctx = &late.world.ctx;
     let repository = late.world.repository();
     let id = PullRequestId { integration: repository.integration.clone(), repository: repository.id, number: 7 };
     let linked = PullRequest {
-        id: id.clone(),
-        project: late.world.project.clone(),
-        ticket: None,
-        job: None,
         url: "http://127.0.0.1:9/acme/app/pull/7".into(),
         branch: "pullyard/app-1".into(),
         head: "0".repeat(40),
-        repository_name: None,
-        state: PullRequestState::Open,
-        updated_at: None,
-        revised: None,
-        note: None,
-        note_version: 0,
-        noted_version: 0,
-        comment: None,
-        tries: 0,
-        not_before: None,
-        rev: 0,
+        ..PullRequest::linked(id.clone(), late.world.project.clone(), None, None)
     };
     applied(ctx.store.link_if_unlinked(&linked).await);
     late.copied().await;
     let mut linked = ctx.store.pull_request(&id).await.unwrap().unwrap();
     linked.tell(Note::Decision { reason: pullyard_domain::decision::Reason::EditedReview {} });
     applied(ctx.store.update_pull_request(&linked).await);
+    ctx.store.pull_request(&id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn what_has_just_become_known_of_a_pull_request_is_told() {
+    let late = Late::begin().await;
+    let id = untold(&late).await.id;
+    let ctx = &late.world.ctx;
     let told = tell_pull_request(ctx, &id).await;
     assert!(matches!(told, Err(Error::Forge(_) | Error::Cloud(_))), "its forge was asked: {told:?}");
     let later = ctx.store.pull_request(&id).await.unwrap().unwrap();
     assert!(later.tries == 1 && later.not_before.is_some(), "a forge that is away is asked less often: {later:?}");
+}
+
+#[tokio::test]
+async fn what_has_just_been_told_is_not_told_once_more_over_something_newer() {
+    let late = Late::begin().await;
+    let linked = untold(&late).await;
+    late.copied().await;
+    let told = PullRequest { noted_version: linked.note_version, ..linked };
+    applied(late.world.ctx.store.update_pull_request(&told).await);
+    let again = tell_pull_request(&late.world.ctx, &told.id).await;
+    assert!(again.is_ok(), "its forge was asked for what a copy did not know to be told: {again:?}");
 }
 
 fn offer(name: &str) -> Offer {

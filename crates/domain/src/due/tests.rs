@@ -200,7 +200,7 @@ fn an_entry_is_taken_up_at_once_whatever_waits_beside_it_unless_it_was_put_off()
 fn what_people_shall_read_on_a_pull_request_is_due_until_it_stands_there() {
     let mut told = linked();
     assert_eq!(pull_request(&told), None);
-    told.tell(Note::Job { job: job_id("j") });
+    told.tell(Note::begun(job_id("j")));
     assert_eq!(pull_request(&told), Some(Due::At(Timestamp::from_millis(0))));
     told.not_before = Some(at(70));
     assert_eq!(pull_request(&told), Some(Due::At(at(70))));

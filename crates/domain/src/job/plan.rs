@@ -89,7 +89,7 @@ pub fn plan_revision(
         review: Some(revision.review.clone()),
     });
     pull_request.revised = Some(LastRevision::begun(&job.id, plan.now, pull_request.revised.take()));
-    pull_request.tell(Note::Job { job: job.id.clone() });
+    pull_request.tell(Note::begun(job.id.clone()));
     let mut ticket = ticket.clone();
     ticket.active_job = Some(job.id.clone());
     ticket.found_in = Some(ticket.status.clone());

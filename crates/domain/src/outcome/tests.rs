@@ -370,6 +370,6 @@ fn a_revision_cancelled_by_a_person_puts_the_ticket_back() {
 #[test]
 fn people_read_on_the_pull_request_how_its_revision_ended() {
     let (job, _, pull_request) = revised(unreadable);
-    assert_eq!(pull_request.note, Some(Note::Job { job: job.id }));
+    assert_eq!(pull_request.note, Some(Note::ended(job.id)));
     assert_eq!(pull_request.note_version, 2, "once for its beginning, once for its end");
 }

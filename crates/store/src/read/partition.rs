@@ -17,6 +17,11 @@ impl Store {
         items.into_iter().map(decoded).collect()
     }
 
+    /// Every item of a partition, read strongly.
+    pub(crate) async fn partition(&self, pk: &str, operation: &'static str) -> Result<Vec<Attributes>, Error> {
+        self.pages(pk, "", true, operation).await
+    }
+
     /// The items whose sort keys begin so, or all of them, for half the units: what was written a moment ago may be
     /// missing.
     pub(crate) async fn partition_weakly(

@@ -6,7 +6,7 @@
 use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::write::budget;
-use crate::write::ledger::unless_final;
+use crate::write::ledger::{Over, unless_final};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Charge;
@@ -29,8 +29,8 @@ pub struct TriggerReview<'a> {
     pub pull_request: &'a PullRequest,
     /// The review, naming its job.
     pub review: &'a Review,
-    /// The decision, where it is made at once; none for a review that waited.
-    pub delivery: Option<&'a Delivery>,
+    /// The decision, where it is made at once, and over what it may be put into the ledger; none for a review that waited.
+    pub delivery: Option<(&'a Delivery, Over)>,
     /// What the job takes from its project's budget, if there is one.
     pub charge: Option<&'a Charge>,
 }
@@ -54,8 +54,9 @@ impl Store {
     /// Makes the job of a review.
     ///
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or
-    /// `deferred` where it waited; DELIVERY if absent or not final; BUDGET if the day has as much left. The two revs prove all facts of the decision but the
-    /// settings, REVIEW that it has no job yet. What is noted of a stored REVIEW beside, `edited`, stays.
+    /// `deferred` where it waited; DELIVERY if absent, or not final where somebody looked for it; BUDGET if the day has
+    /// as much left. The two revs prove all facts of the decision but the settings, REVIEW that it has no job yet. What
+    /// is noted of a stored REVIEW beside, `edited`, stays.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
         let over = if trigger.delivery.is_some() { fresh() } else { deferred() };
@@ -64,8 +65,8 @@ impl Store {
             .revise(trigger.ticket)?
             .revise(trigger.pull_request)?
             .put_review(trigger.review, over)?;
-        if let Some(delivery) = trigger.delivery {
-            transaction = transaction.put(delivery, unless_final())?;
+        if let Some((delivery, over)) = trigger.delivery {
+            transaction = transaction.put(delivery, over.condition())?;
         }
         if let Some(charge) = trigger.charge {
             transaction = budget::charge(transaction, charge);

@@ -143,7 +143,11 @@ async fn the_job_of_a_review_is_made_over_nothing_that_others_made() {
         let reason = Reason::Accepted { job: revising.job.id.clone() };
         let delivery = Delivery { job: Some(revising.job.id.clone()), ..entry("r1", reason) };
         let charge = BUDGET.charge(&revising.job);
-        let trigger = TriggerReview { delivery: Some(&delivery), charge: charge.as_ref(), ..revising.trigger() };
+        let trigger = TriggerReview {
+            delivery: Some((&delivery, Over::NotFinal)),
+            charge: charge.as_ref(),
+            ..revising.trigger()
+        };
         world.store.trigger_review(&trigger).await
     };
     check(prepare, write, (6, &[])).await;

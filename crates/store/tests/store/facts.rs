@@ -1,9 +1,10 @@
 //! What decisions are made from: each read is one call, and brings each item that stands as what it is.
 
-use crate::reviews::{held, id, remember, review_id, waits};
+use crate::reviews::{held, id, linked, remember, review_id, waits};
 use crate::sample;
 use crate::world::World;
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_store::{Error, Linked};
 
 impl World {
@@ -23,7 +24,7 @@ async fn facts_are_read_in_one_call_and_what_is_absent_is_none() {
     assert_eq!(world.store.project_and_ticket(shop, &key).await.unwrap(), (None, None));
     assert_eq!(world.store.project_and_repository(shop, of, 5).await.unwrap(), (None, None));
     assert_eq!(world.store.link_and_review(&id(), &review_id("r1")).await.unwrap(), (None, None, None));
-    let nothing = world.store.linked(shop, &id(), 5, Some(&key), &delivery.id).await.unwrap();
+    let nothing = world.store.linked(shop, &id(), 5, Some(&key), Some(&delivery.id)).await.unwrap();
     assert_eq!(nothing, Linked::default());
     assert_eq!(world.reads(), (4, 0));
 
@@ -36,7 +37,7 @@ async fn facts_are_read_in_one_call_and_what_is_absent_is_none() {
     world.reads();
     assert_eq!(world.store.project_and_ticket(shop, &key).await.unwrap(), (read.clone(), None));
     assert_eq!(world.store.project_and_repository(shop, of, 5).await.unwrap(), (read.clone(), connected.clone()));
-    let found = world.store.linked(shop, &id(), 5, None, &delivery.id).await.unwrap();
+    let found = world.store.linked(shop, &id(), 5, None, Some(&delivery.id)).await.unwrap();
     assert_eq!((found.project, found.repository, found.ticket), (read, connected, None));
     assert_eq!(found.delivery.map(|found| found.id), Some(delivery.id));
     assert_eq!(world.reads(), (3, 0));
@@ -50,14 +51,33 @@ async fn the_ticket_the_link_and_the_review_come_as_they_are() {
     let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
     let (_, ticket) = world.store.project_and_ticket(&project, &key).await.unwrap();
     assert_eq!(ticket, world.store.ticket(&project, &key).await.unwrap());
-    let found = world.store.linked(&project, &id(), id().repository, Some(&key), &held("r1").id).await.unwrap();
+    let entry = held("r1").id;
+    let found = world.store.linked(&project, &id(), id().repository, Some(&key), Some(&entry)).await.unwrap();
     assert_eq!(found.ticket, ticket);
-    assert_eq!(found.delivery.map(|found| found.id), Some(held("r1").id));
+    assert_eq!(found.delivery.map(|found| found.id), Some(entry));
+    let found = world.store.linked(&project, &id(), id().repository, Some(&key), None).await.unwrap();
+    assert_eq!((found.ticket, found.delivery), (ticket, None), "it was not asked for");
     let (link, review, integration) = world.store.link_and_review(&id(), &review_id("r1")).await.unwrap();
     assert_eq!(link, world.store.pull_request(&id()).await.unwrap());
     assert_eq!(review, world.store.review(&id(), &review_id("r1")).await.unwrap());
     assert_eq!(integration, world.store.integration(&id().integration).await.unwrap());
     assert!(link.is_some() && review.is_some() && integration.is_some());
+}
+
+#[tokio::test]
+async fn the_link_and_all_reviews_come_in_one_query() {
+    let world = World::calm().await;
+    let store = &world.store;
+    world.applies(store.link_pull_request(&linked(), &sample::ticket("APP-1"))).await;
+    for review in ["r1", "r2"] {
+        world.applies(store.take_review(&waits(review), None)).await;
+    }
+    world.faults.calls("Query");
+    let (link, reviews) = store.link_and_reviews(&id()).await.unwrap();
+    assert_eq!(world.faults.calls("Query"), 1);
+    assert_eq!((link, reviews), (store.pull_request(&id()).await.unwrap(), store.reviews(&id()).await.unwrap()));
+    let other = PullRequestId { number: 1_000, ..id() };
+    assert_eq!(store.link_and_reviews(&other).await.unwrap(), (None, Vec::new()));
 }
 
 #[tokio::test]

@@ -154,6 +154,8 @@ async fn reviews_and_events_are_read_as_they_were_written_just_now() {
     let (_, review, _) = world.store.link_and_review(&id(), &review_id("r1")).await.unwrap();
     assert!(review.is_some());
     assert_eq!(world.store.reviews(&id()).await.unwrap().len(), 1, "whoever absorbs sees them all");
+    let (_, reviews) = world.store.link_and_reviews(&id()).await.unwrap();
+    assert_eq!(reviews.len(), 1, "and so does who reads them for their job");
     let (job, said) = (sample::job_id("one"), ["It works.".to_owned()]);
     let batch = Batch { job: &job, attempt: 1, first: 1, at: at(1), events: &said[..] };
     world.applies(world.store.store_events(&batch)).await;

@@ -468,7 +468,10 @@ async fn triggers_by_review(store: &Store) -> Result<(), Error> {
         charge: charge.as_ref(),
     };
     store.trigger_review(&waited).await?;
-    store.trigger_review(&TriggerReview { delivery: Some(&delivery), ..waited }).await.map(drop)
+    for over in [Over::Nothing, Over::NotFinal] {
+        store.trigger_review(&TriggerReview { delivery: Some((&delivery, over)), ..waited.clone() }).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -184,7 +184,7 @@ async fn what_a_pull_request_says_of_its_jobs_end_is_said_whatever_was_being_tol
     assert_eq!(count(&tally(&came), "told"), RACERS / 2);
     assert_eq!(world.job(&job).await.status, Status::Failed);
     let stored = world.pull_request().await;
-    assert_eq!((stored.note, stored.note_version), (Some(Note::Job { job: job.id }), before.note_version + 1));
+    assert_eq!((stored.note, stored.note_version), (Some(Note::ended(job.id)), before.note_version + 1));
     assert_eq!(stored.revised, None, "no agent worked: its hour is given back");
     assert_eq!(tell(&world).await.unwrap(), "told");
     let told = world.pull_request().await;
