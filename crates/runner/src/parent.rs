@@ -66,7 +66,7 @@ mod tests {
         fs::create_dir_all(folder.join("work/deep")).unwrap();
         fs::write(folder.join("work/deep/file"), "x").unwrap();
         fs::write(folder.join("keys.json"), "planted").unwrap();
-        fs::set_permissions(folder.join("work/deep"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(folder.join("work/deep"), fs::Permissions::from_mode(0o000)).unwrap();
         (outside, folder)
     }
 
