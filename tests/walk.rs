@@ -64,7 +64,7 @@ async fn a_job_that_asks_is_answered_paused_and_continued_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_job_that_asks_is_answered_paused_and_continued_wherever_it_dies() {
-    walk(flows::rests::asked_paused_and_continued(), 82).await;
+    walk(flows::rests::asked_paused_and_continued(), 81).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,98 +84,98 @@ async fn a_silent_runners_job_is_put_back_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_is_answered_whatever_dies() {
-    walk(flows::reviews::told_and_revised(), 61).await;
+    walk(flows::reviews::told_and_revised(), 58).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_gets_its_answer_whatever_dies() {
-    walk(flows::reviews::held_and_revised().own(), 150).await;
+    walk(flows::reviews::held_and_revised().own(), 148).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_that_waits_gets_its_answer_wherever_it_dies() {
-    walk(flows::reviews::held_and_revised(), 157).await;
+    walk(flows::reviews::held_and_revised(), 148).await;
 }
 
 // Or one more: by their ids, which are of the time, what is due is swept in one order or another.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_whatever_dies() {
-    walk(flows::reviews::held_and_completed().own(), 196).await;
+    walk(flows::reviews::held_and_completed().own(), 191).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_wherever_it_dies() {
-    walk(flows::reviews::held_and_completed(), 203).await;
+    walk(flows::reviews::held_and_completed(), 191).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_who_asks_gets_all_that_nobody_answered_whatever_dies() {
-    walk(flows::reviews::asked_and_revised().own(), 76).await;
+    walk(flows::reviews::asked_and_revised().own(), 73).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_person_who_asks_gets_all_that_nobody_answered_wherever_it_dies() {
-    walk(flows::reviews::asked_and_revised(), 81).await;
+    walk(flows::reviews::asked_and_revised(), 73).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_pull_request_ends_its_job_whatever_dies() {
-    walk(flows::reviews::closed_while_it_waits(), 57).await;
+    walk(flows::reviews::closed_while_it_waits(), 54).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_nobody_told_is_found_whatever_dies() {
-    walk(flows::reviews::looked_for().own(), 110).await;
+    walk(flows::reviews::looked_for().own(), 106).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_that_nobody_told_is_found_wherever_it_dies() {
-    walk(flows::reviews::looked_for(), 112).await;
+    walk(flows::reviews::looked_for(), 106).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_nobody_told_while_a_job_works_is_found_and_waits_whatever_dies() {
-    walk(flows::reviews::looked_for_while_it_works().own(), 250).await;
+    walk(flows::reviews::looked_for_while_it_works().own(), 248).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_that_nobody_told_was_closed_ends_its_job_whatever_dies() {
-    walk(flows::reviews::looked_for_and_closed().own(), 153).await;
+    walk(flows::reviews::looked_for_and_closed().own(), 149).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_never_arrived_is_asked_for_again_whatever_dies() {
-    walk(flows::reviews::redelivered().own(), 117).await;
+    walk(flows::reviews::redelivered().own(), 113).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
-    walk(flows::reviews::redelivered(), 119).await;
+    walk(flows::reviews::redelivered(), 113).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_is_told_once_is_answered_whoever_heard_it_dies() {
-    walk(flows::told_once::reviewed_and_revised().own(), 61).await;
+    walk(flows::told_once::reviewed_and_revised().own(), 58).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_is_told_once_while_a_job_works_waits_for_it_whoever_heard_it_dies() {
-    walk(flows::told_once::reviewed_while_it_works().own(), 152).await;
+    walk(flows::told_once::reviewed_while_it_works().own(), 150).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_of_which_it_is_told_once_that_it_was_closed_ends_its_job_whoever_heard_it_dies() {
-    walk(flows::told_once::closed_before_it_is_claimed().own(), 57).await;
+    walk(flows::told_once::closed_before_it_is_claimed().own(), 54).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_is_answered_once_its_pull_request_is_closed_whoever_heard_it_dies() {
-    walk(flows::told_once::closed_while_a_review_waits().own(), 152).await;
+    walk(flows::told_once::closed_while_a_review_waits().own(), 150).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,13 +191,13 @@ async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_ticket_of_the_board_is_written_changed_and_moved_wherever_it_dies() {
-    walk(flows::board::written_edited_and_moved(), 48).await;
+    walk(flows::board::written_edited_and_moved(), 45).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_ticket_that_is_written_into_the_trigger_status_gets_its_job_wherever_it_dies() {
-    walk(flows::board::written_into_the_trigger_status(), 52).await;
+    walk(flows::board::written_into_the_trigger_status(), 49).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +208,7 @@ async fn a_ticket_is_moved_by_keys_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_ticket_is_moved_by_keys_wherever_it_dies() {
-    walk(flows::board::moved_by_keys(), 39).await;
+    walk(flows::board::moved_by_keys(), 38).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +229,7 @@ async fn a_refused_delivery_is_decided_again_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_refused_delivery_is_decided_again_wherever_it_dies() {
-    walk(flows::replays::refused_and_replayed(), 93).await;
+    walk(flows::replays::refused_and_replayed(), 83).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,7 +254,7 @@ async fn a_forge_is_connected_and_its_secret_rotated_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_is_removed_with_all_that_is_of_it_whatever_dies() {
-    walk(flows::set_up::repository_removed(), 8).await;
+    walk(flows::set_up::repository_removed(), 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,7 +280,7 @@ async fn dead_letters_are_sent_back_or_dropped_or_still_there_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn dead_letters_are_sent_back_or_dropped_or_still_there_wherever_it_dies() {
-    walk(flows::dead_letters::sent_back_and_dropped(), 32).await;
+    walk(flows::dead_letters::sent_back_and_dropped(), 31).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,7 +296,7 @@ async fn a_runner_that_is_removed_gives_its_job_back_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_runner_that_is_removed_gives_its_job_back_wherever_it_dies() {
-    walk(flows::fleet::removed_under_its_job(), 94).await;
+    walk(flows::fleet::removed_under_its_job(), 93).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,7 +307,7 @@ async fn a_job_waits_for_its_model_and_goes_on_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_job_waits_for_its_model_and_goes_on_wherever_it_dies() {
-    walk(flows::fleet::left_alone_and_asked_again(), 56).await;
+    walk(flows::fleet::left_alone_and_asked_again(), 55).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +318,7 @@ async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_wherever_it_dies() {
-    walk(flows::artifacts::kept_told_and_gone_on(), 80).await;
+    walk(flows::artifacts::kept_told_and_gone_on(), 79).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -329,5 +329,5 @@ async fn a_result_that_comes_too_late_is_kept_and_linked_whatever_dies() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_result_that_comes_too_late_is_kept_and_linked_wherever_it_dies() {
-    walk(flows::artifacts::late(), 84).await;
+    walk(flows::artifacts::late(), 83).await;
 }

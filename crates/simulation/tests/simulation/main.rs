@@ -65,7 +65,7 @@ const HAPPENS_RARELY: [&str; 8] =
     ["continued", "lease_lost", "reviews", "revisions", "reviews found by looking", "asked", "paused", "inputs"];
 
 /// So many lives that rare things happen in them, too.
-const MANY: u64 = 100;
+const MANY: u64 = 300;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
