@@ -7,7 +7,6 @@
 use crate::orders::{Order, Orders};
 use crate::workspace::remove_entry;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::process::parent_id;
 use std::path::Path;
 use std::time::Duration;
@@ -42,16 +41,15 @@ pub(crate) fn remove_folder_of(parent: u32, folder: &Path) {
 
 /// Each by itself: what can't be removed of an agent's keeps no secret beside it.
 fn remove_each(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if let Err(error) = remove_entry(&entry.path()) {
-            tracing::warn!(error = %error, "{} could not be removed: {error}", entry.path().display());
+    // An agent may have put a link in its place: what that leads to is not ours, and the link alone goes.
+    let is_folder = fs::symlink_metadata(folder).is_ok_and(|about| about.is_dir());
+    let listing = if is_folder { fs::read_dir(folder).ok() } else { None };
+    let entries = listing.into_iter().flatten().flatten().map(|entry| entry.path());
+    // Another run of the same parent may have been there before.
+    for path in entries.chain([folder.to_owned()]) {
+        if let Err(error) = remove_entry(&path) {
+            tracing::warn!(error = %error, "{} could not be removed: {error}", path.display());
         }
-    }
-    match fs::remove_dir(folder) {
-        Ok(()) => {}
-        // Another run of the same parent was there before.
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(error = %error, "{} could not be removed: {error}", folder.display()),
     }
 }
 
@@ -85,6 +83,16 @@ mod tests {
         let (_outside, folder) = folder();
         remove_folder_of(parent_id(), &folder);
         assert!(folder.join("keys.json").exists());
+        remove_each(&folder);
+    }
+
+    #[test]
+    fn of_a_link_in_the_place_of_the_folder_nothing_goes_that_it_leads_to() {
+        let (outside, folder) = folder();
+        let link = outside.path().join("link");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        remove_folder_of(std::process::id(), &link);
+        assert!(fs::symlink_metadata(&link).is_err() && folder.join("keys.json").exists());
         remove_each(&folder);
     }
 
