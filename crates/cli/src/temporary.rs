@@ -7,6 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use tempfile::TempDir;
 
+/// Stands in each of them: a folder that somebody named, to keep it, may be called like one.
+const MARK: &str = "temporary";
+
 /// Makes one, which goes away with what this returns.
 pub(crate) fn folder(prefix: &str) -> io::Result<TempDir> {
     folder_in(&std::env::temp_dir(), prefix)
@@ -14,12 +17,14 @@ pub(crate) fn folder(prefix: &str) -> io::Result<TempDir> {
 
 fn folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
     let made = tempfile::Builder::new().prefix(prefix).tempdir_in(temporary)?;
+    fs::write(made.path().join(MARK), "")?;
     let owner = fs::symlink_metadata(made.path())?.uid();
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
         let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
         // What is ours nobody else can replace by a link to something that is not to go.
         let is_ours = entry.metadata().is_ok_and(|about| about.is_dir() && about.uid() == owner);
-        if is_named_so && is_ours && pullyard_local::is_abandoned(&entry.path()) {
+        let is_marked = is_named_so && is_ours && entry.path().join(MARK).exists();
+        if is_marked && pullyard_local::is_abandoned(&entry.path()) {
             remove(&entry.path());
         }
     }
@@ -41,20 +46,32 @@ mod tests {
     use std::fs::File;
 
     #[test]
-    fn what_a_killed_one_left_goes_and_what_is_used_or_called_otherwise_stays() {
+    fn what_a_killed_one_left_goes_and_what_is_used_kept_or_called_otherwise_stays() {
         let temporary = tempfile::tempdir().unwrap();
         let of = |name: &str| temporary.path().join(name);
-        for name in ["try-dead", "try-used", "try-new", "demo-dead"] {
+        let stay = ["try-used", "try-begins", "try-new", "try-piped", "try-kept", "demo-dead"];
+        for name in stay.into_iter().chain(["try-dead"]) {
             fs::create_dir_all(of(name).join("work/inner")).unwrap();
-            fs::write(of(name).join("keys.json"), "planted").unwrap();
+            for (file, content) in [("keys.json", "planted"), (MARK, ""), ("lock", "process 1\n")] {
+                fs::write(of(name).join(file), content).unwrap();
+            }
         }
-        let locks = ["try-dead", "try-used", "demo-dead"].map(|name| File::create(of(name).join("lock")).unwrap());
-        locks[1].lock().unwrap();
+        let used = File::open(of("try-used").join("lock")).unwrap();
+        used.lock().unwrap();
+        // It has made its lock, and is about to take it.
+        fs::write(of("try-begins").join("lock"), "").unwrap();
+        for name in ["try-new", "try-piped"] {
+            fs::remove_file(of(name).join("lock")).unwrap();
+        }
+        nix::unistd::mkfifo(&of("try-piped").join("lock"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // Somebody named it to keep it.
+        fs::remove_file(of("try-kept").join(MARK)).unwrap();
         std::os::unix::fs::symlink(of("demo-dead"), of("try-link")).unwrap();
 
         let made = folder_in(temporary.path(), "try-").unwrap();
-        let left = [made.path().to_owned(), of("try-used"), of("try-new"), of("demo-dead"), of("try-link")];
-        assert!(left.iter().all(|folder| folder.exists()), "{left:?}");
-        assert!(of("demo-dead").join("keys.json").exists() && !of("try-dead").exists());
+        let left = stay.map(|name| (name, of(name).join("keys.json").exists()));
+        assert!(left.iter().all(|(_, is_there)| *is_there), "{left:?}");
+        assert!(of("try-link").exists() && !of("try-dead").exists());
+        assert!(made.path().join(MARK).exists());
     }
 }

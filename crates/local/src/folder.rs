@@ -71,8 +71,11 @@ impl Lock {
 
 /// Whether this was a data folder, and nobody uses it now.
 pub fn is_abandoned(data: &Path) -> bool {
-    // Not made here: who has just made the folder takes its lock next.
-    File::open(data.join(LOCK)).is_ok_and(|file| file.try_lock().is_ok())
+    let path = data.join(LOCK);
+    // Who gets the lock writes so into it: before, somebody is about to take it. And nobody would ever open the other
+    // end of a pipe that an agent put in its place.
+    let was_taken = fs::symlink_metadata(&path).is_ok_and(|about| about.is_file() && about.len() > 0);
+    was_taken && File::open(&path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Locks a file, and waits a second at most: a child that was just born holds what its parent held until
