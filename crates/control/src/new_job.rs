@@ -179,9 +179,12 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
     let Some(linked) = linked.filter(open) else { return Ok(None) };
     let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, Revision { review, head: None });
     if let Some(context) = ctx.store.context(&of.id, &of.context).await? {
-        // The words stay what they were; what is run around the agent, and who commits, is what people say now.
+        // The words stay what they were; what is run around the agent, and who commits, is what people say now. So is
+        // what the repository is called: another one may have the old name.
         let (commands, author) = (JobCommands::of(plan.settings, plan.repository), Author::of(plan.settings));
-        let frozen = ctx.store.freeze_context(&job.id, &prompt::Context { commands, author, ..context }).await?;
+        let repository = Repository { agent: context.repository.agent, ..plan.repository.clone() };
+        let context = prompt::Context { commands, author, repository, ..context };
+        let frozen = ctx.store.freeze_context(&job.id, &context).await?;
         job = job.admitted(frozen, &linked.head, plan.now).map_err(|refusal| Error::refused(refusal, plan.now))?;
     }
     ticket.want(None, None, None);
