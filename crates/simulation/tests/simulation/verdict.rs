@@ -80,6 +80,12 @@ fn of_job(job: &Job, items: &Items, forge: &Forge, faults: &mut Vec<String>) {
     }
 }
 
+/// It is a job of the same ticket that came after it. A ticket has one at a time; when one was made says less, since its
+/// maker may have looked at the clock before the other one ended.
+fn ended_later(job: &Job, than: &Job) -> bool {
+    job.id != than.id && job.ticket == than.ticket && job.ended_at.is_none_or(|at| Some(at) >= than.ended_at)
+}
+
 fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Vec<String>) {
     let statuses = Statuses::default();
     let mut fault = |what: &str| faults.push(format!("{what}: {ticket:?}"));
@@ -105,7 +111,7 @@ fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool
     if let Some(Reason::JobActive { job, .. }) = answer.map(|answer| &answer.reason)
         && let Some(met) = jobs.iter().find(|one| one.id == *job)
         && met.status != Status::Completed
-        && !jobs.iter().any(|later| later.ticket == met.ticket && Some(later.created) >= met.ended_at)
+        && !jobs.iter().any(|other| ended_later(other, met))
     {
         fault(&format!("a second entry during {job}, which is {:?}, was forgotten", met.status));
     }
