@@ -5,6 +5,7 @@ use crate::story::{REPOSITORY, until};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_local::{Calls, Fault};
+use pullyard_protocol::job::Job;
 use pullyard_store::Write;
 
 const WAITS: &str = "this review will be part of one at";
@@ -61,13 +62,19 @@ impl Desk {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_no_status_may_be_set_one_comment_says_what_is_so_and_is_changed_each_time() {
+/// A revision is at work, and what becomes of it can be said by a comment alone.
+async fn revising() -> (Desk, Job) {
     let desk = Desk::linked().await;
     desk.may_set_no_status();
     desk.wait();
     desk.ask("First.", &[]).await;
     let job = desk.revision().await;
+    (desk, job)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_status_may_be_set_one_comment_says_what_is_so_and_is_changed_each_time() {
+    let (desk, job) = revising().await;
     desk.commented(&[format!("Job {} works on the requested changes.", job.id.short()).as_str()]).await;
     desk.go();
     desk.completed(&job.id).await;
@@ -81,11 +88,7 @@ async fn where_no_status_may_be_set_one_comment_says_what_is_so_and_is_changed_e
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_of_ours_that_somebody_deleted_is_written_anew() {
-    let desk = Desk::linked().await;
-    desk.may_set_no_status();
-    desk.wait();
-    desk.ask("First.", &[]).await;
-    let job = desk.revision().await;
+    let (desk, job) = revising().await;
     let works = format!("Job {} works on the requested changes.", job.id.short());
     desk.commented(&[works.as_str()]).await;
     // The forge does not find it any more.
@@ -102,11 +105,7 @@ async fn a_comment_of_ours_that_somebody_deleted_is_written_anew() {
 /// Anybody may copy our mark, and where it is not told who we are, their comment looks like ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_that_was_found_by_its_mark_and_may_not_be_changed_is_left_and_another_one_is_written() {
-    let desk = Desk::linked().await;
-    desk.may_set_no_status();
-    desk.wait();
-    desk.ask("First.", &[]).await;
-    let job = desk.revision().await;
+    let (desk, job) = revising().await;
     desk.go();
     desk.completed(&job.id).await;
     let revised = format!("Job {} revised ", job.id.short());
@@ -120,11 +119,7 @@ async fn a_comment_that_was_found_by_its_mark_and_may_not_be_changed_is_left_and
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_that_is_known_as_ours_and_could_not_be_changed_for_once_is_gone_on_with() {
-    let desk = Desk::linked().await;
-    desk.may_set_no_status();
-    desk.wait();
-    desk.ask("First.", &[]).await;
-    let job = desk.revision().await;
+    let (desk, job) = revising().await;
     let works = format!("Job {} works on the requested changes.", job.id.short());
     desk.commented(&[works.as_str()]).await;
     desk.nothing_is_left_to_say().await;

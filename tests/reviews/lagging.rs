@@ -4,7 +4,7 @@ use super::desk::{Begin, Desk, HOUR, KEY, repository};
 use crate::lag::Lagging;
 use crate::story::until;
 use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::HookName;
+use pullyard_domain::id::{HookName, JobId};
 use pullyard_domain::job::Status;
 use pullyard_local::DeliveryFault;
 use pullyard_protocol::hook::{RecoverHook, SetIngress};
@@ -94,6 +94,12 @@ async fn a_review_that_nobody_told_is_found_once_while_reads_lag() {
     }
 }
 
+/// The job that a review gets, by the ticket: a list would not show it.
+async fn its_job(desk: &Desk) -> JobId {
+    until("the review has its job", async || desk.story.ticket(KEY).await.active_job.ok_or_else(|| "none".to_owned()))
+        .await
+}
+
 /// Whatever is read for half the price is as it was before the review: only hints lead on, each once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_is_read_told_and_answered_though_every_copy_is_of_the_moment_before() {
@@ -102,11 +108,7 @@ async fn a_review_is_read_told_and_answered_though_every_copy_is_of_the_moment_b
     lag.catch_up().await;
     desk.wait();
     desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
-    // Asked for by its id: a list would not show it.
-    let job = until("the review has its job", async || {
-        desk.story.ticket(KEY).await.active_job.ok_or_else(|| "none".to_owned())
-    })
-    .await;
+    let job = its_job(&desk).await;
     desk.go();
     let job = desk.completed(&job).await;
     desk.told("success", "revised 2 files").await;
@@ -123,10 +125,7 @@ async fn the_end_of_a_revision_is_told_though_every_copy_shows_it_at_work() {
     lag.catch_up().await;
     desk.wait();
     desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
-    let job = until("the review has its job", async || {
-        desk.story.ticket(KEY).await.active_job.ok_or_else(|| "none".to_owned())
-    })
-    .await;
+    let job = its_job(&desk).await;
     desk.prompt(&job).await;
     desk.told("pending", "works on the requested changes").await;
     lag.catch_up().await;

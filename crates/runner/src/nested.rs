@@ -1,5 +1,9 @@
 //! Repositories inside an agent's tree: what each of them is, by what stands in its `.git`. That is the agent's to write,
-//! so nothing is permitted because of it, and git is never run there. What becomes of them is in `commit`.
+//! so nothing is permitted because of it, and git is never run there. What becomes of them is in `inner`.
+
+mod inner;
+
+pub(crate) use inner::{Inner, make_way, settle, submodules, told_apart};
 
 use crate::attempt::Attempt;
 use crate::said::Said;

@@ -4,8 +4,8 @@
 //! are put back, and new ones that the repository does not ignore are kept out of the commit.
 
 use crate::beside::{Beside, Line};
-use crate::commit;
 use crate::git::{Call, Fault, Git};
+use crate::nested;
 use crate::said::Said;
 use crate::stop::Stop;
 use crate::workspace::Mirror;
@@ -81,7 +81,7 @@ async fn put_back(beside: &Beside<'_>, (git, mirror): (&Git, &Mirror), start: &s
     let (tree, repository) = (workspace.tree(), workspace.repository());
     // The commands run the repository's own programs, which find ours.
     workspace.seal(Some(mirror)).await?;
-    commit::make_way(workspace).await?;
+    nested::make_way(workspace).await?;
     // What was touched only is not written again, and nothing is built anew for it.
     git.run(Call::new(["update-index", "-q", "--refresh"]).repository(&repository).tree(&tree)).await?;
     // The branch is where it was. `reset` would look for one of the commit's name.

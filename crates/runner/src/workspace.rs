@@ -13,8 +13,8 @@ mod remove;
 pub(crate) use mirror::Mirror;
 pub(crate) use remove::entry as remove_entry;
 
-use crate::commit;
 use crate::git::{self, Call, Fault, Git};
+use crate::nested;
 use crate::options::Afterwards;
 use crate::stray;
 use aside::Aside;
@@ -215,7 +215,7 @@ impl Workspace {
         let (tree, repository) = (self.tree(), self.repository());
         let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
         let mut paths = Vec::new();
-        for path in commit::submodules(&listed) {
+        for path in nested::submodules(&listed) {
             paths.extend_from_slice(path.as_os_str().as_bytes());
             paths.push(0);
         }
