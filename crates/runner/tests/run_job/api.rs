@@ -56,9 +56,46 @@ pub(crate) struct Script {
     pub(crate) model: Vec<Value>,
     /// What is wanted by the time the runner asks for the right to push, and whether it gets it.
     pub(crate) at_push: Option<(&'static str, bool)>,
+    /// Calls of an attempt that does not hold the job are refused.
+    pub(crate) fences: bool,
+    /// The bucket by another address than ours.
+    pub(crate) bucket: Option<String>,
+    /// The claim that got an attempt, where calls are fenced.
+    claims: HashMap<u32, Value>,
+    /// The newest attempt that gave the job back, where calls are fenced, and how.
+    rested: Option<(u32, Value)>,
+    /// The finish that ended the job, where calls are fenced.
+    ended: Option<Value>,
 }
 
 impl Script {
+    /// Whether an attempt holds the job for this call: no later one has it, no other claim got it, and it neither gave
+    /// the job back nor ended it, unless by this call. What the call claims, gives back or ends is noted.
+    fn admits(&mut self, newest: u32, attempt: u32, route: &str, body: &Value) -> bool {
+        if !self.fences {
+            return true;
+        }
+        if let Some(ended) = &self.ended {
+            return route == "finish" && ended["finish_id"] == body["finish_id"];
+        }
+        if attempt != newest {
+            return false;
+        }
+        if let Some((_, rested)) = self.rested.as_ref().filter(|(of, _)| *of == attempt) {
+            return route == "yield" && rested["yield_id"] == body["yield_id"];
+        }
+        match route {
+            "start" => {
+                let claim = &body["claim_id"];
+                return *self.claims.entry(attempt).or_insert_with(|| claim.clone()) == *claim;
+            }
+            "yield" => self.rested = Some((attempt, body.clone())),
+            "finish" => self.ended = Some(body.clone()),
+            _ => {}
+        }
+        true
+    }
+
     /// Every call of a route is refused from now on.
     pub(crate) fn refuse(&mut self, route: &'static str, status: u16, code: &'static str) {
         self.refuse.insert(route, (status, code));
@@ -153,6 +190,18 @@ impl Api {
         calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
     }
 
+    /// The finish that ended the job, where calls are fenced.
+    pub(crate) fn ended(&self) -> Option<FinishRequest> {
+        let ended = self.inner.script.lock().unwrap().ended.clone();
+        ended.map(|body| serde_json::from_value(body).unwrap())
+    }
+
+    /// Whether the newest attempt gave the job back, where calls are fenced.
+    pub(crate) fn rests(&self) -> bool {
+        let newest = self.assignment().attempt;
+        self.inner.script.lock().unwrap().rested.as_ref().is_some_and(|(attempt, _)| *attempt == newest)
+    }
+
     /// What was put into the bucket under this name.
     pub(crate) fn kept(&self, name: &str) -> Option<Vec<u8>> {
         self.inner.kept.lock().unwrap().get(name).cloned()
@@ -245,6 +294,9 @@ async fn answer(
     if let Some((status, code)) = script.refuse.get(route.as_str()) {
         return problem(*status, code);
     }
+    if !script.admits(assignment.attempt, attempt, &route, &body) {
+        return problem(409, "lease_lost");
+    }
     let want = if script.cancel {
         "cancel"
     } else if script.pause {
@@ -287,7 +339,7 @@ async fn answer(
         }
         "artifacts" => {
             let asked: ReserveArtifact = serde_json::from_value(body).unwrap();
-            let url = inner.url.get().unwrap();
+            let url = script.bucket.as_ref().or(inner.url.get()).unwrap();
             if asked.kind == Kind::Checkpoint {
                 let about = json!({ "size_bytes": asked.size_bytes, "sha256": asked.sha256 });
                 *inner.checkpoint.lock().unwrap() = Some((asked.name.to_string(), about));
@@ -337,7 +389,8 @@ async fn asked(
         "checkpoint" => match inner.checkpoint.lock().unwrap().clone() {
             None => json!({}),
             Some((name, about)) => {
-                let (job, url) = (inner.assignment.lock().unwrap().job.clone(), inner.url.get().unwrap());
+                let job = inner.assignment.lock().unwrap().job.clone();
+                let url = script.bucket.as_ref().or(inner.url.get()).unwrap();
                 json!({ "checkpoint": {
                     "job": job, "attempt": 1, "size_bytes": about["size_bytes"], "sha256": about["sha256"],
                     "get_url": format!("{url}/bucket/{name}"),

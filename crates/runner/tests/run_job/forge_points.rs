@@ -2,14 +2,10 @@
 //! change something, and right after each that may, and the next attempt leaves what an undisturbed one does.
 //!
 //! A runner that dies before a call leaves what one leaves that dies after the call before it, and a call that only reads
-//! leaves nothing. Its calls of git are in `git_points`.
+//! leaves nothing. Its calls of git are in `git_points`, those of its control plane in `plane_points`.
 
+use crate::gate::{Breaks, Fault, Gate, Point};
 use crate::world::{BRANCH, World};
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, Uri};
-use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
 use pullyard_demo_forge::{AccountKind, Remark, Role, User};
 use pullyard_domain::id::JobId;
@@ -17,17 +13,13 @@ use pullyard_domain::job::{Kind, Replies};
 use pullyard_domain::marker::Marker;
 use pullyard_protocol::attempt::{FinishOutcome, RevisedComment, RevisedReview, Revises};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::timeout;
+use std::sync::Arc;
 
 const REPOSITORY: &str = "acme/app";
 /// Says how often it has worked.
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
 /// Walks at the same time: each is a program, and most of it waits.
 const AT_ONCE: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What an attempt does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,83 +30,12 @@ enum Work {
     Revision,
 }
 
-/// Where the runner is killed, by the number of a call, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Killed {
-    Never,
-    /// The forge never has it.
-    Before(usize),
-    /// It had its effect, and nobody is told.
-    After(usize),
-}
-
-/// The forge by another address, where its calls are counted.
-struct Gate {
-    /// Its own host and port.
-    forge: String,
-    http: reqwest::Client,
-    killed: Killed,
-    calls: Mutex<Vec<String>>,
-    /// The call has come at which the runner is killed. It is held, and never answered.
-    reached: watch::Sender<bool>,
-}
-
-impl Gate {
-    /// The world's job calls the forge by it from now on.
-    async fn before(world: &World, killed: Killed) -> Arc<Self> {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ours = listener.local_addr().unwrap().to_string();
-        let url = world.forge.api_url();
-        let forge = url.split('/').nth(2).unwrap().to_owned();
-        world.api.assign(|job| job.repository.api_url = url.replacen(&forge, &ours, 1));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let (calls, reached) = (Mutex::default(), watch::Sender::new(false));
-        let gate = Arc::new(Self { forge, http, killed, calls, reached });
-        let routes = Router::new().fallback(passed).with_state(gate.clone());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        gate
-    }
-
-    fn calls(&self) -> Vec<String> {
-        self.calls.lock().unwrap().clone()
-    }
-
-    /// The number of this call.
-    fn noted(&self, call: String) -> usize {
-        let mut calls = self.calls.lock().unwrap();
-        calls.push(call);
-        calls.len()
-    }
-
-    async fn asked(&self, method: Method, uri: &Uri, mut headers: HeaderMap, body: Bytes) -> Response {
-        // These are of one connection.
-        headers.remove("host");
-        headers.remove("content-length");
-        let call = self.http.request(method, format!("http://{}{uri}", self.forge)).headers(headers).body(body);
-        let answer = call.send().await.unwrap();
-        let (status, mut headers) = (answer.status(), answer.headers().clone());
-        for name in ["connection", "content-length", "transfer-encoding"] {
-            headers.remove(name);
-        }
-        (status, headers, Body::from(answer.bytes().await.unwrap())).into_response()
-    }
-
-    async fn held(&self) -> Response {
-        self.reached.send_replace(true);
-        std::future::pending().await
-    }
-}
-
-async fn passed(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let number = gate.noted(format!("{method} {}", uri.path()));
-    if gate.killed == Killed::Before(number) {
-        return gate.held().await;
-    }
-    let answer = gate.asked(method, &uri, headers, body).await;
-    if gate.killed == Killed::After(number) {
-        return gate.held().await;
-    }
-    answer
+/// The world's job calls the forge by this from now on.
+async fn behind_a_gate(world: &World, fault: Option<Fault>) -> Arc<Gate> {
+    let url = world.forge.api_url();
+    let gate = Gate::before(&url, fault).await;
+    world.api.assign(|job| job.repository.api_url = gate.in_place_of(&url));
+    gate
 }
 
 /// What an attempt leaves at the forge, and here.
@@ -189,12 +110,11 @@ async fn reviewed(world: &World) {
 }
 
 /// The end of the attempt after one that was killed there.
-async fn gone_on(work: Work, killed: Killed) -> End {
+async fn gone_on(work: Work, killed: Fault) -> End {
     let world = prepared(work).await;
-    let gate = Gate::before(&world, killed).await;
+    let gate = behind_a_gate(&world, Some(killed.clone())).await;
     let mut runner = world.spawn(|_| ());
-    let mut reached = gate.reached.subscribe();
-    timeout(PATIENCE, reached.wait_for(|reached| *reached)).await.unwrap().unwrap();
+    gate.reached().await;
     runner.kill().await.unwrap();
     world.api.assign(|job| job.attempt = 2);
     let ran = world.run().await;
@@ -205,7 +125,7 @@ async fn gone_on(work: Work, killed: Killed) -> End {
 /// Walks through the calls of this work: there may be more than so many, and not fewer, and these are among them.
 async fn walk(work: Work, least: usize, among: &[&str]) {
     let world = prepared(work).await;
-    let gate = Gate::before(&world, Killed::Never).await;
+    let gate = behind_a_gate(&world, None).await;
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let undisturbed = end(&world).await;
@@ -221,13 +141,13 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
     println!("{work:?}: {} calls of the forge: {calls:?}", calls.len());
     assert!(calls.len() >= least, "{calls:?}");
     for one in among {
-        assert!(calls.iter().any(|call| call.contains(one)), "{one}: {calls:?}");
+        assert!(calls.iter().any(|(name, _)| name.contains(one)), "{one}: {calls:?}");
     }
-    let numbered = calls.iter().enumerate().map(|(at, call)| (at + 1, call));
-    let changes: Vec<usize> =
-        numbered.filter(|(_, call)| !call.starts_with("GET ")).map(|(number, _)| number).collect();
-    let points = [1, changes[0]].map(Killed::Before).into_iter().chain(changes.into_iter().map(Killed::After));
-    let walks = points.map(|killed| async move { (killed, gone_on(work, killed).await) });
+    let changes: Vec<&Point> = calls.iter().filter(|(name, _)| !name.starts_with("GET ")).collect();
+    let before = [&calls[0], changes[0]].map(|point| (point.clone(), Breaks::KilledBefore));
+    let after = changes.into_iter().map(|point| (point.clone(), Breaks::KilledAfter));
+    let points = before.into_iter().chain(after);
+    let walks = points.map(|killed| async move { (killed.clone(), gone_on(work, killed).await) });
     let ends: Vec<_> = stream::iter(walks).buffer_unordered(AT_ONCE).collect().await;
     for (killed, end) in ends {
         assert_eq!(end, undisturbed, "killed {killed:?} of {calls:?}");

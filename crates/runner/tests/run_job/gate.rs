@@ -1,0 +1,140 @@
+//! What stands before a server that a runner calls. It numbers the calls, and breaks the one that it is told to.
+//!
+//! A call has its number by its name and by how often that came, so that it keeps it whatever comes between.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A call: its method and path without ids, and how often that came with it, from 1.
+pub(crate) type Point = (String, usize);
+
+/// A call, and how it breaks.
+pub(crate) type Fault = (Point, Breaks);
+
+/// How a call breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breaks {
+    /// The server never has it. It is held, for the runner to be killed.
+    KilledBefore,
+    /// It had its effect, and nobody is told. It is held, for the runner to be killed.
+    KilledAfter,
+    /// It had its effect, and its answer breaks off.
+    Lost,
+    /// What stands before the server has no room for it, and the server never has it.
+    Refused,
+}
+
+/// The server by another address, where its calls are counted.
+pub(crate) struct Gate {
+    /// Its own host and port.
+    server: String,
+    /// By which it is called here.
+    ours: String,
+    http: reqwest::Client,
+    fault: Option<Fault>,
+    calls: Mutex<Vec<Point>>,
+    /// The call has come at which the runner is killed. It is held, and never answered.
+    reached: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// One before the server of this address.
+    pub(crate) async fn before(url: &str, fault: Option<Fault>) -> Arc<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = listener.local_addr().unwrap().to_string();
+        let server = url.split('/').nth(2).unwrap().to_owned();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let (calls, reached) = (Mutex::default(), watch::Sender::new(false));
+        let gate = Arc::new(Self { server, ours, http, fault, calls, reached });
+        let routes = Router::new().fallback(passed).with_state(gate.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        gate
+    }
+
+    /// The same address by this gate.
+    pub(crate) fn in_place_of(&self, url: &str) -> String {
+        url.replacen(&self.server, &self.ours, 1)
+    }
+
+    /// The calls that came, in their order.
+    pub(crate) fn calls(&self) -> Vec<Point> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Waits for the call at which the runner is killed.
+    pub(crate) async fn reached(&self) {
+        let mut reached = self.reached.subscribe();
+        let wait = timeout(PATIENCE, reached.wait_for(|reached| *reached));
+        let came = wait.await.is_ok_and(|reached| reached.is_ok());
+        assert!(came, "{:?} did not come among {:?}", self.fault, self.calls());
+    }
+
+    /// Notes a call of this name, and says how it breaks.
+    fn noted(&self, name: String) -> Option<Breaks> {
+        let mut calls = self.calls.lock().unwrap();
+        let number = calls.iter().filter(|(other, _)| *other == name).count() + 1;
+        calls.push((name, number));
+        let (point, breaks) = self.fault.as_ref()?;
+        (calls.last() == Some(point)).then_some(*breaks)
+    }
+
+    async fn asked(&self, method: Method, uri: &Uri, mut headers: HeaderMap, body: Bytes) -> Response {
+        // These are of one connection.
+        for name in ["host", "content-length", "transfer-encoding"] {
+            headers.remove(name);
+        }
+        let call = self.http.request(method, format!("http://{}{uri}", self.server)).headers(headers).body(body);
+        let answer = call.send().await.unwrap();
+        let (status, mut headers) = (answer.status(), answer.headers().clone());
+        for name in ["connection", "content-length", "transfer-encoding"] {
+            headers.remove(name);
+        }
+        (status, headers, Body::from(answer.bytes().await.unwrap())).into_response()
+    }
+
+    async fn held(&self) -> Response {
+        self.reached.send_replace(true);
+        std::future::pending().await
+    }
+}
+
+async fn passed(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let breaks = gate.noted(name_of(&method, uri.path()));
+    match breaks {
+        Some(Breaks::KilledBefore) => return gate.held().await,
+        // As a gateway says it.
+        Some(Breaks::Refused) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#).into_response();
+        }
+        Some(Breaks::KilledAfter | Breaks::Lost) | None => {}
+    }
+    let answer = gate.asked(method, &uri, headers, body).await;
+    match breaks {
+        Some(Breaks::KilledAfter) => gate.held().await,
+        Some(Breaks::Lost) => {
+            // The head of an answer, and then the connection breaks.
+            let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
+            (StatusCode::OK, Body::from_stream(broken)).into_response()
+        }
+        Some(Breaks::KilledBefore | Breaks::Refused) | None => answer,
+    }
+}
+
+/// The same in every run: ids and commits are of one run.
+fn name_of(method: &Method, path: &str) -> String {
+    let is_number = |part: &str| {
+        part.bytes().any(|byte| byte.is_ascii_digit()) && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let is_id = |part: &str| ["art_", "job_", "rnr_"].iter().any(|kind| part.starts_with(*kind)) || is_number(part);
+    let parts: Vec<&str> = path.split('/').map(|part| if is_id(part) { "{id}" } else { part }).collect();
+    format!("{method} {}", parts.join("/"))
+}
