@@ -2,14 +2,15 @@
 //!
 //! Owns routes, callers and shapes; what there is and what is refused is decided where it is for GitHub's face, in
 //! `pulls`, `notes` and `merging`. Every repository of a demo is on both faces at once: nobody who uses one of them
-//! sees the other, and a demo needs no second kind of repository. Bitbucket's webhooks are not served; hooks that were
-//! made on GitHub's face are told in GitHub's words of what happens here, too.
+//! sees the other, and a demo needs no second kind of repository. Hooks are of the face that they were made on: each
+//! is told in its own face's words of what happens on either.
 
 mod answers;
 mod body;
 mod caller;
 mod comments;
 mod conversation;
+mod hooks;
 mod listed;
 mod paging;
 mod pull_answers;
@@ -17,6 +18,7 @@ mod pull_requests;
 mod refusal;
 mod repositories;
 mod statuses;
+pub(crate) mod told;
 mod uuid;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use axum::{
 use crate::forge::Shared;
 use refusal::Refusal;
 pub(crate) use refusal::error;
+pub(crate) use uuid::of_hook as hook_uuid;
 
 /// Where Bitbucket has its REST API.
 pub(crate) const START: &str = "/2.0";
@@ -47,7 +50,12 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/pullrequests/{number}/decline", post(pull_requests::decline))
         .route("/pullrequests/{number}/comments", get(conversation::list).post(conversation::create))
         .route("/pullrequests/{number}/comments/{id}", get(conversation::show).put(conversation::edit));
+    let hooks = Router::new()
+        .route("/", get(hooks::list).post(hooks::create))
+        .route("/{uid}", get(hooks::show).put(hooks::update).delete(hooks::delete));
     Router::new()
+        .nest("/repositories/{workspace}/{slug}/hooks", hooks.clone())
+        .nest("/workspaces/{workspace}/hooks", hooks)
         .route("/user", get(repositories::own_account))
         .nest("/repositories/{workspace}/{slug}", of_repository)
         .fallback(async || Refusal::no_such_address())

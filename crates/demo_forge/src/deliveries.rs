@@ -1,4 +1,5 @@
-//! Calling hooks over HTTP, once, and remembering for three days what was sent and what came back.
+//! Calling hooks over HTTP, once, and remembering for three days what was sent and what came back, as GitHub does;
+//! Bitbucket shows nobody what it sent.
 //! What is sent is decided in `hooks`; only loopback addresses are called.
 
 use std::{
@@ -15,9 +16,14 @@ use serde_json::Value;
 use sha2::Sha256;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{Error, clock, faults::DeliveryFault, forge::Shared, state::HookRecord};
+use crate::{
+    Error, bitbucket, clock,
+    faults::DeliveryFault,
+    forge::Shared,
+    state::{Face, HookRecord},
+};
 
-/// How long GitHub waits for an answer.
+/// How long either forge waits for an answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const KEPT_SECS: i64 = 3 * 24 * 60 * 60;
 /// How many calls are under way at once.
@@ -257,6 +263,21 @@ fn body_of(hook: &HookRecord, payload: &Value) -> String {
 }
 
 fn headers_of(hook: &HookRecord, parcel: &Parcel, body: &str) -> BTreeMap<String, String> {
+    let (mut headers, signature) = match hook.face {
+        Face::GitHub => (githubs_headers(hook, parcel), "X-Hub-Signature-256"),
+        Face::Bitbucket => (bitbuckets_headers(hook, parcel), "X-Hub-Signature"),
+    };
+    if let Some(secret) = &hook.secret
+        && let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+    {
+        mac.update(body.as_bytes());
+        let hex = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+        headers.insert(signature, format!("sha256={hex}"));
+    }
+    headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn githubs_headers(hook: &HookRecord, parcel: &Parcel) -> BTreeMap<&'static str, String> {
     let kind = match hook.content_type.as_str() {
         "form" => "application/x-www-form-urlencoded",
         _ => "application/json",
@@ -266,7 +287,7 @@ fn headers_of(hook: &HookRecord, parcel: &Parcel, body: &str) -> BTreeMap<String
         crate::state::TargetKind::Organization => "organization",
         crate::state::TargetKind::Integration => "integration",
     };
-    let mut headers = BTreeMap::from([
+    BTreeMap::from([
         ("Accept", "*/*".to_owned()),
         ("Content-Type", kind.to_owned()),
         ("User-Agent", "GitHub-Hookshot/demo".to_owned()),
@@ -275,15 +296,20 @@ fn headers_of(hook: &HookRecord, parcel: &Parcel, body: &str) -> BTreeMap<String
         ("X-GitHub-Hook-ID", hook.id.to_string()),
         ("X-GitHub-Hook-Installation-Target-ID", hook.target.to_string()),
         ("X-GitHub-Hook-Installation-Target-Type", target.to_owned()),
-    ]);
-    if let Some(secret) = &hook.secret
-        && let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-    {
-        mac.update(body.as_bytes());
-        let hex = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
-        headers.insert("X-Hub-Signature-256", format!("sha256={hex}"));
-    }
-    headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    ])
+}
+
+/// Bitbucket tries a delivery that failed up to two more times, with its id and the next number; here it tries once.
+fn bitbuckets_headers(hook: &HookRecord, parcel: &Parcel) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("Accept", "*/*".to_owned()),
+        ("Content-Type", "application/json".to_owned()),
+        ("User-Agent", "Bitbucket-Webhooks/2.0".to_owned()),
+        ("X-Attempt-Number", "1".to_owned()),
+        ("X-Event-Key", parcel.event.clone()),
+        ("X-Hook-UUID", bitbucket::hook_uuid(hook.id).trim_matches(['{', '}']).to_owned()),
+        ("X-Request-UUID", parcel.guid.clone()),
+    ])
 }
 
 /// Whether an address is of this machine; the forge calls no other.

@@ -1,4 +1,5 @@
-//! What happened, in the shape GitHub's webhooks tell it, handed to every hook that asked for it.
+//! What happened, in the shape GitHub's webhooks tell it, handed to every hook that asked for it on GitHub's face.
+//! What hooks of Bitbucket's face hear of the same is in `bitbucket::told`, which is called from here.
 //! Which hooks there are and how they are called is in `hooks` and `deliveries`.
 
 use std::sync::Arc;
@@ -8,16 +9,20 @@ use serde_json::{Value, json};
 use crate::{
     access::{Actor, May},
     answers,
+    bitbucket::told,
     forge::Shared,
     hooks,
     pulls::Pull,
-    record::{LineCommentRecord, NoteRecord, ReviewRecord},
+    record::{LineCommentRecord, NoteRecord, ReviewRecord, ReviewState},
     repositories::Entry,
+    state::Face,
     users::AccountKind,
 };
 
 /// One thing that happened, not yet anybody's.
 pub(crate) struct Event {
+    /// Hooks of the other face do not hear of it.
+    pub(crate) face: Face,
     pub(crate) name: &'static str,
     pub(crate) action: Option<String>,
     pub(crate) repository: Option<u64>,
@@ -32,7 +37,8 @@ pub(crate) async fn pull_request(
     action: &str,
     more: Value,
 ) {
-    if !hooks::anyone_listens(shared, entry, "pull_request").await {
+    told::pull_request(shared, entry, actor, pull, action).await;
+    if !hooks::anyone_listens(shared, entry, (Face::GitHub, "pull_request")).await {
         return;
     }
     let shown = answers::full_pull(shared, entry, pull).await;
@@ -41,6 +47,32 @@ pub(crate) async fn pull_request(
 }
 
 pub(crate) async fn review(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    pull: &Pull,
+    review: &ReviewRecord,
+    (action, more): (&str, Value),
+) {
+    told::review(shared, entry, actor, pull, review, action).await;
+    review_on_github(shared, entry, actor, pull, review, (action, more)).await;
+}
+
+/// Somebody's verdict counts no longer; Bitbucket says which of the two it was.
+pub(crate) async fn dismissed(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    pull: &Pull,
+    review: &ReviewRecord,
+    was: ReviewState,
+) {
+    let before = ReviewRecord { state: was, ..review.clone() };
+    told::review(shared, entry, actor, pull, &before, "dismissed").await;
+    review_on_github(shared, entry, actor, pull, review, ("dismissed", json!({}))).await;
+}
+
+async fn review_on_github(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -63,6 +95,7 @@ pub(crate) async fn line_comment(
     comment: &LineCommentRecord,
     (action, more): (&str, Value),
 ) {
+    told::comment(shared, entry, actor, pull, comment.id, action).await;
     let own = json!({
         "pull_request": answers::reduced_pull(shared, entry, pull).await,
         "comment": answers::line_comment(shared, entry, pull.record.number, comment),
@@ -78,6 +111,7 @@ pub(crate) async fn note(
     note: &NoteRecord,
     (action, more): (&str, Value),
 ) {
+    told::comment(shared, entry, actor, pull, note.id, action).await;
     let own = json!({
         "issue": answers::issue(shared, entry, pull).await,
         "comment": answers::note(shared, entry, pull.record.number, note),
@@ -122,7 +156,12 @@ async fn emit(
     if let May::Granted(grant) = &actor.may {
         payload.insert("installation".to_owned(), answers::installation_stub(grant.installation));
     }
-    let event =
-        Event { name, action: Some(action.to_owned()), repository: Some(entry.id), payload: Value::Object(payload) };
+    let event = Event {
+        face: Face::GitHub,
+        name,
+        action: Some(action.to_owned()),
+        repository: Some(entry.id),
+        payload: Value::Object(payload),
+    };
     hooks::tell(shared, entry, event).await;
 }

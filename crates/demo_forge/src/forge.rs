@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     Error, User,
     access::Actor,
-    bitbucket,
+    bitbucket::{self, told},
     clock::Clock,
     deliveries::Deliveries,
     events,
@@ -30,7 +30,7 @@ use crate::{
     repositories::{Entry, Repositories},
     rest, smart_http,
     state::State,
-    users::Users,
+    users::{Account, Users},
 };
 
 /// How long requests under way may take once the forge is told to stop.
@@ -234,6 +234,7 @@ impl Shared {
             Ok::<_, Error>(())
         });
         moved.await?;
+        told::renamed(self, entry, by, (&old_owner, &old_name)).await;
         if old_owner.eq_ignore_ascii_case(&entry.owner()) {
             let changes = serde_json::json!({ "changes": { "repository": { "name": { "from": old_name } } } });
             events::repository(self, entry, by, "renamed", changes).await;
@@ -242,6 +243,13 @@ impl Shared {
             let changes = serde_json::json!({ "changes": { "owner": { "from": from } } });
             events::repository(self, entry, by, "transferred", changes).await;
         }
+        Ok(())
+    }
+
+    /// Takes a repository away, and tells Bitbucket's hooks of it.
+    pub(crate) async fn delete(self: &Arc<Self>, entry: &Arc<Entry>, by: &Account) -> Result<(), Error> {
+        self.repositories.delete(entry).await?;
+        told::deleted(self, entry, by).await;
         Ok(())
     }
 }

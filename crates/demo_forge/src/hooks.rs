@@ -11,11 +11,11 @@ use crate::{
     events::Event,
     forge::Shared,
     repositories::Entry,
-    state::{HookRecord, InstallationRecord, TargetKind},
+    state::{Face, HookRecord, InstallationRecord, TargetKind},
 };
 
 /// What the forge tells of; GitHub knows more, and refuses what it does not know.
-const EVENTS: &[&str] = &[
+const GITHUBS_EVENTS: &[&str] = &[
     "*",
     "check_run",
     "installation",
@@ -33,9 +33,43 @@ const EVENTS: &[&str] = &[
     "status",
 ];
 
-/// Whose hooks are meant.
+/// What Bitbucket knows. The demo forge has no issues, commit comments, forks and imports to tell of, and tells of
+/// pushes with their pull requests only.
+const BITBUCKETS_EVENTS: &[&str] = &[
+    "issue:comment_created",
+    "issue:created",
+    "issue:updated",
+    "project:updated",
+    "pullrequest:approved",
+    "pullrequest:changes_request_created",
+    "pullrequest:changes_request_removed",
+    "pullrequest:comment_created",
+    "pullrequest:comment_deleted",
+    "pullrequest:comment_reopened",
+    "pullrequest:comment_resolved",
+    "pullrequest:comment_updated",
+    "pullrequest:created",
+    "pullrequest:fulfilled",
+    "pullrequest:push",
+    "pullrequest:rejected",
+    "pullrequest:unapproved",
+    "pullrequest:updated",
+    "repo:commit_comment_created",
+    "repo:commit_status_created",
+    "repo:commit_status_updated",
+    "repo:created",
+    "repo:deleted",
+    "repo:fork",
+    "repo:imported",
+    "repo:push",
+    "repo:transfer",
+    "repo:updated",
+];
+
+/// Whose hooks are meant, and those of which face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
+    pub(crate) face: Face,
     pub(crate) kind: TargetKind,
     pub(crate) id: u64,
 }
@@ -43,6 +77,7 @@ pub(crate) struct Target {
 /// What a caller may say of a hook; `None` leaves it.
 #[derive(Default)]
 pub(crate) struct Settings {
+    pub(crate) description: Option<String>,
     pub(crate) url: Option<String>,
     pub(crate) secret: Option<Option<String>>,
     pub(crate) content_type: Option<String>,
@@ -75,14 +110,20 @@ fn check(hook: &HookRecord) -> Result<(), Objection> {
     if !matches!(hook.content_type.as_str(), "json" | "form") {
         return Err(Objection::Invalid("content_type", "content_type is json or form".to_owned()));
     }
-    match hook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+    let known = match hook.face {
+        Face::GitHub => GITHUBS_EVENTS,
+        Face::Bitbucket => BITBUCKETS_EVENTS,
+    };
+    match hook.events.iter().find(|event| !known.contains(&event.as_str())) {
         Some(event) => Err(Objection::Invalid("events", format!("The event {event:?} is not known"))),
         None => Ok(()),
     }
 }
 
 fn apply(hook: &mut HookRecord, settings: Settings) {
-    let Settings { url, secret, content_type, insecure_ssl, events, add_events, remove_events, active } = settings;
+    let Settings { description, url, secret, content_type, insecure_ssl, events, add_events, remove_events, active } =
+        settings;
+    hook.description = description.or_else(|| hook.description.clone());
     hook.url = url.unwrap_or_else(|| hook.url.clone());
     hook.secret = secret.unwrap_or_else(|| hook.secret.clone());
     hook.content_type = content_type.unwrap_or_else(|| hook.content_type.clone());
@@ -95,9 +136,9 @@ fn apply(hook: &mut HookRecord, settings: Settings) {
     hook.active = active.unwrap_or(hook.active);
 }
 
-/// Makes a hook and pings it.
+/// Makes a hook, and pings it if it is one of GitHub's face.
 ///
-/// Writes: the forge's record, if the target has no hook with the same address and events in common.
+/// Writes: the forge's record, on GitHub's face if the target has no hook with the same address and events in common.
 pub(crate) async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Objection> {
     if settings.url.is_none() {
         return Err(Objection::Invalid("url", "url wasn't supplied".to_owned()));
@@ -105,10 +146,12 @@ pub(crate) async fn create(shared: &Arc<Shared>, target: Target, settings: Setti
     let now = shared.clock.now();
     let mut hook = HookRecord {
         id: shared.ids.next()?,
+        face: target.face,
         kind: target.kind,
         target: target.id,
         active: true,
         events: vec!["push".to_owned()],
+        description: None,
         url: String::new(),
         secret: None,
         content_type: "form".to_owned(),
@@ -121,18 +164,21 @@ pub(crate) async fn create(shared: &Arc<Shared>, target: Target, settings: Setti
     let added = hook.clone();
     let stored = shared.state.change(|state| {
         let twin = |known: &HookRecord| {
-            (known.kind, known.target) == (added.kind, added.target)
+            is_of(known, target)
                 && known.url == added.url
                 && known.events.iter().any(|event| added.events.contains(event))
         };
-        if state.hooks.iter().any(twin) {
+        // Bitbucket takes a second one, and tells both.
+        if target.face == Face::GitHub && state.hooks.iter().any(twin) {
             return Err(Objection::Exists);
         }
         state.hooks.push(added);
         Ok(())
     });
     stored.await?;
-    ping(shared, &hook).await?;
+    if target.face == Face::GitHub {
+        ping(shared, &hook).await?;
+    }
     Ok(hook)
 }
 
@@ -174,7 +220,7 @@ pub(crate) async fn find(shared: &Shared, target: Target, id: u64) -> Result<Hoo
 }
 
 fn is_of(hook: &HookRecord, target: Target) -> bool {
-    (hook.kind, hook.target) == (target.kind, target.id)
+    (hook.face, hook.kind, hook.target) == (target.face, target.kind, target.id)
 }
 
 /// Sends a ping, also to a hook that is switched off.
@@ -217,8 +263,12 @@ pub(crate) fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &Deliv
     deliveries::send(shared, hook.clone(), parcel)
 }
 
-/// Every hook that hears of this repository, with the installation that it hears through.
-async fn listeners(shared: &Shared, entry: &Entry, event: &str) -> Vec<(HookRecord, Option<InstallationRecord>)> {
+/// Every hook of this face that hears of this repository, with the installation that it hears through.
+async fn listeners(
+    shared: &Shared,
+    entry: &Entry,
+    (face, event): (Face, &str),
+) -> Vec<(HookRecord, Option<InstallationRecord>)> {
     let owner = entry.owner();
     let organization = answers::owner(shared, &owner).id;
     let listeners = shared.state.read(|state| {
@@ -228,8 +278,10 @@ async fn listeners(shared: &Shared, entry: &Entry, event: &str) -> Vec<(HookReco
                 installation.app == hook.target && installation.owner.eq_ignore_ascii_case(&owner) && reaches
             })
         };
-        let wants =
-            |hook: &HookRecord| hook.active && hook.events.iter().any(|wanted| wanted == "*" || wanted == event);
+        let wants = |hook: &HookRecord| {
+            let asked = hook.events.iter().any(|wanted| wanted == "*" || wanted == event);
+            hook.face == face && hook.active && asked
+        };
         let find = |hook: &HookRecord| match hook.kind {
             TargetKind::Repository => (hook.target == entry.id).then(|| (hook.clone(), None)),
             TargetKind::Organization => (hook.target == organization).then(|| (hook.clone(), None)),
@@ -240,13 +292,13 @@ async fn listeners(shared: &Shared, entry: &Entry, event: &str) -> Vec<(HookReco
     listeners.await
 }
 
-pub(crate) async fn anyone_listens(shared: &Shared, entry: &Entry, event: &str) -> bool {
+pub(crate) async fn anyone_listens(shared: &Shared, entry: &Entry, event: (Face, &str)) -> bool {
     !listeners(shared, entry, event).await.is_empty()
 }
 
 /// Tells every hook that asked for it, each with a guid of its own.
 pub(crate) async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
-    for (hook, installation) in listeners(shared, entry, event.name).await {
+    for (hook, installation) in listeners(shared, entry, (event.face, event.name)).await {
         let mut payload = event.payload.clone();
         let installation = installation.map(|installation| installation.id);
         if let (Some(id), Value::Object(fields)) = (installation, &mut payload) {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     AccountKind, Calls, DeliveryFault, DemoForge, Error, Fault, Role, User,
     access::Actor,
+    answers,
     installations::{self, Objection},
     names::FullName,
     pulls, pushes,
@@ -82,10 +83,11 @@ impl DemoForge {
         }
     }
 
-    /// Takes a repository away.
+    /// Takes a repository away, as its owner.
     pub async fn delete_repository(&self, full_name: &str) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
-        self.shared.repositories.delete(&entry).await
+        let owner = answers::owner(&self.shared, &entry.owner());
+        self.shared.delete(&entry, &owner).await
     }
 
     /// Installs an App for these repositories of one owner, or for all of them, and gives the installation's id.

@@ -20,7 +20,7 @@ use crate::{
     answers, clock,
     forge::Shared,
     hooks::{self, Settings, Target},
-    state::{AppRecord, CodeRecord, InstallationRecord, TargetKind, TokenRecord},
+    state::{AppRecord, CodeRecord, Face, InstallationRecord, TargetKind, TokenRecord},
     users::{AccountKind, Member, Reach, User},
 };
 
@@ -118,7 +118,7 @@ pub(crate) async fn convert(shared: &Arc<Shared>, code: &str) -> Result<Value, O
             active: hook.and_then(|hook| hook.get("active")).and_then(Value::as_bool),
             ..Settings::default()
         };
-        let target = Target { kind: TargetKind::Integration, id: app.id };
+        let target = Target { face: Face::GitHub, kind: TargetKind::Integration, id: app.id };
         if let Err(hooks::Objection::Broken(error)) = hooks::create(shared, target, settings).await {
             return Err(error.into());
         }

@@ -234,12 +234,12 @@ pub(crate) async fn dismiss(
         if let Some(word) = word {
             return Err(Objection::Unprocessable(format!("Can not dismiss a {word} pull request review")));
         }
-        review.state = ReviewState::Dismissed;
+        let was = std::mem::replace(&mut review.state, ReviewState::Dismissed);
         review.updated_at = shared.clock.now();
-        Ok(review.clone())
+        Ok((review.clone(), was))
     });
-    let (review, pull) = touched(changed.await?)?;
-    events::review(shared, entry, actor, &pull, &review, ("dismissed", json!({}))).await;
+    let ((review, was), pull) = touched(changed.await?)?;
+    events::dismissed(shared, entry, actor, &pull, &review, was).await;
     Ok((review, pull))
 }
 

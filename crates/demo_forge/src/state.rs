@@ -34,14 +34,29 @@ pub(crate) enum TargetKind {
     Integration,
 }
 
+/// Through which API something was made, and so in whose shape and words it is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Face {
+    #[default]
+    GitHub,
+    Bitbucket,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HookRecord {
     pub(crate) id: u64,
+    /// The other face neither shows it nor tells it anything. All hooks of an older forge were made on GitHub's.
+    #[serde(default)]
+    pub(crate) face: Face,
     pub(crate) kind: TargetKind,
     /// The repository, the App, or the organisation's account.
     pub(crate) target: u64,
     pub(crate) active: bool,
     pub(crate) events: Vec<String>,
+    /// What Bitbucket shows it as; GitHub has none.
+    #[serde(default)]
+    pub(crate) description: Option<String>,
     pub(crate) url: String,
     pub(crate) secret: Option<String>,
     pub(crate) content_type: String,
@@ -120,5 +135,22 @@ impl State {
         record::save(&changed, &self.path).await?;
         *record = changed;
         Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_hook_of_an_older_forge_is_one_of_githubs_face() {
+        let stored = json!({
+            "id": 1, "kind": "repository", "target": 2, "active": true, "events": ["push"], "url": "http://x",
+            "secret": null, "content_type": "json", "insecure_ssl": "0", "created_at": "", "updated_at": "",
+        });
+        let hook: HookRecord = serde_json::from_value(stored).unwrap();
+        assert_eq!((hook.face, hook.description), (Face::GitHub, None));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     Error,
     access::{Level, Need},
-    reviews,
+    hooks, reviews,
 };
 
 /// What an error with nothing but words looks like.
@@ -64,6 +64,14 @@ impl Refusal {
         Self::not_found("No PullRequestComment matches the given query.")
     }
 
+    pub(super) fn no_hook() -> Self {
+        Self::not_found("No WebhookSubscription matches the given query.")
+    }
+
+    pub(super) fn no_workspace(name: &str) -> Self {
+        Self::not_found(&format!("No workspace with identifier '{name}'."))
+    }
+
     pub(super) fn no_such_address() -> Self {
         Self::not_found("There is no API hosted at this URL.")
     }
@@ -84,6 +92,7 @@ impl Refusal {
     pub(super) fn lacks(need: Need) -> Self {
         let subject = match need.permission {
             "pull_requests" => "pullrequest",
+            "repository_hooks" => "webhook",
             _ => "repository",
         };
         let level = match need.level {
@@ -145,6 +154,17 @@ impl From<reviews::Objection> for Refusal {
             reviews::Objection::Forbidden(_) => Self::forbidden("You do not have permission to edit this comment."),
             reviews::Objection::NotFound => Self::no_comment(),
             reviews::Objection::Broken(error) => error.into(),
+        }
+    }
+}
+
+impl From<hooks::Objection> for Refusal {
+    fn from(objection: hooks::Objection) -> Self {
+        match objection {
+            hooks::Objection::Invalid(field, words) => Self::field(field, &words),
+            hooks::Objection::Exists => Self::conflict("There is such a webhook already."),
+            hooks::Objection::NotFound => Self::no_hook(),
+            hooks::Objection::Broken(error) => error.into(),
         }
     }
 }

@@ -15,6 +15,10 @@ pub(super) fn of_status(id: u64) -> String {
     braced("status", id)
 }
 
+pub(crate) fn of_hook(id: u64) -> String {
+    braced("hook", id)
+}
+
 /// As an address has it.
 pub(super) fn in_path(uuid: &str) -> String {
     uuid.replace('{', "%7B").replace('}', "%7D")

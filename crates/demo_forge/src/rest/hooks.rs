@@ -18,7 +18,7 @@ use crate::{
     deliveries::DeliveryRecord,
     forge::Shared,
     hooks::{self, Settings, Target},
-    state::{HookRecord, TargetKind},
+    state::{Face, HookRecord, TargetKind},
 };
 
 /// Whose hooks a request is about, once its caller may do this to them.
@@ -43,12 +43,12 @@ impl FromRequestParts<Arc<Shared>> for Place {
         let target = match (params.get("owner"), params.get("name"), params.get("org")) {
             (Some(owner), Some(name), _) => {
                 let (_, entry) = caller.repository(shared, (owner, name), need).await?;
-                Target { kind: TargetKind::Repository, id: entry.id }
+                Target { face: Face::GitHub, kind: TargetKind::Repository, id: entry.id }
             }
             (_, _, Some(org)) => organization(shared, caller, org, need).await?,
             _ => {
                 let app = caller.app()?.id;
-                let target = Target { kind: TargetKind::Integration, id: app };
+                let target = Target { face: Face::GitHub, kind: TargetKind::Integration, id: app };
                 let own = hooks::of(shared, target).await.into_iter().next().ok_or_else(Refusal::not_found)?;
                 return Ok(Self { target, hook: Some(own.id), delivery });
             }
@@ -70,7 +70,7 @@ async fn organization(shared: &Shared, caller: Caller, org: &str, need: Need) ->
     if own.is_empty() || shared.users.by_login(org).is_some() {
         return Err(Refusal::not_found());
     }
-    Ok(Target { kind: TargetKind::Organization, id: answers::owner(shared, org).id })
+    Ok(Target { face: Face::GitHub, kind: TargetKind::Organization, id: answers::owner(shared, org).id })
 }
 
 impl Place {
@@ -103,6 +103,7 @@ fn settings(body: &[u8]) -> Result<Settings, Refusal> {
         Some(_) => Some(fields.flag("active")?),
     };
     Ok(Settings {
+        description: None,
         url: config.text("url")?.flatten(),
         // A configuration that is sent without a secret takes the secret away, as on GitHub.
         secret: fields.get("config").map(|_| config.text("secret").map(Option::flatten)).transpose()?,

@@ -110,8 +110,8 @@ pub(crate) async fn delete(
     caller: Caller,
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::ADMINISTRATION).await?;
-    shared.repositories.delete(&entry).await?;
+    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::ADMINISTRATION).await?;
+    shared.delete(&entry, &actor.account).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

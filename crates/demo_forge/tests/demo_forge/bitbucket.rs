@@ -7,7 +7,7 @@ use crate::world::{ANN, Answer, BOT, EVE, REPOSITORY, RON, World};
 
 impl World {
     /// A path below the repository, or below the API when it begins with a slash.
-    fn at(&self, path: &str) -> String {
+    pub(crate) fn at(&self, path: &str) -> String {
         let api = self.forge.bitbucket_api_url();
         match path.strip_prefix('/') {
             Some(path) => format!("{api}/{path}"),
@@ -16,11 +16,11 @@ impl World {
         }
     }
 
-    async fn read(&self, who: &str, path: &str) -> Answer {
+    pub(crate) async fn read(&self, who: &str, path: &str) -> Answer {
         self.get(who, &self.at(path)).await
     }
 
-    async fn send(&self, who: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn send(&self, who: &str, path: &str, body: Value) -> Answer {
         self.post(who, &self.at(path), body).await
     }
 

@@ -30,8 +30,11 @@ impl Heard {
         self.headers[name].to_str().unwrap()
     }
 
-    /// Event and action.
+    /// Event and action; Bitbucket has one word for both.
     pub(crate) fn what(&self) -> String {
+        if let Some(key) = self.headers.get("x-event-key") {
+            return key.to_str().unwrap().to_owned();
+        }
         format!("{} {}", self.header("x-github-event"), self.body["action"].as_str().unwrap_or("-"))
     }
 }

@@ -6,6 +6,7 @@
 mod apps;
 mod around;
 mod bitbucket;
+mod bitbucket_hooks;
 mod hooks;
 mod listener;
 mod pages;
