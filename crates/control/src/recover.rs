@@ -357,12 +357,8 @@ async fn poll_if_due(
 /// time is left alone.
 ///
 /// Idempotent: a level.
-/// Errors: `Invalid` for what tells us nothing at the repository's forge; `Contended`; the table's.
+/// Errors: `Contended`; the table's.
 pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {
-    let integration = ctx.store.eventually().integration(&repository.integration).await?;
-    if let Some(fault) = integration.and_then(|known| ingress.refused_at(known.kind, &repository.name)) {
-        return Err(Error::Invalid { pointer: "/ingress", fault });
-    }
     let mut rounds = ctx.rounds(&repository.name);
     loop {
         let now = ctx.clock.now();

@@ -22,12 +22,21 @@ pub const RECOVER_EVERY: Duration = Duration::from_secs(300);
 /// How often a repository without a hook is looked at, where its forge allows for that.
 pub const POLL_EVERY: Duration = Duration::from_secs(60);
 
-/// How often one at this kind of forge is. A look calls the forge about each open pull request, twenty at most and
-/// twice for each, and Bitbucket takes 1,000 calls an hour, with those of all jobs.
+/// How often one at this kind of forge is. A look calls the forge about each open pull request, [`most_compared`] at
+/// most, and Bitbucket takes 1,000 calls an hour, with those of all jobs.
 pub fn poll_every(kind: ForgeKind) -> Duration {
     match kind {
         ForgeKind::GitHub => POLL_EVERY,
         ForgeKind::Bitbucket => 5 * POLL_EVERY,
+    }
+}
+
+/// About how many pull requests one round of looks compares at most at this kind of forge. One is two calls of GitHub's
+/// API: itself and its reviews. Of Bitbucket's it is four: itself, its commit, who asks for changes, and since when.
+pub fn most_compared(kind: ForgeKind) -> u16 {
+    match kind {
+        ForgeKind::GitHub => 20,
+        ForgeKind::Bitbucket => 10,
     }
 }
 
@@ -138,32 +147,6 @@ pub enum Ingress {
     Poll,
     /// Both: whichever is sooner.
     Both,
-}
-
-impl Ingress {
-    /// Nobody hears that way of what becomes of pull requests at this kind of forge: no webhook tells it.
-    pub fn is_deaf_at(self, kind: ForgeKind) -> bool {
-        self == Self::Webhook && !kind.has_reviews()
-    }
-
-    /// Why a repository at this kind of forge can't be heard of that way, with what works instead; none where it can.
-    pub fn refused_at(self, kind: ForgeKind, repository: &RepositoryName) -> Option<String> {
-        let name = repository.as_str();
-        if self.is_deaf_at(kind) { no_webhooks(kind, name, name) } else { None }
-    }
-}
-
-/// Why no webhook of this kind of forge is ours, with what works instead; none where they are. `what` is there, as part of
-/// the sentence, and `repository` is to be looked at.
-pub fn no_webhooks(kind: ForgeKind, what: &str, repository: &str) -> Option<String> {
-    if kind.has_reviews() {
-        return None;
-    }
-    Some(format!(
-        "{what} is on {}, whose webhooks and reviews start no jobs; what becomes of its pull requests is looked for with \
-         `pullyard repos ingress {repository} poll`, and `pullyard revise` asks for a revision",
-        kind.words()
-    ))
 }
 
 /// A repository that is looked at.

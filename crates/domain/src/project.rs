@@ -260,14 +260,6 @@ impl ForgeKind {
         }
     }
 
-    /// Whether its reviews start jobs: told by its webhooks, or found by looking.
-    pub fn has_reviews(self) -> bool {
-        match self {
-            Self::GitHub => true,
-            Self::Bitbucket => false,
-        }
-    }
-
     /// The forge whose API is at this address, as people read it. One on this machine, as the demo's is, only speaks
     /// as this kind does.
     pub fn at(self, api_url: &str) -> String {

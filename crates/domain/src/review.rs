@@ -1,17 +1,16 @@
 //! A review that asks for changes: how a forge tells it, and how the table keeps it.
 //!
 //! Its words are not here: they are read from the forge when the job is made. Whether it may start a job
-//! is in [`guard`], what becomes of reviews that waited in [`settle`], and where none start any in [`unheard`].
+//! is in [`guard`], what becomes of reviews that waited in [`settle`].
 
 pub mod guard;
 pub mod settle;
-pub mod unheard;
 
 use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use crate::job::{Job, may_be_retried};
-use crate::project::{ForgeKind, Settings};
+use crate::project::Settings;
 use crate::pull_request::{PullRequestId, PullRequestState};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,12 +18,6 @@ use std::collections::BTreeSet;
 
 /// The longest message of a person who asks for a revision. Units: characters.
 pub const LONGEST_MESSAGE: usize = 4_000;
-
-/// Whether an agent would be told of anything where a person asks for a revision: of the person's own message, or of what
-/// reviewers wrote where that is read. One that is told of nothing would be paid for nothing.
-pub fn says_what_to_change(kind: ForgeKind, message: Option<&str>) -> bool {
-    kind.has_reviews() || message.is_some_and(|message| !message.trim().is_empty())
-}
 
 /// Somebody asks for changes to a pull request, freed of the forge's format. Everything that names it comes
 /// from what was signed, or from the forge's own answer.

@@ -2,7 +2,6 @@
 
 use pullyard_domain::hook::{HookKind, Ingress};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::ForgeKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
@@ -184,9 +183,6 @@ pub struct RepositoryIngress {
     pub repository: RepositoryName,
     /// How.
     pub ingress: Ingress,
-    /// The kind of the forge that it is on; none where that is not connected any more, and from an older server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<ForgeKind>,
     /// Until when everything was seen by looking.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
@@ -205,11 +201,4 @@ pub struct RepositoryIngress {
 pub struct Ingresses {
     /// By forge.
     pub repositories: Vec<RepositoryIngress>,
-}
-
-impl Ingresses {
-    /// The kinds of the forges that the repositories are on; none where that is not known of each.
-    pub fn kinds(&self) -> Option<Vec<ForgeKind>> {
-        self.repositories.iter().map(|one| one.kind).collect()
-    }
 }

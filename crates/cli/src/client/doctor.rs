@@ -147,7 +147,6 @@ async fn projects(session: &Session, projects: &[Project], findings: &mut Vec<Fi
     };
     for project in projects {
         findings.push(project::repositories(session, project).await);
-        findings.extend(project::heard(session, project).await);
         findings.extend(project::runners(&session.url, project, &runners));
     }
 }

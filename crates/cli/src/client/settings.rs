@@ -4,7 +4,6 @@ use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, facts};
 use clap::Subcommand;
-use pullyard_domain::review::unheard::revises_nothing;
 use pullyard_protocol::project::{ToldProject, known_settings};
 use serde_json::Value;
 use std::process::ExitCode;
@@ -54,23 +53,9 @@ impl Settings {
                 let revision = revision.unwrap_or(project.revision);
                 let made = session.api.set_settings(&project.id, &settings, revision).await?;
                 show(session, &made, &changes.iter().map(|change| key_of(change).to_owned()).collect::<Vec<_>>())?;
-                if changes.iter().any(|change| key_of(change) == "revise_on_review") {
-                    warn_of_reviews(session, &made).await;
-                }
             }
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Reviews on some forges start nothing, whatever is set. It is set by now: what can't be asked is no failure.
-async fn warn_of_reviews(session: &Session, made: &ToldProject) {
-    let Ok(settings) = known_settings(made.settings.clone()) else { return };
-    let Ok(ingresses) = session.api.ingresses(&made.id).await else { return };
-    let said = ingresses.kinds().and_then(|kinds| revises_nothing(&made.id, &settings, kinds));
-    if let Some((sentence, help)) = said {
-        session.screen.warn(&sentence);
-        session.screen.help(&help);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::recover::scope_of;
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Recovery;
-use pullyard_domain::hook::{Hook, HookKind, no_webhooks};
+use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::Integration;
 use pullyard_domain::secret::SecretKind;
@@ -49,8 +49,7 @@ pub struct NewHook {
 ///
 /// Idempotent: by name; the same again mends what differs at the forge. Two at once end with what the later
 /// one stored: whoever meets a change of the hook tells the forge again.
-/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, also for a forge whose
-/// webhooks start nothing, `Forge`, `Contended`.
+/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, `Forge`, `Contended`.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     for project in std::iter::once(&new.home).chain(&new.others) {
         if ctx.store.project(project).await?.is_none() {
@@ -59,9 +58,6 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     }
     let base_url = address(&new.base_url)?;
     let integration = integration_of(ctx, &new.integration).await?;
-    if let Some(fault) = no_webhooks(integration.kind, integration.id.as_str(), "OWNER/NAME") {
-        return Err(Error::Invalid { pointer: "/integration", fault });
-    }
     let kind = match &new.target {
         Target::App => HookKind::App {},
         Target::Organisation(login) => HookKind::Organisation { login: login.clone() },

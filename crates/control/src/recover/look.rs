@@ -9,7 +9,7 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::recovery::{GoesOn, Look, MOST_AGAIN};
-use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided};
+use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided, most_compared};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
@@ -18,12 +18,6 @@ use pullyard_domain::time::Timestamp;
 use pullyard_forge::{PullRequest as Told, Review, ReviewState};
 use pullyard_store::Error as StoreError;
 use std::time::Duration;
-
-/// How many pull requests a round compares at most: each is two calls of the forge.
-const MOST: usize = 20;
-
-/// How many rows of our list are read at once.
-const PAGE: i32 = 20;
 
 /// How many pages of the forge's list a round reads at most, a hundred on each, and for how long it begins another one.
 const MOST_PAGES: u32 = 5;
@@ -100,9 +94,11 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
         Some(repository) => round.compare_opened_again(repository).await?,
         None => Vec::new(),
     };
+    // As many rows of our list at once as a round compares.
+    let page = i32::from(most_compared(place.integration.kind));
     let (projects, mut after) = known.left(place.reach.all());
     let mut projects = projects.into_iter().peekable();
-    if round.is_over() || round.found.pull_requests >= MOST {
+    if round.is_over() || round.is_full() {
         // The forge's list, and those of it that were compared, took all of it.
         if let Some(&first) = projects.peek() {
             return Ok(round.ended(known, began, Some(GoesOn { project: first.clone(), after })));
@@ -110,7 +106,7 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
     }
     while let Some(project) = projects.next() {
         loop {
-            let (ids, next) = ctx.store.open_pull_requests(project, after.as_deref(), PAGE).await?;
+            let (ids, next) = ctx.store.open_pull_requests(project, after.as_deref(), page).await?;
             let last = ids.len();
             let is_new = |id: &PullRequestId| is_here(place, id) && !again.contains(id);
             for (nth, (id, row)) in ids.iter().enumerate().filter(|(_, (id, _))| is_new(id)) {
@@ -126,7 +122,7 @@ pub(super) async fn look(ctx: &Context, place: &Place<'_>, known: &Look) -> Resu
                 (None, Some(&next)) => Some(GoesOn { project: next.clone(), after: None }),
                 (None, None) => None,
             };
-            if round.found.pull_requests >= MOST && goes_on.is_some() {
+            if round.is_full() && goes_on.is_some() {
                 return Ok(round.ended(known, began, goes_on));
             }
             if after.is_none() {
@@ -149,6 +145,11 @@ impl Round<'_> {
 
     fn is_over(&self) -> bool {
         self.ctx.clock.now().since(self.started) >= ROUND
+    }
+
+    /// It has compared as many as its forge allows for.
+    fn is_full(&self) -> bool {
+        self.found.pull_requests >= usize::from(most_compared(self.place.integration.kind))
     }
 
     /// Whether it could be compared.
@@ -181,7 +182,7 @@ impl Round<'_> {
         }
         let (mut compared, mut failed) = (Vec::new(), Vec::new());
         let mut left = std::mem::take(&mut self.again).into_iter();
-        while !self.is_over() && self.found.pull_requests < MOST {
+        while !self.is_over() && !self.is_full() {
             let Some(number) = left.next() else { break };
             let id = PullRequestId { integration: self.place.integration.id.clone(), repository, number };
             if !self.compare(&id, self.since_listed).await? {
@@ -330,7 +331,7 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
     let name = name_in(ctx, place, &known, &told).await?;
     let now = seen(id.integration.clone(), id.repository, name.clone(), &told);
     pull_request_changed(ctx, place.reach, &now).await?;
-    if now.state != PullRequestState::Open || !place.integration.kind.has_reviews() {
+    if now.state != PullRequestState::Open {
         return Ok(compared);
     }
     let reviews = forge.reviews(name.as_str(), id.number).await?.found;

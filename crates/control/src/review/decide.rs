@@ -60,7 +60,9 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
                     return Err(Error::Inconsistent("an author was asked about without a repository".into()));
                 };
                 // The rest is not read again for it: what changed meanwhile is refused when it is written.
-                loaded.facts.permission = Some(ask_now(ctx, &loaded.integration, repository, &event.author).await);
+                let number = event.pull_request.id.number;
+                let asked = ask_now(ctx, &loaded.integration, repository, number, &event.author).await;
+                loaded.facts.permission = Some(asked);
             }
         }
     }

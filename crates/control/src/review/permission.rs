@@ -3,10 +3,10 @@
 use crate::forge::forge_of;
 use crate::{Context, Error};
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::{ForgeKind, Integration, Repository};
 use pullyard_domain::review::{Author, Permission};
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::Permission as Access;
+use pullyard_forge::{Actor, Permission as Access};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ const BELIEVED: Duration = Duration::from_secs(600);
 /// How many answers are kept.
 const MOST: usize = 10_000;
 
-/// Of which forge, which repository, who.
-type Question = (IntegrationId, u64, u64);
+/// Of which forge, which repository, which of its pull requests where that makes a difference, who.
+type Question = (IntegrationId, u64, Option<u64>, u64);
 
 /// The answer and when it was given; locked while the forge is asked.
 type Slot = Arc<Mutex<Option<(Permission, Timestamp)>>>;
@@ -30,7 +30,7 @@ pub struct Permissions {
     known: Mutex<HashMap<Question, Slot>>,
 }
 
-/// Whether the author may write to the repository. One call of at most a few seconds.
+/// Whether the author of a review of this pull request may write to the repository. A few seconds at most.
 ///
 /// Only an answer of the forge is remembered: where it gave none, it is asked again the next time.
 /// Errors: `Forge` where it did not say, `Cloud` where its token could not be read.
@@ -38,9 +38,15 @@ pub(super) async fn ask(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,
+    number: u64,
     author: &Author,
 ) -> Result<Permission, Error> {
-    let question = (integration.id.clone(), repository.id, author.id);
+    let of = match integration.kind {
+        ForgeKind::GitHub => None,
+        // Where the token may not ask what somebody may do there, being one of its reviewers counts.
+        ForgeKind::Bitbucket => Some(number),
+    };
+    let question = (integration.id.clone(), repository.id, of, author.id);
     let slot = {
         let mut known = ctx.permissions().known.lock().await;
         if known.len() >= MOST {
@@ -57,7 +63,8 @@ pub(super) async fn ask(
         return Ok(permission);
     }
     let forge = forge_of(ctx, integration, repository).await?;
-    let access = forge.permission(repository.name.as_str(), &author.login).await?;
+    let account = Actor { id: author.id, login: author.login.clone(), is_bot: author.bot };
+    let access = forge.permission(repository.name.as_str(), number, &account).await?;
     // A name may have been given to somebody else since the review was written.
     let same = access.account.is_none_or(|account| account == author.id);
     let permission = match access.permission {
@@ -73,9 +80,10 @@ pub(super) async fn ask_now(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,
+    number: u64,
     author: &Author,
 ) -> Permission {
-    match ask(ctx, integration, repository, author).await {
+    match ask(ctx, integration, repository, number, author).await {
         Ok(permission) => permission,
         Err(error) => {
             tracing::warn!(integration = %integration.id, repository = %repository.name, error = %error, "the forge did not say whether somebody may start jobs");

@@ -1,6 +1,8 @@
 //! What a forge says of a pull request and of the reviews that a job covers, in the domain's shape.
 
 use pullyard_domain::id::JobId;
+use pullyard_domain::marker::Marker;
+use pullyard_domain::project::Account;
 use pullyard_domain::prompt::review::{
     Cut, FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side as FrozenSide,
 };
@@ -58,11 +60,12 @@ pub(super) async fn read_unanswered(
     Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known, unfinished)).collect())
 }
 
-/// Reads the `covered` reviews of a pull request with all their comments. One that was dismissed meanwhile is
-/// left out: its author, or who may overrule them, wants nothing of it any more.
+/// Reads the `covered` reviews of a pull request with all their comments, but for those that we wrote as `account`. One
+/// that was dismissed meanwhile is left out: its author, or who may overrule them, wants nothing of it any more.
 pub(super) async fn read_reviews(
     forge: &Forge,
     repository: &str,
+    account: &Account,
     pull: forge::PullRequest,
     covered: &[Review],
 ) -> Result<ReviewContext, Unread> {
@@ -78,7 +81,7 @@ pub(super) async fn read_reviews(
         }
         let comments = forge.review_comments(repository, number, *id).await?;
         cut.comments += u32::from(comments.more);
-        let frozen = frozen(review, comments.found);
+        let frozen = frozen(review, comments.found.into_iter().filter(|comment| !is_ours(account, comment)));
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
     }
     // A person's request asks for something by itself.
@@ -132,19 +135,24 @@ fn login(actor: Option<&forge::Actor>) -> String {
     actor.map_or_else(|| "a deleted account".into(), |actor| actor.login.clone())
 }
 
-fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
+/// An answer of ours: where a person shares our account, ours are among the comments of theirs.
+fn is_ours(account: &Account, comment: &ReviewComment) -> bool {
+    let is_its = comment.author.as_ref().is_some_and(|author| author.id == account.id);
+    is_its && Marker::is_on(&comment.body)
+}
+
+fn frozen(review: forge::Review, comments: impl Iterator<Item = ReviewComment>) -> FrozenReview {
     let submitted_at = review.submitted_at.map_or(Timestamp::from_millis(0), time_of);
     // The forge tells when a review's own text was changed only in its webhooks; of comments it always does.
-    let changed = |at: forge::Time| time_of(at) > submitted_at.plus(SAME);
+    let changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(SAME);
     FrozenReview {
         id: review.id,
         author: login(review.author.as_ref()),
         submitted_at,
         url: review.url,
         summary: review.body,
-        edited: review.updated_at.is_some_and(changed),
+        edited: review.updated_at.is_some_and(|at| changed(at, submitted_at)),
         comments: comments
-            .into_iter()
             .map(|comment| {
                 let (original, start_line, line) = match comment.lines {
                     Lines::File => (false, None, None),
@@ -164,7 +172,8 @@ fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
                     },
                     author: login(comment.author.as_ref()),
                     text: comment.body,
-                    edited: changed(comment.updated_at),
+                    // On Bitbucket one may be written after the verdict that it goes with.
+                    edited: changed(comment.updated_at, submitted_at.max(time_of(comment.created_at))),
                     url: comment.url,
                 }
             })

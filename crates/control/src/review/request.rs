@@ -9,9 +9,9 @@ use crate::{Context, Error, Requester};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
-use pullyard_domain::project::{ForgeKind, Repository};
+use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
-use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest, says_what_to_change};
+use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::clipped;
 use pullyard_store::Write;
 use sha2::{Digest, Sha256};
@@ -32,8 +32,7 @@ pub struct Named {
 /// Makes a revise job that a person asks for, unless a guard other than the six refuses it.
 ///
 /// Idempotent: with a key, by caller and key.
-/// Errors: `NotFound` (project, repository, pull request), `Invalid` without a message where reviews are not read,
-/// `Forge`, `Contended`.
+/// Errors: `NotFound` (project, repository, pull request), `Forge`, `Contended`.
 pub async fn request_revision(
     ctx: &Context,
     named: &Named,
@@ -41,11 +40,7 @@ pub async fn request_revision(
     caller: &Requester,
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
-    let Looked { seen, kind, .. } = look_at(ctx, named).await?;
-    if !says_what_to_change(kind, message.as_deref()) {
-        let fault = format!("say what to change: what reviewers write on {} is not read", kind.words());
-        return Err(Error::Invalid { pointer: "/message", fault });
-    }
+    let Looked { seen, .. } = look_at(ctx, named).await?;
     let review = request_id(caller, key);
     let event = ReviewEvent {
         source: Source::Person,
@@ -180,7 +175,6 @@ pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, E
 /// A pull request that somebody named, as the forge has it.
 struct Looked {
     repository: Repository,
-    kind: ForgeKind,
     seen: SeenPullRequest,
     /// Its branch is in another repository, or in one that was deleted.
     from_fork: bool,
@@ -215,5 +209,5 @@ async fn look_at(ctx: &Context, named: &Named) -> Result<Looked, Error> {
         url: pull.url,
         updated_at: time_of(pull.updated_at),
     };
-    Ok(Looked { repository, kind: integration.kind, seen, from_fork })
+    Ok(Looked { repository, seen, from_fork })
 }

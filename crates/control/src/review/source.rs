@@ -64,10 +64,7 @@ impl Source<'_> {
         // Also if it took some of them before: whoever did that may have died before the rest.
         if self.job.kind == Kind::Revise && takes_unanswered(covered) {
             let unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
-            let found = match self.integration.kind.has_reviews() {
-                true => read_unanswered(self.forge, name, id.number, all, &unfinished).await?,
-                false => Vec::new(),
-            };
+            let found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
             // None is taken before it is known of each whether it may be: the forge may say that later.
             let mut admitted = self.admitted(id, found, all).await?;
             if let Some(key) = &self.job.ticket {
@@ -83,7 +80,7 @@ impl Source<'_> {
             // As whoever comes after a death reads them: what a person said last is told last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
-        Ok(read_reviews(self.forge, name, pull, covered).await?)
+        Ok(read_reviews(self.forge, name, &self.integration.account, pull, covered).await?)
     }
 
     /// Those whose authors may start jobs, as this job's. The author of one that the table knows was asked about before
@@ -102,7 +99,7 @@ impl Source<'_> {
             let (project, ticket) = (self.job.project.clone(), key.clone());
             if let Some(known) = all.iter().find(|known| known.id == name) {
                 admitted.push(Review { project, ticket, ..known.taken_by(self.first) });
-            } else if let Some(author) = self.permitted(&review).await? {
+            } else if let Some(author) = self.permitted(id.number, &review).await? {
                 admitted.push(Review {
                     pull_request: id.clone(),
                     id: name,
@@ -126,13 +123,13 @@ impl Source<'_> {
     /// Who wrote a review that nothing is remembered of, if they may start jobs and it is not our own.
     ///
     /// Errors: the forge does not say for now. Where it says that it won't, that costs the review and not the job.
-    async fn permitted(&self, review: &pullyard_forge::Review) -> Result<Option<Author>, Error> {
+    async fn permitted(&self, number: u64, review: &pullyard_forge::Review) -> Result<Option<Author>, Error> {
         let Some(author) = &review.author else { return Ok(None) };
         let author = Author { id: author.id, login: author.login.clone(), bot: author.is_bot };
         if author.id == self.integration.account.id && (author.bot || Marker::is_on(&review.body)) {
             return Ok(None);
         }
-        match ask(self.ctx, self.integration, self.repository, &author).await {
+        match ask(self.ctx, self.integration, self.repository, number, &author).await {
             Ok(permission) => Ok((permission == Permission::Write).then_some(author)),
             Err(Error::Forge(error)) if is_lasting(&error) => {
                 tracing::warn!(job.id = %self.job.id, review = review.id, error = %error, "a review is left out: the forge will not say whether its author may start jobs");

@@ -8,7 +8,6 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, ProjectId, ReviewId};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::guard::{Decision, Verdict, decide};
-use pullyard_domain::review::unheard::nothing_starts;
 use pullyard_domain::review::{Asks, Author, Permission, ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::Span;
 use pullyard_domain::ticket::Ticket;
@@ -124,10 +123,6 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
     let Some(name) = name else {
         return Err(Error::NotFound { what: "repository", name: linked.id.repository.to_string() });
     };
-    let integration = ctx.store.eventually().integration(&linked.id.integration).await?;
-    if let Some(said) = integration.and_then(|integration| nothing_starts(linked, integration.kind)) {
-        return Ok(said);
-    }
     let review = ReviewId::new("none").map_err(|_| Error::Inconsistent("no id".into()))?;
     let event = ReviewEvent {
         source: pullyard_domain::delivery::Source::Person,

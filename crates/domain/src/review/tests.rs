@@ -295,15 +295,3 @@ fn projects_that_share_a_repository_have_a_ledger_entry_each() {
     let told = event(Asks::Changes {});
     assert_ne!(told.ledger_id(&project_id()), told.ledger_id(&ProjectId::new("neighbour").unwrap()));
 }
-
-#[test]
-fn who_asks_says_what_to_change_where_reviews_are_not_read() {
-    for (kind, message, says) in [
-        (ForgeKind::GitHub, None, true),
-        (ForgeKind::Bitbucket, None, false),
-        (ForgeKind::Bitbucket, Some(" \n"), false),
-        (ForgeKind::Bitbucket, Some("Say it twice."), true),
-    ] {
-        assert_eq!(says_what_to_change(kind, message), says, "{kind:?} {message:?}");
-    }
-}

@@ -4,27 +4,18 @@ use axum::Json;
 use axum::extract::State;
 use pullyard_control::{Context, Error, set_ingress};
 use pullyard_domain::hook::Poll;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::ForgeKind;
+use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_entry::{Caller, Path, Problem, Strict, scope};
 use pullyard_protocol::hook::{Ingresses, RepositoryIngress, SetIngress};
-use std::collections::BTreeMap;
 
-fn shown(repository: RepositoryName, kind: Option<ForgeKind>, poll: Option<Poll>) -> RepositoryIngress {
+fn shown(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress {
     RepositoryIngress {
         repository,
-        kind,
         ingress: poll.as_ref().map(|poll| poll.ingress).unwrap_or_default(),
         seen_until: poll.as_ref().and_then(|poll| poll.look.since),
         gone_at: poll.as_ref().and_then(|poll| poll.gone_at),
         problem: poll.and_then(|poll| poll.look.problem),
     }
-}
-
-/// None where it is not connected any more.
-async fn kind_of(ctx: &Context, integration: &IntegrationId) -> Result<Option<ForgeKind>, Problem> {
-    let known = ctx.store.eventually().integration(integration).await.map_err(Error::from)?;
-    Ok(known.map(|known| known.kind))
 }
 
 /// How what happens in each repository of a project is heard of.
@@ -37,18 +28,10 @@ pub(crate) async fn list(
     if ctx.store.project(&project).await.map_err(Error::from)?.is_none() {
         return Err(Problem::not_found(format!("There is no project {project}.")));
     }
-    let (mut repositories, mut kinds) = (Vec::new(), BTreeMap::new());
+    let mut repositories = Vec::new();
     for known in ctx.store.repositories(&project).await.map_err(Error::from)? {
         let poll = ctx.store.poll(&project, &known.integration, known.id).await.map_err(Error::from)?;
-        let kind = match kinds.get(&known.integration) {
-            Some(kind) => *kind,
-            None => {
-                let kind = kind_of(&ctx, &known.integration).await?;
-                kinds.insert(known.integration, kind);
-                kind
-            }
-        };
-        repositories.push(shown(known.name, kind, poll));
+        repositories.push(shown(known.name, poll));
     }
     Ok(Json(Ingresses { repositories }))
 }
@@ -65,6 +48,5 @@ pub(crate) async fn set(
     let known =
         known.ok_or_else(|| Problem::not_found(format!("{project} has no repository {}.", wanted.repository)))?;
     let poll = set_ingress(&ctx, &known, wanted.ingress).await?;
-    let kind = kind_of(&ctx, &known.integration).await?;
-    Ok(Json(shown(known.name, kind, Some(poll))))
+    Ok(Json(shown(known.name, Some(poll))))
 }

@@ -3,13 +3,11 @@
 use crate::client::fault::Fault;
 use crate::client::session::Session;
 use pullyard_admin::doctor::Finding;
-use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Compute;
-use pullyard_domain::review::unheard::revises_nothing;
 use pullyard_local::Local;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::fleet::{Runner, RunnerStatus};
-use pullyard_protocol::hook::{Ingresses, RepositoryIngress};
 use pullyard_protocol::project::{Project, Repository};
 
 /// Tickets of the project can become jobs.
@@ -50,28 +48,6 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
         );
     }
     Finding::good("project", format!("Tickets of {id} that enter {} start jobs.", settings.statuses.trigger))
-}
-
-/// What becomes of its pull requests is seen where no webhook tells it, and what its settings wait for comes. Where that
-/// can't be asked, it is told of its repositories.
-pub(super) async fn heard(session: &Session, project: &Project) -> Vec<Finding> {
-    let Ok(ingresses) = session.api.ingresses(&project.id).await else { return Vec::new() };
-    let unseen = ingresses.repositories.iter().filter_map(|one| unseen(&project.id, one));
-    unseen.chain(reviews(project, &ingresses)).collect()
-}
-
-fn unseen(project: &ProjectId, heard: &RepositoryIngress) -> Option<Finding> {
-    if !heard.ingress.is_deaf_at(heard.kind?) {
-        return None;
-    }
-    let name = &heard.repository;
-    let sentence = format!("Nobody looks whether pull requests in {name} are merged.");
-    Some(Finding::warning("hook", sentence, format!("`pullyard repos ingress {name} poll --project {project}`.")))
-}
-
-fn reviews(project: &Project, ingresses: &Ingresses) -> Option<Finding> {
-    let (sentence, help) = revises_nothing(&project.id, &project.settings, ingresses.kinds()?)?;
-    Some(Finding::warning("reviews", sentence, help))
 }
 
 /// A repository of this machine that was moved or deleted since: its link leads nowhere.

@@ -179,10 +179,6 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
             if ingress == Ingress::Poll {
                 continue;
             }
-            // That nobody looks there is said of its project.
-            if of.and_then(|of| of.kind).is_some_and(|kind| !kind.has_reviews()) {
-                continue;
-            }
             listening += 1;
             let covers = |hook: &&Hook| {
                 hook.integration == repository.integration
