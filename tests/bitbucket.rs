@@ -1,5 +1,7 @@
-//! A repository on Bitbucket Cloud, as the demo forge plays it: tickets become pull requests there, with the real
-//! runner and real git, and what does not work there is refused with what does.
+//! A repository on Bitbucket Cloud, as the demo forge plays it: tickets become pull requests there and requested changes
+//! become commits, with the real runner and real git, and what does not work there is refused with what does.
+
+mod reviews;
 
 use crate::cli::{User, body};
 use crate::story::{REVIEW, Setup, Story, TRIGGER, Task, until};
@@ -171,10 +173,7 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
     assert_eq!(look().await, (json!("poll"), Value::Null));
     assert_eq!(look().await, (json!("poll"), Value::Null));
     let why = world.user.run(&["why", &url]).await.done();
-    assert!(why.contains("reviews on Bitbucket start no jobs"), "{why}");
-    // That nobody linked one is what is so with it, not a setting by which nothing would start here either.
-    let unknown = world.user.run(&["why", &format!("{SHOP}#99")]).await.done();
-    assert!(unknown.contains("is not linked to an active ticket"), "{unknown}");
+    assert!(why.contains("Revising on review is switched off for acme."), "{why}");
     world.story.local.forge().merge(SHOP, first.number, "pullyard-bot").await.unwrap();
     assert_eq!(look().await, (json!("poll"), Value::Null));
     let shown = world.user.json(&["tickets", "show", "BB-1"]).await;
@@ -188,9 +187,6 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
 async fn a_person_has_a_pull_request_revised_by_its_address() {
     let world = World::make(Task::Runner, adds_a_line).await;
     let (_, first) = world.work("e1", 1).await;
-    // An agent that is told of nothing would be paid for nothing.
-    let empty = world.user.run(&["revise", &first.url]).await;
-    empty.ended(2, "say what to change: what reviewers write on Bitbucket is not read");
     let ran = world.user.run(&["revise", &first.url, "-m", "Say it twice."]).await;
     let job: JobId = ran.done().trim_end().parse().unwrap();
     let (job, revised) = world.completed(&job).await;
@@ -343,73 +339,12 @@ async fn a_value_that_can_be_no_token_is_told_of_where_it_is_set_named_and_teste
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_is_refused_with_what_works_instead() {
+async fn an_app_is_refused_there_and_so_is_a_kind_that_is_no_forge() {
     let world = World::make(Task::Waiting, adds_a_line).await;
-    for more in [&["--repo", SHOP][..], &["--repo", SHOP, "--by-hand"], &["--org", "acme"], &["--app"]] {
-        let install = ["hooks", "install", "--integration", "bb", "--base-url", "https://p.example"];
-        let refused = world.user.run(&[&install, more].concat()).await.ended(2, "webhooks and reviews start no jobs");
-        assert!(refused.err.contains("pullyard repos ingress OWNER/NAME poll"), "{refused:?}");
-    }
-    assert_eq!(world.user.json(&["hooks"]).await, json!([]));
-    for check in ["verify", "repair"] {
-        world.user.run(&["hooks", check]).await.ended(0, "There is no hook.");
-    }
-    let refused = world.user.run(&["repos", "ingress", SHOP, "webhook"]).await;
-    let refused = refused.ended(2, "acme/shop is on Bitbucket, whose webhooks and reviews start no jobs");
-    assert!(refused.err.contains("pullyard repos ingress acme/shop poll"), "{refused:?}");
-    world.user.run(&["repos", "ingress", SHOP, "poll"]).await.done();
-    world.user.run(&["repos", "ingress", SHOP, "webhook"]).await.ended(2, "start no jobs");
-    assert_eq!(world.heard_of().await, (json!("poll"), Value::Null));
     let app = ["integrations", "add", "app", "--kind", "bitbucket", "--app-id", "1"];
     let app = [&app[..], &["--key-secret", "k", "--webhook-secret", "w"]].concat();
     world.user.run(&app).await.ended(2, "Bitbucket has no Apps");
-    world
-        .user
-        .run(&["integrations", "add", "x", "--kind", "gitlab", "--token-secret", "t"])
-        .await
-        .ended(2, "use github or");
-    world.story.end().await;
-}
-
-/// What doctor says of one kind of look.
-async fn looks(world: &World, check: &str) -> Vec<String> {
-    let ran = world.user.run(&["doctor", "--json"]).await;
-    let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
-    let said = |finding: &Value| {
-        ["verdict", "sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ")
-    };
-    findings.iter().filter(|finding| finding["check"] == check).map(said).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_hears_of_there_is_told_before_somebody_waits_for_it() {
-    let world = World::make(Task::Waiting, adds_a_line).await;
-    let mend = "Nobody looks whether pull requests in acme/shop are merged. \
-                `pullyard repos ingress acme/shop poll --project acme`.";
-    assert_eq!(looks(&world, "hook").await, [format!("warning {mend}")]);
-    world.user.run(&["repos", "ingress", SHOP, "poll"]).await.done();
-    assert!(looks(&world, "hook").await.is_empty());
-
-    // Beside a repository on GitHub, whose reviews it starts jobs for, the setting is what it says.
-    let set = async |project: &str, value: &str| {
-        let change = format!("revise_on_review={value}");
-        let ran = world.user.run(&["settings", "set", &change, "--project", project]).await;
-        assert_eq!(ran.code, 0, "{ran:?}");
-        ran.err
-    };
-    assert!(!set("acme", "true").await.contains("starts nothing"));
-    world.story.local.forge().create_repository("acme/second", "main", &[("README.md", "# B\n", false)]).await.unwrap();
-    world.user.run(&["projects", "create", "only"]).await.done();
-    let add =
-        ["repos", "add", "acme/second", "--project", "only", "--integration", "bb", "--agent-command", "./agent.sh"];
-    world.user.run(&add).await.done();
-    let nothing = "revise_on_review starts nothing in only: reviews on Bitbucket start no jobs.";
-    let told = set("only", "true").await;
-    assert!(told.contains(nothing) && told.contains("pullyard revise PR -m TEXT"), "{told}");
-    let found = looks(&world, "reviews").await;
-    let [look] = &found[..] else { panic!("not one look: {found:?}") };
-    assert!(look.starts_with(&format!("warning {nothing}")), "{look}");
-    assert!(!set("only", "false").await.contains("starts nothing"));
-    assert!(looks(&world, "reviews").await.is_empty());
+    let other = ["integrations", "add", "x", "--kind", "gitlab", "--token-secret", "t"];
+    world.user.run(&other).await.ended(2, "use github or");
     world.story.end().await;
 }

@@ -192,7 +192,7 @@ async fn an_image_that_was_never_pushed_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_on_bitbucket_needs_no_hook_and_is_to_be_looked_at() {
+async fn a_repository_on_bitbucket_that_nobody_hears_of_is_found_like_any_other() {
     let sick = Sick::healthy().await;
     let Story { api, local, project, .. } = &sick.story;
     local.forge().create_repository("acme/api", "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
@@ -207,12 +207,11 @@ async fn a_repository_on_bitbucket_needs_no_hook_and_is_to_be_looked_at() {
         let poll = json!({ "repository": repository, "ingress": "poll" });
         api.set_ingress(project, &serde_json::from_value(poll).unwrap()).await.unwrap();
     };
-    // It comes first by its name, and hides nothing that is wrong with another one.
     sick.story.settings(|settings| settings.revise_on_review = true).await;
-    sick.says("hook", "wrong", &["acme/app", "pullyard hooks install"]).await;
     look_at("acme/app").await;
+    let install = "--integration bb --repo acme/api --project acme";
     let mend = "pullyard repos ingress acme/api poll --project acme";
-    sick.says("hook", "warning", &["pull requests in acme/api are merged", mend]).await;
+    sick.says("hook", "wrong", &["No webhook tells of reviews in acme/api.", install, mend]).await;
     look_at("acme/api").await;
     sick.says("hook", "good", &["No repository needs a webhook"]).await;
     sick.story.end().await;

@@ -1,8 +1,6 @@
 //! What a forge says of a pull request and of the reviews that a job covers, in the domain's shape.
 
 use pullyard_domain::id::JobId;
-use pullyard_domain::marker::Marker;
-use pullyard_domain::project::Account;
 use pullyard_domain::prompt::review::{
     Cut, FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side as FrozenSide,
 };
@@ -60,12 +58,11 @@ pub(super) async fn read_unanswered(
     Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known, unfinished)).collect())
 }
 
-/// Reads the `covered` reviews of a pull request with all their comments, but for those that we wrote as `account`. One
-/// that was dismissed meanwhile is left out: its author, or who may overrule them, wants nothing of it any more.
+/// Reads the `covered` reviews of a pull request with all their comments. One that was dismissed meanwhile is
+/// left out: its author, or who may overrule them, wants nothing of it any more.
 pub(super) async fn read_reviews(
     forge: &Forge,
     repository: &str,
-    account: &Account,
     pull: forge::PullRequest,
     covered: &[Review],
 ) -> Result<ReviewContext, Unread> {
@@ -81,7 +78,7 @@ pub(super) async fn read_reviews(
         }
         let comments = forge.review_comments(repository, number, *id).await?;
         cut.comments += u32::from(comments.more);
-        let frozen = frozen(review, comments.found.into_iter().filter(|comment| !is_ours(account, comment)));
+        let frozen = frozen(review, comments.found);
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
     }
     // A person's request asks for something by itself.
@@ -135,13 +132,7 @@ fn login(actor: Option<&forge::Actor>) -> String {
     actor.map_or_else(|| "a deleted account".into(), |actor| actor.login.clone())
 }
 
-/// An answer of ours: where a person shares our account, ours are among the comments of theirs.
-fn is_ours(account: &Account, comment: &ReviewComment) -> bool {
-    let is_its = comment.author.as_ref().is_some_and(|author| author.id == account.id);
-    is_its && Marker::is_on(&comment.body)
-}
-
-fn frozen(review: forge::Review, comments: impl Iterator<Item = ReviewComment>) -> FrozenReview {
+fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
     let submitted_at = review.submitted_at.map_or(Timestamp::from_millis(0), time_of);
     // The forge tells when a review's own text was changed only in its webhooks; of comments it always does.
     let changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(SAME);
@@ -153,6 +144,7 @@ fn frozen(review: forge::Review, comments: impl Iterator<Item = ReviewComment>) 
         summary: review.body,
         edited: review.updated_at.is_some_and(|at| changed(at, submitted_at)),
         comments: comments
+            .into_iter()
             .map(|comment| {
                 let (original, start_line, line) = match comment.lines {
                     Lines::File => (false, None, None),

@@ -80,7 +80,7 @@ impl Source<'_> {
             // As whoever comes after a death reads them: what a person said last is told last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
-        Ok(read_reviews(self.forge, name, &self.integration.account, pull, covered).await?)
+        Ok(read_reviews(self.forge, name, pull, covered).await?)
     }
 
     /// Those whose authors may start jobs, as this job's. The author of one that the table knows was asked about before

@@ -1,0 +1,280 @@
+//! Changes that are asked for on Bitbucket Cloud: found by looks, told to one job, and answered once.
+
+use super::{SHOP, World};
+use crate::story::{Story, Task};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{Kind, Status};
+use pullyard_local::{AccountKind, Calls, Fault, Role, User};
+use pullyard_protocol::delivery::Delivery;
+use pullyard_protocol::job::{Job, JobResult};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longer than from one look to the next.
+const LOOK: Duration = Duration::from_secs(301);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// An agent that leaves what it was told beside the system, and adds a line.
+fn tells(story: &Story, _: &str) -> String {
+    let at = story.folder().display();
+    format!("#!/bin/sh\ncat > \"{at}/told-$PULLYARD_JOB\"\necho \"$PULLYARD_JOB\" >> work.txt\n")
+}
+
+/// A pull request of ours that is looked at, in a project that revises on reviews.
+async fn opened() -> (World, JobResult) {
+    let world = World::make(Task::Runner, tells).await;
+    world.story.settings(|settings| settings.revise_on_review = true).await;
+    world.user.run(&["repos", "ingress", SHOP, "poll"]).await.done();
+    let (_, first) = world.work("e1", 1).await;
+    (world, first)
+}
+
+impl World {
+    /// Somebody with this role in the repository, about a pull request.
+    async fn person(&self, login: &str, id: u64, role: Role, number: u64) -> Person<'_> {
+        let (forge, token) = (self.story.local.forge(), format!("token-of-{login}"));
+        let user = User { login: login.into(), id, token: token.clone() };
+        forge.add_user(user, AccountKind::User).await.unwrap();
+        forge.set_role(SHOP, login, role).await.unwrap();
+        Person { world: self, token, number }
+    }
+
+    /// Both clocks go on until the repository is looked at, and everything that follows from it is done.
+    async fn look(&self) {
+        self.goes_on(LOOK).await;
+    }
+
+    async fn goes_on(&self, time: Duration) {
+        self.story.local.forge().advance(time);
+        self.story.pass(time).await;
+        self.story.quiet().await;
+    }
+
+    async fn revisions(&self) -> Vec<Job> {
+        let mut jobs: Vec<Job> = self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect();
+        jobs.sort_by_key(|job| job.created);
+        jobs
+    }
+
+    /// The newest revision, of so many.
+    async fn nth_revision(&self, count: usize) -> JobId {
+        let mut jobs = self.revisions().await;
+        assert_eq!(jobs.len(), count, "{jobs:?}");
+        jobs.remove(count - 1).id
+    }
+
+    /// What the agent of a job was told that has ended.
+    fn prompt(&self, job: &JobId) -> String {
+        std::fs::read_to_string(self.story.folder().join(format!("told-{job}"))).unwrap()
+    }
+
+    /// What was answered in a thread.
+    async fn answers(&self, number: u64, thread: u64) -> Vec<String> {
+        let all = self.told(&format!("/pullrequests/{number}/comments?pagelen=100")).await;
+        let is_of = |comment: &&Value| comment["parent"]["id"] == json!(thread);
+        let words = |comment: &Value| comment["content"]["raw"].as_str().unwrap().to_owned();
+        all["values"].as_array().unwrap().iter().filter(is_of).map(words).collect()
+    }
+
+    /// The ledger's answers to what somebody asked for.
+    async fn entries_of(&self, login: &str) -> Vec<Delivery> {
+        let all = self.story.api.deliveries(&self.story.project, None, None).await.unwrap().deliveries;
+        all.into_iter().filter(|entry| entry.review.as_ref().is_some_and(|of| of.author == login)).collect()
+    }
+}
+
+/// Somebody who reviews a pull request by Bitbucket's API.
+struct Person<'a> {
+    world: &'a World,
+    token: String,
+    number: u64,
+}
+
+impl Person<'_> {
+    async fn call(&self, method: Method, path: &str, body: Value) -> Value {
+        let url = format!("{}/repositories/{SHOP}/pullrequests/{}{path}", self.world.api(), self.number);
+        let mut call = reqwest::Client::new().request(method, url).bearer_auth(&self.token);
+        if !body.is_null() {
+            call = call.json(&body);
+        }
+        let answer = call.send().await.unwrap().error_for_status().unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+    }
+
+    async fn says(&self, words: &str) {
+        self.call(Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
+    }
+
+    /// On a line, as the newest commit has it. The comment's id.
+    async fn says_on(&self, path: &str, line: u64, words: &str) -> u64 {
+        let body = json!({ "content": { "raw": words }, "inline": { "path": path, "to": line } });
+        self.call(Method::POST, "/comments", body).await["id"].as_u64().unwrap()
+    }
+
+    async fn asks(&self) {
+        self.call(Method::POST, "/request-changes", Value::Null).await;
+    }
+
+    async fn withdraws(&self) {
+        self.call(Method::DELETE, "/request-changes", Value::Null).await;
+    }
+
+    async fn approves(&self) {
+        self.call(Method::POST, "/approve", Value::Null).await;
+    }
+
+    /// Whoever may write there puts them on the list of those who are asked for a review.
+    async fn is_put_on_the_reviewers(&self) {
+        let user = format!("{}/user", self.world.api());
+        let own = reqwest::Client::new().get(user).bearer_auth(&self.token).send().await.unwrap();
+        let own: Value = own.error_for_status().unwrap().json().await.unwrap();
+        let pull = self.world.told(&format!("/pullrequests/{}", self.number)).await;
+        let (title, text) = (&pull["title"], super::text_of(&pull));
+        let body = json!({ "title": title, "description": text, "reviewers": [{ "uuid": own["uuid"] }] });
+        let url = format!("{}/repositories/{SHOP}/pullrequests/{}", self.world.api(), self.number);
+        let put = reqwest::Client::new().put(url).bearer_auth(&self.world.token).json(&body).send().await.unwrap();
+        put.error_for_status().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requested_changes_that_a_look_finds_become_one_commit_that_answers_each_thread_once() {
+    let (world, first) = opened().await;
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    let thread = ann.says_on("work.txt", 1, "This line, please.").await;
+    ann.says("Say it twice.").await;
+    ann.asks().await;
+    // What is written after, and before a job reads it, is told as well, and is not marked as changed.
+    ann.says("With tabs.").await;
+    world.look().await;
+    let job = world.nth_revision(1).await;
+    let (_, revised) = world.completed(&job).await;
+    assert_eq!(world.git(&["rev-parse", &format!("{}^", revised.head)]).await, first.head);
+
+    let prompt = world.prompt(&job);
+    for words in ["This line, please.", "Say it twice.", "With tabs.", "work.txt", "line 1", "ann", &first.url] {
+        assert!(prompt.contains(words), "{words:?} is not in:\n{prompt}");
+    }
+    assert!(!prompt.contains("changed after"), "{prompt}");
+    let answers = world.answers(first.number, thread).await;
+    let [answer] = &answers[..] else { panic!("not one answer: {answers:?}") };
+    assert!(answer.contains(&revised.head[..10]) && !answer.contains("<!--"), "{answer}");
+
+    for _ in 0..3 {
+        world.look().await;
+    }
+    assert_eq!(world.nth_revision(1).await, job, "it was told already");
+    let entries = world.entries_of("ann").await;
+    let [entry] = &entries[..] else { panic!("not one entry: {entries:?}") };
+    assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&job)));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_once_more_is_heard_and_what_was_told_before_is_not_told_again() {
+    let (world, first) = opened().await;
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    let before = ann.says_on("work.txt", 1, "This line, please.").await;
+    ann.asks().await;
+    world.look().await;
+    world.completed(&world.nth_revision(1).await).await;
+
+    ann.withdraws().await;
+    let thread = ann.says_on("work.txt", 2, "And that one.").await;
+    ann.asks().await;
+    world.look().await;
+    world.nth_revision(1).await;
+    let held = world.entries_of("ann").await.iter().filter(|entry| entry.code == "held_until").count();
+    assert_eq!(held, 1, "the hour since the last revision is not over");
+    world.goes_on(HOUR).await;
+    let job = world.nth_revision(2).await;
+    world.completed(&job).await;
+    let prompt = world.prompt(&job);
+    assert!(prompt.contains("And that one.") && !prompt.contains("This line, please."), "{prompt}");
+    for thread in [before, thread] {
+        assert_eq!(world.answers(first.number, thread).await.len(), 1);
+    }
+
+    // Nor to whom a person asks, who is told of what nobody answered.
+    let ran = world.user.run(&["revise", &first.url, "-m", "That is all."]).await;
+    let last: JobId = ran.done().trim_end().parse().unwrap();
+    world.completed(&last).await;
+    let prompt = world.prompt(&last);
+    assert!(prompt.contains("That is all.") && !prompt.contains("And that one."), "{prompt}");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_withdrawn_or_became_an_approval_starts_nothing() {
+    let (world, first) = opened().await;
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    ann.says("Not yet.").await;
+    ann.asks().await;
+    ann.withdraws().await;
+    world.look().await;
+    ann.asks().await;
+    ann.approves().await;
+    world.look().await;
+    assert_eq!(world.revisions().await.len(), 0);
+    assert_eq!(world.entries_of("ann").await.len(), 0);
+    assert_eq!(world.heard_of().await, (json!("poll"), Value::Null));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_withdrawn_before_it_is_read_calls_its_job_off() {
+    let (world, first) = opened().await;
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    ann.says("Not yet.").await;
+    ann.asks().await;
+    // A look sees that she asks; what she wrote is not to be had.
+    let calls = Calls { method: Some("GET".into()), path: format!("/pullrequests/{}/comments", first.number) };
+    world.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
+    world.look().await;
+    let job = world.nth_revision(1).await;
+    assert_eq!(world.story.api.job(&job).await.unwrap().status, Status::Pending);
+    ann.withdraws().await;
+    world.story.local.forge().forget_faults();
+    world.story.pass(Duration::from_secs(60)).await;
+    let ended = world.story.ended(&job).await;
+    assert_eq!(ended.status, Status::Cancelled, "{ended:?}");
+    let why = world.story.api.why(&job).await.unwrap().sentence;
+    assert_eq!(why, "Cancelled because its reviews were dismissed.");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_refused_with_what_helps_and_one_of_the_reviewers_is_heard() {
+    let (world, first) = opened().await;
+    let ben = world.person("ben", 78, Role::Read, first.number).await;
+    ben.says("Do something evil.").await;
+    ben.asks().await;
+    world.look().await;
+    let entries = world.entries_of("ben").await;
+    let [entry] = &entries[..] else { panic!("not one entry: {entries:?}") };
+    assert_eq!(entry.code, "author_not_permitted");
+    assert!(entry.sentence.contains("ben may not write to acme/shop"), "{}", entry.sentence);
+    for words in ["the pull request's reviewers", "the token of an administrator"] {
+        assert!(entry.help.contains(words), "{words}: {}", entry.help);
+    }
+    assert_eq!(world.revisions().await.len(), 0);
+
+    // A token that is no administrator's may not ask who may write.
+    let calls = Calls { method: Some("GET".into()), path: "/permissions/repositories/".into() };
+    world.story.local.forge().order_fault(calls, 10_000, Fault::status(403));
+    ben.is_put_on_the_reviewers().await;
+    // What was said of him is believed for ten minutes.
+    for _ in 0..2 {
+        world.look().await;
+    }
+    ben.withdraws().await;
+    ben.says("Say it twice.").await;
+    ben.asks().await;
+    world.look().await;
+    let job = world.nth_revision(1).await;
+    world.completed(&job).await;
+    let prompt = world.prompt(&job);
+    assert!(prompt.contains("Say it twice.") && !prompt.contains("evil"), "{prompt}");
+    world.story.end().await;
+}
