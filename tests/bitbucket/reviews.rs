@@ -278,3 +278,25 @@ async fn a_stranger_is_refused_with_what_helps_and_one_of_the_reviewers_is_heard
     assert!(prompt.contains("Say it twice.") && !prompt.contains("evil"), "{prompt}");
     world.story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_words_asks_no_agent_and_whoever_writes_and_asks_again_is_heard_at_once() {
+    let (world, first) = opened().await;
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    ann.asks().await;
+    world.look().await;
+    let silent = world.nth_revision(1).await;
+    assert_eq!(world.story.ended(&silent).await.status, Status::Cancelled);
+    let why = world.story.api.why(&silent).await.unwrap().sentence;
+    assert_eq!(why, "Cancelled because its reviews say nothing.");
+    world.look().await;
+    assert_eq!(world.nth_revision(1).await, silent, "nobody asked once more");
+    ann.withdraws().await;
+    ann.says("Say it twice.").await;
+    ann.asks().await;
+    world.look().await;
+    let job = world.nth_revision(2).await;
+    world.completed(&job).await;
+    assert!(world.prompt(&job).contains("Say it twice."), "{}", world.prompt(&job));
+    world.story.end().await;
+}

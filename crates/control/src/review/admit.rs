@@ -79,6 +79,7 @@ async fn admit_if_due(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
             }
             Read::Closed(state) => job.cancelled(closed(&job, state, now), now),
             Read::Dismissed => job.cancelled(Cancel::by_itself("its reviews were dismissed", now), now),
+            Read::Silent => job.cancelled(Cancel::by_itself("its reviews say nothing", now), now),
             Read::Unavailable => job.given_up(job.context_unavailable(tries_of(&job).saturating_add(1)), now),
             Read::Fault(fault) => job.context_failed(fault, now),
         };
@@ -106,7 +107,7 @@ fn tries_of(job: &Job) -> u32 {
 fn may_go_on_alone(read: &Read, job: &Job) -> bool {
     job.kind == Kind::Implement
         && match read {
-            Read::Closed(_) | Read::Dismissed | Read::Unavailable => true,
+            Read::Closed(_) | Read::Dismissed | Read::Silent | Read::Unavailable => true,
             Read::Fault(_) => tries_of(job) >= MOST_TRIES,
             Read::Context(_) => false,
         }
@@ -163,6 +164,8 @@ enum Read {
     Closed(PullRequestState),
     /// All that it was made for was dismissed.
     Dismissed,
+    /// All that it was made for is without a word.
+    Silent,
     /// The forge will not give it, today or tomorrow.
     Unavailable,
     /// Not this time.
@@ -216,6 +219,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Ok(review) => review,
         Err(Stopped::Unread(Unread::Closed(state))) => return Ok(Read::Closed(state)),
         Err(Stopped::Unread(Unread::Dismissed)) => return Ok(Read::Dismissed),
+        Err(Stopped::Unread(Unread::Silent)) => return Ok(Read::Silent),
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
         // Somebody took our credentials away; the day that they have to bring them back runs.
         Err(Stopped::Ours(Error::Cloud(error))) => {

@@ -21,6 +21,9 @@ pub(super) enum Unread {
     Closed(PullRequestState),
     /// Somebody took the force of each of them away: nothing is asked for any more.
     Dismissed,
+    /// None of them has a word, as may be on Bitbucket, where it may be written later: an agent that is told of nothing
+    /// would be paid for nothing.
+    Silent,
     /// The forge did not give them.
     Forge(forge::Error),
 }
@@ -82,8 +85,13 @@ pub(super) async fn read_reviews(
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
     }
     // A person's request asks for something by itself.
-    if reviews.is_empty() && !told.is_empty() && covered.iter().all(|review| review.request.is_none()) {
-        return Err(Unread::Dismissed);
+    if !told.is_empty() && covered.iter().all(|review| review.request.is_none()) {
+        if reviews.is_empty() {
+            return Err(Unread::Dismissed);
+        }
+        if reviews.iter().all(says_nothing) && cut.comments == 0 {
+            return Err(Unread::Silent);
+        }
     }
     thread(&mut reviews);
     Ok(ReviewContext {
@@ -98,6 +106,10 @@ pub(super) async fn read_reviews(
         reviews,
         cut: (cut != Cut::default()).then_some(cut),
     })
+}
+
+fn says_nothing(review: &FrozenReview) -> bool {
+    review.summary.trim().is_empty() && review.comments.is_empty()
 }
 
 fn forge_id(review: &Review) -> Option<u64> {
