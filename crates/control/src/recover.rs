@@ -4,6 +4,7 @@
 //! The first brings back what the forge still keeps, for three days: comments and labels among it. The second
 //! needs no delivery at all, and finds reviews, closed and merged pull requests, and moved heads; where it looks at one
 //! repository, also what was opened again. Comments and labels that are older than what the forge keeps it can't see.
+//! Of a forge that keeps no list there is the second alone.
 
 mod look;
 
@@ -108,8 +109,9 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     let known = hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0));
     let mut learnt = None;
     let list = async {
-        // Nothing leads to one whose address is not known either.
-        if known.is_none() && hook.url().is_none() {
+        // What its forge does not list is found by the comparison alone. And nothing leads to one whose address is not
+        // known either.
+        if !integration.kind.lists_deliveries() || (known.is_none() && hook.url().is_none()) {
             return Ok(None);
         }
         let forge = forge_of_hook(ctx, &integration, &hook).await?;

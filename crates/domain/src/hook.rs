@@ -13,8 +13,58 @@ use recovery::Recovery;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What a hook of ours is told, and nothing else.
-pub const EVENTS: [&str; 4] = ["issue_comment", "pull_request", "pull_request_review", "repository"];
+/// What a hook of ours at this kind of forge is told, and nothing else.
+pub fn events(kind: ForgeKind) -> &'static [&'static str] {
+    match kind {
+        ForgeKind::GitHub => &["issue_comment", "pull_request", "pull_request_review", "repository"],
+        ForgeKind::Bitbucket => &[
+            "pullrequest:changes_request_created",
+            "pullrequest:changes_request_removed",
+            "pullrequest:comment_created",
+            "pullrequest:fulfilled",
+            "pullrequest:push",
+            "pullrequest:rejected",
+            "pullrequest:updated",
+            "repo:deleted",
+            "repo:transfer",
+            "repo:updated",
+        ],
+    }
+}
+
+/// The longest secret that a hook at this kind of forge has; none where everything that we store fits. Units:
+/// characters.
+pub fn longest_secret(kind: ForgeKind) -> Option<usize> {
+    match kind {
+        ForgeKind::GitHub => None,
+        ForgeKind::Bitbucket => Some(128),
+    }
+}
+
+/// Why a hook at this kind of forge can't have this value as its secret, which people call `name`; none where it can.
+/// Has nothing of the value.
+pub fn unfit_secret(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
+    let most = longest_secret(kind)?;
+    (value.chars().count() > most).then(|| {
+        format!(
+            "the value of the secret {name} is longer than the {most} characters that {} takes; set a shorter one with \
+             `pullyard secrets rotate {name}`",
+            kind.words()
+        )
+    })
+}
+
+/// Why nothing at this kind of forge is the hook of an App, with what works instead; none where Apps have hooks.
+/// `integration` is connected with it.
+pub fn no_apps(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
+    match kind {
+        ForgeKind::GitHub => None,
+        ForgeKind::Bitbucket => Some(format!(
+            "{integration} is on Bitbucket, which has no Apps; install the webhook of a repository (--repo) or of a \
+             workspace (--org)"
+        )),
+    }
+}
 
 /// How often what a hook should have told is looked for.
 pub const RECOVER_EVERY: Duration = Duration::from_secs(300);
@@ -88,7 +138,7 @@ pub enum HookKind {
         /// The forge's id of it.
         id: u64,
     },
-    /// All repositories of an organisation.
+    /// All repositories of an organisation, or of a workspace on Bitbucket.
     Organisation {
         /// Its name.
         login: String,

@@ -277,6 +277,14 @@ impl ForgeKind {
             (_, host) => format!("{} at {host}", self.words()),
         }
     }
+
+    /// Whether it says what became of its deliveries, and makes one again that did not arrive.
+    pub fn lists_deliveries(self) -> bool {
+        match self {
+            Self::GitHub => true,
+            Self::Bitbucket => false,
+        }
+    }
 }
 
 /// A connected forge. It holds the names of its secrets, never a secret.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod comments;
+mod hooks;
 mod id;
 mod login;
 mod pages;

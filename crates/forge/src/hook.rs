@@ -7,7 +7,7 @@ use crate::{Time, webhook::Secret};
 pub enum HookScope {
     /// A repository's, by `owner/name`.
     Repository(String),
-    /// An organisation's: it gets the events of its repositories.
+    /// An organisation's, or a workspace's: it gets the events of its repositories.
     Organisation(String),
     /// The only hook of the App that asks, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id: any will
     /// do. It can't be made, deleted or pinged, and its events are settings of the App.
@@ -17,7 +17,7 @@ pub enum HookScope {
 /// A hook as the forge has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
-    /// Unique on its forge; 0 for an App's.
+    /// Unique on its forge, and made of the hook's UUID on Bitbucket; 0 for an App's.
     pub id: u64,
     /// Where deliveries go; empty for an App's that has no address yet.
     pub url: String,
@@ -35,7 +35,8 @@ pub struct Hook {
     pub last_code: Option<u16>,
 }
 
-/// What a hook should be. All of it at once: GitHub takes a secret away that a change doesn't repeat.
+/// What a hook should be. All of it at once: GitHub takes a secret away that a change doesn't repeat, and Bitbucket has
+/// one of 128 characters at most.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
     /// Where deliveries go.

@@ -4,9 +4,9 @@
 use super::compare::{Drift, drift};
 use crate::forge::app_of;
 use crate::{Context, Error};
-use pullyard_domain::hook::{EVENTS, Hook, HookKind};
+use pullyard_domain::hook::{Hook, HookKind, events};
 use pullyard_domain::permission::{lacking, least_of_app};
-use pullyard_domain::project::Integration;
+use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_forge::{App, GitHubApp};
 
 /// The App whose own hook this is; none when it is another kind's.
@@ -21,7 +21,8 @@ pub(super) async fn of(ctx: &Context, integration: &Integration, hook: &Hook) ->
 pub(super) fn of_settings(app: &App) -> Vec<Drift> {
     let page = format!("{}/permissions", app.settings_url);
     let mut drifts = Vec::new();
-    let deaf: Vec<&str> = EVENTS.into_iter().filter(|event| !app.events.iter().any(|known| known == event)).collect();
+    let wanted = events(ForgeKind::GitHub).iter().copied();
+    let deaf: Vec<&str> = wanted.filter(|event| !app.events.iter().any(|known| known == event)).collect();
     if !deaf.is_empty() {
         let sentence = format!("It does not tell of {}; tick that at {page}.", deaf.join(", "));
         drifts.push(drift("events", sentence, false));

@@ -6,8 +6,9 @@ use crate::forge::forge_of_hook;
 use crate::recover::{said, scope_of};
 use crate::rotate_secret::counts_until;
 use crate::{Context, Error};
-use pullyard_domain::hook::{EVENTS, Hook};
+use pullyard_domain::hook::{Hook, events, unfit_secret};
 use pullyard_domain::id::HookName;
+use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::Secret;
@@ -67,7 +68,7 @@ pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
 /// Has the forge's hook be what it should be, with all its settings, and compares again.
 ///
 /// Idempotent: the same settings again change nothing.
-/// Errors: `NotFound`, `Forge`, `Contended`.
+/// Errors: `NotFound`, `Forge`, `Contended`; `Invalid` for a secret that the forge does not take.
 pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
     let mut rounds = ctx.rounds(name);
     loop {
@@ -83,12 +84,18 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
 }
 
 /// What the forge is to be told of a hook.
-pub(super) async fn settings_of(ctx: &Context, hook: &Hook) -> Result<HookSettings, Error> {
+///
+/// Errors: `Invalid` for one without an address, and for a secret that the forge does not take.
+pub(super) async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<HookSettings, Error> {
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let versions = ctx.secrets.fresh_versions(&secret).await?;
     let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the hook has no address yet".into() })?;
+    if let Some(fault) = unfit_secret(integration.kind, &hook.secret, &versions.current.value) {
+        return Err(Error::Invalid { pointer: "/name", fault });
+    }
     let secret = Secret::new(versions.current.value.as_bytes());
-    Ok(HookSettings { url, secret, events: EVENTS.map(str::to_owned).into(), active: true })
+    let events = events(integration.kind).iter().copied().map(str::to_owned).collect();
+    Ok(HookSettings { url, secret, events, active: true })
 }
 
 pub(super) fn drift(code: &'static str, sentence: impl Into<String>, repairable: bool) -> Drift {
@@ -125,7 +132,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     }
     match &settings {
         Some(app) => drifts.extend(app::of_settings(app)),
-        None => drifts.extend(subscription(one)),
+        None => drifts.extend(subscription(integration.kind, one)),
     }
     if !one.has_secret {
         drifts.push(drift("no_secret", "It has no secret, so nothing it sends is let in.", true));
@@ -135,6 +142,10 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     }
     if !one.verifies_tls {
         drifts.push(drift("insecure_ssl", "It does not check our certificate.", true));
+    }
+    // What is not listed says nothing for or against it.
+    if !integration.kind.lists_deliveries() {
+        return Ok(drifts);
     }
     match forge.deliveries(&scope, one.id, None).await {
         Ok(page) => {
@@ -151,13 +162,13 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
 }
 
 /// What a hook that a call makes is told of.
-fn subscription(one: &pullyard_forge::Hook) -> Vec<Drift> {
+fn subscription(kind: ForgeKind, one: &pullyard_forge::Hook) -> Vec<Drift> {
     let mut drifts = Vec::new();
     if !one.active {
         drifts.push(drift("disabled", "It is disabled.", true));
     }
     let (have, want): (BTreeSet<&str>, BTreeSet<&str>) =
-        (one.events.iter().map(String::as_str).collect(), EVENTS.into());
+        (one.events.iter().map(String::as_str).collect(), events(kind).iter().copied().collect());
     if have != want && !have.contains("*") {
         let list = |of: Vec<&&str>| of.into_iter().copied().collect::<Vec<_>>().join(", ");
         let (less, more) = (list(want.difference(&have).collect()), list(have.difference(&want).collect()));

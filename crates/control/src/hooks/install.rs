@@ -7,9 +7,9 @@ use crate::recover::scope_of;
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Recovery;
-use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::hook::{Hook, HookKind, longest_secret, no_apps, unfit_secret};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::Integration;
+use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::Error::NotFound;
 use pullyard_forge::{Forge, HookScope};
@@ -49,7 +49,8 @@ pub struct NewHook {
 ///
 /// Idempotent: by name; the same again mends what differs at the forge. Two at once end with what the later
 /// one stored: whoever meets a change of the hook tells the forge again.
-/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, `Forge`, `Contended`.
+/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, also for an App's at a
+/// forge without Apps and for a secret that the forge does not take, `Forge`, `Contended`.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     for project in std::iter::once(&new.home).chain(&new.others) {
         if ctx.store.project(project).await?.is_none() {
@@ -59,7 +60,10 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     let base_url = address(&new.base_url)?;
     let integration = integration_of(ctx, &new.integration).await?;
     let kind = match &new.target {
-        Target::App => HookKind::App {},
+        Target::App => match no_apps(integration.kind, &integration.id) {
+            Some(fault) => return Err(Error::Invalid { pointer: "/app", fault }),
+            None => HookKind::App {},
+        },
         Target::Organisation(login) => HookKind::Organisation { login: login.clone() },
         Target::Repository(name) => {
             let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
@@ -79,8 +83,10 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
             others: new.others.clone(),
             base_url: Some(base_url.clone()),
             kind: kind.clone(),
-            ..known.clone().map_or_else(|| made(ctx, new, kind.clone(), &integration.auth), Ok)?
+            forge: integration.kind,
+            ..known.clone().map_or_else(|| made(ctx, new, kind.clone(), &integration), Ok)?
         };
+        has_room_for(ctx, integration.kind, &hook.secret).await?;
         if known.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
             rounds.again().await?;
             continue;
@@ -105,11 +111,11 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
 /// Has the forge call us: by a new hook, or by the one that does so already, with all its settings. An App has
 /// one hook, made with it. Gives the forge's id of it, as far as it is known.
 ///
-/// Errors: `Forge`; `Invalid` for an App that has no hook.
+/// Errors: `Forge`; `Invalid` for an App that has no hook, and for a secret that the forge does not take.
 pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<u64>, Error> {
     let forge = forge_of_hook(ctx, integration, hook).await?;
     let scope = scope_of(ctx, hook).await?;
-    let settings = settings_of(ctx, hook).await?;
+    let settings = settings_of(ctx, integration, hook).await?;
     if let Some(app) = app::of(ctx, integration, hook).await? {
         return match forge.edit_hook(&scope, 0, &settings).await {
             Ok(_) => Ok(hook.forge_id),
@@ -193,8 +199,8 @@ pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<
     found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
 }
 
-fn made(ctx: &Context, new: &NewHook, kind: HookKind, auth: &Auth) -> Result<Hook, Error> {
-    let secret = match (&kind, auth) {
+fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration) -> Result<Hook, Error> {
+    let secret = match (&kind, &integration.auth) {
         (HookKind::App {}, Auth::App { webhook_secret, .. }) => {
             // The forge made it with the App, and keeps signing with it.
             webhook_secret.rsplit('/').next().unwrap_or(webhook_secret).to_owned()
@@ -209,6 +215,7 @@ fn made(ctx: &Context, new: &NewHook, kind: HookKind, auth: &Auth) -> Result<Hoo
     Ok(Hook {
         name: new.name.clone(),
         integration: new.integration.clone(),
+        forge: integration.kind,
         home: new.home.clone(),
         others: new.others.clone(),
         kind,
@@ -228,6 +235,24 @@ fn same(one: &HookKind, other: &HookKind) -> bool {
     match (one, other) {
         (HookKind::Repository { id: one, .. }, HookKind::Repository { id: other, .. }) => one == other,
         _ => one == other,
+    }
+}
+
+/// The forge takes the value that people gave the hook's secret before there was a hook; one that is made here fits.
+///
+/// Errors: `Invalid`, with the secret's name.
+async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Result<(), Error> {
+    // What fits whatever it is need not be read.
+    if longest_secret(kind).is_none() {
+        return Ok(());
+    }
+    match ctx.secrets.fresh_versions(&ctx.secret_name(SecretKind::Forge, secret)).await {
+        Ok(versions) => match unfit_secret(kind, secret, &versions.current.value) {
+            Some(fault) => Err(Error::Invalid { pointer: "/name", fault }),
+            None => Ok(()),
+        },
+        Err(pullyard_cloud::Error::NoSecret { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,3 +1,4 @@
+mod forges;
 mod late;
 
 use super::recovery::{GoesOn, KEPT, Look, MOST_ASKED, MOST_FOLLOWED, Recovery, Tried};

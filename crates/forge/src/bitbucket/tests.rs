@@ -1,5 +1,7 @@
 //! What is asked of Bitbucket, and what its answers mean.
 
+mod hooks;
+
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -464,7 +466,7 @@ async fn what_bitbucket_has_not_is_refused_without_asking() {
     let forge = play([]).forge;
     let scope = HookScope::Repository(REPOSITORY.to_owned());
     let errors = [
-        forge.hooks(&scope).await.unwrap_err(),
+        forge.ping_hook(&scope, 1).await.unwrap_err(),
         forge.deliveries(&scope, 1, None).await.unwrap_err(),
         forge.redeliver(&scope, 1, 1).await.unwrap_err(),
         forge.review(REPOSITORY, 7, 1).await.unwrap_err(),

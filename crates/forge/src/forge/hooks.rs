@@ -4,27 +4,31 @@ use crate::{Delivery, DeliveryBody, Error, Hook, HookScope, HookSettings, Listed
 
 use super::{Forge, unsupported};
 
-/// Its own are of another kind: nobody is told of a ping, and nothing is delivered again.
-const HOOKS: &str = "make webhooks, or look at them";
+/// It delivers by itself, and never on our order.
+const ORDERS: &str = "ping a webhook, or have something delivered again";
+
+/// It shows them to people, on pages.
+const DELIVERIES: &str = "list what was delivered";
 
 impl Forge {
-    /// The hooks of a repository, an organisation or an App.
+    /// The hooks of a repository, an organisation or an App. On Bitbucket an organisation is a workspace.
     ///
-    /// Errors: `NotFound` also when the token may not see them.
+    /// Errors: `NotFound` also when the token may not see them; `Unsupported` for an App's on Bitbucket.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
         match self {
             Self::GitHub(github) => github.hooks(scope).await,
-            Self::Bitbucket(_) => unsupported(HOOKS),
+            Self::Bitbucket(bitbucket) => bitbucket.hooks(scope).await,
         }
     }
 
     /// Makes a hook, once: after a transient error it may be there or not.
     ///
-    /// Errors: `Refused` when there is one with the same address and events, and for an App.
+    /// Errors: `Refused` when there is one with the same address and events, and for an App; `Settings` for a secret that
+    /// the forge does not take.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
         match self {
             Self::GitHub(github) => github.create_hook(scope, settings).await,
-            Self::Bitbucket(_) => unsupported(HOOKS),
+            Self::Bitbucket(bitbucket) => bitbucket.create_hook(scope, settings).await,
         }
     }
 
@@ -34,7 +38,7 @@ impl Forge {
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
         match self {
             Self::GitHub(github) => github.edit_hook(scope, hook, settings).await,
-            Self::Bitbucket(_) => unsupported(HOOKS),
+            Self::Bitbucket(bitbucket) => bitbucket.edit_hook(scope, hook, settings).await,
         }
     }
 
@@ -44,15 +48,17 @@ impl Forge {
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.delete_hook(scope, hook).await,
-            Self::Bitbucket(_) => unsupported(HOOKS),
+            Self::Bitbucket(bitbucket) => bitbucket.delete_hook(scope, hook).await,
         }
     }
 
     /// Has the forge deliver a ping. Whether it arrives is told by `deliveries`.
+    ///
+    /// Errors: `Unsupported` on Bitbucket, as for everything below.
     pub async fn ping_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.ping_hook(scope, hook).await,
-            Self::Bitbucket(_) => unsupported(HOOKS),
+            Self::Bitbucket(_) => unsupported(ORDERS),
         }
     }
 
@@ -67,7 +73,7 @@ impl Forge {
     ) -> Result<Page<Delivery, String>, Error> {
         match self {
             Self::GitHub(github) => github.deliveries(scope, hook, cursor).await,
-            Self::Bitbucket(_) => unsupported(HOOKS),
+            Self::Bitbucket(_) => unsupported(DELIVERIES),
         }
     }
 
@@ -77,7 +83,7 @@ impl Forge {
     pub async fn delivery(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<DeliveryBody, Error> {
         match self {
             Self::GitHub(github) => github.delivery(scope, hook, delivery).await,
-            Self::Bitbucket(_) => unsupported(HOOKS),
+            Self::Bitbucket(_) => unsupported(DELIVERIES),
         }
     }
 
@@ -85,7 +91,7 @@ impl Forge {
     pub async fn redeliver(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.redeliver(scope, hook, delivery).await,
-            Self::Bitbucket(_) => unsupported(HOOKS),
+            Self::Bitbucket(_) => unsupported(ORDERS),
         }
     }
 }

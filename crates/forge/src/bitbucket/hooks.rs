@@ -1,0 +1,165 @@
+//! Hooks of a repository or a workspace: what is there, and what should be. Bitbucket pings none, and tells nobody what
+//! it delivered.
+
+use reqwest::{Method, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Bitbucket, id::id_of};
+use crate::{
+    Error, Hook, HookScope, HookSettings, Listed,
+    call::Tries,
+    names::{RepositoryName, account_name},
+};
+
+/// What people read of one of ours in Bitbucket's list.
+const DESCRIPTION: &str = "Pullyard";
+
+/// The longest secret that Bitbucket takes. Units: characters.
+const LONGEST_SECRET: usize = 128;
+
+#[derive(Deserialize)]
+struct HookAnswer {
+    uuid: String,
+    url: Option<String>,
+    description: Option<String>,
+    #[serde(default)]
+    active: bool,
+    #[serde(default)]
+    events: Vec<String>,
+    /// What the secret is, is never told.
+    #[serde(default)]
+    secret_set: bool,
+    skip_cert_verification: Option<bool>,
+}
+
+impl From<HookAnswer> for Hook {
+    fn from(answer: HookAnswer) -> Self {
+        Self {
+            id: id_of(&answer.uuid),
+            url: answer.url.unwrap_or_default(),
+            events: answer.events,
+            active: answer.active,
+            // It has no other form.
+            json: true,
+            has_secret: answer.secret_set,
+            verifies_tls: answer.skip_cert_verification != Some(true),
+            last_code: None,
+        }
+    }
+}
+
+/// Of which path the scope's hooks are.
+enum Place<'a> {
+    Repository(RepositoryName<'a>),
+    Workspace(&'a str),
+}
+
+impl<'a> Place<'a> {
+    fn of(scope: &'a HookScope) -> Result<Self, Error> {
+        match scope {
+            HookScope::Repository(full_name) => Ok(Self::Repository(RepositoryName::parse(full_name)?)),
+            HookScope::Organisation(name) => Ok(Self::Workspace(account_name(name)?)),
+            HookScope::App => Err(Error::Unsupported { what: "look at the webhook of an App".to_owned() }),
+        }
+    }
+
+    fn what(&self) -> String {
+        match self {
+            Self::Repository(RepositoryName { owner, name }) => format!("the hooks of {owner}/{name}"),
+            Self::Workspace(name) => format!("the hooks of {name}"),
+        }
+    }
+}
+
+impl Bitbucket {
+    /// The address of the hook of this UUID; without one, that of all of them.
+    fn hook_address(&self, place: &Place<'_>, uuid: Option<&str>) -> Url {
+        let mut segments = match place {
+            Place::Repository(RepositoryName { owner, name }) => vec!["repositories", owner, name, "hooks"],
+            Place::Workspace(name) => vec!["workspaces", name, "hooks"],
+        };
+        segments.extend(uuid);
+        self.client.address(&segments)
+    }
+
+    async fn all_hooks(&self, place: &Place<'_>) -> Result<Listed<HookAnswer>, Error> {
+        self.client.list(self.hook_address(place, None), &place.what()).await
+    }
+
+    /// The hook of this number of ours, by which Bitbucket knows none.
+    async fn hook(&self, place: &Place<'_>, hook: u64) -> Result<HookAnswer, Error> {
+        let all = self.all_hooks(place).await?.found;
+        all.into_iter().find(|one| id_of(&one.uuid) == hook).ok_or_else(|| Error::NotFound {
+            what: place.what(),
+            message: format!("none of them has the number {hook}"),
+        })
+    }
+
+    /// See [`Forge::hooks`](crate::Forge::hooks).
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/hooks` and `GET /workspaces/{workspace}/hooks`.
+    pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
+        let all = self.all_hooks(&Place::of(scope)?).await?;
+        Ok(all.filter_map(|answer| Some(answer.into())))
+    }
+
+    /// See [`Forge::create_hook`](crate::Forge::create_hook).
+    /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/hooks` and `POST /workspaces/{workspace}/hooks`.
+    pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
+        let place = Place::of(scope)?;
+        let body = whole(settings, DESCRIPTION)?;
+        let answer: HookAnswer = self.client.post(self.hook_address(&place, None), &place.what(), &body).await?;
+        Ok(answer.into())
+    }
+
+    /// See [`Forge::edit_hook`](crate::Forge::edit_hook).
+    /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/hooks/{uid}` and `PUT /workspaces/{workspace}/hooks/{uid}`.
+    ///
+    /// What people wrote of it in Bitbucket's list stays.
+    pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
+        let place = Place::of(scope)?;
+        // Before anything is asked: what can't be sent changes nothing.
+        let mut body = whole(settings, DESCRIPTION)?;
+        let there = self.hook(&place, hook).await?;
+        if let Some(description) = there.description.filter(|description| !description.trim().is_empty()) {
+            body["description"] = description.into();
+        }
+        let address = self.hook_address(&place, Some(&there.uuid));
+        let answer: HookAnswer = self.client.send(Method::PUT, address, &place.what(), &body, Tries::Three).await?;
+        Ok(answer.into())
+    }
+
+    /// See [`Forge::delete_hook`](crate::Forge::delete_hook).
+    /// Bitbucket's `DELETE /repositories/{workspace}/{repo_slug}/hooks/{uid}` and
+    /// `DELETE /workspaces/{workspace}/hooks/{uid}`.
+    pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
+        let place = Place::of(scope)?;
+        let there = match self.hook(&place, hook).await {
+            Ok(there) => there,
+            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let address = self.hook_address(&place, Some(&there.uuid));
+        match self.client.order(Method::DELETE, address, &place.what(), Tries::Three).await {
+            Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A hook as it is sent.
+fn whole(settings: &HookSettings, description: &str) -> Result<Value, Error> {
+    let refuse = |reason: String| Error::Settings { reason };
+    let secret = settings.secret.text().ok_or_else(|| refuse("the hook's secret is empty or no text".to_owned()))?;
+    if secret.chars().count() > LONGEST_SECRET {
+        let reason = format!("the hook's secret is longer than the {LONGEST_SECRET} characters that Bitbucket takes");
+        return Err(refuse(reason));
+    }
+    Ok(json!({
+        "description": description,
+        "url": settings.url,
+        "active": settings.active,
+        "secret": secret,
+        "events": settings.events,
+    }))
+}

@@ -1,0 +1,184 @@
+//! Hooks of a repository and of a workspace.
+
+use serde_json::{Value, json};
+
+use super::{REPOSITORY, no, ok, page, play};
+use crate::{Error, Forge, Hook, HookScope, HookSettings, Meaning, bitbucket::id::id_of, webhook::Secret};
+
+const FIRST: &str = "{9eeaf3a6-0000-4a1c-8d0f-1f0a3a1f0001}";
+const SECOND: &str = "{9eeaf3a6-0000-4a1c-8d0f-1f0a3a1f0002}";
+const URL: &str = "https://pullyard.example/webhooks/bitbucket/shop";
+
+fn settings(secret: &str) -> HookSettings {
+    HookSettings {
+        url: URL.to_owned(),
+        secret: Secret::new(secret),
+        events: vec!["pullrequest:fulfilled".to_owned(), "repo:updated".to_owned()],
+        active: true,
+    }
+}
+
+fn hook(uuid: &str, fields: Value) -> Value {
+    let mut hook = json!({
+        "type": "webhook_subscription", "uuid": uuid, "url": URL, "description": "Pullyard", "active": true,
+        "subject_type": "repository", "events": ["pullrequest:fulfilled", "repo:updated"], "secret_set": true,
+        "created_at": super::TIME,
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        hook[name] = value.clone();
+    }
+    hook
+}
+
+/// The scopes, and where Bitbucket has their hooks.
+fn scopes() -> [(HookScope, &'static str); 2] {
+    [
+        (HookScope::Repository(REPOSITORY.to_owned()), "/repositories/acme/app/hooks"),
+        (HookScope::Organisation("acme".to_owned()), "/workspaces/acme/hooks"),
+    ]
+}
+
+fn escaped(uuid: &str) -> String {
+    uuid.replace('{', "%7B").replace('}', "%7D")
+}
+
+#[tokio::test]
+async fn the_hooks_of_a_repository_or_a_workspace_are_told_as_they_are() {
+    for (scope, path) in scopes() {
+        let spoiled = json!({
+            "url": null, "active": false, "secret_set": false, "events": [], "skip_cert_verification": true,
+        });
+        let played = play([page(json!([hook(FIRST, json!({})), hook(SECOND, spoiled)]))]);
+        let found = played.forge.hooks(&scope).await.unwrap().found;
+        assert_eq!(played.requests(), [format!("GET {path}?pagelen=100")]);
+        let good = Hook {
+            id: id_of(FIRST),
+            url: URL.to_owned(),
+            events: settings("s").events,
+            active: true,
+            json: true,
+            has_secret: true,
+            verifies_tls: true,
+            last_code: None,
+        };
+        let bad = Hook {
+            id: id_of(SECOND),
+            url: String::new(),
+            events: Vec::new(),
+            active: false,
+            has_secret: false,
+            verifies_tls: false,
+            ..good.clone()
+        };
+        assert_eq!(found, [good, bad]);
+    }
+}
+
+#[tokio::test]
+async fn a_hook_is_made_once_with_all_that_it_should_be() {
+    for (scope, path) in scopes() {
+        let played = play([Some((201, hook(FIRST, json!({}))))]);
+        let made = played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap();
+        assert_eq!((made.id, made.has_secret), (id_of(FIRST), true));
+        assert_eq!(played.requests(), [format!("POST {path}")]);
+        assert_eq!(
+            played.sent(),
+            json!({
+                "description": "Pullyard", "url": URL, "active": true, "secret": "s3cret",
+                "events": ["pullrequest:fulfilled", "repo:updated"],
+            })
+        );
+        // Whether it is there is not known then: whoever asks looks first.
+        let played = play([no(502, "away")]);
+        assert!(played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap_err().is_transient());
+        assert_eq!(played.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_hook_is_changed_whole_by_its_number_and_keeps_what_people_call_it() {
+    for (scope, path) in scopes() {
+        for (theirs, kept) in [(json!("Ours, do not touch"), "Ours, do not touch"), (json!(" "), "Pullyard")] {
+            let there = json!([hook(FIRST, json!({})), hook(SECOND, json!({ "description": theirs }))]);
+            let played = play([page(there), no(503, "away"), ok(hook(SECOND, json!({})))]);
+            let changed = played.forge.edit_hook(&scope, id_of(SECOND), &settings("s3cret")).await.unwrap();
+            assert_eq!(changed.id, id_of(SECOND));
+            let put = format!("PUT {path}/{}", escaped(SECOND));
+            assert_eq!(played.requests(), [format!("GET {path}?pagelen=100"), put.clone(), put]);
+            let sent = played.sent();
+            assert_eq!(
+                (&sent["description"], &sent["secret"], &sent["url"]),
+                (&json!(kept), &json!("s3cret"), &json!(URL))
+            );
+        }
+        let played = play([page(json!([hook(FIRST, json!({}))]))]);
+        let gone = played.forge.edit_hook(&scope, id_of(SECOND), &settings("s3cret")).await.unwrap_err();
+        assert_eq!(gone.meaning(), Meaning::Missing);
+        assert_eq!(played.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_hook_is_deleted_by_its_number_and_one_that_is_gone_is_deleted() {
+    let delete = async |forge: &Forge, scope: &HookScope| forge.delete_hook(scope, id_of(SECOND)).await;
+    for (scope, path) in scopes() {
+        let all = || page(json!([hook(FIRST, json!({})), hook(SECOND, json!({}))]));
+        for answer in [Some((204, Value::Null)), no(404, "Not found.")] {
+            let played = play([all(), answer]);
+            delete(&played.forge, &scope).await.unwrap();
+            assert_eq!(
+                played.requests(),
+                [format!("GET {path}?pagelen=100"), format!("DELETE {path}/{}", escaped(SECOND))]
+            );
+        }
+        for nothing in [page(json!([hook(FIRST, json!({}))])), no(404, "Not found.")] {
+            let played = play([nothing]);
+            delete(&played.forge, &scope).await.unwrap();
+            assert_eq!(played.requests().len(), 1);
+        }
+        for refusal in [play([no(403, "No.")]), play([all(), no(403, "No.")])] {
+            assert_eq!(delete(&refusal.forge, &scope).await.unwrap_err().meaning(), Meaning::Denied);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_bitbucket_does_not_take_is_sent_nowhere() {
+    let (longest, longer) = ("ü".repeat(128), "ü".repeat(129));
+    for (scope, _) in scopes() {
+        for (secret, said) in [("", "empty"), (longer.as_str(), "longer than the 128 characters")] {
+            let played = play([]);
+            let made = played.forge.create_hook(&scope, &settings(secret)).await.unwrap_err();
+            let changed = played.forge.edit_hook(&scope, 1, &settings(secret)).await.unwrap_err();
+            for error in [made, changed] {
+                assert!(matches!(error, Error::Settings { .. }) && error.to_string().contains(said), "{error}");
+            }
+            assert!(played.requests().is_empty());
+        }
+        let played = play([Some((201, hook(FIRST, json!({}))))]);
+        played.forge.create_hook(&scope, &settings(&longest)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_apps_hook_and_what_was_delivered_are_not_asked_for() {
+    let forge = play([]).forge;
+    let [(repository, _), _] = scopes();
+    let errors = [
+        forge.hooks(&HookScope::App).await.unwrap_err(),
+        forge.create_hook(&HookScope::App, &settings("s")).await.unwrap_err(),
+        forge.edit_hook(&HookScope::App, 1, &settings("s")).await.unwrap_err(),
+        forge.delete_hook(&HookScope::App, 1).await.unwrap_err(),
+        forge.ping_hook(&repository, 1).await.unwrap_err(),
+        forge.deliveries(&repository, 1, None).await.unwrap_err(),
+        forge.delivery(&repository, 1, 1).await.unwrap_err(),
+        forge.redeliver(&repository, 1, 1).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+    }
+    for odd in ["../x", "", "a b"] {
+        let scope = HookScope::Organisation(odd.to_owned());
+        assert_eq!(forge.hooks(&scope).await.unwrap_err().meaning(), Meaning::Missing, "{odd:?}");
+    }
+}
