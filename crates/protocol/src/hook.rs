@@ -23,10 +23,10 @@ pub struct InstallHook {
     /// Of this repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
-    /// Of all repositories of this organisation.
+    /// Of all repositories of this organisation, or of this workspace on Bitbucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<String>,
-    /// Of the integration's App.
+    /// Of the integration's App; GitHub alone has them.
     #[serde(default)]
     pub app: bool,
     /// This server's address, as the forge reaches it.
@@ -44,6 +44,9 @@ pub struct Hook {
     pub name: HookName,
     /// At which forge.
     pub integration: IntegrationId,
+    /// Of which kind that is; none from an older server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<ForgeKind>,
     /// The project that is told of what belongs to none.
     pub project: ProjectId,
     /// Further projects that it serves.
@@ -70,7 +73,7 @@ pub struct Hook {
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub old_secret_until: Option<Timestamp>,
-    /// How many deliveries did not arrive yet.
+    /// How many deliveries did not arrive yet; 0 at a forge that lists none, as Bitbucket.
     pub missing: usize,
     /// How many were given up so far.
     pub given_up: u64,
@@ -117,7 +120,8 @@ pub struct HookCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
     /// For programs: `missing`, `url`, `disabled`, `events`, `no_secret`, `secret`, `content_type`, `insecure_ssl`,
-    /// `failing`, `deliveries`, `unreadable`; of an App's hook also `permissions` and `silent`.
+    /// `failing`, `deliveries`, `unreadable`; of an App's hook also `permissions` and `silent`. Bitbucket has no
+    /// `failing` and no `deliveries`.
     pub code: String,
     /// In words.
     pub sentence: String,
@@ -125,7 +129,8 @@ pub struct Drift {
     pub repairable: bool,
 }
 
-/// `POST /v1/hooks/{name}/recover`: looks for what it should have told, now.
+/// `POST /v1/hooks/{name}/recover`: looks for what it should have told, now. Of a hook on Bitbucket, which lists no
+/// deliveries, open pull requests alone are compared.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -39,8 +39,8 @@ enum Command {
     },
     /// Look now for what webhooks should have told and did not.
     ///
-    /// A forge keeps deliveries for three days; reviews of open pull requests are found after that, too, comments and
-    /// labels are not.
+    /// GitHub keeps deliveries for three days; reviews of open pull requests are found after that, too, comments and
+    /// labels are not. Bitbucket keeps none for us: there, open pull requests are compared, and comments are not found.
     #[command(after_help = "Examples:
   pullyard deliveries recover
   pullyard deliveries recover --since 2026-11-20T08:00:00Z --hook acme-app")]
@@ -116,26 +116,26 @@ async fn replay(session: &Session, id: &DeliveryId) -> Result<(), Fault> {
 }
 
 async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<ExitCode, Fault> {
-    let (names, unreadable) = match hook {
-        Some(name) => (vec![name], None),
+    let (wanted, unreadable) = match hook {
+        Some(name) => (vec![session.api.hook(&name).await?], None),
         None => {
             let all = hooks::all(session).await?;
             let fault = all.fault();
-            (all.hooks.into_iter().map(|hook| hook.name).collect(), fault)
+            (all.hooks, fault)
         }
     };
     let (mut all, mut problems) = (Vec::new(), Vec::new());
-    for name in &names {
-        let found = session.api.recover_hook(name, &RecoverHook { since }).await?;
+    for hook in &wanted {
+        let found = session.api.recover_hook(&hook.name, &RecoverHook { since }).await?;
         problems.extend(found.problems.clone());
         if !session.screen.is_json() {
-            session.screen.out(&recovered(name, &found))?;
+            session.screen.out(&recovered(&hook.name, &found, hooks::is_listed(hook)))?;
         }
         all.push(found);
     }
     if session.screen.is_json() {
         session.screen.json(&all)?;
-    } else if names.is_empty() && unreadable.is_none() {
+    } else if wanted.is_empty() && unreadable.is_none() {
         session.screen.note("There is no hook that could have missed anything; `pullyard hooks install` makes one.");
     }
     // A look at the forge that could not be made is no success.
@@ -148,17 +148,23 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     })
 }
 
-/// What a look at a hook's forge came to.
-fn recovered(name: &HookName, found: &Recovered) -> String {
+/// What a look at a hook's forge came to, which may list what it delivered or not.
+fn recovered(name: &HookName, found: &Recovered, is_listed: bool) -> String {
     let count = |count: usize, one, many| words::count_of(count as u64, one, many);
+    let compared = format!(
+        "{} compared, {} found",
+        count(found.pull_requests, "pull request", "pull requests"),
+        count(found.reviews, "review", "reviews"),
+    );
+    if !is_listed {
+        return format!("{name}: {compared}");
+    }
     format!(
-        "{name}: {} looked at, {} asked for again, {} missing, {} given up; {} compared, {} found",
+        "{name}: {} looked at, {} asked for again, {} missing, {} given up; {compared}",
         count(found.looked_at, "try", "tries"),
         found.asked,
         found.missing,
         found.given_up,
-        count(found.pull_requests, "pull request", "pull requests"),
-        count(found.reviews, "review", "reviews"),
     )
 }
 
@@ -212,7 +218,9 @@ mod tests {
                 "2 tries looked at, 2 asked for again, 0 missing, 0 given up; 2 pull requests compared, 2 reviews found",
             ),
         ] {
-            assert_eq!(recovered(&name, &found(count)), format!("acme: {said}"));
+            assert_eq!(recovered(&name, &found(count), true), format!("acme: {said}"));
         }
+        // Of a list that nobody could read nothing is said.
+        assert_eq!(recovered(&name, &found(1), false), "acme: 1 pull request compared, 1 review found");
     }
 }

@@ -6,7 +6,9 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::words;
 use clap::Subcommand;
+use pullyard_domain::hook::events;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, HookCheck, InstallHook, UnreadableHook};
 use std::process::ExitCode;
 
@@ -23,6 +25,7 @@ const NONE: &str = "There is no hook. Make one with `pullyard hooks install`; it
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app --repo acme/web
+  pullyard hooks install --integration bb1 --base-url https://pullyard.acme.example --repo acme/shop
   pullyard hooks verify")]
 pub(crate) struct Hooks {
     #[command(subcommand)]
@@ -31,10 +34,13 @@ pub(crate) struct Hooks {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make the webhooks of repositories or of an organisation, here and at GitHub; mends those that are there.
+    /// Make the webhooks of repositories or of an organisation, here and at their forge; mends those that are there.
+    ///
+    /// On Bitbucket an organisation is a workspace, and there are no Apps.
     #[command(after_help = "Examples:
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app
-  pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --org acme")]
+  pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --org acme
+  pullyard hooks install --integration bb1 --base-url https://pullyard.acme.example --repo acme/shop")]
     Install {
         /// This server's address, as the forge reaches it.
         #[arg(long, value_name = "URL")]
@@ -42,7 +48,7 @@ enum Command {
         /// A repository; more than one may be given.
         #[arg(long, value_name = "OWNER/NAME", required_unless_present_any = ["org", "app"], conflicts_with_all = ["org", "app"])]
         repo: Vec<RepositoryName>,
-        /// All repositories of an organisation, in every project there is now.
+        /// All repositories of an organisation or a workspace, in every project there is now.
         #[arg(long, value_name = "LOGIN", conflicts_with = "app")]
         org: Option<String>,
         /// All installations of the integration's App, in every project there is now; has the App call this server.
@@ -59,6 +65,9 @@ enum Command {
         by_hand: bool,
     },
     /// Say in which ways hooks are not what they should be; exits with 3 if any is not.
+    ///
+    /// Bitbucket says nothing of what it delivered: there, what a hook is set to is compared, and whether what came was
+    /// signed with our secret.
     #[command(after_help = "Examples:\n  pullyard hooks verify\n  pullyard hooks verify acme-app --json")]
     Verify {
         /// Which; all of them when not given.
@@ -148,8 +157,9 @@ impl Hooks {
                     made.push(session.api.install_hook(request).await?);
                 }
                 list(session, &made)?;
-                if by_hand {
-                    by_hand_words(session, &made);
+                match by_hand {
+                    true => by_hand_words(session, &made),
+                    false => unheard_words(session, &made),
                 }
             }
         }
@@ -185,10 +195,11 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
         || host == "localhost"
         || host.ends_with(".local")
         || host.starts_with('[');
-    let public = session.api.integration(integration).await?.api_url.starts_with("https://api.github.com");
-    if private && public {
+    let forge = session.api.integration(integration).await?;
+    if private && forge.api_url.starts_with(forge.kind.usual_api_url()) {
         session.screen.warn(&format!(
-            "GitHub can't reach {host}; without a public address use `pullyard repos ingress OWNER/NAME poll`"
+            "{} can't reach {host}; without a public address use `pullyard repos ingress OWNER/NAME poll`",
+            forge.kind.words()
         ));
     }
     Ok(())
@@ -196,13 +207,37 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
 
 fn by_hand_words(session: &Session, hooks: &[Hook]) {
     for hook in hooks {
-        let url = hook.url.as_deref().unwrap_or_default();
+        session.screen.hint(&to_enter(hook));
+    }
+}
+
+/// What a person enters at the forge.
+fn to_enter(hook: &Hook) -> String {
+    let url = hook.url.as_deref().unwrap_or_default();
+    let told = match hook.forge {
+        Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", events(kind).join(", ")),
+        Some(ForgeKind::GitHub) | None => "application/json, the events issue comments, pull requests, pull request \
+                                           reviews and repositories"
+            .to_owned(),
+    };
+    let secret = &hook.secret;
+    format!("at the forge enter {url}, {told}, and a secret that you set here with `pullyard secrets set {secret}`")
+}
+
+/// What nobody can say yet of hooks that their forge does not try.
+fn unheard_words(session: &Session, hooks: &[Hook]) {
+    for hook in hooks.iter().filter(|hook| !is_listed(hook) && hook.verified_at.is_none()) {
         session.screen.hint(&format!(
-            "at the forge enter {url}, application/json, the events issue comments, pull requests, pull request \
-             reviews and repositories, and a secret that you set here with `pullyard secrets set {}`",
-            hook.secret
+            "Bitbucket tries no webhook and lists no deliveries: `pullyard hooks verify {}` says when the first has come, \
+             and open pull requests are compared every five minutes all the same",
+            hook.name
         ));
     }
+}
+
+/// Its forge says what became of its deliveries.
+pub(super) fn is_listed(hook: &Hook) -> bool {
+    hook.forge.is_none_or(ForgeKind::lists_deliveries)
 }
 
 /// The hooks that the token may see.

@@ -32,6 +32,7 @@ fn shown(view: HookView) -> wire::Hook {
         problems: hook.recovery.problem.into_iter().chain(hook.recovery.look.problem).collect(),
         name: hook.name,
         integration: hook.integration,
+        forge: Some(hook.forge),
         project: hook.home,
         others: hook.others,
         kind: hook.kind,
