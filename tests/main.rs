@@ -13,6 +13,7 @@ mod artifacts;
 mod attempts;
 mod authorisation;
 mod bitbucket;
+mod bitbucket_install;
 mod board;
 mod calls;
 mod cancel;

@@ -124,6 +124,10 @@ impl Bitbucket {
         if let Some(description) = there.description.filter(|description| !description.trim().is_empty()) {
             body["description"] = description.into();
         }
+        // No word of its description: it is said where it was told.
+        if there.skip_cert_verification.is_some() {
+            body["skip_cert_verification"] = false.into();
+        }
         let address = self.hook_address(&place, Some(&there.uuid));
         let answer: HookAnswer = self.client.send(Method::PUT, address, &place.what(), &body, Tries::Three).await?;
         Ok(answer.into())

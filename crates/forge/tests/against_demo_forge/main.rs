@@ -7,6 +7,7 @@ mod access;
 mod app_hook;
 mod apps;
 mod bitbucket;
+mod bitbucket_hooks;
 mod deliveries;
 mod exchanges;
 mod faults;

@@ -111,6 +111,11 @@ async fn a_hook_is_changed_whole_by_its_number_and_keeps_what_people_call_it() {
                 (&json!(kept), &json!("s3cret"), &json!(URL))
             );
         }
+        for (told, sent) in [(json!({ "skip_cert_verification": true }), json!(false)), (json!({}), Value::Null)] {
+            let played = play([page(json!([hook(SECOND, told)])), ok(hook(SECOND, json!({})))]);
+            played.forge.edit_hook(&scope, id_of(SECOND), &settings("s3cret")).await.unwrap();
+            assert_eq!(played.sent()["skip_cert_verification"], sent);
+        }
         let played = play([page(json!([hook(FIRST, json!({}))]))]);
         let gone = played.forge.edit_hook(&scope, id_of(SECOND), &settings("s3cret")).await.unwrap_err();
         assert_eq!(gone.meaning(), Meaning::Missing);

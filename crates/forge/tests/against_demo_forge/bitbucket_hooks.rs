@@ -1,0 +1,99 @@
+//! Hooks on the demo forge's other face: of a repository, and of its workspace.
+
+use pullyard_forge::{Bitbucket, Endpoint, Forge, HookScope, HookSettings, Meaning, Token, webhook::Secret};
+use serde_json::{Value, json};
+
+use crate::world::{REPOSITORY, TOKEN, World, http};
+
+fn bitbucket(world: &World) -> Forge {
+    let endpoint = Endpoint::new(world.demo.bitbucket_api_url());
+    Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(TOKEN)).unwrap())
+}
+
+fn settings(path: &str, events: &[&str]) -> HookSettings {
+    HookSettings {
+        url: format!("http://127.0.0.1:9/{path}"),
+        secret: Secret::new("s3cret"),
+        events: events.iter().map(|event| (*event).to_owned()).collect(),
+        active: true,
+    }
+}
+
+/// The scopes, and where the forge has their hooks.
+fn scopes() -> [(HookScope, String); 2] {
+    [
+        (HookScope::Repository(REPOSITORY.to_owned()), format!("/repositories/{REPOSITORY}/hooks")),
+        (HookScope::Organisation("acme".to_owned()), "/workspaces/acme/hooks".to_owned()),
+    ]
+}
+
+/// Asks the demo forge directly, as people do on its pages.
+async fn call(world: &World, method: &str, path: &str, body: Value) -> Value {
+    let address = format!("{}{path}", world.demo.bitbucket_api_url());
+    let request = http().request(method.parse().unwrap(), address).bearer_auth(TOKEN).json(&body);
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let said: Value = answer.json().await.unwrap();
+    assert!(status.is_success(), "{status}: {said}");
+    said
+}
+
+#[tokio::test]
+async fn a_hook_is_made_found_again_changed_whole_and_deleted() {
+    let world = World::new().await;
+    let forge = bitbucket(&world);
+    for (scope, path) in scopes() {
+        let made = forge.create_hook(&scope, &settings("one", &["pullrequest:fulfilled"])).await.unwrap();
+        assert!(made.active && made.json && made.has_secret && made.verifies_tls, "{made:?}");
+        assert_eq!((made.url.as_str(), made.last_code), ("http://127.0.0.1:9/one", None));
+        let other = forge.create_hook(&scope, &settings("other", &["repo:updated"])).await.unwrap();
+        assert_ne!(made.id, other.id);
+        let both = forge.hooks(&scope).await.unwrap().found;
+        assert!(both.len() == 2 && both.contains(&made) && both.contains(&other), "{both:?}");
+
+        let there = call(&world, "GET", &path, Value::Null).await;
+        let uuid =
+            there["values"].as_array().unwrap().iter().find(|hook| hook["url"] == made.url).unwrap()["uuid"].clone();
+        let own = format!("{path}/{}", uuid.as_str().unwrap());
+        let spoiled = json!({
+            "url": "http://127.0.0.1:9/two", "active": false, "secret": null, "events": ["repo:updated"],
+            "description": "Theirs", "skip_cert_verification": true,
+        });
+        call(&world, "PUT", &own, spoiled).await;
+        let found = forge.hooks(&scope).await.unwrap().found.into_iter().find(|hook| hook.id == made.id).unwrap();
+        assert!(!found.active && !found.has_secret && !found.verifies_tls, "{found:?}");
+        assert_eq!(
+            (found.url.as_str(), &found.events[..]),
+            ("http://127.0.0.1:9/two", &["repo:updated".to_owned()][..])
+        );
+
+        let wanted = settings("one", &["pullrequest:fulfilled"]);
+        assert_eq!(forge.edit_hook(&scope, made.id, &wanted).await.unwrap(), made);
+        assert_eq!(call(&world, "GET", &own, Value::Null).await["description"], "Theirs");
+
+        for _ in 0..2 {
+            forge.delete_hook(&scope, made.id).await.unwrap();
+            assert_eq!(forge.hooks(&scope).await.unwrap().found, std::slice::from_ref(&other));
+        }
+        let gone = forge.edit_hook(&scope, made.id, &wanted).await.unwrap_err();
+        assert_eq!(gone.meaning(), Meaning::Missing);
+        forge.delete_hook(&scope, other.id).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn hooks_of_what_is_not_there_and_events_that_nobody_knows_are_refused() {
+    let world = World::new().await;
+    let forge = bitbucket(&world);
+    let elsewhere = [HookScope::Repository("acme/none".to_owned()), HookScope::Organisation("none".to_owned())];
+    for scope in elsewhere {
+        assert_eq!(forge.hooks(&scope).await.unwrap_err().meaning(), Meaning::Missing, "{scope:?}");
+        let made = forge.create_hook(&scope, &settings("one", &["repo:updated"])).await.unwrap_err();
+        assert_eq!(made.meaning(), Meaning::Missing, "{scope:?}");
+    }
+    for (scope, _) in scopes() {
+        let odd = forge.create_hook(&scope, &settings("one", &["pull_request_review"])).await.unwrap_err();
+        assert_eq!(odd.meaning(), Meaning::Refused, "{odd:?}");
+        assert!(forge.hooks(&scope).await.unwrap().found.is_empty());
+    }
+}

@@ -1,0 +1,297 @@
+//! Webhooks on Bitbucket Cloud, as the demo forge plays it: made there by a command, compared, mended, heard and removed.
+//! It pings none and lists no deliveries: what one lost is found by the looks beside it.
+
+use crate::cli::User;
+use crate::story::{Setup, Story, Task, until};
+use pullyard_domain::hook::events;
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::job::Kind;
+use pullyard_domain::project::{ForgeKind, Settings};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_local::{AccountKind, DeliveryFault, Role};
+use pullyard_protocol::job::Job;
+use pullyard_protocol::ticket::CreateTicket;
+use pullyard_store::Write;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SHOP: &str = "acme/shop";
+const OF_SHOP: &str = "/repositories/acme/shop/hooks";
+const ANNS_TOKEN: &str = "ATCTT3x-ann";
+const BRANCH: &str = "pullyard/acme/bb-1-1";
+
+/// A system with a repository on Bitbucket, in a project that revises on reviews, and Ann, who may review there.
+struct World {
+    story: Story,
+    user: User,
+    token: String,
+}
+
+impl World {
+    async fn make() -> Self {
+        let setup = Setup::default();
+        let settings = Settings { revise_on_review: true, ..setup.settings };
+        let story = Story::with(Setup { task: Task::Waiting, settings, ..setup }).await;
+        let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
+        let token = keys["forge_token"].as_str().unwrap().to_owned();
+        let forge = story.local.forge();
+        forge.create_repository(SHOP, "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
+        let ann = pullyard_local::User { login: "ann".into(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.into() };
+        forge.add_user(ann, AccountKind::User).await.unwrap();
+        forge.set_role(SHOP, "ann", Role::Write).await.unwrap();
+        let api = forge.bitbucket_api_url();
+        let user = User::of(&story);
+        user.run_with(&["secrets", "set", "bitbucket"], &token).await.done();
+        let add = ["integrations", "add", "bb", "--kind", "bitbucket", "--api-url", &api];
+        user.run(&[&add[..], &["--token-secret", "pullyard/user/bitbucket"]].concat()).await.done();
+        user.run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"]).await.done();
+        Self { story, user, token }
+    }
+
+    /// What the forge answers to whoever has this token; nothing where it says nothing.
+    async fn call(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Value {
+        let url = format!("{}{path}", self.story.local.forge().bitbucket_api_url());
+        let mut call = reqwest::Client::new().request(method, url).bearer_auth(token);
+        if let Some(body) = body {
+            call = call.json(&body);
+        }
+        let answer = call.send().await.unwrap();
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status}: {said}");
+        serde_json::from_str(&said).unwrap_or(Value::Null)
+    }
+
+    /// The hooks that the forge has at this path.
+    async fn there(&self, path: &str) -> Vec<Value> {
+        let page = self.call(&self.token, Method::GET, path, None).await;
+        page["values"].as_array().unwrap().clone()
+    }
+
+    /// The only one of them.
+    async fn one(&self, path: &str) -> Value {
+        let mut all = self.there(path).await;
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    /// Somebody changes it at the forge.
+    async fn changes(&self, path: &str, change: Value) {
+        let own = format!("{path}/{}", self.one(path).await["uuid"].as_str().unwrap());
+        self.call(&self.token, Method::PUT, &own, Some(change)).await;
+    }
+
+    /// Installs a hook of this, with more words.
+    async fn install(&self, more: &[&str]) -> crate::cli::Ran {
+        let install = ["hooks", "install", "--integration", "bb", "--base-url", self.story.local.api_url()];
+        self.user.run(&[&install[..], more].concat()).await
+    }
+
+    /// In which ways a hook is not what it should be.
+    async fn drifts(&self, hook: &str) -> Vec<String> {
+        let check = self.story.api.verify_hook(&HookName::new(hook).unwrap()).await.unwrap();
+        check.drifts.into_iter().map(|drift| drift.code).collect()
+    }
+
+    /// A pull request that is linked to a ticket: its number.
+    async fn opened(&self) -> u64 {
+        let forge = self.story.local.forge();
+        let head = forge.commit(SHOP, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
+        let end = |branch: &str| json!({ "branch": { "name": branch } });
+        let new = json!({ "title": "BB-1", "source": end(BRANCH), "destination": end("main") });
+        let path = "/repositories/acme/shop/pullrequests";
+        let number = self.call(&self.token, Method::POST, path, Some(new)).await["id"].as_u64().unwrap();
+        let ticket: CreateTicket =
+            serde_json::from_value(json!({ "project": "acme", "key": "BB-1", "title": "t" })).unwrap();
+        self.story.api.create_ticket(&ticket, None).await.unwrap();
+        let all = self.story.api.repositories(&self.story.project).await.unwrap().repositories;
+        let repository = all.iter().find(|one| one.name.as_str() == SHOP).unwrap().id;
+        let id = PullRequestId { integration: IntegrationId::new("bb").unwrap(), repository, number };
+        let mut linked = PullRequest::linked(id, self.story.project.clone(), Some(ticket.key.clone()), None);
+        (linked.branch, linked.head) = (BRANCH.into(), head);
+        linked.repository_name = Some(RepositoryName::new(SHOP).unwrap());
+        assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        forge.deliveries_settled().await;
+        number
+    }
+
+    /// Ann writes below a pull request.
+    async fn writes(&self, number: u64) {
+        let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
+        self.call(ANNS_TOKEN, Method::POST, &path, Some(json!({ "content": { "raw": "Not yet." } }))).await;
+        self.story.local.forge().deliveries_settled().await;
+    }
+
+    /// Ann says what is wrong, and asks for changes.
+    async fn asks(&self, number: u64) {
+        self.writes(number).await;
+        let path = format!("/repositories/acme/shop/pullrequests/{number}/request-changes");
+        self.call(ANNS_TOKEN, Method::POST, &path, None).await;
+        self.story.local.forge().deliveries_settled().await;
+    }
+
+    async fn revisions(&self) -> Vec<Job> {
+        self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
+    }
+
+    /// Waits until there is one revise job.
+    async fn revised(&self) {
+        until("a revise job is made", async || match self.revisions().await.len() {
+            1 => Ok(()),
+            count => Err(format!("{count} jobs")),
+        })
+        .await;
+    }
+
+    /// What a look after the hook of the repository says.
+    async fn looked(&self, more: &[&str]) -> String {
+        let recover = ["deliveries", "recover", "--hook", "acme-shop"];
+        self.user.run(&[&recover[..], more].concat()).await.done()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_is_installed_once_checked_mended_and_removed() {
+    let world = World::make().await;
+    for (of, path, hook) in
+        [(["--repo", SHOP], OF_SHOP, "acme-shop"), (["--org", "acme"], "/workspaces/acme/hooks", "acme")]
+    {
+        world.install(&of).await.ended(0, "Bitbucket tries no webhook and lists no deliveries");
+        let made = world.one(path).await;
+        world.install(&of).await.done();
+        assert_eq!(world.one(path).await["uuid"], made["uuid"]);
+        let url = format!("{}/webhooks/bitbucket/{hook}", world.story.local.api_url());
+        let is_ours = |one: &Value| {
+            let told: Vec<&str> = one["events"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            assert_eq!(told, events(ForgeKind::Bitbucket), "{one}");
+            assert_eq!((&one["url"], &one["active"], &one["secret_set"]), (&json!(url), &json!(true), &json!(true)));
+        };
+        is_ours(&made);
+        let shown = world.user.json(&["hooks", "list"]).await;
+        assert_eq!((&shown[0]["forge"], &shown[0]["url"]), (&json!("bitbucket"), &json!(url)), "{shown}");
+        let said = world.user.run(&["hooks", "verify", hook]).await.done();
+        assert!(said.contains("as it should be") && said.contains("no delivery yet"), "{said}");
+
+        let spoiled = json!({
+            "url": "http://127.0.0.1:9/elsewhere", "active": false, "events": ["repo:push"], "secret": null,
+            "skip_cert_verification": true, "description": "Theirs",
+        });
+        world.changes(path, spoiled).await;
+        assert_eq!(world.drifts(hook).await, ["url", "disabled", "events", "no_secret", "insecure_ssl"]);
+        assert_eq!(world.user.run(&["hooks", "verify", hook]).await.code, 3);
+        world.user.run(&["hooks", "repair", hook]).await.done();
+        let mended = world.one(path).await;
+        is_ours(&mended);
+        assert_eq!((&mended["uuid"], &mended["description"]), (&made["uuid"], &json!("Theirs")));
+        assert!(world.drifts(hook).await.is_empty());
+
+        world.user.run(&["hooks", "remove", hook, "--yes"]).await.done();
+        assert_eq!(world.there(path).await, Vec::<Value>::new());
+        assert_eq!(world.user.json(&["hooks"]).await, json!([]));
+    }
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_a_person_makes_there_is_found_by_its_address() {
+    let world = World::make().await;
+    let told = world.install(&["--repo", SHOP, "--by-hand"]).await.ended(0, "the triggers pullrequest:changes_request");
+    let url = format!("{}/webhooks/bitbucket/acme-shop", world.story.local.api_url());
+    assert!(told.err.contains(&url) && told.err.contains("`pullyard secrets set hook-acme-shop`"), "{told:?}");
+    assert!(world.there(OF_SHOP).await.is_empty());
+    assert_eq!(world.drifts("acme-shop").await, ["missing"]);
+
+    world.user.run_with(&["secrets", "set", "hook-acme-shop"], "by hand").await.done();
+    let of_a_person = json!({
+        "description": "Theirs", "url": url, "active": true, "secret": "by hand",
+        "events": events(ForgeKind::Bitbucket),
+    });
+    world.call(&world.token, Method::POST, OF_SHOP, Some(of_a_person)).await;
+    assert!(world.drifts("acme-shop").await.is_empty());
+    let number = world.opened().await;
+    world.asks(number).await;
+    world.revised().await;
+    world.user.run(&["hooks", "remove", "acme-shop", "--yes"]).await.done();
+    assert!(world.there(OF_SHOP).await.is_empty());
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_bitbucket_makes_no_hook_of_is_refused_by_its_name_before_anything_is_written() {
+    let world = World::make().await;
+    world.install(&["--app"]).await.ended(2, "bb is on Bitbucket, which has no Apps");
+    let (longest, longer) = ("k".repeat(128), "k".repeat(129));
+    let fault = "the value of the secret hook-acme-shop is longer than the 128 characters that Bitbucket takes";
+    world.user.run_with(&["secrets", "set", "hook-acme-shop"], &longer).await.done();
+    let refused = world.install(&["--repo", SHOP]).await.ended(2, fault);
+    assert!(!refused.err.contains("kkk"), "{refused:?}");
+    assert_eq!(world.user.json(&["hooks"]).await, json!([]));
+    assert!(world.there(OF_SHOP).await.is_empty());
+
+    world.user.run_with(&["secrets", "set", "hook-acme-shop"], &longest).await.done();
+    world.install(&["--repo", SHOP]).await.done();
+    let made = world.one(OF_SHOP).await;
+    world.user.run_with(&["secrets", "rotate", "hook-acme-shop"], &longer).await.done();
+    for command in [&["hooks", "repair", "acme-shop"][..], &["hooks", "repair"]] {
+        world.user.run(command).await.ended(2, fault);
+    }
+    assert_eq!(world.one(OF_SHOP).await, made);
+    world.user.run(&["secrets", "rotate", "hook-acme-shop", "--generate"]).await.done();
+    world.user.run(&["hooks", "repair"]).await.done();
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_an_installed_hook_tells_starts_one_job_however_often_it_is_heard() {
+    let world = World::make().await;
+    world.install(&["--repo", SHOP]).await.done();
+    // The same is told once more by its workspace's.
+    world.install(&["--org", "acme"]).await.done();
+    let number = world.opened().await;
+    world.asks(number).await;
+    world.revised().await;
+    let said = world.user.run(&["hooks", "verify", "acme-shop"]).await.done();
+    assert!(said.contains("as it should be") && !said.contains("no delivery yet"), "{said}");
+    // A look sees the same review. Of deliveries, of which nobody can say anything, nothing is said.
+    let seen = "acme-shop: 1 pull request compared, 0 reviews found\n";
+    assert_eq!(world.looked(&[]).await, seen);
+    assert_eq!(world.looked(&["--since", "2020-01-01T00:00:00Z"]).await, seen);
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_bitbucket_has_otherwise_is_noticed_once_something_comes_and_repaired() {
+    let world = World::make().await;
+    world.install(&["--repo", SHOP]).await.done();
+    let number = world.opened().await;
+    world.changes(OF_SHOP, json!({ "secret": "another one" })).await;
+    // Nobody can see it there.
+    assert!(world.drifts("acme-shop").await.is_empty());
+    // Longer than what was noted before is believed.
+    world.story.clock.advance(Duration::from_secs(120));
+    world.writes(number).await;
+    assert_eq!(world.drifts("acme-shop").await, ["secret"]);
+    world.user.run(&["hooks", "repair", "acme-shop"]).await;
+    world.story.clock.advance(Duration::from_secs(120));
+    world.asks(number).await;
+    world.revised().await;
+    assert!(world.drifts("acme-shop").await.is_empty());
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_whose_delivery_was_lost_is_found_by_the_look_of_its_hook() {
+    let world = World::make().await;
+    world.install(&["--repo", SHOP]).await.done();
+    let number = world.opened().await;
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 pull request compared, 0 reviews found\n");
+    world.story.local.forge().order_delivery_fault(1_000, DeliveryFault::Forgotten);
+    world.asks(number).await;
+    assert!(world.revisions().await.is_empty());
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 pull request compared, 1 review found\n");
+    world.revised().await;
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 pull request compared, 0 reviews found\n");
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
