@@ -1,17 +1,21 @@
 //! Bitbucket Cloud's REST API: which address and body each question takes.
 //! How a call is made is in `call`, what answers look like in `answers`.
 
-mod answers;
+pub(crate) mod answers;
 mod comments;
 mod hooks;
 mod id;
 mod login;
 mod pages;
+mod people;
+mod permission;
 mod pull_requests;
 mod refusal;
+mod reviews;
 mod statuses;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use reqwest::Url;
 use serde::de::IgnoredAny;
@@ -25,6 +29,7 @@ use crate::{
 };
 
 use answers::{AccountAnswer, BranchAnswer, Lacks, PullRequestAnswer, RepositoryAnswer};
+pub(crate) use id::{id_of, review_id};
 use login::Login;
 pub use login::bitbucket_git_login;
 use pages::PageAnswer;

@@ -5,23 +5,23 @@ use crate::{Actor, Time};
 /// One review: a verdict with a summary. Its comments on lines are asked for apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Review {
-    /// Unique on its forge; may be larger than 2^53.
+    /// Unique on its forge, on Bitbucket within its pull request; may be larger than 2^53.
     pub id: u64,
     /// The verdict.
     pub state: ReviewState,
-    /// The summary, as it is now; empty when there is none.
+    /// The summary, as it is now; empty when there is none, and in Bitbucket's lists.
     pub body: String,
-    /// The commit that was looked at; `None` when the forge doesn't know it any more.
+    /// The commit that was looked at; `None` when the forge doesn't know it any more, and on Bitbucket.
     pub commit: Option<String>,
     /// When it was submitted; `None` while it is pending.
     pub submitted_at: Option<Time>,
     /// When it was last changed; told by webhooks only.
     pub updated_at: Option<Time>,
-    /// The page for people.
+    /// The page for people: on Bitbucket the pull request's.
     pub url: String,
     /// Who wrote it; `None` for an account that was deleted.
     pub author: Option<Actor>,
-    /// What the author is to the repository, in the forge's words, such as `MEMBER`.
+    /// What the author is to the repository, in the forge's words, such as `MEMBER`; empty on Bitbucket.
     ///
     /// Wrong for private members of an organisation: ask for the permission instead.
     pub author_association: String,
@@ -61,7 +61,8 @@ impl ReviewState {
 pub struct ReviewComment {
     /// Unique on its forge; may be larger than 2^53.
     pub id: u64,
-    /// The review it came with; `None` for comments from before there were reviews.
+    /// The review it came with; `None` for comments from before there were reviews, and on Bitbucket where no review's
+    /// were asked for.
     pub review: Option<u64>,
     /// The first comment of its thread; `None` when it is that.
     pub in_reply_to: Option<u64>,
@@ -75,15 +76,15 @@ pub struct ReviewComment {
     pub author: Option<Actor>,
     /// The text, as it is now.
     pub body: String,
-    /// When it was written: for a comment of a review, before the review was submitted.
+    /// When it was written: for a comment of a review before the review was submitted, on Bitbucket before or after.
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,
     /// The page for people.
     pub url: String,
-    /// The commit it stands on now.
+    /// The commit it stands on now; empty on Bitbucket.
     pub commit: String,
-    /// The commit it was written on.
+    /// The commit it was written on; empty on Bitbucket.
     pub original_commit: String,
 }
 

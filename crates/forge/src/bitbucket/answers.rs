@@ -3,13 +3,13 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::id::id_of;
+use super::id_of;
 use crate::{Account, Actor, BaseRepository, Branch, PullRequest, PullRequestState, Repository, Time};
 
 /// Somebody; of an account that was deleted there may be nothing but its name.
 #[derive(Deserialize)]
-pub(super) struct AccountAnswer {
-    pub(super) uuid: Option<String>,
+pub(crate) struct AccountAnswer {
+    pub(crate) uuid: Option<String>,
     nickname: Option<String>,
     display_name: Option<String>,
     #[serde(rename = "type", default)]
@@ -28,7 +28,12 @@ impl AccountAnswer {
         Some(Account { id: id_of(self.uuid.as_ref()?), login: self.login() })
     }
 
-    pub(super) fn actor(&self) -> Option<Actor> {
+    /// Our number for it.
+    pub(crate) fn id(&self) -> Option<u64> {
+        Some(id_of(self.uuid.as_ref()?))
+    }
+
+    pub(crate) fn actor(&self) -> Option<Actor> {
         Some(Actor { id: id_of(self.uuid.as_ref()?), login: self.login(), is_bot: self.kind == "app_user" })
     }
 }
@@ -45,8 +50,8 @@ pub(super) struct PageLinkAnswer {
 }
 
 impl PageLinkAnswer {
-    pub(super) fn url(self) -> String {
-        self.html.map(|html| html.href).unwrap_or_default()
+    pub(super) fn url(&self) -> String {
+        self.html.as_ref().map(|html| html.href.clone()).unwrap_or_default()
     }
 }
 
@@ -126,7 +131,7 @@ impl From<BranchAnswer> for Branch {
 }
 
 #[derive(Deserialize)]
-pub(super) struct PullRequestAnswer {
+pub(crate) struct PullRequestAnswer {
     id: u64,
     title: String,
     state: StateAnswer,

@@ -1,6 +1,7 @@
-//! Comments below a pull request. Bitbucket has those on lines in the same list: these are told apart, and not read.
+//! Comments of a pull request, which are all in one list: those below it and those on lines. What those on lines make
+//! is in `threads`, and which of either came with a review in `reviews`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use reqwest::{Method, Url};
 use serde::{Deserialize, de::IgnoredAny};
@@ -12,13 +13,16 @@ use super::{
 };
 use crate::{Comment, Error, Listed, Time, call::Tries, names::RepositoryName};
 
+/// What is asked for at once: Bitbucket gives no more.
+const PER_PAGE: &str = "100";
+
 #[derive(Deserialize)]
-struct CommentAnswer {
-    id: u64,
-    created_on: Time,
-    updated_on: Option<Time>,
+pub(super) struct CommentAnswer {
+    pub(super) id: u64,
+    pub(super) created_on: Time,
+    pub(super) updated_on: Option<Time>,
     content: Option<ContentAnswer>,
-    user: Option<AccountAnswer>,
+    pub(super) user: Option<AccountAnswer>,
     /// It is still listed, for those that answered it.
     #[serde(default)]
     deleted: bool,
@@ -27,9 +31,11 @@ struct CommentAnswer {
     pending: bool,
     parent: Option<ParentAnswer>,
     /// Where it is, if it is on a line or a file.
-    inline: Option<IgnoredAny>,
+    inline: Option<InlineAnswer>,
+    /// Somebody said that its thread is settled.
+    resolution: Option<IgnoredAny>,
     #[serde(default)]
-    links: PageLinkAnswer,
+    pub(super) links: PageLinkAnswer,
 }
 
 #[derive(Deserialize)]
@@ -42,10 +48,28 @@ struct ParentAnswer {
     id: u64,
 }
 
+/// Where a comment on a line or a file is.
+#[derive(Clone, Deserialize)]
+pub(super) struct InlineAnswer {
+    #[serde(default)]
+    pub(super) path: String,
+    /// The only or last line of what was there before.
+    pub(super) from: Option<u64>,
+    /// The only or last line of what is there now.
+    pub(super) to: Option<u64>,
+    pub(super) start_from: Option<u64>,
+    pub(super) start_to: Option<u64>,
+    pub(super) outdated: Option<bool>,
+}
+
 impl CommentAnswer {
     /// Whether there is something of it to read.
-    fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         !self.deleted && !self.pending
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.content.as_ref().and_then(|content| content.raw.as_deref()).unwrap_or_default()
     }
 }
 
@@ -53,8 +77,8 @@ impl From<CommentAnswer> for Comment {
     fn from(answer: CommentAnswer) -> Self {
         Self {
             id: answer.id,
-            body: answer.content.and_then(|content| content.raw).unwrap_or_default(),
-            author: answer.user.and_then(|user| user.actor()),
+            body: answer.text().to_owned(),
+            author: answer.user.as_ref().and_then(AccountAnswer::actor),
             created_at: answer.created_on,
             updated_at: answer.updated_on.unwrap_or(answer.created_on),
             url: answer.links.url(),
@@ -62,32 +86,52 @@ impl From<CommentAnswer> for Comment {
     }
 }
 
-/// The ids of those that are on lines: an answer may answer an answer, and need not say where it is.
-fn on_lines(all: &[CommentAnswer]) -> HashSet<u64> {
+/// What a comment belongs to: the one that its thread begins with, or that itself.
+pub(super) struct Beginning {
+    pub(super) id: u64,
+    /// Where the thread is, unless it is below the pull request.
+    pub(super) inline: Option<InlineAnswer>,
+    /// Somebody said that it is settled.
+    pub(super) resolved: bool,
+}
+
+/// Of each comment by its id: an answer may answer an answer, and need not say where it is.
+pub(super) fn beginnings(all: &[CommentAnswer]) -> HashMap<u64, Beginning> {
     let by_id: HashMap<u64, &CommentAnswer> = all.iter().map(|comment| (comment.id, comment)).collect();
-    let is_on_a_line = |comment: &&CommentAnswer| {
-        let mut seen = Some(*comment);
+    let beginning = |comment: &CommentAnswer| {
+        let (mut id, mut inline) = (comment.id, comment.inline.as_ref());
+        let (mut resolved, mut parent) = (comment.resolution.is_some(), comment.parent.as_ref());
         // No further than there are comments: what leads in circles ends.
         for _ in all {
-            match seen {
-                Some(CommentAnswer { inline: None, parent: Some(parent), .. }) => seen = by_id.get(&parent.id).copied(),
-                _ => break,
-            }
+            let Some(answered) = parent else { break };
+            id = answered.id;
+            let above = by_id.get(&id).copied();
+            // One that is listed no more says nothing, and what answered it may say where it was.
+            inline = above.and_then(|above| above.inline.as_ref()).or(inline);
+            resolved |= above.is_some_and(|above| above.resolution.is_some());
+            parent = above.and_then(|above| above.parent.as_ref());
         }
-        seen.is_some_and(|first| first.inline.is_some())
+        Beginning { id, inline: inline.cloned(), resolved }
     };
-    all.iter().filter(is_on_a_line).map(|comment| comment.id).collect()
+    all.iter().map(|comment| (comment.id, beginning(comment))).collect()
 }
 
 impl Bitbucket {
-    /// See [`Forge::issue_comments`](crate::Forge::issue_comments).
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
-    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`, oldest first.
+    pub(super) async fn all_comments(&self, full_name: &str, number: u64) -> Result<Listed<CommentAnswer>, Error> {
         let address = self.comments_address(full_name, number)?;
         let what = format!("the comments of pull request {number} of {full_name}");
-        let all: Listed<CommentAnswer> = self.client.list(address, &what).await?;
-        let elsewhere = on_lines(&all.found);
-        let is_below = |comment: &CommentAnswer| comment.is_there() && !elsewhere.contains(&comment.id);
+        self.client.list(address, &what, PER_PAGE).await
+    }
+
+    /// See [`Forge::issue_comments`](crate::Forge::issue_comments).
+    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
+        let all = self.all_comments(full_name, number).await?;
+        let beginnings = beginnings(&all.found);
+        let is_below = |comment: &CommentAnswer| {
+            let is_on_a_line = beginnings.get(&comment.id).is_some_and(|beginning| beginning.inline.is_some());
+            comment.is_there() && !is_on_a_line
+        };
         Ok(all.filter_map(|comment| is_below(&comment).then(|| comment.into())))
     }
 
@@ -114,13 +158,13 @@ impl Bitbucket {
         }
     }
 
-    fn comments_address(&self, full_name: &str, number: u64) -> Result<Url, Error> {
+    pub(super) fn comments_address(&self, full_name: &str, number: u64) -> Result<Url, Error> {
         let repository = RepositoryName::parse(full_name)?;
         Ok(self.address(repository, &["pullrequests", &number.to_string(), "comments"]))
     }
 }
 
 /// A comment as it is sent.
-fn written(text: &str) -> Value {
+pub(super) fn written(text: &str) -> Value {
     json!({ "content": { "raw": text } })
 }

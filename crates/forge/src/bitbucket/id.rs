@@ -2,15 +2,36 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::Time;
+
 /// As large as a number in JSON may be for every reader.
 const LARGEST: u64 = (1 << 53) - 1;
 
 /// The number of a repository or an account: always the same for its UUID, in whatever way that is written. The first
 /// eight bytes of its SHA-256, below 2^53.
-pub(super) fn id_of(uuid: &str) -> u64 {
-    let plain = uuid.trim().trim_start_matches('{').trim_end_matches('}').to_ascii_lowercase();
-    let first = Sha256::digest(plain.as_bytes()).iter().take(8).fold(0_u64, |id, byte| (id << 8) | u64::from(*byte));
-    first & LARGEST
+pub(crate) fn id_of(uuid: &str) -> u64 {
+    number(Sha256::digest(plain(uuid).as_bytes()).iter())
+}
+
+/// The number of what an account said of a pull request at that time, be it that changes are asked for or that it
+/// approves: Bitbucket gives neither a name. Whoever is told of it, by a webhook or by the activity, makes the same of
+/// it. The first eight bytes of a SHA-256, below 2^53; unique within the pull request.
+pub(crate) fn review_id(pull_request: u64, account_uuid: &str, date: Time) -> u64 {
+    let mut hash = Sha256::new();
+    for part in [pull_request.to_string(), plain(account_uuid), date.millis().to_string()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    number(hash.finalize().iter())
+}
+
+/// A UUID without what may stand around it.
+fn plain(uuid: &str) -> String {
+    uuid.trim().trim_start_matches('{').trim_end_matches('}').to_ascii_lowercase()
+}
+
+fn number<'a>(hash: impl Iterator<Item = &'a u8>) -> u64 {
+    hash.take(8).fold(0_u64, |id, byte| (id << 8) | u64::from(*byte)) & LARGEST
 }
 
 #[cfg(test)]
@@ -32,6 +53,29 @@ mod tests {
     fn no_number_is_larger_than_json_carries() {
         for n in 0..1_000 {
             assert!(id_of(&format!("{{{n:032x}}}")) < 1 << 53);
+            assert!(review_id(n, "{1}", Time::from_millis(1)) < 1 << 53);
         }
+    }
+
+    #[test]
+    fn what_somebody_said_has_one_number_however_who_and_when_are_written() {
+        let at = |text: &str| Time::parse(text).unwrap();
+        let uuid = "aaaaaaaa-1660-40e2-ac86-735082b94b74";
+        for (who, when) in [
+            (format!("{{{uuid}}}"), "2026-11-20T12:04:01.123456+00:00"),
+            (uuid.to_uppercase(), "2026-11-20T13:04:01.123+01:00"),
+        ] {
+            assert_eq!(review_id(7, &who, at(when)), 3_397_496_730_342_225, "{who} {when}");
+        }
+        let other = [
+            review_id(8, uuid, at("2026-11-20T12:04:01.123Z")),
+            review_id(7, "aaaaaaaa-1660-40e2-ac86-735082b94b75", at("2026-11-20T12:04:01.123Z")),
+            review_id(7, uuid, at("2026-11-20T12:04:01.124Z")),
+            // Of the same figures and letters, taken apart elsewhere.
+            review_id(7_795, "aaaaaaaa-1660-40e2-ac86-735082b94b74", Time::from_millis(1)),
+            review_id(7, "795aaaaaaaa-1660-40e2-ac86-735082b94b74", Time::from_millis(1)),
+        ];
+        let apart: std::collections::BTreeSet<u64> = other.into_iter().chain([3_397_496_730_342_225]).collect();
+        assert_eq!(apart.len(), 6);
     }
 }

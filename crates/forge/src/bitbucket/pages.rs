@@ -6,9 +6,6 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::Client;
 use crate::{Error, Listed, call::Tries, listed::MAX_PAGES};
 
-/// What is asked for at once: Bitbucket gives no more of comments, and half of it of pull requests.
-const PER_PAGE: &str = "100";
-
 /// One page.
 #[derive(Deserialize)]
 pub(super) struct PageAnswer<T> {
@@ -18,9 +15,14 @@ pub(super) struct PageAnswer<T> {
 }
 
 impl Client {
-    /// Every page of a list, up to a limit.
-    pub(super) async fn list<T: DeserializeOwned>(&self, mut address: Url, what: &str) -> Result<Listed<T>, Error> {
-        address.query_pairs_mut().append_pair("pagelen", PER_PAGE);
+    /// Every page of a list, up to a limit. How much Bitbucket gives at once differs from list to list.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        mut address: Url,
+        what: &str,
+        per_page: &str,
+    ) -> Result<Listed<T>, Error> {
+        address.query_pairs_mut().append_pair("pagelen", per_page);
         let mut found = Vec::new();
         for _ in 0..MAX_PAGES {
             let page: PageAnswer<T> = self.get(address, what, Tries::Three).await?;

@@ -1,6 +1,8 @@
 //! What is asked of Bitbucket, and what its answers mean.
 
 mod hooks;
+mod reviews;
+mod threads;
 
 use std::sync::{Arc, Mutex};
 
@@ -469,19 +471,12 @@ async fn what_bitbucket_has_not_is_refused_without_asking() {
         forge.ping_hook(&scope, 1).await.unwrap_err(),
         forge.deliveries(&scope, 1, None).await.unwrap_err(),
         forge.redeliver(&scope, 1, 1).await.unwrap_err(),
-        forge.review(REPOSITORY, 7, 1).await.unwrap_err(),
-        forge.review_comments(REPOSITORY, 7, 1).await.unwrap_err(),
-        forge.comments(REPOSITORY, 7).await.unwrap_err(),
-        forge.threads(REPOSITORY, 7).await.unwrap_err(),
-        forge.reply("acme/app/7/1", "Done.").await.unwrap_err(),
-        forge.permission(REPOSITORY, "ann").await.unwrap_err(),
         forge.user("ann").await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!((error.meaning(), error.is_transient()), (Meaning::Refused, false));
         assert!(error.to_string().starts_with("do this on Bitbucket: "), "{error}");
     }
-    assert!(forge.reviews(REPOSITORY, 7).await.unwrap().found.is_empty());
     forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
 }
 

@@ -64,28 +64,35 @@ impl Forge {
         }
     }
 
-    /// The reviews of a pull request, oldest first, as they are now. On Bitbucket there are none.
+    /// The reviews of a pull request, oldest first, as they are now.
     ///
-    /// Those with a verdict that we don't know are left out.
+    /// Those with a verdict that we don't know are left out. On Bitbucket they are what was said in the activity, of
+    /// which a long one is read from its end, so that the oldest are left out, as are those of accounts that were
+    /// deleted. One that was withdrawn, or that gave way to the same account's opposite, is dismissed there; and what
+    /// one says is read by [`review`](Self::review) alone: here its body is empty.
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
         match self {
             Self::GitHub(github) => github.reviews(full_name, number).await,
-            // Reviewers give verdicts there, without words and without ids, and none of them starts a job.
-            Self::Bitbucket(_) => Ok(Listed { found: Vec::new(), more: false }),
+            Self::Bitbucket(bitbucket) => bitbucket.reviews(full_name, number).await,
         }
     }
 
     /// One review, as it is now.
     ///
-    /// Errors: `NotFound` when it was deleted while pending, or never was.
+    /// On Bitbucket the body of one that asks for changes is what its author wrote below the pull request since they
+    /// asked before, up to now or, where they asked once more, up to this one. What was settled is left out, and so is
+    /// what is ours.
+    /// Errors: `NotFound` when it was deleted while pending, or never was; on Bitbucket also when it is in the activity
+    /// no more, or further back than that is read.
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         match self {
             Self::GitHub(github) => github.review(full_name, number, review).await,
-            Self::Bitbucket(_) => unsupported("read a review by its id, as reviews have none there"),
+            Self::Bitbucket(bitbucket) => bitbucket.review(full_name, number, review).await,
         }
     }
 
-    /// The comments on lines that came with a review, as they are now.
+    /// The comments on lines that came with a review, as they are now. On Bitbucket they are those of the same author and
+    /// the same time as its body.
     pub async fn review_comments(
         &self,
         full_name: &str,
@@ -94,34 +101,34 @@ impl Forge {
     ) -> Result<Listed<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.review_comments(full_name, number, review).await,
-            Self::Bitbucket(_) => unsupported("read the comments of one review, as reviews have no ids there"),
+            Self::Bitbucket(bitbucket) => bitbucket.review_comments(full_name, number, review).await,
         }
     }
 
-    /// Every comment on a line of a pull request, whichever review it came with, oldest first. Not on Bitbucket, where
-    /// no job is told of any.
+    /// Every comment on a line of a pull request, whichever review it came with, oldest first. On Bitbucket it is not
+    /// told which that is.
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.comments(full_name, number).await,
-            Self::Bitbucket(_) => unsupported("read comments on lines, as no job is told of them there"),
+            Self::Bitbucket(bitbucket) => bitbucket.comments(full_name, number).await,
         }
     }
 
-    /// The threads of a pull request with their comments' ids; not on Bitbucket.
+    /// The threads of a pull request with their comments' ids.
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
         match self {
             Self::GitHub(github) => github.threads(full_name, number).await,
-            Self::Bitbucket(_) => unsupported("read threads, as no job is told of them there"),
+            Self::Bitbucket(bitbucket) => bitbucket.threads(full_name, number).await,
         }
     }
 
-    /// Writes into a thread, once: after a transient error it may be there or not. Not on Bitbucket.
+    /// Writes into a thread, once: after a transient error it may be there or not.
     ///
     /// Errors: `NotFound` when the thread is gone; `Refused` when the forge won't.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         match self {
             Self::GitHub(github) => github.reply(thread, body).await,
-            Self::Bitbucket(_) => unsupported("answer in a thread, as no job is told of any there"),
+            Self::Bitbucket(bitbucket) => bitbucket.reply(thread, body).await,
         }
     }
 
@@ -162,16 +169,18 @@ impl Forge {
         }
     }
 
-    /// What an account may do in a repository.
+    /// What an account may do in a repository. It has to do with the pull request of this number.
     ///
-    /// One call of at most 3 s, never repeated: whoever asks has little time.
-    /// Errors: `NotFound` when the repository or the account is not there, or, on GitHub, the token may not ask.
-    pub async fn permission(&self, full_name: &str, login: &str) -> Result<Access, Error> {
+    /// GitHub is asked once, by the account's name; Bitbucket first who takes part in the pull request, then about the
+    /// account by its UUID. Each call is of at most 3 s and never repeated: whoever asks has little time. Where
+    /// Bitbucket tells our token nothing, as that administers no repository, whoever was asked to review the pull
+    /// request counts as somebody who may write, since nobody else puts people on that list; others may read.
+    /// Errors: `NotFound` when the repository or the account is not there, or, on GitHub, the token may not ask; on
+    /// Bitbucket also when the account takes no part in the pull request.
+    pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         match self {
-            Self::GitHub(github) => github.permission(full_name, login).await,
-            Self::Bitbucket(_) => {
-                unsupported("ask what somebody may do in a repository, which only its administrators are told")
-            }
+            Self::GitHub(github) => github.permission(full_name, &account.login).await,
+            Self::Bitbucket(bitbucket) => bitbucket.permission(full_name, number, account).await,
         }
     }
 

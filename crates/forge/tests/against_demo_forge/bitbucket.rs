@@ -14,15 +14,15 @@ use tokio::task::JoinSet;
 use crate::world::{REPOSITORY, TOKEN, World, assert_success, git_as, http, proposal};
 
 const ANN: u64 = 9_007_199_254_740_997;
-const ANNS_TOKEN: &str = "ATCTT3x-ann";
+pub(crate) const ANNS_TOKEN: &str = "ATCTT3x-ann";
 
-fn bitbucket(world: &World, token: &str) -> Forge {
+pub(crate) fn bitbucket(world: &World, token: &str) -> Forge {
     let endpoint = Endpoint::new(world.demo.bitbucket_api_url());
     Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(token)).unwrap())
 }
 
 /// A pull request of ours, and somebody who may review it.
-async fn opened() -> (World, Forge, PullRequest) {
+pub(crate) async fn opened() -> (World, Forge, PullRequest) {
     let world = World::new().await;
     let ann = User { login: "ann".to_owned(), id: ANN, token: ANNS_TOKEN.to_owned() };
     world.demo.add_user(ann, AccountKind::User).await.unwrap();
@@ -34,7 +34,7 @@ async fn opened() -> (World, Forge, PullRequest) {
 }
 
 /// Asks the demo forge directly, for what the client never asks.
-async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
+pub(crate) async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
     let address = format!("{}/repositories/{REPOSITORY}/{path}", world.demo.bitbucket_api_url());
     let request = http().request(method.parse().unwrap(), address).bearer_auth(token).json(&body);
     let answer = request.send().await.unwrap();

@@ -8,6 +8,7 @@ mod app_hook;
 mod apps;
 mod bitbucket;
 mod bitbucket_hooks;
+mod bitbucket_reviews;
 mod deliveries;
 mod exchanges;
 mod faults;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::exchanges;
-use crate::world::{REPOSITORY, USER_ID, World, http, proposal};
+use crate::world::{REPOSITORY, USER_ID, World, called, http, proposal};
 
 const ANN: u64 = 9_007_199_254_740_997;
 const ANNS_TOKEN: &str = "ghp_ann";
@@ -127,9 +127,10 @@ async fn a_pull_request_is_known_by_its_number_and_listed_while_it_is_open() {
 #[tokio::test]
 async fn who_may_do_what_is_told_and_a_reviewer_is_asked_again() {
     let (world, forge, pull) = opened().await;
-    let access = forge.permission(REPOSITORY, "ann").await.unwrap();
+    let access = forge.permission(REPOSITORY, pull.number, &called("ann")).await.unwrap();
     assert_eq!((access.permission, access.role.as_str(), access.account), (Permission::Write, "maintain", Some(ANN)));
-    assert_eq!(forge.permission(REPOSITORY, "nobody").await.unwrap_err().meaning(), Meaning::Missing);
+    let nobody = forge.permission(REPOSITORY, pull.number, &called("nobody")).await.unwrap_err();
+    assert_eq!(nobody.meaning(), Meaning::Missing);
     assert_eq!(forge.user("ann").await.unwrap().id, ANN);
     request_changes(&world, &pull).await;
     for _ in 0..2 {

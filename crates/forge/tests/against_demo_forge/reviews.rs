@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     scripted::{Line, Scripted},
-    world::{REPOSITORY, TOKEN, forge_at},
+    world::{REPOSITORY, TOKEN, called, forge_at},
 };
 
 const TIME: &str = "2026-11-20T12:04:01Z";
@@ -245,7 +245,7 @@ async fn what_somebody_may_do_is_told_by_word_and_role() {
         ("owner of everything", "custom", Permission::None),
     ] {
         let (forge, scripted) = play([ok(json!({"permission": word, "role_name": role, "user": ann()}))]).await;
-        let access = forge.permission(REPOSITORY, "ann").await.unwrap();
+        let access = forge.permission(REPOSITORY, 7, &called("ann")).await.unwrap();
         assert_eq!((access.permission, access.role.as_str(), access.account), (expected, role, Some(BIG)));
         assert_eq!(scripted.requests(), ["GET /repos/acme/app/collaborators/ann/permission"]);
     }
@@ -256,12 +256,13 @@ async fn what_somebody_may_do_is_told_by_word_and_role() {
 async fn the_question_what_somebody_may_do_is_asked_once() {
     for (status, expected) in [(502, Meaning::Unavailable), (403, Meaning::Denied), (404, Meaning::Missing)] {
         let (forge, scripted) = play([(status, &[], "{}".to_owned()), ok(json!({"permission": "admin"}))]).await;
-        assert_eq!(forge.permission(REPOSITORY, "ann").await.unwrap_err().meaning(), expected);
+        assert_eq!(forge.permission(REPOSITORY, 7, &called("ann")).await.unwrap_err().meaning(), expected);
         assert_eq!(scripted.requests().len(), 1);
     }
     let (forge, scripted) = play([]).await;
     for odd in ["", "..", "a/b", "ann?x"] {
-        assert_eq!(forge.permission(REPOSITORY, odd).await.unwrap_err().meaning(), Meaning::Missing, "{odd}");
+        let error = forge.permission(REPOSITORY, 7, &called(odd)).await.unwrap_err();
+        assert_eq!(error.meaning(), Meaning::Missing, "{odd}");
     }
     assert!(scripted.requests().is_empty());
 }

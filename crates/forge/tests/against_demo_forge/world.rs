@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
-use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, Token};
+use pullyard_forge::{Actor, Endpoint, Forge, GitHub, NewPullRequest, Token};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command};
 
@@ -79,6 +79,11 @@ pub(crate) async fn start(dir: &Path) -> DemoForge {
 pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {
     let endpoint = Endpoint::new(api_url);
     Forge::GitHub(GitHub::new(endpoint, Token::new(token)).unwrap())
+}
+
+/// Somebody of whom GitHub is told no more than the name.
+pub(crate) fn called(login: &str) -> Actor {
+    Actor { id: 1, login: login.to_owned(), is_bot: false }
 }
 
 /// HTTP past the crate under test, and past the proxy this machine may have.

@@ -1,0 +1,69 @@
+//! What somebody may do in a repository.
+
+use serde::Deserialize;
+
+use super::{Bitbucket, answers::AccountAnswer, is_for_nobody, pages::PageAnswer};
+use crate::{Access, Actor, Error, Permission, call::Tries, names::RepositoryName};
+
+#[derive(Deserialize)]
+struct PermissionAnswer {
+    permission: String,
+    user: Option<AccountAnswer>,
+}
+
+impl Bitbucket {
+    /// See [`Forge::permission`](crate::Forge::permission).
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`, as accounts are asked
+    /// about by UUID, and `GET /workspaces/{workspace}/permissions/repositories/{repo_slug}`, which only who
+    /// administers the repository is told.
+    pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
+        let repository = RepositoryName::parse(full_name)?;
+        let what = format!("what {} may do in {full_name}", account.login);
+        let people = self.people(full_name, number, &what, Tries::Short).await?;
+        let uuid = people.uuid_of(account.id).ok_or_else(|| Error::NotFound {
+            what: what.clone(),
+            message: format!("the account has nothing to do with pull request {number}"),
+        })?;
+        let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];
+        let mut address = self.client.address(&segments);
+        let quoted = uuid.replace('\\', r"\\").replace('"', r#"\""#);
+        address.query_pairs_mut().append_pair("q", &format!(r#"user.uuid="{quoted}""#));
+        let asked: Result<PageAnswer<PermissionAnswer>, Error> = self.client.get(address, &what, Tries::Short).await;
+        let (permission, role) = match asked {
+            Ok(page) => strongest(&page.values, account.id),
+            Err(error) if is_for_administrators(&error) => match people.is_reviewer(account.id) {
+                // Nobody is put on that list but by who may write to the repository.
+                true => (Permission::Write, "reviewer".to_owned()),
+                false => (Permission::Read, "participant".to_owned()),
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(Access { permission, role, account: Some(account.id) })
+    }
+}
+
+/// Whether it is told to others than us.
+fn is_for_administrators(error: &Error) -> bool {
+    match error {
+        Error::Forbidden { .. } | Error::NotFound { .. } => true,
+        Error::Denied { message, .. } => is_for_nobody(message),
+        _ => false,
+    }
+}
+
+/// The strongest of an account's permissions and its word; who has none is on no list.
+fn strongest(all: &[PermissionAnswer], account: u64) -> (Permission, String) {
+    let is_theirs = |known: &&PermissionAnswer| known.user.as_ref().and_then(AccountAnswer::id) == Some(account);
+    let read = |known: &PermissionAnswer| {
+        let permission = match known.permission.as_str() {
+            "admin" => Permission::Admin,
+            "write" => Permission::Write,
+            "read" => Permission::Read,
+            // A word that Bitbucket adds gives nobody more than they have.
+            _ => Permission::None,
+        };
+        (permission, known.permission.clone())
+    };
+    let theirs = all.iter().filter(is_theirs).map(read);
+    theirs.max_by_key(|(permission, _)| *permission).unwrap_or((Permission::None, "none".to_owned()))
+}

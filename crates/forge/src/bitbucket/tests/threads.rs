@@ -1,0 +1,105 @@
+//! Comments on lines, and the threads that they make.
+
+use serde_json::json;
+
+use super::{ANN, REPOSITORY, comment, conversation, id_of, no, page, play};
+use crate::{Lines, Meaning, Side};
+
+#[tokio::test]
+async fn comments_on_lines_are_told_with_the_first_of_their_thread() {
+    let played = play([page(conversation())]);
+    let found = played.forge.comments(REPOSITORY, 7).await.unwrap();
+    assert!(!found.more);
+    let told: Vec<_> = found.found.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
+    assert_eq!(
+        told,
+        [
+            (1, None, "a.rs", Side::Right),
+            (2, Some(1), "a.rs", Side::Right),
+            (3, Some(1), "a.rs", Side::Right),
+            (4, None, "b.rs", Side::Left),
+            (5, None, "c.rs", Side::Right),
+            (6, None, "d.rs", Side::Right),
+        ]
+    );
+    let lines: Vec<_> = found.found.iter().map(|one| one.lines).collect();
+    assert_eq!(
+        [lines[0], lines[3], lines[4], lines[5]],
+        [
+            Lines::Current { start: Some(7), end: 9 },
+            Lines::Current { start: None, end: 5 },
+            Lines::Original { start: None, end: 3 },
+            Lines::File,
+        ]
+    );
+    let first = &found.found[0];
+    assert_eq!((first.body.as_str(), first.author.as_ref().map(|author| author.id)), ("words 1", Some(id_of(ANN))));
+    assert_eq!(first.review, None);
+    assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
+}
+
+#[tokio::test]
+async fn threads_are_the_comments_on_lines_that_answer_one_another() {
+    let found = play([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().found;
+    let told: Vec<_> = found
+        .iter()
+        .map(|one| (one.id.as_str(), one.comments.as_slice(), one.resolved, one.outdated, one.line))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("acme/app/7/1", &[1, 2, 3][..], false, false, Some(9)),
+            ("acme/app/7/4", &[4][..], true, false, None),
+            ("acme/app/7/5", &[5][..], false, true, None),
+            ("acme/app/7/6", &[6][..], false, false, None),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_thread_whose_first_comment_is_gone_is_named_by_it_and_answered_below_the_next() {
+    let inline = json!({ "path": "a.rs", "to": 9 });
+    let deleted = comment(1, json!({ "deleted": true, "inline": inline }));
+    let answers = |fields| [comment(2, fields), comment(3, json!({ "parent": { "id": 2 } }))];
+    let [second, third] = answers(json!({ "parent": { "id": 1 } }));
+    // One that is not even listed: then what answered it says where it was.
+    let [placed, fourth] = answers(json!({ "parent": { "id": 1 }, "inline": inline }));
+    for all in [json!([deleted, second, third]), json!([placed, fourth])] {
+        let played = play([page(all.clone()), page(all)]);
+        let comments = played.forge.comments(REPOSITORY, 7).await.unwrap().found;
+        let told: Vec<_> = comments.iter().map(|one| (one.id, one.in_reply_to)).collect();
+        assert_eq!(told, [(2, Some(1)), (3, Some(1))]);
+        let threads = played.forge.threads(REPOSITORY, 7).await.unwrap().found;
+        let told: Vec<_> = threads.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
+        assert_eq!(told, [("acme/app/7/2", &[1, 2, 3][..])]);
+    }
+}
+
+#[tokio::test]
+async fn comments_on_lines_that_answer_each_other_in_a_circle_end() {
+    let inline = json!({ "path": "a.rs", "to": 9 });
+    let one = comment(1, json!({ "parent": { "id": 2 }, "inline": inline }));
+    let played = play([page(json!([one, comment(2, json!({ "parent": { "id": 1 }, "inline": inline }))]))]);
+    assert_eq!(played.forge.comments(REPOSITORY, 7).await.unwrap().found.len(), 2);
+}
+
+#[tokio::test]
+async fn a_thread_is_answered_by_its_first_comment() {
+    let played = play([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
+    let reply = played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
+    assert_eq!(reply.id, 11);
+    assert!(reply.url.ends_with("#comment-11"), "{}", reply.url);
+    assert_eq!(played.requests(), ["POST /repositories/acme/app/pullrequests/7/comments"]);
+    assert_eq!(played.sent(), json!({ "content": { "raw": "Done." }, "parent": { "id": 1 } }));
+    for bad in ["", "PRRT_x", "acme/app/7", "acme/app/7/x", "acme/app/x/1", "acme/../7/1", "a/b/c/7/1"] {
+        let error = play([]).forge.reply(bad, "x").await.unwrap_err();
+        assert_eq!(error.meaning(), Meaning::Missing, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_written_once() {
+    let played = play([no(502, "away")]);
+    assert!(played.forge.reply("acme/app/7/1", "Done.").await.unwrap_err().is_transient());
+    assert_eq!(played.requests().len(), 1);
+}

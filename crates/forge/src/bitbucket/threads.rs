@@ -1,0 +1,127 @@
+//! Comments on lines, and the threads that they make by answering one another.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{
+    Bitbucket,
+    answers::AccountAnswer,
+    comments::{Beginning, CommentAnswer, InlineAnswer, beginnings, written},
+};
+use crate::{Error, Lines, Listed, Reply, ReviewComment, Side, Thread};
+
+impl InlineAnswer {
+    fn is_outdated(&self) -> bool {
+        self.outdated == Some(true)
+    }
+
+    fn place(&self) -> (Side, Lines) {
+        let (side, start, end) = match (self.to, self.from) {
+            (Some(to), _) => (Side::Right, self.start_to, to),
+            (None, Some(from)) => (Side::Left, self.start_from, from),
+            (None, None) => return (Side::Right, Lines::File),
+        };
+        let start = start.filter(|start| *start < end);
+        match self.is_outdated() {
+            true => (side, Lines::Original { start, end }),
+            false => (side, Lines::Current { start, end }),
+        }
+    }
+}
+
+impl CommentAnswer {
+    fn on_a_line(&self, thread: u64, inline: &InlineAnswer, review: Option<u64>) -> ReviewComment {
+        let (side, lines) = inline.place();
+        ReviewComment {
+            id: self.id,
+            review,
+            in_reply_to: (thread != self.id).then_some(thread),
+            path: inline.path.clone(),
+            lines,
+            side,
+            author: self.user.as_ref().and_then(AccountAnswer::actor),
+            body: self.text().to_owned(),
+            created_at: self.created_on,
+            updated_at: self.updated_on.unwrap_or(self.created_on),
+            url: self.links.url(),
+            // Which commit it was written on is not told.
+            commit: String::new(),
+            original_commit: String::new(),
+        }
+    }
+}
+
+/// Those on lines that are meant, as comments of this review.
+pub(super) fn on_lines(
+    all: &[CommentAnswer],
+    review: Option<u64>,
+    is_meant: impl Fn(&CommentAnswer, &Beginning) -> bool,
+) -> Vec<ReviewComment> {
+    let beginnings = beginnings(all);
+    let read = |comment: &CommentAnswer| {
+        let beginning = beginnings.get(&comment.id)?;
+        let inline = beginning.inline.as_ref()?;
+        is_meant(comment, beginning).then(|| comment.on_a_line(beginning.id, inline, review))
+    };
+    all.iter().filter(|comment| comment.is_there()).filter_map(read).collect()
+}
+
+/// What those on lines make.
+fn threads(all: &[CommentAnswer], name_of: impl Fn(u64) -> String, more: bool) -> Vec<Thread> {
+    let beginnings = beginnings(all);
+    // In the order of their ids, which is that of their first comments.
+    let mut found: BTreeMap<u64, Thread> = BTreeMap::new();
+    for comment in all.iter().filter(|comment| comment.is_there()) {
+        let Some(Beginning { id, inline: Some(inline), resolved }) = beginnings.get(&comment.id) else { continue };
+        let thread = found.entry(*id).or_insert_with(|| Thread {
+            // The first one of it that is there: what answers that is in the same thread, and whether one that was
+            // deleted may be answered is not told.
+            id: name_of(comment.id),
+            resolved: *resolved,
+            outdated: inline.is_outdated(),
+            path: inline.path.clone(),
+            line: inline.to.filter(|_| !inline.is_outdated()),
+            // It names the thread also where it was deleted.
+            comments: vec![*id],
+            more_comments: more,
+        });
+        if comment.id != *id {
+            thread.comments.push(comment.id);
+        }
+    }
+    found.into_values().collect()
+}
+
+impl Bitbucket {
+    /// See [`Forge::comments`](crate::Forge::comments).
+    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
+        let Listed { found, more } = self.all_comments(full_name, number).await?;
+        Ok(Listed { found: on_lines(&found, None, |_, _| true), more })
+    }
+
+    /// See [`Forge::threads`](crate::Forge::threads).
+    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
+        let Listed { found, more } = self.all_comments(full_name, number).await?;
+        let name_of = |comment: u64| format!("{full_name}/{number}/{comment}");
+        Ok(Listed { found: threads(&found, name_of, more), more })
+    }
+
+    /// See [`Forge::reply`](crate::Forge::reply). A thread is `WORKSPACE/SLUG/PULL-REQUEST/FIRST-COMMENT`.
+    /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
+    pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
+        let parts = || {
+            let (rest, comment) = thread.rsplit_once('/')?;
+            let (full_name, number) = rest.rsplit_once('/')?;
+            Some((full_name, number.parse::<u64>().ok()?, comment.parse::<u64>().ok()?))
+        };
+        let missing =
+            || Error::NotFound { what: "the thread".to_owned(), message: "no thread is called so".to_owned() };
+        let (full_name, number, comment) = parts().ok_or_else(missing)?;
+        let mut said = written(body);
+        said["parent"] = json!({ "id": comment });
+        let address = self.comments_address(full_name, number)?;
+        let answer: CommentAnswer = self.client.post(address, "the thread", &said).await?;
+        Ok(Reply { id: answer.id, url: answer.links.url() })
+    }
+}

@@ -1,0 +1,154 @@
+//! Bitbucket's reviews against the demo forge: what people say there in its own way is what the client reads.
+
+use pullyard_forge::{Actor, Forge, Lines, Meaning, Permission, PullRequest, Review, ReviewState, Side};
+use serde_json::{Value, json};
+
+use crate::{
+    bitbucket::{ANNS_TOKEN, bitbucket, call, opened},
+    world::{REPOSITORY, TOKEN, World, http},
+};
+
+/// Ann writes below the pull request.
+async fn says(world: &World, words: &str) -> u64 {
+    commented(world, json!({ "content": { "raw": words } })).await
+}
+
+/// Ann writes on the first line of the file that was changed.
+async fn remarks(world: &World, words: &str) -> u64 {
+    commented(world, json!({ "content": { "raw": words }, "inline": { "path": "change.txt", "to": 1 } })).await
+}
+
+async fn commented(world: &World, body: Value) -> u64 {
+    call(world, ANNS_TOKEN, "POST", "pullrequests/1/comments", body).await["id"].as_u64().unwrap()
+}
+
+async fn requests_changes(world: &World) {
+    call(world, ANNS_TOKEN, "POST", "pullrequests/1/request-changes", json!({})).await;
+}
+
+/// What the demo forge answers with nothing in it.
+async fn takes_back(world: &World, path: &str) {
+    let address = format!("{}/repositories/{REPOSITORY}/{path}", world.demo.bitbucket_api_url());
+    let answer = http().delete(address).bearer_auth(ANNS_TOKEN).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
+}
+
+async fn reviews(forge: &Forge, pull: &PullRequest) -> Vec<Review> {
+    forge.reviews(REPOSITORY, pull.number).await.unwrap().found
+}
+
+async fn states(forge: &Forge, pull: &PullRequest) -> Vec<ReviewState> {
+    reviews(forge, pull).await.iter().map(|review| review.state).collect()
+}
+
+/// The comments on lines that came with a review.
+async fn on_lines(forge: &Forge, pull: &PullRequest, review: u64) -> Vec<u64> {
+    let found = forge.review_comments(REPOSITORY, pull.number, review).await.unwrap();
+    assert!(!found.more);
+    found.found.iter().map(|comment| comment.id).collect()
+}
+
+#[tokio::test]
+async fn a_request_for_changes_is_a_review_with_what_its_author_wrote_before_and_after() {
+    let (world, forge, pull) = opened().await;
+    assert!(reviews(&forge, &pull).await.is_empty());
+    let first = remarks(&world, "Rename it.").await;
+    says(&world, "Not yet.").await;
+    requests_changes(&world).await;
+    says(&world, "And say why.").await;
+    let more = commented(&world, json!({ "content": { "raw": "Please." }, "parent": { "id": first } })).await;
+    forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
+
+    let ann = bitbucket(&world, ANNS_TOKEN).account().await.unwrap();
+    let told = reviews(&forge, &pull).await;
+    assert_eq!(told.len(), 1);
+    let review = forge.review(REPOSITORY, pull.number, told[0].id).await.unwrap();
+    assert_eq!((review.id, review.state), (told[0].id, ReviewState::ChangesRequested));
+    assert_eq!(review.author.as_ref().map(|author| (author.id, author.login.as_str())), Some((ann.id, "ann")));
+    assert_eq!((review.submitted_at, review.url.as_str()), (told[0].submitted_at, pull.url.as_str()));
+    assert_eq!(review.body, "Not yet.\n\nAnd say why.");
+
+    let comments = forge.review_comments(REPOSITORY, pull.number, review.id).await.unwrap().found;
+    let told: Vec<_> = comments.iter().map(|one| (one.id, one.in_reply_to, one.body.as_str())).collect();
+    assert_eq!(told, [(first, None, "Rename it."), (more, Some(first), "Please.")]);
+    assert_eq!((comments[0].path.as_str(), comments[0].side), ("change.txt", Side::Right));
+    assert_eq!(comments[0].lines, Lines::Current { start: None, end: 1 });
+    assert!(comments.iter().all(|one| one.review == Some(review.id)));
+    let absent = forge.review(REPOSITORY, pull.number, 1).await.unwrap_err();
+    assert_eq!(absent.meaning(), Meaning::Missing);
+    assert_eq!(forge.reviews(REPOSITORY, 99).await.unwrap_err().meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn a_thread_is_read_and_answered() {
+    let (world, forge, pull) = opened().await;
+    let first = remarks(&world, "Rename it.").await;
+    let second = commented(&world, json!({ "content": { "raw": "Please." }, "parent": { "id": first } })).await;
+    let threads = forge.threads(REPOSITORY, pull.number).await.unwrap().found;
+    assert_eq!(threads.len(), 1);
+    assert_eq!((threads[0].comments.as_slice(), threads[0].resolved), (&[first, second][..], false));
+    assert_eq!(threads[0].id, format!("{REPOSITORY}/1/{first}"));
+
+    let reply = forge.reply(&threads[0].id, "Renamed.").await.unwrap();
+    let all = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
+    let written = all.iter().find(|comment| comment.id == reply.id).unwrap();
+    assert_eq!((written.in_reply_to, written.body.as_str()), (Some(first), "Renamed."));
+    assert!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found.is_empty());
+    let nowhere = forge.reply(&format!("{REPOSITORY}/9/1"), "x").await.unwrap_err();
+    assert_eq!(nowhere.meaning(), Meaning::Missing);
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_or_approved_holds_no_more_and_can_be_asked_for_anew() {
+    let (world, forge, pull) = opened().await;
+    says(&world, "Not yet.").await;
+    requests_changes(&world).await;
+    let first = reviews(&forge, &pull).await[0].id;
+    takes_back(&world, "pullrequests/1/request-changes").await;
+    assert!(!states(&forge, &pull).await.contains(&ReviewState::ChangesRequested));
+
+    let remark = remarks(&world, "Rename it.").await;
+    requests_changes(&world).await;
+    let newest = reviews(&forge, &pull).await.pop().unwrap();
+    assert_eq!(newest.state, ReviewState::ChangesRequested);
+    assert_ne!(newest.id, first);
+    assert_eq!(on_lines(&forge, &pull, newest.id).await, [remark]);
+
+    call(&world, ANNS_TOKEN, "POST", "pullrequests/1/approve", json!({})).await;
+    let all = states(&forge, &pull).await;
+    assert_eq!(all.last(), Some(&ReviewState::Approved));
+    assert!(!all.contains(&ReviewState::ChangesRequested));
+    takes_back(&world, "pullrequests/1/approve").await;
+    assert!(states(&forge, &pull).await.iter().all(|state| *state == ReviewState::Dismissed));
+}
+
+#[tokio::test]
+async fn what_was_deleted_or_settled_comes_with_no_review() {
+    let (world, forge, pull) = opened().await;
+    let (settled, stays) = (remarks(&world, "Rename it.").await, remarks(&world, "Why?").await);
+    let gone = says(&world, "Never mind.").await;
+    says(&world, "Not yet.").await;
+    requests_changes(&world).await;
+    call(&world, ANNS_TOKEN, "POST", &format!("pullrequests/1/comments/{settled}/resolve"), json!({})).await;
+    takes_back(&world, &format!("pullrequests/1/comments/{gone}")).await;
+    let review = reviews(&forge, &pull).await[0].id;
+    assert_eq!(forge.review(REPOSITORY, pull.number, review).await.unwrap().body, "Not yet.");
+    assert_eq!(on_lines(&forge, &pull, review).await, [stays]);
+}
+
+#[tokio::test]
+async fn what_a_reviewer_may_do_is_told_to_who_may_ask() {
+    let (world, forge, pull) = opened().await;
+    let account = bitbucket(&world, ANNS_TOKEN).account().await.unwrap();
+    let ann = Actor { id: account.id, login: account.login, is_bot: false };
+    let unseen = forge.permission(REPOSITORY, pull.number, &ann).await.unwrap_err();
+    assert_eq!(unseen.meaning(), Meaning::Missing);
+
+    requests_changes(&world).await;
+    let uuid =
+        call(&world, TOKEN, "GET", "pullrequests/1", Value::Null).await["participants"][0]["user"]["uuid"].clone();
+    call(&world, TOKEN, "PUT", "pullrequests/1", json!({ "title": "T", "reviewers": [{ "uuid": uuid }] })).await;
+    // Whether our account administers the repository or not: she may write, and was asked to review it.
+    let access = forge.permission(REPOSITORY, pull.number, &ann).await.unwrap();
+    assert_eq!((access.permission, access.account), (Permission::Write, Some(ann.id)));
+}
