@@ -3,12 +3,13 @@
 
 use crate::api::Api;
 use crate::world::{BRANCH, TOKEN, World};
-use pullyard_demo_forge::{Calls, Fault};
+use pullyard_demo_forge::{AccountKind, Calls, Fault, Remark, Role, User};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::{Kind, Replies};
+use pullyard_domain::marker::Marker;
 use pullyard_domain::project::ForgeKind;
-use pullyard_forge::{Bitbucket, Endpoint, Forge, PullRequest, Token};
-use pullyard_protocol::attempt::{FinishOutcome, FinishResult, Revises};
+use pullyard_forge::{Bitbucket, Endpoint, Forge, PullRequest, ReviewComment, Token};
+use pullyard_protocol::attempt::{FinishOutcome, FinishResult, RevisedComment, RevisedReview, Revises};
 
 const REPOSITORY: &str = "acme/app";
 /// Says how often it has worked.
@@ -55,6 +56,10 @@ async fn text(world: &World, number: u64) -> String {
     rest(world).pull_request_text(REPOSITORY, number).await.unwrap()
 }
 
+async fn comments(world: &World, number: u64) -> Vec<ReviewComment> {
+    rest(world).comments(REPOSITORY, number).await.unwrap().found
+}
+
 #[tokio::test]
 async fn a_ticket_becomes_one_pull_request_though_the_answer_to_its_opening_is_lost() {
     for secret in [TOKEN.to_owned(), format!("bot@acme.example:{TOKEN}")] {
@@ -88,11 +93,21 @@ async fn what_a_lost_attempt_pushed_gets_one_pull_request_though_the_answer_to_i
     assert_eq!(only_open(&world).await.number, number);
 }
 
-/// A pull request of ours, and the job that somebody asked to go on with it.
-async fn asked_to_revise() -> (World, u64) {
+/// A pull request of ours on which somebody made two remarks, and the job that is to answer these.
+async fn under_review() -> (World, u64, Vec<u64>) {
     let world = on_bitbucket(ROUNDS, TOKEN).await;
     let number = done(&world).await.pull_request.number;
+    let ann = User { login: "ann".into(), id: 8, token: "token-of-ann".into() };
+    world.forge.add_user(ann, AccountKind::User).await.unwrap();
+    world.forge.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
+    let remarks = ["Red, please.", "Why?"].map(|words| Remark { path: "greeting.txt", line: 1, words });
+    world.forge.request_changes(REPOSITORY, number, "ann", "Please.", &remarks).await.unwrap();
+    let threads: Vec<u64> = comments(&world, number).await.iter().map(|comment| comment.id).collect();
+    assert_eq!(threads.len(), 2);
     let head = world.head(BRANCH).unwrap();
+    let revised =
+        threads.iter().map(|id| RevisedComment { id: *id, thread: *id, path: "greeting.txt".into(), line: Some(1) });
+    let revised: Vec<RevisedComment> = revised.collect();
     world.api.next_attempt(|job| {
         job.job = JobId::new(format!("job_{}", "b".repeat(26))).unwrap();
         (job.attempt, job.checkpoint, job.kind) = (1, false, Kind::Revise);
@@ -101,17 +116,44 @@ async fn asked_to_revise() -> (World, u64) {
             url: format!("https://bitbucket.org/acme/app/pull-requests/{number}"),
             branch: BRANCH.into(),
             head,
-            reviews: Vec::new(),
-            comments: Vec::new(),
+            reviews: vec![RevisedReview { id: 80, author: "ann".into() }],
+            comments: revised,
             retries: Vec::new(),
         });
     });
-    (world, number)
+    (world, number, threads)
+}
+
+/// Each thread has one answer of the job, with its mark as Bitbucket hides it.
+async fn check_answered_once(world: &World, number: u64, threads: &[u64]) {
+    let all = comments(world, number).await;
+    let ours = Some(Marker::Job(world.api.assignment().job));
+    for thread in threads {
+        let answers = all.iter().filter(|comment| comment.in_reply_to == Some(*thread));
+        let answers: Vec<&str> = answers.map(|comment| comment.body.as_str()).collect();
+        assert_eq!(answers.iter().filter(|text| Marker::of(text) == ours).count(), 1, "{answers:?}");
+        assert!(answers.iter().all(|text| text.contains("\n\n[//]: # (pullyard:job_")), "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_thread_is_answered_once_whichever_answer_is_lost_and_whoever_comes_after() {
+    let (world, number, threads) = under_review().await;
+    loses(&world, "POST", "/comments");
+    let revised = done(&world).await;
+    assert_eq!(revised.pull_request.number, number);
+    assert_eq!(revised.replies, Some(Replies { answered: 2, failed: 0 }));
+    check_answered_once(&world, number, &threads).await;
+    // Its finish is not heard, and the next attempt finds what was said.
+    world.api.next_attempt(|_| ());
+    let again = done(&world).await;
+    assert_eq!((&again.head, again.replies), (&revised.head, revised.replies));
+    check_answered_once(&world, number, &threads).await;
 }
 
 #[tokio::test]
 async fn the_text_says_the_newest_commit_once_though_the_answer_to_its_change_is_lost() {
-    let (world, number) = asked_to_revise().await;
+    let (world, number, _) = under_review().await;
     let before = text(&world, number).await;
     loses(&world, "PUT", &format!("/pullrequests/{number}"));
     let revised = done(&world).await;
