@@ -17,11 +17,11 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
-use pullyard_domain::project::Repository;
+use pullyard_domain::project::{ForgeKind, Repository};
 use pullyard_domain::pull_request::{PullRequestId, label};
 use pullyard_domain::review::{ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::clipped;
-use pullyard_forge::webhook::{Event, parse};
+use pullyard_forge::webhook::{Event, Language, parse};
 use pullyard_store::Write;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -33,13 +33,15 @@ const FORGE_WITHIN: Duration = Duration::from_secs(8);
 /// One call of a webhook, as it came.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
+    /// Whose address it came to.
+    pub forge: ForgeKind,
     /// The last part of the address.
     pub hook: &'a str,
-    /// What it claims to be about: `X-GitHub-Event`.
+    /// What it claims to be about: GitHub's `X-GitHub-Event`, Bitbucket's `X-Event-Key`.
     pub event: &'a str,
-    /// What the forge calls it: `X-GitHub-Delivery`. Not signed.
+    /// What the forge calls it: `X-GitHub-Delivery`, `X-Request-UUID`. Not signed.
     pub delivery: Option<&'a str>,
-    /// `X-Hub-Signature-256`.
+    /// `X-Hub-Signature-256`, `X-Hub-Signature`.
     pub signature: Option<&'a str>,
     /// The bytes that were signed.
     pub body: &'a [u8],
@@ -54,7 +56,7 @@ impl std::fmt::Debug for Call<'_> {
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// There is no such hook.
+    /// There is no such hook at this address.
     UnknownHook,
     /// It is not from who knows the secret.
     Unverified(Reason),
@@ -78,7 +80,8 @@ pub enum Received {
 /// asked for again.
 pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> {
     let Ok(name) = HookName::new(call.hook) else { return Ok(Received::UnknownHook) };
-    let Some(hook) = ctx.store.eventually().hook(&name).await? else { return Ok(Received::UnknownHook) };
+    let hook = ctx.store.eventually().hook(&name).await?.filter(|hook| hook.forge == call.forge);
+    let Some(hook) = hook else { return Ok(Received::UnknownHook) };
     if let Err(reason) = verify::verified(ctx, &hook, call).await? {
         ctx.tally().add(Count::SignatureRefused);
         ctx.tally().decided(&reason);
@@ -91,7 +94,11 @@ pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> 
         note(ctx, &hook, call, Reason::BodyUnreadable { pointer: shown, fault: fault.clone() }, None).await?;
         Ok(Received::Unreadable { pointer, fault })
     };
-    let event = match parse(call.event, call.body) {
+    let language = match hook.forge {
+        ForgeKind::GitHub => Language::GitHub,
+        ForgeKind::Bitbucket => Language::Bitbucket,
+    };
+    let event = match parse(language, call.event, call.body) {
         Ok(event) => event,
         Err(bad) => return unread(bad.pointer, bad.fault).await,
     };
@@ -99,7 +106,7 @@ pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> 
         return note(ctx, &hook, call, reason, None).await.map(Received::Decided);
     }
     let told = match translate(&hook, shown_name(call), event, ctx.clock.now()) {
-        Ok(told) => told,
+        Ok(told) => told.named(hook.forge, call.event),
         Err(bad) => return unread("/repository/full_name".into(), bad.to_string()).await,
     };
     decided(ctx, &hook, call, told).await

@@ -100,6 +100,9 @@ pub struct Hook {
     pub name: HookName,
     /// The forge that calls it.
     pub integration: IntegrationId,
+    /// What kind of forge that is: each has its own address, headers and bodies.
+    #[serde(default = "github", skip_serializing_if = "ForgeKind::is_github")]
+    pub forge: ForgeKind,
     /// The project that is told of what belongs to none.
     pub home: ProjectId,
     /// Further projects it serves.
@@ -124,6 +127,11 @@ pub struct Hook {
     pub not_before: Option<Timestamp>,
     /// Raised by every write.
     pub rev: u64,
+}
+
+/// Of hooks that were stored before there was another kind.
+fn github() -> ForgeKind {
+    ForgeKind::GitHub
 }
 
 /// What a hook is of.
@@ -175,7 +183,7 @@ impl Hook {
 
     /// Its path at our address.
     pub fn path(&self) -> String {
-        format!("/webhooks/github/{}", self.name)
+        format!("/webhooks/{}/{}", self.forge.code(), self.name)
     }
 
     /// Where the forge should call it; none while our address is not known.

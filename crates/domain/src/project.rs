@@ -247,6 +247,11 @@ impl ForgeKind {
         }
     }
 
+    /// For what is stored without it.
+    pub(crate) fn is_github(&self) -> bool {
+        *self == Self::GitHub
+    }
+
     /// The kind of this name.
     pub fn of_code(code: &str) -> Option<Self> {
         [Self::GitHub, Self::Bitbucket].into_iter().find(|kind| kind.code() == code)

@@ -51,6 +51,7 @@ mod tests {
     use crate::hook::recovery::Recovery;
     use crate::id::{HookName, IntegrationId, ProjectId, SecretName};
     use crate::job::{End, Status};
+    use crate::project::ForgeKind;
     use crate::story::{active, at, finished, linked, pending, project, repository, result};
 
     /// The repository as another project, another forge, or another one of the forge has it.
@@ -97,6 +98,7 @@ mod tests {
         let hook = Hook {
             name: HookName::new("acme-app").unwrap(),
             integration: repository().integration,
+            forge: ForgeKind::GitHub,
             home: repository().project,
             others: Vec::new(),
             kind: HookKind::Repository { name: repository().name, id: repository().id },

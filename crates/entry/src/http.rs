@@ -176,5 +176,6 @@ mod tests {
         assert_eq!(named("/v1/tickets/{key}", "/v1/tickets/A%2F1"), [("ticket", "A%2F1")]);
         assert_eq!(named("/v1/secrets/{secret}", "/v1/secrets/github"), []);
         assert_eq!(named("/webhooks/github/{hook}", "/webhooks/github/shop"), [("hook", "shop")]);
+        assert_eq!(named("/webhooks/bitbucket/{hook}", "/webhooks/bitbucket/shop"), [("hook", "shop")]);
     }
 }

@@ -4,7 +4,9 @@
 //! The names in the headers are not signed, so a body counts only where it has the shape of the event it claims
 //! to be; what must not be done twice is recognised by ids inside the body.
 
+mod bitbucket;
 mod event;
+mod github;
 mod read;
 mod shape;
 mod signature;
@@ -17,6 +19,6 @@ pub use event::{
     CommentAction, CommentEvent, Event, InstallationChange, InstallationEvent, PullRequestAction, PullRequestEvent,
     RepositoryChange, RepositoryEvent, RepositoryName, ReviewAction, ReviewEvent,
 };
-pub use read::parse;
+pub use read::{Language, parse};
 pub use signature::{Secret, SignatureFault, verify};
 pub use value::Unreadable;

@@ -31,6 +31,11 @@ pub(crate) async fn repository_changed(
                 said = "deleted";
                 gone(ctx, project, integration, id).await?;
             }
+            // Nothing that was signed says that it is gone: its forge does, or that it is there.
+            RepositoryChange::PerhapsDeleted => {
+                said = "deleted";
+                rename(ctx, known, &event.repository.full_name).await?;
+            }
             RepositoryChange::Renamed { .. } | RepositoryChange::Transferred => {
                 said = if event.change == RepositoryChange::Transferred { "transferred" } else { "renamed" };
                 rename(ctx, known, &event.repository.full_name).await?;

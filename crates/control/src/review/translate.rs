@@ -7,6 +7,7 @@ use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{BadId, EventId, RepositoryName, ReviewId};
 use pullyard_domain::marker::Marker;
+use pullyard_domain::project::ForgeKind;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest};
 use pullyard_domain::time::Timestamp;
@@ -16,7 +17,7 @@ use pullyard_forge::webhook::{
 use pullyard_forge::{Actor, PullRequest, Review, ReviewState};
 use sha2::{Digest, Sha256};
 
-/// The label that asks for a revision when somebody puts it on a pull request.
+/// The label that asks for a revision when somebody puts it on a pull request. Bitbucket has none.
 const LABEL: &str = "pullyard:revise";
 
 /// What the first line of a comment begins with that asks for a revision.
@@ -56,6 +57,20 @@ pub(crate) enum Told {
         /// The event in words.
         event: String,
     },
+}
+
+impl Told {
+    /// The same in the forge's own word, for who looks for it there. `name` is what its header says, which the body fits:
+    /// GitHub's leaves out what happened, and is put together from the body.
+    pub(crate) fn named(self, forge: ForgeKind, name: &str) -> Self {
+        match (forge, self) {
+            (ForgeKind::Bitbucket, Self::PullRequest { seen, .. }) => {
+                Self::PullRequest { seen, event: name.to_owned() }
+            }
+            (ForgeKind::Bitbucket, Self::Nothing { .. }) => Self::Nothing { event: name.to_owned() },
+            (_, told) => told,
+        }
+    }
 }
 
 /// A comment that asks for a revision.

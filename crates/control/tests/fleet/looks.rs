@@ -333,8 +333,14 @@ async fn a_hook_that_others_change_while_its_first_ping_comes_learns_its_id_all_
     set_secret(ctx, SecretKind::Forge, &hook.secret, "what the forge signs with").await.unwrap();
     wire.restart(None);
     let signature = Secret::new("what the forge signs with").sign(body);
-    let call =
-        Call { hook: hook.name.as_str(), event: "ping", delivery: None, signature: Some(&signature), body: &body[..] };
+    let call = Call {
+        forge: hook.forge,
+        hook: hook.name.as_str(),
+        event: "ping",
+        delivery: None,
+        signature: Some(&signature),
+        body: &body[..],
+    };
     wire.next("PutItem", Fault::error(400, "ConditionalCheckFailedException"));
     assert_eq!(receive(ctx, &call).await.unwrap(), Received::Pong);
     assert_eq!(wire.calls("PutItem"), 3, "the hook twice, and its ledger entry");

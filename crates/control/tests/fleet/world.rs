@@ -71,6 +71,7 @@ impl World {
         Hook {
             name: HookName::new("acme").unwrap(),
             integration: self.repository().integration,
+            forge: ForgeKind::GitHub,
             home: self.project.clone(),
             others: Vec::new(),
             kind: HookKind::Organisation { login: "acme".into() },

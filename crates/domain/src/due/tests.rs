@@ -4,6 +4,7 @@ use crate::hook::HookKind;
 use crate::hook::recovery::{Look, Recovery};
 use crate::id::{HookName, SecretName};
 use crate::job::{ContextFault, DispatchFault, End, START_WITHIN, WAKE_WITHIN};
+use crate::project::ForgeKind;
 use crate::pull_request::Note;
 use crate::story::{
     TRIGGER, active, asking, at, crashed, entry, finished, job_id, linked, no_changes, paused, pending, project_id,
@@ -213,6 +214,7 @@ fn a_hook_is_looked_after_when_it_is_time_and_not_before_it_was_put_off() {
     let known = Hook {
         name: HookName::new("acme").unwrap(),
         integration: ready().integration,
+        forge: ForgeKind::GitHub,
         home: project_id(),
         others: Vec::new(),
         kind: HookKind::App {},

@@ -313,12 +313,12 @@ fn that_a_pull_request_had_no_ticket_is_no_answer_once_it_has_one() {
     assert!(is_answered_when_linked(Some(&Reason::OwnReview {})) && !is_answered_when_linked(None));
 }
 
-#[test]
-fn a_repositorys_hook_speaks_for_that_repository_only() {
+fn of_a_repository() -> Hook {
     let kind = HookKind::Repository { name: RepositoryName::new("acme/app").unwrap(), id: 9 };
-    let mut hook = Hook {
+    Hook {
         name: HookName::new("acme").unwrap(),
         integration: IntegrationId::new("gh1").unwrap(),
+        forge: ForgeKind::GitHub,
         home: ProjectId::new("acme").unwrap(),
         others: Vec::new(),
         kind,
@@ -330,7 +330,26 @@ fn a_repositorys_hook_speaks_for_that_repository_only() {
         tries: 0,
         not_before: None,
         rev: 0,
-    };
+    }
+}
+
+#[test]
+fn each_kind_of_forge_has_an_address_of_its_own_and_hooks_of_before_are_githubs() {
+    let of = |forge| Hook { forge, ..of_a_repository() };
+    for (forge, path, stored) in [
+        (ForgeKind::GitHub, "/webhooks/github/acme", serde_json::Value::Null),
+        (ForgeKind::Bitbucket, "/webhooks/bitbucket/acme", "bitbucket".into()),
+    ] {
+        assert_eq!(of(forge).path(), path);
+        let written = serde_json::to_value(of(forge)).unwrap();
+        assert_eq!(written["forge"], stored);
+        assert_eq!(serde_json::from_value::<Hook>(written).unwrap(), of(forge));
+    }
+}
+
+#[test]
+fn a_repositorys_hook_speaks_for_that_repository_only() {
+    let mut hook = of_a_repository();
     assert!(hook.may_tell_of(9) && !hook.may_tell_of(10));
     assert_eq!(hook.url().as_deref(), Some("https://pullyard.example/webhooks/github/acme"));
     hook.kind = HookKind::App {};

@@ -95,9 +95,9 @@ pub enum PullRequestAction {
     Reopened,
     /// Its branch moved.
     Synchronize {
-        /// The commit it pointed to.
-        before: String,
-        /// The commit it points to.
+        /// The commit it pointed to; Bitbucket does not tell it.
+        before: Option<String>,
+        /// The commit it points to; Bitbucket tells its first twelve characters.
         after: String,
     },
     /// Its title, text or base was changed.
@@ -166,6 +166,8 @@ pub enum RepositoryChange {
     Transferred,
     /// It is gone.
     Deleted,
+    /// It is gone, if the event's name is true: nothing in the body that was signed says so. The forge has to be asked.
+    PerhapsDeleted,
 }
 
 /// An App was installed, removed or given other repositories.

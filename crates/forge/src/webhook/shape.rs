@@ -3,7 +3,7 @@
 
 use super::value::{At, Unreadable};
 
-/// Fields that name what an event is about, of every event that shares a field with one that we read.
+/// Fields that name what an event of GitHub's is about, of every event that shares a field with one that we read.
 const SUBJECTS: [&str; 12] = [
     "alert",
     "commit",
@@ -18,6 +18,11 @@ const SUBJECTS: [&str; 12] = [
     "thread",
     "zen",
 ];
+
+/// The same of Bitbucket's events. What changed is one of them: it makes all the difference between two that have nothing
+/// else to be known by.
+const AT_BITBUCKET: [&str; 9] =
+    ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
 
 /// What everything about a repository may have besides its subject.
 const ENVELOPE: [&str; 7] = ["action", "changes", "repository", "sender", "organization", "installation", "enterprise"];
@@ -35,12 +40,21 @@ const INSTALLATION: [&str; 9] = [
     "enterprise",
 ];
 
-/// Has these subjects and no other. Fields that are no subject may be anything: GitHub adds.
+/// Has these subjects and no other. Fields that are no subject may be anything: forges add.
 pub(super) fn about(body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
+    only_of(&SUBJECTS, body, event, subjects)
+}
+
+/// The same of a body of Bitbucket's.
+pub(super) fn about_at_bitbucket(body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
+    only_of(&AT_BITBUCKET, body, event, subjects)
+}
+
+fn only_of(all: &[&str], body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
     for subject in subjects {
         body.field(subject)?;
     }
-    match body.names().find(|name| SUBJECTS.contains(name) && !subjects.contains(name)) {
+    match body.names().find(|name| all.contains(name) && !subjects.contains(name)) {
         Some(other) => Err(foreign(body, event, other)),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! GitHub's signature: HMAC-SHA256 of the bytes as they came, keyed with the hook's secret.
+//! The signature of GitHub and of Bitbucket: HMAC-SHA256 of the bytes as they came, keyed with the hook's secret.
 
 use std::fmt;
 
@@ -21,7 +21,8 @@ impl Secret {
         std::str::from_utf8(&self.0).ok().filter(|secret| !secret.is_empty())
     }
 
-    /// The signature that a delivery of this body has, as the header `X-Hub-Signature-256` gives it.
+    /// The signature that a delivery of this body has, as GitHub's header `X-Hub-Signature-256` gives
+    /// it, and Bitbucket's `X-Hub-Signature`.
     pub fn sign(&self, body: &[u8]) -> String {
         let code = self.code(body).finalize().into_bytes();
         format!("{PREFIX}{}", data_encoding::HEXLOWER.encode(&code))

@@ -1,12 +1,13 @@
-//! Signatures, bodies that GitHub published or described, and bodies that nobody should send.
+//! Signatures, bodies that GitHub published or described, or that Bitbucket documents, and bodies that nobody should send.
 
+mod bitbucket;
 mod bodies;
 mod mutations;
 mod signatures;
 
 use std::{fs, path::PathBuf};
 
-use super::{Event, parse};
+use super::{Event, Language::GitHub, parse};
 
 /// Events that we read.
 const READ: [&str; 7] = [
@@ -58,11 +59,20 @@ fn samples(folder: PathBuf) -> Vec<Sample> {
     found
 }
 
+/// Bodies as Bitbucket Cloud documents them: `EVENT.CASE.json`, where the event's name has a point instead of its colon.
+fn bitbuckets() -> Vec<Sample> {
+    let mut found = samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bitbucket_webhooks")));
+    for sample in &mut found {
+        sample.event = sample.name.split('.').take(2).collect::<Vec<_>>().join(":");
+    }
+    found
+}
+
 fn ours_named(name: &str) -> Sample {
     ours().into_iter().find(|sample| sample.name == format!("{name}.json")).unwrap()
 }
 
 fn read(name: &str) -> Event {
     let sample = ours_named(name);
-    parse(&sample.event, &sample.body).unwrap()
+    parse(GitHub, &sample.event, &sample.body).unwrap()
 }

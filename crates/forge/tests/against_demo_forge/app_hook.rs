@@ -3,7 +3,7 @@
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_forge::{
     Forge, GitHub, GitHubApp, HookScope, HookSettings, Meaning, convert_manifest,
-    webhook::{Event, Secret, parse},
+    webhook::{Event, Language, Secret, parse},
 };
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn an_apps_hook_is_read_pointed_elsewhere_and_asked_for_what_nobody_took()
     let missed = listed.iter().find(|delivery| delivery.event == "issue_comment").unwrap();
     assert!(!missed.arrived() && missed.installation.is_some() && missed.repository == Some(world.repository.id));
     let body = forge.delivery(&scope, 0, missed.id).await.unwrap();
-    assert!(matches!(parse("issue_comment", &body.payload).unwrap(), Event::Comment(_)));
+    assert!(matches!(parse(Language::GitHub, "issue_comment", &body.payload).unwrap(), Event::Comment(_)));
     forge.redeliver(&scope, 0, missed.id).await.unwrap();
     world.demo.deliveries_settled().await;
     let listed = forge.deliveries(&scope, 0, None).await.unwrap().found;

@@ -128,7 +128,7 @@ async fn a_delivery_is_read_with_what_was_sent_and_sent_again() {
         whole["request"] = json!({"headers": {}, "payload": {"zen": "z", "hook_id": u64::MAX}});
         let (forge, scripted) = play([ok(whole), (202, &[], "{}".to_owned())]).await;
         let found = forge.delivery(&scope, 5, ID).await.unwrap();
-        let said = webhook::parse(&found.delivery.event, &found.payload).unwrap();
+        let said = webhook::parse(webhook::Language::GitHub, &found.delivery.event, &found.payload).unwrap();
         assert_eq!(said, Event::Ping { hook: Some(u64::MAX) });
         forge.redeliver(&scope, 5, ID).await.unwrap();
         let expected = [format!("GET {path}/5/deliveries/{ID}"), format!("POST {path}/5/deliveries/{ID}/attempts")];

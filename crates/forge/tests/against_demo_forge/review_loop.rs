@@ -196,7 +196,7 @@ impl Receiver {
         let came = self.came.lock().unwrap();
         let read = came.iter().map(|(event, _, signature, body)| {
             webhook::verify(&secret, body, Some(signature)).unwrap();
-            webhook::parse(event, body).unwrap()
+            webhook::parse(webhook::Language::GitHub, event, body).unwrap()
         });
         read.collect()
     }
@@ -259,7 +259,7 @@ async fn every_event_of_a_review_loop_arrives_signed_and_is_read() {
             (ReviewAction::Edited, asked, "Not at all.".to_owned())
         ]
     );
-    let pushed = PullRequestAction::Synchronize { before: pull.head_sha.clone(), after: moved };
+    let pushed = PullRequestAction::Synchronize { before: Some(pull.head_sha.clone()), after: moved };
     let closed = PullRequestAction::Closed { merged: false };
     assert_eq!(
         rest,
@@ -285,7 +285,7 @@ async fn a_delivery_that_was_not_taken_is_found_read_and_sent_again_under_its_gu
     assert!(listed.iter().find(|delivery| delivery.event == "ping").unwrap().arrived());
     let told = forge.delivery(&scope, hook, missed.id).await.unwrap();
     assert_eq!(&told.delivery, missed);
-    let read = webhook::parse(&told.delivery.event, &told.payload).unwrap();
+    let read = webhook::parse(webhook::Language::GitHub, &told.delivery.event, &told.payload).unwrap();
     assert!(receiver.events().contains(&read));
 
     *receiver.answer.lock().unwrap() = 200;

@@ -61,6 +61,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
         let stored = Hook {
             name: HookName::new(HOOK).unwrap(),
             integration: integration.clone(),
+            forge: ForgeKind::GitHub,
             home: project.clone(),
             others: vec![],
             kind: HookKind::Repository { name: name.clone(), id: 99 },

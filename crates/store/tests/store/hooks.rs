@@ -7,7 +7,7 @@ use pullyard_domain::due;
 use pullyard_domain::hook::recovery::Recovery;
 use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::Repository;
+use pullyard_domain::project::{ForgeKind, Repository};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::Review;
 use pullyard_domain::time::Timestamp;
@@ -18,6 +18,7 @@ pub(crate) fn hook(name: &str) -> Hook {
     Hook {
         name: HookName::new(name).unwrap(),
         integration: IntegrationId::new("gh1").unwrap(),
+        forge: ForgeKind::GitHub,
         home: ProjectId::new("acme").unwrap(),
         others: Vec::new(),
         kind: HookKind::Organisation { login: "acme".into() },

@@ -1,8 +1,11 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use super::{READ, ours, ours_named};
-use crate::webhook::{Secret, parse, verify};
+use super::{READ, Sample, bitbuckets, ours, ours_named};
+use crate::webhook::{
+    Language::{self, Bitbucket, GitHub},
+    Secret, parse, verify,
+};
 
 /// Every place in a body, as JSON pointers.
 fn places(value: &Value, at: String, found: &mut Vec<String>) {
@@ -16,12 +19,18 @@ fn places(value: &Value, at: String, found: &mut Vec<String>) {
     found.push(at);
 }
 
+/// Every body of ours, with who speaks so.
+fn every() -> Vec<(Language, Sample)> {
+    let github = ours().into_iter().map(|sample| (GitHub, sample));
+    github.chain(bitbuckets().into_iter().map(|sample| (Bitbucket, sample))).collect()
+}
+
 #[test]
 fn a_body_that_ends_too_early_is_refused() {
-    for sample in ours() {
+    for (language, sample) in every() {
         let end = sample.body.trim_ascii_end().len();
         for end in (0..end).step_by(97) {
-            assert!(parse(&sample.event, &sample.body[..end]).is_err(), "{} to {end}", sample.name);
+            assert!(parse(language, &sample.event, &sample.body[..end]).is_err(), "{} to {end}", sample.name);
         }
     }
 }
@@ -32,7 +41,7 @@ fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
     let check = |at: &str, value: Value, pointer: &str, fault: &str| {
         let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
         *body.pointer_mut(at).unwrap() = value;
-        let unreadable = parse(&sample.event, body.to_string().as_bytes()).unwrap_err();
+        let unreadable = parse(GitHub, &sample.event, body.to_string().as_bytes()).unwrap_err();
         assert_eq!((unreadable.pointer.as_str(), unreadable.fault.as_str()), (pointer, fault));
     };
     check("/review/id", json!("secret"), "/review/id", "it is a text, not a whole number");
@@ -54,7 +63,7 @@ fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
 #[test]
 fn what_is_no_delivery_says_why() {
     let check = |event: &str, body: &[u8], expected: &str| {
-        assert_eq!(parse(event, body).unwrap_err().fault, expected);
+        assert_eq!(parse(GitHub, event, body).unwrap_err().fault, expected);
     };
     check("ping", b"payload=%7B%7D", "it is a form; the hook's content type must be application/json");
     check("ping", b"", "it is not JSON");
@@ -71,7 +80,8 @@ fn ids_beyond_what_a_float_holds_stay_exact() {
     let sample = ours_named("pull_request_review.changes_requested");
     let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
     body["review"]["id"] = u64::MAX.into();
-    let crate::webhook::Event::Review(event) = parse(&sample.event, body.to_string().as_bytes()).unwrap() else {
+    let crate::webhook::Event::Review(event) = parse(GitHub, &sample.event, body.to_string().as_bytes()).unwrap()
+    else {
         panic!()
     };
     assert_eq!(event.review.id, u64::MAX);
@@ -82,7 +92,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_answered(event in select(READ.to_vec()), body in vec(any::<u8>(), 0..400)) {
-        let _ = parse(event, &body);
+        let _ = parse(GitHub, event, &body);
     }
 
     #[test]
@@ -108,8 +118,8 @@ proptest! {
     fn any_change_of_a_true_body_is_answered(
         which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), how in 0..7_u8, gone in any::<bool>(),
     ) {
-        let samples = ours();
-        let sample = which.get(&samples);
+        let samples = every();
+        let (language, sample) = which.get(&samples);
         let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
         let mut found = Vec::new();
         places(&body, String::new(), &mut found);
@@ -122,7 +132,7 @@ proptest! {
                 *body.pointer_mut(at).unwrap() = values[usize::from(how)].clone();
             }
         }
-        if let Err(fault) = parse(&sample.event, body.to_string().as_bytes()) {
+        if let Err(fault) = parse(*language, &sample.event, body.to_string().as_bytes()) {
             prop_assert!(!fault.fault.is_empty());
         }
     }
@@ -130,13 +140,13 @@ proptest! {
     /// Bytes of a true body are flipped.
     #[test]
     fn any_flipped_byte_is_answered(which in any::<prop::sample::Index>(), flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-        let samples = ours();
-        let sample = which.get(&samples);
+        let samples = every();
+        let (language, sample) = which.get(&samples);
         let mut body = sample.body.clone();
         for (at, byte) in flips {
             let at = at.index(body.len());
             body[at] ^= byte;
         }
-        let _ = parse(&sample.event, &body);
+        let _ = parse(*language, &sample.event, &body);
     }
 }

@@ -1,0 +1,255 @@
+//! What Bitbucket Cloud's deliveries say, in bodies of our own as it documents them.
+
+use super::{Sample, bitbuckets};
+use crate::{
+    Actor, PullRequestState, ReviewState, Time,
+    bitbucket::{id_of, review_id},
+    webhook::{
+        CommentAction, Event, Language::Bitbucket, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent,
+        Unreadable, parse,
+    },
+};
+use serde_json::{Value, json};
+
+const ANN: &str = "{0a6a5c0e-3c57-4b7a-9d5e-5b9a4d2b7c11}";
+const SHOP: &str = "{5e1f4f3c-52a9-4c53-9a35-7a1d5b8e0c42}";
+const ASKED: &str = "pullrequest:changes_request_created";
+const TAKEN_BACK: &str = "pullrequest:changes_request_removed";
+
+/// Events that we read, with others beside each whose bodies look the same.
+const READ: [(&str, &[&str]); 11] = [
+    (ASKED, &[TAKEN_BACK]),
+    (TAKEN_BACK, &[ASKED]),
+    ("pullrequest:comment_created", &["pullrequest:comment_deleted"]),
+    ("pullrequest:created", &OF_A_PULL_REQUEST),
+    ("pullrequest:fulfilled", &OF_A_PULL_REQUEST),
+    ("pullrequest:push", &OF_A_PULL_REQUEST),
+    ("pullrequest:rejected", &OF_A_PULL_REQUEST),
+    ("pullrequest:updated", &OF_A_PULL_REQUEST),
+    ("repo:deleted", &["repo:transfer"]),
+    ("repo:transfer", &["repo:deleted"]),
+    ("repo:updated", &[]),
+];
+const OF_A_PULL_REQUEST: [&str; 5] =
+    ["pullrequest:created", "pullrequest:fulfilled", "pullrequest:push", "pullrequest:rejected", "pullrequest:updated"];
+
+fn named(name: &str) -> Sample {
+    bitbuckets().into_iter().find(|sample| sample.name == format!("{name}.json")).unwrap()
+}
+
+fn body(name: &str) -> Value {
+    serde_json::from_slice(&named(name).body).unwrap()
+}
+
+fn said(event: &str, body: &Value) -> Result<Event, Unreadable> {
+    parse(Bitbucket, event, body.to_string().as_bytes())
+}
+
+fn read(name: &str) -> Event {
+    let sample = named(name);
+    parse(Bitbucket, &sample.event, &sample.body).unwrap()
+}
+
+fn review(event: Event) -> ReviewEvent {
+    match event {
+        Event::Review(review) => *review,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_requested_change_is_read_whole() {
+    let event = review(read("pullrequest.changes_request_created.reviewer"));
+    let date = Time::parse("2026-11-20T12:04:01.894Z").unwrap();
+    let ann = Actor { id: id_of(ANN), login: "ann".to_owned(), is_bot: false };
+    assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
+    assert_eq!(event.review.id, review_id(3, ANN, date), "the id that a look finds it by");
+    assert_eq!((event.review.submitted_at, event.review.author.as_ref()), (Some(date), Some(&ann)));
+    // Its words are comments, which are not told with it.
+    assert_eq!((event.review.body.as_str(), event.review.commit), ("", None));
+    assert_eq!(event.review.url, "https://bitbucket.org/acme/shop/pull-requests/3");
+    let pull = event.pull_request;
+    assert_eq!((pull.number, pull.state, pull.draft), (3, PullRequestState::Open, false));
+    assert_eq!((pull.head_branch.as_str(), pull.base_branch.as_str()), ("pullyard/acme/shop-17-1", "main"));
+    assert_eq!((pull.head_sha.as_str(), pull.head_repository), ("a1b2c3d4e5f6", Some(id_of(SHOP))));
+    assert_eq!(pull.author.map(|author| (author.login, author.is_bot)), Some(("Pullyard".to_owned(), true)));
+    assert_eq!(pull.updated_at, Time::parse("2026-11-20T12:04:01.900Z").unwrap());
+    assert_eq!((event.repository.id, event.repository.full_name.as_str()), (id_of(SHOP), "acme/shop"));
+    assert_eq!((event.sender, event.installation), (ann, None));
+}
+
+#[test]
+fn accounts_that_were_deleted_and_branches_that_are_gone_are_nobody_and_nothing() {
+    let event = review(read("pullrequest.changes_request_created.deleted_author"));
+    assert!(event.pull_request.author.is_none() && event.review.author.is_some());
+    let pull = review(read("pullrequest.changes_request_created.branch_gone")).pull_request;
+    assert_eq!((pull.head_sha.as_str(), pull.head_repository), ("", None));
+    for user in [json!(null), json!({ "type": "user", "display_name": "Former user" })] {
+        let mut told = body("pullrequest.changes_request_created.reviewer");
+        told["changes_request"]["user"] = user;
+        assert_eq!(review(said(ASKED, &told).unwrap()).review.author, None);
+    }
+}
+
+/// Nobody signs the event's name: whoever saw how a request was taken back could send it again as one that was made.
+#[test]
+fn a_request_that_was_taken_back_asks_for_nothing_whatever_it_is_called() {
+    let made = review(read("pullrequest.changes_request_created.reviewer"));
+    let removed = review(read("pullrequest.changes_request_removed.reviewer"));
+    assert_eq!((removed.action, removed.review.state), (ReviewAction::Dismissed, ReviewState::Dismissed));
+    assert_eq!(removed.review.id, made.review.id, "it is the same one");
+    let renamed = review(said(ASKED, &body("pullrequest.changes_request_removed.reviewer")).unwrap());
+    assert_eq!(renamed.review.state, ReviewState::Dismissed);
+    // Of somebody who is not told of there, what is claimed counts; of somebody else, nothing follows.
+    let state = |change: fn(&mut Value)| {
+        let mut told = body("pullrequest.changes_request_created.reviewer");
+        change(&mut told["pullrequest"]["participants"]);
+        review(said(ASKED, &told).unwrap()).review.state
+    };
+    assert_eq!(state(|people| *people = json!(null)), ReviewState::ChangesRequested);
+    assert_eq!(state(|people| people[0]["user"]["uuid"] = json!("{b}")), ReviewState::ChangesRequested);
+    assert_eq!(state(|people| people[0]["user"] = json!(null)), ReviewState::ChangesRequested);
+    assert_eq!(state(|people| people[0]["state"] = json!("approved")), ReviewState::Dismissed);
+    let other_writing = |people: &mut Value| {
+        people[0]["user"]["uuid"] = json!(ANN.to_uppercase());
+        people[0]["state"] = json!(null);
+    };
+    assert_eq!(state(other_writing), ReviewState::Dismissed);
+}
+
+#[test]
+fn every_change_of_a_pull_request_has_its_word() {
+    let check = |name: &str, action: PullRequestAction, state: PullRequestState| {
+        let Event::PullRequest(event) = read(name) else { panic!("{name}") };
+        assert_eq!((event.action, event.pull_request.state), (action, state), "{name}");
+        assert_eq!(event.sender.unwrap().id, id_of(ANN));
+    };
+    let moved = PullRequestAction::Synchronize { before: None, after: "a1b2c3d4e5f6".to_owned() };
+    check("pullrequest.created.plain", PullRequestAction::Opened, PullRequestState::Open);
+    check("pullrequest.updated.title", PullRequestAction::Edited, PullRequestState::Open);
+    check("pullrequest.push.moved", moved, PullRequestState::Open);
+    check("pullrequest.fulfilled.merged", PullRequestAction::Closed { merged: true }, PullRequestState::Merged);
+    check("pullrequest.rejected.declined", PullRequestAction::Closed { merged: false }, PullRequestState::Closed);
+    check("pullrequest.rejected.superseded", PullRequestAction::Closed { merged: false }, PullRequestState::Closed);
+}
+
+#[test]
+fn a_comment_is_one_below_a_pull_request_wherever_it_stands() {
+    let Event::Comment(event) = read("pullrequest.comment_created.command") else { panic!() };
+    assert_eq!((event.action, event.number, event.is_pull_request), (CommentAction::Created, 3, true));
+    assert_eq!(event.comment.id, 9_007_199_254_740_999);
+    assert_eq!(event.comment.body, "/pullyard revise use tabs");
+    assert_eq!(event.comment.author.map(|author| author.id), Some(id_of(ANN)));
+    assert_eq!(event.comment.created_at, Time::parse("2026-11-20T12:03:00Z").unwrap());
+    let Event::Comment(event) = read("pullrequest.comment_created.line") else { panic!() };
+    assert_eq!((event.number, event.comment.body.as_str()), (3, "Use tabs."));
+    for hidden in ["deleted", "pending"] {
+        let mut told = body("pullrequest.comment_created.command");
+        told["comment"][hidden] = json!(true);
+        let said = said("pullrequest:comment_created", &told).unwrap();
+        assert!(matches!(said, Event::Ignored { .. }), "{hidden}: {said:?}");
+    }
+}
+
+#[test]
+fn a_repository_is_known_by_its_id_whatever_it_is_called() {
+    for (name, expected, full_name) in [
+        ("repo.updated.name", RepositoryChange::Renamed { from: "shop".to_owned() }, "acme/store"),
+        ("repo.transfer.plain", RepositoryChange::Transferred, "acme/store"),
+        ("repo.deleted.plain", RepositoryChange::PerhapsDeleted, "acme/shop"),
+    ] {
+        let Event::Repository(event) = read(name) else { panic!("{name}") };
+        assert_eq!((event.change, event.repository.id), (expected, id_of(SHOP)));
+        assert_eq!(event.repository.full_name, full_name);
+    }
+    assert!(matches!(read("repo.updated.description"), Event::Ignored { .. }));
+    let mut told = body("repo.updated.name");
+    told["changes"].as_object_mut().unwrap().remove("full_name");
+    let Ok(Event::Repository(event)) = said("repo:updated", &told) else { panic!() };
+    assert_eq!(event.change, RepositoryChange::Renamed { from: "shop".to_owned() });
+}
+
+#[test]
+fn what_we_do_not_act_on_is_ignored_by_name() {
+    for name in ["pullrequest.approved.reviewer", "pullrequest.comment_deleted.command", "repo.push.branch"] {
+        assert_eq!(read(name), Event::Ignored { event: named(name).event, action: None });
+    }
+    assert!(matches!(said("new:thing", &json!({})), Ok(Event::Ignored { .. })));
+}
+
+/// Nobody signs the event's name. What looks the same says the same of what it names, or has to be asked about.
+#[test]
+fn no_body_passes_as_an_event_of_another_shape() {
+    for sample in bitbuckets() {
+        for (event, alike) in READ {
+            let said = parse(Bitbucket, event, &sample.body);
+            let may = event == sample.event || alike.contains(&sample.event.as_str());
+            assert!(may || said.is_err(), "{} as {event}: {said:?}", sample.name);
+        }
+    }
+    // Whether it was merged or declined is in the body.
+    let open = body("pullrequest.push.moved");
+    for (event, body) in [
+        ("pullrequest:fulfilled", &open),
+        ("pullrequest:rejected", &open),
+        ("pullrequest:fulfilled", &body("pullrequest.rejected.declined")),
+        ("pullrequest:rejected", &body("pullrequest.fulfilled.merged")),
+    ] {
+        let unreadable = said(event, body).unwrap_err();
+        assert_eq!(unreadable.pointer, "/pullrequest/state");
+        assert_eq!(unreadable.fault, format!("it is not what {event} tells of"));
+    }
+}
+
+#[test]
+fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
+    let check = |name: &str, at: &str, value: Value, pointer: &str, fault: &str| {
+        let mut body = body(name);
+        *body.pointer_mut(at).unwrap() = value;
+        let unreadable = said(&named(name).event, &body).unwrap_err();
+        assert_eq!((unreadable.pointer.as_str(), unreadable.fault.as_str()), (pointer, fault));
+    };
+    let asked = "pullrequest.changes_request_created.reviewer";
+    check(asked, "/changes_request", json!({}), "/changes_request/date", "it is missing");
+    check(
+        asked,
+        "/changes_request/date",
+        json!("secret"),
+        "/changes_request/date",
+        "it is another text, not a time as RFC 3339 text",
+    );
+    check(asked, "/pullrequest/id", json!("secret"), "/pullrequest/id", "it is a text, not a whole number");
+    check(asked, "/pullrequest/state", json!("secret"), "/pullrequest/state", "it is no state of a pull request");
+    check(asked, "/pullrequest/participants", json!({}), "/pullrequest/participants", "it is an object, not a list");
+    check(asked, "/repository", json!({ "id": 1 }), "/repository/uuid", "it is missing");
+    check(asked, "/repository/full_name", json!(7), "/repository/full_name", "it is a number, not a text");
+    check(asked, "/actor", json!({ "display_name": "x" }), "/actor/uuid", "it is missing");
+    let comment = "pullrequest.comment_created.command";
+    check(comment, "/comment/id", json!(-1), "/comment/id", "it is another number, not a whole number");
+    check(comment, "/comment/content", json!(null), "/comment/content", "it is null, not an object");
+    check("repo.updated.name", "/changes", json!([]), "/changes", "it is a list, not an object");
+    check("repo.updated.name", "/changes/full_name", json!({}), "/changes/full_name/old", "it is missing");
+}
+
+#[test]
+fn what_is_no_delivery_says_why() {
+    let check = |event: &str, body: Value, expected: &str| {
+        assert_eq!(said(event, &body).unwrap_err().fault, expected);
+    };
+    check(ASKED, json!({}), "it is missing");
+    check(ASKED, json!([]), "it is not an object");
+    for no_name in ["", "a\nb", "pullrequest changes", &"a".repeat(65)] {
+        check(no_name, json!({}), "the header names no event");
+    }
+    let mut other = body("pullrequest.changes_request_created.reviewer");
+    check(
+        "pullrequest:push",
+        other.clone(),
+        "it has the field changes_request, which a pullrequest:push event never has",
+    );
+    other.as_object_mut().unwrap().remove("pullrequest");
+    check("repo:deleted", other, "it has the field changes_request, which a repo:deleted event never has");
+    // GitHub's names have no colon.
+    let unreadable = parse(crate::webhook::Language::GitHub, ASKED, b"{}").unwrap_err();
+    assert_eq!(unreadable.fault, "the header names no event");
+}
