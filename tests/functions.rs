@@ -5,6 +5,7 @@
 //! `answer` is part of the function's answer (a JSON body is read), `error` part of its error's words,
 //! `after` part of what is true afterwards. Words in `<…>` stand for what a test makes anew.
 
+use crate::bitbucket_hooks::Shop;
 use crate::story::{Setup, Story, Task};
 use crate::webhooks::{SECRET, World, signed};
 use pullyard_domain::id::{JobId, TicketKey};
@@ -102,7 +103,7 @@ async fn made(story: &Story, doer: &Doer, name: &str, started: bool) -> Made {
     Made { job, ticket, task }
 }
 
-async fn check(world: &World, doer: &Doer, file: &Path) -> Result<(), String> {
+async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(), String> {
     let story = &world.story;
     let name = file.file_name().unwrap().to_string_lossy().strip_suffix(".json").unwrap().to_owned();
     let function = name.split('.').next().unwrap();
@@ -116,6 +117,7 @@ async fn check(world: &World, doer: &Doer, file: &Path) -> Result<(), String> {
     let filled = |text: String| {
         let mut text = text.replace("<admin>", story.local.admin_token());
         text = text.replace("<repository>", &world.repository.to_string()).replace("<pull>", &world.number.to_string());
+        text = text.replace("<shop>", &shop.uuid);
         if let Some(Made { job, ticket, task }) = &made {
             text = text.replace("<job>", job.as_str()).replace("<ticket>", ticket).replace("<task>", task);
         }
@@ -123,9 +125,11 @@ async fn check(world: &World, doer: &Doer, file: &Path) -> Result<(), String> {
     };
     let parse = |text: String| serde_json::from_str::<Value>(&text).map_err(|error| error.to_string());
     let (mut event, expected) = (parse(filled(event))?, parse(filled(expected))?);
-    if event["headers"]["x-hub-signature-256"] == "<signature>" {
-        let body = event["body"].as_str().unwrap_or_default();
-        event["headers"]["x-hub-signature-256"] = signed(SECRET, body.as_bytes()).into();
+    for header in ["x-hub-signature-256", "x-hub-signature"] {
+        if event["headers"][header] == "<signature>" {
+            let body = event["body"].as_str().unwrap_or_default();
+            event["headers"][header] = signed(SECRET, body.as_bytes()).into();
+        }
     }
     let known = ["answer", "error", "after"];
     if !expected.as_object().is_some_and(|map| map.keys().all(|key| known.contains(&key.as_str())) && !map.is_empty()) {
@@ -160,16 +164,17 @@ pub(crate) fn setup() -> Setup {
 }
 
 /// Does every event, and holds what comes of it against what is kept. The hook `acme` is there, and a pull request that
-/// Ann may review.
+/// Ann may review; and on Bitbucket the hook `shop`.
 pub(crate) async fn check_all(world: &World, doer: &Doer) {
     world.by_hand("acme").await;
+    let shop = Shop::connected_to(&world.story).await;
     let mut files = std::fs::read_dir(events()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     files.sort();
     let (expectations, events): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|file| file.to_string_lossy().ends_with(".expected.json"));
     let mut failed = Vec::new();
     for file in &events {
-        if let Err(fault) = check(world, doer, file).await {
+        if let Err(fault) = check(world, &shop, doer, file).await {
             failed.push(format!("{}: {fault}", file.file_name().unwrap().to_string_lossy()));
         }
     }

@@ -153,6 +153,11 @@ fn any_payload_is_read_or_refused_with_a_place() {
 }
 
 #[test]
+fn any_payload_of_bitbucket_is_read_or_refused_with_a_place() {
+    check("bitbucket_payload");
+}
+
+#[test]
 fn an_envelope_hands_on_the_bytes_that_were_signed() {
     check("envelope");
 }

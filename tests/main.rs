@@ -14,6 +14,7 @@ mod attempts;
 mod authorisation;
 mod bitbucket;
 mod bitbucket_install;
+mod bitbucket_hooks;
 mod board;
 mod calls;
 mod cancel;

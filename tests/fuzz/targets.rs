@@ -14,7 +14,7 @@ use pullyard_domain::prompt::review::{
 use pullyard_domain::prompt::untrusted::{capped, fenced, one_line, visible};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{http, limits, strict};
-use pullyard_forge::webhook::{Event, Secret, SignatureFault, parse, verify};
+use pullyard_forge::webhook::{Event, Language, Secret, SignatureFault, parse, verify};
 use pullyard_protocol::ticket::TicketEvent;
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -30,7 +30,7 @@ pub(super) struct Target {
     pub(super) run: fn(&[u8]) -> u64,
 }
 
-pub(super) const TARGETS: [Target; 5] = [
+pub(super) const TARGETS: [Target; 6] = [
     Target {
         name: "signature",
         seeds: signatures,
@@ -56,7 +56,27 @@ pub(super) const TARGETS: [Target; 5] = [
             "\"labeled\"",
             "\"renamed\"",
         ],
-        run: |input| kind(&payload(input)),
+        run: |input| kind(&payload(Language::GitHub, input)),
+    },
+    Target {
+        name: "bitbucket_payload",
+        seeds: bitbucket_payloads,
+        words: &[
+            "\"changes_request\":{},",
+            "\"participants\":[],",
+            "\"pullrequest\":null",
+            "\"uuid\":\"{1}\"",
+            "pullrequest:changes_request_created\n",
+            "pullrequest:comment_created\n",
+            "pullrequest:fulfilled\n",
+            "repo:deleted\n",
+            "2026-11-20T12:00:00.000001+00:00",
+            "9999-12-31T23:59:60+99:99",
+            "changes_requested",
+            "\"full_name\":{\"old\":\"\"}",
+            "\"SUPERSEDED\"",
+        ],
+        run: |input| kind(&payload(Language::Bitbucket, input)),
     },
     Target {
         name: "envelope",
@@ -69,6 +89,7 @@ pub(super) const TARGETS: [Target; 5] = [
             "==",
             "%2e%2e/",
             "/webhooks/github/",
+            "/webhooks/bitbucket/",
             "\"cookies\":[\"\"],",
             "x-github-event",
             "\"rawPath\":\"\",",
@@ -181,11 +202,23 @@ fn payloads() -> Vec<Vec<u8>> {
     paths.iter().map(with_event).collect()
 }
 
+fn bitbucket_payloads() -> Vec<Vec<u8>> {
+    let folder = root().join("crates/forge/tests/fixtures/bitbucket_webhooks");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let with_event = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let event = name.split('.').take(2).collect::<Vec<_>>().join(":");
+        [event.as_bytes(), b"\n", &file(path)].concat()
+    };
+    paths.iter().map(with_event).collect()
+}
+
 /// The event's name is the first line, the body the rest.
-fn payload(input: &[u8]) -> (String, String) {
+fn payload(language: Language, input: &[u8]) -> (String, String) {
     let (event, body) = halves(input);
     let event = String::from_utf8_lossy(event);
-    match parse(&event, body) {
+    match parse(language, &event, body) {
         Err(bad) => {
             assert!(!bad.fault.is_empty() && (bad.pointer.is_empty() || bad.pointer.starts_with('/')), "{bad:?}");
             assert!(bad.fault.len() < 160 && bad.pointer.len() < 200, "only a short plain name is repeated: {bad:?}");
@@ -199,8 +232,16 @@ fn payload(input: &[u8]) -> (String, String) {
                 Event::Ping { hook } => format!("ping {}", hook.is_some()),
                 Event::Review(it) => {
                     // Of names that stand twice, both take the last.
-                    assert_eq!(Some(it.review.id), number("/review/id"));
-                    assert_eq!(Some(it.repository.id), number("/repository/id"));
+                    match language {
+                        Language::GitHub => {
+                            assert_eq!(Some(it.review.id), number("/review/id"));
+                            assert_eq!(Some(it.repository.id), number("/repository/id"));
+                        }
+                        Language::Bitbucket => {
+                            assert_eq!(Some(it.pull_request.number), number("/pullrequest/id"));
+                            assert!(it.review.id < 1 << 53 && it.repository.id < 1 << 53);
+                        }
+                    }
                     format!(
                         "{:?} {:?} {} {:?}",
                         it.action,
@@ -210,7 +251,11 @@ fn payload(input: &[u8]) -> (String, String) {
                     )
                 }
                 Event::PullRequest(it) => {
-                    assert_eq!(Some(it.pull_request.number), number("/pull_request/number"));
+                    let of_its_kind = match language {
+                        Language::GitHub => "/pull_request/number",
+                        Language::Bitbucket => "/pullrequest/id",
+                    };
+                    assert_eq!(Some(it.pull_request.number), number(of_its_kind));
                     let action = format!("{:?}", it.action);
                     format!("{} {:?}", action.split(['(', '{']).next().unwrap_or_default(), it.pull_request.state)
                 }

@@ -1,0 +1,384 @@
+//! What Bitbucket Cloud's webhooks tell: signed bodies as it sends them, through the gateway, at a hook that was made by
+//! hand. What people did stands at the demo forge, which is asked who they are and what they wrote.
+
+use crate::story::{Setup, Story, Task};
+use crate::webhooks::{SECRET, signed};
+use pullyard_domain::hook::Ingress;
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::job::Kind;
+use pullyard_domain::project::{ForgeKind, Settings};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::secret::SecretKind;
+use pullyard_local::{AccountKind, Role, User};
+use pullyard_protocol::hook::{InstallHook, SetIngress};
+use pullyard_protocol::integration::CreateIntegration;
+use pullyard_protocol::job::Job;
+use pullyard_protocol::secret::SetSecret;
+use pullyard_protocol::ticket::CreateTicket;
+use pullyard_store::Write;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SHOP: &str = "acme/shop";
+const HOOK: &str = "shop";
+const ANN: &str = "token-of-ann";
+const BEN: &str = "token-of-ben";
+const ASKED: &str = "pullrequest:changes_request_created";
+const COMMENTED: &str = "pullrequest:comment_created";
+
+/// A repository on Bitbucket.
+pub(crate) struct Shop {
+    /// Our number for it.
+    pub(crate) id: u64,
+    /// Its forge's own name for it.
+    pub(crate) uuid: String,
+    token: String,
+}
+
+fn integration() -> IntegrationId {
+    IntegrationId::new("bb").unwrap()
+}
+
+impl Shop {
+    /// Connects one to the story's project, with a hook that the test itself calls.
+    pub(crate) async fn connected_to(story: &Story) -> Self {
+        let forge = story.local.forge();
+        forge.create_repository(SHOP, "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
+        let connect = CreateIntegration {
+            id: integration(),
+            kind: ForgeKind::Bitbucket,
+            api_url: forge.bitbucket_api_url(),
+            token_secret: story.local.forge_secret().into(),
+        };
+        story.api.create_integration(&connect).await.unwrap();
+        let add = json!({
+            "integration": "bb", "name": SHOP, "agent": { "capability": "command", "command": ["./agent.sh"] },
+        });
+        let added = story.api.add_repository(&story.project, &serde_json::from_value(add).unwrap()).await.unwrap();
+        let hook = InstallHook {
+            name: HookName::new(HOOK).unwrap(),
+            integration: integration(),
+            project: story.project.clone(),
+            others: Vec::new(),
+            repository: Some(RepositoryName::new(SHOP).unwrap()),
+            organisation: None,
+            app: false,
+            base_url: story.local.api_url().into(),
+            by_hand: true,
+        };
+        let made = story.api.install_hook(&hook).await.unwrap();
+        assert_eq!(made.url, Some(format!("{}/webhooks/bitbucket/{HOOK}", story.local.api_url())));
+        let secret = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
+        story.api.set_secret(&made.secret, &secret).await.unwrap();
+        let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
+        let token = keys["forge_token"].as_str().unwrap().to_owned();
+        let shop = Self { id: added.id, uuid: String::new(), token };
+        let uuid = shop.call(story, Method::GET, "", &shop.token, Value::Null).await["uuid"].clone();
+        Self { uuid: uuid.as_str().unwrap().to_owned(), ..shop }
+    }
+
+    /// What the forge answers to whoever has the token.
+    async fn call(&self, story: &Story, method: Method, path: &str, token: &str, body: Value) -> Value {
+        let url = format!("{}/repositories/{SHOP}{path}", story.local.forge().bitbucket_api_url());
+        let mut call = reqwest::Client::new().request(method, url).bearer_auth(token);
+        if !body.is_null() {
+            call = call.json(&body);
+        }
+        let answer = call.send().await.unwrap().error_for_status().unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+    }
+}
+
+/// A story with a pull request on Bitbucket that is linked to a ticket; Ann may write there, and Ben may read.
+struct World {
+    story: Story,
+    shop: Shop,
+    number: u64,
+}
+
+impl World {
+    async fn make() -> Self {
+        let settings = Settings { revise_on_review: true, ..Setup::default().settings };
+        let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let shop = Shop::connected_to(&story).await;
+        let forge = story.local.forge();
+        for (login, id, token, role) in [("ann", 77, ANN, Role::Write), ("ben", 78, BEN, Role::Read)] {
+            let user = User { login: login.into(), id, token: token.into() };
+            forge.add_user(user, AccountKind::User).await.unwrap();
+            forge.set_role(SHOP, login, role).await.unwrap();
+        }
+        let mut world = Self { story, shop, number: 0 };
+        world.number = world.opened("SHOP-1").await;
+        world
+    }
+
+    /// Opens a pull request, and links it to a ticket.
+    async fn opened(&self, key: &str) -> u64 {
+        let branch = format!("pullyard/acme/{}-1", key.to_lowercase());
+        let forge = self.story.local.forge();
+        let head = forge.commit(SHOP, &branch, "pullyard-bot", &[("change.txt", key, false)]).await.unwrap();
+        let body = json!({
+            "title": key, "source": { "branch": { "name": branch } }, "destination": { "branch": { "name": "main" } },
+        });
+        let made = self.forge(Method::POST, "/pullrequests", body).await;
+        let number = made["id"].as_u64().unwrap();
+        let ticket: CreateTicket =
+            serde_json::from_value(json!({ "project": "acme", "key": key, "title": "t" })).unwrap();
+        self.story.api.create_ticket(&ticket, None).await.unwrap();
+        let (project, key) = (self.story.project.clone(), Some(ticket.key.clone()));
+        let mut linked = PullRequest::linked(self.id(number), project, key, None);
+        (linked.branch, linked.head) = (branch, head);
+        linked.repository_name = Some(RepositoryName::new(SHOP).unwrap());
+        assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        number
+    }
+
+    fn id(&self, number: u64) -> PullRequestId {
+        PullRequestId { integration: integration(), repository: self.shop.id, number }
+    }
+
+    /// With our own token.
+    async fn forge(&self, method: Method, path: &str, body: Value) -> Value {
+        self.shop.call(&self.story, method, path, &self.shop.token, body).await
+    }
+
+    /// About the pull request, with somebody's token.
+    async fn person(&self, token: &str, path: &str, body: Value) -> Value {
+        let path = format!("/pullrequests/{}{path}", self.number);
+        self.shop.call(&self.story, Method::POST, &path, token, body).await
+    }
+
+    /// Whose token it is.
+    async fn account(&self, token: &str) -> Value {
+        let url = format!("{}/user", self.story.local.forge().bitbucket_api_url());
+        let answer = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// What Bitbucket sends of something that Ann did to a pull request, with what it is about.
+    async fn body(&self, number: u64, more: &[(&str, &Value)]) -> Value {
+        let mut body = json!({
+            "repository": self.forge(Method::GET, "", Value::Null).await,
+            "actor": self.account(ANN).await,
+            "pullrequest": self.forge(Method::GET, &format!("/pullrequests/{number}"), Value::Null).await,
+        });
+        for (name, what) in more {
+            body[*name] = (*what).clone();
+        }
+        body
+    }
+
+    /// Ann asks for changes, and Bitbucket would tell it so.
+    async fn asks(&self) -> Value {
+        self.person(ANN, "/request-changes", Value::Null).await;
+        let activity = self.forge(Method::GET, &format!("/pullrequests/{}/activity", self.number), Value::Null).await;
+        let asked = &activity["values"][0]["changes_requested"];
+        let request = json!({ "date": asked["date"], "user": asked["user"] });
+        self.body(self.number, &[("changes_request", &request)]).await
+    }
+
+    /// Somebody comments, and Bitbucket would tell it so.
+    async fn comments(&self, token: &str, words: &str) -> Value {
+        let comment = self.person(token, "/comments", json!({ "content": { "raw": words } })).await;
+        let mut body = self.body(self.number, &[("comment", &comment)]).await;
+        body["actor"] = self.account(token).await;
+        body
+    }
+
+    async fn send(&self, event: &str, body: &Value) -> (u16, Value) {
+        let bytes = body.to_string().into_bytes();
+        self.send_as(&format!("bitbucket/{HOOK}"), event, &signed(SECRET, &bytes), bytes).await
+    }
+
+    async fn send_as(&self, to: &str, event: &str, signature: &str, body: Vec<u8>) -> (u16, Value) {
+        let mut headers = vec![
+            ("x-event-key", event),
+            ("x-request-uuid", "6f1f5b1c-0e0f-4c7e-8d9a-0b1c2d3e4f50"),
+            ("x-hook-uuid", "0d3c2b1a-9f8e-4d7c-8b6a-5f4e3d2c1b0a"),
+            ("x-attempt-number", "1"),
+            ("content-type", "application/json"),
+        ];
+        if !signature.is_empty() {
+            headers.push(("x-hub-signature", signature));
+        }
+        let (status, _, said) = self.story.call(Method::POST, &format!("/webhooks/{to}"), &headers, body).await;
+        (status, said)
+    }
+
+    async fn check(&self, event: &str, body: &Value, code: &str) -> Value {
+        let (status, said) = self.send(event, body).await;
+        assert_eq!((status, said["code"].as_str()), (200, Some(code)), "{event}: {said}");
+        said
+    }
+
+    async fn revisions(&self) -> Vec<Job> {
+        self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
+    }
+
+    /// The repository is looked at from now on.
+    async fn is_looked_at(&self) {
+        let set = SetIngress { repository: RepositoryName::new(SHOP).unwrap(), ingress: Ingress::Both };
+        self.story.api.set_ingress(&self.story.project, &set).await.unwrap();
+    }
+
+    /// Both clocks go on until it was looked at.
+    async fn look(&self) {
+        let time = Duration::from_secs(301);
+        self.story.local.forge().advance(time);
+        self.story.pass(time).await;
+        self.story.quiet().await;
+    }
+
+    async fn state(&self, number: u64) -> PullRequestState {
+        self.story.store().await.pull_request(&self.id(number)).await.unwrap().unwrap().state
+    }
+
+    /// Whether we think that the repository is gone.
+    async fn is_gone(&self) -> bool {
+        let store = self.story.store().await;
+        let poll = store.poll(&self.story.project, &integration(), self.shop.id).await.unwrap();
+        poll.is_some_and(|poll| poll.gone_at.is_some())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_let_in_at_its_own_address_alone_and_in_the_published_order() {
+    let world = World::make().await;
+    let review = world.asks().await;
+    let bytes = || review.to_string().into_bytes();
+    let (good, wrong) = (signed(SECRET, &bytes()), signed("x", &bytes()));
+    let ours = format!("bitbucket/{HOOK}");
+    let check = async |to: &str, event: &str, signature: &str, body: Vec<u8>, expected: (u16, &str)| {
+        let (status, said) = world.send_as(to, event, signature, body).await;
+        assert_eq!((status, said["code"].as_str().unwrap_or_default()), expected, "{to} {event}: {said}");
+    };
+    check("bitbucket/nobody", ASKED, &good, bytes(), (404, "not_found")).await;
+    check(&format!("github/{HOOK}"), ASKED, &good, bytes(), (404, "not_found")).await;
+    check(&ours, ASKED, "", bytes(), (401, "signature_missing")).await;
+    check(&ours, ASKED, "sha256=12", bytes(), (401, "signature_missing")).await;
+    check(&ours, ASKED, &wrong, bytes(), (401, "signature_wrong")).await;
+    let garbage = vec![0xff, 0xfe, 0x00, 0x81];
+    check(&ours, ASKED, &signed(SECRET, &garbage), garbage, (400, "body_unreadable")).await;
+    check(&ours, COMMENTED, &good, bytes(), (400, "body_unreadable")).await;
+    check(&ours, "repo:deleted", &good, bytes(), (400, "body_unreadable")).await;
+    // GitHub's names are nothing here.
+    check(&ours, "pull_request_review", &good, bytes(), (200, "event_ignored")).await;
+    assert!(world.revisions().await.is_empty(), "nothing of this makes a job");
+    let hooks = world.story.api.hooks(None).await.unwrap().hooks;
+    let hook = hooks.iter().find(|hook| hook.name.as_str() == HOOK).unwrap();
+    assert!(hook.verified_at.is_some() && hook.refused_at.is_some(), "{hook:?}");
+    let mut foreign = review.clone();
+    foreign["repository"]["uuid"] = json!("{00000000-0000-4000-8000-000000000000}");
+    world.check(ASKED, &foreign, "repository_not_integrated").await;
+    world.check(ASKED, &review, "accepted").await;
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_is_told_twice_and_found_by_a_look_is_one_job() {
+    let world = World::make().await;
+    world.is_looked_at().await;
+    let review = world.asks().await;
+    let said = world.check(ASKED, &review, "accepted").await;
+    let again = world.check(ASKED, &review, "repeat").await;
+    assert_eq!(again["job"], said["job"]);
+    // Other bytes, so that it is another delivery.
+    let mut later = review.clone();
+    later["pullrequest"]["title"] = json!("SHOP-1, once more");
+    assert_eq!(world.check(ASKED, &later, "repeat").await["job"], said["job"]);
+    world.look().await;
+    let jobs = world.revisions().await;
+    assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), [said["job"].as_str().unwrap()]);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_a_look_found_is_known_when_it_is_told() {
+    let world = World::make().await;
+    world.is_looked_at().await;
+    let review = world.asks().await;
+    world.look().await;
+    let jobs = world.revisions().await;
+    assert_eq!(jobs.len(), 1);
+    assert_eq!(world.check(ASKED, &review, "repeat").await["job"], jobs[0].id.as_str());
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_taken_back_starts_nothing_under_any_name() {
+    let world = World::make().await;
+    let request = world.asks().await["changes_request"].clone();
+    let path = format!("/pullrequests/{}/request-changes", world.number);
+    world.shop.call(&world.story, Method::DELETE, &path, ANN, Value::Null).await;
+    let removed = world.body(world.number, &[("changes_request", &request)]).await;
+    for event in ["pullrequest:changes_request_removed", ASKED] {
+        let said = world.check(event, &removed, "event_ignored").await;
+        assert!(said["sentence"].as_str().unwrap().starts_with(event), "{said}");
+    }
+    assert!(world.revisions().await.is_empty());
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_of_somebody_who_may_write_asks_for_one_revision_and_a_strangers_for_none() {
+    let world = World::make().await;
+    let said = world.check(COMMENTED, &world.comments(ANN, "Looks good.").await, "event_ignored").await;
+    assert!(said["sentence"].as_str().unwrap().starts_with(COMMENTED), "{said}");
+    let stranger = world.comments(BEN, "/pullyard revise do as I say").await;
+    world.check(COMMENTED, &stranger, "author_not_permitted").await;
+    assert!(world.revisions().await.is_empty());
+    let asked = world.comments(ANN, "/pullyard revise use tabs\nplease").await;
+    let said = world.check(COMMENTED, &asked, "accepted").await;
+    assert_eq!(world.check(COMMENTED, &asked, "repeat").await["job"], said["job"]);
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_of_a_pull_request_is_noted_from_what_its_body_says() {
+    let world = World::make().await;
+    let (merged, declined) = (world.number, world.opened("SHOP-2").await);
+    let open = world.body(merged, &[]).await;
+    let (status, said) = world.send("pullrequest:fulfilled", &open).await;
+    assert_eq!((status, said["code"].as_str()), (400, Some("body_unreadable")), "{said}");
+    assert_eq!(world.state(merged).await, PullRequestState::Open);
+    world.check("pullrequest:updated", &open, "event_ignored").await;
+    world.story.local.forge().merge(SHOP, merged, "pullyard-bot").await.unwrap();
+    let said = world.check("pullrequest:fulfilled", &world.body(merged, &[]).await, "noted").await;
+    let label = format!("pullrequest:fulfilled of {SHOP}#{merged}");
+    assert!(said["sentence"].as_str().unwrap().starts_with(&label), "{said}");
+    assert_eq!(world.state(merged).await, PullRequestState::Merged);
+    world.forge(Method::POST, &format!("/pullrequests/{declined}/decline"), Value::Null).await;
+    world.check("pullrequest:rejected", &world.body(declined, &[]).await, "noted").await;
+    assert_eq!(world.state(declined).await, PullRequestState::Closed);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_repository_is_known_by_its_new_name_and_one_is_gone_once_its_forge_says_so() {
+    let world = World::make().await;
+    let mut repository = world.forge(Method::GET, "", Value::Null).await;
+    repository["full_name"] = json!("acme/store");
+    let actor = world.account(ANN).await;
+    let change = |old: &str, new: &str| json!({ "old": old, "new": new });
+    let renamed = json!({
+        "repository": repository, "actor": actor,
+        "changes": { "name": change("shop", "store"), "full_name": change(SHOP, "acme/store") },
+    });
+    let forge = world.story.local.forge();
+    forge.rename_repository(SHOP, "acme/store", "pullyard-bot").await.unwrap();
+    world.check("repo:updated", &renamed, "noted").await;
+    let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
+    let shop = known.iter().find(|known| known.id == world.shop.id).unwrap();
+    assert_eq!(shop.name.as_str(), "acme/store");
+    // Nothing in such a body says that it was deleted, but for the event's name, which nobody signs.
+    let deleted = json!({ "repository": repository, "actor": actor });
+    world.check("repo:deleted", &deleted, "noted").await;
+    assert!(!world.is_gone().await, "it is still there");
+    forge.delete_repository("acme/store").await.unwrap();
+    world.check("repo:deleted", &deleted, "noted").await;
+    assert!(world.is_gone().await);
+    world.story.end().await;
+}
