@@ -173,7 +173,9 @@ impl World {
     async fn asks(&self) -> Value {
         self.person(ANN, "/request-changes", Value::Null).await;
         let activity = self.forge(Method::GET, &format!("/pullrequests/{}/activity", self.number), Value::Null).await;
-        let asked = &activity["values"][0]["changes_requested"];
+        let all = activity["values"].as_array().unwrap();
+        // Newest first.
+        let asked = all.iter().map(|entry| &entry["changes_requested"]).find(|asked| asked.is_object()).unwrap();
         let request = json!({ "date": asked["date"], "user": asked["user"] });
         self.body(self.number, &[("changes_request", &request)]).await
     }
