@@ -1,10 +1,12 @@
-//! The part of Bitbucket Cloud's REST API that opening a pull request and speaking below it needs, under `/2.0`.
+//! The part of Bitbucket Cloud's REST API that a pull request and its reviews need, under `/2.0`.
 //!
-//! Owns routes, callers and shapes; what there is and what is refused is decided where it is for GitHub's face, in
+//! Owns routes, callers and shapes; what there is and what is refused is decided beside the modules of GitHub's face,
+//! in `reviews`, `verdicts`, `replies` and `deletions` for what reviewers do, and for the rest in
 //! `pulls`, `notes` and `merging`. Every repository of a demo is on both faces at once: nobody who uses one of them
 //! sees the other, and a demo needs no second kind of repository. Hooks are of the face that they were made on: each
 //! is told in its own face's words of what happens on either.
 
+mod activity;
 mod answers;
 mod body;
 mod caller;
@@ -13,13 +15,18 @@ mod conversation;
 mod hooks;
 mod listed;
 mod paging;
+mod participants;
+mod permissions;
 mod pull_answers;
 mod pull_requests;
 mod refusal;
 mod repositories;
+mod sent;
 mod statuses;
+mod threads;
 pub(crate) mod told;
 mod uuid;
+mod verdicts;
 
 use std::sync::Arc;
 
@@ -48,8 +55,18 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/pullrequests/{number}", get(pull_requests::show).put(pull_requests::update))
         .route("/pullrequests/{number}/merge", post(pull_requests::merge))
         .route("/pullrequests/{number}/decline", post(pull_requests::decline))
+        .route("/pullrequests/{number}/activity", get(activity::list))
+        .route("/pullrequests/{number}/approve", post(verdicts::approve).delete(verdicts::unapprove))
+        .route(
+            "/pullrequests/{number}/request-changes",
+            post(verdicts::request_changes).delete(verdicts::withdraw_request),
+        )
+        .route("/pullrequests/{number}/comments/{id}/resolve", post(threads::resolve).delete(threads::reopen))
         .route("/pullrequests/{number}/comments", get(conversation::list).post(conversation::create))
-        .route("/pullrequests/{number}/comments/{id}", get(conversation::show).put(conversation::edit));
+        .route(
+            "/pullrequests/{number}/comments/{id}",
+            get(conversation::show).put(conversation::edit).delete(threads::delete),
+        );
     let hooks = Router::new()
         .route("/", get(hooks::list).post(hooks::create))
         .route("/{uid}", get(hooks::show).put(hooks::update).delete(hooks::delete));
@@ -57,6 +74,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .nest("/repositories/{workspace}/{slug}/hooks", hooks.clone())
         .nest("/workspaces/{workspace}/hooks", hooks)
         .route("/user", get(repositories::own_account))
+        .route("/workspaces/{workspace}/permissions/repositories/{slug}", get(permissions::of_repository))
         .nest("/repositories/{workspace}/{slug}", of_repository)
         .fallback(async || Refusal::no_such_address())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())

@@ -13,7 +13,7 @@ use crate::{
     forge::Shared,
     hooks,
     pulls::Pull,
-    record::{LineCommentRecord, NoteRecord, ReviewRecord, ReviewState},
+    record::{LineCommentRecord, NoteRecord, ReviewRecord},
     repositories::Entry,
     state::Face,
     users::AccountKind,
@@ -55,31 +55,6 @@ pub(crate) async fn review(
     (action, more): (&str, Value),
 ) {
     told::review(shared, entry, actor, pull, review, action).await;
-    review_on_github(shared, entry, actor, pull, review, (action, more)).await;
-}
-
-/// Somebody's verdict counts no longer; Bitbucket says which of the two it was.
-pub(crate) async fn dismissed(
-    shared: &Arc<Shared>,
-    entry: &Entry,
-    actor: &Actor,
-    pull: &Pull,
-    review: &ReviewRecord,
-    was: ReviewState,
-) {
-    let before = ReviewRecord { state: was, ..review.clone() };
-    told::review(shared, entry, actor, pull, &before, "dismissed").await;
-    review_on_github(shared, entry, actor, pull, review, ("dismissed", json!({}))).await;
-}
-
-async fn review_on_github(
-    shared: &Arc<Shared>,
-    entry: &Entry,
-    actor: &Actor,
-    pull: &Pull,
-    review: &ReviewRecord,
-    (action, more): (&str, Value),
-) {
     let own = json!({
         "pull_request": answers::reduced_pull(shared, entry, pull).await,
         "review": answers::review_in_webhook(shared, entry, pull.record.number, review),

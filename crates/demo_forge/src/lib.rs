@@ -1,6 +1,6 @@
 //! A small forge for demos and tests: real git over HTTP, and the part of GitHub's REST API, GraphQL and
 //! webhooks that opening and reviewing a pull request needs, refusing what GitHub refuses. The part of Bitbucket Cloud's
-//! REST API that opening one and speaking below it needs is served beside it, over the same repositories.
+//! REST API that opening and reviewing one needs is served beside it, over the same repositories.
 //!
 //! It owns bare repositories, pull requests with their reviews, hooks, Apps and a page for people, all under
 //! one folder. It deliberately knows nothing of Pullyard, calls loopback addresses only, and is no place to
@@ -11,6 +11,7 @@ mod answers;
 mod apps;
 mod bitbucket;
 mod clock;
+mod deletions;
 mod deliveries;
 mod diff;
 mod error;
@@ -36,12 +37,14 @@ mod people;
 mod pulls;
 mod pushes;
 mod record;
+mod replies;
 mod repositories;
 mod rest;
 mod reviews;
 mod smart_http;
 mod state;
 mod users;
+mod verdicts;
 
 pub use access::Role;
 pub use error::Error;

@@ -1,4 +1,5 @@
 //! The rules of comments on the whole of a pull request, whichever face they are written through.
+//! Only Bitbucket has answers to them.
 //! How they look as JSON is not decided here.
 
 use std::sync::Arc;
@@ -23,9 +24,21 @@ pub(crate) async fn write(
     number: u64,
     body: String,
 ) -> Result<(NoteRecord, Box<Pull>), Objection> {
-    let (id, author, now) = (shared.ids.next()?, actor.account.clone(), shared.clock.now());
+    write_below(shared, entry, actor, (number, None), body).await
+}
+
+/// The same, as an answer to another comment if there is one.
+pub(crate) async fn write_below(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, parent): (u64, Option<u64>),
+    body: String,
+) -> Result<(NoteRecord, Box<Pull>), Objection> {
+    let (id, author, now) = (shared.ids.next()?, actor.account.clone(), shared.clock.moment());
     let note = NoteRecord { id, author, body, created_at: now.clone(), updated_at: now };
     let changed = pulls::touch(shared, entry, number, |pull| {
+        pull.parents.extend(parent.map(|parent| (id, parent)));
         pull.notes.push(note.clone());
         Ok::<_, Objection>(())
     });
@@ -48,7 +61,7 @@ pub(crate) async fn reword(
             return Err(Objection::Forbidden("You can only change your own comments"));
         }
         let before = std::mem::replace(&mut note.body, body);
-        note.updated_at = shared.clock.now();
+        note.updated_at = shared.clock.moment();
         Ok((note.clone(), before))
     });
     let ((note, before), pull) = touched(changed.await?)?;

@@ -133,6 +133,9 @@ pub(crate) async fn open(
         notes: Vec::new(),
         resolved: BTreeMap::new(),
         fork: None,
+        answered: Vec::new(),
+        parents: BTreeMap::new(),
+        deleted: Vec::new(),
     };
     let mut changed = record.clone();
     changed.next_number += 1;

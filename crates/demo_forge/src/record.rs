@@ -67,6 +67,32 @@ pub(crate) struct PullRecord {
     /// Its branch is in this other repository, as far as the API tells.
     #[serde(default)]
     pub(crate) fork: Option<u64>,
+    /// Who was asked and has given a review since: Bitbucket keeps them among the reviewers.
+    #[serde(default)]
+    pub(crate) answered: Vec<u64>,
+    /// Which comment answers which, where only Bitbucket has that: a comment on the whole, or one that is an answer.
+    #[serde(default)]
+    pub(crate) parents: BTreeMap<u64, u64>,
+    /// Comments that were taken away: Bitbucket still tells that they were there.
+    #[serde(default)]
+    pub(crate) deleted: Vec<DeletedRecord>,
+}
+
+impl PullRecord {
+    /// Somebody gave a review: whoever was asked for one is asked no more.
+    pub(crate) fn take_answer(&mut self, of: u64) {
+        if self.requested.contains(&of) && !self.answered.contains(&of) {
+            self.answered.push(of);
+        }
+        self.requested.retain(|asked| *asked != of);
+    }
+
+    /// Somebody's last approval or request for changes, unless it was dismissed.
+    pub(crate) fn verdict_of(&self, account: u64) -> Option<&ReviewRecord> {
+        let verdicts = self.reviews.iter().filter(|review| review.author.id == account && review.verdict().is_some());
+        let last = verdicts.max_by(|one, other| one.submitted_at.cmp(&other.submitted_at));
+        last.filter(|review| review.state != ReviewState::Dismissed)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,6 +140,27 @@ pub(crate) struct ReviewRecord {
     /// None while it is pending: then only its author sees it.
     pub(crate) submitted_at: Option<String>,
     pub(crate) updated_at: String,
+    /// What it was before it was dismissed.
+    #[serde(default)]
+    pub(crate) dismissed: Option<ReviewState>,
+}
+
+impl ReviewRecord {
+    /// The approval or request for changes that it is, or was before it was dismissed.
+    pub(crate) fn verdict(&self) -> Option<ReviewState> {
+        match self.state {
+            ReviewState::Approved | ReviewState::ChangesRequested => Some(self.state),
+            // A folder of an older forge does not know what it was.
+            ReviewState::Dismissed => Some(self.dismissed.unwrap_or(ReviewState::ChangesRequested)),
+            ReviewState::Pending | ReviewState::Commented => None,
+        }
+    }
+
+    pub(crate) fn dismiss(&mut self, now: String) {
+        self.dismissed = Some(self.state);
+        self.state = ReviewState::Dismissed;
+        self.updated_at = now;
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +227,19 @@ pub(crate) struct NoteRecord {
     pub(crate) body: String,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
+}
+
+/// A comment without its words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DeletedRecord {
+    pub(crate) id: u64,
+    /// The comment that it answered.
+    pub(crate) parent: Option<u64>,
+    pub(crate) author: Account,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    /// Where it was, if it was on a line.
+    pub(crate) line: Option<LineCommentRecord>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! The rules of reviews: who may give which, which lines can be commented on, what a reply makes.
-//! How that looks as JSON is not decided here.
+//! The rules of reviews: who may give which, and which lines can be commented on.
+//! Answers are in `replies`, Bitbucket's verdicts in `verdicts`. How it looks as JSON is not decided here.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Verdict {
         }
     }
 
-    fn state(self) -> ReviewState {
+    pub(crate) fn state(self) -> ReviewState {
         match self {
             Self::Approve => ReviewState::Approved,
             Self::RequestChanges => ReviewState::ChangesRequested,
@@ -109,7 +109,7 @@ pub(crate) async fn give(
     if let Some(verdict) = new.verdict {
         check_words(pull.record.author_id, actor, verdict, !new.body.trim().is_empty() || !new.comments.is_empty())?;
     }
-    let now = shared.clock.now();
+    let now = shared.clock.moment();
     let review = ReviewRecord {
         id: shared.ids.next()?,
         author: actor.account.clone(),
@@ -118,6 +118,7 @@ pub(crate) async fn give(
         commit: commit.clone(),
         submitted_at: new.verdict.map(|_| now.clone()),
         updated_at: now,
+        dismissed: None,
     };
     let mut comments = Vec::new();
     for comment in new.comments {
@@ -130,7 +131,7 @@ pub(crate) async fn give(
             return Err(unprocessable("User can only have one pending review per pull request"));
         }
         if stored.state != ReviewState::Pending {
-            pull.requested.retain(|id| *id != stored.author.id);
+            pull.take_answer(stored.author.id);
         }
         pull.reviews.push(stored);
         pull.comments.extend(added);
@@ -164,10 +165,10 @@ pub(crate) async fn submit(
         let says_something = has_comments || !review.body.trim().is_empty();
         check_words(author, actor, verdict, says_something)?;
         review.state = verdict.state();
-        review.updated_at = shared.clock.now();
+        review.updated_at = shared.clock.moment();
         review.submitted_at = Some(review.updated_at.clone());
         let review = review.clone();
-        pull.requested.retain(|asked| *asked != actor.account.id);
+        pull.take_answer(actor.account.id);
         Ok(review)
     });
     let (review, pull) = touched(changed.await?)?;
@@ -205,7 +206,7 @@ pub(crate) async fn edit(
     let changed = pulls::touch(shared, entry, number, |pull| {
         let review = own(pull, actor, id)?;
         let before = std::mem::replace(&mut review.body, body);
-        review.updated_at = shared.clock.now();
+        review.updated_at = shared.clock.moment();
         Ok::<_, Objection>((review.clone(), before))
     });
     let ((review, before), pull) = touched(changed.await?)?;
@@ -234,12 +235,11 @@ pub(crate) async fn dismiss(
         if let Some(word) = word {
             return Err(Objection::Unprocessable(format!("Can not dismiss a {word} pull request review")));
         }
-        let was = std::mem::replace(&mut review.state, ReviewState::Dismissed);
-        review.updated_at = shared.clock.now();
-        Ok((review.clone(), was))
+        review.dismiss(shared.clock.moment());
+        Ok(review.clone())
     });
-    let ((review, was), pull) = touched(changed.await?)?;
-    events::dismissed(shared, entry, actor, &pull, &review, was).await;
+    let (review, pull) = touched(changed.await?)?;
+    events::review(shared, entry, actor, &pull, &review, ("dismissed", json!({}))).await;
     Ok((review, pull))
 }
 
@@ -256,51 +256,6 @@ pub(crate) async fn comment(
     let (review, pull) = give(shared, entry, actor, number, new).await?;
     let comment = pull.record.comments.iter().find(|comment| comment.review == review.id).cloned();
     Ok((comment.ok_or(Objection::NotFound)?, pull))
-}
-
-/// An answer in a thread, named by its first comment. It makes a review that says nothing, as on GitHub.
-pub(crate) async fn reply(
-    shared: &Arc<Shared>,
-    entry: &Entry,
-    actor: &Actor,
-    (number, first): (u64, u64),
-    body: String,
-) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
-    let (review_id, id, now) = (shared.ids.next()?, shared.ids.next()?, shared.clock.now());
-    let changed = pulls::touch(shared, entry, number, |pull| {
-        let pending: Vec<u64> =
-            pull.reviews.iter().filter(|review| review.state == ReviewState::Pending).map(|review| review.id).collect();
-        let first = pull
-            .comments
-            .iter()
-            .find(|comment| comment.id == first && comment.in_reply_to.is_none() && !pending.contains(&comment.review))
-            .ok_or(Objection::NotFound)?;
-        let comment = LineCommentRecord {
-            id,
-            review: review_id,
-            in_reply_to: Some(first.id),
-            author: actor.account.clone(),
-            body,
-            created_at: now.clone(),
-            updated_at: now.clone(),
-            ..first.clone()
-        };
-        let review = ReviewRecord {
-            id: review_id,
-            author: actor.account.clone(),
-            body: String::new(),
-            state: ReviewState::Commented,
-            commit: comment.commit.clone(),
-            submitted_at: Some(now.clone()),
-            updated_at: now,
-        };
-        pull.reviews.push(review.clone());
-        pull.comments.push(comment.clone());
-        Ok::<_, Objection>((review, comment))
-    });
-    let ((review, comment), pull) = touched(changed.await?)?;
-    announce(shared, entry, actor, &pull, &review).await;
-    Ok((comment, pull))
 }
 
 fn own<'a>(pull: &'a mut PullRecord, actor: &Actor, id: u64) -> Result<&'a mut ReviewRecord, Objection> {
@@ -398,7 +353,7 @@ async fn line_comment(
 }
 
 /// Tells of a submitted review and of each of its comments, as GitHub does: in no promised order.
-async fn announce(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, review: &ReviewRecord) {
+pub(crate) async fn announce(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, review: &ReviewRecord) {
     events::review(shared, entry, actor, pull, review, ("submitted", json!({}))).await;
     for comment in pull.record.comments.iter().filter(|comment| comment.review == review.id) {
         events::line_comment(shared, entry, actor, pull, comment, ("created", json!({}))).await;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ASSOCIATION, account, link, merged, owner, repository};
 use crate::{
+    clock,
     forge::Shared,
     git_questions::Merged,
     pulls::Pull,
@@ -247,8 +248,8 @@ pub(crate) fn note(shared: &Shared, entry: &Entry, number: u64, note: &NoteRecor
         "issue_url": format!("{repo}/issues/{number}"),
         "user": account(shared, &note.author),
         "body": note.body,
-        "created_at": note.created_at,
-        "updated_at": note.updated_at,
+        "created_at": clock::second_of(&note.created_at),
+        "updated_at": clock::second_of(&note.updated_at),
         "author_association": ASSOCIATION,
         "performed_via_github_app": null,
         "reactions": reactions(&url),

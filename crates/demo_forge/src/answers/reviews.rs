@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ASSOCIATION, account, link, pulls::reactions};
 use crate::{
+    clock,
     forge::Shared,
     record::{LineCommentRecord, ReviewRecord, ReviewState},
     repositories::Entry,
@@ -38,7 +39,7 @@ pub(crate) fn review(shared: &Shared, entry: &Entry, number: u64, review: &Revie
     });
     // A pending one has not this field.
     if let Some(at) = &review.submitted_at {
-        answer["submitted_at"] = json!(at);
+        answer["submitted_at"] = json!(clock::second_of(at));
     }
     answer
 }
@@ -47,8 +48,8 @@ pub(crate) fn review(shared: &Shared, entry: &Entry, number: u64, review: &Revie
 pub(crate) fn review_in_webhook(shared: &Shared, entry: &Entry, number: u64, told: &ReviewRecord) -> Value {
     let mut answer = review(shared, entry, number, told);
     answer["state"] = json!(state(told.state).to_ascii_lowercase());
-    answer["submitted_at"] = json!(told.submitted_at);
-    answer["updated_at"] = json!(told.updated_at);
+    answer["submitted_at"] = json!(told.submitted_at.as_deref().map(clock::second_of));
+    answer["updated_at"] = json!(clock::second_of(&told.updated_at));
     if told.body.is_empty() {
         answer["body"] = Value::Null;
     }
@@ -85,8 +86,8 @@ pub(crate) fn line_comment(shared: &Shared, entry: &Entry, number: u64, comment:
         "original_start_line": comment.original_start_line,
         "start_side": comment.original_start_line.map(|_| comment.side.name()),
         "subject_type": "line",
-        "created_at": comment.created_at,
-        "updated_at": comment.updated_at,
+        "created_at": clock::second_of(&comment.created_at),
+        "updated_at": clock::second_of(&comment.updated_at),
         "reactions": reactions(&url),
     });
     // Only answers have this field.

@@ -20,9 +20,13 @@ pub(super) fn link(href: impl Into<String>) -> Value {
     json!({ "href": href.into() })
 }
 
-/// Bitbucket writes microseconds and an offset; the forge's clock has whole seconds.
+/// Bitbucket writes microseconds and an offset; of some things the forge keeps no more than the second.
 pub(super) fn time(at: &str) -> String {
-    at.strip_suffix('Z').map_or_else(|| at.to_owned(), |at| format!("{at}.000000+00:00"))
+    match at.strip_suffix('Z') {
+        Some(moment) if moment.contains('.') => format!("{moment}+00:00"),
+        Some(second) => format!("{second}.000000+00:00"),
+        None => at.to_owned(),
+    }
 }
 
 pub(super) fn short_hash(sha: &str) -> &str {

@@ -1,5 +1,6 @@
 //! Comments as Bitbucket has them: one list of what the forge keeps as comments on the whole, comments on lines and
-//! summaries of reviews. Bitbucket's reviews have no summary; what one says is a comment on the whole here.
+//! summaries of reviews, with the traces of what was deleted. Bitbucket's reviews have no summary; what one says is a
+//! comment on the whole here.
 
 use serde_json::{Value, json};
 
@@ -14,14 +15,15 @@ use crate::{
 pub(super) struct Comment<'a> {
     pub(super) id: u64,
     /// The comment that it answers.
-    parent: Option<u64>,
-    author: &'a Account,
+    pub(super) parent: Option<u64>,
+    pub(super) author: &'a Account,
     raw: &'a str,
-    created_at: &'a str,
+    pub(super) created_at: &'a str,
     updated_at: &'a str,
-    line: Option<&'a LineCommentRecord>,
+    pub(super) line: Option<&'a LineCommentRecord>,
     /// Only its author sees it.
     pending: bool,
+    pub(super) deleted: bool,
 }
 
 /// What this account sees, oldest first; without one what everybody sees.
@@ -30,23 +32,25 @@ pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
         |review: u64| pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending);
     let notes = pull.notes.iter().map(|note| Comment {
         id: note.id,
-        parent: None,
+        parent: pull.parents.get(&note.id).copied(),
         author: &note.author,
         raw: &note.body,
         created_at: &note.created_at,
         updated_at: &note.updated_at,
         line: None,
         pending: false,
+        deleted: false,
     });
     let lines = pull.comments.iter().map(|comment| Comment {
         id: comment.id,
-        parent: comment.in_reply_to,
+        parent: pull.parents.get(&comment.id).copied().or(comment.in_reply_to),
         author: &comment.author,
         raw: &comment.body,
         created_at: &comment.created_at,
         updated_at: &comment.updated_at,
         line: Some(comment),
         pending: is_pending(comment.review),
+        deleted: false,
     });
     let said = pull.reviews.iter().filter(|review| !review.body.trim().is_empty());
     let summaries = said.map(|review| Comment {
@@ -58,19 +62,44 @@ pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
         updated_at: &review.updated_at,
         line: None,
         pending: review.state == ReviewState::Pending,
+        deleted: false,
     });
-    let mut all: Vec<Comment<'_>> = notes.chain(lines).chain(summaries).collect();
+    let deleted = pull.deleted.iter().map(|trace| Comment {
+        id: trace.id,
+        parent: trace.parent,
+        author: &trace.author,
+        raw: "",
+        created_at: &trace.created_at,
+        updated_at: &trace.updated_at,
+        line: trace.line.as_ref(),
+        pending: false,
+        deleted: true,
+    });
+    let mut all: Vec<Comment<'_>> = notes.chain(lines).chain(summaries).chain(deleted).collect();
     all.retain(|comment| !comment.pending || viewer == Some(comment.author.id));
     // Ids are given out in the order of writing.
     all.sort_by_key(|comment| comment.id);
     all
 }
 
+fn page(shared: &Shared, entry: &Entry, pull: &PullRecord) -> String {
+    format!("{}/{}/pull-requests/{}", shared.url, entry.full_name(), pull.number)
+}
+
+/// A pull request where something else tells of it.
+pub(super) fn about(shared: &Shared, entry: &Entry, pull: &PullRecord) -> Value {
+    let html = link(page(shared, entry, pull));
+    json!({ "type": "pullrequest", "id": pull.number, "title": pull.title, "links": { "html": html } })
+}
+
+/// What is told of a thread that somebody resolved.
+pub(super) fn resolution(shared: &Shared, by: &Account) -> Value {
+    json!({ "type": "comment_resolution", "user": account(shared, by) })
+}
+
 pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: &Comment<'_>) -> Value {
     let api = format!("{}/pullrequests/{}", answers::api(shared, entry), pull.number);
-    let html = format!("{}/{}/pull-requests/{}", shared.url, entry.full_name(), pull.number);
-    let about =
-        json!({ "type": "pullrequest", "id": pull.number, "title": pull.title, "links": { "html": link(&html) } });
+    let html = page(shared, entry, pull);
     let mut shown = json!({
         "type": "pullrequest_comment",
         "id": comment.id,
@@ -78,10 +107,9 @@ pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: 
         "content": content(comment.raw),
         "created_on": time(comment.created_at),
         "updated_on": time(comment.updated_at),
-        // Nobody deletes a comment of the demo forge.
-        "deleted": false,
+        "deleted": comment.deleted,
         "pending": comment.pending,
-        "pullrequest": about,
+        "pullrequest": about(shared, entry, pull),
         "links": {
             "self": link(format!("{api}/comments/{}", comment.id)),
             "html": link(format!("{html}#comment-{}", comment.id)),
@@ -96,7 +124,7 @@ pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: 
         shown["inline"] = inline(line);
     }
     if let Some(by) = pull.resolved.get(&comment.id) {
-        shown["resolution"] = json!({ "type": "comment_resolution", "user": account(shared, by) });
+        shown["resolution"] = resolution(shared, by);
     }
     shown
 }

@@ -1,5 +1,5 @@
-//! The routes of a pull request's comments: reading all of them, writing and rewording those on the whole.
-//! Bitbucket takes comments on lines and answers to comments as well; here those are refused, as nobody sends any.
+//! The routes of a pull request's comments: reading and writing all of them, rewording those on the whole.
+//! Bitbucket rewords those on lines as well; here that is refused, as nobody does it.
 
 use std::sync::Arc;
 
@@ -10,41 +10,28 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    body::{self, Content},
     caller::Caller,
     comments,
     paging::Paging,
     pull_requests,
     refusal::Refusal,
     repositories::Part,
+    sent::{self, New},
 };
-use crate::{access::Need, forge::Shared, notes, record::PullRecord, repositories::Entry};
+use crate::{
+    access::Need,
+    forge::Shared,
+    notes,
+    record::PullRecord,
+    replies,
+    repositories::Entry,
+    reviews::{self, Objection},
+};
 
-type One = Path<(String, String, String, String)>;
-
-#[derive(Deserialize)]
-struct Sent {
-    content: Option<Content>,
-    parent: Option<Value>,
-    inline: Option<Value>,
-}
-
-impl Sent {
-    /// What a comment on the whole says.
-    fn words(self) -> Result<String, Refusal> {
-        for (name, given) in [("parent", self.parent), ("inline", self.inline)] {
-            if given.is_some() {
-                return Err(Refusal::field(name, "the demo forge takes comments on the whole only"));
-            }
-        }
-        let words = self.content.and_then(|content| content.raw).ok_or_else(|| Refusal::missing("content"))?;
-        if words.trim().is_empty() { Err(Refusal::field("content", "This field may not be blank.")) } else { Ok(words) }
-    }
-}
+pub(super) type One = Path<(String, String, String, String)>;
 
 /// The comment of this id as somebody sees it.
 fn told(shared: &Shared, entry: &Entry, pull: &PullRecord, viewer: u64, id: u64) -> Result<Json<Value>, Refusal> {
@@ -82,10 +69,28 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_WRITE).await?;
-    let words = body::read::<Sent>(&body)?.words()?;
-    let number = pull_requests::find(&shared, &entry, &number).await?.record.number;
-    let (note, pull) = notes::write(&shared, &entry, &actor, number, words).await?;
-    let told = told(&shared, &entry, &pull.record, actor.account.id, note.id)?;
+    let new = sent::new(&body)?;
+    let pull = pull_requests::find(&shared, &entry, &number).await?;
+    let number = pull.record.number;
+    let (id, pull) = match new {
+        New::OnTheWhole(words) => {
+            let (note, pull) = notes::write(&shared, &entry, &actor, number, words).await?;
+            (note.id, pull)
+        }
+        New::OnALine(comment) => {
+            let at = (number, pull.head_sha);
+            let (comment, pull) = reviews::comment(&shared, &entry, &actor, at, comment).await?;
+            (comment.id, pull)
+        }
+        New::Answer { parent, words } => {
+            let answered = replies::to_any(&shared, &entry, &actor, (number, parent), words).await;
+            answered.map_err(|objection| match objection {
+                Objection::NotFound => Refusal::field("parent", "The comment does not exist."),
+                other => other.into(),
+            })?
+        }
+    };
+    let told = told(&shared, &entry, &pull.record, actor.account.id, id)?;
     Ok((StatusCode::CREATED, told).into_response())
 }
 
@@ -97,9 +102,13 @@ pub(super) async fn edit(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_WRITE).await?;
-    let words = body::read::<Sent>(&body)?.words()?;
+    let words = sent::reworded(&body)?;
     let (pull, id) = (pull_requests::find(&shared, &entry, &number).await?.record, parse(&id)?);
     let viewer = actor.account.id;
+    // What was deleted is still found, and stays so.
+    if pull.deleted.iter().any(|trace| trace.id == id) {
+        return told(&shared, &entry, &pull, viewer, id);
+    }
     let is_elsewhere = pull.notes.iter().all(|note| note.id != id);
     // It is on a line, or a review's. What they do not see is not there.
     if is_elsewhere && comments::of(&pull, Some(viewer)).iter().any(|comment| comment.id == id) {
@@ -109,6 +118,6 @@ pub(super) async fn edit(
     told(&shared, &entry, &pull.record, viewer, id)
 }
 
-fn parse(id: &str) -> Result<u64, Refusal> {
+pub(super) fn parse(id: &str) -> Result<u64, Refusal> {
     id.parse().map_err(|_| Refusal::no_comment())
 }

@@ -179,10 +179,12 @@ fn accounts(shared: &Shared, author: u64, named: Vec<Named>) -> Result<Vec<u64>,
     Ok(ids)
 }
 
-/// Makes these the reviewers who have not answered yet.
+/// Makes these the reviewers: whoever else was one is one no more, whatever they said.
 async fn ask(shared: &Shared, entry: &Entry, number: u64, ids: Vec<u64>) -> Result<Box<Pull>, Refusal> {
     let changed = pulls::touch(shared, entry, number, |pull| {
-        pull.requested = ids.into_iter().filter(|id| !pull_answers::has_verdict(pull, *id)).collect();
+        let has_answered =
+            |id: &u64| pull.reviews.iter().any(|review| review.author.id == *id && review.verdict().is_some());
+        (pull.answered, pull.requested) = ids.into_iter().partition(has_answered);
         Ok::<_, Refusal>(())
     });
     match changed.await? {

@@ -40,7 +40,6 @@ pub(crate) async fn pull_request(shared: &Arc<Shared>, entry: &Entry, actor: &Ac
 }
 
 /// A verdict, and a comment with what it says: on Bitbucket these are two things.
-/// One that is dismissed comes with the state that it had before.
 pub(crate) async fn review(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -49,12 +48,12 @@ pub(crate) async fn review(
     review: &ReviewRecord,
     action: &str,
 ) {
-    let verdict = match (action, review.state) {
-        ("submitted", ReviewState::ChangesRequested) => {
+    let verdict = match (action, review.verdict()) {
+        ("submitted", Some(ReviewState::ChangesRequested)) => {
             Some(("pullrequest:changes_request_created", "changes_request"))
         }
-        ("submitted", ReviewState::Approved) => Some(("pullrequest:approved", "approval")),
-        ("dismissed", ReviewState::Approved) => Some(("pullrequest:unapproved", "approval")),
+        ("submitted", Some(ReviewState::Approved)) => Some(("pullrequest:approved", "approval")),
+        ("dismissed", Some(ReviewState::Approved)) => Some(("pullrequest:unapproved", "approval")),
         ("dismissed", _) => Some(("pullrequest:changes_request_removed", "changes_request")),
         _ => None,
     };

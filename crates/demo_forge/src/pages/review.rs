@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{Absent, html::Html};
 use crate::{
     access::{self, Actor, Role},
+    clock,
     forge::Shared,
     pulls::Pull,
     record::{PullRecord, PullState, ReviewState, Side},
@@ -50,7 +51,8 @@ pub(super) async fn show(html: &mut Html, shared: &Shared, entry: &Entry, pull: 
     for review in record.reviews.iter().filter(public) {
         html.open("p").open("b").text(&review.author.login).close("b").text(&format!(" {}", state(review.state)));
         html.text(" at ").open("code").text(super::short(&review.commit)).close("code");
-        html.text(&format!(" · {}", review.submitted_at.as_deref().unwrap_or_default())).close("p");
+        let at = review.submitted_at.as_deref().map(clock::second_of).unwrap_or_default();
+        html.text(&format!(" · {at}")).close("p");
         if !review.body.is_empty() {
             html.open("pre").text(&super::shown(&review.body)).close("pre");
         }
@@ -74,7 +76,7 @@ pub(super) async fn show(html: &mut Html, shared: &Shared, entry: &Entry, pull: 
             .open("b")
             .text(&note.author.login)
             .close("b")
-            .text(&format!(" · {}", note.created_at))
+            .text(&format!(" · {}", clock::second_of(&note.created_at)))
             .close("p");
         html.open("pre").text(&super::shown(&note.body)).close("pre");
     }

@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 use super::{caller::Caller, fields::Fields, refusal::Refusal};
 use crate::{
     access::{Actor, Allowed, Need, Role},
-    answers,
+    answers, clock,
     forge::Shared,
     graphql::{self, Field},
     names,
     pulls::{self, Touched},
     record::{LineCommentRecord, PullRecord, ReviewState},
+    replies,
     repositories::Entry,
     reviews,
 };
@@ -187,8 +188,8 @@ fn comment_node(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: &Lin
         "outdated": comment.line.is_none(),
         "diffHunk": comment.diff_hunk,
         "url": shown["html_url"],
-        "createdAt": comment.created_at,
-        "updatedAt": comment.updated_at,
+        "createdAt": clock::second_of(&comment.created_at),
+        "updatedAt": clock::second_of(&comment.updated_at),
         "replyTo": comment.in_reply_to.map(|id| json!({ "id": format!("PRRC_{id}"), "databaseId": id, "fullDatabaseId": id.to_string() })),
         "pullRequestReview": review.map(|review| json!({ "id": format!("PRR_{}", review.id), "databaseId": review.id, "fullDatabaseId": review.id.to_string() })),
     })
@@ -335,7 +336,7 @@ async fn reply(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<Val
         })
     };
     answerable(&payload(comment_node(shared, &entry, &pull, &first)), field)?;
-    let replied = reviews::reply(shared, &entry, actor, (pull.number, first.id), body.to_owned()).await;
+    let replied = replies::in_thread(shared, &entry, actor, (pull.number, first.id), body.to_owned()).await;
     let (comment, pull) = replied.map_err(|objection| match objection {
         reviews::Objection::Unprocessable(words) => Failure::unprocessable(words),
         reviews::Objection::Forbidden(words) => Failure { kind: "FORBIDDEN", message: words.to_owned() },

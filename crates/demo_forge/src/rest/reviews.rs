@@ -24,6 +24,7 @@ use crate::{
     forge::Shared,
     pulls::{self, Pull, Touched},
     record::{LineCommentRecord, PullRecord, ReviewRecord, ReviewState, Side},
+    replies,
     repositories::Entry,
     reviews::{self, At, NewComment, NewReview, Verdict},
 };
@@ -222,7 +223,7 @@ pub(crate) async fn comment(about: About, body: Bytes) -> Result<Response, Refus
     let number = about.number()?;
     let About { shared, actor, entry, .. } = &about;
     let (comment, _) = match fields.number("in_reply_to")? {
-        Some(first) => reviews::reply(shared, entry, actor, (number, first), fields.required("body")?).await?,
+        Some(first) => replies::in_thread(shared, entry, actor, (number, first), fields.required("body")?).await?,
         None => {
             let at = (number, fields.required("commit_id")?);
             reviews::comment(shared, entry, actor, at, new_comment(&fields)?).await?
@@ -238,7 +239,7 @@ pub(crate) async fn reply(about: About, body: Bytes) -> Result<Response, Refusal
         return Err(Refusal::unprocessable("Body can't be blank"));
     }
     let of = (about.number()?, about.id()?);
-    let (comment, _) = reviews::reply(&about.shared, &about.entry, &about.actor, of, body).await?;
+    let (comment, _) = replies::in_thread(&about.shared, &about.entry, &about.actor, of, body).await?;
     Ok((StatusCode::CREATED, about.comment(of.0, &comment)).into_response())
 }
 
@@ -269,7 +270,7 @@ pub(crate) async fn edit_comment(about: About, body: Bytes) -> Result<Json<Value
     let changed = pulls::touch(&about.shared, &about.entry, pull.record.number, |pull| {
         let comment = pull.comments.iter_mut().find(|known| known.id == comment.id).ok_or_else(Refusal::not_found)?;
         comment.body = body;
-        comment.updated_at = about.shared.clock.now();
+        comment.updated_at = about.shared.clock.moment();
         Ok::<_, Refusal>(comment.clone())
     });
     let Touched::Done(comment, pull) = changed.await? else { return Err(Refusal::not_found()) };

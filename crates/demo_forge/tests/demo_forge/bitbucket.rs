@@ -25,7 +25,7 @@ impl World {
     }
 
     /// A comment on the whole by somebody; gives its id.
-    async fn say(&self, who: &str, words: &str) -> u64 {
+    pub(crate) async fn say(&self, who: &str, words: &str) -> u64 {
         let answer = self.send(who, "pullrequests/1/comments", note(words)).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.body["id"].as_u64().unwrap()
@@ -48,7 +48,7 @@ impl World {
     }
 }
 
-fn said(answer: &Answer) -> &str {
+pub(crate) fn said(answer: &Answer) -> &str {
     assert_eq!(answer.body["type"], json!("error"), "{}", answer.body);
     answer.body["error"]["message"].as_str().unwrap()
 }
@@ -57,7 +57,7 @@ fn proposal(branch: &str) -> Value {
     json!({ "title": "Change it", "description": "Why.", "source": { "branch": { "name": branch } } })
 }
 
-fn note(words: &str) -> Value {
+pub(crate) fn note(words: &str) -> Value {
     json!({ "content": { "raw": words } })
 }
 
@@ -258,32 +258,6 @@ async fn a_change_takes_off_what_it_leaves_out_and_has_a_title() {
 }
 
 #[tokio::test]
-async fn a_reviewer_stays_one_and_has_a_verdict() {
-    let world = World::new().await;
-    world.request_changes(RON, "No.").await;
-    let told = world.read(BOT, "pullrequests/1").await.body;
-    assert_eq!(told["reviewers"][0]["nickname"], json!(RON));
-    let person = &told["participants"][0];
-    assert_eq!((&person["role"], &person["state"]), (&json!("REVIEWER"), &json!("changes_requested")));
-    assert_eq!(person["approved"], json!(false));
-    let named = json!({ "uuid": told["reviewers"][0]["uuid"] });
-    for reviewers in [json!([named]), json!([])] {
-        let asked = json!({ "title": told["title"], "reviewers": reviewers });
-        let again = world.put(BOT, &world.at("pullrequests/1"), asked).await;
-        assert_eq!(again.status, 200, "{}", again.body);
-        assert_eq!(
-            (&again.body["reviewers"], &again.body["participants"]),
-            (&told["reviewers"], &told["participants"])
-        );
-        assert_eq!(
-            world.get(BOT, "pulls/1/requested_reviewers").await.body["users"],
-            json!([]),
-            "they are asked no more"
-        );
-    }
-}
-
-#[tokio::test]
 async fn a_merged_one_says_so_and_conflicts_are_not_merged() {
     let world = World::new().await;
     assert_eq!(world.send(RON, "pullrequests/1/merge", json!({})).await.status, 403);
@@ -352,17 +326,44 @@ async fn comments_on_the_whole_are_reworded_by_their_author_and_never_empty() {
 async fn what_nobody_sends_of_comments_is_refused_and_leaves_nothing() {
     let world = World::new().await;
     let line = world.say_on_line(RON).await;
-    let reworded = world.put(RON, &world.at(&format!("pullrequests/1/comments/{line}")), note("Hm.")).await;
-    assert_eq!((reworded.status, said(&reworded)), (400, "the demo forge rewords comments on the whole only"));
-    for (name, more) in [("parent", json!({ "id": line })), ("inline", json!({ "path": "change.txt", "to": 10 }))] {
-        let mut new = note("Hm.");
-        new[name] = more;
-        let refused = world.send(RON, "pullrequests/1/comments", new).await;
-        let words = format!("{name}: the demo forge takes comments on the whole only");
-        assert_eq!((refused.status, said(&refused)), (400, words.as_str()));
+    let whole = world.say(RON, "Hello").await;
+    let check = async |path: &str, more: Value, words: &str| {
+        let mut body = note("Hm.");
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let refused = match path.rsplit_once('/') {
+            Some((_, "comments")) => world.send(RON, path, body.clone()).await,
+            _ => world.put(RON, &world.at(path), body.clone()).await,
+        };
+        assert_eq!((refused.status, said(&refused)), (400, words), "{path} {body}");
+    };
+    let path = format!("pullrequests/1/comments/{line}");
+    check(&path, json!({}), "the demo forge rewords comments on the whole only").await;
+    let path = format!("pullrequests/1/comments/{whole}");
+    check(&path, json!({ "parent": { "id": line } }), "parent: the demo forge leaves a comment where it is").await;
+    let inline = |more: Value| {
+        let mut inline = json!({ "path": "change.txt" });
+        inline.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "inline": inline })
+    };
+    let one_side = "inline: the demo forge takes a comment on a line of one side only";
+    let mut both = inline(json!({ "to": 10 }));
+    both["parent"] = json!({ "id": line });
+    for (more, words) in [
+        (inline(json!({})), one_side),
+        (inline(json!({ "to": 10, "from": 10 })), one_side),
+        (inline(json!({ "to": 29 })), "Line could not be resolved"),
+        (inline(json!({ "to": 10, "start_to": 29 })), "Start line could not be resolved"),
+        (inline(json!({ "to": 10, "path": "none.txt" })), "Path could not be resolved"),
+        (both, "inline: the demo forge leaves an answer where its parent is"),
+        (json!({ "parent": { "id": 7 } }), "parent: The comment does not exist."),
+        (json!({ "parent": {} }), "Bad request"),
+        (json!({ "inline": {} }), "Bad request"),
+        (json!({ "pending": true }), "pending: the demo forge takes no comments that are to wait"),
+    ] {
+        check("pullrequests/1/comments", more, words).await;
     }
     let list = world.read(BOT, "pullrequests/1/comments").await.body;
-    assert_eq!((&list["size"], &list["values"][0]["content"]["raw"]), (&json!(1), &json!("Why so?")));
+    assert_eq!((&list["size"], &list["values"][0]["content"]["raw"]), (&json!(2), &json!("Why so?")));
 }
 
 #[tokio::test]
