@@ -1,5 +1,7 @@
 //! Reviews, which Bitbucket has none of: somebody says that changes are needed, or approves, and writes comments before
 //! or after that. What was said is in the pull request's activity, and whether it still holds in its participants.
+//! Repositories may be set to take requests away with each push: of who says nothing any more since somebody pushed,
+//! that is no word of theirs, and what they asked for stands.
 //!
 //! With a request for changes come the comments of its author since their request before it. Those that were written
 //! after their last one are that one's, as whoever asks for changes often says which only then; where another one
@@ -9,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     Bitbucket,
-    answers::AccountAnswer,
+    answers::{AccountAnswer, CommitAnswer},
     comments::{Beginning, CommentAnswer, beginnings},
     people::{PeopleAnswer, Verdict},
     pull_requests::PER_PAGE,
@@ -21,11 +23,30 @@ use crate::{Actor, Error, Listed, Review, ReviewComment, ReviewState, Time, call
 /// What every text of ours ends with. Where our token is a reviewer's own, what we say there would be theirs.
 const MARK: &str = "[//]: # (pullyard:";
 
-/// One entry of the activity; one of another kind has neither.
+/// One entry of the activity; one of another kind has none of these.
 #[derive(Deserialize)]
 struct ActivityAnswer {
     changes_requested: Option<SaidAnswer>,
     approval: Option<SaidAnswer>,
+    update: Option<UpdateAnswer>,
+}
+
+/// What the pull request was from then on.
+#[derive(Deserialize)]
+struct UpdateAnswer {
+    date: Option<Time>,
+    source: Option<SourceAnswer>,
+}
+
+#[derive(Deserialize)]
+struct SourceAnswer {
+    commit: Option<CommitAnswer>,
+}
+
+impl UpdateAnswer {
+    fn head(&self) -> Option<(Time, &str)> {
+        Some((self.date?, self.source.as_ref()?.commit.as_ref()?.hash.as_str()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -49,8 +70,11 @@ impl Said {
         Some(Self { id: review_id(number, user.uuid.as_deref()?, at), verdict, author: user.actor()?, at })
     }
 
-    fn review(&self, people: &PeopleAnswer, body: String) -> Review {
-        let holds = people.verdict_of(self.author.id) == Some(self.verdict);
+    fn review(&self, history: &History, people: &PeopleAnswer, body: String) -> Review {
+        let holds = match people.verdict_of(self.author.id) {
+            Some(now) => now == self.verdict,
+            None => self.may_have_been_taken_away(history),
+        };
         Review {
             id: self.id,
             state: match self.verdict {
@@ -67,6 +91,39 @@ impl Said {
             author_association: String::new(),
         }
     }
+
+    /// Whether a push may have taken a request for changes away, and not its author, who did not approve since. One
+    /// that they took back after a push looks the same: it had better be worked on than lost.
+    fn may_have_been_taken_away(&self, history: &History) -> bool {
+        let approved = |other: &Said| {
+            other.verdict == Verdict::Approves && other.author.id == self.author.id && other.at > self.at
+        };
+        self.verdict == Verdict::AsksForChanges
+            && history.pushed.is_some_and(|pushed| pushed > self.at)
+            && !history.said.iter().any(approved)
+    }
+}
+
+/// What the activity of a pull request says, as far as it is read.
+struct History {
+    /// Oldest first.
+    said: Vec<Said>,
+    /// When its branch moved last; none where that is not seen.
+    pushed: Option<Time>,
+    /// There is more of it.
+    more: bool,
+}
+
+/// When the branch moved last.
+fn pushed(activity: &[ActivityAnswer]) -> Option<Time> {
+    let mut heads: Vec<(Time, &str)> =
+        activity.iter().filter_map(|entry| entry.update.as_ref().and_then(UpdateAnswer::head)).collect();
+    heads.sort_unstable();
+    let moved = |pair: &[(Time, &str)]| match pair {
+        [(_, before), (at, after)] if before != after => Some(*at),
+        _ => None,
+    };
+    heads.windows(2).filter_map(moved).next_back()
 }
 
 /// What was said, oldest first.
@@ -136,9 +193,24 @@ fn is_marked(text: &str) -> bool {
     last.starts_with(MARK) && last.ends_with(')')
 }
 
-fn one<'a>(all: &'a [Said], review: u64, what: &str) -> Result<&'a Said, Error> {
-    let missing = || Error::NotFound { what: what.to_owned(), message: "the activity has none of this id".to_owned() };
-    all.iter().find(|said| said.id == review).ok_or_else(missing)
+fn missing(what: &str) -> Error {
+    Error::NotFound { what: what.to_owned(), message: "the activity has none of this id".to_owned() }
+}
+
+/// One that the whole of the activity does not have. Whoever knows its id was told of it: it was taken back, and
+/// Bitbucket forgot it with that.
+fn forgotten(id: u64) -> Review {
+    Review {
+        id,
+        state: ReviewState::Dismissed,
+        body: String::new(),
+        commit: None,
+        submitted_at: None,
+        updated_at: None,
+        url: String::new(),
+        author: None,
+        author_association: String::new(),
+    }
 }
 
 impl Bitbucket {
@@ -146,25 +218,28 @@ impl Bitbucket {
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
         let what = format!("the reviews of pull request {number} of {full_name}");
         // Before the participants: what is said in between is not told yet, rather than told as withdrawn.
-        let Listed { found, more } = self.said(full_name, number, &what).await?;
-        if found.is_empty() {
-            return Ok(Listed { found: Vec::new(), more });
+        let history = self.history(full_name, number, &what).await?;
+        if history.said.is_empty() {
+            return Ok(Listed { found: Vec::new(), more: history.more });
         }
         let people = self.people(full_name, number, &what, Tries::Three).await?;
-        Ok(Listed { found: found.iter().map(|said| said.review(&people, String::new())).collect(), more })
+        let found = history.said.iter().map(|said| said.review(&history, &people, String::new())).collect();
+        Ok(Listed { found, more: history.more })
     }
 
     /// See [`Forge::review`](crate::Forge::review).
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         let what = format!("review {review} of pull request {number} of {full_name}");
-        let said = self.said(full_name, number, &what).await?.found;
-        let one = one(&said, review, &what)?;
+        let history = self.history(full_name, number, &what).await?;
+        let Some(one) = history.said.iter().find(|said| said.id == review) else {
+            return if history.more { Err(missing(&what)) } else { Ok(forgotten(review)) };
+        };
         let people = self.people(full_name, number, &what, Tries::Three).await?;
-        let words = match Window::of(one, &said) {
+        let words = match Window::of(one, &history.said) {
             Some(window) => window.words(&self.all_comments(full_name, number).await?.found),
             None => String::new(),
         };
-        Ok(one.review(&people, words))
+        Ok(one.review(&history, &people, words))
     }
 
     /// See [`Forge::review_comments`](crate::Forge::review_comments).
@@ -175,23 +250,24 @@ impl Bitbucket {
         review: u64,
     ) -> Result<Listed<ReviewComment>, Error> {
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
-        let said = self.said(full_name, number, &what).await?;
-        let one = one(&said.found, review, &what)?;
-        let Some(window) = Window::of(one, &said.found) else {
+        let history = self.history(full_name, number, &what).await?;
+        let one = history.said.iter().find(|said| said.id == review).ok_or_else(|| missing(&what))?;
+        let Some(window) = Window::of(one, &history.said) else {
             return Ok(Listed { found: Vec::new(), more: false });
         };
         let all = self.all_comments(full_name, number).await?;
         let found = on_lines(&all.found, Some(review), |comment, beginning| window.has(comment, beginning));
         // Where the account asked before what was read of the activity, comments of that request are among these.
-        Ok(Listed { found, more: all.more || (said.more && window.after.is_none()) })
+        Ok(Listed { found, more: all.more || (history.more && window.after.is_none()) })
     }
 
     /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/activity`, newest first:
     /// where it is longer than a list is read, what was said first is left out.
-    async fn said(&self, full_name: &str, number: u64, what: &str) -> Result<Listed<Said>, Error> {
+    async fn history(&self, full_name: &str, number: u64, what: &str) -> Result<History, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let address = self.address(repository, &["pullrequests", &number.to_string(), "activity"]);
         let activity: Listed<ActivityAnswer> = self.client.list(address, what, PER_PAGE).await?;
-        Ok(Listed { found: said(number, activity.found), more: activity.more })
+        let pushed = pushed(&activity.found);
+        Ok(History { said: said(number, activity.found), pushed, more: activity.more })
     }
 }

@@ -48,6 +48,11 @@ fn approves(uuid: &str, minute: u32) -> Value {
     entry("approval", account(uuid), minute)
 }
 
+fn head(hash: &str, minute: u32) -> Value {
+    let source = json!({ "branch": { "name": "pullyard/t-1" }, "commit": { "type": "commit", "hash": hash } });
+    json!({ "update": { "state": "OPEN", "date": at(minute), "author": account(ANN), "source": source } })
+}
+
 fn participant(uuid: &str, state: Value) -> Value {
     json!({
         "type": "participant", "user": account(uuid), "role": "PARTICIPANT", "approved": state == "approved",
@@ -141,6 +146,42 @@ async fn what_somebody_said_holds_while_they_still_say_it() {
             ]),
             json!([now(ANN, changed)]),
             vec![(ANN, 1, ASKS)],
+        ),
+        (
+            "taken away by a push",
+            json!([head("b", 5), asks(ANN, 2), head("a", 1)]),
+            json!([silent(ANN)]),
+            vec![(ANN, 2, ASKS)],
+        ),
+        (
+            "withdrawn after a change of the title",
+            json!([head("a", 5), asks(ANN, 2), head("a", 1)]),
+            json!([silent(ANN)]),
+            vec![(ANN, 2, GONE)],
+        ),
+        (
+            "withdrawn after the last push",
+            json!([asks(ANN, 7), head("b", 5), head("a", 1)]),
+            json!([silent(ANN)]),
+            vec![(ANN, 7, GONE)],
+        ),
+        (
+            "approved, and both taken away by a push",
+            json!([head("b", 5), approves(ANN, 3), asks(ANN, 2), head("a", 1)]),
+            json!([silent(ANN)]),
+            vec![(ANN, 2, GONE), (ANN, 3, GONE)],
+        ),
+        (
+            "approved after a push",
+            json!([approves(ANN, 6), head("b", 5), asks(ANN, 2), head("a", 1)]),
+            json!([now(ANN, "approved")]),
+            vec![(ANN, 2, GONE), (ANN, 6, APPROVES)],
+        ),
+        (
+            "a push whose branch is gone by now",
+            json!([{ "update": { "date": at(5), "source": { "commit": null } } }, asks(ANN, 2), head("a", 1)]),
+            json!([silent(ANN)]),
+            vec![(ANN, 2, GONE)],
         ),
     ] {
         let played = play([page(activity), ok(pull_of(participants))]);
@@ -309,17 +350,15 @@ async fn with_an_approval_come_no_words() {
 }
 
 #[tokio::test]
-async fn a_review_that_nobody_gave_is_not_there() {
+async fn a_review_that_the_whole_activity_does_not_have_was_taken_back() {
     for activity in [json!([]), json!([asks(ANN, 10)])] {
-        let errors = [
-            play([page(activity.clone())]).forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap_err(),
-            play([page(activity)]).forge.review_comments(REPOSITORY, 7, id(BEN, 10)).await.unwrap_err(),
-        ];
-        for error in errors {
-            assert_eq!(error.meaning(), Meaning::Missing, "{error:?}");
-        }
+        let found = play([page(activity.clone())]).forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap();
+        assert_eq!((found.id, found.state), (id(ANN, 11), ReviewState::Dismissed));
+        let error = play([page(activity)]).forge.review_comments(REPOSITORY, 7, id(BEN, 10)).await.unwrap_err();
+        assert_eq!(error.meaning(), Meaning::Missing, "{error:?}");
     }
 }
+
 
 fn ann() -> Actor {
     Actor { id: id_of(ANN), login: "ann".to_owned(), is_bot: false }
