@@ -4,6 +4,11 @@
 use crate::cli::{User, short};
 use crate::pages::Browser;
 use crate::story::{Setup, Story, Task, is};
+use axum::body::Body;
+use axum::http::{StatusCode, header};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures::StreamExt;
 use pullyard_domain::artifact::{Kind, LARGEST};
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, Sha256Hex};
 use pullyard_domain::job::{Status, Work};
@@ -15,6 +20,7 @@ use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::path::Path;
 use std::time::Duration;
 
 /// An agent that says something and changes a file.
@@ -134,7 +140,14 @@ async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and
     let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!((&first["kind"], &first["text"]), (&json!("text"), &json!("I look around.")));
     user.run(&["jobs", "artifacts", job.as_str(), "nothing.txt"]).await.ended(5, "keeps no artifact nothing.txt");
-    user.run(&["jobs", "diff", job.as_str(), "--attempt", "2"]).await.ended(5, "attempt 2 of job");
+    let named = format!("job {} has no attempt 9; it has attempt 1 only", short(&job));
+    for command in ["artifacts", "diff", "checks", "logs"] {
+        user.run(&["jobs", command, job.as_str(), "--attempt", "9"]).await.ended(5, &named);
+    }
+    let of_first = ["jobs", "artifacts", job.as_str(), "nothing.txt", "--attempt", "1"];
+    user.run(&of_first).await.ended(5, "attempt 1 of job").ended(5, "keeps no artifact nothing.txt");
+    let unchecked = user.run(&["jobs", "checks", job.as_str(), "--attempt", "1"]).await;
+    unchecked.ended(0, &format!("Nothing was checked in attempt 1 of job {}.", short(&job)));
     user.run(&["jobs", "diff", job.as_str(), "--json"]).await.ended(2, "--out");
 
     // The page has them, too, and its links lead there.
@@ -165,6 +178,72 @@ async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and
     let id = ArtifactId::new(link).unwrap();
     assert_eq!(asked_for(&story, &job, &id, &stranger).await, (404, "not_found".into()));
     story.end().await;
+}
+
+/// A server whose bucket sends four bytes of everything; of the second it announced more, and of the third it then
+/// breaks off.
+async fn broken_bucket(job: &JobId) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let known = [("whole", 'a', 4), ("short", 'b', 9), ("cut", 'c', 9)];
+    let id = |letter: char| format!("art_{}", letter.to_string().repeat(26));
+    let artifacts: Vec<Value> = known
+        .iter()
+        .map(|(name, letter, size)| {
+            json!({
+                "id": id(*letter), "attempt": 1, "kind": "patch", "name": name, "size_bytes": size,
+                "sha256": "0".repeat(64), "at": "2026-01-02T03:04:05Z", "stored": true,
+            })
+        })
+        .collect();
+    let all = json!({ "artifacts": artifacts });
+    let cut = || async {
+        let pieces = futures::stream::iter([Ok("half"), Err(std::io::Error::other("gone"))]);
+        // Each has left before the next is looked at.
+        Body::from_stream(pieces.then(|piece| async move {
+            tokio::task::yield_now().await;
+            piece
+        }))
+    };
+    let mut router = Router::new()
+        .route(&format!("/v1/jobs/{job}/artifacts"), get(|| async move { Json(all) }))
+        .route("/whole", get(|| async { "half" }))
+        .route("/short", get(|| async { "half" }))
+        .route("/cut", get(cut));
+    for (name, letter, _) in known {
+        let to = (StatusCode::FOUND, [(header::LOCATION, format!("{url}/{name}"))]);
+        router = router.route(&format!("/v1/jobs/{job}/artifacts/{}", id(letter)), get(|| async move { to }));
+    }
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_fails_leaves_no_half_and_names_what_it_was_of() {
+    let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+    let mut user = User::new();
+    user.tell("PULLYARD_URL", &broken_bucket(&job).await);
+    user.tell("PULLYARD_TOKEN", "pat_any");
+    let folder = tempfile::tempdir().unwrap();
+    let fetched = async |name: &str, out: &Path| {
+        user.run(&["jobs", "artifacts", job.as_str(), name, "--out", out.to_str().unwrap()]).await
+    };
+    let out = folder.path().join("my.patch");
+    for (name, said) in [("short", "the download of short broke off: 4 of 9 bytes came"), ("cut", "of cut broke off: ")]
+    {
+        fetched(name, out.as_path()).await.ended(1, said).ended(1, "help: run the same command again");
+    }
+    // A folder can't be replaced, and in one that is not there is no file.
+    let taken = folder.path().join("taken");
+    std::fs::create_dir(&taken).unwrap();
+    for place in [taken, folder.path().join("nowhere/my.patch")] {
+        let said = format!("can't write {}: ", place.display());
+        fetched("whole", place.as_path()).await.ended(1, &said).ended(1, "help: name another file with --out");
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["taken"], "it was there before");
+    fetched("whole", out.as_path()).await.done();
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "half");
 }
 
 #[tokio::test(flavor = "multi_thread")]

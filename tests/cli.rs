@@ -5,6 +5,7 @@ mod lists;
 mod watching;
 
 use crate::story::{REPOSITORY, Story, TODO, TRIGGER};
+use crate::try_job::terminal::Terminal;
 use pullyard_domain::id::JobId;
 use pullyard_store::Scope;
 use reqwest::Method;
@@ -80,17 +81,20 @@ impl User {
     }
 
     pub(crate) fn started(&self, arguments: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_pullyard"))
-            .args(arguments)
-            .env_clear()
-            .env("XDG_CONFIG_HOME", self.home.path())
-            .envs(self.told.iter().map(|(name, value)| (*name, value)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// With somebody who can be asked.
+    pub(crate) fn at_terminal(&self, arguments: &[&str]) -> Terminal {
+        Terminal::of(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
+        command.args(arguments).env_clear().env("XDG_CONFIG_HOME", self.home.path());
+        command.envs(self.told.iter().map(|(name, value)| (*name, value))).kill_on_drop(true);
+        command
     }
 
     pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
@@ -212,6 +216,9 @@ async fn every_ending_has_its_code() {
     user.run(&["jobs", "--project", "nobody"]).await.ended(5, "there is no project nobody");
     user.run(&["why", "nope"]).await.ended(5, "nope");
     user.run(&["contexts", "use", "nope"]).await.ended(5, "nope");
+    let known = "there is no such queue; there are dispatch, effects, undelivered";
+    user.run(&["dlq", "list", "--queue", "nope"]).await.ended(2, known);
+    user.run(&["dlq", "list", "--queue", "effects"]).await.ended(0, "No message of effects failed too often.");
     // 8: somebody else was first.
     user.run(&["settings", "set", "auto_create=false"]).await.done();
     user.run(&["settings", "set", "auto_create=true", "--revision", "1"]).await.ended(8, "(changed_meanwhile)");
@@ -324,7 +331,8 @@ async fn signing_in_saves_a_context_that_only_its_owner_reads() {
     user.run(&["logout"]).await.done();
     user.run(&["contexts", "use", "work"]).await.done();
     user.run_with(&["login", url, "--context", "second"], token).await.done();
-    user.run(&["contexts", "use", "work"]).await.done();
+    let used = json!({ "name": "work", "url": url, "project": "acme", "current": true });
+    assert_eq!(user.json(&["contexts", "use", "work"]).await, used);
     assert!(user.run(&["contexts"]).await.done().contains("*\twork"));
     assert!(!user.run(&["contexts", "--json"]).await.done().contains(token));
     // Another server never sees the context's token.
@@ -340,8 +348,9 @@ async fn signing_in_saves_a_context_that_only_its_owner_reads() {
     let (ran, heard) = tokio::join!(user.run(&ask), hear);
     assert!(heard.to_lowercase().contains("authorization: bearer") && !heard.contains(token), "{heard}");
     ran.ended(1, "can't reach");
-    user.run(&["logout"]).await.done();
+    assert_eq!(user.json(&["logout"]).await, json!({ "forgot": "work", "current": null }));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("work"));
+    assert_eq!(user.json(&["logout"]).await, json!({ "forgot": null, "current": null }));
     user.run(&["logout", "--context", "work"]).await.ended(5, "there is no context work");
     story.end().await;
 }

@@ -1,7 +1,7 @@
 //! The job commands of the command line, and the lists behind them.
 
 use crate::cli::{User, body, short};
-use crate::story::{Setup, Story};
+use crate::story::{REPOSITORY, Setup, Story};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_protocol::attempt::EventsRequest;
@@ -60,6 +60,31 @@ async fn a_cancel_asks_unless_it_is_told_not_to_and_names_each_job() {
     let ran = user.run(&both).await.ended(3, "(too_late)");
     let answers: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&answers[0]["code"], &answers[1]["status"]), (&json!("too_late"), &json!("cancelled")));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_is_not_agreed_to_cancels_nothing_and_fails_as_every_question_does() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let job = story.job_for("e1", "APP-1", 1).await;
+    for (command, question) in [
+        (&["jobs", "cancel", job.as_str()][..], "what it did is not pushed. [y/N]"),
+        (&["repos", "remove", REPOSITORY], "from acme? [y/N]"),
+    ] {
+        let mut terminal = user.at_terminal(command);
+        terminal.shows(question).await;
+        terminal.types("n\n");
+        let (code, out) = terminal.ends().await;
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{command:?}: {}", terminal.all());
+        assert!(terminal.all().contains("nothing was done"), "{command:?}: {}", terminal.all());
+    }
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Ready);
+    let mut terminal = user.at_terminal(&["jobs", "cancel", job.as_str()]);
+    terminal.shows("[y/N]").await;
+    terminal.types("y\n");
+    assert_eq!(terminal.ends().await.0, Some(0), "{}", terminal.all());
+    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
     story.end().await;
 }
 

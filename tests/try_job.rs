@@ -1,6 +1,6 @@
 //! `pullyard try`, as somebody runs it who has set up nothing.
 
-mod terminal;
+pub(crate) mod terminal;
 
 use crate::demo::{all_are_gone, processes_of};
 use crate::story::until;

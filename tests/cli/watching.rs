@@ -2,7 +2,7 @@
 
 use super::{User, body, short};
 use crate::story::{Setup, Story, TRIGGER};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -36,6 +36,20 @@ async fn watching_a_job_that_fails_is_six() {
     let watched = watched.ended(6, "(agent_failed); fault: the agent");
     assert_eq!(serde_json::from_str::<Value>(&watched.out).unwrap(), body(&story, &format!("/v1/jobs/{job}")).await);
     story.settled("APP-1").await;
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_nothing_to_do_no_help_says_so() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    let failure = json!({ "code": "lease_lost", "n": 1, "m": 2 });
+    let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": failure });
+    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
+    assert_eq!(story.api.job(&job).await.unwrap().failure.unwrap().help, "Nothing to do.");
+    let watched = User::of(&story).run(&["jobs", "watch", job.as_str()]).await.ended(6, "(lease_lost)");
+    assert!(!watched.err.contains("help:"), "{watched:?}");
     story.end().await;
 }
 

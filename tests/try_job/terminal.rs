@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 /// How long a program may take to say what is waited for, on a machine with much else to do.
 const LIMIT: Duration = Duration::from_secs(120);
 
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     program: Child,
     /// What is not shown.
     out: Box<dyn AsyncRead + Send + Unpin>,
@@ -29,12 +29,12 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Starts the program at it; its standard output is a pipe.
-    pub(super) fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         Self::start(command, false)
     }
 
     /// Starts the program at it; its standard error is a pipe.
-    pub(super) fn of_output(command: &mut Command) -> Self {
+    pub(crate) fn of_output(command: &mut Command) -> Self {
         Self::start(command, true)
     }
 
@@ -64,7 +64,7 @@ impl Terminal {
     }
 
     /// Waits until it shows this, after what was waited for before.
-    pub(super) async fn shows(&mut self, text: &str) {
+    pub(crate) async fn shows(&mut self, text: &str) {
         let waited = timeout(LIMIT, async {
             loop {
                 let all = self.all();
@@ -78,19 +78,19 @@ impl Terminal {
         assert!(waited.await.is_ok(), "never shown: {text}\n{}", self.all());
     }
 
-    pub(super) fn types(&mut self, keys: &str) {
+    pub(crate) fn types(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Sends the program a signal: a hang-up is what closing its terminal sends it.
-    pub(super) async fn sends(&self, signal: &str) {
+    pub(crate) async fn sends(&self, signal: &str) {
         let pid = self.program.id().unwrap().to_string();
         let sent = Command::new("/bin/kill").args([signal, pid.as_str()]).status().await.unwrap();
         assert!(sent.success());
     }
 
     /// Its exit code, and what is not shown. All that it showed is shown by then.
-    pub(super) async fn ends(&mut self) -> (Option<i32>, String) {
+    pub(crate) async fn ends(&mut self) -> (Option<i32>, String) {
         let mut out = String::new();
         timeout(LIMIT, self.out.read_to_string(&mut out)).await.expect("it goes on").unwrap();
         let status = timeout(LIMIT, self.program.wait()).await.expect("it goes on").unwrap();
@@ -104,7 +104,7 @@ impl Terminal {
     }
 
     /// All that was shown.
-    pub(super) fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
     }
 }

@@ -66,7 +66,7 @@ vocabulary! {
         SetupFailed { command: String, exit: String } [Repo] "setup_failed", "Setup `{command}` ended with {exit}.", "Read its output with `pullyard jobs artifacts`; correct the command; then `pullyard jobs retry`.";
         CommandNotAllowed { command: String } [Repo] "command_not_allowed", "`{command}` is not on the list of allowed commands.", "Use an allowed one, or `pullyard settings set command_policy=unrestricted`; then `pullyard jobs retry`.";
         IsolationMissing { runner: String } [Runner] "isolation_missing", "{runner} has no isolation, and this job writes.", "Start the runner with `--isolation external` in a container or virtual machine, or with `--isolation none`.";
-        WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Check the disk and the folder's rights; then `pullyard jobs retry`.";
+        WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Mend what the reason names: the runner's disk, rights or programs, or what an agent or a command left there; then `pullyard jobs retry`.";
         AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner}.", "Install it: `pullyard-runner check`.";
         AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
         ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model can't be had: {reason}.", "Set it with `pullyard secrets set`, or take it out of `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";

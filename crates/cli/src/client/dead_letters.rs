@@ -103,7 +103,7 @@ impl Order {
 fn queue(word: &str) -> Result<Queue, String> {
     let meant = word.trim().to_lowercase();
     let named = Queue::ALL.into_iter().find(|queue| queue.as_str() == meant);
-    named.ok_or_else(|| format!("use {}", Queue::ALL.map(Queue::as_str).join(", ")))
+    named.ok_or_else(|| format!("there is no such queue; there are {}", Queue::ALL.map(Queue::as_str).join(", ")))
 }
 
 impl Dlq {
@@ -143,7 +143,8 @@ async fn list(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
         ];
         table.row_with(cells, &letter.sentence);
     }
-    table.show(&session.screen, "No message failed too often.")?;
+    let of = queue.map(|queue| format!(" of {}", queue.as_str())).unwrap_or_default();
+    table.show(&session.screen, &format!("No message{of} failed too often."))?;
     if page.more {
         session.screen.hint("there are more than a page shows; send these back or drop them to see the next");
     }

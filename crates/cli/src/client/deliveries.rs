@@ -4,7 +4,6 @@ mod list;
 mod simulate;
 
 use super::fault::{Exit, Fault};
-use super::jobs::NOTHING;
 use super::session::Session;
 use super::table::{Cell, facts};
 use super::{hooks, words};
@@ -109,9 +108,7 @@ async fn replay(session: &Session, id: &DeliveryId) -> Result<(), Fault> {
         return session.screen.json(&decision);
     }
     session.screen.out(&decision.sentence)?;
-    if decision.help != NOTHING {
-        session.screen.hint(&decision.help);
-    }
+    session.screen.hint(&decision.help);
     Ok(())
 }
 
@@ -189,9 +186,7 @@ fn show(session: &Session, delivery: &Delivery) -> Result<(), Fault> {
         ("Facts", Cell::same(delivery.facts.to_string())),
     ];
     facts(screen, &lines)?;
-    if delivery.help != NOTHING {
-        screen.hint(&delivery.help);
-    }
+    screen.hint(&delivery.help);
     Ok(())
 }
 

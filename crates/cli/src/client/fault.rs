@@ -1,6 +1,6 @@
 //! Why a command ends other than well: its exit code, one sentence, and what to do about it.
 
-use super::screen::Screen;
+use super::screen::{Screen, is_nothing};
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// The exit codes of every command, beside 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Server, network, or unexpected.
+    /// Server, network, or unexpected; or a question was not answered with yes.
     Failed = 1,
     /// Wrong usage.
     Usage = 2,
@@ -176,7 +176,7 @@ fn problem_fault(problem: Box<Problem>) -> Fault {
         404 if problem.help.is_none() => listed_by(&problem.detail),
         _ => problem.help.as_deref().map(lower_first),
     };
-    let help = help.filter(|help: &String| !help.eq_ignore_ascii_case("nothing to do."));
+    let help = help.filter(|help: &String| !is_nothing(help));
     let detail = lower_first(problem.detail.trim_end_matches('.'));
     let error = if exit == Exit::NotFound || problem.code == "gateway" {
         detail

@@ -17,7 +17,7 @@ pub(crate) struct Help {
 
 const EXIT_CODES: &str = "\
 0    done
-1    failed: the server, the network, or something unexpected
+1    failed: the server, the network, or something unexpected; or a question was not answered with yes
 2    wrong usage
 3    refused by a guard; the sentence is on stderr
 4    not signed in, or not allowed

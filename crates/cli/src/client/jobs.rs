@@ -21,6 +21,8 @@ use super::fault::Fault;
 use super::session::Session;
 use super::watch;
 use clap::Subcommand;
+use pullyard_domain::id::JobId;
+use pullyard_protocol::job::Job;
 use std::process::ExitCode;
 
 /// List, show, make, follow, pause, answer, cancel and retry jobs, and get what they left behind.
@@ -111,5 +113,29 @@ impl Jobs {
     }
 }
 
-/// What the server says when there is nothing to do.
-pub(super) const NOTHING: &str = "Nothing to do.";
+/// That the job has this attempt, where one is named.
+async fn known_attempt(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<(), Fault> {
+    match attempt {
+        Some(attempt) => has_attempt(&session.api.job(id).await?, attempt),
+        None => Ok(()),
+    }
+}
+
+/// Attempts are counted from one, as they are claimed.
+fn has_attempt(job: &Job, attempt: u32) -> Result<(), Fault> {
+    let has = match job.attempt {
+        has if attempt <= has => return Ok(()),
+        0 => "it has none".to_owned(),
+        1 => "it has attempt 1 only".to_owned(),
+        last => format!("it has attempts 1 to {last}"),
+    };
+    Err(Fault::not_found(format!("job {} has no attempt {attempt}; {has}", job.id.short())))
+}
+
+/// The job, or the one attempt of it that is named.
+fn job_or_attempt(id: &JobId, attempt: Option<u32>) -> String {
+    match attempt {
+        Some(attempt) => format!("attempt {attempt} of job {}", id.short()),
+        None => format!("job {}", id.short()),
+    }
+}

@@ -5,7 +5,6 @@ mod revise;
 pub(crate) use revise::Revise;
 
 use super::fault::{Exit, Fault};
-use super::jobs::NOTHING;
 use super::screen::tame;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
@@ -174,9 +173,7 @@ pub(super) async fn why(session: &Session, said_as: &str) -> Result<(), Fault> {
 
 fn said(session: &Session, pull: &PullRequest) -> Result<(), Fault> {
     session.screen.out(&tame(&pull.sentence))?;
-    if pull.help != NOTHING {
-        session.screen.hint(&pull.help);
-    }
+    session.screen.hint(&pull.help);
     Ok(())
 }
 

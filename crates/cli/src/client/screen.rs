@@ -10,6 +10,9 @@ use std::io::{self, BufRead, IsTerminal, Write};
 /// The width of a terminal that does not say it.
 const WIDTH: usize = 80;
 
+/// What the server says when there is nothing to do.
+pub(super) const NOTHING: &str = "Nothing to do.";
+
 /// One of the eight colours that every terminal's theme has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
@@ -144,13 +147,22 @@ impl Screen {
         talk(&format!("{} {}", self.talk_painted(Colour::Yellow, "warning:"), tame(line)));
     }
 
+    /// What to do about it; silent where that is nothing.
     pub(crate) fn help(&self, line: &str) {
+        if is_nothing(line) {
+            return;
+        }
         talk(&format!("{} {}", self.talk_painted(Colour::Blue, "help:"), tame(line)));
     }
 
     fn talk_painted(&self, colour: Colour, text: &str) -> String {
         if self.colour_talk { format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code()) } else { text.to_owned() }
     }
+}
+
+/// The server has a help for everything: where it says that there is nothing to do, it says nothing.
+pub(super) fn is_nothing(help: &str) -> bool {
+    help.is_empty() || help.eq_ignore_ascii_case(NOTHING)
 }
 
 /// Text from outside without anything that a terminal would obey, on one line.

@@ -83,6 +83,9 @@ impl Logout {
     pub(super) fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
         let mut config = Config::load()?;
         let Some(name) = global.context().or_else(|| config.current.clone()) else {
+            if screen.is_json() {
+                screen.json(&json!({ "forgot": null, "current": null }))?;
+            }
             screen.note("Not signed in.");
             return Ok(ExitCode::SUCCESS);
         };
@@ -92,6 +95,9 @@ impl Logout {
             config.current = None;
         }
         config.save()?;
+        if screen.is_json() {
+            screen.json(&json!({ "forgot": name, "current": config.current }))?;
+        }
         screen.note(&format!("Forgot context {name} and its token; the token itself stays valid."));
         if config.current.is_none() && !config.contexts.is_empty() {
             screen.hint("choose another with `pullyard contexts use NAME`");
@@ -126,9 +132,12 @@ impl Contexts {
         match self.command {
             None => list(screen, &config)?,
             Some(ContextsCommand::Use { name }) => {
-                let url = config.named(&name)?.url.clone();
+                let Signed { url, project, .. } = config.named(&name)?.clone();
                 config.current = Some(name.clone());
                 config.save()?;
+                if screen.is_json() {
+                    screen.json(&json!({ "name": name, "url": url, "project": project, "current": true }))?;
+                }
                 screen.note(&format!("Commands go to {name} now, {url}"));
             }
         }

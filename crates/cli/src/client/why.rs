@@ -1,9 +1,8 @@
 //! `pullyard why`: one plain sentence on a job, a ticket, a pull request or a delivery.
 
 use super::fault::Fault;
-use super::jobs::NOTHING;
 use super::pulls;
-use super::screen::tame;
+use super::screen::{NOTHING, tame};
 use super::session::Session;
 use super::words;
 use pullyard_domain::decision::Verdict;
@@ -166,8 +165,6 @@ fn say(session: &Session, sentence: &str, help: &str, body: &impl Serialize) -> 
         return session.screen.json(body);
     }
     session.screen.out(&tame(sentence))?;
-    if help != NOTHING {
-        session.screen.hint(help);
-    }
+    session.screen.hint(help);
     Ok(())
 }

@@ -355,8 +355,9 @@ async fn folders_that_are_too_deep_to_look_into_fail_the_job_at_once() {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
-    let words = world.api.finish().failure.unwrap().sentence();
-    assert!(words.contains("folders in the worktree are too deep"), "{words}");
+    let failure = world.api.finish().failure.unwrap();
+    assert!(failure.sentence().contains("folders in the worktree are too deep"), "{}", failure.sentence());
+    assert!(failure.help().contains("or what an agent or a command left there"), "{}", failure.help());
 }
 
 #[tokio::test]

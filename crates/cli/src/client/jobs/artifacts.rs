@@ -1,5 +1,6 @@
 //! `pullyard jobs artifacts` and `jobs diff`: what attempts left behind, as a list and as bytes.
 
+use super::{job_or_attempt, known_attempt};
 use crate::client::fault::{Exit, Fault};
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
@@ -7,6 +8,8 @@ use crate::client::words;
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::artifact::{Artifact, Artifacts};
+use pullyard_protocol::client::Download;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,14 +61,15 @@ impl List {
 
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let id = session.job(&self.id).await?;
+        known_attempt(session, &id, self.attempt).await?;
         let mut artifacts = session.api.artifacts(&id).await?.artifacts;
         artifacts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
         let Some(name) = &self.name else {
-            return listed(session, &id, artifacts);
+            return listed(session, artifacts, &job_or_attempt(&id, self.attempt));
         };
         let is_meant = |one: &&Artifact| one.name.as_str() == name || one.id.as_str() == name;
         let meant = artifacts.iter().rev().find(is_meant).ok_or_else(|| {
-            Fault::not_found(format!("job {} keeps no artifact {name}", id.short()))
+            Fault::not_found(format!("{} keeps no artifact {name}", job_or_attempt(&id, self.attempt)))
                 .help(format!("`pullyard jobs artifacts {}` lists them", id.short()))
         })?;
         fetched(session, &id, meant, self.out.as_deref()).await
@@ -75,6 +79,7 @@ impl List {
 impl Diff {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let id = session.job(&self.id).await?;
+        known_attempt(session, &id, self.attempt).await?;
         let artifacts = session.api.artifacts(&id).await?.artifacts;
         let is_meant =
             |one: &&Artifact| one.kind == Kind::Patch && self.attempt.is_none_or(|attempt| attempt == one.attempt);
@@ -90,7 +95,7 @@ async fn none(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<Fau
     let job = session.api.job(id).await?;
     let short = id.short();
     let error = match attempt {
-        Some(attempt) => format!("attempt {attempt} of job {short} keeps no patch"),
+        Some(_) => format!("{} keeps no patch", job_or_attempt(id, attempt)),
         None if job.ended.is_none() => format!("job {short} keeps no patch yet: it is made when its agent is done"),
         None => format!("job {short} keeps no patch: no attempt of it changed anything, or it was not uploaded"),
     };
@@ -101,7 +106,7 @@ async fn none(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<Fau
     })
 }
 
-fn listed(session: &Session, id: &JobId, artifacts: Vec<Artifact>) -> Result<ExitCode, Fault> {
+fn listed(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     if screen.is_json() {
         screen.json(&Artifacts { artifacts })?;
@@ -126,7 +131,7 @@ fn listed(session: &Session, id: &JobId, artifacts: Vec<Artifact>) -> Result<Exi
             Cell::same(if one.stored { "yes" } else { "no" }),
         ]);
     }
-    table.show(screen, &format!("Job {} keeps nothing.", id.short()))?;
+    table.show(screen, &format!("Nothing is kept of {of}."))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -138,34 +143,56 @@ async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Pat
         return Err(Fault::usage("--json prints one document, and an artifact may be anything").help("add --out FILE"));
     }
     let mut download = session.api.artifact(id, &one.id).await?;
-    let unwritten = |error: io::Error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Fault::unread(),
-        _ => Fault::new(Exit::Failed, format!("can't write the artifact: {error}")),
+    let Some(out) = out else {
+        let unwritten = |error: io::Error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Fault::unread(),
+            _ => Fault::new(Exit::Failed, format!("can't write {}: {error}", one.name)),
+        };
+        copied(&mut download, one, &mut io::stdout(), unwritten).await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let unwritten = |error: io::Error| {
+        Fault::new(Exit::Failed, format!("can't write {}: {error}", out.display()))
+            .help("name another file with --out, in a folder that you may write to")
     };
     // Beside its place first: whoever finds the file has all of it.
-    let half = out.map(half_of);
-    let mut to: Box<dyn Write + Send> = match &half {
-        Some(half) => Box::new(std::fs::File::create(half).map_err(unwritten)?),
-        None => Box::new(io::stdout()),
-    };
-    let mut size = 0;
-    while let Some(bytes) = download.chunk().await? {
-        size += bytes.len() as u64;
-        to.write_all(&bytes).map_err(unwritten)?;
+    let half = half_of(out);
+    let mut file = File::create(&half).map_err(unwritten)?;
+    let came = copied(&mut download, one, &mut file, unwritten).await;
+    if let Err(fault) = came.and_then(|()| std::fs::rename(&half, out).map_err(unwritten)) {
+        // A half is of no use to anybody.
+        let _ = std::fs::remove_file(&half);
+        return Err(fault);
     }
-    to.flush().map_err(unwritten)?;
-    if size != one.size_bytes {
-        return Err(Fault::new(Exit::Failed, format!("{size} of {} bytes came", one.size_bytes)).help("try again"));
-    }
-    if let (Some(out), Some(half)) = (out, &half) {
-        std::fs::rename(half, out).map_err(unwritten)?;
-        if screen.is_json() {
-            screen.json(one)?;
-        } else {
-            screen.note(&format!("{} was written to {}.", one.name, out.display()));
-        }
+    if screen.is_json() {
+        screen.json(one)?;
+    } else {
+        screen.note(&format!("{} was written to {}.", one.name, out.display()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// All of its bytes, as they come.
+async fn copied(
+    download: &mut Download,
+    one: &Artifact,
+    to: &mut (impl Write + Send),
+    unwritten: impl Fn(io::Error) -> Fault,
+) -> Result<(), Fault> {
+    let broken = |why: String| {
+        Fault::new(Exit::Failed, format!("the download of {} broke off: {why}", one.name))
+            .help("run the same command again")
+    };
+    let mut size = 0;
+    while let Some(bytes) = download.chunk().await.map_err(|error| broken(Fault::from(error).words()))? {
+        size += bytes.len() as u64;
+        to.write_all(&bytes).map_err(&unwritten)?;
+    }
+    to.flush().map_err(&unwritten)?;
+    if size != one.size_bytes {
+        return Err(broken(format!("{size} of {} bytes came", one.size_bytes)));
+    }
+    Ok(())
 }
 
 fn half_of(out: &Path) -> PathBuf {

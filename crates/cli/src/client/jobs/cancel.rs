@@ -1,6 +1,6 @@
 //! `pullyard jobs cancel`.
 
-use crate::client::fault::Fault;
+use crate::client::fault::{Exit, Fault};
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use pullyard_domain::id::JobId;
@@ -44,8 +44,7 @@ impl Cancel {
             }
         }
         if !self.yes && !agreed(session, &meant).await? {
-            screen.note("Nothing was cancelled.");
-            return Ok(ExitCode::SUCCESS);
+            return Err(Fault::new(Exit::Failed, "nothing was done"));
         }
         let request = CancelJob { reason: self.reason.clone() };
         let (mut answers, mut first) = (Vec::new(), None);

@@ -1,11 +1,11 @@
 //! `pullyard jobs checks`: what came of the checks on a job's work.
 
+use super::{job_or_attempt, known_attempt};
 use crate::client::fault::Fault;
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
 use crate::client::words;
 use pullyard_domain::checks::CheckRun;
-use pullyard_domain::id::JobId;
 use pullyard_protocol::artifact::{AttemptChecks, Checks};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,13 +36,14 @@ impl Show {
         if let Some(name) = self.output {
             return super::artifacts::List::of(self.id, name, self.attempt).run(session).await;
         }
+        known_attempt(session, &id, self.attempt).await?;
         let mut checks = session.api.checks(&id).await?;
         checks.attempts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
-        shown(session, &id, &checks)
+        shown(session, &checks, &job_or_attempt(&id, self.attempt))
     }
 }
 
-fn shown(session: &Session, id: &JobId, checks: &Checks) -> Result<ExitCode, Fault> {
+fn shown(session: &Session, checks: &Checks, of: &str) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     if screen.is_json() {
         screen.json(checks)?;
@@ -62,7 +63,7 @@ fn shown(session: &Session, id: &JobId, checks: &Checks) -> Result<ExitCode, Fau
             table.row(row(*attempt, run));
         }
     }
-    table.show(screen, &format!("Nothing was checked in job {}.", id.short()))?;
+    table.show(screen, &format!("Nothing was checked in {of}."))?;
     Ok(ExitCode::SUCCESS)
 }
 

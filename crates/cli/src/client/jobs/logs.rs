@@ -53,12 +53,8 @@ impl Logs {
         let screen = &session.screen;
         let whole = screen.is_json() && !self.jsonl;
         let job = session.api.job(id).await?;
-        if let Some(attempt) = self.attempt.filter(|attempt| *attempt > job.attempt && !self.follow) {
-            return Err(Fault::not_found(format!(
-                "job {} has no attempt {attempt}; it had {}",
-                id.short(),
-                job.attempt
-            )));
+        if let Some(attempt) = self.attempt.filter(|_| !self.follow) {
+            super::has_attempt(&job, attempt)?;
         }
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
         let (mut heard, mut used) = (true, Used::default());

@@ -1,6 +1,5 @@
 //! `pullyard jobs show`, and how a job's parts are said.
 
-use super::NOTHING;
 use crate::client::fault::Fault;
 use crate::client::session::Session;
 use crate::client::table::{Cell, facts};
@@ -66,7 +65,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         ]);
     }
     facts(screen, &lines)?;
-    if let Some(explained) = explained.as_ref().filter(|explained| explained.help != NOTHING) {
+    if let Some(explained) = explained {
         screen.hint(&words::about_job(&explained.help, &job.id));
     }
     Ok(ExitCode::SUCCESS)

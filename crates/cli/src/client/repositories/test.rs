@@ -1,7 +1,6 @@
 //! `pullyard repos test`: one row per feature, then what it comes to, then what to do.
 
 use crate::client::fault::Fault;
-use crate::client::jobs::NOTHING;
 use crate::client::screen::Colour;
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
@@ -23,9 +22,7 @@ pub(super) async fn test(session: &Session, project: &ProjectId, name: &Reposito
     }
     if tested.works {
         session.screen.note(&tested.sentence);
-        if tested.help != NOTHING {
-            session.screen.hint(&tested.help);
-        }
+        session.screen.hint(&tested.help);
     } else {
         session.screen.error(&tested.sentence);
         session.screen.help(&tested.help);
