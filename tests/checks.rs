@@ -42,7 +42,8 @@ async fn what_is_checked_is_set_by_command_line_and_seen_everywhere() {
     assert_eq!(table.lines().count(), 4, "{table}");
     let output = user.run(&["jobs", "checks", job.as_str(), "--output", "check-1-again.txt"]).await.done();
     assert_eq!(output, "right\n");
-    user.run(&["jobs", "checks", job.as_str(), "--attempt", "2"]).await.ended(0, "Nothing was checked");
+    let absent = user.run(&["jobs", "checks", job.as_str(), "--attempt", "2"]).await;
+    absent.ended(5, "has no attempt 2; it has attempt 1 only");
 
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
     assert!(page.says("&#60;b&#62;") && !page.says("<b>"), "{}", page.body);

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository as Stored};
+use pullyard_protocol::job::CancelJob;
 use pullyard_protocol::project::Repository;
 use pullyard_protocol::pull::PullRequestQuery;
 use pullyard_store::Write;
@@ -157,6 +158,35 @@ async fn a_repository_stays_while_a_job_a_pull_request_or_a_hook_needs_it_and_sa
     assert_eq!((removed.name, removed.integration.as_str(), removed.was_default), (name(), "gh1", true));
     assert!(story.api.repositories(&story.project).await.unwrap().repositories.is_empty());
     world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_stays_while_a_job_can_not_be_read_that_may_need_it() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    story.ended(&job).await;
+    story.settled("APP-1").await;
+    let written = async |status: &str| {
+        let edit = json!({
+            "TableName": "pullyard",
+            "Key": { "pk": { "S": format!("JOB#{job}") }, "sk": { "S": "JOB" } },
+            "UpdateExpression": "SET #status = :status",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeNames": { "#status": "status" },
+            "ExpressionAttributeValues": { ":status": { "S": status } },
+        });
+        story.dynamodb("UpdateItem", edit).await
+    };
+    written("odd").await;
+    let (status, code, sentence) = refusal(story.api.remove_repository(&story.project, &name()).await);
+    assert_eq!((status, code.as_str()), (409, "row_unreadable"));
+    let expected = format!("JOB#{job} / JOB can't be read, so nobody can tell whether it needs {REPOSITORY}.");
+    assert_eq!(sentence, expected);
+    assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1);
+    written("cancelled").await;
+    story.api.remove_repository(&story.project, &name()).await.unwrap();
+    story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

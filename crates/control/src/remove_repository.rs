@@ -32,7 +32,7 @@ pub struct RemovedRepository {
 /// Writes: as `Store::remove_repository` does.
 /// Idempotent: one that is gone is `NotFound`, and nothing of it is left.
 /// Errors: `NotFound` (project, repository); `Denied` while a job of it has not ended, or while it has an open pull
-/// request with a ticket, or a hook of its own; `Contended`.
+/// request with a ticket, or a hook of its own, and while one of those jobs or pull requests can't be read; `Contended`.
 pub async fn remove_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -46,7 +46,8 @@ pub async fn remove_repository(
                 None => Error::NotFound { what: "project", name: project.to_string() },
             });
         };
-        if let Some(denial) = kept(ctx, &repository).await? {
+        let kept = kept(ctx, &repository).await.or_else(|error| kept_by_unreadable(error, repository.name.as_str()))?;
+        if let Some(denial) = kept {
             return Err(Error::Denied(denial));
         }
         // The settings last: those that name it in no way are not proven, and to look at all jobs takes a while.
@@ -66,6 +67,17 @@ pub async fn remove_repository(
             return Ok(RemovedRepository { was_default: changed.is_some(), repository });
         }
         rounds.again().await?;
+    }
+}
+
+/// Of a row that can't be read nobody can say whether it is in the way: it is named, and nothing is removed.
+pub(crate) fn kept_by_unreadable(error: Error, of: &str) -> Result<Option<Denial>, Error> {
+    match error {
+        Error::Store(StoreError::Corrupt { key, reason }) => {
+            tracing::error!(item = %key, reason = %reason, "what may need something that is to be removed can't be read");
+            Ok(Some(Denial::RowUnreadable { item: key, of: of.to_owned() }))
+        }
+        other => Err(other),
     }
 }
 

@@ -21,6 +21,7 @@ vocabulary! {
         JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         PullRequestOpen { pr: String, ticket: TicketKey } [Person] "pull_request_open", "{pr} is open and linked to {ticket}.", "Merge or close it, or take the link away: `pullyard unlink {pr}`.";
         HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} is of {repo} alone.", "Remove it first: `pullyard hooks remove {hook}`.";
+        RowUnreadable { item: String, of: String } [Person] "row_unreadable", "{item} can't be read, so nobody can tell whether it needs {of}.", "Restore that item; docs/operations.md says how.";
     }
 }
 

@@ -62,7 +62,7 @@ said! {
         post "/v1/projects/{project}/repositories" add_repository = "Connects a repository, after asking its forge for it."
             [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
         delete "/v1/projects/{project}/repositories/{owner}/{name}" remove_repository = "Takes a repository out of its project; at its forge nothing changes."
-            [(409, "job_in_repository, pull_request_open, hook_of_repository")];
+            [(409, "job_in_repository, pull_request_open, hook_of_repository, row_unreadable")];
         post "/v1/projects/{project}/repositories/{owner}/{name}/test" test_repository = "Which features work in a repository."
             [(422, "secret_missing")];
     }
