@@ -12,7 +12,7 @@ use pullyard_domain::project::{Integration, Repository as Stored};
 use pullyard_protocol::job::CancelJob;
 use pullyard_protocol::project::Repository;
 use pullyard_protocol::pull::PullRequestQuery;
-use pullyard_store::Write;
+use pullyard_store::{Removal, Write};
 use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -215,5 +215,69 @@ async fn what_is_removed_is_asked_for_first_starts_nothing_is_no_default_and_can
     let removed = user.json(&["repos", "remove", REPOSITORY, "--yes"]).await;
     let expected = json!({ "integration": "gh1", "name": REPOSITORY, "was_default": true });
     assert_eq!(removed, expected, "the only one was made the default again");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_stays_connected_while_a_repository_a_hook_or_a_job_is_of_it_and_says_which() {
+    let world = World::make().await;
+    let hook = world.by_hand("acme").await;
+    let (story, gh1) = (&world.story, IntegrationId::new("gh1").unwrap());
+    let asked = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
+    let job = story.api.create_job(&serde_json::from_value(asked).unwrap(), None).await.unwrap().job.unwrap();
+    let refused = async || {
+        let (status, code, sentence) = refusal(story.api.remove_integration(&gh1).await);
+        assert!(story.api.integration(&gh1).await.is_ok(), "{sentence}");
+        (status, code, sentence)
+    };
+
+    let expected = format!("{REPOSITORY} of acme is connected through gh1.");
+    assert_eq!(refused().await, (409, "repository_of_integration".to_owned(), expected));
+    let store = story.store().await;
+    let repository = store.repository_named(&story.project, &name()).await.unwrap().unwrap();
+    let names = store.repository_names(&repository).await.unwrap();
+    let poll = store.poll(&story.project, &gh1, repository.id).await.unwrap();
+    let removal = Removal { repository: &repository, names: &names, poll: poll.as_ref(), project: None };
+    assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
+
+    assert_eq!(refused().await, (409, "hook_of_integration".to_owned(), "The hook acme is of gh1.".to_owned()));
+    let hook = store.hook(&hook.name).await.unwrap().unwrap();
+    assert_eq!(store.delete_hook(&hook).await.unwrap(), Write::Applied);
+
+    let expected = format!("Job {} works at gh1 and has not ended.", short(&job));
+    assert_eq!(refused().await, (409, "job_at_integration".to_owned(), expected));
+    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
+    story.ended(&job).await;
+
+    let removed = story.api.remove_integration(&gh1).await.unwrap();
+    assert_eq!((removed.id, removed.secrets), (gh1.clone(), vec![story.local.forge_secret().to_owned()]));
+    let again = refusal(story.api.remove_integration(&gh1).await);
+    assert_eq!((again.0, again.1.as_str()), (404, "not_found"));
+    // What still leads there is healed by the same forge under its name.
+    assert_eq!(store.put_repository(&repository).await.unwrap(), Write::Applied);
+    let api_url = story.local.forge().api_url();
+    let add = ["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", story.local.forge_secret()];
+    User::of(story).run(&add).await.done();
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_disconnects_a_forge_is_asked_first_and_told_which_secret_stays() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    user.run(&["integrations", "remove", "gh1"]).await.ended(2, "--yes");
+    user.run(&["integrations", "remove", "none", "--yes"]).await.ended(5, "there is no integration none");
+    let ran = user.run(&["integrations", "remove", "gh1", "--yes"]).await.ended(3, "(repository_of_integration)");
+    assert!(ran.err.contains("pullyard repos remove acme/app --project acme"), "{ran:?}");
+    user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.done();
+    let secret = story.local.forge_secret();
+    let ran = user.run(&["integrations", "remove", "gh1", "--yes"]).await;
+    assert!(ran.err.contains("gh1 is removed") && ran.err.contains(&format!("its secret {secret} stays")), "{ran:?}");
+    ran.done();
+
+    let api_url = story.local.forge().api_url();
+    user.run(&["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", secret]).await.done();
+    let removed = user.json(&["integrations", "remove", "gh1", "--yes"]).await;
+    assert_eq!(removed, json!({ "id": "gh1", "secrets": [secret] }), "its name was free");
     story.end().await;
 }

@@ -253,6 +253,11 @@ async fn a_forge_is_connected_and_its_secret_rotated_whatever_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forge_is_disconnected_whatever_dies() {
+    walk(flows::set_up::disconnected_forge(), 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_is_removed_with_all_that_is_of_it_whatever_dies() {
     walk(flows::set_up::repository_removed(), 10).await;
 }

@@ -156,6 +156,8 @@ impl World {
             route(&Method::PUT, "/v1/secrets/{secret}", All(Scope::Admin), json!({ "value": "planted" })),
             route(&post, "/v1/secrets/{secret}/rotate", All(Scope::Admin), json!({ "value": "planted" })),
             route(&Method::DELETE, "/v1/projects/{project}/repositories/{owner}/{name}", Project(Scope::Admin), none()),
+            // Refused, since there is a hook of it.
+            route(&Method::DELETE, "/v1/integrations/{integration}", All(Scope::Admin), none()),
             // The last two, because they end the runner and the attempt.
             route(&Method::DELETE, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),

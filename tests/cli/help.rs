@@ -78,6 +78,7 @@ async fn every_command_explains_itself_with_examples() {
         "integrations add",
         "integrations show",
         "integrations list",
+        "integrations remove",
         "integrations test",
         "repos",
         "repos add",

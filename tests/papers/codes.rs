@@ -63,7 +63,7 @@ async fn the_paper_of_codes_is_what_the_vocabularies_say() {
     page.push_str("\n## Waits\n\nWhy a job does not run yet, and who ends that: `itself` goes by without anybody.\n\n");
     plain(&mut page, "ends by", &Wait::rows());
     page.push_str(
-        "\n## Denials\n\nWhy an order to a job, pull request or repository can't be followed: HTTP 409, exit 3.\n\n",
+        "\n## Denials\n\nWhy an order to a job, pull request, repository or integration can't be followed: HTTP 409, exit 3.\n\n",
     );
     plain(&mut page, "ends by", &Denial::rows());
     page.push_str(

@@ -43,6 +43,7 @@ const WALKED: &[(&str, &str)] = &[
     ("recover::recover_hook", "a_delivery_that_never_arrived_is_asked_for_again_whatever_dies"),
     ("recover::recover_since", "a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies"),
     ("recover::set_ingress", "a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies"),
+    ("remove_integration::remove_integration", "a_forge_is_disconnected_whatever_dies"),
     ("remove_repository::remove_repository", "a_repository_is_removed_with_all_that_is_of_it_whatever_dies"),
     ("replay::replay", "a_refused_delivery_is_decided_again_whatever_dies"),
     ("retry_job::retry_job", "a_requested_job_is_made_retried_and_cancelled_whatever_dies"),

@@ -1,14 +1,14 @@
-//! Why what a person asks of a job, of a pull request or of a repository can't be done to it.
+//! Why what a person asks of a job, of a pull request, of a repository or of an integration can't be done to it.
 
 use crate::code::vocabulary;
 use crate::failure::Failure;
-use crate::id::{JobId, RepositoryName, TicketKey};
+use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::job::{Job, MOST_INPUTS, NotNow, Status};
 use crate::wait::Ends;
 
 vocabulary! {
-    /// Why a job can't be cancelled, retried, paused or continued, a pull request not be linked, or a repository not be
-    /// removed.
+    /// Why a job can't be cancelled, retried, paused or continued, a pull request not be linked, or a repository or an
+    /// integration not be removed.
     pub enum Denial: Ends {
         TooLate { job: JobId, end: String } [Person] "too_late", "It is too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a job that failed or was cancelled is retried.", "Wait for its end, or cancel it first.";
@@ -21,6 +21,9 @@ vocabulary! {
         JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         PullRequestOpen { pr: String, ticket: TicketKey } [Person] "pull_request_open", "{pr} is open and linked to {ticket}.", "Merge or close it, or take the link away: `pullyard unlink {pr}`.";
         HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} is of {repo} alone.", "Remove it first: `pullyard hooks remove {hook}`.";
+        RepositoryOfIntegration { repo: RepositoryName, project: ProjectId, forge: IntegrationId } [Person] "repository_of_integration", "{repo} of {project} is connected through {forge}.", "Take it out first: `pullyard repos remove {repo} --project {project}`.";
+        HookOfIntegration { hook: String, forge: IntegrationId } [Person] "hook_of_integration", "The hook {hook} is of {forge}.", "Remove it first: `pullyard hooks remove {hook}`.";
+        JobAtIntegration { job: JobId, forge: IntegrationId } [Itself] "job_at_integration", "Job {job} works at {forge} and has not ended.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
         RowUnreadable { item: String, of: String } [Person] "row_unreadable", "{item} can't be read, so nobody can tell whether it needs {of}.", "Restore that item; docs/operations.md says how.";
     }
 }

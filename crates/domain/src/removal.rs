@@ -1,10 +1,11 @@
-//! Whether a repository may be taken out of its project, and what of the project's settings goes with it.
+//! Whether a repository may be taken out of its project, and what of the project's settings goes with it; and whether a
+//! forge may be disconnected.
 //!
 //! What there is of jobs, pull requests and hooks is for whoever asks to find: one of each is judged at a time.
 
 use crate::denial::Denial;
 use crate::hook::{Hook, HookKind};
-use crate::id::RepositoryName;
+use crate::id::{IntegrationId, RepositoryName};
 use crate::job::Job;
 use crate::project::{Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestState, label};
@@ -38,6 +39,27 @@ pub fn kept_by_hook(repository: &Repository, hook: &Hook) -> Option<Denial> {
     keeps.then(|| Denial::HookOfRepository { hook: hook.name.to_string(), repo: repository.name.clone() })
 }
 
+/// Why a forge stays connected while there is this repository: its jobs prove to the forge by it who they are.
+pub fn forge_kept_by_repository(forge: &IntegrationId, repository: &Repository) -> Option<Denial> {
+    (repository.integration == *forge).then(|| Denial::RepositoryOfIntegration {
+        repo: repository.name.clone(),
+        project: repository.project.clone(),
+        forge: forge.clone(),
+    })
+}
+
+/// Why it stays connected while there is this hook: by it the hook is looked after, and taken away at the forge.
+pub fn forge_kept_by_hook(forge: &IntegrationId, hook: &Hook) -> Option<Denial> {
+    (hook.integration == *forge)
+        .then(|| Denial::HookOfIntegration { hook: hook.name.to_string(), forge: forge.clone() })
+}
+
+/// Why it stays connected while there is this job, whose repository may be gone: it pushes there, and has not ended.
+pub fn forge_kept_by_job(forge: &IntegrationId, job: &Job) -> Option<Denial> {
+    let keeps = job.integration == *forge && !job.status.is_terminal();
+    keeps.then(|| Denial::JobAtIntegration { job: job.id.clone(), forge: forge.clone() })
+}
+
 /// The settings without a default that is one of these names, which lead nowhere any more; none where it is another.
 pub fn without_default(settings: &Settings, names: &[RepositoryName]) -> Option<Settings> {
     let default = settings.default_repository.as_ref()?;
@@ -49,7 +71,7 @@ pub fn without_default(settings: &Settings, names: &[RepositoryName]) -> Option<
 mod tests {
     use super::*;
     use crate::hook::recovery::Recovery;
-    use crate::id::{HookName, IntegrationId, ProjectId, SecretName};
+    use crate::id::{HookName, ProjectId, SecretName};
     use crate::job::{End, Status};
     use crate::project::ForgeKind;
     use crate::story::{active, at, finished, linked, pending, project, repository, result};
@@ -93,9 +115,8 @@ mod tests {
         assert_eq!(kept_by_pull_request(&repository(), &PullRequest { ticket: None, ..linked() }), None);
     }
 
-    #[test]
-    fn a_hook_keeps_the_one_repository_that_it_is_of_where_it_has_no_other_project() {
-        let hook = Hook {
+    fn hook() -> Hook {
+        Hook {
             name: HookName::new("acme-app").unwrap(),
             integration: repository().integration,
             forge: ForgeKind::GitHub,
@@ -110,7 +131,27 @@ mod tests {
             tries: 0,
             not_before: None,
             rev: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn a_forge_is_kept_by_its_own_repositories_hooks_and_jobs_that_have_not_ended() {
+        let (own, other) = (repository().integration, IntegrationId::new("gh2").unwrap());
+        let ended = finished(&active(Status::Syncing), End::Cancelled);
+        for (forge, keeps) in [(&own, true), (&other, false)] {
+            let kept = |code: &'static str| keeps.then_some(code);
+            assert_eq!(code(forge_kept_by_repository(forge, &repository())), kept("repository_of_integration"));
+            assert_eq!(code(forge_kept_by_hook(forge, &hook())), kept("hook_of_integration"));
+            for unfinished in [pending(), active(Status::Claimed), active(Status::Syncing)] {
+                assert_eq!(code(forge_kept_by_job(forge, &unfinished)), kept("job_at_integration"));
+            }
+            assert_eq!(forge_kept_by_job(forge, &ended), None);
+        }
+    }
+
+    #[test]
+    fn a_hook_keeps_the_one_repository_that_it_is_of_where_it_has_no_other_project() {
+        let hook = hook();
         assert_eq!(code(kept_by_hook(&repository(), &hook)), Some("hook_of_repository"));
         for other in others() {
             assert_eq!(kept_by_hook(&other, &hook), None, "{other:?}");

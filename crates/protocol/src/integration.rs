@@ -82,6 +82,16 @@ pub struct IntegrationTest {
     pub help: String,
 }
 
+/// `DELETE /v1/integrations/{id}`: the forge is connected no more. There, and of the secrets, nothing changes.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedIntegration {
+    /// Its short name, which is free now.
+    pub id: IntegrationId,
+    /// The names of the secrets that it used: they stay in Secrets Manager.
+    pub secrets: Vec<String>,
+}
+
 /// A connected forge.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -62,7 +62,7 @@ macro_rules! routes {
             .$route("/v1/sign-in-links", post(sign_in::link))
             .$route("/v1/github-apps", post(github_apps::connect))
             .$route("/v1/github-apps/conversions", post(github_apps::make))
-            .$route("/v1/integrations/{integration}", get(integrations::show))
+            .$route("/v1/integrations/{integration}", get(integrations::show).delete(integrations::remove))
             .$route("/v1/integrations/{integration}/test", post(integrations::test))
             .$route("/v1/projects", get(projects::list).post(projects::create))
             .$route("/v1/projects/{project}", get(projects::show))

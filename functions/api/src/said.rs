@@ -45,6 +45,8 @@ said! {
         post "/v1/github-apps/conversions" make_github_app = "Makes a GitHub App of a manifest's code, and connects it."
             [(409, "taken, secret_refused"), (422, "invalid, forge_refused")];
         get "/v1/integrations/{integration}" show_integration = "A connected forge.";
+        delete "/v1/integrations/{integration}" remove_integration = "Disconnects a forge; there, and of its secrets, nothing changes."
+            [(409, "repository_of_integration, hook_of_integration, job_at_integration, row_unreadable")];
         post "/v1/integrations/{integration}/test" test_integration = "What the forge says of our token now."
             [(422, "secret_missing")];
     }

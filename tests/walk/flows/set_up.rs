@@ -53,6 +53,16 @@ fn removed() -> Step {
     Step::call("somebody removes the repository", move |_| Some(delete(path.clone()).into())).or_refused("404")
 }
 
+/// Whoever does it again is told that there is none.
+fn disconnected() -> Step {
+    Step::call("somebody disconnects the forge", |_| Some(delete("/v1/integrations/gh2").into())).or_refused("404")
+}
+
+pub(in crate::walk) fn disconnected_forge() -> Flow {
+    let steps = vec![set().walked_elsewhere(), connected().walked_elsewhere(), disconnected()];
+    prepared("a forge is disconnected", &[], |world| with_a_forge(world).boxed(), steps)
+}
+
 pub(in crate::walk) fn repository_removed() -> Flow {
     prepared("a repository is removed", &[], |world| with_a_forge(world).boxed(), vec![removed()])
 }

@@ -1,5 +1,6 @@
 //! `pullyard integrations`.
 
+use super::ask::confirm;
 use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
@@ -19,7 +20,8 @@ const LONGEST_TYPED: usize = 32;
 #[command(after_help = "Examples:
   pullyard integrations add gh1 --token-secret pullyard/user/github
   pullyard integrations add bb1 --kind bitbucket --token-secret pullyard/user/bitbucket
-  pullyard integrations test gh1")]
+  pullyard integrations test gh1
+  pullyard integrations remove gh1")]
 pub(crate) struct Integrations {
     #[command(subcommand)]
     command: Option<Command>,
@@ -68,6 +70,20 @@ enum Command {
         /// Its short name.
         id: IntegrationId,
     },
+    /// Disconnect a forge; there nothing changes, and the secrets that it used stay.
+    ///
+    /// Refused while a repository or a hook is of it, and while a job at it has not ended: the answer names it, and what
+    /// to do.
+    #[command(
+        after_help = "Examples:\n  pullyard integrations remove gh1\n  pullyard integrations remove gh1 --yes --json"
+    )]
+    Remove {
+        /// Its short name.
+        id: IntegrationId,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Show a connected forge.
     #[command(after_help = "Examples:\n  pullyard integrations show gh1\n  pullyard integrations show gh1 --json")]
     Show {
@@ -90,6 +106,7 @@ impl Integrations {
         let integration = match self.command.unwrap_or(Command::List) {
             Command::List => return list(session).await,
             Command::Test { id } => return test(session, &id).await,
+            Command::Remove { id, yes } => return remove(session, &id, yes).await,
             Command::Add { id, kind, api_url, token_secret: Some(token_secret), .. } => {
                 let request = CreateIntegration { id, kind, api_url: address(kind, api_url), token_secret };
                 session.api.create_integration(&request).await.map_err(|error| not_connected(error, &request))?
@@ -184,6 +201,22 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
         &session.screen,
         "No forge is connected. Add one with `pullyard integrations add`; its help has examples.",
     )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn remove(session: &Session, id: &IntegrationId, yes: bool) -> Result<ExitCode, Fault> {
+    confirm(&session.screen, yes, &format!("Remove the integration {id}?"))?;
+    let removed = session.api.remove_integration(id).await?;
+    if session.screen.is_json() {
+        session.screen.json(&removed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    session.screen.note(&format!("{id} is removed"));
+    for secret in &removed.secrets {
+        session.screen.hint(&format!(
+            "its secret {secret} stays; where nothing else uses it: aws secretsmanager delete-secret --secret-id {secret}"
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

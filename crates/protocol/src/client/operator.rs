@@ -6,6 +6,7 @@ use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{
     ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, MakeGitHubApp,
+    RemovedIntegration,
 };
 use crate::job::{AnswerJob, CancelJob, ContinueJob, CreateJob, Job, JobPage, JobQuery, PauseJob, RetryJob, Why};
 use crate::project::{
@@ -60,6 +61,12 @@ impl Operator {
     /// What a forge says of our token now.
     pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {
         self.http.post(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({}), Repeat::Safe).await
+    }
+
+    /// Disconnects a forge.
+    pub async fn remove_integration(&self, integration: &IntegrationId) -> Result<RemovedIntegration, Error> {
+        let path = format!("/v1/integrations/{integration}");
+        self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
     }
 
     /// What the server is. Needs no token.

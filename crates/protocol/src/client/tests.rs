@@ -112,7 +112,7 @@ async fn what_nobody_has_given_a_key_and_what_can_be_done_once_is_not_repeated()
     let letters = MoveDeadLetters { messages: BTreeSet::new() };
     let repository = RepositoryName::new("acme/app").unwrap();
     let (named, which) = (repository.clone(), project.clone());
-    let pull = PullRequestQuery { project: which, repository, number: 7, integration: Some(integration) };
+    let pull = PullRequestQuery { project: which, repository, number: 7, integration: Some(integration.clone()) };
     let ticket = TicketKey::new("APP-1").unwrap();
     let failed = [
         api.make_github_app(&app).await.is_err(),
@@ -121,13 +121,14 @@ async fn what_nobody_has_given_a_key_and_what_can_be_done_once_is_not_repeated()
         api.remove_runner("kite").await.is_err(),
         api.remove_hook(&HookName::new("acme").unwrap(), false).await.is_err(),
         api.remove_repository(&project, &named).await.is_err(),
+        api.remove_integration(&integration).await.is_err(),
         api.set_settings(&project, &json!({}), 1).await.is_err(),
         api.move_ticket(&project, &ticket, "Done", None).await.is_err(),
         api.answer_job(&job(), "Yes.", None).await.is_err(),
         api.retry_job(&job(), None).await.is_err(),
         api.unlink(&pull).await.is_err(),
     ];
-    assert_eq!(failed, [true; 11]);
+    assert_eq!(failed, [true; 12]);
     assert_eq!(server.heads().len(), failed.len(), "{:?}", server.heads());
 }
 

@@ -4,6 +4,7 @@ use crate::item::{Attributes, Stored};
 use crate::key;
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::{Error, Store, Write};
+use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{Integration, Project, Repository};
@@ -114,5 +115,29 @@ impl Store {
             transaction = transaction.revise(project)?;
         }
         transaction.commit(self).await
+    }
+
+    /// Disconnects a forge.
+    ///
+    /// Writes: INTEGRATION deleted if its address, account and first secret are those seen, or it is gone. `Stale` when
+    /// another one was connected under its name meanwhile.
+    /// Idempotent: what is gone is gone.
+    pub async fn remove_integration(&self, seen: &Integration) -> Result<Write, Error> {
+        let (proof, attribute, secret) = match &seen.auth {
+            // Before there were Apps, the secret of a token stood alone.
+            Auth::Token { secret } => ("(#auth.#secret = :secret OR token_secret = :secret)", "secret", secret),
+            Auth::App { key_secret, .. } => ("#auth.#secret = :secret", "key_secret", key_secret),
+        };
+        let as_read =
+            format!("attribute_not_exists(pk) OR (api_url = :api_url AND #account.#id = :account AND {proof})");
+        let condition = Condition::of(&as_read)
+            .name("#auth", "auth")
+            .name("#secret", attribute)
+            .name("#account", "account")
+            .name("#id", "id")
+            .value(":secret", text(secret))
+            .value(":api_url", text(&seen.api_url))
+            .value(":account", number(seen.account.id));
+        Transaction::new("disconnect a forge").delete(seen.key(), condition).commit(self).await
     }
 }

@@ -3,9 +3,10 @@
 use crate::sample;
 use crate::world::World;
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::id::{ClassId, RepositoryName};
-use pullyard_domain::project::{Project, Repository, Settings};
+use pullyard_domain::project::{Account, Integration, Project, Repository, Settings};
 use pullyard_domain::select::Needs;
 use pullyard_store::Removal;
 use std::collections::BTreeSet;
@@ -65,6 +66,57 @@ async fn a_forges_name_is_given_once() {
     other.api_url = "https://elsewhere.example".into();
     world.refuses(world.store.put_integration(&other)).await;
     assert_eq!(world.store.integration(&forge.id).await.unwrap(), Some(forge));
+}
+
+#[tokio::test]
+async fn a_forge_is_disconnected_only_as_it_was_read_and_its_name_is_free_then() {
+    let world = World::new().await;
+    let by_token = sample::forge("gh1");
+    let by_app = Integration { auth: app_of("key"), ..by_token.clone() };
+    for (seen, other_secret) in [
+        (&by_token, Auth::Token { secret: "pullyard/other".into() }),
+        (&by_app, app_of("other")),
+        (&by_token, app_of("key")),
+        (&by_app, by_token.auth.clone()),
+    ] {
+        world.applies(world.store.put_integration(seen)).await;
+        let elsewhere = Integration { api_url: "https://elsewhere.example".into(), ..seen.clone() };
+        let account = Account { id: 7, ..seen.account.clone() };
+        let others = Integration { account, ..seen.clone() };
+        for other in [elsewhere, others, Integration { auth: other_secret, ..seen.clone() }] {
+            world.refuses(world.store.remove_integration(&other)).await;
+        }
+        assert_eq!(world.store.integration(&seen.id).await.unwrap().as_ref(), Some(seen));
+        world.applies(world.store.remove_integration(seen)).await;
+        assert_eq!(world.items().await.len(), 0);
+        world.applies(world.store.remove_integration(seen)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_forge_that_was_connected_before_there_were_apps_is_disconnected_too() {
+    let world = World::new().await;
+    let forge = sample::forge("gh1");
+    world.applies(world.store.put_integration(&forge)).await;
+    let mut item = world.item("INTEGRATION#gh1", "INTEGRATION").await;
+    item.remove("auth");
+    item.insert("token_secret".into(), AttributeValue::S("pullyard/gh1".into()));
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    assert_eq!(world.store.integration(&forge.id).await.unwrap(), Some(forge.clone()));
+    let other = Integration { auth: Auth::Token { secret: "pullyard/other".into() }, ..forge.clone() };
+    world.refuses(world.store.remove_integration(&other)).await;
+    world.applies(world.store.remove_integration(&forge)).await;
+    assert_eq!(world.store.integration(&forge.id).await.unwrap(), None);
+}
+
+fn app_of(key: &str) -> Auth {
+    Auth::App {
+        app_id: 1,
+        client_id: None,
+        slug: "pullyard".into(),
+        key_secret: format!("pullyard/{key}"),
+        webhook_secret: "pullyard/webhook".into(),
+    }
 }
 
 fn name(name: &str) -> RepositoryName {

@@ -7,7 +7,9 @@ use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::IntegrationId;
 use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
-use pullyard_protocol::integration::{CreateIntegration, Integration, IntegrationPage, IntegrationTest};
+use pullyard_protocol::integration::{
+    CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
+};
 
 pub(super) fn shown(integration: pullyard_domain::project::Integration) -> Json<Integration> {
     Json(Integration {
@@ -70,6 +72,18 @@ pub(crate) async fn test(
         ),
     };
     Ok(Json(IntegrationTest { works, sentence, help }))
+}
+
+/// Disconnects a forge. It belongs to all projects.
+pub(crate) async fn remove(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(integration): Path<IntegrationId>,
+) -> Result<Json<RemovedIntegration>, Problem> {
+    caller.may_touch_all()?;
+    let removed = control::remove_integration(&ctx, &integration).await?;
+    let secrets = removed.auth.secrets().into_iter().map(str::to_owned).collect();
+    Ok(Json(RemovedIntegration { id: removed.id, secrets }))
 }
 
 /// Connects a forge, after asking it who the token belongs to.

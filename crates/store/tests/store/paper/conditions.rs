@@ -10,6 +10,7 @@ use crate::reviews::{entry, held, id, linked, refused, review, review_id, waits,
 use crate::sample::{self, at, job_id, project, repository};
 use crate::world::{World, alone, first_time, requeue_of, written};
 use pullyard_domain::artifact::Artifacts;
+use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::{Breaker, By, Cause, KeyOf, Trouble};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
@@ -17,7 +18,7 @@ use pullyard_domain::event::TicketText;
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{ClaimId, ClassId, RepositoryName};
 use pullyard_domain::job::Job;
-use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::runner::{Drain, Runner, Slot};
@@ -200,6 +201,7 @@ const WRITES: &[(&str, Forms)] = &[
             store.remember_review(&Review { version: 1, ..waits("r1") }, &held("r1"), &marked).await.map(drop)
         })
     }),
+    ("remove_integration", |store| Box::pin(removes_integration(store))),
     ("remove_repository", |store| Box::pin(removes_repository(store))),
     ("remove_runner", |store| Box::pin(async move { store.remove_runner(&kite()).await.map(drop) })),
     ("rename_repository", |store| {
@@ -388,6 +390,19 @@ async fn rests(store: &Store) -> Result<(), Error> {
         store.rest(&rested).await?;
     }
     Ok(())
+}
+
+async fn removes_integration(store: &Store) -> Result<(), Error> {
+    let by_token = sample::forge("gh1");
+    let auth = Auth::App {
+        app_id: 1,
+        client_id: None,
+        slug: "pullyard".into(),
+        key_secret: "pullyard/key".into(),
+        webhook_secret: "pullyard/webhook".into(),
+    };
+    store.remove_integration(&by_token).await?;
+    store.remove_integration(&Integration { auth, ..by_token }).await.map(drop)
 }
 
 async fn removes_repository(store: &Store) -> Result<(), Error> {

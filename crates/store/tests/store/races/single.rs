@@ -12,7 +12,7 @@ use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::job::{Job, Status};
-use pullyard_domain::project::Repository;
+use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::runner::{Drain, Presence};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
@@ -143,6 +143,31 @@ async fn one_of_many_new_names_of_a_repository_is_its_name() {
     let won = named(winner(&answers));
     assert_eq!(world.store.repository_named(&sample::project(), &won.name).await.unwrap(), Some(won));
     assert_eq!(world.items().await.len(), 2, "one repository, one name");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_forge_is_disconnected_as_it_was_read_and_never_another_one_of_its_name() {
+    let world = world().await;
+    let before = sample::forge("gh1");
+    let after = Integration { api_url: "https://elsewhere.example".into(), ..before.clone() };
+    world.applies(world.store.put_integration(&before)).await;
+    let answers = race(&world, |world, number| {
+        let (seen, next) = (before.clone(), after.clone());
+        async move {
+            match number % 2 {
+                0 => world.store.remove_integration(&seen).await,
+                _ => world.store.put_integration(&next).await,
+            }
+        }
+    })
+    .await;
+    let of = |kind: usize| answers.iter().skip(kind).step_by(2).filter(|answer| **answer == Write::Applied).count();
+    assert!(of(0) >= 1, "whoever is first finds it as it was read");
+    let left = world.store.integration(&before.id).await.unwrap();
+    match of(1) {
+        0 => assert_eq!((left, of(0)), (None, RACERS / 2), "one that is gone is gone"),
+        connected => assert_eq!((left, connected), (Some(after), 1)),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -49,6 +49,7 @@ pub(crate) const WRITES: &[(&str, &str)] = &[
     ("refuse_with", "what_shares_the_fate_of_the_newest_is_refused_with_it_or_covered_by_its_job"),
     ("register", "one_of_many_processes_takes_a_runner_over"),
     ("remember_review", "one_review_remembered_by_many_at_once_is_remembered_once"),
+    ("remove_integration", "a_forge_is_disconnected_as_it_was_read_and_never_another_one_of_its_name"),
     ("remove_repository", "a_repository_is_removed_under_the_name_that_was_read_or_renamed_first"),
     ("remove_runner", "one_of_many_begins_to_remove_a_runner_and_many_may_remove_it"),
     ("rename_repository", "one_of_many_new_names_of_a_repository_is_its_name"),
