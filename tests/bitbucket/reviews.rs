@@ -286,6 +286,10 @@ async fn a_request_without_words_asks_no_agent_and_whoever_writes_and_asks_again
     ann.asks().await;
     world.look().await;
     let silent = world.nth_revision(1).await;
+    let why = world.story.api.why(&silent).await.unwrap();
+    assert!(why.sentence.starts_with("Its reviews say nothing yet; "), "{}", why.sentence);
+    assert_eq!(why.help, "Write on the pull request what to change.");
+    world.goes_on(Duration::from_secs(901)).await;
     assert_eq!(world.story.ended(&silent).await.status, Status::Cancelled);
     let why = world.story.api.why(&silent).await.unwrap().sentence;
     assert_eq!(why, "Cancelled because its reviews say nothing.");
@@ -296,6 +300,21 @@ async fn a_request_without_words_asks_no_agent_and_whoever_writes_and_asks_again
     ann.asks().await;
     world.look().await;
     let job = world.nth_revision(2).await;
+    world.completed(&job).await;
+    assert!(world.prompt(&job).contains("Say it twice."), "{}", world.prompt(&job));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_come_after_the_request_are_waited_for() {
+    let (world, first) = opened().await;
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    ann.asks().await;
+    world.look().await;
+    let job = world.nth_revision(1).await;
+    assert_eq!(world.story.job(&job).await.status, Status::Pending);
+    ann.says("Say it twice.").await;
+    world.goes_on(Duration::from_secs(61)).await;
     world.completed(&job).await;
     assert!(world.prompt(&job).contains("Say it twice."), "{}", world.prompt(&job));
     world.story.end().await;

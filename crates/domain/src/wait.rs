@@ -33,6 +33,7 @@ vocabulary! {
         OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";
         ContextFetch { forge: IntegrationId, n: u64, time: Timestamp } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} is at {time}.", "Nothing to do.";
         ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} asks us to wait until {time}.", "Nothing to do.";
+        NoWords { time: Timestamp } [Person] "no_words", "Its reviews say nothing yet; their words are waited for until {time}.", "Write on the pull request what to change.";
         RetryAt { time: Timestamp, failure: String } [Itself] "retry_at", "It is tried again at {time} after {failure}.", "Nothing to do.";
         OwnerOffline { user: String, ago: Span, left: Span } [Itself] "owner_offline", "{user}'s runner is silent for {ago}; a steward takes over in {left}.", "Nothing to do.";
         OwnerOnly { user: String } [Person] "owner_only", "Only {user}'s runner may take it, and it is offline.", "Start it, or allow a steward.";

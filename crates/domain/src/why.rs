@@ -22,7 +22,10 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
         let forge = job.integration.clone();
         return Some(match &waits.fault {
             Some(ContextFault::RateLimited { until }) => Wait::ForgeRateLimited { forge, time: *until },
-            _ => Wait::ContextFetch { forge, n: u64::from(waits.tries) + 1, time: waits.next },
+            Some(ContextFault::Silent { until }) => Wait::NoWords { time: *until },
+            Some(ContextFault::Away { .. }) | None => {
+                Wait::ContextFetch { forge, n: u64::from(waits.tries) + 1, time: waits.next }
+            }
         });
     }
     if let (Status::AwaitingInput, Some(question)) = (job.status, &job.question) {

@@ -117,7 +117,7 @@ fn may_go_on_alone(read: &Read, job: &Job) -> bool {
 /// Where some are its own already, since somebody died before it could begin with them, they are waited for or given
 /// up with it: nobody else would be told of them.
 async fn alone(ctx: &Context, job: &Job, read: Read) -> Result<Read, Error> {
-    let may_be_answered = matches!(read, Read::Unavailable | Read::Fault(_));
+    let may_be_answered = matches!(read, Read::Silent | Read::Unavailable | Read::Fault(_));
     if let Some(id) = job.reviewed().filter(|_| may_be_answered) {
         let all = ctx.store.reviews(&id).await?;
         if !covered(&job.id, &all).is_empty() {
@@ -164,7 +164,7 @@ enum Read {
     Closed(PullRequestState),
     /// All that it was made for was dismissed.
     Dismissed,
-    /// All that it was made for is without a word.
+    /// All that it was made for is without a word, and words had their time.
     Silent,
     /// The forge will not give it, today or tomorrow.
     Unavailable,
@@ -219,7 +219,9 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Ok(review) => review,
         Err(Stopped::Unread(Unread::Closed(state))) => return Ok(Read::Closed(state)),
         Err(Stopped::Unread(Unread::Dismissed)) => return Ok(Read::Dismissed),
-        Err(Stopped::Unread(Unread::Silent)) => return Ok(Read::Silent),
+        Err(Stopped::Unread(Unread::Silent { asked })) => {
+            return Ok(job.silent(asked, ctx.clock.now()).map_or(Read::Silent, Read::Fault));
+        }
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
         // Somebody took our credentials away; the day that they have to bring them back runs.
         Err(Stopped::Ours(Error::Cloud(error))) => {

@@ -23,7 +23,10 @@ pub(super) enum Unread {
     Dismissed,
     /// None of them has a word, as may be on Bitbucket, where it may be written later: an agent that is told of nothing
     /// would be paid for nothing.
-    Silent,
+    Silent {
+        /// When the last of them was submitted.
+        asked: Timestamp,
+    },
     /// The forge did not give them.
     Forge(forge::Error),
 }
@@ -89,8 +92,11 @@ pub(super) async fn read_reviews(
         if reviews.is_empty() {
             return Err(Unread::Dismissed);
         }
-        if reviews.iter().all(says_nothing) && cut.comments == 0 {
-            return Err(Unread::Silent);
+        if let Some(asked) = reviews.iter().map(|review| review.submitted_at).max()
+            && reviews.iter().all(says_nothing)
+            && cut.comments == 0
+        {
+            return Err(Unread::Silent { asked });
         }
     }
     thread(&mut reviews);

@@ -98,7 +98,7 @@ fn the_published_decisions_exist_with_their_verdicts() {
 fn the_published_waits_exist_and_say_who_ends_them() {
     check_codes(
         &Wait::rows(),
-        "person: no_runner no_online_runner no_capability no_label runners_paused start_failed owner_only needs_input paused project_held
+        "person: no_runner no_online_runner no_capability no_label runners_paused start_failed owner_only needs_input paused project_held no_words
         itself: slots_busy concurrency_key waits_for_job fargate_capacity fargate_throttled spot_interrupted task_starting overflow_wait context_fetch forge_rate_limited retry_at owner_offline provider_unavailable limit_reached budget_wait starting_now",
     );
 }

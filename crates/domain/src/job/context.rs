@@ -4,7 +4,7 @@
 //! that will not change, or a whole day without one, ends it.
 
 use super::transition::WAKE_WITHIN;
-use super::{Job, NotNow, Status};
+use super::{Job, Kind, NotNow, Status};
 use crate::failure::Failure;
 use crate::text::clipped;
 use crate::time::Timestamp;
@@ -19,6 +19,13 @@ const FIRST_TRY: Duration = Duration::from_secs(30);
 
 /// The least that a wake-up of an admitted job is given to arrive, before the sweeper sends another.
 const WAKE_AT_LEAST: Duration = Duration::from_secs(10);
+
+/// How long a job waits for the words of reviews that have none: on Bitbucket a verdict has none, and comments may come
+/// after it.
+const WORDS_WITHIN: Duration = Duration::from_secs(15 * 60);
+
+/// How often it is looked for them.
+const WORDS_EVERY: Duration = Duration::from_secs(60);
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
@@ -63,6 +70,11 @@ pub enum ContextFault {
         /// Until then.
         until: Timestamp,
     },
+    /// None of its reviews has a word yet.
+    Silent {
+        /// How long they are waited for.
+        until: Timestamp,
+    },
 }
 
 impl Job {
@@ -103,12 +115,22 @@ impl Job {
         let next = match &fault {
             ContextFault::RateLimited { until } => now.plus(Duration::from_secs(10)).max(*until),
             ContextFault::Away { .. } => now.plus(pause),
+            ContextFault::Silent { until } => now.plus(WORDS_EVERY).min(*until),
         };
         let fault = match fault {
             ContextFault::Away { reason } => ContextFault::Away { reason: clipped(&reason, 120) },
-            limited => limited,
+            other => other,
         };
         Ok(Self { waits: Some(ContextWait { tries, next, fault: Some(fault) }), ..self.clone() })
+    }
+
+    /// What is so with it where none of its reviews has a word, the last of which was submitted at `asked`. None: their
+    /// words had their time.
+    ///
+    /// The forge's clock makes that no longer than from its making. A job that can do its work without them does not wait.
+    pub fn silent(&self, asked: Timestamp, now: Timestamp) -> Option<ContextFault> {
+        let until = asked.min(self.created).plus(WORDS_WITHIN);
+        (self.kind == Kind::Revise && now < until).then_some(ContextFault::Silent { until })
     }
 
     /// What it fails with when its review can't be read.

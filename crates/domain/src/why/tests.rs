@@ -53,6 +53,8 @@ fn a_job_whose_reviews_are_not_read_yet_says_which_try_is_next_and_when() {
     assert_eq!(says(&away), Wait::ContextFetch { forge: forge(), n: 2, time: at(40) });
     let limited = failed(ContextFault::RateLimited { until: at(900) });
     assert_eq!(says(&limited), Wait::ForgeRateLimited { forge: forge(), time: at(900) });
+    let silent = failed(ContextFault::Silent { until: at(900) });
+    assert_eq!(says(&silent), Wait::NoWords { time: at(900) });
 }
 
 #[test]

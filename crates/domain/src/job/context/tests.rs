@@ -50,6 +50,20 @@ fn a_forge_that_asks_for_time_gets_it_and_never_less_than_ten_seconds() {
 }
 
 #[test]
+fn reviews_without_words_are_read_again_each_minute_until_they_had_their_time() {
+    let made = pending().created;
+    let until = made.plus(Duration::from_secs(900));
+    assert_eq!(pending().silent(made, made), Some(ContextFault::Silent { until }));
+    let sooner = made.minus(Duration::from_secs(300));
+    assert_eq!(pending().silent(sooner, made), Some(ContextFault::Silent { until: at(600) }));
+    assert_eq!(pending().silent(at(7_200), made), Some(ContextFault::Silent { until }), "the forge's clock is ahead");
+    assert_eq!(pending().silent(made, at(899)), Some(ContextFault::Silent { until }));
+    assert_eq!(pending().silent(made, until), None);
+    let next = |now| pending().context_failed(ContextFault::Silent { until }, now).unwrap().waits.unwrap().next;
+    assert_eq!((next(at(5)), next(at(870))), (at(65), until));
+}
+
+#[test]
 fn after_a_day_without_an_answer_it_fails() {
     let day = READ_CONTEXT_FOR.as_secs();
     let late = pending().context_failed(away(), at(day - 1)).unwrap();
