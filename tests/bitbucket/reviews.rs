@@ -312,7 +312,7 @@ async fn words_that_come_after_the_request_are_waited_for() {
     ann.asks().await;
     world.look().await;
     let job = world.nth_revision(1).await;
-    assert_eq!(world.story.job(&job).await.status, Status::Pending);
+    assert_eq!(world.story.api.job(&job).await.unwrap().status, Status::Pending);
     ann.says("Say it twice.").await;
     world.goes_on(Duration::from_secs(61)).await;
     world.completed(&job).await;
