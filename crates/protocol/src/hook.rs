@@ -2,6 +2,7 @@
 
 use pullyard_domain::hook::{HookKind, Ingress};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::project::ForgeKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 

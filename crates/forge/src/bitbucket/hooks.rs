@@ -12,6 +12,9 @@ use crate::{
     names::{RepositoryName, account_name},
 };
 
+/// How many are asked for at once, which is Bitbucket's most.
+const PER_PAGE: &str = "100";
+
 /// What people read of one of ours in Bitbucket's list.
 const DESCRIPTION: &str = "Pullyard";
 
@@ -84,7 +87,7 @@ impl Bitbucket {
     }
 
     async fn all_hooks(&self, place: &Place<'_>) -> Result<Listed<HookAnswer>, Error> {
-        self.client.list(self.hook_address(place, None), &place.what()).await
+        self.client.list(self.hook_address(place, None), &place.what(), PER_PAGE).await
     }
 
     /// The hook of this number of ours, by which Bitbucket knows none.
