@@ -69,7 +69,7 @@ vocabulary! {
         DuplicateReview { job: JobId } [Duplicate] "duplicate_review", "This review already started job {job}.", "Nothing to do.";
         RateLimited { pr: String, ago: Span, time: Timestamp } [Refused] "rate_limited", "{pr} was revised {ago} ago; the next revision may start at {time}.", "Wait, or start it now: `pullyard revise {pr}`.";
         OwnReview {} [Ignored] "own_review", "The review was written by Pullyard's own account.", "Nothing to do.";
-        AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} may not write to {repo}, as far as its forge tells.", "Give the permission at the forge and ask again; on Bitbucket put them on the pull request's reviewers, or have the integration use the token of an administrator, who is told who may write.";
+        AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} may not write to {repo}, as far as its forge tells.", "Let them write there; on Bitbucket, add them to the pull request's reviewers or use an administrator's token. Then ask again.";
         PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} did not say whether {author} may start jobs.", "Replay the delivery when it answers again.";
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "Reopen it if it was closed and its forge can do that; what else it lacks is for a new job: `pullyard jobs create`.";

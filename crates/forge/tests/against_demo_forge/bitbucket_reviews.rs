@@ -74,8 +74,8 @@ async fn a_request_for_changes_is_a_review_with_what_its_author_wrote_before_and
     assert_eq!((comments[0].path.as_str(), comments[0].side), ("change.txt", Side::Right));
     assert_eq!(comments[0].lines, Lines::Current { start: None, end: 1 });
     assert!(comments.iter().all(|one| one.review == Some(review.id)));
-    let absent = forge.review(REPOSITORY, pull.number, 1).await.unwrap_err();
-    assert_eq!(absent.meaning(), Meaning::Missing);
+    let forgotten = forge.review(REPOSITORY, pull.number, 1).await.unwrap();
+    assert_eq!(forgotten.state, ReviewState::Dismissed, "what the activity does not have was taken back");
     assert_eq!(forge.reviews(REPOSITORY, 99).await.unwrap_err().meaning(), Meaning::Missing);
 }
 
