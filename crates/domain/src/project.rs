@@ -63,7 +63,7 @@ pub struct Settings {
     pub limits: Limits,
     /// What becomes of a job whose runner died while the agent worked.
     pub offline: OfflinePolicy,
-    /// What becomes of a job that was paused or asked something, where its agent's session can't be found again.
+    /// What becomes of a job where its agent's session can't be found again, after a rest or while it works.
     pub resume: Resume,
     /// Nothing new starts while set; who set it.
     pub held_by: Option<String>,

@@ -12,6 +12,7 @@ use crate::limits;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, RepositoryName, Sha256Hex, TicketKey};
 use pullyard_domain::job::Kind;
+use pullyard_domain::project::Resume as Policy;
 use serde::{Deserialize, Serialize};
 
 /// Claims the attempt. Repeating it with the same `claim_id` returns the same assignment and lease.
@@ -58,6 +59,10 @@ pub struct Assignment {
     /// What an earlier attempt left to go on with, and what people said since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+    /// Where the session of its agent is lost, also while it works, the job fails; else its agent begins again, and the
+    /// log says so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub requires_session: bool,
     /// An earlier attempt, or the job that this one does again, may have left a checkpoint: `GET …/checkpoint`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checkpoint: bool,
@@ -91,6 +96,13 @@ impl std::fmt::Debug for Assignment {
     }
 }
 
+impl Assignment {
+    /// Whether the job fails where the session of its agent is lost. An older server says so only of a job that rested.
+    pub fn fails_without_session(&self) -> bool {
+        self.requires_session || self.resume.as_ref().is_some_and(|resume| resume.policy == Policy::Require)
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -108,7 +120,7 @@ pub struct Resume {
     /// How many of the inputs that session has read.
     pub read: u32,
     /// What becomes of the job where the session can't be found.
-    pub policy: pullyard_domain::project::Resume,
+    pub policy: Policy,
     /// Everything that people said, oldest first.
     pub inputs: Vec<Input>,
 }

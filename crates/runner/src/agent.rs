@@ -61,7 +61,6 @@ use claude_code::ClaudeCode;
 use codex::Codex;
 use command::CommandAgent;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
@@ -123,8 +122,6 @@ pub(crate) struct GoesOn {
     pub(crate) prompt: String,
     /// What it used before.
     pub(crate) tokens: Tokens,
-    /// Whether the job may begin another one.
-    pub(crate) policy: Policy,
 }
 
 /// Everything that a run of the agent needs.
@@ -273,7 +270,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                 further = GO_ON;
             }
             Verdict::SessionLost => {
-                let Some(lost) = session.take().filter(|_| may_begin_again(run)) else {
+                let Some(lost) = session.take().filter(|_| !run.assignment.fails_without_session()) else {
                     return Err(Failure::SessionLost {}.into());
                 };
                 // Until another one is named, none is to be gone on with.
@@ -316,11 +313,6 @@ pub(crate) fn is_used_up(events: &Events, tally: &Tally, assignment: &Assignment
 fn limits(assignment: &Assignment) -> Limits {
     let allowed = &assignment.limits;
     Limits { stall: Duration::from_secs(allowed.stall_secs), turns: allowed.turns, cost: allowed.cost_usd_micros }
-}
-
-/// Whether the task may begin again where the session is gone that it was to go on with.
-fn may_begin_again(run: &Run<'_>) -> bool {
-    run.goes_on.is_none_or(|earlier| earlier.policy == Policy::Prefer)
 }
 
 /// The driver of the chosen agent.

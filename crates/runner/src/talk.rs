@@ -14,7 +14,6 @@ use crate::stop::Stop;
 use crate::workspace::Workspace;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::leaves_work;
-use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{Assignment, Input, YieldOutcome, YieldRequest};
 use pullyard_protocol::event::EventKind;
 use std::fmt::Write;
@@ -90,9 +89,7 @@ impl Talk {
             let _ = write!(prompt, "\n{}", self.conflicts);
         }
         prompt.push_str("\nGo on from where you were.");
-        let resume = assignment.resume.as_ref().filter(|resume| resume.agent.is_some());
-        let policy = resume.map_or(Policy::Prefer, |resume| resume.policy);
-        Some(GoesOn { session: session.id.clone(), prompt, tokens: session.tokens, policy })
+        Some(GoesOn { session: session.id.clone(), prompt, tokens: session.tokens })
     }
 
     /// The session that goes on, how much it had read, and what it had used.
@@ -140,7 +137,7 @@ impl Talk {
 pub(crate) fn goes_on_with(this: &Attempt<'_>, words: &str) -> Option<GoesOn> {
     let work = this.tally.told().0?;
     let (tokens, session) = (this.working.used(&work, this.tally.tokens_of_session()), work.session?);
-    Some(GoesOn { session, prompt: words.to_owned(), tokens, policy: Policy::Prefer })
+    Some(GoesOn { session, prompt: words.to_owned(), tokens })
 }
 
 /// Its people want it to pause: what its agent did is kept, and the job is given back.

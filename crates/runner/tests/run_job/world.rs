@@ -74,6 +74,7 @@ impl World {
             heartbeat_secs: 1,
             resume: None,
             commands: None,
+            requires_session: false,
             checkpoint: false,
             adopts: false,
             author: None,

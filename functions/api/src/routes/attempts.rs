@@ -7,6 +7,7 @@ use pullyard_control::{Context, Error};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{self as domain, End, JobResult, Status, Work};
+use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_entry::{Leased, Problem, Query, Starting, Strict, limits, strict};
 use pullyard_protocol::attempt as wire;
@@ -37,6 +38,7 @@ pub(crate) async fn start(
     let adopts = job.adopts.is_some();
     Ok(Json(Assignment {
         resume: resume_on_the_wire(&job, made.inputs).filter(|_| !adopts),
+        requires_session: job.policy.resume == Policy::Require && !adopts,
         checkpoint: (job.attempt > 1 || job.retry_of.is_some()) && !adopts,
         adopts,
         prompt: context.prompt(),

@@ -54,9 +54,9 @@ async fn a_crash_over_a_connection_is_tried_again_in_the_same_session_and_anothe
     assert_eq!((failure.code(), starts), ("agent_failed", 1));
 }
 
-#[tokio::test]
-async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
-    let machine = Machine::with(
+/// Its connection breaks, and then it does not know its session any more; in another one it does the work.
+async fn forgets() -> Machine {
+    Machine::with(
         CLAUDE,
         "head -n 1 > @DIR@/prompt
          if grep -q -- --resume @DIR@/starts.args; then
@@ -67,7 +67,21 @@ async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
            touch @DIR@/again; cat @CLAUDE@/reset.jsonl; exit 1
          fi",
     )
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_is_begun_again_by_no_job_that_requires_it() {
+    let machine = forgets().await;
+    machine.world.api.assign(|job| job.requires_session = true);
+    let finish = machine.run().await;
+    assert_eq!(finish.failure.map(|failure| failure.code()), Some("session_lost"));
+    assert_eq!(finish.work.unwrap().starts, 2);
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
+    let machine = forgets().await;
     let finish = machine.run().await;
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     assert_eq!(finish.work.unwrap().starts, 3);
