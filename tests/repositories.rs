@@ -281,3 +281,32 @@ async fn who_disconnects_a_forge_is_asked_first_and_told_which_secret_stays() {
     assert_eq!(removed, json!({ "id": "gh1", "secrets": [secret] }), "its name was free");
     story.end().await;
 }
+
+/// What is linked and recorded under the name leads to repositories of the forge that had it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_a_forge_that_was_disconnected_is_not_given_to_another_one() {
+    let story = Story::waiting().await;
+    let (user, secret) = (User::of(&story), story.local.forge_secret());
+    user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.done();
+    user.run(&["integrations", "remove", "gh1", "--yes"]).await.done();
+    // Nobody asks what is there.
+    let elsewhere = "http://127.0.0.1:9/api/v3";
+    let token = json!({ "id": "gh1", "kind": "github", "api_url": elsewhere, "token_secret": secret });
+    let app = json!({
+        "id": "gh1", "api_url": elsewhere, "app_id": 7, "key_secret": secret, "webhook_secret": secret,
+    });
+    let code = json!({ "id": "gh1", "api_url": elsewhere, "code": "abc" });
+    for (path, body) in [("/v1/integrations", token), ("/v1/github-apps", app), ("/v1/github-apps/conversions", code)] {
+        let admin = Some(story.local.admin_token());
+        let (status, _, said) = story.raw(Method::POST, path, admin, body.to_string().into_bytes()).await;
+        assert_eq!(
+            (status, &said["code"], &said["pointer"]),
+            (422, &json!("invalid"), &json!("/id")),
+            "{path}: {said}"
+        );
+    }
+    assert!(story.api.integrations(None).await.unwrap().integrations.is_empty());
+    let same = story.local.forge().api_url();
+    user.run(&["integrations", "add", "gh1", "--api-url", &same, "--token-secret", secret]).await.done();
+    story.end().await;
+}

@@ -51,7 +51,7 @@ pub(super) const WRITTEN: &[Items] = &[
 const DELETED: &[(&str, &[&str])] = &[
     ("webhook", &["PROJECT#"]),
     ("effects", &["PROJECT#"]),
-    ("api", &["PROJECT#", "INTEGRATION#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
+    ("api", &["PROJECT#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
 ];
 

@@ -177,7 +177,7 @@ pub(super) const LIST: &[Row] = &[
         Table,
         "single attributes: heartbeats, claims, last uses, the day's budget, the job of a review in the ledger",
     ),
-    ("api", "dynamodb:DeleteItem", Table, "forges, repositories, hooks and runners that are removed"),
+    ("api", "dynamodb:DeleteItem", Table, "repositories, hooks and runners that are removed"),
     ("api", "sqs:SendMessage", Dispatch, "jobs that want a task, or have one to be stopped"),
     ("api", "sqs:SendMessage", Effects, "tickets to be settled, pull requests to be told, hooks to be looked after"),
     ("api", "sqs:ReceiveMessage", DeadLetters, "`pullyard dlq` looks at what failed too often"),

@@ -1,7 +1,7 @@
 //! Connecting a forge as its App: one that GitHub makes of a manifest, or one that is there.
 
 use crate::forge::endpoint;
-use crate::projects::usable;
+use crate::projects::{usable, was_no_other};
 use crate::secrets::{may_name, set_secret};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
@@ -27,7 +27,7 @@ pub struct ExistingApp {
 /// Writes: two secrets named by the App, before anything else is done; INTEGRATION, if absent.
 /// Not to be repeated: the code works once. What went wrong after it is mended with [`connect_app`], for
 /// the key is stored first.
-/// Errors: the forge's; `Taken`; `Invalid` for an App without a webhook secret.
+/// Errors: the forge's; `Taken`; `Invalid` for an App without a webhook secret, and for a name that another forge had.
 pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &str) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -38,6 +38,7 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     if ctx.store.integration(&id).await?.is_some() {
         return Err(Error::Taken { what: "integration", name: id.to_string() });
     }
+    was_no_other(ctx, &id, &api_url).await?;
     let made = convert_manifest(&endpoint(ctx, &api_url), code).await?;
     let (app_id, page) = (made.id, &made.html_url);
     // Named by the App, so that no other one's key is ever replaced.
@@ -62,7 +63,8 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
 /// Connects an App that is there, after asking the forge whether the key is its own.
 ///
 /// Idempotent: the same integration again is a repeat.
-/// Errors: the forge's; `NoSecret`; `Invalid` when the key is another App's; `Taken`.
+/// Errors: the forge's; `NoSecret`; `Invalid` when the key is another App's, and for a name that another forge had;
+/// `Taken`.
 pub async fn connect_app(
     ctx: &Context,
     id: IntegrationId,
@@ -80,6 +82,7 @@ pub async fn connect_app(
     {
         return Err(Error::Taken { what: "integration", name: id.to_string() });
     }
+    was_no_other(ctx, &id, &api_url).await?;
     let (key, _) = tokio::try_join!(ctx.secrets.get(&key_secret), ctx.secrets.get(&webhook_secret))?;
     let github = GitHubApp::new(endpoint(ctx, &api_url), app_id.to_string(), &key)?;
     let app = github.app().await?;

@@ -23,7 +23,8 @@ pub(crate) async fn forge_of(
         Auth::Token { secret } => read(ctx, secret).await?,
         Auth::App { .. } => {
             let mint = async || mint(ctx, integration, &repository.name, Only::Id(repository.id), own).await;
-            ctx.forge_tokens.get((integration.id.clone(), repository.id), &ctx.clock, mint).await?
+            let of = (integration.id.clone(), integration.auth.issuer(), repository.id);
+            ctx.forge_tokens.get(of, &ctx.clock, mint).await?
         }
     };
     client(ctx, integration.kind, &integration.api_url, token)

@@ -14,8 +14,9 @@ const MARGIN: Duration = Duration::from_secs(300);
 /// How many repositories are remembered before those that nobody waits for are forgotten.
 const MOST: usize = 1_000;
 
-/// Of which repository: the integration, and the forge's id.
-pub(crate) type Of = (IntegrationId, u64);
+/// Of which repository, and of whose tokens: the integration, what its App is named by, and the forge's id. An
+/// integration may be connected anew as another App.
+pub(crate) type Of = (IntegrationId, Option<String>, u64);
 type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 
 /// The tokens of one process.
@@ -82,7 +83,11 @@ mod tests {
         }
 
         async fn get(&self, repository: u64) -> String {
-            let of = (IntegrationId::new("gh1").unwrap(), repository);
+            self.get_as("7", repository).await
+        }
+
+        async fn get_as(&self, app: &str, repository: u64) -> String {
+            let of = (IntegrationId::new("gh1").unwrap(), Some(app.to_owned()), repository);
             let mint = async || {
                 let number = self.minted.fetch_add(1, Ordering::SeqCst);
                 // Others get their turn while this one is on its way.
@@ -106,6 +111,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_token_of_an_app_is_used_by_no_other_app_that_has_its_integrations_name_by_now() {
+        let world = World::new();
+        assert_eq!(world.get_as("7", 1).await, "ghs_0");
+        assert_eq!(world.get_as("8", 1).await, "ghs_1");
+        assert_eq!(world.get_as("7", 1).await, "ghs_0");
+    }
+
+    #[tokio::test]
     async fn a_token_is_used_until_five_minutes_before_its_end() {
         let world = World::new();
         assert_eq!(world.get(1).await, "ghs_0");
@@ -118,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_could_not_be_minted_is_not_remembered() {
         let world = World::new();
-        let of = (IntegrationId::new("gh1").unwrap(), 1);
+        let of = (IntegrationId::new("gh1").unwrap(), Some("7".to_owned()), 1);
         let failed = world.tokens.get(of, &world.clock, async || Err(Error::BadProof)).await;
         assert!(failed.is_err());
         assert_eq!(world.get(1).await, "ghs_0");

@@ -56,7 +56,8 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
 /// Connects a forge, after asking it who the token belongs to.
 ///
 /// Idempotent: the same integration again is a repeat.
-/// Errors: the forge's; `NoSecret`; `Invalid` for a value that can be no token; `Taken`.
+/// Errors: the forge's; `NoSecret`; `Invalid` for a value that can be no token, and for a name that another forge had;
+/// `Taken`.
 pub async fn connect_forge(
     ctx: &Context,
     id: IntegrationId,
@@ -65,6 +66,7 @@ pub async fn connect_forge(
     token_secret: String,
 ) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
+    was_no_other(ctx, &id, &api_url).await?;
     // Its value is sent to that address.
     may_name(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
     if let Err(flaw) = token_in(ctx, &token_secret).await? {
@@ -80,6 +82,18 @@ pub async fn connect_forge(
     match ctx.store.integration(&integration.id).await? {
         Some(there) if there == integration => Ok(there),
         _ => Err(Error::Taken { what: "integration", name: integration.id.to_string() }),
+    }
+}
+
+/// What is linked and recorded under the name of a forge that was disconnected means the repositories of that one: at
+/// another forge the same ids are other repositories.
+pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
+    match ctx.store.former_address(id).await? {
+        Some(former) if former != api_url => Err(Error::Invalid {
+            pointer: "/id",
+            fault: format!("{id} was the name of {former}, and what is recorded leads there by it; choose another one"),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What is looked for before keeps people from disconnecting what is in use. A repository that is connected, or a job
 //! that is made, in the same moment names a forge that is gone; the forge connected again under its name mends that.
+//! No other one is ever connected under it.
 
 use crate::remove_repository::kept_by_unreadable;
 use crate::{Context, Error};

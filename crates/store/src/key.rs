@@ -48,6 +48,9 @@ pub(crate) fn integration(integration: &IntegrationId) -> Key {
     Key::new(format!("INTEGRATION#{integration}"), "INTEGRATION")
 }
 
+/// What the row of a forge that was disconnected has, and no other.
+pub(crate) const GONE: &str = "gone";
+
 pub(crate) fn class(pool: &ProjectId, class: &ClassId) -> Key {
     Key::new(class_pool(pool), format!("CLASS#{class}"))
 }

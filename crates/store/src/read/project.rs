@@ -1,5 +1,6 @@
 //! Projects, their repositories, connected forges.
 
+use crate::item::decode;
 use crate::read::list::Order;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
@@ -40,7 +41,21 @@ impl Store {
 
     /// A connected forge, read strongly.
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
-        self.get(&key::integration(integration)).await
+        let key = key::integration(integration);
+        let item = self.get_attributes(&key).await?.filter(|item| !item.contains_key(key::GONE));
+        item.map(|item| decode(item, &key)).transpose()
+    }
+
+    /// The address of the forge that had this name and was disconnected, read strongly: none where one has it now.
+    pub async fn former_address(&self, integration: &IntegrationId) -> Result<Option<String>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Former {
+            api_url: String,
+        }
+        let key = key::integration(integration);
+        let item = self.get_attributes(&key).await?.filter(|item| item.contains_key(key::GONE));
+        let former: Option<Former> = item.map(|item| decode(item, &key)).transpose()?;
+        Ok(former.map(|former| former.api_url))
     }
 
     /// A project's repository by the forge's id, read strongly.

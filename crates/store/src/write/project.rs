@@ -4,6 +4,7 @@ use crate::item::{Attributes, Stored};
 use crate::key;
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::{Error, Store, Write};
+use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::id::RepositoryName;
@@ -32,9 +33,14 @@ impl Store {
 
     /// Connects a forge.
     ///
-    /// Writes: INTEGRATION if absent; `Stale` when the name is taken.
+    /// Writes: INTEGRATION if absent, or if the forge that was disconnected from it has the same address; `Stale` when
+    /// the name is taken.
     pub async fn put_integration(&self, integration: &Integration) -> Result<Write, Error> {
-        Transaction::new("connect a forge").put(integration, Condition::absent())?.commit(self).await
+        let free = Condition::of("attribute_not_exists(pk) OR (#gone = :gone AND api_url = :api_url)")
+            .name("#gone", key::GONE)
+            .value(":gone", AttributeValue::Bool(true))
+            .value(":api_url", text(&integration.api_url));
+        Transaction::new("connect a forge").put(integration, free)?.commit(self).await
     }
 
     /// Connects a repository, or replaces what was said of the same one.
@@ -117,27 +123,37 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Disconnects a forge.
+    /// Disconnects a forge. Its row stays and says so, in no list and read as none: by its name, links, jobs and the
+    /// ledger lead to repositories of that forge, and the ids of another one may be the same.
     ///
-    /// Writes: INTEGRATION deleted if its address, account and first secret are those seen, or it is gone. `Stale` when
-    /// another one was connected under its name meanwhile.
+    /// Writes: INTEGRATION if its address, account, first secret and App are those seen. `Stale` when another one was
+    /// connected under its name meanwhile.
     /// Idempotent: what is gone is gone.
     pub async fn remove_integration(&self, seen: &Integration) -> Result<Write, Error> {
-        let (proof, attribute, secret) = match &seen.auth {
-            // Before there were Apps, the secret of a token stood alone.
-            Auth::Token { secret } => ("(#auth.#secret = :secret OR token_secret = :secret)", "secret", secret),
-            Auth::App { key_secret, .. } => ("#auth.#secret = :secret", "key_secret", key_secret),
-        };
         let as_read =
-            format!("attribute_not_exists(pk) OR (api_url = :api_url AND #account.#id = :account AND {proof})");
-        let condition = Condition::of(&as_read)
+            |proof: &str| Condition::of(&format!("api_url = :api_url AND #account.#id = :account AND {proof}"));
+        let proven = match &seen.auth {
+            // Before there were Apps, the secret of a token stood alone.
+            Auth::Token { secret } => as_read("(#auth.#secret = :secret OR token_secret = :secret)")
+                .name("#secret", "secret")
+                .value(":secret", text(secret)),
+            Auth::App { app_id, key_secret, .. } => as_read("#auth.#secret = :secret AND #auth.#app = :app")
+                .name("#secret", "key_secret")
+                .name("#app", "app_id")
+                .value(":secret", text(key_secret))
+                .value(":app", number(app_id)),
+        };
+        let condition = proven
+            .name("#gone", key::GONE)
             .name("#auth", "auth")
-            .name("#secret", attribute)
             .name("#account", "account")
             .name("#id", "id")
-            .value(":secret", text(secret))
             .value(":api_url", text(&seen.api_url))
-            .value(":account", number(seen.account.id));
-        Transaction::new("disconnect a forge").delete(seen.key(), condition).commit(self).await
+            .value(":account", number(seen.account.id))
+            .value(":gone", AttributeValue::Bool(true));
+        Transaction::new("disconnect a forge")
+            .update(seen.key(), "#gone = :gone", "lk, ls", condition)
+            .commit(self)
+            .await
     }
 }

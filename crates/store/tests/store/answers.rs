@@ -331,7 +331,7 @@ async fn a_repository_is_connected_though_the_answer_was_lost() {
 #[tokio::test]
 async fn a_forge_is_disconnected_though_the_answer_was_lost() {
     check_recovers(
-        TRANSACTION,
+        UPDATE,
         async |world| world.applies(world.store.put_integration(&sample::forge("gh1"))).await,
         async |store, ()| store.remove_integration(&sample::forge("gh1")).await,
     )

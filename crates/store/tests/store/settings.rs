@@ -69,13 +69,18 @@ async fn a_forges_name_is_given_once() {
 }
 
 #[tokio::test]
-async fn a_forge_is_disconnected_only_as_it_was_read_and_its_name_is_free_then() {
+async fn a_forge_is_disconnected_only_as_it_was_read_and_may_be_connected_again() {
     let world = World::new().await;
     let by_token = sample::forge("gh1");
     let by_app = Integration { auth: app_of("key"), ..by_token.clone() };
+    let mut of_another_app = app_of("key");
+    if let Auth::App { app_id, .. } = &mut of_another_app {
+        *app_id = 2;
+    }
     for (seen, other_secret) in [
         (&by_token, Auth::Token { secret: "pullyard/other".into() }),
         (&by_app, app_of("other")),
+        (&by_app, of_another_app),
         (&by_token, app_of("key")),
         (&by_app, by_token.auth.clone()),
     ] {
@@ -87,10 +92,37 @@ async fn a_forge_is_disconnected_only_as_it_was_read_and_its_name_is_free_then()
             world.refuses(world.store.remove_integration(&other)).await;
         }
         assert_eq!(world.store.integration(&seen.id).await.unwrap().as_ref(), Some(seen));
+        assert_eq!(world.store.integration_ids(None, 10).await.unwrap().0, [seen.id.clone()]);
+        assert_eq!(world.store.former_address(&seen.id).await.unwrap(), None);
         world.applies(world.store.remove_integration(seen)).await;
-        assert_eq!(world.items().await.len(), 0);
+        assert_eq!(world.store.integration(&seen.id).await.unwrap(), None);
+        assert!(world.store.integration_ids(None, 10).await.unwrap().0.is_empty());
         world.applies(world.store.remove_integration(seen)).await;
     }
+}
+
+/// What is linked and recorded leads by the name to repositories whose ids are others' at another forge.
+#[tokio::test]
+async fn the_name_of_a_forge_that_was_disconnected_is_never_another_forges() {
+    let world = World::new().await;
+    let forge = sample::forge("gh1");
+    world.applies(world.store.put_integration(&forge)).await;
+    world.applies(world.store.remove_integration(&forge)).await;
+    let elsewhere = Integration { api_url: "https://elsewhere.example".into(), ..forge.clone() };
+    world.refuses(world.store.put_integration(&elsewhere)).await;
+    assert_eq!(world.store.integration(&forge.id).await.unwrap(), None);
+    assert_eq!(world.store.former_address(&forge.id).await.unwrap(), Some(forge.api_url.clone()));
+    let by_app = Integration { auth: app_of("key"), ..forge };
+    world.applies(world.store.put_integration(&by_app)).await;
+    assert_eq!(world.store.integration(&by_app.id).await.unwrap().as_ref(), Some(&by_app));
+    assert_eq!(world.store.former_address(&by_app.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_forge_that_was_never_connected_is_not_disconnected() {
+    let world = World::new().await;
+    world.refuses(world.store.remove_integration(&sample::forge("gh1"))).await;
+    assert!(world.items().await.is_empty());
 }
 
 #[tokio::test]

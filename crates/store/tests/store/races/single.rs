@@ -12,7 +12,7 @@ use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::job::{Job, Status};
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::{Account, Integration, Repository};
 use pullyard_domain::runner::{Drain, Presence};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
@@ -149,7 +149,7 @@ async fn one_of_many_new_names_of_a_repository_is_its_name() {
 async fn a_forge_is_disconnected_as_it_was_read_and_never_another_one_of_its_name() {
     let world = world().await;
     let before = sample::forge("gh1");
-    let after = Integration { api_url: "https://elsewhere.example".into(), ..before.clone() };
+    let after = Integration { account: Account { id: 7, ..before.account.clone() }, ..before.clone() };
     world.applies(world.store.put_integration(&before)).await;
     let answers = race(&world, |world, number| {
         let (seen, next) = (before.clone(), after.clone());
