@@ -24,8 +24,8 @@ const MOST_ATTEMPTS: usize = 4;
 /// How the calls end that every job makes.
 const OF_EVERY_JOB: [&str; 8] =
     ["/start", "/status", "/credentials", "/events", "/artifacts", "/changes.patch", "/stored", "/finish"];
-/// How those end that a job makes besides which is given back and gone on with.
-const OF_A_REST: [&str; 3] = ["/yield", "/checkpoint", "/checkpoint.tar.zst"];
+/// How those end that a job makes besides which is given back and gone on with, or makes for its checkpoint, too.
+const OF_A_REST: [&str; 5] = ["/yield", "/checkpoint", "/checkpoint.tar.zst", "/artifacts", "/stored"];
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +59,13 @@ impl Flow {
 
     /// Whether the call is a point of this flow, and not walked by the other.
     fn has(self, (name, number): &Point) -> bool {
-        let is_of_every_job = OF_EVERY_JOB.iter().any(|end| name.ends_with(*end));
+        let is_one = |of: &[&str]| of.iter().any(|end| name.ends_with(*end));
         let is_by_the_clock = name.ends_with("/events") && *number > 1;
-        is_of_every_job == (self == Self::Straight) && !is_by_the_clock
+        let is_here = match self {
+            Self::Straight => is_one(&OF_EVERY_JOB),
+            Self::Asked => is_one(&OF_A_REST) || !is_one(&OF_EVERY_JOB),
+        };
+        is_here && !is_by_the_clock
     }
 }
 
