@@ -66,9 +66,9 @@ pub async fn connect_forge(
     token_secret: String,
 ) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
-    was_no_other(ctx, &id, &api_url).await?;
     // Its value is sent to that address.
     may_name(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
+    was_no_other(ctx, &id, &api_url).await?;
     if let Err(flaw) = token_in(ctx, &token_secret).await? {
         let name = token_secret.rsplit('/').next().unwrap_or_default();
         let fault = format!("{flaw}; set the token anew with `pullyard secrets set {name}`");
