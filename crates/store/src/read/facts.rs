@@ -3,6 +3,7 @@
 
 use crate::item::{Attributes, decode, key_of};
 use crate::key::{self, Key};
+use crate::read::project::is_gone;
 use crate::{Error, Store};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, IntegrationId, ProjectId, ReviewId, TicketKey};
@@ -50,7 +51,7 @@ impl Store {
         Ok((found.take(&project)?, found.take(&repository)?))
     }
 
-    /// A pull request's link, one of its reviews, and the forge that both are of.
+    /// A pull request's link, one of its reviews, and the forge that both are of, if that is connected.
     pub async fn link_and_review(
         &self,
         id: &PullRequestId,
@@ -59,6 +60,7 @@ impl Store {
         let (link, review) = (key::pull_request(id), key::review(id, review));
         let integration = key::integration(&id.integration);
         let mut found = self.found(&[&link, &review, &integration]).await?;
+        found.0.retain(|of, item| *of != integration || !is_gone(item));
         Ok((found.take(&link)?, found.take(&review)?, found.take(&integration)?))
     }
 

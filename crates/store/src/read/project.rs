@@ -1,10 +1,15 @@
 //! Projects, their repositories, connected forges.
 
-use crate::item::decode;
+use crate::item::{Attributes, decode};
 use crate::read::list::Order;
-use crate::{Error, Store, key};
+use crate::{Error, Reads, Store, key};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project, Repository};
+
+/// Whether the row of a forge says that it was disconnected.
+pub(crate) fn is_gone(integration: &Attributes) -> bool {
+    integration.contains_key(key::GONE)
+}
 
 impl Store {
     /// A project, read strongly.
@@ -42,8 +47,12 @@ impl Store {
     /// A connected forge, read strongly.
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
         let key = key::integration(integration);
-        let item = self.get_attributes(&key).await?.filter(|item| !item.contains_key(key::GONE));
-        item.map(|item| decode(item, &key)).transpose()
+        let mut item = self.get_attributes(&key).await?;
+        if item.as_ref().is_some_and(is_gone) {
+            // Perhaps it was connected again since this copy.
+            item = Self { reads: Reads::Strong, ..self.clone() }.get_attributes(&key).await?;
+        }
+        item.filter(|item| !is_gone(item)).map(|item| decode(item, &key)).transpose()
     }
 
     /// The address of the forge that had this name and was disconnected, read strongly: none where one has it now.
@@ -53,7 +62,7 @@ impl Store {
             api_url: String,
         }
         let key = key::integration(integration);
-        let item = self.get_attributes(&key).await?.filter(|item| item.contains_key(key::GONE));
+        let item = self.get_attributes(&key).await?.filter(is_gone);
         let former: Option<Former> = item.map(|item| decode(item, &key)).transpose()?;
         Ok(former.map(|former| former.api_url))
     }

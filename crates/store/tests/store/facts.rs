@@ -62,6 +62,9 @@ async fn the_ticket_the_link_and_the_review_come_as_they_are() {
     assert_eq!(review, world.store.review(&id(), &review_id("r1")).await.unwrap());
     assert_eq!(integration, world.store.integration(&id().integration).await.unwrap());
     assert!(link.is_some() && review.is_some() && integration.is_some());
+    world.applies(world.store.remove_integration(&integration.unwrap())).await;
+    let of_one_that_is_gone = world.store.link_and_review(&id(), &review_id("r1")).await.unwrap();
+    assert_eq!(of_one_that_is_gone, (link, review, None));
 }
 
 #[tokio::test]

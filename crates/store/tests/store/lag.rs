@@ -113,6 +113,19 @@ async fn what_is_too_new_is_taken_for_absent_only_by_who_says_so_and_reads_for_h
     assert!(is_there(world.store.eventually().or_absent()).await);
 }
 
+#[tokio::test]
+async fn a_forge_that_was_connected_again_just_now_is_not_taken_for_gone() {
+    let lag = Lag::still();
+    let world = World::lagging(&lag).await;
+    let (store, forge) = (&world.store, sample::forge("gh1"));
+    world.applies(store.put_integration(&forge)).await;
+    world.applies(store.remove_integration(&forge)).await;
+    lag.catch_up().await.unwrap();
+    assert_eq!(store.eventually().integration(&forge.id).await.unwrap(), None);
+    world.applies(store.put_integration(&forge)).await;
+    assert_eq!(store.eventually().integration(&forge.id).await.unwrap(), Some(forge));
+}
+
 /// Each way in which several items are read strongly: what was written a moment ago is among them, though no copy has
 /// it yet.
 #[tokio::test]
