@@ -1,7 +1,7 @@
 //! What every flow begins with: a forge, a project, a repository; and the picture that is taken of it.
 
 use super::forge::{self, NOWHERE, TOKEN};
-use super::http::{self, post};
+use super::http::{self, delete, post};
 use super::world::{ADMIN, Invoked, Snapshot, World};
 use crate::story::REPOSITORY;
 use crate::webhooks::SECRET;
@@ -24,13 +24,29 @@ pub(super) async fn set_up(world: &World) {
     forge.create_repository(REPOSITORY, "main", &files).await.unwrap();
     world.raw.put_secret(FORGE_SECRET, TOKEN).await;
     token(world, ADMIN, TokenKind::Api).await;
-    let api_url = format!("{}/api/v3", world.forge_url().unwrap());
-    let integration = json!({ "id": "gh1", "kind": "github", "api_url": api_url, "token_secret": FORGE_SECRET });
-    done(world, "/v1/integrations", integration).await;
+    connect(world, "gh1", "github", "/api/v3").await;
     let settings = json!({ "auto_create": true, "default_repository": REPOSITORY, "revise_on_review": true });
     done(world, "/v1/projects", json!({ "id": "acme", "name": "Acme", "settings": settings })).await;
+    add(world, "gh1").await;
+}
+
+/// The repository is connected on Bitbucket instead: the forge has that face, too.
+pub(super) async fn is_on_bitbucket(world: &World) {
+    must(world, delete(format!("/v1/projects/acme/repositories/{REPOSITORY}"))).await;
+    connect(world, "bb1", "bitbucket", "/2.0").await;
+    add(world, "bb1").await;
+}
+
+/// Connects a face of the forge, whose API is at this path.
+async fn connect(world: &World, id: &str, kind: &str, path: &str) {
+    let api_url = format!("{}{path}", world.forge_url().unwrap());
+    let integration = json!({ "id": id, "kind": kind, "api_url": api_url, "token_secret": FORGE_SECRET });
+    done(world, "/v1/integrations", integration).await;
+}
+
+async fn add(world: &World, integration: &str) {
     let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
-    let repository = json!({ "integration": "gh1", "name": REPOSITORY, "agent": agent });
+    let repository = json!({ "integration": integration, "name": REPOSITORY, "agent": agent });
     done(world, "/v1/projects/acme/repositories", repository).await;
 }
 

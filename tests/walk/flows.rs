@@ -1,6 +1,7 @@
 //! The flows, by what begins them.
 
 pub(super) mod artifacts;
+pub(super) mod bitbucket;
 pub(super) mod board;
 pub(super) mod dead_letters;
 pub(super) mod fleet;

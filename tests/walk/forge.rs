@@ -1,7 +1,11 @@
 //! A forge for a walk: a copy of one folder each, so that no walk sees another's.
 
+use super::step::From;
+use super::world::{WEBHOOK, World};
+use axum::http::StatusCode;
 use pullyard_demo_forge::{DemoForge, Options, User};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use std::path::Path;
 use tokio::net::TcpListener;
 
@@ -36,7 +40,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// What people see there: every pull request that the walk knows of.
-pub(super) async fn seen(world: &super::world::World) -> Option<serde_json::Value> {
+pub(super) async fn seen(world: &World) -> Option<Value> {
     let (forge, number) = (world.forge.as_ref()?, world.noted("number")?);
     let mut look = forge.look(crate::story::REPOSITORY, number.parse().unwrap()).await.unwrap()?;
     look.head.clear();
@@ -58,33 +62,53 @@ fn without_commits(line: &str) -> String {
 }
 
 /// The forge calls this world's webhook, with the secret that the world knows.
-pub(super) async fn calls(world: &super::world::World, hook: &str) {
+pub(super) async fn calls(world: &World, hook: &str) {
     let url = format!("{}/webhooks/github/acme", world.inbox.url());
     let config = json!({ "url": url, "content_type": "json", "secret": crate::webhooks::SECRET });
     changes(world, &format!("/hooks/{hook}"), json!({ "config": config })).await;
 }
 
 /// The bot's own call of the forge's API, past the points.
-pub(super) async fn asks(world: &super::world::World, path: &str, body: serde_json::Value) -> serde_json::Value {
+pub(super) async fn asks(world: &World, path: &str, body: Value) -> Value {
     says(world, TOKEN, path, body).await
 }
 
 /// The bot changes something there, past the points.
-pub(super) async fn changes(world: &super::world::World, path: &str, body: serde_json::Value) {
+pub(super) async fn changes(world: &World, path: &str, body: Value) {
     let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
     let call = world.ground.http.patch(url).bearer_auth(TOKEN).body(body.to_string());
     call.send().await.unwrap().error_for_status().unwrap();
 }
 
 /// A POST by whose token this is.
-pub(super) async fn says(
-    world: &super::world::World,
-    token: &str,
-    path: &str,
-    body: serde_json::Value,
-) -> serde_json::Value {
+pub(super) async fn says(world: &World, token: &str, path: &str, body: Value) -> Value {
     let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
     let call = world.ground.http.post(url).bearer_auth(token).body(body.to_string());
     let answer = call.send().await.unwrap().error_for_status().unwrap();
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
+/// Somebody's call of Bitbucket's API about the repository, past the points. Null where it is answered with nothing.
+pub(super) async fn on_bitbucket(world: &World, token: &str, method: Method, path: &str, body: Value) -> Value {
+    let api = world.forge.as_ref().unwrap().bitbucket_api_url();
+    let url = format!("{api}/repositories/{}{path}", crate::story::REPOSITORY);
+    let mut call = world.ground.http.request(method, url).bearer_auth(token);
+    if !body.is_null() {
+        call = call.json(&body);
+    }
+    let answer = call.send().await.unwrap().error_for_status().unwrap();
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+}
+
+/// What the forge told a hook just now, as it told it: but for its own address, which is another one in each world, and
+/// for the signature, since that is of the whole.
+pub(super) async fn heard(world: &World) -> Value {
+    let call = world.message(WEBHOOK).await.expect("the forge told nobody");
+    let From::Forge(number) = call.from else { panic!("it was not the forge") };
+    world.inbox.answer(number, StatusCode::OK);
+    let body = call.event["body"].as_str().unwrap().replace(&world.forge.as_ref().unwrap().url(), NOWHERE);
+    let mut headers = call.event["headers"].clone();
+    headers["x-hub-signature"] = crate::webhooks::signed(crate::webhooks::SECRET, body.as_bytes()).into();
+    headers["content-length"] = body.len().to_string().into();
+    json!({ "headers": headers, "body": body })
 }

@@ -43,16 +43,16 @@ fn spoiled() -> Step {
     })
 }
 
-fn verified() -> Step {
+pub(super) fn verified() -> Step {
     Step::call("somebody looks at it", |_| Some(post("/v1/hooks/acme/verify", json!({})).into()))
 }
 
-fn repaired() -> Step {
+pub(super) fn repaired() -> Step {
     Step::call("somebody repairs it", |_| Some(post("/v1/hooks/acme/repair", json!({})).into()))
 }
 
 /// Whoever does it again is told that there is none.
-fn removed() -> Step {
+pub(super) fn removed() -> Step {
     Step::call("somebody removes it", |_| Some(delete("/v1/hooks/acme").into())).or_refused("404")
 }
 
