@@ -2,8 +2,10 @@
 //! who close, merge and reopen them. What it tells of that comes late, twice, out of order, or never.
 
 mod answers;
+mod bitbucket;
 mod pulls;
 
+pub(crate) use bitbucket::REPOSITORY_ID;
 pub(crate) use pulls::Pull;
 
 use crate::dice::Dice;
@@ -16,6 +18,14 @@ pub(crate) const FORGE: &str = "forge";
 /// Where it is.
 pub(crate) const URL: &str = "http://forge.simulated";
 
+/// Which forge it plays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Face {
+    #[default]
+    GitHub,
+    Bitbucket,
+}
+
 /// A commit of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
@@ -27,6 +37,9 @@ pub(crate) struct Commit {
 /// Somebody asks for changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Review {
+    /// How many there were before it, from 101 on.
+    nth: u64,
+    /// By which we know it: on GitHub the same.
     pub(crate) id: u64,
     /// The number of the pull request.
     pub(crate) pull: u64,
@@ -36,6 +49,7 @@ pub(crate) struct Review {
 /// One delivery, as it was when what it tells of happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
+    pub(crate) face: Face,
     pub(crate) name: String,
     pub(crate) event: &'static str,
     pub(crate) body: String,
@@ -43,6 +57,7 @@ pub(crate) struct Told {
 
 #[derive(Debug, Default)]
 pub(crate) struct Forge {
+    pub(crate) face: Face,
     /// Oldest commit first.
     pub(crate) branches: BTreeMap<String, Vec<Commit>>,
     /// The first is number 1.
@@ -93,19 +108,30 @@ impl Forge {
         self.left -= 1;
         let pull = dice.below(self.pulls.len()) as u64 + 1;
         let times = times(twice, lost, dice);
+        if self.face == Face::Bitbucket && !self.pull(pull).is_some_and(Pull::is_open) {
+            return format!("nobody may review pull request {pull} any more");
+        }
         self.reviewed(pull, now, times)
     }
 
     /// Somebody reviews this pull request, and that is told so often.
     pub(crate) fn reviewed(&mut self, pull: u64, now: Timestamp, times: usize) -> String {
-        let id = 101 + self.reviews.len() as u64;
+        let nth = 101 + self.reviews.len() as u64;
         if let Some(of) = self.pull_mut(pull) {
             of.changed = now;
         }
-        let review = Review { id, pull, at: now };
-        let told =
-            Told { name: format!("review-{id}"), event: "pull_request_review", body: self.delivery_of_review(&review) };
-        self.reviews.push(review);
+        self.reviews.push(Review { nth, id: nth, pull, at: now });
+        let (id, event, body) = match self.face {
+            Face::GitHub => (nth, "pull_request_review", self.delivery_of_review()),
+            Face::Bitbucket => {
+                let body = self.delivery_of_request();
+                (bitbucket::id_in(&body), bitbucket::ASKED, body)
+            }
+        };
+        if let Some(review) = self.reviews.last_mut() {
+            review.id = id;
+        }
+        let told = Told { face: self.face, name: format!("review-{id}"), event, body };
         self.waiting.extend(std::iter::repeat_n(told, times));
         format!("review {id} of pull request {pull}, told {times} times")
     }

@@ -4,6 +4,7 @@ use crate::attempt::Home;
 use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
 use crate::daemon::Hand;
+use crate::forge::Face;
 use crate::laws;
 use crate::mutant::Mutant;
 use crate::plane::Ask;
@@ -52,6 +53,11 @@ pub(crate) async fn live(seed: u64, mutant: Option<&'static Mutant>) -> World {
             }
         }
         world.tally.add_many("inputs", jobs.iter().map(|job| u64::from(job.inputs)).sum());
+        if world.gate.cloud(|cloud| cloud.forge.face) == Face::Bitbucket {
+            world.tally.add("on Bitbucket");
+            let revisions = jobs.iter().filter(|job| job.revises.is_some()).count();
+            world.tally.add_many("revisions on Bitbucket", revisions as u64);
+        }
         let found = world.gate.cloud(|cloud| laws::found_by_looking(&cloud.table.items));
         world.tally.add_many("reviews found by looking", found);
         let faults = world.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &cloud.forge, &world.tool));

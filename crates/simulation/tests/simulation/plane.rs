@@ -1,7 +1,7 @@
 //! The control plane: every function with its own context, and what runs in them now.
 
 use crate::cloud::queue::{Message, Queue, Queues};
-use crate::forge::Told;
+use crate::forge::{Face, Told};
 use crate::gate::Gate;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -126,14 +126,18 @@ impl Plane {
     }
 
     /// The forge tells of something.
-    pub(crate) fn deliver(&mut self, Told { name, event, body }: Told) -> Invocation {
+    pub(crate) fn deliver(&mut self, Told { face, name, event, body }: Told) -> Invocation {
+        let (forge, [of_event, of_name, of_signature]) = match face {
+            Face::GitHub => ("github", ["x-github-event", "x-github-delivery", "x-hub-signature-256"]),
+            Face::Bitbucket => ("bitbucket", ["x-event-key", "x-request-uuid", "x-hub-signature"]),
+        };
         let request = Request::builder()
             .method("POST")
-            .uri(format!("/webhooks/github/{HOOK}"))
+            .uri(format!("/webhooks/{forge}/{HOOK}"))
             .header("content-type", "application/json")
-            .header("x-github-event", event)
-            .header("x-github-delivery", name)
-            .header("x-hub-signature-256", Secret::new(HOOK_VALUE).sign(body.as_bytes()));
+            .header(of_event, event)
+            .header(of_name, name)
+            .header(of_signature, Secret::new(HOOK_VALUE).sign(body.as_bytes()));
         self.answer(self.webhook.clone(), request.body(Body::from(body)).unwrap())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::daemon::Daemon;
 use crate::dice::Dice;
+use crate::forge::{Face, REPOSITORY_ID};
 use crate::gate::Gate;
 use crate::mood::Mood;
 use crate::plane::{HOOK, HOOK_VALUE, KEY_SECRET, TABLE, sdk};
@@ -43,12 +44,16 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     let store = Store::new(&sdk(gate), Some("http://dynamodb.simulated"), TABLE);
     store.create_table().await.unwrap();
     let applied = |write| assert_eq!(write, Write::Applied);
-    let integration = IntegrationId::new("gh1").unwrap();
+    let (kind, integration, id) = match gate.cloud(|cloud| cloud.forge.face) {
+        Face::GitHub => (ForgeKind::GitHub, "gh1", 99),
+        Face::Bitbucket => (ForgeKind::Bitbucket, "bb1", REPOSITORY_ID),
+    };
+    let integration = IntegrationId::new(integration).unwrap();
     let project = ProjectId::new("acme").unwrap();
     let name = RepositoryName::new("acme/app").unwrap();
     let stored = Integration {
         id: integration.clone(),
-        kind: ForgeKind::GitHub,
+        kind,
         api_url: "http://forge.simulated".into(),
         auth: Auth::Token { secret: FORGE_SECRET.into() },
         account: Account { id: 1, login: "pullyard-bot".into() },
@@ -61,10 +66,10 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
         let stored = Hook {
             name: HookName::new(HOOK).unwrap(),
             integration: integration.clone(),
-            forge: ForgeKind::GitHub,
+            forge: kind,
             home: project.clone(),
             others: vec![],
-            kind: HookKind::Repository { name: name.clone(), id: 99 },
+            kind: HookKind::Repository { name: name.clone(), id },
             secret: SecretName::new(HOOK_SECRET).unwrap(),
             base_url: None,
             // What was not told is found by looking at pull requests alone: there is no list of deliveries.
@@ -80,7 +85,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     let stored = Repository {
         project,
         integration,
-        id: 99,
+        id,
         name,
         default_branch: "main".into(),
         clone_url: "http://forge.simulated/acme/app.git".into(),

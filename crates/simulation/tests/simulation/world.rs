@@ -8,6 +8,7 @@ use crate::cloud::table::Items;
 use crate::cloud::{Call, Cloud};
 use crate::daemon::{Daemon, Hand};
 use crate::dice::Dice;
+use crate::forge::Face;
 use crate::gate::{Gate, Reply};
 use crate::mood::Mood;
 use crate::mutant::{How, Mutant};
@@ -95,14 +96,21 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new(seed: u64, mutant: Option<&'static Mutant>) -> Self {
         let mood = mutant.map_or_else(|| Mood::of(seed), |mutant| mutant.mood);
-        Self::of(seed, mood, mutant).await
+        // No dice decide it: the lives on GitHub go as they would without the others. What is left out shows in those.
+        let face = if mutant.is_none() && seed % 8 == 4 { Face::Bitbucket } else { Face::GitHub };
+        Self::on(face, seed, mood, mutant).await
     }
 
     /// In lives of this mood.
     pub(crate) async fn of(seed: u64, mood: Mood, mutant: Option<&'static Mutant>) -> Self {
+        Self::on(Face::GitHub, seed, mood, mutant).await
+    }
+
+    async fn on(face: Face, seed: u64, mood: Mood, mutant: Option<&'static Mutant>) -> Self {
         let mut dice = Dice::new(seed);
         let start = Timestamp::from_millis(1_795_132_800_000);
         let gate = Gate::new(Cloud::new(start, seed));
+        gate.cloud(|cloud| cloud.forge.face = face);
         let plane = Plane::new(&gate);
         let daemons = setup::prepare(&gate, &mut dice, start, &mood).await;
         let tool =

@@ -1,7 +1,7 @@
 //! What the forge answers about pull requests and their reviews, and what its deliveries say of them.
 
 use super::pulls::Pull;
-use super::{Forge, Review, URL};
+use super::{Face, Forge, Review, URL};
 use crate::cloud::{Answer, Call};
 use pullyard_domain::pull_request::PullRequestState;
 use serde_json::{Value, json};
@@ -15,6 +15,9 @@ impl Forge {
         let (method, address) = call.operation.split_once(' ').unwrap_or_default();
         let path = address.strip_prefix(URL).unwrap_or_default().split('?').next().unwrap_or_default();
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').skip(3).collect();
+        if self.face == Face::Bitbucket {
+            return (200, self.answer_on_bitbucket(method, &segments).to_string());
+        }
         let answer = match (method, segments.as_slice()) {
             ("GET", ["collaborators", _, "permission"]) => {
                 json!({ "permission": "write", "role_name": "write", "user": { "id": REVIEWER.0 } })
@@ -75,8 +78,9 @@ impl Forge {
         })
     }
 
-    /// What a delivery says of a review.
-    pub(super) fn delivery_of_review(&self, review: &Review) -> String {
+    /// What a delivery says of the newest review.
+    pub(super) fn delivery_of_review(&self) -> String {
+        let review = self.reviews.last().unwrap();
         let mut shown = self.shown(review);
         // As deliveries write it.
         shown["state"] = json!("changes_requested");
@@ -107,6 +111,6 @@ fn reviewer() -> Value {
     json!({ "id": REVIEWER.0, "login": REVIEWER.1, "type": "User" })
 }
 
-fn number(text: &str) -> u64 {
+pub(super) fn number(text: &str) -> u64 {
     text.parse().unwrap()
 }

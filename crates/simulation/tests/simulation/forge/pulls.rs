@@ -1,6 +1,6 @@
 //! Pull requests: which are open, and who closes, merges and reopens them.
 
-use super::{Forge, Told, times};
+use super::{Face, Forge, Told, times};
 use crate::dice::Dice;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
@@ -58,8 +58,10 @@ impl Forge {
         let (state, action) = match self.pulls[at].state {
             PullRequestState::Open if dice.percent(10) => (PullRequestState::Merged, "closed"),
             PullRequestState::Open => (PullRequestState::Closed, "closed"),
-            // A branch has one open pull request at most.
-            PullRequestState::Closed if self.open_pull(&self.pulls[at].branch).is_none() => {
+            // A branch has one open pull request at most, and what was declined on Bitbucket stays so.
+            PullRequestState::Closed
+                if self.face == Face::GitHub && self.open_pull(&self.pulls[at].branch).is_none() =>
+            {
                 (PullRequestState::Open, "reopened")
             }
             PullRequestState::Closed | PullRequestState::Merged => return None,
@@ -71,7 +73,11 @@ impl Forge {
         }
         self.turns += 1;
         let name = format!("turn-{}", self.turns);
-        let told = Told { name, event: "pull_request", body: self.delivery_of_turn(number, action) };
+        let (event, body) = match self.face {
+            Face::GitHub => ("pull_request", self.delivery_of_turn(number, action)),
+            Face::Bitbucket => self.delivery_of_end(number),
+        };
+        let told = Told { face: self.face, name, event, body };
         let times = times(twice, lost, dice);
         self.waiting.extend(std::iter::repeat_n(told, times));
         Some(format!("pull request {number} is {}, told {times} times", state.words()))

@@ -1,0 +1,157 @@
+//! The same on Bitbucket: what it answers about pull requests, who asks for changes on them and what they wrote, and
+//! what its deliveries say. A verdict has neither words nor an id there; nobody gives one twice.
+
+use super::pulls::Pull;
+use super::{Forge, Review, URL};
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_forge::webhook::{Event, Language, parse};
+use serde_json::{Value, json};
+
+/// How it tells that somebody asks for changes.
+pub(super) const ASKED: &str = "pullrequest:changes_request_created";
+
+/// What it calls the repository.
+const REPOSITORY: &str = "{1fef5fec-1660-40e2-ac86-735082b94b74}";
+
+/// Our number for that.
+pub(crate) const REPOSITORY_ID: u64 = 5_113_867_703_429_015;
+
+/// How much of a commit's name a pull request tells. Units: characters.
+const SHORT: usize = 12;
+
+impl Forge {
+    /// The answer to a call about the repository, by what its address has after that, or about who may do what there.
+    pub(super) fn answer_on_bitbucket(&self, method: &str, segments: &[&str]) -> Value {
+        match (method, segments) {
+            ("GET", ["repositories", "app"]) => {
+                let may_write = |review: &Review| json!({ "permission": "write", "user": reviewer(review) });
+                page(self.reviews.iter().map(may_write).collect())
+            }
+            // The open ones are asked for, those that changed last first.
+            ("GET", ["pullrequests"]) => {
+                let numbered = self.pulls.iter().zip(1..).filter(|(pull, _)| pull.is_open());
+                let mut open: Vec<(&Pull, u64)> = numbered.collect();
+                open.sort_by_key(|(pull, _)| std::cmp::Reverse(pull.changed));
+                page(open.into_iter().map(|(_, number)| self.pull_on_bitbucket(number)).collect())
+            }
+            ("GET", ["pullrequests", pull]) => self.pull_on_bitbucket(super::answers::number(pull)),
+            // Newest first.
+            ("GET", ["pullrequests", pull, "activity"]) => {
+                let told = |review: &Review| json!({ "changes_requested": request(review) });
+                let mut all: Vec<Value> = self.reviews_of(super::answers::number(pull)).map(told).collect();
+                all.reverse();
+                page(all)
+            }
+            ("GET", ["pullrequests", pull, "comments"]) => {
+                page(self.reviews_of(super::answers::number(pull)).map(comment).collect())
+            }
+            ("GET", ["commit", short]) => {
+                let mut all = self.branches.values().flatten();
+                let commit = all.find(|commit| commit.head.starts_with(*short)).unwrap();
+                json!({ "hash": commit.head })
+            }
+            ("POST", ["commit", _, "statuses", "build"]) => json!({}),
+            _ => panic!("{method} {segments:?} is not simulated on Bitbucket"),
+        }
+    }
+
+    fn reviews_of(&self, pull: u64) -> impl Iterator<Item = &Review> {
+        self.reviews.iter().filter(move |review| review.pull == pull)
+    }
+
+    fn pull_on_bitbucket(&self, number: u64) -> Value {
+        let Pull { branch, changed, state, .. } = self.pull(number).unwrap();
+        let short: String = self.head(branch).unwrap().head.chars().take(SHORT).collect();
+        let asks = |review: &Review| {
+            json!({
+                "user": reviewer(review), "role": "PARTICIPANT", "approved": false, "state": "changes_requested",
+                "participated_on": review.at.to_string(),
+            })
+        };
+        json!({
+            "type": "pullrequest",
+            "id": number,
+            "title": format!("Pull request {number}"),
+            "state": match state {
+                PullRequestState::Open => "OPEN",
+                PullRequestState::Closed => "DECLINED",
+                PullRequestState::Merged => "MERGED",
+            },
+            "draft": false,
+            "author": { "uuid": uuid(1), "nickname": "pullyard-bot", "type": "user" },
+            "updated_on": changed.to_string(),
+            "source": { "branch": { "name": branch }, "commit": { "hash": short }, "repository": repository() },
+            "destination": {
+                "branch": { "name": "main" }, "commit": { "hash": "0".repeat(SHORT) }, "repository": repository(),
+            },
+            "reviewers": [],
+            "participants": self.reviews_of(number).map(asks).collect::<Vec<_>>(),
+            "links": { "html": { "href": format!("{URL}/acme/app/pull/{number}") } },
+        })
+    }
+
+    /// What a delivery says of the newest request for changes.
+    pub(super) fn delivery_of_request(&self) -> String {
+        let review = self.reviews.last().unwrap();
+        let body = json!({
+            "repository": repository(),
+            "actor": reviewer(review),
+            "pullrequest": self.pull_on_bitbucket(review.pull),
+            "changes_request": request(review),
+        });
+        body.to_string()
+    }
+
+    /// How it tells that a pull request was merged or declined, and what it says.
+    pub(super) fn delivery_of_end(&self, number: u64) -> (&'static str, String) {
+        let event = match self.pull(number).unwrap().state {
+            PullRequestState::Merged => "pullrequest:fulfilled",
+            PullRequestState::Open | PullRequestState::Closed => "pullrequest:rejected",
+        };
+        let body = json!({
+            "repository": repository(),
+            "actor": { "uuid": uuid(2), "nickname": "cleo", "type": "user" },
+            "pullrequest": self.pull_on_bitbucket(number),
+        });
+        (event, body.to_string())
+    }
+}
+
+/// The number that we give a request for changes: made of who asked when, by whoever reads of it.
+pub(super) fn id_in(delivery: &str) -> u64 {
+    match parse(Language::Bitbucket, ASKED, delivery.as_bytes()) {
+        Ok(Event::Review(told)) => told.review.id,
+        other => panic!("it tells of no request: {other:?}"),
+    }
+}
+
+fn page(values: Vec<Value>) -> Value {
+    json!({ "values": values })
+}
+
+fn uuid(number: u64) -> String {
+    format!("{{00000000-0000-4000-8000-{number:012}}}")
+}
+
+fn repository() -> Value {
+    json!({ "uuid": REPOSITORY, "full_name": "acme/app" })
+}
+
+/// Each asks once: whoever asks again has taken back what they asked before.
+fn reviewer(review: &Review) -> Value {
+    json!({ "uuid": uuid(review.nth), "nickname": format!("reviewer-{}", review.nth), "type": "user" })
+}
+
+fn request(review: &Review) -> Value {
+    json!({ "date": review.at.to_string(), "user": reviewer(review) })
+}
+
+fn comment(review: &Review) -> Value {
+    json!({
+        "id": review.nth,
+        "created_on": review.at.to_string(),
+        "updated_on": review.at.to_string(),
+        "content": { "raw": "Do it otherwise." },
+        "user": reviewer(review),
+    })
+}
