@@ -384,3 +384,46 @@ async fn a_renamed_repository_is_known_by_its_new_name_and_one_is_gone_once_its_
     assert!(world.is_gone().await);
     world.story.end().await;
 }
+
+/// Bitbucket leads nobody on from a former name, and nobody signs when something was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_name_that_leads_nowhere_takes_no_repository_for_gone() {
+    let world = World::make().await;
+    let mut repository = world.forge(Method::GET, "", Value::Null).await;
+    repository["full_name"] = json!("acme/outlet");
+    let told = json!({ "repository": repository, "actor": world.account(ANN).await });
+    for event in ["repo:transfer", "repo:deleted"] {
+        world.check(event, &told, "noted").await;
+        assert!(!world.is_gone().await, "{event}: it is there under the name that we know");
+    }
+    let forge = world.story.local.forge();
+    forge.delete_repository(SHOP).await.unwrap();
+    // Somebody else's by now, and not ours.
+    forge.create_repository(SHOP, "main", &[("README.md", "# Another\n", false)]).await.unwrap();
+    world.check("repo:deleted", &told, "noted").await;
+    assert!(world.is_gone().await);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_was_renamed_twice_before_the_first_was_told_is_there_once_the_second_is() {
+    let world = World::make().await;
+    let mut repository = world.forge(Method::GET, "", Value::Null).await;
+    let actor = world.account(ANN).await;
+    let mut renamed = |old: &str, new: &str| {
+        repository["full_name"] = json!(new);
+        let changes = json!({ "full_name": { "old": old, "new": new } });
+        json!({ "repository": repository, "actor": actor, "changes": changes })
+    };
+    let (first, second) = (renamed(SHOP, "acme/store"), renamed("acme/store", "acme/market"));
+    let forge = world.story.local.forge();
+    forge.rename_repository(SHOP, "acme/store", "pullyard-bot").await.unwrap();
+    forge.rename_repository("acme/store", "acme/market", "pullyard-bot").await.unwrap();
+    world.check("repo:updated", &first, "noted").await;
+    world.check("repo:updated", &second, "noted").await;
+    assert!(!world.is_gone().await, "its forge said that it is there");
+    let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
+    let shop = known.iter().find(|known| known.id == world.shop.id).unwrap();
+    assert_eq!(shop.name.as_str(), "acme/market");
+    world.story.end().await;
+}

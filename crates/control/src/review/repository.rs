@@ -53,7 +53,21 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     let integration = ctx.store.integration(&known.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: known.integration.to_string() })?;
-    let found = match forge_of(ctx, &integration, &known).await?.repository(told).await {
+    let forge = forge_of(ctx, &integration, &known).await?;
+    let found = match forge.repository(told).await {
+        // A delivery that is old or late tells a name that leads nowhere any more, where the forge does not lead on from
+        // former ones. Of one that has the name we know by now nothing follows for ours, which is under neither.
+        Err(pullyard_forge::Error::NotFound { .. }) if known.name.as_str() != told => {
+            match forge.repository(known.name.as_str()).await {
+                Ok(found) if found.id != known.id => {
+                    return gone(ctx, &known.project, &known.integration, known.id).await;
+                }
+                found => found,
+            }
+        }
+        found => found,
+    };
+    let found = match found {
         Ok(found) => found,
         // Given to somebody who does not let us in any more, or deleted since: what we have still tells people.
         Err(pullyard_forge::Error::NotFound { .. }) => {
@@ -65,7 +79,9 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     if found.id != known.id {
         return Ok(());
     }
-    take_name(ctx, known, &found).await
+    let (project, id) = (known.project.clone(), known.id);
+    take_name(ctx, known, &found).await?;
+    back(ctx, &project, &integration.id, id).await
 }
 
 /// Takes the name over that an answer of the forge has for a repository, in every project that it is connected to: its
@@ -150,6 +166,20 @@ async fn gone(ctx: &Context, project: &ProjectId, integration: &IntegrationId, i
             rev: 0,
         });
         if ctx.store.put_poll(&Poll { gone_at: Some(now), ..poll }).await? == Write::Applied {
+            return Ok(());
+        }
+        rounds.again().await?;
+    }
+}
+
+/// It was taken for gone, as it had been renamed once more when the name before that was told. Its forge says that it is
+/// there, so it is looked at again.
+async fn back(ctx: &Context, project: &ProjectId, integration: &IntegrationId, id: u64) -> Result<(), Error> {
+    let mut rounds = ctx.rounds(id);
+    loop {
+        let known = ctx.store.poll(project, integration, id).await?;
+        let Some(poll) = known.filter(|known| known.gone_at.is_some()) else { return Ok(()) };
+        if ctx.store.put_poll(&Poll { gone_at: None, next: ctx.clock.now(), ..poll }).await? == Write::Applied {
             return Ok(());
         }
         rounds.again().await?;
