@@ -39,6 +39,9 @@ type Client = call::Client<Login>;
 /// What a token is asked first.
 const ACCOUNT: &str = "the token's account";
 
+/// What an API token needs to be told whose it is.
+const USER_SCOPE: &str = "read:user:bitbucket";
+
 /// Whether these are Bitbucket's words for what it tells no access token.
 fn is_for_nobody(message: &str) -> bool {
     message.to_lowercase().contains("not accessible by this authentication mechanism")
@@ -81,7 +84,10 @@ impl Bitbucket {
             }
             // An API token is somebody's: it could say whose, and is let in nowhere before it does.
             Err(Error::Forbidden { message, .. }) if self.is_api_token => {
-                let message = format!("{message} (an API token needs the scope read:user:bitbucket for this)");
+                let message = match message.contains(USER_SCOPE) {
+                    true => message,
+                    false => format!("{message} (an API token needs the scope {USER_SCOPE} for this)"),
+                };
                 return Err(Error::Denied { host: self.client.host.clone(), message });
             }
             // An API token that stands alone is taken for an access token, and known to nobody.

@@ -4,9 +4,27 @@ use serde_json::Value;
 
 use crate::words::{in_sentence, shorten, told};
 
-/// The `message` of an error body without the stop at its end, or a note that there is none.
+/// The `message` of an error body without the stop at its end, or a note that there is none, with the scopes that it says
+/// the token lacks.
 pub(super) fn message(body: &[u8]) -> String {
-    whole(&error(body)).trim_end().trim_end_matches('.').to_owned()
+    let error = error(body);
+    let message = whole(&error);
+    let message = message.trim_end().trim_end_matches('.');
+    match lacking(&error) {
+        scopes if scopes.is_empty() => message.to_owned(),
+        scopes => shorten(&format!("{message} (the token needs {})", scopes.join(", "))),
+    }
+}
+
+/// The scopes that a call takes and the token has not.
+fn lacking(error: &Value) -> Vec<&str> {
+    let granted = scopes(error, "granted");
+    scopes(error, "required").into_iter().filter(|scope| !granted.contains(scope)).collect()
+}
+
+fn scopes<'a>(error: &'a Value, name: &str) -> Vec<&'a str> {
+    let listed = error.get("detail").and_then(|detail| detail.get(name)).and_then(Value::as_array);
+    listed.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 fn whole(error: &Value) -> String {
@@ -57,6 +75,22 @@ mod tests {
     fn a_message_has_no_stop_at_its_end() {
         assert_eq!(message(br#"{"type":"error","error":{"message":"Token is invalid. "}}"#), "Token is invalid");
         assert_eq!(message(b"<html>"), "no reason given");
+    }
+
+    #[test]
+    fn the_scopes_that_a_token_lacks_are_told_with_the_message() {
+        let check = |detail: &str, expected: &str| {
+            let body = format!(r#"{{"error":{{"message":"Your credentials lack scopes.","detail":{detail}}}}}"#);
+            assert_eq!(message(body.as_bytes()), expected);
+        };
+        check(
+            r#"{"required":["read:webhook:bitbucket"],"granted":["read:user:bitbucket"]}"#,
+            "Your credentials lack scopes (the token needs read:webhook:bitbucket)",
+        );
+        check(r#"{"required":["a","b","c"],"granted":["b"]}"#, "Your credentials lack scopes (the token needs a, c)");
+        for nothing in [r#"{"required":["a"],"granted":["a"]}"#, r#"{"required":[7]}"#, r#""words""#, "null"] {
+            check(nothing, "Your credentials lack scopes");
+        }
     }
 
     fn check(body: &str, expected: &str) {

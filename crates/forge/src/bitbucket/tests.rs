@@ -151,6 +151,11 @@ async fn a_token_that_may_not_say_whose_it_is_is_told_what_it_lacks() {
     assert!(matches!(lacks, Error::Denied { .. }), "{lacks:?}");
     assert!(matches!(refused(403, scopes).await, Error::Forbidden { .. }));
     assert!(format!("{lacks}").contains("needs the scope read:user:bitbucket"), "{lacks}");
+    // Once, where Bitbucket says it by itself.
+    let detail = json!({ "required": ["read:user:bitbucket"], "granted": ["read:repository:bitbucket"] });
+    let told = Some((403, json!({ "error": { "message": scopes, "detail": detail } })));
+    let lacks = play_with("ann@acme.example:ATATT3x", [told]).forge.account().await.unwrap_err();
+    assert_eq!(format!("{lacks}").matches("read:user:bitbucket").count(), 1, "{lacks}");
     let unknown = refused(401, "Token is invalid, expired, or not supported for this endpoint.").await;
     assert!(matches!(unknown, Error::Denied { .. }), "{unknown:?}");
     assert!(format!("{unknown}").contains("is written E-MAIL:API-TOKEN"), "{unknown}");

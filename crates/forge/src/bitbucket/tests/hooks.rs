@@ -148,6 +148,18 @@ async fn a_hook_is_deleted_by_its_number_and_one_that_is_gone_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_token_that_may_not_see_hooks_is_told_which_scope_it_lacks() {
+    let words = "Your credentials lack one or more required privilege scopes.";
+    let scopes = json!({ "required": ["read:webhook:bitbucket"], "granted": ["read:repository:bitbucket"] });
+    let refused = json!({ "type": "error", "error": { "message": words, "detail": scopes } });
+    let [(scope, _), _] = self::scopes();
+    let error = play([Some((403, refused))]).forge.hooks(&scope).await.unwrap_err();
+    let said = "get permission for the hooks of acme/app: Your credentials lack one or more required privilege scopes \
+                (the token needs read:webhook:bitbucket)";
+    assert_eq!((error.meaning(), error.to_string().as_str()), (Meaning::Denied, said));
+}
+
+#[tokio::test]
 async fn a_secret_that_bitbucket_does_not_take_is_sent_nowhere() {
     let (longest, longer) = ("ü".repeat(128), "ü".repeat(129));
     for (scope, _) in scopes() {
