@@ -3,7 +3,7 @@
 
 use crate::cli::User;
 use crate::story::{Setup, Story, Task, until};
-use pullyard_domain::hook::events;
+use pullyard_domain::hook::{Hook, events};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::{ForgeKind, Settings};
@@ -213,6 +213,29 @@ async fn a_hook_that_a_person_makes_there_is_found_by_its_address() {
     world.revised().await;
     world.user.run(&["hooks", "remove", "acme-shop", "--yes"]).await.done();
     assert!(world.there(OF_SHOP).await.is_empty());
+    world.story.end().await;
+}
+
+/// A release that knows of GitHub alone leaves the kind of forge out of the hooks that it writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_an_earlier_release_wrote_meanwhile_is_bitbuckets_again_once_it_is_looked_after() {
+    let world = World::make().await;
+    world.install(&["--repo", SHOP]).await.done();
+    let made = world.one(OF_SHOP).await;
+    let (store, name) = (world.story.store().await, HookName::new("acme-shop").unwrap());
+    for mending in [&["hooks", "repair", "acme-shop"][..], &["deliveries", "recover", "--hook", "acme-shop"]] {
+        let hook = store.hook(&name).await.unwrap().unwrap();
+        assert_eq!(hook.forge, ForgeKind::Bitbucket);
+        let written = Hook { forge: ForgeKind::GitHub, ..hook };
+        assert_eq!(store.put_hook(&written).await.unwrap(), Write::Applied);
+        assert_eq!(world.drifts("acme-shop").await, ["url"]);
+        world.user.run(mending).await.done();
+        assert!(world.drifts("acme-shop").await.is_empty(), "{mending:?}");
+        assert_eq!(world.one(OF_SHOP).await["url"], made["url"]);
+    }
+    let number = world.opened().await;
+    world.asks(number).await;
+    world.revised().await;
     world.story.end().await;
 }
 

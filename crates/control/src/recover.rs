@@ -105,6 +105,8 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     let Some(integration) = integration else {
         return Err(Error::NotFound { what: "integration", name: hook.integration.to_string() });
     };
+    // A release that knew of one kind alone, and was rolled back to, has left it out of what it wrote.
+    hook.forge = integration.kind;
     let scope = scope_of(ctx, &hook).await?;
     let known = hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0));
     let mut learnt = None;

@@ -75,6 +75,7 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let hook = ctx.store.hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
         let integration = integration_of(ctx, &hook.integration).await?;
+        let hook = Hook { forge: integration.kind, ..hook };
         let forge_id = tell(ctx, &integration, &hook).await?;
         if ctx.store.put_hook(&Hook { forge_id, ..hook }).await? == Write::Applied {
             return verify_hook(ctx, name).await;
