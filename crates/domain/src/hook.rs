@@ -24,7 +24,6 @@ pub fn events(kind: ForgeKind) -> &'static [&'static str] {
             "pullrequest:fulfilled",
             "pullrequest:push",
             "pullrequest:rejected",
-            "pullrequest:updated",
             "repo:deleted",
             "repo:transfer",
             "repo:updated",

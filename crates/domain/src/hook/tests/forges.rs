@@ -25,6 +25,8 @@ fn every_forge_tells_of_reviews_comments_and_what_becomes_of_pull_requests_and_r
         // In order and each once: what a forge has is compared with it.
         assert!(events.is_sorted_by(|one, next| one < next), "{events:?}");
     }
+    // It says nothing that we go by, and comes with each push and each new title beside what does.
+    assert!(!events(Bitbucket).contains(&"pullrequest:updated"));
 }
 
 #[test]
