@@ -59,6 +59,12 @@ impl PeopleAnswer {
         self.participants.iter().filter(|participant| participant.is(account)).find_map(ParticipantAnswer::verdict)
     }
 
+    /// Who asks for changes now, as far as they have an account.
+    pub(super) fn asking(&self) -> impl Iterator<Item = u64> {
+        let asks = |participant: &&ParticipantAnswer| participant.verdict() == Some(Verdict::AsksForChanges);
+        self.participants.iter().filter(asks).filter_map(|participant| participant.user.as_ref()?.id())
+    }
+
     /// The UUID that somebody has, if they have to do with it.
     pub(super) fn uuid_of(&self, account: u64) -> Option<&str> {
         let participants = self.participants.iter().filter_map(|participant| participant.user.as_ref());

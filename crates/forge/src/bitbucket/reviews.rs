@@ -114,6 +114,16 @@ struct History {
     more: bool,
 }
 
+impl History {
+    /// Somebody asks for changes now and it does not say since when: what a webhook told may stand in it a moment later.
+    fn is_behind(&self, people: &PeopleAnswer) -> bool {
+        let is_told = |account: u64| {
+            self.said.iter().any(|said| said.verdict == Verdict::AsksForChanges && said.author.id == account)
+        };
+        people.asking().any(|account| !is_told(account))
+    }
+}
+
 /// When the branch moved last.
 fn pushed(activity: &[ActivityAnswer]) -> Option<Time> {
     let mut heads: Vec<(Time, &str)> =
@@ -232,7 +242,16 @@ impl Bitbucket {
         let what = format!("review {review} of pull request {number} of {full_name}");
         let history = self.history(full_name, number, &what).await?;
         let Some(one) = history.said.iter().find(|said| said.id == review) else {
-            return if history.more { Err(missing(&what)) } else { Ok(forgotten(review)) };
+            if history.more {
+                return Err(missing(&what));
+            }
+            let people = self.people(full_name, number, &what, Tries::Three).await?;
+            return match history.is_behind(&people) {
+                true => {
+                    Err(self.client.not_understood("somebody asks for changes, and the activity does not say it yet"))
+                }
+                false => Ok(forgotten(review)),
+            };
         };
         let people = self.people(full_name, number, &what, Tries::Three).await?;
         let words = match Window::of(one, &history.said) {

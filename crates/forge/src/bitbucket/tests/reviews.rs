@@ -351,14 +351,26 @@ async fn with_an_approval_come_no_words() {
 
 #[tokio::test]
 async fn a_review_that_the_whole_activity_does_not_have_was_taken_back() {
-    for activity in [json!([]), json!([asks(ANN, 10)])] {
-        let found = play([page(activity.clone())]).forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap();
+    for (activity, state) in [(json!([]), Value::Null), (json!([asks(ANN, 10)]), json!("changes_requested"))] {
+        let played = play([page(activity.clone()), ok(pull_of(json!([participant(ANN, state)])))]);
+        let found = played.forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap();
         assert_eq!((found.id, found.state), (id(ANN, 11), ReviewState::Dismissed));
+        assert_eq!(played.requests(), [ACTIVITY, PULL]);
         let error = play([page(activity)]).forge.review_comments(REPOSITORY, 7, id(BEN, 10)).await.unwrap_err();
         assert_eq!(error.meaning(), Meaning::Missing, "{error:?}");
     }
 }
 
+#[tokio::test]
+async fn a_review_that_the_activity_does_not_have_yet_was_not_taken_back() {
+    for activity in [json!([]), json!([asks(BEN, 10)]), json!([approves(ANN, 10)])] {
+        let people = json!([participant(BEN, Value::Null), participant(ANN, json!("changes_requested"))]);
+        let played = play([page(activity), ok(pull_of(people))]);
+        let error = played.forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap_err();
+        // Not as what is missing for good: whoever asked comes again.
+        assert_eq!(error.meaning(), Meaning::Unknown, "{error:?}");
+    }
+}
 
 fn ann() -> Actor {
     Actor { id: id_of(ANN), login: "ann".to_owned(), is_bot: false }
