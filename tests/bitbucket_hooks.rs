@@ -397,9 +397,13 @@ async fn a_former_name_that_leads_nowhere_takes_no_repository_for_gone() {
         assert!(!world.is_gone().await, "{event}: it is there under the name that we know");
     }
     let forge = world.story.local.forge();
+    let files = [("README.md", "# Another\n", false)];
+    // Of several, none gets the number of one that is gone.
+    forge.create_repository("acme/other", "main", &files).await.unwrap();
+    let ours = forge.repository(SHOP).await.unwrap().id;
     forge.delete_repository(SHOP).await.unwrap();
     // Somebody else's by now, and not ours.
-    forge.create_repository(SHOP, "main", &[("README.md", "# Another\n", false)]).await.unwrap();
+    assert_ne!(forge.create_repository(SHOP, "main", &files).await.unwrap().id, ours);
     world.check("repo:deleted", &told, "noted").await;
     assert!(world.is_gone().await);
     world.story.end().await;
