@@ -20,8 +20,7 @@ async fn world(task: Task) -> (Story, User, GitHub) {
     let story = Story::with(Setup { task, ..Setup::default() }).await;
     let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
     story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
-    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-    let github = GitHub::start(&story.local.forge().url(), keys["forge_token"].as_str().unwrap()).await;
+    let github = GitHub::start(&story.local.forge().url(), &story.forge_token()).await;
     let user = User::of(&story);
     (story, user, github)
 }

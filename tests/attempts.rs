@@ -228,8 +228,7 @@ async fn repeating_syncing_never_extends_the_time_to_push() {
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_given_only_while_the_attempt_holds_its_job() {
     let (story, job, client, task) = claimed().await;
-    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-    assert_eq!(client.credentials().await.unwrap().forge_token, keys["forge_token"].as_str().unwrap());
+    assert_eq!(client.credentials().await.unwrap().forge_token, story.forge_token());
     dies(&story, &job, &task).await;
     // Still its own, until somebody takes it away.
     client.credentials().await.unwrap();

@@ -12,6 +12,7 @@ use pullyard_domain::id::{JobId, RepositoryName};
 use pullyard_domain::job::{Kind, Status};
 use pullyard_local::{Calls, Fault};
 use pullyard_protocol::job::{Job, JobResult};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -43,8 +44,7 @@ impl World {
     /// The same, by a token of which the forge says whose it is, or does not.
     async fn connected(task: Task, agent: impl FnOnce(&Story, &str) -> String, whose: Whose) -> Self {
         let story = Story::with(Setup { task, ..Setup::default() }).await;
-        let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-        let token = keys["forge_token"].as_str().unwrap().to_owned();
+        let token = story.forge_token();
         let script = agent(&story, &token);
         let files = [("README.md", "# Shop\n", false), ("agent.sh", script.as_str(), true)];
         story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
@@ -74,15 +74,10 @@ impl World {
 
     /// Connects the forge by this secret.
     async fn add(&self, id: &str, secret: &str) -> crate::cli::Ran {
-        let (api, secret) = (self.api(), format!("pullyard/user/{secret}"));
+        let (api, secret) = (self.story.local.forge().bitbucket_api_url(), format!("pullyard/user/{secret}"));
         self.user
             .run(&["integrations", "add", id, "--kind", "bitbucket", "--api-url", &api, "--token-secret", &secret])
             .await
-    }
-
-    /// The base of the forge's REST API.
-    fn api(&self) -> String {
-        self.story.local.forge().bitbucket_api_url()
     }
 
     /// A ticket about the repository enters the trigger status, and its job ends well.
@@ -106,9 +101,7 @@ impl World {
 
     /// What the forge answers to whoever has the token.
     async fn told(&self, path: &str) -> Value {
-        let url = format!("{}/repositories/{SHOP}{path}", self.api());
-        let asked = reqwest::Client::new().get(url).bearer_auth(&self.token).send().await.unwrap();
-        asked.error_for_status().unwrap().json().await.unwrap()
+        self.story.bitbucket(&self.token, Method::GET, &format!("/repositories/{SHOP}{path}"), Value::Null).await
     }
 
     /// What git says in the forge's own repository.
@@ -215,10 +208,8 @@ async fn a_comment_of_ours_is_known_by_its_mark_where_the_forge_does_not_say_who
     let calls = Calls { method: Some("POST".into()), path: "/statuses/build".into() };
     world.story.local.forge().order_fault(calls, 10_000, Fault::status(403));
     let comments = format!("/pullrequests/{}/comments", first.number);
-    let url = format!("{}/repositories/{SHOP}{comments}", world.api());
     let said = json!({ "content": { "raw": "An earlier sentence.\n\n[//]: # (pullyard:status)" } });
-    let sent = reqwest::Client::new().post(url).bearer_auth(&world.token).json(&said).send().await.unwrap();
-    sent.error_for_status().unwrap();
+    world.story.bitbucket(&world.token, Method::POST, &format!("/repositories/{SHOP}{comments}"), said).await;
     let ran = world.user.run(&["revise", &first.url, "-m", "Say it twice."]).await;
     let job: JobId = ran.done().trim_end().parse().unwrap();
     world.completed(&job).await;

@@ -7,15 +7,13 @@ use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::{ForgeKind, Settings};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::{AccountKind, Role, User};
 use pullyard_protocol::hook::{InstallHook, SetIngress};
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::secret::SetSecret;
-use pullyard_protocol::ticket::CreateTicket;
-use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -71,22 +69,9 @@ impl Shop {
         assert_eq!(made.url, Some(format!("{}/webhooks/bitbucket/{HOOK}", story.local.api_url())));
         let secret = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
         story.api.set_secret(&made.secret, &secret).await.unwrap();
-        let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-        let token = keys["forge_token"].as_str().unwrap().to_owned();
-        let shop = Self { id: added.id, uuid: String::new(), token };
-        let uuid = shop.call(story, Method::GET, "", &shop.token, Value::Null).await["uuid"].clone();
-        Self { uuid: uuid.as_str().unwrap().to_owned(), ..shop }
-    }
-
-    /// What the forge answers to whoever has the token.
-    async fn call(&self, story: &Story, method: Method, path: &str, token: &str, body: Value) -> Value {
-        let url = format!("{}/repositories/{SHOP}{path}", story.local.forge().bitbucket_api_url());
-        let mut call = reqwest::Client::new().request(method, url).bearer_auth(token);
-        if !body.is_null() {
-            call = call.json(&body);
-        }
-        let answer = call.send().await.unwrap().error_for_status().unwrap();
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+        let token = story.forge_token();
+        let told = story.bitbucket(&token, Method::GET, &format!("/repositories/{SHOP}"), Value::Null).await;
+        Self { id: added.id, uuid: told["uuid"].as_str().unwrap().to_owned(), token }
     }
 }
 
@@ -123,14 +108,7 @@ impl World {
         });
         let made = self.forge(Method::POST, "/pullrequests", body).await;
         let number = made["id"].as_u64().unwrap();
-        let ticket: CreateTicket =
-            serde_json::from_value(json!({ "project": "acme", "key": key, "title": "t" })).unwrap();
-        self.story.api.create_ticket(&ticket, None).await.unwrap();
-        let (project, key) = (self.story.project.clone(), Some(ticket.key.clone()));
-        let mut linked = PullRequest::linked(self.id(number), project, key, None);
-        (linked.branch, linked.head) = (branch, head);
-        linked.repository_name = Some(RepositoryName::new(SHOP).unwrap());
-        assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        self.story.link(self.id(number), key, SHOP, (&branch, &head)).await;
         number
     }
 
@@ -140,20 +118,18 @@ impl World {
 
     /// With our own token.
     async fn forge(&self, method: Method, path: &str, body: Value) -> Value {
-        self.shop.call(&self.story, method, path, &self.shop.token, body).await
+        self.story.bitbucket(&self.shop.token, method, &format!("/repositories/{SHOP}{path}"), body).await
     }
 
     /// About the pull request, with somebody's token.
-    async fn person(&self, token: &str, path: &str, body: Value) -> Value {
-        let path = format!("/pullrequests/{}{path}", self.number);
-        self.shop.call(&self.story, Method::POST, &path, token, body).await
+    async fn person(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
+        let path = format!("/repositories/{SHOP}/pullrequests/{}{path}", self.number);
+        self.story.bitbucket(token, method, &path, body).await
     }
 
     /// Whose token it is.
     async fn account(&self, token: &str) -> Value {
-        let url = format!("{}/user", self.story.local.forge().bitbucket_api_url());
-        let answer = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
-        answer.error_for_status().unwrap().json().await.unwrap()
+        self.story.bitbucket(token, Method::GET, "/user", Value::Null).await
     }
 
     /// What Bitbucket sends of something that Ann did to a pull request, with what it is about.
@@ -171,7 +147,7 @@ impl World {
 
     /// Ann asks for changes, and Bitbucket would tell it so.
     async fn asks(&self) -> Value {
-        self.person(ANN, "/request-changes", Value::Null).await;
+        self.person(ANN, Method::POST, "/request-changes", Value::Null).await;
         let activity = self.forge(Method::GET, &format!("/pullrequests/{}/activity", self.number), Value::Null).await;
         let all = activity["values"].as_array().unwrap();
         // Newest first.
@@ -182,7 +158,7 @@ impl World {
 
     /// Somebody comments, and Bitbucket would tell it so.
     async fn comments(&self, token: &str, words: &str) -> Value {
-        let comment = self.person(token, "/comments", json!({ "content": { "raw": words } })).await;
+        let comment = self.person(token, Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
         let mut body = self.body(self.number, &[("comment", &comment)]).await;
         body["actor"] = self.account(token).await;
         body
@@ -312,8 +288,7 @@ async fn a_review_that_a_look_found_is_known_when_it_is_told() {
 async fn a_request_that_was_taken_back_starts_nothing_under_any_name() {
     let world = World::make().await;
     let request = world.asks().await["changes_request"].clone();
-    let path = format!("/pullrequests/{}/request-changes", world.number);
-    world.shop.call(&world.story, Method::DELETE, &path, ANN, Value::Null).await;
+    world.person(ANN, Method::DELETE, "/request-changes", Value::Null).await;
     let removed = world.body(world.number, &[("changes_request", &request)]).await;
     for event in ["pullrequest:changes_request_removed", ASKED] {
         let said = world.check(event, &removed, "event_ignored").await;

@@ -7,11 +7,9 @@ use pullyard_domain::hook::{Hook, events};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::{ForgeKind, Settings};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_local::{AccountKind, DeliveryFault, Role};
 use pullyard_protocol::job::Job;
-use pullyard_protocol::ticket::CreateTicket;
-use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -33,8 +31,7 @@ impl World {
         let setup = Setup::default();
         let settings = Settings { revise_on_review: true, ..setup.settings };
         let story = Story::with(Setup { task: Task::Waiting, settings, ..setup }).await;
-        let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-        let token = keys["forge_token"].as_str().unwrap().to_owned();
+        let token = story.forge_token();
         let forge = story.local.forge();
         forge.create_repository(SHOP, "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
         let ann = pullyard_local::User { login: "ann".into(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.into() };
@@ -49,22 +46,9 @@ impl World {
         Self { story, user, token }
     }
 
-    /// What the forge answers to whoever has this token; nothing where it says nothing.
-    async fn call(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Value {
-        let url = format!("{}{path}", self.story.local.forge().bitbucket_api_url());
-        let mut call = reqwest::Client::new().request(method, url).bearer_auth(token);
-        if let Some(body) = body {
-            call = call.json(&body);
-        }
-        let answer = call.send().await.unwrap();
-        let (status, said) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{path}: {status}: {said}");
-        serde_json::from_str(&said).unwrap_or(Value::Null)
-    }
-
     /// The hooks that the forge has at this path.
     async fn there(&self, path: &str) -> Vec<Value> {
-        let page = self.call(&self.token, Method::GET, path, None).await;
+        let page = self.story.bitbucket(&self.token, Method::GET, path, Value::Null).await;
         page["values"].as_array().unwrap().clone()
     }
 
@@ -78,7 +62,7 @@ impl World {
     /// Somebody changes it at the forge.
     async fn changes(&self, path: &str, change: Value) {
         let own = format!("{path}/{}", self.one(path).await["uuid"].as_str().unwrap());
-        self.call(&self.token, Method::PUT, &own, Some(change)).await;
+        self.story.bitbucket(&self.token, Method::PUT, &own, change).await;
     }
 
     /// Installs a hook of this, with more words.
@@ -100,17 +84,11 @@ impl World {
         let end = |branch: &str| json!({ "branch": { "name": branch } });
         let new = json!({ "title": "BB-1", "source": end(BRANCH), "destination": end("main") });
         let path = "/repositories/acme/shop/pullrequests";
-        let number = self.call(&self.token, Method::POST, path, Some(new)).await["id"].as_u64().unwrap();
-        let ticket: CreateTicket =
-            serde_json::from_value(json!({ "project": "acme", "key": "BB-1", "title": "t" })).unwrap();
-        self.story.api.create_ticket(&ticket, None).await.unwrap();
+        let number = self.story.bitbucket(&self.token, Method::POST, path, new).await["id"].as_u64().unwrap();
         let all = self.story.api.repositories(&self.story.project).await.unwrap().repositories;
         let repository = all.iter().find(|one| one.name.as_str() == SHOP).unwrap().id;
         let id = PullRequestId { integration: IntegrationId::new("bb").unwrap(), repository, number };
-        let mut linked = PullRequest::linked(id, self.story.project.clone(), Some(ticket.key.clone()), None);
-        (linked.branch, linked.head) = (BRANCH.into(), head);
-        linked.repository_name = Some(RepositoryName::new(SHOP).unwrap());
-        assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        self.story.link(id, "BB-1", SHOP, (BRANCH, &head)).await;
         forge.deliveries_settled().await;
         number
     }
@@ -118,7 +96,7 @@ impl World {
     /// Ann writes below a pull request.
     async fn writes(&self, number: u64) {
         let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
-        self.call(ANNS_TOKEN, Method::POST, &path, Some(json!({ "content": { "raw": "Not yet." } }))).await;
+        self.story.bitbucket(ANNS_TOKEN, Method::POST, &path, json!({ "content": { "raw": "Not yet." } })).await;
         self.story.local.forge().deliveries_settled().await;
     }
 
@@ -126,7 +104,7 @@ impl World {
     async fn asks(&self, number: u64) {
         self.writes(number).await;
         let path = format!("/repositories/acme/shop/pullrequests/{number}/request-changes");
-        self.call(ANNS_TOKEN, Method::POST, &path, None).await;
+        self.story.bitbucket(ANNS_TOKEN, Method::POST, &path, Value::Null).await;
         self.story.local.forge().deliveries_settled().await;
     }
 
@@ -206,7 +184,7 @@ async fn a_hook_that_a_person_makes_there_is_found_by_its_address() {
         "description": "Theirs", "url": url, "active": true, "secret": "by hand",
         "events": events(ForgeKind::Bitbucket),
     });
-    world.call(&world.token, Method::POST, OF_SHOP, Some(of_a_person)).await;
+    world.story.bitbucket(&world.token, Method::POST, OF_SHOP, of_a_person).await;
     assert!(world.drifts("acme-shop").await.is_empty());
     let number = world.opened().await;
     world.asks(number).await;

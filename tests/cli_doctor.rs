@@ -135,9 +135,7 @@ async fn the_runners_commands_say_what_they_do() {
 async fn a_forge_that_takes_our_token_no_more_is_found_out() {
     let story = Story::waiting().await;
     let user = User::of(&story);
-    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-    let token = keys["forge_token"].as_str().unwrap();
-    user.run_with(&["secrets", "set", "spare"], token).await.done();
+    user.run_with(&["secrets", "set", "spare"], &story.forge_token()).await.done();
     let forge = story.local.forge().api_url();
     let add = ["integrations", "add", "spare", "--api-url", &forge, "--token-secret", "pullyard/user/spare"];
     user.run(&add).await.done();

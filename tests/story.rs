@@ -5,6 +5,7 @@
 
 mod attempt;
 mod aws;
+mod forge;
 
 pub(crate) use attempt::{begin_all, completed, failed, finish};
 pub(crate) use aws::told;
@@ -367,9 +368,8 @@ impl Story {
 
     /// A call of the forge's own API, with our token.
     pub(crate) async fn forge(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
-        let keys: Value = serde_json::from_slice(&std::fs::read(self.folder().join("keys.json")).unwrap()).unwrap();
         let url = format!("{}/repos/{REPOSITORY}{path}", self.local.forge().api_url());
-        let mut call = self.http.request(method, url).bearer_auth(keys["forge_token"].as_str().unwrap());
+        let mut call = self.http.request(method, url).bearer_auth(self.forge_token());
         if !body.is_null() {
             call = call.body(body.to_string());
         }

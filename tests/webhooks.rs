@@ -14,14 +14,12 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::{AccountKind, Local, Role, User};
 use pullyard_protocol::hook::{Hook, InstallHook};
 use pullyard_protocol::job::{CancelJob, Job};
 use pullyard_protocol::secret::SetSecret;
-use pullyard_protocol::ticket::CreateTicket;
-use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -79,16 +77,9 @@ impl World {
 
     /// A ticket, and a pull request that is linked to it, whether the forge knows of it or not.
     pub(crate) async fn link(&self, number: u64, ticket: &str, branch: &str, head: &str) {
-        let ticket: CreateTicket =
-            serde_json::from_value(json!({ "project": "acme", "key": ticket, "title": "t" })).unwrap();
-        self.story.api.create_ticket(&ticket, None).await.unwrap();
         let integration = IntegrationId::new("gh1").unwrap();
         let id = PullRequestId { integration, repository: self.repository, number };
-        let mut linked = PullRequest::linked(id, self.story.project.clone(), Some(ticket.key.clone()), None);
-        linked.branch = branch.into();
-        linked.head = head.into();
-        linked.repository_name = Some(RepositoryName::new(REPOSITORY).unwrap());
-        assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        self.story.link(id, ticket, REPOSITORY, (branch, head)).await;
     }
 
     pub(crate) fn wanted(&self, hook: &str, by_hand: bool) -> InstallHook {

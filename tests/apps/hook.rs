@@ -3,17 +3,15 @@
 use crate::story::{Setup, Story, Task, WORKING_AGENT, until};
 use crate::webhooks::{ANN, ANNS_TOKEN, BRANCH};
 use pullyard_domain::hook::HookKind;
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::id::{HookName, IntegrationId};
 use pullyard_domain::job::Kind;
 use pullyard_domain::permission::{EVENTS, Workflows, of_app};
 use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_local::{AccountKind, DeliveryFault, Role, User};
 use pullyard_protocol::hook::{Drift, InstallHook, RecoverHook};
 use pullyard_protocol::integration::MakeGitHubApp;
 use pullyard_protocol::project::AddRepository;
-use pullyard_protocol::ticket::CreateTicket;
-use pullyard_store::Write;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -105,24 +103,14 @@ impl World {
             "integration": "github", "name": SHOP, "agent": { "capability": "command", "command": ["./agent.sh"] },
         });
         let add: AddRepository = serde_json::from_value(add).unwrap();
-        let api = &self.story.api;
-        api.add_repository(&self.story.project, &add).await.unwrap();
+        self.story.api.add_repository(&self.story.project, &add).await.unwrap();
         forge.commit(SHOP, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
-        let keys: Value =
-            serde_json::from_slice(&std::fs::read(self.story.folder().join("keys.json")).unwrap()).unwrap();
         let open = json!({ "title": "APP-1", "head": BRANCH, "base": "main", "body": "" });
-        let made = self.forge(keys["forge_token"].as_str().unwrap(), "/pulls", open).await;
+        let made = self.forge(&self.story.forge_token(), "/pulls", open).await;
         let number = made["number"].as_u64().unwrap();
-        let ticket: CreateTicket =
-            serde_json::from_value(json!({ "project": "acme", "key": "APP-1", "title": "t" })).unwrap();
-        api.create_ticket(&ticket, None).await.unwrap();
         let repository = made["base"]["repo"]["id"].as_u64().unwrap();
         let id = PullRequestId { integration: add.integration, repository, number };
-        let mut linked = PullRequest::linked(id, self.story.project.clone(), Some(ticket.key.clone()), None);
-        linked.branch = BRANCH.into();
-        linked.head = made["head"]["sha"].as_str().unwrap().to_owned();
-        linked.repository_name = Some(RepositoryName::new(SHOP).unwrap());
-        assert_eq!(self.story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+        self.story.link(id, "APP-1", SHOP, (BRANCH, made["head"]["sha"].as_str().unwrap())).await;
         forge.deliveries_settled().await;
         number
     }

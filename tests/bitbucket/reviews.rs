@@ -93,13 +93,8 @@ struct Person<'a> {
 
 impl Person<'_> {
     async fn call(&self, method: Method, path: &str, body: Value) -> Value {
-        let url = format!("{}/repositories/{SHOP}/pullrequests/{}{path}", self.world.api(), self.number);
-        let mut call = reqwest::Client::new().request(method, url).bearer_auth(&self.token);
-        if !body.is_null() {
-            call = call.json(&body);
-        }
-        let answer = call.send().await.unwrap().error_for_status().unwrap();
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+        let path = format!("/repositories/{SHOP}/pullrequests/{}{path}", self.number);
+        self.world.story.bitbucket(&self.token, method, &path, body).await
     }
 
     async fn says(&self, words: &str) {
@@ -126,15 +121,13 @@ impl Person<'_> {
 
     /// Whoever may write there puts them on the list of those who are asked for a review.
     async fn is_put_on_the_reviewers(&self) {
-        let user = format!("{}/user", self.world.api());
-        let own = reqwest::Client::new().get(user).bearer_auth(&self.token).send().await.unwrap();
-        let own: Value = own.error_for_status().unwrap().json().await.unwrap();
+        let story = &self.world.story;
+        let own = story.bitbucket(&self.token, Method::GET, "/user", Value::Null).await;
         let pull = self.world.told(&format!("/pullrequests/{}", self.number)).await;
         let (title, text) = (&pull["title"], super::text_of(&pull));
         let body = json!({ "title": title, "description": text, "reviewers": [{ "uuid": own["uuid"] }] });
-        let url = format!("{}/repositories/{SHOP}/pullrequests/{}", self.world.api(), self.number);
-        let put = reqwest::Client::new().put(url).bearer_auth(&self.world.token).json(&body).send().await.unwrap();
-        put.error_for_status().unwrap();
+        let path = format!("/repositories/{SHOP}/pullrequests/{}", self.number);
+        story.bitbucket(&self.world.token, Method::PUT, &path, body).await;
     }
 }
 

@@ -196,8 +196,7 @@ async fn a_name_stands_for_what_has_it_and_the_same_again_is_a_repeat() {
     }
     assert_eq!(story.api.project(&story.project).await.unwrap(), project);
 
-    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-    let token = json!({ "value": keys["forge_token"] }).to_string();
+    let token = json!({ "value": story.forge_token() }).to_string();
     assert_eq!(story.asked(Method::PUT, "/v1/secrets/spare", token).await.0, 200);
     let connect = async |id: &str, secret: &str| {
         let api_url = story.local.forge().api_url();

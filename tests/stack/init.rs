@@ -14,17 +14,12 @@ async fn fresh() -> (Story, Account) {
     (story, account)
 }
 
-fn forge_token(story: &Story) -> String {
-    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-    keys["forge_token"].as_str().unwrap().to_owned()
-}
-
 /// The whole command.
 async fn init(story: &Story, user: &User, more: &[&str]) -> Ran {
     let forge = story.local.forge().api_url();
     let forge = forge.trim_end_matches("/api/v3");
     let named = ["init", "--stack", "py", "--project", "shop", "--id", "gh2", "--forge", forge];
-    user.run_with(&[&named[..], more].concat(), &forge_token(story)).await
+    user.run_with(&[&named[..], more].concat(), &story.forge_token()).await
 }
 
 const REPOSITORY: [&str; 4] = ["--repo", "acme/app", "--agent-command", "./agent.sh"];
@@ -42,7 +37,7 @@ async fn one_command_sets_a_stack_up_and_the_same_again_changes_nothing() {
     ] {
         assert!(first.err.contains(said), "{said}: {first:?}");
     }
-    for hidden in [&forge_token(&story), "pat_"] {
+    for hidden in [&story.forge_token(), "pat_"] {
         assert!(!format!("{}{}", first.out, first.err).contains(hidden), "{first:?}");
     }
     // Signed in, about this project.

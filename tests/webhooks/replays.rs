@@ -81,13 +81,12 @@ async fn comments_of_ours(kind: AccountKind, called: &str, words: String) {
     world.by_hand("acme").await;
     let (story, forge) = (&world.story, world.story.local.forge());
     let known = story.store().await.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
-    let keys: Value = serde_json::from_slice(&std::fs::read(story.folder().join("keys.json")).unwrap()).unwrap();
-    let token = keys["forge_token"].as_str().unwrap();
+    let token = story.forge_token();
     let (id, login) = (known.account.id, known.account.login);
     // It may push, as it must: that it is ours is all that stands in its way.
-    forge.add_user(User { login: login.clone(), id, token: token.into() }, kind).await.unwrap();
+    forge.add_user(User { login: login.clone(), id, token: token.clone() }, kind).await.unwrap();
     forge.set_role(REPOSITORY, &login, Role::Admin).await.unwrap();
-    let comment = world.commented(token, words).await;
+    let comment = world.commented(&token, words).await;
     let who = json!({ "id": id, "login": login, "type": called });
     assert_eq!(world.told_and_replayed(comment, words, &who).await, ["own_review"; 2]);
     assert!(world.revisions().await.is_empty());

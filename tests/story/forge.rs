@@ -1,0 +1,41 @@
+//! A story's hands on the embedded forge: our token, its Bitbucket's API, and tickets that have a pull request there.
+
+use super::Story;
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_protocol::ticket::CreateTicket;
+use pullyard_store::Write;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+impl Story {
+    /// Our token at the forge.
+    pub(crate) fn forge_token(&self) -> String {
+        let keys: Value = serde_json::from_slice(&std::fs::read(self.folder().join("keys.json")).unwrap()).unwrap();
+        keys["forge_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A call of the API that is Bitbucket's, by whoever has this token; null is no body, and an answer without one.
+    pub(crate) async fn bitbucket(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.local.forge().bitbucket_api_url());
+        let mut call = self.http.request(method, url).bearer_auth(token);
+        if !body.is_null() {
+            call = call.json(&body);
+        }
+        let answer = call.send().await.unwrap();
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status}: {said}");
+        serde_json::from_str(&said).unwrap_or_default()
+    }
+
+    /// Makes a ticket, and links a pull request of this repository to it, as the end of a job does.
+    pub(crate) async fn link(&self, id: PullRequestId, ticket: &str, repository: &str, (branch, head): (&str, &str)) {
+        let ticket: CreateTicket =
+            serde_json::from_value(json!({ "project": self.project, "key": ticket, "title": "t" })).unwrap();
+        self.api.create_ticket(&ticket, None).await.unwrap();
+        let mut linked = PullRequest::linked(id, self.project.clone(), Some(ticket.key.clone()), None);
+        (linked.branch, linked.head) = (branch.into(), head.into());
+        linked.repository_name = Some(RepositoryName::new(repository).unwrap());
+        assert_eq!(self.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+    }
+}
