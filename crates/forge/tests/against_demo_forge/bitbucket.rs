@@ -11,7 +11,7 @@ use pullyard_forge::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{REPOSITORY, TOKEN, World, assert_success, git_as, http, proposal};
+use crate::world::{REPOSITORY, TOKEN, World, asked, assert_success, git_as, proposal};
 
 const ANN: u64 = 9_007_199_254_740_997;
 pub(crate) const ANNS_TOKEN: &str = "ATCTT3x-ann";
@@ -33,15 +33,10 @@ pub(crate) async fn opened() -> (World, Forge, PullRequest) {
     (world, forge, pull)
 }
 
-/// Asks the demo forge directly, for what the client never asks.
+/// Asks the demo forge directly, about the repository.
 pub(crate) async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
     let address = format!("{}/repositories/{REPOSITORY}/{path}", world.demo.bitbucket_api_url());
-    let request = http().request(method.parse().unwrap(), address).bearer_auth(token).json(&body);
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let said: Value = answer.json().await.unwrap();
-    assert!(status.is_success(), "{status}: {said}");
-    said
+    asked(method, address, token, body).await
 }
 
 #[tokio::test]

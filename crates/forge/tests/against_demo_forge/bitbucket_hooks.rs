@@ -1,14 +1,12 @@
 //! Hooks on the demo forge's other face: of a repository, and of its workspace.
 
-use pullyard_forge::{Bitbucket, Endpoint, Forge, HookScope, HookSettings, Meaning, Token, webhook::Secret};
+use pullyard_forge::{HookScope, HookSettings, Meaning, webhook::Secret};
 use serde_json::{Value, json};
 
-use crate::world::{REPOSITORY, TOKEN, World, http};
-
-fn bitbucket(world: &World) -> Forge {
-    let endpoint = Endpoint::new(world.demo.bitbucket_api_url());
-    Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(TOKEN)).unwrap())
-}
+use crate::{
+    bitbucket::bitbucket,
+    world::{REPOSITORY, TOKEN, World, asked},
+};
 
 fn settings(path: &str, events: &[&str]) -> HookSettings {
     HookSettings {
@@ -29,19 +27,13 @@ fn scopes() -> [(HookScope, String); 2] {
 
 /// Asks the demo forge directly, as people do on its pages.
 async fn call(world: &World, method: &str, path: &str, body: Value) -> Value {
-    let address = format!("{}{path}", world.demo.bitbucket_api_url());
-    let request = http().request(method.parse().unwrap(), address).bearer_auth(TOKEN).json(&body);
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let said: Value = answer.json().await.unwrap();
-    assert!(status.is_success(), "{status}: {said}");
-    said
+    asked(method, format!("{}{path}", world.demo.bitbucket_api_url()), TOKEN, body).await
 }
 
 #[tokio::test]
 async fn a_hook_is_made_found_again_changed_whole_and_deleted() {
     let world = World::new().await;
-    let forge = bitbucket(&world);
+    let forge = bitbucket(&world, TOKEN);
     for (scope, path) in scopes() {
         let made = forge.create_hook(&scope, &settings("one", &["pullrequest:fulfilled"])).await.unwrap();
         assert!(made.active && made.json && made.has_secret && made.verifies_tls, "{made:?}");
@@ -84,7 +76,7 @@ async fn a_hook_is_made_found_again_changed_whole_and_deleted() {
 #[tokio::test]
 async fn hooks_of_what_is_not_there_and_events_that_nobody_knows_are_refused() {
     let world = World::new().await;
-    let forge = bitbucket(&world);
+    let forge = bitbucket(&world, TOKEN);
     let elsewhere = [HookScope::Repository("acme/none".to_owned()), HookScope::Organisation("none".to_owned())];
     for scope in elsewhere {
         assert_eq!(forge.hooks(&scope).await.unwrap_err().meaning(), Meaning::Missing, "{scope:?}");

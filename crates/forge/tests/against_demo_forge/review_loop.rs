@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::exchanges;
-use crate::world::{REPOSITORY, USER_ID, World, called, http, proposal};
+use crate::world::{REPOSITORY, USER_ID, World, asked, called, proposal};
 
 const ANN: u64 = 9_007_199_254_740_997;
 const ANNS_TOKEN: &str = "ghp_ann";
@@ -51,12 +51,7 @@ async fn request_changes(world: &World, pull: &PullRequest) -> u64 {
 
 async fn as_ann(world: &World, method: &str, path: &str, body: Value) -> Value {
     let address = format!("{}/repos/{REPOSITORY}/{path}", world.demo.api_url());
-    let request = http().request(method.parse().unwrap(), address).bearer_auth(ANNS_TOKEN).json(&body);
-    let answer = request.send().await.unwrap();
-    let status = answer.status();
-    let said: Value = answer.json().await.unwrap();
-    assert!(status.is_success(), "{status}: {said}");
-    said
+    asked(method, address, ANNS_TOKEN, body).await
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_forge::{Actor, Endpoint, Forge, GitHub, NewPullRequest, Token};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command};
 
@@ -89,6 +90,16 @@ pub(crate) fn called(login: &str) -> Actor {
 /// HTTP past the crate under test, and past the proxy this machine may have.
 pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// What the demo forge says to whoever has this token and asks it directly, for what the client never asks.
+pub(crate) async fn asked(method: &str, address: String, token: &str, body: Value) -> Value {
+    let request = http().request(method.parse().unwrap(), address).bearer_auth(token).json(&body);
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let said: Value = answer.json().await.unwrap();
+    assert!(status.is_success(), "{status}: {said}");
+    said
 }
 
 pub(crate) fn proposal(head: &str) -> NewPullRequest {
