@@ -1,7 +1,7 @@
 //! Bitbucket Cloud's REST API: which address and body each question takes.
 //! How a call is made is in `call`, what answers look like in `answers`.
 
-pub(crate) mod answers;
+mod answers;
 mod comments;
 mod hooks;
 mod id;
@@ -45,6 +45,11 @@ const USER_SCOPE: &str = "read:user:bitbucket";
 /// Whether these are Bitbucket's words for what it tells no access token.
 fn is_for_nobody(message: &str) -> bool {
     message.to_lowercase().contains("not accessible by this authentication mechanism")
+}
+
+/// A text as it stands in Bitbucket's language of queries.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
 /// Bitbucket Cloud, and what we prove ourselves by there; cheap to clone.
@@ -163,10 +168,9 @@ impl Bitbucket {
         tries: Tries,
     ) -> Result<Vec<PullRequest>, Error> {
         let mut address = self.address(repository, &["pullrequests"]);
-        let quoted = head_branch.replace('\\', r"\\").replace('"', r#"\""#);
         address
             .query_pairs_mut()
-            .append_pair("q", &format!(r#"source.branch.name="{quoted}" AND state="{state}""#))
+            .append_pair("q", &format!("source.branch.name={} AND state={}", quoted(head_branch), quoted(state)))
             .append_pair("sort", "-updated_on")
             .append_pair("pagelen", pull_requests::PER_PAGE);
         let what = format!("{}/{}", repository.owner, repository.name);

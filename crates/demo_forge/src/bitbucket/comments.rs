@@ -82,7 +82,8 @@ pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     all
 }
 
-fn page(shared: &Shared, entry: &Entry, pull: &PullRecord) -> String {
+/// Where people see a pull request.
+pub(super) fn page(shared: &Shared, entry: &Entry, pull: &PullRecord) -> String {
     format!("{}/{}/pull-requests/{}", shared.url, entry.full_name(), pull.number)
 }
 

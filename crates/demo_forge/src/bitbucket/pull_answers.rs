@@ -22,7 +22,7 @@ fn author(pull: &PullRecord) -> Account {
 pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let api = format!("{}/pullrequests/{}", answers::api(shared, entry), record.number);
-    let html = format!("{}/{}/pull-requests/{}", shared.url, entry.full_name(), record.number);
+    let html = comments::page(shared, entry, record);
     let description = record.body.as_deref().unwrap_or_default();
     let end = |branch: &str, sha: &str| {
         let hash = short_hash(sha);

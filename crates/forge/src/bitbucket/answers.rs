@@ -8,8 +8,8 @@ use crate::{Account, Actor, BaseRepository, Branch, PullRequest, PullRequestStat
 
 /// Somebody; of an account that was deleted there may be nothing but its name.
 #[derive(Deserialize)]
-pub(crate) struct AccountAnswer {
-    pub(crate) uuid: Option<String>,
+pub(super) struct AccountAnswer {
+    pub(super) uuid: Option<String>,
     nickname: Option<String>,
     display_name: Option<String>,
     #[serde(rename = "type", default)]
@@ -29,11 +29,11 @@ impl AccountAnswer {
     }
 
     /// Our number for it.
-    pub(crate) fn id(&self) -> Option<u64> {
+    pub(super) fn id(&self) -> Option<u64> {
         Some(id_of(self.uuid.as_ref()?))
     }
 
-    pub(crate) fn actor(&self) -> Option<Actor> {
+    pub(super) fn actor(&self) -> Option<Actor> {
         Some(Actor { id: id_of(self.uuid.as_ref()?), login: self.login(), is_bot: self.kind == "app_user" })
     }
 }
@@ -131,7 +131,7 @@ impl From<BranchAnswer> for Branch {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct PullRequestAnswer {
+pub(super) struct PullRequestAnswer {
     id: u64,
     title: String,
     state: StateAnswer,

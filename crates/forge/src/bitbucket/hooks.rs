@@ -5,7 +5,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Bitbucket, id::id_of};
+use super::{Bitbucket, id_of};
 use crate::{
     Error, Hook, HookScope, HookSettings, Listed,
     call::Tries,
@@ -110,7 +110,7 @@ impl Bitbucket {
     /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/hooks` and `POST /workspaces/{workspace}/hooks`.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
         let place = Place::of(scope)?;
-        let body = whole(settings, DESCRIPTION)?;
+        let body = whole(settings)?;
         let answer: HookAnswer = self.client.post(self.hook_address(&place, None), &place.what(), &body).await?;
         Ok(answer.into())
     }
@@ -122,7 +122,7 @@ impl Bitbucket {
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
         let place = Place::of(scope)?;
         // Before anything is asked: what can't be sent changes nothing.
-        let mut body = whole(settings, DESCRIPTION)?;
+        let mut body = whole(settings)?;
         let there = self.hook(&place, hook).await?;
         if let Some(description) = there.description.filter(|description| !description.trim().is_empty()) {
             body["description"] = description.into();
@@ -155,7 +155,7 @@ impl Bitbucket {
 }
 
 /// A hook as it is sent.
-fn whole(settings: &HookSettings, description: &str) -> Result<Value, Error> {
+fn whole(settings: &HookSettings) -> Result<Value, Error> {
     let refuse = |reason: String| Error::Settings { reason };
     let secret = settings.secret.text().ok_or_else(|| refuse("the hook's secret is empty or no text".to_owned()))?;
     if secret.chars().count() > LONGEST_SECRET {
@@ -163,7 +163,7 @@ fn whole(settings: &HookSettings, description: &str) -> Result<Value, Error> {
         return Err(refuse(reason));
     }
     Ok(json!({
-        "description": description,
+        "description": DESCRIPTION,
         "url": settings.url,
         "active": settings.active,
         "secret": secret,

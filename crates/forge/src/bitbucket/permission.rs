@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Bitbucket, answers::AccountAnswer, is_for_nobody, pages::PageAnswer};
+use super::{Bitbucket, answers::AccountAnswer, is_for_nobody, pages::PageAnswer, quoted};
 use crate::{Access, Actor, Error, Permission, call::Tries, names::RepositoryName};
 
 #[derive(Deserialize)]
@@ -26,8 +26,7 @@ impl Bitbucket {
         })?;
         let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];
         let mut address = self.client.address(&segments);
-        let quoted = uuid.replace('\\', r"\\").replace('"', r#"\""#);
-        address.query_pairs_mut().append_pair("q", &format!(r#"user.uuid="{quoted}""#));
+        address.query_pairs_mut().append_pair("q", &format!("user.uuid={}", quoted(uuid)));
         let asked: Result<PageAnswer<PermissionAnswer>, Error> = self.client.get(address, &what, Tries::Short).await;
         let (permission, role) = match asked {
             Ok(page) => strongest(&page.values, account.id),
