@@ -4,7 +4,7 @@
 use crate::cli::User;
 use crate::story::{Setup, Story, Task, until};
 use pullyard_domain::hook::{Hook, events};
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::id::{HookName, IntegrationId};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::pull_request::PullRequestId;

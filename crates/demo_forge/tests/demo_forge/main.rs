@@ -6,8 +6,8 @@
 mod apps;
 mod around;
 mod bitbucket;
-mod bitbucket_hooks;
 mod bitbucket_comments;
+mod bitbucket_hooks;
 mod bitbucket_reviews;
 mod hooks;
 mod listener;
