@@ -476,7 +476,6 @@ async fn what_bitbucket_has_not_is_refused_without_asking() {
         forge.ping_hook(&scope, 1).await.unwrap_err(),
         forge.deliveries(&scope, 1, None).await.unwrap_err(),
         forge.redeliver(&scope, 1, 1).await.unwrap_err(),
-        forge.user("ann").await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!((error.meaning(), error.is_transient()), (Meaning::Refused, false));

@@ -4,7 +4,7 @@ use crate::{
     Access, Actor, Comment, CommitStatus, Error, Listed, Page, PullRequest, Reply, Review, ReviewComment, Thread,
 };
 
-use super::{Forge, unsupported};
+use super::Forge;
 
 impl Forge {
     /// The pull request of this number, whatever became of it.
@@ -181,14 +181,6 @@ impl Forge {
         match self {
             Self::GitHub(github) => github.permission(full_name, &account.login).await,
             Self::Bitbucket(bitbucket) => bitbucket.permission(full_name, number, account).await,
-        }
-    }
-
-    /// The account that is called that now; an App's is called `name[bot]`.
-    pub async fn user(&self, login: &str) -> Result<Actor, Error> {
-        match self {
-            Self::GitHub(github) => github.user(login).await,
-            Self::Bitbucket(_) => unsupported("find an account by its name, as several may have the same there"),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Who somebody is, and what he may.
+//! What somebody may do.
 
 use serde::Deserialize;
 
-use super::{GitHub, answers::ActorAnswer, client::Tries};
+use super::{GitHub, client::Tries};
 use crate::{
-    Access, Actor, Error, Permission,
+    Access, Error, Permission,
     names::{RepositoryName, account_name},
 };
 
@@ -37,12 +37,5 @@ impl GitHub {
             _ => Permission::None,
         };
         Ok(Access { permission, role: answer.role_name, account: answer.user.map(|user| user.id) })
-    }
-
-    /// See [`Forge::user`](crate::Forge::user). Source: `GET /users/{username}`.
-    pub async fn user(&self, login: &str) -> Result<Actor, Error> {
-        let address = self.client.address(&["users", account_name(login)?]);
-        let answer: ActorAnswer = self.client.get(address, login, Tries::Three).await?;
-        Ok(answer.into())
     }
 }

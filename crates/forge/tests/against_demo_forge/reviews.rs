@@ -268,15 +268,6 @@ async fn the_question_what_somebody_may_do_is_asked_once() {
 }
 
 #[tokio::test]
-async fn an_apps_account_is_found_by_its_name_with_brackets() {
-    let bot = json!({"id": 77, "login": "pullyard[bot]", "type": "Bot"});
-    let (forge, scripted) = play([ok(bot)]).await;
-    let found = forge.user("pullyard[bot]").await.unwrap();
-    assert_eq!((found.id, found.is_bot), (77, true));
-    assert_eq!(scripted.requests().len(), 1);
-}
-
-#[tokio::test]
 async fn a_review_is_asked_for_by_name() {
     let (forge, scripted) = play([(201, &[], pull("open", Value::Null).to_string())]).await;
     forge.request_reviewers(REPOSITORY, 7, &["ann", "bob"]).await.unwrap();
