@@ -1,7 +1,7 @@
 //! A review that asks for changes: how a forge tells it, and how the table keeps it.
 //!
 //! Its words are not here: they are read from the forge when the job is made. Whether it may start a job
-//! is in [`guard`], what becomes of reviews that waited in [`settle`].
+//! is in [`guard`], and what becomes of reviews that waited in [`settle`].
 
 pub mod guard;
 pub mod settle;
