@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Ask for a revision of an open pull request, as a reviewer does who requests changes; prints the job's id.
 ///
-/// A forge lets nobody request changes on a pull request of their own: this asks all the same, and it does
+/// GitHub lets nobody request changes on a pull request of their own: this asks all the same, and it does
 /// not wait for the hour between two revisions. While a job works on the ticket, the request waits for its end.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
