@@ -10,7 +10,7 @@ pub enum HookScope {
     /// An organisation's, or a workspace's: it gets the events of its repositories.
     Organisation(String),
     /// The only hook of the App that asks, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id: any will
-    /// do. It can't be made, deleted or pinged, and its events are settings of the App.
+    /// do. It can't be made or deleted, and its events are settings of the App.
     App,
 }
 

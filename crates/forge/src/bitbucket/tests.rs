@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{Bitbucket, id::id_of};
 use crate::{
-    BaseRepository, CommitState, CommitStatus, Connections, Endpoint, Error, Exchange, Exchanged, Forge, HookScope,
-    Meaning, NewPullRequest, PullRequestState, Token,
+    BaseRepository, CommitState, CommitStatus, Connections, Endpoint, Error, Exchange, Exchanged, Forge, Meaning,
+    NewPullRequest, PullRequestState, Token,
 };
 
 const API: &str = "http://bitbucket.simulated/2.0";
@@ -469,19 +469,10 @@ async fn each_refusal_means_what_a_person_would_do_about_it() {
 }
 
 #[tokio::test]
-async fn what_bitbucket_has_not_is_refused_without_asking() {
-    let forge = play([]).forge;
-    let scope = HookScope::Repository(REPOSITORY.to_owned());
-    let errors = [
-        forge.ping_hook(&scope, 1).await.unwrap_err(),
-        forge.deliveries(&scope, 1, None).await.unwrap_err(),
-        forge.redeliver(&scope, 1, 1).await.unwrap_err(),
-    ];
-    for error in errors {
-        assert_eq!((error.meaning(), error.is_transient()), (Meaning::Refused, false));
-        assert!(error.to_string().starts_with("do this on Bitbucket: "), "{error}");
-    }
-    forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
+async fn nobody_is_asked_to_review_once_more() {
+    let played = play([]);
+    played.forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
+    assert!(played.requests().is_empty());
 }
 
 #[test]

@@ -4,9 +4,6 @@ use crate::{Delivery, DeliveryBody, Error, Hook, HookScope, HookSettings, Listed
 
 use super::{Forge, unsupported};
 
-/// It delivers by itself, and never on our order.
-const ORDERS: &str = "ping a webhook, or have something delivered again";
-
 /// It shows them to people, on pages.
 const DELIVERIES: &str = "list what was delivered";
 
@@ -52,19 +49,10 @@ impl Forge {
         }
     }
 
-    /// Has the forge deliver a ping. Whether it arrives is told by `deliveries`.
-    ///
-    /// Errors: `Unsupported` on Bitbucket, as for everything below.
-    pub async fn ping_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.ping_hook(scope, hook).await,
-            Self::Bitbucket(_) => unsupported(ORDERS),
-        }
-    }
-
     /// One page of what was delivered, newest first, whatever became of it. GitHub keeps three days.
     ///
     /// A delivery that was tried again stands there once for each try, with the same `guid`.
+    /// Errors: `Unsupported` on Bitbucket, as for everything below.
     pub async fn deliveries(
         &self,
         scope: &HookScope,
@@ -91,7 +79,7 @@ impl Forge {
     pub async fn redeliver(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.redeliver(scope, hook, delivery).await,
-            Self::Bitbucket(_) => unsupported(ORDERS),
+            Self::Bitbucket(_) => unsupported("have something delivered again"),
         }
     }
 }

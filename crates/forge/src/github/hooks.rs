@@ -158,15 +158,6 @@ impl GitHub {
             Err(error) => Err(error),
         }
     }
-
-    /// See [`Forge::ping_hook`](crate::Forge::ping_hook).
-    /// Source: `POST /repos/{owner}/{repo}/hooks/{hook_id}/pings`.
-    /// Source: `POST /orgs/{org}/hooks/{hook_id}/pings`.
-    pub async fn ping_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
-        let place = made_by_us(scope, "pinged")?;
-        let address = self.hook_address(&place, Some(hook), &["pings"]);
-        self.client.order(Method::POST, address, &place.what(), Tries::One).await
-    }
 }
 
 /// An App's hook is a setting of the App, which GitHub has no call for.

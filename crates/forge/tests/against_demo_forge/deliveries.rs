@@ -93,16 +93,12 @@ async fn a_hook_is_made_and_changed_with_its_secret_every_time() {
 }
 
 #[tokio::test]
-async fn a_hook_is_pinged_and_deleted_and_one_that_is_gone_is_deleted() {
+async fn a_hook_is_deleted_and_so_is_one_that_is_gone() {
     for (scope, path) in scopes() {
-        let empty: Line = (204, &[], String::new());
-        let (forge, scripted) = play([empty.clone(), empty, (404, &[], "{}".to_owned())]).await;
-        forge.ping_hook(&scope, ID).await.unwrap();
+        let (forge, scripted) = play([(204, &[], String::new()), (404, &[], "{}".to_owned())]).await;
         forge.delete_hook(&scope, ID).await.unwrap();
         forge.delete_hook(&scope, ID).await.unwrap();
-        let expected =
-            [format!("POST {path}/{ID}/pings"), format!("DELETE {path}/{ID}"), format!("DELETE {path}/{ID}")];
-        assert_eq!(scripted.requests(), expected);
+        assert_eq!(scripted.requests(), [format!("DELETE {path}/{ID}"), format!("DELETE {path}/{ID}")]);
     }
 }
 
@@ -161,11 +157,7 @@ async fn an_apps_hook_is_the_only_one_and_its_events_are_not_ours_to_set() {
         format!("POST /app/hook/deliveries/{ID}/attempts"),
     ];
     assert_eq!(scripted.requests(), expected);
-    for refused in [
-        forge.create_hook(&app, &settings()).await.map(|_| ()),
-        forge.delete_hook(&app, 0).await,
-        forge.ping_hook(&app, 0).await,
-    ] {
+    for refused in [forge.create_hook(&app, &settings()).await.map(|_| ()), forge.delete_hook(&app, 0).await] {
         assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     }
 }
@@ -182,14 +174,13 @@ async fn a_redelivery_that_the_forge_refuses_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn a_hook_is_made_and_pinged_once_and_changed_and_deleted_as_often_as_it_takes() {
+async fn a_hook_is_made_once_and_changed_and_deleted_as_often_as_it_takes() {
     let away: Line = (502, &[], "{}".to_owned());
     let empty: Line = (204, &[], String::new());
     for (scope, _) in scopes() {
-        let (forge, scripted) = play([away.clone(), away.clone()]).await;
+        let (forge, scripted) = play([away.clone()]).await;
         assert_eq!(forge.create_hook(&scope, &settings()).await.unwrap_err().meaning(), Meaning::Unavailable);
-        assert_eq!(forge.ping_hook(&scope, ID).await.unwrap_err().meaning(), Meaning::Unavailable);
-        assert_eq!(scripted.requests().len(), 2);
+        assert_eq!(scripted.requests().len(), 1);
         let (forge, scripted) = play([away.clone(), ok(hook()), away.clone(), empty.clone()]).await;
         assert_eq!(forge.edit_hook(&scope, ID, &settings()).await.unwrap().id, ID);
         forge.delete_hook(&scope, ID).await.unwrap();
