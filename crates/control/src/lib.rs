@@ -57,6 +57,7 @@ mod projects;
 mod proof;
 mod readiness;
 mod recover;
+mod removal;
 mod remove_integration;
 mod remove_repository;
 mod replay;

@@ -4,7 +4,7 @@
 //! that is made, in the same moment names a forge that is gone; the forge connected again under its name mends that.
 //! No other one is ever connected under it.
 
-use crate::remove_repository::kept_by_unreadable;
+use crate::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{IntegrationId, ProjectId};
@@ -15,9 +15,6 @@ use pullyard_store::Write;
 /// How many of each project's newest jobs are looked at: those of repositories that are there need no look, and of one
 /// that was removed its removal looked at more.
 const MOST_JOBS: usize = 200;
-
-/// How many projects, jobs or hooks are looked at together.
-const TOGETHER: i32 = 100;
 
 /// Disconnects a forge; there, and of its secrets, nothing changes.
 ///
@@ -52,11 +49,13 @@ async fn kept(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Er
             return Ok(Some(denial));
         }
     }
-    if let Some(denial) = hook_of(ctx, forge).await? {
+    let by_hook = kept_by_hooks(ctx, |hook| Ok(hook?.and_then(|hook| forge_kept_by_hook(forge, &hook))));
+    if let Some(denial) = by_hook.await? {
         return Ok(Some(denial));
     }
     for project in &projects {
-        if let Some(denial) = job_of(ctx, project, forge).await? {
+        let by_job = kept_by_newest_jobs(ctx, project, MOST_JOBS, |job| forge_kept_by_job(forge, job));
+        if let Some(denial) = by_job.await? {
             return Ok(Some(denial));
         }
     }
@@ -72,36 +71,5 @@ async fn projects(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
             return Ok(all);
         }
         after = next;
-    }
-}
-
-async fn hook_of(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Error> {
-    let mut after: Option<String> = None;
-    loop {
-        let (names, next) = ctx.store.hook_names(after.as_deref(), TOGETHER).await?;
-        for name in names {
-            let hook = ctx.store.hook(&name).await?;
-            if let Some(denial) = hook.and_then(|hook| forge_kept_by_hook(forge, &hook)) {
-                return Ok(Some(denial));
-            }
-        }
-        if next.is_none() {
-            return Ok(None);
-        }
-        after = next;
-    }
-}
-
-async fn job_of(ctx: &Context, project: &ProjectId, forge: &IntegrationId) -> Result<Option<Denial>, Error> {
-    let (mut after, mut looked_at): (Option<String>, usize) = (None, 0);
-    loop {
-        let (ids, older) = ctx.store.job_ids(project, after.as_deref(), TOGETHER).await?;
-        looked_at += ids.len();
-        let jobs = ctx.store.jobs(&ids).await?;
-        let denial = jobs.iter().find_map(|job| forge_kept_by_job(forge, job));
-        if denial.is_some() || older.is_none() || looked_at >= MOST_JOBS {
-            return Ok(denial);
-        }
-        after = older;
     }
 }

@@ -3,6 +3,7 @@
 //! What is looked for before keeps people from removing what is in use; that nothing breaks rests on none of it: a job
 //! goes on with what it was made with, and what is made in the same moment is as what was made just before.
 
+use crate::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{ProjectId, RepositoryName};
@@ -14,9 +15,6 @@ use std::collections::BTreeSet;
 
 /// How many of the project's newest jobs are looked at.
 const MOST_JOBS: usize = 2_000;
-
-/// How many jobs, pull requests or hooks are looked at together.
-const TOGETHER: i32 = 100;
 
 /// A repository that is connected to its project no more.
 #[derive(Clone, Debug)]
@@ -70,41 +68,22 @@ pub async fn remove_repository(
     }
 }
 
-/// Of a row that can't be read nobody can say whether it is in the way: it is named, and nothing is removed.
-pub(crate) fn kept_by_unreadable(error: Error, of: &str) -> Result<Option<Denial>, Error> {
-    match error {
-        Error::Store(StoreError::Corrupt { key, reason }) => {
-            tracing::error!(item = %key, reason = %reason, "what may need something that is to be removed can't be read");
-            Ok(Some(Denial::RowUnreadable { item: key, of: of.to_owned() }))
-        }
-        other => Err(other),
-    }
-}
-
 /// What keeps it, as far as the lists tell: they may lag behind what was written a moment ago.
 async fn kept(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
-    if let Some(denial) = job_of(ctx, repository).await? {
+    let by_job = kept_by_newest_jobs(ctx, &repository.project, MOST_JOBS, |job| kept_by_job(repository, job));
+    if let Some(denial) = by_job.await? {
         return Ok(Some(denial));
     }
     if let Some(denial) = pull_request_of(ctx, repository).await? {
         return Ok(Some(denial));
     }
-    hook_of(ctx, repository).await
-}
-
-/// Among the newest jobs: an older one that still rests is passed over, and goes on.
-async fn job_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
-    let (mut after, mut looked_at): (Option<String>, usize) = (None, 0);
-    loop {
-        let (ids, older) = ctx.store.job_ids(&repository.project, after.as_deref(), TOGETHER).await?;
-        looked_at += ids.len();
-        let jobs = ctx.store.jobs(&ids).await?;
-        let denial = jobs.iter().find_map(|job| kept_by_job(repository, job));
-        if denial.is_some() || older.is_none() || looked_at >= MOST_JOBS {
-            return Ok(denial);
-        }
-        after = older;
-    }
+    kept_by_hooks(ctx, |hook| match hook {
+        Ok(hook) => Ok(hook.and_then(|hook| kept_by_hook(repository, &hook))),
+        // Whose one is that can't be read, nobody can say.
+        Err(StoreError::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(Error::from(error)),
+    })
+    .await
 }
 
 async fn pull_request_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
@@ -115,28 +94,6 @@ async fn pull_request_of(ctx: &Context, repository: &Repository) -> Result<Optio
         let ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).filter(is_its).collect();
         for linked in ctx.store.pull_requests(&ids).await? {
             if let Some(denial) = kept_by_pull_request(repository, &linked?) {
-                return Ok(Some(denial));
-            }
-        }
-        if next.is_none() {
-            return Ok(None);
-        }
-        after = next;
-    }
-}
-
-async fn hook_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
-    let mut after: Option<String> = None;
-    loop {
-        let (names, next) = ctx.store.hook_names(after.as_deref(), TOGETHER).await?;
-        for name in names {
-            let hook = match ctx.store.hook(&name).await {
-                Ok(hook) => hook,
-                // Whose one is that can't be read, nobody can say.
-                Err(StoreError::Corrupt { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
-            if let Some(denial) = hook.and_then(|hook| kept_by_hook(repository, &hook)) {
                 return Ok(Some(denial));
             }
         }

@@ -61,7 +61,7 @@ pub enum Error {
     /// It has no such thing, or none that we use: nothing was asked.
     #[error("do this on Bitbucket: {what}")]
     Unsupported {
-        /// What was wanted, such as `list webhooks`.
+        /// What was wanted, such as `list what was delivered`.
         what: String,
     },
     /// Anything else.
