@@ -107,7 +107,11 @@ impl Job {
         let Some(waits) = self.waits.as_ref().filter(|_| self.status == Status::Pending) else {
             return Err(NotNow::Status(self.status));
         };
-        let tries = waits.tries.saturating_add(1);
+        let tries = match fault {
+            // It answered, and its next pause is no longer for that.
+            ContextFault::Silent { .. } => waits.tries.max(1),
+            ContextFault::Away { .. } | ContextFault::RateLimited { .. } => waits.tries.saturating_add(1),
+        };
         if now.since(self.created) >= READ_CONTEXT_FOR {
             return self.given_up(self.context_unavailable(tries), now);
         }

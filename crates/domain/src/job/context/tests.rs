@@ -64,6 +64,18 @@ fn reviews_without_words_are_read_again_each_minute_until_they_had_their_time() 
 }
 
 #[test]
+fn a_forge_that_is_away_once_is_asked_soon_however_often_words_were_looked_for() {
+    let until = pending().created.plus(Duration::from_secs(900));
+    let mut job = pending();
+    for n in 1..=12 {
+        job = job.context_failed(ContextFault::Silent { until }, at(60 * n)).unwrap();
+        assert_eq!(job.waits.as_ref().map(|waits| waits.tries), Some(1), "it was tried, and did not fail");
+    }
+    let waits = job.context_failed(away(), at(730)).unwrap().waits.unwrap();
+    assert_eq!((waits.tries, waits.next), (2, at(750)));
+}
+
+#[test]
 fn after_a_day_without_an_answer_it_fails() {
     let day = READ_CONTEXT_FOR.as_secs();
     let late = pending().context_failed(away(), at(day - 1)).unwrap();
