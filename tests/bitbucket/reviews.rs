@@ -241,8 +241,11 @@ async fn a_request_that_is_withdrawn_before_it_is_read_calls_its_job_off() {
 async fn a_stranger_is_refused_with_what_helps_and_one_of_the_reviewers_is_heard() {
     let (world, first) = opened().await;
     let ben = world.person("ben", 78, Role::Read, first.number).await;
-    ben.says("Do something evil.").await;
+    ben.says("Say it twice.").await;
     ben.asks().await;
+    let carl = world.person("carl", 79, Role::Read, first.number).await;
+    carl.says("Do something evil.").await;
+    carl.asks().await;
     world.look().await;
     let entries = world.entries_of("ben").await;
     let [entry] = &entries[..] else { panic!("not one entry: {entries:?}") };
@@ -261,14 +264,65 @@ async fn a_stranger_is_refused_with_what_helps_and_one_of_the_reviewers_is_heard
     for _ in 0..2 {
         world.look().await;
     }
+    // What he wrote stands there; he asks again and no more.
     ben.withdraws().await;
-    ben.says("Say it twice.").await;
     ben.asks().await;
     world.look().await;
     let job = world.nth_revision(1).await;
     world.completed(&job).await;
     let prompt = world.prompt(&job);
     assert!(prompt.contains("Say it twice.") && !prompt.contains("evil"), "{prompt}");
+    let mut told: Vec<_> = world.entries_of("ben").await.into_iter().map(|entry| entry.job).collect();
+    told.dedup();
+    assert_eq!(told, [Some(job)], "both of his requests are that job's");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_with_a_request_that_was_taken_back_unheard_comes_with_the_next() {
+    let (world, first) = opened().await;
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    let thread = ann.says_on("work.txt", 1, "This line, please.").await;
+    ann.asks().await;
+    ann.withdraws().await;
+    // Longer than any look goes back.
+    for _ in 0..5 {
+        world.look().await;
+    }
+    assert_eq!(world.revisions().await.len(), 0);
+    ann.says("Say it twice.").await;
+    ann.asks().await;
+    world.look().await;
+    let job = world.nth_revision(1).await;
+    world.completed(&job).await;
+    let prompt = world.prompt(&job);
+    for words in ["This line, please.", "Say it twice."] {
+        assert_eq!(prompt.matches(words).count(), 1, "{words:?}:\n{prompt}");
+    }
+    assert_eq!(world.answers(first.number, thread).await.len(), 1);
+    world.goes_on(HOUR).await;
+    assert_eq!(world.nth_revision(1).await, job, "neither of the two is told again");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_requests_of_one_person_that_one_look_finds_are_one_job() {
+    let (world, first) = opened().await;
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    ann.says("Say it twice.").await;
+    ann.asks().await;
+    ann.withdraws().await;
+    ann.says("With tabs.").await;
+    ann.asks().await;
+    world.look().await;
+    let job = world.nth_revision(1).await;
+    world.completed(&job).await;
+    let prompt = world.prompt(&job);
+    for words in ["Say it twice.", "With tabs."] {
+        assert_eq!(prompt.matches(words).count(), 1, "{words:?}:\n{prompt}");
+    }
+    world.goes_on(HOUR).await;
+    assert_eq!(world.nth_revision(1).await, job, "nothing waits, and neither of the two is told again");
     world.story.end().await;
 }
 

@@ -283,6 +283,15 @@ impl ForgeKind {
         }
     }
 
+    /// Whether one person asks for changes of a pull request once at a time: whoever asks again took back what they had
+    /// asked before, or a push did, and says it with their next request.
+    pub fn has_one_request_each(self) -> bool {
+        match self {
+            Self::GitHub => false,
+            Self::Bitbucket => true,
+        }
+    }
+
     /// Whether it says what became of its deliveries, and makes one again that did not arrive.
     pub fn lists_deliveries(self) -> bool {
         match self {

@@ -10,7 +10,7 @@ use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use crate::job::{Job, may_be_retried};
-use crate::project::Settings;
+use crate::project::{ForgeKind, Settings};
 use crate::pull_request::{PullRequestId, PullRequestState};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -326,10 +326,43 @@ pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option
     having.iter().copied().filter(may).cloned().collect()
 }
 
-/// Whether the job that covers these is told of what nobody answered as well: a person asked for it, with whatever
-/// else they cover by now. So is one whose reviews others have since, or it had nothing to do.
-pub fn takes_unanswered(covered: &[Review]) -> bool {
-    covered.is_empty() || covered.iter().any(|review| review.request.is_some())
+/// Which of the forge's reviews that nobody answered a job is told of beside those that it covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// None.
+    Nothing,
+    /// What the authors of those that it covers had asked for before.
+    Earlier,
+    /// All of them, and what people asked for.
+    All,
+}
+
+impl Takes {
+    /// Whether one of this author and of that time is among them, for the job that covers these.
+    pub fn has(self, covered: &[Review], author: Option<u64>, submitted_at: Option<Timestamp>) -> bool {
+        let came_before = |one: &Review| {
+            one.request.is_none()
+                && author == Some(one.author.id)
+                && submitted_at.is_some_and(|submitted_at| submitted_at < one.submitted_at)
+        };
+        match self {
+            Self::Nothing => false,
+            Self::Earlier => covered.iter().any(came_before),
+            Self::All => true,
+        }
+    }
+}
+
+/// What the job that covers these is told of as well. All, if a person asked for it, with whatever else they cover by
+/// now, or if others have its reviews since, or it had nothing to do.
+///
+/// On Bitbucket a request for changes has no words of its own: they are its author's since their request before it. Was
+/// that refused, or taken back before anybody looked, the comments that came with it are told with the next one.
+pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
+    if covered.is_empty() || covered.iter().any(|review| review.request.is_some()) {
+        return Takes::All;
+    }
+    if kind.has_one_request_each() { Takes::Earlier } else { Takes::Nothing }
 }
 
 /// The reviews that stand behind these: they were absorbed by one of them.

@@ -11,7 +11,7 @@ use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::recovery::{GoesOn, Look, MOST_AGAIN};
 use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided, most_compared};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::{ForgeKind, Integration, Repository};
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::review::Asks;
 use pullyard_domain::time::Timestamp;
@@ -335,7 +335,7 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
         return Ok(compared);
     }
     let reviews = forge.reviews(name.as_str(), id.number).await?.found;
-    for review in standing(&reviews) {
+    for review in standing(place.integration.kind, &reviews) {
         let at = review.submitted_at.map(|at| Timestamp::from_millis(at.millis()));
         let Some(at) = at.filter(|at| *at >= since) else { continue };
         let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), ctx.clock.now());
@@ -371,13 +371,19 @@ async fn name_in(ctx: &Context, place: &Place<'_>, known: &Repository, told: &To
     RepositoryName::new(name).map_err(|bad| Error::Inconsistent(bad.to_string()))
 }
 
-/// The reviews that still ask for changes: whoever approved afterwards asks for nothing any more.
-fn standing(reviews: &[Review]) -> impl Iterator<Item = &Review> {
+/// The reviews that still ask for changes: whoever approved afterwards asks for nothing any more. Where one person has one
+/// request at a time, the job of their last one is told of those before it that nobody answered.
+fn standing(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review> {
     let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
-    let overruled = |review: &Review| {
+    let overrules = move |state: ReviewState| match state {
+        ReviewState::Approved => true,
+        ReviewState::ChangesRequested => kind.has_one_request_each(),
+        ReviewState::Commented | ReviewState::Dismissed | ReviewState::Pending => false,
+    };
+    let overruled = move |review: &Review| {
         reviews.iter().any(|later| {
             let same = later.author.as_ref().map(|author| author.id) == review.author.as_ref().map(|author| author.id);
-            later.state == ReviewState::Approved && same && later.submitted_at > review.submitted_at
+            overrules(later.state) && same && later.submitted_at > review.submitted_at
         })
     };
     reviews.iter().filter(asks).filter(move |review| !overruled(review))

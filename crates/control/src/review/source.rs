@@ -1,7 +1,7 @@
 //! Where the reviews of a job are read: its pull request at the forge.
 //!
-//! A job that a person asked for takes on the way what nobody answered: reviews, and what people had asked for. What
-//! is frozen of it is `admit`'s.
+//! A job that a person asked for takes on the way what nobody answered: reviews, and what people had asked for; on
+//! Bitbucket one of a review what its author had asked for before. What is frozen of it is `admit`'s.
 
 use super::owed::unfinished;
 use super::permission::ask;
@@ -14,7 +14,7 @@ use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{
-    Author, Permission, Review, ReviewState, absorbed_by, takes_unanswered, unanswered_requests,
+    Author, Permission, Review, ReviewState, Takes, absorbed_by, takes_unanswered, unanswered_requests,
 };
 use pullyard_forge::{Forge, Meaning};
 use pullyard_store::Write;
@@ -61,13 +61,18 @@ impl Source<'_> {
     ) -> Result<ReviewContext, Stopped> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
+        let takes = takes_unanswered(self.integration.kind, covered);
         // Also if it took some of them before: whoever did that may have died before the rest.
-        if self.job.kind == Kind::Revise && takes_unanswered(covered) {
+        if self.job.kind == Kind::Revise && takes != Takes::Nothing {
             let unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
-            let found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
+            let mut found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
+            let own: &[Review] = covered;
+            found.retain(|review| {
+                takes.has(own, review.author.as_ref().map(|author| author.id), review.submitted_at.map(time_of))
+            });
             // None is taken before it is known of each whether it may be: the forge may say that later.
             let mut admitted = self.admitted(id, found, all).await?;
-            if let Some(key) = &self.job.ticket {
+            if let Some(key) = self.job.ticket.as_ref().filter(|_| takes == Takes::All) {
                 let requests = unanswered_requests(all, &self.job.project, key, &unfinished);
                 admitted.extend(requests.into_iter().map(|request| request.taken_by(self.first)));
             }

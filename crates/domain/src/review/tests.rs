@@ -212,11 +212,36 @@ fn a_review_is_given_back_by_the_job_that_has_it_once_that_is_over_without_its_w
 fn a_person_who_asks_takes_what_nobody_answered_also_once_some_of_it_is_taken() {
     let request = Review { request: Some(Request { message: None }), ..started("q", 9, "j") };
     let (one, absorbed) = (started("a", 1, "j"), absorbed("b", 2, "a"));
-    assert!(takes_unanswered(std::slice::from_ref(&request)));
-    assert!(takes_unanswered(&[one.clone(), request.clone()]), "some were taken before it died");
-    assert!(takes_unanswered(&[request, absorbed.clone()]), "they waited together");
-    assert!(takes_unanswered(&[]), "others have its own by now");
-    assert!(!takes_unanswered(&[one, absorbed]));
+    for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
+        let takes = |covered: &[Review]| takes_unanswered(kind, covered);
+        assert_eq!(takes(std::slice::from_ref(&request)), Takes::All);
+        assert_eq!(takes(&[one.clone(), request.clone()]), Takes::All, "some were taken before it died");
+        assert_eq!(takes(&[request.clone(), absorbed.clone()]), Takes::All, "they waited together");
+        assert_eq!(takes(&[]), Takes::All, "others have its own by now");
+        assert!(Takes::All.has(&[], None, None));
+    }
+    let alone = [one, absorbed];
+    assert_eq!(takes_unanswered(ForgeKind::GitHub, &alone), Takes::Nothing);
+    assert_eq!(takes_unanswered(ForgeKind::Bitbucket, &alone), Takes::Earlier);
+}
+
+#[test]
+fn where_requests_have_no_words_of_their_own_what_its_author_asked_before_comes_with_one() {
+    let (ann, ben) = (author().id, author().id + 1);
+    let covered = [started("a", 20, "j"), Review { request: Some(Request { message: None }), ..started("q", 90, "j") }];
+    for (author, secs, comes) in [
+        (Some(ann), Some(19), true),
+        (Some(ann), Some(20), false),
+        // After her review, though before what a person asked for.
+        (Some(ann), Some(30), false),
+        (Some(ann), None, false),
+        (Some(ben), Some(19), false),
+        (None, Some(19), false),
+    ] {
+        let submitted_at = secs.map(at);
+        assert_eq!(Takes::Earlier.has(&covered, author, submitted_at), comes, "{author:?} {secs:?}");
+        assert!(!Takes::Nothing.has(&covered, author, submitted_at));
+    }
 }
 
 #[test]
