@@ -170,8 +170,14 @@ async fn who_asks_once_more_is_heard_and_what_was_told_before_is_not_told_again(
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     let before = ann.says_on("work.txt", 1, "This line, please.").await;
     ann.asks().await;
+    let after = ann.says_on("work.txt", 1, "With tabs.").await;
+    ann.says("At the end.").await;
     world.look().await;
-    world.completed(&world.nth_revision(1).await).await;
+    let job = world.nth_revision(1).await;
+    world.completed(&job).await;
+    let told = ["This line, please.", "With tabs.", "At the end."];
+    let prompt = world.prompt(&job);
+    assert!(told.iter().all(|words| prompt.contains(words)), "{prompt}");
 
     ann.withdraws().await;
     let thread = ann.says_on("work.txt", 2, "And that one.").await;
@@ -184,8 +190,8 @@ async fn who_asks_once_more_is_heard_and_what_was_told_before_is_not_told_again(
     let job = world.nth_revision(2).await;
     world.completed(&job).await;
     let prompt = world.prompt(&job);
-    assert!(prompt.contains("And that one.") && !prompt.contains("This line, please."), "{prompt}");
-    for thread in [before, thread] {
+    assert!(prompt.contains("And that one.") && !told.iter().any(|words| prompt.contains(words)), "{prompt}");
+    for thread in [before, after, thread] {
         assert_eq!(world.answers(first.number, thread).await.len(), 1);
     }
 

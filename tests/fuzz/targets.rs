@@ -423,6 +423,7 @@ fn review_text(input: &[u8]) -> (u32, u32, [bool; 5]) {
             submitted_at: Timestamp::from_millis(0),
             url: summary.into(),
             summary: summary.into(),
+            said: Vec::new(),
             edited: true,
             comments: comments.collect(),
         }],

@@ -207,6 +207,7 @@ fn frozen(number: u64) -> Context {
         submitted_at: pullyard_domain::time::Timestamp::from_millis(1_795_154_400_000),
         url: "https://forge.test/acme/app/pull/1#r12".into(),
         summary: format!("Please rename it. {HOSTILE}"),
+        said: Vec::new(),
         edited: true,
         comments: vec![comment(1, Some(14), true, false), comment(2, None, false, true)],
     };

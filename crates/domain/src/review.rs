@@ -365,6 +365,24 @@ pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
     if kind.has_one_request_each() { Takes::Earlier } else { Takes::Nothing }
 }
 
+/// The jobs that have what the authors of these had asked for just before. Where requests have no words of their own, what
+/// was written after one is read with it while it is the last, and is among the words of the next as well.
+pub fn told_before<'a>(covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
+    let is_covered = |one: &Review| covered.iter().any(|review| review.id == one.id);
+    let before = |review: &Review| {
+        let is_before = |one: &&Review| {
+            one.request.is_none()
+                && one.project == review.project
+                && one.author.id == review.author.id
+                && one.submitted_at < review.submitted_at
+                && !is_covered(one)
+        };
+        all.iter().filter(is_before).max_by_key(|one| one.submitted_at)
+    };
+    let reviews = covered.iter().filter(|review| review.request.is_none());
+    reviews.filter_map(before).filter_map(|one| resolved(one, all).job()).collect()
+}
+
 /// The reviews that stand behind these: they were absorbed by one of them.
 pub fn absorbed_by<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
     let is_behind = |review: &Review| {

@@ -41,7 +41,7 @@ pub use listed::{Listed, Page};
 pub use permission::{Access, Permission};
 pub use pull_request::{BaseRepository, NewPullRequest, PullRequest, PullRequestState};
 pub use repository::{Account, Branch, Repository};
-pub use review::{Lines, Reply, Review, ReviewComment, ReviewState, Side, Thread};
+pub use review::{Lines, Part, Reply, Review, ReviewComment, ReviewState, Side, Thread};
 pub use stand_in::{Awaited, Exchange, Exchanged};
 pub use status::{CommitState, CommitStatus};
 pub use time::Time;

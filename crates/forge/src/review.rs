@@ -11,6 +11,8 @@ pub struct Review {
     pub state: ReviewState,
     /// The summary, as it is now; empty when there is none, and in Bitbucket's lists.
     pub body: String,
+    /// The comments that the summary is made of, in its order, on Bitbucket; none where it is a text of its own.
+    pub parts: Vec<Part>,
     /// The commit that was looked at; `None` when the forge doesn't know it any more, and on Bitbucket.
     pub commit: Option<String>,
     /// When it was submitted; `None` while it is pending.
@@ -25,6 +27,31 @@ pub struct Review {
     ///
     /// Wrong for private members of an organisation: ask for the permission instead.
     pub author_association: String,
+}
+
+/// A comment that is part of a review's summary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its id.
+    pub comment: u64,
+    /// What it says.
+    pub text: String,
+}
+
+impl Review {
+    /// The same without those comments of its summary which this is so of.
+    pub fn without(mut self, is_left_out: impl Fn(u64, &str) -> bool) -> Self {
+        if !self.parts.is_empty() {
+            self.parts.retain(|part| !is_left_out(part.comment, &part.text));
+            self.body = body_of(&self.parts);
+        }
+        self
+    }
+}
+
+/// The summary that is made of these.
+pub(crate) fn body_of(parts: &[Part]) -> String {
+    parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// The verdict of a review.

@@ -60,12 +60,12 @@ pub(super) async fn unfinished(
 }
 
 /// A job, unless it is none that this version understands.
-async fn legible_job(ctx: &Context, id: &JobId) -> Result<Option<Job>, Error> {
+pub(super) async fn legible_job(ctx: &Context, id: &JobId) -> Result<Option<Job>, Error> {
     if_legible(id, ctx.store.job(id).await.map_err(Error::from))
 }
 
 /// What was read for this job, and nothing where that is not understood.
-fn if_legible<T>(id: &JobId, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+pub(super) fn if_legible<T>(id: &JobId, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
     match read {
         Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
             tracing::warn!(job.id = %id, error = %error, "a job can't be read: if it left reviews, nobody is told of them");

@@ -2,7 +2,7 @@
 
 use pullyard_domain::id::JobId;
 use pullyard_domain::prompt::review::{
-    Cut, FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side as FrozenSide,
+    Cut, FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side as FrozenSide, ToldBefore,
 };
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::review::{Review, ReviewState};
@@ -65,12 +65,14 @@ pub(super) async fn read_unanswered(
 }
 
 /// Reads the `covered` reviews of a pull request with all their comments. One that was dismissed meanwhile is
-/// left out: its author, or who may overrule them, wants nothing of it any more.
+/// left out: its author, or who may overrule them, wants nothing of it any more. So are comments that an agent was told
+/// of before.
 pub(super) async fn read_reviews(
     forge: &Forge,
     repository: &str,
     pull: forge::PullRequest,
     covered: &[Review],
+    before: &ToldBefore,
 ) -> Result<ReviewContext, Unread> {
     let number = pull.number;
     let told = covered.iter().filter(|review| review.request.is_none());
@@ -78,11 +80,12 @@ pub(super) async fn read_reviews(
     let mut reviews = Vec::new();
     let mut cut = Cut::default();
     for (id, edited) in &told {
-        let review = forge.review(repository, number, *id).await?;
+        let review = forge.review(repository, number, *id).await?.without(|comment, text| before.has(comment, text));
         if review.state == forge::ReviewState::Dismissed {
             continue;
         }
-        let comments = forge.review_comments(repository, number, *id).await?;
+        let mut comments = forge.review_comments(repository, number, *id).await?;
+        comments.found.retain(|comment| !before.has(comment.id, &comment.body));
         cut.comments += u32::from(comments.more);
         let frozen = frozen(review, comments.found);
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
@@ -160,6 +163,7 @@ fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
         submitted_at,
         url: review.url,
         summary: review.body,
+        said: review.parts.into_iter().map(|part| part.comment).collect(),
         edited: review.updated_at.is_some_and(|at| changed(at, submitted_at)),
         comments: comments
             .into_iter()

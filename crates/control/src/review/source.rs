@@ -3,18 +3,18 @@
 //! A job that a person asked for takes on the way what nobody answered: reviews, and what people had asked for; on
 //! Bitbucket one of a review what its author had asked for before. What is frozen of it is `admit`'s.
 
-use super::owed::unfinished;
+use super::owed::{if_legible, legible_job, unfinished};
 use super::permission::ask;
 use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time_of};
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
-use pullyard_domain::job::{Job, Kind};
+use pullyard_domain::job::{Job, Kind, Status};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{Integration, Repository};
-use pullyard_domain::prompt::review::ReviewContext;
+use pullyard_domain::prompt::review::{ReviewContext, ToldBefore};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{
-    Author, Permission, Review, ReviewState, Takes, absorbed_by, takes_unanswered, unanswered_requests,
+    Author, Permission, Review, ReviewState, Takes, absorbed_by, takes_unanswered, told_before, unanswered_requests,
 };
 use pullyard_forge::{Forge, Meaning};
 use pullyard_store::Write;
@@ -85,7 +85,29 @@ impl Source<'_> {
             // As whoever comes after a death reads them: what a person said last is told last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
-        Ok(read_reviews(self.forge, name, pull, covered).await?)
+        let before = self.told_before(covered, all).await?;
+        Ok(read_reviews(self.forge, name, pull, covered, &before).await?)
+    }
+
+    /// What was told with the requests that the authors of these had made before, by jobs that did what they asked. What
+    /// can't be read of it is told once more.
+    async fn told_before(&self, covered: &[Review], all: &[Review]) -> Result<ToldBefore, Error> {
+        let mut told = ToldBefore::default();
+        if !self.integration.kind.has_one_request_each() {
+            return Ok(told);
+        }
+        for id in told_before(covered, all) {
+            let Some(job) = legible_job(self.ctx, id).await? else { continue };
+            if job.status != Status::Completed {
+                continue;
+            }
+            let read = self.ctx.store.context(&job.id, &job.context).await;
+            let context = if_legible(id, read.map_err(Error::from))?;
+            if let Some(review) = context.and_then(|context| context.review) {
+                told.add(&review);
+            }
+        }
+        Ok(told)
     }
 
     /// Those whose authors may start jobs, as this job's. The author of one that the table knows was asked about before

@@ -60,6 +60,9 @@ pub struct FrozenReview {
     pub url: String,
     /// What it says as a whole; may be empty.
     pub summary: String,
+    /// The forge's ids of the comments that the summary is made of; none where it is a text of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<u64>,
     /// It was changed after it was submitted.
     pub edited: bool,
     /// What it says about single lines.
@@ -182,6 +185,29 @@ impl ReviewContext {
              Text that can't be seen on the forge's page was left out.\n\n{}",
             fenced(&about)
         )
+    }
+}
+
+/// What agents were told of comments of a pull request.
+#[derive(Clone, Debug, Default)]
+pub struct ToldBefore {
+    /// Those on lines.
+    comments: Vec<(u64, String)>,
+    /// Those that a summary was made of, and that.
+    summaries: Vec<(Vec<u64>, String)>,
+}
+
+impl ToldBefore {
+    /// An agent was told of these.
+    pub fn add(&mut self, context: &ReviewContext) {
+        self.comments.extend(context.told().into_iter().map(|told| (told.id, told.text.clone())));
+        self.summaries.extend(context.reviews.iter().map(|review| (review.said.clone(), review.summary.clone())));
+    }
+
+    /// Whether an agent was told of this comment, in these words: one that was changed since says something new.
+    pub fn has(&self, comment: u64, text: &str) -> bool {
+        self.comments.iter().any(|(id, told)| *id == comment && told == text)
+            || self.summaries.iter().any(|(said, summary)| said.contains(&comment) && summary.contains(text))
     }
 }
 

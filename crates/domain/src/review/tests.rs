@@ -245,6 +245,32 @@ fn where_requests_have_no_words_of_their_own_what_its_author_asked_before_comes_
 }
 
 #[test]
+fn what_an_author_asked_for_just_before_was_told_by_the_job_that_has_it() {
+    let bens = Author { id: author().id + 1, ..author() };
+    let elsewhere = ProjectId::new("neighbour").unwrap();
+    let all = [
+        started("a", 1, "j1"),
+        absorbed("b", 2, "c"),
+        started("c", 3, "j2"),
+        Review { author: bens.clone(), ..started("d", 4, "j3") },
+        Review { request: Some(Request { message: None }), ..started("q", 5, "j4") },
+        Review { project: elsewhere, ..started("e", 6, "j5") },
+        review("f", 9, failed_before()),
+        started("g", 12, "j6"),
+    ];
+    let told = |covered: &[Review]| told_before(covered, &all).into_iter().cloned().collect::<Vec<JobId>>();
+    assert_eq!(told(&[started("h", 8, "j")]), [job_id("j2")]);
+    assert_eq!(told(&[absorbed("b", 2, "c")]), [job_id("j1")]);
+    let these = [started("h", 8, "j"), started("c", 3, "j"), absorbed("b", 2, "c")];
+    assert_eq!(told(&these), [job_id("j1")], "none by itself");
+    assert_eq!(told(&[Review { author: bens, ..started("h", 8, "j") }]), [job_id("j3")]);
+    let request = Review { request: Some(Request { message: None }), ..started("h", 8, "j") };
+    for nobody in [started("a", 1, "j"), started("h", 10, "j"), request] {
+        assert!(told(std::slice::from_ref(&nobody)).is_empty(), "{nobody:?}");
+    }
+}
+
+#[test]
 fn a_way_that_leads_nowhere_ends_where_it_is() {
     let gone = [absorbed("a", 1, "gone")];
     assert_eq!(resolved(&gone[0], &gone).id, review_id("a"));

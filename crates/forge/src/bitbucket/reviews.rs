@@ -18,7 +18,10 @@ use super::{
     review_id,
     threads::on_lines,
 };
-use crate::{Actor, Error, Listed, Review, ReviewComment, ReviewState, Time, call::Tries, names::RepositoryName};
+use crate::{
+    Actor, Error, Listed, Part, Review, ReviewComment, ReviewState, Time, call::Tries, names::RepositoryName,
+    review::body_of,
+};
 
 /// What every text of ours ends with. Where our token is a reviewer's own, what we say there would be theirs.
 const MARK: &str = "[//]: # (pullyard:";
@@ -70,7 +73,7 @@ impl Said {
         Some(Self { id: review_id(number, user.uuid.as_deref()?, at), verdict, author: user.actor()?, at })
     }
 
-    fn review(&self, history: &History, people: &PeopleAnswer, body: String) -> Review {
+    fn review(&self, history: &History, people: &PeopleAnswer, parts: Vec<Part>) -> Review {
         let holds = match people.verdict_of(self.author.id) {
             Some(now) => now == self.verdict,
             None => self.may_have_been_taken_away(history),
@@ -82,7 +85,8 @@ impl Said {
                 Verdict::AsksForChanges => ReviewState::ChangesRequested,
                 Verdict::Approves => ReviewState::Approved,
             },
-            body,
+            body: body_of(&parts),
+            parts,
             commit: None,
             submitted_at: Some(self.at),
             updated_at: None,
@@ -184,7 +188,7 @@ impl Window {
     }
 
     /// What was said below the pull request, oldest first.
-    fn words(&self, all: &[CommentAnswer]) -> String {
+    fn words(&self, all: &[CommentAnswer]) -> Vec<Part> {
         let beginnings = beginnings(all);
         let is_said = |comment: &&CommentAnswer| {
             let beginning = beginnings.get(&comment.id);
@@ -192,8 +196,8 @@ impl Window {
         };
         let mut said: Vec<&CommentAnswer> = all.iter().filter(is_said).collect();
         said.sort_by_key(|comment| (comment.created_on, comment.id));
-        let texts: Vec<&str> = said.into_iter().map(|comment| comment.text().trim()).collect();
-        texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n")
+        let part = |comment: &CommentAnswer| Part { comment: comment.id, text: comment.text().trim().to_owned() };
+        said.into_iter().map(part).filter(|part| !part.text.is_empty()).collect()
     }
 }
 
@@ -214,6 +218,7 @@ fn forgotten(id: u64) -> Review {
         id,
         state: ReviewState::Dismissed,
         body: String::new(),
+        parts: Vec::new(),
         commit: None,
         submitted_at: None,
         updated_at: None,
@@ -233,7 +238,7 @@ impl Bitbucket {
             return Ok(Listed { found: Vec::new(), more: history.more });
         }
         let people = self.people(full_name, number, &what, Tries::Three).await?;
-        let found = history.said.iter().map(|said| said.review(&history, &people, String::new())).collect();
+        let found = history.said.iter().map(|said| said.review(&history, &people, Vec::new())).collect();
         Ok(Listed { found, more: history.more })
     }
 
@@ -256,7 +261,7 @@ impl Bitbucket {
         let people = self.people(full_name, number, &what, Tries::Three).await?;
         let words = match Window::of(one, &history.said) {
             Some(window) => window.words(&self.all_comments(full_name, number).await?.found),
-            None => String::new(),
+            None => Vec::new(),
         };
         Ok(one.review(&history, &people, words))
     }

@@ -25,6 +25,7 @@ impl ReviewAnswer {
             id: self.id,
             state: ReviewState::parse(&self.state)?,
             body: self.body.unwrap_or_default(),
+            parts: Vec::new(),
             commit: self.commit_id,
             submitted_at: self.submitted_at,
             updated_at: None,

@@ -54,6 +54,7 @@ fn review(event: &str, body: &At<'_>, action: ReviewAction) -> Result<Event, Unr
         id: review_id(pull_request.number, uuid.unwrap_or_default(), date),
         state,
         body: String::new(),
+        parts: Vec::new(),
         commit: None,
         submitted_at: Some(date),
         updated_at: None,

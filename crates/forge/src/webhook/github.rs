@@ -58,6 +58,7 @@ fn review(body: &At<'_>) -> Result<Option<Event>, Unreadable> {
         id: at.field("id")?.id()?,
         state,
         body: text_or_nothing(&at, "body")?,
+        parts: Vec::new(),
         commit: at.maybe("commit_id")?.map(|commit| commit.text()).transpose()?.map(str::to_owned),
         submitted_at: at.maybe("submitted_at")?.map(|time| time.time()).transpose()?,
         updated_at: at.maybe("updated_at")?.map(|time| time.time()).transpose()?,

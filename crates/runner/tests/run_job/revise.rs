@@ -296,6 +296,7 @@ async fn the_words_of_a_hostile_reviewer_reach_the_agent_only_inside_a_fence() {
         submitted_at: Timestamp::from_millis(0),
         url: "https://x.test/r".into(),
         summary: text.into(),
+        said: Vec::new(),
         edited: true,
         comments: vec![comment],
     };

@@ -29,6 +29,7 @@ fn review(id: u64, summary: &str, comments: Vec<FrozenComment>) -> FrozenReview 
         submitted_at: at(0),
         url: format!("https://forge.test/acme/app/pull/3#pullrequestreview-{id}"),
         summary: summary.into(),
+        said: Vec::new(),
         edited: false,
         comments,
     }
@@ -46,6 +47,27 @@ fn reviewed(reviews: Vec<FrozenReview>) -> ReviewContext {
         },
         reviews,
         cut: None,
+    }
+}
+
+#[test]
+fn a_comment_was_told_in_the_words_that_it_had_then() {
+    let summary =
+        FrozenReview { said: vec![5, 6], ..review(80, "Say it twice.\n\nWith tabs.", vec![comment(7, 7, "Here.")]) };
+    let mut told = ToldBefore::default();
+    assert!(!told.has(7, "Here."));
+    told.add(&reviewed(vec![summary]));
+    told.add(&reviewed(vec![review(81, "Of its own.", Vec::new())]));
+    for (comment, text, is_told) in [
+        (5, "Say it twice.", true),
+        (6, "With tabs.", true),
+        (6, "With tabs. And spaces.", false),
+        (7, "Here.", true),
+        (7, "Here. And there.", false),
+        (8, "With tabs.", false),
+        (81, "Of its own.", false),
+    ] {
+        assert_eq!(told.has(comment, text), is_told, "{comment} {text}");
     }
 }
 

@@ -319,6 +319,8 @@ async fn each_comment_comes_with_one_request_of_its_author() {
         let found = played.forge.review(REPOSITORY, 7, review).await.unwrap();
         assert_eq!((found.id, found.state), (review, ReviewState::ChangesRequested), "{minute}");
         assert_eq!(found.body, body, "{minute}");
+        assert_eq!(found.clone().without(|_, _| false), found, "{minute}");
+        assert_eq!(found.clone().without(|_, _| true).body, "", "{minute}");
         assert_eq!(found.author.map(|author| author.id), Some(id_of(uuid)), "{minute}");
         assert_eq!(played.requests(), [ACTIVITY, PULL, COMMENTS], "{minute}");
 
@@ -329,6 +331,16 @@ async fn each_comment_comes_with_one_request_of_its_author() {
         assert!(found.found.iter().all(|one| one.review == Some(review)) && !found.more, "{minute}");
         assert_eq!(played.requests(), [ACTIVITY, COMMENTS], "{minute}");
     }
+}
+
+#[tokio::test]
+async fn comments_are_left_out_of_the_words_of_a_request_one_by_one() {
+    let people = ok(pull_of(json!([participant(ANN, json!("changes_requested"))])));
+    let played = play([page(json!([asks(ANN, 30), asks(ANN, 20)])), people, page(written())]);
+    let found = played.forge.review(REPOSITORY, 7, id(ANN, 30)).await.unwrap();
+    let left = found.without(|comment, text| (comment, text) == (9, "words 9") || (comment, text) == (22, "words 22"));
+    assert_eq!(left.body, "> [//]: # (pullyard:status)\n\nNo.\n\n/pullyard revise use tabs");
+    assert_eq!(left.parts.iter().map(|part| part.comment).collect::<Vec<_>>(), [22, 21]);
 }
 
 #[tokio::test]
