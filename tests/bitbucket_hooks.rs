@@ -108,7 +108,7 @@ impl World {
         });
         let made = self.forge(Method::POST, "/pullrequests", body).await;
         let number = made["id"].as_u64().unwrap();
-        self.story.link(self.id(number), key, SHOP, (&branch, &head)).await;
+        self.story.linked(self.id(number), key, SHOP, (&branch, &head)).await;
         number
     }
 

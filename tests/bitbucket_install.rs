@@ -10,6 +10,7 @@ use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_local::{AccountKind, DeliveryFault, Role};
 use pullyard_protocol::job::Job;
+use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -88,7 +89,7 @@ impl World {
         let all = self.story.api.repositories(&self.story.project).await.unwrap().repositories;
         let repository = all.iter().find(|one| one.name.as_str() == SHOP).unwrap().id;
         let id = PullRequestId { integration: IntegrationId::new("bb").unwrap(), repository, number };
-        self.story.link(id, "BB-1", SHOP, (BRANCH, &head)).await;
+        self.story.linked(id, "BB-1", SHOP, (BRANCH, &head)).await;
         forge.deliveries_settled().await;
         number
     }

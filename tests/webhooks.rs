@@ -79,7 +79,7 @@ impl World {
     pub(crate) async fn link(&self, number: u64, ticket: &str, branch: &str, head: &str) {
         let integration = IntegrationId::new("gh1").unwrap();
         let id = PullRequestId { integration, repository: self.repository, number };
-        self.story.link(id, ticket, REPOSITORY, (branch, head)).await;
+        self.story.linked(id, ticket, REPOSITORY, (branch, head)).await;
     }
 
     pub(crate) fn wanted(&self, hook: &str, by_hand: bool) -> InstallHook {

@@ -110,7 +110,7 @@ impl World {
         let number = made["number"].as_u64().unwrap();
         let repository = made["base"]["repo"]["id"].as_u64().unwrap();
         let id = PullRequestId { integration: add.integration, repository, number };
-        self.story.link(id, "APP-1", SHOP, (BRANCH, made["head"]["sha"].as_str().unwrap())).await;
+        self.story.linked(id, "APP-1", SHOP, (BRANCH, made["head"]["sha"].as_str().unwrap())).await;
         forge.deliveries_settled().await;
         number
     }

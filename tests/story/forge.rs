@@ -29,7 +29,7 @@ impl Story {
     }
 
     /// Makes a ticket, and links a pull request of this repository to it, as the end of a job does.
-    pub(crate) async fn link(&self, id: PullRequestId, ticket: &str, repository: &str, (branch, head): (&str, &str)) {
+    pub(crate) async fn linked(&self, id: PullRequestId, ticket: &str, repository: &str, (branch, head): (&str, &str)) {
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": self.project, "key": ticket, "title": "t" })).unwrap();
         self.api.create_ticket(&ticket, None).await.unwrap();

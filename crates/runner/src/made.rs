@@ -161,7 +161,7 @@ impl Work<'_> {
             let mut told = talk.told(this.assignment);
             let goes_on = match answered.as_deref().or(further) {
                 Some(words) => talk::goes_on_with(this, words),
-                None => talk.goes_on(this.assignment, workspace),
+                None => talk.goes_on(workspace),
             };
             if let Some(further) = further {
                 told.prompt = format!("{}\n\n{further}", told.prompt);

@@ -65,7 +65,7 @@ impl Talk {
     }
 
     /// What an agent is told that goes on in its session: nothing that it knows.
-    pub(crate) fn goes_on(&self, assignment: &Assignment, workspace: &Workspace) -> Option<GoesOn> {
+    pub(crate) fn goes_on(&self, workspace: &Workspace) -> Option<GoesOn> {
         let session = self.session.as_ref()?;
         let mut prompt = String::from("You were stopped in the middle of this task, and go on with it now.\n");
         for Input { by, question, text, .. } in self.inputs.iter().filter(|input| input.seq > session.read) {
