@@ -180,40 +180,40 @@ async fn a_review_that_waits_is_answered_once_its_pull_request_is_closed_whoever
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_on_bitbucket_is_answered_whatever_dies() {
-    walk(flows::bitbucket::told_and_revised().own(), 58).await;
+    walk(flows::bitbucket::told_and_revised().own(), 65).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_on_bitbucket_is_answered_wherever_it_dies() {
-    walk(flows::bitbucket::told_and_revised(), 58).await;
+    walk(flows::bitbucket::told_and_revised(), 65).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_on_bitbucket_that_is_told_once_is_answered_whoever_heard_it_dies() {
-    walk(flows::bitbucket::told_once().own(), 58).await;
+    walk(flows::bitbucket::told_once().own(), 65).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_on_bitbucket_that_nobody_told_is_found_whatever_dies() {
-    walk(flows::bitbucket::looked_for().own(), 100).await;
+    walk(flows::bitbucket::looked_for().own(), 115).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_on_bitbucket_that_nobody_told_is_found_wherever_it_dies() {
-    walk(flows::bitbucket::looked_for(), 100).await;
+    walk(flows::bitbucket::looked_for(), 115).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_on_bitbucket_whose_words_come_later_is_answered_with_them_whatever_dies() {
-    walk(flows::bitbucket::words_come_later().own(), 70).await;
+    walk(flows::bitbucket::words_come_later().own(), 122).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_on_bitbucket_whose_words_come_later_is_answered_with_them_wherever_it_dies() {
-    walk(flows::bitbucket::words_come_later(), 70).await;
+    walk(flows::bitbucket::words_come_later(), 122).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,12 +282,12 @@ async fn a_hook_is_removed_here_and_at_its_forge_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_on_bitbucket_is_installed_and_repaired_whatever_dies() {
-    walk(flows::bitbucket::installed_and_repaired(), 40).await;
+    walk(flows::bitbucket::installed_and_repaired(), 45).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_on_bitbucket_is_removed_here_and_at_its_forge_whatever_dies() {
-    walk(flows::bitbucket::removed_everywhere(), 8).await;
+    walk(flows::bitbucket::removed_everywhere(), 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,7 +302,7 @@ async fn a_forge_is_connected_and_its_secret_rotated_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_is_disconnected_whatever_dies() {
-    walk(flows::set_up::disconnected_forge(), 5).await;
+    walk(flows::set_up::disconnected_forge(), 15).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -262,12 +262,12 @@ async fn a_job_is_done_and_ended_once_whichever_call_of_its_control_plane_is_ref
 
 #[tokio::test]
 async fn a_runner_that_is_killed_around_whichever_call_gives_its_job_back_is_gone_on_from() {
-    let (points, end) = undisturbed(Flow::Asked, 4, &OF_A_REST).await;
+    let (points, end) = undisturbed(Flow::Asked, 14, &OF_A_REST).await;
     walk(Flow::Asked, deaths(&points), end).await;
 }
 
 #[tokio::test]
 async fn a_job_that_was_given_back_goes_on_once_whichever_call_for_that_is_refused_or_not_answered() {
-    let (points, end) = undisturbed(Flow::Asked, 4, &OF_A_REST).await;
+    let (points, end) = undisturbed(Flow::Asked, 14, &OF_A_REST).await;
     walk(Flow::Asked, answers(&points), end).await;
 }
