@@ -153,7 +153,7 @@ pub const BITBUCKET: [Row; 3] = {
         row(Feature::Push, "fetch and push branches", &[("repository", Read), ("repository", Write)]),
         row(
             Feature::PullRequests,
-            "open pull requests, answer comments",
+            "open pull requests, read reviews, answer comments",
             &[("pullrequest", Read), ("pullrequest", Write)],
         ),
     ]
