@@ -240,6 +240,13 @@ async fn a_request_that_is_withdrawn_before_it_is_read_calls_its_job_off() {
     assert_eq!(ended.status, Status::Cancelled, "{ended:?}");
     let why = world.story.api.why(&job).await.unwrap().sentence;
     assert_eq!(why, "Cancelled because its reviews were dismissed.");
+
+    // No agent was told of what they wrote, and they need not write it once more.
+    ann.asks().await;
+    world.look().await;
+    let again = world.nth_revision(2).await;
+    world.completed(&again).await;
+    assert_eq!(world.prompt(&again).matches("Not yet.").count(), 1, "{}", world.prompt(&again));
     world.story.end().await;
 }
 

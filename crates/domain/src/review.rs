@@ -357,7 +357,7 @@ impl Takes {
 /// now, or if others have its reviews since, or it had nothing to do.
 ///
 /// On Bitbucket a request for changes has no words of its own: they are its author's since their request before it. Was
-/// that refused, or taken back before anybody looked, the comments that came with it are told with the next one.
+/// that refused, or taken back before a job read it, the comments that came with it are told with the next one.
 pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
     if covered.is_empty() || covered.iter().any(|review| review.request.is_some()) {
         return Takes::All;
@@ -365,22 +365,21 @@ pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
     if kind.has_one_request_each() { Takes::Earlier } else { Takes::Nothing }
 }
 
-/// The jobs that have what the authors of these had asked for just before. Where requests have no words of their own, what
-/// was written after one is read with it while it is the last, and is among the words of the next as well.
+/// The jobs that have what the authors of these had asked for before. Where requests have no words of their own, what was
+/// written after one is read with it while it is the last, and is among the words of the next as well; where the forge
+/// forgets a request that was withdrawn, among those of every later one.
 pub fn told_before<'a>(covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
     let is_covered = |one: &Review| covered.iter().any(|review| review.id == one.id);
-    let before = |review: &Review| {
-        let is_before = |one: &&Review| {
-            one.request.is_none()
+    let is_before = |one: &&Review| {
+        let comes_after = |review: &Review| {
+            review.request.is_none()
                 && one.project == review.project
                 && one.author.id == review.author.id
                 && one.submitted_at < review.submitted_at
-                && !is_covered(one)
         };
-        all.iter().filter(is_before).max_by_key(|one| one.submitted_at)
+        one.request.is_none() && !is_covered(one) && covered.iter().any(comes_after)
     };
-    let reviews = covered.iter().filter(|review| review.request.is_none());
-    reviews.filter_map(before).filter_map(|one| resolved(one, all).job()).collect()
+    all.iter().filter(is_before).filter_map(|one| resolved(one, all).job()).collect()
 }
 
 /// The reviews that stand behind these: they were absorbed by one of them.

@@ -8,7 +8,7 @@ use super::permission::ask;
 use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time_of};
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
-use pullyard_domain::job::{Job, Kind, Status};
+use pullyard_domain::job::{Job, Kind, Status, left_unheard};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt::review::{ReviewContext, ToldBefore};
@@ -64,7 +64,10 @@ impl Source<'_> {
         let takes = takes_unanswered(self.integration.kind, covered);
         // Also if it took some of them before: whoever did that may have died before the rest.
         if self.job.kind == Kind::Revise && takes != Takes::Nothing {
-            let unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
+            let mut unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
+            if takes == Takes::Earlier {
+                unfinished.extend(self.unheard(covered, all).await?);
+            }
             let mut found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
             let own: &[Review] = covered;
             found.retain(|review| {
@@ -87,6 +90,15 @@ impl Source<'_> {
         }
         let before = self.told_before(covered, all).await?;
         Ok(read_reviews(self.forge, name, pull, covered, &before).await?)
+    }
+
+    /// The jobs that had what the authors of these had asked for before, and were called off before they read it.
+    async fn unheard(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
+        let mut unheard = Vec::new();
+        for id in told_before(covered, all) {
+            unheard.extend(legible_job(self.ctx, id).await?.filter(left_unheard).map(|job| job.id));
+        }
+        Ok(unheard)
     }
 
     /// What was told with the requests that the authors of these had made before, by jobs that did what they asked. What

@@ -51,6 +51,13 @@ pub fn leaves_reviews(of: &Job, last: Option<&JobId>) -> bool {
     may_be_retried(of).is_ok() && (of.kind == Kind::Implement || last == Some(&of.id))
 }
 
+/// Whether a revision was called off by itself before an agent was told of its reviews: whoever withdrew what they asked
+/// for and asks once more has not been heard.
+pub fn left_unheard(of: &Job) -> bool {
+    let by_itself = of.cancel.as_ref().is_some_and(|cancel| cancel.because.is_some());
+    of.kind == Kind::Revise && of.status == Status::Cancelled && by_itself && !of.worked
+}
+
 /// Makes a planned job, and the ticket that has it, the retry of another.
 ///
 /// The ticket stands in the trigger status again, as if it had entered it; its badge is off already. Its end

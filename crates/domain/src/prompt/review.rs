@@ -206,8 +206,13 @@ impl ToldBefore {
 
     /// Whether an agent was told of this comment, in these words: one that was changed since says something new.
     pub fn has(&self, comment: u64, text: &str) -> bool {
+        // A summary is its comments with an empty line between: a comment that was cut to a part of its words is changed.
+        let whole = |text: &str| format!("\n\n{text}\n\n");
         self.comments.iter().any(|(id, told)| *id == comment && told == text)
-            || self.summaries.iter().any(|(said, summary)| said.contains(&comment) && summary.contains(text))
+            || self
+                .summaries
+                .iter()
+                .any(|(said, summary)| said.contains(&comment) && whole(summary).contains(&whole(text)))
     }
 }
 

@@ -97,14 +97,14 @@ impl Said {
     }
 
     /// Whether a push may have taken a request for changes away, and not its author, who did not approve since. One
-    /// that they took back after a push looks the same: it had better be worked on than lost.
+    /// that they took back after a push looks the same: it had better be worked on than lost. Whoever asked once more has
+    /// that request alone, so that what became of it became of the others.
     fn may_have_been_taken_away(&self, history: &History) -> bool {
-        let approved = |other: &Said| {
-            other.verdict == Verdict::Approves && other.author.id == self.author.id && other.at > self.at
-        };
-        self.verdict == Verdict::AsksForChanges
-            && history.pushed.is_some_and(|pushed| pushed > self.at)
-            && !history.said.iter().any(approved)
+        let is_theirs = |other: &&Said| other.author.id == self.author.id;
+        let theirs = || history.said.iter().filter(is_theirs);
+        let approved = |other: &Said| other.verdict == Verdict::Approves && other.at > self.at;
+        let asked = theirs().filter(|other| other.verdict == Verdict::AsksForChanges).map(|other| other.at).max();
+        self.verdict == Verdict::AsksForChanges && history.pushed > asked && !theirs().any(approved)
     }
 }
 

@@ -1,10 +1,10 @@
 use super::*;
 use crate::id::IntegrationId;
-use crate::job::End;
+use crate::job::{Cancel, End};
 use crate::outcome::ticket_after;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, finished, job_and_ticket, job_id, no_changes, planned, ready, result, settings,
-    ticket_in, worked_to,
+    REVIEW, TODO, TRIGGER, active, at, finished, job_and_ticket, job_id, no_changes, pending, planned, ready, result,
+    settings, ticket_in, worked_to,
 };
 use crate::ticket::{Badge, Settling};
 
@@ -12,6 +12,23 @@ fn settled(ticket: &Ticket) -> Ticket {
     match ticket.settling(&settings(), at(1_000)) {
         Settling::WriteBack(written) => *written,
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_revision_that_was_called_off_by_itself_before_an_agent_worked_on_it_was_not_heard() {
+    let ended = |cancel: Cancel| pending().cancelled(cancel, at(300)).unwrap();
+    let dismissed = ended(Cancel::by_itself("its reviews were dismissed", at(300)));
+    assert!(left_unheard(&dismissed));
+    for heard in [
+        pending(),
+        ended(Cancel::new("ann", None, at(300))),
+        pending().given_up(pending().context_unavailable(3), at(300)).unwrap(),
+        Job { worked: true, ..dismissed.clone() },
+        Job { kind: Kind::Implement, ..dismissed.clone() },
+        Job { status: Status::Completed, ..dismissed },
+    ] {
+        assert!(!left_unheard(&heard), "{heard:?}");
     }
 }
 

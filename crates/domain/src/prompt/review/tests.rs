@@ -62,6 +62,7 @@ fn a_comment_was_told_in_the_words_that_it_had_then() {
         (5, "Say it twice.", true),
         (6, "With tabs.", true),
         (6, "With tabs. And spaces.", false),
+        (5, "Say it", false),
         (7, "Here.", true),
         (7, "Here. And there.", false),
         (8, "With tabs.", false),

@@ -166,6 +166,18 @@ async fn what_somebody_said_holds_while_they_still_say_it() {
             vec![(ANN, 7, GONE)],
         ),
         (
+            "asked once more after a push, and withdrawn",
+            json!([asks(ANN, 7), head("b", 5), asks(ANN, 2), head("a", 1)]),
+            json!([silent(ANN)]),
+            vec![(ANN, 2, GONE), (ANN, 7, GONE)],
+        ),
+        (
+            "asked twice, and taken away by a push that somebody else asked after",
+            json!([asks(BEN, 9), head("b", 8), asks(ANN, 7), asks(ANN, 2), head("a", 1)]),
+            json!([silent(ANN), silent(BEN)]),
+            vec![(ANN, 2, ASKS), (ANN, 7, ASKS), (BEN, 9, GONE)],
+        ),
+        (
             "approved, and both taken away by a push",
             json!([head("b", 5), approves(ANN, 3), asks(ANN, 2), head("a", 1)]),
             json!([silent(ANN)]),
