@@ -206,7 +206,7 @@ pub enum OfflinePolicy {
     Requeue,
 }
 
-/// What becomes of a job that was paused or asked something, where its agent's session can't be found again.
+/// What becomes of a job where its agent's session can't be found again, after a rest or while it works.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -86,7 +86,7 @@ pub struct IntegrationTest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovedIntegration {
-    /// Its short name, which is free now.
+    /// Its short name. A forge of another address is not connected under it.
     pub id: IntegrationId,
     /// The names of the secrets that it used: they stay in Secrets Manager.
     pub secrets: Vec<String>,

@@ -49,7 +49,7 @@ const KINDS: &[Kind] = &[
         "INTEGRATION",
         "INTEGRATION#{integration}",
         "INTEGRATION",
-        "A connected forge: addresses, account, the names of its secrets.",
+        "A connected forge, or, with `gone`, one that was: addresses, account, the names of its secrets.",
         &["project"],
     ),
     of("CLASS", "POOL#{project}", "CLASS#{class}", "What jobs of a class ask of a runner.", &["trigger"]),
@@ -179,6 +179,9 @@ async fn whole() -> World {
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
     let sweeps = Sweeps { at: at(9), ready_at: at(9), since: Some(at(1)), gauges };
     world.applies(world.store.put_sweeps(&sweeps)).await;
+    let disconnected = crate::sample::forge("gh2");
+    world.applies(world.store.put_integration(&disconnected)).await;
+    world.applies(world.store.remove_integration(&disconnected)).await;
     world
 }
 
