@@ -5,12 +5,11 @@ use nix::pty::openpty;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// How long a program may take to say what is waited for, on a machine with much else to do.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -20,9 +19,8 @@ pub(crate) struct Terminal {
     /// What is not shown.
     out: Box<dyn AsyncRead + Send + Unpin>,
     keys: File,
-    shown: Arc<Mutex<Vec<u8>>>,
-    /// Reads what is shown until nobody is at the other end.
-    reader: JoinHandle<()>,
+    /// What is shown so far; it ends once nobody is at the other end.
+    shown: watch::Receiver<Vec<u8>>,
     /// Up to where it was looked at.
     seen: usize,
 }
@@ -51,31 +49,28 @@ impl Terminal {
         };
         let keys = File::from(pair.master);
         let mut screen = keys.try_clone().unwrap();
-        let shown = Arc::new(Mutex::new(Vec::new()));
-        let kept = shown.clone();
-        let reader = std::thread::spawn(move || {
+        let (kept, shown) = watch::channel(Vec::new());
+        std::thread::spawn(move || {
             let mut some = [0; 4096];
             // Linux says an error, not an end, once nobody is at the other end.
             while let Ok(read @ 1..) = screen.read(&mut some) {
-                kept.lock().unwrap().extend_from_slice(&some[..read]);
+                kept.send_modify(|all: &mut Vec<u8>| all.extend_from_slice(&some[..read]));
             }
         });
-        Self { program, out, keys, shown, reader, seen: 0 }
+        Self { program, out, keys, shown, seen: 0 }
     }
 
     /// Waits until it shows this, after what was waited for before.
     pub(crate) async fn shows(&mut self, text: &str) {
-        let waited = timeout(LIMIT, async {
-            loop {
-                let all = self.all();
-                if let Some(at) = all.get(self.seen..).and_then(|rest| rest.find(text)) {
-                    self.seen += at + text.len();
-                    return;
-                }
-                sleep(Duration::from_millis(20)).await;
-            }
-        });
-        assert!(waited.await.is_ok(), "never shown: {text}\n{}", self.all());
+        let from = self.seen;
+        let end = |all: &[u8]| {
+            let all = String::from_utf8_lossy(all);
+            all.get(from..).and_then(|rest| rest.find(text)).map(|at| from + at + text.len())
+        };
+        let waited = timeout(LIMIT, self.shown.wait_for(|all| end(all).is_some())).await;
+        let is_shown = waited.is_ok_and(|found| found.is_ok());
+        assert!(is_shown, "never shown: {text}\n{}", self.all());
+        self.seen = end(&self.shown.borrow()).unwrap();
     }
 
     pub(crate) fn types(&mut self, keys: &str) {
@@ -94,17 +89,13 @@ impl Terminal {
         let mut out = String::new();
         timeout(LIMIT, self.out.read_to_string(&mut out)).await.expect("it goes on").unwrap();
         let status = timeout(LIMIT, self.program.wait()).await.expect("it goes on").unwrap();
-        let read = timeout(LIMIT, async {
-            while !self.reader.is_finished() {
-                sleep(Duration::from_millis(20)).await;
-            }
-        });
-        read.await.expect("somebody is at its terminal still");
+        let shown = timeout(LIMIT, async { while self.shown.changed().await.is_ok() {} });
+        shown.await.expect("somebody is at its terminal still");
         (status.code(), out)
     }
 
     /// All that was shown.
     pub(crate) fn all(&self) -> String {
-        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+        String::from_utf8_lossy(&self.shown.borrow()).into_owned()
     }
 }
