@@ -59,8 +59,8 @@ pub struct Assignment {
     /// What an earlier attempt left to go on with, and what people said since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
-    /// Where the session of its agent is lost, also while it works, the job fails; else its agent begins again, and the
-    /// log says so.
+    /// Where the session of its agent is lost, also while it works, or what was kept of it can't be used, the job fails;
+    /// else its agent begins again, and the log says so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub requires_session: bool,
     /// An earlier attempt, or the job that this one does again, may have left a checkpoint: `GET …/checkpoint`.

@@ -90,7 +90,8 @@ impl Job {
             since,
             times,
         });
-        // Whoever wants the same session or none would lose the job to a limit; it begins again, as after a fault.
+        // Whoever wants the same session or none is bound to the one that was kept, and by its checkpoint alone: a
+        // limit may be met before there is any.
         if let Some((agent, session)) = met.session.as_ref().filter(|_| self.policy.resume == Resume::Prefer) {
             // What it had read of what people said is not known any more; the next one is told all of it.
             job.session = Some(Session::new(agent, session.as_deref(), runner, self.attempt));

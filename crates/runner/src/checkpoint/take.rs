@@ -1,6 +1,6 @@
 //! Taking up what an earlier attempt left: its work in a fresh worktree on the same commit, its session where the
 //! agent finds it again. Whatever is not as it should be is said, and the agent begins again; where the project wants
-//! the same session or none, the job fails.
+//! the same session or none, the job fails if it rested, or if one was kept for it.
 
 use super::archive;
 use super::fetch::fetch;
@@ -13,8 +13,8 @@ use crate::said::Said;
 use crate::stop::Stop;
 use crate::target::{Target, commit_of_job};
 use crate::workspace::{Mirror, Workspace, private_dirs};
+use pullyard_domain::agent::AUTO;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::text::clipped;
 use pullyard_protocol::event::EventKind;
 use serde_json::error::Category;
@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 const FOLDER: &str = "earlier";
 /// The most of a path that is said again. Units: characters.
 const LONGEST_PATH: usize = 500;
+/// The most of an agent's name that is said. Units: characters.
+const LONGEST_NAME: usize = 48;
 /// The most of a reason that is said. Units: characters.
 const LONGEST_REASON: usize = 200;
 
@@ -55,7 +57,11 @@ pub(super) enum Lost {
 }
 
 /// What was found before there is a worktree.
-pub(crate) struct Found(State);
+pub(crate) struct Found {
+    state: State,
+    /// The job asks to go on in the session of it, or not at all.
+    bound: bool,
+}
 
 enum State {
     /// Nothing was to be expected.
@@ -110,42 +116,48 @@ impl Found {
     ) -> Result<Self, Stop> {
         let assignment = this.assignment;
         let expected = assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some());
+        let found =
+            |state, session| Ok(Self { state, bound: assignment.fails_without_session() && (expected || session) });
         // What an earlier attempt pushed is done.
         if target.adopted.is_some() || !(assignment.checkpoint || expected) {
-            return Ok(Self(State::Nothing));
+            return found(State::Nothing, false);
         }
+        // Of what can't be read nobody knows whether it held one.
+        let may_have_session = matches!(chosen, Chosen::Known(_));
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(FOLDER));
         let fetched = match fetch(this, &packed).await? {
             Ok(fetched) => fetched,
-            Err(Lost::NotKept) if !expected => return Ok(Self(State::Nothing)),
-            Err(lost) => return Ok(Self(State::Lost(lost))),
+            Err(Lost::NotKept) if !expected => return found(State::Nothing, false),
+            Err(lost) => return found(State::Lost(lost), may_have_session),
         };
         let into = folder.clone();
         let read = tokio::task::spawn_blocking(move || read(&packed, &into)).await;
         let about = match read.map_err(|error| Lost::Unreadable(error.to_string())).flatten() {
             Ok(about) => about,
-            Err(lost) => return Ok(Self(State::Lost(lost))),
+            Err(lost) => return found(State::Lost(lost), may_have_session),
         };
-        let mut lost = None;
+        let (mut lost, mut session) = (None, about.session.is_some());
         if about.agent != chosen.capability() {
-            lost = Some(Lost::OtherAgent(clipped(&about.agent, 48)));
+            // Whoever asks for this agent by name wants no session of the other one.
+            session &= assignment.agent.capability == AUTO;
+            lost = Some(Lost::OtherAgent(clipped(&about.agent, LONGEST_NAME)));
         } else if about.session.is_none() && !matches!(chosen, Chosen::Command) {
             lost = Some(Lost::NoSession);
         }
         if folder.join(PATCH).exists() && was_pushed(git, mirror, &about, target).await? {
-            return Ok(Self(State::Lost(Lost::Pushed)));
+            return found(State::Lost(Lost::Pushed), session);
         }
         if folder.join(PATCH).exists() && !rebase(git, mirror, &about, target).await? {
-            return Ok(Self(State::Lost(Lost::Rewritten)));
+            return found(State::Lost(Lost::Rewritten), session);
         }
-        Ok(Self(State::There(Box::new(There { about, folder, attempt: fetched.attempt, lost }))))
+        found(State::There(Box::new(There { about, folder, attempt: fetched.attempt, lost })), session)
     }
 
     /// Puts it into the worktree, which is set up by then, and the agent's home, and says what became of it.
     ///
     /// Errors: `SessionLost` where the project wants the same session or none.
     pub(crate) async fn restore(&self, this: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Result<Taken, Stop> {
-        let (taken, lost, there) = match &self.0 {
+        let (taken, lost, there) = match &self.state {
             State::Nothing => return Ok(Taken::default()),
             State::Lost(lost) => (Taken::default(), Some(lost.clone()), None),
             State::There(there) => match put_back(this, git, workspace, there).await {
@@ -153,9 +165,9 @@ impl Found {
                 Err(lost) => (Taken::default(), Some(lost), Some(there)),
             },
         };
-        let resume = this.assignment.resume.as_ref();
-        let asked = resume.and_then(|resume| resume.agent.clone());
-        let agent = there.map(|there| there.about.agent.clone()).or(asked.clone()).unwrap_or_default();
+        let asked = this.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
+        let agent = there.map(|there| &there.about.agent).or(asked);
+        let whose = agent.map_or_else(String::new, |agent| format!(" of `{}`", clipped(agent, LONGEST_NAME)));
         let said = |words| this.events.add(Said::words(EventKind::Log, words));
         match lost {
             None => {
@@ -169,14 +181,13 @@ impl Found {
             }
             Some(lost) => {
                 let lost = clipped(&lost.to_string(), LONGEST_REASON);
-                let work = if taken.has_work { ", with the work that it had done" } else { "" };
-                said(format!(
-                    "The earlier session of `{}` can't be gone on with, because {lost}; the agent begins again{work}.",
-                    clipped(&agent, 48)
-                ));
-                if asked.is_some() && resume.is_some_and(|resume| resume.policy == Policy::Require) {
+                let what = format!("The earlier session{whose} can't be gone on with, because {lost}");
+                if self.bound {
+                    said(format!("{what}; the job asks for it or none (`resume: require`)."));
                     return Err(Failure::SessionLost {}.into());
                 }
+                let work = if taken.has_work { ", with the work that it had done" } else { "" };
+                said(format!("{what}; the agent begins again{work}."));
             }
         }
         Ok(taken)

@@ -34,6 +34,7 @@ mod pushes;
 mod questions;
 mod renewals;
 mod replies;
+mod required;
 mod rests;
 mod resumes;
 mod review_desk;

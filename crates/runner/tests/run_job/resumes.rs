@@ -10,7 +10,7 @@ use tar::{EntryType, Header};
 const WORKS: &str = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
 
 /// An archive of these files.
-fn packed(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
+pub(crate) fn packed(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (kind, name, content) in files {
         let mut header = Header::new_ustar();

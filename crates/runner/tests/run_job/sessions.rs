@@ -17,7 +17,7 @@ const CODEXS: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
 const LOST: &str = "01a1fbae-0000-7122-9065-e350b6dbb161";
 
 /// Begins a session as Claude Code does, with this in its transcript, and works until it is stopped.
-fn claude(transcript: &str) -> String {
+pub(crate) fn claude(transcript: &str) -> String {
     format!(
         "folder=$CLAUDE_CONFIG_DIR/projects/$(pwd | sed 's/[^A-Za-z0-9]/-/g'); mkdir -p $folder
          head -n 1 > @DIR@/prompt; echo half >> half.txt
@@ -31,7 +31,7 @@ fn claude(transcript: &str) -> String {
 }
 
 /// Pauses what runs once its agent waits.
-async fn paused(machine: &Machine) {
+pub(crate) async fn paused(machine: &Machine) {
     let runner = machine.world.spawn(|command| machine.equip(command));
     machine.world.api.wait_for_text("waiting").await;
     machine.world.api.script(|script| script.pause = true);
@@ -40,7 +40,7 @@ async fn paused(machine: &Machine) {
     assert!(!ran.log.contains("key-of-the-model"));
 }
 
-fn kept(machine: &Machine) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn kept(machine: &Machine) -> BTreeMap<String, Vec<u8>> {
     unpacked(&machine.world.api.kept("checkpoint.tar.zst").unwrap())
 }
 

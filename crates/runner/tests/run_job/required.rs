@@ -1,0 +1,119 @@
+//! `resume: require` of a job that did not rest: after a limit, a fault, or as a retry. The session that was kept for it
+//! is gone on with, or it fails; where none was kept, nothing was lost, and it begins again.
+
+use crate::agents::{CLAUDE, Machine};
+use crate::rests::{commands, on_another_machine, paused, unpacked};
+use crate::resumes::packed;
+use crate::sessions::{claude, kept, paused as paused_in_session};
+use crate::world::BRANCH;
+use pullyard_protocol::attempt::FinishOutcome;
+use serde_json::json;
+use tar::EntryType;
+
+/// One that Claude Code worked on and that goes on from here without a rest.
+async fn worked(transcript: &str) -> Machine {
+    let machine = Machine::with(CLAUDE, &claude(transcript)).await;
+    paused_in_session(&machine).await;
+    std::fs::write(machine.world.outside("ends"), "").unwrap();
+    machine
+}
+
+/// How the next attempt ends, and what its log says of the session.
+async fn next(machine: &Machine, requires: bool) -> (Option<&'static str>, String) {
+    machine.world.api.next_attempt(|job| {
+        job.resume = None;
+        job.requires_session = requires;
+    });
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome == FinishOutcome::Completed, finish.failure.is_none(), "{finish:?}");
+    (finish.failure.map(|failure| failure.code()), machine.world.api.texts())
+}
+
+/// The same checkpoint, of another agent.
+fn of_codex(machine: &Machine) -> Vec<u8> {
+    let mut files = kept(machine);
+    let mut about: serde_json::Value = serde_json::from_slice(&files["about.json"]).unwrap();
+    about["agent"] = json!("codex");
+    files.insert("about.json".into(), serde_json::to_vec(&about).unwrap());
+    let files: Vec<_> =
+        files.iter().map(|(name, content)| (EntryType::Regular, name.as_str(), content.as_slice())).collect();
+    packed(&files)
+}
+
+/// The base branch is pushed over: nothing that it had leads to it any more.
+fn is_rewritten(machine: &Machine) {
+    let commit = machine.world.git_line(&["commit-tree", "main^{tree}", "-m", "Over it"]);
+    machine.world.git_line(&["update-ref", "refs/heads/main", &commit]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_kept_is_gone_on_with_after_a_fault_too() {
+    let machine = worked("echo '{}'").await;
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+}
+
+#[tokio::test]
+async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_again_else() {
+    type Loses = fn(&Machine);
+    let cases: [(Loses, &str); 3] = [
+        (|machine| machine.world.api.replace("checkpoint.tar.zst", None), "it could not be fetched"),
+        (|machine| machine.world.api.leave_checkpoint(packed(&[])), "it can't be read"),
+        (is_rewritten, "the commit that its work started from is gone"),
+    ];
+    for (loses, because) in cases {
+        let machine = worked("echo '{}'").await;
+        loses(&machine);
+        let (failure, texts) = next(&machine, true).await;
+        assert_eq!(failure, Some("session_lost"), "{because}: {texts}");
+        let said = format!("can't be gone on with, because {because}");
+        assert!(texts.contains(&said) && texts.contains("asks for it or none"), "{because}: {texts}");
+        assert!(!texts.contains("begins again"), "{because}: {texts}");
+        assert_eq!(machine.world.head(BRANCH), None);
+        let (failure, texts) = next(&machine, false).await;
+        assert_eq!(failure, None, "{because}: {texts}");
+        assert!(texts.contains(&said) && texts.contains("the agent begins again."), "{because}: {texts}");
+    }
+}
+
+#[tokio::test]
+async fn another_agents_session_fails_it_where_any_agent_was_asked_for_and_not_where_this_one_was() {
+    let machine = worked("echo '{}'").await;
+    machine.world.api.leave_checkpoint(of_codex(&machine));
+    machine.world.api.assign(|job| job.agent.capability = "auto".into());
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, Some("session_lost"), "{texts}");
+    assert!(texts.contains("The earlier session of `codex` can't be gone on with, because `codex` worked"), "{texts}");
+    machine.world.api.assign(|job| job.agent.capability = "claude_code".into());
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains("the agent begins again, with the work that it had done."), "{texts}");
+}
+
+#[tokio::test]
+async fn where_no_session_was_kept_it_begins_again_though_it_requires_one() {
+    // Nothing at all, as of an attempt that was lost with its machine.
+    let machine = worked("echo '{}'").await;
+    machine.world.api.script(|script| script.refuse("checkpoint", 404, "not_found"));
+    assert_eq!(next(&machine, true).await.0, None);
+    // The work alone: a secret stood in the session.
+    let machine = worked("echo '{\"content\":[{\"type\":\"thinking\",\"thinking\":\"key-of-the-model\"}]}'").await;
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, None, "{texts}");
+    let because = "because no session was kept; the agent begins again, with the work that it had done.";
+    assert!(texts.contains(because), "{texts}");
+}
+
+#[tokio::test]
+async fn a_program_without_a_session_of_its_own_begins_again_where_its_work_is_lost() {
+    let world = paused("cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done").await;
+    assert!(unpacked(&world.api.kept("checkpoint.tar.zst").unwrap()).contains_key("work.patch"));
+    world.api.replace("checkpoint.tar.zst", Some(b"something else".to_vec()));
+    world.api.next_attempt(|job| {
+        job.requires_session = true;
+        commands(job, "cat > /dev/null; echo anew > anew.txt");
+    });
+    assert_eq!(on_another_machine(&world).await.code, Some(0));
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+}
