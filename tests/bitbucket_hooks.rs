@@ -3,7 +3,8 @@
 
 use crate::story::{Setup, Story, Task};
 use crate::webhooks::{SECRET, signed};
-use pullyard_domain::hook::Ingress;
+use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::{ForgeKind, Settings};
@@ -14,6 +15,7 @@ use pullyard_protocol::hook::{InstallHook, SetIngress};
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::secret::SetSecret;
+use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -404,5 +406,34 @@ async fn a_repository_that_was_renamed_twice_before_the_first_was_told_is_there_
     let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
     let shop = known.iter().find(|known| known.id == world.shop.id).unwrap();
     assert_eq!(shop.name.as_str(), "acme/market");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_was_noted_while_the_forge_was_asked_is_not_taken_back() {
+    let world = World::make().await;
+    let told = json!({
+        "repository": world.forge(Method::GET, "", Value::Null).await, "actor": world.account(ANN).await,
+    });
+    let clock = &world.story.clock;
+    let later = clock.now().plus(Duration::from_secs(3_600));
+    let poll = Poll {
+        project: world.story.project.clone(),
+        integration: integration(),
+        repository: world.shop.id,
+        ingress: Ingress::Webhook,
+        gone_at: Some(later),
+        next: later,
+        look: Look::default(),
+        tries: 0,
+        not_before: None,
+        rev: 0,
+    };
+    assert_eq!(world.story.store().await.put_poll(&poll).await.unwrap(), Write::Applied);
+    world.check("repo:transfer", &told, "noted").await;
+    assert!(world.is_gone().await, "it was noted after the forge was asked");
+    clock.advance(Duration::from_secs(3_600));
+    world.check("repo:transfer", &told, "noted").await;
+    assert!(!world.is_gone().await, "the answer is the newer one");
     world.story.end().await;
 }

@@ -235,6 +235,15 @@ pub struct Poll {
     pub rev: u64,
 }
 
+impl Poll {
+    /// How it is looked at once its forge, which was asked at `asked`, said that it is there; none where that is
+    /// nothing new, or where it was noted later that it is gone: that is newer than the answer.
+    pub fn back(self, asked: Timestamp, now: Timestamp) -> Option<Self> {
+        let noted = self.gone_at?;
+        (noted <= asked).then_some(Self { gone_at: None, next: now, ..self })
+    }
+}
+
 /// Whether a review that is found by looking has been answered already. Only what could not be decided then
 /// is decided again: what a person may repair is theirs to send again.
 pub fn is_answered(first: Option<&Reason>) -> bool {

@@ -5,8 +5,9 @@ use crate::forge::forge_of;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::{Ingress, Poll, recovery::Look};
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::{RepositoryChange, RepositoryEvent};
 use pullyard_store::Write;
 
@@ -29,7 +30,7 @@ pub(crate) async fn repository_changed(
         match event.change {
             RepositoryChange::Deleted => {
                 said = "deleted";
-                gone(ctx, project, integration, id).await?;
+                gone(ctx, &known, ctx.clock.now()).await?;
             }
             // Nothing that was signed says that it is gone: its forge does, or that it is there.
             RepositoryChange::PerhapsDeleted => {
@@ -54,13 +55,14 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: known.integration.to_string() })?;
     let forge = forge_of(ctx, &integration, &known).await?;
+    let asked = ctx.clock.now();
     let found = match forge.repository(told).await {
         // A delivery that is old or late tells a name that leads nowhere any more, where the forge does not lead on from
         // former ones. Of one that has the name we know by now nothing follows for ours, which is under neither.
         Err(pullyard_forge::Error::NotFound { .. }) if known.name.as_str() != told => {
             match forge.repository(known.name.as_str()).await {
                 Ok(found) if found.id != known.id => {
-                    return gone(ctx, &known.project, &known.integration, known.id).await;
+                    return gone(ctx, &known, asked).await;
                 }
                 found => found,
             }
@@ -71,7 +73,7 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
         Ok(found) => found,
         // Given to somebody who does not let us in any more, or deleted since: what we have still tells people.
         Err(pullyard_forge::Error::NotFound { .. }) => {
-            return gone(ctx, &known.project, &known.integration, known.id).await;
+            return gone(ctx, &known, asked).await;
         }
         Err(error) => return Err(error.into()),
     };
@@ -79,9 +81,8 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     if found.id != known.id {
         return Ok(());
     }
-    let (project, id) = (known.project.clone(), known.id);
-    take_name(ctx, known, &found).await?;
-    back(ctx, &project, &integration.id, id).await
+    take_name(ctx, known.clone(), &found).await?;
+    back(ctx, &known, asked).await
 }
 
 /// Takes the name over that an answer of the forge has for a repository, in every project that it is connected to: its
@@ -144,28 +145,29 @@ async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Rep
     }
 }
 
-/// It stays connected, and says that it is gone: jobs of the past name it.
-async fn gone(ctx: &Context, project: &ProjectId, integration: &IntegrationId, id: u64) -> Result<(), Error> {
-    let now = ctx.clock.now();
+/// It stays connected, and says that it is gone: jobs of the past name it. `since` is when that was told, or when its
+/// forge was asked.
+async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Result<(), Error> {
+    let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.rounds(id);
     loop {
-        let known = ctx.store.poll(project, integration, id).await?;
+        let known = ctx.store.poll(project, integration, *id).await?;
         if known.as_ref().is_some_and(|known| known.gone_at.is_some()) {
             return Ok(());
         }
         let poll = known.unwrap_or_else(|| Poll {
             project: project.clone(),
             integration: integration.clone(),
-            repository: id,
+            repository: *id,
             ingress: Ingress::Webhook,
             gone_at: None,
-            next: now,
+            next: since,
             look: Look::default(),
             tries: 0,
             not_before: None,
             rev: 0,
         });
-        if ctx.store.put_poll(&Poll { gone_at: Some(now), ..poll }).await? == Write::Applied {
+        if ctx.store.put_poll(&Poll { gone_at: Some(since), ..poll }).await? == Write::Applied {
             return Ok(());
         }
         rounds.again().await?;
@@ -173,13 +175,14 @@ async fn gone(ctx: &Context, project: &ProjectId, integration: &IntegrationId, i
 }
 
 /// It was taken for gone, as it had been renamed once more when the name before that was told. Its forge says that it is
-/// there, so it is looked at again.
-async fn back(ctx: &Context, project: &ProjectId, integration: &IntegrationId, id: u64) -> Result<(), Error> {
+/// there, so it is looked at again. `asked` is when its forge was asked for that: what was noted since is newer.
+async fn back(ctx: &Context, repository: &Repository, asked: Timestamp) -> Result<(), Error> {
+    let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.rounds(id);
     loop {
-        let known = ctx.store.poll(project, integration, id).await?;
-        let Some(poll) = known.filter(|known| known.gone_at.is_some()) else { return Ok(()) };
-        if ctx.store.put_poll(&Poll { gone_at: None, next: ctx.clock.now(), ..poll }).await? == Write::Applied {
+        let known = ctx.store.poll(project, integration, *id).await?;
+        let Some(poll) = known.and_then(|known| known.back(asked, ctx.clock.now())) else { return Ok(()) };
+        if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());
         }
         rounds.again().await?;

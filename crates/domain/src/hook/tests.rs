@@ -366,3 +366,27 @@ fn a_round_of_looks_leaves_most_of_what_a_forge_takes_to_jobs() {
     assert!(hourly(ForgeKind::GitHub, 2) <= 5_000 / 2);
     assert!(hourly(ForgeKind::Bitbucket, 4) <= 1_000 / 2);
 }
+
+#[test]
+fn what_was_noted_after_the_forge_was_asked_is_not_taken_back_by_its_answer() {
+    let poll = |gone_at: Option<i64>| Poll {
+        project: ProjectId::new("acme").unwrap(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        repository: 7,
+        ingress: Ingress::Poll,
+        gone_at: gone_at.map(at),
+        next: at(0),
+        look: Look::default(),
+        tries: 0,
+        not_before: None,
+        rev: 3,
+    };
+    let there = Poll { next: at(9), ..poll(None) };
+    let check = |gone_at: Option<i64>, expected: Option<&Poll>| {
+        assert_eq!(poll(gone_at).back(at(5), at(9)).as_ref(), expected, "{gone_at:?}");
+    };
+    check(None, None);
+    check(Some(4), Some(&there));
+    check(Some(5), Some(&there));
+    check(Some(6), None);
+}
