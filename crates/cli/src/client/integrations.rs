@@ -73,7 +73,7 @@ enum Command {
     /// Disconnect a forge; there nothing changes, and the secrets that it used stay.
     ///
     /// Refused while a repository or a hook is of it, and while a job at it has not ended: the answer names it, and what
-    /// to do.
+    /// to do. Its name stays that of the forge: no other one is connected under it.
     #[command(
         after_help = "Examples:\n  pullyard integrations remove gh1\n  pullyard integrations remove gh1 --yes --json"
     )]
