@@ -23,9 +23,19 @@ impl Client {
         per_page: &str,
     ) -> Result<Listed<T>, Error> {
         address.query_pairs_mut().append_pair("pagelen", per_page);
+        self.pages(address, what, Tries::Three).await
+    }
+
+    /// The same of a list whose first page has this address; each page is asked for with these tries.
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        mut address: Url,
+        what: &str,
+        tries: Tries,
+    ) -> Result<Listed<T>, Error> {
         let mut found = Vec::new();
         for _ in 0..MAX_PAGES {
-            let page: PageAnswer<T> = self.get(address, what, Tries::Three).await?;
+            let page: PageAnswer<T> = self.get(address, what, tries).await?;
             found.extend(page.values);
             let Some(next) = page.next else {
                 return Ok(Listed { found, more: false });

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Bitbucket, answers::AccountAnswer, is_for_nobody, pages::PageAnswer, quoted};
-use crate::{Access, Actor, Error, Permission, call::Tries, names::RepositoryName};
+use super::{Bitbucket, answers::AccountAnswer, is_for_nobody, quoted};
+use crate::{Access, Actor, Error, Listed, Permission, call::Tries, names::RepositoryName};
 
 #[derive(Deserialize)]
 struct PermissionAnswer {
@@ -27,9 +27,15 @@ impl Bitbucket {
         let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];
         let mut address = self.client.address(&segments);
         address.query_pairs_mut().append_pair("q", &format!("user.uuid={}", quoted(uuid)));
-        let asked: Result<PageAnswer<PermissionAnswer>, Error> = self.client.get(address, &what, Tries::Short).await;
+        let asked: Result<Listed<PermissionAnswer>, Error> = self.client.pages(address, &what, Tries::Short).await;
         let (permission, role) = match asked {
-            Ok(page) => strongest(&page.values, account.id),
+            Ok(all) => match strongest(&all.found, account.id) {
+                // What was not read may say more of them.
+                (permission, _) if all.more && permission < Permission::Write => {
+                    return Err(self.client.not_understood("the list of permissions does not end"));
+                }
+                found => found,
+            },
             Err(error) if is_for_administrators(&error) => match people.is_reviewer(account.id) {
                 // Nobody is put on that list but by who may write to the repository.
                 true => (Permission::Write, "reviewer".to_owned()),

@@ -430,6 +430,30 @@ async fn what_somebody_may_do_is_told_to_who_administers_the_repository() {
 }
 
 #[tokio::test]
+async fn what_somebody_may_do_is_read_from_every_page_that_it_is_told_on() {
+    let people = || ok(pull_of(json!([participant(ANN, Value::Null)])));
+    let (reads, writes) = (json!([permission("read", account(ANN))]), json!([permission("write", account(ANN))]));
+    for (first, last) in [(json!([]), &writes), (reads.clone(), &writes), (writes.clone(), &reads)] {
+        let played = play([people(), next(first.clone()), page(last.clone())]);
+        let access = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap();
+        assert_eq!((access.permission, access.role.as_str()), (Permission::Write, "write"), "{first}");
+        assert_eq!(played.requests()[2..], ["GET /elsewhere?page=2"]);
+    }
+    // Of a list that goes on and on it is not told that somebody may not write.
+    for (told, expected) in [(&writes, Some(Permission::Write)), (&reads, None), (&json!([]), None)] {
+        let pages = std::iter::once(next(told.clone())).chain((0..9).map(|_| next(json!([]))));
+        let played = play(std::iter::once(people()).chain(pages));
+        let access = played.forge.permission(REPOSITORY, 7, &ann()).await;
+        assert_eq!(played.requests().len(), 11);
+        match (access, expected) {
+            (Ok(access), Some(expected)) => assert_eq!(access.permission, expected),
+            (Err(error), None) => assert_eq!(error.meaning(), Meaning::Unknown, "{error:?}"),
+            (access, _) => panic!("{told}: {access:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn where_that_is_not_told_us_who_was_asked_to_review_may_write() {
     let (here, elsewhere) = (|| json!([participant(ANN, Value::Null)]), || json!([participant(BEN, Value::Null)]));
     let mut with_the_role = participant(ANN, Value::Null);
