@@ -65,6 +65,8 @@ pub(crate) struct Need {
 pub(crate) enum Level {
     Read,
     Write,
+    /// On Bitbucket, where some of it has a scope of its own.
+    Delete,
 }
 
 const fn need(role: Role, permission: &'static str, level: Level) -> Need {
@@ -88,6 +90,7 @@ impl Need {
     pub(crate) const STATUSES_WRITE: Self = need(Role::Write, "statuses", Level::Write);
     pub(crate) const HOOKS_READ: Self = need(Role::Admin, "repository_hooks", Level::Read);
     pub(crate) const HOOKS_WRITE: Self = need(Role::Admin, "repository_hooks", Level::Write);
+    pub(crate) const HOOKS_DELETE: Self = need(Role::Admin, "repository_hooks", Level::Delete);
     pub(crate) const ADMINISTRATION: Self = need(Role::Admin, "administration", Level::Write);
 }
 

@@ -51,7 +51,11 @@ impl FromRequestParts<Arc<Shared>> for Place {
         let params = RawPathParams::from_request_parts(parts, shared).await.map_err(|_| Refusal::no_such_address())?;
         let mut params: BTreeMap<String, String> =
             params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let need = if parts.method == Method::GET { Need::HOOKS_READ } else { Need::HOOKS_WRITE };
+        let need = match parts.method {
+            Method::GET => Need::HOOKS_READ,
+            Method::DELETE => Need::HOOKS_DELETE,
+            _ => Need::HOOKS_WRITE,
+        };
         let (uid, slug) = (params.remove("uid"), params.remove("slug"));
         let name = params.remove("workspace").unwrap_or_default();
         if let Some(slug) = slug {

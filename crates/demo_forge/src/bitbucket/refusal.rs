@@ -98,6 +98,7 @@ impl Refusal {
         let level = match need.level {
             Level::Read => "read",
             Level::Write => "write",
+            Level::Delete => "delete",
         };
         Self::lacks_scope(&format!("{level}:{subject}:bitbucket"))
     }

@@ -128,8 +128,12 @@ async fn only_who_administers_a_repository_or_workspace_has_its_hooks() {
         );
         assert_eq!(world.read(EVE, place).await.status, 404);
     }
-    assert_eq!(world.put(RON, &world.at(&path), json!({ "active": false })).await.status, 403);
-    assert_eq!(world.delete(RON, &world.at(&path)).await.status, 403);
+    for (refused, scope) in [
+        (world.put(RON, &world.at(&path), json!({ "active": false })).await, "write:webhook:bitbucket"),
+        (world.delete(RON, &world.at(&path)).await, "delete:webhook:bitbucket"),
+    ] {
+        assert_eq!((refused.status, &refused.body["error"]["detail"]["required"]), (403, &json!([scope])));
+    }
     for nowhere in ["/workspaces/none/hooks", "hooks/%7B0%7D", format!("{path}/deliveries").as_str()] {
         assert_eq!(world.read(BOT, nowhere).await.status, 404, "{nowhere}");
     }
