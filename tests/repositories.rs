@@ -190,6 +190,41 @@ async fn a_repository_stays_while_a_job_can_not_be_read_that_may_need_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repository_stays_while_a_hook_can_not_be_read_that_may_be_of_it() {
+    let world = World::make().await;
+    world.by_hand("acme").await;
+    let (story, number) = (&world.story, world.number);
+    let (project, integration) = (story.project.clone(), None);
+    story.api.unlink(&PullRequestQuery { project, repository: name(), number, integration }).await.unwrap();
+    let refused = async || {
+        let (status, code, sentence) = refusal(story.api.remove_repository(&story.project, &name()).await);
+        assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1, "{sentence}");
+        (status, code, sentence)
+    };
+    let key = json!({ "pk": { "S": "HOOK#acme" }, "sk": { "S": "HOOK" } });
+    let spoilt = json!({
+        "TableName": "pullyard",
+        "Key": key,
+        "UpdateExpression": "SET tries = :odd",
+        "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeValues": { ":odd": { "S": "odd" } },
+    });
+    story.dynamodb("UpdateItem", spoilt).await;
+    let expected = format!("HOOK#acme / HOOK can't be read, so nobody can tell whether it needs {REPOSITORY}.");
+    assert_eq!(refused().await, (409, "row_unreadable".to_owned(), expected));
+    let restored = json!({
+        "TableName": "pullyard",
+        "Key": key,
+        "UpdateExpression": "SET tries = :none",
+        "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeValues": { ":none": { "N": "0" } },
+    });
+    story.dynamodb("UpdateItem", restored).await;
+    assert_eq!(refused().await.1, "hook_of_repository");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_removed_is_asked_for_first_starts_nothing_is_no_default_and_can_be_connected_again() {
     let story = Story::waiting().await;
     let user = User::of(&story);

@@ -31,17 +31,17 @@ pub(crate) async fn kept_by_newest_jobs(
     }
 }
 
-/// What a hook keeps. Whoever asks says what one is worth that can't be read; one that is gone meanwhile is none.
+/// What a hook keeps; one that is gone meanwhile keeps nothing.
 pub(crate) async fn kept_by_hooks(
     ctx: &Context,
-    keeps: impl Fn(Result<Option<Hook>, StoreError>) -> Result<Option<Denial>, Error>,
+    keeps: impl Fn(&Hook) -> Option<Denial>,
 ) -> Result<Option<Denial>, Error> {
     let mut after: Option<String> = None;
     loop {
         let (names, next) = ctx.store.hook_names(after.as_deref(), TOGETHER).await?;
         for name in names {
-            let hook = ctx.store.hook(&name).await;
-            if let Some(denial) = keeps(hook)? {
+            let hook = ctx.store.hook(&name).await?;
+            if let Some(denial) = hook.as_ref().and_then(&keeps) {
                 return Ok(Some(denial));
             }
         }

@@ -49,8 +49,7 @@ async fn kept(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Er
             return Ok(Some(denial));
         }
     }
-    let by_hook = kept_by_hooks(ctx, |hook| Ok(hook?.and_then(|hook| forge_kept_by_hook(forge, &hook))));
-    if let Some(denial) = by_hook.await? {
+    if let Some(denial) = kept_by_hooks(ctx, |hook| forge_kept_by_hook(forge, hook)).await? {
         return Ok(Some(denial));
     }
     for project in &projects {

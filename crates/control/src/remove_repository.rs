@@ -10,7 +10,7 @@ use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::removal::{kept_by_hook, kept_by_job, kept_by_pull_request, without_default};
-use pullyard_store::{Error as StoreError, Removal, Write};
+use pullyard_store::{Removal, Write};
 use std::collections::BTreeSet;
 
 /// How many of the project's newest jobs are looked at.
@@ -30,7 +30,8 @@ pub struct RemovedRepository {
 /// Writes: as `Store::remove_repository` does.
 /// Idempotent: one that is gone is `NotFound`, and nothing of it is left.
 /// Errors: `NotFound` (project, repository); `Denied` while a job of it has not ended, or while it has an open pull
-/// request with a ticket, or a hook of its own, and while one of those jobs or pull requests can't be read; `Contended`.
+/// request with a ticket, or a hook of its own, and while one of those jobs or pull requests, or any hook, can't be read;
+/// `Contended`.
 pub async fn remove_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -77,13 +78,7 @@ async fn kept(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, 
     if let Some(denial) = pull_request_of(ctx, repository).await? {
         return Ok(Some(denial));
     }
-    kept_by_hooks(ctx, |hook| match hook {
-        Ok(hook) => Ok(hook.and_then(|hook| kept_by_hook(repository, &hook))),
-        // Whose one is that can't be read, nobody can say.
-        Err(StoreError::Corrupt { .. }) => Ok(None),
-        Err(error) => Err(Error::from(error)),
-    })
-    .await
+    kept_by_hooks(ctx, |hook| kept_by_hook(repository, hook)).await
 }
 
 async fn pull_request_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
