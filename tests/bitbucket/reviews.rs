@@ -1,12 +1,13 @@
 //! Changes that are asked for on Bitbucket Cloud: found by looks, told to one job, and answered once.
 
 use super::{SHOP, World};
-use crate::story::{Story, Task};
-use pullyard_domain::id::JobId;
+use crate::story::{Story, TRIGGER, Task};
+use pullyard_domain::id::{JobId, RepositoryName};
 use pullyard_domain::job::{Kind, Status};
 use pullyard_local::{AccountKind, Calls, Fault, Role, User};
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::job::{Job, JobResult};
+use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,10 +16,13 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(301);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// An agent that leaves what it was told beside the system, and adds a line.
+/// An agent that leaves what it was told beside the system, and adds a line; it fails while there is a file for that.
 fn tells(story: &Story, _: &str) -> String {
     let at = story.folder().display();
-    format!("#!/bin/sh\ncat > \"{at}/told-$PULLYARD_JOB\"\necho \"$PULLYARD_JOB\" >> work.txt\n")
+    format!(
+        "#!/bin/sh\ncat > \"{at}/told-$PULLYARD_JOB\"\n[ ! -e \"{at}/fails\" ] || exit 1\n\
+         echo \"$PULLYARD_JOB\" >> work.txt\n"
+    )
 }
 
 /// A pull request of ours that is looked at, in a project that revises on reviews.
@@ -377,5 +381,45 @@ async fn words_that_come_after_the_request_are_waited_for() {
     world.goes_on(Duration::from_secs(61)).await;
     world.completed(&job).await;
     assert!(world.prompt(&job).contains("Say it twice."), "{}", world.prompt(&job));
+    world.story.end().await;
+}
+
+/// As where whoever admitted it died once it had taken them: nobody else would be told of them, and it can do without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_worked_on_though_the_reviews_that_its_job_took_over_say_nothing_any_more() {
+    let (world, first) = opened().await;
+    let (story, forge) = (&world.story, world.story.local.forge());
+    let fails = story.folder().join("fails");
+    std::fs::write(&fails, "").unwrap();
+    let ann = world.person("ann", 77, Role::Write, first.number).await;
+    let thread = ann.says_on("work.txt", 1, "This line, please.").await;
+    ann.asks().await;
+    world.look().await;
+    let failed = world.nth_revision(1).await;
+    assert_eq!(story.ended(&failed).await.status, Status::Failed);
+    story.quiet().await;
+    story.settled("BB-1").await;
+    std::fs::remove_file(&fails).unwrap();
+
+    let calls = Calls { method: Some("GET".into()), path: format!("/pullrequests/{}/comments", first.number) };
+    forge.order_fault(calls, 10_000, Fault::status(500));
+    let mut told = story.event("e2", "BB-1", TRIGGER, 2);
+    told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
+    let next = story.api.ticket_event(&told).await.unwrap().job.unwrap();
+    story.quiet().await;
+    assert_eq!(story.api.job(&next).await.unwrap().status, Status::Pending, "it is told of what she asked for");
+    let store = story.store().await;
+    let id = store.job(&next).await.unwrap().unwrap().reviewed().unwrap();
+    let all = store.reviews(&id).await.unwrap();
+    let [review] = &all[..] else { panic!("not one review: {all:?}") };
+    assert_eq!(review.job(), Some(&failed));
+    assert_eq!(store.take_review(&review.taken_by(&next), review.job()).await.unwrap(), Write::Applied);
+
+    ann.call(Method::DELETE, &format!("/comments/{thread}"), Value::Null).await;
+    forge.forget_faults();
+    story.pass(Duration::from_secs(60)).await;
+    let (job, result) = world.completed(&next).await;
+    assert_eq!((job.kind, result.number), (Kind::Implement, first.number));
+    assert!(!world.prompt(&next).contains("This line, please."), "{}", world.prompt(&next));
     world.story.end().await;
 }
