@@ -9,6 +9,7 @@ use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings};
+use pullyard_domain::removal::name_of_another;
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
@@ -85,15 +86,12 @@ pub async fn connect_forge(
     }
 }
 
-/// What is linked and recorded under the name of a forge that was disconnected means the repositories of that one: at
-/// another forge the same ids are other repositories.
+/// Refuses a name that another forge had.
 pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
-    match ctx.store.former_address(id).await? {
-        Some(former) if former != api_url => Err(Error::Invalid {
-            pointer: "/id",
-            fault: format!("{id} was the name of {former}, and what is recorded leads there by it; choose another one"),
-        }),
-        _ => Ok(()),
+    let former = ctx.store.former_address(id).await?;
+    match name_of_another(id, former.as_deref(), api_url) {
+        Some(fault) => Err(Error::Invalid { pointer: "/id", fault }),
+        None => Ok(()),
     }
 }
 

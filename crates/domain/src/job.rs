@@ -26,7 +26,9 @@ pub use rest::{
     Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, REST_AT_MOST, Rest, Session,
     Yielded,
 };
-pub use retry::{as_retry, goes_on_from, leaves_reviews, leaves_work, left_unheard, may_be_retried};
+pub use retry::{
+    as_retry, did_what_was_asked, goes_on_from, leaves_reviews, leaves_work, left_unheard, may_be_retried,
+};
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
 use crate::breaker::KeyOf;

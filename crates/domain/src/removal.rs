@@ -1,5 +1,5 @@
 //! Whether a repository may be taken out of its project, and what of the project's settings goes with it; and whether a
-//! forge may be disconnected.
+//! forge may be disconnected, and which other one may have its name then.
 //!
 //! What there is of jobs, pull requests and hooks is for whoever asks to find: one of each is judged at a time.
 
@@ -58,6 +58,14 @@ pub fn forge_kept_by_hook(forge: &IntegrationId, hook: &Hook) -> Option<Denial> 
 pub fn forge_kept_by_job(forge: &IntegrationId, job: &Job) -> Option<Denial> {
     let keeps = job.integration == *forge && !job.status.is_terminal();
     keeps.then(|| Denial::JobAtIntegration { job: job.id.clone(), forge: forge.clone() })
+}
+
+/// Why a forge of this address can't be connected under a name; none where it can. `former` is the address of the forge
+/// that had the name and was disconnected: what is linked and recorded under it means the repositories of that one, and
+/// at another forge the same ids are other repositories.
+pub fn name_of_another(name: &IntegrationId, former: Option<&str>, api_url: &str) -> Option<String> {
+    let former = former.filter(|former| *former != api_url)?;
+    Some(format!("{name} was the name of {former}, and what is recorded leads there by it; choose another one"))
 }
 
 /// The settings without a default that is one of these names, which lead nowhere any more; none where it is another.
@@ -147,6 +155,19 @@ mod tests {
             }
             assert_eq!(forge_kept_by_job(forge, &ended), None);
         }
+    }
+
+    #[test]
+    fn the_name_that_a_forge_had_is_for_that_forge_alone() {
+        let name = repository().integration;
+        let check = |former: Option<&str>, is_refused: bool| {
+            let fault = name_of_another(&name, former, "https://git.acme.example/api/v3");
+            assert_eq!(fault.is_some(), is_refused, "{former:?}");
+            assert!(fault.is_none_or(|fault| former.is_some_and(|former| fault.contains(former))), "{former:?}");
+        };
+        check(None, false);
+        check(Some("https://git.acme.example/api/v3"), false);
+        check(Some("https://api.github.com"), true);
     }
 
     #[test]

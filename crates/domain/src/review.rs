@@ -367,8 +367,11 @@ pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
 
 /// The jobs that have what the authors of these had asked for before. Where requests have no words of their own, what was
 /// written after one is read with it while it is the last, and is among the words of the next as well; where the forge
-/// forgets a request that was withdrawn, among those of every later one.
-pub fn told_before<'a>(covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
+/// forgets a request that was withdrawn, among those of every later one. None where each has its own.
+pub fn told_before<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
+    if !kind.has_one_request_each() {
+        return BTreeSet::new();
+    }
     let is_covered = |one: &Review| covered.iter().any(|review| review.id == one.id);
     let is_before = |one: &&Review| {
         let comes_after = |review: &Review| {

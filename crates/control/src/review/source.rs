@@ -8,7 +8,7 @@ use super::permission::ask;
 use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time_of};
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
-use pullyard_domain::job::{Job, Kind, Status, left_unheard};
+use pullyard_domain::job::{Job, Kind, did_what_was_asked, left_unheard};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::prompt::review::{ReviewContext, ToldBefore};
@@ -95,7 +95,7 @@ impl Source<'_> {
     /// The jobs that had what the authors of these had asked for before, and were called off before they read it.
     async fn unheard(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
         let mut unheard = Vec::new();
-        for id in told_before(covered, all) {
+        for id in told_before(self.integration.kind, covered, all) {
             unheard.extend(legible_job(self.ctx, id).await?.filter(left_unheard).map(|job| job.id));
         }
         Ok(unheard)
@@ -105,14 +105,8 @@ impl Source<'_> {
     /// can't be read of it is told once more.
     async fn told_before(&self, covered: &[Review], all: &[Review]) -> Result<ToldBefore, Error> {
         let mut told = ToldBefore::default();
-        if !self.integration.kind.has_one_request_each() {
-            return Ok(told);
-        }
-        for id in told_before(covered, all) {
-            let Some(job) = legible_job(self.ctx, id).await? else { continue };
-            if job.status != Status::Completed {
-                continue;
-            }
+        for id in told_before(self.integration.kind, covered, all) {
+            let Some(job) = legible_job(self.ctx, id).await?.filter(did_what_was_asked) else { continue };
             let read = self.ctx.store.context(&job.id, &job.context).await;
             let context = if_legible(id, read.map_err(Error::from))?;
             if let Some(review) = context.and_then(|context| context.review) {

@@ -58,6 +58,11 @@ pub fn left_unheard(of: &Job) -> bool {
     of.kind == Kind::Revise && of.status == Status::Cancelled && by_itself && !of.worked
 }
 
+/// Whether a job did what its reviews asked for, so that what it was told with them is told to no other.
+pub fn did_what_was_asked(of: &Job) -> bool {
+    of.status == Status::Completed
+}
+
 /// Makes a planned job, and the ticket that has it, the retry of another.
 ///
 /// The ticket stands in the trigger status again, as if it had entered it; its badge is off already. Its end

@@ -258,10 +258,13 @@ fn what_an_author_asked_for_before_was_told_by_the_jobs_that_have_it() {
         review("f", 9, failed_before()),
         started("g", 12, "j6"),
     ];
-    let told = |covered: &[Review]| told_before(covered, &all).into_iter().cloned().collect::<BTreeSet<JobId>>();
+    let of =
+        |kind, covered: &[Review]| told_before(kind, covered, &all).into_iter().cloned().collect::<BTreeSet<JobId>>();
+    let told = |covered: &[Review]| of(ForgeKind::Bitbucket, covered);
     let jobs = |names: &[&str]| names.iter().map(|name| job_id(name)).collect::<BTreeSet<JobId>>();
     // Not by the last of them alone: a forge that forgets withdrawn requests tells all of it with each.
     assert_eq!(told(&[started("h", 8, "j")]), jobs(&["j1", "j2"]));
+    assert!(of(ForgeKind::GitHub, &[started("h", 8, "j")]).is_empty(), "each has its own words");
     assert_eq!(told(&[started("h", 10, "j")]), jobs(&["j1", "j2"]), "none has the one that was refused");
     assert_eq!(told(&[absorbed("b", 2, "c")]), jobs(&["j1"]));
     let these = [started("h", 8, "j"), started("c", 3, "j"), absorbed("b", 2, "c")];

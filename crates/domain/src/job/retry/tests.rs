@@ -64,6 +64,16 @@ fn what_did_not_complete_leaves_its_reviews_and_a_revision_only_as_the_last_job(
 }
 
 #[test]
+fn only_a_job_that_completed_did_what_its_reviews_asked() {
+    let syncing = active(Status::Syncing);
+    assert!(did_what_was_asked(&finished(&syncing, End::Completed(result()))));
+    let ended = [End::Failed(no_changes(), None), End::Cancelled].map(|end| finished(&syncing, end));
+    for undone in [pending(), syncing].into_iter().chain(ended) {
+        assert!(!did_what_was_asked(&undone), "{undone:?}");
+    }
+}
+
+#[test]
 fn a_retry_puts_the_ticket_into_the_trigger_status_takes_its_badge_off_and_can_move_it_on() {
     let (job, ticket) = job_and_ticket();
     let failed = finished(&worked_to(&job, Status::Executing), End::Failed(no_changes(), None));
