@@ -227,7 +227,8 @@ impl Lines {
     ///
     /// `usage` is zero in some ends; what it counts by model is right in all. By 2.1.330 that goes on from what the
     /// session had used before this start, and so does its cost: there, what it counted since its last result is told
-    /// apart, and of this start alone. 2.1.197 knows nothing of that, and begins anew with each start.
+    /// apart, and of this start alone. 2.1.197 knows nothing of that, begins anew with each start, and says nothing but
+    /// zeros where its own loop breaks.
     fn total(&mut self, object: &Value) -> (Tokens, Option<u64>) {
         if let Some(models) = since_last(object) {
             let cost = models_of(models).try_fold(0_u64, |sum, model| {
@@ -244,7 +245,13 @@ impl Lines {
             return (self.told, self.stated.cost.filter(|stated| self.about == Some(*stated)));
         }
         let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(micros);
-        (object.get("modelUsage").map(tokens_of).unwrap_or_default(), cost)
+        let models = object.get("modelUsage");
+        let counts_none = models.is_none_or(|models| models_of(models).next().is_none());
+        if counts_none && (self.told != Tokens::default() || self.about > Some(0)) {
+            // Its zeros take back nothing that is known.
+            return (self.told, cost.filter(|cost| *cost > 0));
+        }
+        (models.map(tokens_of).unwrap_or_default(), cost)
     }
 
     fn result(&mut self, object: &Value) -> Vec<Sign> {

@@ -248,6 +248,34 @@ fn a_last_word_without_numbers_takes_back_nothing_that_is_known() {
         assert_eq!((record.used.input, record.cost), (1_000_000, None), "{says}");
         assert_eq!(record.unsaid_cost(), Some(4_000_000), "{says}");
     }
+    // 2.1.197 says zeros where its own loop breaks, whatever it had used.
+    let breaks = json!({
+        "type": "result", "subtype": "error_during_execution", "is_error": true, "num_turns": 0, "total_cost_usd": 0,
+        "usage": {"input_tokens": 0, "output_tokens": 0}, "modelUsage": {}, "errors": ["boom"],
+    })
+    .to_string();
+    let used = json!({"claude-opus-5-5": {"inputTokens": 1_000_000, "costUSD": 3.5}});
+    let result = json!({
+        "type": "result", "subtype": "success", "is_error": false, "result": "Done.", "total_cost_usd": 3.5,
+        "modelUsage": used,
+    })
+    .to_string();
+    let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
+    let record = of(&[&start, &delta, &breaks]);
+    assert!(record.terminal.as_ref().is_some_and(|terminal| !terminal.well));
+    assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, None, Some(4_000_000)));
+    // What it said of its cost before stays, and what came since counts by about what it cost.
+    let record = of(&[&start, &delta, &result, &breaks]);
+    assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, Some(3_500_000), None));
+    let record = of(&[&start, &delta, &result, &start, &delta, &breaks]);
+    assert_eq!((record.used.input, record.cost), (2_000_000, Some(3_500_000)));
+    assert_eq!(record.unsaid_cost(), Some(4_000_000));
+    // A model without a price has used its tokens all the same.
+    let strange = start.replace("claude-opus-5-5", "a-model-of-ours");
+    let record = of(&[&strange, &delta, &breaks]);
+    assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, None, None));
+    // Where nothing was used, nothing was spent.
+    assert_eq!(of(&[&breaks]).cost, Some(0));
 }
 
 #[test]
