@@ -236,6 +236,22 @@ async fn codex_works_and_what_it_took_is_told() {
     assert_eq!(std::fs::read_to_string(machine.world.outside("prompt")).unwrap(), "Write a greeting.");
 }
 
+#[tokio::test]
+async fn codex_has_its_own_folder_where_it_makes_its_helpers() {
+    // Below the folder for temporary files it makes none, and its model has no program to patch files by.
+    let says = "env > @DIR@/env; cat > /dev/null; echo hello > greeting.txt; cat @CODEX@/tools_and_edits.jsonl";
+    let machine = Machine::with(CODEX, says).await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let given = std::fs::read_to_string(machine.world.outside("env")).unwrap();
+    let folder = |name: &str| {
+        let mut set = given.lines().filter_map(|line| line.split_once('='));
+        set.find(|(set, _)| *set == name).map(|(_, value)| PathBuf::from(value)).unwrap()
+    };
+    let (own, temporary) = (folder("CODEX_HOME"), folder("TMPDIR"));
+    assert!(!own.starts_with(&temporary), "{} is below {}", own.display(), temporary.display());
+}
+
 /// What stand-ins of Codex as a server have in common: of a recorded run, `opens` says that its thread is open and
 /// takes the prompt, `shows` says some of its lines, and `ends` says how its turn ended, when it is asked.
 pub(crate) const SERVER: &str = r#"
