@@ -13,7 +13,7 @@ use super::environment::{CLAUDE_KEYS, Environment};
 use super::installed::Installed;
 use super::start::Start;
 use crate::ids;
-use crate::workspace::private_dirs;
+use crate::workspace::private_folder;
 use lines::Lines;
 use serde_json::json;
 use std::ffi::OsString;
@@ -87,7 +87,9 @@ impl Adapter for ClaudeCode {
     fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {
         // It finds a session again only with the same folder of settings and the same working folder.
         let config = start.home.join("claude");
-        private_dirs(&config)?;
+        // An agent that was started before may have put a file or a link in its place. Then its session is lost, which
+        // it says itself.
+        private_folder(&config)?;
         let mut args: Vec<OsString> = [
             "-p",
             "--input-format",
@@ -194,10 +196,16 @@ mod tests {
     use super::*;
     use crate::agent::installed::Known;
     use crate::options::Isolation;
+    use std::fs;
+    use std::os::unix::fs::symlink;
     use std::path::Path;
 
     fn launch(change: impl FnOnce(&mut Start<'_>)) -> Launch {
         let home = tempfile::tempdir().unwrap();
+        launch_in(home.path(), change)
+    }
+
+    fn launch_in(home: &Path, change: impl FnOnce(&mut Start<'_>)) -> Launch {
         let read = |name: &str| match name {
             "ANTHROPIC_API_KEY" => Some("sk-test".into()),
             "HTTPS_PROXY" => Some("http://proxy".into()),
@@ -214,7 +222,7 @@ mod tests {
             model: None,
             turns_left: None,
             cost_left: None,
-            home: home.path(),
+            home,
             tree: Path::new("/workspace"),
             isolation: Isolation::None,
         };
@@ -245,6 +253,27 @@ mod tests {
         }
         assert!(names.contains(&"ANTHROPIC_API_KEY") && names.contains(&"HTTPS_PROXY"));
         assert!(!names.contains(&"AWS_SECRET_ACCESS_KEY") && !names.contains(&"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"));
+    }
+
+    #[test]
+    fn a_link_or_a_file_that_an_agent_put_in_the_place_of_its_own_folder_leads_nowhere_and_ends_no_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let [home, elsewhere] = ["home", "elsewhere"].map(|name| dir.path().join(name));
+        [&home, &elsewhere].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        let own = home.join("claude");
+        symlink(&elsewhere, &own).unwrap();
+        launch_in(&home, |_| ());
+        assert!(own.symlink_metadata().unwrap().is_dir() && elsewhere.is_dir());
+
+        fs::remove_dir(&own).unwrap();
+        fs::write(&own, "mine").unwrap();
+        launch_in(&home, |_| ());
+        assert!(own.symlink_metadata().unwrap().is_dir());
+
+        // What is in a folder of its own stays: its session goes on by that.
+        fs::write(own.join("session"), "kept").unwrap();
+        launch_in(&home, |_| ());
+        assert_eq!(fs::read_to_string(own.join("session")).unwrap(), "kept");
     }
 
     #[test]

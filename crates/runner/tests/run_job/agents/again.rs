@@ -90,6 +90,25 @@ async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
 }
 
 #[tokio::test]
+async fn a_file_in_the_place_of_its_own_folder_loses_its_session_and_fails_no_start() {
+    let machine = Machine::with(
+        CLAUDE,
+        "head -n 1 > @DIR@/prompt
+         if grep -q -- --resume @DIR@/starts.args; then
+           [ -d $CLAUDE_CONFIG_DIR ] && cat @CLAUDE@/session_unknown.jsonl; exit 1
+         elif [ -e @DIR@/again ]; then
+           echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
+         else
+           touch @DIR@/again; rm -r $CLAUDE_CONFIG_DIR; touch $CLAUDE_CONFIG_DIR; cat @CLAUDE@/reset.jsonl; exit 1
+         fi",
+    )
+    .await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(finish.work.unwrap().starts, 3);
+}
+
+#[tokio::test]
 async fn what_stays_overloaded_is_the_providers_and_what_is_wrong_for_good_is_told_at_once() {
     let (_, failure, starts) = fails(CLAUDE, "cat @CLAUDE@/overloaded.jsonl; exit 1", |_| ()).await;
     assert_eq!((failure, starts), (Failure::AgentOverloaded { n: 3 }, 4));
