@@ -255,14 +255,21 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                     Some(question) => Some(question),
                     None => left_question(run).await,
                 };
-                let hears = adapter.says_its_end() && !run.people.unheard().await?.is_empty();
-                if !hears || is_used_up(run.events, run.tally, run.assignment) {
+                if !adapter.says_its_end() || !is_to_hear_more(run).await? {
                     return asked.map_or(Ok(()), |question| Err(Stop::Asks(question)));
                 }
                 session = end.record.session.or(session);
                 further = if asked.is_some() { UNASKED } else { HEED };
             }
             Verdict::Stopped(stop) => return Err(stop),
+            // By what people said meanwhile it may do without what it was kept from.
+            Verdict::Failed(failure @ Failure::PermissionDenied { .. }) => {
+                if !is_to_hear_more(run).await? {
+                    return Err(failure.into());
+                }
+                session = end.record.session.or(session);
+                further = if left_question(run).await.is_some() { UNASKED } else { HEED };
+            }
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Again(transient) => {
                 again.wait(transient, run).await?;
@@ -285,6 +292,12 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
             None => begin_again(run, adapter.as_ref()),
         };
     }
+}
+
+/// Whether people said something that it has not heard, and it has a turn left for that.
+async fn is_to_hear_more(run: &Run<'_>) -> Result<bool, Stop> {
+    let hears = !run.people.unheard().await?.is_empty();
+    Ok(hears && !is_used_up(run.events, run.tally, run.assignment))
 }
 
 /// What an agent asks by a file: one who reads its events sees that, too.

@@ -141,6 +141,45 @@ async fn what_comes_between_the_last_word_and_the_exit_is_told_in_the_same_sessi
     assert_eq!(steers(&machine).len(), 1);
 }
 
+/// One that a tool is denied to and that changes nothing; in its session it does the work. People say something between
+/// its last word and its exit.
+async fn denied(change: impl FnOnce(&mut Assignment)) -> (Machine, Child) {
+    let machine = claude(
+        "read -r prompt; printf '%s\\n' \"$prompt\" >> @DIR@/prompts
+         if resumed; then echo hello > greeting.txt; says m9 working; ends; cat > /dev/null
+         else cat @CLAUDE@/denied.jsonl; cat > /dev/null; goes; fi",
+    )
+    .await;
+    machine.world.api.assign(change);
+    let runner = start(&machine);
+    machine.world.api.wait_for_text("\"result\"").await;
+    speak(&machine);
+    is_known(&machine).await;
+    go(&machine);
+    (machine, runner)
+}
+
+#[tokio::test]
+async fn an_agent_that_a_tool_was_denied_to_hears_what_people_said_before_it_fails_by_that() {
+    let (machine, runner) = denied(|_| ()).await;
+    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
+    let starts = machine.starts();
+    assert!(starts[1].contains(&"--resume=7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01".to_owned()), "{starts:?}");
+    assert!(read(&machine, "prompts").lines().nth(1).unwrap().contains("ana said:\\n> Use tabs."));
+    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    assert_eq!(steers(&machine).len(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_a_tool_was_denied_to_fails_by_that_where_it_has_no_turn_left_for_people() {
+    let (machine, runner) = denied(|job| job.limits.turns = Some(2)).await;
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!((machine.world.api.failure(), machine.starts().len()), ("permission_denied", 1));
+    let texts = machine.world.api.texts();
+    assert!(texts.contains("The agent did not hear what people said last. It used all 2 turns."), "{texts}");
+}
+
 #[tokio::test]
 async fn what_was_handed_over_and_not_heard_is_told_again_and_stands_once_among_the_events() {
     let machine = claude("begins; resumed || goes; ends; resumed && cat > /dev/null; exit 0").await;
