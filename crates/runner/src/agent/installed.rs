@@ -100,9 +100,12 @@ pub(crate) struct Installed {
 pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result<Installed, String> {
     let program = native(known, locate(known, environment)?);
     let version = version(&program, environment).await?;
-    if known == Known::Codex && Transport::of(environment)? == Transport::AppServer {
-        Transport::serves(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
-        serves(&program, environment).await?;
+    if known == Known::Codex {
+        let transport = Transport::of(environment)?;
+        transport.drives(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
+        if transport == Transport::AppServer {
+            serves(&program, environment).await?;
+        }
     }
     Ok(Installed { known, program, version })
 }
@@ -299,11 +302,11 @@ mod tests {
         }
         assert!(with("stdio").await.unwrap_err().contains("is neither exec nor app-server"));
         // One that has an app-server, and none that says what we ask it.
-        let old = "[ $1 = --version ] && echo codex-cli 0.147.0 || echo 'Usage: codex app-server [OPTIONS]'";
+        let old = "[ $1 = --version ] && echo codex-cli 0.148.0 || echo 'Usage: codex app-server [OPTIONS]'";
         executable(&program, old);
-        assert_eq!(with("exec").await.as_deref(), Ok("0.147.0"));
+        assert_eq!(with("exec").await.as_deref(), Ok("0.148.0"));
         let refused = with("app-server").await.unwrap_err();
-        assert!(refused.starts_with(&format!("{} is 0.147.0", program.display())), "{refused}");
+        assert!(refused.starts_with(&format!("{} is 0.148.0", program.display())), "{refused}");
         says("codex [OPTIONS] [PROMPT]");
         assert_eq!(with("exec").await.as_deref(), Ok("0.169.0"));
         let reason = format!("{} has no app-server, which PULLYARD_CODEX_TRANSPORT asks for", program.display());
@@ -313,6 +316,26 @@ mod tests {
         executable(&claude, "echo '2.1.197 (Claude Code)'");
         let set = [("PULLYARD_CLAUDE_CODE", claude.as_path()), ("PULLYARD_CODEX_TRANSPORT", Path::new("stdio"))];
         assert!(check(Known::ClaudeCode, &set).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_codex_that_would_end_at_our_arguments_is_not_an_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("codex");
+        let says = "[ $1 = --version ] && echo codex-cli 0.147.0 || echo 'Usage: codex app-server [OPTIONS]'";
+        executable(&program, says);
+        for (transport, needs) in [
+            ("exec", "the runner needs 0.148.0 or newer"),
+            ("app-server", "PULLYARD_CODEX_TRANSPORT=app-server needs 0.169.0 or newer"),
+        ] {
+            let set = [("PULLYARD_CODEX", program.as_path()), ("PULLYARD_CODEX_TRANSPORT", Path::new(transport))];
+            let reason = format!("{} is 0.147.0, and {needs}: update it", program.display());
+            assert_eq!(check(Known::Codex, &set).await, Err(reason));
+        }
+        // Nobody knows what one can do that was built from its sources.
+        executable(&program, "echo codex-cli 0.0.0");
+        let built = check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await;
+        assert_eq!(built.map(|found| found.version), Ok("0.0.0".to_owned()));
     }
 
     #[tokio::test]

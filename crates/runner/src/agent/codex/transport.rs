@@ -1,10 +1,19 @@
-//! By which of its two ways Codex is driven: as the operator says, and else by the one that every version offers.
+//! By which of its two ways Codex is driven: as the operator says, and else by the one that is not experimental. And
+//! which versions can be driven so.
 
 use crate::agent::environment::{CODEX_TRANSPORT, Environment};
 
+/// A version's number, and whether it is a release: what is tried before one is older than that.
+type Version = ((u64, u64, u64), bool);
+
+/// The oldest version that knows each feature that every start of ours turns off. One that does not know a feature
+/// ends before it begins (`Unknown feature flag`, measured of 0.144.0 and 0.147.0).
+const OLDEST: Version = ((0, 148, 0), true);
 /// The oldest version whose `app-server` was measured. Some before it refuse `thread/turns/list`, by which an end is
 /// proven, to whoever did not ask for what is experimental; the oldest don't know it.
-const OLDEST_SERVER: (u64, u64, u64) = (0, 169, 0);
+const OLDEST_SERVER: Version = ((0, 169, 0), true);
+/// What one says that somebody built from its sources, whatever it knows.
+const BUILT_BY_HAND: (u64, u64, u64) = (0, 0, 0);
 
 /// A way to speak to Codex.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,22 +36,34 @@ impl Transport {
         }
     }
 
-    /// Whether a Codex of this version can be driven as a server, or why not, as a fragment of a sentence.
-    pub(in crate::agent) fn serves(version: &str) -> Result<(), String> {
-        let (major, minor, patch) = OLDEST_SERVER;
-        let known = version.split_once('+').map_or(version, |(known, _)| known);
-        // What is tried before a release is older than that.
-        let (number, is_release) = known.split_once('-').map_or((known, true), |(number, _)| (number, false));
-        let mut parts = number.split('.').map(|part| part.parse::<u64>().ok());
-        let serves = match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {
-            (Some(own), Some(next), last) => (own, next, last.unwrap_or(0), is_release) >= (major, minor, patch, true),
-            _ => false,
+    /// Whether a Codex of this version can be driven this way, or why not, as a fragment of a sentence.
+    pub(in crate::agent) fn drives(self, version: &str) -> Result<(), String> {
+        let read = read(version);
+        let (is_driven, who, ((major, minor, patch), _)) = match self {
+            // What does not say how old it is may know everything: its first job shows.
+            Self::Exec => {
+                let is_driven = read.is_none_or(|own| own >= OLDEST || own.0 == BUILT_BY_HAND);
+                (is_driven, "the runner".to_owned(), OLDEST)
+            }
+            Self::AppServer => {
+                let is_driven = read.is_some_and(|own| own >= OLDEST_SERVER);
+                (is_driven, format!("{CODEX_TRANSPORT}=app-server"), OLDEST_SERVER)
+            }
         };
-        if serves {
+        if is_driven {
             return Ok(());
         }
-        Err(format!("is {version}, and {CODEX_TRANSPORT}=app-server needs {major}.{minor}.{patch} or newer"))
+        Err(format!("is {version}, and {who} needs {major}.{minor}.{patch} or newer: update it"))
     }
+}
+
+/// The version that these words say, if they say one.
+fn read(version: &str) -> Option<Version> {
+    let known = version.split_once('+').map_or(version, |(known, _)| known);
+    let (number, is_release) = known.split_once('-').map_or((known, true), |(number, _)| (number, false));
+    let mut parts = number.split('.').map(|part| part.parse::<u64>().ok());
+    let (major, minor, patch) = (parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0));
+    Some(((major, minor, patch), is_release))
 }
 
 #[cfg(test)]
@@ -67,12 +88,26 @@ mod tests {
         for new in
             ["0.169.0", "0.169.0+b-1", "0.169.3-alpha.1", "0.170.0-alpha.1", "0.170.0", "0.1000.0", "1.0.0", "1.0"]
         {
-            assert_eq!(Transport::serves(new), Ok(()), "{new}");
+            assert_eq!(Transport::AppServer.drives(new), Ok(()), "{new}");
+        }
+        for old in ["0.168.9", "0.169.0-alpha.1", "0.169.0-rc+b", "0.99.0", "0.0.0", "0", "0.x", "", "next"] {
+            let needs = "PULLYARD_CODEX_TRANSPORT=app-server needs 0.169.0 or newer: update it";
+            assert_eq!(Transport::AppServer.drives(old), Err(format!("is {old}, and {needs}")));
+        }
+    }
+
+    #[test]
+    fn a_version_that_does_not_know_what_is_turned_off_is_not_driven_at_all() {
+        for new in ["0.148.0", "0.148.0+b-1", "0.148.1-alpha.1", "0.149.0-alpha.1", "0.169.0", "1.0"] {
+            assert_eq!(Transport::Exec.drives(new), Ok(()), "{new}");
+        }
+        for old in ["0.147.0", "0.147.9", "0.148.0-alpha.1", "0.144.0", "0.99", "0.0.1"] {
+            let reason = format!("is {old}, and the runner needs 0.148.0 or newer: update it");
+            assert_eq!(Transport::Exec.drives(old), Err(reason));
         }
         // What is built from its sources by hand says 0.0.0.
-        for old in ["0.168.9", "0.169.0-alpha.1", "0.169.0-rc+b", "0.99.0", "0.0.0", "0", "0.x", "", "next"] {
-            let needs = "PULLYARD_CODEX_TRANSPORT=app-server needs 0.169.0 or newer";
-            assert_eq!(Transport::serves(old), Err(format!("is {old}, and {needs}")));
+        for unknown in ["0.0.0", "0.0.0-dev", "0", "0.x", "", "next"] {
+            assert_eq!(Transport::Exec.drives(unknown), Ok(()), "{unknown}");
         }
     }
 }
