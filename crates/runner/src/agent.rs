@@ -206,6 +206,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         adapter.goes_on(earlier.tokens);
     }
     let mut further = GO_ON;
+    let mut denied = None;
     loop {
         if let Some(failure) = limits.used_up(&spent) {
             return Err(failure.into());
@@ -245,7 +246,10 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
             disk_mib: run.assignment.limits.disk_mib,
         };
         let env = common_environment(run, environment);
-        let end = once::run(&adapter.program(), launch, env, run.workspace, run.events, bounds).await?;
+        let mut end = once::run(&adapter.program(), launch, env, run.workspace, run.events, bounds).await?;
+        // What a start before was not allowed to do, this one may have gone without.
+        end.record.denied = denied.take().or(end.record.denied.take());
+        denied.clone_from(&end.record.denied);
         spent.add_ended(&end.record);
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
@@ -403,8 +407,8 @@ async fn judge(
     spent: &Spent,
 ) -> Result<Verdict, Stop> {
     let record = &end.record;
-    let denied = record.terminal.as_ref().is_some_and(|terminal| !terminal.denied.is_empty());
-    let changed = if denied { commit::is_changed(run.git, run.workspace).await? } else { true };
+    let denied = record.denied.as_deref();
+    let changed = if denied.is_some() { commit::is_changed(run.git, run.workspace).await? } else { true };
     let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
     Ok(classify::classify(&Ended {
         agent: adapter.name(),
@@ -413,6 +417,7 @@ async fn judge(
         stopped: end.stopped.as_ref(),
         exit: end.exit,
         terminal: record.terminal.as_ref(),
+        denied,
         stderr: &record.stderr,
         last_words: &record.last_words(),
         changed,

@@ -45,6 +45,8 @@ pub(super) struct Ended<'a> {
     pub(super) exit: Exit,
     /// How it said it ended.
     pub(super) terminal: Option<&'a Terminal>,
+    /// The first tool that it was not allowed to use, in all starts.
+    pub(super) denied: Option<&'a str>,
     /// The end of its standard error.
     pub(super) stderr: &'a str,
     /// What it said last.
@@ -167,8 +169,8 @@ pub(super) fn classify(ended: &Ended<'_>) -> Verdict {
         None => Verdict::Failed(failed(ended)),
         Some(terminal) if !terminal.well => went_wrong(ended, terminal),
         Some(_) if ended.exit != Exit::Code(0) => Verdict::Failed(failed(ended)),
-        Some(terminal) => match terminal.denied.first() {
-            Some(tool) if !ended.changed => Verdict::Failed(Failure::PermissionDenied { tool: tool.clone() }),
+        Some(_) => match ended.denied {
+            Some(tool) if !ended.changed => Verdict::Failed(Failure::PermissionDenied { tool: tool.into() }),
             _ => Verdict::Done,
         },
     }

@@ -59,6 +59,8 @@ pub(super) struct Record {
     pub(super) asked: Option<String>,
     /// How it said it ended.
     pub(super) terminal: Option<Terminal>,
+    /// The first tool that it was not allowed to use, in whatever turn: each end tells of its own alone.
+    pub(super) denied: Option<String>,
     /// How often it said so.
     pub(super) ends: u32,
     /// When it said so last.
@@ -111,6 +113,7 @@ impl Record {
             taken_up: Vec::new(),
             asked: None,
             terminal: None,
+            denied: None,
             ends: 0,
             ended_at: None,
             spoken: 0,
@@ -180,6 +183,7 @@ impl Record {
                 self.ended_at = Some(now);
                 self.spoken_at_end = self.spoken;
                 self.works_again = false;
+                self.denied = self.denied.take().or_else(|| terminal.denied.first().cloned());
                 // A second one is of a turn for what came late; the first failure stays. That of its account gives way
                 // to any other: who has met the end of that does nothing more that could go wrong.
                 let stays = self.terminal.as_ref().is_some_and(|known| {
@@ -371,6 +375,20 @@ mod tests {
     fn a_failure_is_not_undone_by_a_later_success() {
         let heard = record(&[ended(true, "fine"), ended(false, "overloaded"), ended(true, "fine again")]);
         assert_eq!(heard.terminal.unwrap().words, "overloaded");
+    }
+
+    #[test]
+    fn what_was_denied_in_one_turn_is_known_after_the_next_ones() {
+        let denied = |well: bool, tools: &[&str]| {
+            let denied = tools.iter().map(|tool| (*tool).to_owned()).collect();
+            Sign::Ended(Terminal { well, denied, ..Terminal::default() })
+        };
+        let heard = record(&[denied(true, &["Bash", "Write"]), ended(true, "fine")]);
+        assert!(heard.terminal.unwrap().denied.is_empty());
+        assert_eq!(heard.denied.as_deref(), Some("Bash"));
+        let heard = record(&[ended(true, "fine"), denied(false, &["Write"]), denied(true, &["Bash"])]);
+        assert_eq!(heard.denied.as_deref(), Some("Write"));
+        assert_eq!(record(&[ended(true, "fine")]).denied, None);
     }
 
     #[test]

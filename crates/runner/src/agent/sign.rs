@@ -120,7 +120,7 @@ pub(super) struct Terminal {
     pub(super) status: Option<u16>,
     /// In its own words.
     pub(super) words: String,
-    /// Tools that it wanted to use and was not allowed to.
+    /// Tools that it wanted to use in this turn and was not allowed to.
     pub(super) denied: Vec<String>,
     /// When the account's limit ends, where it said so apart from its words.
     pub(super) limit_until: Option<Timestamp>,

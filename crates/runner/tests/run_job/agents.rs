@@ -376,6 +376,28 @@ async fn what_an_agent_says_of_itself_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_tool_that_was_denied_is_not_forgotten_over_a_further_turn_or_start() {
+    let bash = Failure::PermissionDenied { tool: "Bash".into() };
+    // Each of its results tells of its own turn.
+    let turns = "head -n 1 > /dev/null; cat @CLAUDE@/denied.jsonl @CLAUDE@/resume_after.jsonl; cat > /dev/null";
+    let (_, failure, starts) = fails(CLAUDE, turns, |_| ()).await;
+    assert_eq!((failure, starts), (bash.clone(), 1));
+    let begins_again = r#"head -n 1 > /dev/null
+         if grep -q -- --resume @DIR@/starts.args; then
+           cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
+         else
+           denied='"permission_denials":[{"tool_name":"Bash","tool_use_id":"t","tool_input":{}}]'
+           sed "s/\"permission_denials\":\[\]/$denied/" @CLAUDE@/resume_before.jsonl; exit 1
+         fi"#;
+    let (_, failure, starts) = fails(CLAUDE, begins_again, |_| ()).await;
+    assert_eq!((failure, starts), (bash, 2));
+    // Who did something all the same has done its work.
+    let machine = Machine::with(CLAUDE, &format!("echo hello > greeting.txt; {turns}")).await;
+    let finish = machine.run().await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+}
+
+#[tokio::test]
 async fn an_agent_that_is_not_here_is_missing_before_anything_is_fetched() {
     for (capability, said) in [("codex", "Codex"), ("gemini", "gemini")] {
         let machine = Machine::with(CLAUDE, "exit 0").await;

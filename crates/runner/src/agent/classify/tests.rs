@@ -19,6 +19,7 @@ fn claude(terminal: &Terminal) -> Ended<'_> {
         stopped: None,
         exit: Exit::Code(if terminal.well { 0 } else { 1 }),
         terminal: Some(terminal),
+        denied: terminal.denied.first().map(String::as_str),
         stderr: "",
         last_words: &terminal.words,
         changed: true,
@@ -108,12 +109,16 @@ fn success_needs_everything_at_once() {
 
 #[test]
 fn a_denied_tool_fails_only_who_changed_nothing() {
-    let denied = Terminal { denied: vec!["Bash".into(), "Write".into()], ..well() };
+    let (denied, done) = (Terminal { denied: vec!["Bash".into(), "Write".into()], ..well() }, well());
     let kept = Ended { changed: false, ..claude(&denied) };
     assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
     assert_eq!(classify(&claude(&denied)), Done);
+    // Whatever its last turn came to.
+    let before = Ended { changed: false, denied: Some("Bash"), ..claude(&done) };
+    assert_eq!(classify(&before), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
+    assert_eq!(classify(&Ended { changed: true, ..before }), Done);
     // Without a change and without a denial, it is for the commit to say that there is nothing.
-    assert_eq!(classify(&Ended { changed: false, ..claude(&well()) }), Done);
+    assert_eq!(classify(&Ended { changed: false, ..claude(&done) }), Done);
 }
 
 #[test]

@@ -339,6 +339,12 @@ fn denials_and_interruptions_are_known_at_the_end() {
         let (_, record) = golden(&version, "denied");
         let terminal = record.terminal.unwrap();
         assert_eq!((terminal.well, terminal.denied), (true, vec!["Bash".to_owned()]), "{version}");
+        // It says no more of that where its next turn ends.
+        let turns = [run(&version, "denied"), run(&version, "resume_after")].concat();
+        let (_, record) = read(turns.lines());
+        let terminal = record.terminal.unwrap();
+        assert_eq!((record.ends, terminal.well, terminal.denied), (2, true, Vec::new()), "{version}");
+        assert_eq!(record.denied.as_deref(), Some("Bash"), "{version}");
         for name in ["interrupted_in_tool", "interrupted_waiting", "interrupted_in_stream"] {
             let (_, record) = golden(&version, name);
             assert!(record.tools.is_empty() && !record.terminal.unwrap().well, "{version}/{name}");
