@@ -34,7 +34,9 @@ pub(super) fn file(sign_in: &SignIn<'_>, instructions: &str, tree: &Path) -> Str
     file.push_str("\n[analytics]\nenabled = false\n");
     // Nor do skills in the folder, which it finds in one that is untrusted as well.
     file.push_str("\n[skills]\ninclude_instructions = false\n");
-    // Its own settings in the repository would count for a folder that is trusted.
+    // Its own settings in the repository would count for a folder that is trusted, and one of which nothing is said a
+    // server trusts by itself. Measured: `thread/start` then writes `trust_level = "trusted"` into this file, starts
+    // the repository's MCP servers and tells AGENTS.md in spite of `project_doc_max_bytes`. `exec` does none of that.
     file.push_str(&format!("\n[projects.{}]\ntrust_level = \"untrusted\"\n", quoted(&tree.to_string_lossy())));
     if let SignIn::Key { url } = sign_in {
         file.push_str(&format!(
