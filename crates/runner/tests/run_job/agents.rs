@@ -186,7 +186,8 @@ async fn claude_code_is_given_every_setting_that_keeps_it_to_its_work() {
         ("ENABLE_TOOL_SEARCH", "false"),
         // When its account's limit ends it says in its own time.
         ("TZ", "UTC"),
-        // It gives up on its provider before we do, and before a stall of the default.
+        // It gives up a request before a stall of the default, and asks again three times. Where its provider answers
+        // none of them that takes 40 minutes, so the stall comes first: to ask again is no sign of life.
         ("CLAUDE_CODE_MAX_RETRIES", "3"),
         ("API_TIMEOUT_MS", "600000"),
         // Its commands may take as long as builds do, and end before a silent tool is a stall of the default.
