@@ -138,6 +138,39 @@ mod tests {
         command.spawn().unwrap()
     }
 
+    /// The same command of the account that is nobody's, who has no rights that others lack.
+    fn of_nobody(command: &Command) -> Command {
+        let own = command.as_std();
+        let mut nobodys = Command::new("setpriv");
+        nobodys.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
+        nobodys.arg(own.get_program()).args(own.get_args());
+        nobodys.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
+        nobodys
+    }
+
+    /// How a namespace is made without the rights of root, where a test can be somebody else and the machine lets them.
+    async fn without_rights() -> Option<Enclosure> {
+        if !nix::unistd::Uid::effective().is_root() {
+            eprintln!("skipped: only root can run something as somebody else");
+            return None;
+        }
+        let mut own = Command::new(UNSHARE);
+        own.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", "exit 0"]);
+        let made = of_nobody(&own).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        if !made.is_ok_and(|made| made.success()) {
+            eprintln!("skipped: this machine lets nobody but root make namespaces");
+            return None;
+        }
+        Some(Enclosure { namespace: Some(WAYS[1]), tethered: false })
+    }
+
+    /// How a shell with this script ends in it, of the account that is nobody's.
+    async fn end_by_nobody(enclosure: Enclosure, script: &str) -> Exit {
+        let mut command = enclosure.command(Path::new("/bin/sh"));
+        command.args(["-c", script]);
+        enclosure.end_of(of_nobody(&command).status().await.unwrap())
+    }
+
     /// Whether a process runs that has this among its arguments, zombies aside.
     fn runs(mark: &str) -> bool {
         std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
@@ -184,5 +217,26 @@ mod tests {
         let mut group = Group::of(&child).unwrap();
         let status = group.stop(&mut child, Duration::from_secs(20)).await.unwrap();
         assert_eq!(status.and_then(|status| status.code()), Some(9));
+    }
+
+    #[tokio::test]
+    async fn who_is_not_root_has_a_namespace_of_their_own_and_stays_who_they_are() {
+        let Some(enclosure) = without_rights().await else { return };
+        let alone = "[ \"$PPID\" = 1 ] && [ \"$(id -u)\" = 65534 ] && exit 7";
+        assert_eq!(end_by_nobody(enclosure, alone).await, Exit::Code(7));
+        assert_eq!(end_by_nobody(enclosure, "kill -9 $$").await, Exit::Signal(9));
+    }
+
+    #[tokio::test]
+    async fn what_leaves_its_group_session_and_environment_ends_with_the_program_of_who_is_not_root() {
+        let Some(enclosure) = without_rights().await else { return };
+        let mark = format!("left-by-nobody-{}", std::process::id());
+        // It has begun when it has said so and holds the output no longer.
+        let script = format!(
+            "said=$(env -i PATH=\"$PATH\" setsid sh -c 'echo ready; exec >/dev/null; sleep 600; :' {mark} &)
+             [ \"$said\" = ready ]"
+        );
+        assert_eq!(end_by_nobody(enclosure, &script).await, Exit::Code(0));
+        assert!(!runs(&mark));
     }
 }
