@@ -266,11 +266,6 @@ impl Review {
         let had = self.job().or(self.had.as_ref()).cloned();
         Self { state, had, ..self.clone() }.after(Some(self))
     }
-
-    /// The older comes first; the forge's clock decides, then ours, then the name.
-    pub fn is_older_than(&self, other: &Self) -> bool {
-        (self.submitted_at, self.at, &self.id) < (other.submitted_at, other.at, &other.id)
-    }
 }
 
 /// The reviews that nobody answered: they waited for a job which then failed, or one of `unfinished` was to answer them,
@@ -410,7 +405,7 @@ pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
 }
 
 /// The reviews that this job covers, oldest first: the one it was made for, and all that were absorbed
-/// into it.
+/// into it. Which is older the forge's clock says, then ours, then the name.
 pub fn covered<'a>(job: &JobId, all: &'a [Review]) -> Vec<&'a Review> {
     let is_ours =
         |review: &&Review| matches!(&resolved(review, all).state, ReviewState::Started { job: by } if by == job);

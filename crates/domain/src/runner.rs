@@ -304,8 +304,8 @@ impl Runner {
         if lives && old.instance != instance {
             return Err(Refusal::Live { name, ago: now.since(old.last_heartbeat).into() });
         }
+        // Its id is made of its name and its token, so that these are the same.
         Ok(Self {
-            name,
             status: Presence::Online,
             // What was decided about its silence is void; where it was not silent, nothing was.
             epoch: if lives { old.epoch } else { old.epoch + 1 },

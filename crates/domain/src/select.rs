@@ -141,7 +141,7 @@ fn nth(claim: &ClaimId, tried: usize, left: usize) -> usize {
         return 0;
     }
     let digest = Sha256::digest(format!("{tried}#{claim}"));
-    digest.iter().take(4).fold(0, |number: usize, byte| number << 8 | usize::from(*byte)) % left
+    digest.as_slice().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first) as usize % left)
 }
 
 /// The job itself is what its row of the index said: nobody has it, and it waits for runners of that class, this
@@ -173,6 +173,18 @@ mod tests {
         assert!(!row(order_of(&job)).only_adopts());
         let adopts = Job { adopts: Some(crashed()), ..job };
         assert!(row(order_of(&adopts)).only_adopts());
+        let made_first_of_all = Job { created: Timestamp::from_millis(0), ..ready() };
+        assert!(!row(order_of(&made_first_of_all)).only_adopts());
+    }
+
+    #[test]
+    fn what_a_class_needs_names_a_projects_key_and_is_as_before_where_runners_have_theirs() {
+        let of = |key| Needs { capability: "codex".into(), labels: BTreeSet::new(), key };
+        for (key, stored) in [(KeyOf::Runner, serde_json::Value::Null), (KeyOf::Project, "project".into())] {
+            let written = serde_json::to_value(of(key)).unwrap();
+            assert_eq!(written["key"], stored);
+            assert_eq!(serde_json::from_value::<Needs>(written).unwrap(), of(key));
+        }
     }
 
     #[test]
@@ -195,6 +207,22 @@ mod tests {
         assert!(claims.iter().all(|claim| nth(claim, 0, 16) == 0));
         let tried: BTreeSet<_> = claims.iter().map(|claim| nth(claim, 1, 16)).collect();
         assert_eq!(tried, (0..16).collect());
+        let second = |claim: &ClaimId| {
+            let mut search = Search::default();
+            assert_eq!(search.next(claim, 16, true), Next::Try(0));
+            search.next(claim, 15, true)
+        };
+        assert!(claims.iter().any(|claim| second(claim) != Next::Try(0)), "not all of them the oldest once more");
+    }
+
+    #[test]
+    fn a_search_is_new_until_it_has_tried_something() {
+        let mut search = Search::default();
+        assert!(search.is_new());
+        search.again();
+        assert!(search.is_new(), "it has only looked");
+        search.next(&ClaimId::new("claim").unwrap(), 2, false);
+        assert!(!search.is_new());
     }
 
     /// All that a search does where each job that it tries is somebody else's, and so many wait.

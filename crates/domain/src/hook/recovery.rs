@@ -24,7 +24,7 @@ pub const LISTED_WITHIN: Duration = Duration::from_secs(60);
 pub const MOST_ASKED: u8 = 3;
 
 /// How long after it was asked for once, and twice, it is asked for again: an outage of our own may last.
-const REST: [Duration; 2] = [Duration::from_secs(3_600), Duration::from_secs(24 * 3_600)];
+const REST: [Duration; MOST_ASKED as usize - 1] = [Duration::from_secs(3_600), Duration::from_secs(24 * 3_600)];
 
 /// How many deliveries are followed at once; the table's item must stay small.
 pub const MOST_FOLLOWED: usize = 200;
@@ -240,12 +240,7 @@ impl Missing {
     /// It is asked for again now.
     fn is_due(&self, now: Timestamp) -> bool {
         let rest = usize::from(self.asked).checked_sub(1).map_or(Some(Duration::ZERO), |at| REST.get(at).copied());
-        let rested = |rest| self.asked_at.is_none_or(|at| now.since(at) >= rest);
-        self.asked < MOST_ASKED && rest.is_some_and(rested)
-    }
-
-    /// Nothing more is done about it.
-    pub fn is_given_up(&self) -> bool {
-        self.asked >= MOST_ASKED
+        // After the last try there is no rest to wait for.
+        rest.is_some_and(|rest| self.asked_at.is_none_or(|at| now.since(at) >= rest))
     }
 }

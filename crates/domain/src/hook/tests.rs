@@ -59,7 +59,7 @@ fn a_delivery_is_asked_for_three_times_over_a_day_and_then_given_up() {
     }
     assert_eq!(asked, [0, 3_600, 90_000]);
     assert_eq!(asked.len(), usize::from(MOST_ASKED));
-    assert!(known.missing["a"].is_given_up());
+    assert_eq!(known.missing["a"].asked, MOST_ASKED, "it is only followed still");
     let (known, ask) = known.take_stock(&[], at(10).plus(KEPT));
     assert!(ask.is_empty() && known.missing.is_empty());
     assert_eq!(known.given_up, 1);
@@ -361,10 +361,19 @@ fn a_repositorys_hook_speaks_for_that_repository_only() {
 }
 
 #[test]
-fn a_round_of_looks_leaves_most_of_what_a_forge_takes_to_jobs() {
-    let hourly = |kind, calls| 3_600 / poll_every(kind).as_secs() * u64::from(most_compared(kind)) * calls;
-    assert!(hourly(ForgeKind::GitHub, 2) <= 5_000 / 2);
-    assert!(hourly(ForgeKind::Bitbucket, 4) <= 1_000 / 2);
+fn a_round_of_looks_compares_as_many_as_leave_half_of_what_a_forge_takes_to_jobs() {
+    for (kind, calls, taken_hourly) in [(ForgeKind::GitHub, 2, 5_000), (ForgeKind::Bitbucket, 4, 1_000)] {
+        let hourly = |compared: u16| 3_600 / poll_every(kind).as_secs() * u64::from(compared) * calls;
+        let most = most_compared(kind);
+        assert!(hourly(most) <= taken_hourly / 2 && hourly(most + 1) > taken_hourly / 2, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_hook_is_called_by_what_it_is_of() {
+    assert_eq!(of_a_repository().kind.words(), "acme/app");
+    assert_eq!(HookKind::Organisation { login: "acme".into() }.words(), "all of acme");
+    assert_eq!(HookKind::App {}.words(), "the App");
 }
 
 #[test]

@@ -288,13 +288,12 @@ fn a_way_that_leads_nowhere_ends_where_it_is() {
 #[test]
 fn the_forges_clock_says_which_is_older_then_ours_then_the_name() {
     let later = |review: Review, secs| Review { at: at(secs), ..review };
-    let waits = |name, secs| review(name, secs, ReviewState::Deferred {});
-    for (older, newer) in [
-        (waits("b", 1), later(waits("a", 2), 0)),
-        (waits("b", 1), later(waits("a", 1), 21)),
-        (waits("a", 1), waits("b", 1)),
-    ] {
-        assert!(older.is_older_than(&newer) && !newer.is_older_than(&older), "{older:?} {newer:?}");
+    let has = |name, secs| started(name, secs, "j");
+    for (older, newer) in
+        [(has("b", 1), later(has("a", 2), 0)), (has("b", 1), later(has("a", 1), 21)), (has("a", 1), has("b", 1))]
+    {
+        let expected = [older.id.to_string(), newer.id.to_string()];
+        assert_eq!(names(&covered(&job_id("j"), &[newer, older])), expected);
     }
 }
 
