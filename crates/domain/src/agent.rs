@@ -280,6 +280,13 @@ mod tests {
         assert_eq!(chosen(Some("project"), None).map_err(|bad| bad.field), Err("capability"), "that is no agent");
     }
 
+    #[test]
+    fn who_names_a_model_that_can_be_none_is_told_how_one_is_written() {
+        let said = "use at most 100 letters, digits and any of .:/_@[]-, beginning with a letter or digit";
+        assert_eq!(agent("codex", &[], Some("--flag")).check().unwrap_err().fault, said);
+        assert_eq!(settings((Some("codex"), Some("--flag"))).check().unwrap_err().fault, said);
+    }
+
     type Named = (Option<&'static str>, Option<&'static str>);
 
     fn settings((agent, model): Named) -> Settings {

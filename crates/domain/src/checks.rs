@@ -246,6 +246,19 @@ mod tests {
         assert_eq!(of(&settings, &repository), None);
     }
 
+    #[test]
+    fn a_repositorys_own_commands_are_stored_also_where_they_are_none_and_take_no_room_where_its_project_decides() {
+        let none = OwnCommands { setup: None, checks: Some(Vec::new()) };
+        for (commands, stored) in
+            [(OwnCommands::default(), serde_json::Value::Null), (none, serde_json::json!({ "checks": [] }))]
+        {
+            let repository = Repository { commands, ..story::repository() };
+            let written = serde_json::to_value(&repository).unwrap();
+            assert_eq!(written["commands"], stored);
+            assert_eq!(serde_json::from_value::<Repository>(written).unwrap(), repository);
+        }
+    }
+
     #[track_caller]
     fn refused(change: impl FnOnce(&mut Settings), pointer: &str, says: &str) {
         let mut settings = Settings::default();

@@ -242,6 +242,10 @@ mod tests {
         }
         assert_eq!((gauges.pending, gauges.waiting, gauges.running), (1, 1, 2));
         assert_eq!(gauges.oldest, Some(ready().ready_since));
+        // What waits for runners is counted by their index.
+        let mut none = Gauges::default();
+        none.add_job(&Job { place: Place::Runners, ..ready() });
+        assert_eq!(none, Gauges::default());
     }
 
     #[test]

@@ -140,6 +140,10 @@ mod tests {
         assert!(!meant(None, 7).takes(&Delivery { review: None, ..entry.clone() }));
         let between = |since, until| DeliveryFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
         assert!(between(0, 1).takes(&entry) && !between(1, 2).takes(&entry) && !between(0, 0).takes(&entry));
+        assert!(between(0, 1).asks_only_when());
+        for more in [verdict(Verdict::Held), code("held_with_others"), ticket("APP-17"), meant(None, 7)] {
+            assert!(!more.asks_only_when(), "{more:?}");
+        }
         assert!(!DeliveryFilter { verdicts: [Verdict::Refused].into(), ..ticket("APP-17") }.takes(&entry));
     }
 

@@ -116,6 +116,7 @@ mod tests {
         ] {
             assert_eq!(Marker::of(not_ours), None, "{not_ours}");
         }
+        assert!(Marker::is_on(&one.on(ForgeKind::GitHub, "Done.")));
         assert!(!Marker::is_on(&format!("{}\n\nI disagree.", one.on(ForgeKind::GitHub, "> Done."))));
     }
 }

@@ -82,3 +82,33 @@ impl Task {
         format!("{}, {}", self.size.as_str(), self.capacity.words())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Job;
+    use crate::story::{TRIGGER, at, job_id, planned, settings, ticket_in};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_jobs_task_is_as_its_project_says_and_what_most_jobs_have_is_not_stored() {
+        use TaskCapacity::{Fargate, FargateSpot};
+        for (size, capacity, stored, words) in [
+            (TaskSize::Medium, Fargate, Value::Null, "medium, Fargate"),
+            (TaskSize::Small, Fargate, json!({ "size": "small", "capacity": "fargate" }), "small, Fargate"),
+            (
+                TaskSize::Large,
+                FargateSpot,
+                json!({ "size": "large", "capacity": "fargate_spot" }),
+                "large, Fargate Spot",
+            ),
+        ] {
+            let settings = Settings { task_size: size, task_capacity: capacity, ..settings() };
+            let (job, _) = planned(&settings, job_id("j"), &ticket_in(TRIGGER), at(0));
+            assert_eq!((job.task, job.task.words().as_str()), (Task { size, capacity }, words));
+            let written = serde_json::to_value(&job).unwrap();
+            assert_eq!(written["task"], stored);
+            assert_eq!(serde_json::from_value::<Job>(written).unwrap(), job);
+        }
+    }
+}

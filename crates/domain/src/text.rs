@@ -251,6 +251,7 @@ mod tests {
         assert_eq!(clipped("äöüß", 3), "äö…");
         assert_eq!(clipped_lines("\u{1b}[31ma\n\tb\u{202e}\n", 10), "[31ma\n\tb");
         assert_eq!(clipped_lines("a\nbcd", 4), "a\nb…");
+        assert_eq!(clipped_lines("a\nbc", 4), "a\nbc");
     }
 
     #[test]
@@ -266,6 +267,14 @@ mod tests {
             (said("whole.", 5), said("halves", 5), said("cut before…", 48)),
             ("whole".into(), "halv…".into(), "cut before…".into())
         );
+        assert_eq!("x".repeat(49).say(), format!("{}…", "x".repeat(47)), "by itself, as long as one may be");
+    }
+
+    #[test]
+    fn a_sentence_is_cut_by_no_more_than_makes_it_short_and_leaves_facts_their_beginning() {
+        // Of so many characters beside its one fact, which has 48, 40, 32 or 24.
+        let length = |beside: usize| fitted(|most| "x".repeat(beside + most)).len();
+        assert_eq!([92, 93, 100, 101, 116, 117, 200].map(length), [140, 133, 140, 133, 140, 141, 224]);
     }
 
     #[test]

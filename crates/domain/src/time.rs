@@ -153,6 +153,45 @@ mod tests {
         }
     }
 
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Told {
+        #[serde(with = "rfc3339")]
+        at: Timestamp,
+        #[serde(default, with = "rfc3339::option")]
+        until: Option<Timestamp>,
+    }
+
+    #[test]
+    fn an_instant_is_told_as_text_and_nothing_else_is_read_as_one() {
+        let at = Timestamp::from_millis(1_795_154_401_007);
+        let until = Some(Timestamp::from_millis(1_795_154_401_000));
+        let read = |text: &str| serde_json::from_str::<Told>(text).ok();
+        for (told, text) in [
+            (Told { at, until }, r#"{"at":"2026-11-20T06:00:01.007Z","until":"2026-11-20T06:00:01.000Z"}"#),
+            (Told { at, until: None }, r#"{"at":"2026-11-20T06:00:01.007Z","until":null}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&told).unwrap(), text);
+            assert_eq!(read(text), Some(told));
+        }
+        assert_eq!(read(r#"{"at":"2026-11-20T07:00:01.007+01:00"}"#), Some(Told { at, until: None }));
+        for bad in [
+            r#"{"at":1795154401007}"#,
+            r#"{"at":"yesterday"}"#,
+            r#"{"at":"2026-11-20T06:00:01.007Z","until":"tomorrow"}"#,
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    #[test]
+    fn the_apis_description_has_it_as_a_text_that_is_a_time() {
+        use schemars::JsonSchema;
+        assert_eq!(Timestamp::schema_name(), "Timestamp");
+        let schema = Timestamp::json_schema(&mut schemars::SchemaGenerator::default());
+        assert_eq!(schema, schemars::json_schema!({ "type": "string", "format": "date-time" }));
+    }
+
     #[test]
     fn never_leaves_its_range() {
         let end = Timestamp::from_millis(i64::MAX);

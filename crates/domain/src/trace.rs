@@ -158,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn one_is_stored_and_shown_as_it_is_and_what_is_none_is_told_how_one_looks() {
+        let trace: TraceId = ID.parse().unwrap();
+        assert_eq!(trace.to_string(), ID);
+        let stored = serde_json::to_string(&trace).unwrap();
+        assert_eq!(stored, format!("\"{ID}\""));
+        assert_eq!(serde_json::from_str::<TraceId>(&stored).unwrap(), trace);
+        assert_eq!("none".parse::<TraceId>().unwrap_err().to_string(), format!("not a trace id such as {ID}"));
+    }
+
+    #[test]
     fn a_lineage_is_handed_on_as_it_came() {
         let trace: TraceId = ID.parse().unwrap();
         for lineage in ["1:a87bd80c:1", "a87bd80c:0|68fd508a:5|c512fbe3:2", "32767:a87bd80c:255"] {

@@ -1,6 +1,7 @@
 //! Limits, repeats, and which names mean the same.
 
 use super::*;
+use std::collections::BTreeSet;
 
 fn now() -> Timestamp {
     Timestamp::from_millis(1_000)
@@ -127,4 +128,25 @@ fn all_of_an_attempt_is_kept_from_when_the_last_place_was_made() {
     // A repeat makes no place.
     let again = two.reserve(&offer(Kind::Patch, "patch.diff", 12), later);
     assert_eq!(again, Ok(Reserved::Before(one.kept[0].clone())));
+}
+
+#[test]
+fn that_an_object_was_seen_is_stored_and_that_it_was_not_takes_no_room() {
+    let placed = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
+    let seen = placed.seen(&placed.kept[0].id).unwrap();
+    for (artifacts, stored) in [(placed, serde_json::Value::Null), (seen, true.into())] {
+        let written = serde_json::to_value(&artifacts).unwrap();
+        assert_eq!(written["kept"][0]["stored"], stored);
+        assert_eq!(serde_json::from_value::<Artifacts>(written).unwrap(), artifacts);
+    }
+}
+
+#[test]
+fn each_refusal_has_a_code_and_a_sentence_of_its_own() {
+    use Refusal::{Differs, NotThere, TooLarge, TooLargeTogether, TooMany};
+    let all = [TooLarge, TooLargeTogether, TooMany, Differs, NotThere];
+    assert!(all.iter().all(|refusal| refusal.sentence().ends_with('.') && !refusal.code().is_empty()));
+    let codes: BTreeSet<_> = all.iter().map(|refusal| refusal.code()).collect();
+    let sentences: BTreeSet<_> = all.iter().map(|refusal| refusal.sentence()).collect();
+    assert_eq!((codes.len(), sentences.len()), (all.len(), all.len()));
 }

@@ -45,6 +45,22 @@ fn every_row_is_a_short_sentence_with_something_to_do() {
     }
 }
 
+#[track_caller]
+fn check_facts(rows: &[Row], sentences: impl Iterator<Item = String>) {
+    for (row, said) in rows.iter().zip(sentences) {
+        let facts = row.sentence.matches('{').count();
+        let beside: String = row.sentence.split('{').filter_map(|part| part.rsplit('}').next()).collect();
+        assert!(said.chars().count() >= beside.chars().count() + facts, "{said}");
+    }
+}
+
+#[test]
+fn each_fact_of_a_sample_is_seen_in_its_sentence() {
+    check_facts(&Reason::rows(), Reason::samples().iter().map(Reason::sentence));
+    check_facts(&Wait::rows(), Wait::samples().iter().map(Wait::sentence));
+    check_facts(&Failure::rows(), Failure::samples().iter().map(Failure::sentence));
+}
+
 #[test]
 fn every_row_reads_back_from_what_it_writes() {
     for failure in Failure::samples() {
@@ -151,6 +167,7 @@ fn sentences_carry_their_facts() {
     assert_eq!(wait.sentence(), "AWS is slowing our starts; next try at 2026-11-20 06:00 UTC.");
     let reason = Reason::Accepted { job: job_id("j") };
     assert_eq!(reason.sentence(), format!("Created job {}.", job_id("j").short()));
+    assert_eq!(Failure::TurnLimit { limit: 500 }.sentence(), "It used all 500 turns.");
     let limit = Span(3_600);
     assert_eq!(Failure::TimeLimit { limit }.sentence(), "It reached its time limit of 60 min.");
 }

@@ -67,10 +67,20 @@ fn the_first_thing_in_the_way_is_named() {
 }
 
 #[test]
+fn all_runners_that_are_in_the_way_are_counted() {
+    let good = |name| member(name, "command", "gpu");
+    let other = |name| member(name, "codex", "gpu");
+    check(&[other("kite"), other("gull")], Wait::NoCapability { capability: "command".into(), n: 2 });
+    check(&[draining(good("kite")), draining(good("gull"))], Wait::RunnersPaused { n: 2, name: "kite".into() });
+    check(&[busy(good("kite")), busy(good("gull"))], Wait::SlotsBusy { total: 4, n: 2, m: 4 });
+}
+
+#[test]
 fn a_label_that_nobody_has_is_named_before_one_that_somebody_lacks() {
     let fleet = [member("kite", "command", "eu"), member("gull", "command", "gpu")];
     check_labels(&fleet, "arm eu gpu", Wait::NoLabel { label: "arm".into() });
     check_labels(&fleet, "eu gpu", Wait::NoLabel { label: "gpu".into() });
+    check_labels(&fleet, "eu gpu tpu", Wait::NoLabel { label: "tpu".into() });
     check_labels(&fleet, "", Wait::StartingNow { ago: Span(40) });
 }
 

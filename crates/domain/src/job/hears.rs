@@ -123,5 +123,6 @@ mod tests {
         assert_eq!(ended.hears_when(), None);
         let working = active(Status::Executing);
         assert_eq!(working.hears_when(), Status::Executing.hears_when(false));
+        assert!(working.hears_when().unwrap().starts_with("Claude Code hears it before its next step"));
     }
 }

@@ -89,6 +89,7 @@ fn a_classic_token_is_told_by_its_scopes_and_its_accounts_role() {
     check(Feature::Push, &seen(&["public_repo"], true, Role::Writer), "missing: give the token the scope repo");
     check(Feature::Workflows, &seen(&["repo"], true, Role::Admin), "missing: give the token the scope workflow");
     let reader = seen(&["repo"], true, Role::Reader);
+    check(Feature::Look, &reader, "works");
     check(Feature::Push, &reader, "missing: give the token's account the role write in the repository");
     let writer = seen(&["repo"], true, Role::Writer);
     check(Feature::Hooks, &writer, "missing: give the token's account the role admin in the repository");

@@ -122,14 +122,23 @@ fn jobs_run_on_fargate_or_on_runners() {
 
 #[test]
 fn whoever_holds_a_project_first_is_named_until_it_is_released() {
-    let held = Settings::default().held("ann", "a freeze").held("ben", "another");
+    let before = Settings { auto_create: true, ..Settings::default() };
+    let held = before.clone().held("ann", "a freeze").held("ben", "another");
     assert_eq!((held.held_by.as_deref(), held.held_reason.as_deref()), (Some("ann"), Some("a freeze")));
     assert_eq!(held.clone().tidied(), held);
-    assert_eq!(held.clone().released(), Settings::default());
+    assert_eq!(held.clone().released(), before);
     // A reason without a hold says nothing.
-    assert_eq!(Settings { held_by: None, ..held }.tidied(), Settings::default());
+    assert_eq!(Settings { held_by: None, ..held }.tidied(), before);
     let long = Settings::default().held(&"n".repeat(200), "a freeze");
     assert_eq!(long.check(), Ok(()));
+}
+
+#[test]
+fn a_repository_that_leaves_its_agent_to_its_project_has_that_ones_and_keeps_everything_else() {
+    let settings = Settings { agent: Some("codex".into()), model: Some("gpt-5".into()), ..Settings::default() };
+    let repository = Repository { agent: Agent::of_project(), workflows: true, ..crate::story::repository() };
+    let agent = Agent { capability: "codex".into(), command: Vec::new(), model: Some("gpt-5".into()) };
+    assert_eq!(repository.clone().under(&settings), Repository { agent, ..repository });
 }
 
 #[test]

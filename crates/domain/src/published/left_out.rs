@@ -145,6 +145,9 @@ mod tests {
         let many = vec![folder("x", Nested::Clone); NAMED + 2];
         assert!(in_markdown(&many).ends_with("- `x`, a clone\n- and 2 more\n"));
         assert!(in_words(&many).ends_with("`x`, a clone; and 2 more."));
+        let all = vec![folder("x", Nested::Clone); NAMED];
+        assert!(in_markdown(&all).ends_with("- `x`, a clone\n"), "nothing is more than all of them");
+        assert!(in_words(&all).ends_with("; `x`, a clone."));
         assert_eq!(in_markdown(&[]), "");
     }
 }

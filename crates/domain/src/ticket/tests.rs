@@ -122,6 +122,12 @@ fn a_second_entry_waits_for_the_job_and_counts_while_the_ticket_is_still_there()
 }
 
 #[test]
+fn an_entry_that_waited_for_its_project_and_is_forgotten_holds_its_ticket_no_more() {
+    let waited = ticket_in(DOING).waiting_with(entry("e2", 3));
+    assert_eq!(waited.settling(&settings(), at(1_000)), Settling::Forget(Box::new(ticket_in(DOING))));
+}
+
+#[test]
 fn a_synced_ticket_is_left_alone() {
     let mut ticket = ticket_in(TRIGGER);
     assert_eq!(ticket.settling(&settings(), at(1_000)), Settling::Nothing);

@@ -38,6 +38,8 @@ fn a_ready_job_says_what_its_start_waits_for() {
     // It is said of a job that gets a container, too, which no runner takes.
     let says = wait(&ready(), None, at(400)).unwrap().sentence();
     assert_eq!(says, "It may start at any moment; it has been ready for 6 min.");
+    let help = wait(&ready(), None, at(400)).unwrap().help();
+    check(&ready(), &says, &help);
     // The next start is on its way: its time counts, not the last fault.
     let again = capacity.dispatched(at(70)).unwrap();
     assert_eq!(wait(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70) }));

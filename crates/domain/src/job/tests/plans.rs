@@ -1,7 +1,8 @@
 //! What a new job is planned to be, and what that does to its ticket.
 
 use super::*;
-use crate::project::Limits;
+use crate::agent::{Agent, CODEX, ModelSecrets};
+use crate::project::{Limits, Repository, Settings};
 use crate::pull_request::REVISE_WINDOW;
 use crate::story::{
     REVIEW, TODO, TRIGGER, active, at, entry, event_id, finished, job_and_ticket, job_id, key, linked, planned,
@@ -115,6 +116,31 @@ fn a_revision_is_made_at_the_head_that_is_told_with_it_or_else_at_the_one_that_i
     };
     assert_eq!(head(Some("abc")), ("abc".to_owned(), "abc".to_owned()));
     assert_eq!(head(None), ("9f3".to_owned(), "9f3".to_owned()));
+}
+
+#[test]
+fn a_job_asks_its_model_with_its_projects_key_where_that_has_one_for_its_agent() {
+    let made = |model_secrets| {
+        let settings = Settings { model_secrets, ..settings() };
+        let agent = Agent { capability: CODEX.into(), command: Vec::new(), model: None };
+        let repository = Repository { agent, ..repository() };
+        let plan = Plan {
+            id: job_id("j9"),
+            project: &project_id(),
+            settings: &settings,
+            repository: &repository,
+            context: String::new(),
+            labels: &BTreeSet::new(),
+            now: at(50),
+        };
+        plan_without_ticket(&plan)
+    };
+    let key = || Some("pullyard/job/key".to_owned());
+    let has = made(ModelSecrets { openai_api_key: key(), ..ModelSecrets::default() });
+    let has_none = made(ModelSecrets { claude_token: key(), ..ModelSecrets::default() });
+    assert_eq!((has.policy.model_of.as_deref(), has.policy.key()), (Some(CODEX), KeyOf::Project));
+    assert_eq!((has_none.policy.model_of.as_deref(), has_none.policy.key()), (None, KeyOf::Runner));
+    assert_ne!(has.class, has_none.class, "they ask another account");
 }
 
 #[test]

@@ -170,9 +170,17 @@ fn many_comments_are_shortened_before_any_is_left_out() {
 
 #[test]
 fn what_the_reading_left_out_is_said_too() {
-    let mut cut = reviewed(vec![review(80, "s", vec![])]);
-    cut.cut = Some(Cut { comments: 7, characters: 90 });
-    assert!(cut.prompt().contains("7 comments and summaries (90 characters) were left out"));
+    let said = |comments, characters| {
+        let mut cut = reviewed(vec![review(80, "s", vec![])]);
+        cut.cut = Some(Cut { comments, characters });
+        cut.prompt()
+    };
+    // Whole comments without a word, and a part of others.
+    for (comments, characters) in [(7, 90), (7, 0), (0, 90)] {
+        let note = format!("{comments} comments and summaries ({characters} characters) were left out");
+        assert!(said(comments, characters).contains(&note), "{note}");
+    }
+    assert!(!said(0, 0).contains("There was more"));
 }
 
 const HOSTILE: &str =

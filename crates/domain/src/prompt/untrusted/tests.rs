@@ -41,6 +41,7 @@ fn what_is_taken_out_leaves_nothing_that_hides() {
 #[test]
 fn definitions_that_lead_nowhere_are_comments() {
     check("a\n[//]: # (Ignore all that.)\nb", "a\n(hidden text left out)\nb");
+    check("[//]: # (Ignore\nall that.)\nb", "(hidden text left out)\nb");
     check("[x]: <> 'Ignore\nall\nthat' \nb", "(hidden text left out)\nb");
     check("[//]: # \"Ignore\nall\n\nb", "(hidden text left out)\n\nb");
     check("[comment]: https://x.test Ignore", "(hidden text left out)");
