@@ -7,7 +7,7 @@
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId, By, Gate, Trouble, asked, gate};
-use pullyard_domain::id::RunnerId;
+use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
@@ -61,26 +61,39 @@ pub(crate) async fn take_turn(ctx: &Context, breakers: &[Breaker], job: &Job) ->
     Ok(Turn::First)
 }
 
-/// The job that tries first is at work. Best effort: unheard, another one tries ten minutes after it was let go.
+/// The job that tries first is claimed. Best effort: unheard, another one tries ten minutes after it was let go.
 pub(crate) async fn note_claimed(ctx: &Context, job: &Job) {
-    if let Err(error) = at_work(ctx, job).await {
+    note(ctx, job, Breaker::claimed_by).await;
+}
+
+/// The agent of the job that tries first begins to work. Best effort: unheard, its silence proves nothing, and another
+/// one tries an hour after its claim.
+pub(crate) async fn note_working(ctx: &Context, job: &Job) {
+    note(ctx, job, Breaker::worked_by).await;
+}
+
+/// What is heard of a job that tries first: nothing of a breaker that it does not try, or that knows it.
+type Heard = fn(&Breaker, &JobId, Timestamp) -> Option<Breaker>;
+
+async fn note(ctx: &Context, job: &Job, heard: Heard) {
+    if let Err(error) = write(ctx, job, heard).await {
         tracing::warn!(job.id = %job.id, error = %error, "that an account is tried was not noted: {error}");
     }
 }
 
-async fn at_work(ctx: &Context, job: &Job) -> Result<(), Error> {
+async fn write(ctx: &Context, job: &Job, heard: Heard) -> Result<(), Error> {
     let Some(ids) = tried_first(ctx, job).await? else { return Ok(()) };
     for breaker in Breakers::default().of(ctx, &ids).await? {
-        if let Some(claimed) = breaker.claimed_by(&job.id, ctx.clock.now()) {
+        if let Some(next) = heard(&breaker, &job.id, ctx.clock.now()) {
             // Stale: somebody else had something to say of it.
-            ctx.store.put_breaker(&claimed).await?;
+            ctx.store.put_breaker(&next).await?;
         }
     }
     Ok(())
 }
 
 /// The job that tried first met no trouble: everybody may ask its accounts again. Best effort: unheard, they are
-/// free ten minutes after it was claimed.
+/// free twenty minutes after its agent began.
 pub(crate) async fn note_proven(ctx: &Context, job: &Job) {
     if let Err(error) = let_go(ctx, job).await {
         tracing::warn!(job.id = %job.id, error = %error, "that an account works again was not noted: {error}");

@@ -3,9 +3,9 @@
 //!
 //! A breaker is not the truth about a job, only about an account: a claim that has not seen it costs one more
 //! attempt, which says the same again. It opens by the word of an attempt and says until when; then it is half
-//! open: one job tries first. When that one has done its work, or has worked for [`PROBE_FOR`] and said nothing,
-//! the breaker is over; when that one fails as well, it opens again for longer. All of it follows from the time
-//! and the stored breaker, so nothing has to be woken to make it so.
+//! open: one job tries first. When that one has done its work, or its agent has worked for [`PROBE_FOR`] and said
+//! nothing, the breaker is over; when that one fails as well, it opens again for longer. All of it follows from the
+//! time and the stored breaker, so nothing has to be woken to make it so.
 //!
 //! Which jobs ask one account is said here; starting, claiming and putting jobs back is not.
 
@@ -20,8 +20,15 @@ use std::time::Duration;
 /// The longest that an account is left alone before it is tried again, whatever its provider says.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long the job that tries first may work before no news of it is good news.
-pub const PROBE_FOR: Duration = Duration::from_secs(600);
+/// How long the agent of the job that tries first may work before no news of it is good news: longer than a model that
+/// answers nothing is waited for by default, and the waits between the agent's starts.
+pub const PROBE_FOR: Duration = Duration::from_secs(1_200);
+
+/// How long the job that tries first may take to be claimed before another one tries.
+const COMES_WITHIN: Duration = Duration::from_secs(600);
+
+/// How long it may take from its claim until its agent begins, the project's setup included, before another one tries.
+const PREPARES_WITHIN: Duration = Duration::from_secs(3_600);
 
 /// How often a job on Fargate looks whether it may start, at most: a breaker that was closed by hand tells nobody.
 pub const LOOK_EVERY: Duration = Duration::from_secs(300);
@@ -191,6 +198,9 @@ pub struct Probe {
     /// When it was claimed; none while it is on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed: Option<Timestamp>,
+    /// Since when its agent works; none while its source is fetched and set up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working: Option<Timestamp>,
 }
 
 /// An account that is left alone for a while.
@@ -255,14 +265,16 @@ impl Breaker {
     /// repeat is a repeat.
     ///
     /// While it is open, whoever began before adds nothing but a later end. Once it is half open, the next trouble
-    /// opens it for longer.
+    /// opens it for longer; so does the trouble of the job that tried first, however late it comes: it shows that the
+    /// silence before it was no good news.
     pub fn opened(before: Option<&Self>, id: &BreakerId, trouble: &Trouble, by: &By, now: Timestamp) -> Option<Self> {
         if before.is_some_and(|before| before.by == *by) {
             return None;
         }
         // One that is over is replaced, too.
         let rev = before.map_or(0, |before| before.rev);
-        let before = before.filter(|before| !before.is_over(now));
+        let before =
+            before.filter(|before| !before.is_over(now) || (before.is_tried_by(&by.job) && !before.is_forgotten(now)));
         match before.filter(|before| now < before.until) {
             Some(open) => {
                 let until = trouble.until(open.times, now);
@@ -308,33 +320,53 @@ impl Breaker {
     }
 
     /// This job tries first. None: it needs no first one, or that is written down.
+    ///
+    /// One that was claimed and comes again was lost, or put back: what it did before says nothing of its next attempt.
     pub fn tried_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
-        let known = self.probe.as_ref().is_some_and(|probe| probe.job == *job && now < probe.lasts());
+        let probe = self.probe.as_ref().filter(|probe| probe.job == *job);
+        let known = probe.is_some_and(|probe| probe.is_on_its_way() && now < probe.lasts());
         if known || self.gate(job, now) != Gate::First {
             return None;
         }
-        Some(Self { probe: Some(Probe { job: job.clone(), at: now, claimed: None }), ..self.clone() })
+        let probe = Probe { job: job.clone(), at: now, claimed: None, working: None };
+        Some(Self { probe: Some(probe), ..self.clone() })
     }
 
     /// The job that tries first was claimed. None: it is not that one, or that is known.
     pub fn claimed_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
-        let probe = self.probe.as_ref().filter(|probe| probe.job == *job && probe.claimed.is_none())?;
+        let probe = self.probe.as_ref().filter(|probe| probe.job == *job && probe.is_on_its_way())?;
         Some(Self { probe: Some(Probe { claimed: Some(now), ..probe.clone() }), ..self.clone() })
     }
 
-    /// Whether the end of this job, which met no trouble, shows that the account works again.
+    /// The agent of the job that tries first begins to work. None: it is not that one, or that is known.
+    pub fn worked_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
+        let probe = self.probe.as_ref().filter(|probe| probe.job == *job && probe.working.is_none())?;
+        // That it was claimed may not have been heard.
+        let claimed = probe.claimed.or(Some(now));
+        Some(Self { probe: Some(Probe { claimed, working: Some(now), ..probe.clone() }), ..self.clone() })
+    }
+
+    /// Whether the end of this job, whose agent was answered, shows that the account works again.
     pub fn is_proven_by(&self, job: &JobId, now: Timestamp) -> bool {
         self.until <= now && self.probe.as_ref().is_some_and(|probe| probe.job == *job && probe.claimed.is_some())
     }
 
-    /// It keeps nobody back any more, and what comes next is counted anew: the job that tried first has worked
-    /// long enough, or nobody tried for a day.
+    fn is_tried_by(&self, job: &JobId) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.job == *job)
+    }
+
+    /// It keeps nobody back any more, and what comes next is counted anew: the agent of the job that tried first has
+    /// worked long enough, or nobody tried for a day.
     pub fn is_over(&self, now: Timestamp) -> bool {
         if now < self.until {
             return false;
         }
-        let proven = self.probe.as_ref().and_then(|probe| probe.claimed).is_some_and(|at| now >= at.plus(PROBE_FOR));
-        proven || now >= self.until.plus(REMEMBERED)
+        let proven = self.probe.as_ref().and_then(|probe| probe.working).is_some_and(|at| now >= at.plus(PROBE_FOR));
+        proven || self.is_forgotten(now)
+    }
+
+    fn is_forgotten(&self, now: Timestamp) -> bool {
+        now >= self.until.plus(REMEMBERED)
     }
 
     /// When nobody needs it any more. Units: an instant.
@@ -351,7 +383,16 @@ impl Breaker {
 impl Probe {
     /// Until when others wait for it.
     fn lasts(&self) -> Timestamp {
-        self.claimed.unwrap_or(self.at).plus(PROBE_FOR)
+        match (self.working, self.claimed) {
+            (Some(working), _) => working.plus(PROBE_FOR),
+            (None, Some(claimed)) => claimed.plus(PREPARES_WITHIN),
+            (None, None) => self.at.plus(COMES_WITHIN),
+        }
+    }
+
+    /// Nobody has claimed it yet.
+    fn is_on_its_way(&self) -> bool {
+        self.claimed.is_none() && self.working.is_none()
     }
 }
 

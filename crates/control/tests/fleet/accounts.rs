@@ -4,7 +4,7 @@ use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish, progress};
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Count, Error, pause_job};
-use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, KeyOf, Trouble};
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, KeyOf, PROBE_FOR, Trouble};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, JobId};
 use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Status, Work};
@@ -289,26 +289,55 @@ async fn what_only_adopts_is_found_though_all_rows_that_were_kept_wait_for_the_a
     assert_eq!(claimed.job.id, id);
 }
 
+/// A job of the runner tries its account first, which was left alone, and is claimed.
+async fn tries(world: &World, runner: &Runner) -> (Job, BreakerId) {
+    let ctx = &world.ctx;
+    let job = world.job(&on(Compute::Runners)).await;
+    let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
+    let stored = async || ctx.store.breaker(&id).await.unwrap().unwrap();
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    ctx.clock.advance(HOUR);
+    applied(ctx.store.put_breaker(&stored().await.tried_by(&job.id, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.put_breaker(&stored().await.claimed_by(&job.id, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.update_job(&job.tries_first()).await);
+    (job, id)
+}
+
+#[tokio::test]
+async fn a_first_jobs_silence_counts_from_when_its_agent_begins_and_its_trouble_is_one_in_a_row() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let (job, id) = tries(&world, &runner).await;
+    let stored = async || ctx.store.breaker(&id).await.unwrap().unwrap();
+    let fence = works(&world, &job.id, Some(&runner), Status::Preparing).await;
+    // Its setup takes long.
+    ctx.clock.advance(HOUR / 2);
+    assert!(!stored().await.is_over(ctx.clock.now()), "its model was not asked yet");
+    for _ in 0..2 {
+        progress(ctx, &fence, Status::Executing, None).await.unwrap();
+    }
+    let began = stored().await.probe.unwrap().working.unwrap();
+    assert!(!stored().await.is_over(began.plus(PROBE_FOR - Duration::from_millis(1))));
+    assert!(stored().await.is_over(began.plus(PROBE_FOR)));
+    ctx.clock.advance(2 * PROBE_FOR);
+    let said = says("f1", End::Failed(Failure::AgentOverloaded { n: 3 }, None));
+    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Ready);
+    let again = stored().await;
+    assert_eq!((again.times, again.probe), (2, None), "its silence proved nothing");
+}
+
 #[tokio::test]
 async fn an_account_is_proven_by_a_first_job_that_did_its_work_and_not_by_one_that_was_cancelled() {
     for (end, stands) in [(End::Failed(Failure::NoChanges {}, None), false), (End::Cancelled, true)] {
         let world = World::begin().await;
         let ctx = &world.ctx;
         let runner = world.runners(1, 1, 1).await.remove(0);
-        let job = world.job(&on(Compute::Runners)).await;
-        let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
-        let stored = async || ctx.store.breaker(&id).await.unwrap();
-        let limit = Trouble { cause: Cause::LimitReached, ends: None };
-        let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-        applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
-        ctx.clock.advance(HOUR);
-        let tried = stored().await.unwrap().tried_by(&job.id, ctx.clock.now()).unwrap();
-        applied(ctx.store.put_breaker(&tried).await);
-        let claimed = stored().await.unwrap().claimed_by(&job.id, ctx.clock.now()).unwrap();
-        applied(ctx.store.put_breaker(&claimed).await);
-        applied(ctx.store.update_job(&job.tries_first()).await);
+        let (job, id) = tries(&world, &runner).await;
         let fence = works(&world, &job.id, Some(&runner), Status::Executing).await;
         assert!(finish(ctx, &fence, &says("f1", end)).await.unwrap().is_terminal());
-        assert_eq!(stored().await.is_some(), stands);
+        assert_eq!(ctx.store.breaker(&id).await.unwrap().is_some(), stands);
     }
 }

@@ -28,9 +28,14 @@ fn open() -> Breaker {
     Breaker::opened(None, &id(), &limit(Some(3_600)), &by("a", 1), at(0)).unwrap()
 }
 
-/// The job that tried first is known to be at work.
-fn probed(claimed: u64) -> Breaker {
+/// The job that tries first is known to be claimed.
+fn claimed(claimed: u64) -> Breaker {
     open().tried_by(&job_id("b"), at(3_600)).unwrap().claimed_by(&job_id("b"), at(claimed)).unwrap()
+}
+
+/// Its agent is known to be at work.
+fn probed(working: u64) -> Breaker {
+    claimed(3_650).worked_by(&job_id("b"), at(working)).unwrap()
 }
 
 #[test]
@@ -138,18 +143,66 @@ fn everybody_waits_while_it_is_open_and_one_tries_first_after_that() {
 }
 
 #[test]
-fn no_news_of_the_first_is_good_news_once_it_was_claimed() {
+fn no_news_of_the_first_is_good_news_once_its_agent_works() {
     let probed = probed(3_700);
-    assert_eq!(probed.gate(&job_id("c"), at(4_299)), Gate::Shut(at(4_300)));
-    assert_eq!(probed.gate(&job_id("c"), at(4_300)), Gate::Free);
-    assert!(probed.is_over(at(4_300)) && !probed.is_over(at(4_299)));
-    assert_eq!(probed.claimed_by(&job_id("b"), at(3_800)), None, "a repeat");
-    assert_eq!(probed.claimed_by(&job_id("c"), at(3_800)), None, "another job");
+    assert_eq!(probed.gate(&job_id("c"), at(4_899)), Gate::Shut(at(4_900)));
+    assert_eq!(probed.gate(&job_id("c"), at(4_900)), Gate::Free);
+    assert!(probed.is_over(at(4_900)) && !probed.is_over(at(4_899)));
+    for again in [probed.claimed_by(&job_id("b"), at(3_800)), probed.worked_by(&job_id("b"), at(3_800))] {
+        assert_eq!(again, None, "a repeat");
+    }
+    for another in [probed.claimed_by(&job_id("c"), at(3_800)), probed.worked_by(&job_id("c"), at(3_800))] {
+        assert_eq!(another, None, "another job");
+    }
     assert!(probed.is_proven_by(&job_id("b"), at(3_800)));
     assert!(!probed.is_proven_by(&job_id("c"), at(3_800)));
     assert!(!open().is_proven_by(&job_id("a"), at(10)));
     let tried = open().tried_by(&job_id("b"), at(3_600)).unwrap();
     assert!(!tried.is_proven_by(&job_id("b"), at(3_800)), "it has not asked yet");
+    let unheard = tried.worked_by(&job_id("b"), at(3_700)).unwrap();
+    assert!(unheard.is_proven_by(&job_id("b"), at(3_800)), "it was claimed, whoever heard that");
+}
+
+#[test]
+fn what_is_set_up_before_the_agent_is_no_news_of_the_account_and_holds_others_back_for_an_hour() {
+    let (claimed, c) = (claimed(3_700), job_id("c"));
+    assert_eq!(claimed.gate(&c, at(4_300)), Gate::Shut(at(7_300)), "its setup takes long");
+    assert_eq!(claimed.gate(&c, just_before(at(7_300))), Gate::Shut(at(7_300)));
+    assert_eq!(claimed.gate(&c, at(7_300)), Gate::First, "another one tries: nothing is proven");
+    assert!(!claimed.is_over(at(7_300)));
+    let late = claimed.worked_by(&job_id("b"), at(7_290)).unwrap();
+    assert_eq!(late.gate(&c, at(7_300)), Gate::Shut(at(7_290).plus(PROBE_FOR)));
+    let other = claimed.tried_by(&c, at(7_300)).unwrap();
+    assert_eq!(other.worked_by(&job_id("b"), at(7_310)), None, "another one tries by now");
+}
+
+#[test]
+fn a_silence_is_good_news_only_after_a_model_that_hangs_would_have_been_told_of() {
+    let (stall, waits) = (crate::project::Limits::default().stall_secs, 30 + 60 + 90);
+    assert!(PROBE_FOR > Duration::from_secs(stall + waits));
+}
+
+#[test]
+fn one_that_was_lost_as_it_tried_tries_anew() {
+    let lost = probed(3_700);
+    let again = lost.tried_by(&job_id("b"), at(3_900)).unwrap();
+    let expected = Probe { job: job_id("b"), at: at(3_900), claimed: None, working: None };
+    assert_eq!(again.probe, Some(expected));
+    assert!(!again.is_over(at(4_900)), "what the lost one did not say proves nothing");
+    assert_eq!(again.tried_by(&job_id("b"), at(3_910)), None, "that is written down");
+    assert_eq!(lost.tried_by(&job_id("c"), at(3_900)), None);
+}
+
+#[test]
+fn trouble_of_the_one_that_tried_first_shows_that_its_silence_proved_nothing() {
+    let unknown = Breaker::opened(None, &id(), &failing(), &by("a", 1), at(0)).unwrap();
+    let probed = unknown.tried_by(&job_id("b"), at(300)).unwrap().worked_by(&job_id("b"), at(300)).unwrap();
+    let opened = |by, now| Breaker::opened(Some(&probed), &id(), &failing(), &by, at(now)).unwrap();
+    assert!(probed.is_over(at(1_530)));
+    let again = opened(by("b", 1), 1_530);
+    assert_eq!((again.times, again.until, again.probe), (2, at(1_530 + 600), None));
+    assert_eq!(opened(by("c", 1), 1_530).times, 1, "a new trouble, of another job");
+    assert_eq!(opened(by("b", 1), 300 + 86_400).times, 1, "a day later");
 }
 
 #[test]
@@ -199,8 +252,8 @@ fn what_fails_when_it_is_tried_again_opens_for_longer_and_what_worked_begins_ane
     assert_eq!(again.probe, None);
     // The first one worked: the next trouble is a new one.
     let proven = Breaker { rev: 7, ..probed(3_700) };
-    let anew = Breaker::opened(Some(&proven), &id(), &limit(None), &by("c", 1), at(4_300)).unwrap();
-    assert_eq!((anew.until, anew.times, anew.rev), (at(4_600), 1, 7), "over what stands there");
+    let anew = Breaker::opened(Some(&proven), &id(), &limit(None), &by("c", 1), at(4_900)).unwrap();
+    assert_eq!((anew.until, anew.times, anew.rev), (at(5_200), 1, 7), "over what stands there");
     let old = Breaker::opened(Some(&open()), &id(), &limit(None), &by("c", 1), at(3_600 + 86_400)).unwrap();
     assert_eq!(old.times, 1, "a day later");
 }
@@ -213,8 +266,8 @@ fn of_several_accounts_the_one_that_is_shut_longest_counts() {
     assert_eq!(gate([&open, &later], &job, at(10)), Gate::Shut(at(5_000)));
     assert_eq!(gate([&open, &later], &job, at(4_000)), Gate::Shut(at(5_000)));
     assert_eq!(gate([&later, &open], &job, at(5_000)), Gate::First);
-    assert_eq!(gate([&probed(3_700), &open], &job, at(4_300)), Gate::First);
-    assert_eq!(gate([&open, &probed(3_700)], &job, at(4_300)), Gate::First);
+    assert_eq!(gate([&probed(3_700), &open], &job, at(4_900)), Gate::First);
+    assert_eq!(gate([&open, &probed(3_700)], &job, at(4_900)), Gate::First);
     assert_eq!(gate([&later, &open], &job, at(10)), Gate::Shut(at(5_000)));
     assert_eq!(gate([&later, &open], &job, at(4_000)), Gate::Shut(at(5_000)));
 }
@@ -229,7 +282,7 @@ fn the_one_that_keeps_a_job_back_longest_is_named_with_its_end() {
         assert_eq!(keeps_back(both, &job, at(5_000)), None, "it may try");
     }
     let probed = probed(3_700);
-    assert_eq!(keeps_back([&probed], &job, at(3_800)), Some((&probed, at(4_300))));
+    assert_eq!(keeps_back([&probed], &job, at(3_800)), Some((&probed, at(4_900))));
     assert_eq!(keeps_back([&probed], &job_id("b"), at(3_800)), None, "it tries first");
 }
 
@@ -241,9 +294,9 @@ fn what_waits_for_it_says_for_whom() {
     assert_eq!(words, "OpenAI keeps failing; new jobs for it wait until 2026-11-20 06:00 UTC.");
     assert_eq!(open.holds_until(at(10)), Some(at(3_600)));
     assert_eq!(open.holds_until(at(3_600)), None, "somebody may try");
-    assert_eq!(probed(3_700).holds_until(at(3_800)), Some(at(4_300)));
-    assert_eq!(probed(3_700).holds_until(at(4_300)), None, "it is over");
-    assert_eq!(Breaker { until: at(9_000), ..probed(3_700) }.holds_until(at(4_300)), Some(at(9_000)));
+    assert_eq!(probed(3_700).holds_until(at(3_800)), Some(at(4_900)));
+    assert_eq!(probed(3_700).holds_until(at(4_900)), None, "it is over");
+    assert_eq!(Breaker { until: at(9_000), ..probed(3_700) }.holds_until(at(4_900)), Some(at(9_000)));
     for (capability, asks) in [(CLAUDE_CODE, "Anthropic"), (CODEX, "OpenAI"), ("auto", "The model's provider")] {
         let expected = Wait::ProviderUnavailable { provider: asks.into(), time: at(5) };
         assert_eq!(wait(Cause::ProviderUnavailable, capability, at(5)), expected);
@@ -255,6 +308,7 @@ fn what_waits_for_it_says_for_whom() {
 enum Happens {
     Asks,
     Claims,
+    Works,
     Troubled(Option<u64>),
     Ends,
 }
@@ -263,6 +317,7 @@ fn happens() -> impl Strategy<Value = (Happens, usize, u64)> {
     let what = prop_oneof![
         3 => Just(Happens::Asks),
         2 => Just(Happens::Claims),
+        2 => Just(Happens::Works),
         2 => proptest::option::of(0u64..200_000).prop_map(Happens::Troubled),
         1 => Just(Happens::Ends),
     ];
@@ -271,7 +326,7 @@ fn happens() -> impl Strategy<Value = (Happens, usize, u64)> {
 }
 
 proptest! {
-    /// Whatever happens: nobody is kept back for longer than a day and a probe, no two jobs try an account that is
+    /// Whatever happens: nobody is kept back for longer than a day at a time, no two jobs try an account that is
     /// not proven, and a trouble never shortens what stands.
     #[test]
     fn nobody_waits_for_ever_and_only_one_tries(steps in proptest::collection::vec(happens(), 1..60)) {
@@ -283,7 +338,7 @@ proptest! {
             let gates = jobs.each_ref().map(|job| stored.as_ref().map_or(Gate::Free, |it| it.gate(job, now)));
             for gate in gates {
                 if let Gate::Shut(until) = gate {
-                    prop_assert!(until > now && until <= now.plus(LONGEST).plus(PROBE_FOR), "{gate:?}");
+                    prop_assert!(until > now && until <= now.plus(LONGEST), "{gate:?}");
                 }
             }
             let over = stored.as_ref().is_none_or(|it| it.is_over(now));
@@ -294,6 +349,7 @@ proptest! {
             stored = match (what, stored) {
                 (Happens::Asks, Some(it)) => Some(it.tried_by(job, now).unwrap_or(it)),
                 (Happens::Claims, Some(it)) => Some(it.claimed_by(job, now).unwrap_or(it)),
+                (Happens::Works, Some(it)) => Some(it.worked_by(job, now).unwrap_or(it)),
                 (Happens::Ends, Some(it)) if it.is_proven_by(job, now) => None,
                 (Happens::Troubled(ends), it) => {
                     let ends = ends.map(|ends| now.plus(Duration::from_secs(ends)));
