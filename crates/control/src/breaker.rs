@@ -6,9 +6,9 @@
 
 use crate::tally::Count;
 use crate::{Context, Error};
-use pullyard_domain::breaker::{Breaker, BreakerId, By, Gate, Trouble, asked, gate};
+use pullyard_domain::breaker::{Breaker, BreakerId, By, Gate, Shown, Trouble, asked, gate};
 use pullyard_domain::id::{JobId, RunnerId};
-use pullyard_domain::job::Job;
+use pullyard_domain::job::{AttemptEnd, Job, Work};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 use std::collections::BTreeMap;
@@ -92,11 +92,15 @@ async fn write(ctx: &Context, job: &Job, heard: Heard) -> Result<(), Error> {
     Ok(())
 }
 
-/// The job that tried first met no trouble: everybody may ask its accounts again. Best effort: unheard, they are
-/// free twenty minutes after its agent began.
-pub(crate) async fn note_proven(ctx: &Context, job: &Job) {
-    if let Err(error) = let_go(ctx, job).await {
-        tracing::warn!(job.id = %job.id, error = %error, "that an account works again was not noted: {error}");
+/// The attempt of a job that tried first is over: everybody may ask its accounts again, or the next job tries at once.
+/// Best effort: unheard, they are free twenty minutes after its agent began, or tried an hour after its claim.
+pub(crate) async fn note_ended(ctx: &Context, job: &Job, ended: &AttemptEnd, work: Option<&Work>) {
+    let noted = match Shown::by(job.status, ended, work) {
+        Shown::Answers => let_go(ctx, job).await,
+        Shown::Nothing => write(ctx, job, |breaker, job, _| breaker.untried_by(job)).await,
+    };
+    if let Err(error) = noted {
+        tracing::warn!(job.id = %job.id, error = %error, "what was seen of an account was not noted: {error}");
     }
 }
 

@@ -3,15 +3,17 @@
 //!
 //! A breaker is not the truth about a job, only about an account: a claim that has not seen it costs one more
 //! attempt, which says the same again. It opens by the word of an attempt and says until when; then it is half
-//! open: one job tries first. When that one has done its work, or its agent has worked for [`PROBE_FOR`] and said
-//! nothing, the breaker is over; when that one fails as well, it opens again for longer. All of it follows from the
-//! time and the stored breaker, so nothing has to be woken to make it so.
+//! open: one job tries first. When that one's agent was answered, or has worked for [`PROBE_FOR`] and said nothing,
+//! the breaker is over; when that one meets trouble as well, it opens again for longer; when it ends without having
+//! asked, the next one tries. All of it follows from the time and the stored breaker, so nothing has to be woken to
+//! make it so.
 //!
 //! Which jobs ask one account is said here; starting, claiming and putting jobs back is not.
 
 use crate::agent::{CLAUDE_CODE, CODEX};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::id::{BadId, JobId, ProjectId, RunnerId};
+use crate::job::{AttemptEnd, Status, Work};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
@@ -203,6 +205,40 @@ pub struct Probe {
     pub working: Option<Timestamp>,
 }
 
+/// What an attempt that is over shows of its model's account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Its agent was answered.
+    Answers,
+    /// Nothing: it may not even have asked.
+    Nothing,
+}
+
+impl Shown {
+    /// By one that came as far as `status`, ended like this, and whose runner says this of its agent.
+    pub fn by(status: Status, ended: &AttemptEnd, work: Option<&Work>) -> Self {
+        let class = match ended {
+            AttemptEnd::Failed { failure } | AttemptEnd::Requeued { failure } => Some(failure.class()),
+            _ => None,
+        };
+        let answers = match work.filter(|work| [CLAUDE_CODE, CODEX].contains(&work.agent.as_str())) {
+            // It may have been answered once, and what ended it is what is asked about.
+            _ if matches!(class, Some(Class::Key | Class::Provider)) => false,
+            Some(work) => work.turns > 0,
+            // A command need not say what it asks, and an older runner says nothing: what its agent made stands for that.
+            None => match ended {
+                AttemptEnd::Completed {} | AttemptEnd::Asked {} => true,
+                AttemptEnd::Failed { .. } if status == Status::Syncing => true,
+                AttemptEnd::Failed { .. } => {
+                    status == Status::Executing && matches!(class, Some(Class::Agent | Class::Checks))
+                }
+                _ => false,
+            },
+        };
+        if answers { Self::Answers } else { Self::Nothing }
+    }
+}
+
 /// An account that is left alone for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
@@ -349,6 +385,11 @@ impl Breaker {
     /// Whether the end of this job, whose agent was answered, shows that the account works again.
     pub fn is_proven_by(&self, job: &JobId, now: Timestamp) -> bool {
         self.until <= now && self.probe.as_ref().is_some_and(|probe| probe.job == *job && probe.claimed.is_some())
+    }
+
+    /// The job that tried first has ended and shows nothing: the next one tries. None: it is not that one.
+    pub fn untried_by(&self, job: &JobId) -> Option<Self> {
+        self.is_tried_by(job).then(|| Self { probe: None, ..self.clone() })
     }
 
     fn is_tried_by(&self, job: &JobId) -> bool {

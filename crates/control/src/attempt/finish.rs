@@ -1,12 +1,12 @@
 //! A runner ends its attempt.
 
-use crate::breaker::{capability_of, note_proven, shut};
+use crate::breaker::{capability_of, note_ended, shut};
 use crate::ending::{Took, pull_request_of, write_told_end, write_told_requeue};
 use crate::{Context, Error};
 use pullyard_domain::breaker::Trouble;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{End, Fence, Job, NotNow, Status, Troubled, Work};
+use pullyard_domain::job::{AttemptEnd, End, Fence, Job, NotNow, Status, Troubled, Work};
 use pullyard_domain::outcome::link_of;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Proof, Write};
@@ -60,9 +60,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         };
         let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
         if write_told_end(ctx, &rounds.reads(ctx), &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
-            if ended.status != Status::Cancelled {
-                note_proven(ctx, &job).await;
-            }
+            note_ended(ctx, &job, &ended.attempt_end(), finish.work.as_ref()).await;
             return Ok(ended.status);
         }
         rounds.again().await?;
@@ -104,7 +102,12 @@ async fn waits(
     let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
     let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
     let written = write_told_requeue(ctx, job, &next, (failure.clone(), took), Proof::Nothing, now).await?;
-    Ok((written == Write::Applied).then_some(next.status))
+    if written == Write::Stale {
+        return Ok(None);
+    }
+    // It may have tried two accounts, and this shuts one.
+    note_ended(ctx, job, &AttemptEnd::Requeued { failure: failure.clone() }, finish.work.as_ref()).await;
+    Ok(Some(next.status))
 }
 
 async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {

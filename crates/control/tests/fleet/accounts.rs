@@ -1,13 +1,13 @@
 //! What attempts say of their models' accounts: whom it shuts one for and how long, and what is kept of the attempt.
 
 use crate::world::{World, applied, pushed};
-use pullyard_control::attempt::{Finish, finish, progress};
+use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, progress};
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Count, Error, pause_job};
-use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, KeyOf, PROBE_FOR, Trouble};
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Gate, KeyOf, PROBE_FOR, Trouble};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, JobId};
-use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Status, Work};
+use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Rest, Status, Work, Yielded};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::select::Needs;
@@ -340,4 +340,41 @@ async fn an_account_is_proven_by_a_first_job_that_did_its_work_and_not_by_one_th
         assert!(finish(ctx, &fence, &says("f1", end)).await.unwrap().is_terminal());
         assert_eq!(ctx.store.breaker(&id).await.unwrap().is_some(), stands);
     }
+}
+
+#[tokio::test]
+async fn an_account_whose_first_job_ended_before_its_model_answered_stays_shut_and_is_tried_by_the_next_one() {
+    let setup = Failure::SetupFailed { command: "make".into(), exit: "exit code 2".into() };
+    let unanswered = Work { agent: "codex".into(), turns: 0, ..work() };
+    let ends = [
+        (Status::Preparing, End::Failed(setup, None), None),
+        (Status::Executing, End::Failed(Failure::NoChanges {}, None), Some(unanswered)),
+        (Status::Executing, End::Cancelled, None),
+    ];
+    for (last, end, work) in ends {
+        let world = World::begin().await;
+        let ctx = &world.ctx;
+        let runner = world.runners(1, 1, 1).await.remove(0);
+        let (job, id) = tries(&world, &runner).await;
+        let fence = works(&world, &job.id, Some(&runner), last).await;
+        let said = Finish { work, ..says("f1", end) };
+        assert!(finish(ctx, &fence, &said).await.unwrap().is_terminal());
+        let stands = ctx.store.breaker(&id).await.unwrap().unwrap();
+        let next = JobId::of_request(&world.project, "next", "1");
+        assert_eq!((stands.times, stands.gate(&next, ctx.clock.now())), (1, Gate::First));
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_proven_by_a_first_job_whose_agent_asks_people_something() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let (job, id) = tries(&world, &runner).await;
+    let fence = works(&world, &job.id, Some(&runner), Status::Executing).await;
+    let rest = Rest::Asks { question: "Which one?".into() };
+    let yielded = Yielded { id: FinishId::new("y1").unwrap(), rest, agent: None, session: None, inputs: 0 };
+    let gives = GivesBack { yielded, spent_usd_micros: None, work: None };
+    assert_eq!(give_back(ctx, &fence, &gives).await.unwrap(), GaveBack::Over(Status::AwaitingInput));
+    assert_eq!(ctx.store.breaker(&id).await.unwrap(), None);
 }

@@ -206,6 +206,61 @@ fn trouble_of_the_one_that_tried_first_shows_that_its_silence_proved_nothing() {
 }
 
 #[test]
+fn an_account_answers_where_its_agent_was_answered_and_not_where_it_may_not_have_been_asked() {
+    let failed = |failure: Failure| AttemptEnd::Failed { failure };
+    let (setup, lost) = (
+        Failure::SetupFailed { command: "make".into(), exit: "exit code 2".into() },
+        Failure::WorkspaceFailed { reason: "no space".into() },
+    );
+    let asked = |agent: &str, turns| Work { agent: agent.into(), turns, ..work() };
+    let (answered, unanswered, command) = (asked(CODEX, 1), asked(CLAUDE_CODE, 0), asked("command", 0));
+    let check = |status, ended: &AttemptEnd, work: Option<&Work>, expected| {
+        assert_eq!(Shown::by(status, ended, work), expected, "{status:?} {ended:?} {work:?}");
+    };
+    let (answers, nothing) = (Shown::Answers, Shown::Nothing);
+    // Before the model was asked.
+    check(Status::Claimed, &failed(lost.clone()), None, nothing);
+    check(Status::Preparing, &failed(setup), None, nothing);
+    check(Status::Executing, &failed(lost.clone()), None, nothing);
+    check(Status::Executing, &failed(Failure::NoChanges {}), Some(&unanswered), nothing);
+    // Its agent says that it was answered, however it ended.
+    for ended in [failed(lost), failed(Failure::NoChanges {}), AttemptEnd::Cancelled {}, AttemptEnd::Paused {}] {
+        check(Status::Executing, &ended, Some(&answered), answers);
+    }
+    // But by what is asked about.
+    for failure in [Failure::AgentBilling {}, Failure::AgentOverloaded { n: 3 }] {
+        check(Status::Executing, &failed(failure), Some(&answered), nothing);
+    }
+    // Who does not say it goes by what was made.
+    for work in [None, Some(&command)] {
+        check(Status::Executing, &failed(Failure::NoChanges {}), work, answers);
+        check(Status::Syncing, &failed(Failure::HeadMoved {}), work, answers);
+        check(Status::Syncing, &AttemptEnd::Completed {}, work, answers);
+        check(Status::Executing, &AttemptEnd::Asked {}, work, answers);
+        check(Status::Executing, &AttemptEnd::Cancelled {}, work, nothing);
+        check(Status::Executing, &AttemptEnd::Paused {}, work, nothing);
+        check(Status::Preparing, &failed(Failure::SessionLost {}), work, nothing);
+        let stalled = Failure::Stalled { limit: crate::text::Span(900), event: "command".into() };
+        check(Status::Executing, &failed(stalled), work, nothing);
+    }
+}
+
+fn work() -> Work {
+    let told = serde_json::json!({ "agent": "codex", "isolation": "none", "starts": 1 });
+    serde_json::from_value(told).unwrap()
+}
+
+#[test]
+fn the_next_one_tries_at_once_where_the_first_one_shows_nothing() {
+    let (claimed, c) = (claimed(3_700), job_id("c"));
+    assert_eq!(claimed.untried_by(&c), None, "it is not that one");
+    let untried = claimed.untried_by(&job_id("b")).unwrap();
+    assert_eq!((untried.probe.clone(), untried.times, untried.until), (None, 1, claimed.until));
+    assert_eq!(untried.gate(&c, at(3_710)), Gate::First);
+    assert_eq!(untried.untried_by(&job_id("b")), None, "a repeat");
+}
+
+#[test]
 fn an_end_proves_nothing_of_an_account_that_is_to_be_left_alone_since() {
     let longer = Breaker { until: at(9_000), ..probed(3_700) };
     assert!(!longer.is_proven_by(&job_id("b"), just_before(at(9_000))));
