@@ -320,10 +320,15 @@ fn begin_again(run: &Run<'_>, adapter: &dyn Adapter) -> String {
 
 /// Whether no limit leaves it a turn to hear what people said last: then its work is used without.
 pub(crate) fn is_used_up(events: &Events, tally: &Tally, assignment: &Assignment) -> bool {
-    let Some(failure) = limits(assignment).used_up(&tally.spent()) else { return false };
+    let Some(failure) = used_up(tally, assignment) else { return false };
     let words = format!("The agent did not hear what people said last. {}", failure.sentence());
     events.add(Said::words(EventKind::Log, words));
     true
+}
+
+/// The limit that leaves an agent of the attempt no turn.
+pub(crate) fn used_up(tally: &Tally, assignment: &Assignment) -> Option<Failure> {
+    limits(assignment).used_up(&tally.spent())
 }
 
 /// What the job allows its agent.

@@ -1,6 +1,7 @@
 //! Checking the agent's work before it is published: all of the project's checks, told and kept one by one, and
 //! what their failures mean. Running one is in `beside`, the agent's repair in `job`.
 
+use crate::agent;
 use crate::attempt::Attempt;
 use crate::beside::{Beside, Line, Ran};
 use crate::commit::Verdict;
@@ -91,8 +92,12 @@ pub(crate) async fn check(
     let failure = failure(first, rounds.repaired, limit);
     let said = |words: String| this.events.add(Said::words(EventKind::Log, words));
     if checks.repair && rounds.repaired == 0 {
-        said(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
-        return Ok(Checked::Repair(repair_prompt(&failed)));
+        // What it can't mend any more is judged as it is: to start it would end the attempt by its limit.
+        let Some(limit) = agent::used_up(&this.tally, this.assignment) else {
+            said(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
+            return Ok(Checked::Repair(repair_prompt(&failed)));
+        };
+        said(format!("{} The agent has nothing left to mend it with. {}", failure.sentence(), limit.sentence()));
     }
     if checks.failed == FailedChecks::Draft && !goes_on {
         said(format!("{} The work is published as a draft.", failure.sentence()));

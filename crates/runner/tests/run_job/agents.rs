@@ -477,11 +477,11 @@ async fn checks_that_failed_are_mended_in_the_same_session_under_the_same_limits
     assert_eq!((work.starts, work.checks.len()), (2, 2));
     assert!(work.turns > 4, "what both took is told: {work:?}");
 
-    // What the first one took is taken from what the second may.
+    // What the first one took is taken from what the second may: where nothing is left, none begins.
     let (_, failure, starts) = fails(CLAUDE, says, |job| {
         job.commands = commands();
         job.limits.turns = Some(4);
     })
     .await;
-    assert_eq!((failure.code(), starts), ("turn_limit", 1));
+    assert_eq!((failure.code(), starts), ("checks_failed", 1));
 }

@@ -148,6 +148,40 @@ async fn work_whose_checks_failed_becomes_a_draft_where_the_project_wants_that()
     );
 }
 
+/// Greets wrongly, and says that it took all that it may.
+const USED_UP: &str = r#"cat > /dev/null; echo x >> @DIR@/starts; echo hullo > greeting.txt
+    echo '{"kind":"result","text":"I greet."}'; echo '{"kind":"usage","turns":1,"cost_usd_micros":400000}'"#;
+
+#[tokio::test]
+async fn work_that_its_agent_has_nothing_left_to_mend_with_is_judged_as_it_is() {
+    let judged = async |by_turns: bool, failed: FailedChecks| {
+        let world = with_checks(USED_UP, &[CHECK], |all| {
+            all.checks.repair = true;
+            all.checks.failed = failed;
+        })
+        .await;
+        world.api.assign(|job| match by_turns {
+            true => job.limits.turns = Some(1),
+            false => job.limits.cost_usd_micros = Some(400_000),
+        });
+        let (_, runs) = checked(&world).await;
+        assert_eq!(ends(&runs), [(0, CheckOutcome::Failed, Some(4))]);
+        assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\n", "it was not started again");
+        let events = world.api.events();
+        let told = |text: &str| text.contains("The agent has nothing left to mend it with. It ");
+        assert!(events.iter().any(|event| event.text.as_deref().is_some_and(told)), "{events:?}");
+        world
+    };
+    for by_turns in [true, false] {
+        let world = judged(by_turns, FailedChecks::Draft).await;
+        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+        assert_eq!(pull_request(&world).await["draft"], Value::Bool(true));
+        let world = judged(by_turns, FailedChecks::Fail).await;
+        let failure = world.api.finish().failure.unwrap();
+        assert!(failure.sentence().ends_with("exit code 4, without a repair round."), "{}", failure.sentence());
+    }
+}
+
 #[tokio::test]
 async fn an_open_pull_request_gets_no_work_whose_checks_failed() {
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
