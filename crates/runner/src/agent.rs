@@ -194,7 +194,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
     let instructions = instructions(run, adapter.as_ref()).await?;
     let limits = limits(run.assignment);
     let mut spent = run.tally.spent();
-    let mut again = Again::new(run.waits);
+    let again = Again::new(run.waits, run.tally);
     let goes_on = run.goes_on.filter(|_| adapter.says_its_end());
     let mut session = goes_on.map(|earlier| earlier.session.clone());
     let mut prompt = match goes_on {

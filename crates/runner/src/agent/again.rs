@@ -1,7 +1,7 @@
 //! When an agent that could not reach its model is started again, and how that is told.
 
-use super::Run;
 use super::classify::Transient;
+use super::{Run, Tally};
 use crate::orders::Orders;
 use crate::said::Said;
 use crate::stop::Stop;
@@ -33,39 +33,40 @@ pub(crate) fn waits(text: &str) -> Result<Waits, String> {
     }
 }
 
-/// The further starts of one attempt.
+/// The further starts of one attempt, however often its agent is told something more: the tally counts them.
 pub(super) struct Again<'a> {
     waits: &'a Waits,
-    done: usize,
+    tally: &'a Tally,
 }
 
 impl<'a> Again<'a> {
-    pub(super) fn new(waits: &'a Waits) -> Self {
-        Self { waits, done: 0 }
+    pub(super) fn new(waits: &'a Waits, tally: &'a Tally) -> Self {
+        Self { waits, tally }
     }
 
     /// Waits before the next start, tells so, and is cut off by orders and the end of the time.
     ///
     /// Errors: all further starts are used up; the wait was cut off.
-    pub(super) async fn wait(&mut self, transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
+    pub(super) async fn wait(&self, transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
         let wall_secs = run.assignment.limits.wall_secs;
         let tell = |words| run.events.add(Said::words(EventKind::Log, words));
         self.wait_within(transient, tell, run.orders, (run.until, wall_secs)).await
     }
 
     async fn wait_within(
-        &mut self,
+        &self,
         transient: Transient,
         tell: impl FnOnce(String),
         orders: &Orders,
         (until, wall_secs): (Instant, u64),
     ) -> Result<(), Stop> {
-        let Some(wait) = self.waits.0.get(self.done).copied() else {
-            return Err(transient.for_good(u64::try_from(self.done).unwrap_or(u64::MAX)).into());
+        let done = self.tally.further_starts();
+        let Some(wait) = self.waits.0.get(done).copied() else {
+            return Err(transient.for_good(u64::try_from(done).unwrap_or(u64::MAX)).into());
         };
-        self.done += 1;
+        self.tally.starts_further();
         let (cause, most) = (transient.cause(), self.waits.0.len());
-        let words = format!("{cause}. Trying again in {} ({} of {most}).", Span::from(wait), self.done);
+        let words = format!("{cause}. Trying again in {} ({} of {most}).", Span::from(wait), done + 1);
         tracing::info!("{words}");
         tell(words);
         tokio::select! {

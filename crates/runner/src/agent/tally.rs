@@ -27,6 +27,8 @@ struct Told {
     anew: bool,
     /// What sessions used that the one of its work took the place of.
     of_others: Tokens,
+    /// How often it was started again after what may pass.
+    further_starts: usize,
 }
 
 impl Tally {
@@ -82,6 +84,16 @@ impl Tally {
             let of_about = || work.about_usd_micros.map(|_| PRICES_OF.to_owned());
             work.prices_of = record.prices_of.clone().or_else(of_about).or(work.prices_of.take());
         }
+    }
+
+    /// How often it was started again in this attempt after what may pass.
+    pub(super) fn further_starts(&self) -> usize {
+        self.lock().further_starts
+    }
+
+    /// It is started again once more, after what may pass.
+    pub(super) fn starts_further(&self) {
+        self.lock().further_starts += 1;
     }
 
     /// Its agent says that this session is not there any more.

@@ -134,6 +134,27 @@ async fn there_is_one_repair_round_and_no_second() {
 }
 
 #[tokio::test]
+async fn an_attempt_starts_its_agent_again_so_often_and_a_repair_begins_no_new_count() {
+    let agent = "cat > /dev/null; echo x >> @DIR@/starts
+        case $(grep -c x @DIR@/starts) in 2) echo hullo > greeting.txt;; *) exit 75;; esac";
+    let world = with_checks(agent, &[CHECK], |all| all.checks.repair = true).await;
+    let ran = world
+        .run_with(|command| {
+            command.env("PULLYARD_AGENT_RETRY_SECS", "0,0");
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Failed);
+    // Once before the repair, and once in it.
+    let texts = world.api.texts();
+    assert!(
+        texts.contains("Trying again in 0 s (1 of 2).") && texts.contains("Trying again in 0 s (2 of 2)."),
+        "{texts}"
+    );
+    assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\n".repeat(4));
+}
+
+#[tokio::test]
 async fn work_whose_checks_failed_becomes_a_draft_where_the_project_wants_that() {
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
     let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;

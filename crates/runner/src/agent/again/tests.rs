@@ -1,7 +1,7 @@
 use super::*;
 use crate::orders::Order;
 
-async fn wait(again: &mut Again<'_>, orders: &Orders, until: Duration) -> (Result<(), Stop>, Option<String>) {
+async fn wait(again: &Again<'_>, orders: &Orders, until: Duration) -> (Result<(), Stop>, Option<String>) {
     let mut told = None;
     let until = (Instant::now() + until, 600);
     let waited = again.wait_within(Transient::Overloaded, |words| told = Some(words), orders, until).await;
@@ -21,25 +21,25 @@ fn three_further_starts_after_half_a_minute_and_more_each_time() {
 
 #[tokio::test]
 async fn each_wait_is_told_and_after_the_last_it_is_a_failure() {
-    let (schedule, orders) = (Waits(vec![Duration::ZERO; 2]), Orders::new());
-    let mut again = Again::new(&schedule);
+    let (schedule, tally, orders) = (Waits(vec![Duration::ZERO; 2]), Tally::default(), Orders::new());
     for told in 1..=2 {
-        let (waited, words) = wait(&mut again, &orders, LONG).await;
+        // One for each time that the agent is told something: the attempt is the same.
+        let (waited, words) = wait(&Again::new(&schedule, &tally), &orders, LONG).await;
         assert_eq!(waited, Ok(()));
         assert_eq!(words.unwrap(), format!("The model was overloaded. Trying again in 0 s ({told} of 2)."));
     }
-    let (failed, words) = wait(&mut again, &orders, LONG).await;
+    let (failed, words) = wait(&Again::new(&schedule, &tally), &orders, LONG).await;
     assert_eq!((failed, words), (Err(Failure::AgentOverloaded { n: 2 }.into()), None));
 }
 
 #[tokio::test]
 async fn orders_and_the_end_of_the_time_cut_a_wait() {
-    let (schedule, orders) = (Waits(vec![LONG; 2]), Orders::new());
-    let mut again = Again::new(&schedule);
-    let (cut, _) = wait(&mut again, &orders, Duration::ZERO).await;
+    let (schedule, tally, orders) = (Waits(vec![LONG; 2]), Tally::default(), Orders::new());
+    let again = Again::new(&schedule, &tally);
+    let (cut, _) = wait(&again, &orders, Duration::ZERO).await;
     assert_eq!(cut, Err(Failure::TimeLimit { limit: Span(600) }.into()));
     orders.give(Order::Cancel);
-    let (cut, told) = wait(&mut again, &orders, LONG).await;
+    let (cut, told) = wait(&again, &orders, LONG).await;
     assert_eq!(cut, Err(Stop::Ordered(Order::Cancel)));
     assert!(told.unwrap().ends_with("Trying again in 60 min (2 of 2)."));
 }
