@@ -11,12 +11,16 @@ use crate::people::Given;
 use crate::redact::Redactor;
 use crate::said::Said;
 use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::event::Event;
 use queue::Queue;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
+
+/// How often who is held up says so, at least.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes events; cheap to clone.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ struct Shared {
     changed: Notify,
     /// The sender has been answered, or has ended.
     answered: Notify,
+    /// There is more room than before, or nobody sends any more.
+    room: Notify,
 }
 
 struct State {
@@ -49,7 +55,19 @@ impl Shared {
             record: OnceLock::new(),
             changed: Notify::new(),
             answered: Notify::new(),
+            room: Notify::new(),
         })
+    }
+
+    /// The next batch, which is on its way from here on.
+    fn take(&self, first: u64, now: Instant) -> Vec<Event> {
+        let batch = {
+            let mut state = self.state();
+            state.in_flight = true;
+            state.queue.take(first, now)
+        };
+        self.room.notify_waiters();
+        batch
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -68,6 +86,22 @@ impl Events {
         };
         self.0.state().queue.add(Instant::now(), said.cut());
         self.0.changed.notify_one();
+    }
+
+    /// Waits while more waits to be sent than should, and tells each bit of that time; not for ever, as an outage of the
+    /// control plane stops no agent: after that the oldest words are left out.
+    pub(crate) async fn has_room(&self, held_up: impl Fn(Duration)) {
+        loop {
+            let room = self.0.room.notified();
+            let until = {
+                let state = self.0.state();
+                state.queue.holds_up_until().filter(|_| !state.ended)
+            };
+            let now = Instant::now();
+            let Some(until) = until.filter(|until| now < *until) else { return };
+            let _ = timeout_at(until.min(now + TELL_EVERY), room).await;
+            held_up(now.elapsed());
+        }
     }
 
     /// Takes a line as the agent printed it, but for secrets.
@@ -133,7 +167,7 @@ impl Events {
     }
 
     /// What was said since this was asked last, once there is something.
-    pub(crate) async fn said(&self) -> Vec<pullyard_protocol::event::Event> {
+    pub(crate) async fn said(&self) -> Vec<Event> {
         loop {
             let said = self.0.state().queue.take(1, Instant::now());
             if !said.is_empty() {
@@ -141,6 +175,20 @@ impl Events {
             }
             self.0.changed.notified().await;
         }
+    }
+}
+
+/// For tests of who is held up: more waits now than should.
+#[cfg(test)]
+impl Events {
+    pub(crate) fn fill(&self) {
+        let text = || Said::words(pullyard_protocol::event::EventKind::Text, "x".repeat(60_000));
+        (0..100).for_each(|_| self.add(text()));
+    }
+
+    /// A part of it is sent.
+    pub(crate) fn send_some(&self) {
+        (0..60).for_each(|_| drop(self.0.take(1, Instant::now())));
     }
 }
 

@@ -22,7 +22,7 @@ use crate::stop::Stop;
 use crate::stray::{self, Descent};
 use crate::workspace::Workspace;
 use input::Input;
-use listen::{hear, listen, listen_to_errors};
+use listen::{Pace, hear, listen, listen_to_errors};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
@@ -105,16 +105,18 @@ pub(super) async fn run(
     };
     let descent = Descent::of(&child);
     let shared = Shared::new();
+    let pace = Pace::of(&shared);
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let readers = [
-        child.stdout.take().map(|pipe| listen(pipe, launch.reader, input.replies(), events, &shared)),
-        child.stderr.take().map(|pipe| listen_to_errors(pipe, events, &shared)),
+        child.stdout.take().map(|pipe| listen(pipe, launch.reader, input.replies(), events, &pace)),
+        child.stderr.take().map(|pipe| listen_to_errors(pipe, events, &pace)),
     ];
     let so_far = SoFar::new(&bounds.spent, TELL_EVERY);
     let mut counted = Counted { meter: launch.meter, look_every: LOOK_EVERY, near_every: NEAR_EVERY, so_far };
 
     let around = Around { enclosure: &enclosure, shared: &shared, events, workspace, bounds: &bounds };
     let ending = supervise(&mut child, &mut input, &mut counted, &around).await;
+    pace.ends();
     if ending.stopped.is_some() {
         interrupt(&mut child, &shared, &mut input, bounds.grace).await;
     }

@@ -9,6 +9,7 @@ use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -343,6 +344,12 @@ impl Shared {
         self.0.changed.notify_one();
     }
 
+    /// Nothing of it was read for so long, because what it says could not be sent as fast: that is no silence of its own.
+    pub(super) fn held_up(&self, time: Duration) {
+        let mut record = self.record();
+        record.last = (record.last + time).min(Instant::now());
+    }
+
     /// Waits for something new.
     pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
@@ -357,7 +364,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn record(signs: &[Sign]) -> Record {
         let mut record = Record::new(Instant::now());
@@ -440,6 +446,17 @@ mod tests {
         let again = || Sign::TriesAgain(Said::words(EventKind::Log, "again"));
         assert_eq!(note(&[again()]), (false, true, "retrying".into()));
         assert_eq!(note(&[again(), Sign::Alive]), (true, false, "retrying".into()));
+    }
+
+    #[test]
+    fn while_nothing_of_it_is_read_its_silence_does_not_grow_and_it_says_nothing_by_that() {
+        let (shared, hour) = (Shared::new(), Duration::from_secs(3_600));
+        shared.note(&Sign::TriesAgain(Said::words(EventKind::Log, "again")));
+        let began = shared.record().last;
+        shared.held_up(hour);
+        let record = shared.record().clone();
+        assert!(record.last >= began && record.last <= Instant::now(), "no silence begins in the future");
+        assert!(record.tries_again);
     }
 
     #[test]

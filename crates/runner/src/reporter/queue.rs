@@ -1,15 +1,20 @@
-//! Events that wait to be sent, in bounded memory: when an agent says more than can be sent, its oldest
-//! words are left out, and one event in their place says how many.
+//! Events that wait to be sent, in bounded memory: when an agent says more than can be sent, it is held up for a
+//! moment; when that does not help, its oldest words are left out, and one event in their place says how many.
 
 use crate::said::Said;
 use pullyard_protocol::event::{Event, EventKind};
 use std::collections::VecDeque;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// More than this never waits.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Room is made down to this, so that it is not made again for every event.
 const ROOM_BYTES: usize = 6 * 1024 * 1024;
+/// While more than this waits, whoever says more is held up.
+const FULL_BYTES: usize = 4 * 1024 * 1024;
+/// But for no longer than this in a row: what is not sent by then is not sent soon.
+const HOLDS_UP_FOR: Duration = Duration::from_secs(30);
 /// A batch is closed when it has this much.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 const BATCH_EVENTS: usize = 1_000;
@@ -17,6 +22,8 @@ const BATCH_EVENTS: usize = 1_000;
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: usize,
+    /// Since when more waits than should.
+    full_since: Option<Instant>,
 }
 
 struct Waiting {
@@ -33,7 +40,7 @@ enum What {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0 }
+        Self { waiting: VecDeque::new(), bytes: 0, full_since: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -44,6 +51,11 @@ impl Queue {
         self.bytes >= BATCH_BYTES || self.waiting.len() >= BATCH_EVENTS
     }
 
+    /// Until when whoever says more is to be held up, unless there is room before.
+    pub(super) fn holds_up_until(&self) -> Option<Instant> {
+        self.full_since.map(|since| since + HOLDS_UP_FOR)
+    }
+
     pub(super) fn add(&mut self, at: Instant, said: Said) {
         let size = said.size();
         self.bytes += size;
@@ -52,7 +64,14 @@ impl Queue {
             self.make_room(|kind| matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw));
         }
         if self.bytes > MAX_BYTES {
+            self.make_room(|kind| !is_waited_for(kind));
+        }
+        if self.bytes > MAX_BYTES {
+            // It says nothing else than that: memory is bounded whatever it does.
             self.make_room(|kind| kind != EventKind::Phase);
+        }
+        if self.bytes > FULL_BYTES {
+            self.full_since.get_or_insert(at);
         }
     }
 
@@ -110,8 +129,17 @@ impl Queue {
                 data: said.data,
             });
         }
+        if self.bytes <= FULL_BYTES {
+            self.full_since = None;
+        }
         batch
     }
+}
+
+/// Whether somebody acts on it, or counts by it: what people and the agent say to each other, its last word, and what it
+/// used.
+fn is_waited_for(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Phase | EventKind::Question | EventKind::Steer | EventKind::Usage | EventKind::Result)
 }
 
 #[cfg(test)]
@@ -157,6 +185,58 @@ mod tests {
         }
         // Small events: the size closes the batch first.
         assert!(queue.take(1, Instant::now()).len() <= BATCH_EVENTS);
+    }
+
+    #[test]
+    fn who_fills_it_is_held_up_until_there_is_room_or_for_half_a_minute_in_a_row() {
+        let (mut queue, start) = (Queue::new(), Instant::now());
+        let at = |secs: u64| start + Duration::from_secs(secs);
+        let fill = |queue: &mut Queue, now| (0..500).for_each(|n| queue.add(now, text(n)));
+        assert_eq!(queue.holds_up_until(), None);
+        fill(&mut queue, at(0));
+        assert_eq!(queue.holds_up_until(), Some(at(30)));
+        // Nothing is sent: who was held up so long is not held up anew by what it says next.
+        fill(&mut queue, at(31));
+        assert_eq!(queue.holds_up_until(), Some(at(30)));
+        while queue.bytes > FULL_BYTES {
+            assert_eq!(queue.holds_up_until(), Some(at(30)));
+            queue.take(1, at(40));
+        }
+        assert_eq!(queue.holds_up_until(), None);
+        fill(&mut queue, at(50));
+        assert_eq!(queue.holds_up_until(), Some(at(80)));
+    }
+
+    #[test]
+    fn what_somebody_acts_on_or_counts_by_stays_while_anything_else_can_go() {
+        let (mut queue, now) = (Queue::new(), Instant::now());
+        let waited_for = [EventKind::Question, EventKind::Steer, EventKind::Usage, EventKind::Result];
+        for kind in waited_for {
+            queue.add(now, Said { kind, ..text(0) });
+        }
+        let others = [
+            EventKind::Text,
+            EventKind::Log,
+            EventKind::Raw,
+            EventKind::ToolCall,
+            EventKind::ToolResult,
+            EventKind::FileEdit,
+            EventKind::Command,
+        ];
+        for n in 0..5_000 {
+            queue.add(now, Said { kind: others[n % others.len()], ..text(n) });
+            assert!(queue.bytes <= MAX_BYTES);
+        }
+        let mut kept = Vec::new();
+        while !queue.is_empty() {
+            kept.extend(queue.take(1, now).into_iter().map(|event| event.kind));
+        }
+        assert_eq!(kept.iter().copied().filter(|kind| waited_for.contains(kind)).collect::<Vec<_>>(), waited_for);
+        // Of nothing but that the oldest go, too: memory is bounded whatever an agent does.
+        for n in 0..2_000 {
+            queue.add(now, Said { kind: EventKind::Question, ..text(n) });
+            assert!(queue.bytes <= MAX_BYTES);
+        }
     }
 
     #[test]

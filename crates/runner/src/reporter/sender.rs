@@ -50,17 +50,14 @@ impl Sender {
         loop {
             self.until_due(last).await;
             last = Instant::now();
-            let events = {
-                let mut state = self.shared.state();
-                state.in_flight = true;
-                state.queue.take(self.next_seq, last)
-            };
+            let events = self.shared.take(self.next_seq, last);
             let going_on = self.deliver(events).await;
             let mut state = self.shared.state();
             state.in_flight = false;
             state.ended = going_on.is_break();
             drop(state);
             self.shared.answered.notify_waiters();
+            self.shared.room.notify_waiters();
             if going_on.is_break() {
                 return;
             }

@@ -11,7 +11,34 @@ use crate::reporter::Events;
 use crate::said::Said;
 use std::borrow::Cow;
 use tokio::io::AsyncRead;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+
+/// How fast an agent is read: no faster than what it says can be sent, until it has ended or is stopped.
+#[derive(Clone)]
+pub(super) struct Pace {
+    shared: Shared,
+    over: CancellationToken,
+}
+
+impl Pace {
+    pub(super) fn of(shared: &Shared) -> Self {
+        Self { shared: shared.clone(), over: CancellationToken::new() }
+    }
+
+    /// From here on its last words are read, and nothing holds them up.
+    pub(super) fn ends(&self) {
+        self.over.cancel();
+    }
+
+    async fn keep(&self, events: &Events) {
+        tokio::select! {
+            biased;
+            () = self.over.cancelled() => {}
+            () = events.has_room(|time| self.shared.held_up(time)) => {}
+        }
+    }
+}
 
 pub(super) fn hear(signs: Vec<Sign>, events: &Events, shared: &Shared) {
     for sign in signs {
@@ -27,10 +54,10 @@ pub(super) fn listen(
     mut reader: Box<dyn Reader>,
     replies: Replies,
     events: &Events,
-    shared: &Shared,
+    pace: &Pace,
 ) -> AbortOnDropHandle<()> {
-    let shared = shared.clone();
-    each_line(pipe, events, move |line, kept, events| {
+    let shared = pace.shared.clone();
+    each_line(pipe, events, pace, move |line, kept, events| {
         let signs = reader.read(line);
         // A secret is known only whole, and each line is looked at alone: what comes once more is kept only then.
         let is_piece = signs.contains(&Sign::Piece);
@@ -59,10 +86,10 @@ pub(super) fn listen(
 pub(super) fn listen_to_errors(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     events: &Events,
-    shared: &Shared,
+    pace: &Pace,
 ) -> AbortOnDropHandle<()> {
-    let shared = shared.clone();
-    each_line(pipe, events, move |line, kept, events| {
+    let shared = pace.shared.clone();
+    each_line(pipe, events, pace, move |line, kept, events| {
         let mut shows = Shows::All;
         // What its end means is judged by what it said, which stays here.
         let said = line::read(Stream::Err, line).map(|said| (said.text.clone(), kept.said(said, &mut shows)));
@@ -80,14 +107,16 @@ pub(super) fn listen_to_errors(
 fn each_line(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     events: &Events,
+    pace: &Pace,
     mut heard: impl FnMut(&[u8], &mut Unkeyed, &Events) + Send + 'static,
 ) -> AbortOnDropHandle<()> {
-    let events = events.clone();
+    let (events, pace) = (events.clone(), pace.clone());
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = Lines::new(pipe, events.redactor());
         let mut kept = Unkeyed::default();
         while let Some(line) = lines.next().await {
             heard(&line, &mut kept, &events);
+            pace.keep(&events).await;
         }
     }))
 }
@@ -137,6 +166,9 @@ impl Unkeyed {
 mod tests {
     use super::*;
     use pullyard_protocol::event::EventKind;
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Poll;
 
     const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
     const LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
@@ -151,6 +183,33 @@ mod tests {
             line.map(|line| String::from_utf8_lossy(&line).into_owned())
         });
         each.collect()
+    }
+
+    /// Whether it has not come to its end, looked at once.
+    async fn waits(what: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+        poll_fn(|context| Poll::Ready(Pin::new(&mut *what).poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn an_agent_is_read_no_faster_than_what_it_says_is_sent() {
+        let (events, pace) = (Events::unsent(), Pace::of(&Shared::new()));
+        assert!(!waits(&mut Box::pin(pace.keep(&events))).await, "there is room");
+        events.fill();
+        let mut next = Box::pin(pace.keep(&events));
+        assert!(waits(&mut next).await);
+        events.send_some();
+        next.await;
+    }
+
+    #[tokio::test]
+    async fn the_last_words_of_an_agent_that_has_ended_or_is_stopped_wait_for_nothing() {
+        let (events, pace) = (Events::unsent(), Pace::of(&Shared::new()));
+        events.fill();
+        let mut next = Box::pin(pace.keep(&events));
+        assert!(waits(&mut next).await);
+        pace.ends();
+        next.await;
+        assert!(!waits(&mut Box::pin(pace.keep(&events))).await);
     }
 
     #[test]
