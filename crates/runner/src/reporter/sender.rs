@@ -1,6 +1,7 @@
 //! The sender's loop: when a batch is due, and what its answer means.
 //!
-//! A batch never changes once it was sent: a repeat must be a repeat, or the server drops lines.
+//! What a batch tells never changes once it was sent: a repeat must be a repeat, or the server drops lines. Only how long
+//! ago its events happened does, as that is counted from when it is sent.
 
 use super::{Heeds, Shared};
 use crate::orders::Order;
@@ -51,7 +52,7 @@ impl Sender {
             self.until_due(last).await;
             last = Instant::now();
             let events = self.shared.take(self.next_seq, last);
-            let going_on = self.deliver(events).await;
+            let going_on = self.deliver(events, last).await;
             let mut state = self.shared.state();
             state.in_flight = false;
             state.ended = going_on.is_break();
@@ -87,8 +88,8 @@ impl Sender {
         }
     }
 
-    /// Sends one batch until it is answered.
-    async fn deliver(&mut self, events: Vec<Event>) -> ControlFlow<()> {
+    /// Sends one batch, whose events are as old as they say at `aged`, until it is answered.
+    async fn deliver(&mut self, events: Vec<Event>, mut aged: Instant) -> ControlFlow<()> {
         let mut request = EventsRequest { first_seq: self.next_seq, events, inputs: self.heeds.given.heard() };
         let mut back_off = BackOff::new();
         loop {
@@ -123,6 +124,9 @@ impl Sender {
                 },
             }
             sleep(back_off.next()).await;
+            let now = Instant::now();
+            grow_older(&mut request.events, now.saturating_duration_since(aged));
+            aged = now;
         }
     }
 
@@ -135,6 +139,14 @@ impl Sender {
             Want::Pause => self.heeds.orders.give(Order::Pause),
             Want::Cancel => self.heeds.orders.give(Order::Cancel),
         }
+    }
+}
+
+/// The server counts back from when a batch comes: after an outage its events would stand among newer ones.
+fn grow_older(events: &mut [Event], by: Duration) {
+    let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+    for event in events {
+        event.age_ms = event.age_ms.saturating_add(by_ms);
     }
 }
 
@@ -210,6 +222,20 @@ mod tests {
             sender.heed(&answer);
             assert_eq!(sender.send_every, Duration::from_millis(kept));
         }
+    }
+
+    #[test]
+    fn what_is_sent_again_happened_as_much_longer_ago_and_is_else_as_it_was() {
+        let mut again = batch(5, 2);
+        again.events[1].age_ms = 784;
+        let before = again.clone();
+        grow_older(&mut again.events, Duration::from_millis(1_500));
+        assert_eq!(again.events.iter().map(|event| event.age_ms).collect::<Vec<_>>(), [1_500, 2_284]);
+        again.events.iter_mut().zip(&before.events).for_each(|(event, before)| event.age_ms = before.age_ms);
+        assert_eq!(again, before);
+        again.events[0].age_ms = u64::MAX;
+        grow_older(&mut again.events, Duration::MAX);
+        assert!(again.events.iter().all(|event| event.age_ms == u64::MAX));
     }
 
     #[test]

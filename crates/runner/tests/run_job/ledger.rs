@@ -24,16 +24,23 @@ async fn a_call_whose_answer_was_lost_is_repeated_as_it_was() {
     assert_eq!(finishes.len(), 3);
     assert!(finishes.iter().all(|finish| *finish == finishes[0] && finish.outcome == FinishOutcome::Completed));
 
-    // A batch never changes: for each number there is one content, and the last has no gap before it.
-    let mut batches: HashMap<u64, Call> = HashMap::new();
+    // What a batch tells never changes: for each number there is one content, and the last has no gap before it. Only
+    // how long ago it was grows with each repeat.
+    let mut batches: HashMap<u64, (Call, Vec<u64>)> = HashMap::new();
     let mut repeats = 0;
-    for call in world.api.calls("events") {
+    for mut call in world.api.calls("events") {
         if call.body["events"].as_array().unwrap().is_empty() {
             continue;
         }
         let first = call.body["first_seq"].as_u64().unwrap();
-        repeats += u32::from(batches.contains_key(&first));
-        assert_eq!(batches.entry(first).or_insert_with(|| call.clone()), &call);
+        let events = call.body["events"].as_array_mut().unwrap();
+        let ages: Vec<u64> = events.iter_mut().map(|event| event["age_ms"].take().as_u64().unwrap()).collect();
+        if let Some((told, before)) = batches.get(&first) {
+            repeats += 1;
+            assert_eq!(told, &call);
+            assert!(before.iter().zip(&ages).all(|(before, age)| before <= age), "{before:?} {ages:?}");
+        }
+        batches.insert(first, (call, ages));
     }
     assert!(repeats > 0);
     let said = world
