@@ -82,6 +82,15 @@ struct Price {
     long: Rates,
     /// One of those may make its whole session as dear.
     by_session: bool,
+    /// Who says so.
+    by: By,
+}
+
+/// Who says what a model costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Table,
+    Operator,
 }
 
 /// What long requests of a model cost more.
@@ -164,8 +173,12 @@ impl Prices {
             };
             let short = rates(input, cached, output);
             let dearer = rates(input * 2, cached * 2, output * 3 / 2);
-            let price =
-                Price { short, long: if *long == Never { short } else { dearer }, by_session: *long == Session };
+            let price = Price {
+                short,
+                long: if *long == Never { short } else { dearer },
+                by_session: *long == Session,
+                by: By::Table,
+            };
             ((*name).to_owned(), price)
         };
         let mut prices: BTreeMap<_, _> = TABLE.iter().map(thousandths).collect();
@@ -190,6 +203,11 @@ impl Prices {
             Some(price) => Cost::Known(price.of(count)),
             None => Cost::AtMost(self.0.values().map(|price| price.of(count)).max().unwrap_or(u64::MAX)),
         }
+    }
+
+    /// Whether a model's price is the table's, so that its date says something of it.
+    pub(super) fn are_of_table(&self, model: Option<&str>) -> bool {
+        model.and_then(|model| self.of(model)).is_some_and(|price| price.by == By::Table)
     }
 
     /// How much more tokens of a model cost where its session is as dear as a long request. None: what others of its
@@ -260,7 +278,7 @@ fn read(entry: &str) -> Option<(String, Price)> {
         _ => return None,
     };
     let model = model.trim();
-    (!model.is_empty()).then(|| (model.to_owned(), Price { short, long, by_session: false }))
+    (!model.is_empty()).then(|| (model.to_owned(), Price { short, long, by_session: false, by: By::Operator }))
 }
 
 #[cfg(test)]
@@ -391,6 +409,9 @@ mod tests {
         let prices = Prices::with("gpt-99=2/0.2/8, gpt-5.2 = 1/0.1/1,nonsense,x=1/2,=1/1/1,y=a/b/c,z=1/1/1/1");
         assert_eq!(request(&prices, "gpt-99", TOKENS), Cost::Known(416_000));
         assert_eq!(request(&prices, "gpt-5.2", TOKENS), Cost::Known(148_000));
+        assert!(!prices.are_of_table(Some("gpt-5.2")) && !prices.are_of_table(Some("gpt-99-2026-01-14")));
+        assert!(prices.are_of_table(Some("gpt-5.2-codex")) && prices.are_of_table(Some("gpt-5.2-codex-2026-01-14")));
+        assert!(!prices.are_of_table(Some("x")) && !prices.are_of_table(None), "nobody knows a price");
         for unread in ["x", "z"] {
             assert!(matches!(request(&prices, unread, TOKENS), Cost::AtMost(_)), "{unread}");
         }

@@ -62,6 +62,8 @@ pub(super) struct Rollouts {
     used: Tokens,
     cost: u64,
     is_at_most: bool,
+    /// A part of it is by the table's prices.
+    by_table: bool,
     /// What the thread's requests would cost more that count by themselves, were all of it as dear as a long one.
     more: u64,
     /// It has had a long one.
@@ -82,7 +84,7 @@ impl Rollouts {
         }
         self.starts += 1;
         (self.records, self.used, self.cost, self.is_at_most) = (0, Tokens::default(), 0, false);
-        (self.thread, self.asks) = (None, false);
+        (self.thread, self.asks, self.by_table) = (None, false, false);
         (self.has_answers, self.answered) = (false, false);
         self.unanswered.clear();
     }
@@ -169,6 +171,7 @@ impl Rollouts {
         self.counted += count;
         self.used += count.tokens;
         signs.push(Sign::Used(count.tokens));
+        self.by_table |= prices.are_of_table(self.model.as_deref());
         match prices.cost(self.model.as_deref(), count, of) {
             Cost::Known(cost) => self.cost = self.cost.saturating_add(cost),
             Cost::AtMost(cost) => {
@@ -208,7 +211,7 @@ impl Rollouts {
                 "output_tokens": self.used.output,
                 "cost_usd_micros": cost,
                 "model": self.model,
-                "prices_of": cost.map(|_| AS_OF),
+                "prices_of": cost.filter(|_| self.by_table).map(|_| AS_OF),
             })),
             ..Said::new(EventKind::Usage)
         };

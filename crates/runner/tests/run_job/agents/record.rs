@@ -30,24 +30,26 @@ async fn what_the_work_was_made_of_and_what_came_of_it_is_on_record() {
 }
 
 #[tokio::test]
-async fn the_date_of_the_prices_that_a_cost_is_by_is_on_record() {
-    let machine = Machine::with(
-        CODEX,
-        "cat > @DIR@/prompt; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
-         cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl",
-    )
-    .await;
-    let ran = machine
-        .world
-        .run_with(|command| {
-            machine.equip(command);
-            command.env("PULLYARD_CODEX_PRICES", "gpt-6.1-sol=2/0.2/8");
-        })
+async fn the_date_of_the_table_that_a_cost_is_by_is_on_record_and_not_where_the_operator_says_the_price() {
+    for (told, prices_of) in [("gpt-99=2/0.2/8", Some("2026-11")), ("gpt-6.1-sol=2/0.2/8", None)] {
+        let machine = Machine::with(
+            CODEX,
+            "cat > @DIR@/prompt; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
+             cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl",
+        )
         .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = machine.world.api.finish();
-    assert!(finish.spent_usd_micros.is_some(), "{finish:?}");
-    assert_eq!(finish.work.unwrap().prices_of.as_deref(), Some("2026-11"));
+        let ran = machine
+            .world
+            .run_with(|command| {
+                machine.equip(command);
+                command.env("PULLYARD_CODEX_PRICES", told);
+            })
+            .await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        let finish = machine.world.api.finish();
+        assert!(finish.spent_usd_micros.is_some(), "{finish:?}");
+        assert_eq!(finish.work.unwrap().prices_of.as_deref(), prices_of);
+    }
 }
 
 #[tokio::test]

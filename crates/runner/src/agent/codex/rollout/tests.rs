@@ -259,14 +259,17 @@ fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
 
 #[test]
 fn the_end_tells_what_a_start_used_and_with_which_prices() {
-    let world = World::new();
-    world.begin();
-    world.write(&recorded());
-    let signs = world.look().finish();
-    let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
-    let data = usage.data.as_ref().unwrap();
-    assert_eq!((&data["input_tokens"], &data["cost_usd_micros"]), (&json!(300), &json!(2_100)));
-    assert_eq!(data["prices_of"], json!(AS_OF));
+    // The table has a date, and what the operator says has none.
+    for (told, prices_of) in [("", json!(AS_OF)), ("gpt-6.1-sol=2/0.5/10", Value::Null)] {
+        let world = World { prices: Prices::with(told), ..World::new() };
+        world.begin();
+        world.write(&recorded());
+        let signs = world.look().finish();
+        let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
+        let data = usage.data.as_ref().unwrap();
+        assert_eq!((&data["input_tokens"], &data["cost_usd_micros"]), (&json!(300), &json!(2_100)));
+        assert_eq!(data["prices_of"], prices_of);
+    }
 }
 
 #[test]
