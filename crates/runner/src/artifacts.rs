@@ -1,8 +1,8 @@
 //! What the attempt leaves behind: each thing is a file of the attempt first, and is uploaded from there beside
 //! everything else, one at a time.
 //!
-//! Nothing of it fails a job: what can't be kept is told in the log. What is in an artifact is made where it comes
-//! from: the agent's output in `record`, the patch in `commit`.
+//! Nothing of it fails a job: what can't be kept is told in the log, and in the job's where people look for it. What is
+//! in an artifact is made where it comes from: the agent's output in `record`, the patch in `patch`.
 
 mod body;
 mod record;
@@ -10,10 +10,13 @@ mod upload;
 
 pub(crate) use record::{RawCapture, Record};
 
+use crate::reporter::Events;
+use crate::said::Said;
 use crate::workspace::private_dirs;
 use pullyard_domain::artifact::{Kind, LARGEST, MOST};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
 use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::event::EventKind;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -26,12 +29,70 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+/// Places that are left for what there is little of: the patch, the record, the last word and a checkpoint come late.
+const SPARED: usize = 8;
+/// How large things may be together of which there are many: the largest of the others fit beside them. Units: bytes.
+const LARGEST_OF_MANY: u64 = 64 << 20;
+
 /// A file that is to be kept.
 #[derive(Debug)]
 struct Kept {
     kind: Kind,
     name: ArtifactName,
     path: PathBuf,
+}
+
+/// What is done one after the other.
+#[derive(Debug)]
+enum Handed {
+    /// This is uploaded.
+    In(Kept),
+    /// This is said in the job's log, of what is not.
+    Not(String),
+}
+
+/// Whether there are many of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rank {
+    /// There are not.
+    Own,
+    /// There are: they leave room for the others.
+    OneOfMany,
+}
+
+/// What is taken of all that an attempt may keep.
+#[derive(Default)]
+struct Taken {
+    places: usize,
+    /// By things of which there are many.
+    bytes_of_many: u64,
+}
+
+impl Taken {
+    /// Takes a place.
+    ///
+    /// Errors: why there is none.
+    fn take(&mut self, rank: Rank, size: u64) -> Result<(), &'static str> {
+        if size > LARGEST {
+            return Err("it is too large");
+        }
+        let most = match rank {
+            Rank::Own => MOST,
+            Rank::OneOfMany => MOST - SPARED,
+        };
+        if self.places >= most {
+            return Err("there are too many artifacts");
+        }
+        if rank == Rank::OneOfMany {
+            let bytes = self.bytes_of_many.saturating_add(size);
+            if bytes > LARGEST_OF_MANY {
+                return Err("all outputs together are too large");
+            }
+            self.bytes_of_many = bytes;
+        }
+        self.places += 1;
+        Ok(())
+    }
 }
 
 /// Where things are handed in; cheap to clone.
@@ -41,11 +102,12 @@ pub(crate) struct Artifacts(Arc<Shared>);
 struct Shared {
     /// Known once the attempt has a workspace; nothing is kept before.
     folder: OnceLock<PathBuf>,
-    /// Never more than [`MOST`] wait, and what waits is a path: the bytes are on disk.
-    handed_in: UnboundedSender<Kept>,
+    /// Never more than [`MOST`] wait for an upload, and what waits is a path: the bytes are on disk.
+    handed_in: UnboundedSender<Handed>,
     /// The newest last word of the agent.
     last_word: Mutex<Option<PathBuf>>,
-    /// So many were handed in, ever.
+    taken: Mutex<Taken>,
+    /// So many were handed in, ever, or are to be told of.
     count: AtomicUsize,
     /// So many are done with, one way or the other.
     done: watch::Sender<usize>,
@@ -58,10 +120,10 @@ pub(crate) struct Uploads {
 }
 
 impl Uploads {
-    /// Begins to upload what is handed in.
-    pub(crate) fn start(client: AttemptClient) -> Self {
+    /// Begins to upload what is handed in, and to say what is not kept of it.
+    pub(crate) fn start(client: AttemptClient, events: Events) -> Self {
         let (artifacts, waiting) = Artifacts::new();
-        let task = tokio::spawn(one_by_one(client, waiting, artifacts.0.done.clone()));
+        let task = tokio::spawn(one_by_one(client, events, waiting, artifacts.0.done.clone()));
         Self { artifacts, _task: AbortOnDropHandle::new(task) }
     }
 
@@ -70,32 +132,60 @@ impl Uploads {
     }
 }
 
-async fn one_by_one(client: AttemptClient, mut waiting: UnboundedReceiver<Kept>, done: watch::Sender<usize>) {
+async fn one_by_one(
+    client: AttemptClient,
+    events: Events,
+    mut waiting: UnboundedReceiver<Handed>,
+    done: watch::Sender<usize>,
+) {
+    let say = |words: String| events.add(Said::words(EventKind::Log, words));
     let mut lost = false;
-    while let Some(kept) = waiting.recv().await {
-        if !lost {
-            let (kind, name) = (kept.kind.as_str(), kept.name.clone());
-            match upload::upload(&client, kept).await {
-                Ok(()) => tracing::debug!(kind, name = %name, "an artifact was uploaded"),
-                Err(failed) => {
-                    // Whoever took the attempt over keeps its own.
-                    lost = failed.is_for_all();
-                    tracing::warn!(kind, name = %name, error = %failed, "an artifact was not kept: {failed}");
+    while let Some(handed) = waiting.recv().await {
+        match handed {
+            Handed::In(kept) if !lost => {
+                let (kind, name) = (kept.kind, kept.name.clone());
+                match upload::upload(&client, kept).await {
+                    Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "an artifact was uploaded"),
+                    Err(failed) => {
+                        // Whoever took the attempt over keeps its own.
+                        lost = failed.is_for_all();
+                        let shown = kind.as_str();
+                        tracing::warn!(kind = shown, name = %name, error = %failed, "an artifact was not kept: {failed}");
+                        if !lost && is_looked_for(kind) {
+                            say(not_kept(name.as_str(), &failed.to_string()));
+                        }
+                    }
                 }
             }
+            Handed::In(_) => {}
+            Handed::Not(words) => say(words),
         }
         done.send_modify(|done| *done += 1);
     }
 }
 
+/// Whether people, or the next attempt, look for things of this kind by themselves. Of a check its result says
+/// whether its output is kept.
+fn is_looked_for(kind: Kind) -> bool {
+    match kind {
+        Kind::Patch | Kind::FinalMessage | Kind::AgentOutput | Kind::Checkpoint => true,
+        Kind::SetupOutput | Kind::CheckOutput | Kind::ProviderPayload => false,
+    }
+}
+
+fn not_kept(name: &str, why: &str) -> String {
+    format!("{name} is not kept: {why}.")
+}
+
 impl Artifacts {
     /// None yet, and what is handed in.
-    fn new() -> (Self, UnboundedReceiver<Kept>) {
+    fn new() -> (Self, UnboundedReceiver<Handed>) {
         let (handed_in, waiting) = unbounded_channel();
         let shared = Shared {
             folder: OnceLock::new(),
             last_word: Mutex::default(),
             handed_in,
+            taken: Mutex::default(),
             count: AtomicUsize::new(0),
             done: watch::Sender::new(0),
         };
@@ -136,7 +226,7 @@ impl Artifacts {
                 self.hand_in(kind, name)
             }
             Err(error) => {
-                tracing::warn!(name, error = %error, "an artifact could not be written: {error}");
+                self.not_kept(kind, name, &format!("it could not be written: {error}"));
                 false
             }
         }
@@ -151,22 +241,48 @@ impl Artifacts {
     /// Hands in a file of the folder. False when it is not kept: it is too large, there are too many, or nothing in
     /// it.
     pub(crate) fn hand_in(&self, kind: Kind, name: &str) -> bool {
+        self.hand_in_as(kind, name, if kind == Kind::CheckOutput { Rank::OneOfMany } else { Rank::Own })
+    }
+
+    /// The same of an output that stands beside the record.
+    fn hand_in_beside(&self, name: &str) -> bool {
+        self.hand_in_as(Kind::AgentOutput, name, Rank::OneOfMany)
+    }
+
+    fn hand_in_as(&self, kind: Kind, name: &str, rank: Rank) -> bool {
         let (Some(path), Ok(artifact)) = (self.file(name), ArtifactName::new(name)) else { return false };
-        match fs::metadata(&path).map(|about| about.len()) {
-            Ok(1..=LARGEST) => {}
+        let size = match fs::metadata(&path).map(|about| about.len()) {
             Ok(0) | Err(_) => return false,
-            Ok(size) => {
-                tracing::warn!(name, size, "an artifact is too large to be kept");
-                return false;
+            Ok(size) => size,
+        };
+        let taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner).take(rank, size);
+        match taken {
+            Ok(()) => self.hand_over(Handed::In(Kept { kind, name: artifact, path })),
+            // Who makes a checkpoint says that there is none.
+            Err(why) if rank == Rank::Own && kind != Kind::Checkpoint => {
+                self.not_kept(kind, name, why);
+                false
+            }
+            Err(why) => {
+                tracing::warn!(name, size, "an artifact was not kept: {why}");
+                false
             }
         }
-        if self.0.count.fetch_add(1, Ordering::Relaxed) >= MOST {
-            self.0.count.fetch_sub(1, Ordering::Relaxed);
-            tracing::warn!(name, "an artifact was not kept: there are too many");
-            return false;
+    }
+
+    /// Tells that something can't be kept, in the job's log where it is looked for. It may be told by whoever holds the
+    /// record: nothing is recorded before this is over.
+    pub(crate) fn not_kept(&self, kind: Kind, name: &str, why: &str) {
+        tracing::warn!(name, "an artifact was not kept: {why}");
+        if is_looked_for(kind) {
+            self.hand_over(Handed::Not(not_kept(name, why)));
         }
+    }
+
+    fn hand_over(&self, handed: Handed) -> bool {
+        self.0.count.fetch_add(1, Ordering::Relaxed);
         // The receiver lives as long as the attempt does.
-        self.0.handed_in.send(Kept { kind, name: artifact, path }).is_ok()
+        self.0.handed_in.send(handed).is_ok()
     }
 }
 
@@ -188,10 +304,22 @@ fn measured(path: &Path) -> io::Result<(u64, Sha256Hex)> {
 mod tests {
     use super::*;
 
-    pub(super) fn artifacts() -> (tempfile::TempDir, Artifacts, UnboundedReceiver<Kept>) {
+    pub(super) fn artifacts() -> (tempfile::TempDir, Artifacts, UnboundedReceiver<Handed>) {
         let dir = tempfile::tempdir().unwrap();
         let (artifacts, waiting) = Artifacts::new();
         (dir, artifacts, waiting)
+    }
+
+    /// The names of what is to be uploaded by now, and what is said of the rest.
+    pub(super) fn handed(waiting: &mut UnboundedReceiver<Handed>) -> (Vec<String>, Vec<String>) {
+        let (mut names, mut said) = (Vec::new(), Vec::new());
+        while let Ok(handed) = waiting.try_recv() {
+            match handed {
+                Handed::In(kept) => names.push(kept.name.to_string()),
+                Handed::Not(words) => said.push(words),
+            }
+        }
+        (names, said)
     }
 
     #[test]
@@ -201,22 +329,70 @@ mod tests {
         artifacts.open(dir.path().join("artifacts")).unwrap();
         artifacts.keep(Kind::FinalMessage, "empty.md", " \n");
         artifacts.keep(Kind::FinalMessage, "final-message.md", "Done.");
-        assert_eq!(waiting.try_recv().unwrap().name.as_str(), "final-message.md");
-        assert!(waiting.try_recv().is_err());
+        assert_eq!(handed(&mut waiting), (vec!["final-message.md".to_owned()], Vec::new()));
     }
 
     #[test]
-    fn no_more_are_handed_in_than_an_attempt_may_keep() {
+    fn outputs_of_checks_and_of_tools_leave_places_for_what_comes_after_them() {
+        for beside in [false, true] {
+            let (dir, artifacts, mut waiting) = artifacts();
+            artifacts.open(dir.path().to_owned()).unwrap();
+            for number in 0..MOST + 5 {
+                let name = format!("output-{number}.txt");
+                if beside {
+                    fs::write(dir.path().join(&name), "ok").unwrap();
+                    artifacts.hand_in_beside(&name);
+                } else {
+                    artifacts.keep(Kind::CheckOutput, &name, "ok");
+                }
+            }
+            let (names, said) = handed(&mut waiting);
+            assert_eq!((names.len(), said), (MOST - SPARED, Vec::new()));
+            let late = [Kind::AgentOutput, Kind::FinalMessage, Kind::Patch, Kind::Checkpoint];
+            for kind in late {
+                assert!(artifacts.keep(kind, kind.as_str(), "x"), "{kind:?}");
+            }
+            assert_eq!(handed(&mut waiting).0, late.map(|kind| kind.as_str().to_owned()));
+        }
+    }
+
+    #[test]
+    fn outputs_of_checks_and_of_tools_leave_bytes_for_what_comes_after_them() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
-        for number in 0..MOST + 5 {
-            artifacts.keep(Kind::CheckOutput, &format!("check-{number}.txt"), "ok");
+        let file = |name: &str, size| {
+            File::create(dir.path().join(name)).unwrap().set_len(size).unwrap();
+        };
+        for (name, size, taken) in [("1.txt", LARGEST_OF_MANY - 9, true), ("2.txt", 10, false), ("3.txt", 9, true)] {
+            file(name, size);
+            assert_eq!(artifacts.hand_in_beside(name), taken, "{name}");
         }
-        let mut count = 0;
-        while waiting.try_recv().is_ok() {
-            count += 1;
+        assert!(!artifacts.keep(Kind::CheckOutput, "check-1.txt", "x"), "they share the room");
+        file("agent-output.jsonl", LARGEST);
+        assert!(artifacts.hand_in(Kind::AgentOutput, "agent-output.jsonl"));
+        assert_eq!(handed(&mut waiting).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
+        // With the largest record, patch and checkpoint it is what all may be together.
+        assert_eq!(3 * LARGEST + LARGEST_OF_MANY, pullyard_domain::artifact::LARGEST_TOGETHER);
+    }
+
+    #[test]
+    fn what_people_look_for_is_not_left_out_without_a_word() {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.open(dir.path().to_owned()).unwrap();
+        for number in 0..MOST {
+            assert!(artifacts.keep(Kind::Patch, &format!("changes-{number}.patch"), "x"), "{number}");
         }
-        assert_eq!(count, MOST);
+        let full = [Kind::Patch, Kind::FinalMessage, Kind::AgentOutput, Kind::CheckOutput, Kind::Checkpoint];
+        for kind in full {
+            assert!(!artifacts.keep(kind, kind.as_str(), "x"), "{kind:?}");
+        }
+        let (names, said) = handed(&mut waiting);
+        assert_eq!(names.len(), MOST);
+        let because = "is not kept: there are too many artifacts.";
+        assert_eq!(said, ["patch", "final_message", "agent_output"].map(|name| format!("{name} {because}")));
+        artifacts.not_kept(Kind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
+        artifacts.not_kept(Kind::ProviderPayload, "provider-payload.txt", "the bucket is away");
+        assert_eq!(handed(&mut waiting).1, ["checkpoint.tar.zst is not kept: the bucket is away."]);
     }
 
     #[tokio::test]
@@ -230,9 +406,14 @@ mod tests {
         for number in 0..MOST + 5 {
             artifacts.keep(Kind::CheckOutput, &format!("check-{number}.txt"), "ok");
         }
-        while waiting.try_recv().is_ok() {
+        let mut said = Vec::new();
+        while let Ok(handed) = waiting.try_recv() {
+            if let Handed::Not(words) = handed {
+                said.push(words);
+            }
             artifacts.0.done.send_modify(|done| *done += 1);
         }
+        assert_eq!(said, ["larger.txt is not kept: it is too large."]);
         let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
         assert!(flushed.await.is_ok(), "it waits for what nobody uploads");
     }

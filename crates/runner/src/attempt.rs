@@ -208,11 +208,16 @@ impl Attempt<'_> {
     /// afterwards the lease is gone. A cancel is answered by that, too, and at once.
     pub(crate) async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
         self.events.flush(LAST_EVENTS_LIMIT).await;
+        let left = async {
+            self.artifacts.flush(REST_ARTIFACTS_LIMIT).await;
+            // What could not be kept is said as well.
+            self.events.flush(LAST_EVENTS_LIMIT).await;
+        };
         tokio::select! {
             biased;
             _ = self.orders.at_least(Order::Cancel) => {}
             () = sleep_until(self.until) => {}
-            () = self.artifacts.flush(REST_ARTIFACTS_LIMIT) => {}
+            () = left => {}
         }
         tokio::select! {
             biased;

@@ -83,7 +83,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let given = Inputs::new();
     let heeds = Heeds { orders: orders.clone(), given: given.clone() };
     let reporter = Reporter::start(client.clone(), heartbeat, heeds, redactor.clone());
-    let uploads = Uploads::start(client.clone());
+    let uploads = Uploads::start(client.clone(), reporter.events().clone());
     let this = Attempt {
         artifacts: uploads.artifacts(),
         assignment: &assignment,
@@ -184,8 +184,13 @@ fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): End
 async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
     let both =
         |events, artifacts| async move { tokio::join!(reporter.flush(events), uploads.artifacts().flush(artifacts)) };
+    let all = async {
+        both(LAST_EVENTS_LIMIT, LAST_ARTIFACTS_LIMIT).await;
+        // What could not be kept is said as well.
+        reporter.flush(SHUTDOWN_EVENTS_LIMIT).await;
+    };
     tokio::select! {
-        _ = both(LAST_EVENTS_LIMIT, LAST_ARTIFACTS_LIMIT) => {}
+        () = all => {}
         _ = async {
             orders.at_least(Order::Shutdown).await;
             both(SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_EVENTS_LIMIT).await

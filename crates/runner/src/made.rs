@@ -216,7 +216,7 @@ async fn keep_patch(
         Err(fault) => Err(fault),
     };
     if let Err(fault) = written {
-        tracing::warn!(error = %fault, "the patch could not be made: {fault}");
+        this.artifacts.not_kept(Kind::Patch, &name, &format!("it could not be made: {}", fault.reason()));
         return Ok(());
     }
     let stream = this.redactor.stream();
@@ -229,7 +229,7 @@ async fn keep_patch(
         Ok(()) => {
             this.artifacts.hand_in(Kind::Patch, &name);
         }
-        Err(error) => tracing::warn!(error = %error, "the patch could not be kept: {error}"),
+        Err(error) => this.artifacts.not_kept(Kind::Patch, &name, &format!("it could not be written: {error}")),
     }
     Ok(())
 }

@@ -18,8 +18,10 @@ use tokio::time::Instant;
 const OUTPUT: &str = "agent-output.jsonl";
 const PAYLOAD: &str = "provider-payload.txt";
 const LAST_WORD: &str = "final-message.md";
-/// So many large outputs stand beside the log; room is left for what comes at the end.
-const MOST_BESIDE: usize = 40;
+/// So many large outputs stand beside the log; room is left for the outputs of checks.
+const MOST_BESIDE: usize = 24;
+/// How large they are together, for the same reason. Units: bytes.
+const LARGEST_BESIDE: u64 = 32 << 20;
 /// Room for the line that says that there was none.
 const LAST_LINE: u64 = 1_024;
 /// A last word is read by people. Units: bytes.
@@ -45,6 +47,8 @@ struct Open {
     output: Option<Lines>,
     payload: Option<Lines>,
     beside: usize,
+    /// Units: bytes.
+    size_beside: u64,
     /// The agent's last word, and whether it said that it is one.
     last_word: Option<(bool, String)>,
 }
@@ -67,6 +71,7 @@ impl Record {
             payload: None,
             began: Instant::now(),
             beside: 0,
+            size_beside: 0,
             last_word: None,
         };
         open.next_part();
@@ -102,8 +107,13 @@ impl Record {
         let mut open = self.open();
         let (output, payload) = (open.output.take(), open.payload.take());
         for (lines, kind, name) in [(output, Kind::AgentOutput, OUTPUT), (payload, Kind::ProviderPayload, PAYLOAD)] {
-            if lines.is_some_and(Lines::finish) {
-                open.artifacts.hand_in(kind, &open.name(name));
+            let name = open.name(name);
+            match lines.map(Lines::finish) {
+                Some(true) => {
+                    open.artifacts.hand_in(kind, &name);
+                }
+                Some(false) => open.artifacts.not_kept(kind, &name, "it could not be written"),
+                None => {}
             }
         }
         if let Some((_, words)) = open.last_word.take() {
@@ -128,16 +138,16 @@ impl Open {
 
     fn next_part(&mut self) {
         self.part += 1;
-        self.output = self.begin(OUTPUT);
-        self.payload = if self.raw == RawCapture::On { self.begin(PAYLOAD) } else { None };
+        self.output = self.begin(Kind::AgentOutput, OUTPUT);
+        self.payload = if self.raw == RawCapture::On { self.begin(Kind::ProviderPayload, PAYLOAD) } else { None };
     }
 
-    fn begin(&self, name: &str) -> Option<Lines> {
+    fn begin(&self, kind: Kind, name: &str) -> Option<Lines> {
         let name = self.name(name);
         match File::create(self.artifacts.file(&name)?) {
             Ok(file) => Some(Lines { file: BufWriter::new(file), size: 0, full: false }),
             Err(error) => {
-                tracing::warn!(name, error = %error, "an artifact could not be begun: {error}");
+                self.artifacts.not_kept(kind, &name, &format!("it could not be begun: {error}"));
                 None
             }
         }
@@ -173,14 +183,16 @@ impl Open {
 
     /// Keeps a large output as an artifact of its own, if there is room for one.
     fn beside(&mut self, ending: &str, text: &str) -> Option<String> {
-        if self.beside >= MOST_BESIDE || self.output.is_none() {
+        let size = self.size_beside.saturating_add(text.len() as u64);
+        if self.beside >= MOST_BESIDE || size > LARGEST_BESIDE || self.output.is_none() {
             return None;
         }
         let name = format!("output-{}.{ending}", self.beside + 1);
         let path = self.artifacts.file(&name)?;
         std::fs::write(path, text).ok()?;
         self.beside += 1;
-        self.artifacts.hand_in(Kind::AgentOutput, &name).then_some(name)
+        self.size_beside = size;
+        self.artifacts.hand_in_beside(&name).then_some(name)
     }
 }
 
@@ -224,7 +236,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifacts::tests::artifacts;
+    use crate::artifacts::tests::{artifacts, handed};
 
     fn recorded(raw: RawCapture, said: Vec<Said>) -> (tempfile::TempDir, Vec<Said>, Vec<String>) {
         let (dir, artifacts, mut waiting) = artifacts();
@@ -233,11 +245,7 @@ mod tests {
         record.raw(b"{\"as\":\"it came\"}");
         let sent = said.into_iter().map(|said| record.note(said)).collect();
         record.end();
-        let mut names = Vec::new();
-        while let Ok(kept) = waiting.try_recv() {
-            names.push(kept.name.to_string());
-        }
-        (dir, sent, names)
+        (dir, sent, handed(&mut waiting).0)
     }
 
     fn read(dir: &tempfile::TempDir, name: &str) -> String {
@@ -310,6 +318,19 @@ mod tests {
     }
 
     #[test]
+    fn large_outputs_are_only_so_large_together_and_a_smaller_one_still_has_room() {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.open(dir.path().join("artifacts")).unwrap();
+        let record = Record::begin(&artifacts, RawCapture::Off);
+        let least = MAX_TEXT_BYTES + 1;
+        record.open().size_beside = LARGEST_BESIDE - least as u64;
+        let named = |size| record.note(Said::words(EventKind::ToolResult, "x".repeat(size))).data.is_some();
+        assert_eq!([least + 1, least, least].map(named), [false, true, false]);
+        record.end();
+        assert_eq!(handed(&mut waiting).0, ["output-1.txt", OUTPUT]);
+    }
+
+    #[test]
     fn a_last_word_is_no_longer_than_people_read() {
         let long = format!("x{}", "\u{fc}".repeat(LONGEST_WORD));
         let (dir, _, _) = recorded(RawCapture::Off, vec![Said::words(EventKind::Result, long.as_str())]);
@@ -333,10 +354,7 @@ mod tests {
             record.note(Said::words(EventKind::ToolResult, "between"));
             record.goes_on();
         }
-        let mut names = Vec::new();
-        while let Ok(kept) = waiting.try_recv() {
-            names.push(kept.name.to_string());
-        }
+        let (names, _) = handed(&mut waiting);
         let first = ["output-1.txt", OUTPUT, PAYLOAD, LAST_WORD];
         let second = ["output-2.txt", "agent-output-2.jsonl", "provider-payload-2.txt", "final-message-2.md"];
         assert_eq!(names, [first, second].concat());

@@ -100,5 +100,10 @@ async fn what_the_control_plane_will_not_keep_costs_the_job_nothing() {
         assert_eq!((ran.code, world.api.finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
         assert!(ran.log.contains("an artifact was not kept"), "{}", ran.log);
         assert_eq!(world.api.calls("artifacts").len(), 4, "each is asked for once");
+        let said: Vec<_> = world.api.events().into_iter().filter_map(|event| event.text).collect();
+        for name in ["changes.patch", "final-message.md", "agent-output.jsonl"] {
+            let words = format!("{name} is not kept: ");
+            assert!(said.iter().any(|said| said.starts_with(&words) && said.contains(code)), "{name}: {said:?}");
+        }
     }
 }
