@@ -4,6 +4,9 @@
 //! status was sent; every attempt pushes with the same expected old head, so that the forge admits one;
 //! and an attempt whose push is refused adopts the commit of its own job that stands there instead.
 //!
+//! A push whose answer is lost until then may have been taken: the branch is read for a while after it, which needs no
+//! grant, and nothing is pushed any more.
+//!
 //! Where a person pushed to the pull request meanwhile, our one commit goes on top of theirs (`onto`), once:
 //! nothing of theirs is ever rewritten.
 
@@ -16,8 +19,9 @@ use crate::target::{self, Target};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, RepositoryName};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long before the end of our time git is killed: its last packet may still be on its way.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -27,6 +31,12 @@ const USUAL: Duration = Duration::from_secs(120);
 const FOUND: &str = "refs/pullyard/found";
 /// How often a push is tried that a forge which answers neither took nor refused.
 const TRIES: u32 = 4;
+/// How long it is tried to read the branch once our time to push is over.
+const LOOK_FOR: Duration = Duration::from_secs(90);
+/// How long one such look may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(20);
+/// How often a forge that answers says then that the branch is where it was, before that is believed.
+const LOOKS: u32 = 6;
 
 /// When git must be done. `sent` is an instant before the status `syncing` was sent the first time.
 pub(crate) fn deadline(sent: Instant, push_for_secs: Option<u64>) -> Instant {
@@ -57,6 +67,13 @@ pub(crate) struct Published {
     pub(crate) by: By,
 }
 
+impl Published {
+    /// This commit of this attempt, that the branch is at.
+    fn now(commit: &str) -> Self {
+        Self { commit: commit.to_owned(), head: commit.to_owned(), by: By::ThisAttempt }
+    }
+}
+
 /// Who made what stands at the forge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
@@ -69,6 +86,7 @@ pub(crate) enum By {
 }
 
 /// One commit, and where the forge's branch must be for it.
+#[derive(Clone)]
 struct Change {
     commit: String,
     expected: Option<String>,
@@ -88,16 +106,51 @@ impl Push<'_> {
     ///
     /// Errors: `HeadMoved` when they do it again, `Conflict`, `BranchDeleted`, and what the forge refuses.
     pub(crate) async fn publish(&self, until: Instant) -> Result<Published, Stop> {
-        match timeout_at(until, self.attempt()).await {
-            Ok(published) => published,
-            // Dropping it has killed git.
-            Err(_) => Err(self.rejected("it took too long").into()),
+        if until <= Instant::now() {
+            return Err(self.rejected("no time was left for it").into());
+        }
+        let sent = Mutex::new(None);
+        if let Ok(published) = timeout_at(until, self.attempt(&sent)).await {
+            return published;
+        }
+        // Dropping it has killed git. What git had sent by then may have been taken.
+        let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tracing::warn!(job.id = %self.job, "a push had no answer in its time; the branch is read");
+        let unanswered = || Stop::from(self.rejected("it gave no answer in time"));
+        let landed = match &sent {
+            Some(change) => timeout(LOOK_FOR, self.look(change)).await.unwrap_or(Ok(None))?,
+            None => None,
+        };
+        landed.ok_or_else(unanswered)
+    }
+
+    /// What became of a push whose answer was lost. Nothing where the forge has not taken it, as far as it says.
+    async fn look(&self, sent: &Change) -> Result<Option<Published>, Stop> {
+        let (mut back_off, mut looks) = (BackOff::new(), 0);
+        loop {
+            match timeout(LOOK_LIMIT, self.remote_head()).await {
+                Ok(Ok(Some(head))) if head == sent.commit => return Ok(Some(Published::now(&head))),
+                Ok(Ok(head)) if head != sent.expected => {
+                    return Ok(match self.moved(head).await? {
+                        Landed::Ours(published) => Some(published),
+                        Landed::Moved(_) => None,
+                    });
+                }
+                Ok(Ok(_)) => looks += 1,
+                // It is away.
+                Ok(Err(_)) | Err(_) => {}
+            }
+            if looks == LOOKS {
+                return Ok(None);
+            }
+            sleep(back_off.next()).await;
         }
     }
 
-    async fn attempt(&self) -> Result<Published, Stop> {
+    /// Notes what it is about to push in `sent`.
+    async fn attempt(&self, sent: &Mutex<Option<Change>>) -> Result<Published, Stop> {
         let first = Change { commit: self.commit.to_owned(), expected: self.target.expected.clone() };
-        let head = match self.land(&first).await? {
+        let head = match self.land(&first, sent).await? {
             Landed::Ours(published) => return Ok(published),
             Landed::Moved(head) => head,
         };
@@ -111,21 +164,19 @@ impl Push<'_> {
             // Theirs is the same change: there is nothing to add to it.
             return Ok(Published { commit: head.clone(), head, by: By::Somebody });
         };
-        match self.land(&Change { commit, expected: Some(head) }).await? {
+        match self.land(&Change { commit, expected: Some(head) }, sent).await? {
             Landed::Ours(published) => Ok(published),
             Landed::Moved(_) => Err(Failure::HeadMoved {}.into()),
         }
     }
 
-    async fn land(&self, change: &Change) -> Result<Landed, Stop> {
+    async fn land(&self, change: &Change, sent: &Mutex<Option<Change>>) -> Result<Landed, Stop> {
+        *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.clone());
         let mut back_off = BackOff::new();
         let mut tried = 0;
         loop {
             tried += 1;
-            let ours = || {
-                let (commit, head) = (change.commit.clone(), change.commit.clone());
-                Landed::Ours(Published { commit, head, by: By::ThisAttempt })
-            };
+            let ours = || Landed::Ours(Published::now(&change.commit));
             let Err(fault) = self.push(change).await else {
                 return Ok(ours());
             };

@@ -439,8 +439,45 @@ async fn a_push_that_takes_too_long_is_killed() {
     std::fs::write(go, "").unwrap();
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let failure = world.api.finish().failure.unwrap();
-    assert_eq!(failure.sentence(), "The local forge rejected the push: it took too long.");
+    assert_eq!(failure.sentence(), "The local forge rejected the push: it gave no answer in time.");
     assert_eq!(world.head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn a_push_that_was_taken_and_never_answered_is_found_at_its_branch() {
+    let world = World::with_agent(GREET).await;
+    let go = world.outside("go");
+    hook(&world, "post-receive", &format!("while [ ! -e {} ]; do sleep 0.05; done", go.display()));
+    // 40 s less the margin of 30.
+    world.api.script(|script| script.push_for_secs = Some(40));
+    let ran = world.run().await;
+    std::fs::write(go, "").unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(ran.log.contains("a push had no answer in its time"), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    assert_eq!(finish.result.map(|result| result.head), world.head(BRANCH));
+    assert!(world.open_pull_request(BRANCH).await.is_some());
+}
+
+#[tokio::test]
+async fn a_push_without_an_answer_whose_branch_is_somebody_elses_by_then_is_not_taken_for_ours() {
+    let world = World::with_agent(GREET).await;
+    let go = world.outside("go");
+    // Somebody else makes the branch while the forge has our commit in its hands.
+    let script = format!(
+        "env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY -u GIT_ALTERNATE_OBJECT_DIRECTORIES \
+           git update-ref refs/heads/{BRANCH} main || exit 1
+         while [ ! -e {} ]; do sleep 0.05; done; exit 1",
+        go.display()
+    );
+    hook(&world, "pre-receive", &script);
+    world.api.script(|script| script.push_for_secs = Some(40));
+    let ran = world.run().await;
+    std::fs::write(go, "").unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert_eq!(world.api.failure(), "push_rejected");
+    assert_eq!(world.head(BRANCH), world.head("main"));
 }
 
 #[tokio::test]
