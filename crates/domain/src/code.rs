@@ -20,7 +20,7 @@ macro_rules! vocabulary {
     (
         $(#[$meta:meta])*
         pub enum $Name:ident: $Class:ident {
-            $($Variant:ident { $($field:ident: $Type:ty),* } [$class:ident] $code:literal, $sentence:literal, $help:literal;)*
+            $($Variant:ident { $($(#[$fact:meta])* $field:ident: $Type:ty),* } [$class:ident] $code:literal, $sentence:literal, $help:literal;)*
         }
     ) => {
         $(#[$meta])*
@@ -33,6 +33,7 @@ macro_rules! vocabulary {
                 #[serde(rename = $code)]
                 $Variant {
                     $(
+                        $(#[$fact])*
                         #[doc = concat!("The fact `", stringify!($field), "` of the sentence.")]
                         $field: $Type,
                     )*

@@ -2,7 +2,7 @@
 
 use crate::code::vocabulary;
 use crate::id::{IntegrationId, RepositoryName};
-use crate::text::{Rounds, Span, Until};
+use crate::text::{Quoted, Rounds, Span, Until};
 use serde::{Deserialize, Serialize};
 
 /// What kind of person acts on a failure.
@@ -91,7 +91,7 @@ vocabulary! {
         ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise `checks.limit_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "If somebody else pushed to the branch, `pullyard jobs retry` works on the new head.";
         BranchTaken { branch: String } [Repo] "branch_taken", "`{branch}` is there already, with somebody else's work.", "Rename or delete that branch; then `pullyard jobs retry`.";
-        BranchProtected { branch: String } [Repo] "branch_protected", "`{branch}` is protected against this account.", "Change the rule, or the branch prefix.";
+        BranchProtected { branch: String, #[serde(default, skip_serializing_if = "Quoted::is_none")] reason: Quoted } [Repo] "branch_protected", "`{branch}` is protected against this account{reason}.", "Change the rule, or the branch prefix; where it wants signed commits, set `commits.signing_secret`; then `pullyard jobs retry`.";
         PermissionMissing { forge: String, repo: RepositoryName, what: String } [Repo] "permission_missing", "{forge} gives this account no right to {what} in {repo}.", "`pullyard repos test` shows what to grant; then `pullyard jobs retry`.";
         SigningFailed { reason: String } [Repo] "signing_failed", "The commit could not be signed: {reason}.", "Test the key of `commits.signing_secret`; runners need ssh-keygen (OpenSSH 8.2); then `pullyard jobs retry`.";
         BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted while it worked.", "`pullyard jobs retry` makes a new one.";

@@ -41,6 +41,19 @@ impl std::fmt::Display for Until {
 #[serde(transparent)]
 pub struct Rounds(pub u64);
 
+/// What somebody else said about it, where that is known: the rest of a sentence.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Quoted(pub Option<String>);
+
+impl Quoted {
+    /// Nothing is known.
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 /// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
 pub fn clipped(text: &str, most: usize) -> String {
     let tame: String = text.chars().map(|c| if is_tame(c) { c } else { ' ' }).collect();
@@ -153,6 +166,22 @@ impl Fact for String {
     }
     fn cut(self) -> Self {
         clipped(&self, LONGEST_STORED)
+    }
+}
+
+impl Fact for Quoted {
+    fn say(&self) -> String {
+        self.say_within(LONGEST_FACT)
+    }
+    fn say_within(&self, most: usize) -> String {
+        let words = self.0.as_ref().map(|words| words.say_within(most)).unwrap_or_default();
+        if words.is_empty() { words } else { format!(": \"{words}\"") }
+    }
+    fn sample() -> Self {
+        Quoted(Some(Fact::sample()))
+    }
+    fn cut(self) -> Self {
+        Quoted(self.0.map(Fact::cut))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::stop::Stop;
 use crate::target::{self, Target};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, RepositoryName};
+use pullyard_domain::text::Quoted;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -283,7 +284,7 @@ impl Push<'_> {
             return None;
         }
         if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
-            return Some(self.rejected("it found a secret in the change"));
+            return Some(self.rejected(&secret(words)));
         }
         // The last one is Bitbucket's.
         let protected = [
@@ -295,7 +296,8 @@ impl Push<'_> {
             "permission denied to update branch",
         ];
         if says(&protected) {
-            return Some(Failure::BranchProtected { branch: self.target.branch.clone() });
+            let (branch, reason) = (self.target.branch.clone(), Quoted(rule(words).map(str::to_owned)));
+            return Some(Failure::BranchProtected { branch, reason });
         }
         // GitHub says the first of a person's token, and the second of an App's; Bitbucket the third of any.
         if all.contains("permission to ") && all.contains(" denied to ")
@@ -322,6 +324,34 @@ impl Push<'_> {
 
     fn rejected(&self, reason: &str) -> Failure {
         Failure::PushRejected { forge: self.forge.into(), reason: reason.into() }
+    }
+}
+
+/// What the forge says of a push, line by line.
+fn of_forge(words: &str) -> impl Iterator<Item = &str> {
+    let lines = words.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
+    lines.map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// The rule that a push broke, in the forge's words. GitHub lists such rules below a heading, or says each as an error
+/// of its own; Bitbucket has one line.
+fn rule(words: &str) -> Option<&str> {
+    let listed = of_forge(words).find_map(|line| line.strip_prefix("- "));
+    let is_heading =
+        |line: &&str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
+    let told = || of_forge(words).find(|line| !is_heading(line));
+    listed.or_else(told).map(|line| line.trim_start_matches("error: ").trim())
+}
+
+/// Where the forge found a secret, or what it says of it.
+fn secret(words: &str) -> String {
+    if let Some(path) = of_forge(words).find_map(|line| line.strip_prefix("path: ")) {
+        return format!("it found a secret in {path}");
+    }
+    let says = of_forge(words).find(|line| line.to_lowercase().contains("secret"));
+    match says.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
+        Some(line) => format!("it found a secret: {line}"),
+        None => "it found a secret in the change".into(),
     }
 }
 
@@ -429,6 +459,43 @@ mod tests {
             "!\tHEAD:refs/heads/x\t[remote rejected] (the office is closed)",
             "",
             "GitHub rejected the push: the office is closed.",
+        );
+    }
+
+    #[test]
+    fn a_rule_that_refused_is_named_in_the_forges_words() {
+        let ruled = "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)";
+        let heading = "remote: error: GH013: Repository rule violations found for refs/heads/x.        \n\
+             remote: Review all repository rules at https://github.com/acme/app/rules?ref=refs%2Fheads%2Fx\nremote: \n";
+        check_reason(
+            ruled,
+            &format!("{heading}remote: - Commits must have verified signatures.\nremote:   Found 1 violation:\n"),
+            "`x` is protected against this account: \"Commits must have verified signatures\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
+            "remote: error: GH006: Protected branch update failed for refs/heads/x.\n\
+             remote: error: Changes must be made through a pull request.",
+            "`x` is protected against this account: \"Changes must be made through a pull request\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: Permission denied to update branch x.",
+            "`x` is protected against this account: \"Permission denied to update branch x\".",
+        );
+        check_reason(ruled, heading, "`x` is protected against this account.");
+        check_reason(
+            ruled,
+            &format!(
+                "{heading}remote: - GITHUB PUSH PROTECTION\nremote:     - Push cannot contain secrets\n\
+                 remote:          - commit: 8728dbe67\nremote:            path: README.md:4\n"
+            ),
+            "GitHub rejected the push: it found a secret in README.md:4.",
+        );
+        check_reason(
+            ruled,
+            &format!("{heading}remote: - Push cannot contain secrets\n"),
+            "GitHub rejected the push: it found a secret: Push cannot contain secrets.",
         );
     }
 

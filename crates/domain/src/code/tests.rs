@@ -3,7 +3,7 @@ use crate::decision::{Reason, Verdict};
 use crate::failure::Failure;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::story::job_id;
-use crate::text::{Rounds, Span, clipped};
+use crate::text::{Quoted, Rounds, Span, clipped};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use proptest::prelude::*;
@@ -173,6 +173,22 @@ fn sentences_carry_their_facts() {
 }
 
 #[test]
+fn what_a_forge_said_of_its_rule_is_the_rest_of_the_sentence_and_may_be_unknown() {
+    let of_before: Failure = serde_json::from_str(r#"{"code":"branch_protected","branch":"x"}"#).unwrap();
+    assert_eq!(of_before, Failure::BranchProtected { branch: "x".into(), reason: Quoted(None) });
+    assert_eq!(of_before.sentence(), "`x` is protected against this account.");
+    let text = serde_json::to_string(&of_before).unwrap();
+    assert!(!text.contains("reason"), "an older version reads it: {text}");
+    let said = |words: &str| Failure::BranchProtected { branch: "x".into(), reason: Quoted(Some(words.into())) };
+    let failure = said("Commits must have\nverified signatures.");
+    let sentence = "`x` is protected against this account: \"Commits must have verified signatures\".";
+    assert_eq!(failure.sentence(), sentence);
+    assert!(failure.help().contains("`commits.signing_secret`"), "{}", failure.help());
+    assert_eq!(said(" ").sentence(), of_before.sentence());
+    assert_eq!(said("x".repeat(9_000).as_str()).clipped(), said(&format!("{}…", "x".repeat(199))));
+}
+
+#[test]
 fn facts_of_usual_length_are_said_whole() {
     let agent = "a".repeat(48);
     let failure = Failure::AgentMissing { agent: agent.clone(), runner: "kite".into() };
@@ -266,6 +282,7 @@ fn hostile_failures([a, b, c]: [String; 3], n: u64) -> Vec<Failure> {
         Failure::ModelUnavailable { model: a.clone() },
         Failure::PermissionDenied { tool: a.clone() },
         Failure::ChecksTimedOut { command: a.clone(), limit },
+        Failure::BranchProtected { branch: a.clone(), reason: Quoted(Some(b.clone())) },
         Failure::PushRejected { forge: a.clone(), reason: b },
         Failure::Conflict { base: a.clone(), n },
         Failure::LeaseLost { n, m: n },
