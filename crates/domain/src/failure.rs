@@ -104,7 +104,7 @@ vocabulary! {
         SessionLost {} [Agent] "session_lost", "The earlier session could not be restored, and the job asks for it.", "`pullyard jobs retry` begins a new one.";
         HeadMoved {} [Repo] "head_moved", "The branch moved again while it was brought up to date.", "`pullyard jobs retry` works on the new head.";
         InputTimeout { limit: Span } [Limit] "input_timeout", "Nobody answered the agent's question for {limit}.", "`pullyard jobs retry`, and answer.";
-        WorkflowPermission {} [Repo] "workflow_permission", "The change touches workflow files, and the token may not.", "Grant `workflows: write`, or exclude them.";
+        WorkflowPermission {} [Repo] "workflow_permission", "The change touches workflow files, and the token may not.", "Grant `workflows: write` (classic: `workflow`) and `pullyard repos add --workflows`, or have the ticket leave them; `pullyard jobs retry`.";
         Unknown { last_words: String } [Infra] "unknown", "It failed in a way we don't know: \"{last_words}\".", "Read `pullyard jobs logs`; tell us with the job's id.";
     }
 }

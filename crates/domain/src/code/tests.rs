@@ -189,6 +189,16 @@ fn what_a_forge_said_of_its_rule_is_the_rest_of_the_sentence_and_may_be_unknown(
 }
 
 #[test]
+fn who_may_not_push_workflows_is_told_every_step_to_do_so_and_how_to_go_without() {
+    let help = Failure::WorkflowPermission {}.help();
+    for step in
+        ["`workflows: write`", "`workflow`", "`pullyard repos add --workflows`", "ticket", "`pullyard jobs retry`"]
+    {
+        assert!(help.contains(step), "{step}: {help}");
+    }
+}
+
+#[test]
 fn facts_of_usual_length_are_said_whole() {
     let agent = "a".repeat(48);
     let failure = Failure::AgentMissing { agent: agent.clone(), runner: "kite".into() };
