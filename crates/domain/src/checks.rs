@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 const LONGEST_SECS: u64 = 21_600;
 /// The most output of a check that is kept. Units: KiB.
 const MOST_OUTPUT_KIB: u64 = 16_384;
-/// The most results that an attempt keeps: every check, and every check again.
+/// The most results that an attempt keeps: every check, and every check again. There are more where people speak, and
+/// each time everything is checked anew.
 const MOST_RUNS: usize = 2 * crate::commands::MOST;
 
 /// What is run in the checkout before the agent.
@@ -207,10 +208,10 @@ impl CheckRun {
         }
     }
 
-    /// So many as an attempt may keep, with every word of the runner's cut.
+    /// The last ones, which decide, so many as an attempt may keep, with every word of the runner's cut.
     #[must_use]
     pub fn kept(mut runs: Vec<Self>) -> Vec<Self> {
-        runs.truncate(MOST_RUNS);
+        runs.drain(..runs.len().saturating_sub(MOST_RUNS));
         let cut = |run: Self| Self {
             command: clipped(&run.command, 200),
             artifact: run.artifact.map(|name| clipped(&name, 100)),
@@ -337,10 +338,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_results_is_as_many_as_checks_and_repairs_can_be_with_short_words() {
-        let run = CheckRun {
+    fn what_is_kept_of_results_is_the_last_so_many_with_short_words() {
+        let run = |round| CheckRun {
             command: "x".repeat(9_000),
-            round: 0,
+            round,
             outcome: CheckOutcome::Failed,
             exit_code: None,
             signal: None,
@@ -348,9 +349,11 @@ mod tests {
             truncated: false,
             artifact: Some("y".repeat(9_000)),
         };
-        assert_eq!(run.end(), "an unknown exit code");
-        let kept = CheckRun::kept(vec![run; 99]);
-        assert_eq!(kept.len(), 40);
+        assert_eq!(run(0).end(), "an unknown exit code");
+        let rounds = |all: &[CheckRun]| all.iter().map(|run| run.round).collect::<Vec<_>>();
+        let kept = CheckRun::kept((1..=99).map(run).collect());
+        assert_eq!(rounds(&kept), (60..=99).collect::<Vec<_>>());
+        assert_eq!(rounds(&CheckRun::kept((1..=40).map(run).collect())), (1..=40).collect::<Vec<_>>());
         let last = kept.last().unwrap();
         assert_eq!(last.command.chars().count(), 200);
         assert_eq!(last.artifact.as_ref().map(|name| name.chars().count()), Some(100));
