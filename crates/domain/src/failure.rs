@@ -96,7 +96,7 @@ vocabulary! {
         SigningFailed { reason: String } [Repo] "signing_failed", "The commit could not be signed: {reason}.", "Test the key of `commits.signing_secret`; runners need ssh-keygen (OpenSSH 8.2); then `pullyard jobs retry`.";
         BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted while it worked.", "`pullyard jobs retry` makes a new one.";
         PullRequestClosed { pr: String, state: String } [Repo] "pull_request_closed", "{pr} was {state} when the work was to start.", "Reopen it if it was closed, and ask for the change again; what a merged one lacks is for a new job.";
-        PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "See the reason; the branch is pushed.";
+        PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "See the reason: open it by hand from the branch, or `pullyard jobs retry`, which makes a new branch.";
         Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` begins again on the new head.";
         LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was thrown away.", "Nothing to do.";
         ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "`pullyard jobs retry` reads it again.";

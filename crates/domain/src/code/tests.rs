@@ -199,6 +199,12 @@ fn who_may_not_push_workflows_is_told_every_step_to_do_so_and_how_to_go_without(
 }
 
 #[test]
+fn a_pull_request_that_was_refused_may_be_opened_by_hand_or_by_a_retry() {
+    let help = Failure::PullRequestRefused { forge: "GitHub".into(), reason: "no".into() }.help();
+    assert!(help.contains("by hand from the branch") && help.contains("`pullyard jobs retry`"), "{help}");
+}
+
+#[test]
 fn facts_of_usual_length_are_said_whole() {
     let agent = "a".repeat(48);
     let failure = Failure::AgentMissing { agent: agent.clone(), runner: "kite".into() };
