@@ -97,6 +97,7 @@ vocabulary! {
         BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted while it worked.", "`pullyard jobs retry` makes a new one.";
         PullRequestClosed { pr: String, state: String } [Repo] "pull_request_closed", "{pr} was {state} when the work was to start.", "Reopen it if it was closed, and ask for the change again; what a merged one lacks is for a new job.";
         PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "See the reason: open it by hand from the branch, or `pullyard jobs retry`, which makes a new branch.";
+        DraftRefused { forge: String, reason: String } [Repo] "draft_refused", "{forge} refused a draft, asked for because checks failed: {reason}.", "Drafts in private repositories need a paid plan; else set `checks.failed=fail`. Open it by hand from the branch, or `pullyard jobs retry`.";
         Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` begins again on the new head.";
         LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was thrown away.", "Nothing to do.";
         ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "`pullyard jobs retry` reads it again.";

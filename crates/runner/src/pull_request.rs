@@ -44,7 +44,7 @@ pub(crate) struct Said<'a> {
 /// Finds or opens it.
 ///
 /// Idempotent: by the head branch.
-/// Errors: `PullRequestRefused`; the branch is pushed by then.
+/// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`; the branch is pushed by then.
 pub(crate) async fn find_or_open(
     forge: &Forge,
     target: &Target,
@@ -71,6 +71,11 @@ pub(crate) async fn find_or_open(
         Ok(Err(pullyard_forge::Error::Forbidden { .. })) => {
             let (forge, repo) = (assignment.repository.forge_name(), assignment.repository.name.clone());
             return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
+        }
+        // Of a repository that can't have any, such as a private one of a free plan.
+        Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && reason.to_lowercase().contains("draft") => {
+            let forge = assignment.repository.forge_name();
+            return Err(Failure::DraftRefused { forge, reason }.into());
         }
         // The forge's own reason reads best; the rest of the sentence is ours.
         Ok(Err(pullyard_forge::Error::Refused { reason })) => reason,

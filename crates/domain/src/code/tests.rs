@@ -125,7 +125,7 @@ fn the_published_failures_exist_with_their_classes() {
         &Failure::rows(),
         "limit: time_limit stalled cost_limit turn_limit disk_limit input_timeout
         infra: runner_offline runner_removed task_never_started task_stopped spot_interrupted runner_crashed nothing_pushed source_unreachable lease_lost never_claimed unknown
-        repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_taken branch_protected branch_deleted pull_request_closed pull_request_refused conflict context_unavailable head_moved workflow_permission permission_missing signing_failed lfs_content filtered_content decrypted_content
+        repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_taken branch_protected branch_deleted pull_request_closed pull_request_refused draft_refused conflict context_unavailable head_moved workflow_permission permission_missing signing_failed lfs_content filtered_content decrypted_content
         runner: isolation_missing workspace_failed agent_missing
         key: agent_auth model_secret_missing agent_billing agent_quota model_unavailable
         provider: agent_overloaded agent_unreachable provider_stalled
@@ -196,6 +196,18 @@ fn who_may_not_push_workflows_is_told_every_step_to_do_so_and_how_to_go_without(
     {
         assert!(help.contains(step), "{step}: {help}");
     }
+}
+
+#[test]
+fn a_refused_draft_says_why_it_was_asked_for_and_what_asks_for_it() {
+    let reason = "draft pull requests are not supported in this repository".into();
+    let failure = Failure::DraftRefused { forge: "GitHub".into(), reason };
+    assert!(
+        failure.sentence().starts_with("GitHub refused a draft, asked for because checks failed: draft"),
+        "{failure:?}"
+    );
+    let help = failure.help();
+    assert!(help.contains("`checks.failed=fail`") && help.contains("paid plan"), "{help}");
 }
 
 #[test]
@@ -280,7 +292,7 @@ fn hostile_failures([a, b, c]: [String; 3], n: u64) -> Vec<Failure> {
     let (.., repo, forge, _) = ids();
     let limit = Span(n);
     vec![
-        Failure::AgentFailed { agent: a.clone(), exit: b.clone(), last_words: c },
+        Failure::AgentFailed { agent: a.clone(), exit: b.clone(), last_words: c.clone() },
         Failure::ChecksFailed { command: a.clone(), exit: b.clone(), rounds: Rounds(n) },
         Failure::SetupFailed { command: a.clone(), exit: b.clone() },
         Failure::Stalled { limit, event: a.clone() },
@@ -300,6 +312,7 @@ fn hostile_failures([a, b, c]: [String; 3], n: u64) -> Vec<Failure> {
         Failure::ChecksTimedOut { command: a.clone(), limit },
         Failure::BranchProtected { branch: a.clone(), reason: Quoted(Some(b.clone())) },
         Failure::PushRejected { forge: a.clone(), reason: b },
+        Failure::DraftRefused { forge: a.clone(), reason: c.clone() },
         Failure::Conflict { base: a.clone(), n },
         Failure::LeaseLost { n, m: n },
         Failure::ContextUnavailable { forge, n },

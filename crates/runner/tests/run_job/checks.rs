@@ -1,13 +1,17 @@
 //! Commands of the project around the agent: setting up before it, checks on its work, one repair.
 
 use crate::plane::appears;
+use crate::publish::opens_by;
 use crate::world::{BRANCH, Ran, TOKEN, World, end_of};
+use axum::Json;
+use axum::http::StatusCode;
+use axum::routing::get;
 use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use pullyard_protocol::event::EventKind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const GREET: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'";
 /// Greets wrongly, unless it is told that a check failed.
@@ -200,6 +204,26 @@ async fn work_that_its_agent_has_nothing_left_to_mend_with_is_judged_as_it_is() 
         let world = judged(by_turns, FailedChecks::Fail).await;
         let failure = world.api.finish().failure.unwrap();
         assert!(failure.sentence().ends_with("exit code 4, without a repair round."), "{}", failure.sentence());
+    }
+}
+
+#[tokio::test]
+async fn a_forge_that_has_no_drafts_there_fails_the_job_by_the_draft_and_by_nothing_else() {
+    let refuses = |words: &'static str| {
+        let refuse = async move || (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": words })));
+        get(async || Json(json!([]))).post(refuse)
+    };
+    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
+    for (agent, words, code) in [
+        ("echo hullo > greeting.txt", "Draft pull requests are not supported in this repository.", "draft_refused"),
+        ("echo hullo > greeting.txt", "The head is locked.", "pull_request_refused"),
+        ("echo hello > greeting.txt", "No drafts, please.", "pull_request_refused"),
+    ] {
+        let world = with_checks(&format!("cat > /dev/null; {agent}"), &[CHECK], draft).await;
+        opens_by(&world, refuses(words)).await;
+        checked(&world).await;
+        assert_eq!(world.api.failure(), code, "{words}");
+        assert!(world.head(BRANCH).is_some(), "the work is pushed");
     }
 }
 

@@ -507,14 +507,19 @@ async fn a_refused_pull_request_is_a_failure_with_the_branch_pushed() {
     assert!(world.head(BRANCH).is_some());
 }
 
-/// A job that ran, of a forge that takes its push and answers so where pull requests are asked about and opened.
-async fn pushed_before(pulls: MethodRouter) -> World {
+/// From now on the forge answers so where pull requests are asked about and opened; it takes pushes as before.
+pub(crate) async fn opens_by(world: &World, pulls: MethodRouter) {
     let forge = Router::new().route("/repos/acme/app/pulls", pulls);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, forge).await });
-    let world = World::with_agent(GREET).await;
     world.api.assign(|job| job.repository.api_url = url);
+}
+
+/// A job that ran, of a forge that takes its push and answers so where pull requests are asked about and opened.
+async fn pushed_before(pulls: MethodRouter) -> World {
+    let world = World::with_agent(GREET).await;
+    opens_by(&world, pulls).await;
     assert_eq!(world.run().await.code, Some(0));
     world
 }
