@@ -45,7 +45,7 @@ async fn a_requested_change_becomes_one_commit_that_answers_each_thread_and_asks
 async fn a_forge_that_stumbles_after_the_push_hears_each_answer_and_the_request_once() {
     let desk = Desk::linked().await;
     for (path, fault) in [
-        ("/graphql", Fault::status(502)),
+        ("/graphql", Fault::status(500)),
         ("/graphql", Fault::HangUpAfter),
         ("/requested_reviewers", Fault::status(502)),
         ("/requested_reviewers", Fault::HangUpAfter),

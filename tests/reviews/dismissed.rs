@@ -15,7 +15,8 @@ impl Desk {
     /// A review whose job waits for the forge.
     async fn unread(&self) -> (u64, pullyard_domain::id::JobId) {
         let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", self.number) };
-        self.story.local.forge().order_fault(calls, 1, Fault::status(500));
+        // One that is not asked about again at once.
+        self.story.local.forge().order_fault(calls, 1, Fault::status(501));
         let review = self.ask("Not yet.", &[("change.txt", 1, "Why?")]).await;
         let job = self.revision().await;
         self.story.quiet().await;

@@ -50,7 +50,8 @@ async fn a_pull_request_closed_while_its_review_is_not_read_yet_calls_the_job_of
 async fn a_pull_request_that_nobody_told_was_closed_is_seen_to_be_when_its_review_is_read() {
     let desk = Desk::begin(Begin { hook: false, ..Begin::default() }).await;
     let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews", desk.number) };
-    desk.story.local.forge().order_fault(calls, 1, Fault::status(500));
+    // One that is not asked about again at once.
+    desk.story.local.forge().order_fault(calls, 1, Fault::status(501));
     desk.ask("Not yet.", &[]).await;
     desk.story.api.revise(&desk.revise("Do it."), None).await.unwrap();
     let job = desk.revision().await;

@@ -78,7 +78,8 @@ async fn a_review_on_a_pull_request_that_one_round_could_not_read_is_found_by_th
     // Longer than the clocks of a forge and of ours may be apart.
     world.story.clock.advance(HOUR);
     let reading = Calls { method: Some("GET".into()), path: format!("/pulls/{}", world.number) };
-    forge.order_fault(reading, 1, Fault::status(500));
+    // One that is not asked about again at once.
+    forge.order_fault(reading, 1, Fault::status(501));
     let failed = world.recovered("acme").await;
     assert_eq!((failed.pull_requests, failed.reviews, failed.problems.len()), (1, 0, 1), "{:?}", failed.problems);
     let found = world.recovered("acme").await;

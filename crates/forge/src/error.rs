@@ -116,12 +116,13 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later when it is repeated unchanged.
+    /// Whether the same call may succeed later when it is repeated unchanged. Whoever repeats what writes something new
+    /// looks first whether it was done: an answer may be all that was lost.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::RateLimited { .. } => true,
-            // 202: GitHub is still computing the answer.
-            Self::Unexpected { status, .. } => matches!(status, 202 | 502 | 503 | 504),
+            // 202: GitHub is still computing the answer. 500: of a call that broke there, the next is often whole.
+            Self::Unexpected { status, .. } => matches!(status, 202 | 500 | 502 | 503 | 504),
             Self::Settings { .. }
             | Self::Denied { .. }
             | Self::Forbidden { .. }
@@ -151,11 +152,11 @@ mod tests {
             (Error::Unreachable { host: host(), reason: message() }, Meaning::Unavailable, true),
             (Error::RateLimited { host: host(), retry_after: rest }, Meaning::RateLimited { retry_after: rest }, true),
             (unexpected(202), Meaning::Unavailable, true),
+            (unexpected(500), Meaning::Unavailable, true),
             (unexpected(502), Meaning::Unavailable, true),
             (unexpected(503), Meaning::Unavailable, true),
             (unexpected(504), Meaning::Unavailable, true),
-            // The same call breaks there again.
-            (unexpected(500), Meaning::Unavailable, false),
+            (unexpected(501), Meaning::Unavailable, false),
             (unexpected(599), Meaning::Unavailable, false),
             (unexpected(200), Meaning::Unknown, false),
             (unexpected(409), Meaning::Unknown, false),

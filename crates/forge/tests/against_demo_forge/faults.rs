@@ -47,7 +47,7 @@ async fn ask<const N: usize>(lines: [Line; N]) -> (Result<u64, Error>, usize) {
 
 #[tokio::test]
 async fn reading_is_tried_again_after_a_transient_fault() {
-    for status in [202, 502, 503, 504] {
+    for status in [202, 500, 502, 503, 504] {
         assert_eq!(ask([fault(status), user()]).await, (Ok(u64::MAX), 2), "{status}");
     }
     let (outcome, requests) = ask([fault(502), fault(503), fault(504), user()]).await;
@@ -58,7 +58,7 @@ async fn reading_is_tried_again_after_a_transient_fault() {
 
 #[tokio::test]
 async fn what_a_repeat_cannot_change_is_not_repeated() {
-    for status in [400, 401, 403, 404, 409, 422, 500] {
+    for status in [400, 401, 403, 404, 409, 422, 501] {
         let (outcome, requests) = ask([fault(status), user()]).await;
         assert_eq!(requests, 1, "{status}");
         assert!(!outcome.unwrap_err().is_transient(), "{status}");
@@ -146,7 +146,7 @@ async fn circles_and_other_hosts_are_not_followed() {
 
 #[tokio::test]
 async fn creating_is_tried_once() {
-    for status in [502, 503, 429] {
+    for status in [500, 502, 503, 429] {
         let scripted = Scripted::start([fault(status), fault(status)]).await;
         let forge = forge_at(&scripted.url, TOKEN);
         let error = forge.create_pull_request(REPOSITORY, &proposal("job")).await.unwrap_err();
@@ -157,12 +157,23 @@ async fn creating_is_tried_once() {
 
 #[tokio::test]
 async fn a_lost_answer_to_creating_is_found_again() {
-    let scripted = Scripted::start([pulls(&[]), fault(502), pulls(&[pull()])]).await;
+    for status in [500, 502] {
+        let scripted = Scripted::start([pulls(&[]), fault(status), pulls(&[pull()])]).await;
+        let forge = forge_at(&scripted.url, TOKEN);
+        let found = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap();
+        assert_eq!(found.number, 7);
+        let look = "GET /repos/acme/app/pulls?state=open&head=acme%3Ajob&per_page=100";
+        assert_eq!(scripted.requests(), [look, "POST /repos/acme/app/pulls", look]);
+    }
+}
+
+#[tokio::test]
+async fn what_broke_at_the_forge_before_it_did_anything_is_done_by_the_next_round() {
+    let made: Line = (201, &[], pull().to_string());
+    let scripted = Scripted::start([pulls(&[]), fault(500), pulls(&[]), made]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let found = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap();
-    assert_eq!(found.number, 7);
-    let look = "GET /repos/acme/app/pulls?state=open&head=acme%3Ajob&per_page=100";
-    assert_eq!(scripted.requests(), [look, "POST /repos/acme/app/pulls", look]);
+    assert_eq!((found.number, scripted.requests().len()), (7, 4));
 }
 
 #[tokio::test]

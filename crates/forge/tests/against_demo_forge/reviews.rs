@@ -164,11 +164,15 @@ async fn every_page_of_threads_is_read_with_ids_of_64_bits() {
 async fn a_reply_is_written_once_and_named() {
     let comment = json!({"fullDatabaseId": "9007199254740993", "url": "h"});
     let done = json!({"data": {"addPullRequestReviewThreadReply": {"comment": comment}}});
-    let (forge, scripted) = play([ok(done), (502, &[], "{}".to_owned())]).await;
+    let away = |status| -> Line { (status, &[], "{}".to_owned()) };
+    let (forge, scripted) = play([ok(done), away(502), away(500)]).await;
     assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap().id, BIG);
     assert_eq!(scripted.bodies()[0]["variables"], json!({"thread": "PRRT_1", "body": "Done."}));
-    assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap_err().meaning(), Meaning::Unavailable);
-    assert_eq!(scripted.requests().len(), 2);
+    for _ in 0..2 {
+        let error = forge.reply("PRRT_1", "Done.").await.unwrap_err();
+        assert_eq!((error.meaning(), error.is_transient()), (Meaning::Unavailable, true), "whoever repeats it looks");
+    }
+    assert_eq!(scripted.requests().len(), 3);
 }
 
 #[tokio::test]
