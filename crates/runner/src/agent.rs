@@ -155,12 +155,17 @@ pub(crate) struct Run<'a> {
     pub(crate) working: &'a Working,
 }
 
-/// Finds the agent that the assignment asks for.
+/// Finds the agent that the assignment asks for. Where that may be any, it is the one that left what is gone on from,
+/// if it can be used here.
 ///
 /// Errors: `AgentMissing` with its name.
-pub(crate) async fn choose(assignment: &Assignment, environment: &Environment<'_>) -> Result<Chosen, Stop> {
+pub(crate) async fn choose(
+    assignment: &Assignment,
+    left_by: Option<&str>,
+    environment: &Environment<'_>,
+) -> Result<Chosen, Stop> {
     let asked = assignment.agent.capability.as_str();
-    let began = assignment.resume.as_ref().and_then(|resume| resume.agent.as_deref());
+    let began = left_by.or_else(|| assignment.resume.as_ref().and_then(|resume| resume.agent.as_deref()));
     let candidates: Vec<Known> = match asked {
         "command" => return Ok(Chosen::Command),
         "auto" => {

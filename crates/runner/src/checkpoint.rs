@@ -12,7 +12,7 @@ mod take;
 mod transcript;
 
 pub(crate) use keep::{FAILED_LIMIT, REST_LIMIT, Working, keep, keep_at_shutdown};
-pub(crate) use take::{Found, Taken, TakenSession};
+pub(crate) use take::{Earlier, Found, Taken, TakenSession};
 
 use crate::agent::Tokens;
 use pullyard_domain::id::JobId;

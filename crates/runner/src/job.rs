@@ -5,7 +5,7 @@ use crate::agent::{Chosen, Environment, Given, Tally};
 use crate::artifacts::{RawCapture, Record, Uploads};
 use crate::attempt::{Attempt, LAST_EVENTS_LIMIT, later};
 use crate::beside::Beside;
-use crate::checkpoint::{Found, Working};
+use crate::checkpoint::{Earlier, Found, Working};
 use crate::finish::finish;
 use crate::git::Fault;
 use crate::made::{self, Made};
@@ -26,6 +26,7 @@ use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
 use crate::{
     Error, Exit, Options, access, agent, commit, conflicts, ids, parent, pull_request, setup, signals, talk, target,
 };
+use pullyard_domain::agent::AUTO;
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
@@ -34,6 +35,7 @@ use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::EventKind;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
@@ -327,7 +329,7 @@ async fn prepare<'a>(
     options: &Options,
     workspace: &'a mut Option<Workspace>,
 ) -> Result<Prepared<'a>, Stop> {
-    let Assignment { job, attempt, repository, commands, .. } = this.assignment;
+    let Assignment { job, attempt, repository, commands, agent, checkpoint, adopts, .. } = this.assignment;
     this.begin(Phase::Preparing).await?;
     // It was allowed when it was set: that may be long ago, and this is where it is run.
     if let Some(command) = commands.as_ref().and_then(JobCommands::refused) {
@@ -336,18 +338,25 @@ async fn prepare<'a>(
     let mut access = access::ask(this).await?;
     let auth = Workspace::root_in(&options.work_dir, job, *attempt).join("auth.json");
     let given = Given::new(std::mem::take(&mut access.model), auth);
-    let chosen = match this.assignment.adopts {
+    let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
+    let mut earlier = None;
+    if agent.capability == AUTO && *checkpoint && !adopts {
+        // Of all agents it is for the one that worked, and which one that was stands there alone.
+        let made = workspace.insert(Workspace::make(&work_dir(options)?, job, *attempt).await.map_err(failed)?);
+        earlier = Some(Earlier::get(this, made).await?);
+    }
+    let chosen = match *adopts {
         // None begins, and so none has to be installed.
         true => Chosen::Command,
-        // Before anything is fetched: where its agent is not installed, nothing else matters.
-        false => agent::choose(this.assignment, &Environment::of(&|name| this.reads(&given, name))).await?,
+        // Before anything else is fetched: where its agent is not installed, nothing else matters.
+        false => {
+            let left_by = earlier.as_ref().and_then(Earlier::agent);
+            agent::choose(this.assignment, left_by, &Environment::of(&|name| this.reads(&given, name))).await?
+        }
     };
     let Access { git, forge, .. } = &access;
     let open = pull_request_to_work_on(this, forge).await?;
-    let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
-    private_dirs(&options.work_dir).map_err(failed)?;
-    // Git runs in other folders than we do.
-    let work_dir = options.work_dir.canonicalize().map_err(failed)?;
+    let work_dir = work_dir(options)?;
     let of_source = |fault: Fault| fault.of_source(&repository.forge_name(), &repository.name);
     let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
     let mirror =
@@ -357,14 +366,24 @@ async fn prepare<'a>(
         this.events.add(crate::said::Said::words(EventKind::Log, "No commit of an earlier attempt is on the branch."));
     }
     let mut target = target?;
-    let workspace = &*workspace.insert(Workspace::make(&work_dir, job, *attempt).await.map_err(failed)?);
-    let found = Found::look(this, (git, &mirror), workspace, &chosen, &mut target).await?;
+    let workspace: &Workspace = match workspace {
+        Some(made) => made,
+        None => workspace.insert(Workspace::make(&work_dir, job, *attempt).await.map_err(failed)?),
+    };
+    let found = Found::look(this, (git, &mirror), (workspace, earlier), &chosen, &mut target).await?;
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
     this.artifacts.open(workspace.artifacts()).map_err(failed)?;
     let raw = if options.raw_capture { RawCapture::On } else { RawCapture::Off };
     this.events.record(Record::begin(this.artifacts, raw));
     workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.of_workspace())?;
     Ok(Prepared { access, chosen, given, mirror, target, found, workspace })
+}
+
+/// The folder of all attempts on this machine. Git runs in other folders than we do.
+fn work_dir(options: &Options) -> Result<PathBuf, Failure> {
+    let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
+    private_dirs(&options.work_dir).map_err(failed)?;
+    options.work_dir.canonicalize().map_err(failed)
 }
 
 /// The pull request that the work goes on with, if it does.

@@ -56,6 +56,21 @@ pub(super) enum Lost {
     DoesNotFit(String),
 }
 
+/// What was got of an earlier attempt, before it is known which agent goes on and on what commit.
+pub(crate) struct Earlier(Got);
+
+enum Got {
+    /// Nothing was to be expected.
+    Nothing,
+    /// Something was, and is not there.
+    Lost(Lost),
+    There {
+        about: Box<About>,
+        folder: PathBuf,
+        attempt: u32,
+    },
+}
+
 /// What was found before there is a worktree.
 pub(crate) struct Found {
     state: State,
@@ -103,38 +118,71 @@ pub(crate) struct TakenSession {
     pub(crate) same_task: bool,
 }
 
+impl Earlier {
+    /// Fetches what an earlier attempt left, and reads what is known of it.
+    ///
+    /// Writes: the attempt's own folder.
+    pub(crate) async fn get(this: &Attempt<'_>, workspace: &Workspace) -> Result<Self, Stop> {
+        let expected = is_expected(this);
+        if !(this.assignment.checkpoint || expected) {
+            return Ok(Self(Got::Nothing));
+        }
+        let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(FOLDER));
+        let attempt = match fetch(this, &packed).await? {
+            Ok(fetched) => fetched.attempt,
+            Err(Lost::NotKept) if !expected => return Ok(Self(Got::Nothing)),
+            Err(lost) => return Ok(Self(Got::Lost(lost))),
+        };
+        let into = folder.clone();
+        let read = tokio::task::spawn_blocking(move || read(&packed, &into)).await;
+        Ok(Self(match read.map_err(|error| Lost::Unreadable(error.to_string())).flatten() {
+            Ok(about) => Got::There { about: Box::new(about), folder, attempt },
+            Err(lost) => Got::Lost(lost),
+        }))
+    }
+
+    /// The agent that left it.
+    pub(crate) fn agent(&self) -> Option<&str> {
+        match &self.0 {
+            Got::There { about, .. } => Some(&about.agent),
+            Got::Nothing | Got::Lost(_) => None,
+        }
+    }
+}
+
+/// Whether an attempt rested, so that there must be something of it.
+fn is_expected(this: &Attempt<'_>) -> bool {
+    this.assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some())
+}
+
 impl Found {
-    /// Looks for what an earlier attempt left, and sets the target to the commit that its work is on.
+    /// Looks for what an earlier attempt left, unless that was got before, and sets the target to the commit that its
+    /// work is on.
     ///
     /// Writes: the attempt's own folder.
     pub(crate) async fn look(
         this: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),
-        workspace: &Workspace,
+        (workspace, earlier): (&Workspace, Option<Earlier>),
         chosen: &Chosen,
         target: &mut Target,
     ) -> Result<Self, Stop> {
-        let assignment = this.assignment;
-        let expected = assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some());
+        let (assignment, expected) = (this.assignment, is_expected(this));
         let found =
             |state, session| Ok(Self { state, bound: assignment.fails_without_session() && (expected || session) });
         // What an earlier attempt pushed is done.
-        if target.adopted.is_some() || !(assignment.checkpoint || expected) {
+        if target.adopted.is_some() {
             return found(State::Nothing, false);
         }
-        // Of what can't be read nobody knows whether it held one.
-        let may_have_session = matches!(chosen, Chosen::Known(_));
-        let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(FOLDER));
-        let fetched = match fetch(this, &packed).await? {
-            Ok(fetched) => fetched,
-            Err(Lost::NotKept) if !expected => return found(State::Nothing, false),
-            Err(lost) => return found(State::Lost(lost), may_have_session),
+        let earlier = match earlier {
+            Some(earlier) => earlier,
+            None => Earlier::get(this, workspace).await?,
         };
-        let into = folder.clone();
-        let read = tokio::task::spawn_blocking(move || read(&packed, &into)).await;
-        let about = match read.map_err(|error| Lost::Unreadable(error.to_string())).flatten() {
-            Ok(about) => about,
-            Err(lost) => return found(State::Lost(lost), may_have_session),
+        let (about, folder, attempt) = match earlier.0 {
+            Got::Nothing => return found(State::Nothing, false),
+            // Of what can't be read nobody knows whether it held one.
+            Got::Lost(lost) => return found(State::Lost(lost), matches!(chosen, Chosen::Known(_))),
+            Got::There { about, folder, attempt } => (*about, folder, attempt),
         };
         let (mut lost, mut session) = (None, about.session.is_some());
         if about.agent != chosen.capability() {
@@ -150,7 +198,7 @@ impl Found {
         if folder.join(PATCH).exists() && !rebase(git, mirror, &about, target).await? {
             return found(State::Lost(Lost::Rewritten), session);
         }
-        found(State::There(Box::new(There { about, folder, attempt: fetched.attempt, lost })), session)
+        found(State::There(Box::new(There { about, folder, attempt, lost })), session)
     }
 
     /// Puts it into the worktree, which is set up by then, and the agent's home, and says what became of it.

@@ -4,11 +4,14 @@
 use crate::agents::{CLAUDE, CODEX, Machine};
 use crate::checks::with_checks;
 use crate::rests::{commands, on_another_machine, paused, resumes, unpacked};
-use crate::world::{World, end_of};
+use crate::resumes::packed;
+use crate::world::{BRANCH, World, end_of};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Resume};
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
+use tar::EntryType::Regular;
 
 /// The work in the newest checkpoint.
 fn work(world: &World) -> String {
@@ -120,6 +123,47 @@ async fn of_two_agents_the_one_that_began_goes_on_and_else_the_first_that_has_a_
         job.resume = Some(Resume { agent, session: None, read: 0, policy: Policy::Prefer, inputs: Vec::new() });
     });
     assert!(codex_works(&machine, true).await, "it began");
+}
+
+/// What Codex left of a session, before any work.
+pub(crate) fn of_codex(machine: &Machine) -> Vec<u8> {
+    const SESSION: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
+    let about = json!({
+        "format": 1, "agent": "codex", "session": SESSION, "read": 0, "tree": "/tree",
+        "start": machine.world.head("main").unwrap(), "branch": BRANCH, "task": "",
+    });
+    let (about, rollout) =
+        (about.to_string(), format!("session/2026/11/21/rollout-2026-11-21T05-58-13-{SESSION}.jsonl"));
+    packed(&[(Regular, "about.json", about.as_bytes()), (Regular, rollout.as_str(), b"{}\n")])
+}
+
+#[tokio::test]
+async fn where_any_agent_may_go_on_it_is_the_one_that_left_the_checkpoint_though_nobody_was_told_which() {
+    for requires in [true, false] {
+        let machine = with_both().await;
+        machine.world.api.leave_checkpoint(of_codex(&machine));
+        // As after a limit, after a fault, and of a retry.
+        machine.world.api.next_attempt(|job| job.requires_session = requires);
+        assert!(codex_works(&machine, true).await, "{requires}");
+        let texts = machine.world.api.texts();
+        assert!(texts.contains("The job goes on in the session of attempt 1."), "{requires}: {texts}");
+        assert!(machine.starts()[0].contains(&"01a1fbae-e707-7122-9065-e350b6dbb161".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_for_an_agent_that_was_asked_for_by_name_and_is_not_here() {
+    let machine = with_both().await;
+    machine.world.api.leave_checkpoint(of_codex(&machine));
+    machine.world.api.next_attempt(|job| job.agent.capability = "codex".into());
+    let ran = machine
+        .world
+        .run_with(|command| {
+            command.env("PULLYARD_CODEX", machine.world.outside("nowhere"));
+        })
+        .await;
+    assert_eq!((ran.code, machine.world.api.failure()), (Some(0), "agent_missing"), "{}", ran.log);
+    assert!(!machine.world.api.routes().contains(&"checkpoint".to_owned()), "{:?}", machine.world.api.routes());
 }
 
 #[tokio::test]

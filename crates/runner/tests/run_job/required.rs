@@ -1,7 +1,7 @@
 //! `resume: require` of a job that did not rest: after a limit, a fault, or as a retry. The session that was kept for it
 //! is gone on with, or it fails; where none was kept, nothing was lost, and it begins again.
 
-use crate::agents::{CLAUDE, Machine};
+use crate::agents::{CLAUDE, CODEX, Machine};
 use crate::rests::{commands, on_another_machine, paused, unpacked};
 use crate::resumes::packed;
 use crate::sessions::{claude, kept, paused as paused_in_session};
@@ -24,7 +24,16 @@ async fn next(machine: &Machine, requires: bool) -> (Option<&'static str>, Strin
         job.resume = None;
         job.requires_session = requires;
     });
-    let finish = machine.run().await;
+    let ran = machine
+        .world
+        .run_with(|command| {
+            // Whatever agents this machine has.
+            command.env(CODEX.0, machine.world.outside("nowhere"));
+            machine.equip(command);
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = machine.world.api.finish();
     assert_eq!(finish.outcome == FinishOutcome::Completed, finish.failure.is_none(), "{finish:?}");
     (finish.failure.map(|failure| failure.code()), machine.world.api.texts())
 }
@@ -78,7 +87,7 @@ async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_a
 }
 
 #[tokio::test]
-async fn another_agents_session_fails_it_where_any_agent_was_asked_for_and_not_where_this_one_was() {
+async fn another_agents_session_fails_it_only_where_any_agent_may_go_on_and_that_one_is_not_here() {
     let machine = worked("echo '{}'").await;
     machine.world.api.leave_checkpoint(of_codex(&machine));
     machine.world.api.assign(|job| job.agent.capability = "auto".into());
