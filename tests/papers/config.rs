@@ -51,6 +51,13 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "Set by `try` and `demo` as a flag: what it removes when it ended by that.",
     ),
     ("PULLYARD_TRACE_ID", "`run-job`", "id", "a new one", "What its start was part of, for its log and its calls."),
+    (
+        "PULLYARD_BUCKET_AWAY_SECS",
+        "`run-job`",
+        "seconds",
+        "`60`",
+        "For how long a bucket that is away is asked again for what an earlier attempt left; a flag that its help leaves out.",
+    ),
     ("_HANDLER", "every function", "name", "required", "Set by Lambda: which of the functions this process is."),
     (
         "AWS_SDK_UA_APP_ID",

@@ -103,6 +103,7 @@ vocabulary! {
         ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "`pullyard jobs retry` reads it again.";
         NeverClaimed { limit: Span, why: String } [Infra] "never_claimed", "Nobody took it within {limit}: {why}.", "Start a matching runner: `pullyard doctor` says how; then `pullyard jobs retry`.";
         SessionLost {} [Agent] "session_lost", "The earlier session could not be restored, and the job asks for it.", "`pullyard jobs retry` begins a new one.";
+        SessionUnreachable { reason: String } [Infra] "session_unreachable", "The earlier session could not be fetched: {reason}.", "Check the runner's network and disk; then `pullyard jobs retry` goes on from it. `pullyard settings set resume=prefer` begins anew.";
         HeadMoved {} [Repo] "head_moved", "The branch moved again while it was brought up to date.", "`pullyard jobs retry` works on the new head.";
         InputTimeout { limit: Span } [Limit] "input_timeout", "Nobody answered the agent's question for {limit}.", "`pullyard jobs retry`, and answer.";
         WorkflowPermission {} [Repo] "workflow_permission", "The change touches workflow files, and the token may not.", "Grant `workflows: write` (classic: `workflow`) and `pullyard repos add --workflows`, or have the ticket leave them; `pullyard jobs retry`.";

@@ -54,6 +54,9 @@ pub struct RunJob {
     /// Seconds to wait before each time that an agent which could not reach its model is started again.
     #[arg(long, env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = waits)]
     pub agent_retry_secs: Waits,
+    /// Seconds for which a bucket that is away is asked again for what an earlier attempt left.
+    #[arg(long, env = "PULLYARD_BUCKET_AWAY_SECS", value_name = "N", default_value_t = 60, hide = true)]
+    pub bucket_away_secs: u64,
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
     pub keep_worktree: bool,
@@ -103,6 +106,7 @@ impl RunJob {
             secrets: secrets(std::env::vars_os()),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
             agent_waits: self.agent_retry_secs,
+            bucket_away: Duration::from_secs(self.bucket_away_secs),
             raw_capture: self.raw_capture,
             trace: self.trace_id.and_then(|trace| trace.parse().ok()),
             parent: self.parent,

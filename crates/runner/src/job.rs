@@ -343,7 +343,7 @@ async fn prepare<'a>(
     if agent.capability == AUTO && *checkpoint && !adopts {
         // Of all agents it is for the one that worked, and which one that was stands there alone.
         let made = workspace.insert(Workspace::make(&work_dir(options)?, job, *attempt).await.map_err(failed)?);
-        earlier = Some(Earlier::get(this, made).await?);
+        earlier = Some(Earlier::get(this, made, options.bucket_away).await?);
     }
     let chosen = match *adopts {
         // None begins, and so none has to be installed.
@@ -370,7 +370,13 @@ async fn prepare<'a>(
         Some(made) => made,
         None => workspace.insert(Workspace::make(&work_dir, job, *attempt).await.map_err(failed)?),
     };
-    let found = Found::look(this, (git, &mirror), (workspace, earlier), &chosen, &mut target).await?;
+    let earlier = match earlier {
+        Some(earlier) => earlier,
+        // What an earlier attempt pushed is done.
+        None if target.adopted.is_some() => Earlier::none(),
+        None => Earlier::get(this, workspace, options.bucket_away).await?,
+    };
+    let found = Found::look(this, (git, &mirror), earlier, &chosen, &mut target).await?;
     let at = Checkout { branch: &target.branch, start: &target.start, base: (&target.base_branch, &target.base) };
     this.artifacts.open(workspace.artifacts()).map_err(failed)?;
     let raw = if options.raw_capture { RawCapture::On } else { RawCapture::Off };

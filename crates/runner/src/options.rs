@@ -64,6 +64,8 @@ pub struct Options {
     pub stop_grace: Duration,
     /// How long is waited before an agent that could not reach its model is started again.
     pub agent_waits: Waits,
+    /// How long a bucket that is away is asked again for what an earlier attempt left.
+    pub bucket_away: Duration,
     /// What becomes of the worktree afterwards.
     pub worktree: Afterwards,
     /// Lines are kept as the agent printed them.
@@ -116,6 +118,7 @@ mod tests {
             secrets: vec!["planted-key".into()],
             stop_grace: Duration::ZERO,
             agent_waits: Waits::default(),
+            bucket_away: Duration::ZERO,
             worktree: Afterwards::Removed,
             raw_capture: false,
             trace: None,

@@ -160,7 +160,7 @@ fn items_are_spread_over_all_shards_and_stay_where_they_are() {
 #[test]
 fn a_failure_that_is_ours_is_told_from_the_works() {
     assert!(crashed().is_platform() && !no_changes().is_platform());
-    assert_eq!(Failure::samples().iter().filter(|failure| failure.is_platform()).count(), 11);
+    assert_eq!(Failure::samples().iter().filter(|failure| failure.is_platform()).count(), 12);
 }
 
 #[test]

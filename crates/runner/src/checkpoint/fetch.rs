@@ -2,11 +2,12 @@
 
 use super::take::Lost;
 use crate::attempt::Attempt;
-use crate::retry::BackOff;
+use crate::retry::while_away;
 use crate::stop::Stop;
 use pullyard_domain::artifact::LARGEST;
 use pullyard_domain::text::causes;
 use pullyard_protocol::attempt::Checkpoint;
+use reqwest::StatusCode;
 use reqwest::redirect::Policy;
 use sha2::{Digest, Sha256};
 use std::io;
@@ -14,10 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
-use tokio::time::sleep;
 
-/// How often it is asked for in all.
-const TRIES: u32 = 4;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// A slower line than this is no line. Units: bytes a second.
 const SLOWEST: u64 = 100_000;
@@ -27,41 +25,50 @@ const LEAST_LIMIT: Duration = Duration::from_secs(20);
 enum Failed {
     /// It may go better.
     Passing(String),
-    /// It never will.
+    /// It never will, or not on this machine.
     ForGood(Lost),
+    /// Something else ends the attempt.
+    Stopped(Stop),
 }
 
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
-        Self::ForGood(Lost::Unreadable(error.to_string()))
+        Self::ForGood(Lost::Machine(error.to_string()))
     }
 }
 
-/// Puts the newest checkpoint into a file. Which it was.
+/// Puts the newest checkpoint into a file, and waits so long for a bucket that is away. Which it was.
 ///
 /// Errors: what stops the attempt; inside, why there is none.
-pub(super) async fn fetch(this: &Attempt<'_>, to: &Path) -> Result<Result<Checkpoint, Lost>, Stop> {
-    let (mut tries, mut back_off) = (1, BackOff::new());
-    loop {
-        // Anew each time: an address ends.
-        let checkpoint = match this.checkpoint().await {
-            Ok(Some(checkpoint)) => checkpoint,
-            // An older control plane keeps none.
-            Ok(None) | Err(Stop::Failed(_)) => return Ok(Err(Lost::NotKept)),
-            Err(stop) => return Err(stop),
-        };
-        if checkpoint.size_bytes > LARGEST {
-            return Ok(Err(Lost::Differs));
+pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Checkpoint, Lost>, Stop> {
+    let is_away = |failed: &Failed| match failed {
+        Failed::Passing(reason) => {
+            tracing::warn!("a checkpoint was not fetched yet: {reason}");
+            true
         }
-        match download(&checkpoint, to).await {
-            Ok(()) => return Ok(Ok(checkpoint)),
-            Err(Failed::ForGood(lost)) => return Ok(Err(lost)),
-            Err(Failed::Passing(reason)) if tries == TRIES => return Ok(Err(Lost::NotFetched(reason))),
-            Err(Failed::Passing(reason)) => tracing::warn!("a checkpoint was not fetched yet: {reason}"),
-        }
-        tries += 1;
-        sleep(back_off.next()).await;
+        Failed::ForGood(_) | Failed::Stopped(_) => false,
+    };
+    match while_away(limit, is_away, async || once(this, to).await).await {
+        Ok(checkpoint) => Ok(Ok(checkpoint)),
+        Err(Failed::Passing(reason)) => Ok(Err(Lost::Away(reason))),
+        Err(Failed::ForGood(lost)) => Ok(Err(lost)),
+        Err(Failed::Stopped(stop)) => Err(stop),
     }
+}
+
+async fn once(this: &Attempt<'_>, to: &Path) -> Result<Checkpoint, Failed> {
+    // Anew each time: an address ends.
+    let checkpoint = match this.checkpoint().await {
+        Ok(Some(checkpoint)) => checkpoint,
+        // An older control plane keeps none.
+        Ok(None) | Err(Stop::Failed(_)) => return Err(Failed::ForGood(Lost::NotKept)),
+        Err(stop) => return Err(Failed::Stopped(stop)),
+    };
+    if checkpoint.size_bytes > LARGEST {
+        return Err(Failed::ForGood(Lost::Differs));
+    }
+    download(&checkpoint, to).await?;
+    Ok(checkpoint)
 }
 
 async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
@@ -75,7 +82,12 @@ async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
     }
     let mut answer = http.build().map_err(failed)?.get(&checkpoint.get_url).send().await.map_err(failed)?;
     if !answer.status().is_success() {
-        return Err(Failed::Passing(format!("the bucket answered {}", answer.status())));
+        let said = format!("the bucket answered {}", answer.status());
+        // What is gone does not come back. Any other refusal may be of somebody in between, or of a key of ours.
+        return Err(match answer.status() {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Failed::ForGood(Lost::NotFetched(said)),
+            _ => Failed::Passing(said),
+        });
     }
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(to).await?;

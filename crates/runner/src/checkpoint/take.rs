@@ -21,6 +21,7 @@ use serde_json::error::Category;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where it is unpacked, in the attempt's own folder.
 const FOLDER: &str = "earlier";
@@ -40,6 +41,11 @@ pub(super) enum Lost {
     NoSession,
     #[error("it could not be fetched: {0}")]
     NotFetched(String),
+    /// It may be there, and could not be reached for as long as was waited.
+    #[error("it could not be fetched: {0}")]
+    Away(String),
+    #[error("this machine could not take it: {0}")]
+    Machine(String),
     #[error("what was fetched is not what was kept")]
     Differs,
     #[error("it can't be read: {0}")]
@@ -54,6 +60,40 @@ pub(super) enum Lost {
     Pushed,
     #[error("its work does not fit: {0}")]
     DoesNotFit(String),
+}
+
+impl Lost {
+    /// How a job ends that asks for it. What is only out of reach is not lost: a retry goes on from it.
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Away(reason) | Self::Machine(reason) => Failure::SessionUnreachable { reason: reason.clone() },
+            _ => Failure::SessionLost {},
+        }
+    }
+
+    /// The same, in its log as well.
+    fn ends(&self, this: &Attempt<'_>, whose: &str) -> Stop {
+        let lost = clipped(&self.to_string(), LONGEST_REASON);
+        let words = format!(
+            "The earlier session{whose} can't be gone on with, because {lost}; the job asks for it or none \
+             (`resume: require`)."
+        );
+        this.events.add(Said::words(EventKind::Log, words));
+        self.failure().into()
+    }
+}
+
+/// An error of a file: the machine's own, unless it is of what was fetched, which may have a name twice, a folder where
+/// a file belongs, or not what it must have.
+fn of_file(error: &io::Error) -> Lost {
+    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
+    let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
+    // What a decoder finds wrong is no error of the system.
+    if error.raw_os_error().is_some() && !by_content {
+        Lost::Machine(error.to_string())
+    } else {
+        Lost::Unreadable(error.to_string())
+    }
 }
 
 /// What was got of an earlier attempt, before it is known which agent goes on and on what commit.
@@ -119,16 +159,21 @@ pub(crate) struct TakenSession {
 }
 
 impl Earlier {
-    /// Fetches what an earlier attempt left, and reads what is known of it.
+    /// Nobody looked.
+    pub(crate) fn none() -> Self {
+        Self(Got::Nothing)
+    }
+
+    /// Fetches what an earlier attempt left, and reads what is known of it. A bucket that is away is asked for so long.
     ///
     /// Writes: the attempt's own folder.
-    pub(crate) async fn get(this: &Attempt<'_>, workspace: &Workspace) -> Result<Self, Stop> {
+    pub(crate) async fn get(this: &Attempt<'_>, workspace: &Workspace, away: Duration) -> Result<Self, Stop> {
         let expected = is_expected(this);
         if !(this.assignment.checkpoint || expected) {
             return Ok(Self(Got::Nothing));
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(FOLDER));
-        let attempt = match fetch(this, &packed).await? {
+        let attempt = match fetch(this, &packed, away).await? {
             Ok(fetched) => fetched.attempt,
             Err(Lost::NotKept) if !expected => return Ok(Self(Got::Nothing)),
             Err(lost) => return Ok(Self(Got::Lost(lost))),
@@ -156,32 +201,34 @@ fn is_expected(this: &Attempt<'_>) -> bool {
 }
 
 impl Found {
-    /// Looks for what an earlier attempt left, unless that was got before, and sets the target to the commit that its
-    /// work is on.
+    /// Looks at what was got of an earlier attempt, and sets the target to the commit that its work is on.
     ///
-    /// Writes: the attempt's own folder.
+    /// Errors: `SessionUnreachable` where the project wants the same session or none, and it can't be got now.
     pub(crate) async fn look(
         this: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),
-        (workspace, earlier): (&Workspace, Option<Earlier>),
+        earlier: Earlier,
         chosen: &Chosen,
         target: &mut Target,
     ) -> Result<Self, Stop> {
         let (assignment, expected) = (this.assignment, is_expected(this));
-        let found =
-            |state, session| Ok(Self { state, bound: assignment.fails_without_session() && (expected || session) });
+        let binds = |session: bool| assignment.fails_without_session() && (expected || session);
+        let found = |state, session| Ok(Self { state, bound: binds(session) });
         // What an earlier attempt pushed is done.
         if target.adopted.is_some() {
             return found(State::Nothing, false);
         }
-        let earlier = match earlier {
-            Some(earlier) => earlier,
-            None => Earlier::get(this, workspace).await?,
-        };
         let (about, folder, attempt) = match earlier.0 {
             Got::Nothing => return found(State::Nothing, false),
-            // Of what can't be read nobody knows whether it held one.
-            Got::Lost(lost) => return found(State::Lost(lost), matches!(chosen, Chosen::Known(_))),
+            Got::Lost(lost) => {
+                // Of what can't be read nobody knows whether it held one.
+                let may_have_session = matches!(chosen, Chosen::Known(_));
+                // Before anything is set up for an agent that does not begin.
+                if binds(may_have_session) && matches!(lost.failure(), Failure::SessionUnreachable { .. }) {
+                    return Err(lost.ends(this, ""));
+                }
+                return found(State::Lost(lost), may_have_session);
+            }
             Got::There { about, folder, attempt } => (*about, folder, attempt),
         };
         let (mut lost, mut session) = (None, about.session.is_some());
@@ -203,7 +250,7 @@ impl Found {
 
     /// Puts it into the worktree, which is set up by then, and the agent's home, and says what became of it.
     ///
-    /// Errors: `SessionLost` where the project wants the same session or none.
+    /// Errors: `SessionLost` and `SessionUnreachable` where the project wants the same session or none.
     pub(crate) async fn restore(&self, this: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Result<Taken, Stop> {
         let (taken, lost, there) = match &self.state {
             State::Nothing => return Ok(Taken::default()),
@@ -228,14 +275,14 @@ impl Found {
                 said(format!("The job goes on {with} of attempt {attempt}."));
             }
             Some(lost) => {
-                let lost = clipped(&lost.to_string(), LONGEST_REASON);
-                let what = format!("The earlier session{whose} can't be gone on with, because {lost}");
                 if self.bound {
-                    said(format!("{what}; the job asks for it or none (`resume: require`)."));
-                    return Err(Failure::SessionLost {}.into());
+                    return Err(lost.ends(this, &whose));
                 }
+                let lost = clipped(&lost.to_string(), LONGEST_REASON);
                 let work = if taken.has_work { ", with the work that it had done" } else { "" };
-                said(format!("{what}; the agent begins again{work}."));
+                said(format!(
+                    "The earlier session{whose} can't be gone on with, because {lost}; the agent begins again{work}."
+                ));
             }
         }
         Ok(taken)
@@ -244,9 +291,12 @@ impl Found {
 
 /// Unpacks it, and reads what is known of it.
 fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
-    let unreadable = |error: io::Error| Lost::Unreadable(error.to_string());
+    let unreadable = |error: io::Error| of_file(&error);
     private_dirs(folder).map_err(unreadable)?;
-    archive::unpack(packed, folder).map_err(|fault| Lost::Unreadable(fault.to_string()))?;
+    archive::unpack(packed, folder).map_err(|fault| match fault {
+        archive::Fault::Io(error) => of_file(&error),
+        fault => Lost::Unreadable(fault.to_string()),
+    })?;
     let _ = fs::remove_file(packed);
     let mut text = String::new();
     let file = File::open(folder.join(ABOUT)).map_err(unreadable)?;
@@ -330,7 +380,10 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
         let args = ["apply", "--binary", "--whitespace=nowarn", "--"].map(Into::into);
         let args = args.into_iter().chain([patch.into_os_string()]);
         let applied = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
-        applied.map_err(|fault| Lost::DoesNotFit(fault.reason()))?;
+        applied.map_err(|fault| match fault.is_of_machine() {
+            true => Lost::Machine(fault.reason()),
+            false => Lost::DoesNotFit(fault.reason()),
+        })?;
     }
     if this.assignment.revises.is_some()
         && let Ok(text) = fs::read_to_string(folder.join(REPLIES))
@@ -346,7 +399,7 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
     let copied = tokio::task::spawn_blocking(move || {
         let odd = || Lost::Unreadable("its files are not a session's".into());
         let session = SessionOf::new(&agent, (&home, &now), &session).ok_or_else(odd)?;
-        put_session_back(&session, &from, "").map_err(|error| Lost::Unreadable(error.to_string()))
+        put_session_back(&session, &from, "").map_err(|error| of_file(&error))
     });
     copied.await.map_err(|error| Lost::Unreadable(error.to_string())).flatten()?;
     let session = TakenSession {
@@ -374,4 +427,23 @@ fn put_session_back(session: &SessionOf<'_>, from: &Path, below: &str) -> io::Re
         fs::rename(entry.path(), to)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::errno::Errno;
+
+    #[test]
+    fn a_disk_that_is_full_loses_no_session_and_odd_content_is_no_fault_of_the_disk() {
+        let of_system = |errno: Errno| of_file(&io::Error::from_raw_os_error(errno as i32)).failure();
+        for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EROFS, Errno::EIO, Errno::EMFILE] {
+            assert_eq!(of_system(errno).code(), "session_unreachable", "{errno}");
+        }
+        for errno in [Errno::EEXIST, Errno::ENOENT, Errno::ENOTDIR, Errno::EISDIR] {
+            assert_eq!(of_system(errno).code(), "session_lost", "{errno}");
+        }
+        let odd = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
+        assert_eq!(of_file(&odd).failure().code(), "session_lost");
+    }
 }

@@ -86,6 +86,17 @@ impl Fault {
         }
     }
 
+    /// Whether it is the machine's own: its disk, its git or its time, and not what git was to do.
+    pub(crate) fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Missing(_) | Self::Disk(_) | Self::TimedOut { .. } => true,
+            Self::Failed { words, .. } => {
+                let words = words.to_lowercase();
+                ["no space left", "read-only file system", "disk quota"].iter().any(|phrase| words.contains(phrase))
+            }
+        }
+    }
+
     /// The failure of a job whose folder could not be worked with.
     pub(crate) fn of_workspace(&self) -> Failure {
         Failure::WorkspaceFailed { reason: self.reason() }
@@ -110,6 +121,16 @@ fn telling_line(words: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_the_machines_and_a_patch_that_does_not_apply_is_not() {
+        let failed = |words: &str| {
+            Fault::Failed { command: "apply".into(), stdout: String::new(), words: words.into() }.is_of_machine()
+        };
+        assert!(failed("error: unable to write file 'a': No space left on device"));
+        assert!(Fault::Disk(std::io::Error::other("gone")).is_of_machine());
+        assert!(!failed("error: patch failed: README.md:1\nerror: README.md: patch does not apply"));
+    }
 
     fn check(words: &str, code: &str) {
         let fault = Fault::Failed { command: "fetch".into(), stdout: String::new(), words: words.into() };

@@ -404,6 +404,10 @@ async fn asked(
 
 async fn fetched(State(inner): State<Arc<Inner>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     assert!(!headers.contains_key("authorization"), "{headers:?}");
+    if let Some(left) = inner.script.lock().unwrap().lose.get_mut("get").filter(|left| **left > 0) {
+        *left -= 1;
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     match inner.kept.lock().unwrap().get(&name) {
         Some(bytes) => bytes.clone().into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

@@ -20,9 +20,17 @@ async fn worked(transcript: &str) -> Machine {
 
 /// How the next attempt ends, and what its log says of the session.
 async fn next(machine: &Machine, requires: bool) -> (Option<&'static str>, String) {
+    next_while_away(machine, requires, 0, "60").await
+}
+
+/// The same where the bucket is away so often, and is asked again for so long.
+async fn next_while_away(machine: &Machine, requires: bool, times: u32, secs: &str) -> (Option<&'static str>, String) {
     machine.world.api.next_attempt(|job| {
         job.resume = None;
         job.requires_session = requires;
+    });
+    machine.world.api.script(|script| {
+        script.lose.insert("get", times);
     });
     let ran = machine
         .world
@@ -30,6 +38,7 @@ async fn next(machine: &Machine, requires: bool) -> (Option<&'static str>, Strin
             // Whatever agents this machine has.
             command.env(CODEX.0, machine.world.outside("nowhere"));
             machine.equip(command);
+            command.env("PULLYARD_BUCKET_AWAY_SECS", secs);
         })
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -84,6 +93,31 @@ async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_a
         assert_eq!(failure, None, "{because}: {texts}");
         assert!(texts.contains(&said) && texts.contains("the agent begins again."), "{because}: {texts}");
     }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_away_for_a_moment_is_asked_again() {
+    let machine = worked("echo '{}'").await;
+    let (failure, texts) = next_while_away(&machine, true, 4, "60").await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+}
+
+#[tokio::test]
+async fn a_session_that_is_only_out_of_reach_is_not_lost_and_the_next_attempt_goes_on_with_it() {
+    let machine = worked("echo '{}'").await;
+    let (failure, texts) = next_while_away(&machine, true, u32::MAX, "0").await;
+    assert_eq!(failure, Some("session_unreachable"), "{texts}");
+    assert!(texts.contains("because it could not be fetched: the bucket answered 503"), "{texts}");
+    assert_eq!((machine.starts().len(), machine.world.api.statuses()), (1, vec!["preparing".to_owned()]));
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+    // Who only prefers it does not wait for it.
+    let machine = worked("echo '{}'").await;
+    let (failure, texts) = next_while_away(&machine, false, u32::MAX, "0").await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains("the bucket answered 503 Service Unavailable; the agent begins again."), "{texts}");
 }
 
 #[tokio::test]

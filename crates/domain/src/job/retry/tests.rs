@@ -120,6 +120,7 @@ fn a_retry_goes_on_after_a_limit_and_begins_anew_where_the_work_went_wrong_or_no
         (End::Failed(Failure::AgentOverloaded { n: 3 }, None), true),
         (End::Failed(no_changes(), None), false),
         (End::Failed(Failure::SessionLost {}, None), false),
+        (End::Failed(Failure::SessionUnreachable { reason: "the bucket answered 503".into() }, None), true),
         (End::Failed(Failure::Conflict { base: "main".into(), n: 1 }, None), false),
         (End::Cancelled, false),
     ] {
