@@ -26,7 +26,7 @@ use std::time::Duration;
 /// An agent that says something and changes a file.
 const TALKER: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
 
-fn offer(kind: Kind, name: &str, bytes: &[u8]) -> ReserveArtifact {
+pub(crate) fn offer(kind: Kind, name: &str, bytes: &[u8]) -> ReserveArtifact {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let (name, sha256) = (ArtifactName::new(name).unwrap(), Sha256Hex::new(hex).unwrap());
     ReserveArtifact { kind, name, size_bytes: bytes.len() as u64, sha256 }

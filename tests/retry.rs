@@ -1,6 +1,6 @@
 //! Doing the work of an ended job again.
 
-use crate::artifacts::keep;
+use crate::artifacts::{keep, offer};
 use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, refusal};
 use crate::webhooks::World;
 use futures::future::join_all;
@@ -221,6 +221,24 @@ async fn a_retry_goes_on_from_what_a_limit_cut_off_and_from_nothing_bad_or_unwan
         let left = client.checkpoint().await.unwrap().checkpoint.map(|left| (left.job, left.attempt));
         assert_eq!(left, goes_on.then_some((job, 1)), "{key}");
     }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_has_a_place_and_no_bytes_is_said_to_be_missing_and_the_one_before_it_is_given() {
+    let story = Story::waiting().await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+    let newer = offer(artifact::Kind::Checkpoint, "checkpoint-2.tar.zst", b"both, an hour later");
+    client.reserve_artifact(&newer).await.unwrap();
+    ends(&client, FinishOutcome::Failed, Some(Failure::TimeLimit { limit: Span(60) })).await;
+    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+    let (_, client) = story.claim(&again, "c2").await.unwrap();
+    let left = client.checkpoint().await.unwrap();
+    assert_eq!(left.checkpoint.map(|left| (left.job, left.attempt)), Some((job.clone(), 1)));
+    let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
+    assert_eq!(missing, Some((job, 1, artifact::WhyMissing::NotUploaded)));
     story.end().await;
 }
 

@@ -7,7 +7,7 @@ use crate::attempt::held_lately;
 use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
-use pullyard_domain::artifact::{Artifact, Artifacts, KEPT, Offer, Refusal, Reserved, object_key};
+use pullyard_domain::artifact::{Artifact, Artifacts, Offer, Refusal, Reserved, object_key};
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::job::{Attempt, Fence, Job};
 use pullyard_domain::prompt;
@@ -97,20 +97,25 @@ pub async fn artifact_address(ctx: &Context, job: &JobId, id: &ArtifactId) -> Re
     Ok(ctx.objects.download(&key, &artifact).await?)
 }
 
-/// The newest checkpoint among what an attempt keeps whose bytes are there, and the way to it for a short while.
-pub(crate) async fn checkpoint_of(ctx: &Context, kept: Artifacts) -> Result<Option<(Artifact, String)>, Error> {
+/// The newest checkpoint among what an attempt keeps whose bytes are there, and the way to it for a short while; and
+/// whether a newer one has a place and no bytes.
+pub(crate) async fn checkpoint_of(
+    ctx: &Context,
+    kept: &Artifacts,
+) -> Result<(Option<(Artifact, String)>, bool), Error> {
     let ids: Vec<ArtifactId> = kept.checkpoints().map(|one| one.id.clone()).collect();
+    let mut is_missing = false;
     for id in ids {
         match look(ctx, kept.clone(), &id).await {
             Ok(artifact) => {
                 let address = ctx.objects.download(&object_key(&kept.job, kept.attempt, &id), &artifact).await?;
-                return Ok(Some((artifact, address)));
+                return Ok((Some((artifact, address)), is_missing));
             }
-            Err(Error::Artifact(Refusal::NotThere)) => {}
+            Err(Error::Artifact(Refusal::NotThere)) => is_missing = true,
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    Ok((None, is_missing))
 }
 
 /// The attempts of a job that ended, the first one first.
@@ -128,10 +133,10 @@ fn missing(id: &ArtifactId) -> Error {
 }
 
 /// What is expired and not yet deleted is not there any more: neither are its objects.
-pub(crate) async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
+async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
     let now = ctx.clock.now();
     let mut all = ctx.store.all_artifacts(job).await?;
-    all.retain(|kept| kept.at.plus(KEPT) > now);
+    all.retain(|kept| !kept.is_expired(now));
     Ok(all)
 }
 

@@ -16,7 +16,7 @@ pub mod attempt {
     mod progress;
     mod start;
 
-    pub use checkpoint::{Checkpoint, checkpoint};
+    pub use checkpoint::{Checkpoint, Left, Missing, checkpoint};
     pub use credentials::{Credentials, credentials};
     pub use events::{Heard, record_events};
     pub use finish::{Finish, finish};

@@ -178,6 +178,30 @@ impl Refusal {
     }
 }
 
+/// Why a checkpoint that was kept is not to be had.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyMissing {
+    /// It has a place, and its bytes never came.
+    NotUploaded,
+    /// It is older than [`KEPT`].
+    Expired,
+    /// Agents have worked in more retries since than are looked through.
+    TooFarBack,
+}
+
+impl WhyMissing {
+    /// As people read it, after "because".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotUploaded => "its upload did not come to its end",
+            Self::Expired => "it was kept for 90 days, and these are over",
+            Self::TooFarBack => "agents have worked in more retries since than are looked through",
+        }
+    }
+}
+
 impl Artifacts {
     /// Those of an attempt that kept nothing so far.
     pub fn none(job: JobId, attempt: u32, now: Timestamp) -> Self {
@@ -231,6 +255,11 @@ impl Artifacts {
     /// What another attempt can go on from, the newest first.
     pub fn checkpoints(&self) -> impl Iterator<Item = &Artifact> {
         self.kept.iter().rev().filter(|artifact| artifact.kind == Kind::Checkpoint)
+    }
+
+    /// Whether they are over: what is not deleted yet is not there any more either.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.at.plus(KEPT) <= now
     }
 
     /// How large all of them are together. Units: bytes.

@@ -9,6 +9,7 @@
 use crate::event::Event;
 #[cfg(feature = "schema")]
 use crate::limits;
+use pullyard_domain::artifact::WhyMissing;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, RepositoryName, Sha256Hex, TicketKey};
 use pullyard_domain::job::Kind;
@@ -152,9 +153,24 @@ pub struct InputsAnswer {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointAnswer {
-    /// The newest; absent where there is none.
+    /// The newest that is to be had; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
+    /// One that was kept later and is not to be had; `checkpoint` is of before it. An older server says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<MissingCheckpoint>,
+}
+
+/// A checkpoint that was kept and is not to be had.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingCheckpoint {
+    /// The job whose attempt kept it: this one, or one that it does again.
+    pub job: JobId,
+    /// That attempt.
+    pub attempt: u32,
+    /// Why.
+    pub why: WhyMissing,
 }
 
 /// What another attempt can go on from. The type has no `Debug` of its address.

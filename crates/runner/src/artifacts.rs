@@ -15,6 +15,7 @@ use crate::said::Said;
 use crate::workspace::private_dirs;
 use pullyard_domain::artifact::{Kind, LARGEST, MOST};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
+use pullyard_domain::text::clipped;
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::EventKind;
 use sha2::{Digest, Sha256};
@@ -33,6 +34,8 @@ use tokio_util::task::AbortOnDropHandle;
 const SPARED: usize = 8;
 /// How large things may be together of which there are many: the largest of the others fit beside them. Units: bytes.
 const LARGEST_OF_MANY: u64 = 64 << 20;
+/// The most of a reason that is said. Units: characters.
+const LONGEST_REASON: usize = 200;
 
 /// A file that is to be kept.
 #[derive(Debug)]
@@ -49,6 +52,12 @@ enum Handed {
     In(Kept),
     /// This is said in the job's log, of what is not.
     Not(String),
+}
+
+impl Handed {
+    fn is_checkpoint(&self) -> bool {
+        matches!(self, Self::In(kept) if kept.kind == Kind::Checkpoint)
+    }
 }
 
 /// Whether there are many of its kind.
@@ -111,6 +120,8 @@ struct Shared {
     count: AtomicUsize,
     /// So many are done with, one way or the other.
     done: watch::Sender<usize>,
+    /// So many checkpoints were handed in and are not done with.
+    checkpoints: AtomicUsize,
 }
 
 /// The task that uploads; it ends when this is dropped.
@@ -120,10 +131,11 @@ pub(crate) struct Uploads {
 }
 
 impl Uploads {
-    /// Begins to upload what is handed in, and to say what is not kept of it.
+    /// Begins to upload what is handed in, and to say what is not kept of it: of a checkpoint the next attempt may begin
+    /// again for want of it.
     pub(crate) fn start(client: AttemptClient, events: Events) -> Self {
         let (artifacts, waiting) = Artifacts::new();
-        let task = tokio::spawn(one_by_one(client, events, waiting, artifacts.0.done.clone()));
+        let task = tokio::spawn(one_by_one(client, waiting, artifacts.clone(), events));
         Self { artifacts, _task: AbortOnDropHandle::new(task) }
     }
 
@@ -134,13 +146,14 @@ impl Uploads {
 
 async fn one_by_one(
     client: AttemptClient,
-    events: Events,
     mut waiting: UnboundedReceiver<Handed>,
-    done: watch::Sender<usize>,
+    artifacts: Artifacts,
+    events: Events,
 ) {
     let say = |words: String| events.add(Said::words(EventKind::Log, words));
     let mut lost = false;
     while let Some(handed) = waiting.recv().await {
+        let is_checkpoint = handed.is_checkpoint();
         match handed {
             Handed::In(kept) if !lost => {
                 let (kind, name) = (kept.kind, kept.name.clone());
@@ -151,8 +164,11 @@ async fn one_by_one(
                         lost = failed.is_for_all();
                         let shown = kind.as_str();
                         tracing::warn!(kind = shown, name = %name, error = %failed, "an artifact was not kept: {failed}");
-                        if !lost && is_looked_for(kind) {
-                            say(not_kept(name.as_str(), &failed.to_string()));
+                        let reason = clipped(&failed.to_string(), LONGEST_REASON);
+                        if is_checkpoint {
+                            say(work_not_kept(&format!("its upload failed: {reason}")));
+                        } else if !lost && is_looked_for(kind) {
+                            say(not_kept(name.as_str(), &reason));
                         }
                     }
                 }
@@ -160,7 +176,10 @@ async fn one_by_one(
             Handed::In(_) => {}
             Handed::Not(words) => say(words),
         }
-        done.send_modify(|done| *done += 1);
+        if is_checkpoint {
+            artifacts.0.checkpoints.fetch_sub(1, Ordering::Relaxed);
+        }
+        artifacts.0.done.send_modify(|done| *done += 1);
     }
 }
 
@@ -177,6 +196,11 @@ fn not_kept(name: &str, why: &str) -> String {
     format!("{name} is not kept: {why}.")
 }
 
+/// Of a checkpoint: nobody goes on from what the agent did, for this reason.
+fn work_not_kept(because: &str) -> String {
+    format!("What the agent did so far is not kept, because {because}.")
+}
+
 impl Artifacts {
     /// None yet, and what is handed in.
     fn new() -> (Self, UnboundedReceiver<Handed>) {
@@ -188,6 +212,7 @@ impl Artifacts {
             taken: Mutex::default(),
             count: AtomicUsize::new(0),
             done: watch::Sender::new(0),
+            checkpoints: AtomicUsize::new(0),
         };
         (Self(Arc::new(shared)), waiting)
     }
@@ -205,13 +230,17 @@ impl Artifacts {
         self.0.folder.get().map(|folder| folder.join(name))
     }
 
-    /// Waits until everything that was handed in is done with, for at most this long.
-    pub(crate) async fn flush(&self, limit: Duration) {
+    /// Waits until everything that was handed in is done with, for at most this long. Of a checkpoint that is not, it
+    /// is told.
+    pub(crate) async fn flush(&self, limit: Duration, events: &Events) {
         let wanted = self.0.count.load(Ordering::Relaxed);
         let mut done = self.0.done.subscribe();
         let waited = timeout(limit, done.wait_for(|done| *done >= wanted)).await;
         if waited.is_err() {
             tracing::warn!("some artifacts could not be uploaded before the end");
+            if self.0.checkpoints.load(Ordering::Relaxed) > 0 {
+                events.add(Said::words(EventKind::Log, work_not_kept("there was no time to upload it")));
+            }
         }
     }
 
@@ -280,6 +309,9 @@ impl Artifacts {
     }
 
     fn hand_over(&self, handed: Handed) -> bool {
+        if handed.is_checkpoint() {
+            self.0.checkpoints.fetch_add(1, Ordering::Relaxed);
+        }
         self.0.count.fetch_add(1, Ordering::Relaxed);
         // The receiver lives as long as the attempt does.
         self.0.handed_in.send(handed).is_ok()
@@ -414,8 +446,22 @@ mod tests {
             artifacts.0.done.send_modify(|done| *done += 1);
         }
         assert_eq!(said, ["larger.txt is not kept: it is too large."]);
-        let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
+        let events = Events::unsent();
+        let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600), &events));
         assert!(flushed.await.is_ok(), "it waits for what nobody uploads");
+    }
+
+    #[tokio::test]
+    async fn of_a_checkpoint_that_there_is_no_time_to_upload_it_is_told_and_of_nothing_else() {
+        let (dir, artifacts, _waiting) = artifacts();
+        artifacts.open(dir.path().to_owned()).unwrap();
+        let events = Events::unsent();
+        artifacts.keep(Kind::CheckOutput, "check-1.txt", "ok");
+        artifacts.flush(Duration::ZERO, &events).await;
+        artifacts.keep(Kind::Checkpoint, "checkpoint.tar.zst", "a session");
+        artifacts.flush(Duration::ZERO, &events).await;
+        let told: Vec<_> = events.said().await.into_iter().filter_map(|event| event.text).collect();
+        assert_eq!(told, ["What the agent did so far is not kept, because there was no time to upload it."]);
     }
 
     #[test]

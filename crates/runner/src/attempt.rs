@@ -20,7 +20,7 @@ use pullyard_domain::job::Work;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{
-    Assignment, Checkpoint, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
+    Assignment, CheckpointAnswer, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
 use std::ffi::OsString;
@@ -207,18 +207,14 @@ impl Attempt<'_> {
     /// Gives the job back before its work is done, once what its agent said is on record and what it leaves is kept:
     /// afterwards the lease is gone. A cancel is answered by that, too, and at once.
     pub(crate) async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
-        self.events.flush(LAST_EVENTS_LIMIT).await;
-        let left = async {
-            self.artifacts.flush(REST_ARTIFACTS_LIMIT).await;
-            // What could not be kept is said as well.
-            self.events.flush(LAST_EVENTS_LIMIT).await;
-        };
         tokio::select! {
             biased;
             _ = self.orders.at_least(Order::Cancel) => {}
             () = sleep_until(self.until) => {}
-            () = left => {}
+            () = self.artifacts.flush(REST_ARTIFACTS_LIMIT, self.events) => {}
         }
+        // What became of those is among them.
+        self.events.flush(LAST_EVENTS_LIMIT).await;
         tokio::select! {
             biased;
             order = self.orders.grave() => Err(Stop::Ordered(order)),
@@ -236,11 +232,11 @@ impl Attempt<'_> {
         Ok(self.bounded(asked).await?.inputs)
     }
 
-    /// The newest checkpoint of an earlier attempt.
+    /// The newest checkpoint of an earlier attempt, and whether a newer one is missing.
     ///
     /// Errors: `Failed` when the control plane has none to give.
-    pub(crate) async fn checkpoint(&self) -> Result<Option<Checkpoint>, Stop> {
-        Ok(self.insist(async || self.client.checkpoint().await).await?.checkpoint)
+    pub(crate) async fn checkpoint(&self) -> Result<CheckpointAnswer, Stop> {
+        self.insist(async || self.client.checkpoint().await).await
     }
 
     /// Makes a call until it is answered for good.

@@ -2,7 +2,7 @@
 
 use crate::access::{Access, Minted};
 use crate::agent::{Chosen, Environment, Given, Tally};
-use crate::artifacts::{RawCapture, Record, Uploads};
+use crate::artifacts::{Artifacts, RawCapture, Record, Uploads};
 use crate::attempt::{Attempt, LAST_EVENTS_LIMIT, later};
 use crate::beside::Beside;
 use crate::checkpoint::{Earlier, Found, Working};
@@ -48,6 +48,9 @@ const LAST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(30);
 const SHUTDOWN_EVENTS_LIMIT: Duration = Duration::from_secs(3);
 /// What the next attempt can go on from may take a little longer.
 const SHUTDOWN_ARTIFACTS_LIMIT: Duration = Duration::from_secs(6);
+
+/// What became of the last artifacts is a line.
+const LAST_WORD_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs one attempt of a job to its end, and tells the control plane how it ended.
 ///
@@ -126,8 +129,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
             finish(&outbox, letter, &orders).await
         }
         Err(Order::Shutdown) => {
-            let (events, artifacts) = (SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_ARTIFACTS_LIMIT);
-            tokio::join!(reporter.flush(events), this.artifacts.flush(artifacts));
+            send_last(&reporter, this.artifacts, (SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_ARTIFACTS_LIMIT)).await;
             this.minted.give_back(&assignment.repository).await;
             // The next run removes the worktree: there may be no time to.
             return Ok(Exit::Stopped);
@@ -184,20 +186,20 @@ fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): End
 
 /// The last events and artifacts, side by side. After the finish nothing of the attempt is taken any more.
 async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
-    let both =
-        |events, artifacts| async move { tokio::join!(reporter.flush(events), uploads.artifacts().flush(artifacts)) };
-    let all = async {
-        both(LAST_EVENTS_LIMIT, LAST_ARTIFACTS_LIMIT).await;
-        // What could not be kept is said as well.
-        reporter.flush(SHUTDOWN_EVENTS_LIMIT).await;
-    };
+    let both = |events, artifacts| send_last(reporter, uploads.artifacts(), (events, artifacts));
     tokio::select! {
-        () = all => {}
-        _ = async {
+        () = both(LAST_EVENTS_LIMIT, LAST_ARTIFACTS_LIMIT) => {}
+        () = async {
             orders.at_least(Order::Shutdown).await;
             both(SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_EVENTS_LIMIT).await
         } => {}
     }
+}
+
+/// Both, each within its limit, and then what became of the artifacts.
+async fn send_last(reporter: &Reporter, kept: &Artifacts, (events, artifacts): (Duration, Duration)) {
+    tokio::join!(reporter.flush(events), kept.flush(artifacts, reporter.events()));
+    reporter.flush(LAST_WORD_LIMIT).await;
 }
 
 async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Workspace>) -> Result<FinishResult, Stop> {

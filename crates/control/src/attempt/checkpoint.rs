@@ -1,14 +1,23 @@
 //! What an earlier attempt left for this one to go on from.
 
 use super::held;
-use crate::artifacts::{checkpoint_of, kept_by};
+use crate::artifacts::checkpoint_of;
 use crate::{Context, Error};
-use pullyard_domain::artifact::Artifact;
+use pullyard_domain::artifact::{Artifact, WhyMissing};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Fence, goes_on_from};
 
 /// How many jobs back is looked, where each is the retry of the one before.
 const MOST_RETRIES: usize = 3;
+
+/// What there is to go on from.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The newest checkpoint that is to be had.
+    pub checkpoint: Option<Checkpoint>,
+    /// A newer one that was kept and is not to be had.
+    pub missing: Option<Missing>,
+}
 
 /// Where a checkpoint is to be got.
 #[derive(Clone, Debug)]
@@ -23,19 +32,42 @@ pub struct Checkpoint {
     pub address: String,
 }
 
+/// One that is not to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The job whose attempt kept it.
+    pub job: JobId,
+    /// That attempt.
+    pub attempt: u32,
+    /// Why.
+    pub why: WhyMissing,
+}
+
 /// The newest checkpoint of an earlier attempt whose bytes are there; of a retry, also of the jobs that it does again.
+/// One that was kept after it is said to be missing, as long as its row is there.
 ///
 /// Errors: `LeaseLost`.
-pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Option<Checkpoint>, Error> {
-    let mut of = held(ctx, fence).await?;
+pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
+    let (mut of, now) = (held(ctx, fence).await?, ctx.clock.now());
+    let mut missing = None;
     for _ in 0..=MOST_RETRIES {
-        for kept in kept_by(ctx, &of.id).await?.into_iter().rev() {
-            if of.id == fence.job && kept.attempt >= fence.attempt {
+        for kept in ctx.store.all_artifacts(&of.id).await?.into_iter().rev() {
+            let is_earlier = of.id != fence.job || kept.attempt < fence.attempt;
+            if !is_earlier || kept.checkpoints().next().is_none() {
                 continue;
             }
-            let attempt = kept.attempt;
-            if let Some((artifact, address)) = checkpoint_of(ctx, kept).await? {
-                return Ok(Some(Checkpoint { job: of.id, attempt, artifact, address }));
+            let (job, attempt) = (of.id.clone(), kept.attempt);
+            let lost = |why| Missing { job: job.clone(), attempt, why };
+            if kept.is_expired(now) {
+                missing.get_or_insert_with(|| lost(WhyMissing::Expired));
+                continue;
+            }
+            let (found, is_missing) = checkpoint_of(ctx, &kept).await?;
+            if is_missing {
+                missing.get_or_insert_with(|| lost(WhyMissing::NotUploaded));
+            }
+            if let Some((artifact, address)) = found {
+                return Ok(Left { checkpoint: Some(Checkpoint { job, attempt, artifact, address }), missing });
             }
         }
         let Some(before) = &of.retry_of else { break };
@@ -44,5 +76,5 @@ pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Option<Checkpoin
             _ => break,
         }
     }
-    Ok(None)
+    Ok(Left { checkpoint: None, missing })
 }

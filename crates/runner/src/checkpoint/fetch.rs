@@ -37,10 +37,18 @@ impl From<io::Error> for Failed {
     }
 }
 
+/// What was got.
+pub(super) struct Fetched {
+    /// Whose it is: the attempt that left it.
+    pub(super) attempt: u32,
+    /// Why one that was kept later was not.
+    pub(super) newer: Option<Lost>,
+}
+
 /// Puts the newest checkpoint into a file, and waits so long for a bucket that is away. Which it was.
 ///
 /// Errors: what stops the attempt; inside, why there is none.
-pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Checkpoint, Lost>, Stop> {
+pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Fetched, Lost>, Stop> {
     let is_away = |failed: &Failed| match failed {
         Failed::Passing(reason) => {
             tracing::warn!("a checkpoint was not fetched yet: {reason}");
@@ -49,26 +57,30 @@ pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Res
         Failed::ForGood(_) | Failed::Stopped(_) => false,
     };
     match while_away(limit, is_away, async || once(this, to).await).await {
-        Ok(checkpoint) => Ok(Ok(checkpoint)),
+        Ok(fetched) => Ok(Ok(fetched)),
         Err(Failed::Passing(reason)) => Ok(Err(Lost::Away(reason))),
         Err(Failed::ForGood(lost)) => Ok(Err(lost)),
         Err(Failed::Stopped(stop)) => Err(stop),
     }
 }
 
-async fn once(this: &Attempt<'_>, to: &Path) -> Result<Checkpoint, Failed> {
+async fn once(this: &Attempt<'_>, to: &Path) -> Result<Fetched, Failed> {
     // Anew each time: an address ends.
-    let checkpoint = match this.checkpoint().await {
-        Ok(Some(checkpoint)) => checkpoint,
+    let answer = match this.checkpoint().await {
+        Ok(answer) => answer,
         // An older control plane keeps none.
-        Ok(None) | Err(Stop::Failed(_)) => return Err(Failed::ForGood(Lost::NotKept)),
+        Err(Stop::Failed(_)) => return Err(Failed::ForGood(Lost::NotKept)),
         Err(stop) => return Err(Failed::Stopped(stop)),
+    };
+    let newer = answer.missing.map(|missing| Lost::Missing { attempt: missing.attempt, why: missing.why.words() });
+    let Some(checkpoint) = answer.checkpoint else {
+        return Err(Failed::ForGood(newer.unwrap_or(Lost::NotKept)));
     };
     if checkpoint.size_bytes > LARGEST {
         return Err(Failed::ForGood(Lost::Differs));
     }
     download(&checkpoint, to).await?;
-    Ok(checkpoint)
+    Ok(Fetched { attempt: checkpoint.attempt, newer })
 }
 
 async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {

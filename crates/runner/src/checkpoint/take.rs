@@ -3,7 +3,7 @@
 //! the same session or none, the job fails if it rested, or if one was kept for it.
 
 use super::archive;
-use super::fetch::fetch;
+use super::fetch::{Fetched, fetch};
 use super::{ABOUT, About, FORMAT, LARGEST_ABOUT, PATCH, REPLIES, SESSION, hash_of};
 use crate::agent::{Chosen, SessionOf, Tokens};
 use crate::attempt::Attempt;
@@ -37,6 +37,8 @@ const LONGEST_REASON: usize = 200;
 pub(super) enum Lost {
     #[error("nothing of it was kept")]
     NotKept,
+    #[error("what attempt {attempt} kept is missing: {why}")]
+    Missing { attempt: u32, why: &'static str },
     #[error("no session was kept")]
     NoSession,
     #[error("it could not be fetched: {0}")]
@@ -108,6 +110,8 @@ enum Got {
         about: Box<About>,
         folder: PathBuf,
         attempt: u32,
+        /// Why one that was kept later is not there.
+        newer: Option<Lost>,
     },
 }
 
@@ -173,15 +177,15 @@ impl Earlier {
             return Ok(Self(Got::Nothing));
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(FOLDER));
-        let attempt = match fetch(this, &packed, away).await? {
-            Ok(fetched) => fetched.attempt,
+        let Fetched { attempt, newer } = match fetch(this, &packed, away).await? {
+            Ok(fetched) => fetched,
             Err(Lost::NotKept) if !expected => return Ok(Self(Got::Nothing)),
             Err(lost) => return Ok(Self(Got::Lost(lost))),
         };
         let into = folder.clone();
         let read = tokio::task::spawn_blocking(move || read(&packed, &into)).await;
         Ok(Self(match read.map_err(|error| Lost::Unreadable(error.to_string())).flatten() {
-            Ok(about) => Got::There { about: Box::new(about), folder, attempt },
+            Ok(about) => Got::There { about: Box::new(about), folder, attempt, newer },
             Err(lost) => Got::Lost(lost),
         }))
     }
@@ -218,18 +222,29 @@ impl Found {
         if target.adopted.is_some() {
             return found(State::Nothing, false);
         }
+        // Of what can't be read nobody knows whether it held one.
+        let may_have_session = matches!(chosen, Chosen::Known(_));
         let (about, folder, attempt) = match earlier.0 {
             Got::Nothing => return found(State::Nothing, false),
             Got::Lost(lost) => {
-                // Of what can't be read nobody knows whether it held one.
-                let may_have_session = matches!(chosen, Chosen::Known(_));
                 // Before anything is set up for an agent that does not begin.
                 if binds(may_have_session) && matches!(lost.failure(), Failure::SessionUnreachable { .. }) {
                     return Err(lost.ends(this, ""));
                 }
                 return found(State::Lost(lost), may_have_session);
             }
-            Got::There { about, folder, attempt } => (*about, folder, attempt),
+            Got::There { newer: Some(lost), .. } if binds(may_have_session) => {
+                return found(State::Lost(lost), may_have_session);
+            }
+            Got::There { about, folder, attempt, newer } => {
+                if let Some(lost) = newer {
+                    let words = format!(
+                        "The newest that was kept can't be gone on with, because {lost}; an earlier one is there."
+                    );
+                    this.events.add(Said::words(EventKind::Log, words));
+                }
+                (*about, folder, attempt)
+            }
         };
         let (mut lost, mut session) = (None, about.session.is_some());
         if about.agent != chosen.capability() {

@@ -58,6 +58,8 @@ pub(crate) struct Script {
     pub(crate) at_push: Option<(&'static str, bool)>,
     /// Calls of an attempt that does not hold the job are refused.
     pub(crate) fences: bool,
+    /// A checkpoint that was kept later than the newest, and is not to be had.
+    pub(crate) missing: Option<Value>,
     /// The bucket by another address than ours.
     pub(crate) bucket: Option<String>,
     /// The claim that got an attempt, where calls are fenced.
@@ -386,17 +388,23 @@ async fn asked(
     }
     let said = match route.as_str() {
         "inputs" => json!({ "inputs": script.inputs }),
-        "checkpoint" => match inner.checkpoint.lock().unwrap().clone() {
-            None => json!({}),
-            Some((name, about)) => {
-                let job = inner.assignment.lock().unwrap().job.clone();
-                let url = script.bucket.as_ref().or(inner.url.get()).unwrap();
-                json!({ "checkpoint": {
-                    "job": job, "attempt": 1, "size_bytes": about["size_bytes"], "sha256": about["sha256"],
-                    "get_url": format!("{url}/bucket/{name}"),
-                } })
+        "checkpoint" => {
+            let mut said = match inner.checkpoint.lock().unwrap().clone() {
+                None => json!({}),
+                Some((name, about)) => {
+                    let job = inner.assignment.lock().unwrap().job.clone();
+                    let url = script.bucket.as_ref().or(inner.url.get()).unwrap();
+                    json!({ "checkpoint": {
+                        "job": job, "attempt": 1, "size_bytes": about["size_bytes"], "sha256": about["sha256"],
+                        "get_url": format!("{url}/bucket/{name}"),
+                    } })
+                }
+            };
+            if let Some(missing) = &script.missing {
+                said["missing"] = missing.clone();
             }
-        },
+            said
+        }
         _ => return problem(404, "not_found"),
     };
     axum::Json(said).into_response()

@@ -95,6 +95,36 @@ async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_a
     }
 }
 
+/// A checkpoint of this attempt has a place and no bytes.
+fn lacks_one_of(machine: &Machine, attempt: u32) {
+    let job = machine.world.api.assignment().job;
+    let missing = json!({ "job": job, "attempt": attempt, "why": "not_uploaded" });
+    machine.world.api.script(|script| script.missing = Some(missing));
+}
+
+#[tokio::test]
+async fn one_whose_upload_broke_off_is_lost_and_who_does_not_require_it_goes_on_from_the_one_before() {
+    let because = "because what attempt 2 kept is missing: its upload did not come to its end";
+    let machine = worked("echo '{}'").await;
+    lacks_one_of(&machine, 2);
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, Some("session_lost"), "{texts}");
+    assert!(texts.contains(because), "{texts}");
+    let (failure, texts) = next(&machine, false).await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains(&format!("{because}; an earlier one is there.")), "{texts}");
+    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+    // Where there is none before.
+    let machine = Machine::with(CLAUDE, &claude("echo '{}'")).await;
+    std::fs::write(machine.world.outside("ends"), "").unwrap();
+    lacks_one_of(&machine, 2);
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, Some("session_lost"), "{texts}");
+    let (failure, texts) = next(&machine, false).await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains(&format!("{because}; the agent begins again.")), "{texts}");
+}
+
 #[tokio::test]
 async fn a_bucket_that_is_away_for_a_moment_is_asked_again() {
     let machine = worked("echo '{}'").await;

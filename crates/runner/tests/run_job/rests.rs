@@ -82,6 +82,23 @@ async fn everything_is_kept_before_the_job_is_given_back_and_the_record_says_wha
 }
 
 #[tokio::test]
+async fn that_a_checkpoint_is_not_kept_is_told_before_the_job_is_given_back() {
+    let world = World::with_agent(WORKS).await;
+    world.api.script(|script| {
+        // After the yield nothing is taken any more.
+        script.fences = true;
+        script.refuse("artifacts", 422, "artifacts_too_large");
+    });
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.pause = true);
+    let ran = end_of(runner).await;
+    assert_eq!((ran.code, world.api.yields().len()), (Some(0), 1), "{}", ran.log);
+    let texts = world.api.texts();
+    assert!(texts.contains("What the agent did so far is not kept, because its upload failed"), "{texts}");
+}
+
+#[tokio::test]
 async fn a_paused_job_goes_on_with_its_work_on_another_machine() {
     let world = paused(WORKS).await;
     world.api.next_attempt(|job| {

@@ -207,15 +207,17 @@ pub(crate) async fn checkpoint(
     State(ctx): State<Context>,
     Leased(fence): Leased,
 ) -> Result<Json<CheckpointAnswer>, Problem> {
-    let found = control::checkpoint(&ctx, &fence).await?;
-    let checkpoint = found.map(|found| wire::Checkpoint {
+    let left = control::checkpoint(&ctx, &fence).await?;
+    let checkpoint = left.checkpoint.map(|found| wire::Checkpoint {
         job: found.job,
         attempt: found.attempt,
         size_bytes: found.artifact.size_bytes,
         sha256: found.artifact.sha256,
         get_url: found.address,
     });
-    Ok(Json(CheckpointAnswer { checkpoint }))
+    let missing =
+        left.missing.map(|lost| wire::MissingCheckpoint { job: lost.job, attempt: lost.attempt, why: lost.why });
+    Ok(Json(CheckpointAnswer { checkpoint, missing }))
 }
 
 /// The runner gives the job back before its work is done.
