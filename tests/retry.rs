@@ -1,7 +1,7 @@
 //! Doing the work of an ended job again.
 
 use crate::artifacts::{keep, offer};
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, refusal};
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, begin_all, refusal};
 use crate::webhooks::World;
 use futures::future::join_all;
 use pullyard_domain::artifact;
@@ -12,7 +12,7 @@ use pullyard_domain::job::{Kind, Status};
 use pullyard_domain::project::Repository;
 use pullyard_domain::text::Span;
 use pullyard_local::Hints;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
+use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase};
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery};
@@ -243,20 +243,50 @@ async fn a_checkpoint_that_has_a_place_and_no_bytes_is_said_to_be_missing_and_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_of_retries_goes_on_from_what_the_first_left_and_looks_three_jobs_back() {
+async fn a_retry_of_retries_goes_on_from_what_the_first_left_and_of_more_than_three_it_says_that_it_does_not() {
     let story = Story::waiting().await;
     let cut_off = || Some(Failure::TimeLimit { limit: Span(60) });
     let first = story.job_for("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&first, "c0").await.unwrap();
+    begin_all(&client, Phase::Executing).await;
     keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
     ends(&client, FinishOutcome::Failed, cut_off()).await;
     let mut last = first.clone();
     for (back, found) in [(1, true), (2, true), (3, true), (4, false)] {
         last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
         let (_, client) = story.claim(&last, &format!("c{back}")).await.unwrap();
-        let left = client.checkpoint().await.unwrap().checkpoint.map(|left| left.job);
-        assert_eq!(left, found.then(|| first.clone()), "{back} jobs back");
+        let left = client.checkpoint().await.unwrap();
+        assert_eq!(left.checkpoint.map(|left| left.job), found.then(|| first.clone()), "{back} jobs back");
+        let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
+        let expected = (first.clone(), 1, artifact::WhyMissing::TooFarBack);
+        assert_eq!(missing, (!found).then_some(expected), "{back} jobs back");
+        begin_all(&client, Phase::Executing).await;
         ends(&client, FinishOutcome::Failed, cut_off()).await;
+    }
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_in_which_no_agent_began_do_not_lead_away_from_what_was_kept() {
+    let story = Story::waiting().await;
+    let first = story.job_for("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&first, "c0").await.unwrap();
+    begin_all(&client, Phase::Executing).await;
+    keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+    ends(&client, FinishOutcome::Failed, Some(Failure::TimeLimit { limit: Span(60) })).await;
+    let mut last = first.clone();
+    for back in 1..=5 {
+        last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
+        let (_, client) = story.claim(&last, &format!("c{back}")).await.unwrap();
+        let left = client.checkpoint().await.unwrap();
+        assert_eq!(
+            (left.checkpoint.map(|left| left.job), left.missing),
+            (Some(first.clone()), None),
+            "{back} jobs back"
+        );
+        begin_all(&client, Phase::Preparing).await;
+        let away = Failure::SessionUnreachable { reason: "the bucket answered 503".into() };
+        ends(&client, FinishOutcome::Failed, Some(away)).await;
     }
     story.end().await;
 }

@@ -7,8 +7,11 @@ use pullyard_domain::artifact::{Artifact, WhyMissing};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Fence, goes_on_from};
 
-/// How many jobs back is looked, where each is the retry of the one before.
+/// How many jobs back a checkpoint is given of, where each is the retry of the one before. One in which no agent began
+/// is none of them: it had nothing to keep, and may have failed for want of this very checkpoint.
 const MOST_RETRIES: usize = 3;
+/// How many are looked at in all.
+const MOST_JOBS: usize = 50;
 
 /// What there is to go on from.
 #[derive(Clone, Debug)]
@@ -49,8 +52,8 @@ pub struct Missing {
 /// Errors: `LeaseLost`.
 pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
     let (mut of, now) = (held(ctx, fence).await?, ctx.clock.now());
-    let mut missing = None;
-    for _ in 0..=MOST_RETRIES {
+    let (mut back, mut missing) = (0, None);
+    for _ in 0..MOST_JOBS {
         for kept in ctx.store.all_artifacts(&of.id).await?.into_iter().rev() {
             let is_earlier = of.id != fence.job || kept.attempt < fence.attempt;
             if !is_earlier || kept.checkpoints().next().is_none() {
@@ -62,6 +65,10 @@ pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
                 missing.get_or_insert_with(|| lost(WhyMissing::Expired));
                 continue;
             }
+            if back > MOST_RETRIES {
+                missing.get_or_insert_with(|| lost(WhyMissing::TooFarBack));
+                return Ok(Left { checkpoint: None, missing });
+            }
             let (found, is_missing) = checkpoint_of(ctx, &kept).await?;
             if is_missing {
                 missing.get_or_insert_with(|| lost(WhyMissing::NotUploaded));
@@ -72,7 +79,10 @@ pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
         }
         let Some(before) = &of.retry_of else { break };
         match ctx.store.job(before).await? {
-            Some(before) if goes_on_from(&of, &before) => of = before,
+            Some(before) if goes_on_from(&of, &before) => {
+                back += usize::from(before.worked);
+                of = before;
+            }
             _ => break,
         }
     }
