@@ -214,7 +214,11 @@ impl Attempt<'_> {
             () = self.artifacts.flush(REST_ARTIFACTS_LIMIT, self.events) => {}
         }
         // What became of those is among them.
-        self.events.flush(LAST_EVENTS_LIMIT).await;
+        tokio::select! {
+            biased;
+            _ = self.orders.grave() => {}
+            () = self.events.flush(LAST_EVENTS_LIMIT) => {}
+        }
         tokio::select! {
             biased;
             order = self.orders.grave() => Err(Stop::Ordered(order)),

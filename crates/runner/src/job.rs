@@ -104,7 +104,11 @@ async fn run(options: Options) -> Result<Exit, Error> {
     };
     let mut workspace = None;
     let ended = match work(&this, &options, &mut workspace).await {
-        Err(Stop::Ordered(Order::Pause)) => talk::pauses(&this, workspace.as_ref()).await.and(Err(Stop::Rests)),
+        Err(Stop::Ordered(Order::Pause)) => match talk::pauses(&this, workspace.as_ref()).await {
+            Ok(()) => Err(Stop::Rests),
+            // Something graver came while it paused.
+            Err(stop) => Err(talk::breaks_off(&this, workspace.as_ref(), stop).await),
+        },
         Err(stop) => Err(talk::breaks_off(&this, workspace.as_ref(), stop).await),
         done => done,
     };

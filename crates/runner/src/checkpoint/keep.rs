@@ -48,6 +48,8 @@ struct Known {
     tree: Option<String>,
     /// How many checkpoints were made.
     made: u32,
+    /// Nobody has worked since one was handed in.
+    kept: bool,
 }
 
 impl Working {
@@ -55,13 +57,13 @@ impl Working {
     pub(crate) fn begins(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
         let (mirror, target) = (mirror.clone(), target.clone());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Known { mirror, target, before, told: 0, tree: None, made: 0 });
+            Some(Known { mirror, target, before, told: 0, tree: None, made: 0, kept: false });
     }
 
     /// It begins, and is told so many of the job's inputs.
     pub(crate) fn tells(&self, inputs: u32) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            (known.told, known.tree) = (inputs, None);
+            (known.told, known.tree, known.kept) = (inputs, None, false);
         }
     }
 
@@ -96,6 +98,17 @@ impl Working {
     pub(crate) fn read(&self, session: Option<&str>) -> u32 {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         known.map_or(0, |known| known.read(session))
+    }
+
+    /// A checkpoint of it was handed in.
+    fn keeps(&self) {
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            known.kept = true;
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|known| known.kept)
     }
 
     /// For one more checkpoint.
@@ -155,8 +168,8 @@ fn too_large() -> Not {
     Not::Because(format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked"))
 }
 
-/// Makes the checkpoint and hands it in, unless an order comes that leaves no time for one. Where it can't be made,
-/// an event says why.
+/// Makes the checkpoint and hands it in, unless an order comes that leaves no time for one, or one of the same work was
+/// handed in before. Where it can't be made, an event says why.
 ///
 /// Writes: the attempt's own folders.
 pub(crate) async fn keep(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
@@ -173,10 +186,15 @@ pub(crate) async fn keep_at_shutdown(this: &Attempt<'_>, workspace: &Workspace) 
 }
 
 async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
+    if this.working.is_kept() {
+        // A second one of it could only take the place of one that got there.
+        return;
+    }
     let made = timeout(limit, make(this, workspace)).await;
     let because = match made {
         Ok(Ok(name)) => {
             if this.artifacts.hand_in(Kind::Checkpoint, &name) {
+                this.working.keeps();
                 return;
             }
             "there is no place for it".to_owned()

@@ -203,6 +203,35 @@ async fn a_runner_that_is_told_to_end_keeps_what_its_agent_did() {
 }
 
 #[tokio::test]
+async fn a_runner_that_is_told_to_end_while_it_pauses_keeps_what_its_agent_did() {
+    let world = World::with_agent(
+        "cat > /dev/null; echo half > half.txt
+         trap 'echo stopping; while [ ! -e @DIR@/go ]; do sleep 0.02; done; exit 1' TERM
+         echo waiting; while :; do sleep 0.05; done",
+    )
+    .await;
+    // The yield is never answered: only the end ends it.
+    world.api.script(|script| {
+        script.lose.insert("yield", u32::MAX);
+    });
+    let runner = world.spawn(|command| {
+        command.env("PULLYARD_STOP_GRACE_SECS", "30");
+    });
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| script.pause = true);
+    world.api.wait_for_text("stopping").await;
+    kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+    std::fs::write(world.outside("go"), "").unwrap();
+    let ran = end_of(runner).await;
+    assert_eq!(ran.code, Some(143), "{}", ran.log);
+    // Whatever its number: the first may have been cut off.
+    let puts = world.api.calls("put").into_iter().filter_map(|call| call.body.as_str().map(str::to_owned));
+    let checkpoints: Vec<String> = puts.filter(|name| name.starts_with("checkpoint")).collect();
+    assert_eq!((checkpoints.len(), world.api.finishes().len()), (1, 0), "{checkpoints:?} {}", ran.log);
+    assert!(unpacked(&world.api.kept(&checkpoints[0]).unwrap()).contains_key("work.patch"), "{}", ran.log);
+}
+
+#[tokio::test]
 async fn a_failure_that_may_be_retried_keeps_the_work_and_one_of_the_work_itself_does_not() {
     for (agent, code, kept) in [
         ("cat > /dev/null; echo half > half.txt; exit 75", "agent_failed", true),
