@@ -3,7 +3,8 @@
 //! started from; and what is known of both.
 //!
 //! It is one archive (`archive`), made by `keep` and kept as an artifact of the attempt, got by `fetch` and taken up
-//! by `take`. Nothing of it ever fails a job by itself: without one, the agent begins again, and the log says why.
+//! by `take`. Without one the agent begins again, and the log says why; only a job that asks for its session or none
+//! fails for want of it.
 
 mod archive;
 mod fetch;

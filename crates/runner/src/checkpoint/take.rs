@@ -255,7 +255,8 @@ impl Found {
             lost = Some(Lost::NoSession);
         }
         if folder.join(PATCH).exists() && was_pushed(git, mirror, &about, target).await? {
-            return found(State::Lost(Lost::Pushed), session);
+            // Nothing of it is lost: it stands where the agent begins.
+            return found(State::Lost(Lost::Pushed), false);
         }
         if folder.join(PATCH).exists() && !rebase(git, mirror, &about, target).await? {
             return found(State::Lost(Lost::Rewritten), session);

@@ -6,7 +6,7 @@ use crate::rests::{commands, on_another_machine, paused, unpacked};
 use crate::resumes::packed;
 use crate::sessions::{claude, kept, paused as paused_in_session};
 use crate::world::BRANCH;
-use pullyard_protocol::attempt::FinishOutcome;
+use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
 use tar::EntryType;
 
@@ -47,16 +47,25 @@ async fn next_while_away(machine: &Machine, requires: bool, times: u32, secs: &s
     (finish.failure.map(|failure| failure.code()), machine.world.api.texts())
 }
 
-/// The same checkpoint, of another agent.
-fn of_codex(machine: &Machine) -> Vec<u8> {
+/// The same checkpoint, with another value of what is known of it.
+fn which_says(machine: &Machine, name: &str, value: &str) -> Vec<u8> {
+    let mut about: serde_json::Value = serde_json::from_slice(&kept(machine)["about.json"]).unwrap();
+    about[name] = json!(value);
+    with_file(machine, "about.json", &serde_json::to_vec(&about).unwrap())
+}
+
+/// The same with another file in it.
+fn with_file(machine: &Machine, name: &str, content: &[u8]) -> Vec<u8> {
     let mut files = kept(machine);
-    let mut about: serde_json::Value = serde_json::from_slice(&files["about.json"]).unwrap();
-    about["agent"] = json!("codex");
-    files.insert("about.json".into(), serde_json::to_vec(&about).unwrap());
+    files.insert(name.to_owned(), content.to_vec());
     let files: Vec<_> =
         files.iter().map(|(name, content)| (EntryType::Regular, name.as_str(), content.as_slice())).collect();
     packed(&files)
 }
+
+/// Work on a text that is not there.
+const MISFIT: &[u8] =
+    b"diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-# Another\n+# More\n";
 
 /// The base branch is pushed over: nothing that it had leads to it any more.
 fn is_rewritten(machine: &Machine) {
@@ -75,10 +84,22 @@ async fn a_session_that_was_kept_is_gone_on_with_after_a_fault_too() {
 #[tokio::test]
 async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_again_else() {
     type Loses = fn(&Machine);
-    let cases: [(Loses, &str); 3] = [
+    let cases: [(Loses, &str); 6] = [
         (|machine| machine.world.api.replace("checkpoint.tar.zst", None), "it could not be fetched"),
         (|machine| machine.world.api.leave_checkpoint(packed(&[])), "it can't be read"),
         (is_rewritten, "the commit that its work started from is gone"),
+        (
+            |machine| machine.world.api.replace("checkpoint.tar.zst", Some(b"something else".to_vec())),
+            "what was fetched is not what was kept",
+        ),
+        (
+            |machine| machine.world.api.leave_checkpoint(with_file(machine, "about.json", b"{\"format\":2}")),
+            "a newer runner kept it",
+        ),
+        (
+            |machine| machine.world.api.leave_checkpoint(with_file(machine, "work.patch", MISFIT)),
+            "its work does not fit",
+        ),
     ];
     for (loses, because) in cases {
         let machine = worked("echo '{}'").await;
@@ -153,7 +174,7 @@ async fn a_session_that_is_only_out_of_reach_is_not_lost_and_the_next_attempt_go
 #[tokio::test]
 async fn another_agents_session_fails_it_only_where_any_agent_may_go_on_and_that_one_is_not_here() {
     let machine = worked("echo '{}'").await;
-    machine.world.api.leave_checkpoint(of_codex(&machine));
+    machine.world.api.leave_checkpoint(which_says(&machine, "agent", "codex"));
     machine.world.api.assign(|job| job.agent.capability = "auto".into());
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, Some("session_lost"), "{texts}");
@@ -176,6 +197,21 @@ async fn where_no_session_was_kept_it_begins_again_though_it_requires_one() {
     assert_eq!(failure, None, "{texts}");
     let because = "because no session was kept; the agent begins again, with the work that it had done.";
     assert!(texts.contains(because), "{texts}");
+}
+
+#[tokio::test]
+async fn where_what_it_made_was_pushed_nothing_is_lost_and_it_begins_again_there() {
+    let machine = worked("echo '{}'").await;
+    let earlier = format!("job_{}", "b".repeat(26));
+    machine.world.api.leave_checkpoint(which_says(&machine, "job", &earlier));
+    let pushed = machine.world.commit_on(BRANCH, &format!("Greet\n\nPullyard-Job: {earlier}/1"));
+    let pull = machine.world.opens(BRANCH).await;
+    let continues = Continues { number: pull.number, branch: BRANCH.into() };
+    machine.world.api.assign(|job| job.continues = Some(continues));
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains("because what it made was pushed; the agent begins again."), "{texts}");
+    assert_eq!(machine.world.git_line(&["rev-parse", &format!("{BRANCH}^")]), pushed);
 }
 
 #[tokio::test]
