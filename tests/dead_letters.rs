@@ -220,6 +220,78 @@ async fn more_than_a_page_of_letters_is_worked_through_by_all() {
     story.end().await;
 }
 
+/// A review of this pull request that asks for changes, as it is queued in a flood.
+fn queued_review(story: &Story, id: PullRequestId) -> QueuedReview {
+    let at = story.clock.now();
+    let event = ReviewEvent {
+        source: Source::Webhook,
+        delivery: None,
+        review: ReviewId::new("80").unwrap(),
+        asks: Asks::Changes {},
+        author: Author { id: 7, login: "ann".into(), bot: false },
+        submitted_at: at,
+        marked: false,
+        pull_request: SeenPullRequest {
+            id,
+            repository: RepositoryName::new("acme/app").unwrap(),
+            state: PullRequestState::Open,
+            head: "a".repeat(40),
+            branch: "pullyard/app-1".into(),
+            url: "https://forge.example/acme/app/pull/7".into(),
+            updated_at: at,
+        },
+    };
+    QueuedReview { hook: None, projects: vec![story.project.clone()], event }
+}
+
+/// A review that was queued and that nobody has decided, as a letter that died; its id.
+async fn undecided_review(story: &Story) -> String {
+    let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
+    let linked = PullRequest::linked(id.clone(), story.project.clone(), None, None);
+    assert_eq!(story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
+    let asked = json!({
+        "QueueUrl": story.queue("effects-dead.fifo").await,
+        "MessageBody": serde_json::to_string(&queued_review(story, id)).unwrap(),
+        "MessageGroupId": "review", "MessageDeduplicationId": "review",
+    });
+    story.local.aws().sqs().call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_advised_is_found_behind_a_page_of_what_is_not() {
+    let story = alone().await;
+    let user = User::of(&story);
+    for n in 0..51 {
+        bury(&story, "effects-dead.fifo", &json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string()).await;
+    }
+    let sent = undecided_review(&story).await;
+    let page = story.api.dead_letters(None).await.unwrap();
+    assert!(page.more && page.letters.iter().all(|letter| letter.advice == Advice::Drop), "{page:?}");
+    let advised = story.api.dead_letters_advised(Some(Queue::Effects), Advice::Redrive).await.unwrap();
+    let ids = advised.letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>();
+    assert_eq!((ids.as_slice(), advised.more), (&[sent.as_str()][..], false));
+    assert_eq!(user.run(&["dlq", "redrive", "--all", "--advised"]).await.done().trim(), sent);
+    assert!(story.api.dead_letters_advised(None, Advice::Redrive).await.unwrap().letters.is_empty());
+    let dropped = user.run(&["dlq", "drop", "--all", "--advised", "--yes"]).await.done();
+    assert_eq!(dropped.lines().count(), 51, "{dropped}");
+    assert!(letters(&story).await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_everything_is_told_that_more_may_stand_behind_what_stays() {
+    let story = alone().await;
+    let user = User::of(&story);
+    for n in 0..51 {
+        bury(&story, "effects-dead.fifo", &format!("poison-{n}")).await;
+    }
+    bury(&story, "effects-dead.fifo", &json!({ "project": "acme", "ticket": "T-1" }).to_string()).await;
+    let ran = user.run(&["dlq", "redrive", "--all"]).await.ended(3, "50 can't be sent back");
+    assert!(ran.err.contains("more may stand behind") && ran.out.is_empty(), "{ran:?}");
+    assert!(ran.err.contains("drop or send back what `pullyard dlq` lists first"), "{ran:?}");
+    story.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_that_cant_be_read_hides_no_other_letter() {
     let story = alone().await;
@@ -252,26 +324,7 @@ async fn a_queued_review_for_which_an_item_cant_be_read_is_not_said_to_be_droppe
         "ExpressionAttributeNames": { "#s": "state" }, "ExpressionAttributeValues": { ":s": { "S": "dancing" } },
     });
     story.dynamodb("UpdateItem", broken).await;
-    let at = story.clock.now();
-    let event = ReviewEvent {
-        source: Source::Webhook,
-        delivery: None,
-        review: ReviewId::new("80").unwrap(),
-        asks: Asks::Changes {},
-        author: Author { id: 7, login: "ann".into(), bot: false },
-        submitted_at: at,
-        marked: false,
-        pull_request: SeenPullRequest {
-            id,
-            repository: RepositoryName::new("acme/app").unwrap(),
-            state: PullRequestState::Open,
-            head: "a".repeat(40),
-            branch: "pullyard/app-1".into(),
-            url: "https://forge.example/acme/app/pull/7".into(),
-            updated_at: at,
-        },
-    };
-    let queued = QueuedReview { hook: None, projects: vec![story.project.clone()], event };
+    let queued = queued_review(&story, id);
     let asked = json!({
         "QueueUrl": story.queue("effects-dead.fifo").await, "MessageBody": serde_json::to_string(&queued).unwrap(),
         "MessageGroupId": "one", "MessageDeduplicationId": "one",

@@ -9,8 +9,9 @@
 
 use crate::review::{Reach, project_of};
 use crate::{Context, Error, task_stopped};
+use futures::future::try_join_all;
 use pullyard_cloud::{DeadMessage, Look, Wanted};
-use pullyard_domain::dead_letter::{About, DeadLetter, Queue, Subject};
+use pullyard_domain::dead_letter::{About, Advice, DeadLetter, Queue, Subject};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, MessageId, ProjectId};
 use pullyard_domain::review::ReviewEvent;
@@ -22,8 +23,11 @@ use std::collections::BTreeSet;
 /// How many of each queue are shown at once.
 const SHOWN: usize = 50;
 
-/// How many messages of a queue are looked through for those that somebody named.
+/// How many messages of a queue are looked through for those that somebody named, or that have the wanted advice.
 const SEARCHED: usize = 1_000;
+
+/// How many are explained at once: a thousand one after the other would last longer than their caller waits.
+const EXPLAINED_AT_ONCE: usize = 10;
 
 /// How much of a message is shown. Units: characters.
 const LONGEST_BODY: usize = 4_000;
@@ -83,15 +87,17 @@ pub enum Order {
     Drop,
 }
 
-/// Every dead letter, or those of one queue; so many of each as fit on a page. Of a queue that this process was
-/// not told of there are none, unless it is the one that was asked for.
+/// Every dead letter, or those of one queue, or those for which this is advised; so many of each queue as fit on a
+/// page. Of a queue that this process was not told of there are none, unless it is the one that was asked for.
 ///
+/// Those of one advice are looked for behind the others, among so many as are looked through at most.
 /// Errors: a queue's.
-pub async fn dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<Letters, Error> {
-    let of = async |one: Queue| match queue {
-        Some(only) if only != one => Ok(Letters::default()),
-        None if !ctx.dead_letters.knows(one) => Ok(Letters::default()),
-        _ => of_queue(ctx, one).await,
+pub async fn dead_letters(ctx: &Context, queue: Option<Queue>, advice: Option<Advice>) -> Result<Letters, Error> {
+    let of = async |one: Queue| match (queue, advice) {
+        (Some(only), _) if only != one => Ok(Letters::default()),
+        (None, _) if !ctx.dead_letters.knows(one) => Ok(Letters::default()),
+        (_, None) => of_queue(ctx, one).await,
+        (_, Some(advice)) => advised(ctx, one, advice).await,
     };
     // Together: each waits a second where nothing stands.
     let (dispatch, effects, undelivered) =
@@ -114,6 +120,35 @@ async fn of_queue(ctx: &Context, queue: Queue) -> Result<Letters, Error> {
     let explained = explain_all(ctx, queue, &look).await;
     put_back(ctx, queue, look).await;
     Ok(Letters { letters: explained?, more })
+}
+
+/// Those of a queue for which this is advised.
+async fn advised(ctx: &Context, queue: Queue, advice: Advice) -> Result<Letters, Error> {
+    let mut looks = Vec::new();
+    let letters = search(ctx, queue, advice, &mut looks).await;
+    // The last look first, as within one: a queue that puts each in front ends in the order it had.
+    for look in looks.into_iter().rev() {
+        put_back(ctx, queue, look).await;
+    }
+    letters
+}
+
+/// Looks page by page, and keeps what it took: only so is the next page another one.
+async fn search(ctx: &Context, queue: Queue, advice: Advice, looks: &mut Vec<Look>) -> Result<Letters, Error> {
+    let mut all = Letters::default();
+    for _ in 0..SEARCHED / SHOWN {
+        let look = ctx.dead_letters.look(queue, Wanted::Any(SHOWN), SHOWN).await?;
+        let explained = explain_all(ctx, queue, &look).await;
+        all.more = look.more;
+        looks.push(look);
+        all.letters.extend(explained?.into_iter().filter(|letter| letter.says.class() == advice));
+        if !all.more || all.letters.len() >= SHOWN {
+            break;
+        }
+    }
+    all.more |= all.letters.len() > SHOWN;
+    all.letters.truncate(SHOWN);
+    Ok(all)
 }
 
 /// One dead letter.
@@ -206,11 +241,16 @@ async fn put_back(ctx: &Context, queue: Queue, look: Look) {
 
 async fn explain_all(ctx: &Context, queue: Queue, look: &Look) -> Result<Vec<Letter>, Error> {
     let mut letters = Vec::with_capacity(look.found.len());
-    for message in &look.found {
-        let subject = subject(ctx, queue, &message.body).await?;
-        letters.push(explain(queue, message, &subject, ctx.clock.now()));
+    for some in look.found.chunks(EXPLAINED_AT_ONCE) {
+        let explained = try_join_all(some.iter().map(|message| explain_one(ctx, queue, message))).await?;
+        letters.extend(explained);
     }
     Ok(letters)
+}
+
+async fn explain_one(ctx: &Context, queue: Queue, message: &DeadMessage) -> Result<Letter, Error> {
+    let subject = subject(ctx, queue, &message.body).await?;
+    Ok(explain(queue, message, &subject, ctx.clock.now()))
 }
 
 fn explain(queue: Queue, message: &DeadMessage, subject: &Subject, now: Timestamp) -> Letter {

@@ -58,7 +58,7 @@ pub enum Advice {
 }
 
 impl Advice {
-    /// As tables show it.
+    /// As tables show it, and as the wire has it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Drop => "drop",

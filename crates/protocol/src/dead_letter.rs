@@ -41,13 +41,13 @@ pub struct DeadLetter {
     pub body: String,
 }
 
-/// `GET /v1/dlq?queue=dispatch`.
+/// `GET /v1/dlq?queue=dispatch&advice=drop`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetters {
     /// At most 50 of each queue, in no order.
     pub letters: Vec<DeadLetter>,
-    /// There are more than are shown; a queue has no pages: move some of these.
+    /// There may be more than are shown; a queue has no pages: move some of these.
     pub more: bool,
 }
 

@@ -84,11 +84,11 @@ enum Order {
 }
 
 impl Order {
-    /// The list advises this, or leaves it to people.
-    fn is_advised(self, advice: Advice) -> bool {
+    /// What is advised where this is right.
+    fn advised(self) -> &'static [Advice] {
         match self {
-            Self::Redrive => advice != Advice::Drop,
-            Self::Drop => advice == Advice::Drop,
+            Self::Redrive => &[Advice::Redrive, Advice::Either],
+            Self::Drop => &[Advice::Drop],
         }
     }
 
@@ -226,13 +226,13 @@ fn meant<'a>(said: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, Fa
 }
 
 async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Result<ExitCode, Fault> {
-    let (all, advised, queue) = (which.all, which.advised, which.queue);
-    let mut ids = match all {
-        true => wanted(session, order, advised, queue, &BTreeSet::new()).await?,
-        false => named(session, &which.ids).await?,
+    let all = which.all;
+    let mut listed = match all {
+        true => look(session, order, &which).await?,
+        false => Listed { ids: named(session, &which.ids).await?, more: false },
     };
-    if order == Order::Drop && !ids.is_empty() {
-        let what = match (all, ids.len()) {
+    if order == Order::Drop && !listed.ids.is_empty() {
+        let what = match (all, listed.ids.len()) {
             (true, _) => "everything that is listed".to_owned(),
             (false, 1) => "this message".to_owned(),
             (false, count) => format!("these {count} messages"),
@@ -242,12 +242,11 @@ async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Resu
     let mut moved = MovedDeadLetters { done: Vec::new(), unreadable: Vec::new(), missing: Vec::new() };
     let mut seen = BTreeSet::new();
     for _ in 0..MOST_ROUNDS {
-        if ids.is_empty() {
+        let now = listed.ids.difference(&seen).cloned().collect::<Vec<_>>();
+        if now.is_empty() {
             break;
         }
-        seen.extend(ids.iter().cloned());
-        let ids_now = ids.iter().cloned().collect::<Vec<_>>();
-        for some in ids_now.chunks(MOST_NAMED) {
+        for some in now.chunks(MOST_NAMED) {
             let request = MoveDeadLetters { messages: some.iter().cloned().collect() };
             let more = match order {
                 Order::Redrive => session.api.redrive(&request).await?,
@@ -257,25 +256,54 @@ async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Resu
             moved.unreadable.extend(more.unreadable);
             moved.missing.extend(more.missing);
         }
-        ids = match all {
-            true => wanted(session, order, advised, queue, &seen).await?,
-            false => BTreeSet::new(),
-        };
+        seen.extend(now);
+        if !all {
+            break;
+        }
+        listed = look(session, order, &which).await?;
     }
-    tell(session, order, all, &moved)
+    // Those that were not found stand there still where they are listed again.
+    let stays = |id: &MessageId| !seen.contains(id) || moved.missing.contains(id);
+    let reached = match all {
+        false => Reached::Named,
+        true if listed.more || listed.ids.iter().any(stays) => Reached::NotAll,
+        true => Reached::All,
+    };
+    tell(session, order, &moved, reached)
 }
 
-/// Everything that is listed, but what was named before.
-async fn wanted(
-    session: &Session,
-    order: Order,
-    advised: bool,
-    queue: Option<Queue>,
-    seen: &BTreeSet<MessageId>,
-) -> Result<BTreeSet<MessageId>, Fault> {
-    let page = session.api.dead_letters(queue).await?;
-    let wanted = page.letters.into_iter().filter(|letter| !advised || order.is_advised(letter.advice));
-    Ok(wanted.map(|letter| letter.id).filter(|id| !seen.contains(id)).collect())
+/// How far an order came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    /// It was about those that were named.
+    Named,
+    /// Everything that was meant.
+    All,
+    /// More may stand there.
+    NotAll,
+}
+
+/// What is listed of what is meant.
+struct Listed {
+    ids: BTreeSet<MessageId>,
+    /// There may be more.
+    more: bool,
+}
+
+/// Everything that is listed, or of everything what is advised.
+async fn look(session: &Session, order: Order, which: &Which) -> Result<Listed, Fault> {
+    let mut pages = Vec::new();
+    if which.advised {
+        // Asked for by itself: a page of everything may be full of what is not meant.
+        for advice in order.advised() {
+            pages.push(session.api.dead_letters_advised(which.queue, *advice).await?);
+        }
+    } else {
+        pages.push(session.api.dead_letters(which.queue).await?);
+    }
+    let more = pages.iter().any(|page| page.more);
+    let ids = pages.into_iter().flat_map(|page| page.letters).map(|letter| letter.id).collect();
+    Ok(Listed { ids, more })
 }
 
 /// Whole ids are taken as they are; beginnings are looked for.
@@ -297,7 +325,7 @@ async fn named(session: &Session, said: &[String]) -> Result<BTreeSet<MessageId>
     Ok(ids)
 }
 
-fn tell(session: &Session, order: Order, all: bool, moved: &MovedDeadLetters) -> Result<ExitCode, Fault> {
+fn tell(session: &Session, order: Order, moved: &MovedDeadLetters, reached: Reached) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     if screen.is_json() {
         screen.json(moved)?;
@@ -306,19 +334,31 @@ fn tell(session: &Session, order: Order, all: bool, moved: &MovedDeadLetters) ->
             screen.out(letter.id.as_str())?;
         }
         match moved.done.len() {
-            0 if moved.unreadable.is_empty() && moved.missing.is_empty() => screen.note("There was nothing to do."),
+            0 if reached != Reached::NotAll && moved.unreadable.is_empty() && moved.missing.is_empty() => {
+                screen.note("There was nothing to do.");
+            }
             1 => screen.note(&format!("{} 1 message.", order.done())),
             count => screen.note(&format!("{} {count} messages.", order.done())),
         }
     }
+    let behind = (reached == Reached::NotAll).then(|| {
+        Fault::new(Exit::Failed, "that may not be all: more may stand behind what was looked through").help(
+            "drop or send back what `pullyard dlq` lists first; what somebody else looks at comes back within half a \
+             minute; then run it again",
+        )
+    });
     if let Some(letter) = moved.unreadable.first() {
         let count = moved.unreadable.len();
         let fault = Fault::new(Exit::Refused, format!("{count} can't be sent back, {} among them", letter.id));
+        if let Some(behind) = behind {
+            behind.say(screen);
+        }
         return Ok(fault.help(letter.help.clone()).after_the_answer(screen));
     }
-    match moved.missing.first() {
+    match (behind, moved.missing.first()) {
+        (Some(behind), _) => Ok(behind.after_the_answer(screen)),
         // Of everything, what went away meanwhile is no fault.
-        Some(id) if !all => Ok(Fault::not_found(format!("there is no dead letter {id}"))
+        (None, Some(id)) if reached == Reached::Named => Ok(Fault::not_found(format!("there is no dead letter {id}"))
             .help("it is gone, or somebody else looks at it: try again in half a minute")
             .after_the_answer(screen)),
         _ => Ok(ExitCode::SUCCESS),
