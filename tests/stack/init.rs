@@ -3,7 +3,10 @@
 use super::account::Account;
 use crate::cli::{Ran, User};
 use crate::story::{Setup, Story};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// What tells people to set a stack up.
+const PAPERS: [&str; 2] = [include_str!("../../README.md"), include_str!("../../infra/README.md")];
 
 /// A deployed stack that nobody has a token of.
 async fn fresh() -> (Story, Account) {
@@ -11,6 +14,14 @@ async fn fresh() -> (Story, Account) {
     let account = Account::healthy(&story).await;
     let hash = pullyard_entry::auth::hash_of(story.local.admin_token());
     story.store().await.revoke_token(&hash).await.unwrap();
+    (story, account)
+}
+
+/// The same before anybody made a project.
+async fn without_a_project() -> (Story, Account) {
+    let (story, account) = fresh().await;
+    let key = json!({ "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } });
+    story.dynamodb("DeleteItem", json!({ "TableName": "pullyard", "Key": key })).await;
     (story, account)
 }
 
@@ -115,4 +126,36 @@ async fn a_stack_that_is_not_there_is_said_so_before_anything_is_done() {
     init(&story, &user, &[]).await.ended(5, "find a stack py in us-east-1");
     assert_eq!(account.calls(), ["DescribeStacks"]);
     story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_that_the_papers_tell_to_type_sets_a_new_stack_up() {
+    for paper in PAPERS {
+        let (story, account) = without_a_project().await;
+        let line = paper.lines().find(|line| line.starts_with("pullyard init --stack pullyard")).unwrap();
+        let typed = line.split('#').next().unwrap().split_whitespace().skip(1);
+        // The stack of these tests, and a forge that they have.
+        let typed: Vec<&str> = typed.map(|word| if word == "pullyard" { "py" } else { word }).collect();
+        let forge = story.local.forge().api_url();
+        let forge = ["--id", "gh2", "--forge", forge.trim_end_matches("/api/v3")];
+        let ran = account.operator().run_with(&[&typed[..], &forge[..]].concat(), &story.forge_token()).await;
+        let ran = ran.ended(0, "Made the project acme");
+        assert!(ran.err.contains("as gh2, where Pullyard is pullyard-bot"), "{line}: {ran:?}");
+        story.local.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_the_first_project_is_asked_for() {
+    let (story, account) = without_a_project().await;
+    let user = account.operator();
+    let bare = ["init", "--stack", "py", "--no-forge"];
+    user.run(&bare).await.ended(2, "name the first one with --project");
+    let mut terminal = user.at_terminal(&bare);
+    terminal.shows("the name of the first project, such as acme: ").await;
+    terminal.types("shop\n");
+    let (code, _) = terminal.ends().await;
+    assert_eq!(code, Some(0), "{}", terminal.all());
+    assert_eq!(user.json(&["projects", "list"]).await["projects"][0]["id"], "shop");
+    story.local.shutdown().await;
 }

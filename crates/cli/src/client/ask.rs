@@ -1,4 +1,4 @@
-//! Questions to a person: whether to go on, and what nobody else may read.
+//! Questions to a person: whether to go on, what a command needs, and what nobody else may read.
 
 use super::fault::{Exit, Fault};
 use super::screen::{Screen, tame};
@@ -27,6 +27,19 @@ pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), 
         return Ok(());
     }
     Err(Fault::new(Exit::Failed, "nothing was done"))
+}
+
+/// What a person answers on one line; none where nobody can be asked.
+pub(super) fn answer(screen: &Screen, what: &str) -> Result<Option<String>, Fault> {
+    if !is_asked(screen) {
+        return Ok(None);
+    }
+    let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
+    let mut talk = io::stderr().lock();
+    let _ = write!(talk, "{}: ", tame(what)).and_then(|()| talk.flush());
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(unread)?;
+    Ok(Some(line.trim().to_owned()))
 }
 
 /// A value that nobody may read on the way: from a prompt that does not show it, or all of stdin without the

@@ -229,14 +229,13 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
     }
 }
 
-/// The project that was named, else the only one.
+/// The project that was named, else the only one; where there is none, the one that is named when asked for.
 async fn first_project(session: &Session) -> Result<(ProjectId, Step), Fault> {
-    if session.named_none() && session.projects().await?.is_empty() {
-        return Err(
-            Fault::usage("there is no project yet").help("name the first one with --project; run it again like that")
-        );
-    }
-    let id = session.project().await?;
+    let id = if session.named_none() && session.projects().await?.is_empty() {
+        asked_name(&session.screen)?
+    } else {
+        session.project().await?
+    };
     match session.api.project(&id).await.map_err(Fault::from) {
         Ok(there) => Ok((there.id, Step::new("project", Did::Existed, format!("The project {id} exists.")))),
         Err(fault) if fault.is_not_found() => {
@@ -246,6 +245,17 @@ async fn first_project(session: &Session) -> Result<(ProjectId, Step), Fault> {
         }
         Err(fault) => Err(fault),
     }
+}
+
+/// How the first project is to be called.
+fn asked_name(screen: &Screen) -> Result<ProjectId, Fault> {
+    let named = ask::answer(screen, "the name of the first project, such as acme")?.filter(|named| !named.is_empty());
+    let Some(named) = named else {
+        return Err(
+            Fault::usage("there is no project yet").help("name the first one with --project; run it again like that")
+        );
+    };
+    named.parse().map_err(|bad| Fault::usage(format!("{named} is no project's id: {bad}")))
 }
 
 /// The project of commands that name none.
