@@ -3,6 +3,8 @@
 use super::account::Account;
 use crate::cli::{Ran, User};
 use crate::story::{Setup, Story};
+use pullyard_entry::auth::stored_token;
+use pullyard_store::Scope;
 use serde_json::{Value, json};
 
 /// What tells people to set a stack up.
@@ -113,6 +115,42 @@ async fn another_first_token_takes_the_last_one_back() {
     init(&story, &user, &["--no-forge", "--new-admin-token"]).await.done();
     user.run(&["projects", "list"]).await.done();
     lost.run(&["projects", "list"]).await.ended(4, "");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_a_first_token_that_was_revoked_is_told_how_to_make_another() {
+    let (story, account) = fresh().await;
+    let user = account.operator();
+    init(&story, &user, &["--no-forge"]).await.done();
+    let saved = user.json(&["contexts"]).await;
+    let store = story.store().await;
+    let first = store.first_token().await.unwrap().unwrap();
+    store.revoke_token(&first).await.unwrap();
+    let refused = init(&story, &user, &["--no-forge"]).await.ended(3, "is no admin's that works");
+    assert!(refused.err.contains("--new-admin-token"), "{refused:?}");
+    assert_eq!(store.first_token().await.unwrap().as_ref(), Some(&first), "nothing was written");
+    assert_eq!(user.json(&["contexts"]).await, saved);
+    init(&story, &user, &["--no-forge", "--new-admin-token"]).await.ended(0, "Made the first admin token");
+    user.run(&["projects", "list"]).await.done();
+    assert_ne!(store.first_token().await.unwrap(), Some(first));
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_token_that_nobody_made_the_first_is_no_first_token_but_may_be_an_admins() {
+    let (story, account) = fresh().await;
+    let store = story.store().await;
+    for (token, scope, code, said) in [
+        ("pat_limited", Scope::Read, 3, "is no admin's that works"),
+        ("pat_another", Scope::Admin, 0, "An admin token exists, ann (pat_anot"),
+    ] {
+        store.put_token(&stored_token(token, "ann", [scope].into(), None)).await.unwrap();
+        let user = account.operator();
+        user.run_with(&["login", story.local.api_url(), "--context", "py"], token).await.done();
+        init(&story, &user, &["--no-forge"]).await.ended(code, said);
+        assert_eq!(store.first_token().await.unwrap(), None);
+    }
     story.end().await;
 }
 

@@ -38,6 +38,14 @@ pub enum FirstToken {
         /// Its first characters.
         prefix: String,
     },
+    /// This very token is there and is no admin's that works, by name and beginning: it was revoked, has expired, or
+    /// is limited. Nothing was written, and coming again with it changes nothing.
+    Unfit {
+        /// Its name.
+        name: String,
+        /// Its first characters.
+        prefix: String,
+    },
 }
 
 /// A token's random text.
@@ -69,6 +77,10 @@ pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) ->
             && let Some(other) = another_admin(&store, &new.hash, now).await?
         {
             return Ok(taken(&other));
+        }
+        // A token is made once: one that is there is what it is.
+        if let Some(there) = store.token(&new.hash).await? {
+            return Ok(if works(&there) { taken(&there) } else { unfit(there) });
         }
         let over = first.as_ref().map(|(_, hash)| hash.as_str());
         if store.put_first_token(&new, over).await? == Write::Applied {
@@ -103,4 +115,8 @@ fn is_admin(token: &Token) -> bool {
 
 fn taken(token: &Token) -> FirstToken {
     FirstToken::Taken { name: token.name.clone(), prefix: token.prefix.clone() }
+}
+
+fn unfit(token: Token) -> FirstToken {
+    FirstToken::Unfit { name: token.name, prefix: token.prefix }
 }

@@ -226,6 +226,13 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
                 "sign in with it: `pullyard login`; if it is lost, --new-admin-token takes the first one back and makes another",
             ))
         }
+        FirstToken::Unfit { name, prefix } => {
+            before.save()?;
+            let error = format!("the token that is saved for {url}, {name} ({prefix}…), is no admin's that works");
+            Err(Fault::new(Exit::Refused, error).help(
+                "it was revoked, has expired or is limited: sign in with an admin's by `pullyard login`, or make a first one anew by --new-admin-token",
+            ))
+        }
     }
 }
 
