@@ -76,7 +76,7 @@ async fn poison_is_tried_five_times_and_then_shown_and_dropped() {
         until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
             .await;
     assert_eq!(letter.id.as_str(), sent, "its id is the one that the log knows");
-    assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, About::Unknown, Advice::Drop));
+    assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, About::Unknown, Advice::Look));
     assert_eq!(letter.code, "unreadable");
     assert!(!letter.body.contains(['\u{1b}', '\u{202e}', '\n']), "{:?}", letter.body);
     // It is not sent back: it would only come again.
@@ -210,12 +210,36 @@ async fn more_than_a_page_of_letters_is_worked_through_by_all() {
     for n in 0..3 {
         story.local.aws().sqs().call("SendMessage", &asked(n).await).await.unwrap();
     }
-    let ran = user.run(&["dlq", "drop", "--all", "--advised", "--yes", "--json"]).await.done();
+    let ran = user.run(&["dlq", "drop", "--all", "--yes", "--json"]).await.done();
     let moved: Value = serde_json::from_str(&ran).unwrap();
     let done = moved["done"].as_array().unwrap();
     assert_eq!(done.len(), 73, "{moved}");
     let in_turn = done.iter().filter(|letter| letter["queue"] == "effects").map(|letter| letter["name"].clone());
     assert_eq!(in_turn.collect::<Vec<_>>(), ["T-0", "T-1", "T-2"]);
+    assert!(letters(&story).await.is_empty());
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_another_version_can_read_is_left_by_what_is_advised_and_named() {
+    let story = alone().await;
+    let user = User::of(&story);
+    let gone = JobId::of_request(&story.project, "a test", "gone");
+    let left = [bury(&story, "dispatch-dead", "poison").await, bury(&story, "effects-dead.fifo", "newer").await];
+    let done = bury(&story, "dispatch-dead", &json!({ "job": gone }).to_string()).await;
+    let dropped = user.run(&["dlq", "drop", "--all", "--advised", "--yes"]).await;
+    assert_eq!(dropped.out.trim(), done);
+    dropped.ended(0, "Left 2 messages that this version can't read.");
+    let sent_back = user.run(&["dlq", "redrive", "--all", "--advised", "--json"]).await;
+    let moved: Value = serde_json::from_str(&sent_back.out).expect("one document");
+    assert_eq!((&moved["done"], &moved["unreadable"]), (&json!([]), &json!([])));
+    sent_back.ended(0, "Left 2 messages that this version can't read.");
+    let listed = user.run(&["dlq", "list", "--advice", "look"]).await.done();
+    assert!(left.iter().all(|id| listed.contains(id.as_str())), "{listed}");
+    user.run(&["dlq", "list", "--advice", "drop"]).await.ended(0, "No message with the advice drop failed too often.");
+    user.run(&["dlq", "list", "--advice", "guess"]).await.ended(2, "there are drop, either, redrive, look");
+    // Whoever means them names them.
+    user.run(&["dlq", "drop", &left[0], &left[1], "--yes"]).await.done();
     assert!(letters(&story).await.is_empty());
     story.end().await;
 }

@@ -55,15 +55,21 @@ pub enum Advice {
     Either,
     /// Only this message knows of it.
     Redrive,
+    /// Nobody here can read it, and another version may: people have to look.
+    Look,
 }
 
 impl Advice {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Drop, Self::Either, Self::Redrive, Self::Look];
+
     /// As tables show it, and as the wire has it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Drop => "drop",
             Self::Either => "either",
             Self::Redrive => "redrive",
+            Self::Look => "look",
         }
     }
 }
@@ -121,7 +127,7 @@ vocabulary! {
         DeathOwed { job: JobId, why: String, next: Timestamp } [Either] "death_owed", "The tasks function {why} when a task of job {job} stopped; the sweeper looks at {next}.", "Redrive it to note the death now, or drop it and leave that to the sweeper.";
         DeathOfOther { why: String } [Drop] "death_of_other", "The tasks function {why} when a task stopped that no job had started.", "Drop it.";
         ItemUnreadable { reason: String } [Either] "item_unreadable", "What it was about can't be read from the table: {reason}.", "Mend that item, then redrive it; docs/operations.md says how.";
-        Unreadable { start: String } [Drop] "unreadable", "This version of Pullyard can't read it: \"{start}\".", "Drop it; if a newer version wrote it, deploy that one and redrive it then.";
+        Unreadable { start: String } [Look] "unreadable", "This version of Pullyard can't read it: \"{start}\".", "If a newer version queued it, deploy that one and redrive it then; else drop it by its id.";
     }
 }
 

@@ -30,11 +30,17 @@ pub(crate) struct Dlq {
 #[derive(Subcommand)]
 enum Command {
     /// List them, each with what it would have done and whether that still matters.
-    #[command(after_help = "Examples:\n  pullyard dlq list\n  pullyard dlq list --queue dispatch --json")]
+    #[command(after_help = "Examples:
+  pullyard dlq list
+  pullyard dlq list --advice look
+  pullyard dlq list --queue dispatch --json")]
     List {
         /// Only of this queue: dispatch, effects, undelivered.
         #[arg(long, value_name = "QUEUE", value_parser = queue)]
         queue: Option<Queue>,
+        /// Only those for which this is advised: drop, either, redrive, look.
+        #[arg(long, value_name = "ADVICE", value_parser = advice_named)]
+        advice: Option<Advice>,
     },
     /// Show one of them, with the message itself.
     #[command(after_help = "Examples:
@@ -106,10 +112,16 @@ fn queue(word: &str) -> Result<Queue, String> {
     named.ok_or_else(|| format!("there is no such queue; there are {}", Queue::ALL.map(Queue::as_str).join(", ")))
 }
 
+fn advice_named(word: &str) -> Result<Advice, String> {
+    let meant = word.trim().to_lowercase();
+    let named = Advice::ALL.into_iter().find(|advice| advice.words() == meant);
+    named.ok_or_else(|| format!("there is no such advice; there are {}", Advice::ALL.map(Advice::words).join(", ")))
+}
+
 impl Dlq {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        match self.command.unwrap_or(Command::List { queue: None }) {
-            Command::List { queue } => list(session, queue).await?,
+        match self.command.unwrap_or(Command::List { queue: None, advice: None }) {
+            Command::List { queue, advice } => list(session, queue, advice).await?,
             Command::Show { id } => show(session, &id).await?,
             Command::Redrive(which) => return order(session, Order::Redrive, which, true).await,
             Command::Drop { which, yes } => return order(session, Order::Drop, which, yes).await,
@@ -118,8 +130,11 @@ impl Dlq {
     }
 }
 
-async fn list(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
-    let page = session.api.dead_letters(queue).await?;
+async fn list(session: &Session, queue: Option<Queue>, of_advice: Option<Advice>) -> Result<(), Fault> {
+    let page = match of_advice {
+        Some(advice) => session.api.dead_letters_advised(queue, advice).await?,
+        None => session.api.dead_letters(queue).await?,
+    };
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
@@ -144,7 +159,8 @@ async fn list(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
         table.row_with(cells, &letter.sentence);
     }
     let of = queue.map(|queue| format!(" of {}", queue.as_str())).unwrap_or_default();
-    table.show(&session.screen, &format!("No message{of} failed too often."))?;
+    let with = of_advice.map(|advice| format!(" with the advice {}", advice.words())).unwrap_or_default();
+    table.show(&session.screen, &format!("No message{of}{with} failed too often."))?;
     if page.more {
         session.screen.hint("there are more than a page shows; send these back or drop them to see the next");
     }
@@ -169,6 +185,7 @@ fn advice(advice: Advice) -> Cell {
         Advice::Drop => Colour::Muted,
         Advice::Either => Colour::Blue,
         Advice::Redrive => Colour::Yellow,
+        Advice::Look => Colour::Magenta,
     };
     Cell::same(advice.words()).coloured(colour)
 }
@@ -269,7 +286,30 @@ async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Resu
         true if listed.more || listed.ids.iter().any(stays) => Reached::NotAll,
         true => Reached::All,
     };
-    tell(session, order, &moved, reached)
+    let ended = tell(session, order, &moved, reached)?;
+    if which.advised
+        && let Err(fault) = tell_left(session, which.queue).await
+    {
+        return Ok(fault.after_the_answer(&session.screen));
+    }
+    Ok(ended)
+}
+
+/// What is left by every order of what is advised: whether it matters, only people can say.
+async fn tell_left(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
+    let page = session.api.dead_letters_advised(queue, Advice::Look).await?;
+    let count = match (page.letters.len(), page.more) {
+        (0, _) => return Ok(()),
+        (1, false) => "1 message".to_owned(),
+        (count, false) => format!("{count} messages"),
+        (count, true) => format!("{count} messages or more"),
+    };
+    session.screen.note(&format!("Left {count} that this version can't read."));
+    session.screen.hint(
+        "`pullyard dlq list --advice look` shows them; if a newer version queued them, deploy that one and redrive \
+         them then",
+    );
+    Ok(())
 }
 
 /// How far an order came.

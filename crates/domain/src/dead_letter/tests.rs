@@ -229,10 +229,17 @@ fn a_death_matters_only_while_its_job_waits_for_that_task_or_is_held_by_it() {
 fn what_cant_be_read_is_shown_tamely_and_never_sent_again() {
     let subject = Subject::Unreadable(format!("\u{1b}[31m{}\n\u{202e}", "x".repeat(10_000)));
     let said = subject.explained(at(0));
-    assert_eq!((said.code(), said.class()), ("unreadable", Advice::Drop));
+    assert_eq!((said.code(), said.class()), ("unreadable", Advice::Look));
     assert!(Queue::ALL.into_iter().all(|queue| !subject.may_be_redriven(queue)));
     let sentence = said.sentence();
     assert!(sentence.chars().count() <= 140 && !sentence.contains(['\u{1b}', '\n', '\u{202e}']), "{sentence}");
+}
+
+#[test]
+fn an_advice_is_the_same_word_for_people_and_programs() {
+    for advice in Advice::ALL {
+        assert_eq!(serde_json::to_value(advice).unwrap(), advice.words());
+    }
 }
 
 #[test]
