@@ -5,7 +5,7 @@
 //! told from the next. Whole flows with the real runner are in `flows` and `figures.rs`, and may ask for no more than
 //! the bounds that these sums are held against.
 
-use super::flows::{Flow, IMPLEMENT, REVISE};
+use super::flows::{BEAT, Flow, IMPLEMENT, REVISE};
 use super::meter::{Asked, Meter};
 use super::{EVENT, anns_review};
 use crate::artifacts::keep as keep_artifact;
@@ -14,7 +14,7 @@ use crate::story::{REPOSITORY, Setup, Story, Task, completed, until};
 use crate::webhooks::{BRANCH, World};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::id::JobId;
-use pullyard_protocol::attempt::{FinishRequest, Phase, StatusRequest};
+use pullyard_protocol::attempt::{EventsRequest, FinishRequest, Phase, StatusRequest};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -72,6 +72,10 @@ impl<'a> Steps<'a> {
         self.took(CREDENTIALS, "api");
         client.status(&StatusRequest { status: Phase::Executing, inputs: None }).await.unwrap();
         self.took(PHASES, "api");
+        // Aside: how many there are depends on how long it works.
+        client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
+        let beat = self.meter.take("api").units;
+        assert_eq!((beat.written, beat.read), (BEAT.written, BEAT.read), "a heartbeat");
         keep_artifact(&client, Kind::Patch, "changes.patch", b"a patch").await;
         self.took(PATCH, "api");
         client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
@@ -230,12 +234,14 @@ async fn what_each_step_of_a_job_asks_of_the_table_is_on_paper() {
     let patch = ticket.taken[PATCH].units;
     writeln!(
         page,
-        "- The aims are {AIM_WRITTEN} write units for each job: {} and {}; and {AIM_READ} read units: {} by a ticket's, whose patch takes {} of them, and {} by a revise job, which reads its pull request's reviews and tells it twice.\n- Live events are aside: a batch takes one write unit and half a read unit, and comes every 500 ms at most while somebody reads the events, and every 10 s, or 64 KB, while nobody does ([0115](decisions/0115-who-reads-events-watches.md)); none comes while the agent says nothing.\n- The first call of a minute with a token takes one write unit more; a revise job's trigger has the one that notes once a minute that its hook is heard of.\n- A start of the same task, a claim by a runner of one's own, a pause or a retry is not in here.\n",
+        "- The aims are {AIM_WRITTEN} write units for each job: {} and {}; and {AIM_READ} read units: {} by a ticket's, whose patch takes {} of them, and {} by a revise job, which reads its pull request's reviews and tells it twice.\n- Live events are aside: a batch takes one write unit and half a read unit, and comes every 500 ms at most while somebody reads the events, and every 10 s, or 64 KB, while nobody does ([0115](decisions/0115-who-reads-events-watches.md)). While the agent says nothing, a heartbeat comes every 10 s instead: {} write units and {} read units.\n- The first call of a minute with a token takes one write unit more; a revise job's trigger has the one that notes once a minute that its hook is heard of.\n- A start of the same task, a claim by a runner of one's own, a pause or a retry is not in here.\n",
         verdict(of_ticket.written, AIM_WRITTEN),
         verdict(of_revise.written, AIM_WRITTEN),
         verdict(of_ticket.read, AIM_READ),
         patch.read,
         verdict(of_revise.read, AIM_READ),
+        BEAT.written,
+        BEAT.read,
     )
     .unwrap();
     page.push_str("## What is asked\n\nEach call with the kinds of items that it is about and its units: a read of half a unit is an eventually consistent one, and what is not found by such a read is asked for again.\n");

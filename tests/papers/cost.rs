@@ -1,7 +1,7 @@
 //! docs/cost.md: dollars from measured bounds and a price list.
 
 use super::keep;
-use crate::figures::flows::{EMPTY_CLAIM, Flow, HEARTBEAT, IMPLEMENT, REVISE, SWEEP};
+use crate::figures::flows::{BEAT, EMPTY_CLAIM, Flow, HEARTBEAT, IMPLEMENT, REVISE, SWEEP};
 use crate::roles::template::read;
 use pullyard_domain::project::Settings;
 use pullyard_domain::task::TaskSize;
@@ -54,6 +54,8 @@ const TASK: Size = Size { name: TaskSize::Medium, vcpu: 2.0, gb: 4.0 };
 const SMALL: Size = Size { name: TaskSize::Small, vcpu: 1.0, gb: 2.0 };
 /// Ten minutes.
 const TASK_HOURS: f64 = 10.0 / 60.0;
+/// A runner whose agent says nothing is heard every ten seconds.
+const BEATS: f64 = TASK_HOURS * 360.0;
 /// What the template gives a task unless it is told otherwise: its disk, and an address of its own.
 const TASK_DISK_GB: f64 = 30.0;
 const TASK_ADDRESSES: f64 = 1.0;
@@ -98,6 +100,13 @@ fn a_thousand(flow: Flow) -> Vec<Line> {
         ("SQS", 1_000.0 * flow.messages * 3.0 / 1e6 * FIFO_MILLION),
         ("logs", 1_000.0 * calls * LOG_BYTES / 1e9 * LOGS_GB),
     ]
+}
+
+/// The same of jobs of ten minutes, which are heard as long as they run.
+fn a_thousand_jobs(flow: Flow) -> Vec<Line> {
+    let mut lines = a_thousand(flow);
+    lines.push(("heartbeats", BEATS * total(&a_thousand(BEAT))));
+    lines
 }
 
 /// The events of a thousand jobs whose agents talk: each batch a request, a write of about one unit, and three reads.
@@ -179,6 +188,18 @@ fn the_arithmetic_is_the_price_lists() {
     close(total(&containers(&TASK)), 1_000.0 / 6.0 * hours(2.0, 4.0));
     close(total(&[("a", 1.0), ("b", 0.5)]), 1.5);
     close(SECRET_CALLS * 10_000.0, 0.05);
+}
+
+#[test]
+fn a_job_is_heard_as_often_as_its_runner_is_told() {
+    let source = include_str!("../../functions/api/src/routes/attempts.rs");
+    assert!(source.contains("const HEARTBEAT_SECS: u64 = 10;"));
+    assert!((BEATS - 60.0).abs() < 1e-9, "{BEATS}");
+    let paper = include_str!("../../docs/scale.md");
+    // 7,000 jobs at once on average, 28,000 at the peak.
+    for words in ["| 162, and 700 to 7,000 |", "| 700, and 2,800 to 28,000 |", "| 170, and 350 to 3,500 |"] {
+        assert!(paper.contains(words), "docs/scale.md does not say {words}");
+    }
 }
 
 #[test]
@@ -272,6 +293,7 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     for (name, flow) in [
         ("an implement job, from the ticket's move to the settled ticket", IMPLEMENT),
         ("a revise job, from its delivery to the settled ticket", REVISE),
+        ("a heartbeat of a job whose agent says nothing", BEAT),
         ("a heartbeat of an idle runner", HEARTBEAT),
         ("a claim that finds nothing", EMPTY_CLAIM),
         ("a round of the sweeper that finds nothing", SWEEP),
@@ -280,8 +302,8 @@ fn the_paper_of_cost_is_what_the_figures_say() {
         writeln!(page, "| {name} | {written} | {read} | {requests} | {messages} |").unwrap();
     }
     page.push_str("\n[Request units](request-units.md) says how much of the first two each step takes.\n");
-    page.push_str("\n## A thousand implement jobs\n\nThe control plane, with an agent that says little:\n\n");
-    bill(&mut page, &a_thousand(IMPLEMENT));
+    page.push_str("\n## A thousand implement jobs\n\nThe control plane, for jobs of ten minutes with an agent that says little: its runner is heard every 10 s.\n\n");
+    bill(&mut page, &a_thousand_jobs(IMPLEMENT));
     writeln!(page, "\nAn agent that talks sends its events in batches, two a second at most while somebody reads them and one in 10 s, or for each 64 KB, while nobody does; {EVENT_BATCHES} of them a job add, for the thousand:\n").unwrap();
     bill(&mut page, &talk());
     writeln!(page, "\nBeside the patch, which is in the first table, {ARTIFACTS} artifacts of such an agent, and {} MB a job in the bucket for {ARTIFACT_MONTHS} months, add for the thousand:\n", ARTIFACT_GB * 1_000.0).unwrap();
@@ -289,7 +311,7 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     let Size { name, vcpu, gb } = TASK;
     writeln!(page, "\nFargate arm64, for ten minutes each, of the size that a project's tasks have unless it says otherwise (`{}`): {vcpu} vCPU, {gb} GB and {TASK_DISK_GB} GiB of disk, with a public address; on self-hosted runners nothing of that, and in subnets behind a NAT gateway of yours no address:\n", name.as_str()).unwrap();
     bill(&mut page, &containers(&TASK));
-    let talked = total(&a_thousand(IMPLEMENT)) + total(&talk()) + total(&artifacts());
+    let talked = total(&a_thousand_jobs(IMPLEMENT)) + total(&talk()) + total(&artifacts());
     writeln!(
         page,
         "\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {talked:.2}.\nOf the size `{}`, {} vCPU and {} GB, they cost {:.2}.\n",
@@ -300,8 +322,8 @@ fn the_paper_of_cost_is_what_the_figures_say() {
         total(&containers(&SMALL)) + talked,
     )
     .unwrap();
-    page.push_str("## A thousand revise jobs\n\n");
-    bill(&mut page, &a_thousand(REVISE));
+    page.push_str("## A thousand revise jobs\n\nThe same of these:\n\n");
+    bill(&mut page, &a_thousand_jobs(REVISE));
     writeln!(page, "\n## A month in which nothing happens\n\n{SECRETS} secrets, {METRICS} metrics, alarms on {ALARM_METRICS} of them and of AWS's own, a dashboard, one sweep a minute, and Lambda's own polling of two queues ({POLLS_A_MINUTE} times a minute each).\n").unwrap();
     bill(&mut page, &idle());
     writeln!(page, "\nA metric is paid for in the hours in which it is told: {METRICS} are the sweeper's, and a deployment that is never idle tells all {ALL_METRICS}, for {:.2} dollars more.", (ALL_METRICS - METRICS) * METRIC_MONTH).unwrap();
