@@ -32,6 +32,7 @@ const SCHEDULER_MILLION: f64 = 1.00;
 const METRIC_MONTH: f64 = 0.30;
 const ALARM_MONTH: f64 = 0.10;
 const DASHBOARD_MONTH: f64 = 3.00;
+const TRACE_MILLION: f64 = 5.00;
 
 /// What the arithmetic assumes. Memory and time of a function: the smallest that leave room.
 const FUNCTION_GB: f64 = 0.25;
@@ -56,6 +57,10 @@ const SMALL: Size = Size { name: TaskSize::Small, vcpu: 1.0, gb: 2.0 };
 const TASK_HOURS: f64 = 10.0 / 60.0;
 /// A runner whose agent says nothing is heard every ten seconds.
 const BEATS: f64 = TASK_HOURS * 360.0;
+/// An instance of a function keeps the signing key for a minute, and each heartbeat needs it.
+const KEYS_READ: f64 = TASK_HOURS * 60.0;
+/// Of the calls of a function Lambda traces the first in each second, and of the others this part.
+const TRACED: f64 = 0.05;
 /// What the template gives a task unless it is told otherwise: its disk, and an address of its own.
 const TASK_DISK_GB: f64 = 30.0;
 const TASK_ADDRESSES: f64 = 1.0;
@@ -105,15 +110,34 @@ fn a_thousand(flow: Flow) -> Vec<Line> {
 /// The same of jobs of ten minutes, which are heard as long as they run.
 fn a_thousand_jobs(flow: Flow) -> Vec<Line> {
     let mut lines = a_thousand(flow);
-    lines.push(("heartbeats", BEATS * total(&a_thousand(BEAT))));
+    lines.extend([
+        ("heartbeats", BEATS * total(&a_thousand(BEAT))),
+        ("Secrets Manager, the signing key", 1_000.0 * KEYS_READ * SECRET_CALLS),
+        ("X-Ray", traces(1_000.0 * calls_of_a_job(flow))),
+    ]);
     lines
+}
+
+fn calls_of_a_job(flow: Flow) -> f64 {
+    flow.requests + flow.messages + BEATS
+}
+
+fn traces(count: f64) -> f64 {
+    count / 1e6 * TRACE_MILLION
+}
+
+/// How many calls within this time are traced. Units: seconds.
+fn traced(calls: f64, seconds: f64) -> f64 {
+    let first = calls.min(seconds);
+    first + (calls - first) * TRACED
 }
 
 /// The events of a thousand jobs whose agents talk: each batch a request, a write of about one unit, and three reads.
 fn talk() -> Vec<Line> {
     // Its look at the job is an eventually consistent one.
     let batch = Flow { written: 1.0, read: 0.5, requests: 1.0, messages: 0.0 };
-    a_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES)).collect()
+    let calls = a_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES));
+    calls.chain([("X-Ray", traces(1_000.0 * EVENT_BATCHES))]).collect()
 }
 
 /// The further artifacts of a thousand jobs: each a place and a word that it is there, both a request and a write of
@@ -123,7 +147,11 @@ fn artifacts() -> Vec<Line> {
     let calls = a_thousand(kept).into_iter().map(|(what, dollars)| (what, dollars * ARTIFACTS));
     let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);
     calls
-        .chain([("S3, requests", bucket), ("S3, storage", 1_000.0 * ARTIFACT_GB * ARTIFACT_MONTHS * STORED_GB_MONTH)])
+        .chain([
+            ("X-Ray", traces(1_000.0 * kept.requests * ARTIFACTS)),
+            ("S3, requests", bucket),
+            ("S3, storage", 1_000.0 * ARTIFACT_GB * ARTIFACT_MONTHS * STORED_GB_MONTH),
+        ])
         .collect()
 }
 
@@ -144,6 +172,7 @@ fn idle() -> Vec<Line> {
         ("sweeper, DynamoDB", MINUTES * units(SWEEP)),
         ("sweeper, Lambda", invocations(MINUTES)),
         ("sweeper, schedule", MINUTES / 1e6 * SCHEDULER_MILLION),
+        ("sweeper, X-Ray", traces(MINUTES)),
         ("queues that Lambda asks", MINUTES * POLLS_A_MINUTE / 1e6 * (STANDARD_MILLION + FIFO_MILLION)),
         ("secrets", SECRETS * SECRET_MONTH + 8.0 * MINUTES / 60.0 * SECRET_CALLS),
         ("metrics", METRICS * METRIC_MONTH),
@@ -153,15 +182,17 @@ fn idle() -> Vec<Line> {
     ]
 }
 
-/// A month of one self-hosted runner that does nothing: it asks every 3 s and is heard every 30 s.
-fn idle_runner() -> Vec<Line> {
-    let (claims, beats) = (20.0 * MINUTES, 2.0 * MINUTES);
+/// A month of so many self-hosted runners that do nothing: each asks every 3 s and is heard every 30 s. Their tokens
+/// are in the table, so they need no signing key.
+fn idle_runners(count: f64) -> Vec<Line> {
+    let (claims, beats) = (count * 20.0 * MINUTES, count * 2.0 * MINUTES);
     let requests = claims + beats;
     vec![
         ("DynamoDB", claims * units(EMPTY_CLAIM) + beats * units(HEARTBEAT)),
         ("Lambda", invocations(requests)),
         ("API Gateway", requests / 1e6 * GATEWAY_MILLION),
         ("logs", requests * LOG_BYTES / 1e9 * LOGS_GB),
+        ("X-Ray", traces(traced(requests, MINUTES * 60.0))),
     ]
 }
 
@@ -188,6 +219,17 @@ fn the_arithmetic_is_the_price_lists() {
     close(total(&containers(&TASK)), 1_000.0 / 6.0 * hours(2.0, 4.0));
     close(total(&[("a", 1.0), ("b", 0.5)]), 1.5);
     close(SECRET_CALLS * 10_000.0, 0.05);
+    close(traces(1e6), 5.0);
+    close(traced(10.0, 60.0), 10.0);
+    close(traced(160.0, 60.0), 65.0);
+}
+
+#[test]
+fn the_price_of_traces_is_paid_unless_the_template_is_told_otherwise() {
+    let root = read(include_str!("../../infra/template.yaml"));
+    assert_eq!(root["Parameters"]["Tracing"]["Default"], "Active");
+    let source = include_str!("../../crates/cloud/src/secret.rs");
+    assert!(source.contains("const KEPT_FOR: Duration = Duration::from_secs(60);"));
 }
 
 #[test]
@@ -304,6 +346,7 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     page.push_str("\n[Request units](request-units.md) says how much of the first two each step takes.\n");
     page.push_str("\n## A thousand implement jobs\n\nThe control plane, for jobs of ten minutes with an agent that says little: its runner is heard every 10 s.\n\n");
     bill(&mut page, &a_thousand_jobs(IMPLEMENT));
+    writeln!(page, "\nX-Ray is counted here and below as if each call were traced, which is so where jobs run one after the other: of a function's calls Lambda traces the first in each second and one in twenty of the others, so of a hundred jobs at a time it takes about {:.2} of this. `Tracing=PassThrough` takes it away.", traces(traced(1_000.0 * calls_of_a_job(IMPLEMENT), 10.0 * TASK_HOURS * 3_600.0))).unwrap();
     writeln!(page, "\nAn agent that talks sends its events in batches, two a second at most while somebody reads them and one in 10 s, or for each 64 KB, while nobody does; {EVENT_BATCHES} of them a job add, for the thousand:\n").unwrap();
     bill(&mut page, &talk());
     writeln!(page, "\nBeside the patch, which is in the first table, {ARTIFACTS} artifacts of such an agent, and {} MB a job in the bucket for {ARTIFACT_MONTHS} months, add for the thousand:\n", ARTIFACT_GB * 1_000.0).unwrap();
@@ -328,11 +371,11 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     bill(&mut page, &idle());
     writeln!(page, "\nA metric is paid for in the hours in which it is told: {METRICS} are the sweeper's, and a deployment that is never idle tells all {ALL_METRICS}, for {:.2} dollars more.", (ALL_METRICS - METRICS) * METRIC_MONTH).unwrap();
     page.push_str("The VPC of the template has no NAT gateway; one would cost more than everything here.\n\n## A month of one idle self-hosted runner\n\nIt asks for a job every 3 s and is heard every 30 s.\n\n");
-    bill(&mut page, &idle_runner());
-    writeln!(page, "\nTen thousand of them cost at most {:.0} dollars a month for asking alone, for beyond 300 million requests a month API Gateway is cheaper; `--poll-interval-ms` makes them ask more seldom.\n", 10_000.0 * total(&idle_runner())).unwrap();
+    bill(&mut page, &idle_runners(1.0));
+    writeln!(page, "\nTen thousand of them cost at most {:.0} dollars a month for asking alone, for beyond 300 million requests a month API Gateway is cheaper; `--poll-interval-ms` makes them ask more seldom.\n", total(&idle_runners(10_000.0))).unwrap();
     writeln!(
         page,
-        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| EventBridge Scheduler, a million invocations | {SCHEDULER_MILLION} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), what tasks write into their own log (0.25 a GB in its class), the image's registry, X-Ray.",
+        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| EventBridge Scheduler, a million invocations | {SCHEDULER_MILLION} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n| X-Ray, a million traces | {TRACE_MILLION} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), what tasks write into their own log (0.25 a GB in its class), the image's registry.",
         FUNCTION_SECONDS * 1_000.0,
         FUNCTION_GB * 1_024.0,
         LOG_BYTES,
