@@ -25,7 +25,7 @@ impl World {
             probe: None,
             rev: 0,
         };
-        assert_eq!(self.story.store().await.put_breaker(&breaker).await.unwrap(), Write::Applied);
+        assert_eq!(self.story.store().await.put_breaker(&breaker, None).await.unwrap(), Write::Applied);
     }
 
     /// What is answered to who may ask this.

@@ -45,15 +45,16 @@ pub(crate) enum Turn {
 /// Writes down that a job tries these accounts first, where one has to. One that only adopts asks none of them, so that
 /// its end would say nothing of them.
 ///
-/// Writes: BREAKER if `rev` is the one seen.
+/// Writes: BREAKER as `Store::put_breaker` does.
 /// Idempotent: by the job.
 pub(crate) async fn take_turn(ctx: &Context, breakers: &[Breaker], job: &Job) -> Result<Turn, Error> {
     let now = ctx.clock.now();
     if job.adopts.is_some() || gate(breakers, &job.id, now) != Gate::First {
         return Ok(Turn::Any);
     }
-    for tried in breakers.iter().filter_map(|breaker| breaker.tried_by(&job.id, now)) {
-        if ctx.store.put_breaker(&tried).await? == Write::Stale {
+    let tried = breakers.iter().filter_map(|seen| Some((seen, seen.tried_by(&job.id, now)?)));
+    for (seen, tried) in tried {
+        if ctx.store.put_breaker(&tried, Some(seen)).await? == Write::Stale {
             return Ok(Turn::Lost);
         }
         tracing::info!(job.id = %job.id, account = %tried.id, "a job tries an account that was left alone");
@@ -86,7 +87,7 @@ async fn write(ctx: &Context, job: &Job, heard: Heard) -> Result<(), Error> {
     for breaker in Breakers::default().of(ctx, &ids).await? {
         if let Some(next) = heard(&breaker, &job.id, ctx.clock.now()) {
             // Stale: somebody else had something to say of it.
-            ctx.store.put_breaker(&next).await?;
+            ctx.store.put_breaker(&next, Some(&breaker)).await?;
         }
     }
     Ok(())
@@ -134,7 +135,7 @@ pub(crate) async fn capability_of(ctx: &Context, job: &Job) -> Result<String, Er
 
 /// An attempt met trouble with its model: its account is left alone. Until when, also where nobody else asks it.
 ///
-/// Writes: BREAKER if `rev` is the one seen.
+/// Writes: BREAKER as `Store::put_breaker` does.
 /// Idempotent: by job and attempt.
 pub(crate) async fn shut(
     ctx: &Context,
@@ -155,7 +156,7 @@ pub(crate) async fn shut(
         let now = ctx.clock.now();
         match (Breaker::opened(before.as_ref(), &id, trouble, &by, now), before) {
             (Some(next), before) => {
-                if ctx.store.put_breaker(&next).await? == Write::Applied {
+                if ctx.store.put_breaker(&next, before.as_ref()).await? == Write::Applied {
                     if before.is_none_or(|before| before.opened != next.opened) {
                         ctx.tally().add(Count::ModelLeftAlone);
                     }

@@ -15,7 +15,7 @@ pub async fn breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
 /// Lets everybody ask an account again; whether anybody waited for it. Jobs on Fargate look within five minutes,
 /// runners at their next claim.
 ///
-/// Writes: BREAKER deleted if `rev` is the one seen.
+/// Writes: BREAKER deleted if it is as it was read.
 /// Idempotent: by the account; one that is gone is gone.
 pub async fn close_breaker(ctx: &Context, id: &BreakerId, who: &str) -> Result<bool, Error> {
     let mut rounds = ctx.rounds(id);

@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure,
     TransactWriteItem, Update,
 };
+use pullyard_domain::time::Timestamp;
 use rand::RngExt;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -38,6 +39,27 @@ impl Condition {
     /// The item is the revision that was read, or still absent if none was.
     pub(crate) fn seen(rev: u64) -> Self {
         if rev == 0 { Self::absent() } else { Self::of("rev = :seen").value(":seen", number(rev)) }
+    }
+
+    /// The revision that was read, of the very one that was read, or still absent if none was. An item that was
+    /// deleted begins at its first revision again, so what is made anew under its key is told apart by when it was:
+    /// `since` is the attribute that says so.
+    pub(crate) fn seen_of(rev: u64, since: &str, at: Timestamp) -> Self {
+        match rev {
+            0 => Self::absent(),
+            _ => Self::of(&format!("rev = :seen AND {since} = :{since}")).value(":seen", number(rev)).since(since, at),
+        }
+    }
+
+    /// It is the revision that was read, of the very one that was read, or it is gone.
+    pub(crate) fn seen_of_or_gone(rev: u64, since: &str, at: Timestamp) -> Self {
+        Self::of(&format!("attribute_not_exists(pk) OR (rev = :seen AND {since} = :{since})"))
+            .value(":seen", number(rev))
+            .since(since, at)
+    }
+
+    fn since(self, since: &str, at: Timestamp) -> Self {
+        self.value(&format!(":{since}"), number(at.millis()))
     }
 
     /// Any expression.
@@ -100,10 +122,14 @@ impl Transaction {
 
     /// Puts the next revision of a value over the one that was read.
     pub(crate) fn revise<T: Revised>(self, value: &T) -> Result<Self, Error> {
-        let seen = value.seen();
+        self.revise_over(value, Condition::seen(value.seen()))
+    }
+
+    /// Puts the next revision of a value under a condition, which has to say which revision was read.
+    pub(crate) fn revise_over<T: Revised>(self, value: &T, seen: Condition) -> Result<Self, Error> {
         let mut item = encode(value)?;
-        item.insert("rev".into(), number(seen + 1));
-        Ok(self.put_item(item, Condition::seen(seen)))
+        item.insert("rev".into(), number(value.seen() + 1));
+        Ok(self.put_item(item, seen))
     }
 
     /// Puts a value under a condition.

@@ -159,7 +159,7 @@ async fn a_job_tries_an_account_first_only_once_that_is_written_down() {
     let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
     let limit = Trouble { cause: Cause::LimitReached, ends: None };
     let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
     let job = world.job(&on(Compute::Runners)).await;
     let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
     ctx.store.note_class(&world.project, &job.class, &needs).await.unwrap();
@@ -221,7 +221,7 @@ async fn an_attempt_that_only_adopts_is_not_the_first_that_tries_an_account() {
     let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
     let limit = Trouble { cause: Cause::LimitReached, ends: None };
     let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
     let job = adopting(&world, &runners[0]).await;
     let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
     ctx.store.note_class(&world.project, &job.class, &needs).await.unwrap();
@@ -247,7 +247,7 @@ async fn what_only_adopts_is_taken_though_its_account_is_left_alone_and_however_
     let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
     let limit = Trouble { cause: Cause::LimitReached, ends: None };
     let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
     let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
     let claims = async |asked: &str| {
@@ -272,7 +272,7 @@ async fn what_only_adopts_is_found_though_all_rows_that_were_kept_wait_for_the_a
     let account = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
     let limit = Trouble { cause: Cause::LimitReached, ends: None };
     let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &account, &limit, &by, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &account, &limit, &by, ctx.clock.now()).unwrap(), None).await);
     for (runner, active) in [(other, BTreeSet::from([id.clone()])), (runner, BTreeSet::new())] {
         let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
         heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();

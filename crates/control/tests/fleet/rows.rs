@@ -173,7 +173,7 @@ async fn what_one_runner_may_not_take_is_left_to_the_next_and_judged_as_of_the_c
     let id = BreakerId { account: Account::Runner(barred.id.clone()), capability: "command".into() };
     let limit = Trouble { cause: Cause::LimitReached, ends: None };
     let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
     assert_eq!(take(&world, barred, "k1").await.unwrap(), None);
     let second = take(&world, able, "k2").await.unwrap();
     let shut = ctx.store.breaker(&id).await.unwrap().unwrap();

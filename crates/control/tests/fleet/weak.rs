@@ -329,7 +329,7 @@ async fn who_waits_for_an_account_with_many_jobs_is_not_looked_behind() {
     };
     let jobs = world.jobs("few", 2, 1).await;
     let by = By { job: jobs[0].id.clone(), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
     let few = calls("few", false).await;
     world.jobs("many", 20, 1).await;
     assert_eq!(calls("many", false).await, few);

@@ -15,17 +15,18 @@ const OF_AN_OLDER_ONE: &str = "hook_created < :created";
 impl Store {
     /// Stores a webhook over the revision that was read.
     ///
-    /// Writes: HOOK if `rev` is the one seen (absent if new).
+    /// Writes: HOOK if `rev` and `created` are those seen (absent if new): another one of its name is left alone.
     pub async fn put_hook(&self, hook: &Hook) -> Result<Write, Error> {
-        Transaction::new("store a webhook").revise(hook)?.commit(self).await
+        let seen = Condition::seen_of(hook.rev, "created", hook.created);
+        Transaction::new("store a webhook").revise_over(hook, seen)?.commit(self).await
     }
 
     /// Forgets a webhook.
     ///
-    /// Writes: HOOK deleted if `rev` is the one seen or it is gone, and what was heard of it.
+    /// Writes: HOOK deleted if `rev` and `created` are those seen or it is gone, and what was heard of it.
     /// Idempotent: one that is gone is gone.
     pub async fn delete_hook(&self, hook: &Hook) -> Result<Write, Error> {
-        let seen = Condition::of("attribute_not_exists(pk) OR rev = :seen").value(":seen", number(hook.rev));
+        let seen = Condition::seen_of_or_gone(hook.rev, "created", hook.created);
         Transaction::new("forget a webhook")
             .delete(key::hook(&hook.name), seen)
             .delete(heard(&hook.name), Condition::of("attribute_not_exists(pk) OR attribute_exists(pk)"))
@@ -83,7 +84,9 @@ impl Store {
 
     /// Stores how a repository is looked at, over the revision that was read.
     ///
-    /// Writes: POLL if `rev` is the one seen (absent if new).
+    /// Writes: POLL if `rev` is the one seen (absent if new). It says of no time when it was made: one that was removed
+    /// and made anew with its repository may be replaced by who read the first revision before. What is then wrong is
+    /// how far it was looked at or that it is looked at, of the same repository, and the next look or setting mends it.
     pub async fn put_poll(&self, poll: &Poll) -> Result<Write, Error> {
         Transaction::new("store how a repository is looked at").revise(poll)?.commit(self).await
     }

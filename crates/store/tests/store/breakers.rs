@@ -19,7 +19,7 @@ const LIMIT: Trouble = Trouble { cause: Cause::LimitReached, ends: None };
 /// The account is shut from 0 on, for five minutes.
 pub(crate) async fn shut(world: &World, capability: &str) -> Breaker {
     let new = Breaker::opened(None, &id(capability), &LIMIT, &by(1), at(0)).unwrap();
-    world.applies(world.store.put_breaker(&new)).await;
+    world.applies(world.store.put_breaker(&new, None)).await;
     world.store.breaker(&new.id).await.unwrap().unwrap()
 }
 
@@ -29,9 +29,9 @@ async fn an_account_is_shut_over_what_was_read_and_let_go_only_as_it_was_read() 
     let stored = shut(&world, "codex").await;
     assert_eq!((stored.rev, stored.until), (1, at(300)));
     let unread = Breaker { rev: 0, ..stored.clone() };
-    assert_eq!(world.store.put_breaker(&unread).await.unwrap(), Write::Stale);
+    assert_eq!(world.store.put_breaker(&unread, None).await.unwrap(), Write::Stale);
     let again = Breaker::opened(Some(&stored), &id("codex"), &LIMIT, &by(2), at(300)).unwrap();
-    world.applies(world.store.put_breaker(&again)).await;
+    world.applies(world.store.put_breaker(&again, Some(&stored))).await;
     assert_eq!(world.store.close_breaker(&stored).await.unwrap(), Write::Stale, "what opened meanwhile stays");
     let newest = world.store.breaker(&id("codex")).await.unwrap().unwrap();
     assert_eq!((newest.times, newest.gate(&by(1).job, at(301))), (2, Gate::Shut(at(900))));
@@ -39,6 +39,25 @@ async fn an_account_is_shut_over_what_was_read_and_let_go_only_as_it_was_read() 
         world.applies(world.store.close_breaker(&newest)).await;
     }
     assert_eq!(world.store.breaker(&id("codex")).await.unwrap(), None);
+}
+
+/// Both are the first revision of their name: the one that was read is gone, and another one opened since.
+#[tokio::test]
+async fn what_opened_since_the_one_that_was_read_was_let_go_is_left_alone_by_who_read_that() {
+    let world = World::new().await;
+    let gone = shut(&world, "codex").await;
+    world.applies(world.store.close_breaker(&gone)).await;
+    let new = Breaker::opened(None, &id("codex"), &LIMIT, &by(2), at(60)).unwrap();
+    world.applies(world.store.put_breaker(&new, None)).await;
+    let stored = world.store.breaker(&id("codex")).await.unwrap().unwrap();
+    assert_eq!((stored.rev, stored.opened), (gone.rev, at(60)));
+    let tried = gone.tried_by(&by(1).job, at(300)).unwrap();
+    let longer = Breaker::opened(Some(&gone), &id("codex"), &LIMIT, &by(3), at(300)).unwrap();
+    for late in [tried, longer] {
+        world.refuses(world.store.put_breaker(&late, Some(&gone))).await;
+    }
+    world.refuses(world.store.close_breaker(&gone)).await;
+    assert_eq!(world.store.breaker(&id("codex")).await.unwrap(), Some(stored));
 }
 
 #[tokio::test]
@@ -49,7 +68,7 @@ async fn all_of_them_are_listed_by_name() {
     shut(&world, "claude_code").await;
     let of_runner = BreakerId { account: Account::Runner(RunnerId::of("t", "kite")), capability: "auto".into() };
     let new = Breaker::opened(None, &of_runner, &LIMIT, &by(1), at(0)).unwrap();
-    world.applies(world.store.put_breaker(&new)).await;
+    world.applies(world.store.put_breaker(&new, None)).await;
     let all = world.in_the_end(async || world.store.breakers().await.unwrap()).await;
     let names = all.into_iter().map(|one| one.id.to_string()).collect::<Vec<_>>();
     assert_eq!(names, ["project/acme/claude_code", "project/acme/codex", &of_runner.to_string()]);

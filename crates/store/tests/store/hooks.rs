@@ -56,6 +56,21 @@ async fn a_hook_is_written_over_the_revision_that_was_read_and_stands_among_what
     assert_eq!(world.store.hook(&new.name).await.unwrap(), None);
 }
 
+/// Both are the first revision of their name: the one that was read is gone, and another one was made since.
+#[tokio::test]
+async fn a_hook_that_was_made_since_the_one_that_was_read_was_forgotten_is_neither_written_over_nor_forgotten() {
+    let world = World::new().await;
+    world.applies(world.store.put_hook(&hook("acme"))).await;
+    let gone = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
+    world.applies(world.store.delete_hook(&gone)).await;
+    world.applies(world.store.put_hook(&Hook { created: at(4), ..hook("acme") })).await;
+    let stored = world.store.hook(&gone.name).await.unwrap().unwrap();
+    assert_eq!((stored.rev, stored.created), (gone.rev, at(4)));
+    world.refuses(world.store.put_hook(&Hook { tries: 3, ..gone.clone() })).await;
+    world.refuses(world.store.delete_hook(&gone)).await;
+    assert_eq!(world.store.hook(&gone.name).await.unwrap(), Some(stored));
+}
+
 #[tokio::test]
 async fn that_deliveries_come_is_noted_once_a_minute_and_what_is_refused_is_counted() {
     let world = World::new().await;

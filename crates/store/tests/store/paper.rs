@@ -173,7 +173,8 @@ async fn whole() -> World {
     let poll = poll(0);
     world.applies(world.store.put_poll(&poll)).await;
     let open = shut(&world, "codex").await;
-    world.applies(world.store.put_breaker(&open.tried_by(&crate::sample::job("a").id, at(300)).unwrap())).await;
+    let tried = open.tried_by(&crate::sample::job("a").id, at(300)).unwrap();
+    world.applies(world.store.put_breaker(&tried, Some(&open))).await;
     let rotation = Rotation { secret: "hook-acme".into(), previous: "v1".into(), until: at(9), rev: 0 };
     world.applies(world.store.put_rotation(&rotation)).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });

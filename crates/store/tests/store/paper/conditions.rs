@@ -132,8 +132,8 @@ const WRITES: &[(&str, Forms)] = &[
     }),
     ("put_breaker", |store| {
         Box::pin(async move {
-            store.put_breaker(&breaker(0)).await?;
-            store.put_breaker(&breaker(1)).await.map(drop)
+            store.put_breaker(&breaker(0), None).await?;
+            store.put_breaker(&breaker(1), Some(&breaker(1))).await.map(drop)
         })
     }),
     ("put_first_token", |store| {

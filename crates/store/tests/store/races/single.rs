@@ -442,7 +442,8 @@ async fn one_of_many_tries_an_account_first() {
     let seen = shut(&world, "codex").await;
     let answers = race(&world, |world, number| {
         let tried = seen.tried_by(&sample::job(&format!("job {number}")).id, at(300)).unwrap();
-        async move { world.store.put_breaker(&tried).await }
+        let seen = seen.clone();
+        async move { world.store.put_breaker(&tried, Some(&seen)).await }
     })
     .await;
     let first = sample::job(&format!("job {}", winner(&answers))).id;
@@ -460,7 +461,7 @@ async fn an_account_is_let_go_as_it_was_read_or_was_shut_first() {
         async move {
             match number % 2 {
                 0 => world.store.close_breaker(&seen).await,
-                _ => world.store.put_breaker(&longer).await,
+                _ => world.store.put_breaker(&longer, Some(&seen)).await,
             }
         }
     })
