@@ -1,6 +1,7 @@
 //! Two kinds of use cases that write the same item, thirty-two callers of each at once: whoever comes first, the
 //! other one's outcome is one that the state machine allows, and everything that is stored agrees.
 
+mod accounts;
 mod anew;
 mod attempts;
 mod claims;
@@ -8,6 +9,7 @@ mod ends;
 mod entries;
 mod gone;
 mod heard;
+mod hooks;
 mod reviews;
 mod runners;
 pub(super) mod shared;
@@ -54,6 +56,28 @@ pub(super) const PAIRS: &[(&str, &str, &str)] = &[
     ),
     ("conclude", "DELIVERY", "a_review_that_is_covered_never_reads_as_refused"),
     ("hook-look hook-change", "HOOK", "how_far_a_hook_is_known_is_never_set_back_by_an_older_reading"),
+    (
+        "hook-look hook-change hook-removal",
+        "HOOK",
+        "a_hook_that_is_removed_while_it_is_looked_after_leaves_the_next_of_its_name_as_that_was_made",
+    ),
+    (
+        "poll-look poll-change repository-removal",
+        "POLL",
+        "a_repository_that_is_removed_while_it_is_looked_at_leaves_nothing_to_look_at",
+    ),
+    (
+        "repository-rename repository-removal",
+        "REPO REPONAME",
+        "a_repository_is_removed_under_the_name_that_was_read_or_renamed_first",
+    ),
+    (
+        "integration-connect integration-removal",
+        "INTEGRATION",
+        "a_forge_is_disconnected_as_it_was_read_and_never_another_one_of_its_name",
+    ),
+    ("account-shut account-try account-close", "BREAKER", "an_account_is_shut_tried_and_let_go_only_as_it_stands"),
+    ("token-use token-revoked", "TOKEN", "of_many_uses_at_once_one_is_written_while_others_revoke"),
     ("heartbeat claim", "RUNNER", "what_is_heard_beside_claims_takes_neither_a_slot_nor_a_newer_word_away"),
     ("heartbeat registration", "RUNNER", "a_silent_process_is_heard_again_or_another_one_takes_over"),
     ("registration finish", "RUNNER", "a_process_that_takes_over_brings_no_slot_back_that_a_finish_freed"),
@@ -73,7 +97,7 @@ pub(super) const PAIRS: &[(&str, &str, &str)] = &[
     ),
     (
         "registration removal",
-        "RUNNER",
+        "RUNNER PROFILE",
         "a_runner_that_is_taken_over_while_it_is_removed_is_removed_and_keeps_its_job_until_that_ends",
     ),
     ("drain offline give-up", "RUNNER", "a_wish_to_drain_stands_whatever_is_decided_about_a_silence"),

@@ -4,7 +4,7 @@
 /// looks at a job, and that a row is put off. These decide nothing and are over no revision.
 pub(crate) const USE_CASES: &[(&str, &str)] = &[
     // A job begins and runs.
-    ("trigger", "JOB TICKET PR DELIVERY BUDGET"),
+    ("trigger", "JOB TICKET PR DELIVERY BUDGET IDEMPOTENCY"),
     ("revision", "JOB TICKET PR REVIEW DELIVERY BUDGET"),
     ("start", "JOB"),
     ("place", "JOB"),
@@ -26,12 +26,12 @@ pub(crate) const USE_CASES: &[(&str, &str)] = &[
     ("late-result", "ATTEMPT PR TICKET"),
     // Tickets.
     ("snapshot", "TICKET"),
-    ("new-ticket", "JOB TICKET TEXT DELIVERY BUDGET"),
+    ("new-ticket", "JOB TICKET TEXT DELIVERY BUDGET IDEMPOTENCY"),
     ("entry", "TICKET DELIVERY"),
     ("settle", "TICKET"),
     ("mark", "TICKET"),
     ("tool-text", "TEXT"),
-    ("edit", "TEXT DELIVERY"),
+    ("edit", "TEXT DELIVERY IDEMPOTENCY"),
     // Pull requests, reviews, the ledger, hooks.
     ("link", "PR TICKET"),
     ("tell", "PR"),
@@ -47,13 +47,44 @@ pub(crate) const USE_CASES: &[(&str, &str)] = &[
     ("repeat", "DELIVERY"),
     ("hook-look", "HOOK"),
     ("hook-change", "HOOK"),
+    ("hook-removal", "HOOK HEARD"),
+    ("hook-heard", "HEARD"),
+    // Projects, repositories, forges, and how repositories are looked at.
+    ("settings", "SETTINGS"),
+    ("repository-connect", "REPO REPONAME"),
+    ("repository-rename", "REPO REPONAME"),
+    ("repository-removal", "REPO REPONAME POLL SETTINGS"),
+    ("poll-look", "POLL"),
+    ("poll-change", "POLL"),
+    ("integration-connect", "INTEGRATION"),
+    ("integration-removal", "INTEGRATION"),
+    // Models' accounts, secrets, what attempts keep.
+    ("account-shut", "BREAKER"),
+    ("account-try", "BREAKER"),
+    ("account-close", "BREAKER"),
+    ("rotation", "ROTATION"),
+    ("keep", "ARTIFACTS"),
+    // Tokens.
+    ("token-made", "TOKEN IDEMPOTENCY"),
+    ("first-token", "TOKEN FIRST"),
+    ("token-use", "TOKEN"),
+    ("token-revoked", "TOKEN"),
     // Runners.
     ("heartbeat", "RUNNER"),
-    ("registration", "RUNNER NAME"),
+    ("registration", "RUNNER NAME PROFILE"),
     ("drain", "RUNNER"),
     ("offline", "RUNNER"),
-    ("removal", "RUNNER NAME"),
+    ("removal", "RUNNER NAME PROFILE"),
     ("empty-slot", "RUNNER"),
+];
+
+/// Kinds of items on which no two use cases meet, and why: no use case names them.
+pub(crate) const ALONE: &[(&str, &str)] = &[
+    ("CLASS", "it is put where none is, says what its key does, and nobody changes it"),
+    ("CONTEXT", "its key is the hash of what it says"),
+    ("EVENTS", "a batch is put where none is, and nobody changes it"),
+    ("SIGNIN", "it is put where none is, and nobody changes it"),
+    ("SWEEPER", "the sweep alone writes it, and later ones over earlier ones"),
 ];
 
 /// That any of `some` and any of `others` may write `item` at once without a race of the two: `race` has the same two
@@ -211,5 +242,57 @@ pub(crate) const COVERED: &[Covered] = &[
         others: "requeue finish ghost empty-slot",
         race: "a_runner_that_gives_its_job_back_while_it_is_drained_keeps_the_wish_and_no_slot",
         because: "it sets the wish alone, and they free a slot as giving back does",
+    },
+    Covered {
+        item: "IDEMPOTENCY",
+        some: "*",
+        others: "*",
+        race: "one_of_many_requests_with_one_key_makes_its_token",
+        because: "each puts what was asked for where nothing is, or over what is forgotten by now",
+    },
+    Covered {
+        item: "HEARD",
+        some: "hook-removal",
+        others: "hook-heard",
+        race: "of_many_deliveries_in_a_minute_one_is_noted_and_all_refused_ones_are_counted",
+        because: "it goes whatever it says, and what is noted says of which hook it was heard, as the next of its name \
+                  finds it",
+    },
+    Covered {
+        item: "SETTINGS",
+        some: "settings",
+        others: "repository-removal",
+        race: "one_of_many_changes_of_a_project_is_stored",
+        because: "each replaces the project over the one revision that it read",
+    },
+    Covered {
+        item: "REPO",
+        some: "repository-connect",
+        others: "*",
+        race: "one_of_many_repositories_gets_a_name",
+        because: "it writes what its forge says now over whatever stands there, and a name that is left behind leads to \
+                  the same repository",
+    },
+    Covered {
+        item: "REPONAME",
+        some: "repository-connect",
+        others: "*",
+        race: "a_name_that_many_repositories_want_is_given_to_one",
+        because: "it puts a name where none is or over its own, as a new name is put, and nobody takes away another's",
+    },
+    Covered {
+        item: "TOKEN",
+        some: "token-made first-token",
+        others: "token-made first-token",
+        race: "one_of_many_tokens_of_one_hash_is_stored",
+        because: "each puts a token where none is",
+    },
+    Covered {
+        item: "TOKEN",
+        some: "token-made first-token",
+        others: "token-use token-revoked",
+        race: "of_many_uses_at_once_one_is_written_while_others_revoke",
+        because: "a token is put where none is, and then the one sets when it was used last and the others that it is \
+                  taken back",
     },
 ];
