@@ -16,6 +16,8 @@ pub enum Fault {
     Refused(u16, Value),
     /// `BatchGetItem` alone: half of what was asked for is answered, and the rest is named as left out.
     Half,
+    /// `Query` alone: its page ends after one item, as one ends after a megabyte, and says where it goes on.
+    ShortPage,
     /// The caller dies before it is sent: no effect, and never an answer.
     StopBefore,
     /// The caller dies after it took effect: never an answer.
@@ -36,6 +38,7 @@ impl fmt::Display for Fault {
             Self::ErrorAfterEffect(status, body) => write!(f, "took effect, answered with {status} {}", code(body)),
             Self::Refused(status, body) => write!(f, "{status} {}", code(body)),
             Self::Half => f.write_str("half of it was left out"),
+            Self::ShortPage => f.write_str("its page was one item long"),
             Self::StopBefore => f.write_str("its caller died before"),
             Self::StopAfter => f.write_str("took effect, its caller died"),
         }

@@ -76,7 +76,7 @@ impl Way {
         };
         match fault {
             // Only DynamoDB answers a part of something.
-            None | Some(Fault::Half) => near.write_all(&answer).await,
+            None | Some(Fault::Half | Fault::ShortPage) => near.write_all(&answer).await,
             Some(Fault::LostAnswer | Fault::NeverSent) => Ok(()),
             Some(Fault::ErrorAfterEffect(status, body) | Fault::Refused(status, body)) => {
                 let head = format!("HTTP/1.1 {status} Injected\r\ncontent-type: application/json\r\nconnection: close");

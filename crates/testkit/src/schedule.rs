@@ -107,6 +107,8 @@ enum Kind {
     InProgress,
     /// Half of what was asked for.
     Half,
+    /// A page that ends early, and says where it goes on.
+    ShortPage,
 }
 
 impl Call {
@@ -116,6 +118,8 @@ impl Call {
             "PutItem" | "UpdateItem" | "DeleteItem" => &[Kind::Conflict],
             "TransactWriteItems" => &[Kind::Cancelled, Kind::Cancelled, Kind::ItemsThrottled],
             "BatchGetItem" if half::keys(&self.body) > 1 => &[Kind::Half],
+            // Of an index a caller takes one page as it comes, or gives it to a person with where the next begins.
+            "Query" if self.body["IndexName"].is_null() => &[Kind::ShortPage],
             _ => &[],
         }
     }
@@ -168,6 +172,7 @@ impl Call {
             Kind::LostAnswer => Fault::LostAnswer,
             Kind::InProgress => Fault::error(400, "TransactionInProgressException"),
             Kind::Half => Fault::Half,
+            Kind::ShortPage => Fault::ShortPage,
         }
     }
 
@@ -244,7 +249,7 @@ mod tests {
             ("TransactWriteItems", 9),
             ("BatchGetItem", 7),
             ("GetItem", 6),
-            ("Query", 6),
+            ("Query", 7),
             ("CreateTable", 0),
         ] {
             let schedule = Schedule::new(1);
@@ -290,6 +295,17 @@ mod tests {
         assert!((0..1_000).all(|_| schedule.decide(&read(1)).is_none()));
         let halved = (2..1_000).filter(|keys| schedule.decide(&read(*keys)) == Some(Fault::Half)).count();
         assert_eq!(halved, CONFLICTS as usize);
+    }
+
+    #[test]
+    fn a_page_of_the_table_is_cut_short_at_most_three_times_and_one_of_an_index_never() {
+        let short = |body: Value| {
+            let schedule = Schedule::new(1);
+            let query = || schedule.decide(&call("Query", "attempt=3; max=3", body.clone()));
+            (0..1_000).filter(|_| query() == Some(Fault::ShortPage)).count()
+        };
+        assert_eq!(short(json!({ "TableName": "t" })), CONFLICTS as usize);
+        assert_eq!(short(json!({ "TableName": "t", "IndexName": "work" })), 0);
     }
 
     #[test]

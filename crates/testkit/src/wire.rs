@@ -172,6 +172,9 @@ impl HttpConnector for Wired {
         if fault == Fault::Half {
             return ask_half(request, &self.inner);
         }
+        if fault == Fault::ShortPage {
+            return self.inner.call(of_one_item(request));
+        }
         let sent = fault.has_effect().then(|| self.inner.call(request));
         let stopped = Arc::clone(&self.wire.stopped);
         HttpConnectorFuture::new(async move {
@@ -186,7 +189,9 @@ impl HttpConnector for Wired {
                     let status = status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))?;
                     Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
                 }
-                Fault::Half => Err(ConnectorError::other("only a part of it was to be answered".into(), None)),
+                Fault::Half | Fault::ShortPage => {
+                    Err(ConnectorError::other("only a part of it was to be answered".into(), None))
+                }
                 Fault::StopBefore | Fault::StopAfter => {
                     stopped.notify_one();
                     std::future::pending().await
@@ -196,13 +201,30 @@ impl HttpConnector for Wired {
     }
 }
 
+/// What a call asks for.
+fn asked(request: &HttpRequest) -> Value {
+    request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
+}
+
+/// The same request, which asks for this instead. Nothing that is embedded checks the signature that this breaks.
+fn instead(mut request: HttpRequest, call: &Value) -> HttpRequest {
+    let body = call.to_string();
+    request.headers_mut().insert("content-length", body.len().to_string());
+    *request.body_mut() = SdkBody::from(body);
+    request
+}
+
+/// A query for one item: its answer says itself where it goes on.
+fn of_one_item(request: HttpRequest) -> HttpRequest {
+    let mut call = asked(&request);
+    call["Limit"] = 1.into();
+    instead(request, &call)
+}
+
 /// Asks for the first half, and names the rest as left out.
-fn ask_half(mut request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorFuture {
-    let call = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
-    let (first, rest) = half::halved(&call);
-    let first = first.to_string();
-    request.headers_mut().insert("content-length", first.len().to_string());
-    *request.body_mut() = SdkBody::from(first);
+fn ask_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorFuture {
+    let (first, rest) = half::halved(&asked(&request));
+    let request = instead(request, &first);
     let sent = inner.call(request);
     HttpConnectorFuture::new(async move {
         let mut response = sent.await?;

@@ -397,6 +397,45 @@ async fn a_transaction_that_is_sent_anew_knows_its_own_effect() {
     assert_eq!(world.job(&claimed).await.rev, claimed.rev + 1);
 }
 
+/// The effect stands on one of its items alone: the conditions of the others still hold, or somebody wrote them since.
+#[tokio::test]
+async fn a_transaction_that_is_sent_anew_knows_its_own_effect_by_any_of_its_items() {
+    let spoil = |world: &World| {
+        let Fault::Refused(status, body) = Fault::error(400, "TransactionInProgressException") else {
+            unreachable!("an error is a refusal")
+        };
+        for _ in 0..3 {
+            world.faults.next(TRANSACTION, Fault::ErrorAfterEffect(status, body.clone()));
+        }
+    };
+    let world = World::calm().await;
+    let kite = sample::runner("kite", 1);
+    let profile = sample::profile(&kite, "kite");
+    spoil(&world);
+    // A profile and a name may be put again over their own.
+    world.applies(world.store.register(&first_time(&kite, &profile))).await;
+
+    let (world, claimed) = about_to_claim().await;
+    spoil(&world);
+    // The store waits between these.
+    for _ in 0..3 {
+        world.faults.next(TRANSACTION, Fault::cancelled(&["TransactionConflict", "None"]));
+    }
+    let is_heard = async {
+        let mut looks = 0;
+        while world.job(&claimed).await.status != Status::Claimed {
+            looks += 1;
+            assert!(looks < 10_000, "it took effect at first");
+        }
+        let runner = world.runner(&kite).await;
+        world.applies(world.store.heartbeat(&runner, &crate::fleet::heard(&runner, 30))).await;
+    };
+    let (write, ()) = tokio::join!(world.store.claim(&claimed), is_heard);
+    assert_eq!(write.unwrap(), Write::Applied);
+    assert_eq!(world.runner(&kite).await.last_heartbeat, at(30));
+    assert!(world.runner(&kite).await.slots.contains_key(&claimed.id));
+}
+
 /// By its token the SDK's own repeat is a repeat. What the store sends anew must not be answered from what was cancelled,
 /// nor another call from this one.
 #[tokio::test]

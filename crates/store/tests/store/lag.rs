@@ -126,6 +126,19 @@ async fn a_forge_that_was_connected_again_just_now_is_not_taken_for_gone() {
     assert_eq!(store.eventually().integration(&forge.id).await.unwrap(), Some(forge));
 }
 
+#[tokio::test]
+async fn a_name_that_another_repository_has_by_now_leads_to_that_one_though_no_copy_knows_it() {
+    let lag = Lag::still();
+    let world = World::lagging(&lag).await;
+    let (store, first) = (&world.store, sample::repository(1, "acme/app"));
+    world.applies(store.put_repository(&first)).await;
+    lag.catch_up().await.unwrap();
+    world.applies(store.rename_repository(&first, &sample::repository(1, "acme/web"))).await;
+    let second = sample::repository(2, "acme/app");
+    world.applies(store.put_repository(&second)).await;
+    assert_eq!(store.repository_named(&first.project, &first.name).await.unwrap(), Some(second));
+}
+
 /// Each way in which several items are read strongly: what was written a moment ago is among them, though no copy has
 /// it yet.
 #[tokio::test]

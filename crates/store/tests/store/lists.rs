@@ -86,6 +86,21 @@ async fn what_one_answer_leaves_out_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn what_belongs_to_a_project_is_read_whole_where_one_page_does_not_hold_it() {
+    let world = World::calm().await;
+    for id in 1..4 {
+        world.applies(world.store.put_repository(&sample::repository(id, &format!("acme/app-{id}")))).await;
+    }
+    world.faults.calls("Query");
+    for _ in 0..2 {
+        world.faults.next("Query", Fault::ShortPage);
+    }
+    let repositories = world.store.repositories(&sample::project()).await.unwrap();
+    assert_eq!(repositories.iter().map(|repository| repository.id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(world.faults.calls("Query"), 3);
+}
+
+#[tokio::test]
 async fn many_that_are_never_all_answered_are_an_outage_and_not_a_shorter_list() {
     let world = World::calm().await;
     let ids = jobs(&world, 2).await;

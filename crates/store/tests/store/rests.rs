@@ -6,6 +6,7 @@ use pullyard_domain::job::{Attempt, AttemptEnd, Input, Job, NotNow, Pause, Rest,
 use pullyard_domain::outcome::ticket_while;
 use pullyard_domain::ticket::{Badge, Ticket};
 use pullyard_store::{Error, Proof, Rested, Store, Write};
+use pullyard_testkit::Fault;
 use std::pin::Pin;
 
 /// A write, with everything that belongs to it.
@@ -132,6 +133,21 @@ async fn an_answer_is_stored_with_what_it_answers_and_wakes_its_job() {
     assert_eq!(later.iter().map(|input| (input.seq, input.by.as_str())).collect::<Vec<_>>(), [(2, "bob")]);
     assert_eq!(world.store.inputs(&job.id, 2).await.unwrap(), []);
     world.whole().await;
+}
+
+#[tokio::test]
+async fn all_that_people_said_is_read_where_one_page_does_not_hold_it() {
+    let world = World::calm().await;
+    let asking = world.asking("APP-1").await;
+    for key in ["k1", "k2", "k3"] {
+        let job = world.job(&asking).await;
+        world.applies(tell(&world, &job, "ann", key)).await;
+    }
+    world.faults.calls("Query");
+    world.faults.next("Query", Fault::ShortPage);
+    let inputs = world.store.inputs(&asking.id, 0).await.unwrap();
+    assert_eq!(inputs.iter().map(|input| input.seq).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(world.faults.calls("Query"), 2);
 }
 
 #[tokio::test]

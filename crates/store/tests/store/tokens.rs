@@ -4,6 +4,7 @@ use crate::sample::{self, at};
 use crate::world::World;
 use pullyard_domain::id::TokenId;
 use pullyard_store::{Error, Token, Write};
+use pullyard_testkit::Fault;
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -162,4 +163,16 @@ async fn tokens_are_listed_newest_first_and_found_by_their_id() {
     assert_eq!(rest, [hash(1), hash(0)], "the one without a time is the oldest");
     assert_eq!(by_id(&token(1).id()).await, Some(token(1)));
     assert_eq!(by_id(&TokenId::new("f".repeat(16)).unwrap()).await, None);
+}
+
+#[tokio::test]
+async fn a_token_is_found_by_its_id_beyond_the_first_page_of_them() {
+    let world = World::calm().await;
+    for number in [1, 2] {
+        world.applies(world.store.put_token(&token(number))).await;
+    }
+    world.faults.calls("Query");
+    world.faults.next("Query", Fault::ShortPage);
+    assert_eq!(world.store.token_with_id(&token(1).id()).await.unwrap(), Some(token(1)), "the newest comes first");
+    assert_eq!(world.faults.calls("Query"), 2);
 }
