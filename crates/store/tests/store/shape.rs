@@ -3,18 +3,21 @@
 mod lists;
 mod sizes;
 
+use crate::breakers::shut;
+use crate::hooks::hook;
 use crate::sample::{self, at};
 use crate::world::{Item, Items, World, alone, count, of_ticket};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::budget::Budget;
+use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::{ClassId, IntegrationId, ProjectId};
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::review::Review;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Badge;
-use pullyard_store::{Batch, Over, Request, Trigger, WorkKey};
+use pullyard_store::{Batch, Over, Request, Rotation, Sweeps, Trigger, WorkKey};
 use std::collections::{BTreeSet, HashSet};
 
 // Keys.
@@ -136,7 +139,34 @@ async fn all() -> World {
     let (runner, job) = Box::pin(triggered(&world)).await;
     Box::pin(attempts(&world, &runner, job)).await;
     Box::pin(others(&world, &runner)).await;
+    Box::pin(around(&world)).await;
     world
+}
+
+/// What stands around jobs: hooks and looks, accounts, secrets, the sweeper, the first token, and a forge that was
+/// disconnected.
+async fn around(world: &World) {
+    let (store, hook) = (&world.store, hook("acme"));
+    world.applies(store.put_hook(&hook)).await;
+    world.applies(store.note_hook_verified(&hook, at(1))).await;
+    store.note_hook_refused(&hook, 3, at(2)).await.unwrap();
+    world.applies(store.put_poll(&sample::poll(0))).await;
+    let open = shut(world, "codex").await;
+    let tried = open.tried_by(&sample::job("a").id, at(300)).unwrap();
+    world.applies(store.put_breaker(&tried, Some(&open))).await;
+    world.applies(store.put_rotation(&rotation())).await;
+    let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
+    let sweeps = Sweeps { at: at(9), ready_at: at(9), since: Some(at(1)), gauges };
+    world.applies(store.put_sweeps(&sweeps)).await;
+    world.applies(store.put_first_token(&sample::token("def", "admin"), None)).await;
+    world.applies(store.note_token_use("def", at(5))).await;
+    let disconnected = sample::forge("gh2");
+    world.applies(store.put_integration(&disconnected)).await;
+    world.applies(store.remove_integration(&disconnected)).await;
+}
+
+fn rotation() -> Rotation {
+    Rotation { secret: "hook-acme".into(), previous: "v1".into(), until: at(9), rev: 0 }
 }
 
 async fn settings(world: &World) {
@@ -262,24 +292,31 @@ async fn every_kind_of_item_is_known_here() {
     let expected = [
         "ARTIFACTS",
         "ATTEMPT",
+        "BREAKER",
         "BUDGET",
         "CLASS",
         "CONTEXT",
         "DELIVERY",
         "EVENTS",
+        "FIRST",
+        "HEARD",
+        "HOOK",
         "IDEMPOTENCY",
         "INPUT",
         "INTEGRATION",
         "JOB",
         "NAME",
+        "POLL",
         "PR",
         "PROFILE",
         "REPO",
         "REPONAME",
         "REVIEW",
+        "ROTATION",
         "RUNNERS",
         "SETTINGS",
         "SIGNIN",
+        "SWEEPER",
         "TEXT",
         "TICKET",
         "TOKEN",
@@ -307,6 +344,9 @@ async fn every_time_is_a_number() {
         "seen_at",
         "last_heartbeat",
         "last_used",
+        "verified_at",
+        "refused_at",
+        "opened",
         "expires",
         "expires_at",
         "ws",
@@ -336,14 +376,16 @@ async fn only_what_may_go_has_an_end() {
     let ends = kinds(&items, |item| item.contains_key("expires"));
     assert_eq!(
         ends,
-        ["ARTIFACTS", "ATTEMPT", "BUDGET", "DELIVERY", "EVENTS", "IDEMPOTENCY", "SIGNIN"].map(str::to_owned).into()
+        ["ARTIFACTS", "ATTEMPT", "BREAKER", "BUDGET", "DELIVERY", "EVENTS", "IDEMPOTENCY", "ROTATION", "SIGNIN"]
+            .map(str::to_owned)
+            .into()
     );
     for ((pk, sk), item) in &items {
         let Some(end) = count(item, "expires") else { continue };
         let begin = at(0).millis() / 1_000;
         let days = match kind(pk, sk).as_str() {
-            // Its own module says how long.
-            "SIGNIN" | "BUDGET" => continue,
+            // Its own module says how long, or the test below.
+            "SIGNIN" | "BUDGET" | "BREAKER" | "ROTATION" => continue,
             "IDEMPOTENCY" => 1,
             "DELIVERY" => 30,
             _ => 90,
@@ -354,10 +396,21 @@ async fn only_what_may_go_has_an_end() {
 }
 
 #[tokio::test]
+async fn a_rotation_ends_with_its_last_value_and_an_account_that_is_left_alone_once_nobody_needs_to_know() {
+    let world = World::new().await;
+    world.applies(world.store.put_rotation(&rotation())).await;
+    let open = shut(&world, "codex").await;
+    let end = async |pk: &str| count(&world.item(pk, "").await, "expires");
+    assert_eq!(end("ROTATION#").await, Some(rotation().until.millis() / 1_000));
+    assert_eq!(end("BREAKER#").await, Some(open.forgotten().millis() / 1_000));
+}
+
+#[tokio::test]
 async fn what_coordinates_has_a_revision() {
     let items = everything().await.items().await;
     let revised = kinds(&items, |item| item.contains_key("rev"));
-    assert_eq!(revised, ["ARTIFACTS", "JOB", "PR", "SETTINGS", "TICKET"].map(str::to_owned).into());
+    let expected = ["ARTIFACTS", "BREAKER", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SETTINGS", "TICKET"];
+    assert_eq!(revised, expected.map(str::to_owned).into());
     let first = kinds(&items, |item| count(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
 }
@@ -367,11 +420,13 @@ async fn indexes_hold_only_what_they_are_for() {
     let world = everything().await;
     let items = world.items().await;
     let work = kinds(&items, |item| item.contains_key("wk"));
-    assert_eq!(work, ["JOB", "TICKET"].map(str::to_owned).into());
+    assert_eq!(work, ["HOOK", "JOB", "POLL", "TICKET"].map(str::to_owned).into());
     let lists = kinds(&items, |item| item.contains_key("lk"));
     assert_eq!(
         lists,
-        ["DELIVERY", "INTEGRATION", "JOB", "PR", "SETTINGS", "TICKET", "TOKEN"].map(str::to_owned).into()
+        ["BREAKER", "DELIVERY", "HOOK", "INTEGRATION", "JOB", "PR", "SETTINGS", "TICKET", "TOKEN"]
+            .map(str::to_owned)
+            .into()
     );
     for ((pk, sk), item) in &items {
         assert_eq!(item.contains_key("wk"), item.contains_key("ws"), "{pk} / {sk}");

@@ -172,7 +172,20 @@ const WRITES: &[(&str, Forms)] = &[
         })
     }),
     ("put_row_off", |store| {
-        Box::pin(async move { store.put_row_off(&WorkKey::Job(job_id("one")), at(9)).await.map(drop) })
+        Box::pin(async move {
+            let (ticket, poll) = (ticket(1), sample::poll(1));
+            let keys = [
+                WorkKey::Job(job_id("one")),
+                WorkKey::Ticket(ticket.project, ticket.key),
+                WorkKey::PullRequest(id()),
+                WorkKey::Hook(hook("acme").name),
+                WorkKey::Poll(poll.project, poll.integration, poll.repository),
+            ];
+            for key in keys {
+                store.put_row_off(&key, at(9)).await?;
+            }
+            Ok(())
+        })
     }),
     ("put_sweeps", |store| {
         Box::pin(async move {

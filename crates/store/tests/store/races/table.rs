@@ -154,16 +154,11 @@ fn every_two_use_cases_that_write_one_item_have_a_race_or_a_reason() {
     assert_eq!(missing, Vec::<String>::new(), "neither a race nor a reason");
 }
 
-/// The kind of item that a line of docs/conditions.md is of, as use cases name it: `Update PR/REVIEW of {Put JOB}` is
-/// of a REVIEW.
-fn kind(line: &str) -> Option<&str> {
+/// The kind of item that a line of docs/conditions.md is of: `Update PR/REVIEW of {Put JOB}` is of a REVIEW.
+pub(crate) fn kind(line: &str) -> Option<&str> {
     let (action, rest) = line.strip_prefix("| ")?.split_once(' ')?;
     let (first, last) = rest.split(' ').next()?.split_once('/')?;
-    let kind = match (first, last) {
-        ("RUNNERS", _) => "RUNNER",
-        (first, "…") => first,
-        (_, last) => last,
-    };
+    let kind = if last == "…" { first } else { last };
     ["Put", "Update", "Delete"].contains(&action).then_some(kind)
 }
 
@@ -171,7 +166,9 @@ fn kind(line: &str) -> Option<&str> {
 fn every_kind_of_item_that_is_written_is_some_use_cases_or_nobody_meets_on_it() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/conditions.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let written: BTreeSet<_> = page.lines().filter_map(kind).collect();
+    // What stands in the partitions of runners is a runner.
+    let kinds = page.lines().filter_map(kind).map(|kind| if kind == "RUNNERS" { "RUNNER" } else { kind });
+    let written: BTreeSet<_> = kinds.collect();
     let named: BTreeSet<_> = USE_CASES.iter().flat_map(|(_, items)| items.split(' ')).collect();
     let alone: BTreeSet<_> = ALONE.iter().map(|(kind, _)| *kind).collect();
     assert!(named.is_disjoint(&alone) && ALONE.iter().all(|(_, because)| !because.is_empty()));
