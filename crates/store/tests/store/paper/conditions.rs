@@ -373,17 +373,20 @@ async fn ends(store: &Store) -> Result<(), Error> {
     for (before, proof) in given_up() {
         let job = before.given_up(sample::failure(), at(1_000)).unwrap();
         let attempt = sample::attempt_of(&before, job.attempt_end(), at(1_000));
-        let (ticket, pull_request, returned) = (ticket(1), pull_request(1), job.returned());
-        let ended = Ended {
-            before: &before,
-            job: &job,
-            attempt: attempt.as_ref(),
-            ticket: Some(&ticket),
-            pull_request: Some(&pull_request),
-            returned: returned.as_ref(),
-            proof,
-        };
-        store.end(&ended).await?;
+        let (ticket, returned) = (ticket(1), job.returned());
+        // The job's first pull request, and one that was linked before.
+        for pull_request in [pull_request(0), pull_request(1)] {
+            let ended = Ended {
+                before: &before,
+                job: &job,
+                attempt: attempt.as_ref(),
+                ticket: Some(&ticket),
+                pull_request: Some(&pull_request),
+                returned: returned.as_ref(),
+                proof,
+            };
+            store.end(&ended).await?;
+        }
     }
     Ok(())
 }
