@@ -168,7 +168,8 @@ fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
                     all.push(broken(Fault::StopAfter, *then));
                 }
             }
-            if writes && is_whole {
+            // In every flow: what a repeat of the SDK's own meets is what this one's call has just written.
+            if writes {
                 all.push(broken(Fault::LostAnswer, Then::Repeated));
             }
             // The SDK takes an error of AWS's own for a lost answer; a forge's error is told to the use case.
