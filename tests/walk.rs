@@ -2,8 +2,8 @@
 //! each way in which a point can break. What is left in the end is what an undisturbed story leaves.
 //!
 //! The functions are driven one event at a time, so that it is certain whose call is whose; nothing polls.
-//! The number beside each flow is that of its points: it may only grow. Which use case is walked by which of these
-//! tests, and which by none, stands in `walk/covered.rs`.
+//! The number beside each flow is that of its points, of which it may have one more. Which use case is walked by which
+//! of these tests, and which by none, stands in `walk/covered.rs`.
 
 mod attempt;
 mod base;
@@ -98,7 +98,6 @@ async fn a_review_that_waits_gets_its_answer_wherever_it_dies() {
     walk(flows::reviews::held_and_revised(), 148).await;
 }
 
-// Or one more: by their ids, which are of the time, what is due is swept in one order or another.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_whatever_dies() {
     walk(flows::reviews::held_and_completed().own(), 191).await;

@@ -50,8 +50,9 @@ enum Harm {
     },
 }
 
-/// Walks a flow, and prints how many points it has: never fewer than `least`.
-pub(super) async fn walk(flow: Flow, least: usize) {
+/// Walks a flow, and prints how many points it has: so many, or one more. By ids, which are of the time, what is due is
+/// swept in one order or another.
+pub(super) async fn walk(flow: Flow, expected: usize) {
     let snapshot = Arc::new(Box::pin(prepare(&flow)).await);
     let (undisturbed, points, steps) = Box::pin(run(&flow, &snapshot, &Harm::None)).await;
     assert_eq!(left::ends(&undisturbed), flow.ends, "{}: {undisturbed:#?}", flow.name);
@@ -62,7 +63,12 @@ pub(super) async fn walk(flow: Flow, least: usize) {
     for (step, points) in flow.steps.iter().zip(&points).filter(|(_, points)| !points.is_empty()) {
         println!("    {:3} {}", points.len(), step.name);
     }
-    assert!(count >= least, "{}: {count} points, and it had {least}", flow.name);
+    assert!(
+        (expected..=expected + 1).contains(&count),
+        "{}: {count} points, and it had {expected}: if more are right, raise the number in tests/walk.rs; if fewer are, \
+         say in the commit why",
+        flow.name
+    );
     let harms = harms(&flow, &points);
     count_up(flow.name, count, harms.len());
     if harms.is_empty() {
