@@ -297,10 +297,12 @@ async fn tries(world: &World, runner: &Runner) -> (Job, BreakerId) {
     let stored = async || ctx.store.breaker(&id).await.unwrap().unwrap();
     let limit = Trouble { cause: Cause::LimitReached, ends: None };
     let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
     ctx.clock.advance(HOUR);
-    applied(ctx.store.put_breaker(&stored().await.tried_by(&job.id, ctx.clock.now()).unwrap()).await);
-    applied(ctx.store.put_breaker(&stored().await.claimed_by(&job.id, ctx.clock.now()).unwrap()).await);
+    let opened = stored().await;
+    applied(ctx.store.put_breaker(&opened.tried_by(&job.id, ctx.clock.now()).unwrap(), Some(&opened)).await);
+    let tried = stored().await;
+    applied(ctx.store.put_breaker(&tried.claimed_by(&job.id, ctx.clock.now()).unwrap(), Some(&tried)).await);
     applied(ctx.store.update_job(&job.tries_first()).await);
     (job, id)
 }
