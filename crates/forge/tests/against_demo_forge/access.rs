@@ -69,7 +69,7 @@ async fn what_a_repository_has_not_is_no_right_that_is_missing() {
 
 #[tokio::test]
 async fn what_could_not_be_tried_is_not_told_as_a_right() {
-    let lines = [repository(&[], true, true), list(200), list(500)];
+    let lines = [repository(&[], true, true), list(200), list(501)];
     let (access, requests) = access(lines).await;
-    assert!(matches!(access, Err(Error::Unexpected { status: 500, .. })) && requests.len() == 3, "{access:?}");
+    assert!(matches!(access, Err(Error::Unexpected { status: 501, .. })) && requests.len() == 3, "{access:?}");
 }
