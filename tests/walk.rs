@@ -2,7 +2,7 @@
 //! each way in which a point can break. What is left in the end is what an undisturbed story leaves.
 //!
 //! The functions are driven one event at a time, so that it is certain whose call is whose; nothing polls.
-//! The number beside each flow is that of its points, of which it may have one more. Which use case is walked by which
+//! The number beside each flow is that of its points, of which it may have a few more. Which use case is walked by which
 //! of these tests, and which by none, stands in `walk/covered.rs`.
 
 mod attempt;
@@ -291,7 +291,7 @@ async fn a_hook_on_bitbucket_is_removed_here_and_at_its_forge_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies() {
-    walk(flows::hooks::recovered_and_polled(), 16).await;
+    walk(flows::hooks::recovered_and_polled(), 18).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -162,9 +162,17 @@ fn names(items: &[Value]) -> Vec<(String, String)> {
         let context = text(job, "context");
         names.extend((!context.is_empty()).then(|| (context.to_owned(), "<context>".to_owned())));
     }
-    // What is done on the board has a name of its own in the ledger and on its ticket; a key leads to what it did.
+    // What is done on the board has a name of its own in the ledger and on its ticket; a key leads to what it did. News
+    // of a pull request are named by their body, in which there are commits.
+    let mut told_news = BTreeMap::new();
     for item in items {
         match text(item, "sk") {
+            "DELIVERY" if is_news(item) => {
+                let times: &mut u32 = told_news.entry(text(item, "event")).or_default();
+                *times += 1;
+                let name = format!("<news {times} of {}>", text(item, "event"));
+                names.push((text(item, "id").to_owned(), name));
+            }
             "DELIVERY" if item["source"] == "board" => {
                 names.push((text(item, "event").to_owned(), "<board>".to_owned()));
             }
@@ -241,7 +249,6 @@ fn is_day(text: &str) -> bool {
 /// review the ledger says who told it first, by which name, and with which address.
 pub(super) fn by_whomever(left: &Left) -> Left {
     let is_delivery = |item: &Value| item["sk"] == "DELIVERY";
-    let is_news = |item: &Value| is_delivery(item) && item["source"] == "webhook" && item["review"]["review"].is_null();
     let mut same = left.clone();
     same.retain(|_, item| item["sk"] != "HEARD" && !is_news(item));
     for item in same.values_mut().filter(|item| is_delivery(item) && item["review"].is_object()) {
@@ -250,6 +257,11 @@ pub(super) fn by_whomever(left: &Left) -> Left {
         item["review"]["url"].take();
     }
     same
+}
+
+/// What a webhook told, in the ledger, that is no review.
+fn is_news(item: &Value) -> bool {
+    item["sk"] == "DELIVERY" && item["source"] == "webhook" && item["review"]["review"].is_null()
 }
 
 /// How the jobs ended.
