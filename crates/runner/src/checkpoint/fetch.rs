@@ -1,6 +1,6 @@
 //! Getting the newest checkpoint of an earlier attempt: from the bucket, and believed by its hash alone.
 
-use super::take::Lost;
+use super::take::{Lost, may_bind};
 use crate::attempt::Attempt;
 use crate::retry::while_away;
 use crate::stop::Stop;
@@ -23,12 +23,23 @@ const LEAST_LIMIT: Duration = Duration::from_secs(20);
 
 /// Why one try came to nothing.
 enum Failed {
-    /// It may go better.
-    Passing(String),
+    /// It may go better; and why one that was kept later is not there.
+    Passing(String, Option<Lost>),
     /// It never will, or not on this machine.
     ForGood(Lost),
     /// Something else ends the attempt.
     Stopped(Stop),
+}
+
+impl Failed {
+    /// Where the newest is missing as well, that is what there is to say.
+    fn but_first(self, newer: Option<Lost>) -> Self {
+        match (self, newer) {
+            (Self::Passing(reason, _), newer) => Self::Passing(reason, newer),
+            (Self::ForGood(_), Some(newer)) => Self::ForGood(newer),
+            (failed, _) => failed,
+        }
+    }
 }
 
 impl From<io::Error> for Failed {
@@ -45,12 +56,13 @@ pub(super) struct Fetched {
     pub(super) newer: Option<Lost>,
 }
 
-/// Puts the newest checkpoint into a file, and waits so long for a bucket that is away. Which it was.
+/// Puts the newest checkpoint into a file, and waits so long for a bucket that is away. Which it was. A job that is bound
+/// to the newest gets none of before it.
 ///
 /// Errors: what stops the attempt; inside, why there is none.
 pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Fetched, Lost>, Stop> {
     let is_away = |failed: &Failed| match failed {
-        Failed::Passing(reason) => {
+        Failed::Passing(reason, _) => {
             tracing::warn!("a checkpoint was not fetched yet: {reason}");
             true
         }
@@ -58,7 +70,7 @@ pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Res
     };
     match while_away(limit, is_away, async || once(this, to).await).await {
         Ok(fetched) => Ok(Ok(fetched)),
-        Err(Failed::Passing(reason)) => Ok(Err(Lost::Away(reason))),
+        Err(Failed::Passing(reason, newer)) => Ok(Err(newer.unwrap_or(Lost::Away(reason)))),
         Err(Failed::ForGood(lost)) => Ok(Err(lost)),
         Err(Failed::Stopped(stop)) => Err(stop),
     }
@@ -73,19 +85,21 @@ async fn once(this: &Attempt<'_>, to: &Path) -> Result<Fetched, Failed> {
         Err(stop) => return Err(Failed::Stopped(stop)),
     };
     let newer = answer.missing.map(|missing| Lost::Missing { attempt: missing.attempt, why: missing.why.words() });
-    let Some(checkpoint) = answer.checkpoint else {
+    let Some(checkpoint) = answer.checkpoint.filter(|_| newer.is_none() || !may_bind(this)) else {
         return Err(Failed::ForGood(newer.unwrap_or(Lost::NotKept)));
     };
     if checkpoint.size_bytes > LARGEST {
-        return Err(Failed::ForGood(Lost::Differs));
+        return Err(Failed::ForGood(Lost::Differs).but_first(newer));
     }
-    download(&checkpoint, to).await?;
-    Ok(Fetched { attempt: checkpoint.attempt, newer })
+    match download(&checkpoint, to).await {
+        Ok(()) => Ok(Fetched { attempt: checkpoint.attempt, newer }),
+        Err(failed) => Err(failed.but_first(newer)),
+    }
 }
 
 async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
     // Never the address: it is a credential.
-    let failed = |error: reqwest::Error| Failed::Passing(causes(&error.without_url()));
+    let failed = |error: reqwest::Error| Failed::Passing(causes(&error.without_url()), None);
     let limit = LEAST_LIMIT + Duration::from_secs(checkpoint.size_bytes / SLOWEST);
     let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_LIMIT).redirect(Policy::none());
     if checkpoint.get_url.starts_with("http://127.0.0.1:") {
@@ -98,7 +112,7 @@ async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
         // What is gone does not come back. Any other refusal may be of somebody in between, or of a key of ours.
         return Err(match answer.status() {
             StatusCode::NOT_FOUND | StatusCode::GONE => Failed::ForGood(Lost::NotFetched(said)),
-            _ => Failed::Passing(said),
+            _ => Failed::Passing(said, None),
         });
     }
     let mut options = OpenOptions::new();

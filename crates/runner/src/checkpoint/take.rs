@@ -110,7 +110,7 @@ enum Got {
         about: Box<About>,
         folder: PathBuf,
         attempt: u32,
-        /// Why one that was kept later is not there.
+        /// Why one that was kept later is not there; none where the job is bound to that.
         newer: Option<Lost>,
     },
 }
@@ -186,7 +186,8 @@ impl Earlier {
         let read = tokio::task::spawn_blocking(move || read(&packed, &into)).await;
         Ok(Self(match read.map_err(|error| Lost::Unreadable(error.to_string())).flatten() {
             Ok(about) => Got::There { about: Box::new(about), folder, attempt, newer },
-            Err(lost) => Got::Lost(lost),
+            // Of two that are not there the newest is what there is to say.
+            Err(lost) => Got::Lost(newer.unwrap_or(lost)),
         }))
     }
 
@@ -202,6 +203,13 @@ impl Earlier {
 /// Whether an attempt rested, so that there must be something of it.
 fn is_expected(this: &Attempt<'_>) -> bool {
     this.assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some())
+}
+
+/// Whether the job is bound to what was kept for it as long as nobody knows what that is.
+pub(crate) fn may_bind(this: &Attempt<'_>) -> bool {
+    let (assignment, expected) = (this.assignment, is_expected(this));
+    let may_have_session = assignment.checkpoint && assignment.agent.capability != "command";
+    assignment.fails_without_session() && (expected || may_have_session)
 }
 
 impl Found {
@@ -231,9 +239,6 @@ impl Found {
                 if binds(may_have_session) && matches!(lost.failure(), Failure::SessionUnreachable { .. }) {
                     return Err(lost.ends(this, ""));
                 }
-                return found(State::Lost(lost), may_have_session);
-            }
-            Got::There { newer: Some(lost), .. } if binds(may_have_session) => {
                 return found(State::Lost(lost), may_have_session);
             }
             Got::There { about, folder, attempt, newer } => {

@@ -147,6 +147,20 @@ async fn one_whose_upload_broke_off_is_lost_and_who_does_not_require_it_goes_on_
 }
 
 #[tokio::test]
+async fn nobody_waits_for_the_one_before_where_it_would_not_be_gone_on_with() {
+    let because = "because what attempt 2 kept is missing: its upload did not come to its end";
+    let machine = worked("echo '{}'").await;
+    lacks_one_of(&machine, 2);
+    let (failure, texts) = next_while_away(&machine, true, u32::MAX, "0").await;
+    assert_eq!(failure, Some("session_lost"), "{texts}");
+    assert!(texts.contains(because), "{texts}");
+    // Who goes on from it asks for it, and is told of the newest where neither is there.
+    let (failure, texts) = next_while_away(&machine, false, u32::MAX, "0").await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains(&format!("{because}; the agent begins again.")), "{texts}");
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_away_for_a_moment_is_asked_again() {
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next_while_away(&machine, true, 4, "60").await;
