@@ -220,10 +220,11 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         setup::run(beside, &commands.setup, (git, mirror), &target.start).await?;
     }
 
+    // Before it is said that an agent works: for want of its session none does.
+    let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
     // Where an earlier attempt had pushed the work, none begins.
     let agent = target.adopted.is_none().then(|| prepared.chosen.words(isolation));
     this.bounded(this.begins_to_work(agent)).await?;
-    let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
     let at = (git, mirror, workspace);
     let look = conflicts::look(this, at, target, taken.has_work);
     let conflicts = this.bounded(async { Ok(timeout(conflicts::LIMIT, look).await.unwrap_or_default()) }).await?;

@@ -56,8 +56,8 @@ pub(super) struct Fetched {
     pub(super) newer: Option<Lost>,
 }
 
-/// Puts the newest checkpoint into a file, and waits so long for a bucket that is away. Which it was. A job that is bound
-/// to the newest gets none of before it.
+/// Puts the newest checkpoint into a file, and waits so long for a bucket that is away. Which it was. A job that is
+/// bound to the newest gets none of before it.
 ///
 /// Errors: what stops the attempt; inside, why there is none.
 pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Fetched, Lost>, Stop> {

@@ -109,6 +109,7 @@ async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_a
         let said = format!("can't be gone on with, because {because}");
         assert!(texts.contains(&said) && texts.contains("asks for it or none"), "{because}: {texts}");
         assert!(!texts.contains("begins again"), "{because}: {texts}");
+        assert_eq!(machine.world.api.statuses(), ["preparing"], "no agent began: {because}");
         assert_eq!(machine.world.head(BRANCH), None);
         let (failure, texts) = next(&machine, false).await;
         assert_eq!(failure, None, "{because}: {texts}");
