@@ -13,7 +13,7 @@ mod take;
 mod transcript;
 
 pub(crate) use keep::{FAILED_LIMIT, REST_LIMIT, Working, keep, keep_at_shutdown};
-pub(crate) use take::{Earlier, Found, Taken, TakenSession};
+pub(crate) use take::{Earlier, Found, Taken, TakenSession, may_bind};
 
 use crate::agent::Tokens;
 use pullyard_domain::id::JobId;

@@ -5,7 +5,7 @@ use crate::agent::{Chosen, Environment, Given, Tally};
 use crate::artifacts::{Artifacts, RawCapture, Record, Uploads};
 use crate::attempt::{Attempt, LAST_EVENTS_LIMIT, later};
 use crate::beside::Beside;
-use crate::checkpoint::{Earlier, Found, Working};
+use crate::checkpoint::{Earlier, Found, Working, may_bind};
 use crate::finish::finish;
 use crate::git::Fault;
 use crate::made::{self, Made};
@@ -211,7 +211,8 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     let Some(isolation) = options.isolation else {
         return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
     };
-    let mut prepared = this.bounded(prepare(this, options, workspace)).await?;
+    let prepared = this.bounded(prepare(this, options, workspace)).await;
+    let mut prepared = prepared.map_err(|stop| keeps_session(this, stop))?;
     let Prepared { access, mirror, target, .. } = &prepared;
     let (git, workspace) = (&access.git, prepared.workspace);
     let commands = assignment.commands.as_ref().filter(|_| target.adopted.is_none());
@@ -312,6 +313,17 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         deletions: size.deletions,
         replies,
     })
+}
+
+/// Nothing of the work is in its folder yet: what is wrong there is the machine's, and keeps a job that is bound to its
+/// session from it. A retry of `workspace_failed` would begin anew.
+fn keeps_session(this: &Attempt<'_>, stop: Stop) -> Stop {
+    match stop {
+        Stop::Failed(Failure::WorkspaceFailed { reason }) if may_bind(this) => {
+            Failure::SessionUnreachable { reason }.into()
+        }
+        stop => stop,
+    }
 }
 
 pub(crate) fn ours(name: &str) -> Option<std::ffi::OsString> {

@@ -187,6 +187,22 @@ async fn a_session_that_is_only_out_of_reach_is_not_lost_and_the_next_attempt_go
 }
 
 #[tokio::test]
+async fn a_machine_that_can_make_no_work_folder_loses_no_session() {
+    let machine = worked("echo '{}'").await;
+    let lock = machine.world.work_dir().join("worktrees/.making");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, Some("session_unreachable"), "{texts}");
+    // Who only prefers it is told of the folder.
+    assert_eq!(next(&machine, false).await.0, Some("workspace_failed"));
+    std::fs::remove_dir(&lock).unwrap();
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, None, "{texts}");
+    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+}
+
+#[tokio::test]
 async fn another_agents_session_fails_it_only_where_any_agent_may_go_on_and_that_one_is_not_here() {
     let machine = worked("echo '{}'").await;
     machine.world.api.leave_checkpoint(which_says(&machine, "agent", "codex"));
