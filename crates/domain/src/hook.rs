@@ -217,7 +217,7 @@ pub struct Poll {
     pub repository: u64,
     /// How it is heard of.
     pub ingress: Ingress,
-    /// When its forge said that it was deleted, or we may not see it any more.
+    /// When its forge last said that it was deleted, or we may not see it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
     /// When it is looked at next.
@@ -236,6 +236,12 @@ pub struct Poll {
 }
 
 impl Poll {
+    /// How it is once it was told at `since` that it is gone; none where that was noted then or later. What was noted
+    /// before is told anew: an answer of its forge that is older than this must not take it back.
+    pub fn gone(self, since: Timestamp) -> Option<Self> {
+        self.gone_at.is_none_or(|noted| noted < since).then_some(Self { gone_at: Some(since), ..self })
+    }
+
     /// How it is looked at once its forge, which was asked at `asked`, said that it is there; none where that is
     /// nothing new, or where it was noted later that it is gone: that is newer than the answer.
     pub fn back(self, asked: Timestamp, now: Timestamp) -> Option<Self> {

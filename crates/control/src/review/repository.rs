@@ -14,7 +14,7 @@ use pullyard_store::Write;
 /// Notes what became of a repository in every project that it is connected to. A name is taken from the
 /// forge's own answer, not from the delivery: an old delivery that comes late must not bring an old name back.
 ///
-/// Idempotent: what is noted already stays.
+/// Idempotent: what is noted already stays; that it is gone is noted by when that was told last.
 /// Errors: `Forge` when it does not answer; the delivery is asked for again then.
 pub(crate) async fn repository_changed(
     ctx: &Context,
@@ -152,9 +152,6 @@ async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Resul
     let mut rounds = ctx.rounds(id);
     loop {
         let known = ctx.store.poll(project, integration, *id).await?;
-        if known.as_ref().is_some_and(|known| known.gone_at.is_some()) {
-            return Ok(());
-        }
         let poll = known.unwrap_or_else(|| Poll {
             project: project.clone(),
             integration: integration.clone(),
@@ -167,7 +164,8 @@ async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Resul
             not_before: None,
             rev: 0,
         });
-        if ctx.store.put_poll(&Poll { gone_at: Some(since), ..poll }).await? == Write::Applied {
+        let Some(poll) = poll.gone(since) else { return Ok(()) };
+        if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());
         }
         rounds.again().await?;

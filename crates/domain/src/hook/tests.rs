@@ -376,9 +376,8 @@ fn a_hook_is_called_by_what_it_is_of() {
     assert_eq!(HookKind::App {}.words(), "the App");
 }
 
-#[test]
-fn what_was_noted_after_the_forge_was_asked_is_not_taken_back_by_its_answer() {
-    let poll = |gone_at: Option<i64>| Poll {
+fn polled(gone_at: Option<i64>) -> Poll {
+    Poll {
         project: ProjectId::new("acme").unwrap(),
         integration: IntegrationId::new("gh1").unwrap(),
         repository: 7,
@@ -389,10 +388,26 @@ fn what_was_noted_after_the_forge_was_asked_is_not_taken_back_by_its_answer() {
         tries: 0,
         not_before: None,
         rev: 3,
-    };
-    let there = Poll { next: at(9), ..poll(None) };
+    }
+}
+
+#[test]
+fn a_deletion_that_is_told_while_the_forge_is_asked_stands_where_an_older_one_was_noted_too() {
+    for before in [None, Some(1), Some(5)] {
+        let gone = polled(before).gone(at(6)).unwrap();
+        assert_eq!(gone, polled(Some(6)), "{before:?}");
+        assert_eq!(gone.back(at(5), at(9)), None, "{before:?}");
+    }
+    // What was told then or later is newer.
+    assert_eq!(polled(Some(6)).gone(at(6)), None);
+    assert_eq!(polled(Some(7)).gone(at(6)), None);
+}
+
+#[test]
+fn what_was_noted_after_the_forge_was_asked_is_not_taken_back_by_its_answer() {
+    let there = Poll { next: at(9), ..polled(None) };
     let check = |gone_at: Option<i64>, expected: Option<&Poll>| {
-        assert_eq!(poll(gone_at).back(at(5), at(9)).as_ref(), expected, "{gone_at:?}");
+        assert_eq!(polled(gone_at).back(at(5), at(9)).as_ref(), expected, "{gone_at:?}");
     };
     check(None, None);
     check(Some(4), Some(&there));
