@@ -2,6 +2,8 @@
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
+use axum::body::Bytes;
+use axum::http::HeaderMap;
 use pullyard_domain::dead_letter::{About, Advice, Queue};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::{IntegrationId, JobId, MessageId, RepositoryName, ReviewId};
@@ -13,6 +15,7 @@ use pullyard_local::Hints;
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 use pullyard_store::Write;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Puts a message into a queue, as anybody may who may send; its id.
 pub(crate) async fn bury(story: &Story, queue: &str, body: &str) -> String {
@@ -299,6 +302,47 @@ async fn what_is_advised_is_found_behind_a_page_of_what_is_not() {
     let dropped = user.run(&["dlq", "drop", "--all", "--advised", "--yes"]).await.done();
     assert_eq!(dropped.lines().count(), 51, "{dropped}");
     assert!(letters(&story).await.is_empty());
+    story.end().await;
+}
+
+/// Where the queues are, too; each time that messages are taken there, so much time passes.
+async fn slow(story: &Story, each: Duration) -> String {
+    let (queues, clock) = (story.local.aws().sqs().clone(), story.clock.clone());
+    let answer = move |headers: HeaderMap, body: Bytes| {
+        let (queues, clock) = (queues.clone(), clock.clone());
+        async move {
+            let call = headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap().to_owned();
+            let asked: Value = serde_json::from_slice(&body).unwrap();
+            if call == "ReceiveMessage" {
+                clock.advance(each);
+            }
+            queues.call(&call, &asked).await.unwrap().to_string()
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_lasts_ends_before_its_caller_asks_again_and_says_that_more_may_stand_there() {
+    let story = alone().await;
+    for n in 0..51 {
+        bury(&story, "effects-dead.fifo", &json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string()).await;
+    }
+    let sent = undecided_review(&story).await;
+    let mut told = story.config("lost", "lost.fifo").await;
+    told.effects_dlq_url = Some(story.queue("effects-dead.fifo").await.as_str().unwrap().to_owned());
+    told.endpoints.sqs = Some(slow(&story, Duration::from_secs(2)).await);
+    let ctx = story.instance_of(told).await;
+    // Five times ten messages are a page, and ten seconds.
+    let answer = asked(&story, &ctx, "GET /v1/dlq?advice=redrive", Value::Null).await;
+    assert_eq!(answer, (200, json!({ "letters": [], "more": true })));
+    // What it took is there again, and found where nothing is slow.
+    let found = story.api.dead_letters_advised(Some(Queue::Effects), Advice::Redrive).await.unwrap();
+    let ids = found.letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>();
+    assert_eq!((ids.as_slice(), found.more), (&[sent.as_str()][..], false));
     story.end().await;
 }
 

@@ -19,12 +19,17 @@ use pullyard_domain::task_stopped::Undelivered;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::{Effect, JobWakeup, QueuedReview};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// How many of each queue are shown at once.
 const SHOWN: usize = 50;
 
 /// How many messages of a queue are looked through for those that somebody named, or that have the wanted advice.
 const SEARCHED: usize = 1_000;
+
+/// For how long those of one advice are looked for: whoever asks gives up after 20 s and asks once more, and would be
+/// told of nothing while this look still holds what it took.
+const SEARCHES_FOR: Duration = Duration::from_secs(10);
 
 /// How many are explained at once: a thousand one after the other would last longer than their caller waits.
 const EXPLAINED_AT_ONCE: usize = 10;
@@ -90,7 +95,7 @@ pub enum Order {
 /// Every dead letter, or those of one queue, or those for which this is advised; so many of each queue as fit on a
 /// page. Of a queue that this process was not told of there are none, unless it is the one that was asked for.
 ///
-/// Those of one advice are looked for behind the others, among so many as are looked through at most.
+/// Those of one advice are looked for behind the others, among so many as are looked through at most, and for as long.
 /// Errors: a queue's.
 pub async fn dead_letters(ctx: &Context, queue: Option<Queue>, advice: Option<Advice>) -> Result<Letters, Error> {
     let of = async |one: Queue| match (queue, advice) {
@@ -136,13 +141,15 @@ async fn advised(ctx: &Context, queue: Queue, advice: Advice) -> Result<Letters,
 /// Looks page by page, and keeps what it took: only so is the next page another one.
 async fn search(ctx: &Context, queue: Queue, advice: Advice, looks: &mut Vec<Look>) -> Result<Letters, Error> {
     let mut all = Letters::default();
+    let began = ctx.clock.steady();
     for _ in 0..SEARCHED / SHOWN {
         let look = ctx.dead_letters.look(queue, Wanted::Any(SHOWN), SHOWN).await?;
         let explained = explain_all(ctx, queue, &look).await;
         all.more = look.more;
         looks.push(look);
         all.letters.extend(explained?.into_iter().filter(|letter| letter.says.class() == advice));
-        if !all.more || all.letters.len() >= SHOWN {
+        let is_late = ctx.clock.steady().saturating_sub(began) >= SEARCHES_FOR;
+        if !all.more || all.letters.len() >= SHOWN || is_late {
             break;
         }
     }

@@ -158,13 +158,24 @@ async fn list(session: &Session, queue: Option<Queue>, of_advice: Option<Advice>
         ];
         table.row_with(cells, &letter.sentence);
     }
-    let of = queue.map(|queue| format!(" of {}", queue.as_str())).unwrap_or_default();
-    let with = of_advice.map(|advice| format!(" with the advice {}", advice.words())).unwrap_or_default();
-    table.show(&session.screen, &format!("No message{of}{with} failed too often."))?;
+    table.show(&session.screen, &nothing(queue, of_advice, page.more))?;
     if page.more {
-        session.screen.hint("there are more than a page shows; send these back or drop them to see the next");
+        session.screen.hint(match page.letters.is_empty() {
+            true => "send back or drop what `pullyard dlq` lists first to see what stands behind it",
+            false => "there are more than a page shows; send these back or drop them to see the next",
+        });
     }
     Ok(())
+}
+
+/// What is said where none is listed. Of what was not looked through it says nothing.
+fn nothing(queue: Option<Queue>, advice: Option<Advice>, more: bool) -> String {
+    let of = queue.map(|queue| format!(" of {}", queue.as_str())).unwrap_or_default();
+    let with = advice.map(|advice| format!(" with the advice {}", advice.words())).unwrap_or_default();
+    match more {
+        true => format!("No message{of}{with} is among those that were looked through; there are more."),
+        false => format!("No message{of}{with} failed too often."),
+    }
 }
 
 fn when(letter: &DeadLetter) -> Cell {
@@ -402,5 +413,18 @@ fn tell(session: &Session, order: Order, moved: &MovedDeadLetters, reached: Reac
             .help("it is gone, or somebody else looks at it: try again in half a minute")
             .after_the_answer(screen)),
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_is_said_to_be_there_only_where_all_were_looked_through() {
+        let said = |more| nothing(Some(Queue::Effects), Some(Advice::Redrive), more);
+        assert_eq!(said(false), "No message of effects with the advice redrive failed too often.");
+        assert!(said(true).ends_with("is among those that were looked through; there are more."), "{}", said(true));
+        assert_eq!(nothing(None, None, false), "No message failed too often.");
     }
 }
