@@ -273,11 +273,13 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
             Verdict::Stopped(stop) => return Err(stop),
             // By what people said meanwhile it may do without what it was kept from.
             Verdict::Failed(failure @ Failure::PermissionDenied { .. }) => {
+                // What it asks is no change, and may be about just that.
+                let asked = left_question(run).await;
                 if !is_to_hear_more(run).await? {
-                    return Err(failure.into());
+                    return Err(asked.map_or_else(|| failure.into(), Stop::Asks));
                 }
                 session = end.record.session.or(session);
-                further = if left_question(run).await.is_some() { UNASKED } else { HEED };
+                further = if asked.is_some() { UNASKED } else { HEED };
             }
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Again(transient) => {
@@ -418,7 +420,8 @@ async fn judge(
 ) -> Result<Verdict, Stop> {
     let record = &end.record;
     let denied = record.denied.as_deref();
-    let changed = if denied.is_some() { commit::is_changed(run.git, run.workspace).await? } else { true };
+    let changed =
+        if denied.is_some() { commit::is_changed(run.git, run.workspace, run.assignment.kind).await? } else { true };
     let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
     Ok(classify::classify(&Ended {
         agent: adapter.name(),

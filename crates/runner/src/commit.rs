@@ -162,8 +162,8 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
     Ok(())
 }
 
-/// Whether there is anything to commit, as far as that shows without writing a tree.
-pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool, Stop> {
+/// Whether a job of this kind has anything to commit, as far as that shows without writing a tree.
+pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> Result<bool, Stop> {
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.seal(None).await.map_err(failed)?;
@@ -173,7 +173,9 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace) -> Result<bool,
     let outside: HashSet<PathBuf> = left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
-        !path.as_os_str().is_empty() && !path.ancestors().any(|above| outside.contains(above))
+        let is_for_people =
+            path == Path::new(QUESTION_FILE) || (kind == Kind::Revise && path == Path::new(REPLIES_FILE));
+        !path.as_os_str().is_empty() && !is_for_people && !path.ancestors().any(|above| outside.contains(above))
     };
     // What an earlier round made was written down, and shows in the index alone since then.
     let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];

@@ -417,6 +417,8 @@ async fn what_is_in_no_commit_is_no_work_of_an_agent_that_a_tool_was_denied_to()
     for leaves in [
         "git worktree add -q sub/tree >&2 || exit 9; echo work > sub/tree/work.txt",
         "git clone -q . 'a copy' >&2 || exit 9; echo work > 'a copy/work.txt'",
+        // A question without a word.
+        "mkdir .pullyard; echo > .pullyard/question.md",
     ] {
         let (_, failure, _) = fails(CLAUDE, &format!("{leaves}; {says}"), |_| ()).await;
         assert_eq!(failure, Failure::PermissionDenied { tool: "Bash".into() }, "{leaves}");

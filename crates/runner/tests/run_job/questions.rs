@@ -2,6 +2,7 @@
 
 use crate::agents::{CLAUDE, Machine};
 use crate::rests::input;
+use crate::revise::write_on;
 use crate::world::{BRANCH, World};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Resume, YieldOutcome};
@@ -66,6 +67,23 @@ async fn who_asks_what_people_may_have_answered_hears_them_first() {
     let second = &prompts(&machine)[1];
     assert!(second.contains("You asked something that nobody has seen yet"), "{second}");
     assert!(second.contains("ana said:\\n> The empty one."), "{second}");
+}
+
+#[tokio::test]
+async fn an_agent_that_a_tool_was_denied_to_asks_all_the_same() {
+    let asks = "head -n 1 > /dev/null; mkdir .pullyard; echo 'May I run it?' > .pullyard/question.md
+                cat @CLAUDE@/denied.jsonl; cat > /dev/null";
+    for is_ignored in [false, true] {
+        let machine = Machine::with(CLAUDE, asks).await;
+        if is_ignored {
+            write_on(&machine.world, "main", ".gitignore", ".pullyard/\n");
+        }
+        let ran = machine.world.run_with(|command| machine.equip(command)).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        let [told] = machine.world.api.yields().try_into().unwrap();
+        let asked = (told.outcome, told.question.as_deref());
+        assert_eq!(asked, (YieldOutcome::Asks, Some("May I run it?")), "ignored: {is_ignored}");
+    }
 }
 
 #[tokio::test]
