@@ -420,8 +420,12 @@ async fn judge(
 ) -> Result<Verdict, Stop> {
     let record = &end.record;
     let denied = record.denied.as_deref();
-    let changed =
-        if denied.is_some() { commit::is_changed(run.git, run.workspace, run.assignment.kind).await? } else { true };
+    // What stopped it is told first, whatever became of its files: they may be gone, or their disk full.
+    let changed = if denied.is_some() && end.stopped.is_none() {
+        commit::is_changed(run.git, run.workspace, run.assignment.kind).await?
+    } else {
+        true
+    };
     let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
     Ok(classify::classify(&Ended {
         agent: adapter.name(),

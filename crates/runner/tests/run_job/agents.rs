@@ -399,6 +399,18 @@ async fn a_tool_that_was_denied_is_not_forgotten_over_a_further_turn_or_start() 
 }
 
 #[tokio::test]
+async fn a_job_is_cancelled_though_its_agent_took_its_folder_away_after_a_tool_was_denied_to_it() {
+    let says = "head -n 1 > /dev/null; tree=$PWD; cd /; rm -rf \"$tree\"; cat @CLAUDE@/denied.jsonl; exec sleep 600";
+    let machine = Machine::with(CLAUDE, says).await;
+    let runner = machine.world.spawn(|command| machine.equip(command));
+    machine.world.api.wait_for_text("\"result\"").await;
+    machine.world.api.script(|script| script.cancel = true);
+    let ran = crate::world::end_of(runner).await;
+    let finish = machine.world.api.finish();
+    assert_eq!((finish.outcome, finish.failure), (FinishOutcome::Cancelled, None), "{}", ran.log);
+}
+
+#[tokio::test]
 async fn an_agent_that_is_not_here_is_missing_before_anything_is_fetched() {
     for (capability, said) in [("codex", "Codex"), ("gemini", "gemini")] {
         let machine = Machine::with(CLAUDE, "exit 0").await;
