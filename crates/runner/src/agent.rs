@@ -211,7 +211,6 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         adapter.goes_on(earlier.tokens);
     }
     let mut further = GO_ON;
-    let mut denied = None;
     loop {
         if let Some(failure) = limits.used_up(&spent) {
             return Err(failure.into());
@@ -252,9 +251,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         };
         let env = common_environment(run, environment);
         let mut end = once::run(&adapter.program(), launch, env, run.workspace, run.events, bounds).await?;
-        // What a start before was not allowed to do, this one may have gone without.
-        end.record.denied = denied.take().or(end.record.denied.take());
-        denied.clone_from(&end.record.denied);
+        end.record.denied = run.tally.denied(end.record.denied.take());
         spent.add_ended(&end.record);
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {

@@ -29,6 +29,8 @@ struct Told {
     of_others: Tokens,
     /// How often it was started again after what may pass.
     further_starts: usize,
+    /// The first tool that it was not allowed to use since it began with its task, or with what came after that.
+    denied: Option<String>,
 }
 
 impl Tally {
@@ -37,6 +39,7 @@ impl Tally {
         let mut told = self.lock();
         told.base_commit = Some(base_commit.to_owned());
         told.prompt_sha256 = prompt_sha256;
+        told.denied = None;
     }
 
     /// The agent is started once more, to go on in this session or to begin one.
@@ -96,6 +99,14 @@ impl Tally {
         self.lock().further_starts += 1;
     }
 
+    /// The first tool that it was not allowed to use, with what its newest start says: what one before was not allowed
+    /// to do, this one may have gone without. An answer to what it asked changes nothing of that.
+    pub(super) fn denied(&self, of_start: Option<String>) -> Option<String> {
+        let mut told = self.lock();
+        told.denied = told.denied.take().or(of_start);
+        told.denied.clone()
+    }
+
     /// Its agent says that this session is not there any more.
     pub(super) fn loses(&self, session: &str) {
         if let Some(work) = &mut self.lock().work {
@@ -136,5 +147,23 @@ impl Tally {
 
     fn lock(&self) -> MutexGuard<'_, Told> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_that_was_denied_is_known_until_the_agent_begins_with_something_else() {
+        let tally = Tally::default();
+        tally.begins("main", None);
+        assert_eq!(tally.denied(None), None);
+        assert_eq!(tally.denied(Some("Bash".into())).as_deref(), Some("Bash"));
+        for further in [Some("Write".into()), None] {
+            assert_eq!(tally.denied(further).as_deref(), Some("Bash"));
+        }
+        tally.begins("main", None);
+        assert_eq!(tally.denied(None), None);
     }
 }
