@@ -138,11 +138,14 @@ mod tests {
         command.spawn().unwrap()
     }
 
+    /// An account that nobody has. The kernel calls each one 65534 that a user namespace has no number for.
+    const NOBODY: &str = "65533";
+
     /// The same command of the account that is nobody's, who has no rights that others lack.
     fn of_nobody(command: &Command) -> Command {
         let own = command.as_std();
         let mut nobodys = Command::new("setpriv");
-        nobodys.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
+        nobodys.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]);
         nobodys.arg(own.get_program()).args(own.get_args());
         nobodys.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
         nobodys
@@ -222,8 +225,8 @@ mod tests {
     #[tokio::test]
     async fn who_is_not_root_has_a_namespace_of_their_own_and_stays_who_they_are() {
         let Some(enclosure) = without_rights().await else { return };
-        let alone = "[ \"$PPID\" = 1 ] && [ \"$(id -u)\" = 65534 ] && exit 7";
-        assert_eq!(end_by_nobody(enclosure, alone).await, Exit::Code(7));
+        let alone = format!("[ \"$PPID\" = 1 ] && [ \"$(id -u)\" = {NOBODY} ] && exit 7");
+        assert_eq!(end_by_nobody(enclosure, &alone).await, Exit::Code(7));
         assert_eq!(end_by_nobody(enclosure, "kill -9 $$").await, Exit::Signal(9));
     }
 
