@@ -98,7 +98,7 @@ async fn write(ctx: &Context, job: &Job, heard: Heard) -> Result<(), Error> {
 pub(crate) async fn note_ended(ctx: &Context, job: &Job, ended: &AttemptEnd, work: Option<&Work>) {
     let noted = match Shown::by(job.status, ended, work) {
         Shown::Answers => let_go(ctx, job).await,
-        Shown::Nothing => write(ctx, job, |breaker, job, _| breaker.untried_by(job)).await,
+        Shown::Nothing => write(ctx, job, Breaker::untried_by).await,
     };
     if let Err(error) = noted {
         tracing::warn!(job.id = %job.id, error = %error, "what was seen of an account was not noted: {error}");

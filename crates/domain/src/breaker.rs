@@ -387,9 +387,10 @@ impl Breaker {
         self.until <= now && self.probe.as_ref().is_some_and(|probe| probe.job == *job && probe.claimed.is_some())
     }
 
-    /// The job that tried first has ended and shows nothing: the next one tries. None: it is not that one.
-    pub fn untried_by(&self, job: &JobId) -> Option<Self> {
-        self.is_tried_by(job).then(|| Self { probe: None, ..self.clone() })
+    /// The job that tried first has ended and shows nothing: the next one tries. None: it is not that one, or its
+    /// silence has let everybody go by now, and who shows nothing takes that from nobody.
+    pub fn untried_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
+        (self.is_tried_by(job) && !self.is_over(now)).then(|| Self { probe: None, ..self.clone() })
     }
 
     fn is_tried_by(&self, job: &JobId) -> bool {

@@ -253,11 +253,20 @@ fn work() -> Work {
 #[test]
 fn the_next_one_tries_at_once_where_the_first_one_shows_nothing() {
     let (claimed, c) = (claimed(3_700), job_id("c"));
-    assert_eq!(claimed.untried_by(&c), None, "it is not that one");
-    let untried = claimed.untried_by(&job_id("b")).unwrap();
+    assert_eq!(claimed.untried_by(&c, at(3_710)), None, "it is not that one");
+    let untried = claimed.untried_by(&job_id("b"), at(3_710)).unwrap();
     assert_eq!((untried.probe.clone(), untried.times, untried.until), (None, 1, claimed.until));
     assert_eq!(untried.gate(&c, at(3_710)), Gate::First);
-    assert_eq!(untried.untried_by(&job_id("b")), None, "a repeat");
+    assert_eq!(untried.untried_by(&job_id("b"), at(3_710)), None, "a repeat");
+}
+
+#[test]
+fn whom_a_silence_let_go_is_held_back_no_more_by_an_end_that_shows_nothing() {
+    let (probed, b) = (probed(3_700), job_id("b"));
+    let in_time = probed.untried_by(&b, just_before(at(4_900))).unwrap();
+    assert_eq!(in_time.gate(&job_id("c"), at(4_900)), Gate::First);
+    assert_eq!(probed.untried_by(&b, at(4_900)), None);
+    assert_eq!(probed.gate(&job_id("c"), at(4_900)), Gate::Free);
 }
 
 #[test]
@@ -366,6 +375,7 @@ enum Happens {
     Works,
     Troubled(Option<u64>),
     Ends,
+    ShowsNothing,
 }
 
 fn happens() -> impl Strategy<Value = (Happens, usize, u64)> {
@@ -375,6 +385,7 @@ fn happens() -> impl Strategy<Value = (Happens, usize, u64)> {
         2 => Just(Happens::Works),
         2 => proptest::option::of(0u64..200_000).prop_map(Happens::Troubled),
         1 => Just(Happens::Ends),
+        1 => Just(Happens::ShowsNothing),
     ];
     let pause = prop_oneof![0u64..30, 0u64..5_000, 0u64..100_000];
     (what, 0..3usize, pause)
@@ -382,7 +393,7 @@ fn happens() -> impl Strategy<Value = (Happens, usize, u64)> {
 
 proptest! {
     /// Whatever happens: nobody is kept back for longer than a day at a time, no two jobs try an account that is
-    /// not proven, and a trouble never shortens what stands.
+    /// not proven, a trouble never shortens what stands, and nothing but a trouble holds back whom it let go.
     #[test]
     fn nobody_waits_for_ever_and_only_one_tries(steps in proptest::collection::vec(happens(), 1..60)) {
         let jobs = ["a", "b", "c"].map(job_id);
@@ -406,6 +417,7 @@ proptest! {
                 (Happens::Claims, Some(it)) => Some(it.claimed_by(job, now).unwrap_or(it)),
                 (Happens::Works, Some(it)) => Some(it.worked_by(job, now).unwrap_or(it)),
                 (Happens::Ends, Some(it)) if it.is_proven_by(job, now) => None,
+                (Happens::ShowsNothing, Some(it)) => Some(it.untried_by(job, now).unwrap_or(it)),
                 (Happens::Troubled(ends), it) => {
                     let ends = ends.map(|ends| now.plus(Duration::from_secs(ends)));
                     let trouble = Trouble { cause: Cause::LimitReached, ends };
@@ -419,6 +431,8 @@ proptest! {
                 }
                 (_, it) => it,
             };
+            let lets_go = stored.as_ref().is_none_or(|it| it.is_over(now));
+            prop_assert!(!over || lets_go || matches!(what, Happens::Troubled(_)), "{stored:?}");
         }
     }
 }
