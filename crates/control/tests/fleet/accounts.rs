@@ -368,6 +368,21 @@ async fn an_account_whose_first_job_ended_before_its_model_answered_stays_shut_a
 }
 
 #[tokio::test]
+async fn whom_a_first_jobs_silence_let_go_is_not_held_back_again_by_its_end() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let (job, id) = tries(&world, &runner).await;
+    let fence = works(&world, &job.id, Some(&runner), Status::Preparing).await;
+    progress(ctx, &fence, Status::Executing, None).await.unwrap();
+    ctx.clock.advance(2 * PROBE_FOR);
+    assert_eq!(finish(ctx, &fence, &says("f1", End::Cancelled)).await.unwrap(), Status::Cancelled);
+    let next = JobId::of_request(&world.project, "next", "1");
+    let stands = ctx.store.breaker(&id).await.unwrap().unwrap();
+    assert_eq!(stands.gate(&next, ctx.clock.now()), Gate::Free);
+}
+
+#[tokio::test]
 async fn an_account_is_proven_by_a_first_job_whose_agent_asks_people_something() {
     let world = World::begin().await;
     let ctx = &world.ctx;
