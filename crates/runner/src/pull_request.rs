@@ -73,7 +73,7 @@ pub(crate) async fn find_or_open(
             return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
         }
         // Of a repository that can't have any, such as a private one of a free plan.
-        Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && reason.to_lowercase().contains("draft") => {
+        Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && is_of_draft(&reason) => {
             let forge = assignment.repository.forge_name();
             return Err(Failure::DraftRefused { forge, reason }.into());
         }
@@ -84,6 +84,12 @@ pub(crate) async fn find_or_open(
     };
     let forge = assignment.repository.forge_name();
     Err(Failure::PullRequestRefused { forge, reason }.into())
+}
+
+/// Whether these words of a forge are of the draft, and not of a branch that is called so.
+fn is_of_draft(reason: &str) -> bool {
+    let reason = reason.to_lowercase();
+    reason.contains("draft pull request") || reason.split("; ").any(|said| said.starts_with("draft "))
 }
 
 /// The whole text of a new one, without secrets. `asked` is the agent that the job asks for.

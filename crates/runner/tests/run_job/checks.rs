@@ -217,6 +217,7 @@ async fn a_forge_that_has_no_drafts_there_fails_the_job_by_the_draft_and_by_noth
     for (agent, words, code) in [
         ("echo hullo > greeting.txt", "Draft pull requests are not supported in this repository.", "draft_refused"),
         ("echo hullo > greeting.txt", "The head is locked.", "pull_request_refused"),
+        ("echo hullo > greeting.txt", "No commits between main and pullyard/acme/draft-17-1.", "pull_request_refused"),
         ("echo hello > greeting.txt", "No drafts, please.", "pull_request_refused"),
     ] {
         let world = with_checks(&format!("cat > /dev/null; {agent}"), &[CHECK], draft).await;
