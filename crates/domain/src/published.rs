@@ -81,6 +81,18 @@ pub fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
 }
 
+/// A sentence of ours in Markdown: what it quotes mentions nobody, and is no link, image or tag.
+pub fn sentence(words: &str) -> String {
+    let mut said = String::with_capacity(words.len());
+    for c in words.chars() {
+        said.push(c);
+        if matches!(c, '@' | '<' | ']') {
+            said.push('\u{2060}');
+        }
+    }
+    said
+}
+
 /// The text of a new one without its newest part, in Markdown.
 pub fn opening(beginning: &str, summary: Option<&str>) -> String {
     let mut said = beginning.to_owned();
@@ -282,6 +294,18 @@ mod tests {
         let (commit, checks) = ("0123456789abcdef", Checked::Now(&[]));
         let said = newest(&Newest { commit, agent: None, summary: Some(" "), checks, on_top: true });
         assert_eq!(said, "## The newest work\n\nCommit 0123456789.\n");
+    }
+
+    #[test]
+    fn what_a_sentence_quotes_is_read_as_it_is_and_counts_for_nothing() {
+        let plain = "Check `npm test` failed with exit code 1 (see acme/app#7).";
+        assert_eq!(sentence(plain), plain);
+        let hostile = "It said: @all ![x](https://z.test) <!-- pullyard:status -->.";
+        let said = sentence(hostile);
+        assert_eq!(said.replace('\u{2060}', ""), hostile);
+        for sign in ["@a", "](", "<!"] {
+            assert!(!said.contains(sign), "{said}");
+        }
     }
 
     #[test]

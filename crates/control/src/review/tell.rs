@@ -8,7 +8,8 @@ use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, Status};
 use pullyard_domain::marker::Marker;
-use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::project::{ForgeKind, Integration, Repository};
+use pullyard_domain::published;
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, Stage};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::why::why;
@@ -166,7 +167,7 @@ impl Place<'_> {
 
     /// One comment, changed each time.
     async fn comment(&self, forge: &Forge, words: &Words) -> Result<Option<u64>, Error> {
-        let body = self.body(words);
+        let body = body(self.integration.kind, words);
         let repository = self.repository.name.as_str();
         let number = self.linked.id.number;
         let known = match self.linked.comment {
@@ -207,16 +208,36 @@ impl Place<'_> {
             },
         }
     }
+}
 
-    fn body(&self, words: &Words) -> String {
-        let mut body = words.sentence.clone();
-        if let Some(help) = words.help.as_ref().filter(|help| *help != "Nothing to do.") {
-            body.push_str("\n\n");
-            body.push_str(help);
-        }
-        if let Some(page) = &words.page {
-            body.push_str(&format!("\n\n[Job]({page})"));
-        }
-        Marker::Status.on(self.integration.kind, &body)
+/// The whole text of a comment.
+fn body(kind: ForgeKind, words: &Words) -> String {
+    let mut body = published::sentence(&words.sentence);
+    if let Some(help) = words.help.as_ref().filter(|help| *help != "Nothing to do.") {
+        body.push_str("\n\n");
+        body.push_str(help);
+    }
+    if let Some(page) = &words.page {
+        body.push_str(&format!("\n\n[Job]({page})"));
+    }
+    Marker::Status.on(kind, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::failure::Failure;
+
+    #[test]
+    fn what_a_comment_quotes_calls_nobody_and_links_nowhere() {
+        let reason = "@acme/all <img src=x> [see](https://z.test)".into();
+        let sentence = Failure::PushRejected { forge: "GitHub".into(), reason }.sentence();
+        let (help, page) = (Some("See there.".into()), Some("https://p.test/jobs/x".into()));
+        let words = Words { state: CommitState::Failure, sentence, help, page };
+        assert_eq!(
+            body(ForgeKind::GitHub, &words),
+            "GitHub rejected the push: @\u{2060}acme/all <\u{2060}img src=x> [see]\u{2060}(https://z.test).\n\n\
+             See there.\n\n[Job](https://p.test/jobs/x)\n\n<!-- pullyard:status -->"
+        );
     }
 }
