@@ -334,13 +334,13 @@ fn of_forge(words: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The rule that a push broke, in the forge's words. GitHub lists such rules below a heading, or says each as an error
-/// of its own; Bitbucket has one line.
+/// of its own, and may tell something else before, as that the repository has another name; Bitbucket has one line.
 fn rule(words: &str) -> Option<&str> {
-    let listed = of_forge(words).find_map(|line| line.strip_prefix("- "));
     let is_heading =
-        |line: &&str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
-    let told = || of_forge(words).find(|line| !is_heading(line));
-    listed.or_else(told).map(|line| line.trim_start_matches("error: ").trim())
+        |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
+    let told: Vec<&str> = of_forge(words).filter(|line| !is_heading(line)).collect();
+    let begins = |with: &str| told.iter().find_map(|line| line.strip_prefix(with));
+    begins("- ").or_else(|| begins("error: ")).or(told.first().copied()).map(str::trim)
 }
 
 /// Where the forge found a secret, or what it says of it.
@@ -482,6 +482,13 @@ mod tests {
             "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
             "remote: Permission denied to update branch x.",
             "`x` is protected against this account: \"Permission denied to update branch x\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
+            "remote: This repository moved. Please use the new location:\nremote:   https://github.com/acme/new.git\n\
+             remote: error: GH006: Protected branch update failed for refs/heads/x.\n\
+             remote: error: Cannot force-push to this branch",
+            "`x` is protected against this account: \"Cannot force-push to this branch\".",
         );
         check_reason(ruled, heading, "`x` is protected against this account.");
         check_reason(
