@@ -29,6 +29,11 @@ pub(super) const TODO: &str = "Todo";
 /// Longer than a start takes on a loaded machine.
 const START: Duration = Duration::from_secs(120);
 
+/// How long a load is disturbed whatever it comes to: seven times what 500 tickets take on two cores, and ten minutes.
+fn at_most(tickets: u64) -> Duration {
+    Duration::from_secs(600 + 10 * tickets)
+}
+
 /// What the process of an agent runs.
 const AT_WORK: &str = "/agent.sh\0work\0";
 
@@ -218,14 +223,20 @@ impl World {
         self.tell(project, &format!("S-{number}"), TRIGGER).await;
     }
 
-    /// That many new tickets enter it at once, all of them for the runners; until nearly all their jobs have ended.
+    /// That many new tickets enter it at once, all of them for the runners; until nearly all their jobs have ended, or
+    /// ought to have: what hangs is told of once all is calm.
     pub(super) async fn enter_at_once(&self, tickets: u64) {
         let (project, _) = PROJECTS[1];
         let keys = (0..tickets).map(|number| format!("S-{number}")).collect::<Vec<_>>();
         futures::future::join_all(keys.iter().map(|key| self.tell(project, key, TRIGGER))).await;
+        let since = Instant::now();
         loop {
             let ended = self.jobs().await.iter().filter(|job| job.status.is_terminal()).count();
             if ended as u64 * 10 >= tickets * 9 {
+                return;
+            }
+            if since.elapsed() > at_most(tickets) {
+                println!("soak: only {ended} of {tickets} jobs have ended after {} s", since.elapsed().as_secs());
                 return;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -356,6 +367,20 @@ impl World {
         let runs = String::from_utf8_lossy(&line).contains(what);
         // Where it can't be read, it is hidden from us, as `run-job` hides itself.
         runs && fs::read_link(format!("/proc/{pid}/cwd")).map_or(true, |cwd| cwd.starts_with(&self.root))
+    }
+}
+
+impl Drop for World {
+    /// A run that fails leaves nothing that goes on: jobs outlive those who started them.
+    fn drop(&mut self) {
+        for program in self.runners.iter_mut().chain([&mut self.up]) {
+            if let Some(program) = program.get_mut() {
+                let _ = program.start_kill();
+            }
+        }
+        for pid in self.processes() {
+            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
     }
 }
 
