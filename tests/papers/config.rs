@@ -56,7 +56,7 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "`run-job`",
         "seconds",
         "`60`",
-        "For how long a bucket that is away is asked again for what an earlier attempt left; a flag that its help leaves out.",
+        "For how long a bucket that is away is tried again with what an attempt leaves for the next one; a flag that its help leaves out.",
     ),
     ("_HANDLER", "every function", "name", "required", "Set by Lambda: which of the functions this process is."),
     (

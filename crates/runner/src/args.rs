@@ -54,7 +54,7 @@ pub struct RunJob {
     /// Seconds to wait before each time that an agent which could not reach its model is started again.
     #[arg(long, env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = waits)]
     pub agent_retry_secs: Waits,
-    /// Seconds for which a bucket that is away is asked again for what an earlier attempt left.
+    /// Seconds for which a bucket that is away is tried again with what an attempt leaves for the next one.
     #[arg(long, env = "PULLYARD_BUCKET_AWAY_SECS", value_name = "N", default_value_t = 60, hide = true)]
     pub bucket_away_secs: u64,
     /// Keep the worktree after the job, until the next run on this machine.

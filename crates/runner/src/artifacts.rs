@@ -132,10 +132,10 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     /// Begins to upload what is handed in, and to say what is not kept of it: of a checkpoint the next attempt may begin
-    /// again for want of it.
-    pub(crate) fn start(client: AttemptClient, events: Events) -> Self {
+    /// again for want of it. A bucket that is away is waited for so long with one.
+    pub(crate) fn start(client: AttemptClient, events: Events, away: Duration) -> Self {
         let (artifacts, waiting) = Artifacts::new();
-        let task = tokio::spawn(one_by_one(client, waiting, artifacts.clone(), events));
+        let task = tokio::spawn(one_by_one((client, away), waiting, artifacts.clone(), events));
         Self { artifacts, _task: AbortOnDropHandle::new(task) }
     }
 
@@ -145,7 +145,7 @@ impl Uploads {
 }
 
 async fn one_by_one(
-    client: AttemptClient,
+    (client, away): (AttemptClient, Duration),
     mut waiting: UnboundedReceiver<Handed>,
     artifacts: Artifacts,
     events: Events,
@@ -157,7 +157,7 @@ async fn one_by_one(
         match handed {
             Handed::In(kept) if !lost => {
                 let (kind, name) = (kept.kind, kept.name.clone());
-                match upload::upload(&client, kept).await {
+                match upload::upload(&client, kept, away).await {
                     Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "an artifact was uploaded"),
                     Err(failed) => {
                         // Whoever took the attempt over keeps its own.

@@ -88,7 +88,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let given = Inputs::new();
     let heeds = Heeds { orders: orders.clone(), given: given.clone() };
     let reporter = Reporter::start(client.clone(), heartbeat, heeds, redactor.clone());
-    let uploads = Uploads::start(client.clone(), reporter.events().clone());
+    let uploads = Uploads::start(client.clone(), reporter.events().clone(), options.bucket_away);
     let this = Attempt {
         artifacts: uploads.artifacts(),
         assignment: &assignment,

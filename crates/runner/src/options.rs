@@ -64,7 +64,7 @@ pub struct Options {
     pub stop_grace: Duration,
     /// How long is waited before an agent that could not reach its model is started again.
     pub agent_waits: Waits,
-    /// How long a bucket that is away is asked again for what an earlier attempt left.
+    /// How long a bucket that is away is tried again with what an attempt leaves for the next one.
     pub bucket_away: Duration,
     /// What becomes of the worktree afterwards.
     pub worktree: Afterwards,

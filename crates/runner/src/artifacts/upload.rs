@@ -6,6 +6,7 @@
 use super::body::FileBody;
 use super::{Kept, measured};
 use crate::retry::{BackOff, Refusal, refusal};
+use pullyard_domain::artifact::Kind;
 use pullyard_domain::text::causes;
 use pullyard_protocol::artifact::{ArtifactPlace, ReserveArtifact};
 use pullyard_protocol::client::{self, AttemptClient};
@@ -13,9 +14,9 @@ use reqwest::redirect::Policy;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-/// How often the bytes are sent in all.
+/// How often the bytes are sent at least.
 const TRIES: u32 = 4;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// A slower line than this is no line. Units: bytes a second.
@@ -40,16 +41,20 @@ impl Failed {
     }
 }
 
-pub(super) async fn upload(client: &AttemptClient, kept: Kept) -> Result<(), Failed> {
+/// Uploads it. What the next attempt goes on from is sent again for as long as a bucket that is away is waited for.
+pub(super) async fn upload(client: &AttemptClient, kept: Kept, away: Duration) -> Result<(), Failed> {
     let path = kept.path.clone();
+    let lasts = if kept.kind == Kind::Checkpoint { away } else { Duration::ZERO };
     let (size_bytes, sha256) =
         tokio::task::spawn_blocking(move || measured(&path)).await.map_err(std::io::Error::from)??;
     let request = ReserveArtifact { kind: kept.kind, name: kept.name, size_bytes, sha256 };
-    let (mut tries, mut back_off) = (1, BackOff::new());
+    let (since, mut tries, mut back_off) = (Instant::now(), 1, BackOff::new());
     loop {
         // Anew each time: an address ends, and what was put without an answer needs none.
         match once(client, &request, &kept.path).await {
-            Err(failed) if tries < TRIES && is_passing(&failed) => sleep(back_off.next()).await,
+            Err(failed) if is_passing(&failed) && (tries < TRIES || since.elapsed() < lasts) => {
+                sleep(back_off.next()).await;
+            }
             ended => return ended,
         }
         tries += 1;

@@ -99,6 +99,22 @@ async fn that_a_checkpoint_is_not_kept_is_told_before_the_job_is_given_back() {
 }
 
 #[tokio::test]
+async fn what_is_gone_on_from_is_sent_for_longer_to_a_bucket_that_is_away_than_anything_else() {
+    let world = World::with_agent(WORKS).await;
+    let runner = world.spawn(|_| ());
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| {
+        script.pause = true;
+        script.lose.insert("put", 9);
+    });
+    let ran = end_of(runner).await;
+    assert_eq!((ran.code, world.api.yields().len()), (Some(0), 1), "{}", ran.log);
+    let sent = |name: &str| world.api.calls("put").iter().filter(|call| call.body == name).count();
+    assert_eq!((sent("agent-output.jsonl"), sent("checkpoint.tar.zst")), (4, 6), "{}", ran.log);
+    assert!(world.api.kept("checkpoint.tar.zst").is_some(), "{}", ran.log);
+}
+
+#[tokio::test]
 async fn a_paused_job_goes_on_with_its_work_on_another_machine() {
     let world = paused(WORKS).await;
     world.api.next_attempt(|job| {

@@ -84,7 +84,7 @@ async fn watched(
     .unwrap();
     let client = AttemptClient::new("http://127.0.0.1:1", "pyl_x", &job, 1).unwrap();
     let (events, orders, given) = (Events::unsent(), Orders::new(), Given::new());
-    let uploads = Uploads::start(client.clone(), events.clone());
+    let uploads = Uploads::start(client.clone(), events.clone(), Duration::ZERO);
     let this = Attempt {
         assignment: &assignment,
         client: &client,
