@@ -275,6 +275,7 @@ pub(crate) fn decoded(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn no_text_can_merge_two_keys() {
@@ -283,6 +284,15 @@ mod tests {
         let two = ticket(&b, &TicketKey::new("c").unwrap());
         assert_ne!(one, two);
         assert_eq!(one.pk, "TICKET#a#b%23c");
+    }
+
+    #[test]
+    fn runners_are_spread_over_all_shards_and_stay_where_they_are() {
+        let shard = |name: &str| runner(&RunnerId::of("t1", name)).pk;
+        let shards: BTreeSet<_> = (0..500).map(|n| shard(&format!("runner {n}"))).collect();
+        assert_eq!(shards, (0..RUNNER_SHARDS).map(runner_shard).collect());
+        // In every release: runners lie where the one before put them.
+        assert_eq!((shard("kite"), shard("crow")), ("RUNNERS#14".into(), "RUNNERS#13".into()));
     }
 
     proptest! {

@@ -426,4 +426,17 @@ mod tests {
         let again = two.delete(key("TICKET#a", "TICKET"), Condition::absent());
         assert_eq!(doubled(&again.actions), Some(("TICKET#a".into(), "TICKET".into())));
     }
+
+    #[test]
+    fn a_cancellation_says_of_each_item_why_in_order() {
+        let reason = CancellationReason::builder;
+        let reasons = [
+            reason().code("None").build(),
+            reason().code("ValidationError").message("an empty key").build(),
+            reason().code("ConditionalCheckFailed").build(),
+            reason().build(),
+        ];
+        assert_eq!(said(&reasons), "None; an empty key; ConditionalCheckFailed; None");
+        assert_eq!(said(&[]), "");
+    }
 }

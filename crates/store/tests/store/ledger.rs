@@ -78,3 +78,34 @@ async fn a_days_entries_are_listed_newest_first() {
     let listed = world.in_the_end(async || world.store.delivery_ids(&project, &today, None, 100).await.unwrap()).await;
     assert_eq!(listed, (ids, None));
 }
+
+#[tokio::test]
+async fn many_entries_are_read_in_the_order_of_their_ids_and_those_that_are_gone_are_left_out() {
+    let world = World::new().await;
+    let made: Vec<Delivery> = [3, 1, 2].map(|n| sample::refused(&format!("evt-{n}"), at(n))).into();
+    for delivery in &made {
+        world.applies(world.store.record(delivery)).await;
+    }
+    let mut ids: Vec<_> = made.iter().map(|delivery| delivery.id.clone()).collect();
+    ids.insert(1, sample::refused("evt-9", at(9)).id);
+    assert_eq!(world.store.deliveries(&ids).await.unwrap(), made);
+    assert_eq!(world.store.deliveries(&[]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_page_of_a_day_goes_on_after_any_of_its_entries() {
+    let world = World::new().await;
+    let mut made = Vec::new();
+    for n in 0..4u64 {
+        let delivery = sample::refused(&format!("evt-{n}"), at(n));
+        world.applies(world.store.record(&delivery)).await;
+        made.push(delivery);
+    }
+    let (project, today) = (sample::project(), at(0).day());
+    for (n, last) in made.iter().enumerate() {
+        let after = world.store.cursor_after_delivery(last);
+        let read = async || world.store.delivery_ids(&project, &today, Some(&after), 100).await.unwrap();
+        let older: Vec<_> = made[..n].iter().rev().map(|delivery| delivery.id.clone()).collect();
+        assert_eq!(world.in_the_end(read).await, (older, None));
+    }
+}

@@ -39,6 +39,29 @@ async fn what_was_made_since_a_time_and_before_another_is_read_and_nothing_else(
 }
 
 #[tokio::test]
+async fn a_time_of_one_moment_has_what_was_made_in_it() {
+    let world = World::new().await;
+    let made = jobs(&world, 4).await;
+    let next = Timestamp::from_millis(at(2).millis() + 1);
+    assert_eq!(between(&world, Some(at(2)), Some(next)).await, [made[2].clone()]);
+}
+
+#[tokio::test]
+async fn a_page_goes_on_after_the_first_and_the_last_moment_of_its_time() {
+    let world = World::new().await;
+    let made = jobs(&world, 6).await;
+    let project = sample::project();
+    let (from, to) = (Some(at(1)), Some(Timestamp::from_millis(at(4).millis() + 1)));
+    let after = async |id: &JobId| {
+        let cursor = world.store.cursor_after(&world.store.job(id).await.unwrap().unwrap());
+        let read = async || world.store.job_ids_between(&project, from, to, Some(&cursor), 50).await.unwrap();
+        world.in_the_end(read).await
+    };
+    assert_eq!(after(&made[4]).await, (vec![made[3].clone(), made[2].clone(), made[1].clone()], None));
+    assert_eq!(after(&made[1]).await, (vec![], None));
+}
+
+#[tokio::test]
 async fn a_page_goes_on_after_any_job_of_its_time_and_after_no_other() {
     let world = World::new().await;
     let made = jobs(&world, 6).await;

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{KeySchemaElement, ProjectionType};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::ProjectId;
 use pullyard_store::{Error, WorkKey, Write};
+use pullyard_testkit::Fault;
 use std::collections::{BTreeMap, HashSet};
 
 fn elements(schema: &[KeySchemaElement]) -> Vec<(String, String)> {
@@ -57,6 +58,14 @@ async fn a_table_that_is_there_is_left_as_it_is() {
     assert_eq!(world.items().await, before);
 }
 
+#[tokio::test]
+async fn a_table_that_may_not_be_made_is_told_and_not_taken_for_one_that_is_there() {
+    let world = World::calm().await;
+    world.faults.next("CreateTable", Fault::error(400, "AccessDeniedException"));
+    let error = world.store.create_table().await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { operation: "create the table", .. }), "{error}");
+}
+
 async fn create(world: &World, name: &str, second: u64) -> pullyard_domain::id::JobId {
     let job = sample::job_at(name, pullyard_domain::project::Compute::Fargate, at(second));
     assert_eq!(world.store.trigger(&alone(&job)).await.unwrap(), Write::Applied);
@@ -97,7 +106,8 @@ async fn a_page_goes_on_where_the_last_one_ended_though_jobs_arrive() {
 #[tokio::test]
 async fn a_cursor_that_no_page_gave_is_told_as_that() {
     let world = World::new().await;
-    for cursor in ["", "x", "a|b|c"] {
+    // The last two are a row of four parts, and one that has an empty part.
+    for cursor in ["", "x", "a|b|c", "YQpiCmMKZA", "YQoKYw"] {
         let error = world.store.job_ids(&sample::project(), Some(cursor), 3).await.unwrap_err();
         assert!(matches!(error, Error::BadCursor), "{cursor}: {error}");
     }
