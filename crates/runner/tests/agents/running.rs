@@ -21,8 +21,17 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Waits until there is such a file.
 pub(crate) async fn appears(path: &Path) {
+    until(path, || path.exists()).await;
+}
+
+/// Waits until there is such a file with something in it: a shell makes it before it writes.
+pub(crate) async fn is_written(path: &Path) {
+    until(path, || path.metadata().is_ok_and(|about| about.len() > 0)).await;
+}
+
+async fn until(path: &Path, is_there: impl Fn() -> bool) {
     let look = async {
-        while !path.exists() {
+        while !is_there() {
             sleep(Duration::from_millis(10)).await;
         }
     };

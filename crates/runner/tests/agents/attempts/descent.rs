@@ -1,7 +1,7 @@
 //! Machines that make no process namespace: what an agent leaves running is found by its descent and its mark.
 
 use super::stage::{Agent, EACH, Stage};
-use crate::running::{PATIENCE, appears};
+use crate::running::{PATIENCE, appears, is_written};
 use crate::scene::program;
 use crate::world::{BRANCH, end_of};
 use pullyard_demo_model::{Answer, Step};
@@ -50,7 +50,7 @@ async fn what_a_cancelled_agent_leaves_running_is_gone() {
         stage.model.play([agent.shell(&format!("{}; while :; do sleep 0.1; done", leaves_something(&stage)))]);
         stage.model.keep(Step::Hang);
         let runner = start(&stage);
-        appears(&stage.tree().join("greeting.txt")).await;
+        is_written(&stage.tree().join("greeting.txt")).await;
         stage.world.api.script(|script| script.cancel = true);
         let ran = end_of(runner).await;
         assert_eq!(stage.world.api.finish().outcome, FinishOutcome::Cancelled, "{agent:?} {}", ran.log);

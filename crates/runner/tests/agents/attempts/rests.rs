@@ -1,7 +1,7 @@
 //! An agent that was stopped goes on in its session, on another machine, and is told only what is new.
 
 use super::stage::{Agent, EACH, Stage};
-use crate::running::{PATIENCE, appears};
+use crate::running::{PATIENCE, is_written};
 use crate::scene::KEY;
 use crate::world::{BRANCH, Ran, end_of};
 use pullyard_demo_model::{Answer, Step, Usage};
@@ -22,7 +22,7 @@ async fn paused(agent: Agent, tool: Option<&str>) -> Stage {
     stage.model.keep(Step::Hang);
     let runner = stage.start();
     if tool.is_some() {
-        appears(&stage.tree().join("half.txt")).await;
+        is_written(&stage.tree().join("half.txt")).await;
     } else {
         timeout(PATIENCE, stage.model.wait_for_turns(2)).await.unwrap();
     }

@@ -2,7 +2,7 @@
 //! the model, Codex else when its turn is over, and each in the session that it has.
 
 use super::stage::{Agent, EACH, Stage};
-use crate::running::{PATIENCE, appears};
+use crate::running::{PATIENCE, is_written};
 use crate::world::end_of;
 use pullyard_demo_model::{Answer, Step};
 use pullyard_domain::project::Resume as Policy;
@@ -22,7 +22,7 @@ pub(crate) const UNTIL_TOLD: &str = "echo hello > greeting.txt; while [ ! -e go 
 /// People say something while that command runs; it ends once the runner knows.
 pub(crate) async fn say_while_it_runs(stage: &Stage) {
     let tree = stage.tree();
-    appears(&tree.join("greeting.txt")).await;
+    is_written(&tree.join("greeting.txt")).await;
     let api = &stage.world.api;
     api.script(|script| script.inputs = vec![input()]);
     match stage.agent {

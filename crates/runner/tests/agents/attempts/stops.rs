@@ -1,7 +1,7 @@
 //! Everything that stops an attempt from outside: the agent and its tools are gone, and the model is asked nothing more.
 
 use super::stage::{Agent, EACH, Stage};
-use crate::running::{PATIENCE, appears};
+use crate::running::{PATIENCE, is_written};
 use crate::world::{BRANCH, end_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,7 +16,7 @@ async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Child) {
     stage.model.play([agent.shell("echo hello > greeting.txt; while :; do sleep 0.1; done")]);
     stage.model.keep(Step::Hang);
     let runner = stage.start();
-    appears(&stage.tree().join("greeting.txt")).await;
+    is_written(&stage.tree().join("greeting.txt")).await;
     (stage, runner)
 }
 

@@ -3,7 +3,7 @@
 use super::{Independent, always, both, cut, shell, turn, words};
 use crate::attempts::stage::{Agent, Stage};
 use crate::attempts::steering::UNTIL_TOLD;
-use crate::running::appears;
+use crate::running::is_written;
 use crate::world::{BRANCH, end_of};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::FinishOutcome;
@@ -166,7 +166,7 @@ async fn a_server_that_is_gone_when_it_is_asked_again_is_unreachable() {
         let stage = Stage::of(agent).await;
         let other = Independent::with(&stage, &[turn(0, shell(agent, UNTIL_TOLD))]).await;
         let runner = other.start_once(&stage);
-        appears(&stage.tree().join("greeting.txt")).await;
+        is_written(&stage.tree().join("greeting.txt")).await;
         let _taken = other.vanish().await;
         std::fs::write(stage.tree().join("go"), "").unwrap();
         let ran = end_of(runner).await;

@@ -2,7 +2,7 @@
 
 use super::{Independent, always, both, shell, silent, turn, words};
 use crate::attempts::stage::{Agent, BOTH, Stage};
-use crate::running::{PATIENCE, appears};
+use crate::running::{PATIENCE, is_written};
 use crate::world::{BRANCH, end_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,7 +19,7 @@ async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Independent, Child) {
     let fixtures = [turn(0, endless), silent(turn(1, words("Too late.")))];
     let other = Independent::with(&stage, &fixtures).await;
     let runner = other.start(&stage);
-    appears(&stage.tree().join("dirty.txt")).await;
+    is_written(&stage.tree().join("dirty.txt")).await;
     (stage, other, runner)
 }
 
