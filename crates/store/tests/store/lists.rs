@@ -2,8 +2,9 @@
 
 use crate::sample::{self, at};
 use crate::world::{World, alone};
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::project::Compute;
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Error;
 use pullyard_testkit::Fault;
@@ -22,6 +23,66 @@ async fn jobs(world: &World, count: u64) -> Vec<JobId> {
 async fn between(world: &World, since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<JobId> {
     let read = async || world.store.job_ids_between(&sample::project(), since, until, None, 50).await.unwrap();
     world.in_the_end(read).await.0
+}
+
+/// All that a list has, two rows at a time, once it has caught up.
+async fn all<T>(world: &World, page: impl AsyncFn(Option<&str>) -> Result<(Vec<T>, Option<String>), Error>) -> Vec<T> {
+    let read = async || {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let (some, next) = page(after.as_deref()).await.unwrap();
+            assert!(some.len() <= 2, "a page of {}", some.len());
+            found.extend(some);
+            after = next;
+            if after.is_none() {
+                return found;
+            }
+        }
+    };
+    world.in_the_end(read).await
+}
+
+#[tokio::test]
+async fn all_projects_are_listed_by_their_ids() {
+    let world = World::new().await;
+    let names = ["acme", "acme-2", "beta", "delta", "zeta"];
+    for name in ["zeta", "acme-2", "delta", "acme", "beta"] {
+        world.applies(world.store.put_project(&sample::settings_of(name))).await;
+    }
+    let listed = all(&world, async |after| world.store.project_ids(after, 2).await).await;
+    assert_eq!(listed, names.map(|name| ProjectId::new(name).unwrap()));
+}
+
+#[tokio::test]
+async fn the_tickets_of_a_project_are_listed_by_their_keys_and_no_others() {
+    let world = World::new().await;
+    for key in ["B#2 of ann", "APP-1", "APP-3", "APP-2"] {
+        world.triggered(key).await;
+    }
+    let listed =
+        async |project: ProjectId| all(&world, async |after| world.store.ticket_keys(&project, after, 2).await).await;
+    let keys = ["APP-1", "APP-2", "APP-3", "B#2 of ann"];
+    assert_eq!(listed(sample::project()).await, keys.map(sample::ticket_key));
+    assert_eq!(listed(ProjectId::new("acme-2").unwrap()).await, []);
+}
+
+#[tokio::test]
+async fn a_projects_pull_requests_are_listed_while_they_are_open() {
+    let world = World::new().await;
+    let job = sample::job("one");
+    let link = |number| PullRequest { job: None, ticket: None, ..sample::pull_request(&job, number) };
+    for number in [3, 1, 2, 4] {
+        world.applies(world.store.link_if_unlinked(&link(number))).await;
+    }
+    let seen = world.store.pull_request(&link(2).id).await.unwrap().unwrap();
+    let closed = PullRequest { state: PullRequestState::Closed, ..seen };
+    world.applies(world.store.update_pull_request(&closed)).await;
+    let listed = async |project: ProjectId| {
+        all(&world, async |after| world.store.open_pull_requests(&project, after, 2).await).await
+    };
+    let found: Vec<_> = listed(sample::project()).await.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(found, [1, 3, 4].map(|number| link(number).id));
+    assert_eq!(listed(ProjectId::new("acme-2").unwrap()).await, []);
 }
 
 #[tokio::test]

@@ -166,6 +166,18 @@ async fn a_heartbeat_forgets_the_oldest_claims_and_none_that_came_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_heartbeat_that_forgets_no_claim_does_not_mind_that_another_one_forgot_some() {
+    let world = World::new().await;
+    let claims = named(100..100 + CLAIMS_KEPT + 2);
+    let seen = world.registered(&Runner { claims, ..sample::runner("kite", 1) }).await;
+    let heard = |secs, claims: &[ClaimId]| Runner { last_heartbeat: at(secs), claims: claims.to_vec(), ..seen.clone() };
+    world.applies(world.store.heartbeat(&seen, &heard(30, &seen.claims[2..]))).await;
+    world.applies(world.store.heartbeat(&seen, &heard(40, &seen.claims))).await;
+    let stored = world.runner(&seen).await;
+    assert_eq!((stored.last_heartbeat, &stored.claims[..]), (at(40), &seen.claims[2..]));
+}
+
+#[tokio::test]
 async fn a_takeover_over_a_job_that_came_and_went_meanwhile_is_refused() {
     let world = World::new().await;
     let old = world.registered(&sample::runner("kite", 2)).await;

@@ -35,6 +35,16 @@ async fn a_revoked_token_stays_revoked_and_keeps_everything_else() {
 }
 
 #[tokio::test]
+async fn a_stored_token_is_good_until_its_end_and_until_it_is_taken_back() {
+    let world = World::new().await;
+    world.applies(world.store.put_token(&Token { expires_at: Some(at(50)), ..token(1) })).await;
+    let good = async |now| stored(&world, 1).await.is_good(now);
+    assert_eq!((good(at(49)).await, good(at(50)).await), (true, false));
+    world.applies(world.store.revoke_token(&hash(1))).await;
+    assert!(!good(at(49)).await);
+}
+
+#[tokio::test]
 async fn of_operators_who_make_the_first_token_at_once_one_wins_and_its_successor_takes_it_back() {
     let world = Arc::new(World::new().await);
     let start = Arc::new(Barrier::new(8));
