@@ -31,6 +31,7 @@ mod review_races;
 mod reviews;
 mod runners;
 mod sample;
+mod sent_anew;
 mod settings;
 mod shape;
 mod sign_in;

@@ -1,0 +1,207 @@
+//! Writes that are sent anew: under which token, and after which answers; what was refused for good is not.
+
+use crate::sample::{self, at};
+use crate::world::{World, first_time, of_ticket};
+use pullyard_domain::job::Status;
+use pullyard_store::{Error, Snapshot, Write};
+use pullyard_testkit::Fault;
+
+const PUT: &str = "PutItem";
+const UPDATE: &str = "UpdateItem";
+const TRANSACTION: &str = "TransactWriteItems";
+
+#[tokio::test]
+async fn a_transaction_whose_first_sending_is_still_under_way_is_done_once() {
+    let world = World::calm().await;
+    let (job, ticket) = sample::planned(&sample::ticket("APP-1"), "one");
+    world.faults.calls(TRANSACTION);
+    world.faults.next(TRANSACTION, Fault::LostAnswer);
+    world.faults.next(TRANSACTION, Fault::error(400, "TransactionInProgressException"));
+    world.applies(world.store.trigger(&of_ticket(&job, &ticket))).await;
+    assert_eq!(world.faults.calls(TRANSACTION), 3);
+    assert_eq!(world.whole().await, 1);
+}
+
+/// A world with a runner that is about to claim: a transaction of two items.
+async fn about_to_claim() -> (World, pullyard_domain::job::Job) {
+    let world = World::calm().await;
+    let runner = world.registered(&sample::runner("kite", 1)).await;
+    let job = world.triggered("APP-1").await;
+    let claimed = job.claimed(&sample::claim_by(&runner, &job, "c1"), at(1)).unwrap();
+    world.faults.calls(TRANSACTION);
+    (world, claimed)
+}
+
+/// The SDK gives up on a transaction that is in progress; the store sends it under a new token, which
+/// meets its own effect.
+#[tokio::test]
+async fn a_transaction_that_is_sent_anew_knows_its_own_effect() {
+    let (world, claimed) = about_to_claim().await;
+    let Fault::Refused(status, body) = Fault::error(400, "TransactionInProgressException") else {
+        unreachable!("an error is a refusal")
+    };
+    for _ in 0..3 {
+        world.faults.next(TRANSACTION, Fault::ErrorAfterEffect(status, body.clone()));
+    }
+    world.applies(world.store.claim(&claimed)).await;
+    assert_eq!(world.faults.calls(TRANSACTION), 4);
+    assert_eq!(world.job(&claimed).await.rev, claimed.rev + 1);
+}
+
+/// The effect stands on one of its items alone: the conditions of the others still hold, or somebody wrote them since.
+#[tokio::test]
+async fn a_transaction_that_is_sent_anew_knows_its_own_effect_by_any_of_its_items() {
+    let spoil = |world: &World| {
+        let Fault::Refused(status, body) = Fault::error(400, "TransactionInProgressException") else {
+            unreachable!("an error is a refusal")
+        };
+        for _ in 0..3 {
+            world.faults.next(TRANSACTION, Fault::ErrorAfterEffect(status, body.clone()));
+        }
+    };
+    let world = World::calm().await;
+    let kite = sample::runner("kite", 1);
+    let profile = sample::profile(&kite, "kite");
+    spoil(&world);
+    // A profile and a name may be put again over their own.
+    world.applies(world.store.register(&first_time(&kite, &profile))).await;
+
+    let (world, claimed) = about_to_claim().await;
+    spoil(&world);
+    // The store waits between these.
+    for _ in 0..3 {
+        world.faults.next(TRANSACTION, Fault::cancelled(&["TransactionConflict", "None"]));
+    }
+    let is_heard = async {
+        let mut looks = 0;
+        while world.job(&claimed).await.status != Status::Claimed {
+            looks += 1;
+            assert!(looks < 10_000, "it took effect at first");
+        }
+        let runner = world.runner(&kite).await;
+        world.applies(world.store.heartbeat(&runner, &crate::fleet::heard(&runner, 30))).await;
+    };
+    let (write, ()) = tokio::join!(world.store.claim(&claimed), is_heard);
+    assert_eq!(write.unwrap(), Write::Applied);
+    assert_eq!(world.runner(&kite).await.last_heartbeat, at(30));
+    assert!(world.runner(&kite).await.slots.contains_key(&claimed.id));
+}
+
+/// By its token the SDK's own repeat is a repeat. What the store sends anew must not be answered from what was cancelled,
+/// nor another call from this one.
+#[tokio::test]
+async fn a_token_is_of_one_sending_and_the_sdks_repeats_of_that() {
+    let (world, claimed) = about_to_claim().await;
+    let before = world.faults.tokens();
+    for _ in 0..2 {
+        world.faults.next(TRANSACTION, Fault::cancelled(&["TransactionConflict", "None"]));
+    }
+    world.faults.next(TRANSACTION, Fault::LostAnswer);
+    world.applies(world.store.claim(&claimed)).await;
+    let sent = world.faults.tokens();
+    let [cancelled, anew, lost, repeated] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(lost, repeated);
+    assert!(cancelled != anew && cancelled != lost && anew != lost, "{sent:?}");
+    world.refuses(world.store.claim(&claimed)).await;
+    let again = world.faults.tokens();
+    assert_eq!(again.len(), 1);
+    assert!(!before.is_empty() && !before.iter().chain(&sent).any(|token| again.contains(token)), "{again:?}");
+}
+
+/// A list of reasons with anything but a refused condition in it says nothing: it is tried again.
+async fn check_tried_again(reasons: &[&str]) {
+    let (world, claimed) = about_to_claim().await;
+    world.faults.next(TRANSACTION, Fault::cancelled(reasons));
+    assert_eq!(world.store.claim(&claimed).await.unwrap(), Write::Applied, "{reasons:?}");
+    assert_eq!(world.faults.calls(TRANSACTION), 2, "{reasons:?}");
+}
+
+#[tokio::test]
+async fn a_conflict_beside_a_refused_condition_is_tried_again() {
+    check_tried_again(&["TransactionConflict", "ConditionalCheckFailed"]).await;
+    check_tried_again(&["ConditionalCheckFailed", "TransactionConflict"]).await;
+}
+
+#[tokio::test]
+async fn a_cancellation_for_others_sake_is_tried_again() {
+    for reasons in [
+        &["None", "TransactionConflict"][..],
+        &["ThrottlingError", "ConditionalCheckFailed"],
+        &["None", "ProvisionedThroughputExceeded"],
+        &["None", "None"],
+        &[],
+    ] {
+        check_tried_again(reasons).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refused_condition_alone_is_an_answer() {
+    let (world, claimed) = about_to_claim().await;
+    world.faults.next(TRANSACTION, Fault::cancelled(&["None", "ConditionalCheckFailed"]));
+    world.refuses(world.store.claim(&claimed)).await;
+    assert_eq!(world.faults.calls(TRANSACTION), 1);
+}
+
+/// The conflict passes, and what stands behind it is then judged by itself.
+#[tokio::test]
+async fn a_stale_write_is_stale_behind_a_conflict_too() {
+    let (world, claimed) = about_to_claim().await;
+    let mut touched = world.job(&claimed).await;
+    touched.tries += 1;
+    world.applies(world.store.update_job(&touched)).await;
+    world.faults.next(TRANSACTION, Fault::cancelled(&["TransactionConflict", "None"]));
+    world.refuses(world.store.claim(&claimed)).await;
+    assert_eq!(world.faults.calls(TRANSACTION), 2);
+}
+
+fn check_contended(answer: Result<Write, Error>) {
+    let error = answer.unwrap_err();
+    assert!(matches!(error, Error::Contended { .. }), "{error}");
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn a_transaction_that_conflicts_for_ever_is_contended_and_stores_nothing() {
+    let (world, claimed) = about_to_claim().await;
+    let before = world.items().await;
+    world.faults.always(TRANSACTION, Fault::cancelled(&["TransactionConflict", "ConditionalCheckFailed"]));
+    check_contended(world.store.claim(&claimed).await);
+    assert_eq!(world.items().await, before);
+    assert_eq!(world.faults.calls(TRANSACTION), 6);
+}
+
+/// A plain write meets `TransactionConflictException` while a transaction holds its item.
+#[tokio::test]
+async fn a_plain_write_that_meets_a_transaction_is_tried_again() {
+    let world = World::calm().await;
+    let job = world.triggered("APP-1").await;
+    let conflict = || Fault::error(400, "TransactionConflictException");
+    world.faults.next(PUT, conflict());
+    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    world.faults.next(UPDATE, conflict());
+    let event = sample::event("APP-1", "evt-1", at(1), "Todo");
+    assert_eq!(world.store.snapshot(&event).await.unwrap(), Snapshot::Stored);
+    world.faults.calls(UPDATE);
+    assert_eq!((world.job(&job).await.rev, world.ticket("APP-1").await.rev), (2, 2));
+}
+
+#[tokio::test]
+async fn a_plain_write_that_meets_transactions_for_ever_is_contended_and_stores_nothing() {
+    let world = World::calm().await;
+    let job = world.triggered("APP-1").await;
+    let before = world.items().await;
+    world.faults.always(PUT, Fault::error(400, "TransactionConflictException"));
+    check_contended(world.store.update_job(&job.dispatched(at(1)).unwrap()).await);
+    assert_eq!(world.items().await, before);
+}
+
+#[tokio::test]
+async fn a_transaction_with_a_malformed_item_does_not_pass() {
+    let (world, claimed) = about_to_claim().await;
+    world.faults.always(TRANSACTION, Fault::cancelled(&["None", "ValidationError"]));
+    let error = world.store.claim(&claimed).await.unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+    assert!(error.to_string().ends_with("None; ValidationError"), "{error}");
+    assert_eq!(world.faults.calls(TRANSACTION), 1);
+}
