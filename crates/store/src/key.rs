@@ -295,6 +295,34 @@ mod tests {
         assert_eq!((shard("kite"), shard("crow")), ("RUNNERS#14".into(), "RUNNERS#13".into()));
     }
 
+    /// Of an index's keys the embedded DynamoDB does not ask how long they are.
+    #[test]
+    fn the_longest_names_make_keys_that_dynamodb_takes() {
+        // Four bytes each, of which each is written as three.
+        let wide = |chars: usize| "\u{10348}".repeat(chars);
+        let project = ProjectId::new("a".repeat(40)).unwrap();
+        let integration = IntegrationId::new("g".repeat(40)).unwrap();
+        let key = TicketKey::new(wide(64)).unwrap();
+        let pr = PullRequestId { integration: integration.clone(), repository: u64::MAX, number: u64::MAX };
+        let name = RepositoryName::new(format!("{0}/{0}", "n".repeat(100))).unwrap();
+        let keys = [
+            ticket(&project, &key),
+            idempotency(&"c".repeat(64), &EventId::new(wide(128)).unwrap()),
+            repository_name(&project, &name),
+            repository(&project, &integration, u64::MAX),
+            review(&pr, &ReviewId::new("r".repeat(64)).unwrap()),
+            runner_name(&"r".repeat(64)),
+            hook(&HookName::new("h".repeat(40)).unwrap()),
+            poll(&project, &integration, u64::MAX),
+            // Rows of the `list` index.
+            Key::new(ticket_list(&project), encoded(key.as_str())),
+            Key::new(pull_request_list(&project), pr.to_string()),
+        ];
+        for Key { pk, sk } in keys {
+            assert!(pk.len() <= 2_048 && sk.len() <= 1_024, "{} and {} bytes: {pk} / {sk}", pk.len(), sk.len());
+        }
+    }
+
     proptest! {
         #[test]
         fn encoding_reads_back(text in ".{0,40}") {
