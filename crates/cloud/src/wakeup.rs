@@ -96,6 +96,26 @@ fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<
     }
 }
 
+/// SQS takes no message with one of two characters that a ticket's key, a branch or a person's words may have. In
+/// JSON they stand in texts alone, where they may be written as numbers.
+///
+/// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>.
 fn body(wakeup: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(wakeup).map_err(|error| Error::unavailable("write a wake-up", error))
+    let json = serde_json::to_string(wakeup).map_err(|error| Error::unavailable("write a wake-up", error))?;
+    Ok(json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::id::{ProjectId, TicketKey};
+
+    #[test]
+    fn a_message_has_no_character_that_sqs_refuses_and_says_the_same() {
+        let ticket = TicketKey::new("A\u{fffe}-\u{ffff}-\u{fffd}").unwrap();
+        let wakeup = TicketWakeup { project: ProjectId::new("acme").unwrap(), ticket };
+        let body = body(&wakeup).unwrap();
+        assert_eq!(body, "{\"project\":\"acme\",\"ticket\":\"A\\ufffe-\\uffff-\u{fffd}\"}");
+        assert_eq!(serde_json::from_str::<TicketWakeup>(&body).unwrap(), wakeup);
+    }
 }

@@ -3,6 +3,7 @@
 //! Owns the port, the HTTP edge and a door for callers inside this process.
 //! A restart loses every message; timers (visibility, delay) may be up to a second late.
 
+mod refused;
 mod traces;
 
 use std::fmt;
@@ -12,8 +13,8 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use http_body_util::BodyExt as _;
 use rustack_sqs_core::config::SqsConfig;
@@ -22,7 +23,7 @@ use rustack_sqs_core::provider::RustackSqs;
 use rustack_sqs_http::dispatch::dispatch_operation;
 use rustack_sqs_http::response::error_to_response;
 use rustack_sqs_http::router::resolve_operation;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::observe::{Observer, Service as Observed, observed};
 use crate::server::{self, Server};
@@ -85,6 +86,9 @@ impl Sqs {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         let request = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+        if let Some((code, message)) = refused::of(operation, &request) {
+            return refusal(code, &message);
+        }
         match traces::asked(operation, &request) {
             None => self.dispatched(headers, body).await,
             Some(changed) => {
@@ -101,6 +105,15 @@ impl Sqs {
         };
         answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
     }
+}
+
+fn refusal(code: &str, message: &str) -> Response {
+    let headers = [
+        ("content-type", "application/x-amz-json-1.0".to_owned()),
+        ("x-amzn-query-error", format!("{code};Sender")),
+        ("x-amzn-requestid", moment::random_uuid()),
+    ];
+    (StatusCode::BAD_REQUEST, headers, json!({ "__type": code, "message": message }).to_string()).into_response()
 }
 
 async fn without_carriers(operation: &str, request: &Value, answer: Response) -> Response {

@@ -32,6 +32,32 @@ async fn every_service_answers_over_http() {
 }
 
 #[tokio::test]
+async fn a_message_that_sqs_would_not_take_is_refused() {
+    let world = world("true").await;
+    let queue = world.queue("q.fifo", json!({ "FifoQueue": "true" })).await;
+    let url = world.aws.endpoints().sqs.clone();
+    let send = async |body: &str, group: &str, id: &str| {
+        let request = json!({
+            "QueueUrl": queue, "MessageBody": body, "MessageGroupId": group, "MessageDeduplicationId": id,
+        });
+        let (status, answer) = call(&url, "AmazonSQS.SendMessage", &request).await;
+        (status, answer["__type"].as_str().unwrap_or_default().to_owned())
+    };
+    let refused = |code: &str| (400, code.to_owned());
+    for body in ["a\u{fffe}", "\u{ffff}b", "\u{1}"] {
+        assert_eq!(send(body, "group", "id").await, refused("InvalidMessageContents"), "{body:?}");
+    }
+    let (longest, longer) = ("~".repeat(128), "~".repeat(129));
+    for name in ["a b", "\u{fc}", "", longer.as_str()] {
+        assert_eq!(send("body", name, "id").await, refused("InvalidParameterValue"), "{name:?}");
+        assert_eq!(send("body", "group", name).await, refused("InvalidParameterValue"), "{name:?}");
+    }
+    let sent = send("\t\n\r \u{7f}\u{d7ff}\u{e000}\u{fffd}\u{1fffe}\u{10ffff}", longest.as_str(), "!").await;
+    assert_eq!(sent, (200, String::new()));
+    world.aws.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_long_poll_does_not_hold_the_shutdown() {
     let world = world("true").await;
     let queue = world.queue("q", json!({})).await;

@@ -1,0 +1,40 @@
+//! Messages that SQS refuses and rustack takes: characters in their text, and what names their group and themselves.
+//!
+//! Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>.
+
+use serde_json::Value;
+
+/// What names a message or its group.
+const NAMES: [&str; 2] = ["MessageGroupId", "MessageDeduplicationId"];
+
+/// The code and the words of a refusal. None: nothing here speaks against the request.
+pub(super) fn of(operation: &str, request: &Value) -> Option<(&'static str, String)> {
+    if operation != "SendMessage" {
+        return None;
+    }
+    let word = |field: &str| request.get(field).and_then(Value::as_str);
+    if let Some(odd) = word("MessageBody").and_then(|body| body.chars().find(|c| !may_be_sent(*c))) {
+        let message = format!(
+            "Invalid binary character '#x{:X}' was found in the message body, the set of allowed characters is \
+             #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
+            u32::from(odd)
+        );
+        return Some(("InvalidMessageContents", message));
+    }
+    NAMES.into_iter().find_map(|field| {
+        let name = word(field)?;
+        let fits = (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+        let message = || {
+            format!(
+                "Value {name} for parameter {field} is invalid. Reason: {field} can only include alphanumeric and \
+                 punctuation characters. 1 to 128 in length."
+            )
+        };
+        (!fits).then(|| ("InvalidParameterValue", message()))
+    })
+}
+
+/// A character that XML 1.0 may have.
+fn may_be_sent(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
