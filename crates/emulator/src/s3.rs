@@ -270,7 +270,8 @@ fn broken() -> Response {
 }
 
 fn get(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) -> Result<Response, Refused> {
-    let missing = || Refused(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.".into());
+    // Whether a key is there S3 says only to who may list the bucket, and a signed address of one object may not.
+    let missing = || Refused(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied".into());
     let (about, length, body) = if parts.method == Method::HEAD {
         let (about, length) = buckets.0.shelf.about(bucket, key)?.ok_or_else(missing)?;
         (about, length, Body::empty())
