@@ -147,7 +147,7 @@ fn no_news_of_the_first_is_good_news_once_its_agent_works() {
     let probed = probed(3_700);
     assert_eq!(probed.gate(&job_id("c"), at(4_899)), Gate::Shut(at(4_900)));
     assert_eq!(probed.gate(&job_id("c"), at(4_900)), Gate::Free);
-    assert!(probed.is_over(at(4_900)) && !probed.is_over(at(4_899)));
+    assert!(probed.is_over(at(4_900)) && !probed.is_over(just_before(at(4_900))));
     for again in [probed.claimed_by(&job_id("b"), at(3_800)), probed.worked_by(&job_id("b"), at(3_800))] {
         assert_eq!(again, None, "a repeat");
     }
@@ -161,6 +161,16 @@ fn no_news_of_the_first_is_good_news_once_its_agent_works() {
     assert!(!tried.is_proven_by(&job_id("b"), at(3_800)), "it has not asked yet");
     let unheard = tried.worked_by(&job_id("b"), at(3_700)).unwrap();
     assert!(unheard.is_proven_by(&job_id("b"), at(3_800)), "it was claimed, whoever heard that");
+}
+
+#[test]
+fn what_was_proven_while_it_was_open_is_over_from_the_moment_at_which_it_ends() {
+    for until in [4_900, 9_000] {
+        let longer = Breaker { until: at(until), ..probed(3_700) };
+        let over = [just_before(at(until)), at(until), at(until + 1)].map(|now| longer.is_over(now));
+        assert_eq!(over, [false, true, true], "{until}");
+        assert_eq!(longer.gate(&job_id("c"), at(until)), Gate::Free);
+    }
 }
 
 #[test]

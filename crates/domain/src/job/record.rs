@@ -153,6 +153,7 @@ impl Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::CheckOutcome;
     use crate::job::Status;
     use crate::story::{active, at, work};
 
@@ -207,5 +208,27 @@ mod tests {
         let stored = serde_json::to_value(said.clipped()).unwrap();
         let kept = stored.as_object().unwrap().values().filter_map(|value| value.as_str());
         assert_eq!(kept.map(|words| words.chars().count()).collect::<Vec<_>>(), [200; 8]);
+    }
+
+    #[test]
+    fn what_a_runner_says_of_its_checks_stays_small_too() {
+        let run = |command: usize, artifact: usize| CheckRun {
+            command: "x".repeat(command),
+            round: 0,
+            outcome: CheckOutcome::Passed,
+            exit_code: Some(0),
+            signal: None,
+            took_ms: 7,
+            truncated: false,
+            artifact: Some("x".repeat(artifact)),
+        };
+        let said = Work { checks: vec![run(201, 101), run(200, 100)], ..work("codex") };
+        let expected = CheckRun::kept(said.checks.clone());
+        assert_ne!(expected, said.checks);
+        let kept = said.clipped().checks;
+        assert_eq!(kept, expected);
+        assert_eq!(kept.last(), Some(&run(200, 100)), "what just fits is kept as it is");
+        let many = Work { checks: vec![run(1, 1); 1_000], ..work("codex") };
+        assert!(many.clipped().checks.len() < 1_000);
     }
 }

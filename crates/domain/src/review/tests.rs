@@ -1,7 +1,7 @@
 use super::*;
 use crate::id::IntegrationId;
 use crate::job::{End, Status};
-use crate::story::{at, finished, job_id, key, linked, no_changes, project_id, result, review_id};
+use crate::story::{at, finished, job_id, just_before, key, linked, no_changes, project_id, result, review_id};
 
 fn author() -> Author {
     Author { id: 7, login: "ann".into(), bot: false }
@@ -274,6 +274,16 @@ fn what_an_author_asked_for_before_was_told_by_the_jobs_that_have_it() {
     for nobody in [started("a", 1, "j"), request] {
         assert!(told(std::slice::from_ref(&nobody)).is_empty(), "{nobody:?}");
     }
+}
+
+#[test]
+fn what_its_author_asked_for_in_the_same_moment_was_not_asked_for_before() {
+    let covered = [started("b", 2, "j")];
+    let told = |submitted_at| {
+        let all = [Review { submitted_at, ..started("a", 1, "j1") }];
+        told_before(ForgeKind::Bitbucket, &covered, &all).len()
+    };
+    assert_eq!([just_before(at(2)), at(2), at(3)].map(told), [1, 0, 0]);
 }
 
 #[test]
