@@ -31,6 +31,25 @@ impl Breakers {
     }
 }
 
+/// These breakers as they are where an attempt that tried first was lost without a word: nobody tries. The sweeper,
+/// which takes such an attempt's job away, writes no breaker; whoever takes the turn does, over what was read.
+///
+/// One read more for each account that is being tried. It is made after the breaker's, and strongly: a claim is noted
+/// there once it is made, so that no job that tries looks as if it did not.
+pub(crate) async fn without_lost(ctx: &Context, breakers: Vec<Breaker>) -> Result<Vec<Breaker>, Error> {
+    let now = ctx.clock.now();
+    let mut standing = Vec::with_capacity(breakers.len());
+    for breaker in breakers {
+        let first = match breaker.waits_for(now) {
+            Some(first) => ctx.store.job(first).await?,
+            None => None,
+        };
+        let left = first.and_then(|first| breaker.left_by(&first, now));
+        standing.push(left.unwrap_or(breaker));
+    }
+    Ok(standing)
+}
+
 /// Whether a job is the first that tries accounts which were left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {

@@ -1,6 +1,6 @@
 //! Starting a task for a Ready job, and stopping those of a cancelled one. Nothing else touches tasks.
 
-use crate::breaker::{Breakers, Turn, take_turn};
+use crate::breaker::{Breakers, Turn, take_turn, without_lost};
 use crate::proof::Bootstrap;
 use crate::tally::Count;
 use crate::{Context, Error};
@@ -96,7 +96,7 @@ async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
     let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
     let Some(capability) = capability else { return Ok(MayStart::Now(Turn::Any)) };
     let ids = asked(job.policy.key(), capability, &job.project, None);
-    let breakers = Breakers::default().of(ctx, &ids).await?;
+    let breakers = without_lost(ctx, Breakers::default().of(ctx, &ids).await?).await?;
     let now = ctx.clock.now();
     if let Some((breaker, until)) = keeps_back(&breakers, &job.id, now) {
         return Ok(MayStart::Waits(job.left_alone(breaker.cause, capability, until, now).ok().map(Box::new)));

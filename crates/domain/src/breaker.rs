@@ -5,15 +5,15 @@
 //! attempt, which says the same again. It opens by the word of an attempt and says until when; then it is half
 //! open: one job tries first. When that one's agent was answered, or has worked for [`PROBE_FOR`] and said nothing,
 //! the breaker is over; when that one meets trouble as well, it opens again for longer; when it ends without having
-//! asked, the next one tries. All of it follows from the time and the stored breaker, so nothing has to be woken to
-//! make it so.
+//! asked, the next one tries, and so it does when that one was lost without a word. All of it follows from the time,
+//! the stored breaker and that one job, so nothing has to be woken to make it so.
 //!
 //! Which jobs ask one account is said here; starting, claiming and putting jobs back is not.
 
 use crate::agent::{CLAUDE_CODE, CODEX};
 use crate::failure::{Class, Failure};
 use crate::id::{BadId, JobId, ProjectId, RunnerId};
-use crate::job::{AttemptEnd, Status, Work};
+use crate::job::{AttemptEnd, Job, Run, Status, Work};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
@@ -391,6 +391,26 @@ impl Breaker {
     /// silence has let everybody go by now, and who shows nothing takes that from nobody.
     pub fn untried_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
         (self.is_tried_by(job) && !self.is_over(now)).then(|| Self { probe: None, ..self.clone() })
+    }
+
+    /// The job that was claimed to try first and that others wait for: the table says whether it still tries.
+    pub fn waits_for(&self, now: Timestamp) -> Option<&JobId> {
+        let probe = self.probe.as_ref().filter(|probe| !probe.is_on_its_way() && now < probe.lasts())?;
+        (self.until <= now).then_some(&probe.job)
+    }
+
+    /// The job that others wait for, as it is stored, tries no more, and its attempt was lost without a word: the next
+    /// one tries. None: it is not that one, it tries, or its runner said how it ended, and whoever heard that notes
+    /// what it shows.
+    pub fn left_by(&self, job: &Job, now: Timestamp) -> Option<Self> {
+        self.waits_for(now).filter(|first| **first == job.id)?;
+        let asks = |run: &Run| match &self.id.account {
+            Account::Project(_) => true,
+            Account::Runner(runner) => run.runner.as_ref() == Some(runner),
+        };
+        let tries = job.status.is_active() && job.run.as_ref().is_some_and(|run| run.first && asks(run));
+        let told = job.ended_by.as_ref().is_some_and(|by| by.attempt == job.attempt && by.finish.is_some());
+        if tries || told { None } else { self.untried_by(&job.id, now) }
     }
 
     fn is_tried_by(&self, job: &JobId) -> bool {

@@ -5,6 +5,7 @@
 
 use super::RunnerToken;
 use super::rows::{Rows, Shelf};
+use crate::breaker::without_lost;
 use crate::together::{Together, locked};
 use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId, Gate, asked, gate};
@@ -301,6 +302,7 @@ impl<'a> Seeker<'a> {
         let oldest = if self.search.is_new() { self.oldest(&seen.rows) } else { None };
         let ids: BTreeSet<BreakerId> = accounts.values().flatten().cloned().collect();
         let (job, breakers) = self.with_breakers(oldest.as_ref().map(|hand| &hand.row.job), ids).await?;
+        let breakers = without_lost(self.ctx, breakers).await?;
         let now = self.ctx.clock.now();
         for (class, rows) in &seen.rows {
             let ids = accounts.remove(class).unwrap_or_default();

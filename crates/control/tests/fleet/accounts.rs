@@ -3,11 +3,11 @@
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, progress};
 use pullyard_control::runner::{Answer, claim, heartbeat};
-use pullyard_control::{Count, Error, pause_job};
+use pullyard_control::{Count, Dispatched, Error, dispatch, pause_job};
 use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Gate, KeyOf, PROBE_FOR, Trouble};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, JobId};
-use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Rest, Status, Work, Yielded};
+use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Place, Rest, Status, Work, Yielded};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::select::Needs;
@@ -380,6 +380,70 @@ async fn whom_a_first_jobs_silence_let_go_is_not_held_back_again_by_its_end() {
     let next = JobId::of_request(&world.project, "next", "1");
     let stands = ctx.store.breaker(&id).await.unwrap().unwrap();
     assert_eq!(stands.gate(&next, ctx.clock.now()), Gate::Free);
+}
+
+/// The sweeper takes it away, and writes no breaker.
+#[tokio::test]
+async fn where_a_first_job_was_lost_without_a_word_the_next_claim_tries_its_account_at_once() {
+    for goes_back in [true, false] {
+        let world = World::begin().await;
+        let ctx = &world.ctx;
+        let runner = world.runners(1, 1, 2).await.remove(0);
+        let (job, id) = tries(&world, &runner).await;
+        works(&world, &job.id, Some(&runner), Status::Preparing).await;
+        let next = world.jobs("next", 1, 1).await.remove(0);
+        let (instance, active) = (runner.instance.clone(), BTreeSet::from([job.id.clone()]));
+        let said = Heartbeat { instance, active, draining: false, last: false };
+        heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+        let claims = async |asked: &str| {
+            let asked = ClaimId::new(asked).unwrap();
+            claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap()
+        };
+        assert!(matches!(claims("k1").await, Answer::Nothing), "whoever tries is waited for");
+        let (held, now) = (world.stored(&job.id).await, ctx.clock.now());
+        let taken = if goes_back { held.requeued(now) } else { held.given_up(lost(), now) };
+        applied(ctx.store.update_job(&taken.unwrap()).await);
+        let Answer::Job(claimed) = claims("k2").await else { panic!("nobody tries any more") };
+        assert_eq!((&claimed.job.id, claimed.job.run.as_ref().unwrap().first), (&next.id, true));
+        let stands = ctx.store.breaker(&id).await.unwrap().unwrap();
+        assert_eq!((stands.times, stands.probe.unwrap().job), (1, next.id));
+    }
+}
+
+#[tokio::test]
+async fn where_a_first_job_was_lost_without_a_word_the_next_start_tries_its_account() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let now = || ctx.clock.now();
+    let id = BreakerId { account: Account::Project(world.project.clone()), capability: "claude_code".into() };
+    let stored = async || ctx.store.breaker(&id).await.unwrap().unwrap();
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, now()).unwrap(), None).await);
+    ctx.clock.advance(HOUR);
+    let mut jobs = world.jobs("asks", 2, 1).await;
+    for job in &mut jobs {
+        *job = job.placed(Place::Fargate, now()).unwrap();
+        // Its project names the key, so that its account is known before it starts.
+        job.policy.model_of = Some("claude_code".into());
+    }
+    let (first, next) = (&jobs[0], &jobs[1]);
+    let opened = stored().await;
+    applied(ctx.store.put_breaker(&opened.tried_by(&first.id, now()).unwrap(), Some(&opened)).await);
+    let tried = stored().await;
+    applied(ctx.store.put_breaker(&tried.claimed_by(&first.id, now()).unwrap(), Some(&tried)).await);
+    applied(ctx.store.update_job(&first.tries_first()).await);
+    applied(ctx.store.update_job(next).await);
+    works(&world, &first.id, None, Status::Preparing).await;
+    assert_eq!(dispatch(ctx, &next.id).await.unwrap(), Dispatched::PutOff);
+    assert!(world.stored(&next.id).await.model.is_some(), "whoever tries is waited for");
+    let failed = world.stored(&first.id).await.given_up(lost(), now()).unwrap();
+    applied(ctx.store.update_job(&failed).await);
+    // It looks every five minutes.
+    ctx.clock.advance(HOUR / 12);
+    assert_ne!(dispatch(ctx, &next.id).await.unwrap(), Dispatched::Nothing);
+    assert_eq!(stored().await.probe.unwrap().job, next.id);
+    assert!(world.stored(&next.id).await.dispatch.first, "its end tells whether others may");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 use super::*;
-use crate::story::{at, job_id, just_before, project_id};
-use crate::text::Until;
+use crate::job::{Claim, End, EndedBy};
+use crate::story::{
+    at, claim, crashed, finish_id, finished, job_id, just_before, no_changes, project_id, ready, worked_to,
+};
+use crate::text::{Span, Until};
 use proptest::prelude::*;
 
 fn kite() -> RunnerId {
@@ -44,9 +47,14 @@ fn only_what_is_the_accounts_trouble_opens_a_breaker() {
     assert_eq!(Trouble::of(&Failure::AgentQuota { time: Until(end) }), Some(limit(Some(60))));
     assert_eq!(Trouble::of(&Failure::AgentOverloaded { n: 3 }), Some(failing()));
     assert_eq!(Trouble::of(&Failure::AgentUnreachable { reason: "refused".into() }), Some(failing()));
-    for other in [Failure::NoChanges {}, Failure::AgentBilling {}, Failure::AgentRefused {}] {
+    for other in [Failure::NoChanges {}, Failure::AgentBilling {}, Failure::AgentRefused {}, stalled()] {
         assert_eq!(Trouble::of(&other), None, "{other:?}");
     }
+}
+
+/// An agent that asked its model again and again was stopped.
+fn stalled() -> Failure {
+    Failure::ProviderStalled { limit: Span(900), event: "api_retry".into() }
 }
 
 #[test]
@@ -238,7 +246,7 @@ fn an_account_answers_where_its_agent_was_answered_and_not_where_it_may_not_have
         check(Status::Executing, &ended, Some(&answered), answers);
     }
     // But by what is asked about.
-    for failure in [Failure::AgentBilling {}, Failure::AgentOverloaded { n: 3 }] {
+    for failure in [Failure::AgentBilling {}, Failure::AgentOverloaded { n: 3 }, stalled()] {
         check(Status::Executing, &failed(failure), Some(&answered), nothing);
     }
     // Who does not say it goes by what was made.
@@ -268,6 +276,77 @@ fn the_next_one_tries_at_once_where_the_first_one_shows_nothing() {
     assert_eq!((untried.probe.clone(), untried.times, untried.until), (None, 1, claimed.until));
     assert_eq!(untried.gate(&c, at(3_710)), Gate::First);
     assert_eq!(untried.untried_by(&job_id("b"), at(3_710)), None, "a repeat");
+}
+
+/// A job that tries first, and the breaker that says so: claimed at 3,650 s, its agent at work from 3,660 s.
+fn tries(status: Status) -> (Job, Breaker) {
+    let job = worked_to(&ready().tries_first(), status);
+    let claimed = open().tried_by(&job.id, at(3_600)).unwrap().claimed_by(&job.id, at(3_650)).unwrap();
+    let working = claimed.worked_by(&job.id, at(3_660)).unwrap();
+    (job, if status == Status::Executing { working } else { claimed })
+}
+
+#[test]
+fn the_next_one_tries_at_once_where_the_attempt_of_the_first_one_was_lost_without_a_word() {
+    let now = at(3_700);
+    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+        let (job, breaker) = tries(status);
+        assert_eq!(breaker.waits_for(now), Some(&job.id));
+        assert_eq!(breaker.left_by(&job, now), None, "it tries: {status:?}");
+        let back = job.requeued(now).unwrap();
+        // Its next attempt only adopts, or asks another account.
+        let again = back.claimed(&claim(2, "c2"), now).unwrap();
+        let told = EndedBy { attempt: 0, finish: Some(finish_id("f0")) };
+        let told_before = Job { ended_by: Some(told), ..back.clone() };
+        for lost in [back, job.given_up(crashed(), now).unwrap(), again, told_before] {
+            let left = breaker.left_by(&lost, now).unwrap();
+            assert_eq!(left, Breaker { probe: None, ..breaker.clone() });
+            assert_eq!(left.gate(&job_id("c"), now), Gate::First, "{lost:?}");
+            let other = Job { id: job_id("c"), ..lost };
+            assert_eq!(breaker.left_by(&other, now), None, "nobody waits for that one");
+        }
+    }
+}
+
+/// Both are written one after the other: who looks in between takes no turn of an account that was just proven.
+#[test]
+fn an_end_that_was_told_is_left_to_whoever_heard_it() {
+    let (job, breaker) = tries(Status::Executing);
+    let told = finished(&job, End::Failed(no_changes(), None));
+    assert_eq!(breaker.left_by(&told, at(3_700)), None);
+}
+
+#[test]
+fn whether_a_first_one_was_lost_is_asked_while_others_wait_for_its_attempt() {
+    let (job, claimed) = tries(Status::Preparing);
+    let (_, working) = tries(Status::Executing);
+    let lost = job.requeued(at(3_660)).unwrap();
+    let on_its_way = open().tried_by(&job.id, at(3_600)).unwrap();
+    let opened = Breaker { until: at(3_701), ..claimed.clone() };
+    for nobody in [&open(), &on_its_way, &opened] {
+        assert_eq!((nobody.waits_for(at(3_700)), nobody.left_by(&lost, at(3_700))), (None, None), "{nobody:?}");
+    }
+    assert_eq!(opened.waits_for(at(3_701)), Some(&job.id));
+    for (breaker, end) in [(&claimed, at(3_650 + 3_600)), (&working, at(3_660).plus(PROBE_FOR))] {
+        assert_eq!(breaker.waits_for(just_before(end)), Some(&job.id));
+        assert!(breaker.left_by(&lost, just_before(end)).is_some());
+        assert_eq!((breaker.waits_for(end), breaker.left_by(&lost, end)), (None, None));
+    }
+}
+
+#[test]
+fn a_first_one_that_another_runner_has_by_now_does_not_try_this_ones_account() {
+    let held_by = |runner: &RunnerId, first: bool| {
+        let job = if first { ready().tries_first() } else { ready() };
+        job.claimed(&Claim { runner: Some(runner.clone()), task: None, ..claim(1, "c1") }, at(3_650)).unwrap()
+    };
+    let account = BreakerId { account: Account::Runner(kite()), capability: CLAUDE_CODE.into() };
+    let breaker = Breaker { id: account, ..tries(Status::Claimed).1 };
+    let gull = RunnerId::of("token", "gull");
+    assert_eq!(breaker.left_by(&held_by(&kite(), true), at(3_700)), None, "it tries");
+    for elsewhere in [held_by(&gull, true), held_by(&kite(), false)] {
+        assert!(breaker.left_by(&elsewhere, at(3_700)).is_some(), "{elsewhere:?}");
+    }
 }
 
 #[test]
