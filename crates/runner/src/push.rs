@@ -36,6 +36,8 @@ const TRIES: u32 = 4;
 const LOOK_FOR: Duration = Duration::from_secs(90);
 /// How long one such look may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(20);
+/// How long it may take to fetch what the branch is at by then: another try has to fit.
+const FETCH_LIMIT: Duration = Duration::from_secs(40);
 /// How often a forge that answers says then that the branch is where it was, before that is believed.
 const LOOKS: u32 = 6;
 
@@ -95,7 +97,7 @@ struct Change {
 
 /// How a change came down.
 enum Landed {
-    /// It stands there, or that of an earlier attempt of this job does.
+    /// It stands there, perhaps below what others pushed since, or that of an earlier attempt of this job does.
     Ours(Published),
     /// The branch is elsewhere, at this commit, which is in our repository now.
     Moved(String),
@@ -131,13 +133,16 @@ impl Push<'_> {
         loop {
             match timeout(LOOK_LIMIT, self.remote_head()).await {
                 Ok(Ok(Some(head))) if head == sent.commit => return Ok(Some(Published::now(&head))),
-                Ok(Ok(head)) if head != sent.expected => {
-                    return Ok(match self.moved(head).await? {
-                        Landed::Ours(published) => Some(published),
-                        Landed::Moved(_) => None,
-                    });
-                }
-                Ok(Ok(_)) => looks += 1,
+                Ok(Ok(head)) if head == sent.expected => looks += 1,
+                Ok(Ok(None)) => return Err(self.deleted().into()),
+                Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.there(sent)).await {
+                    Ok(Ok(Some(Landed::Ours(published)))) => return Ok(Some(published)),
+                    Ok(Ok(Some(Landed::Moved(_)))) => return Ok(None),
+                    Ok(Ok(None)) => return Err(self.deleted().into()),
+                    // It has moved, and whose it is, is not known yet.
+                    Ok(Err(fault)) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
+                    Err(_) => {}
+                },
                 // It is away.
                 Ok(Err(_)) | Err(_) => {}
             }
@@ -185,7 +190,7 @@ impl Push<'_> {
             // The answer may be all that was lost, so the branch itself is asked.
             match self.remote_head().await {
                 Ok(Some(head)) if head == change.commit => return Ok(ours()),
-                Ok(head) if head != change.expected => return self.moved(head).await,
+                Ok(head) if head != change.expected => return self.moved(head, change).await,
                 Ok(_) => {
                     if let Some(refusal) = self.refusal(&fault) {
                         return Err(refusal.into());
@@ -229,42 +234,51 @@ impl Push<'_> {
         Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
     }
 
-    /// Somebody else's commit stands where ours should: perhaps our own job's, or on top of it.
-    async fn moved(&self, head: Option<String>) -> Result<Landed, Stop> {
-        let deleted = || Failure::BranchDeleted { branch: self.target.branch.clone() };
+    /// Somebody else's commit stands where this change should: perhaps our own job's, or on top of it.
+    async fn moved(&self, head: Option<String>, change: &Change) -> Result<Landed, Stop> {
         if head.is_none() {
-            return Err(deleted().into());
+            return Err(self.deleted().into());
         }
-        let look = async {
-            let refspec = format!("+{}:{FOUND}", git::branch_ref(&self.target.branch));
-            let args = [
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--no-recurse-submodules",
-                "--",
-                self.git.url(),
-                &refspec,
-            ];
-            self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await?;
-            // It may have moved again; what was fetched is what we know.
-            let Some(head) = git::commit_of(self.git, self.repository, FOUND).await? else {
-                return Ok(None);
-            };
-            let base = &self.target.base;
-            let ours = target::commit_of_job(self.git, self.repository, &head, base, self.job).await?;
-            Ok::<_, Fault>(Some((head, ours)))
-        };
-        match look.await {
-            Ok(None) => Err(deleted().into()),
-            Ok(Some((head, Some(commit)))) => {
-                tracing::info!(job.id = %self.job, "an earlier attempt of this job had pushed; its commit is the result");
-                Ok(Landed::Ours(Published { commit, head, by: By::EarlierAttempt }))
-            }
-            Ok(Some((head, None))) => Ok(Landed::Moved(head)),
+        match self.there(change).await {
+            Ok(there) => there.ok_or_else(|| self.deleted().into()),
             Err(fault) => Err(self.rejected(&format!("the branch has moved, and {}", fault.reason())).into()),
         }
+    }
+
+    /// Fetches what the branch is at, where that is not this change, and looks whose it is. None where it is gone.
+    async fn there(&self, change: &Change) -> Result<Option<Landed>, Fault> {
+        let refspec = format!("+{}:{FOUND}", git::branch_ref(&self.target.branch));
+        let args = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--",
+            self.git.url(),
+            &refspec,
+        ];
+        self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await?;
+        // It may have moved again; what was fetched is what we know.
+        let Some(head) = git::commit_of(self.git, self.repository, FOUND).await? else {
+            return Ok(None);
+        };
+        let base = &self.target.base;
+        let Some(commit) = target::commit_of_job(self.git, self.repository, &head, base, self.job).await? else {
+            return Ok(Some(Landed::Moved(head)));
+        };
+        let by = if commit == change.commit {
+            tracing::info!(job.id = %self.job, "the push was taken, and others have pushed on top of it");
+            By::ThisAttempt
+        } else {
+            tracing::info!(job.id = %self.job, "an earlier attempt of this job had pushed; its commit is the result");
+            By::EarlierAttempt
+        };
+        Ok(Some(Landed::Ours(Published { commit, head, by })))
+    }
+
+    fn deleted(&self) -> Failure {
+        Failure::BranchDeleted { branch: self.target.branch.clone() }
     }
 
     /// What the forge's words mean, if they are a refusal and not a fault on the way.

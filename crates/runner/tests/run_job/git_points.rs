@@ -54,21 +54,27 @@ struct End {
     worktrees: usize,
 }
 
-/// A path on which git notes each of its calls, and kills the runner after the one of this number, from 1.
-fn numbered(world: &World, at: usize) -> OsString {
-    let folder = world.outside("numbered");
+/// A path on which this script stands before git; it is made of where git is.
+pub(crate) fn before_git(world: &World, script: impl FnOnce(&str) -> String) -> OsString {
+    let folder = world.outside("before-git");
     std::fs::create_dir(&folder).unwrap();
     let path = std::env::var_os("PATH").unwrap();
     let git = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
-    let (git, calls) = (git.display(), calls_of(world).display().to_string());
-    let script = format!(
-        "#!/bin/sh\necho \"$1\" >> '{calls}'\n[ $(wc -l < '{calls}') -eq {at} ] || exec '{git}' \"$@\"\n\
-         '{git}' \"$@\"\nkill -KILL $PPID\n"
-    );
     let program = folder.join("git");
-    std::fs::write(&program, script).unwrap();
+    std::fs::write(&program, script(git.to_str().unwrap())).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
+}
+
+/// A path on which git notes each of its calls, and kills the runner after the one of this number, from 1.
+fn numbered(world: &World, at: usize) -> OsString {
+    let calls = calls_of(world).display().to_string();
+    before_git(world, |git| {
+        format!(
+            "#!/bin/sh\necho \"$1\" >> '{calls}'\n[ $(wc -l < '{calls}') -eq {at} ] || exec '{git}' \"$@\"\n\
+             '{git}' \"$@\"\nkill -KILL $PPID\n"
+        )
+    })
 }
 
 fn calls_of(world: &World) -> PathBuf {

@@ -3,6 +3,7 @@
 
 use crate::api::Api;
 use crate::checks::{pull_request, with_checks};
+use crate::git_points::before_git;
 use crate::planted::{SIGNING_KEY, signer};
 use crate::publish::hook;
 use crate::revise::under_review;
@@ -146,6 +147,62 @@ async fn a_push_that_nobody_decided_about_is_tried_four_times_and_no_more() {
             assert_eq!(failure.code(), "push_rejected");
         }
     }
+}
+
+/// A forge that takes a push to this branch, lets somebody else push on top of it, and never answers.
+fn taken_below_another(world: &World, branch: &str) {
+    let script = format!(
+        "export GIT_AUTHOR_NAME=S GIT_AUTHOR_EMAIL=s@example.com GIT_COMMITTER_NAME=S GIT_COMMITTER_EMAIL=s@example.com\n\
+         git update-ref refs/heads/{branch} $(git commit-tree {branch}^{{tree}} -p {branch} -m Quicker)\n\
+         while [ ! -e {} ]; do sleep 0.05; done",
+        world.outside("over").display()
+    );
+    hook(world, "post-receive", &script);
+    // 50 s less the margin of 30.
+    world.api.script(|script| script.push_for_secs = Some(50));
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_does_not_end_the_look_for_a_push_that_was_never_answered() {
+    let world = World::with_agent(GREET).await;
+    taken_below_another(&world, BRANCH);
+    let once = world.outside("once").display().to_string();
+    let path = before_git(&world, |git| {
+        format!(
+            "#!/bin/sh\ncase \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
+             touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"\n"
+        )
+    });
+    let ran = world
+        .run_with(|command| {
+            command.env("PATH", path);
+        })
+        .await;
+    std::fs::write(world.outside("over"), "").unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(ran.log.contains("the branch could not be read: git fetch: fatal: Could not resolve host"), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
+    assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
+    assert_eq!(finish.result.map(|result| result.head), world.head(BRANCH));
+}
+
+#[tokio::test]
+async fn work_that_was_put_on_top_is_this_attempts_also_below_what_others_pushed_since() {
+    let world = World::with_agent(WAIT).await;
+    world.commit_on("feature", "Earlier work");
+    goes_on_with(&world, "feature").await;
+    taken_below_another(&world, "feature");
+    let theirs = world.meanwhile(async || world.commit_on("feature", "Meanwhile")).await;
+    std::fs::write(world.outside("over"), "").unwrap();
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    assert_eq!(world.git_line(&["rev-parse", "feature~2"]), theirs);
+    // On record is the commit that stands there, and not the one that it was made of.
+    let pushed = world.git_line(&["rev-parse", "feature^"]);
+    assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
+    assert_eq!(finish.result.map(|result| result.head), world.head("feature"));
 }
 
 #[tokio::test]
