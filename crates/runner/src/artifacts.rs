@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -122,6 +122,8 @@ struct Shared {
     done: watch::Sender<usize>,
     /// So many checkpoints were handed in and are not done with.
     checkpoints: AtomicUsize,
+    /// The upload of the last one that is done with failed.
+    lost_checkpoint: AtomicBool,
 }
 
 /// The task that uploads; it ends when this is dropped.
@@ -157,7 +159,11 @@ async fn one_by_one(
         match handed {
             Handed::In(kept) if !lost => {
                 let (kind, name) = (kept.kind, kept.name.clone());
-                match upload::upload(&client, kept, away).await {
+                let uploaded = upload::upload(&client, kept, away).await;
+                if is_checkpoint {
+                    artifacts.0.lost_checkpoint.store(uploaded.is_err(), Ordering::Relaxed);
+                }
+                match uploaded {
                     Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "an artifact was uploaded"),
                     Err(failed) => {
                         // Whoever took the attempt over keeps its own.
@@ -177,7 +183,8 @@ async fn one_by_one(
             Handed::Not(words) => say(words),
         }
         if is_checkpoint {
-            artifacts.0.checkpoints.fetch_sub(1, Ordering::Relaxed);
+            // Whoever sees that it is done with sees what became of it.
+            artifacts.0.checkpoints.fetch_sub(1, Ordering::Release);
         }
         artifacts.0.done.send_modify(|done| *done += 1);
     }
@@ -213,6 +220,7 @@ impl Artifacts {
             count: AtomicUsize::new(0),
             done: watch::Sender::new(0),
             checkpoints: AtomicUsize::new(0),
+            lost_checkpoint: AtomicBool::new(false),
         };
         (Self(Arc::new(shared)), waiting)
     }
@@ -242,6 +250,11 @@ impl Artifacts {
                 events.add(Said::words(EventKind::Log, work_not_kept("there was no time to upload it")));
             }
         }
+    }
+
+    /// Whether every checkpoint is done with, and the newest was not kept.
+    pub(crate) fn has_lost_checkpoint(&self) -> bool {
+        self.0.checkpoints.load(Ordering::Acquire) == 0 && self.0.lost_checkpoint.load(Ordering::Relaxed)
     }
 
     /// Keeps these words, and says whether it does. Nothing is kept of what says nothing.

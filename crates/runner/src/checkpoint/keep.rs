@@ -48,8 +48,8 @@ struct Known {
     tree: Option<String>,
     /// How many checkpoints were made.
     made: u32,
-    /// Nobody has worked since one was handed in.
-    kept: bool,
+    /// The name of the newest that was handed in, if nobody has worked since.
+    kept: Option<String>,
 }
 
 impl Working {
@@ -57,13 +57,13 @@ impl Working {
     pub(crate) fn begins(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
         let (mirror, target) = (mirror.clone(), target.clone());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Known { mirror, target, before, told: 0, tree: None, made: 0, kept: false });
+            Some(Known { mirror, target, before, told: 0, tree: None, made: 0, kept: None });
     }
 
     /// It begins, and is told so many of the job's inputs.
     pub(crate) fn tells(&self, inputs: u32) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            (known.told, known.tree, known.kept) = (inputs, None, false);
+            (known.told, known.tree, known.kept) = (inputs, None, None);
         }
     }
 
@@ -100,15 +100,15 @@ impl Working {
         known.map_or(0, |known| known.read(session))
     }
 
-    /// A checkpoint of it was handed in.
-    fn keeps(&self) {
+    /// A checkpoint of it was handed in under this name.
+    fn keeps(&self, name: String) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.kept = true;
+            known.kept = Some(name);
         }
     }
 
-    fn is_kept(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|known| known.kept)
+    fn kept(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|known| known.kept.clone())
     }
 
     /// For one more checkpoint.
@@ -169,7 +169,7 @@ fn too_large() -> Not {
 }
 
 /// Makes the checkpoint and hands it in, unless an order comes that leaves no time for one, or one of the same work was
-/// handed in before. Where it can't be made, an event says why.
+/// handed in before; one of that whose upload failed is handed in once more. Where it can't be made, an event says why.
 ///
 /// Writes: the attempt's own folders.
 pub(crate) async fn keep(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
@@ -186,15 +186,17 @@ pub(crate) async fn keep_at_shutdown(this: &Attempt<'_>, workspace: &Workspace) 
 }
 
 async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
-    if this.working.is_kept() {
+    let made = match this.working.kept() {
+        // It has its place, and the bytes that are missing there are the same.
+        Some(name) if this.artifacts.has_lost_checkpoint() => Ok(Ok(name)),
         // A second one of it could only take the place of one that got there.
-        return;
-    }
-    let made = timeout(limit, make(this, workspace)).await;
+        Some(_) => return,
+        None => timeout(limit, make(this, workspace)).await,
+    };
     let because = match made {
         Ok(Ok(name)) => {
             if this.artifacts.hand_in(Kind::Checkpoint, &name) {
-                this.working.keeps();
+                this.working.keeps(name);
                 return;
             }
             "there is no place for it".to_owned()

@@ -116,6 +116,28 @@ async fn what_is_gone_on_from_is_sent_for_longer_to_a_bucket_that_is_away_than_a
 }
 
 #[tokio::test]
+async fn a_checkpoint_whose_upload_failed_is_sent_once_more_where_the_rest_that_it_was_for_is_refused() {
+    let world = World::with_agent(WORKS).await;
+    let runner = world.spawn(|command| {
+        command.env("PULLYARD_BUCKET_AWAY_SECS", "0");
+    });
+    world.api.wait_for_text("waiting").await;
+    world.api.script(|script| {
+        script.pause = true;
+        // Two and the checkpoint are given up after four times.
+        script.lose.insert("put", 12);
+        script.refuse("yield", 422, "no");
+    });
+    let ran = end_of(runner).await;
+    assert_eq!((ran.code, world.api.failure()), (Some(0), "unknown"), "{}", ran.log);
+    let texts = world.api.texts();
+    assert!(texts.contains("What the agent did so far is not kept, because its upload failed"), "{texts}");
+    let sent = world.api.calls("put").iter().filter(|call| call.body == "checkpoint.tar.zst").count();
+    assert_eq!(sent, 5, "{}", ran.log);
+    assert!(world.api.kept("checkpoint.tar.zst").is_some(), "{}", ran.log);
+}
+
+#[tokio::test]
 async fn a_paused_job_goes_on_with_its_work_on_another_machine() {
     let world = paused(WORKS).await;
     world.api.next_attempt(|job| {
