@@ -189,6 +189,11 @@ pub enum WhyMissing {
     Expired,
     /// Agents have worked in more retries since than are looked through.
     TooFarBack,
+    /// A reason of a newer server: a runner that can't read its answer would ask until the attempt's time is over. Ours
+    /// never says it.
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    #[serde(other)]
+    Unknown,
 }
 
 impl WhyMissing {
@@ -198,6 +203,7 @@ impl WhyMissing {
             Self::NotUploaded => "its upload did not come to its end",
             Self::Expired => "it was kept for 90 days, and these are over",
             Self::TooFarBack => "agents have worked in more retries since than are looked through",
+            Self::Unknown => "the reason is one that this version does not know",
         }
     }
 }

@@ -575,3 +575,22 @@ pub struct FinishAnswer {
     /// The job's status now.
     pub status: pullyard_domain::job::Status,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn why_a_checkpoint_is_missing_is_read_also_where_only_a_newer_server_knows_the_reason() {
+        let job = format!("job_{}", "a".repeat(26));
+        let read = |why: &str| {
+            let answer = json!({ "missing": { "job": job, "attempt": 2, "why": why } });
+            serde_json::from_value::<CheckpointAnswer>(answer).unwrap().missing.unwrap().why
+        };
+        assert_eq!(read("not_uploaded"), WhyMissing::NotUploaded);
+        assert_eq!(read("expired"), WhyMissing::Expired);
+        assert_eq!(read("too_far_back"), WhyMissing::TooFarBack);
+        assert_eq!(read("eaten_by_the_dog"), WhyMissing::Unknown);
+    }
+}

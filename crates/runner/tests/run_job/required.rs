@@ -148,6 +148,17 @@ async fn one_whose_upload_broke_off_is_lost_and_who_does_not_require_it_goes_on_
 }
 
 #[tokio::test]
+async fn a_reason_that_only_a_newer_server_knows_is_heard_as_any_other() {
+    let machine = worked("echo '{}'").await;
+    lacks_one_of(&machine, 2);
+    machine.world.api.script(|script| script.missing.as_mut().unwrap()["why"] = json!("eaten_by_the_dog"));
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!(failure, Some("session_lost"), "{texts}");
+    let because = "because what attempt 2 kept is missing: the reason is one that this version does not know;";
+    assert!(texts.contains(because), "{texts}");
+}
+
+#[tokio::test]
 async fn nobody_waits_for_the_one_before_where_it_would_not_be_gone_on_with() {
     let because = "because what attempt 2 kept is missing: its upload did not come to its end";
     let machine = worked("echo '{}'").await;
