@@ -215,7 +215,8 @@ pub(crate) fn may_bind(this: &Attempt<'_>) -> bool {
 impl Found {
     /// Looks at what was got of an earlier attempt, and sets the target to the commit that its work is on.
     ///
-    /// Errors: `SessionUnreachable` where the project wants the same session or none, and it can't be got now.
+    /// Errors: `SessionLost` and `SessionUnreachable` where the project wants the same session or none, and it is known
+    /// by now that it is not to be had: before anything is set up for an agent that does not begin.
     pub(crate) async fn look(
         this: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),
@@ -225,7 +226,7 @@ impl Found {
     ) -> Result<Self, Stop> {
         let (assignment, expected) = (this.assignment, is_expected(this));
         let binds = |session: bool| assignment.fails_without_session() && (expected || session);
-        let found = |state, session| Ok(Self { state, bound: binds(session) });
+        let found = |state, session| Self { state, bound: binds(session) }.unless_it_ends(this);
         // What an earlier attempt pushed is done.
         if target.adopted.is_some() {
             return found(State::Nothing, false);
@@ -234,13 +235,7 @@ impl Found {
         let may_have_session = matches!(chosen, Chosen::Known(_));
         let (about, folder, attempt) = match earlier.0 {
             Got::Nothing => return found(State::Nothing, false),
-            Got::Lost(lost) => {
-                // Before anything is set up for an agent that does not begin.
-                if binds(may_have_session) && matches!(lost.failure(), Failure::SessionUnreachable { .. }) {
-                    return Err(lost.ends(this, ""));
-                }
-                return found(State::Lost(lost), may_have_session);
-            }
+            Got::Lost(lost) => return found(State::Lost(lost), may_have_session),
             Got::There { about, folder, attempt, newer } => {
                 if let Some(lost) = newer {
                     let words = format!(
@@ -269,21 +264,33 @@ impl Found {
         found(State::There(Box::new(There { about, folder, attempt, lost })), session)
     }
 
+    /// The same, where the job is not bound to a session of which it is known that it can't be gone on with.
+    fn unless_it_ends(self, this: &Attempt<'_>) -> Result<Self, Stop> {
+        let (lost, there) = match &self.state {
+            State::Nothing => (None, None),
+            State::Lost(lost) => (Some(lost), None),
+            State::There(there) => (there.lost.as_ref(), Some(there.as_ref())),
+        };
+        match lost.filter(|_| self.bound) {
+            Some(lost) => Err(lost.ends(this, &whose(this, there))),
+            None => Ok(self),
+        }
+    }
+
     /// Puts it into the worktree, which is set up by then, and the agent's home, and says what became of it.
     ///
-    /// Errors: `SessionLost` and `SessionUnreachable` where the project wants the same session or none.
+    /// Errors: `SessionLost` and `SessionUnreachable` where the project wants the same session or none, and it does not
+    /// fit there.
     pub(crate) async fn restore(&self, this: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Result<Taken, Stop> {
         let (taken, lost, there) = match &self.state {
             State::Nothing => return Ok(Taken::default()),
             State::Lost(lost) => (Taken::default(), Some(lost.clone()), None),
             State::There(there) => match put_back(this, git, workspace, there).await {
-                Ok(taken) => (taken, there.lost.clone(), Some(there)),
-                Err(lost) => (Taken::default(), Some(lost), Some(there)),
+                Ok(taken) => (taken, there.lost.clone(), Some(there.as_ref())),
+                Err(lost) => (Taken::default(), Some(lost), Some(there.as_ref())),
             },
         };
-        let asked = this.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
-        let agent = there.map(|there| &there.about.agent).or(asked);
-        let whose = agent.map_or_else(String::new, |agent| format!(" of `{}`", clipped(agent, LONGEST_NAME)));
+        let whose = whose(this, there);
         let said = |words| this.events.add(Said::words(EventKind::Log, words));
         match lost {
             None => {
@@ -308,6 +315,13 @@ impl Found {
         }
         Ok(taken)
     }
+}
+
+/// Whose session it is, after a noun, as far as anybody knows.
+fn whose(this: &Attempt<'_>, there: Option<&There>) -> String {
+    let asked = this.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
+    let agent = there.map(|there| &there.about.agent).or(asked);
+    agent.map_or_else(String::new, |agent| format!(" of `{}`", clipped(agent, LONGEST_NAME)))
 }
 
 /// Unpacks it, and reads what is known of it.

@@ -6,6 +6,8 @@ use crate::rests::{commands, on_another_machine, paused, unpacked};
 use crate::resumes::packed;
 use crate::sessions::{claude, kept, paused as paused_in_session};
 use crate::world::BRANCH;
+use pullyard_domain::checks::{Checks, JobCommands, Setup};
+use pullyard_domain::commands::CommandPolicy;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
 use tar::EntryType;
@@ -156,6 +158,20 @@ async fn a_reason_that_only_a_newer_server_knows_is_heard_as_any_other() {
     assert_eq!(failure, Some("session_lost"), "{texts}");
     let because = "because what attempt 2 kept is missing: the reason is one that this version does not know;";
     assert!(texts.contains(because), "{texts}");
+}
+
+#[tokio::test]
+async fn nothing_is_set_up_for_a_job_whose_session_is_known_to_be_lost() {
+    let machine = worked("echo '{}'").await;
+    let set_up = machine.world.outside("set-up");
+    let setup = Setup { commands: vec![format!("touch {}", set_up.display())], ..Setup::default() };
+    let commands = JobCommands { policy: CommandPolicy::Unrestricted, setup, checks: Checks::default() };
+    machine.world.api.assign(|job| job.commands = Some(commands));
+    machine.world.api.replace("checkpoint.tar.zst", None);
+    let (failure, texts) = next(&machine, true).await;
+    assert_eq!((failure, set_up.exists()), (Some("session_lost"), false), "{texts}");
+    let (failure, texts) = next(&machine, false).await;
+    assert_eq!((failure, set_up.exists()), (None, true), "{texts}");
 }
 
 #[tokio::test]
