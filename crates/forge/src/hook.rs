@@ -35,8 +35,8 @@ pub struct Hook {
     pub last_code: Option<u16>,
 }
 
-/// What a hook should be. All of it at once: GitHub takes a secret away that a change doesn't repeat, and Bitbucket has
-/// one of 128 characters at most.
+/// What a hook should be. All of it at once: GitHub takes a secret away that a change doesn't repeat. That the forge
+/// takes a secret of this length is the caller's to see to.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
     /// Where deliveries go.

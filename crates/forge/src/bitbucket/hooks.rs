@@ -18,9 +18,6 @@ const PER_PAGE: &str = "100";
 /// What people read of one of ours in Bitbucket's list.
 const DESCRIPTION: &str = "Pullyard";
 
-/// The longest secret that Bitbucket takes. Units: characters.
-const LONGEST_SECRET: usize = 128;
-
 #[derive(Deserialize)]
 struct HookAnswer {
     uuid: String,
@@ -156,12 +153,8 @@ impl Bitbucket {
 
 /// A hook as it is sent.
 fn whole(settings: &HookSettings) -> Result<Value, Error> {
-    let refuse = |reason: String| Error::Settings { reason };
-    let secret = settings.secret.text().ok_or_else(|| refuse("the hook's secret is empty or no text".to_owned()))?;
-    if secret.chars().count() > LONGEST_SECRET {
-        let reason = format!("the hook's secret is longer than the {LONGEST_SECRET} characters that Bitbucket takes");
-        return Err(refuse(reason));
-    }
+    let refused = || Error::Settings { reason: "the hook's secret is empty or no text".to_owned() };
+    let secret = settings.secret.text().ok_or_else(refused)?;
     Ok(json!({
         "description": DESCRIPTION,
         "url": settings.url,

@@ -160,20 +160,15 @@ async fn a_token_that_may_not_see_hooks_is_told_which_scope_it_lacks() {
 }
 
 #[tokio::test]
-async fn a_secret_that_bitbucket_does_not_take_is_sent_nowhere() {
-    let (longest, longer) = ("ü".repeat(128), "ü".repeat(129));
+async fn a_secret_that_is_none_is_sent_nowhere() {
     for (scope, _) in scopes() {
-        for (secret, said) in [("", "empty"), (longer.as_str(), "longer than the 128 characters")] {
-            let played = play([]);
-            let made = played.forge.create_hook(&scope, &settings(secret)).await.unwrap_err();
-            let changed = played.forge.edit_hook(&scope, 1, &settings(secret)).await.unwrap_err();
-            for error in [made, changed] {
-                assert!(matches!(error, Error::Settings { .. }) && error.to_string().contains(said), "{error}");
-            }
-            assert!(played.requests().is_empty());
+        let played = play([]);
+        let made = played.forge.create_hook(&scope, &settings("")).await.unwrap_err();
+        let changed = played.forge.edit_hook(&scope, 1, &settings("")).await.unwrap_err();
+        for error in [made, changed] {
+            assert!(matches!(error, Error::Settings { .. }) && error.to_string().contains("empty"), "{error}");
         }
-        let played = play([Some((201, hook(FIRST, json!({}))))]);
-        played.forge.create_hook(&scope, &settings(&longest)).await.unwrap();
+        assert!(played.requests().is_empty());
     }
 }
 
