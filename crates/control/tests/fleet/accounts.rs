@@ -1,13 +1,13 @@
 //! What attempts say of their models' accounts: whom it shuts one for and how long, and what is kept of the attempt.
 
 use crate::world::{World, applied, pushed};
-use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, progress};
+use pullyard_control::attempt::{Finish, GaveBack, GivesBack, finish, give_back, progress, start};
 use pullyard_control::runner::{Answer, claim, heartbeat};
-use pullyard_control::{Count, Dispatched, Error, dispatch, pause_job};
-use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Gate, KeyOf, PROBE_FOR, Trouble};
+use pullyard_control::{Bootstrap, Count, Dispatched, Error, dispatch, pause_job};
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Gate, KeyOf, PROBE_FOR, Trouble, asked};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ClaimId, FinishId, JobId};
-use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Place, Rest, Status, Work, Yielded};
+use pullyard_domain::id::{ClaimId, ClassId, FinishId, InstanceId, JobId};
+use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Place, Policy, Rest, Status, Work, Yielded};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::select::Needs;
@@ -458,4 +458,135 @@ async fn an_account_is_proven_by_a_first_job_whose_agent_asks_people_something()
     let gives = GivesBack { yielded, spent_usd_micros: None, work: None };
     assert_eq!(give_back(ctx, &fence, &gives).await.unwrap(), GaveBack::Over(Status::AwaitingInput));
     assert_eq!(ctx.store.breaker(&id).await.unwrap(), None);
+}
+
+/// Another job's attempt met the limit of an account, over what stands there.
+async fn met_by(world: &World, other: &str, id: &BreakerId) -> Breaker {
+    let ctx = &world.ctx;
+    let before = ctx.store.breaker(id).await.unwrap();
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let by = By { job: JobId::of_request(&world.project, "other", other), attempt: 1 };
+    let opened = Breaker::opened(before.as_ref(), id, &limit, &by, ctx.clock.now()).unwrap();
+    applied(ctx.store.put_breaker(&opened, before.as_ref()).await);
+    ctx.store.breaker(id).await.unwrap().unwrap()
+}
+
+/// This job is written down as the first that tries it.
+async fn tried_by(world: &World, id: &BreakerId, job: &JobId) {
+    let ctx = &world.ctx;
+    let stands = ctx.store.breaker(id).await.unwrap().unwrap();
+    applied(ctx.store.put_breaker(&stands.tried_by(job, ctx.clock.now()).unwrap(), Some(&stands)).await);
+}
+
+/// The same job with a key of its project's.
+fn with_key(job: &Job) -> Job {
+    let policy = Policy { model_of: Some("command".into()), ..job.policy.clone() };
+    Job { policy, ..job.clone() }
+}
+
+#[tokio::test]
+async fn an_account_that_was_shut_anew_is_not_opened_by_the_end_of_the_job_that_tried_it_first() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let (job, id) = tries(&world, &runner).await;
+    let fence = works(&world, &job.id, Some(&runner), Status::Executing).await;
+    // By one that began before all of this.
+    let anew = met_by(&world, "2", &id).await;
+    let said = says("f1", End::Failed(Failure::NoChanges {}, None));
+    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Failed);
+    let stands = ctx.store.breaker(&id).await.unwrap().unwrap();
+    assert_eq!((stands.times, stands.gate(&job.id, ctx.clock.now())), (2, Gate::Shut(anew.until)));
+}
+
+/// It shuts the one whose limit it met, and says nothing of the other one.
+#[tokio::test]
+async fn of_two_accounts_that_a_first_job_asked_the_one_that_it_does_not_shut_is_tried_by_the_next_one() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = with_key(&world.job(&on(Compute::Runners)).await);
+    let both = asked(KeyOf::Project, "command", &world.project, Some(&runner.id));
+    let [of_project, of_runner] = &both[..] else { panic!("two accounts") };
+    for id in &both {
+        met_by(&world, "1", id).await;
+    }
+    ctx.clock.advance(HOUR);
+    for id in &both {
+        tried_by(&world, id, &job.id).await;
+    }
+    applied(ctx.store.update_job(&job.tries_first()).await);
+    let fence = works(&world, &job.id, Some(&runner), Status::Executing).await;
+    let met = limited(ctx.clock.now().plus(HOUR));
+    assert_eq!(finish(ctx, &fence, &says("f1", End::Failed(met, None))).await.unwrap(), Status::Ready);
+    let next = JobId::of_request(&world.project, "next", "1");
+    let gate = async |id: &BreakerId| ctx.store.breaker(id).await.unwrap().unwrap().gate(&next, ctx.clock.now());
+    assert!(matches!(gate(of_project).await, Gate::Shut(_)));
+    assert_eq!(gate(of_runner).await, Gate::First);
+}
+
+#[tokio::test]
+async fn that_a_first_jobs_agent_works_is_noted_by_a_repeat_where_whoever_wrote_its_phase_died() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let (job, id) = tries(&world, &runner).await;
+    let fence = works(&world, &job.id, Some(&runner), Status::Preparing).await;
+    let noted = async || ctx.store.breaker(&id).await.unwrap().unwrap().probe.unwrap().working.is_some();
+    wire.next("PutItem", Fault::StopAfter);
+    assert!(wire.live(progress(ctx, &fence, Status::Executing, None)).await.is_none());
+    assert_eq!((world.stored(&job.id).await.status, noted().await), (Status::Executing, false));
+    progress(ctx, &fence, Status::Executing, None).await.unwrap();
+    assert!(noted().await);
+}
+
+#[tokio::test]
+async fn that_a_first_job_was_claimed_by_its_task_is_noted_by_a_repeat_where_whoever_wrote_that_died() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    world.connect().await;
+    let ctx = &world.ctx;
+    let job = with_key(&world.job(&on(Compute::Fargate)).await);
+    let id = BreakerId { account: Account::Project(world.project.clone()), capability: "command".into() };
+    met_by(&world, "1", &id).await;
+    ctx.clock.advance(HOUR);
+    tried_by(&world, &id, &job.id).await;
+    applied(ctx.store.update_job(&job.dispatched(ctx.clock.now()).unwrap().tries_first()).await);
+    let bootstrap = Bootstrap { job: job.id.clone(), attempt: 1, dispatch: 1, expires: ctx.clock.now() };
+    let (claim, instance) = (ClaimId::new("c1").unwrap(), InstanceId::new("i1").unwrap());
+    let begins = || start(ctx, &bootstrap, claim.clone(), instance.clone(), None);
+    let noted = async || ctx.store.breaker(&id).await.unwrap().unwrap().probe.unwrap().claimed.is_some();
+    wire.next("PutItem", Fault::StopAfter);
+    assert!(wire.live(begins()).await.is_none());
+    assert_eq!((world.stored(&job.id).await.status, noted().await), (Status::Claimed, false));
+    begins().await.unwrap();
+    assert!(noted().await);
+}
+
+#[tokio::test]
+async fn a_job_with_its_projects_key_waits_for_that_account_whichever_runner_would_take_it() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Project };
+    let class = ClassId::of_key(world.project.as_str(), &needs.capability, &needs.labels, needs.key);
+    ctx.store.note_class(&world.project, &class, &needs).await.unwrap();
+    let job = Job { class, ..with_key(&world.job(&on(Compute::Runners)).await) };
+    applied(ctx.store.update_job(&job).await);
+    let id = BreakerId { account: Account::Project(world.project.clone()), capability: "command".into() };
+    met_by(&world, "1", &id).await;
+    let claims = async |asked: &str| {
+        let asked = ClaimId::new(asked).unwrap();
+        claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap()
+    };
+    let kept_back = claims("k1").await;
+    assert!(matches!(kept_back, Answer::Nothing), "{kept_back:?}");
+    ctx.clock.advance(Duration::from_secs(310));
+    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    let Answer::Job(claimed) = claims("k2").await else { panic!("it may be tried") };
+    assert_eq!((&claimed.job.id, claimed.job.run.as_ref().unwrap().first), (&job.id, true));
+    let probe = ctx.store.breaker(&id).await.unwrap().unwrap().probe.unwrap();
+    assert!(probe.job == job.id && probe.claimed.is_some(), "{probe:?}");
 }

@@ -5,6 +5,7 @@ use pullyard_control::attempt::checkpoint;
 use pullyard_control::{Error, artifact_address, artifacts_of, reserve_artifact};
 use pullyard_domain::artifact::{KEPT, Kind, Offer, WhyMissing};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
+use pullyard_domain::job::{Fence, Job};
 use pullyard_domain::project::{Compute, Settings};
 use std::time::Duration;
 
@@ -53,4 +54,57 @@ async fn a_checkpoint_that_has_expired_is_said_to_be_missing() {
     assert!(left.checkpoint.is_none(), "{left:?}");
     let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
     assert_eq!(missing, Some((job.id, 1, WhyMissing::Expired)));
+}
+
+/// A job on Fargate.
+async fn one(world: &World) -> Job {
+    world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
+}
+
+/// The attempt gets a place for this.
+async fn keeps(world: &World, fence: &Fence, kind: Kind) {
+    let offer = Offer {
+        kind,
+        name: ArtifactName::new("one.bin").unwrap(),
+        size_bytes: 1,
+        sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
+    };
+    reserve_artifact(&world.ctx, fence, &offer).await.unwrap();
+}
+
+/// The present attempt is lost, and the next one begins.
+async fn next(world: &World, job: &Job) -> Fence {
+    let back = world.stored(&job.id).await.requeued(world.ctx.clock.now()).unwrap();
+    applied(world.ctx.store.update_job(&back).await);
+    world.claimed(&job.id, None).await
+}
+
+#[tokio::test]
+async fn of_several_checkpoints_that_are_gone_the_newest_before_the_attempt_is_said_to_be_missing() {
+    let world = World::begin().await;
+    let job = one(&world).await;
+    let first = world.claimed(&job.id, None).await;
+    keeps(&world, &first, Kind::Checkpoint).await;
+    let second = next(&world, &job).await;
+    keeps(&world, &second, Kind::Checkpoint).await;
+    world.ctx.clock.advance(KEPT);
+    let third = next(&world, &job).await;
+    // What it keeps itself is for the next one.
+    keeps(&world, &third, Kind::Checkpoint).await;
+    let left = checkpoint(&world.ctx, &third).await.unwrap();
+    assert!(left.checkpoint.is_none(), "{left:?}");
+    let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
+    assert_eq!(missing, Some((job.id, 2, WhyMissing::Expired)));
+}
+
+#[tokio::test]
+async fn an_attempt_that_kept_something_else_has_no_checkpoint_that_is_missing() {
+    let world = World::begin().await;
+    let job = one(&world).await;
+    let first = world.claimed(&job.id, None).await;
+    keeps(&world, &first, Kind::CheckOutput).await;
+    world.ctx.clock.advance(KEPT);
+    let second = next(&world, &job).await;
+    let left = checkpoint(&world.ctx, &second).await.unwrap();
+    assert!(left.checkpoint.is_none() && left.missing.is_none(), "{left:?}");
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{World, applied};
 use pullyard_control::runner::{Answer, claim, heartbeat};
-use pullyard_control::{Report, sweep};
+use pullyard_control::{Report, sweep, sweep_by_hand};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
 use pullyard_domain::hook::recovery::Look;
@@ -50,6 +50,25 @@ async fn rounds_that_come_often_count_once_a_minute_and_keep_what_was_counted() 
         assert_eq!(kept.waiting, 1, "after another {secs} s");
     }
     assert_eq!(counts, [true, false, true]);
+}
+
+/// It has less time than one by the schedule, which would leave out the same again.
+#[tokio::test]
+async fn what_a_round_by_hand_could_not_look_at_the_next_one_looks_at_at_once() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let ctx = &world.ctx;
+    for by_hand in [true, false] {
+        ctx.clock.advance(Duration::from_secs(61));
+        assert!(sweep(ctx).await.whole().unwrap().gauges.is_some());
+        ctx.clock.advance(Duration::from_secs(61));
+        wire.restart(Some((INDEX.start, Fault::error(400, "AccessDenied"))));
+        let cut = if by_hand { sweep_by_hand(ctx).await } else { sweep(ctx).await };
+        assert!(cut.noted && cut.fault.is_some(), "{cut:?}");
+        ctx.clock.advance(Duration::from_secs(10));
+        let next = sweep(ctx).await.whole().unwrap();
+        assert_eq!(next.gauges.is_some(), by_hand, "{next:?}");
+    }
 }
 
 #[tokio::test]

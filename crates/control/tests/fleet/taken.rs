@@ -1,0 +1,156 @@
+//! What a sweep takes away from a runner, and what not: that one is heard in the very moment, or it is another one whose
+//! token is dead.
+
+use crate::world::{World, applied, token};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use pullyard_control::attempt::progress;
+use pullyard_control::runner::{Registration, RunnerToken, heartbeat, register};
+use pullyard_control::{pause_job, sweep};
+use pullyard_domain::id::{InstanceId, JobId};
+use pullyard_domain::job::{Fence, Status};
+use pullyard_domain::runner::{Heartbeat, Runner};
+use pullyard_testkit::Wire;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A client by which somebody else has his turn before a transaction is sent: the next one, once it is to be held.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    wire: Wire,
+    holds: Arc<AtomicBool>,
+    asked: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
+
+impl HttpClient for Held {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.wire.http_connector(settings, components);
+        SharedHttpConnector::new(Holding { held: self.clone(), inner })
+    }
+}
+
+#[derive(Debug)]
+struct Holding {
+    held: Held,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Holding {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        if !target.ends_with(".TransactWriteItems") || !self.held.holds.swap(false, Ordering::SeqCst) {
+            return self.inner.call(request);
+        }
+        let (held, inner) = (self.held.clone(), self.inner.clone());
+        HttpConnectorFuture::new(async move {
+            held.asked.notify_one();
+            held.goes_on.notified().await;
+            inner.call(request).await
+        })
+    }
+}
+
+/// The runner of the world's token says that it runs these jobs.
+async fn is_heard(world: &World, runner: &Runner, active: &[&JobId]) {
+    let active: BTreeSet<JobId> = active.iter().map(|job| JobId::clone(job)).collect();
+    let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
+    heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
+}
+
+/// A sweep decides to take a job that came so far away from a runner, which was silent or else named it no more; that one
+/// is heard with it before that is written.
+async fn check_that_it_keeps_its_job(silent: bool, status: Status, pauses: bool) {
+    let held = Held::default();
+    let world = World::before(held.clone()).await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    let fence = world.claimed(&job.id, Some(&runner)).await;
+    for phase in [Status::Preparing, Status::Executing].into_iter().filter(|phase| *phase <= status) {
+        progress(ctx, &fence, phase, None).await.unwrap();
+    }
+    if pauses {
+        pause_job(ctx, &job.id, "ana").await.unwrap();
+    }
+    if silent {
+        for _ in 0..2 {
+            sweep(ctx).await.whole().unwrap();
+            ctx.clock.advance(MINUTE);
+        }
+    } else {
+        ctx.clock.advance(MINUTE + Duration::from_secs(10));
+        is_heard(&world, &runner, &[]).await;
+        ctx.clock.advance(Duration::from_secs(1));
+    }
+    held.holds.store(true, Ordering::SeqCst);
+    let mut round = Box::pin(sweep(ctx));
+    tokio::select! {
+        done = &mut round => panic!("it would take nothing away: {done:?}"),
+        () = held.asked.notified() => {}
+    }
+    is_heard(&world, &runner, &[&job.id]).await;
+    held.goes_on.notify_one();
+    let report = round.await.whole().unwrap();
+    let did = (report.offline, report.requeued + report.ended, report.failed);
+    assert_eq!(did, (u32::from(silent), 0, 0), "{status:?}, {pauses}: {report:?}");
+    world.stored(&job.id).await.held_by(&fence).unwrap();
+    assert_eq!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.len(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_runner_that_is_heard_before_its_job_is_taken_away_keeps_it_wherever_that_would_go() {
+    check_that_it_keeps_its_job(true, Status::Preparing, false).await;
+    check_that_it_keeps_its_job(true, Status::Preparing, true).await;
+    check_that_it_keeps_its_job(true, Status::Executing, false).await;
+}
+
+#[tokio::test]
+async fn a_runner_that_names_its_job_again_before_it_is_taken_away_keeps_it_wherever_that_would_go() {
+    check_that_it_keeps_its_job(false, Status::Preparing, false).await;
+    check_that_it_keeps_its_job(false, Status::Preparing, true).await;
+    check_that_it_keeps_its_job(false, Status::Executing, false).await;
+}
+
+/// What was read of a token serves all its runners in a round, and no other's.
+#[tokio::test]
+async fn a_token_that_is_dead_takes_the_jobs_of_its_own_runners_and_of_no_others() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let other = RunnerToken { hash: "b".repeat(64), projects: None };
+    applied(ctx.store.put_token(&token(&other.hash)).await);
+    // Several of each, so that those of either come before some of the other.
+    let mut runners = world.runners(3, 1, 1).await;
+    for number in 0..3 {
+        let new = Registration {
+            name: format!("other-{number}"),
+            instance: InstanceId::new(format!("other-{number}")).unwrap(),
+            capabilities: BTreeSet::from(["command".into()]),
+            labels: BTreeSet::new(),
+            version: "0.1.0".into(),
+            slots: 1,
+            active: BTreeSet::new(),
+        };
+        runners.push(register(ctx, &other, &new).await.unwrap());
+    }
+    let mut fences: Vec<(Runner, Fence)> = Vec::new();
+    for (runner, job) in runners.into_iter().zip(world.jobs("one", 6, 1).await) {
+        let fence = world.claimed(&job.id, Some(&runner)).await;
+        fences.push((runner, fence));
+    }
+    applied(ctx.store.revoke_token(&other.hash).await);
+    let report = sweep(ctx).await.whole().unwrap();
+    assert_eq!((report.requeued + report.ended, report.failed), (3, 0), "{report:?}");
+    for (runner, fence) in &fences {
+        let holds = world.stored(&fence.job).await.held_by(fence).is_ok();
+        assert_eq!(holds, runner.token == world.token.hash, "{}", runner.name);
+    }
+}
