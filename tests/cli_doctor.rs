@@ -4,6 +4,7 @@ use crate::cli::User;
 use crate::story::{Setup, Story, TRIGGER};
 use crate::webhooks::{ANN, ANNS_TOKEN};
 use pullyard_domain::project::Compute;
+use pullyard_local::{Calls, Fault};
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 
@@ -156,5 +157,22 @@ async fn a_forge_that_takes_our_token_no_more_is_found_out() {
     let listed = user.run(&["integrations"]).await.done();
     assert_eq!(listed.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(), ["gh1", "spare"]);
     user.run(&["integrations", "test", "nobody"]).await.ended(5, "there is no integration nobody");
+    story.end().await;
+}
+
+/// Bitbucket alone lets tokens in of which it does not say whose they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_github_that_does_not_say_whose_a_token_is_is_not_connected() {
+    let story = Story::waiting().await;
+    let (user, forge) = (User::of(&story), story.local.forge());
+    let api_url = forge.api_url();
+    let add = ["integrations", "add", "spare", "--api-url", &api_url, "--token-secret", story.local.forge_secret()];
+    let calls = Calls { method: Some("GET".into()), path: "/api/v3/user".into() };
+    forge.order_fault(calls, 100, Fault::status(403));
+    let refused = user.run(&add).await;
+    assert!(refused.code != 0 && refused.err.contains("the forge refused"), "{refused:?}");
+    assert_eq!(story.api.integrations(None).await.unwrap().integrations.len(), 1);
+    forge.forget_faults();
+    user.run(&add).await.done();
     story.end().await;
 }

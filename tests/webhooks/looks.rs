@@ -1,13 +1,13 @@
 //! What is found at the forge that nobody told.
 
-use super::{SECRET, World, name};
+use super::{ANN, ANNS_TOKEN, SECRET, World, name};
 use crate::cli::User;
 use crate::story::REPOSITORY;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_local::{Calls, Clock, DeliveryFault, Fault};
+use pullyard_local::{AccountKind, Calls, Clock, DeliveryFault, Fault, Role};
 use pullyard_protocol::hook::{RecoverHook, SetIngress};
 use pullyard_store::Write;
 use reqwest::Method;
@@ -63,6 +63,39 @@ async fn a_repository_without_a_hook_is_looked_at_every_minute() {
     assert_eq!(serde_json::to_value(told.source).unwrap(), json!("poll"));
     let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
     assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_approved_after_asking_is_not_heard_by_a_look_and_who_only_commented_since_is() {
+    let world = World::make().await;
+    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
+    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
+    let (forge, bens_token) = (world.story.local.forge(), "ghp_ben");
+    let ben = pullyard_local::User { login: "ben".into(), id: ANN + 1, token: bens_token.into() };
+    forge.add_user(ben, AccountKind::User).await.unwrap();
+    forge.set_role(REPOSITORY, "ben", Role::Write).await.unwrap();
+    let url = format!("{}/repos/{REPOSITORY}/pulls/{}/reviews", forge.api_url(), world.number);
+    for (token, event) in [
+        (bens_token, "REQUEST_CHANGES"),
+        (ANNS_TOKEN, "REQUEST_CHANGES"),
+        (ANNS_TOKEN, "APPROVE"),
+        (bens_token, "COMMENT"),
+    ] {
+        let body = json!({ "event": event, "body": "Not yet." });
+        let call = reqwest::Client::new().post(url.as_str()).bearer_auth(token).body(body.to_string());
+        let answer = call.send().await.unwrap();
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{event}: {said}");
+        // It tells the time in whole seconds.
+        forge.advance(Duration::from_secs(2));
+    }
+    world.story.pass(Duration::from_secs(61)).await;
+    world.revised().await;
+    world.story.quiet().await;
+    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let heard: Vec<_> = ledger.iter().filter_map(|entry| entry.review.as_ref()).map(|of| of.author.as_str()).collect();
+    assert_eq!(heard, ["ben"]);
     world.story.end().await;
 }
 

@@ -4,9 +4,10 @@ use super::{ANN, SECRET, World};
 use crate::hold::at_noon;
 use crate::story::{REPOSITORY, Setup, until};
 use pullyard_domain::budget::Budget;
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Settings;
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::Hints;
 use pullyard_protocol::hook::InstallHook;
@@ -61,6 +62,24 @@ async fn the_hook_of_one_project_starts_and_ends_nothing_of_another_on_the_same_
     let said = world.send("other", "pull_request", &world.closed()).await.1;
     assert_eq!(said["code"], "event_ignored", "{said}");
     assert_eq!(world.revised().await.status, Status::Pending);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_review_was_edited_is_noted_for_whom_the_hook_speaks_that_tells_it() {
+    let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
+    world.by_hand("acme").await;
+    world.with_neighbour("other").await;
+    let said = world.send("acme", EVENT, &world.review(80, "submitted", "changes_requested")).await.1;
+    assert_eq!(said["code"], "accepted", "{said}");
+    let (store, integration) = (world.story.store().await, IntegrationId::new("gh1").unwrap());
+    let id = PullRequestId { integration, repository: world.repository, number: world.number };
+    for (hook, is_noted) in [("other", false), ("acme", true)] {
+        let said = world.send(hook, EVENT, &world.review(80, "edited", "changes_requested")).await.1;
+        assert_eq!(said["code"], "edited_review", "{said}");
+        let review = store.review(&id, &ReviewId::new("80").unwrap()).await.unwrap().unwrap();
+        assert_eq!(review.edited, is_noted, "{hook}");
+    }
     world.story.end().await;
 }
 

@@ -2,7 +2,7 @@
 
 use crate::world::{World, applied};
 use pullyard_control::webhook::{Call, Received, receive};
-use pullyard_control::{Error, poll_repository, recover_hook, set_secret};
+use pullyard_control::{Error, poll_repository, recover_hook, set_ingress, set_secret};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll, RECOVER_EVERY, poll_every};
@@ -12,7 +12,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::Secret;
-use pullyard_testkit::{Fault, Wire};
+use pullyard_testkit::{Fault, Lag, Wire};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -208,6 +208,24 @@ async fn a_repository_is_looked_at_again_when_its_forge_allows_for_it_also_where
     }
 }
 
+#[tokio::test]
+async fn a_repository_that_was_taken_for_gone_is_looked_at_again_once_somebody_has_it_looked_at() {
+    let world = World::begin().await;
+    nowhere_connected(&world).await;
+    let ctx = &world.ctx;
+    let now = ctx.clock.now();
+    let gone = Poll { ingress: Ingress::Webhook, gone_at: Some(now), next: now.plus(MINUTE), ..poll(&world) };
+    applied(ctx.store.put_poll(&gone).await);
+    let wanted = set_ingress(ctx, &world.repository(), Ingress::Poll).await.unwrap();
+    assert_eq!((wanted.ingress, wanted.gone_at), (Ingress::Poll, None));
+    assert!(wanted.look.since.is_some_and(|since| since >= now), "what was submitted before is left alone: {wanted:?}");
+    poll_repository(ctx, &wanted.project, &wanted.integration, wanted.repository).await.unwrap();
+    let looked = ctx.store.poll(&wanted.project, &wanted.integration, wanted.repository).await.unwrap().unwrap();
+    assert!(looked.rev > wanted.rev, "{looked:?}");
+    // Whoever says it once more takes nothing back.
+    assert_eq!(set_ingress(ctx, &world.repository(), Ingress::Poll).await.unwrap(), looked);
+}
+
 /// Whether a message that it may be time has the hook looked after.
 async fn recovers(change: impl FnOnce(&mut Hook, Timestamp)) -> bool {
     let world = World::begin().await;
@@ -322,17 +340,12 @@ async fn a_hook_and_a_repository_whose_look_begins_and_can_not_end_are_left_alon
     assert_eq!(tries().await, [0; 2]);
 }
 
-/// Without it the forge has no list that could be read, and no other ping comes by itself.
-#[tokio::test]
-async fn a_hook_that_others_change_while_its_first_ping_comes_learns_its_id_all_the_same() {
-    let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
-    let (ctx, hook, body) =
-        (&world.ctx, world.hook(), br#"{"zen":"Keep it logically awesome.","hook_id":7,"hook":{}}"#);
-    applied(ctx.store.put_hook(&hook).await);
-    set_secret(ctx, SecretKind::Forge, &hook.secret, "what the forge signs with").await.unwrap();
-    wire.restart(None);
-    let signature = Secret::new("what the forge signs with").sign(body);
+const SIGNS_WITH: &str = "what the forge signs with";
+
+/// Its forge says what it calls the hook.
+async fn pinged(world: &World, hook: &Hook) -> Received {
+    let body = br#"{"zen":"Keep it logically awesome.","hook_id":7,"hook":{}}"#;
+    let signature = Secret::new(SIGNS_WITH).sign(body);
     let call = Call {
         forge: hook.forge,
         hook: hook.name.as_str(),
@@ -341,8 +354,39 @@ async fn a_hook_that_others_change_while_its_first_ping_comes_learns_its_id_all_
         signature: Some(&signature),
         body: &body[..],
     };
+    receive(&world.ctx, &call).await.unwrap()
+}
+
+/// Without it the forge has no list that could be read, and no other ping comes by itself.
+#[tokio::test]
+async fn a_hook_that_others_change_while_its_first_ping_comes_learns_its_id_all_the_same() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let (ctx, hook) = (&world.ctx, world.hook());
+    applied(ctx.store.put_hook(&hook).await);
+    set_secret(ctx, SecretKind::Forge, &hook.secret, SIGNS_WITH).await.unwrap();
+    wire.restart(None);
     wire.next("PutItem", Fault::error(400, "ConditionalCheckFailedException"));
-    assert_eq!(receive(ctx, &call).await.unwrap(), Received::Pong);
+    assert_eq!(pinged(&world, &hook).await, Received::Pong);
     assert_eq!(wire.calls("PutItem"), 3, "the hook twice, and its ledger entry");
     assert_eq!(ctx.store.hook(&hook.name).await.unwrap().unwrap().forge_id, Some(7));
+}
+
+/// With it the deliveries of another one would be read, and asked for again, as if they were its own.
+#[tokio::test]
+async fn a_hook_that_is_made_anew_while_the_ping_of_the_one_before_comes_does_not_take_its_id() {
+    let lag = Lag::still();
+    let world = World::before(lag.client()).await;
+    let (ctx, before) = (&world.ctx, world.hook());
+    applied(ctx.store.put_hook(&before).await);
+    set_secret(ctx, SecretKind::Forge, &before.secret, SIGNS_WITH).await.unwrap();
+    // Whoever takes the ping has read it, and then it is another one.
+    lag.catch_up().await.unwrap();
+    let stored = ctx.store.hook(&before.name).await.unwrap().unwrap();
+    applied(ctx.store.delete_hook(&stored).await);
+    let anew = Hook { created: before.created.plus(MINUTE), ..before };
+    applied(ctx.store.put_hook(&anew).await);
+    assert_eq!(pinged(&world, &anew).await, Received::Pong);
+    let stored = ctx.store.hook(&anew.name).await.unwrap().unwrap();
+    assert_eq!((stored.created, stored.forge_id), (anew.created, None));
 }

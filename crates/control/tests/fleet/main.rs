@@ -4,8 +4,8 @@
 //! ECS says, in `rounds` of what is due, in `slow` of calls that take long meanwhile, in `orders` of what people
 //! want of a runner and of its job, in `board` of what they do on the board, in `entries` of a ticket's event that came
 //! to no end, in `settles` of what waited and what comes late, in `reviews` of reviews, in `looks` of what nobody
-//! told, in `kept` of artifacts, in `rows` of claims that begin with what another one read, and in `taken` of jobs that
-//! runners lose.
+//! told, in `kept` of artifacts, in `removals` of what is in use, in `rows` of claims that begin with what another one
+//! read, and in `taken` of jobs that runners lose.
 //!
 //! `cargo test --release -p pullyard-control --test fleet -- --ignored --nocapture --test-threads 1`
 #![expect(
@@ -21,6 +21,7 @@ mod entries;
 mod kept;
 mod looks;
 mod orders;
+mod removals;
 mod reviews;
 mod rounds;
 mod rows;

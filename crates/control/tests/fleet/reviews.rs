@@ -2,7 +2,7 @@
 
 use crate::world::{World, applied};
 use pullyard_control::review::{Admitted, Changed, Reach, admit_job, decide_review, pull_request_changed};
-use pullyard_control::{Answer, cancel_job, settle_ticket, ticket_view};
+use pullyard_control::{Answer, Requester, cancel_job, retry_job, settle_ticket, ticket_view};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
@@ -436,5 +436,35 @@ async fn a_closed_pull_request_takes_its_job_with_it_wherever_whoever_heard_of_i
             }
         }
         assert!(closed > 0, "one died when it was closed");
+    }
+}
+
+/// What the retry of a revision is, of whose pull request something else is so by then.
+async fn retried(change: fn(PullRequest) -> PullRequest) -> Kind {
+    let desk = Desk::over(World::begin().await).await;
+    let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
+    let (ctx, caller) = (&desk.world.ctx, Requester { id: "t1".into(), name: "ana".into() });
+    cancel_job(ctx, &job, "ana", None).await.unwrap();
+    let linked = ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
+    applied(ctx.store.update_pull_request(&change(linked)).await);
+    let again = retry_job(ctx, &job, &caller, None).await.unwrap().job.unwrap();
+    let again = desk.world.stored(&again).await;
+    assert_eq!(again.retry_of, Some(job));
+    assert_eq!(again.revises.is_some(), again.kind == Kind::Revise, "{again:?}");
+    again.kind
+}
+
+#[tokio::test]
+async fn a_retry_revises_a_pull_request_while_that_is_open_and_its_tickets_and_else_begins_anew() {
+    assert_eq!(retried(|linked| linked).await, Kind::Revise);
+    let begin_anew: [fn(PullRequest) -> PullRequest; 5] = [
+        |linked| PullRequest { state: PullRequestState::Closed, ..linked },
+        |linked| PullRequest { state: PullRequestState::Merged, ..linked },
+        |linked| PullRequest { ticket: None, ..linked },
+        |linked| PullRequest { ticket: Some(TicketKey::new("APP-2").unwrap()), ..linked },
+        |linked| PullRequest { project: ProjectId::new("other").unwrap(), ..linked },
+    ];
+    for change in begin_anew {
+        assert_eq!(retried(change).await, Kind::Implement);
     }
 }

@@ -1,0 +1,81 @@
+//! What keeps people from removing what is in use is found where it stands, also behind a whole page of what does not.
+
+use crate::world::{World, applied};
+use pullyard_control::{Error, cancel_job, create_project, remove_integration, remove_repository};
+use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::id::{HookName, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::Job;
+use pullyard_domain::project::{Repository, Settings};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// How many are looked at together.
+const PAGE: u64 = 100;
+
+/// The repository that is to be removed: its pull requests come last in the list.
+const OTHER: u64 = 999;
+
+fn code<T: Debug>(refused: Result<T, Error>) -> &'static str {
+    match refused {
+        Err(Error::Denied(denial)) => denial.code(),
+        other => panic!("it is not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_needs_a_repository_is_found_behind_a_whole_page_of_jobs_pull_requests_and_hooks_that_do_not() {
+    let world = World::begin().await;
+    world.connect().await;
+    let (ctx, store, project) = (&world.ctx, &world.ctx.store, &world.project);
+    let name = RepositoryName::new("acme/site").unwrap();
+    let site = Repository { id: OTHER, name: name.clone(), ..world.repository() };
+    applied(store.put_repository(&site).await);
+
+    let old = world.jobs("old", 1, 1).await.remove(0);
+    applied(store.update_job(&Job { repository: OTHER, ..old.clone() }).await);
+    ctx.clock.advance(Duration::from_secs(1));
+    world.jobs("new", usize::try_from(PAGE).unwrap(), 1).await;
+    let integration = &site.integration;
+    let pull = |repository: u64, number: u64, ticket: Option<TicketKey>| {
+        let id = PullRequestId { integration: integration.clone(), repository, number };
+        PullRequest::linked(id, project.clone(), ticket, None)
+    };
+    for number in 1..=PAGE {
+        applied(store.update_pull_request(&pull(world.repository().id, number, None)).await);
+        let name = HookName::new(format!("a-{number}")).unwrap();
+        applied(store.put_hook(&Hook { name, ..world.hook() }).await);
+    }
+    let open = pull(OTHER, 1, Some(TicketKey::new("APP-1").unwrap()));
+    applied(store.update_pull_request(&open).await);
+    let kind = HookKind::Repository { name: name.clone(), id: OTHER };
+    let hook = Hook { name: HookName::new("z").unwrap(), kind, ..world.hook() };
+    applied(store.put_hook(&hook).await);
+
+    assert_eq!(code(remove_repository(ctx, project, &name).await), "job_in_repository");
+    cancel_job(ctx, &old.id, "ana", None).await.unwrap();
+    assert_eq!(code(remove_repository(ctx, project, &name).await), "pull_request_open");
+    let linked = store.pull_request(&open.id).await.unwrap().unwrap();
+    applied(store.update_pull_request(&PullRequest { ticket: None, ..linked }).await);
+    assert_eq!(code(remove_repository(ctx, project, &name).await), "hook_of_repository");
+    let hook = store.hook(&hook.name).await.unwrap().unwrap();
+    applied(store.delete_hook(&hook).await);
+    assert_eq!(remove_repository(ctx, project, &name).await.unwrap().repository.id, OTHER);
+}
+
+#[tokio::test]
+async fn a_forge_stays_connected_for_a_repository_of_a_project_behind_a_whole_page_of_those_without() {
+    let world = World::begin().await;
+    world.connect().await;
+    let (ctx, repository) = (&world.ctx, world.repository());
+    remove_repository(ctx, &world.project, &repository.name).await.unwrap();
+    let later = |number: u64| ProjectId::new(format!("b{number:03}")).unwrap();
+    for number in 1..=PAGE {
+        create_project(ctx, later(number), "Later".into(), Settings::default()).await.unwrap();
+    }
+    let last = Repository { project: later(PAGE), ..repository };
+    applied(ctx.store.put_repository(&last).await);
+    assert_eq!(code(remove_integration(ctx, &last.integration).await), "repository_of_integration");
+    remove_repository(ctx, &last.project, &last.name).await.unwrap();
+    assert_eq!(remove_integration(ctx, &last.integration).await.unwrap().id, last.integration);
+}
