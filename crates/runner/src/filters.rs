@@ -316,9 +316,23 @@ mod tests {
         for name in ["GPG", "sops", "ansible-vault", "secrets", "openssl", "strongbox", "blackbox", "keyringer"] {
             assert!(encrypts(name.as_bytes()), "{name}");
         }
+        for part in
+            ["crypt", "cipher", "secret", "gpg", "sops", "vault", "openssl", "strongbox", "blackbox", "keyringer"]
+        {
+            assert!(encrypts(format!("My-{part}s").as_bytes()), "{part}");
+        }
         for name in ["nbstripout", "lfs", "tabspace", "image", "ident", "jupyter", "clean-paths"] {
             assert!(!encrypts(name.as_bytes()), "{name}");
         }
+    }
+
+    #[test]
+    fn the_first_64_files_are_named_and_the_others_counted() {
+        let mut readable = Readable::default();
+        (0..66).for_each(|number| readable.add(number.to_string().as_bytes(), b"git-crypt"));
+        let named: Vec<_> = readable.files.iter().map(|(path, _)| path.as_slice()).collect();
+        assert_eq!((named.len(), named.first(), named.last()), (64, Some(&&b"0"[..]), Some(&&b"63"[..])));
+        assert_eq!(readable.others, 2);
     }
 
     #[test]

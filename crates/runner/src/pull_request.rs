@@ -167,4 +167,23 @@ mod tests {
         let next = newest::renewed(&body, "another", &newest).unwrap();
         assert!(newest::renewed(&next, "a third", "").is_ok(), "{next}");
     }
+
+    #[test]
+    fn a_refused_draft_is_told_from_a_branch_that_is_called_so() {
+        for reason in [
+            "Draft pull requests are not supported in this repository",
+            "validation failed: no draft pull request can be opened here",
+            "bad request; Draft is no field of this repository",
+        ] {
+            assert!(is_of_draft(reason), "{reason}");
+        }
+        for reason in [
+            "no commits between main and draft",
+            "validation failed; base: draft is no branch",
+            "drafts of ours are locked",
+            "",
+        ] {
+            assert!(!is_of_draft(reason), "{reason}");
+        }
+    }
 }

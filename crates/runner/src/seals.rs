@@ -150,7 +150,18 @@ mod tests {
 
     #[test]
     fn what_encrypts_a_whole_file_is_known_by_its_beginning() {
-        for (beginning, by) in BEGINNINGS {
+        let known: [(&[u8], &str); 8] = [
+            (b"\0GITCRYPT\0", "git-crypt"),
+            (b"U2FsdGVkX1", "OpenSSL"),
+            (b"Salted__", "OpenSSL"),
+            (b"age-encryption.org/v1", "age"),
+            (b"-----BEGIN AGE ENCRYPTED FILE-----", "age"),
+            (b"# STRONGBOX ENCRYPTED RESOURCE", "Strongbox"),
+            (b"-----BEGIN PGP MESSAGE-----", "OpenPGP"),
+            (b"$ANSIBLE_VAULT;", "Ansible Vault"),
+        ];
+        assert_eq!(known.len(), BEGINNINGS.len());
+        for (beginning, by) in known {
             let file = [beginning, b"more"].concat();
             assert_eq!((of_beginning(&file), state_of(&file)), (Some(by), State::Sealed(by)));
             assert_eq!(state_of(&[&b"x"[..], beginning].concat()), State::Open, "{by}");

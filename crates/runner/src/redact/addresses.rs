@@ -89,6 +89,8 @@ mod tests {
         for value in [format!("https://{token}@h/x"), format!("a https://{token}:x-oauth-basic@h")] {
             check(&value, &[token]);
         }
+        check("https://0123456789abcdefghij@h", &["0123456789abcdefghij"]);
+        check("https://0123456789abcdefghi@h", &[]);
         check(&format!("https://x-access-token:{token}@h"), &[token, &format!("x-access-token:{token}")]);
         for value in ["https://a-person@h/x", "ssh://the-name-of-a-machines-user@h", "postgres://app@db"] {
             check(value, &[]);

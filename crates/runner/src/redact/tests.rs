@@ -2,6 +2,7 @@ use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
+use pullyard_domain::text::Span;
 use pullyard_protocol::event::EventKind;
 use serde_json::json;
 use std::sync::LazyLock;
@@ -126,6 +127,53 @@ fn words_too_short_for_a_secret_are_not_learned() {
 }
 
 #[test]
+fn a_secret_has_eight_bytes_and_a_line_of_one_that_counts_by_itself_32() {
+    let redactor = knowing(&["hunter2x", " short-1 "]);
+    for before in 0..20 {
+        let before = ".".repeat(before);
+        assert_eq!(redactor.text(&format!("{before}hunter2x")), format!("{before}{MARK}"));
+    }
+    assert_eq!(redactor.text("it is short-1"), "it is short-1");
+    let (long, short) = ("0123456789abcdefghijABCDEFGHIJ+/", "another-line-of-the-same-secret");
+    assert_eq!((long.len(), short.len()), (32, 31));
+    let redactor = knowing(&[&format!("{long}\n{short}")]);
+    assert_eq!(redactor.text(&format!("{long} and {short}")), format!("{MARK} and {short}"));
+    assert_eq!(redactor.text(&format!("{long}\n{short}")), MARK);
+}
+
+#[test]
+fn each_word_for_a_secret_makes_a_name_one_of_a_secret_by_itself() {
+    for word in [
+        "KEY",
+        "KEYS",
+        "APIKEY",
+        "TOKEN",
+        "SECRET",
+        "SECRETS",
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "PASS",
+        "PWD",
+        "PAT",
+        "AUTH",
+        "CREDENTIAL",
+        "CREDENTIALS",
+        "CREDS",
+        "DSN",
+    ] {
+        for name in [format!("X_{word}_PROD"), format!("x.{}2", word.to_lowercase())] {
+            assert!(is_name_of_secret(&name), "{name}");
+        }
+    }
+    for ending in ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "BOOTSTRAP"] {
+        for name in [format!("X_MY{ending}"), format!("X_{ending}")] {
+            assert!(is_name_of_secret(&name), "{name}");
+        }
+    }
+}
+
+#[test]
 fn the_environments_secrets_are_known_by_their_names() {
     for name in [
         "ANTHROPIC_API_KEY",
@@ -231,6 +279,22 @@ fn what_a_failure_quotes_is_a_last_line_without_the_rest_of_a_secret() {
     assert_eq!(quoted("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq"), MARK);
     let cut = quoted(&format!("{}the-secret and on", "x".repeat(195)));
     assert!(cut.chars().count() <= 200 && !cut.contains("the"), "{cut}");
+}
+
+#[test]
+fn of_an_agent_that_stalled_the_last_line_is_quoted_without_the_rest_of_a_secret_too() {
+    let redactor = knowing(&["the-secret"]);
+    let texts =
+        [("one\ntwo the-secret\n\n", "two [redacted]"), ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq", MARK)];
+    for (said, expected) in texts {
+        let (limit, event) = (Span(600), said.to_owned());
+        for failure in [Failure::Stalled { limit, event: event.clone() }, Failure::ProviderStalled { limit, event }] {
+            match redactor.failure(failure) {
+                Failure::Stalled { event, .. } | Failure::ProviderStalled { event, .. } => assert_eq!(event, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
 
 #[test]

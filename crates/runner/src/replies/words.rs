@@ -115,4 +115,33 @@ mod tests {
         let said = Words(BTreeMap::from([(1, words)])).of(&BTreeSet::from([1]), &redactor).unwrap();
         assert!(said.contains("xxx[redacted]") && !said.contains("planted"), "{said}");
     }
+
+    #[test]
+    fn what_an_earlier_agent_left_takes_no_place_and_is_written_nowhere_but_in_the_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let [tree, elsewhere] = ["tree", "elsewhere"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&tree).unwrap();
+        std::fs::create_dir(&elsewhere).unwrap();
+        put_back(&tree, "{}").unwrap();
+        assert!(put_back(&tree, "[]").is_err(), "something stands there");
+        assert_eq!(text_of_agent(&tree).unwrap(), "{}");
+        let (folder, file) = (tree.join(".pullyard"), tree.join(REPLIES_FILE));
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(elsewhere.join("replies.json"), &file).unwrap();
+        assert!(put_back(&tree, "{}").is_err(), "a file that leads elsewhere");
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
+        assert!(put_back(&tree, "{}").is_err(), "a folder that leads elsewhere");
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn words_of_256_kibibytes_are_read_and_more_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for (size, is_read) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
+            put_back(dir.path(), &" ".repeat(size)).unwrap();
+            assert_eq!(text_of_agent(dir.path()).is_ok(), is_read, "{size}");
+            std::fs::remove_dir_all(dir.path().join(".pullyard")).unwrap();
+        }
+    }
 }

@@ -202,6 +202,48 @@ fn no_body_passes_as_an_event_of_another_shape() {
 }
 
 #[test]
+fn a_body_with_the_subject_of_another_event_is_refused_whichever_that_is() {
+    let subjects =
+        ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
+    let each: [(&str, &[&str]); 7] = [
+        ("pullrequest.changes_request_created.reviewer", &["changes_request", "pullrequest"]),
+        ("pullrequest.changes_request_removed.reviewer", &["changes_request", "pullrequest"]),
+        ("pullrequest.comment_created.command", &["comment", "pullrequest"]),
+        ("pullrequest.created.plain", &["pullrequest"]),
+        ("repo.deleted.plain", &[]),
+        ("repo.transfer.plain", &[]),
+        ("repo.updated.name", &["changes"]),
+    ];
+    for (name, own) in each {
+        let event = named(name).event;
+        for subject in subjects.into_iter().filter(|subject| !own.contains(subject)) {
+            let mut told = body(name);
+            told[subject] = json!({});
+            let unreadable = said(&event, &told).unwrap_err();
+            assert_eq!(unreadable.fault, format!("it has the field {subject}, which a {event} event never has"));
+        }
+    }
+}
+
+#[test]
+fn somebody_is_called_by_the_first_name_that_is_not_blank_and_an_app_is_one_by_its_type() {
+    let id = id_of(ANN);
+    for (nickname, display_name, login) in [
+        (json!("ann"), json!("Ann A."), "ann"),
+        (json!(" "), json!("Ann A."), "Ann A."),
+        (json!(null), json!("Ann A."), "Ann A."),
+        (json!(""), json!(null), ANN),
+    ] {
+        for (kind, is_bot) in [("user", false), ("team", false), ("app_user", true)] {
+            let mut told = body("pullrequest.comment_created.command");
+            told["actor"] = json!({ "type": kind, "uuid": ANN, "nickname": nickname, "display_name": display_name });
+            let Ok(Event::Comment(event)) = said("pullrequest:comment_created", &told) else { panic!("{told}") };
+            assert_eq!(event.sender, Actor { id, login: login.to_owned(), is_bot });
+        }
+    }
+}
+
+#[test]
 fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
     let check = |name: &str, at: &str, value: Value, pointer: &str, fault: &str| {
         let mut body = body(name);

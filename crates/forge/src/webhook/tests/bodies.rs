@@ -183,3 +183,102 @@ fn a_review_under_another_name_or_another_body_as_a_review_is_unreadable() {
         assert!(parse(GitHub, "pull_request_review", &sample.body).is_err(), "{}", sample.name);
     }
 }
+
+/// Nobody signs the header: what else a body is about keeps it from passing as something it is not.
+#[test]
+fn a_body_with_the_subject_of_another_event_is_refused_whichever_that_is() {
+    let subjects = [
+        "alert",
+        "commit",
+        "comment",
+        "discussion",
+        "hook",
+        "issue",
+        "pull_request",
+        "ref",
+        "release",
+        "review",
+        "thread",
+        "zen",
+    ];
+    let each: [(&str, &[&str]); 6] = [
+        ("pull_request_review.changes_requested", &["review", "pull_request"]),
+        ("pull_request.opened", &["pull_request"]),
+        ("issue_comment.created", &["issue", "comment"]),
+        ("repository.deleted", &[]),
+        ("installation.created", &[]),
+        ("installation_repositories.added", &[]),
+    ];
+    for (name, own) in each {
+        let sample = ours_named(name);
+        for subject in subjects.into_iter().filter(|subject| !own.contains(subject)) {
+            let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
+            body[subject] = serde_json::json!({});
+            let unreadable = parse(GitHub, &sample.event, body.to_string().as_bytes()).unwrap_err();
+            let event = &sample.event;
+            assert_eq!(unreadable.fault, format!("it has the field {subject}, which a {event} event never has"));
+        }
+    }
+}
+
+#[test]
+fn what_any_delivery_may_have_beside_its_subject_keeps_none_from_being_read() {
+    let each: [(&str, &[&str]); 2] = [
+        ("repository.deleted", &["organization", "enterprise", "changes"]),
+        ("installation.created", &["organization", "enterprise", "repository", "repository_selection", "requester"]),
+    ];
+    for (name, fields) in each {
+        let sample = ours_named(name);
+        let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
+        fields.iter().for_each(|field| body[*field] = serde_json::json!({}));
+        if name == "repository.deleted" {
+            body["installation"] = serde_json::json!({ "id": 5 });
+        }
+        match parse(GitHub, &sample.event, body.to_string().as_bytes()) {
+            Ok(Event::Repository(event)) => {
+                assert_eq!((event.change, event.installation), (RepositoryChange::Deleted, Some(5)));
+            }
+            Ok(Event::Installation(event)) => assert_eq!(event.installation, 5),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn of_a_field_that_does_not_belong_there_only_a_plain_name_is_repeated() {
+    let sample = ours_named("repository.deleted");
+    let (longest, longer) = ("a".repeat(40), "a".repeat(41));
+    let named = format!("the field {longest}");
+    for (field, told) in [
+        ("some_thing", "the field some_thing"),
+        (longest.as_str(), named.as_str()),
+        (longer.as_str(), "a field"),
+        ("Secret", "a field"),
+        ("a secret", "a field"),
+        ("4711", "a field"),
+    ] {
+        let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
+        body[field] = serde_json::json!(1);
+        let unreadable = parse(GitHub, "repository", body.to_string().as_bytes()).unwrap_err();
+        assert_eq!(unreadable.fault, format!("it has {told}, which a repository event never has"));
+    }
+}
+
+#[test]
+fn a_review_of_what_was_merged_says_so_by_its_time_alone() {
+    let sample = ours_named("pull_request_review.changes_requested");
+    let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
+    assert_eq!(body["pull_request"].get("merged"), None);
+    body["pull_request"]["state"] = "closed".into();
+    for (merged_at, state) in [
+        (serde_json::json!("2026-11-20T12:04:01Z"), PullRequestState::Merged),
+        (serde_json::json!(null), PullRequestState::Closed),
+    ] {
+        body["pull_request"]["merged_at"] = merged_at;
+        let event = match parse(GitHub, "pull_request_review", body.to_string().as_bytes()) {
+            Ok(Event::Review(event)) => event,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(event.pull_request.state, state);
+    }
+}

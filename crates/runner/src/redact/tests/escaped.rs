@@ -95,3 +95,64 @@ fn a_token_in_the_place_of_a_user_goes_with_the_password() {
     assert_eq!(knowing(&[]).text(&text), format!("https://{MARK}@forge.example/x"));
     assert_eq!(knowing(&["the-secret"]).text("https://the-secret:pw@h/x"), format!("https://{MARK}@h/x"));
 }
+
+/// Each kind that is a beginning and characters, with how many of these it has at least.
+const LEAST: [(&str, usize); 36] = [
+    ("ghp_", 30),
+    ("gho_", 30),
+    ("ghu_", 30),
+    ("ghs_", 30),
+    ("ghr_", 30),
+    ("github_pat_", 30),
+    ("dckr_pat_", 20),
+    ("glpat-", 20),
+    ("sk-ant-", 20),
+    ("sk_live_", 20),
+    ("rk_live_", 20),
+    ("GOCSPX-", 20),
+    ("sk-", 32),
+    ("AKIA", 16),
+    ("ASIA", 16),
+    ("ATBB", 28),
+    ("AIza", 35),
+    ("ya29.", 20),
+    ("npm_", 36),
+    ("pypi-", 40),
+    ("hf_", 30),
+    ("xapp-", 20),
+    ("xoxa-", 10),
+    ("xoxb-", 10),
+    ("xoxp-", 10),
+    ("xoxr-", 10),
+    ("xoxs-", 10),
+    ("ATATT", 40),
+    ("ATCTT", 40),
+    ("lin_api_", 30),
+    ("rnt_", 32),
+    ("pat_", 32),
+    ("pyb_", 32),
+    ("pyl_", 32),
+    ("pyc_", 32),
+    ("pys_", 32),
+];
+
+#[test]
+fn each_kind_of_token_is_known_at_its_shortest_and_what_is_shorter_is_a_word() {
+    let redactor = knowing(&[]);
+    let zeros = |length: usize| "0".repeat(length);
+    let gone = |word: String| assert_eq!(redactor.text(&format!("{word} and on")), format!("{MARK} and on"), "{word}");
+    let stays = |word: String| assert_eq!(redactor.text(&word), word, "{word}");
+    for (begin, least) in LEAST {
+        gone(format!("{begin}{}", zeros(least)));
+        stays(format!("{begin}{}", zeros(least - 1)));
+    }
+    let pair = |one: usize, other: usize| format!("SG.{}.{}", zeros(one), zeros(other));
+    gone(pair(16, 32));
+    stays(pair(15, 32));
+    stays(pair(16, 31));
+    gone(format!("eyJa.b.{}", zeros(26)));
+    stays(format!("eyJa.b.{}", zeros(25)));
+    stays(format!("eyJa.{}", zeros(60)));
+    // These two, keys and passwords in addresses: whoever adds a kind adds it above.
+    assert_eq!(shapes::SHAPES.len(), LEAST.len() + 4);
+}

@@ -40,3 +40,17 @@ fn what_an_agents_files_teach_has_a_bound() {
     redactor.learn("planted-secret");
     assert_eq!(redactor.text("a planted-secret"), "a [redacted]");
 }
+
+#[test]
+fn what_an_agents_file_taught_before_takes_no_more_room_when_it_is_read_again() {
+    let redactor = knowing(&[]);
+    let token =
+        |from: u64| -> String { (from..from + 64).map(|part| format!("{:08x}", part * 2_654_435_761)).collect() };
+    let (known, new) = (token(0), token(64));
+    assert!(known.len() <= new.len(), "what is left of the room would be enough");
+    for _ in 0..=MOST_OF_AGENT / known.len() {
+        redactor.learn_file_of_agent(&json!({ "token": known }).to_string());
+    }
+    redactor.learn_file_of_agent(&json!({ "token": new }).to_string());
+    assert!(redactor.knows_one_in(known.as_bytes()) && redactor.knows_one_in(new.as_bytes()));
+}
