@@ -37,7 +37,11 @@ const TRACE_MILLION: f64 = 5.00;
 /// What the arithmetic assumes. Memory and time of a function: the smallest that leave room.
 const FUNCTION_GB: f64 = 0.25;
 const FUNCTION_SECONDS: f64 = 0.05;
-const LOG_BYTES: f64 = 1_000.0;
+/// What an invocation leaves in logs: Lambda's three lines about it, ours, and the gateway's, with the 26 bytes that
+/// CloudWatch counts for each; a little over 1,000 for a call without news.
+const LOG_BYTES: f64 = 1_500.0;
+/// And a round of the sweeper, whose report and whose metrics are long lines.
+const SWEEP_LOG_BYTES: f64 = 2_500.0;
 const SECRETS: f64 = 5.0;
 /// What each round of the sweeper tells; and all that a deployment may tell, with the one that CloudWatch counts in the
 /// access log.
@@ -132,7 +136,8 @@ fn traced(calls: f64, seconds: f64) -> f64 {
     first + (calls - first) * TRACED
 }
 
-/// The events of a thousand jobs whose agents talk: each batch a request, a write of about one unit, and three reads.
+/// The events of a thousand jobs whose agents talk: each batch a request, a write of one unit, which bears a KB of events
+/// once they are packed, and a look at the job.
 fn talk() -> Vec<Line> {
     // Its look at the job is an eventually consistent one.
     let batch = Flow { written: 1.0, read: 0.5, requests: 1.0, messages: 0.0 };
@@ -140,15 +145,17 @@ fn talk() -> Vec<Line> {
     calls.chain([("X-Ray", traces(1_000.0 * EVENT_BATCHES))]).collect()
 }
 
-/// The further artifacts of a thousand jobs: each a place and a word that it is there, both a request and a write of
-/// about one unit, with the lease's job and the item read; and of all of them a put and a look at the bucket.
+/// An artifact: a place and a word that it is there, both a request and a write of about one unit, with the lease's job
+/// and the item read.
+const KEPT: Flow = Flow { written: 2.0, read: 2.0, requests: 2.0, messages: 0.0 };
+
+/// The further artifacts of a thousand jobs, and of all of them a put and a look at the bucket.
 fn artifacts() -> Vec<Line> {
-    let kept = Flow { written: 2.0, read: 4.5, requests: 2.0, messages: 0.0 };
-    let calls = a_thousand(kept).into_iter().map(|(what, dollars)| (what, dollars * ARTIFACTS));
+    let calls = a_thousand(KEPT).into_iter().map(|(what, dollars)| (what, dollars * ARTIFACTS));
     let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);
     calls
         .chain([
-            ("X-Ray", traces(1_000.0 * kept.requests * ARTIFACTS)),
+            ("X-Ray", traces(1_000.0 * KEPT.requests * ARTIFACTS)),
             ("S3, requests", bucket),
             ("S3, storage", 1_000.0 * ARTIFACT_GB * ARTIFACT_MONTHS * STORED_GB_MONTH),
         ])
@@ -178,7 +185,7 @@ fn idle() -> Vec<Line> {
         ("metrics", METRICS * METRIC_MONTH),
         ("alarms", ALARM_METRICS * ALARM_MONTH),
         ("dashboard", DASHBOARDS * DASHBOARD_MONTH),
-        ("logs", MINUTES * LOG_BYTES / 1e9 * LOGS_GB),
+        ("logs", MINUTES * SWEEP_LOG_BYTES / 1e9 * LOGS_GB),
     ]
 }
 
@@ -230,6 +237,15 @@ fn the_price_of_traces_is_paid_unless_the_template_is_told_otherwise() {
     assert_eq!(root["Parameters"]["Tracing"]["Default"], "Active");
     let source = include_str!("../../crates/cloud/src/secret.rs");
     assert!(source.contains("const KEPT_FOR: Duration = Duration::from_secs(60);"));
+}
+
+/// `figures::steps` measures what the first artifact of a job takes, its patch, and writes that paper.
+#[test]
+fn an_artifact_is_reckoned_with_as_the_patch_was_measured() {
+    let paper = include_str!("../../docs/request-units.md");
+    let Flow { written, read: units, .. } = KEPT;
+    let row = format!("| the patch is kept | {written} | {units} | {written} | {units} |");
+    assert!(paper.contains(&row), "docs/request-units.md does not say {row}");
 }
 
 #[test]
@@ -347,7 +363,7 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     page.push_str("\n## A thousand implement jobs\n\nThe control plane, for jobs of ten minutes with an agent that says little: its runner is heard every 10 s.\n\n");
     bill(&mut page, &a_thousand_jobs(IMPLEMENT));
     writeln!(page, "\nX-Ray is counted here and below as if each call were traced, which is so where jobs run one after the other: of a function's calls Lambda traces the first in each second and one in twenty of the others, so of a hundred jobs at a time it takes about {:.2} of this. `Tracing=PassThrough` takes it away.", traces(traced(1_000.0 * calls_of_a_job(IMPLEMENT), 10.0 * TASK_HOURS * 3_600.0))).unwrap();
-    writeln!(page, "\nAn agent that talks sends its events in batches, two a second at most while somebody reads them and one in 10 s, or for each 64 KB, while nobody does; {EVENT_BATCHES} of them a job add, for the thousand:\n").unwrap();
+    writeln!(page, "\nAn agent that talks sends its events in batches, two a second at most while somebody reads them and one in 10 s, or for each 64 KB, while nobody does; {EVENT_BATCHES} of them a job, none of more than a KB once it is packed, add for the thousand:\n").unwrap();
     bill(&mut page, &talk());
     writeln!(page, "\nBeside the patch, which is in the first table, {ARTIFACTS} artifacts of such an agent, and {} MB a job in the bucket for {ARTIFACT_MONTHS} months, add for the thousand:\n", ARTIFACT_GB * 1_000.0).unwrap();
     bill(&mut page, &artifacts());
@@ -375,10 +391,11 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     writeln!(page, "\nTen thousand of them cost at most {:.0} dollars a month for asking alone, for beyond 300 million requests a month API Gateway is cheaper; `--poll-interval-ms` makes them ask more seldom.\n", total(&idle_runners(10_000.0))).unwrap();
     writeln!(
         page,
-        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| EventBridge Scheduler, a million invocations | {SCHEDULER_MILLION} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n| X-Ray, a million traces | {TRACE_MILLION} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, which is more than a warm one takes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), what tasks write into their own log (0.25 a GB in its class), the image's registry.",
+        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| EventBridge Scheduler, a million invocations | {SCHEDULER_MILLION} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n| X-Ray, a million traces | {TRACE_MILLION} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, the gateway's and Lambda's own lines among them, which is more than a warm one takes, a round of the sweeper as {} bytes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), what tasks write into their own log (0.25 a GB in its class), reads of other secrets than the signing key (ten of them a job are 0.05 for the thousand), calls of KMS for a key of your own, the image's registry.",
         FUNCTION_SECONDS * 1_000.0,
         FUNCTION_GB * 1_024.0,
         LOG_BYTES,
+        SWEEP_LOG_BYTES,
     )
     .unwrap();
     keep::keep("cost.md", &page);
