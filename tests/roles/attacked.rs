@@ -99,7 +99,8 @@ fn who_reads_secrets_reads_only_those_it_needs() {
     // apart here.
     let peoples = secret("pullyard/user/github-token");
     assert_eq!(may(&deployed, get, &peoples, CLUSTER), ["webhook", "api", "pages", "effects"]);
-    // What spends money and signs commits is out of reach of all that listens to the internet, but for the API.
+    // What spends money and signs commits: of all that listens to the internet, the API alone reads it, and the pages
+    // alone could ask the API for it, by a lease signed with the key above.
     assert_eq!(may(&deployed, get, &secret("pullyard/job/anthropic"), CLUSTER), ["api"]);
     let others = [
         "production/database",
@@ -111,6 +112,18 @@ fn who_reads_secrets_reads_only_those_it_needs() {
         "pullyard/other",
     ];
     nobody(&deployed, &[get, "secretsmanager:BatchGetSecretValue"], &others.map(secret));
+}
+
+#[test]
+fn who_signs_leases_and_reads_no_secret_for_jobs_is_named_in_what_is_not_protected() {
+    let deployed = Deployed::read();
+    let get = "secretsmanager:GetSecretValue";
+    let signs = may(&deployed, get, &secret("pullyard/key"), CLUSTER);
+    let reads = may(&deployed, get, &secret("pullyard/job/anthropic"), CLUSTER);
+    let asks: Vec<&str> = signs.into_iter().filter(|function| !reads.contains(function)).collect();
+    assert_eq!(asks, ["pages", "dispatcher"]);
+    let (_, unprotected) = include_str!("../../SECURITY.md").split_once("## What is not protected yet").unwrap();
+    assert!(unprotected.contains("Who takes over the pages or the dispatcher can sign the lease of any attempt"));
 }
 
 #[test]
