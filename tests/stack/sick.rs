@@ -276,6 +276,9 @@ async fn alarms_that_nobody_hears_are_found() {
         "<member><SubscriptionArn>PendingConfirmation</SubscriptionArn><Endpoint>ops@example.com</Endpoint></member>";
     sick.account.answers("ListSubscriptionsByTopic", &subscribers(pending));
     sick.says("alarms", "wrong", &["ops@example.com has not confirmed"]).await;
+    let gone = pending.replace("PendingConfirmation", "Deleted");
+    sick.account.answers("ListSubscriptionsByTopic", &subscribers(&gone));
+    sick.says("alarms", "wrong", &["no subscriber", "aws sns subscribe"]).await;
     sick.story.end().await;
 }
 

@@ -9,8 +9,10 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     let answer = aws.query(Service::Sns, "ListSubscriptionsByTopic", &topic).await?;
     let result = answer.child("ListSubscriptionsByTopicResult").unwrap_or(&answer);
     let state = |arn: Option<&str>| arn.is_some_and(|arn| arn.starts_with("arn:"));
+    // Who unsubscribed is listed for a while, and is asked to confirm nothing.
+    let listed = result.list("Subscriptions").filter(|one| one.text_of("SubscriptionArn") != Some("Deleted"));
     let (sure, pending): (Vec<_>, Vec<_>) =
-        result.list("Subscriptions").partition(|subscription| state(subscription.text_of("SubscriptionArn")));
+        listed.partition(|subscription| state(subscription.text_of("SubscriptionArn")));
     let subscribe = format!(
         "Subscribe somebody: `aws sns subscribe --topic-arn {} --protocol email --notification-endpoint ADDRESS`, and \
          confirm the mail.",
