@@ -61,7 +61,7 @@ impl HttpConnector for Holding {
 
 /// The runner of the world's token says that it runs these jobs.
 async fn is_heard(world: &World, runner: &Runner, active: &[&JobId]) {
-    let active: BTreeSet<JobId> = active.iter().map(|job| JobId::clone(job)).collect();
+    let active: BTreeSet<JobId> = active.iter().copied().cloned().collect();
     let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
     heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
 }
