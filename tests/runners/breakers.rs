@@ -9,6 +9,7 @@ use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::{FinishAnswer, FinishRequest, Phase};
 use pullyard_protocol::runner::RegisterRequest;
+use serde_json::json;
 use std::time::Duration;
 
 /// What the runner says whose account's limit is used up.
@@ -119,6 +120,42 @@ async fn what_is_shut_for_one_capability_does_not_stand_in_the_way_of_another() 
     };
     let codex = story.api.create_job(&request, None).await.unwrap().job.unwrap();
     assert_eq!(kite.claim("c3").await.unwrap().job, codex);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_job_that_can_not_be_read_is_waited_for_by_those_of_its_account_and_by_no_others() {
+    let story = Story::with_runners().await;
+    let token = story.runner_token("t", None, None).await;
+    let both =
+        RegisterRequest { capabilities: ["command", "codex"].map(str::to_owned).into(), ..introduction("kite", "i1") };
+    let kite = story.register(&token, &both).await.unwrap();
+    for number in 1..=2 {
+        story.job_for(&format!("e{number}"), &format!("APP-{number}"), number).await;
+    }
+    attempt(&story, &kite, "c1", &limited("f1", None)).await;
+    later(&story, &kite, 310).await;
+    let (first, _) = story.run(&kite, "c2", Phase::Executing).await;
+    let broken = json!({
+        "TableName": "pullyard",
+        "Key": { "pk": { "S": format!("JOB#{first}") }, "sk": { "S": "JOB" } },
+        "UpdateExpression": "SET #name = :broken",
+        "ExpressionAttributeNames": { "#name": "status" },
+        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
+    });
+    story.dynamodb("UpdateItem", broken).await;
+    assert!(kite.claim("c3").await.is_none(), "nobody knows whether it still tries");
+    let request = pullyard_protocol::job::CreateJob {
+        project: story.project.clone(),
+        ticket: None,
+        prompt: Some("Do it.".into()),
+        repository: None,
+        base: None,
+        agent: Some("codex".into()),
+        model: None,
+    };
+    let codex = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    assert_eq!(kite.claim("c4").await.unwrap().job, codex);
     story.end().await;
 }
 

@@ -10,7 +10,7 @@ use pullyard_domain::breaker::{Breaker, BreakerId, By, Gate, Shown, Trouble, ask
 use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{AttemptEnd, Job, Work};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::Write;
+use pullyard_store::{Error as StoreError, Write};
 use std::collections::BTreeMap;
 
 /// Breakers that were read for one decision, each once.
@@ -35,13 +35,20 @@ impl Breakers {
 /// which takes such an attempt's job away, writes no breaker; whoever takes the turn does, over what was read.
 ///
 /// One read more for each account that is being tried. It is made after the breaker's, and strongly: a claim is noted
-/// there once it is made, so that no job that tries looks as if it did not.
+/// there once it is made, so that no job that tries looks as if it did not. One that can't be read is waited for, as if
+/// nobody had looked: who asks another account is kept back by none of it.
 pub(crate) async fn without_lost(ctx: &Context, breakers: Vec<Breaker>) -> Result<Vec<Breaker>, Error> {
     let now = ctx.clock.now();
     let mut standing = Vec::with_capacity(breakers.len());
     for breaker in breakers {
         let first = match breaker.waits_for(now) {
-            Some(first) => ctx.store.job(first).await?,
+            Some(first) => match ctx.store.job(first).await {
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(job.id = %first, error = %error, "the job that tries an account could not be read");
+                    None
+                }
+                read => read?,
+            },
             None => None,
         };
         let left = first.and_then(|first| breaker.left_by(&first, now));
