@@ -291,6 +291,12 @@ impl Artifacts {
         self.hand_in_as(Kind::AgentOutput, name, Rank::OneOfMany)
     }
 
+    /// Hands in a checkpoint once more whose upload failed. It has its place.
+    pub(crate) fn hand_in_again(&self, name: &str) -> bool {
+        let (Some(path), Ok(name)) = (self.file(name), ArtifactName::new(name)) else { return false };
+        self.hand_over(Handed::In(Kept { kind: Kind::Checkpoint, name, path }))
+    }
+
     fn hand_in_as(&self, kind: Kind, name: &str, rank: Rank) -> bool {
         let (Some(path), Ok(artifact)) = (self.file(name), ArtifactName::new(name)) else { return false };
         let size = match fs::metadata(&path).map(|about| about.len()) {
@@ -399,6 +405,20 @@ mod tests {
             }
             assert_eq!(handed(&mut waiting).0, late.map(|kind| kind.as_str().to_owned()));
         }
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_handed_in_again_takes_no_second_place() {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.open(dir.path().to_owned()).unwrap();
+        assert!(artifacts.keep(Kind::Checkpoint, "checkpoint.tar.zst", "x"));
+        for number in 1..MOST {
+            assert!(artifacts.keep(Kind::AgentOutput, &format!("{number}.jsonl"), "x"), "{number}");
+        }
+        assert!(artifacts.hand_in_again("checkpoint.tar.zst"), "every place is taken, one by itself");
+        assert!(!artifacts.keep(Kind::Checkpoint, "checkpoint-2.tar.zst", "x"));
+        let (names, _) = handed(&mut waiting);
+        assert_eq!((names.len(), names.last().map(String::as_str)), (MOST + 1, Some("checkpoint.tar.zst")));
     }
 
     #[test]

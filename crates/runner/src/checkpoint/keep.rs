@@ -186,13 +186,14 @@ pub(crate) async fn keep_at_shutdown(this: &Attempt<'_>, workspace: &Workspace) 
 }
 
 async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
-    let made = match this.working.kept() {
-        // It has its place, and the bytes that are missing there are the same.
-        Some(name) if this.artifacts.has_lost_checkpoint() => Ok(Ok(name)),
+    if let Some(name) = this.working.kept() {
         // A second one of it could only take the place of one that got there.
-        Some(_) => return,
-        None => timeout(limit, make(this, workspace)).await,
-    };
+        if this.artifacts.has_lost_checkpoint() {
+            this.artifacts.hand_in_again(&name);
+        }
+        return;
+    }
+    let made = timeout(limit, make(this, workspace)).await;
     let because = match made {
         Ok(Ok(name)) => {
             if this.artifacts.hand_in(Kind::Checkpoint, &name) {
