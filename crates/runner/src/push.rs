@@ -190,7 +190,16 @@ impl Push<'_> {
             // The answer may be all that was lost, so the branch itself is asked.
             match self.remote_head().await {
                 Ok(Some(head)) if head == change.commit => return Ok(ours()),
-                Ok(head) if head != change.expected => return self.moved(head, change).await,
+                Ok(None) if change.expected.is_some() => return Err(self.deleted().into()),
+                Ok(head) if head != change.expected => match self.there(change).await {
+                    Ok(there) => return there.ok_or_else(|| self.deleted().into()),
+                    Err(fault) if tried == TRIES => {
+                        let reason = format!("the branch has moved, and {}", fault.reason());
+                        return Err(self.rejected(&reason).into());
+                    }
+                    // Whose it is, is not known yet: it may be our own, below what others pushed since.
+                    Err(fault) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
+                },
                 Ok(_) => {
                     if let Some(refusal) = self.refusal(&fault) {
                         return Err(refusal.into());
@@ -232,17 +241,6 @@ impl Push<'_> {
         // The pattern also matches refs that only end in it.
         let heads = said.lines().filter_map(|line| line.split_once('\t'));
         Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
-    }
-
-    /// Somebody else's commit stands where this change should: perhaps our own job's, or on top of it.
-    async fn moved(&self, head: Option<String>, change: &Change) -> Result<Landed, Stop> {
-        if head.is_none() {
-            return Err(self.deleted().into());
-        }
-        match self.there(change).await {
-            Ok(there) => there.ok_or_else(|| self.deleted().into()),
-            Err(fault) => Err(self.rejected(&format!("the branch has moved, and {}", fault.reason())).into()),
-        }
     }
 
     /// Fetches what the branch is at, where that is not this change, and looks whose it is. None where it is gone.

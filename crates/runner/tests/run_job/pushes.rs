@@ -149,14 +149,18 @@ async fn a_push_that_nobody_decided_about_is_tried_four_times_and_no_more() {
     }
 }
 
+/// What a forge runs that has taken a push to this branch: somebody else pushes on top of it.
+fn pushes_on_top(branch: &str) -> String {
+    format!(
+        "export GIT_AUTHOR_NAME=S GIT_AUTHOR_EMAIL=s@example.com GIT_COMMITTER_NAME=S GIT_COMMITTER_EMAIL=s@example.com\n\
+         git update-ref refs/heads/{branch} $(git commit-tree {branch}^{{tree}} -p {branch} -m Quicker)"
+    )
+}
+
 /// A forge that takes a push to this branch, lets somebody else push on top of it, and never answers.
 fn taken_below_another(world: &World, branch: &str) {
-    let script = format!(
-        "export GIT_AUTHOR_NAME=S GIT_AUTHOR_EMAIL=s@example.com GIT_COMMITTER_NAME=S GIT_COMMITTER_EMAIL=s@example.com\n\
-         git update-ref refs/heads/{branch} $(git commit-tree {branch}^{{tree}} -p {branch} -m Quicker)\n\
-         while [ ! -e {} ]; do sleep 0.05; done",
-        world.outside("over").display()
-    );
+    let over = world.outside("over").display().to_string();
+    let script = format!("{}\nwhile [ ! -e {over} ]; do sleep 0.05; done", pushes_on_top(branch));
     hook(world, "post-receive", &script);
     // 50 s less the margin of 30.
     world.api.script(|script| script.push_for_secs = Some(50));
@@ -186,6 +190,31 @@ async fn a_fetch_that_fails_does_not_end_the_look_for_a_push_that_was_never_answ
     let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
     assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
     assert_eq!(finish.result.map(|result| result.head), world.head(BRANCH));
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_loses_no_push_whose_answer_broke_off_while_there_is_time() {
+    let world = World::with_agent(GREET).await;
+    hook(&world, "post-receive", &pushes_on_top(BRANCH));
+    let once = world.outside("once").display().to_string();
+    let path = before_git(&world, |git| {
+        format!(
+            "#!/bin/sh\nif [ \"$1\" = push ]; then '{git}' \"$@\"; echo 'fatal: the remote end hung up' >&2; exit 128; fi\n\
+             case \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
+             touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"\n"
+        )
+    });
+    let ran = world
+        .run_with(|command| {
+            command.env("PATH", path);
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(ran.log.contains("the branch could not be read: git fetch: fatal: Could not resolve host"), "{}", ran.log);
+    let finish = world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
+    assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
 }
 
 #[tokio::test]
