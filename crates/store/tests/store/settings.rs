@@ -205,6 +205,17 @@ async fn a_repository_whose_name_another_one_has_is_refused() {
 }
 
 #[tokio::test]
+async fn how_a_repository_is_looked_at_is_stored_over_the_revision_that_was_read() {
+    let world = World::new().await;
+    let poll = sample::poll;
+    world.applies(world.store.put_poll(&poll(0))).await;
+    world.refuses(world.store.put_poll(&poll(0))).await;
+    world.applies(world.store.put_poll(&poll(1))).await;
+    world.refuses(world.store.put_poll(&poll(1))).await;
+    world.applies(world.store.put_poll(&poll(2))).await;
+}
+
+#[tokio::test]
 async fn a_removed_repository_leaves_nothing_under_any_name_that_it_had() {
     let world = World::new().await;
     world.applies(world.store.put_repository(&sample::repository(99, "acme/old"))).await;
