@@ -8,6 +8,7 @@ use pullyard_domain::job::Status;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::{FinishAnswer, FinishRequest, Phase};
+use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::runner::RegisterRequest;
 use serde_json::json;
 use std::time::Duration;
@@ -25,6 +26,20 @@ fn unreachable(id: &str) -> FinishRequest {
 async fn later(story: &Story, process: &Process, secs: u64) {
     story.clock.advance(Duration::from_secs(secs));
     process.beat(&[]).await;
+}
+
+/// A job that asks for another agent than its project does.
+async fn job_by_codex(story: &Story) -> JobId {
+    let request = CreateJob {
+        project: story.project.clone(),
+        ticket: None,
+        prompt: Some("Do it.".into()),
+        repository: None,
+        base: None,
+        agent: Some("codex".into()),
+        model: None,
+    };
+    story.api.create_job(&request, None).await.unwrap().job.unwrap()
 }
 
 /// Its attempt, which begins with this claim, ends so.
@@ -109,16 +124,7 @@ async fn what_is_shut_for_one_capability_does_not_stand_in_the_way_of_another() 
     }
     attempt(&story, &kite, "c1", &limited("f1", None)).await;
     assert!(kite.claim("c2").await.is_none());
-    let request = pullyard_protocol::job::CreateJob {
-        project: story.project.clone(),
-        ticket: None,
-        prompt: Some("Do it.".into()),
-        repository: None,
-        base: None,
-        agent: Some("codex".into()),
-        model: None,
-    };
-    let codex = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    let codex = job_by_codex(&story).await;
     assert_eq!(kite.claim("c3").await.unwrap().job, codex);
     story.end().await;
 }
@@ -145,16 +151,7 @@ async fn a_first_job_that_can_not_be_read_is_waited_for_by_those_of_its_account_
     });
     story.dynamodb("UpdateItem", broken).await;
     assert!(kite.claim("c3").await.is_none(), "nobody knows whether it still tries");
-    let request = pullyard_protocol::job::CreateJob {
-        project: story.project.clone(),
-        ticket: None,
-        prompt: Some("Do it.".into()),
-        repository: None,
-        base: None,
-        agent: Some("codex".into()),
-        model: None,
-    };
-    let codex = story.api.create_job(&request, None).await.unwrap().job.unwrap();
+    let codex = job_by_codex(&story).await;
     assert_eq!(kite.claim("c4").await.unwrap().job, codex);
     story.end().await;
 }

@@ -22,7 +22,7 @@ const NONE: &str = "attribute_exists(pk) AND attribute_not_exists(pk)";
 /// What is done with the parts of conditions.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions {
-    /// A file to which each of them is appended, with the test that met it: `PART\tTEST`.
+    /// A file to which each of them is appended, once by a process.
     pub found: Option<String>,
     /// The part that is left out, as that file has it.
     pub left_out: Option<String>,
@@ -253,11 +253,9 @@ fn leaves(expression: &str) -> Vec<Range<usize>> {
 
 fn note(file: &str, parts: &[Part]) {
     static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let current = std::thread::current();
-    let test = current.name().unwrap_or_default();
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let new = parts.iter().map(|part| format!("{}\t{test}\n", part.name)).filter(|line| known.insert(line.clone()));
-    let new = new.collect::<String>();
+    let new = parts.iter().filter(|part| known.insert(part.name.clone()));
+    let new = new.map(|part| format!("{}\n", part.name)).collect::<String>();
     if !new.is_empty() {
         let opened = OpenOptions::new().create(true).append(true).open(file);
         let written = opened.and_then(|mut file| file.write_all(new.as_bytes()));

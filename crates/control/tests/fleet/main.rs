@@ -18,6 +18,7 @@ mod board;
 mod claims;
 mod ends;
 mod entries;
+mod held;
 mod kept;
 mod looks;
 mod orders;

@@ -1,11 +1,7 @@
 //! Around the start of a task: its job changes while ECS is asked, its starts were given up, and it is to be stopped.
 
+use crate::held::Held;
 use crate::world::{World, applied};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use pullyard_control::attempt::start;
 use pullyard_control::{Bootstrap, Dispatched, cancel_job, dispatch};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
@@ -14,48 +10,9 @@ use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::published::ISOLATION_OF_RUNNER;
 use pullyard_testkit::{Fault, Wire};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
-
-/// A client by which somebody else has his turn while ECS is asked for a task.
-#[derive(Clone, Debug, Default)]
-struct Held {
-    wire: Wire,
-    asked: Arc<Notify>,
-    goes_on: Arc<Notify>,
-}
-
-impl HttpClient for Held {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.wire.http_connector(settings, components);
-        SharedHttpConnector::new(Holding { held: self.clone(), inner })
-    }
-}
-
-#[derive(Debug)]
-struct Holding {
-    held: Held,
-    inner: SharedHttpConnector,
-}
-
-impl HttpConnector for Holding {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let starts = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".RunTask"));
-        let sent = self.inner.call(request);
-        if !starts {
-            return sent;
-        }
-        let held = self.held.clone();
-        HttpConnectorFuture::new(async move {
-            held.asked.notify_one();
-            held.goes_on.notified().await;
-            sent.await
-        })
-    }
-}
 
 /// AWS answers this, and nothing is done.
 fn answered(body: Value) -> Fault {
@@ -75,19 +32,13 @@ async fn waiting(world: &World, wire: &Wire) -> Job {
 /// Starts a job of which this becomes true while ECS is asked.
 async fn started_while(world: &World, held: &Held, job: &JobId, meanwhile: impl Future<Output = ()>) {
     held.wire.next("RunTask", answered(json!({ "tasks": [{ "taskArn": TASK }], "failures": [] })));
-    let mut start = Box::pin(dispatch(&world.ctx, job));
-    tokio::select! {
-        done = &mut start => panic!("{done:?}"),
-        () = held.asked.notified() => {}
-    }
-    meanwhile.await;
-    held.goes_on.notify_one();
-    assert_eq!(start.await.unwrap(), Dispatched::Started);
+    let started = held.meanwhile(dispatch(&world.ctx, job), meanwhile).await;
+    assert_eq!(started.unwrap(), Dispatched::Started);
 }
 
 #[tokio::test]
 async fn a_task_is_known_by_name_though_its_job_was_told_something_while_it_was_asked_for() {
-    let held = Held::default();
+    let held = Held::before("RunTask");
     let world = &World::before(held.clone()).await;
     let job = waiting(world, &held.wire).await;
     let told = async {
@@ -101,7 +52,7 @@ async fn a_task_is_known_by_name_though_its_job_was_told_something_while_it_was_
 
 #[tokio::test]
 async fn a_task_whose_job_is_cancelled_while_it_is_asked_for_is_stopped() {
-    let held = Held::default();
+    let held = Held::before("RunTask");
     let world = &World::before(held.clone()).await;
     let job = waiting(world, &held.wire).await;
     // Whoever cancels it can't name the task.

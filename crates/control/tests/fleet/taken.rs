@@ -1,63 +1,18 @@
 //! What a sweep takes away from a runner, and what not: that one is heard in the very moment, or it is another one whose
 //! token is dead.
 
+use crate::held::Held;
 use crate::world::{World, applied, token};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use pullyard_control::attempt::progress;
 use pullyard_control::runner::{Registration, RunnerToken, heartbeat, register};
 use pullyard_control::{pause_job, sweep};
 use pullyard_domain::id::{InstanceId, JobId};
 use pullyard_domain::job::{Fence, Status};
 use pullyard_domain::runner::{Heartbeat, Runner};
-use pullyard_testkit::Wire;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// A client by which somebody else has his turn before a transaction is sent: the next one, once it is to be held.
-#[derive(Clone, Debug, Default)]
-struct Held {
-    wire: Wire,
-    holds: Arc<AtomicBool>,
-    asked: Arc<Notify>,
-    goes_on: Arc<Notify>,
-}
-
-impl HttpClient for Held {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.wire.http_connector(settings, components);
-        SharedHttpConnector::new(Holding { held: self.clone(), inner })
-    }
-}
-
-#[derive(Debug)]
-struct Holding {
-    held: Held,
-    inner: SharedHttpConnector,
-}
-
-impl HttpConnector for Holding {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        if !target.ends_with(".TransactWriteItems") || !self.held.holds.swap(false, Ordering::SeqCst) {
-            return self.inner.call(request);
-        }
-        let (held, inner) = (self.held.clone(), self.inner.clone());
-        HttpConnectorFuture::new(async move {
-            held.asked.notify_one();
-            held.goes_on.notified().await;
-            inner.call(request).await
-        })
-    }
-}
 
 /// The runner of the world's token says that it runs these jobs.
 async fn is_heard(world: &World, runner: &Runner, active: &[&JobId]) {
@@ -69,7 +24,7 @@ async fn is_heard(world: &World, runner: &Runner, active: &[&JobId]) {
 /// A sweep decides to take a job that came so far away from a runner, which was silent or else named it no more; that one
 /// is heard with it before that is written.
 async fn check_that_it_keeps_its_job(silent: bool, status: Status, pauses: bool) {
-    let held = Held::default();
+    let held = Held::before("TransactWriteItems");
     let world = World::before(held.clone()).await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
@@ -91,15 +46,9 @@ async fn check_that_it_keeps_its_job(silent: bool, status: Status, pauses: bool)
         is_heard(&world, &runner, &[]).await;
         ctx.clock.advance(Duration::from_secs(1));
     }
-    held.holds.store(true, Ordering::SeqCst);
-    let mut round = Box::pin(sweep(ctx));
-    tokio::select! {
-        done = &mut round => panic!("it would take nothing away: {done:?}"),
-        () = held.asked.notified() => {}
-    }
-    is_heard(&world, &runner, &[&job.id]).await;
-    held.goes_on.notify_one();
-    let report = round.await.whole().unwrap();
+    // What it would take away, it takes with a transaction.
+    let round = held.meanwhile(sweep(ctx), is_heard(&world, &runner, &[&job.id])).await;
+    let report = round.whole().unwrap();
     let did = (report.offline, report.requeued + report.ended, report.failed);
     assert_eq!(did, (u32::from(silent), 0, 0), "{status:?}, {pauses}: {report:?}");
     world.stored(&job.id).await.held_by(&fence).unwrap();

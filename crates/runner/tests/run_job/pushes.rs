@@ -166,22 +166,28 @@ fn taken_below_another(world: &World, branch: &str) {
     world.api.script(|script| script.push_for_secs = Some(50));
 }
 
+/// Runs a job where the first fetch of what stands on its branch fails; `first` is what git does before, in a shell.
+async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) -> String) -> Ran {
+    let once = world.outside("once").display().to_string();
+    let path = before_git(world, |git| {
+        format!(
+            "#!/bin/sh\n{}case \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
+             touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"\n",
+            first(git)
+        )
+    });
+    world
+        .run_with(|command| {
+            command.env("PATH", path);
+        })
+        .await
+}
+
 #[tokio::test]
 async fn a_fetch_that_fails_does_not_end_the_look_for_a_push_that_was_never_answered() {
     let world = World::with_agent(GREET).await;
     taken_below_another(&world, BRANCH);
-    let once = world.outside("once").display().to_string();
-    let path = before_git(&world, |git| {
-        format!(
-            "#!/bin/sh\ncase \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
-             touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"\n"
-        )
-    });
-    let ran = world
-        .run_with(|command| {
-            command.env("PATH", path);
-        })
-        .await;
+    let ran = run_where_a_fetch_fails_once(&world, |_| String::new()).await;
     std::fs::write(world.outside("over"), "").unwrap();
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert!(ran.log.contains("the branch could not be read: git fetch: fatal: Could not resolve host"), "{}", ran.log);
@@ -196,19 +202,10 @@ async fn a_fetch_that_fails_does_not_end_the_look_for_a_push_that_was_never_answ
 async fn a_fetch_that_fails_loses_no_push_whose_answer_broke_off_while_there_is_time() {
     let world = World::with_agent(GREET).await;
     hook(&world, "post-receive", &pushes_on_top(BRANCH));
-    let once = world.outside("once").display().to_string();
-    let path = before_git(&world, |git| {
-        format!(
-            "#!/bin/sh\nif [ \"$1\" = push ]; then '{git}' \"$@\"; echo 'fatal: the remote end hung up' >&2; exit 128; fi\n\
-             case \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
-             touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"\n"
-        )
-    });
-    let ran = world
-        .run_with(|command| {
-            command.env("PATH", path);
-        })
-        .await;
+    let breaks_off = |git: &str| {
+        format!("if [ \"$1\" = push ]; then '{git}' \"$@\"; echo 'fatal: the remote end hung up' >&2; exit 128; fi\n")
+    };
+    let ran = run_where_a_fetch_fails_once(&world, breaks_off).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert!(ran.log.contains("the branch could not be read: git fetch: fatal: Could not resolve host"), "{}", ran.log);
     let finish = world.api.finish();

@@ -206,16 +206,34 @@ async fn a_shorter_look_at_a_job_is_not_noted_over_a_longer_one() {
     assert_eq!(world.job(&job).await.watched_until, Some(at(101)));
 }
 
+#[tokio::test]
+async fn a_repository_is_renamed_over_the_name_that_was_read_also_to_one_that_differs_by_case_alone() {
+    let world = World::new().await;
+    let [seen, now, cased] = ["acme/app", "acme/web", "Acme/App"].map(|name| sample::repository(1, name));
+    world.applies(world.store.put_repository(&seen)).await;
+    world.applies(world.store.put_repository(&now)).await;
+    // The name that was read is still one of its own.
+    world.refuses(world.store.rename_repository(&seen, &cased)).await;
+}
+
 // And what a condition must let through.
+
+#[tokio::test]
+async fn a_repository_goes_back_to_a_name_that_is_still_its_own() {
+    let world = World::new().await;
+    let [old, now] = ["acme/old", "acme/app"].map(|name| sample::repository(1, name));
+    world.applies(world.store.put_repository(&old)).await;
+    world.applies(world.store.put_repository(&now)).await;
+    world.applies(world.store.rename_repository(&now, &old)).await;
+    assert_eq!(world.store.repository_names(&old).await.unwrap(), [old.name]);
+}
 
 #[tokio::test]
 async fn a_repository_whose_old_name_is_gone_is_renamed() {
     let world = World::new().await;
     let ours = sample::repository(1, "acme/app");
     world.applies(world.store.put_repository(&ours)).await;
-    let alias = world.item("PROJECT#acme", "REPONAME#acme/app").await;
-    let key = ["pk", "sk"].map(|part| (part.to_owned(), alias[part].clone()));
-    world.client.delete_item().table_name(&world.table).set_key(Some(key.into())).send().await.unwrap();
+    world.lose("PROJECT#acme", "REPONAME#acme/app").await;
     let next = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
     world.applies(world.store.rename_repository(&ours, &next)).await;
 }

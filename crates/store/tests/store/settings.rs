@@ -5,6 +5,7 @@ use crate::world::World;
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
+use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{ClassId, RepositoryName};
 use pullyard_domain::project::{Account, Integration, Project, Repository, Settings};
 use pullyard_domain::select::Needs;
@@ -238,32 +239,70 @@ async fn a_removed_repository_leaves_nothing_under_any_name_that_it_had() {
     world.applies(world.store.put_repository(&sample::repository(101, "acme/old"))).await;
 }
 
+/// A repository with two names, how it is looked at, and its project, as they are to be written.
+async fn removable(world: &World) -> ([Repository; 2], Poll, Project) {
+    let repositories = ["acme/old", "acme/app"].map(|name| sample::repository(99, name));
+    let project = sample::settings_of("acme");
+    world.applies(world.store.put_project(&project)).await;
+    for repository in &repositories {
+        world.applies(world.store.put_repository(repository)).await;
+    }
+    world.applies(world.store.put_poll(&sample::poll(0))).await;
+    (repositories, sample::poll(1), Project { rev: 1, ..project })
+}
+
 #[tokio::test]
 async fn a_repository_is_removed_only_as_it_was_read() {
     let world = World::new().await;
-    let (app, project, poll) = (sample::repository(99, "acme/app"), sample::settings_of("acme"), sample::poll(1));
-    world.applies(world.store.put_project(&project)).await;
-    world.applies(world.store.put_repository(&app)).await;
-    world.applies(world.store.put_poll(&sample::poll(0))).await;
-    let (names, project) = ([app.name.clone()], Project { rev: 1, ..project });
-    let whole = Removal { repository: &app, names: &names, poll: Some(&poll), project: Some(&project) };
-
-    let renamed = sample::repository(99, "acme/web");
-    world.refuses(world.store.remove_repository(&Removal { repository: &renamed, ..whole })).await;
-    // Nobody had looked at it, or somebody has changed how it is looked at.
-    world.refuses(world.store.remove_repository(&Removal { poll: None, ..whole })).await;
-    world.refuses(world.store.remove_repository(&Removal { poll: Some(&sample::poll(2)), ..whole })).await;
+    let ([old, app], poll, project) = removable(&world).await;
     let changed = Project { rev: 2, ..project.clone() };
+    let names = [app.name.clone(), old.name.clone()];
+    // Whatever it is written beside.
+    for (names, project) in [&names[..1], &names].into_iter().flat_map(|names| [(names, None), (names, Some(&project))])
+    {
+        let whole = Removal { repository: &app, names, poll: Some(&poll), project };
+        world.refuses(world.store.remove_repository(&Removal { repository: &old, ..whole })).await;
+        // Nobody had looked at it, or somebody has changed how it is looked at.
+        world.refuses(world.store.remove_repository(&Removal { poll: None, ..whole })).await;
+        world.refuses(world.store.remove_repository(&Removal { poll: Some(&sample::poll(2)), ..whole })).await;
+        // Of a repository that is gone, under a name that another one has by now: by its id, or by its forge.
+        let gone = sample::repository(98, "acme/app");
+        world.refuses(world.store.remove_repository(&Removal { repository: &gone, ..whole })).await;
+        let elsewhere = Repository { integration: sample::forge("gh2").id, ..app.clone() };
+        world.refuses(world.store.remove_repository(&Removal { repository: &elsewhere, ..whole })).await;
+    }
+    let whole = Removal { repository: &app, names: &names, poll: Some(&poll), project: Some(&project) };
     world.refuses(world.store.remove_repository(&Removal { project: Some(&changed), ..whole })).await;
-    // Of a repository that is gone, under a name that another one has by now: by its id, or by its forge.
-    let gone = sample::repository(98, "acme/app");
-    world.refuses(world.store.remove_repository(&Removal { repository: &gone, ..whole })).await;
-    let elsewhere = Repository { integration: sample::forge("gh2").id, ..app.clone() };
-    world.refuses(world.store.remove_repository(&Removal { repository: &elsewhere, ..whole })).await;
 
     world.applies(world.store.remove_repository(&whole)).await;
     let left = world.items().await;
     assert_eq!(left.keys().map(|(_, sk)| sk.as_str()).collect::<Vec<_>>(), ["SETTINGS"]);
+}
+
+#[tokio::test]
+async fn what_is_gone_of_a_repository_keeps_nobody_from_removing_the_rest() {
+    for (pk, sk) in [("PROJECT#acme", "REPO#"), ("PROJECT#acme", "REPONAME#acme/app"), ("POLL#", "POLL")] {
+        let world = World::new().await;
+        let ([_, app], poll, project) = removable(&world).await;
+        world.lose("PROJECT#acme", "REPONAME#acme/old").await;
+        world.lose(pk, sk).await;
+        let names = std::slice::from_ref(&app.name);
+        let removal = Removal { repository: &app, names, poll: Some(&poll), project: Some(&project) };
+        world.applies(world.store.remove_repository(&removal)).await;
+        assert_eq!(world.items().await.len(), 1, "{sk}");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_nobody_looked_at_is_removed_with_what_its_project_says_of_it() {
+    let world = World::new().await;
+    let ([_, app], _, project) = removable(&world).await;
+    world.lose("POLL#", "POLL").await;
+    world.lose("PROJECT#acme", "REPONAME#acme/old").await;
+    let names = std::slice::from_ref(&app.name);
+    let removal = Removal { repository: &app, names, poll: None, project: Some(&project) };
+    world.applies(world.store.remove_repository(&removal)).await;
+    assert_eq!(world.items().await.len(), 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,72 @@
+//! A client by which somebody else has his turn before a call is sent.
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use pullyard_testkit::Wire;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+/// Holds the first call of one operation of what is done with [`Held::meanwhile`].
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) wire: Wire,
+    operation: &'static str,
+    holds: Arc<AtomicBool>,
+    asked: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
+
+impl Held {
+    /// Of this operation: `RunTask`.
+    pub(crate) fn before(operation: &'static str) -> Self {
+        let (asked, goes_on) = Default::default();
+        Self { wire: Wire::default(), operation, holds: Arc::default(), asked, goes_on }
+    }
+
+    /// What comes of this, which is to call the operation, where that becomes true before the call is sent.
+    pub(crate) async fn meanwhile<T: Debug>(&self, of: impl Future<Output = T>, meanwhile: impl Future) -> T {
+        self.holds.store(true, Ordering::SeqCst);
+        let mut of = Box::pin(of);
+        tokio::select! {
+            done = &mut of => panic!("it called no {}: {done:?}", self.operation),
+            () = self.asked.notified() => {}
+        }
+        meanwhile.await;
+        self.goes_on.notify_one();
+        of.await
+    }
+}
+
+impl HttpClient for Held {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.wire.http_connector(settings, components);
+        SharedHttpConnector::new(Holding { held: self.clone(), inner })
+    }
+}
+
+#[derive(Debug)]
+struct Holding {
+    held: Held,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Holding {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let is_meant = target.rsplit('.').next() == Some(self.held.operation);
+        if !is_meant || !self.held.holds.swap(false, Ordering::SeqCst) {
+            return self.inner.call(request);
+        }
+        let (held, inner) = (self.held.clone(), self.inner.clone());
+        HttpConnectorFuture::new(async move {
+            held.asked.notify_one();
+            held.goes_on.notified().await;
+            inner.call(request).await
+        })
+    }
+}
