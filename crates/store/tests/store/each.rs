@@ -1,6 +1,8 @@
 //! Of everything that one transaction writes, each item by itself refuses all of it: whoever was quicker with that
 //! alone. What is left out of one of these conditions is missed here, however many others stand beside it.
 
+pub(crate) mod forms;
+
 use crate::rests::{Resting, asks, giving_back, telling};
 use crate::reviews::{Revising, entry, held, id, linked, refused, review, waits, waits_for};
 use crate::sample::{self, at};

@@ -1,11 +1,12 @@
 //! Self-hosted runners introduce themselves: one process each, one name each.
 
+use crate::each::forms::forms;
 use crate::sample::{self, at};
 use crate::world::{World, failed, first_time};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::Status;
-use pullyard_domain::runner::{CLAIMS_KEPT, Drain, Profile, Runner};
+use pullyard_domain::runner::{CLAIMS_KEPT, Drain, Presence, Profile, Runner, Slot};
 use pullyard_store::Registered;
 
 fn profile(runner: &Runner) -> Profile {
@@ -192,4 +193,71 @@ async fn a_takeover_over_a_job_that_came_and_went_meanwhile_is_refused() {
     let seen = world.runner(&old).await;
     world.applies(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
     assert_eq!(world.runner(&old).await.claims.len(), 2);
+}
+
+/// A runner that people want to drain, or not, with claims that are known, or none.
+fn kite([drains, claimed]: [bool; 2]) -> Runner {
+    let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+    let claims = ["c1", "c2"].map(|claim| ClaimId::new(claim).unwrap());
+    Runner {
+        drain: drains.then_some(drain),
+        claims: claims.into_iter().filter(|_| claimed).collect(),
+        ..sample::runner("kite", 2)
+    }
+}
+
+#[tokio::test]
+async fn a_takeover_is_refused_in_each_form_where_one_thing_is_not_as_it_was_read() {
+    for form @ [drains, claimed] in forms() {
+        let world = World::new().await;
+        let stored = world.registered(&kite(form)).await;
+        let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap(), project: sample::project(), since: at(60) };
+        let otherwise = [
+            Runner { epoch: 2, ..stored.clone() },
+            Runner { last_heartbeat: at(1), ..stored.clone() },
+            Runner { slots: [(sample::job_id("one"), slot)].into(), ..stored.clone() },
+            Runner { drain: kite([!drains, claimed]).drain, ..stored.clone() },
+            Runner { claims: kite([drains, !claimed]).claims, ..stored.clone() },
+            Runner { claims: vec![ClaimId::new("c2").unwrap()], ..stored.clone() },
+        ];
+        let (new, profile) = (next_process(&stored), profile(&stored));
+        for seen in otherwise {
+            println!("{seen:?}");
+            world.refuses(world.store.register(&takeover(&seen, &new, &profile))).await;
+        }
+        world.applies(world.store.register(&takeover(&stored, &new, &profile))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_refused_in_each_form_where_one_thing_is_not_as_it_was_read() {
+    for form @ [drains, forgets] in forms() {
+        let world = World::new().await;
+        let stored = world.registered(&Runner { last_heartbeat: at(20), ..kite(form) }).await;
+        let other = InstanceId::new("process-2").unwrap();
+        let otherwise = [
+            Runner { epoch: 2, ..stored.clone() },
+            Runner { instance: other, ..stored.clone() },
+            Runner { drain: kite([!drains, forgets]).drain, ..stored.clone() },
+            Runner { claims: ["c0", "c1"].map(|claim| ClaimId::new(claim).unwrap()).to_vec(), ..stored.clone() },
+        ];
+        let heard = |seen: &Runner, secs| Runner {
+            last_heartbeat: at(secs),
+            claims: seen.claims[usize::from(forgets)..].to_vec(),
+            ..seen.clone()
+        };
+        for seen in &otherwise[..3 + usize::from(forgets)] {
+            println!("{seen:?}");
+            world.refuses(world.store.heartbeat(seen, &heard(seen, 30))).await;
+        }
+        world.refuses(world.store.heartbeat(&stored, &heard(&stored, 19))).await;
+        world.applies(world.store.heartbeat(&stored, &heard(&stored, 30))).await;
+        // What begins to be removed is in its next epoch; that it is being removed refuses by itself.
+        let stored = world.runner(&stored).await;
+        world.applies(world.store.begin_removal(&stored)).await;
+        let removed = world.runner(&stored).await;
+        assert_eq!(removed.status, Presence::Deleting);
+        let left = Runner { claims: kite(form).claims, ..removed.clone() };
+        world.refuses(world.store.heartbeat(&removed, &heard(&left, 40))).await;
+    }
 }
