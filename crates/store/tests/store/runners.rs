@@ -257,7 +257,6 @@ async fn a_heartbeat_is_refused_in_each_form_where_one_thing_is_not_as_it_was_re
         world.applies(world.store.begin_removal(&stored)).await;
         let removed = world.runner(&stored).await;
         assert_eq!(removed.status, Presence::Deleting);
-        let left = Runner { claims: kite(form).claims, ..removed.clone() };
-        world.refuses(world.store.heartbeat(&removed, &heard(&left, 40))).await;
+        world.refuses(world.store.heartbeat(&removed, &heard(&removed, 40))).await;
     }
 }

@@ -282,14 +282,19 @@ async fn a_repository_is_removed_only_as_it_was_read() {
 #[tokio::test]
 async fn what_is_gone_of_a_repository_keeps_nobody_from_removing_the_rest() {
     for (pk, sk) in [("PROJECT#acme", "REPO#"), ("PROJECT#acme", "REPONAME#acme/app"), ("POLL#", "POLL")] {
-        let world = World::new().await;
-        let ([_, app], poll, project) = removable(&world).await;
-        world.lose("PROJECT#acme", "REPONAME#acme/old").await;
-        world.lose(pk, sk).await;
-        let names = std::slice::from_ref(&app.name);
-        let removal = Removal { repository: &app, names, poll: Some(&poll), project: Some(&project) };
-        world.applies(world.store.remove_repository(&removal)).await;
-        assert_eq!(world.items().await.len(), 1, "{sk}");
+        for had_another_name in [false, true] {
+            let world = World::new().await;
+            let ([old, app], poll, project) = removable(&world).await;
+            let names = [app.name.clone(), old.name];
+            if !had_another_name {
+                world.lose("PROJECT#acme", "REPONAME#acme/old").await;
+            }
+            world.lose(pk, sk).await;
+            let names = &names[..1 + usize::from(had_another_name)];
+            let removal = Removal { repository: &app, names, poll: Some(&poll), project: Some(&project) };
+            world.applies(world.store.remove_repository(&removal)).await;
+            assert_eq!(world.items().await.len(), 1, "{sk}, {had_another_name}");
+        }
     }
 }
 

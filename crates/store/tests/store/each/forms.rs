@@ -209,6 +209,10 @@ async fn an_entry_waits_on_a_ticket_that_is_new_or_read_over_nothing_that_others
         };
         let write = async |world: &World, ticket: &Ticket| world.store.record_with_ticket(&delivery, ticket).await;
         check(prepare, write, (2, &[])).await;
+        let (world, ticket) = prepare().await;
+        let not_final = Delivery { job: None, reason: sample::refused("evt-1", at(0)).reason, ..delivery.clone() };
+        world.applies(world.store.record(&not_final)).await;
+        world.applies(write(&world, &ticket)).await;
     }
 }
 
