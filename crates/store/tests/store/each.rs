@@ -4,20 +4,16 @@
 pub(crate) mod forms;
 
 use crate::rests::{Resting, asks, giving_back, telling};
-use crate::reviews::{Revising, entry, held, id, linked, refused, review, waits, waits_for};
+use crate::reviews::{held, id, linked, waits};
 use crate::sample::{self, at};
-use crate::world::{Ending, Item, World, requeue_of};
+use crate::world::{Item, World, requeue_of};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::{Budget, Charge};
-use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Claim, Job, Status};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_domain::review::Review;
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Edited, Ended, Error, Over, Proof, Request, Trigger, TriggerReview, Write, Written};
+use pullyard_store::{Error, Over, Proof, Request, Trigger, Write};
 use std::pin::Pin;
 
 /// A day that has one job left.
@@ -101,29 +97,6 @@ impl Whole {
 }
 
 #[tokio::test]
-async fn a_job_is_made_over_nothing_that_others_made() {
-    let prepare = async || {
-        let world = World::new().await;
-        let whole = Whole::of(&world).await;
-        (world, whole)
-    };
-    check(prepare, async |world, whole: &Whole| whole.write(world).await, (5, &[])).await;
-}
-
-/// What is there and says nothing any more is in nobody's way.
-#[tokio::test]
-async fn a_job_is_made_over_a_decision_that_was_not_final_and_a_key_that_is_forgotten() {
-    let world = World::new().await;
-    let whole = Whole::of(&world).await;
-    world.applies(world.store.record(&sample::refused(whole.delivery.event.as_str(), at(0)))).await;
-    let long_ago = Request { at: at(0).minus(std::time::Duration::from_secs(24 * 3_600)), ..whole.request.clone() };
-    let other = sample::job("other");
-    let trigger = Trigger { request: Some(&long_ago), ..crate::world::alone(&other) };
-    world.applies(world.store.trigger(&trigger)).await;
-    world.applies(whole.write(&world)).await;
-}
-
-#[tokio::test]
 async fn a_token_is_made_with_a_key_that_is_forgotten() {
     let world = World::new().await;
     let [one, two] = ["one", "two"].map(|name| sample::token(name, name));
@@ -131,44 +104,6 @@ async fn a_token_is_made_with_a_key_that_is_forgotten() {
     world.applies(world.store.create_token(&one, Some(&sample::request("key", at(0))))).await;
     world.refuses(world.store.create_token(&two, Some(&sample::request("key", at(1))))).await;
     world.applies(world.store.create_token(&two, Some(&sample::request("key", day)))).await;
-}
-
-#[tokio::test]
-async fn the_job_of_a_review_is_made_over_nothing_that_others_made() {
-    let prepare = async || {
-        let world = World::with_linked().await;
-        let mut revising = Revising::of(&world, "r1").await;
-        revising.job.reserved = BUDGET.reserve(at(0));
-        (world, revising)
-    };
-    let write = async |world: &World, revising: &Revising| {
-        let reason = Reason::Accepted { job: revising.job.id.clone() };
-        let delivery = Delivery { job: Some(revising.job.id.clone()), ..entry("r1", reason) };
-        let charge = BUDGET.charge(&revising.job);
-        let trigger = TriggerReview {
-            delivery: Some((&delivery, Over::NotFinal)),
-            charge: charge.as_ref(),
-            ..revising.trigger()
-        };
-        world.store.trigger_review(&trigger).await
-    };
-    check(prepare, write, (6, &[])).await;
-}
-
-/// An answer that is not final is replaced; what one that is says is in `ledger.rs`.
-#[tokio::test]
-async fn an_entry_waits_over_nothing_that_others_changed() {
-    let prepare = async || {
-        let world = World::new().await;
-        let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
-        world.store.snapshot(&event).await.unwrap();
-        let ticket = world.ticket("APP-1").await.waiting_with(event.entry());
-        (world, ticket)
-    };
-    let write = async |world: &World, ticket: &Ticket| {
-        world.store.record_with_ticket(&sample::refused("evt-1", at(1)), ticket).await
-    };
-    check(prepare, write, (1, &["DELIVERY#"])).await;
 }
 
 #[tokio::test]
@@ -181,21 +116,6 @@ async fn a_review_is_remembered_over_nothing_that_others_made() {
     let write =
         async |world: &World, marked: &Ticket| world.store.remember_review(&waits("r1"), &held("r1"), marked).await;
     check(prepare, write, (3, &[])).await;
-}
-
-#[tokio::test]
-async fn a_review_waits_for_a_job_over_nothing_that_others_changed() {
-    let prepare = async || {
-        let (world, job) = World::with_busy().await;
-        world.applies(world.store.take_review(&review("r1", refused()), None)).await;
-        (world, job)
-    };
-    let write = async |world: &World, job: &JobId| {
-        let (anew, entry) = (Review { version: 1, ..waits("r1") }, held("r1"));
-        world.store.wait_for_job(&waits_for(&anew, &entry, job)).await
-    };
-    // The ticket is not read for it: whatever else became of it, its job is what is asked about.
-    check(prepare, write, (2, &["TICKET#"])).await;
 }
 
 #[tokio::test]
@@ -233,35 +153,6 @@ type Runs = for<'w> fn(&'w World) -> Pin<Box<dyn Future<Output = Job> + 'w>>;
 /// By a task, and by a runner, whose slot is freed whatever it did meanwhile.
 const RUNS: [(Runs, &[&str]); 2] =
     [(|world| Box::pin(by_a_task(world)), &[]), (|world| Box::pin(by_a_runner(world)), &["RUNNERS#"])];
-
-#[tokio::test]
-async fn a_job_ends_over_nothing_that_others_changed() {
-    for (runs, beside) in RUNS {
-        let prepare = async || {
-            let world = World::new().await;
-            let job = runs(&world).await;
-            let ending = world.completing(&job).await;
-            (world, ending)
-        };
-        let write = async |world: &World, ending: &Ending| world.store.end(&ending.ended()).await;
-        check(prepare, write, (5, beside)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_job_ends_for_a_silence_over_nothing_that_was_heard_since() {
-    let prepare = async || {
-        let world = World::new().await;
-        let job = by_a_runner(&world).await;
-        let runner = world.runner(&sample::runner("kite", 2)).await;
-        let ending = world.ending_as(&job, job.given_up(sample::failure(), at(500)).unwrap(), at(500)).await;
-        (world, (ending, Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat }))
-    };
-    let write = async |world: &World, (ending, proof): &(Ending, Proof)| {
-        world.store.end(&Ended { proof: *proof, ..ending.ended() }).await
-    };
-    check(prepare, write, (5, &[])).await;
-}
 
 #[tokio::test]
 async fn a_job_goes_back_over_nothing_that_others_changed() {
@@ -311,31 +202,7 @@ async fn what_an_agent_that_works_is_told_is_kept_over_nothing_that_others_chang
 #[tokio::test]
 async fn what_belongs_together_is_made_over_nothing_that_others_made() {
     let ticket = sample::ticket("APP-1");
-    let text = TicketText { title: "A title".into(), ..TicketText::default() };
     let empty = async || (World::new().await, ());
-    let (job, worked) = sample::planned(&ticket, "one");
-    let job = Job { reserved: BUDGET.reserve(at(0)), ..job };
-    let (delivery, charge) = (sample::accepted(&job), BUDGET.charge(&job).unwrap());
-    let request = sample::request("one", at(0));
-    let whole = Written {
-        ticket: &worked,
-        text: &text,
-        delivery: &delivery,
-        job: Some(&job),
-        charge: Some(&charge),
-        request: Some(&request),
-    };
-    check(empty, async |world, (): &()| world.store.create_ticket(&whole).await, (5, &["TEXT"])).await;
-    let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
-    let edited = Edited {
-        project: &project,
-        ticket: &key,
-        text: &text,
-        seen: None,
-        delivery: &delivery,
-        request: Some(&request),
-    };
-    check(empty, async |world, (): &()| world.store.replace_text(&edited).await, (3, &[])).await;
     check(empty, async |world, (): &()| world.store.link_pull_request(&linked(), &ticket).await, (2, &[])).await;
     let (token, request) = (sample::token("abc", "laptop"), sample::request("key", at(0)));
     check(empty, async |world, (): &()| world.store.create_token(&token, Some(&request)).await, (2, &[])).await;
