@@ -1,7 +1,9 @@
 //! Of everything that one transaction writes, each item by itself refuses all of it: whoever was quicker with that
 //! alone. What is left out of one of these conditions is missed here, however many others stand beside it.
 
+mod ends;
 pub(crate) mod forms;
+mod reviews;
 
 use crate::rests::{Resting, asks, giving_back, telling};
 use crate::reviews::{held, id, linked, waits};
