@@ -127,9 +127,14 @@ impl Revising {
 
     /// Told just now.
     pub(crate) async fn direct(&self, store: &Store) -> Result<Write, Error> {
-        let reason = Reason::Accepted { job: self.job.id.clone() };
-        let delivery = Delivery { job: Some(self.job.id.clone()), ..entry(self.review.id.as_str(), reason) };
+        let delivery = self.accepted();
         store.trigger_review(&TriggerReview { delivery: Some((&delivery, Over::NotFinal)), ..self.trigger() }).await
+    }
+
+    /// The ledger entry of the review, which has its job.
+    pub(crate) fn accepted(&self) -> Delivery {
+        let reason = Reason::Accepted { job: self.job.id.clone() };
+        Delivery { job: Some(self.job.id.clone()), ..entry(self.review.id.as_str(), reason) }
     }
 
     /// It waited.

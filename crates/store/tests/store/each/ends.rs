@@ -9,6 +9,17 @@ use crate::world::{Ending, World, failed, requeue_of};
 use pullyard_domain::job::Job;
 use pullyard_store::{Ended, Error, Proof, Rested, Write};
 
+/// An end with the ticket, with what is given back, with the pull request, or without.
+fn ended(ending: &Ending, [with_ticket, charged, with_link]: [bool; 3]) -> Ended<'_> {
+    let whole = ending.ended();
+    Ended {
+        ticket: whole.ticket.filter(|_| with_ticket),
+        returned: whole.returned.filter(|_| charged),
+        pull_request: whole.pull_request.filter(|_| with_link),
+        ..whole
+    }
+}
+
 #[tokio::test]
 async fn a_job_ends_in_each_form_over_nothing_that_others_changed() {
     for [with_ticket, charged, with_link, linked_before] in forms() {
@@ -25,17 +36,9 @@ async fn a_job_ends_in_each_form_over_nothing_that_others_changed() {
                 let ending = world.completing(&job).await;
                 (world, ending)
             };
-            let write = async |world: &World, ending: &Ending| {
-                let ended = ending.ended();
-                let ended = Ended {
-                    ticket: ended.ticket.filter(|_| with_ticket),
-                    returned: ended.returned.filter(|_| charged),
-                    pull_request: ended.pull_request.filter(|_| with_link),
-                    ..ended
-                };
-                world.store.end(&ended).await
-            };
-            check(prepare, write, (2 + count(&[with_ticket, charged, with_link]), beside)).await;
+            let form = [with_ticket, charged, with_link];
+            let write = async |world: &World, ending: &Ending| world.store.end(&ended(ending, form)).await;
+            check(prepare, write, (2 + count(&form), beside)).await;
         }
     }
 }
@@ -52,51 +55,47 @@ async fn a_job_that_never_ran_ends_in_each_form_over_nothing_that_others_changed
             (world, ending)
         };
         let write = async |world: &World, ending: &Ending| {
-            let ended = ending.ended();
-            assert_eq!((ended.attempt, ended.pull_request), (None, None));
-            let ended = Ended {
-                ticket: ended.ticket.filter(|_| with_ticket),
-                returned: ended.returned.filter(|_| charged),
-                ..ended
-            };
-            world.store.end(&ended).await
+            assert_eq!((&ending.attempt, &ending.pull_request), (&None, &None));
+            world.store.end(&ended(ending, [with_ticket, charged, false])).await
         };
         check(prepare, write, (1 + count(&[with_ticket, charged]), &[])).await;
     }
 }
 
-/// What takes a job from a runner: its end, a requeue or a rest, each with its ticket or without.
-async fn take(world: &World, before: &Job, proof: Proof, form: (&str, [bool; 3])) -> Result<Write, Error> {
-    let (what, [with_ticket, charged, with_link]) = form;
-    let (requeued, attempt) = requeue_of(before);
-    match what {
-        "end" => {
-            let ending = world.completing(before).await;
-            let ended = ending.ended();
-            let ended = Ended {
-                ticket: ended.ticket.filter(|_| with_ticket),
-                returned: ended.returned.filter(|_| charged),
-                pull_request: ended.pull_request.filter(|_| with_link),
-                proof,
-                ..ended
-            };
-            world.store.end(&ended).await
-        }
-        "requeue" => world.store.requeue(before, &requeued, &attempt, proof).await,
-        _ => {
-            let ticket = world.ticket("APP-1").await;
-            let ticket = with_ticket.then_some(&ticket);
-            let rested = Rested { before, job: &requeued, attempt: Some(&attempt), ticket, input: None, proof };
-            world.store.rest(&rested).await
+/// What takes a job from a runner.
+#[derive(Clone, Copy, Debug)]
+enum Taking {
+    /// Its end: with its ticket, what it gives back, and its pull request, or without.
+    End([bool; 3]),
+    Requeue,
+    Rest {
+        with_ticket: bool,
+    },
+}
+
+impl Taking {
+    async fn write(self, world: &World, before: &Job, proof: Proof) -> Result<Write, Error> {
+        let (requeued, attempt) = requeue_of(before);
+        match self {
+            Self::End(form) => {
+                let ending = world.completing(before).await;
+                world.store.end(&Ended { proof, ..ended(&ending, form) }).await
+            }
+            Self::Requeue => world.store.requeue(before, &requeued, &attempt, proof).await,
+            Self::Rest { with_ticket } => {
+                let ticket = world.ticket("APP-1").await;
+                let ticket = with_ticket.then_some(&ticket);
+                let rested = Rested { before, job: &requeued, attempt: Some(&attempt), ticket, input: None, proof };
+                world.store.rest(&rested).await
+            }
         }
     }
 }
 
 #[tokio::test]
 async fn a_job_is_taken_from_a_runner_in_each_form_only_while_its_proof_holds() {
-    let ends = forms().map(|form| ("end", form));
-    let rests = [("requeue", [false; 3]), ("rest", [false; 3]), ("rest", [true, false, false])];
-    for form in ends.chain(rests) {
+    let others = [Taking::Requeue, Taking::Rest { with_ticket: false }, Taking::Rest { with_ticket: true }];
+    for taking in forms().map(Taking::End).chain(others) {
         for silent in [false, true] {
             let prepare = async || {
                 let world = World::new().await;
@@ -115,11 +114,11 @@ async fn a_job_is_taken_from_a_runner_in_each_form_only_while_its_proof_holds() 
             for (attribute, value) in [("epoch", number(99)), other] {
                 let (world, job, proof) = prepare().await;
                 set(&world, ("RUNNERS#", ""), attribute, value).await;
-                println!("{form:?}, {proof:?}, {attribute}");
-                world.refuses(take(&world, &job, proof, form)).await;
+                println!("{taking:?}, {proof:?}, {attribute}");
+                world.refuses(taking.write(&world, &job, proof)).await;
             }
             let (world, job, proof) = prepare().await;
-            world.applies(take(&world, &job, proof, form)).await;
+            world.applies(taking.write(&world, &job, proof)).await;
         }
     }
 }

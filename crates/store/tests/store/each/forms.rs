@@ -184,6 +184,7 @@ async fn a_text_is_changed_in_each_form_over_nothing_that_others_changed() {
         has_room(&world, Some(&delivery), &request).await;
         world.applies(write(&world, &seen)).await;
         if was_there {
+            let (world, seen) = prepare().await;
             set(&world, ("TICKET#", "TEXT"), "mark", text("another")).await;
             world.refuses(write(&world, &seen)).await;
         }

@@ -8,7 +8,6 @@ use crate::world::World;
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::JobId;
 use pullyard_domain::review::{Review, ReviewState};
 use pullyard_store::{Error, Over, TriggerReview, WaitsForJob, Write};
@@ -52,11 +51,6 @@ async fn the_job_of_a_review_is_made_in_each_form_over_what_says_nothing_any_mor
 }
 
 impl Revising {
-    fn accepted(&self) -> Delivery {
-        let reason = Reason::Accepted { job: self.job.id.clone() };
-        Delivery { job: Some(self.job.id.clone()), ..entry(self.review.id.as_str(), reason) }
-    }
-
     async fn make(&self, world: &World, budget: &Budget, [waited, charged]: [bool; 2]) -> Result<Write, Error> {
         let (delivery, charge) = (self.accepted(), budget.charge(&self.job));
         let trigger = TriggerReview {
@@ -116,12 +110,12 @@ async fn a_review_waits_for_a_job_in_each_form_over_nothing_that_others_changed(
                 let waits = was.store(&world).await;
                 (world, job, waits)
             };
-            let entry = held("r1");
+            let says_so = held("r1");
             let write = async |world: &World, job: &JobId, waits: &Review| {
                 let wait = WaitsForJob {
                     from: matches!(was, Was::Started).then_some(&had),
-                    delivery: told.then_some(&entry),
-                    ..waits_for(waits, &entry, job)
+                    delivery: told.then_some(&says_so),
+                    ..waits_for(waits, &says_so, job)
                 };
                 world.store.wait_for_job(&wait).await
             };
@@ -138,7 +132,7 @@ async fn a_review_waits_for_a_job_in_each_form_over_nothing_that_others_changed(
             if told {
                 let (world, job, review) = prepare().await;
                 let last = Reason::Accepted { job: job.clone() };
-                world.applies(world.store.record(&crate::reviews::entry("r1", last))).await;
+                world.applies(world.store.record(&entry("r1", last))).await;
                 world.refuses(write(&world, &job, &review)).await;
             }
             for at in 0..2 {
