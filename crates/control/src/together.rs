@@ -62,11 +62,14 @@ impl<K: Key, A: Clone, V: Clone> Together<K, A, V> {
             Ok(round) => Turn::Round(round),
             Err(turn) => turn.await.unwrap_or(Turn::Alone),
         };
-        let round = match turn {
+        let mut round = match turn {
             Turn::Answer(value) => return Ok(value),
             Turn::Alone => return read(vec![ask]).await,
             Turn::Round(round) => round,
         };
+        // Whoever is about to ask comes along: a call for two costs hardly more than a call for one.
+        tokio::task::yield_now().await;
+        round.take_along();
         let asked: Vec<_> = std::iter::once(&ask).chain(round.others.iter().map(|other| &other.ask)).cloned().collect();
         let alone = asked.len() == 1;
         let value = read(asked).await;
@@ -140,15 +143,22 @@ impl<K: Key, A, V> Round<K, A, V> {
             keys.remove(&self.key);
             return None;
         };
-        let most = waiting.len().min(MOST - 1);
-        let others = waiting.drain(..most).collect();
-        Some((first, Self { keys: self.keys.clone(), key: self.key.clone(), others, is_over: false }))
+        Some((first, Self { keys: self.keys.clone(), key: self.key.clone(), others: VecDeque::new(), is_over: false }))
+    }
+
+    /// Those who wait now are served by this one as well, as many as there is room for.
+    fn take_along(&mut self) {
+        if let Some(waiting) = locked(&self.keys).get_mut(&self.key) {
+            let most = waiting.len().min(MOST - 1);
+            self.others.extend(waiting.drain(..most));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
     use futures::future::join_all;
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
     use tokio::sync::Semaphore;
@@ -190,6 +200,12 @@ mod tests {
         }
     }
 
+    /// It goes as far as it gets, and waits there for somebody.
+    fn stands(one: &mut (impl Future + Unpin)) -> bool {
+        let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
+        (0..4).all(|_| one.poll_unpin(&mut nobody).is_pending())
+    }
+
     #[tokio::test]
     async fn one_after_the_other_each_reads_and_nothing_is_kept() {
         let reads = Reads::default();
@@ -202,18 +218,45 @@ mod tests {
     #[tokio::test]
     async fn who_asks_while_one_reads_gets_the_next_read_and_all_of_them_the_same() {
         let reads = Reads::slow();
-        let all = join_all((0..20).map(|ask| reads.one("a", ask)));
-        let (answers, ()) = tokio::join!(all, async {
-            tokio::task::yield_now().await;
-            reads.let_go(2);
-        });
-        let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers[0], (0, vec![0]), "its own");
-        let rest = (1, (1..20).collect::<Vec<_>>());
+        let mut first = Box::pin(reads.one("a", 0));
+        assert!(stands(&mut first));
+        assert_eq!(reads.begun.load(SeqCst), 1);
+        let mut rest = Box::pin(join_all((1..20).map(|ask| reads.one("a", ask))));
+        assert!(stands(&mut rest));
+        reads.let_go(2);
+        assert_eq!(first.await, Ok((0, vec![0])), "its own");
+        let same = Ok((1, (1..20).collect::<Vec<_>>()));
+        let answers = rest.await;
         assert!(
-            answers[1..].iter().all(|answer| *answer == rest),
+            answers.iter().all(|answer| *answer == same),
             "nobody gets what was begun before they asked: {answers:?}"
         );
+        assert!(reads.keeps_nothing());
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_at_one_moment_share_the_first_read() {
+        let reads = Reads::default();
+        let answers = join_all((0..20).map(|ask| reads.one("a", ask))).await;
+        let same = Ok((0, (0..20).collect::<Vec<_>>()));
+        assert!(answers.iter().all(|answer| *answer == same), "{answers:?}");
+        assert!(reads.keeps_nothing());
+    }
+
+    #[tokio::test]
+    async fn who_asks_before_the_next_read_begins_comes_along() {
+        let reads = Reads::slow();
+        let mut first = Box::pin(reads.one("a", 0));
+        let mut second = Box::pin(reads.one("a", 1));
+        assert!(stands(&mut first) && stands(&mut second));
+        reads.let_go(1);
+        assert_eq!(first.await, Ok((0, vec![0])));
+        // It knows that it is its turn, and has not begun.
+        assert!(futures::poll!(&mut second).is_pending());
+        let mut third = Box::pin(reads.one("a", 2));
+        assert!(futures::poll!(&mut third).is_pending());
+        reads.let_go(1);
+        assert_eq!(tokio::join!(second, third), (Ok((1, vec![1, 2])), Ok((1, vec![1, 2]))));
         assert!(reads.keeps_nothing());
     }
 
@@ -223,10 +266,10 @@ mod tests {
         let all = join_all((0..120).map(|ask| reads.one("a", ask)));
         let (answers, ()) = tokio::join!(all, async {
             tokio::task::yield_now().await;
-            reads.let_go(4);
+            reads.let_go(3);
         });
         let of = |number: usize| answers.iter().filter(|answer| answer.as_ref().unwrap().0 == number as u64).count();
-        assert_eq!((0..4).map(of).collect::<Vec<_>>(), [1, 50, 50, 19]);
+        assert_eq!((0..3).map(of).collect::<Vec<_>>(), [50, 50, 20]);
         assert!(answers.iter().enumerate().all(|(ask, answer)| answer.as_ref().unwrap().1.contains(&ask)));
     }
 
@@ -234,7 +277,7 @@ mod tests {
     async fn nobody_waits_for_another_key() {
         let reads = Reads::slow();
         let (mut first, mut second) = (Box::pin(reads.one("a", 1)), Box::pin(reads.one("b", 2)));
-        assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut second).is_pending());
+        assert!(stands(&mut first) && stands(&mut second));
         assert_eq!(reads.begun.load(SeqCst), 2);
         reads.let_go(2);
         assert_eq!(tokio::join!(first, second), (Ok((0, vec![1])), Ok((1, vec![2]))));
@@ -259,15 +302,12 @@ mod tests {
     async fn who_waited_for_a_read_that_failed_reads_at_once() {
         let reads = Reads::slow();
         let mut all = Box::pin(join_all((0..5).map(|ask| reads.one("down", ask))));
-        // One after the other: the first, and the one that is for those who came during it.
-        for begun in [1, 2] {
-            assert!(futures::poll!(&mut all).is_pending());
-            assert_eq!(reads.begun.load(SeqCst), begun);
-            reads.let_go(1);
-        }
-        assert!(futures::poll!(&mut all).is_pending());
-        assert_eq!(reads.begun.load(SeqCst), 6, "four of them at once");
-        reads.let_go(4);
+        assert!(stands(&mut all));
+        assert_eq!(reads.begun.load(SeqCst), 1, "one for all of them");
+        reads.let_go(1);
+        assert!(stands(&mut all));
+        assert_eq!(reads.begun.load(SeqCst), 6, "each at once");
+        reads.let_go(5);
         assert!(all.await.into_iter().all(|answer| answer.is_err()));
     }
 
@@ -275,7 +315,7 @@ mod tests {
     async fn one_that_goes_away_leaves_its_read_to_the_next() {
         let reads = Reads::slow();
         let mut gone = Box::pin(reads.one("a", 0));
-        assert!(futures::poll!(&mut gone).is_pending());
+        assert!(stands(&mut gone));
         let mut waits: Vec<_> = (1..5).map(|ask| Box::pin(reads.one("a", ask))).collect();
         for one in &mut waits {
             assert!(futures::poll!(one).is_pending());
@@ -287,7 +327,7 @@ mod tests {
         // And one in its read, that was for another one as well.
         let mut last = waits.pop().unwrap();
         let mut reading = waits.pop().unwrap();
-        assert!(futures::poll!(&mut reading).is_pending() && futures::poll!(&mut last).is_pending());
+        assert!(stands(&mut reading) && stands(&mut last));
         drop(reading);
         reads.let_go(1);
         assert_eq!(last.await, Ok((2, vec![4])));
