@@ -428,10 +428,8 @@ impl Story {
         Self { local, api, project, clock, http, folder, runner, calls }
     }
 
-    /// Every request went through a function, none around it; then everything stops.
+    /// Stops the system.
     pub(crate) async fn end(self) {
-        let seen = self.local.invocations();
-        assert_eq!(seen.requests, seen.http, "a request did not pass through a function");
         self.local.shutdown().await;
     }
 }

@@ -83,12 +83,12 @@ impl Demo {
         tokio::pin!(starts);
         let (local, is_interrupted) = tokio::select! {
             started = &mut starts => (started?, false),
-            () = ends.next() => {
+            _ = ends.next() => {
                 complain("interrupted: the demo ends once it has started, or at once if it is interrupted again");
                 tokio::select! {
                     started = &mut starts => (started?, true),
                     // What it had started ends with this process.
-                    () = ends.next() => return Ok(ExitCode::from(INTERRUPTED)),
+                    _ = ends.next() => return Ok(ExitCode::from(INTERRUPTED)),
                 }
             }
         };

@@ -1,9 +1,20 @@
-//! What ends a command that keeps something running: Ctrl-C, being told to by the system, and a terminal that is closed.
+//! The signals that end a command which keeps something running: Ctrl-C, SIGTERM, and a closed terminal.
 
 use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Heard from the moment on that this is made.
+/// The signal that ended a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP: the terminal was closed.
+    HangUp,
+}
+
+/// Receives these signals from its construction on.
 pub(crate) struct Ends {
     interrupt: Signal,
     terminate: Signal,
@@ -19,8 +30,8 @@ impl Ends {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
     }
 
-    /// Waits for the next of them.
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) -> End {
         let Self { interrupt, terminate, hang_up } = self;
         let hung_up = async {
             match hang_up {
@@ -29,9 +40,9 @@ impl Ends {
             }
         };
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hung_up => {}
+            _ = interrupt.recv() => End::Interrupt,
+            _ = terminate.recv() => End::Terminate,
+            _ = hung_up => End::HangUp,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Everything that `up` embeds is started on a folder that goes away again; the forge is the real one.
 
 use crate::client::{self, Exit, Fault, Global, Screen};
-use crate::ends::Ends;
+use crate::ends::{End, Ends};
 use crate::logs;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
 use pullyard_domain::checks::OwnCommands;
@@ -77,13 +77,14 @@ pub(crate) struct Try {
 
 impl Try {
     pub(crate) async fn run(self, global: &Global) -> ExitCode {
-        match self.attempt(Screen::new(global)).await {
+        match self.attempt(global).await {
             Ok(code) => code,
             Err(fault) => fault.show(&Screen::new(global)),
         }
     }
 
-    async fn attempt(self, screen: Screen) -> Result<ExitCode, Fault> {
+    async fn attempt(self, global: &Global) -> Result<ExitCode, Fault> {
+        let screen = Screen::new(global);
         self.agrees(
             &screen,
             "The agent runs on this machine with your rights: it can read and change what you can. Go on?",
@@ -108,14 +109,14 @@ impl Try {
         options.sweep_every = Duration::from_secs(2);
         let local = tokio::select! {
             local = Local::start(options) => local.map_err(|error| said(error.into()))?,
-            () = ends.next() => return Ok(Exit::Interrupted.into()),
+            end = ends.next() => return Ok(interrupted(&screen, end, "no agent was started")),
         };
-        // Whoever ends it has their agent stopped: nobody would be left to see what it does.
+        // The agent stops with this command, because nobody would be left to see its work. The signal is handled here
+        // alone: a task may start the agent before `work` follows the job.
         let ended = tokio::select! {
             biased;
-            // Once there is an agent, it says of a Ctrl-C itself what follows.
-            ended = self.work(screen, &local, token) => ended,
-            () = ends.next() => Ok(Exit::Interrupted.into()),
+            ended = self.work(Screen::new(global), &local, token) => ended,
+            end = ends.next() => Ok(interrupted(&screen, end, "the agent is stopped")),
         };
         local.shutdown().await;
         ended
@@ -204,6 +205,14 @@ impl Try {
         }
         Err(Fault::new(Exit::Failed, "nothing was done").help(otherwise))
     }
+}
+
+/// Reports a Ctrl-C. The sender of any other signal does not read this terminal.
+fn interrupted(screen: &Screen, end: End, consequence: &str) -> ExitCode {
+    if end == End::Interrupt {
+        screen.note(&format!("interrupted: {consequence}"));
+    }
+    Exit::Interrupted.into()
 }
 
 /// The host that `gh` knows a forge by.

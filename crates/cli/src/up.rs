@@ -92,7 +92,7 @@ impl Up {
         let local = tokio::select! {
             local = start(options) => local.map_err(|error| faults::of_start(error, &data))?,
             // Stopping is how one leaves here, and no failure.
-            () = ends.next() => return Ok(ExitCode::SUCCESS),
+            _ = ends.next() => return Ok(ExitCode::SUCCESS),
         };
         let api = Operator::new(local.api_url(), local.admin_token())?;
         connect_forge(&local, &api).await?;
@@ -104,7 +104,7 @@ impl Up {
             open(&sign_in);
         }
         tokio::select! {
-            () = ends.next() => {}
+            _ = ends.next() => {}
             never = watch::forever(clock, &data, screen) => match never {},
         };
         let running = local.running_tasks().await;

@@ -141,11 +141,9 @@ pub struct Local {
     _lock: Lock,
 }
 
-/// How often each function was invoked, and how many requests the gateway took.
+/// How often each function was invoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocations {
-    /// HTTP requests that had a route.
-    pub requests: u64,
     /// Of the HTTP functions.
     pub http: u64,
     /// Of the dispatcher.
@@ -353,7 +351,6 @@ impl Local {
     /// What went through the functions so far.
     pub fn invocations(&self) -> Invocations {
         Invocations {
-            requests: self.gateway.requests(),
             http: self.gateway.invocations(),
             dispatcher: self.dispatcher.invocations(),
             effects: self.effects.invocations(),

@@ -34,16 +34,9 @@ pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fa
     }
 }
 
-/// Follows a job that ends with this process; what is typed is said to its agent.
+/// Follows a job that ends with this process, and sends typed lines to its agent. The caller handles Ctrl-C.
 pub(super) async fn talk(session: &Session, job: &JobId) -> Result<ExitCode, Fault> {
-    let talk = Talk::begin(&session.screen);
-    tokio::select! {
-        ended = follow(session, job, Some(talk)) => ended,
-        _ = tokio::signal::ctrl_c() => {
-            session.screen.note("interrupted: the agent is stopped");
-            Ok(Exit::Interrupted.into())
-        }
-    }
+    follow(session, job, Some(Talk::begin(&session.screen))).await
 }
 
 async fn follow(session: &Session, id: &JobId, mut talk: Option<Talk>) -> Result<ExitCode, Fault> {

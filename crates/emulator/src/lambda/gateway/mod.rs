@@ -9,7 +9,6 @@ mod response;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -71,23 +70,12 @@ pub fn serve(listener: TcpListener, routes: Vec<Route>) -> Gateway {
 #[must_use]
 pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Duration) -> Gateway {
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let inner = Arc::new(Inner {
-        routes: routes.into_iter().map(Target::new).collect(),
-        timeout,
-        port,
-        requests: AtomicU64::new(0),
-    });
+    let inner = Arc::new(Inner { routes: routes.into_iter().map(Target::new).collect(), timeout, port });
     let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
     Gateway { server: Server::router(listener, router), inner }
 }
 
 impl Gateway {
-    /// How many requests came, those without a route included.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        self.inner.requests.load(Ordering::SeqCst)
-    }
-
     /// How many invocations were begun over all routes.
     #[must_use]
     pub fn invocations(&self) -> u64 {
@@ -118,7 +106,6 @@ struct Inner {
     routes: Vec<Target>,
     timeout: Duration,
     port: u16,
-    requests: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -168,7 +155,6 @@ async fn answer(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    inner.requests.fetch_add(1, Ordering::SeqCst);
     let (head, body) = request.into_parts();
     let body = match read(body).await {
         Read::Whole(body) => body,
