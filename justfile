@@ -1,28 +1,24 @@
-# What there is to build and check; each recipe is a script or command that runs without `just`, too.
+# Short names of commands that also run without `just`.
 
-# The zip that `sam deploy` uploads, for arm64 unless told otherwise.
-build arch="arm64":
-    infra/build --arch {{arch}}
-
-# Watch it work, on this machine only.
+# The demo, on this machine only.
 demo:
     cargo run -- demo
 
-# Everything that must hold before a change lands.
+# Every check of a change.
 check:
     .ci/run
 
-# What a release is held to beyond `check`, on Linux: the zip for this machine's architecture, run and deployed.
+# The further checks of a release, on Linux: the program that a person deploys, with link-time optimisation.
 release-check:
-    infra/build
-    .ci/functions --as-deployed
-    .ci/sam target/lambda/functions.zip
+    .ci/sam-build --release
+    .ci/functions
+    .ci/sam
 
-# One thing changed at a time in `domain` or `store`: what no test notices is told. Needs cargo-mutants, and hours.
+# Changes `domain` or `store` one place at a time and lists the changes that no test notices. Needs cargo-mutants, and hours.
 mutants package="domain" *arguments="":
     .ci/mutants {{package}} {{arguments}}
 
-# What each function takes, beside Node.js, by two drivers of Lambda's Runtime API. Needs a machine that is quiet.
+# The CPU and memory of each function beside Node.js. Needs a quiet machine.
 figures:
-    infra/build
+    .ci/sam-build --release
     .ci/functions-figures

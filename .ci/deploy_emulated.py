@@ -15,13 +15,13 @@ import boto3
 import template_deployed as deployed
 from botocore.config import Config
 from cfnlint.decode import decode
-from samtranslator.translator.transform import transform
+from sam_expand import expanded
 
 INFRA = pathlib.Path("infra")
 STACK = "acme"
 BUCKET = "packaged"
 # An address, so that the subscription is deployed, too.
-PARAMETERS = {"Architecture": "x86_64", "AlarmEmail": "operator@example.com"}
+PARAMETERS = {"AlarmEmail": "operator@example.com", "Settings": "Dashboard=true"}
 
 # Parameters of parts that the emulator gives other values than AWS: name -> how they differ.
 UNPATTERNED = {
@@ -41,13 +41,6 @@ endpoint, program, work = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 functions = pathlib.Path(sys.argv[4]) if len(sys.argv) > 4 else None
 
 
-class Policies:
-    """Stands for IAM, whom the translator asks for the policies that AWS manages. We use none."""
-
-    def load(self):
-        return {}
-
-
 def fail(*what):
     print("deploy-emulated:", *what)
     raise SystemExit(1)
@@ -65,17 +58,6 @@ def client(service):
     return boto3.client(service, endpoint_url=endpoint, config=Config(retries={"max_attempts": 2}))
 
 
-def expanded(name):
-    """The template after SAM, as CloudFormation gets it."""
-    template = load(INFRA / f"{name}.yaml")
-    if template.get("Transform") != "AWS::Serverless-2016-10-31":
-        return template
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/functions.zip"
-    return transform(template, {}, Policies())
-
-
 def packaged(name, s3):
     """The template as it is put into the bucket: without what the emulator can't take."""
     template = copy.deepcopy(templates[name])
@@ -89,11 +71,9 @@ def packaged(name, s3):
             s3.put_object(Bucket=BUCKET, Key=f"{part}.json", Body=json.dumps(packaged(part, s3)).encode())
             resource["Properties"]["TemplateURL"] = f"{endpoint}/{BUCKET}/{part}.json"
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
-            # A number that comes from a parameter stays a text here, and the emulator counts with it: it gets the number
-            # that the root has for a parameter of that name, and what stands there is compared with what the part has.
+            # The emulator keeps a number from a parameter as text and fails to compare it, so it gets the default itself.
             for key, limit in resource["Properties"].get("ScalingConfig", {}).items():
-                default = templates["template"]["Parameters"][limit["Ref"]]["Default"]
-                resource["Properties"]["ScalingConfig"][key] = int(PARAMETERS.get(limit["Ref"], default))
+                resource["Properties"]["ScalingConfig"][key] = int(template["Parameters"][limit["Ref"]]["Default"])
         if resource["Type"] == "AWS::Lambda::Function":
             # On AWS nothing of this is set: the one thing that is not as it is deployed.
             variables = resource["Properties"]["Environment"]["Variables"]
@@ -106,9 +86,7 @@ def packaged(name, s3):
 
 
 def program_zip():
-    """The functions, as `just build` leaves them, or one program of theirs; without them one that answers nothing."""
-    if functions and functions.suffix == ".zip":
-        return functions.read_bytes()
+    """The zip of the functions' program, or of a script that answers nothing."""
     return zipped(functions.read_bytes() if functions else b"#!/bin/sh\nexit 1\n")
 
 
@@ -311,7 +289,7 @@ def initialised(outputs, home):
 
 
 if __name__ == "__main__":
-    templates.update({name: expanded(name) for name in PARTS})
+    templates.update({name: expanded(load(INFRA / f"{name}.yaml"), f"s3://{BUCKET}/functions.zip") for name in PARTS})
     outputs = deploy()
     root = compared(outputs)
     home = work / "home"

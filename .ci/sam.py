@@ -1,22 +1,22 @@
 """What .ci/sam does and holds: see there."""
 
-import base64
 import functools
-import hashlib
 import io
 import json
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
 import tomllib
+import urllib.request
 import zipfile
 
 import boto3
 import template_deployed as deployed
 from botocore.exceptions import ClientError
 from cfnlint.decode import decode
-from samtranslator.translator.transform import transform
+from sam_expand import expanded as expand
 
 PARTS = ["network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
 # One of events/ for each function that needs nothing in the table; what is answered stands beside it.
@@ -32,15 +32,7 @@ TAGGED = [
 ]
 
 sam, checkout = sys.argv[1], pathlib.Path(sys.argv[2])
-functions = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else None
 client = functools.cache(boto3.client)
-
-
-class Policies:
-    """Stands for IAM, whom the translator asks for the policies that AWS manages. We use none."""
-
-    def load(self):
-        return {}
 
 
 def fail(*what):
@@ -65,18 +57,6 @@ def ran(*arguments, answers="", code=0):
     return done.stdout + done.stderr
 
 
-def zipped():
-    """The functions, as `just build` leaves them; without them a program that answers nothing."""
-    if functions and functions.suffix == ".zip":
-        return functions.read_bytes()
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        archive.writestr(entry, functions.read_bytes() if functions else b"#!/bin/sh\nexit 1\n")
-    return packed.getvalue()
-
-
 def load(part):
     template, errors = decode(str(checkout / "infra" / f"{part}.yaml"))
     if errors:
@@ -86,12 +66,7 @@ def load(part):
 
 def expanded(part, tags):
     """A template as CloudFormation makes it: after SAM, and with the tags of the stack."""
-    template = load(part)
-    if template.get("Transform"):
-        for one in template["Resources"].values():
-            if one["Type"] == "AWS::Serverless::Function":
-                one["Properties"]["CodeUri"] = f"s3://{PACKAGED}/functions.zip"
-        template = transform(template, {}, Policies())
+    template = expand(load(part), f"s3://{PACKAGED}/functions.zip")
     for one in template["Resources"].values():
         if one["Type"].removeprefix("AWS::") in TAGGED:
             properties = one["Properties"]
@@ -104,9 +79,9 @@ def pairs(said):
     return dict(one.split("=", 1) for one in shlex.split(said))
 
 
-def settings(environment="default"):
-    """What samconfig.toml says of a deployment: the stack's name, parameters and tags."""
-    said = tomllib.loads((checkout / "samconfig.toml").read_text())[environment]
+def configured(environment="default", file="samconfig.toml"):
+    """What a configuration file says of a deployment: the stack's name, parameters and tags."""
+    said = tomllib.loads((checkout / file).read_text())[environment]
     deploy = {**said["global"]["parameters"], **said["deploy"]["parameters"]}
     return deploy["stack_name"], pairs(deploy.get("parameter_overrides", "")), pairs(deploy["tags"])
 
@@ -133,9 +108,9 @@ def stands(name, parameters, tags, status="CREATE_COMPLETE"):
     held("a template's outputs", {one["OutputKey"] for one in stack["Outputs"]},
          {key for key, one in load("template")["Outputs"].items() if "Condition" not in one})
     for function in {one.split(".")[0] for one in ASKED}:
-        there = client("lambda").get_function(FunctionName=f"{name}-{function}")["Configuration"]
-        digest = base64.b64encode(hashlib.sha256(program).digest()).decode()
-        held(f"what {name}-{function} runs", there["CodeSha256"], digest)
+        there = client("lambda").get_function(FunctionName=f"{name}-{function}")
+        archive = zipfile.ZipFile(io.BytesIO(urllib.request.urlopen(there["Code"]["Location"]).read()))
+        held(f"the program of {name}-{function}", archive.read("bootstrap") == program, True)
     if status != "CREATE_COMPLETE":
         return
     templates = {part: expanded(part, tags) for part in PARTS}
@@ -152,9 +127,11 @@ def stands(name, parameters, tags, status="CREATE_COMPLETE"):
     pages = client("logs").get_paginator("describe_log_groups").paginate()
     groups = [one for page in pages for one in page["logGroups"] if f"/pullyard/{name}/" in one["logGroupName"]]
     days = {str(one.get("retentionInDays")) for one in groups}
-    held("for how many days logs are kept", days, {given["LogRetentionDays"]})
+    chosen = dict(one.split("=", 1) for one in given["Settings"].split(";") if one)
+    held("for how many days logs are kept", days, {chosen.get("LogRetentionDays", "30")})
     table = client("dynamodb").describe_table(TableName=name)["Table"]
-    held("whether the table is protected", str(table["DeletionProtectionEnabled"]).lower(), given["DeletionProtection"])
+    protected = str(table["DeletionProtectionEnabled"]).lower()
+    held("whether the table is protected", protected, chosen.get("DeletionProtection", "true"))
     print(f"{name}: {resources} resources as the templates say with {parameters or 'their defaults'}")
 
 
@@ -181,69 +158,73 @@ def answers(name):
 
 def image(name):
     family = client("ecs").describe_task_definition(taskDefinition=f"{name}-small")["taskDefinition"]
-    return family["containerDefinitions"][0]["image"].rsplit(":", 1)[1]
+    return family["containerDefinitions"][0]["image"]
+
+
+def questions(said):
+    """The questions of `sam deploy --guided`: each has its default in brackets."""
+    return re.findall(r"(?m)^\t*([A-Z][^\n#]*?\??) \[[^\]\n]*\]: ", re.sub(r"\x1b\[[0-9;]*m", "", said).replace("]: ", "]: \n"))
 
 
 if __name__ == "__main__":
-    program = zipped()
-    (checkout / "target/lambda").mkdir(parents=True)
-    (checkout / "target/lambda/functions.zip").write_bytes(program)
-    ran("build")
-    # Where the expanded templates have it from: what runs is held against it.
+    # `sam build` compiled one program and copied it for each function.
+    programs = {path.read_bytes() for path in checkout.glob(".aws-sam/build/Functions/*/bootstrap")}
+    held("the programs of the build", len(programs), 1)
+    program = programs.pop()
+    # The expanded templates name this address for the code; its content is not deployed.
     client("s3").create_bucket(Bucket=PACKAGED)
-    client("s3").put_object(Bucket=PACKAGED, Key="functions.zip", Body=program)
+    client("s3").put_object(Bucket=PACKAGED, Key="functions.zip", Body=b"")
 
-    # To be thrown away: nothing is asked. A second time nothing is left to do, and that is no failure.
-    dev = settings("dev")
+    # dev asks nothing. The second deployment has no changes, which is no failure.
+    dev = configured("dev")
     ran("deploy", "--config-env", "dev")
     stands(*dev)
-    if functions:
-        answers(dev[0])
+    answers(dev[0])
     held("a second time", "No changes to deploy" in ran("deploy", "--config-env", "dev"), True)
 
-    # Looked at before it changes: nothing stands there before somebody says so.
-    prod = settings("prod")
+    # prod deploys nothing before a person confirms.
+    prod = configured("prod")
     ran("deploy", "--config-env", "prod", answers="n\n")
-    held("what nobody agreed to", standing(prod[0])["StackStatus"], "REVIEW_IN_PROGRESS")
+    held("a refused change set", standing(prod[0])["StackStatus"], "REVIEW_IN_PROGRESS")
     ran("deploy", "--config-env", "prod", answers="y\n")
     stands(*prod)
 
-    # What a person without opinions answers, but for the name: each parameter is asked for, and the answers are kept.
-    _, none, tags = settings()
-    held("what the default sets", none, {})
-    said = ran("deploy", "--guided", answers="acme\n" + "\n" * (len(defaults()) + 7) + "y\n")
+    # A person without opinions: a name, then Enter for each question. The answers go into samconfig.local.toml.
+    subprocess.run([checkout / "infra/settings", "LogRetentionDays=90"], check=True, cwd=checkout, stdout=subprocess.DEVNULL)
+    before = (checkout / "samconfig.toml").read_text()
+    local = ("--config-file", "samconfig.local.toml")
+    said = ran("deploy", "--guided", *local, answers="acme\n" + "\n" * 10 + "y\n")
+    asked = questions(said)
+    print(f"sam deploy --guided asks {len(asked)} questions: {', '.join(asked)}")
+    held("at most twelve questions", len(asked) <= 12, True)
     for parameter in defaults():
-        held(f"{parameter} is asked for", f"Parameter {parameter} [" in said, True)
-    stands("acme", {}, tags)
-    name, kept, _ = settings()
+        held(f"{parameter} is asked for", f"Parameter {parameter}" in " ".join(asked), True)
+    name, kept, tags = configured(file="samconfig.local.toml")
     held("the name that was kept", name, "acme")
-    held("the answers that were kept", kept, defaults())
-    held("the other settings", (settings("dev"), settings("prod")), (dev, prod))
-    held("a second time", "No changes to deploy" in ran("deploy"), True)
+    held("the answers that were kept", kept, defaults() | {"Settings": "LogRetentionDays=90"})
+    stands("acme", kept, tags)
+    held("the tracked file", (checkout / "samconfig.toml").read_text(), before)
+    held("a second time", "No changes to deploy" in ran("deploy", *local), True)
 
-    # Back to an earlier image: it stays until somebody says otherwise, and so does everything else.
-    name, parameters, tags = dev
-    ran("deploy", "--config-env", "dev", "--parameter-overrides", "ImageTag=0.1.0-20261120T180529Z")
-    stands(name, parameters | {"ImageTag": "0.1.0-20261120T180529Z"}, tags, "UPDATE_COMPLETE")
-    held("the image of tasks", image(name), "0.1.0-20261120T180529Z")
-    held("a deployment that does not name it", "No changes to deploy" in ran("deploy", "--config-env", "dev"), True)
-    ran("deploy", "--config-env", "dev", "--parameter-overrides", "ImageTag=latest")
-    stands(*dev, "UPDATE_COMPLETE")
-    held("the image of tasks", image(name), "latest")
-    # What is given on the command line takes the place of all that samconfig.toml gives.
-    ran("deploy", "--config-env", "dev", "--stack-name", "other", "--parameter-overrides", "Architecture=x86_64")
-    stands("other", {"Architecture": "x86_64"}, tags)
+    # The image of a digest, and back to the newest one.
+    digest = "sha256:" + "1" * 64
+    subprocess.run([checkout / "infra/settings", f"ImageDigest={digest}"], check=True, cwd=checkout, stdout=subprocess.DEVNULL)
+    ran("deploy", *local, answers="y\n")
+    held("the image of tasks", image("acme").split("@")[-1], digest)
+    subprocess.run([checkout / "infra/settings", "ImageDigest="], check=True, cwd=checkout, stdout=subprocess.DEVNULL)
+    ran("deploy", *local, answers="y\n")
+    held("the image of tasks", image("acme").rsplit(":", 1)[-1], "latest")
 
-    # What samconfig.toml agrees to is what it takes, and a name is what infra/README.md says.
+    # A failed first deployment leaves no stack, and a name is checked before the first resource.
     for stack, more, reason in [
-        ("without-roles", ["--capabilities", "CAPABILITY_AUTO_EXPAND"], "[CAPABILITY_IAM]"),
-        ("without-sam", ["--capabilities", "CAPABILITY_IAM"], "[CAPABILITY_AUTO_EXPAND]"),
-        ("Capital", [], "Parameter 'Deployment'"),
-        ("two--hyphens", [], "Parameter 'Deployment'"),
+        ("without-roles", ["--capabilities", "CAPABILITY_AUTO_EXPAND"], "CAPABILITY_IAM"),
+        ("without-sam", ["--capabilities", "CAPABILITY_IAM"], "CAPABILITY_AUTO_EXPAND"),
+        ("Capital", [], "Deployment"),
+        ("two--hyphens", [], "Deployment"),
+        ("unknown-setting", ["--parameter-overrides", "Settings=KmsKeyARN=arn"], "NAME=VALUE"),
     ]:
-        ran("deploy", "--config-env", "dev", "--stack-name", stack, *more, code=1)
-        held(f"{stack}'s status", standing(stack)["StackStatus"], "ROLLBACK_COMPLETE")
-        events = client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
-        reasons = [one.get("ResourceStatusReason", "") for one in events if one["ResourceStatus"] == "CREATE_FAILED"]
-        held(f"{stack} fails for {reason}", [reason in one for one in reasons], [True])
-    print(f"sam: four stacks, two updates, four refusals, {held.count} things held")
+        said = ran("deploy", "--config-env", "dev", "--stack-name", stack, *more, code=1)
+        held(f"{stack} fails for {reason}", reason in said, True)
+        left = standing(stack)
+        held(f"{stack}'s stack", left and left["StackStatus"], None)
+    print(f"sam: three stacks, two updates, five refusals, {held.count} things held")

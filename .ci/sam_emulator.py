@@ -8,6 +8,7 @@ import ministack.services.cloudformation.engine as engine
 import ministack.services.cloudformation.handlers as requests
 import ministack.services.cloudformation.provisioners as provisioners
 from ministack.app import main
+from sam_expand import without_defaults
 
 parsed = engine._parse_template
 handlers = provisioners._RESOURCE_HANDLERS
@@ -17,7 +18,7 @@ def part(body):
     """CloudFormation expands SAM in nested templates as in the first one; ministack leaves them as they are. It knows
     no alarm on a sum of metrics, and its addresses are http, which no pattern of ours takes."""
     declared = parsed(body)
-    template = engine._apply_transforms(declared)
+    template = without_defaults(parsed(body), engine._apply_transforms)
     if "Transform" in declared:
         # Whoever deploys must have agreed to it.
         template["Transform"] = declared["Transform"]

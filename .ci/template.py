@@ -7,9 +7,8 @@ import subprocess
 import sys
 
 import parliament
-import yaml
 from cfnlint.decode import decode
-from samtranslator.translator.transform import transform
+from sam_expand import expanded
 from template_secured import FUNCTIONS, SECURED, WRITES, proven, secured
 
 INFRA = pathlib.Path("infra")
@@ -17,7 +16,6 @@ PARTS = ["network", "data", "queues", "tasks", "functions", "api", "watch"]
 
 # Findings of cfn-lint that are let stand: (file, rule, what the message has in it) -> why.
 LINT = {
-    ("template.yaml", "W3002", "package"): "`sam build` packages: that is how it is deployed",
     ("api.yaml", "W1030", "CertificateArn"): "its default is nothing, and then there is no domain to have a certificate",
     ("template.yaml", "I3011", "Set explicit values"): "what is in a part says itself what becomes of it",
     ("network.yaml", "W1030", "VpcId"): "its default is nothing, and then the VPC of its own is taken",
@@ -65,30 +63,11 @@ def many(value):
     return value if isinstance(value, list) else [value]
 
 
-class Policies:
-    """Stands for IAM, whom the translator asks for the policies that AWS manages. We use none."""
-
-    def load(self):
-        return {}
-
-
 def load(path):
     template, errors = decode(str(path))
     if errors:
         fail(path, errors)
     return json.loads(json.dumps(template))
-
-
-def expanded(path):
-    """The template as CloudFormation gets it, after SAM."""
-    template = load(path)
-    if template.get("Transform") != "AWS::Serverless-2016-10-31":
-        return template
-    # The translator fills in parameters that it is given; ours stay references.
-    for function in template["Resources"].values():
-        if function["Type"] == "AWS::Serverless::Function":
-            function["Properties"]["CodeUri"] = "s3://packaged/functions.zip"
-    return transform(template, {}, Policies())
 
 
 def linted(templates, out):
@@ -221,27 +200,25 @@ def called(templates):
 def given_subnets(templates):
     """As many as RunTask takes in one call, and no more: a deployment with more would start no task."""
     left = []
-    for part in ("template", "network"):
-        pattern = templates[part]["Parameters"]["Subnets"]["AllowedPattern"]
-        for count in (0, 1, 2, 16, 17):
-            taken = bool(re.fullmatch(pattern, ",".join(["subnet-0123456789abcdef0"] * count)))
-            if taken != (count <= 16):
-                left.append(f"{part}.yaml: {count} subnets may be given: {taken}")
+    pattern = templates["network"]["Parameters"]["Subnets"]["AllowedPattern"]
+    for count in (0, 1, 2, 16, 17):
+        taken = bool(re.fullmatch(pattern, ",".join(["subnet-0123456789abcdef0"] * count)))
+        if taken != (count <= 16):
+            left.append(f"network.yaml: {count} subnets may be given: {taken}")
     return left
 
 
 def chosen_zones(templates):
     """Two names of zones, or none: of one, the second subnet would have none, and a third nobody would take."""
     left = []
-    for part in ("template", "network"):
-        pattern = templates[part]["Parameters"]["Zones"]["AllowedPattern"]
-        for zones, fits in (
-            ("", True), ("us-east-1a,us-east-1c", True), ("us-gov-west-1a,us-gov-west-1b", True), ("us-east-1a", False),
-            ("us-east-1a,us-east-1b,us-east-1c", False), ("us-east-1a, us-east-1b", False), ("us-east-1,us-east-1b", False),
-            ("use1-az1,use1-az2", False), ("us-west-2-lax-1a,us-west-2a", False),
-        ):
-            if bool(re.fullmatch(pattern, zones)) != fits:
-                left.append(f"{part}.yaml: {zones} may be given as zones: {not fits}")
+    pattern = templates["network"]["Parameters"]["Zones"]["AllowedPattern"]
+    for zones, fits in (
+        ("", True), ("us-east-1a,us-east-1c", True), ("us-gov-west-1a,us-gov-west-1b", True), ("us-east-1a", False),
+        ("us-east-1a,us-east-1b,us-east-1c", False), ("us-east-1a, us-east-1b", False), ("us-east-1,us-east-1b", False),
+        ("use1-az1,use1-az2", False), ("us-west-2-lax-1a,us-west-2a", False),
+    ):
+        if bool(re.fullmatch(pattern, zones)) != fits:
+            left.append(f"network.yaml: {zones} may be given as zones: {not fits}")
     return left
 
 
@@ -272,9 +249,46 @@ def functions_hold(functions, queues):
     return left
 
 
+def setting(value):
+    """Name and default of the setting that an expression of the root takes from Settings, or nothing."""
+    found = re.fullmatch(
+        r'\{"Fn::Select": \[0, \{"Fn::Split": \[";", \{"Fn::Select": \[1, \{"Fn::Split": \[";(\w+)=", '
+        r'\{"Fn::Sub": ";\$\{Settings\};(\w+)=([^;"]*);"\}\]\}\]\}\]\}\]\}', json.dumps(value))
+    return found and found[1] == found[2] and (found[1], found[3])
+
+
+def settings_fit(templates):
+    """Each setting has the name and default of a nested parameter, and Settings takes these names and no other."""
+    left, root, named = [], templates["template"], set()
+    for name, one in root["Resources"].items():
+        if one["Type"] != "AWS::CloudFormation::Stack":
+            continue
+        part = templates[one["Properties"]["TemplateURL"].removesuffix(".yaml")]
+        for parameter, value in one["Properties"]["Parameters"].items():
+            if "Fn::Select" not in value:
+                continue
+            default = str(part["Parameters"].get(parameter, {}).get("Default"))
+            if setting(value) != (parameter, default):
+                left.append(f"{name}: the setting of {parameter} is {setting(value)}, and its default is {default}")
+            named.add(parameter)
+    for text in (json.dumps(root["Outputs"]), json.dumps(root["Conditions"])):
+        named |= set(re.findall(r"\$\{Settings\};(\w+)=", text))
+    pattern = root["Parameters"]["Settings"]["AllowedPattern"]
+    for name in named | {"Unknown"}:
+        if bool(re.fullmatch(pattern, f"Commit=abc;{name}=1,2")) != (name in named):
+            left.append(f"Settings takes {name}: {name not in named}")
+    listed = set(re.search(r"\(\(([^)]+)\)=", pattern)[1].split("|"))
+    if listed != named:
+        left.append(f"Settings lists {sorted(listed ^ named)}, which no stack takes, or the reverse")
+    commented = set(re.findall(r"^#   (\w+)=", pathlib.Path("samconfig.toml").read_text(), re.M))
+    if commented != named | set(root["Parameters"]):
+        left.append(f"samconfig.toml explains {sorted(commented ^ (named | set(root['Parameters'])))}, or should")
+    return left
+
+
 def parts_fit(templates):
     """Every parameter of a part is given by the root, every output it takes is there, and nothing else is given."""
-    left, root = [], templates["template"]
+    left, root = settings_fit(templates), templates["template"]
     for name, one in root["Resources"].items():
         if one["Type"] != "AWS::CloudFormation::Stack":
             continue
@@ -307,7 +321,7 @@ def check(out):
     templates, left, statements, roles = {}, [], 0, 0
     for name in [*PARTS, "template"]:
         path = INFRA / f"{name}.yaml"
-        templates[name] = expanded(path)
+        templates[name] = expanded(load(path), "s3://packaged/functions.zip")
         left += described(path, load(path))
     found, used = linted(templates, out)
     left += found
@@ -356,44 +370,8 @@ def scripts():
     print(f"{len(shell)} scripts and {len(images)} image linted; {len(SHELL)} findings let stand with a reason")
 
 
-def built(kept):
-    """What `sam build` left: the parts, and the very zip for each function."""
-    root = yaml.load((kept / ".aws-sam/build/template.yaml").read_text(), Loader=Plain)
-    parts = {name: one for name, one in root["Resources"].items() if one["Type"] == "AWS::CloudFormation::Stack"}
-    zips = 0
-    for name, one in parts.items():
-        path = kept / ".aws-sam/build" / one["Properties"]["TemplateURL"]
-        part = yaml.load(path.read_text(), Loader=Plain)
-        for function in part["Resources"].values():
-            if function["Type"] != "AWS::Serverless::Function":
-                continue
-            packaged = (path.parent / function["Properties"]["CodeUri"]).resolve()
-            if packaged.read_bytes() != (kept / "target/lambda/functions.zip").read_bytes():
-                fail(name, "is packaged with", packaged)
-            zips += 1
-    if len(parts) != len(PARTS) or zips != len(FUNCTIONS):
-        fail(f"sam build left {len(parts)} parts and {zips} functions")
-    print(f"sam build: {len(parts)} parts, {zips} functions of one zip, nothing compiled")
-
-
-class Plain(yaml.SafeLoader):
-    """Takes the short forms of functions for what they are given."""
-
-
-def short(loader, suffix, node):
-    if isinstance(node, yaml.ScalarNode):
-        return {suffix: loader.construct_scalar(node)}
-    if isinstance(node, yaml.SequenceNode):
-        return {suffix: loader.construct_sequence(node, deep=True)}
-    return {suffix: loader.construct_mapping(node, deep=True)}
-
-
-Plain.add_multi_constructor("!", short)
-
 if __name__ == "__main__":
-    if sys.argv[1] == "--built":
-        built(pathlib.Path(sys.argv[2]))
-    elif sys.argv[1] == "--scripts":
+    if sys.argv[1] == "--scripts":
         scripts()
     else:
         check(pathlib.Path(sys.argv[1]))

@@ -105,6 +105,8 @@ class Stack:
             return one == other
         if function == "Fn::Not":
             return not self.truth(value[0])
+        if function == "Fn::Or":
+            return any(map(self.truth, value))
         raise KeyError(f"{function} is not understood")
 
     def resolved(self, value):
@@ -125,6 +127,8 @@ class Stack:
         if name == "GetAtt":
             return self.attribute(*(value if isinstance(value, list) else value.split(".", 1)))
         if name == "Sub":
+            value, given = value if isinstance(value, list) else (value, {})
+            value = re.sub(r"\$\{(%s)\}" % "|".join(given or ["-"]), lambda found: words(self.resolved(given[found[1]])), value)
             named = lambda found: words(self.attribute(*found[1].split(".", 1)) if "." in found[1] else self.reference(found[1]))
             return re.sub(r"\$\{([A-Za-z0-9:.]+)\}", named, value)
         if name == "If":

@@ -185,7 +185,7 @@ SECURED = [
     Line("DynamoDB.1", "data", "Table", "BillingMode", "PAY_PER_REQUEST"),
     Line("DynamoDB.2", "data", "Table", "PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": True}),
     Line("DynamoDB.6", "data", "Table", "DeletionProtectionEnabled", ref("DeletionProtection")),
-    Line("DynamoDB.6", "template", "parameter DeletionProtection", "/Default", "true"),
+    Line("DynamoDB.6", "data", "parameter DeletionProtection", "/Default", "true"),
     Line("S3.5", "*", BUCKET, "", has_policy("AWS::S3::BucketPolicy", "Bucket", lambda name, said: said == over_tls("s3:*", [att(name), sub(f"${{{name}.Arn}}/*")]))),
     Line("S3.6", "*", "AWS::S3::BucketPolicy", "PolicyDocument", only_denies),
     Line("S3.8", "*", BUCKET, "PublicAccessBlockConfiguration", PRIVATE),
@@ -255,7 +255,6 @@ SECURED = [
     Line("Lambda.1", "functions", PERMISSION, "SourceArn", att("TaskStateChanges")),
     Line("Lambda.2", "*", FUNCTION, "Runtime", "provided.al2023"),
     Line("Lambda.7", "*", FUNCTION, "TracingConfig", {"Mode": ref("Tracing")}),
-    Line("Lambda.7", "template", "parameter Tracing", "/Default", "Active"),
     Line("its own log", "*", FUNCTION, "LoggingConfig", lambda said, name, _: said == {"LogFormat": "Text", "LogGroup": ref(name.replace("Function", "Logs"))}),
     Line("its own role", "*", FUNCTION, "Role", lambda said, name, _: said == att(name.replace("Function", "Role"))),
     *(Line("a storm starves nobody", "functions", f"{name}Function", "ReservedConcurrentExecutions", unless(f"Reserve{name}", ref(f"{name}Concurrency"))) for name in ("Webhook", "Tickets", "Api", "Pages")),
@@ -310,6 +309,7 @@ FREE = {
     # --- what is looked at, and how it is told
     ALARM: """. AlarmDescription AlarmName ComparisonOperator DatapointsToAlarm Dimensions EvaluationPeriods MetricName
         Metrics Namespace Period Statistic Threshold""",
+    "AWS::Budgets::Budget": ". Budget NotificationsWithSubscribers",
     "AWS::CloudWatch::Dashboard": ". DashboardBody DashboardName",
     "AWS::Logs::MetricFilter": ". FilterPattern LogGroupName MetricTransformations",
     "AWS::SNS::Subscription": ". Endpoint Protocol TopicArn",

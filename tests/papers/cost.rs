@@ -14,14 +14,17 @@ const PRICES_OF: &str = "2026-11-20";
 const WRITE_MILLION: f64 = 0.625;
 const READ_MILLION: f64 = 0.125;
 const LAMBDA_MILLION: f64 = 0.20;
-const LAMBDA_GB_SECOND: f64 = 0.000_013_333_4;
+const LAMBDA_GB_SECOND: f64 = 0.000_016_666_7;
 const GATEWAY_MILLION: f64 = 1.00;
 const STANDARD_MILLION: f64 = 0.40;
 const FIFO_MILLION: f64 = 0.50;
 const SECRET_MONTH: f64 = 0.40;
 const SECRET_CALLS: f64 = 0.05 / 10_000.0;
-const VCPU_HOUR: f64 = 0.032_38;
-const GB_HOUR: f64 = 0.003_56;
+const VCPU_HOUR: f64 = 0.040_48;
+const GB_HOUR: f64 = 0.004_445;
+/// The same on arm64.
+const ARM_VCPU_HOUR: f64 = 0.032_38;
+const ARM_GB_HOUR: f64 = 0.003_56;
 /// Ephemeral storage, beyond what is free.
 const DISK_GB_HOUR: f64 = 0.000_111;
 const DISK_FREE_GB: f64 = 20.0;
@@ -117,7 +120,6 @@ fn a_thousand_jobs(flow: Flow) -> Vec<Line> {
     lines.extend([
         ("heartbeats", BEATS * total(&a_thousand(BEAT))),
         ("Secrets Manager, the signing key", 1_000.0 * KEYS_READ * SECRET_CALLS),
-        ("X-Ray", traces(1_000.0 * calls_of_a_job(flow))),
     ]);
     lines
 }
@@ -141,8 +143,7 @@ fn traced(calls: f64, seconds: f64) -> f64 {
 fn talk() -> Vec<Line> {
     // Its look at the job is an eventually consistent one.
     let batch = Flow { written: 1.0, read: 0.5, requests: 1.0, messages: 0.0 };
-    let calls = a_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES));
-    calls.chain([("X-Ray", traces(1_000.0 * EVENT_BATCHES))]).collect()
+    a_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES)).collect()
 }
 
 /// An artifact: a place and a word that it is there, both a request and a write of about one unit, with the lease's job
@@ -155,7 +156,6 @@ fn artifacts() -> Vec<Line> {
     let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);
     calls
         .chain([
-            ("X-Ray", traces(1_000.0 * KEPT.requests * ARTIFACTS)),
             ("S3, requests", bucket),
             ("S3, storage", 1_000.0 * ARTIFACT_GB * ARTIFACT_MONTHS * STORED_GB_MONTH),
         ])
@@ -173,18 +173,19 @@ fn containers(size: &Size) -> Vec<Line> {
     ]
 }
 
-/// A month in which nothing happens.
+/// The further lines of an idle month with an `AlarmEmail` or `Alarms=true`.
+fn alarms() -> Vec<Line> {
+    vec![("metrics", METRICS * METRIC_MONTH), ("alarms", ALARM_METRICS * ALARM_MONTH)]
+}
+
+/// A month without a job, with the defaults of the templates.
 fn idle() -> Vec<Line> {
     vec![
         ("sweeper, DynamoDB", MINUTES * units(SWEEP)),
         ("sweeper, Lambda", invocations(MINUTES)),
         ("sweeper, schedule", MINUTES / 1e6 * SCHEDULER_MILLION),
-        ("sweeper, X-Ray", traces(MINUTES)),
         ("queues that Lambda asks", MINUTES * POLLS_A_MINUTE / 1e6 * (STANDARD_MILLION + FIFO_MILLION)),
         ("secrets", SECRETS * SECRET_MONTH + 8.0 * MINUTES / 60.0 * SECRET_CALLS),
-        ("metrics", METRICS * METRIC_MONTH),
-        ("alarms", ALARM_METRICS * ALARM_MONTH),
-        ("dashboard", DASHBOARDS * DASHBOARD_MONTH),
         ("logs", MINUTES * SWEEP_LOG_BYTES / 1e9 * LOGS_GB),
     ]
 }
@@ -199,7 +200,6 @@ fn idle_runners(count: f64) -> Vec<Line> {
         ("Lambda", invocations(requests)),
         ("API Gateway", requests / 1e6 * GATEWAY_MILLION),
         ("logs", requests * LOG_BYTES / 1e9 * LOGS_GB),
-        ("X-Ray", traces(traced(requests, MINUTES * 60.0))),
     ]
 }
 
@@ -220,8 +220,8 @@ fn the_arithmetic_is_the_price_lists() {
     let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
     close(units(Flow { written: 1e6, read: 0.0, requests: 0.0, messages: 0.0 }), 0.625);
     close(units(Flow { written: 0.0, read: 1e6, requests: 0.0, messages: 0.0 }), 0.125);
-    close(invocations(1e6), 0.20 + 1e6 * 0.25 * 0.05 * 0.000_013_333_4);
-    let hours = |vcpu: f64, gb: f64| vcpu * 0.032_38 + gb * 0.003_56 + 10.0 * 0.000_111 + 0.005;
+    close(invocations(1e6), 0.20 + 1e6 * 0.25 * 0.05 * 0.000_016_666_7);
+    let hours = |vcpu: f64, gb: f64| vcpu * 0.040_48 + gb * 0.004_445 + 10.0 * 0.000_111 + 0.005;
     close(total(&containers(&SMALL)), 1_000.0 / 6.0 * hours(1.0, 2.0));
     close(total(&containers(&TASK)), 1_000.0 / 6.0 * hours(2.0, 4.0));
     close(total(&[("a", 1.0), ("b", 0.5)]), 1.5);
@@ -232,9 +232,16 @@ fn the_arithmetic_is_the_price_lists() {
 }
 
 #[test]
-fn the_price_of_traces_is_paid_unless_the_template_is_told_otherwise() {
-    let root = read(include_str!("../../infra/template.yaml"));
-    assert_eq!(root["Parameters"]["Tracing"]["Default"], "Active");
+fn idle_stack_costs_less_than_three_dollars() {
+    let functions = read(include_str!("../../infra/functions.yaml"));
+    assert_eq!(functions["Parameters"]["Tracing"]["Default"], "PassThrough");
+    let watch = read(include_str!("../../infra/watch.yaml"));
+    assert_eq!(watch["Parameters"]["Alarms"]["Default"], "false");
+    assert_eq!(watch["Parameters"]["Dashboard"]["Default"], "false");
+    assert!(total(&idle()) < 3.0, "{}", total(&idle()));
+    let page = include_str!("../../infra/README.md");
+    let sentence = format!("An idle stack costs {:.2} dollars a month, and about {:.0} dollars with alarms;", total(&idle()), total(&idle()) + total(&alarms()));
+    assert!(page.contains(&sentence), "infra/README.md does not say: {sentence}");
     let source = include_str!("../../crates/cloud/src/secret.rs");
     assert!(source.contains("const KEPT_FOR: Duration = Duration::from_secs(60);"));
 }
@@ -298,14 +305,15 @@ fn the_paper_of_scale_reckons_with_the_same_bounds_and_the_templates_own_limits(
         format!("| messages | {messages} |"),
         format!("3,333 × {} + 333 × {} = ", EMPTY_CLAIM.read, HEARTBEAT.read),
     ];
-    let root = read(include_str!("../../infra/template.yaml"));
-    for (parameter, unit) in [
-        ("RequestsPerSecond", " for each route"),
-        ("WebhooksPerSecond", ""),
-        ("DispatcherConcurrency", " batches of five"),
-        ("EffectsConcurrency", " messages"),
+    let api = read(include_str!("../../infra/api.yaml"));
+    let functions = read(include_str!("../../infra/functions.yaml"));
+    for (template, parameter, unit) in [
+        (&api, "RequestsPerSecond", " for each route"),
+        (&api, "WebhooksPerSecond", ""),
+        (&functions, "DispatcherConcurrency", " batches of five"),
+        (&functions, "EffectsConcurrency", " messages"),
     ] {
-        said.push(format!("`{parameter}` ({}{unit})", root["Parameters"][parameter]["Default"]));
+        said.push(format!("`{parameter}` ({}{unit})", template["Parameters"][parameter]["Default"]));
     }
     for words in said {
         assert!(paper.contains(&words), "docs/scale.md does not say {words}");
@@ -327,13 +335,12 @@ fn constant(name: &str) -> String {
 #[test]
 fn a_task_that_is_reckoned_with_is_what_a_project_gets_unless_it_says_otherwise() {
     assert_eq!(Settings::default().task_size, TASK.name);
-    let root = read(include_str!("../../infra/template.yaml"));
-    let default = |name: &str| root["Parameters"][name]["Default"].clone();
-    assert_eq!(default("TaskDiskGiB").as_f64(), Some(TASK_DISK_GB));
-    assert_eq!(default("Architecture"), "arm64");
-    let addresses = if default("AssignPublicIp") == "true" { 1.0 } else { 0.0 };
-    assert_eq!(addresses, TASK_ADDRESSES);
     let tasks = read(include_str!("../../infra/tasks.yaml"));
+    assert_eq!(tasks["Parameters"]["TaskDiskGiB"]["Default"].as_f64(), Some(TASK_DISK_GB));
+    assert_eq!(tasks["Parameters"]["Architecture"]["Default"], "x86_64");
+    let network = read(include_str!("../../infra/network.yaml"));
+    let has_address = network["Parameters"]["AssignPublicIp"]["Default"] == "true";
+    assert_eq!(if has_address { 1.0 } else { 0.0 }, TASK_ADDRESSES);
     for (size, resource) in [(TASK, "MediumTask"), (SMALL, "SmallTask")] {
         let definition = &tasks["Resources"][resource]["Properties"];
         assert_eq!(definition["Family"]["Fn::Sub"], format!("${{Deployment}}-{}", size.name.as_str()));
@@ -362,19 +369,20 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     page.push_str("\n[Request units](request-units.md) says how much of the first two each step takes.\n");
     page.push_str("\n## A thousand implement jobs\n\nThe control plane, for jobs of ten minutes with an agent that says little: its runner is heard every 10 s.\n\n");
     bill(&mut page, &a_thousand_jobs(IMPLEMENT));
-    writeln!(page, "\nX-Ray is counted here and below as if each call were traced, which is so where jobs run one after the other: of a function's calls Lambda traces the first in each second and one in twenty of the others, so of a hundred jobs at a time it takes about {:.2} of this. `Tracing=PassThrough` takes it away.", traces(traced(1_000.0 * calls_of_a_job(IMPLEMENT), 10.0 * TASK_HOURS * 3_600.0))).unwrap();
+    writeln!(page, "\n`Tracing=Active` adds at most {:.2} for X-Ray when jobs run one after the other, and {:.2} when a hundred run at once: Lambda traces a function's first call of each second, and one in twenty of the others.", traces(1_000.0 * calls_of_a_job(IMPLEMENT)), traces(traced(1_000.0 * calls_of_a_job(IMPLEMENT), 10.0 * TASK_HOURS * 3_600.0))).unwrap();
     writeln!(page, "\nAn agent that talks sends its events in batches, two a second at most while somebody reads them and one in 10 s, or for each 64 KB, while nobody does; {EVENT_BATCHES} of them a job, none of more than a KB once it is packed, add for the thousand:\n").unwrap();
     bill(&mut page, &talk());
     writeln!(page, "\nBeside the patch, which is in the first table, {ARTIFACTS} artifacts of such an agent, and {} MB a job in the bucket for {ARTIFACT_MONTHS} months, add for the thousand:\n", ARTIFACT_GB * 1_000.0).unwrap();
     bill(&mut page, &artifacts());
     let Size { name, vcpu, gb } = TASK;
-    writeln!(page, "\nFargate arm64, for ten minutes each, of the size that a project's tasks have unless it says otherwise (`{}`): {vcpu} vCPU, {gb} GB and {TASK_DISK_GB} GiB of disk, with a public address; on self-hosted runners nothing of that, and in subnets behind a NAT gateway of yours no address:\n", name.as_str()).unwrap();
+    writeln!(page, "\nFargate, for ten minutes each, of the size that a project's tasks have unless it says otherwise (`{}`): {vcpu} vCPU, {gb} GB and {TASK_DISK_GB} GiB of disk, with a public address; on self-hosted runners nothing of that, and in subnets behind a NAT gateway of yours no address:\n", name.as_str()).unwrap();
     bill(&mut page, &containers(&TASK));
     let talked = total(&a_thousand_jobs(IMPLEMENT)) + total(&talk()) + total(&artifacts());
     writeln!(
         page,
-        "\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {talked:.2}.\nOf the size `{}`, {} vCPU and {} GB, they cost {:.2}.\n",
+        "\nSo a thousand jobs of ten minutes cost {:.2} dollars on Fargate, of which the control plane is {talked:.2}.\nWith `Architecture=arm64` the processor and the memory cost {:.2} dollars less.\nOf the size `{}`, {} vCPU and {} GB, the jobs cost {:.2}.\n",
         total(&containers(&TASK)) + talked,
+        1_000.0 * TASK_HOURS * (TASK.vcpu * (VCPU_HOUR - ARM_VCPU_HOUR) + TASK.gb * (GB_HOUR - ARM_GB_HOUR)),
         SMALL.name.as_str(),
         SMALL.vcpu,
         SMALL.gb,
@@ -383,15 +391,17 @@ fn the_paper_of_cost_is_what_the_figures_say() {
     .unwrap();
     page.push_str("## A thousand revise jobs\n\nThe same of these:\n\n");
     bill(&mut page, &a_thousand_jobs(REVISE));
-    writeln!(page, "\n## A month in which nothing happens\n\n{SECRETS} secrets, {METRICS} metrics, alarms on {ALARM_METRICS} of them and of AWS's own, a dashboard, one sweep a minute, and Lambda's own polling of two queues ({POLLS_A_MINUTE} times a minute each).\n").unwrap();
+    writeln!(page, "\n## A month without a job\n\n{SECRETS} secrets, one sweep a minute, and Lambda's own polling of two queues ({POLLS_A_MINUTE} times a minute each).\n").unwrap();
     bill(&mut page, &idle());
-    writeln!(page, "\nA metric is paid for in the hours in which it is told: {METRICS} are the sweeper's, and a deployment that is never idle tells all {ALL_METRICS}, for {:.2} dollars more.", (ALL_METRICS - METRICS) * METRIC_MONTH).unwrap();
+    writeln!(page, "\nAn `AlarmEmail`, or `Alarms=true`, adds {METRICS} metrics of the sweeper and alarms on {ALARM_METRICS} metrics:\n").unwrap();
+    bill(&mut page, &alarms());
+    writeln!(page, "\nCloudWatch charges for a metric in the hours in which it is written: a deployment that is never idle writes all {ALL_METRICS}, for {:.2} dollars more.\n`Dashboard=true` adds {DASHBOARD_MONTH:.2} dollars and the metrics, `Tracing=Active` {:.2} for the sweeper.", (ALL_METRICS - METRICS) * METRIC_MONTH, traces(MINUTES)).unwrap();
     page.push_str("The VPC of the template has no NAT gateway; one would cost more than everything here.\n\n## A month of one idle self-hosted runner\n\nIt asks for a job every 3 s and is heard every 30 s.\n\n");
     bill(&mut page, &idle_runners(1.0));
     writeln!(page, "\nTen thousand of them cost at most {:.0} dollars a month for asking alone, for beyond 300 million requests a month API Gateway is cheaper; `--poll-interval-ms` makes them ask more seldom.\n", total(&idle_runners(10_000.0))).unwrap();
     writeln!(
         page,
-        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda arm64, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate arm64, a vCPU-hour | {VCPU_HOUR} |\n| Fargate arm64, a GB-hour | {GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| EventBridge Scheduler, a million invocations | {SCHEDULER_MILLION} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n| X-Ray, a million traces | {TRACE_MILLION} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, the gateway's and Lambda's own lines among them, which is more than a warm one takes, a round of the sweeper as {} bytes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), what tasks write into their own log (0.25 a GB in its class), reads of other secrets than the signing key (ten of them a job are 0.05 for the thousand), calls of KMS for a key of your own, the image's registry.",
+        "## Prices and assumptions\n\n| what | dollars |\n|---|---|\n| DynamoDB on demand, a million write units | {WRITE_MILLION} |\n| DynamoDB on demand, a million read units | {READ_MILLION} |\n| Lambda, a million requests | {LAMBDA_MILLION} |\n| Lambda, a GB-second | {LAMBDA_GB_SECOND} |\n| API Gateway HTTP API, a million requests | {GATEWAY_MILLION} |\n| SQS standard, a million requests | {STANDARD_MILLION} |\n| SQS FIFO, a million requests | {FIFO_MILLION} |\n| Secrets Manager, a secret and month | {SECRET_MONTH} |\n| Secrets Manager, 10,000 calls | 0.05 |\n| Fargate, a vCPU-hour | {VCPU_HOUR}, on arm64 {ARM_VCPU_HOUR} |\n| Fargate, a GB-hour | {GB_HOUR}, on arm64 {ARM_GB_HOUR} |\n| Fargate, a GB-hour of disk beyond {DISK_FREE_GB} GB | {DISK_GB_HOUR} |\n| a public IPv4 address, an hour | {ADDRESS_HOUR} |\n| EventBridge Scheduler, a million invocations | {SCHEDULER_MILLION} |\n| CloudWatch logs, a GB | {LOGS_GB} |\n| CloudWatch metrics, one and month | {METRIC_MONTH} |\n| CloudWatch alarms, a metric and month | {ALARM_MONTH} |\n| CloudWatch dashboards, one and month | {DASHBOARD_MONTH} |\n| S3, a thousand puts | {PUT_THOUSAND} |\n| S3, a thousand gets and looks | {GET_THOUSAND} |\n| S3, a GB and month | {STORED_GB_MONTH} |\n| X-Ray, a million traces | {TRACE_MILLION} |\n\nAn invocation is taken as {} ms of {} MB and {} bytes of logs, the gateway's and Lambda's own lines among them, which is more than a warm one takes, a round of the sweeper as {} bytes; the month has 30 days.\nNot in here: data transfer, storage of the table (0.25 dollars a GB and month), point-in-time recovery (0.20), what tasks write into their own log (0.25 a GB in its class), reads of other secrets than the signing key (ten of them a job are 0.05 for the thousand), calls of KMS for a key of your own, the image's registry.",
         FUNCTION_SECONDS * 1_000.0,
         FUNCTION_GB * 1_024.0,
         LOG_BYTES,

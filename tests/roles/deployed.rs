@@ -39,7 +39,7 @@ impl Deployed {
 
     /// The same with a key of the deployment's own.
     pub(super) fn under_a_key() -> Self {
-        Self::with(BTreeMap::from([("KmsKeyArn".to_owned(), KEY.to_owned())]))
+        Self::with(BTreeMap::from([("Settings".to_owned(), format!("KmsKeyArn={KEY}"))]))
     }
 
     fn with(parameters: BTreeMap<String, String>) -> Self {
