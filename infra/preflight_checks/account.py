@@ -1,0 +1,169 @@
+"""The AWS account: who is signed in, ECS's role, zones and quotas."""
+
+import os
+from typing import Dict, Iterator, List
+
+from .command import AwsError
+from .context import Context
+from .report import FAIL, FIXED, OK, WARN, Finding
+
+ROLE = "AWSServiceRoleForECS"
+# Zones with Fargate in regions where some zones have none, and zones without Fargate for arm64.
+# Source: Amazon ECS Developer Guide, "Supported Regions for Amazon ECS on AWS Fargate" and "64-bit ARM workloads".
+FARGATE_ZONES: Dict[str, List[str]] = {
+    "us-west-1": ["usw1-az1", "usw1-az3"],
+    "ap-northeast-1": ["apne1-az1", "apne1-az2", "apne1-az4"],
+    "cn-north-1": ["cnn1-az1", "cnn1-az2"],
+}
+NO_ARM_ZONES = ["use1-az3"]
+RESERVED = ["WebhookConcurrency", "TicketsConcurrency", "ApiConcurrency", "PagesConcurrency"]
+
+
+def check_credentials(context: Context) -> Iterator[Finding]:
+    aws = context.aws
+    if not aws.region:
+        other = os.environ.get("AWS_REGION")
+        if other:
+            yield Finding(FAIL, "credentials", "no region: sam does not read AWS_REGION",
+                          f"export AWS_DEFAULT_REGION={other}")
+        else:
+            yield Finding(FAIL, "credentials", "no region is configured", "aws configure set region REGION")
+        return
+    identity = aws.call("sts", "get-caller-identity")
+    yield Finding(OK, "credentials", f"account {identity['Account']} in {aws.region} as {identity['Arn']}")
+
+
+def check_role(context: Context) -> Iterator[Finding]:
+    """A cluster needs the role, and CloudFormation does not create it in an account that never used ECS."""
+    aws = context.aws
+    try:
+        aws.call("iam", "get-role", "--role-name", ROLE)
+        yield Finding(OK, "role", f"{ROLE} exists")
+        return
+    except AwsError as error:
+        if error.code != "NoSuchEntity":
+            raise
+    create = ["iam", "create-service-linked-role", "--aws-service-name", "ecs.amazonaws.com"]
+    if context.dry_run:
+        yield Finding(FAIL, "role", f"{ROLE} is missing, the cluster cannot be created", aws.command(*create))
+        return
+    try:
+        aws.call(*create)
+        yield Finding(FIXED, "role", f"{ROLE} was missing and has been created")
+    except AwsError as error:
+        if "has been taken in this account" in error.message:
+            yield Finding(OK, "role", f"{ROLE} exists, another process created it just now")
+        elif error.denied:
+            yield Finding(FAIL, "role", f"{ROLE} is missing, and creating it needs {error.action}",
+                          f"an administrator runs: {aws.command(*create)}")
+        else:
+            raise
+
+
+def has_fargate(region: str, zone_id: str, architecture: str) -> bool:
+    zones = FARGATE_ZONES.get(region)
+    return (zones is None or zone_id in zones) and not (architecture == "arm64" and zone_id in NO_ARM_ZONES)
+
+
+def check_zones(context: Context) -> Iterator[Finding]:
+    aws, settings = context.aws, context.settings
+    # Any cheap call shows whether ECS can be reached in this region.
+    aws.call("ecs", "list-clusters", "--max-items", "1")
+    if settings["Subnets"]:
+        yield from check_subnets(context)
+        return
+    answer = aws.call("ec2", "describe-availability-zones", "--filters", "Name=zone-type,Values=availability-zone",
+                      "Name=state,Values=available")
+    ids = {zone["ZoneName"]: zone["ZoneId"] for zone in answer["AvailabilityZones"]}
+    usable = [name for name in sorted(ids) if has_fargate(aws.region, ids[name], settings["Architecture"])]
+    chosen = settings["Zones"].split(",") if settings["Zones"] else first_zones(context, sorted(ids))
+    unknown = [name for name in chosen if name not in ids]
+    bad = [f"{name} ({ids[name]})" for name in chosen if name in ids and name not in usable]
+    fix = f"infra/settings Zones={','.join(usable[:2])}, before the first deployment" if len(usable) > 1 else None
+    if unknown or len(chosen) < 2:
+        found = f"{', '.join(unknown)} is no zone of {aws.region}" if unknown else f"{aws.region} has fewer than two zones"
+        yield Finding(FAIL, "zones", found, fix)
+    elif bad:
+        yield Finding(WARN, "zones", f"no Fargate for {settings['Architecture']} in {' and '.join(bad)}", fix)
+    else:
+        yield Finding(OK, "zones", "tasks run in " + " and ".join(f"{name} ({ids[name]})" for name in chosen))
+
+
+def first_zones(context: Context, zones: List[str]) -> List[str]:
+    """The zones that !GetAZs returns first: those with a default subnet, unless no zone has one."""
+    try:
+        answer = context.aws.call("ec2", "describe-subnets", "--filters", "Name=default-for-az,Values=true")
+    except AwsError as error:
+        if not error.denied:
+            raise
+        return zones[:2]
+    default = {subnet["AvailabilityZone"] for subnet in answer["Subnets"]}
+    return [zone for zone in zones if zone in default or not default][:2]
+
+
+def check_subnets(context: Context) -> Iterator[Finding]:
+    aws, settings = context.aws, context.settings
+    wanted = settings["Subnets"].split(",")
+    # A filter returns those that exist; --subnet-ids would fail at the first one that does not.
+    answer = aws.call("ec2", "describe-subnets", "--filters", "Name=subnet-id,Values=" + ",".join(wanted))
+    subnets = {subnet["SubnetId"]: subnet for subnet in answer["Subnets"]}
+    for name in wanted:
+        subnet = subnets.get(name)
+        if subnet is None:
+            yield Finding(FAIL, "zones", f"{name} does not exist in {aws.region}", "infra/settings Subnets=... VpcId=...")
+        elif subnet["VpcId"] != settings["VpcId"]:
+            yield Finding(FAIL, "zones", f"{name} is in {subnet['VpcId']}, not in VpcId={settings['VpcId']}",
+                          f"infra/settings VpcId={subnet['VpcId']}")
+        elif subnet["AvailableIpAddressCount"] < 1:
+            yield Finding(WARN, "zones", f"{name} has no free address, and each task takes one",
+                          "infra/settings Subnets=... with a larger subnet")
+        elif not has_fargate(aws.region, subnet["AvailabilityZoneId"], settings["Architecture"]):
+            yield Finding(WARN, "zones", f"{name} is in {subnet['AvailabilityZoneId']}, which has no Fargate for "
+                          f"{settings['Architecture']}", "infra/settings Subnets=... without it")
+        else:
+            yield Finding(OK, "zones", f"{name} in {subnet['AvailabilityZone']} has "
+                          f"{subnet['AvailableIpAddressCount']} free addresses")
+
+
+def check_quotas(context: Context) -> Iterator[Finding]:
+    for subject, check in [("the concurrency of Lambda", check_lambda), ("the vCPUs of Fargate", check_fargate)]:
+        try:
+            yield from check(context)
+        except AwsError as error:
+            yield error.finding("quotas", context.aws, subject)
+
+
+def increase(context: Context, service: str, quota: str, value: int) -> str:
+    return context.aws.command("service-quotas", "request-service-quota-increase", "--service-code", service,
+                               "--quota-code", quota, "--desired-value", str(value))
+
+
+def check_lambda(context: Context) -> Iterator[Finding]:
+    limit = context.aws.call("lambda", "get-account-settings")["AccountLimit"]["ConcurrentExecutions"]
+    fix = increase(context, "lambda", "L-B99A9384", 1000)
+    reserved = sum(int(context.settings[name]) for name in RESERVED)
+    if reserved > max(0, limit - 100):
+        yield Finding(FAIL, "quotas", f"{reserved} concurrent executions are reserved, Lambda has {limit} in all and "
+                      "leaves 100 unreserved", f"infra/settings {' '.join(name + '=' for name in RESERVED)}")
+    elif limit < 100:
+        yield Finding(WARN, "quotas", f"Lambda runs at most {limit} functions at once", fix)
+    else:
+        yield Finding(OK, "quotas", f"Lambda runs at most {limit} functions at once")
+
+
+def check_fargate(context: Context) -> Iterator[Finding]:
+    code = ["--service-code", "fargate", "--quota-code", "L-3032A538"]
+    try:
+        quota = context.aws.call("service-quotas", "get-service-quota", *code)
+    except AwsError as error:
+        # An account without a value of its own has the default.
+        if error.code != "NoSuchResourceException":
+            raise
+        quota = context.aws.call("service-quotas", "get-aws-default-service-quota", *code)
+    limit = int(quota["Quota"]["Value"])
+    # Task sizes of infra/tasks.yaml: 1, 2 and 4 vCPU.
+    found = f"Fargate has {limit} vCPU: {limit} small, {limit // 2} medium or {limit // 4} large jobs at once"
+    if limit < 16:
+        yield Finding(WARN, "quotas", found, increase(context, "fargate", "L-3032A538", 64))
+    else:
+        yield Finding(OK, "quotas", found)

@@ -1,0 +1,58 @@
+"""The built program and the commit it was built from."""
+
+import re
+from typing import Iterator
+
+from .command import run
+from .context import Context, settings_command
+from .report import FAIL, FIXED, OK, WARN, Finding
+
+# e_machine of an ELF header.
+MACHINES = {62: "x86_64", 183: "arm64"}
+SOURCES = ["infra", "crates", "functions"]
+
+
+def machine(path) -> str:
+    with open(path, "rb") as file:
+        header = file.read(20)
+    if len(header) < 20 or header[:4] != b"\x7fELF":
+        return "something else than Linux"
+    return MACHINES.get(int.from_bytes(header[18:20], "little"), "an unknown processor")
+
+
+def check_program(context: Context) -> Iterator[Finding]:
+    architecture = context.settings["Architecture"]
+    build = "sam build" + context.config_option
+    folder = context.root / ".aws-sam/build"
+    programs = sorted([*folder.glob("*/bootstrap"), *folder.glob("Functions/*/bootstrap")])
+    if not programs:
+        yield Finding(OK, "program", f"not built yet: run `{build}`")
+        return
+    wrong = {path.parent.name: machine(path) for path in programs if machine(path) != architecture}
+    if wrong:
+        name, found = next(iter(wrong.items()))
+        yield Finding(FAIL, "program", f"{name} is built for {found} and Architecture is {architecture} "
+                      f"({len(wrong)} of {len(programs)} programs differ)", build)
+    else:
+        yield Finding(OK, "program", f"{len(programs)} functions built for {architecture}")
+
+
+def check_commit(context: Context) -> Iterator[Finding]:
+    """The commit is a setting so that an output of the stack says which templates were deployed."""
+    head = run("git", "-C", str(context.root), "rev-parse", "HEAD").output
+    if not re.fullmatch("[0-9a-f]{40}", head):
+        yield Finding(WARN, "commit", "this folder is no git checkout: the stack will not say what was deployed")
+        return
+    changed = run("git", "-C", str(context.root), "status", "--porcelain", "--", *SOURCES).output.splitlines()
+    local = settings_command.LOCAL.name
+    if context.settings["Commit"] == head:
+        yield Finding(OK, "commit", f"{local} has Commit={head}")
+    elif context.dry_run:
+        yield Finding(WARN, "commit", f"{local} does not name the commit {head}", f"infra/settings Commit={head}")
+    else:
+        created = "" if settings_command.LOCAL.exists() else ", a new copy of samconfig.toml"
+        settings_command.Answers(context.environment).update({"Commit": head})
+        yield Finding(FIXED, "commit", f"Commit={head} is written to {local}{created}")
+    if changed:
+        yield Finding(WARN, "commit", f"{len(changed)} changes in {', '.join(SOURCES)} are not committed, first: "
+                      f"{changed[0].strip()}", "git stash, or commit them")
