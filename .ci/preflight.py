@@ -95,6 +95,7 @@ EMPTY_ACCOUNT = {
     "GetCallerIdentity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"},
     "GetRole": {"Role": {"RoleName": "AWSServiceRoleForECS"}},
     "DescribeAvailabilityZones": zones("us-east-1", "use1-az6", "use1-az1"), "DescribeSubnets": {"subnetSet": []},
+    "DescribeVpcs": {"vpcSet": [{"vpcId": f"vpc-0000000{at}"} for at in range(6)]},
     "GetAccountSettings": {"AccountLimit": {"ConcurrentExecutions": 10}}, "GetServiceQuota": {"Quota": {"Value": 6.0}},
     "DescribeStacks": Refused("ValidationError", "Stack with id pullyard does not exist"),
     "DescribeRepositories": Refused("RepositoryNotFoundException", "there is none"),
@@ -117,6 +118,8 @@ def fresh_account():
     machine.preflight("a dry run", 1, ["FAIL   role...aws iam create-service-linked-role", "warn   commit"],
                       "--dry-run", *only("role", "commit"))
     check("a dry run writes nothing", (machine.folder / "samconfig.local.toml").exists(), False)
+    machine.preflight("a full region", 1, ["FAIL   quotas...all 6 VPCs of us-east-1...--quota-code L-F678F1CE"], *only("quotas"))
+    machine.aws.answers["DescribeVpcs"] = {"vpcSet": []}
     names = only("credentials", "role", "zones", "quotas", "leftovers", "program", "commit")
     machine.preflight("a fresh account", 0, [
         "ok     credentials...123456789012 in us-east-1", "fixed  role", "ok     zones...us-east-1a (use1-az6)",

@@ -57,7 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         answer = self.server.answers.get(operation, self.server.answers.get("*", {}))
         if callable(answer):
             answer = answer(query)
-        ec2 = operation in ("DescribeSubnets", "DescribeAvailabilityZones")
+        ec2 = operation in ("DescribeSubnets", "DescribeAvailabilityZones", "DescribeVpcs")
         self.reply(protocol, operation, answer, ec2)
 
     do_GET = do_POST = answer

@@ -81,8 +81,8 @@ def check_zones(context: Context) -> Iterator[Finding]:
     bad = [f"{name} ({ids[name]})" for name in chosen if name in ids and name not in usable]
     fix = f"infra/settings Zones={','.join(usable[:2])}, before the first deployment" if len(usable) > 1 else None
     if unknown or len(chosen) < 2:
-        found = f"{', '.join(unknown)} is no zone of {aws.region}" if unknown else f"{aws.region} has fewer than two zones"
-        yield Finding(FAIL, "zones", found, fix)
+        few = f"{aws.region} has fewer than two zones"
+        yield Finding(FAIL, "zones", f"{', '.join(unknown)} is no zone of {aws.region}" if unknown else few, fix)
     elif bad:
         yield Finding(WARN, "zones", f"no Fargate for {settings['Architecture']} in {' and '.join(bad)}", fix)
     else:
@@ -110,7 +110,7 @@ def check_subnets(context: Context) -> Iterator[Finding]:
     for name in wanted:
         subnet = subnets.get(name)
         if subnet is None:
-            yield Finding(FAIL, "zones", f"{name} does not exist in {aws.region}", "infra/settings Subnets=... VpcId=...")
+            yield Finding(FAIL, "zones", f"{name} does not exist in {aws.region}", "infra/settings Subnets=...")
         elif subnet["VpcId"] != settings["VpcId"]:
             yield Finding(FAIL, "zones", f"{name} is in {subnet['VpcId']}, not in VpcId={settings['VpcId']}",
                           f"infra/settings VpcId={subnet['VpcId']}")
@@ -126,7 +126,8 @@ def check_subnets(context: Context) -> Iterator[Finding]:
 
 
 def check_quotas(context: Context) -> Iterator[Finding]:
-    for subject, check in [("the concurrency of Lambda", check_lambda), ("the vCPUs of Fargate", check_fargate)]:
+    for subject, check in [("the concurrency of Lambda", check_lambda), ("the vCPUs of Fargate", check_fargate),
+                           ("the number of VPCs", check_vpcs)]:
         try:
             yield from check(context)
         except AwsError as error:
@@ -151,19 +152,37 @@ def check_lambda(context: Context) -> Iterator[Finding]:
         yield Finding(OK, "quotas", f"Lambda runs at most {limit} functions at once")
 
 
-def check_fargate(context: Context) -> Iterator[Finding]:
-    code = ["--service-code", "fargate", "--quota-code", "L-3032A538"]
+def get_quota(context: Context, service: str, quota: str) -> int:
+    code = ["--service-code", service, "--quota-code", quota]
     try:
-        quota = context.aws.call("service-quotas", "get-service-quota", *code)
+        answer = context.aws.call("service-quotas", "get-service-quota", *code)
     except AwsError as error:
         # An account without a value of its own has the default.
         if error.code != "NoSuchResourceException":
             raise
-        quota = context.aws.call("service-quotas", "get-aws-default-service-quota", *code)
-    limit = int(quota["Quota"]["Value"])
+        answer = context.aws.call("service-quotas", "get-aws-default-service-quota", *code)
+    return int(answer["Quota"]["Value"])
+
+
+def check_fargate(context: Context) -> Iterator[Finding]:
+    limit = get_quota(context, "fargate", "L-3032A538")
     # Task sizes of infra/tasks.yaml: 1, 2 and 4 vCPU.
     found = f"Fargate has {limit} vCPU: {limit} small, {limit // 2} medium or {limit // 4} large jobs at once"
     if limit < 16:
         yield Finding(WARN, "quotas", found, increase(context, "fargate", "L-3032A538", 64))
     else:
         yield Finding(OK, "quotas", found)
+
+
+def check_vpcs(context: Context) -> Iterator[Finding]:
+    """Regions start with five VPCs, and the stack creates one unless it is given subnets."""
+    if context.settings["Subnets"]:
+        return
+    vpcs = context.aws.call("ec2", "describe-vpcs")["Vpcs"]
+    names = [tag["Value"] for vpc in vpcs for tag in vpc.get("Tags", []) if tag["Key"] == "Name"]
+    limit = get_quota(context, "vpc", "L-F678F1CE")
+    if len(vpcs) >= limit and context.stack not in names:
+        yield Finding(FAIL, "quotas", f"all {limit} VPCs of {context.aws.region} exist, and the stack creates one more",
+                      increase(context, "vpc", "L-F678F1CE", limit + 5))
+    else:
+        yield Finding(OK, "quotas", f"{len(vpcs)} of {limit} VPCs exist")

@@ -101,7 +101,8 @@ class Aws:
     def call(self, service: str, *arguments: str, timeout: float = 60) -> Any:
         """The parsed answer. Errors: `AwsError`."""
         result = run("aws", service, *arguments, *self.options(), "--output", "json", "--cli-connect-timeout", "10",
-                     "--cli-read-timeout", "30", timeout=timeout, environment={"AWS_PAGER": "", "AWS_MAX_ATTEMPTS": "2"})
+                     "--cli-read-timeout", "30", timeout=timeout,
+                     environment={"AWS_PAGER": "", "AWS_MAX_ATTEMPTS": "2"})
         if not result.ok:
             raise AwsError(service, result.errors or result.output)
         try:

@@ -133,7 +133,8 @@ def check_stack(context: Context, status: str) -> Tuple[bool, Finding]:
     aws, stack = context.aws, context.stack
     both = " && ".join(aws.command(*command) for command in deletion(context))
     if status == "REVIEW_IN_PROGRESS":
-        return True, Finding(WARN, "leftovers", f"the stack {stack} is in {status}: a change set was never executed", both)
+        found = f"the stack {stack} is in {status}: its first change set was never executed"
+        return True, Finding(WARN, "leftovers", found, both)
     if status in DEAD:
         return False, Finding(FAIL, "leftovers", f"the stack {stack} is in {status} and cannot be updated", both)
     if status == "UPDATE_ROLLBACK_FAILED":
@@ -162,7 +163,8 @@ def check(context: Context) -> Iterator[Finding]:
             return
     # Most of each call is waiting.
     with ThreadPoolExecutor(4) as pool:
-        checks = [pool.submit(check_secret, context), *(pool.submit(check_kind, context, kind) for kind in kinds(context))]
+        checks = [pool.submit(check_secret, context)]
+        checks += [pool.submit(check_kind, context, kind) for kind in kinds(context)]
         clean = True
         for done in checks:
             for finding in done.result():

@@ -54,7 +54,7 @@ def check_zig() -> Finding:
         zig = json.loads(result.output)["zig"]
         return Finding(OK, "zig", f"{zig['version']} ({zig['command']})")
     except (ValueError, KeyError, TypeError):
-        return Finding(FAIL, "zig", "cargo-lambda finds no zig, which compiles for Lambda's glibc", "pip install ziglang")
+        return Finding(FAIL, "zig", "cargo-lambda finds no zig, its compiler for Lambda", "pip install ziglang")
 
 
 def check_target(architecture: str) -> Finding:
@@ -87,7 +87,7 @@ def check_container(architecture: str) -> Iterator[Finding]:
         return
     running = [name for name in engines if run(name, "info", timeout=20).ok]
     if not running:
-        fix = "sudo systemctl start docker" if platform.system() == "Linux" else "start Docker Desktop"
+        fix = "sudo systemctl start docker" if platform.system() == "Linux" else "open -a Docker"
         yield Finding(WARN, "container", f"{engines[0]} is installed, but `{engines[0]} info` fails", fix)
     else:
         yield Finding(OK, "container", " and ".join(running))
