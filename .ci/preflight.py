@@ -290,20 +290,19 @@ def templates():
     folder = checkout("templates")
     settings = load(folder).SETTINGS
     parsed = {name: yaml_parse((folder / f"infra/{name}.yaml").read_text()) for name in [*TEMPLATES, "template"]}
-    # Until the root template has the one parameter for all, its own parameters are the ones to compare.
-    ready = "Settings" in parsed["template"]["Parameters"]
+    nested = [one["Parameters"] for part, one in parsed.items() if part not in ("template", "functions")]
+    # functions.yaml receives the subnets of network.yaml, not the setting.
+    nested.append({name: one for name, one in parsed["functions"]["Parameters"].items() if name != "Subnets"})
     for name, (default, rule, _) in settings.items():
-        found = [one["Parameters"][name] for part, one in parsed.items() if part != "template" and name in one["Parameters"]]
-        if ready:
-            check(f"{name} is a parameter of a nested template", bool(found))
+        if name == "Commit":
+            continue # an output of the root template
+        found = [parameters[name] for parameters in nested if name in parameters]
+        check(f"{name} is a parameter of a nested template", bool(found))
         for parameter in found:
-            if "Default" in parameter and ready:
-                check(f"{name}: default", str(parameter["Default"]), default)
+            check(f"{name}: default", str(parameter["Default"]), default)
             numbers = range(parameter["MinValue"], parameter["MaxValue"] + 1) if "MinValue" in parameter else None
             allowed = [str(one) for one in parameter.get("AllowedValues", [])]
-            # A template that only receives the resolved value may be less strict, as functions.yaml is with Subnets.
-            if name not in ("Subnets", "Commit"):
-                check(f"{name}: rule", rule, numbers or allowed or parameter.get("AllowedPattern"))
+            check(f"{name}: rule", rule, numbers or allowed or parameter.get("AllowedPattern"))
     sys.path.insert(0, str(folder / "infra"))
     from preflight_checks import command, context, leftovers, tools as tool_checks
     stack_context = context.Context(folder, "default", "acme", command.Aws(None, None), {}, False, False)
