@@ -149,6 +149,7 @@ FUNCTION, PERMISSION, ALARM = "AWS::Lambda::Function", "AWS::Lambda::Permission"
 TASK, CONTAINER = "AWS::ECS::TaskDefinition", "ContainerDefinitions.0."
 KEPT = (BUCKET, "AWS::S3::BucketPolicy", TABLE, "AWS::SecretsManager::Secret")
 LOOKS = ["/healthz", "/readyz", "/metrics", "/openapi.json"]
+IMAGE = {"Fn::If": ["ByDigest", sub("${Repository.RepositoryUri}@${ImageDigest}"), sub("${Repository.RepositoryUri}:${ImageTag}")]}
 MOUNTS = [{"SourceVolume": name, "ContainerPath": f"/{name}", "ReadOnly": False} for name in ("work", "tmp")]
 
 
@@ -230,7 +231,7 @@ SECURED = [
     Line("what may be written", "*", TASK, CONTAINER + "MountPoints", MOUNTS),
     Line("Fargate only", "*", TASK, "RequiresCompatibilities", ["FARGATE"]),
     Line("time to end", "*", TASK, CONTAINER + "StopTimeout", 120),
-    Line("the image of our own repository", "*", TASK, CONTAINER + "Image", sub("${Repository.RepositoryUri}:${ImageTag}")),
+    Line("the image of our own repository", "*", TASK, CONTAINER + "Image", IMAGE),
     Line("who pulls it", "*", TASK, "ExecutionRoleArn", att("TaskExecutionRole")),
     Line("agents make no metrics", "tasks", "TaskLogs", "LogGroupClass", "INFREQUENT_ACCESS"),
     Line("one container", "*", TASK, "ContainerDefinitions", lambda all, *_: len(all) == 1),
