@@ -34,7 +34,7 @@ EVENTS = pathlib.Path("events")
 ANSWERED = """api.health pages.board_of_nobody tickets.not_signed_in webhook.unknown_hook_base64 dispatcher.empty
     effects.unknown_ticket tasks.foreign_unknown_job sweeper.scheduled""".split()
 
-PARTS = ["network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
+PARTS = ["address", "network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
 
 templates, left_out = {}, []
 endpoint, program, work = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
@@ -192,7 +192,7 @@ def noticed(root):
     open_to_all = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
     anything = json.dumps(open_to_all)
     iam, sqs, lambdas, gateway, watch = (client(name) for name in ["iam", "sqs", "lambda", "apigatewayv2", "cloudwatch"])
-    api, cluster = of("template", "Api"), of("tasks", "Cluster")
+    api, cluster = of("address", "Api"), of("tasks", "Cluster")
     family = {"family": f"{cluster}-small", "cpu": "1024", "memory": "2048", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"]}
     small = client("ecs").describe_task_definition(taskDefinition=family["family"])["taskDefinition"]
     for part, key, change in [

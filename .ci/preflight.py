@@ -17,7 +17,7 @@ from samcli.yamlhelper import yaml_parse
 
 AWS, TEMPORARY = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-TEMPLATES = ["network", "queues", "tasks", "data", "functions", "api", "watch"]
+TEMPLATES = ["address", "network", "queues", "tasks", "data", "functions", "api", "watch"]
 passed, failures = [], []
 
 

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from cfnlint.decode import decode
 from sam_expand import expanded as expand
 
-PARTS = ["network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
+PARTS = ["address", "network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
 # One of events/ for each function that needs nothing in the table; what is answered stands beside it.
 ASKED = [
     "api.health", "dispatcher.empty", "effects.unknown_ticket", "pages.foreign_form", "sweeper.scheduled",

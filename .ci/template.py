@@ -12,7 +12,7 @@ from sam_expand import expanded
 from template_secured import FUNCTIONS, SECURED, WRITES, proven, secured
 
 INFRA = pathlib.Path("infra")
-PARTS = ["network", "data", "queues", "tasks", "functions", "api", "watch"]
+PARTS = ["address", "network", "data", "queues", "tasks", "functions", "api", "watch"]
 
 # Findings of cfn-lint that are let stand: (file, rule, what the message has in it) -> why.
 LINT = {
@@ -271,8 +271,7 @@ def settings_fit(templates):
             if setting(value) != (parameter, default):
                 left.append(f"{name}: the setting of {parameter} is {setting(value)}, and its default is {default}")
             named.add(parameter)
-    for text in (json.dumps(root["Outputs"]), json.dumps(root["Conditions"])):
-        named |= set(re.findall(r"\$\{Settings\};(\w+)=", text))
+    named |= set(re.findall(r"\$\{Settings\};(\w+)=", json.dumps(root["Outputs"])))
     pattern = root["Parameters"]["Settings"]["AllowedPattern"]
     for name in named | {"Unknown"}:
         if bool(re.fullmatch(pattern, f"Commit=abc;{name}=1,2")) != (name in named):

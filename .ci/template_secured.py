@@ -271,7 +271,7 @@ SECURED = [
     Line("APIGateway.9", "api", "Stage", "AccessLogSettings", lambda said, *_: said.get("DestinationArn") == att("AccessLogs") and "$context.identity.sourceIp" in said.get("Format", {}).get("Fn::Sub", "")),
     Line("a storm starves nobody", "api", "Stage", "DefaultRouteSettings", limits(ref("RequestsPerSecond"))),
     Line("a storm starves nobody", "api", "Stage", "RouteSettings", {"ANY /webhooks/{proxy+}": limits(ref("WebhooksPerSecond")), **{f"ANY {path}": limits(10) for path in LOOKS}}),
-    Line("one door", "template", "Api", "DisableExecuteApiEndpoint", {"Fn::If": ["OwnDomain", True, False]}),
+    Line("one door", "address", "Api", "DisableExecuteApiEndpoint", {"Fn::If": ["OwnDomain", True, False]}),
     Line("TLS 1.2", "api", "Domain", "DomainNameConfigurations", [{"CertificateArn": ref("CertificateArn"), "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}]),
     # --- who is told
     Line("SNS.4", "watch", "AlarmTopicPolicy", "PolicyDocument", policy(ALARMS, over_tls("sns:Publish", ref("AlarmTopic")))),
