@@ -77,7 +77,7 @@ def packaged(name, s3):
         if resource["Type"] == "AWS::Lambda::Function":
             # On AWS nothing of this is set: the one thing that is not as it is deployed.
             variables = resource["Properties"]["Environment"]["Variables"]
-            for service in ["DYNAMODB", "SQS", "ECS", "SECRETSMANAGER"]:
+            for service in ["DYNAMODB", "SQS", "ECS", "SECRETSMANAGER", "S3"]:
                 variables[f"PULLYARD_{service}_ENDPOINT"] = endpoint
     for name, parameter in template.get("Parameters", {}).items():
         if name in UNPATTERNED:

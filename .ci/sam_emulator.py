@@ -3,6 +3,8 @@
 Each correction says what is wrong. They take hold of names within one release of it, which .ci/sam pins.
 """
 
+import os
+
 import ministack.services.cloudformation as cloudformation
 import ministack.services.cloudformation.engine as engine
 import ministack.services.cloudformation.handlers as requests
@@ -25,6 +27,11 @@ def part(body):
     alarms = [key for key, one in template["Resources"].items() if "Metrics" in one.get("Properties", {})]
     for key in alarms:
         del template["Resources"][key]
+    for one in template["Resources"].values():
+        if one["Type"] == "AWS::Lambda::Function":
+            # Functions call this emulator instead of AWS.
+            variables = one["Properties"]["Environment"]["Variables"]
+            variables.update({key: os.environ["AWS_ENDPOINT_URL"] for key in variables if key.endswith("_ENDPOINT")})
     for one in template.get("Parameters", {}).values():
         if "AllowedPattern" in one:
             one["AllowedPattern"] = one["AllowedPattern"].replace("https://", "https?://")

@@ -308,7 +308,8 @@ def function(aws, id, said):
     lambdas = aws("lambda")
     answer = lambdas.get_function(FunctionName=id)
     found, tags = answer["Configuration"], answer.get("Tags", {})
-    variables = {key: one for key, one in found["Environment"]["Variables"].items() if not key.endswith("_ENDPOINT")}
+    # The emulators replace the addresses of AWS, which are empty in the templates.
+    variables = {key: "" if key.endswith("_ENDPOINT") else one for key, one in found["Environment"]["Variables"].items()}
     names = "Architectures Description FunctionName Handler LoggingConfig MemorySize Role Runtime Timeout TracingConfig"
     return {name: found[name] for name in names.split()} | {
         "Code": code(aws, found, said["Code"]),
