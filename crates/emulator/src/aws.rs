@@ -70,11 +70,26 @@ impl Aws {
     /// # Errors
     /// As above.
     pub async fn observed(options: Options, observer: Option<Observer>) -> Result<Self, Error> {
-        let dynamodb = DynamoDb::start(options.data.as_deref(), observer.clone()).await?;
-        let sqs = sqs::Service::start(observer.clone()).await?;
-        let secretsmanager = SecretsManager::start(options.data.as_deref(), observer.clone()).await?;
-        let s3 = S3::start(options.data.as_deref(), observer.clone()).await?;
-        let ecs = Ecs::observed(options.tasks, observer).await?;
+        Self::start_on(options, None, observer).await
+    }
+
+    /// The same on five consecutive ports from `first_port`: DynamoDB, SQS, Secrets Manager, ECS, S3. A service whose
+    /// port is taken listens on any free one.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn start_on(
+        options: Options,
+        first_port: Option<u16>,
+        observer: Option<Observer>,
+    ) -> Result<Self, Error> {
+        let port = |offset: u16| first_port.and_then(|first| first.checked_add(offset));
+        let data = options.data.as_deref();
+        let dynamodb = DynamoDb::start(data, port(0), observer.clone()).await?;
+        let sqs = sqs::Service::start(port(1), observer.clone()).await?;
+        let secretsmanager = SecretsManager::start(data, port(2), observer.clone()).await?;
+        let s3 = S3::start(data, port(4), observer.clone()).await?;
+        let ecs = Ecs::start_on(options.tasks, port(3), observer).await?;
         let endpoints = Endpoints {
             dynamodb: dynamodb.url.clone(),
             sqs: sqs.url.clone(),

@@ -28,11 +28,15 @@ pub(crate) struct DynamoDb {
 
 impl DynamoDb {
     /// Serves from a folder, or from memory when there is none.
-    pub(crate) async fn start(data: Option<&Path>, observer: Option<Observer>) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        data: Option<&Path>,
+        port: Option<u16>,
+        observer: Option<Observer>,
+    ) -> Result<Self, Error> {
         let database = open(data)?;
         // Before anybody is served: what is written from now on is not looked at for an hour.
         forget(&database).await;
-        let (listener, address) = server::bind("DynamoDB").await?;
+        let (listener, address) = server::bind("DynamoDB", None).await?;
         let server = Server::spawn(|stop| async move {
             let forgetting = forget_expired(database.clone());
             let served = dynoxide::server::serve_with_shutdown(listener, database, stop.cancelled_owned());
@@ -43,7 +47,8 @@ impl DynamoDb {
                 never = forgetting => match never {},
             }
         });
-        let (address, tap) = tapped("DynamoDB", Service::DynamoDb, address, observer).await?;
+        // dynoxide allows requests from every web page (CORS), so a port that pages can know is a tap, which refuses them.
+        let (address, tap) = tapped("DynamoDB", Service::DynamoDb, address, port, observer).await?;
         Ok(Self { url: format!("http://{address}"), server, tap })
     }
 

@@ -120,8 +120,12 @@ fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl S3 {
     /// Serves from a folder, or from memory when there is none.
-    pub(crate) async fn start(data: Option<&Path>, observer: Option<Observer>) -> Result<Self, Error> {
-        let (listener, address) = server::bind("S3").await?;
+    pub(crate) async fn start(
+        data: Option<&Path>,
+        port: Option<u16>,
+        observer: Option<Observer>,
+    ) -> Result<Self, Error> {
+        let (listener, address) = server::bind("S3", port).await?;
         let buckets = Buckets(Arc::new(Inner {
             shelf: Shelf::of(data.map(|data| data.join("s3"))),
             made: Mutex::default(),

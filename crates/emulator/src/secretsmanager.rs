@@ -53,8 +53,12 @@ struct Edge {
 
 impl SecretsManager {
     /// Serves what `folder` has kept; without one, an empty Secrets Manager that forgets.
-    pub(crate) async fn start(folder: Option<&Path>, observer: Option<Observer>) -> Result<Self, Error> {
-        let (listener, address) = server::bind("Secrets Manager").await?;
+    pub(crate) async fn start(
+        folder: Option<&Path>,
+        port: Option<u16>,
+        observer: Option<Observer>,
+    ) -> Result<Self, Error> {
+        let (listener, address) = server::bind("Secrets Manager", port).await?;
         let provider = RustackSecretsManager::new(SecretsManagerConfig {
             skip_signature_validation: true,
             default_region: REGION.to_owned(),

@@ -3,6 +3,7 @@
 //! Owns the port and the task; what is answered belongs to each service.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,10 +17,15 @@ use crate::Error;
 /// How long open requests may take to finish once a stop was asked for.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Opens a fresh loopback port.
-pub(crate) async fn bind(service: &'static str) -> Result<(TcpListener, SocketAddr), Error> {
+/// Opens a loopback port: the preferred one, or any free port if that is taken.
+pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Result<(TcpListener, SocketAddr), Error> {
     let bound = async {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = match TcpListener::bind(("127.0.0.1", preferred.unwrap_or(0))).await {
+            Err(error) if preferred.is_some() && error.kind() == ErrorKind::AddrInUse => {
+                TcpListener::bind(("127.0.0.1", 0)).await?
+            }
+            listener => listener?,
+        };
         let address = listener.local_addr()?;
         Ok((listener, address))
     };

@@ -141,9 +141,9 @@ pub(crate) struct Service {
 
 impl Service {
     /// Serves an SQS without queues.
-    pub(crate) async fn start(observer: Option<Observer>) -> Result<Self, Error> {
+    pub(crate) async fn start(port: Option<u16>, observer: Option<Observer>) -> Result<Self, Error> {
         // Bound first, because the port is part of every queue URL.
-        let (listener, address) = server::bind("SQS").await?;
+        let (listener, address) = server::bind("SQS", port).await?;
         let provider = Arc::new(RustackSqs::new(SqsConfig {
             skip_signature_validation: true,
             default_region: REGION.to_owned(),

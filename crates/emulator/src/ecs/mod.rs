@@ -92,15 +92,19 @@ impl Ecs {
     /// # Errors
     /// The folder of the tasks can't be made or read, or no port can be bound.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        Self::observed(options, None).await
+        Self::start_on(options, None, None).await
     }
 
-    /// The same, and the observer is told of every request.
-    pub(crate) async fn observed(options: Options, observer: Option<Observer>) -> Result<Self, Error> {
+    /// The same on a preferred port; the observer is called for every request.
+    pub(crate) async fn start_on(
+        options: Options,
+        port: Option<u16>,
+        observer: Option<Observer>,
+    ) -> Result<Self, Error> {
         let folder = options.dir.join("tasks");
         let unusable = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(unusable)?;
-        let (listener, address) = server::bind("ECS").await?;
+        let (listener, address) = server::bind("ECS", port).await?;
         let url = format!("http://{address}");
         let tasks = Arc::new(Tasks::new(options, url.clone()));
         adopt::everything(&tasks, &folder).await.map_err(unusable)?;

@@ -13,15 +13,18 @@ use crate::server::{self, Server};
 /// The longest head of a request.
 const LONGEST_HEAD: usize = 64 << 10;
 
-/// Where to call instead of `behind`, if somebody wants to be told, and what serves there.
+/// The address to call instead of `behind`, if there is an observer or a preferred port, and the tap that serves it.
 pub(crate) async fn tapped(
     name: &'static str,
     service: Service,
     behind: SocketAddr,
+    port: Option<u16>,
     observer: Option<Observer>,
 ) -> Result<(SocketAddr, Option<Server>), Error> {
-    let Some(observer) = observer else { return Ok((behind, None)) };
-    let (listener, address) = server::bind(name).await?;
+    if port.is_none() && observer.is_none() {
+        return Ok((behind, None));
+    }
+    let (listener, address) = server::bind(name, port).await?;
     let server = Server::spawn(|stop| async move {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -31,7 +34,7 @@ pub(crate) async fn tapped(
     Ok((address, Some(server)))
 }
 
-async fn accept(listener: TcpListener, service: Service, behind: SocketAddr, observer: Observer) {
+async fn accept(listener: TcpListener, service: Service, behind: SocketAddr, observer: Option<Observer>) {
     loop {
         match listener.accept().await {
             // It ends with the connection to the service, or with its caller's.
@@ -44,7 +47,7 @@ async fn accept(listener: TcpListener, service: Service, behind: SocketAddr, obs
     }
 }
 
-async fn pass(caller: TcpStream, service: Service, behind: SocketAddr, observer: Observer) {
+async fn pass(caller: TcpStream, service: Service, behind: SocketAddr, observer: Option<Observer>) {
     let Ok(callee) = TcpStream::connect(behind).await else { return };
     // Two hops that wait for more bytes each would make every call slow.
     let _ = (caller.set_nodelay(true), callee.set_nodelay(true));
@@ -58,7 +61,9 @@ async fn pass(caller: TcpStream, service: Service, behind: SocketAddr, observer:
             requests.push(bytes);
             // Before the last byte of it goes on: whoever has the answer finds that it was told.
             while let Some(call) = requests.next(service).map_err(std::io::Error::other)? {
-                observer.tell(&call);
+                if let Some(observer) = &observer {
+                    observer.tell(&call);
+                }
             }
             ask.write_all(bytes).await?;
         }
@@ -98,6 +103,9 @@ impl Requests {
             let mut found = lines.filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
             found.next().map(|(_, value)| value.trim().to_owned())
         };
+        if header("origin").is_some() {
+            return Err("a web page sent a request");
+        }
         if header("transfer-encoding").is_some() {
             return Err("a request does not say how long it is");
         }
@@ -149,6 +157,8 @@ mod tests {
         let endless = "x".repeat(LONGEST_HEAD + 1);
         for wire in [
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "OPTIONS / HTTP/1.1\r\nOrigin: https://page.example\r\n\r\n",
+            "POST / HTTP/1.1\r\norigin: null\r\nContent-Length: 0\r\n\r\n",
             "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
             "POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
             &endless,

@@ -1,6 +1,6 @@
 //! Each service answers its own protocol, and DynamoDB's folder outlives the process.
 
-use pullyard_emulator::{Aws, Options, ecs};
+use pullyard_emulator::{Aws, Endpoints, Options, ecs};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -192,4 +192,25 @@ async fn a_file_of_secrets_that_cannot_be_read_stops_the_start_without_quoting_i
     let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
     let error = Aws::start(Options { data: Some(folder.path().to_owned()), tasks }).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn services_prefer_consecutive_ports_and_replace_a_taken_one() {
+    let folder = TempDir::new().unwrap();
+    let options = || Options { data: None, tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()) };
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    // Below the ports that Linux hands out to other programs.
+    let begin = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let first = (begin..32_000).find(|first| (*first..*first + 5).all(|port| is_free(&port))).unwrap();
+    let ports = |at: &Endpoints| {
+        [&at.dynamodb, &at.sqs, &at.secretsmanager, &at.ecs, &at.s3]
+            .map(|url| url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap())
+    };
+    let taken = std::net::TcpListener::bind(("127.0.0.1", first + 1)).unwrap();
+    let aws = Aws::start_on(options(), Some(first), None).await.unwrap();
+    let [dynamodb, sqs, secretsmanager, ecs, s3] = ports(aws.endpoints());
+    assert_eq!([dynamodb, secretsmanager, ecs, s3], [first, first + 2, first + 3, first + 4]);
+    assert_ne!(sqs, first + 1);
+    aws.shutdown().await;
+    drop(taken);
 }

@@ -75,7 +75,8 @@ pub(super) enum Ran {
 impl Environment {
     /// Starts a process and waits until it asks for its first event.
     pub(super) async fn start(deployed: &Deployed) -> Result<Self, String> {
-        let (listener, address) = server::bind("Lambda's Runtime API").await.map_err(|error| error.to_string())?;
+        let (listener, address) =
+            server::bind("Lambda's Runtime API", None).await.map_err(|error| error.to_string())?;
         let (events, next) = mpsc::channel(1);
         let api = Arc::new(Api::new(deployed, next));
         let server = Server::router(listener, Arc::clone(&api).router());
