@@ -3,7 +3,8 @@
 //!
 //! `events/FUNCTION.CASE.json` is the event and `events/FUNCTION.CASE.expected.json` what it leads to:
 //! `answer` is part of the function's answer (a JSON body is read), `error` part of its error's words,
-//! `after` part of what is true afterwards. Words in `<…>` stand for what a test makes anew.
+//! `after` part of what is true afterwards. `signed` marks an event that needs the token that `pullyard events sign`
+//! adds. Words in `<…>` stand for what a test makes anew. `events/env.json` is no event.
 
 use crate::bitbucket_hooks::Shop;
 use crate::story::{Setup, Story, Task};
@@ -131,7 +132,10 @@ async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(
             event["headers"][header] = signed(SECRET, body.as_bytes()).into();
         }
     }
-    let known = ["answer", "error", "after"];
+    if expected["signed"] == true {
+        event["headers"]["authorization"] = format!("Bearer {}", story.local.admin_token()).into();
+    }
+    let known = ["answer", "error", "after", "signed"];
     if !expected.as_object().is_some_and(|map| map.keys().all(|key| known.contains(&key.as_str())) && !map.is_empty()) {
         return Err(format!("the expectation may only say {known:?}"));
     }
@@ -169,6 +173,7 @@ pub(crate) async fn check_all(world: &World, doer: &Doer) {
     world.by_hand("acme").await;
     let shop = Shop::connected_to(&world.story).await;
     let mut files = std::fs::read_dir(events()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    files.retain(|file| file.extension().is_some_and(|kind| kind == "json") && !file.ends_with("env.json"));
     files.sort();
     let (expectations, events): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|file| file.to_string_lossy().ends_with(".expected.json"));
