@@ -21,6 +21,7 @@ mod cancel;
 mod checks;
 mod cli;
 mod cli_doctor;
+mod cli_events;
 mod cli_jobs;
 mod cli_newer;
 mod cli_papers;

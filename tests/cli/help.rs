@@ -125,6 +125,9 @@ async fn every_command_explains_itself_with_examples() {
         "secrets",
         "secrets set",
         "secrets list",
+        "events",
+        "events env",
+        "events sign",
         "completions",
         "help",
     ] {

@@ -47,6 +47,7 @@ use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_protocol::client::Operator;
 pub(crate) use screen::Screen;
 use session::Session;
+pub(crate) use session::token;
 use std::process::ExitCode;
 pub(crate) use unread::unread;
 

@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod disk;
 mod ends;
+mod events;
 mod functions;
 mod logs;
 mod runner;
@@ -39,6 +40,7 @@ enum Command {
     Demo(demo::Demo),
     Up(up::Up),
     Try(try_job::Try),
+    Events(events::Events),
     #[command(flatten)]
     Client(client::Command),
     /// The runner's commands: what the embedded ECS starts, and `pullyard-runner` without a second program.
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => runtime.block_on(demo.run()),
         Command::Up(up) => Ok(runtime.block_on(up.run(&global))),
         Command::Try(job) => Ok(runtime.block_on(job.run(&global))),
+        Command::Events(events) => Ok(events.run(&global)),
         Command::Client(command) => Ok(runtime.block_on(command.run(&global, Line::command()))),
         Command::Runner(runner) => runtime.block_on(runner.run()),
         Command::Function(function) => runtime.block_on(function.run()),

@@ -28,6 +28,8 @@ const API: &str = "127.0.0.1:7878";
 /// Where the forge of local repositories is: the first of these ports that nobody has.
 const FORGE_PORTS: RangeInclusive<u16> = 7879..=7978;
 const ANY: &str = "127.0.0.1:0";
+/// The embedded AWS prefers this port and the next four, so that events/env.json reaches it.
+const AWS_FIRST_PORT: u16 = 7980;
 /// The integration of repositories on this machine.
 const LOCAL_FORGE: &str = "local";
 
@@ -82,6 +84,7 @@ impl Up {
         let data = folder::prepare(&self.data)?;
         let mut options = Options::new(data.clone(), runner()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
+        options.aws_first_port = Some(AWS_FIRST_PORT);
         options.task_environment = crate::runner::agents_environment();
         options.new_admin_token = self.new_admin_token;
         options.functions = self.functions.how().map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;

@@ -4,6 +4,7 @@
 //! function's library, every message and state change as its own event; the runner is a child process
 //! that the embedded ECS starts. The functions share nothing but the services' addresses.
 
+mod environment;
 mod error;
 mod folder;
 mod functions;
@@ -11,6 +12,7 @@ mod keys;
 mod processes;
 mod system;
 
+pub use environment::load_environment;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
 pub use processes::{FUNCTION_TIMEOUTS, Functions};

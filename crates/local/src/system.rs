@@ -3,7 +3,7 @@
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
 use crate::processes::{Functions, Processes};
-use crate::{Error, functions};
+use crate::{Error, environment, functions};
 use pullyard_cloud::{Definitions, Secrets, setup};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
@@ -44,6 +44,8 @@ pub struct Options {
     pub api: String,
     /// Where the demo forge listens; a loopback address.
     pub forge: String,
+    /// The first of the five ports that the embedded AWS prefers; free ports without it.
+    pub aws_first_port: Option<u16>,
     /// Program and arguments that run one job: what the container's image starts on AWS.
     pub runner: Vec<String>,
     /// What every task has in its environment, as a task definition on AWS gives it.
@@ -110,6 +112,7 @@ impl Options {
             data,
             api: any(),
             forge: any(),
+            aws_first_port: None,
             runner,
             task_environment: TaskEnvironment::default(),
             sweep_every: Duration::from_secs(5),
@@ -163,6 +166,7 @@ impl Local {
             data,
             api,
             forge,
+            aws_first_port,
             runner,
             task_environment,
             sweep_every,
@@ -204,7 +208,7 @@ impl Local {
             data: Some(inner("dynamodb")?),
             tasks: ecs::Options::new(inner("ecs")?, TASK_FAMILIES.map(definition).into()),
         };
-        let aws = Aws::observed(services, observer).await?;
+        let aws = Aws::start_on(services, aws_first_port, observer).await?;
 
         let users = vec![User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() }];
         let forge = DemoForge::start(pullyard_demo_forge::Options {
@@ -261,6 +265,7 @@ impl Local {
                 s3: Some(at.s3),
             },
         };
+        environment::save(&data, &config)?;
         let heard = config.clone();
         let config = match hints {
             Hints::Arrive => config,

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::config::{Config, Signed};
-use super::fault::Fault;
+use super::fault::{Exit, Fault};
 use super::screen::Screen;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_protocol::client::Operator;
@@ -172,6 +172,18 @@ impl Session {
                 .help("`pullyard jobs` lists them; short ids are looked for among the newest 200")),
         }
     }
+}
+
+/// The token that was given, else the current context's.
+pub(crate) fn token(global: &Global) -> Result<String, Fault> {
+    let token = match global.token()? {
+        Some(token) => Some(token),
+        None => context(global)?.map(|context| context.token),
+    };
+    token.ok_or_else(|| {
+        Fault::new(Exit::NotAllowed, "there is no API token")
+            .help("start `pullyard up`, sign in with `pullyard login`, or set PULLYARD_TOKEN")
+    })
 }
 
 /// The context that is named, else the current one.

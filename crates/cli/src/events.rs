@@ -1,0 +1,81 @@
+//! `pullyard events`: what `sam local invoke` needs to run the functions against a `pullyard up`.
+
+mod sign;
+
+use crate::client::{Exit, Fault, Global, Screen};
+use clap::Subcommand;
+use pullyard_domain::text::causes;
+use pullyard_local::load_environment;
+use serde_json::Value;
+use sign::Sign;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The services that a function calls by itself. Whoever follows a signed link to S3 is not in the container.
+const CALLED: [&str; 4] = [
+    "PULLYARD_DYNAMODB_ENDPOINT",
+    "PULLYARD_SQS_ENDPOINT",
+    "PULLYARD_ECS_ENDPOINT",
+    "PULLYARD_SECRETSMANAGER_ENDPOINT",
+];
+
+/// Prepare events and variables for `sam local invoke`, to run one function against a running `pullyard up`.
+///
+/// events/README.md of the repository lists the events that exist.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard events env > env.json
+  pullyard events sign events/webhook.review.json --secret-env HOOK_SECRET -o event.json
+  sam local invoke WebhookFunction --event event.json --env-vars env.json")]
+pub(crate) struct Events {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the functions' variables for the `up` that is running, as JSON for `sam local invoke --env-vars`.
+    ///
+    /// events/env.json of the repository has those of an `up` on its usual ports.
+    #[command(after_help = "Examples:
+  pullyard events env > env.json
+  pullyard events env --data ~/pullyard > env.json
+  pullyard events env --host 127.0.0.1    for a function without a container")]
+    Env {
+        /// How the function's container reaches this machine.
+        #[arg(long, value_name = "NAME", default_value = "host.docker.internal")]
+        host: String,
+        /// The data folder of the `up`.
+        #[arg(long, env = "PULLYARD_DATA", value_name = "DIR", default_value = ".pullyard")]
+        data: PathBuf,
+    },
+    Sign(Sign),
+}
+
+impl Events {
+    pub(crate) fn run(self, global: &Global) -> ExitCode {
+        let screen = Screen::new(global);
+        let ended = match self.command {
+            Command::Env { data, host } => print_environment(&screen, &data, &host),
+            Command::Sign(sign) => sign.run(global, &screen),
+        };
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => fault.show(&screen),
+        }
+    }
+}
+
+fn print_environment(screen: &Screen, data: &Path, host: &str) -> Result<(), Fault> {
+    let failed = |reason: String| Fault::new(Exit::Failed, reason);
+    let mut environment = load_environment(data)
+        .map_err(|error| failed(format!("failed to {}", causes(&error))))?
+        .ok_or_else(|| failed(format!("no `pullyard up` runs on the data folder {}", data.display())))
+        .map_err(|fault| fault.help("start one with `pullyard up`, or name its folder with --data"))?;
+    for name in CALLED {
+        if let Some(Value::String(url)) = environment.pointer_mut(&format!("/Parameters/{name}")) {
+            *url = url.replace("//127.0.0.1:", &format!("//{host}:"));
+        }
+    }
+    screen.out(&format!("{environment:#}"))
+}

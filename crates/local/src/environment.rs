@@ -1,0 +1,33 @@
+//! The functions' environment as a file of the data folder, in the form that `sam local invoke --env-vars` reads.
+
+use crate::{Error, folder};
+use pullyard_entry::Config;
+use pullyard_entry::config::VARIABLES;
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::path::Path;
+
+const FILE: &str = "environment.json";
+
+/// The environment of the functions of the `up` that uses this folder now; none if no process uses it.
+///
+/// The file has the form `{"Parameters": {NAME: VALUE}}`.
+pub fn load_environment(data: &Path) -> Result<Option<Value>, Error> {
+    let path = data.join(FILE);
+    if !path.exists() || folder::is_abandoned(data) {
+        return Ok(None);
+    }
+    let json = fs::read(&path).map_err(folder::broken(&path))?;
+    serde_json::from_slice(&json).map(Some).map_err(|error| folder::broken(&path)(error.into()))
+}
+
+/// Saves the environment. A variable that the configuration does not use is empty, because a variable that is absent
+/// from the file has the template's default.
+pub(crate) fn save(data: &Path, config: &Config) -> Result<(), Error> {
+    let mut variables: Map<String, Value> =
+        VARIABLES.iter().map(|variable| (variable.name.to_owned(), json!(""))).collect();
+    variables.extend(config.environment().into_iter().map(|(name, value)| (name, Value::String(value))));
+    let json = serde_json::to_vec_pretty(&json!({ "Parameters": variables }))
+        .map_err(|error| folder::broken(&data.join(FILE))(error.into()))?;
+    folder::replace(data, FILE, &json)
+}
