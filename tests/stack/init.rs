@@ -172,7 +172,9 @@ async fn the_line_that_the_papers_tell_to_type_sets_a_new_stack_up() {
         let (story, account) = without_a_project().await;
         let line = paper.lines().find(|line| line.starts_with("pullyard init --stack pullyard")).unwrap();
         let typed = line.split('#').next().unwrap().split_whitespace().skip(1);
-        // The stack of these tests, and a forge that they have.
+        // The stack and the forge of these tests.
+        // Its repository is connected in these tests already.
+        let typed = typed.take_while(|word| *word != "--repo");
         let typed: Vec<&str> = typed.map(|word| if word == "pullyard" { "py" } else { word }).collect();
         let forge = story.local.forge().api_url();
         let forge = ["--id", "gh2", "--forge", forge.trim_end_matches("/api/v3")];
