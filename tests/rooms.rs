@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 25] = [
+const ROOMS: [(&str, &str); 26] = [
     ("domain", ""),
+    ("version", ""),
     ("protocol", "domain"),
     ("store", "domain"),
     ("forge", ""),
@@ -26,9 +27,9 @@ const ROOMS: [(&str, &str); 25] = [
     (
         "functions",
         "entry function-api function-dispatcher function-effects function-pages function-sweeper function-tasks \
-         function-tickets function-webhook",
+         function-tickets function-webhook version",
     ),
-    ("runner", "domain forge protocol"),
+    ("runner", "domain forge protocol version"),
     ("emulator", ""),
     ("demo-forge", ""),
     ("demo-model", ""),
@@ -40,7 +41,7 @@ const ROOMS: [(&str, &str); 25] = [
          function-sweeper function-tasks function-tickets function-webhook store",
     ),
     ("admin", "domain entry store"),
-    ("cli", "admin domain functions local protocol runner"),
+    ("cli", "admin domain functions local protocol runner version"),
 ];
 
 /// Who alone may link what.

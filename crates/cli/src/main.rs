@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 /// Turns tickets into pull requests with AI coding agents.
 #[derive(Parser)]
-#[command(name = "pullyard", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "pullyard", version = pullyard_version::LONG, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = EXAMPLES)]
 struct Line {
     #[command(flatten)]

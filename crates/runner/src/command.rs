@@ -15,7 +15,7 @@ pub enum Command {
     Check(Check),
     /// Show every setting, its value, and where it came from.
     Config(Config),
-    /// Show the release and the protocol that it speaks.
+    /// Show the release, its commit and the protocol that it speaks.
     Version,
 }
 
@@ -34,7 +34,7 @@ impl Command {
             Self::Check(check) => Ok(check.run().await),
             Self::Config(config) => Ok(config.run().await),
             Self::Version => {
-                println!("pullyard-runner {} (protocol {PROTOCOL})", env!("CARGO_PKG_VERSION"));
+                println!("pullyard-runner {}, protocol {PROTOCOL}", pullyard_version::LONG);
                 Ok(0)
             }
         }

@@ -9,7 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Runs Pullyard's jobs.
 #[derive(Parser)]
-#[command(name = "pullyard-runner", version, arg_required_else_help = true)]
+#[command(name = "pullyard-runner", version = pullyard_version::LONG, arg_required_else_help = true)]
 struct Line {
     #[command(subcommand)]
     command: pullyard_runner::Command,

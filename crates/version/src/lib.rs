@@ -1,0 +1,27 @@
+//! The version of every program: the release and the git commit it was built from.
+//!
+//! Each commit rebuilds this crate and its dependents. Only programs depend on it, and pass the values to the
+//! libraries that need them.
+
+/// The release.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The full git commit, or [`UNKNOWN`].
+pub const COMMIT: &str = env!("BUILD_COMMIT");
+
+/// The release and the first 12 characters of the commit, for `--version`.
+pub const LONG: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMMIT_SHORT"), ")");
+
+/// The commit of a program that was built without git and without `PULLYARD_COMMIT`.
+pub const UNKNOWN: &str = "unknown";
+
+/// The first 12 characters of a commit.
+pub fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}
+
+#[cfg(test)]
+#[path = "../commit.rs"]
+mod commit;
+#[cfg(test)]
+mod tests;
