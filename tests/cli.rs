@@ -7,7 +7,9 @@ mod watching;
 use crate::story::{REPOSITORY, Story, TODO, TRIGGER};
 use crate::try_job::terminal::Terminal;
 use pullyard_domain::id::JobId;
+use pullyard_protocol::version::PROTOCOL;
 use pullyard_store::Scope;
+use pullyard_version::{COMMIT, VERSION, short as short_commit};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -245,6 +247,23 @@ async fn settings_change_what_is_named_and_leave_the_rest() {
     user.run(&["settings", "get", "nothing", "--json"]).await.ended(2, "there is no setting nothing");
     user.run(&["settings", "set", "auto_create=maybe"]).await.ended(2, "auto_create can't be maybe");
     user.run(&["settings", "set", "limits.wall_secs=1"]).await.ended(2, "use 60 to 86400 seconds");
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_and_status_show_the_commit() {
+    let story = Story::waiting().await;
+    let user = User::of(&story);
+    let said = user.json(&["version"]).await;
+    assert_eq!((&said["client"]["commit"], &said["server"]["commit"]), (&json!(COMMIT), &json!(COMMIT)));
+    let release = format!("{VERSION} ({})", short_commit(COMMIT));
+    let version = user.run(&["version"]).await.done();
+    assert_eq!(version, format!("client\t{release}\nserver\t{release}\n"));
+    assert_eq!(user.run(&["--version"]).await.done(), format!("pullyard {release}\n"));
+    let runner = user.run(&["runner", "version"]).await.done();
+    assert_eq!(runner, format!("pullyard-runner {release}, protocol {PROTOCOL}\n"));
+    let status = user.run(&["status"]).await.done();
+    assert_eq!(status.lines().nth(1), Some(format!("version\t{release}").as_str()));
     story.end().await;
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn asked(story: &Story, ctx: &Context, call: &str, body: Value)
         "requestContext": { "http": { "method": method, "path": path } }, "isBase64Encoded": false,
         "body": body.to_string(),
     });
-    let answer = http::invoke(pullyard_function_api::router(ctx.clone()), event).await.unwrap();
+    let answer = http::invoke(pullyard_function_api::router(ctx.clone(), "unknown"), event).await.unwrap();
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     (answer["statusCode"].as_u64().unwrap(), body)
 }

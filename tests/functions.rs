@@ -52,7 +52,7 @@ pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Resul
         serde_json::to_value(answer).map_err(|error| error.to_string())
     }
     match function {
-        "api" => http::invoke(pullyard_function_api::router(ctx.clone()), event).await,
+        "api" => http::invoke(pullyard_function_api::router(ctx.clone(), "unknown"), event).await,
         "pages" => http::invoke(pullyard_function_pages::router(ctx.clone()), event).await,
         "webhook" => http::invoke(pullyard_function_webhook::router(ctx.clone()), event).await,
         "tickets" => http::invoke(pullyard_function_tickets::router(ctx.clone()), event).await,

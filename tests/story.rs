@@ -28,6 +28,7 @@ use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
+use pullyard_version::COMMIT;
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -147,6 +148,7 @@ impl Story {
         options.before_dynamodb = setup.before_dynamodb;
         options.observer = Some(calls.0.observer());
         options.functions = setup.functions;
+        options.commit = COMMIT;
         let clock = options.clock.clone();
         let local = Local::start(options).await.unwrap();
         prepare(&local).await;

@@ -153,6 +153,7 @@ async fn start(folder: &Path, removed: Option<&Path>, functions: pullyard_local:
     let runner = crate::runner::ending_with_us(runner, removed);
     let mut options = Options::new(folder.to_path_buf(), runner);
     options.task_environment = crate::runner::agents_environment();
+    options.commit = pullyard_version::COMMIT;
     options.sweep_every = Duration::from_secs(2);
     options.functions = functions;
     Ok(Local::start(options).await?)

@@ -106,6 +106,7 @@ impl Try {
         let runner = crate::runner::ending_with_us(crate::up::runner()?, removed);
         let mut options = Options::new(folder, runner);
         options.task_environment = crate::runner::agents_environment();
+        options.commit = pullyard_version::COMMIT;
         options.sweep_every = Duration::from_secs(2);
         let local = tokio::select! {
             local = Local::start(options) => local.map_err(|error| said(error.into()))?,

@@ -86,6 +86,7 @@ impl Up {
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
         options.aws_first_port = Some(AWS_FIRST_PORT);
         options.task_environment = crate::runner::agents_environment();
+        options.commit = pullyard_version::COMMIT;
         options.new_admin_token = self.new_admin_token;
         options.functions = self.functions.how().map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());

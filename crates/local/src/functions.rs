@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
 
-pub(crate) fn api(ctx: Context) -> Function {
-    let router = pullyard_function_api::router(ctx);
+pub(crate) fn api(ctx: Context, commit: &'static str) -> Function {
+    let router = pullyard_function_api::router(ctx, commit);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 

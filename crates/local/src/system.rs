@@ -66,6 +66,8 @@ pub struct Options {
     pub functions: Functions,
     /// The name that metrics are written under, into the log; none are without one.
     pub deployment: Option<String>,
+    /// The git commit of this program, for `/v1/version`.
+    pub commit: &'static str,
 }
 
 /// Variables with their values, keys among them: its `Debug` has none.
@@ -123,6 +125,7 @@ impl Options {
             observer: None,
             functions: Functions::default(),
             deployment: None,
+            commit: "unknown",
         }
     }
 }
@@ -177,6 +180,7 @@ impl Local {
             observer,
             functions: how,
             deployment,
+            commit,
         } = options;
         let inner = |name: &str| {
             let path = data.join(name);
@@ -286,7 +290,7 @@ impl Local {
             own.or("dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) }).await;
         let effects = own.or("effects", &config, async { functions::effects(of("effects", &config).await) }).await;
         let tasks = own.or("tasks", &config, async { functions::tasks(of("tasks", &config).await) }).await;
-        let api = own.or("api", &config, async { functions::api(of("api", &config).await) }).await;
+        let api = own.or("api", &config, async { functions::api(of("api", &config).await, commit) }).await;
         let tickets = own.or("tickets", &config, async { functions::tickets(of("tickets", &config).await) }).await;
         let webhook = own.or("webhook", &config, async { functions::webhook(of("webhook", &config).await) }).await;
         let pages = own.or("pages", &config, async { functions::pages(of("pages", &config).await) }).await;

@@ -15,6 +15,9 @@ pub const PROTOCOL: u32 = 1;
 pub struct Version {
     /// The release.
     pub version: String,
+    /// The git commit of the server's program; `unknown` if it was built without git. Empty: an older server.
+    #[serde(default)]
+    pub commit: String,
     /// See [`PROTOCOL`].
     pub protocol: u32,
     /// The server's clock.
@@ -41,4 +44,15 @@ pub struct Readiness {
 pub struct Health {
     /// `ok`.
     pub status: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_is_parsed_when_an_older_server_sends_no_commit() {
+        let version: Version = serde_json::from_str(r#"{"version":"0.1.0","protocol":1}"#).unwrap();
+        assert_eq!(version, Version { version: "0.1.0".into(), commit: String::new(), protocol: 1, time: None });
+    }
 }

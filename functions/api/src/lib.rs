@@ -32,7 +32,7 @@ mod wire;
 pub use description::document;
 
 use aide::axum::ApiRouter;
-use axum::Router;
+use axum::{Extension, Router};
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
@@ -40,9 +40,14 @@ use routes::{
     job_orders, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
-/// The function's routes.
-pub fn router(ctx: Context) -> Router {
-    http::logged("api", &ctx, http::finished(routes().with_state(ctx.clone())))
+/// The git commit of the program, for `/v1/version`. The program passes it, so that a commit doesn't rebuild this crate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Commit(pub(crate) &'static str);
+
+/// The function's routes, of a program that was built from this commit.
+pub fn router(ctx: Context, commit: &'static str) -> Router {
+    let routes = routes().layer(Extension(Commit(commit)));
+    http::logged("api", &ctx, http::finished(routes.with_state(ctx.clone())))
 }
 
 /// The table of routes, for a router that answers them and for one that describes them, by functions of the same

@@ -32,7 +32,7 @@ said! {
             [(503, "not_ready")];
         get "/metrics" metrics = "What the deployment is doing, for Prometheus: the sweeper's last snapshot.";
         get "/openapi.json" openapi = "This description.";
-        get "/v1/version" version = "The release, the protocol it speaks, and its clock.";
+        get "/v1/version" version = "The release, its commit, the protocol it speaks, and its clock.";
         post "/v1/sweep" sweep = "One round of the sweeper, now.";
         post "/v1/sign-in-links" create_sign_in_link = "A link that signs one browser in, once.";
     }

@@ -7,6 +7,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pullyard_entry::{Config, http, invocation, telemetry};
 use pullyard_function_tasks::TaskStateChange;
+use pullyard_version::COMMIT;
 use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
@@ -66,7 +67,7 @@ impl Function {
         let ctx = Box::pin(Config::from_env()?.connect()).await;
         let ctx = &ctx;
         match self {
-            Self::Api => Box::pin(http::run(pullyard_function_api::router(ctx.clone()))).await,
+            Self::Api => Box::pin(http::run(pullyard_function_api::router(ctx.clone(), COMMIT))).await,
             Self::Pages => Box::pin(http::run(pullyard_function_pages::router(ctx.clone()))).await,
             Self::Tickets => Box::pin(http::run(pullyard_function_tickets::router(ctx.clone()))).await,
             Self::Webhook => Box::pin(http::run(pullyard_function_webhook::router(ctx.clone()))).await,

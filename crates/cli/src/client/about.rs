@@ -5,7 +5,8 @@ use super::session::Session;
 use super::table::{Cell, facts};
 use super::{budgets, hold, tokens, words};
 use pullyard_domain::job::Status as JobStatus;
-use pullyard_protocol::version::PROTOCOL;
+use pullyard_protocol::version::{self, PROTOCOL};
+use pullyard_version::{COMMIT, LONG, VERSION, short};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ impl Status {
         }
         let mut lines = vec![
             ("Server", Cell::same(&session.url)),
-            ("Version", Cell::same(&server.version)),
+            ("Version", Cell::same(release(&server))),
             ("Project", Cell::maybe(project.as_ref().map(|id| id.as_str()))),
             ("Token", Cell::same(&token.name)),
             ("Scopes", Cell::same(tokens::scopes(&token))),
@@ -70,7 +71,7 @@ impl Status {
     }
 }
 
-/// Show the version of this program and of the server.
+/// Show the version and the commit of this program and of the server.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard version
@@ -79,18 +80,26 @@ pub(crate) struct Version {}
 
 impl Version {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let client = env!("CARGO_PKG_VERSION");
         if !session.screen.is_json() {
-            facts(&session.screen, &[("Client", Cell::new(format!("{client}, protocol {PROTOCOL}"), client))])?;
+            facts(&session.screen, &[("Client", Cell::new(format!("{LONG}, protocol {PROTOCOL}"), LONG))])?;
         }
         let server = session.api.version().await?;
         if session.screen.is_json() {
-            let client = json!({ "version": client, "protocol": PROTOCOL });
+            let client = json!({ "version": VERSION, "commit": COMMIT, "protocol": PROTOCOL });
             session.screen.json(&json!({ "client": client, "server": server }))?;
         } else {
-            let shown = format!("{}, protocol {}, at {}", server.version, server.protocol, session.url);
-            facts(&session.screen, &[("Server", Cell::new(shown, &server.version))])?;
+            let release = release(&server);
+            let shown = format!("{release}, protocol {}, at {}", server.protocol, session.url);
+            facts(&session.screen, &[("Server", Cell::new(shown, release))])?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The server's release, and its commit in short. Older servers send no commit.
+fn release(server: &version::Version) -> String {
+    match server.commit.as_str() {
+        "" => server.version.clone(),
+        commit => format!("{} ({})", server.version, short(commit)),
     }
 }

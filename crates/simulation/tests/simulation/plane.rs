@@ -94,7 +94,7 @@ impl Plane {
         // Each function has its own, as on AWS: connections, and caches of secrets.
         let own = || config().context_with(&sdk(gate), clock.clone(), gate.connections());
         Self {
-            api: pullyard_function_api::router(own()),
+            api: pullyard_function_api::router(own(), "unknown"),
             tickets: pullyard_function_tickets::router(own()),
             webhook: pullyard_function_webhook::router(own()),
             dispatcher: own(),

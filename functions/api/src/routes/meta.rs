@@ -1,8 +1,9 @@
 //! What is running, and one round of the sweeper by hand.
 
-use axum::Json;
+use crate::Commit;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use pullyard_control::{self as control, Context};
 use pullyard_domain::gauges::Sweeping;
 use pullyard_domain::text::Span;
@@ -34,10 +35,10 @@ pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>
         .retry_after(15))
 }
 
-/// The release, the protocol it speaks, and its clock.
-pub(crate) async fn version(State(ctx): State<Context>) -> Json<Version> {
+/// The release, its commit, the protocol it speaks, and its clock.
+pub(crate) async fn version(State(ctx): State<Context>, Extension(Commit(commit)): Extension<Commit>) -> Json<Version> {
     let version = env!("CARGO_PKG_VERSION").into();
-    Json(Version { version, protocol: PROTOCOL, time: Some(ctx.clock.now()) })
+    Json(Version { version, commit: commit.into(), protocol: PROTOCOL, time: Some(ctx.clock.now()) })
 }
 
 /// One round of the sweeper, now.
