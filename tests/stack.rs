@@ -2,5 +2,6 @@
 //! services where there is one: every call goes over the wire.
 
 mod account;
+mod image;
 mod init;
 mod sick;

@@ -6,15 +6,21 @@ use crate::story::Story;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_version::COMMIT;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 pub(super) const IMAGES: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/py/runner";
+
+/// Labels that infra/image/push sets.
+pub(super) const REVISION: &str = "org.opencontainers.image.revision";
+pub(super) const CLAUDE_CODE: &str = "pullyard.agent.claude_code";
+pub(super) const CODEX: &str = "pullyard.agent.codex";
 
 /// What was asked and what is answered.
 #[derive(Default)]
@@ -106,6 +112,9 @@ impl Account {
             ("SecurityGroup", "sg-1".into()),
             ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:py-alarms".into()),
             ("Version", env!("CARGO_PKG_VERSION").into()),
+            ("Commit", COMMIT.into()),
+            ("Image", format!("{IMAGES}:1.0")),
+            ("Architecture", "arm64".into()),
             ("BucketName", "py-bucket".into()),
             ("ArtifactsBucketName", "py-artifacts".into()),
         ];
@@ -125,6 +134,8 @@ impl Account {
             json!({ "taskDefinition": { "containerDefinitions": [{ "image": format!("{IMAGES}:1.0") }] } });
         account.answers("DescribeTaskDefinition", &definition.to_string());
         account.answers("DescribeImages", &json!({ "imageDetails": [{ "imageTags": ["1.0"] }] }).to_string());
+        let labels = json!({ REVISION: COMMIT, CLAUDE_CODE: "2.1.197", CODEX: "0.63.0" });
+        account.image(&labels);
         let subnets = "<subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId></item></subnetSet>";
         account.answers("DescribeSubnets", &format!("<DescribeSubnetsResponse>{subnets}</DescribeSubnetsResponse>"));
         let gateway = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><gatewayId>igw-1</gatewayId><state>active</state></item>";
@@ -150,6 +161,28 @@ impl Account {
         account.answers("GetServiceQuota L-36FBB829", &quota(140, usage));
         account.answers("GetServiceQuota L-B99A9384", &quota(1_000, Value::Null));
         account
+    }
+
+    /// ECR answers with an image that has these labels.
+    pub(super) fn image(&self, labels: &Value) {
+        self.manifest("", &json!({ "config": { "digest": "sha256:config" } }));
+        let download = json!({ "downloadUrl": format!("{}/config?X-Amz-Signature=hidden", self.url) });
+        self.answers("GetDownloadUrlForLayer", &download.to_string());
+        self.answers("GET /config", &json!({ "config": { "Labels": labels } }).to_string());
+    }
+
+    /// ECR answers with this manifest to a tag, or to this digest.
+    pub(super) fn manifest(&self, digest: &str, manifest: &Value) {
+        let images = json!({ "images": [{ "imageManifest": manifest.to_string() }], "failures": [] });
+        self.answers(format!("BatchGetImage {digest}").trim(), &images.to_string());
+    }
+
+    /// Removes one output.
+    pub(super) fn without_output(&self, name: &str) {
+        let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
+        let (before, after) = text.split_once(&format!("<member><OutputKey>{name}<")).unwrap();
+        let (_, after) = after.split_once("</member>").unwrap();
+        self.answers("DescribeStacks", &format!("{before}{after}"));
     }
 
     /// What the stack says of itself.
@@ -224,11 +257,17 @@ impl Account {
 
     /// Somebody with credentials of this account, and nothing else.
     pub(super) fn operator(&self) -> User {
+        let mut user = self.stranger();
+        user.tell("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);
+        user.tell("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+        user
+    }
+
+    /// A user without credentials.
+    pub(super) fn stranger(&self) -> User {
         let mut user = User::new();
         user.tell("AWS_ENDPOINT_URL", &self.url);
         user.tell("AWS_REGION", REGION);
-        user.tell("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);
-        user.tell("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
         user.tell("AWS_EC2_METADATA_DISABLED", "true");
         user
     }
@@ -246,16 +285,27 @@ fn named(headers: &HeaderMap, body: &str) -> (String, String) {
     if let Some(target) = headers.get("x-amz-target") {
         let operation = target.to_str().unwrap().rsplit('.').next().unwrap().to_owned();
         let body: Value = serde_json::from_str(body).unwrap_or_default();
-        return (operation, body["QuotaCode"].as_str().unwrap_or_default().to_owned());
+        let word = body["QuotaCode"].as_str().or_else(|| body["imageIds"][0]["imageDigest"].as_str());
+        return (operation, word.unwrap_or_default().to_owned());
     }
     let form = reqwest::Url::parse(&format!("http://x/?{body}")).unwrap();
     let said = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     (said("Action").unwrap_or_default(), said("MetricName").unwrap_or_default())
 }
 
-async fn answer(State(desk): State<Arc<Mutex<Desk>>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(desk): State<Arc<Mutex<Desk>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let text = String::from_utf8(body.to_vec()).unwrap();
-    let (operation, word) = named(&headers, &text);
+    // A download by an address that is signed itself.
+    let (operation, word) = match method {
+        Method::GET => ("GET".to_owned(), uri.path().to_owned()),
+        _ => named(&headers, &text),
+    };
     let target = headers.get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
     let (ahead, found, embedded) = {
         let mut desk = desk.lock().unwrap();
@@ -272,7 +322,7 @@ async fn answer(State(desk): State<Arc<Mutex<Desk>>>, headers: HeaderMap, body: 
             "application/json".into(),
             format!("{{\"__type\":\"Unscripted\",\"message\":\"{operation}\"}}").into(),
         ),
-        (Some(_), _) if !is_signed_at(&headers, now) => {
+        (Some(_), _) if method != Method::GET && !is_signed_at(&headers, now) => {
             let (code, message) = ("InvalidSignatureException", "Signature expired");
             let body = match &target {
                 Some(_) => json!({ "__type": code, "message": message }).to_string(),

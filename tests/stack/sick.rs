@@ -11,19 +11,20 @@ use pullyard_domain::time::Timestamp;
 use pullyard_protocol::secret::SetSecret;
 use pullyard_protocol::version::PROTOCOL;
 use pullyard_store::Sweeps;
+use pullyard_version::{COMMIT, UNKNOWN};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
 /// A deployed stack, and whoever looks after it.
-struct Sick {
-    story: Story,
-    account: Account,
-    user: User,
+pub(super) struct Sick {
+    pub(super) story: Story,
+    pub(super) account: Account,
+    pub(super) user: User,
 }
 
 impl Sick {
     /// Nothing is wrong yet.
-    async fn healthy() -> Self {
+    pub(super) async fn healthy() -> Self {
         let story = Story::with(Setup::default()).await;
         let account = Account::healthy(&story).await;
         let mut user = account.operator();
@@ -31,7 +32,7 @@ impl Sick {
         Self { story, account, user }
     }
 
-    async fn findings(&self) -> Vec<Value> {
+    pub(super) async fn findings(&self) -> Vec<Value> {
         let ran: Ran = self.user.run(&["doctor", "--stack", "py", "--json"]).await;
         let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
         let wrong = findings.iter().any(|finding| finding["verdict"] == "wrong");
@@ -40,7 +41,7 @@ impl Sick {
     }
 
     /// One finding of this look, with this verdict, that says this, in its sentence or in what to do.
-    async fn says(&self, check: &str, verdict: &str, said: &[&str]) {
+    pub(super) async fn says(&self, check: &str, verdict: &str, said: &[&str]) {
         let findings = self.findings().await;
         let words = |finding: &Value| {
             ["sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ")
@@ -62,13 +63,16 @@ async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
         findings.iter().find(|finding| finding["check"] == check).map(|finding| finding["verdict"].clone())
     };
     for check in [
-        "stack", "clock", "secret", "image", "egress", "alarms", "queue", "sweeper", "quota", "version", "token",
-        "model", "signing", "forge",
+        "stack", "clock", "secret", "image", "agents", "egress", "alarms", "queue", "sweeper", "quota", "version",
+        "token", "model", "signing", "forge",
     ] {
         assert_eq!(of(check), Some(json!("good")), "{check}: {findings:#?}");
     }
     assert_eq!(of("hook"), Some(json!("warning")), "nothing is revised here: {findings:#?}");
+    // A build without git has no commit to compare.
+    assert_eq!(of("commit"), Some(json!(if COMMIT == UNKNOWN { "warning" } else { "good" })), "{findings:#?}");
     let asked = [
+        "BatchGetImage",
         "DescribeImages",
         "DescribeRouteTables",
         "DescribeSecret",
@@ -76,6 +80,8 @@ async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
         "DescribeStacks",
         "DescribeSubnets",
         "DescribeTaskDefinition",
+        "GET",
+        "GetDownloadUrlForLayer",
         "GetItem",
         "GetMetricStatistics",
         "GetQueueAttributes",
@@ -360,7 +366,7 @@ async fn a_version_that_does_not_match_is_found() {
 }
 
 /// The address of an API that says what it is, and nothing else.
-async fn an_api_that_is(version: &str, protocol: u32) -> String {
+pub(super) async fn an_api_that_is(version: &str, protocol: u32) -> String {
     let said = json!({ "version": version, "protocol": protocol }).to_string();
     let answer = move || {
         let said = said.clone();

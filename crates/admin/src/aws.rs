@@ -22,6 +22,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TRIES: u32 = 3;
 
+/// The configuration of an image has a few kilobytes. Units: bytes.
+const LARGEST_DOWNLOAD: usize = 1 << 20;
+
 /// AWS refuses what was signed five minutes ago; some services bear fifteen.
 const SIGNATURES_BEAR: Duration = Duration::from_secs(240);
 
@@ -193,6 +196,26 @@ impl Aws {
         ];
         let answer = self.answered(Call { service, operation, headers, body: body.to_string() }).await?;
         serde_json::from_str(&answer).map_err(|_| unreadable(operation))
+    }
+
+    /// Downloads JSON from an address that a service signed. No error names the address: its signature is a secret.
+    pub(crate) async fn get_json(&self, service: Service, url: &str) -> Result<Value, Error> {
+        let (_, _, said) = service.names();
+        let unreachable = |error: reqwest::Error| Error::Unreachable {
+            service: said,
+            region: self.region.clone(),
+            reason: causes(&error.without_url()),
+        };
+        let answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status);
+        let mut answer = answer.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_DOWNLOAD {
+                return Err(unreadable("the download"));
+            }
+        }
+        serde_json::from_slice(&body).map_err(|_| unreadable("the download"))
     }
 
     /// Asks a service that is asked by a form.

@@ -3,10 +3,13 @@
 //! Looks through AWS only; what the API knows of itself is asked by the command line. Each look stands for
 //! itself: one that is refused says so, and the others go on.
 
+mod agent;
 mod alarm;
 mod clock;
+mod commit;
 mod egress;
 mod image;
+mod label;
 mod metric;
 mod model;
 mod queue;
@@ -15,6 +18,8 @@ mod secret;
 mod signing;
 mod sweeper;
 
+pub use commit::Commits;
+pub use label::Labels;
 pub use model::ModelNeed;
 pub use signing::SigningNeed;
 
@@ -91,6 +96,21 @@ pub async fn models(aws: &Aws, needs: &[ModelNeed]) -> Vec<Finding> {
 /// Whether the keys that sign projects' commits are there, and of the form that git signs with.
 pub async fn signing(aws: &Aws, needs: &[SigningNeed]) -> Vec<Finding> {
     told("signing", signing::look(aws, needs)).await
+}
+
+/// The labels of the image that tasks run, or a warning that says why they were not read.
+pub async fn labels(aws: &Aws, stack: &Stack) -> Result<Labels, Finding> {
+    label::look(aws, stack).await
+}
+
+/// Whether all parts of a deployment are of one commit.
+pub fn commits(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
+    commit::compare(stack, commits)
+}
+
+/// Whether the image has the agents that projects use on Fargate.
+pub fn agents(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Vec<Finding> {
+    agent::compare(stack, labels, needs)
 }
 
 /// Only the clock: all that a first refusal leaves to be said.

@@ -83,6 +83,14 @@ impl Error {
         }
     }
 
+    /// The service and the operation that it refused.
+    pub fn operation(&self) -> Option<&str> {
+        match self {
+            Self::Refused { operation, .. } => Some(operation),
+            _ => None,
+        }
+    }
+
     /// The operator's own rights do not reach there.
     pub fn is_denied(&self) -> bool {
         let denied = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"];

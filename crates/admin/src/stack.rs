@@ -39,6 +39,12 @@ pub struct Stack {
     pub alarm_topic: String,
     /// The release that is deployed.
     pub version: String,
+    /// The git commit of the templates. None: deployed without `infra/preflight`, or older than the output.
+    pub commit: Option<String>,
+    /// The image that tasks run, by tag or digest. None: older than the output.
+    pub image: Option<String>,
+    /// The architecture of functions and tasks: `x86_64` or `arm64`.
+    pub architecture: Option<String>,
 }
 
 /// A queue and where its messages end that nobody could deal with.
@@ -107,6 +113,36 @@ impl Stack {
             security_group: said("SecurityGroup")?,
             alarm_topic: said("AlarmTopicArn")?,
             version: said("Version")?,
+            commit: said("Commit").ok(),
+            image: said("Image").ok().filter(|image| !image.is_empty()),
+            architecture: said("Architecture").ok(),
         })
+    }
+}
+
+/// A stack for tests of what reads one.
+#[cfg(test)]
+pub(crate) fn sample() -> Stack {
+    let queue = |name| Queue { name, url: String::new(), dead_letters: String::new() };
+    Stack {
+        name: "py".into(),
+        status: "CREATE_COMPLETE".into(),
+        api_url: "https://api.example.com".into(),
+        table: "py".into(),
+        key_secret: "py/signing-key".into(),
+        user_secret_prefix: "py/user/".into(),
+        queues: [queue("dispatch"), queue("effects")],
+        undelivered: None,
+        cluster: "py".into(),
+        task_definitions: Vec::new(),
+        repository_uri: "123456789012.dkr.ecr.us-east-1.amazonaws.com/py/runner".into(),
+        subnets: Vec::new(),
+        public_ip: true,
+        security_group: "sg-1".into(),
+        alarm_topic: String::new(),
+        version: "0.1.0".into(),
+        commit: None,
+        image: None,
+        architecture: None,
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
 }
 
 /// What ECR is asked about an image of this repository, and how people name it: by tag or digest.
-fn question(image: &str, repository_uri: &str) -> Option<(Value, String)> {
+pub(super) fn question(image: &str, repository_uri: &str) -> Option<(Value, String)> {
     let rest = image.strip_prefix(repository_uri)?;
     let (key, tag) = match (rest.strip_prefix('@'), rest.strip_prefix(':')) {
         (Some(digest), _) => ("imageDigest", digest),

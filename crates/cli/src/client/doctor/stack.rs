@@ -5,7 +5,7 @@ use crate::client::fault::Fault;
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::{Global, hooks, integrations};
-use pullyard_admin::doctor::{self, Finding, ModelNeed, SigningNeed, Verdict};
+use pullyard_admin::doctor::{self, Commits, Finding, Labels, ModelNeed, SigningNeed, Verdict};
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{HookKind, Ingress};
@@ -14,6 +14,7 @@ use pullyard_protocol::client::Operator;
 use pullyard_protocol::hook::Hook;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::version::{PROTOCOL, Version};
+use pullyard_version::{COMMIT, VERSION};
 use std::process::ExitCode;
 
 pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
@@ -31,8 +32,16 @@ pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> R
 
 async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Finding>, Fault> {
     let session = Session::at(global, Screen::new(global), &stack.api_url)?;
-    let (mut of_api, mut secrets) =
-        (vec![version(stack, Operator::new(&stack.api_url, "")?.version().await)], Vec::new());
+    let server = Operator::new(&stack.api_url, "")?.version().await;
+    let labels = doctor::labels(aws, stack).await;
+    let commits = Commits {
+        ours: COMMIT,
+        program: server.as_ref().ok().map(|server| server.commit.as_str()),
+        image: labels.as_ref().ok().map(Labels::commit),
+    };
+    let commits = doctor::commits(stack, &commits);
+    let (mut of_api, mut secrets, mut needs) = (vec![version(stack, server)], Vec::new(), Needs::default());
+    of_api.extend(commits);
     match &session {
         None => of_api.push(Finding::wrong(
             "token",
@@ -45,7 +54,8 @@ async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Findin
         Some(session) => {
             if let Some(all) = token(session, &mut of_api).await {
                 secrets = in_use(session, stack).await;
-                of_api.extend(models(aws, session, &all).await);
+                needs = Needs::load(session, &all).await;
+                of_api.extend(models(aws, &needs).await);
                 of_api.extend(doctor::signing(aws, &signing(&all)).await);
                 of_api.push(hook(session, &all).await);
                 projects(session, &all, &mut of_api).await;
@@ -53,6 +63,10 @@ async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Findin
         }
     }
     let mut findings = doctor::examine(aws, stack, &secrets).await;
+    match labels {
+        Ok(labels) => findings.extend(doctor::agents(stack, &labels, &needs.models)),
+        Err(finding) => findings.push(finding),
+    }
     findings.extend(of_api);
     Ok(findings)
 }
@@ -77,7 +91,7 @@ fn missing(error: &Error) -> Finding {
 
 /// The release that was deployed is the one that runs, and this program understands it.
 fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
-    let ours = env!("CARGO_PKG_VERSION");
+    let ours = VERSION;
     let server = match server {
         Ok(server) => server,
         Err(error) => {
@@ -97,7 +111,11 @@ fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Err
             "The stack {} is of version {}, but its functions run {}.",
             stack.name, stack.version, server.version
         );
-        Finding::wrong("version", sentence, "Build and deploy it again: `just build`, `sam build`, `sam deploy`.")
+        Finding::wrong(
+            "version",
+            sentence,
+            "Build and deploy it again: `sam build && sam deploy --config-file samconfig.local.toml`.",
+        )
     } else if server.protocol != PROTOCOL {
         let sentence = format!("The API speaks protocol {}, this program {PROTOCOL}.", server.protocol);
         Finding::wrong("version", sentence, "Update the older of the two.")
@@ -118,27 +136,40 @@ async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
     of_forges.chain(own.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
 }
 
-/// Agents find the keys for their models.
-async fn models(aws: &Aws, session: &Session, projects: &[Project]) -> Vec<Finding> {
-    let (mut needs, mut all_asked) = (Vec::new(), true);
-    for project in projects {
-        // What can't be asked is told of the project.
-        let Ok(found) = session.api.repositories(&project.id).await else {
-            all_asked = false;
-            continue;
-        };
-        let settings = &project.settings;
-        let agents = found.repositories.into_iter().map(|repository| repository.agent.under(settings).capability);
-        needs.push(ModelNeed {
-            project: project.id.to_string(),
-            agents: agents.filter(|agent| agent != COMMAND).collect(),
-            secrets: settings.model_secrets.clone(),
-            on_fargate: settings.compute == Compute::Fargate,
-        });
+/// The agents that projects use.
+#[derive(Default)]
+struct Needs {
+    models: Vec<ModelNeed>,
+    /// A project is missing, because the API did not list its repositories. The look at the project reports it.
+    is_partial: bool,
+}
+
+impl Needs {
+    async fn load(session: &Session, projects: &[Project]) -> Self {
+        let mut needs = Self::default();
+        for project in projects {
+            let Ok(found) = session.api.repositories(&project.id).await else {
+                needs.is_partial = true;
+                continue;
+            };
+            let settings = &project.settings;
+            let agents = found.repositories.into_iter().map(|repository| repository.agent.under(settings).capability);
+            needs.models.push(ModelNeed {
+                project: project.id.to_string(),
+                agents: agents.filter(|agent| agent != COMMAND).collect(),
+                secrets: settings.model_secrets.clone(),
+                on_fargate: settings.compute == Compute::Fargate,
+            });
+        }
+        needs
     }
-    let mut findings = doctor::models(aws, &needs).await;
-    // That nothing is wrong is said of all of them or of none.
-    findings.retain(|finding| all_asked || finding.verdict != Verdict::Good);
+}
+
+/// Whether agents find the keys for their models.
+async fn models(aws: &Aws, needs: &Needs) -> Vec<Finding> {
+    let mut findings = doctor::models(aws, &needs.models).await;
+    // Good means that every project was read.
+    findings.retain(|finding| !needs.is_partial || finding.verdict != Verdict::Good);
     findings
 }
 

@@ -1,0 +1,115 @@
+//! Compares the agents in the image with those that projects use on Fargate.
+
+use super::label::REVISION;
+use super::{Finding, Labels, ModelNeed};
+use crate::Stack;
+use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX};
+
+/// Each agent with the label that holds its version and the option that installs it.
+const AGENTS: [(&str, &str, &str); 2] =
+    [(CLAUDE_CODE, "pullyard.agent.claude_code", "--claude-code"), (CODEX, "pullyard.agent.codex", "--codex")];
+
+pub(super) fn compare(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Vec<Finding> {
+    let push = format!("infra/image/push --stack {}", stack.name);
+    // A push that sets labels sets the commit, too, and an agent's label only if it installs the agent.
+    let labelled =
+        AGENTS.iter().map(|(_, label, _)| *label).chain([REVISION]).any(|label| labels.0.contains_key(label));
+    if !labelled {
+        let sentence = "The image names no agents: an older push made it.";
+        return vec![Finding::warning("agents", sentence, format!("Push it: `{push}`."))];
+    }
+    let installed: Vec<(&str, &str)> = AGENTS
+        .iter()
+        .map(|(agent, label, _)| (*agent, labels.get(label)))
+        .filter(|(_, version)| !version.is_empty())
+        .collect();
+    let lacks = |agent: &str| match agent {
+        AUTO => installed.is_empty(),
+        agent => !installed.iter().any(|(name, _)| *name == agent),
+    };
+    let mut findings = Vec::new();
+    for need in needs.iter().filter(|need| need.on_fargate) {
+        for agent in need.agents.iter().filter(|agent| lacks(agent)) {
+            let named = |(name, _, option): &(&'static str, &str, &'static str)| (*name == agent).then_some(*option);
+            // Either agent fits `auto`.
+            let option = AGENTS.iter().find_map(named).unwrap_or("--claude-code");
+            let sentence = match agent.as_str() {
+                AUTO => format!("Jobs of {} run an agent on Fargate, and the image has none.", need.project),
+                agent => format!("Jobs of {} run {agent} on Fargate, and the image lacks it.", need.project),
+            };
+            let help = format!("Push an image with it: `infra/image/push {option} latest --stack {}`.", stack.name);
+            findings.push(Finding::wrong("agents", sentence, help));
+        }
+    }
+    if findings.is_empty() {
+        let versions: Vec<String> = installed.iter().map(|(agent, version)| format!("{agent} {version}")).collect();
+        let sentence = match versions.is_empty() {
+            true => "The image has no agent.".to_owned(),
+            false => format!("The image has {}.", versions.join(" and ")),
+        };
+        findings.push(Finding::good("agents", sentence));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+    use crate::stack::sample;
+    use pullyard_domain::agent::ModelSecrets;
+
+    const NEW: (&str, &str) = (REVISION, "abc");
+
+    fn labels(labels: &[(&str, &str)]) -> Labels {
+        Labels(labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    fn need(agents: &[&str], on_fargate: bool) -> ModelNeed {
+        let agents = agents.iter().map(|agent| (*agent).to_owned()).collect();
+        ModelNeed { project: "acme".into(), agents, secrets: ModelSecrets::default(), on_fargate }
+    }
+
+    #[track_caller]
+    fn check(image: &[(&str, &str)], need: ModelNeed, expected: &[(Verdict, &str, &str)]) {
+        let findings = compare(&sample(), &labels(image), &[need]);
+        assert_eq!(findings.len(), expected.len(), "{findings:#?}");
+        for (finding, (verdict, sentence, help)) in findings.iter().zip(expected) {
+            assert_eq!((finding.verdict, finding.sentence.as_str()), (*verdict, *sentence));
+            assert!(finding.help.as_deref().unwrap_or_default().contains(help), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn versions_are_shown_when_the_image_has_every_agent() {
+        let both = [NEW, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "0.63.0")];
+        let all = need(&[CLAUDE_CODE, CODEX, AUTO], true);
+        check(&both, all, &[(Verdict::Good, "The image has claude_code 2.1.197 and codex 0.63.0.", "")]);
+        check(&[NEW], need(&[], true), &[(Verdict::Good, "The image has no agent.", "")]);
+        check(&[NEW], need(&[CODEX], false), &[(Verdict::Good, "The image has no agent.", "")]);
+    }
+
+    #[test]
+    fn agent_is_wrong_when_the_image_lacks_it() {
+        let lacks = "Jobs of acme run codex on Fargate, and the image lacks it.";
+        let claude = [NEW, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "")];
+        let fix = "`infra/image/push --codex latest --stack py`";
+        check(&claude, need(&[AUTO, CLAUDE_CODE, CODEX], true), &[(Verdict::Wrong, lacks, fix)]);
+        let expected = [
+            (Verdict::Wrong, "Jobs of acme run an agent on Fargate, and the image has none.", "--claude-code latest"),
+            (
+                Verdict::Wrong,
+                "Jobs of acme run claude_code on Fargate, and the image lacks it.",
+                "infra/image/push --claude-code latest",
+            ),
+        ];
+        check(&[NEW], need(&[AUTO, CLAUDE_CODE], true), &expected);
+    }
+
+    #[test]
+    fn image_of_an_older_push_is_a_warning() {
+        let older = [("org.opencontainers.image.version", "0.1.0")];
+        let sentence = "The image names no agents: an older push made it.";
+        check(&older, need(&[CODEX], true), &[(Verdict::Warning, sentence, "infra/image/push --stack py")]);
+    }
+}

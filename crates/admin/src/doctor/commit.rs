@@ -1,0 +1,217 @@
+//! Compares the commits of this program, the stack's program, its templates and its image.
+
+use super::Finding;
+use crate::Stack;
+
+const DEPLOY: &str = "`sam build && sam deploy --config-file samconfig.local.toml`";
+const INSTALL: &str = "`cargo install --path crates/cli`";
+
+/// The commits that parts name: empty or `unknown` if a part names none. None: the part was not read, which another
+/// finding reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commits<'a> {
+    /// Of this program.
+    pub ours: &'a str,
+    /// Of the program that answers the API.
+    pub program: Option<&'a str>,
+    /// Of the image that tasks run.
+    pub image: Option<&'a str>,
+}
+
+/// The commit that the other parts should have, and the part that has it.
+struct Reference<'a> {
+    commit: &'a str,
+    part: &'static str,
+}
+
+pub(super) fn compare(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
+    let (ours, templates) = (known(commits.ours), stack.commit.as_deref().and_then(known));
+    let program = commits.program.and_then(known);
+    let deployed = program.filter(|program| templates == Some(program));
+    let Some(reference) = reference(ours, program, templates, deployed) else {
+        return vec![Finding::warning(
+            "commit",
+            "No part names its commit.",
+            format!("Build from a clone: {INSTALL}; run infra/preflight before sam deploy."),
+        )];
+    };
+    let mut findings: Vec<Finding> = [
+        client(ours, deployed),
+        commits.program.and_then(|_| of_program(program, &reference)),
+        of_templates(templates, &reference),
+        commits.image.and_then(|image| of_image(known(image), &reference, &stack.name)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if findings.is_empty() {
+        let parts = ["this program", "the stack's program", "its templates", "the image"];
+        let read = [true, commits.program.is_some(), true, commits.image.is_some()];
+        let read: Vec<&str> = parts.into_iter().zip(read).filter(|(_, read)| *read).map(|(part, _)| part).collect();
+        let sentence = format!("One commit, {}, for {}.", short(reference.commit), read.join(", "));
+        findings.push(Finding::good("commit", sentence));
+    }
+    findings
+}
+
+fn known(commit: &str) -> Option<&str> {
+    Some(commit.trim()).filter(|commit| !commit.is_empty() && *commit != "unknown")
+}
+
+/// The first 12 characters.
+fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}
+
+/// The deployed commit if program and templates agree on it; else this program's, which the operator just installed.
+fn reference<'a>(
+    ours: Option<&'a str>,
+    program: Option<&'a str>,
+    templates: Option<&'a str>,
+    deployed: Option<&'a str>,
+) -> Option<Reference<'a>> {
+    let candidates = [
+        (deployed, "the stack's program and templates"),
+        (ours, "this program"),
+        (program, "the stack's program"),
+        (templates, "the stack's templates"),
+    ];
+    candidates.into_iter().find_map(|(commit, part)| Some(Reference { commit: commit?, part }))
+}
+
+/// An older client is common and harmless, so it is a warning.
+fn client(ours: Option<&str>, deployed: Option<&str>) -> Option<Finding> {
+    let Some(ours) = ours else {
+        let help = format!("Install it from a clone: {INSTALL}.");
+        return Some(Finding::warning("commit", "This program names no commit.", help));
+    };
+    let deployed = deployed.filter(|deployed| *deployed != ours)?;
+    let sentence = format!(
+        "This program is of commit {}, the stack's program and templates are of {}.",
+        short(ours),
+        short(deployed)
+    );
+    let help = format!("If the stack is newer: {INSTALL}; if it is older: {DEPLOY}.");
+    Some(Finding::warning("commit", sentence, help))
+}
+
+fn of_program(program: Option<&str>, reference: &Reference<'_>) -> Option<Finding> {
+    let help = format!("Deploy it: {DEPLOY}.");
+    match program {
+        None => Some(Finding::warning("commit", "The stack's program names no commit.", help)),
+        Some(program) => differs("The stack's program is", program, reference, help),
+    }
+}
+
+fn of_templates(templates: Option<&str>, reference: &Reference<'_>) -> Option<Finding> {
+    let help = format!("Deploy them: {DEPLOY}.");
+    match templates {
+        None => {
+            let sentence = "The templates name no commit: run infra/preflight before sam deploy.";
+            Some(Finding::warning("commit", sentence, format!("`infra/preflight`, then {DEPLOY}.")))
+        }
+        Some(templates) => differs("The stack's templates are", templates, reference, help),
+    }
+}
+
+fn of_image(image: Option<&str>, reference: &Reference<'_>, stack: &str) -> Option<Finding> {
+    let help = format!("Push it: `infra/image/push --stack {stack}`.");
+    match image {
+        None => Some(Finding::warning("commit", "The image names no commit: an older push made it.", help)),
+        Some(image) => differs("The image is", image, reference, help),
+    }
+}
+
+fn differs(subject: &str, commit: &str, reference: &Reference<'_>, help: String) -> Option<Finding> {
+    let Reference { commit: wanted, part } = reference;
+    let sentence = || format!("{subject} of commit {}, {part} of {}.", short(commit), short(wanted));
+    (commit != *wanted).then(|| Finding::wrong("commit", sentence(), help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+    use crate::stack::sample;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
+
+    /// The findings for commits of this program, the stack's program, the templates and the image.
+    fn found(ours: &str, program: Option<&str>, templates: Option<&str>, image: Option<&str>) -> Vec<Finding> {
+        let stack = Stack { commit: templates.map(str::to_owned), ..sample() };
+        compare(&stack, &Commits { ours, program, image })
+    }
+
+    #[track_caller]
+    fn check(findings: Vec<Finding>, expected: &[(Verdict, &str, &str)]) {
+        assert_eq!(findings.len(), expected.len(), "{findings:#?}");
+        for (finding, (verdict, sentence, help)) in findings.iter().zip(expected) {
+            assert_eq!((finding.verdict, finding.sentence.as_str()), (*verdict, *sentence));
+            assert!(finding.help.as_deref().unwrap_or_default().contains(help), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn commits_are_good_when_all_parts_that_were_read_agree() {
+        let all = "One commit, aaaaaaaaaaaa, for this program, the stack's program, its templates, the image.";
+        check(found(A, Some(A), Some(A), Some(A)), &[(Verdict::Good, all, "")]);
+        let some = "One commit, aaaaaaaaaaaa, for this program, its templates.";
+        check(found(A, None, Some(A), None), &[(Verdict::Good, some, "")]);
+    }
+
+    #[test]
+    fn part_of_another_commit_is_wrong_and_names_its_fix() {
+        let program = "The stack's program is of commit bbbbbbbbbbbb, this program of aaaaaaaaaaaa.";
+        check(found(A, Some(B), Some(A), Some(A)), &[(Verdict::Wrong, program, DEPLOY)]);
+        let templates = "The stack's templates are of commit bbbbbbbbbbbb, this program of aaaaaaaaaaaa.";
+        check(found(A, Some(A), Some(B), Some(A)), &[(Verdict::Wrong, templates, DEPLOY)]);
+        let image = "The image is of commit bbbbbbbbbbbb, the stack's program and templates of aaaaaaaaaaaa.";
+        check(found(A, Some(A), Some(A), Some(B)), &[(Verdict::Wrong, image, "`infra/image/push --stack py`")]);
+        let (image, templates) = (
+            "The image is of commit bbbbbbbbbbbb, this program of aaaaaaaaaaaa.",
+            "The stack's templates are of commit cccccccccccc, this program of aaaaaaaaaaaa.",
+        );
+        let expected = [
+            (Verdict::Wrong, program, DEPLOY),
+            (Verdict::Wrong, templates, DEPLOY),
+            (Verdict::Wrong, image, "infra/image/push"),
+        ];
+        check(found(A, Some(B), Some(C), Some(B)), &expected);
+    }
+
+    #[test]
+    fn client_of_another_commit_is_a_warning_when_the_stack_agrees() {
+        let client = "This program is of commit aaaaaaaaaaaa, the stack's program and templates are of bbbbbbbbbbbb.";
+        check(found(A, Some(B), Some(B), Some(B)), &[(Verdict::Warning, client, INSTALL)]);
+    }
+
+    #[test]
+    fn part_without_a_commit_is_a_warning() {
+        let templates = "The templates name no commit: run infra/preflight before sam deploy.";
+        for absent in [None, Some(""), Some("unknown")] {
+            check(found(A, Some(A), absent, Some(A)), &[(Verdict::Warning, templates, "infra/preflight")]);
+        }
+        let program = "The stack's program names no commit.";
+        check(found(A, Some(""), Some(A), None), &[(Verdict::Warning, program, DEPLOY)]);
+        let image = "The image names no commit: an older push made it.";
+        check(found(A, Some(A), Some(A), Some("")), &[(Verdict::Warning, image, "infra/image/push")]);
+        let client = "This program names no commit.";
+        check(found("unknown", Some(A), Some(A), Some(A)), &[(Verdict::Warning, client, INSTALL)]);
+        check(found("unknown", Some(""), None, None), &[(Verdict::Warning, "No part names its commit.", INSTALL)]);
+    }
+
+    #[test]
+    fn parts_are_compared_when_the_client_names_no_commit() {
+        let expected = [
+            (Verdict::Warning, "This program names no commit.", INSTALL),
+            (
+                Verdict::Wrong,
+                "The stack's templates are of commit bbbbbbbbbbbb, the stack's program of aaaaaaaaaaaa.",
+                DEPLOY,
+            ),
+        ];
+        check(found("unknown", Some(A), Some(B), None), &expected);
+    }
+}
