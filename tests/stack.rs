@@ -5,3 +5,4 @@ mod account;
 mod image;
 mod init;
 mod sick;
+mod sso;

@@ -1,11 +1,12 @@
 //! Signed calls to AWS's services, in the two protocols that those speak which we ask.
 //!
-//! Not an SDK: what an answer means is told by whoever asks. Credentials, region and profile are found by the
-//! SDK's own configuration, and the SDK's own signer signs; `AWS_ENDPOINT_URL` replaces every address.
+//! Not an SDK: what an answer means is told by whoever asks. Region, profile and credentials come from the SDK's own
+//! configuration, or the credentials from the AWS CLI; the SDK's own signer signs; `AWS_ENDPOINT_URL` replaces every
+//! address.
 
-use crate::Error;
 use crate::error::is_passing;
 use crate::xml::Element;
+use crate::{Error, credentials};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -141,11 +142,12 @@ impl Aws {
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
         }
-        if let Some(profile) = profile {
+        if let Some(profile) = &profile {
             loader = loader.profile_name(profile);
         }
         let sdk = Box::pin(loader.load()).await;
         let region = sdk.region().map(ToString::to_string).ok_or(Error::NoRegion)?;
+        let sdk = Box::pin(credentials::resolve(sdk, profile.as_deref())).await?;
         let mut http = reqwest::Client::builder();
         if sdk.endpoint_url().is_some_and(is_loopback) {
             // A proxy can't reach this machine from inside it.

@@ -12,6 +12,14 @@ pub enum Error {
         /// What the SDK says.
         reason: String,
     },
+    /// The AWS CLI exported no credentials.
+    #[error("sign in to AWS: {reason}")]
+    NotExported {
+        /// The cause, without the AWS CLI's own words.
+        reason: String,
+        /// The fix, as a part of a line.
+        help: String,
+    },
     /// Nobody answered.
     #[error("reach {service} in {region}: {reason}")]
     Unreachable {

@@ -5,6 +5,7 @@
 //! but the first admin token, and knows nothing of the command line.
 
 mod aws;
+mod credentials;
 pub mod doctor;
 mod error;
 mod first_token;

@@ -48,8 +48,7 @@ pub(super) struct Account {
     /// Its region; the profile's, when not given.
     #[arg(long, value_name = "REGION", requires = "stack")]
     pub(super) region: Option<String>,
-    /// The profile of ~/.aws/config to sign in with. One of IAM Identity Center is brought here by
-    /// `eval "$(aws configure export-credentials --format env)"`.
+    /// The profile of ~/.aws/config to sign in with. A profile of IAM Identity Center needs the AWS CLI version 2.
     #[arg(long, value_name = "NAME", requires = "stack")]
     pub(super) profile: Option<String>,
 }
@@ -244,7 +243,11 @@ fn lasting(token: &Token) -> Finding {
 
 /// What went wrong, as a sentence of its own.
 fn sentence(fault: &Fault) -> String {
-    let words = fault.words();
+    sentence_of(&fault.words())
+}
+
+/// A part of a line as a sentence.
+fn sentence_of(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     format!("{}.", first.chain(letters).collect::<String>())

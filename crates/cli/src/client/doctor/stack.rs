@@ -1,6 +1,6 @@
 //! `pullyard doctor --stack`: from AWS's account to the webhooks, with what each side says of itself.
 
-use super::{Account, projects, sentence, show_all, token};
+use super::{Account, projects, sentence, sentence_of, show_all, token};
 use crate::client::fault::Fault;
 use crate::client::screen::Screen;
 use crate::client::session::Session;
@@ -79,11 +79,12 @@ fn missing(error: &Error) -> Finding {
         }
         Error::NotOurs { .. } => "Name the root stack, and deploy it with a release that is as new as this program.",
         Error::NoRegion => "Name one with --region, or set AWS_REGION.",
-        Error::NoCredentials { .. } => {
-            "Sign in to AWS, or name a --profile; one of IAM Identity Center is brought here by \
-             `eval \"$(aws configure export-credentials --format env)\"`."
-        }
+        Error::NoCredentials { .. } => "Sign in to AWS, or name a --profile.",
         _ => "Check the credentials, the network and the rights; docs/doctor.md lists what this command reads.",
+    };
+    let help = match error {
+        Error::NotExported { help, .. } => sentence_of(help),
+        _ => help.to_owned(),
     };
     let words = pullyard_domain::text::causes(error);
     Finding::wrong("stack", format!("The stack can't be looked at: failed to {words}."), help)

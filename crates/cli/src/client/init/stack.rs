@@ -155,6 +155,7 @@ impl Step {
 
 fn fault(error: Error) -> Fault {
     let help = match &error {
+        Error::NotExported { help, .. } => help,
         Error::NoRegion => "name one with --region, or set AWS_REGION",
         Error::NoStack { .. } => {
             "name another --region or --profile; `aws cloudformation list-stacks` shows what is there"
@@ -167,7 +168,7 @@ fn fault(error: Error) -> Fault {
     };
     let exit = match &error {
         Error::NoStack { .. } => Exit::NotFound,
-        Error::NoCredentials { .. } => Exit::NotAllowed,
+        Error::NoCredentials { .. } | Error::NotExported { .. } => Exit::NotAllowed,
         error if error.is_denied() => Exit::NotAllowed,
         _ => Exit::Failed,
     };

@@ -1,0 +1,103 @@
+//! Every answer of the AWS CLI, by a script that takes its place.
+
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+use tempfile::TempDir;
+
+/// A child of another test that inherits a script's open file makes its start fail: "text file busy".
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+const SECRET: &str = "wJalrXUtnFEMI";
+
+/// Exports by a script with this body.
+async fn exported(body: &str, profile: Option<&str>) -> Result<Credentials, Error> {
+    exported_within(body, profile, EXPORT_TIMEOUT).await
+}
+
+async fn exported_within(body: &str, profile: Option<&str>, timeout: Duration) -> Result<Credentials, Error> {
+    let _guard = ONE_AT_A_TIME.lock().await;
+    let folder = TempDir::new().unwrap();
+    let program = folder.path().join("aws");
+    std::fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    export(program.as_os_str(), profile, timeout).await
+}
+
+#[track_caller]
+fn check(result: Result<Credentials, Error>, reason: &str, help: &str) {
+    let error = result.unwrap_err();
+    let Error::NotExported { reason: said, help: advice } = &error else { panic!("{error:?}") };
+    assert!(said.contains(reason), "{said}");
+    assert_eq!(advice, help);
+    assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
+}
+
+#[tokio::test]
+async fn credentials_are_parsed_when_the_cli_exports_them() {
+    let answer = format!(
+        r#"{{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"{SECRET}","SessionToken":"t","Expiration":"x"}}"#
+    );
+    let script =
+        format!("[ \"$*\" = 'configure export-credentials --format process --profile work' ] && echo '{answer}'");
+    let credentials = exported(&script, Some("work")).await.unwrap();
+    assert_eq!((credentials.access_key_id(), credentials.session_token()), ("AKIA", Some("t")));
+    assert_eq!(credentials.secret_access_key(), SECRET);
+    assert!(!format!("{credentials:?}").contains(SECRET));
+    let plain = format!(r#"{{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"{SECRET}"}}"#);
+    let script = format!("[ \"$*\" = 'configure export-credentials --format process' ] && echo '{plain}'");
+    assert_eq!(exported(&script, None).await.unwrap().session_token(), None);
+}
+
+#[tokio::test]
+async fn refusals_of_the_cli_name_their_cause_and_the_fix() {
+    let update = "install the AWS CLI version 2, or update it";
+    let find = "find the cause with `aws sts get-caller-identity --profile work`";
+    for (stderr, code, reason, help) in [
+        ("aws: error: argument subcommand: Invalid choice, valid choices are:", 2, "is too old", update),
+        (
+            "Error when retrieving token from sso: Token has expired and refresh failed",
+            255,
+            "the session of the profile work has expired",
+            "run `aws sso login --profile work`",
+        ),
+        (
+            "Error loading SSO Token: Token for x does not exist",
+            255,
+            "has expired",
+            "run `aws sso login --profile work`",
+        ),
+        (
+            "Your session has expired. Please reauthenticate using aws login.",
+            255,
+            "expired",
+            "run `aws login --profile work`",
+        ),
+        (
+            "The config profile (from sso) could not be found",
+            255,
+            "does not find the profile work",
+            "see the profiles with `aws configure list-profiles`",
+        ),
+        (&format!("custom-process: {SECRET}"), 255, "exported no credentials of the profile work", find),
+    ] {
+        let script = format!("echo '{stderr}' >&2; exit {code}");
+        check(exported(&script, Some("work")).await, reason, help);
+    }
+    check(exported(&format!("echo '{SECRET}'"), Some("work")).await, "exported no credentials", find);
+}
+
+#[tokio::test]
+async fn export_fails_when_the_cli_is_missing_or_silent() {
+    let install = "install the AWS CLI version 2, or name another --profile";
+    let missing = export("/absent/aws".as_ref(), None, EXPORT_TIMEOUT).await;
+    check(missing, "the current profile needs the AWS CLI, which is not installed", install);
+    let folder = TempDir::new().unwrap();
+    let unfit = export(folder.path().as_os_str(), Some("work"), EXPORT_TIMEOUT).await;
+    check(unfit, "the profile work needs the AWS CLI, which does not start", install);
+    let silent = exported_within("exec sleep 60", Some("work"), Duration::from_millis(50)).await;
+    check(
+        silent,
+        "did not export the profile work within 0 s",
+        "find the cause with `aws sts get-caller-identity --profile work`",
+    );
+}

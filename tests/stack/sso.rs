@@ -1,0 +1,66 @@
+//! Credentials of a profile of IAM Identity Center, from an AWS CLI that a script stands for.
+
+use super::account::Account;
+use crate::cli::User;
+use crate::story::{Setup, Story};
+use pullyard_emulator::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tempfile::TempDir;
+
+const PROFILE: &str = "[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n\
+                       [sso-session corp]\nsso_start_url = https://example.com/start\nsso_region = us-east-1\n";
+
+/// A user whose only credentials are those of the profile `work`.
+fn user(account: &Account, folder: &Path) -> User {
+    std::fs::write(folder.join("config"), PROFILE).unwrap();
+    let mut user = account.stranger();
+    user.tell("AWS_CONFIG_FILE", folder.join("config").to_str().unwrap());
+    user.tell("AWS_SHARED_CREDENTIALS_FILE", folder.join("credentials").to_str().unwrap());
+    user.tell("PATH", folder.to_str().unwrap());
+    user
+}
+
+fn write_cli(folder: &Path, body: &str) {
+    let path = folder.join("aws");
+    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sso_profile_signs_in_by_the_aws_cli() {
+    let story = Story::with(Setup::default()).await;
+    let account = Account::healthy(&story).await;
+    let folder = TempDir::new().unwrap();
+    let mut user = user(&account, folder.path());
+    user.tell("PULLYARD_TOKEN", story.local.admin_token());
+    let doctor = ["doctor", "--stack", "py", "--profile", "work"];
+    let init = ["init", "--stack", "py", "--profile", "work", "--project", "shop", "--no-forge"];
+
+    let missing = user.run(&doctor).await.ended(1, "1 thing is wrong.");
+    assert!(missing.out.contains("the profile work needs the AWS CLI, which is not installed"), "{missing:?}");
+    assert!(missing.out.contains("  Install the AWS CLI version 2"), "{missing:?}");
+
+    write_cli(
+        folder.path(),
+        "echo 'Error when retrieving token from sso: Token has expired and refresh failed' >&2; exit 255",
+    );
+    let expired = user.run(&doctor).await.ended(1, "1 thing is wrong.");
+    assert!(expired.out.contains("Run `aws sso login --profile work`."), "{expired:?}");
+    let expired = user.run(&init).await.ended(4, "the session of the profile work has expired");
+    assert!(expired.err.contains("run `aws sso login --profile work`"), "{expired:?}");
+    assert_eq!(account.calls(), [""; 0], "nothing is called without credentials");
+
+    let exported = format!(
+        r#"{{"Version":1,"AccessKeyId":"{ACCESS_KEY_ID}","SecretAccessKey":"{SECRET_ACCESS_KEY}","SessionToken":"t"}}"#
+    );
+    write_cli(folder.path(), &format!("echo '{exported}'"));
+    user.run(&doctor).await.ended(0, "Nothing is wrong.");
+    // The profile by its variable.
+    user.tell("AWS_PROFILE", "work");
+    user.run(&doctor[..3]).await.ended(0, "Nothing is wrong.");
+    std::fs::remove_file(folder.path().join("aws")).unwrap();
+    let missing = user.run(&doctor[..3]).await.ended(1, "1 thing is wrong.");
+    assert!(missing.out.contains("the current profile needs the AWS CLI"), "{missing:?}");
+    story.end().await;
+}
