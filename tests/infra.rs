@@ -400,6 +400,8 @@ fn whoever_deploys_finds_the_outputs_that_init_doctor_and_push_read() {
         "SecurityGroup",
         "AlarmTopicArn",
         "Version",
+        "Commit",
+        "Image",
         "BucketName",
         "ArtifactsBucketName",
         "Architecture",

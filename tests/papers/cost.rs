@@ -155,10 +155,7 @@ fn artifacts() -> Vec<Line> {
     let calls = a_thousand(KEPT).into_iter().map(|(what, dollars)| (what, dollars * ARTIFACTS));
     let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);
     calls
-        .chain([
-            ("S3, requests", bucket),
-            ("S3, storage", 1_000.0 * ARTIFACT_GB * ARTIFACT_MONTHS * STORED_GB_MONTH),
-        ])
+        .chain([("S3, requests", bucket), ("S3, storage", 1_000.0 * ARTIFACT_GB * ARTIFACT_MONTHS * STORED_GB_MONTH)])
         .collect()
 }
 
@@ -240,7 +237,11 @@ fn idle_stack_costs_less_than_three_dollars() {
     assert_eq!(watch["Parameters"]["Dashboard"]["Default"], "false");
     assert!(total(&idle()) < 3.0, "{}", total(&idle()));
     let page = include_str!("../../infra/README.md");
-    let sentence = format!("An idle stack costs {:.2} dollars a month, and about {:.0} dollars with alarms;", total(&idle()), total(&idle()) + total(&alarms()));
+    let sentence = format!(
+        "An idle stack costs {:.2} dollars a month, and about {:.0} dollars with alarms;",
+        total(&idle()),
+        total(&idle()) + total(&alarms())
+    );
     assert!(page.contains(&sentence), "infra/README.md does not say: {sentence}");
     let source = include_str!("../../crates/cloud/src/secret.rs");
     assert!(source.contains("const KEPT_FOR: Duration = Duration::from_secs(60);"));
