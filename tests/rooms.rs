@@ -41,7 +41,7 @@ const ROOMS: [(&str, &str); 26] = [
          function-sweeper function-tasks function-tickets function-webhook store",
     ),
     ("admin", "domain entry store"),
-    ("cli", "admin domain functions local protocol runner version"),
+    ("cli", "admin domain forge functions local protocol runner version"),
 ];
 
 /// Who alone may link what.
