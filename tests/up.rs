@@ -7,7 +7,7 @@ use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::job::Status;
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::job::Job;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -103,12 +103,16 @@ impl Machine {
         String::from_utf8(ran.stdout).unwrap()
     }
 
-    /// Starts it on a port of its own, or on the one that it had.
+    /// Starts it on ports of its own, or on those that it had. On the usual ports another test's `up` would take the
+    /// forge's while this one is down.
     pub(crate) async fn up(&self) -> Up {
-        if self.path("data/addresses.json").exists() {
-            return self.up_with(&[]).await;
+        let addresses = self.path("data/addresses.json");
+        if !addresses.exists() {
+            fs::create_dir_all(self.path("data")).unwrap();
+            let [api, forge] = [(); 2].map(|()| format!("127.0.0.1:{}", lasting_port()));
+            fs::write(addresses, json!({ "api": api, "forge": forge }).to_string()).unwrap();
         }
-        self.up_with(&["--listen", &format!("127.0.0.1:{}", lasting_port())]).await
+        self.up_with(&[]).await
     }
 
     pub(crate) async fn up_with(&self, flags: &[&str]) -> Up {
