@@ -1,8 +1,9 @@
-"""What .ci/sam does and holds: see there."""
+"""The steps and checks of .ci/sam."""
 
 import functools
 import io
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -13,149 +14,123 @@ import urllib.request
 import zipfile
 
 import boto3
-import template_deployed as deployed
 from botocore.exceptions import ClientError
 from cfnlint.decode import decode
-from sam_expand import expanded as expand
 
-PARTS = ["address", "network", "data", "queues", "tasks", "functions", "api", "watch", "template"]
-# One of events/ for each function that needs nothing in the table; what is answered stands beside it.
-ASKED = [
+# One event of events/ for each function, of those that need no item in the table.
+EVENTS = [
     "api.health", "dispatcher.empty", "effects.unknown_ticket", "pages.foreign_form", "sweeper.scheduled",
     "tasks.foreign_service", "tickets.not_signed_in", "webhook.unknown_hook_base64",
 ]
-# The bucket that the templates name when SAM has expanded them here.
-PACKAGED = "packaged"
-# What has the tags of its stack, of all that shows any.
-TAGGED = [
-    "EC2::InternetGateway", "EC2::RouteTable", "EC2::SecurityGroup", "EC2::Subnet", "EC2::VPC", "Lambda::Function",
-]
+LOCAL = ("--config-file", "samconfig.local.toml")
 
-sam, checkout = sys.argv[1], pathlib.Path(sys.argv[2])
+sam, pullyard, checkout = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 client = functools.cache(boto3.client)
 
 
-def fail(*what):
-    print("sam:", *what)
-    raise SystemExit(1)
+def check(what, found, expected):
+    if found != expected:
+        sys.exit(f"sam: {what} is {found}, expected {expected}")
 
 
-def held(what, is_so, should):
-    if is_so != should:
-        fail(what, "is", is_so, "and should be", should)
-    held.count += 1
-
-
-held.count = 0
-
-
-def ran(*arguments, answers="", code=0):
-    """One command of a person, in the checkout, with what they type; who asks for more than that is not answered."""
+def run(*arguments, answers="", code=0):
+    """Runs sam in the checkout with these lines as the person's input."""
     done = subprocess.run([sam, *arguments], cwd=checkout, input=answers, capture_output=True, text=True, timeout=300)
     if done.returncode != code:
-        fail("sam", *arguments, "ended with", done.returncode, done.stdout[-4000:], done.stderr[-4000:])
+        sys.exit(f"sam {' '.join(arguments)} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     return done.stdout + done.stderr
 
 
-def load(part):
-    template, errors = decode(str(checkout / "infra" / f"{part}.yaml"))
-    if errors:
-        fail(part, errors)
-    return json.loads(json.dumps(template))
+def set_setting(assignment):
+    subprocess.run([checkout / "infra/settings", assignment], check=True, cwd=checkout, stdout=subprocess.DEVNULL)
 
 
-def expanded(part, tags):
-    """A template as CloudFormation makes it: after SAM, and with the tags of the stack."""
-    template = expand(load(part), f"s3://{PACKAGED}/functions.zip")
-    for one in template["Resources"].values():
-        if one["Type"].removeprefix("AWS::") in TAGGED:
-            properties = one["Properties"]
-            added = [{"Key": key, "Value": value} for key, value in tags.items()]
-            properties["Tags"] = properties.get("Tags", []) + added
-    return template
-
-
-def pairs(said):
-    return dict(one.split("=", 1) for one in shlex.split(said))
+def parameters():
+    template, errors = decode(str(checkout / "infra/template.yaml"))
+    check("the errors of the template", errors, [])
+    return {name: str(one["Default"]) for name, one in template["Parameters"].items()}
 
 
 def configured(environment="default", file="samconfig.toml"):
-    """What a configuration file says of a deployment: the stack's name, parameters and tags."""
-    said = tomllib.loads((checkout / file).read_text())[environment]
-    deploy = {**said["global"]["parameters"], **said["deploy"]["parameters"]}
+    """Name, parameters and tags of a deployment in a configuration file."""
+    section = tomllib.loads((checkout / file).read_text())[environment]
+    deploy = {**section["global"]["parameters"], **section["deploy"]["parameters"]}
+    pairs = lambda text: dict(one.split("=", 1) for one in shlex.split(text))
     return deploy["stack_name"], pairs(deploy.get("parameter_overrides", "")), pairs(deploy["tags"])
 
 
-def defaults():
-    return {key: str(one["Default"]) for key, one in load("template")["Parameters"].items()}
-
-
-def standing(name):
+def describe(name):
     try:
         return client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     except ClientError:
         return None
 
 
-def stands(name, parameters, tags, status="CREATE_COMPLETE"):
-    """The stack is there with these parameters; a new one is as the templates say with them, all of it."""
-    stack = standing(name) or fail(name, "does not stand")
-    held(f"{name}'s status", stack["StackStatus"], status)
-    held("parameters that the template does not have", parameters.keys() - defaults().keys(), set())
-    given = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
-    held(f"{name}'s parameters", given, defaults() | parameters)
-    held(f"{name}'s tags", {one["Key"]: one["Value"] for one in stack["Tags"]}, tags)
-    held("a template's outputs", {one["OutputKey"] for one in stack["Outputs"]},
-         {key for key, one in load("template")["Outputs"].items() if "Condition" not in one})
-    for function in {one.split(".")[0] for one in ASKED}:
-        there = client("lambda").get_function(FunctionName=f"{name}-{function}")
-        archive = urllib.request.urlopen(there["Code"]["Location"]).read()
-        held(f"the program of {name}-{function}", zipfile.ZipFile(io.BytesIO(archive)).read("bootstrap") == program, True)
-    # The expanded templates name this address for the code.
-    client("s3").put_object(Bucket=PACKAGED, Key="functions.zip", Body=archive)
-    if status != "CREATE_COMPLETE":
-        return
-    templates = {part: expanded(part, tags) for part in PARTS}
-    # The emulator knows no alarm on a sum of metrics.
-    all_of_them = [each for one in templates.values() for each in one["Resources"].items()]
-    sums = [key for key, one in all_of_them if "Metrics" in one.get("Properties", {})]
-    root, resources = deployed.Stack(client, name, templates, "template", parameters), 0
-    for part in root.all():
-        wrong, compared = deployed.differences(part, sums)
-        if wrong:
-            fail("\n".join([f"{name}: {part.part} is not as its template says:", *wrong]))
-        held.count, resources = held.count + compared, resources + len(part.there)
-    held("the stacks", len(root.all()), len(PARTS))
-    pages = client("logs").get_paginator("describe_log_groups").paginate()
-    groups = [one for page in pages for one in page["logGroups"] if f"/pullyard/{name}/" in one["logGroupName"]]
-    days = {str(one.get("retentionInDays")) for one in groups}
-    chosen = dict(one.split("=", 1) for one in given["Settings"].split(";") if one)
-    held("for how many days logs are kept", days, {chosen.get("LogRetentionDays", "30")})
-    table = client("dynamodb").describe_table(TableName=name)["Table"]
-    protected = str(table["DeletionProtectionEnabled"]).lower()
-    held("whether the table is protected", protected, chosen.get("DeletionProtection", "true"))
-    print(f"{name}: {resources} resources as the templates say with {parameters or 'their defaults'}")
+def check_stack(name, overrides, tags):
+    """The stack and all nested stacks are complete, with these parameters and tags and the program of the build."""
+    stack = describe(name)
+    check(f"the parameters of {name}", {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}, parameters() | overrides)
+    check(f"the tags of {name}", {one["Key"]: one["Value"] for one in stack["Tags"]}, tags)
+    stacks, resources = [name], 0
+    for one in stacks:
+        pages = client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=one)
+        listed = [resource for page in pages for resource in page["StackResourceSummaries"]]
+        stacks += [resource["PhysicalResourceId"] for resource in listed if resource["ResourceType"] == "AWS::CloudFormation::Stack"]
+        resources += len(listed)
+        check(f"the resources of {one}", {resource["ResourceStatus"] for resource in listed}, {"CREATE_COMPLETE"})
+    check("the number of stacks", len(stacks), len(list((checkout / "infra").glob("*.yaml"))))
+    for event in EVENTS:
+        function = client("lambda").get_function(FunctionName=f"{name}-{event.split('.')[0]}")
+        archive = urllib.request.urlopen(function["Code"]["Location"]).read()
+        check(f"the program of {event}", zipfile.ZipFile(io.BytesIO(archive)).read("bootstrap") == program, True)
+    chosen = dict(one.split("=", 1) for one in overrides.get("Settings", "").split(";") if one)
+    pages = client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/pullyard/{name}/")
+    days = {str(one.get("retentionInDays")) for page in pages for one in page["logGroups"]}
+    check("the retention of logs", days, {chosen.get("LogRetentionDays", "30")})
+    protected = client("dynamodb").describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"]
+    check("the protection of the table", str(protected).lower(), chosen.get("DeletionProtection", "true"))
+    print(f"{name}: {resources} resources in {len(stacks)} stacks")
 
 
 def contains(whole, part):
-    """Whether all that is expected is there; a body is text on the wire."""
+    """Whether `whole` has everything of `part`; a body is text on the wire."""
     if isinstance(part, dict):
         whole = json.loads(whole) if isinstance(whole, str) else whole
         return all(key in whole and contains(whole[key], one) for key, one in part.items())
     return whole == part
 
 
-def answers(name):
-    """Each function runs in the emulator from the zip that was deployed."""
-    for event in ASKED:
+def check_functions(name):
+    """Each function answers one event as events/ expects, run by the emulator from the deployed zip."""
+    for event in EVENTS:
         path = pathlib.Path("events") / f"{event}.json"
-        said = client("lambda").invoke(FunctionName=f"{name}-{event.split('.')[0]}", Payload=path.read_bytes())
-        answer = json.loads(said["Payload"].read())
+        invoked = client("lambda").invoke(FunctionName=f"{name}-{event.split('.')[0]}", Payload=path.read_bytes())
+        answer = json.loads(invoked["Payload"].read())
         expected = json.loads(path.with_suffix(".expected.json").read_text())["answer"]
-        if "FunctionError" in said or not contains(answer, expected):
-            fail(event, "was answered with", json.dumps(answer))
-        held.count += 1
-    print(f"{name}: all {len(ASKED)} functions answer")
+        if "FunctionError" in invoked or not contains(answer, expected):
+            sys.exit(f"sam: {event} was answered with {json.dumps(answer)}")
+
+
+def check_operator(name):
+    """`doctor` names what a new stack lacks; `init` creates the first token once. The emulator's API has no address."""
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in describe(name)["Outputs"]}
+    token = lambda: client("dynamodb").get_item(TableName=outputs["TableName"], Key={"pk": {"S": "FIRST"}, "sk": {"S": "FIRST"}}).get("Item")
+
+    def operator(home, *arguments):
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(checkout / home)}
+        return subprocess.run([pullyard, *arguments], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    done = operator("first", "doctor", "--stack", name, "--json")
+    verdicts = {one["check"]: one["verdict"] for one in json.loads(done.stdout)}
+    expected = {"stack": "good", "clock": "good", "secret": "good", "image": "wrong", "egress": "good", "queue": "good"}
+    check("doctor", {one: verdicts.get(one) for one in expected}, expected)
+    check("the first token", token(), None)
+    init = ("init", "--stack", name, "--project", "acme", "--no-forge")
+    check("the end of init", operator("first", *init).returncode, 1)
+    first = token()["token"]
+    operator("first", *init)
+    check("the first token after a second init", token()["token"], first)
+    check("the init of another operator", operator("second", *init).returncode, 3)
 
 
 def image(name):
@@ -163,67 +138,54 @@ def image(name):
     return family["containerDefinitions"][0]["image"]
 
 
-def questions(said):
+def questions(output):
     """The questions of `sam deploy --guided`: each has its default in brackets."""
-    return re.findall(r"(?m)^\t*([A-Z][^\n#]*?\??) \[[^\]\n]*\]: ", re.sub(r"\x1b\[[0-9;]*m", "", said).replace("]: ", "]: \n"))
+    output = re.sub(r"\x1b\[[0-9;]*m", "", output).replace("]: ", "]: \n")
+    return re.findall(r"(?m)^\t*([A-Z][^\n#]*?\??) \[[^\]\n]*\]: ", output)
 
 
-if __name__ == "__main__":
-    # `sam build` compiled one program and copied it for each function.
-    programs = {path.read_bytes() for path in checkout.glob(".aws-sam/build/Functions/*/bootstrap")}
-    held("the programs of the build", len(programs), 1)
-    program = programs.pop()
-    client("s3").create_bucket(Bucket=PACKAGED)
+# `sam build` compiled one program and copied it for each function.
+[program] = {path.read_bytes() for path in checkout.glob(".aws-sam/build/Functions/*/bootstrap")}
 
-    # dev asks nothing. The second deployment has no changes, which is no failure.
-    dev = configured("dev")
-    ran("deploy", "--config-env", "dev")
-    stands(*dev)
-    answers(dev[0])
-    held("a second time", "No changes to deploy" in ran("deploy", "--config-env", "dev"), True)
+# dev asks no questions; a second deployment without changes succeeds.
+dev = configured("dev")
+run("deploy", "--config-env", "dev")
+check_stack(*dev)
+check_functions(dev[0])
+check_operator(dev[0])
+check("a second deployment", "No changes to deploy" in run("deploy", "--config-env", "dev"), True)
 
-    # prod deploys nothing before a person confirms.
-    prod = configured("prod")
-    ran("deploy", "--config-env", "prod", answers="n\n")
-    held("a refused change set", standing(prod[0])["StackStatus"], "REVIEW_IN_PROGRESS")
-    ran("deploy", "--config-env", "prod", answers="y\n")
-    stands(*prod)
+# prod deploys nothing before a person confirms.
+prod = configured("prod")
+run("deploy", "--config-env", "prod", answers="n\n")
+check("a refused change set", describe(prod[0])["StackStatus"], "REVIEW_IN_PROGRESS")
+run("deploy", "--config-env", "prod", answers="y\n")
+check_stack(*prod)
 
-    # A person without opinions: a name, then Enter for each question. The answers go into samconfig.local.toml.
-    subprocess.run([checkout / "infra/settings", "LogRetentionDays=90"], check=True, cwd=checkout, stdout=subprocess.DEVNULL)
-    before = (checkout / "samconfig.toml").read_text()
-    local = ("--config-file", "samconfig.local.toml")
-    said = ran("deploy", "--guided", *local, answers="acme\n" + "\n" * 10 + "y\n")
-    asked = questions(said)
-    print(f"sam deploy --guided asks {len(asked)} questions: {', '.join(asked)}")
-    held("at most twelve questions", len(asked) <= 12, True)
-    for parameter in defaults():
-        held(f"{parameter} is asked for", f"Parameter {parameter}" in " ".join(asked), True)
-    name, kept, tags = configured(file="samconfig.local.toml")
-    held("the name that was kept", name, "acme")
-    held("the answers that were kept", kept, defaults() | {"Settings": "LogRetentionDays=90"})
-    stands("acme", kept, tags)
-    held("the tracked file", (checkout / "samconfig.toml").read_text(), before)
-    held("a second time", "No changes to deploy" in ran("deploy", *local), True)
+# A person without opinions types a name, then Enter. The answers go to samconfig.local.toml.
+set_setting("LogRetentionDays=90")
+before = (checkout / "samconfig.toml").read_text()
+asked = questions(run("deploy", "--guided", *LOCAL, answers="acme\n" + "\n" * 10 + "y\n"))
+print(f"sam deploy --guided asks {len(asked)} questions: {', '.join(asked)}")
+check("at most twelve questions", len(asked) <= 12, True)
+check("the parameters without a question", [one for one in parameters() if f"Parameter {one}" not in " ".join(asked)], [])
+guided = configured(file="samconfig.local.toml")
+check("the stored answers", guided[:2], ("acme", parameters() | {"Settings": "LogRetentionDays=90"}))
+check_stack(*guided)
+check("the tracked file", (checkout / "samconfig.toml").read_text(), before)
 
-    # The image of a digest, and back to the newest one.
-    digest = "sha256:" + "1" * 64
-    subprocess.run([checkout / "infra/settings", f"ImageDigest={digest}"], check=True, cwd=checkout, stdout=subprocess.DEVNULL)
-    ran("deploy", *local, answers="y\n")
-    held("the image of tasks", image("acme").split("@")[-1], digest)
-    subprocess.run([checkout / "infra/settings", "ImageDigest="], check=True, cwd=checkout, stdout=subprocess.DEVNULL)
-    ran("deploy", *local, answers="y\n")
-    held("the image of tasks", image("acme").rsplit(":", 1)[-1], "latest")
+# An image by digest, and back to the newest one.
+digest = "sha256:" + "1" * 64
+for setting, ending in ((digest, f"@{digest}"), ("", ":latest")):
+    set_setting(f"ImageDigest={setting}")
+    run("deploy", *LOCAL, answers="y\n")
+    check("the image of tasks", image("acme")[-len(ending):], ending)
 
-    # A failed first deployment leaves no stack, and a name is checked before the first resource.
-    for stack, more in [
-        ("without-roles", ["--capabilities", "CAPABILITY_AUTO_EXPAND"]),
-        ("without-sam", ["--capabilities", "CAPABILITY_IAM"]),
-        ("Capital", []),
-        ("two--hyphens", []),
-        ("unknown-setting", ["--parameter-overrides", "Settings=KmsKeyARN=arn"]),
-    ]:
-        ran("deploy", "--config-env", "dev", "--stack-name", stack, *more, code=1)
-        left = standing(stack)
-        held(f"{stack}'s stack", left and left["StackStatus"], None)
-    print(f"sam: three stacks, two updates, five refusals, {held.count} things held")
+# A failed first deployment leaves no stack; a name is checked before the first resource exists.
+for name, more in [
+    ("without-roles", ["--capabilities", "CAPABILITY_AUTO_EXPAND"]), ("without-sam", ["--capabilities", "CAPABILITY_IAM"]),
+    ("Capital", []), ("two--hyphens", []), ("unknown-setting", ["--parameter-overrides", "Settings=KmsKeyARN=arn"]),
+]:
+    run("deploy", "--config-env", "dev", "--stack-name", name, *more, code=1)
+    check(f"the stack {name}", (describe(name) or {}).get("StackStatus"), None)
+print("sam: three stacks, two updates, five refusals")

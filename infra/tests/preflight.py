@@ -1,4 +1,9 @@
-"""The accounts and assertions of .ci/preflight."""
+"""Runs infra/preflight with the real AWS CLI against a fake AWS on 127.0.0.1, and infra/settings with SAM's own parser.
+
+    "$(.ci/venv sam)/bin/python" infra/tests/preflight.py "$(.ci/venv aws)/bin"
+
+The fake is in preflight_aws.py beside this file. Needs python3.11 and git.
+"""
 
 import importlib.machinery
 import importlib.util
@@ -8,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 from preflight_aws import Aws, Refused
@@ -15,8 +21,8 @@ from samcli.cli.types import CfnParameterOverridesType
 from samcli.lib.config.samconfig import SamConfig
 from samcli.yamlhelper import yaml_parse
 
-AWS, TEMPORARY = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+AWS, TEMPORARY = pathlib.Path(sys.argv[1]), pathlib.Path(tempfile.mkdtemp())
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 TEMPLATES = ["address", "network", "queues", "tasks", "data", "functions", "api", "watch"]
 passed, failures = [], []
 
@@ -33,7 +39,7 @@ def check(name, actual, expected=True):
 def checkout(name):
     """What git has of infra/, and the working copies of it, as a commit of a repository of its own."""
     folder = TEMPORARY / name
-    shutil.copytree(REPOSITORY / "infra", folder / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY / "infra", folder / "infra", ignore=shutil.ignore_patterns("__pycache__", "tests"))
     for file in ["samconfig.toml", "Cargo.toml"]:
         shutil.copy(REPOSITORY / file, folder)
     (folder / ".gitignore").write_text("/samconfig.local.toml\n")
@@ -333,5 +339,6 @@ if __name__ == "__main__":
     with ThreadPoolExecutor(3) as pool:
         for one in [pool.submit(scenario) for scenario in scenarios]:
             one.result()
+    shutil.rmtree(TEMPORARY)
     print(f"preflight: {len(passed)} checks passed, {len(failures)} failed")
     sys.exit(1 if failures else 0)

@@ -1,4 +1,4 @@
-"""A fake AWS for .ci/preflight: answers by the name of the operation, in the protocol of the request."""
+"""A fake AWS for preflight.py: answers by the name of the operation, in the protocol of the request."""
 
 import http.server
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests infra/image: what `push` runs, against recorded engines and AWS; the scripts of the image; pinned bases.
 
-Needs python3.11, git and bash; no engine, no network. Lints with hadolint and shellcheck where they are on PATH.
+Needs python3.11, git and bash; no engine, no network.
 Neither the compiler nor an image is tested: both need a registry.
 """
 
@@ -16,7 +16,7 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-IMAGE = pathlib.Path(__file__).resolve().parent.parent / "infra" / "image"
+IMAGE = pathlib.Path(__file__).resolve().parents[1] / "image"
 DOCKERFILE = (IMAGE / "Dockerfile").read_text()
 sys.path.insert(0, str(IMAGE))
 import stack_update  # noqa: E402, it is beside push
@@ -237,13 +237,6 @@ class Scripts(unittest.TestCase):
         self.assertEqual(set(re.findall(r"^FROM (?:--platform=\S+ )?(\S+)", DOCKERFILE, re.M)), {
             "${RUST_IMAGE}", "${NODE_IMAGE}", "${BASE}", "scratch", "runner-${RUNNER}", "node-${NODE}"})
         self.assertNotRegex(DOCKERFILE, r"(?m)^# syntax=|<<|^(RUN|COPY) --(mount|link)|^ARG BUILDPLATFORM")
-
-    def test_scripts_and_dockerfile_are_linted(self):
-        for tool, files in (("shellcheck", ("push", "pin", "compile", "prepare")), ("hadolint", ("Dockerfile",))):
-            if not shutil.which(tool):
-                self.skipTest(f"{tool} is not installed")
-            ran = subprocess.run([tool, *(IMAGE / name for name in files)], capture_output=True, text=True)
-            self.assertEqual(ran.stdout, "", ran.stderr)
 
 
 if __name__ == "__main__":
