@@ -8,16 +8,17 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::wait::Wait;
 use std::collections::BTreeMap;
 
-const PAPERS: [(&str, &str); 10] = [
+const PAPERS: [(&str, &str); 11] = [
     ("README.md", include_str!("../README.md")),
     ("infra/README.md", include_str!("../infra/README.md")),
-    ("docs/github.md", include_str!("../docs/github.md")),
-    ("docs/bitbucket.md", include_str!("../docs/bitbucket.md")),
-    ("docs/reviews.md", include_str!("../docs/reviews.md")),
-    ("docs/doctor.md", include_str!("../docs/doctor.md")),
-    ("docs/up.md", include_str!("../docs/up.md")),
-    ("docs/runner.md", include_str!("../docs/runner.md")),
+    ("docs/agents.md", include_str!("../docs/agents.md")),
+    ("docs/checks.md", include_str!("../docs/checks.md")),
+    ("docs/forges.md", include_str!("../docs/forges.md")),
     ("docs/operations.md", include_str!("../docs/operations.md")),
+    ("docs/protocol.md", include_str!("../docs/protocol.md")),
+    ("docs/reviews.md", include_str!("../docs/reviews.md")),
+    ("docs/runner.md", include_str!("../docs/runner.md")),
+    ("docs/up.md", include_str!("../docs/up.md")),
     ("SECURITY.md", include_str!("../SECURITY.md")),
 ];
 

@@ -1,4 +1,4 @@
-//! What a delivery and a revision cost: time, and DynamoDB's request units. Measured for docs/benchmarks.md.
+//! What a delivery and a revision cost: time, and DynamoDB's request units. Measured for docs/capacity.md.
 //!
 //! Times are printed as the rows of its table and nothing depends on them; units are what the embedded DynamoDB says it
 //! would charge.
@@ -39,19 +39,19 @@ fn part(times: &[Duration], share: usize) -> f64 {
     times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3
 }
 
-/// A time as docs/benchmarks.md has it.
+/// A time as docs/capacity.md has it.
 fn told(ms: f64) -> String {
     if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
 }
 
-/// A row of docs/benchmarks.md, of deliveries that were sent one at a time.
+/// A row of docs/capacity.md, of deliveries that were sent one at a time.
 fn row(figure: &str, times: &[Duration], more: &str) -> String {
     let (half, most) = (told(part(times, 50)), told(part(times, 99)));
     format!("| {figure} | p50 {half}, p99 {most} | {}, one at a time{more} |", times.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures times, for docs/benchmarks.md"]
+#[ignore = "it measures times, for docs/capacity.md"]
 async fn how_long_a_signed_delivery_waits_for_its_answer() {
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
     world.by_hand("acme").await;

@@ -2,7 +2,7 @@
 //!
 //! The list (`roles/list.rs`, and `roles/items.rs` for the items of the table) is the middle: each call of every story
 //! is held against it when it is made, and the roles of `infra/functions.yaml` are from the other side. That nothing in
-//! it is never asked for takes the calls of all tests: `.ci/roles`. `docs/roles.md` is written from it.
+//! it is never asked for takes the calls of all tests: `.ci/roles`. `docs/reference/roles.md` is written from it.
 
 mod attacked;
 mod deployed;

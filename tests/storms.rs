@@ -1,7 +1,7 @@
 //! Storms: many deliveries at once, while jobs are made, run and end, and while a secret is rotated. Every one of
 //! them gets a true answer, and no review is lost or in two jobs.
 //!
-//! `PULLYARD_STORM=1000` sends a thousand of one review; each storm prints its row of docs/benchmarks.md, and nothing
+//! `PULLYARD_STORM=1000` sends a thousand of one review; each storm prints its row of docs/capacity.md, and nothing
 //! depends on what is in it.
 
 use crate::story::{REPOSITORY, begin_all, is, until};
@@ -68,7 +68,7 @@ async fn storm(
     let part = |share: usize| took.get(count * share / 100).unwrap_or(&Duration::ZERO).as_secs_f64();
     let (last, slowest) = (since.elapsed().as_secs_f64(), took.last().unwrap_or(&Duration::ZERO).as_secs_f64());
     let codes = counted(&answers).into_iter().map(|(code, times)| format!("{times} `{code}`")).collect::<Vec<_>>();
-    // A row of docs/benchmarks.md.
+    // A row of docs/capacity.md.
     println!(
         "\n| storm: {count} deliveries of {of}, {AT_ONCE} at once | the last answer after {last:.1} s; one took p50 {:.1} s, p99 {:.1} s, at most {slowest:.1} s | {} |",
         part(50),

@@ -1,4 +1,4 @@
-//! What whole flows ask of AWS: request units and invocations. docs/cost.md is computed from the bounds here, and
+//! What whole flows ask of AWS: request units and invocations. docs/capacity.md is computed from the bounds here, and
 //! a flow that costs more fails.
 
 use super::meter::Meter;

@@ -1,4 +1,4 @@
-//! Who may read the environment: few files, each with its reason, and nothing that docs/config.md does not have.
+//! Who may read the environment: few files, each with its reason, and nothing that docs/reference/config.md does not have.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ async fn every_variable_of_ours_is_in_the_paper_of_configuration() {
     let page = super::config::page().await;
     for (file, text) in ours() {
         for name in names(&text) {
-            assert!(page.contains(&format!("`{name}`")), "{file} knows {name}, and docs/config.md does not");
+            assert!(page.contains(&format!("`{name}`")), "{file} knows {name}, and docs/reference/config.md does not");
         }
     }
     for word in page.split('`').filter(|word| word.starts_with("PULLYARD_")) {

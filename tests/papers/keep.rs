@@ -1,21 +1,21 @@
-//! Holds a generated paper against what the code says now, or writes it down: `PULLYARD_WRITE_PAPERS=1`.
+//! Compares a generated page with the file in the repository. `PULLYARD_WRITE_PAPERS=1` writes the file instead.
 //!
-//! The tests of three crates take this file in, each for the papers of its own room.
+//! Tests of three crates include this file, each for the pages of its own crate.
 
 use std::path::Path;
 
-/// `docs/NAME` says this.
+/// Panics if the file at `path`, relative to the repository root, differs from `page`.
 #[track_caller]
-pub(crate) fn keep(name: &str, said: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+pub(crate) fn keep(path: &str, page: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     if std::env::var("PULLYARD_WRITE_PAPERS").is_ok_and(|value| value == "1") {
-        std::fs::write(&path, said).unwrap();
+        std::fs::write(&file, page).unwrap();
         return;
     }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = kept.lines().zip(said.lines()).enumerate().find(|(_, (kept, said))| kept != said);
+    let stored = std::fs::read_to_string(&file).unwrap_or_default();
+    let difference = stored.lines().zip(page.lines()).enumerate().find(|(_, (stored, page))| stored != page);
     assert!(
-        kept == said,
-        "docs/{name} is not what the code says any more, first at {differs:?}; write it anew with PULLYARD_WRITE_PAPERS=1"
+        stored == page,
+        "{path} is outdated; the first difference is {difference:?}. PULLYARD_WRITE_PAPERS=1 writes it anew."
     );
 }

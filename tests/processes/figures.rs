@@ -5,7 +5,7 @@
 //!
 //! `.ci/runtime_api.py` takes the same figures again: another driver of the Runtime API, which shares no line with the
 //! emulator's, starts the same programs with the same variables and events of the same kind. What both took is printed
-//! side by side at the end, as docs/benchmarks.md has it.
+//! side by side at the end, as docs/capacity.md has it.
 
 use super::recorder::Recorder;
 use super::tls::Tls;
@@ -35,7 +35,7 @@ const WARM: usize = 200;
 /// How many events a function gets: the two before the first round, every cold start and every warm event, and all of it
 /// once more by the other driver.
 const EVENTS: usize = 3 + 2 * (COLD + WARM);
-/// What is measured of each program, as the tables of docs/benchmarks.md have it.
+/// What is measured of each program, as the tables of docs/capacity.md have it.
 const COLUMNS: &str =
     "init ms | CPU ms to the end of the first event | init and first event ms | warm p50 ms | p99 ms | peak MiB";
 

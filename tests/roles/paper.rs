@@ -1,4 +1,4 @@
-//! `docs/roles.md`, written from the list.
+//! `docs/reference/roles.md`, written from the list.
 
 use super::items::{NOTE_USES, OF_A_USE, READ, WRITTEN};
 use super::list::{BESIDES, EVERYBODY, LIST, OF_SERVICES, OF_THE_KEY, through};
@@ -10,7 +10,7 @@ const HEAD: &str = "\
 # What each function may do on AWS
 
 Every function has a role of its own, and every role allows what is in these tables and nothing else.
-This page is written from `tests/roles/list.rs`; `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system roles::` writes it anew.
+Generated from `tests/roles/list.rs`: `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system roles::`.
 
 - What functions ask for is recorded while the tests run, as IAM would be asked: an action for each item of a transaction, an ARN for each index.
 - A test whose functions ask for anything else fails; `.ci/roles` says what in this list no test asks for.
@@ -105,11 +105,11 @@ fn written() -> String {
 
 /// The page is as it would be written; with `PULLYARD_WRITE_PAPERS=1` it is written.
 pub(super) fn check() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/roles.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/roles.md");
     let page = written();
     if std::env::var("PULLYARD_WRITE_PAPERS").as_deref() == Ok("1") {
         std::fs::write(&path, &page).unwrap();
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == page, "docs/roles.md is not what tests/roles/list.rs says: PULLYARD_WRITE_PAPERS=1 writes it");
+    assert!(there == page, "docs/reference/roles.md is not what tests/roles/list.rs says: PULLYARD_WRITE_PAPERS=1 writes it");
 }

@@ -69,7 +69,7 @@ async fn labels_that_cannot_be_read_are_one_warning() {
     let sick = Sick::healthy().await;
     let denied = refused("AccessDeniedException", "not authorized");
     sick.account.replies("GetDownloadUrlForLayer", denied.clone());
-    sick.says("labels", "warning", &["lack the permission ecr:GetDownloadUrlForLayer", "docs/doctor.md"]).await;
+    sick.says("labels", "warning", &["lack the permission ecr:GetDownloadUrlForLayer", "docs/operations.md"]).await;
     sick.account.replies("BatchGetImage", denied);
     sick.says("labels", "warning", &["these credentials lack the permission ecr:BatchGetImage"]).await;
     sick.says("image", "good", &[]).await;

@@ -125,7 +125,7 @@ async fn told(check: &'static str, look: impl Future<Output = Result<Vec<Finding
 
 fn unseen(check: &'static str, error: &Error) -> Finding {
     let help = if error.is_denied() {
-        "Ask whoever keeps the account for the right to read it; docs/doctor.md lists what this command reads."
+        "Ask whoever keeps the account for the right to read it; docs/operations.md lists what this command reads."
     } else {
         "Run it again; if it stays so, see whether AWS has a fault in this region."
     };

@@ -1,5 +1,5 @@
 //! Which feature needs which permission at GitHub: the one table that the manifest of an App, the tokens of
-//! attempts, `pullyard repos test` and docs/github.md are made of. How permissions are asked for is elsewhere.
+//! attempts, `pullyard repos test` and docs/forges.md are made of. How permissions are asked for is elsewhere.
 //!
 //! Bitbucket's is beside it: of a token there, nobody can ask what it may do.
 

@@ -1,7 +1,7 @@
 //! Metrics: one line of CloudWatch's embedded metric format on standard output, which CloudWatch Logs turns into
 //! metrics. No call, no agent, no second HTTP stack; nothing where no deployment is named.
 //!
-//! [`METRICS`] is the one table of names and units; docs/observability.md is checked against it.
+//! [`METRICS`] is the one table of names and units; docs/operations.md is checked against it.
 //! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use crate::Context;
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_paper_has_every_metric_as_it_is() {
-        let paper = include_str!("../../../docs/observability.md");
+        let paper = include_str!("../../../docs/operations.md");
         let rows: Vec<_> =
             METRICS.iter().map(|metric| format!("| `{}` | {} | {} |", metric.name, metric.unit, metric.help)).collect();
         let written: Vec<_> = paper.lines().skip_while(|line| !line.starts_with("| metric |")).skip(2).collect();

@@ -198,7 +198,7 @@ impl From<Error> for Problem {
                 format!("This deployment does not say where the dead letters of {queue} are."),
             )
             .help(format!(
-                "Set PULLYARD_{}_DLQ_URL for the api function; docs/config.md says what it is.",
+                "Set PULLYARD_{}_DLQ_URL for the api function; docs/reference/config.md says what it is.",
                 queue.to_ascii_uppercase()
             )),
             Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {

@@ -1,6 +1,6 @@
 //! Logs: one flat JSON object a line, for CloudWatch; metrics go the same way.
 //!
-//! Each line carries the ids of its invocation under the same names everywhere: docs/observability.md has the list.
+//! Each line carries the ids of its invocation under the same names everywhere: docs/operations.md has the list.
 
 mod lines;
 

@@ -64,7 +64,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Labels, Finding> {
             Fault::Aws(error) if error.is_denied() => {
                 let action = error.operation().unwrap_or_default().replacen("ECR ", "ecr:", 1);
                 let reason = format!("these credentials lack the permission {action}");
-                (reason, "Allow it to the caller; docs/doctor.md lists the permissions of this command.".into())
+                (reason, "Allow it to the caller; docs/operations.md lists the permissions of this command.".into())
             }
             Fault::Aws(error) => (format!("failed to {}", causes(&error)), "Run the command again.".into()),
         };

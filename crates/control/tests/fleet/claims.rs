@@ -24,7 +24,7 @@ const BARE: usize = 1_000;
 const SLOTS: u32 = ((JOBS + 2 * BARE) / RUNNERS) as u32;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures, for docs/benchmarks.md"]
+#[ignore = "it measures, for docs/capacity.md"]
 async fn a_thousand_runners_take_ten_thousand_jobs_once_each() {
     let world = &World::begin().await;
     let runners = world.runners(RUNNERS, CLASSES, SLOTS).await;

@@ -1,4 +1,4 @@
-//! What a large fleet of self-hosted runners takes, for docs/benchmarks.md: figures are printed and nothing depends
+//! What a large fleet of self-hosted runners takes, for docs/capacity.md: figures are printed and nothing depends
 //! on them; that no job is claimed twice does. In `weak` what use cases make of a copy of a moment ago, and in `ends`
 //! the end of an attempt, in `trust` of what is gone, in `accounts` of models that answer nobody, in `starts` of what
 //! ECS says, in `rounds` of what is due, in `slow` of calls that take long meanwhile, in `orders` of what people

@@ -114,7 +114,7 @@ async fn what_waits_in_a_project_behind_a_hundred_others_is_swept_and_claimed() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures, for docs/benchmarks.md"]
+#[ignore = "it measures, for docs/capacity.md"]
 async fn a_round_over_ten_thousand_runners_takes_a_thousand_of_them_offline_and_then_their_jobs() {
     let world = &World::begin().await;
     let runners = world.runners(RUNNERS, 10, 2).await;

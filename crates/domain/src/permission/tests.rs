@@ -110,10 +110,10 @@ fn workflows_are_needless_until_the_repository_says_otherwise() {
     assert_eq!(verdict, Verdict::Needless("the repository is connected without --workflows"));
 }
 
-/// docs/github.md has this table between its markers.
+/// docs/forges.md has this table between its markers.
 #[test]
 fn the_published_table_is_this_one() {
-    let page = include_str!("../../../../docs/github.md");
+    let page = include_str!("../../../../docs/forges.md");
     let rows = TABLE.iter().map(|row| {
         let permissions = row.permissions.iter().map(|(name, level)| format!("`{name}: {}`", level.code()));
         let who = match row.need {
@@ -126,8 +126,8 @@ fn the_published_table_is_this_one() {
         format!("| {} | {permissions} | `{}` | {who} |\n", row.words, row.scope)
     });
     let table = rows.collect::<String>();
-    assert!(page.contains(&table), "put this into docs/github.md:\n{table}");
+    assert!(page.contains(&table), "put this into docs/forges.md:\n{table}");
     for event in EVENTS {
-        assert!(page.contains(&format!("`{event}`")), "docs/github.md does not name {event}");
+        assert!(page.contains(&format!("`{event}`")), "docs/forges.md does not name {event}");
     }
 }

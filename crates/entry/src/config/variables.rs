@@ -1,4 +1,4 @@
-//! Every environment variable of the functions: what docs/config.md says of each.
+//! Every environment variable of the functions: what docs/reference/config.md says of each.
 //!
 //! A test holds this against what [`Config`](super::Config) asks for: neither has one that the other lacks.
 

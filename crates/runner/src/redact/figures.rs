@@ -1,4 +1,4 @@
-//! How fast texts pass, for docs/benchmarks.md; nothing depends on it.
+//! How fast texts pass, for docs/capacity.md; nothing depends on it.
 
 use super::Redactor;
 use std::hint::black_box;
@@ -25,7 +25,7 @@ fn measured(what: &str, redactor: &Redactor, text: &str) {
 }
 
 #[test]
-#[ignore = "it measures, for docs/benchmarks.md"]
+#[ignore = "it measures, for docs/capacity.md"]
 fn how_fast_texts_pass() {
     let source = include_str!("scan.rs");
     let text = source.repeat(TEXT / source.len());

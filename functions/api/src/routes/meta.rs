@@ -31,7 +31,7 @@ pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>
         Err(_) => "the table can't be read".to_owned(),
     };
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("Not ready: {fault}."))
-        .help("See docs/observability.md, \"Ready or not\".")
+        .help("See docs/operations.md, \"Health endpoints\".")
         .retry_after(15))
 }
 

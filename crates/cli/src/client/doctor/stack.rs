@@ -80,7 +80,7 @@ fn missing(error: &Error) -> Finding {
         Error::NotOurs { .. } => "Name the root stack, and deploy it with a release that is as new as this program.",
         Error::NoRegion => "Name one with --region, or set AWS_REGION.",
         Error::NoCredentials { .. } => "Sign in to AWS, or name a --profile.",
-        _ => "Check the credentials, the network and the rights; docs/doctor.md lists what this command reads.",
+        _ => "Check the credentials, the network and the rights; docs/operations.md lists what this command reads.",
     };
     let help = match error {
         Error::NotExported { help, .. } => sentence_of(help),

@@ -154,7 +154,7 @@ fn every_two_use_cases_that_write_one_item_have_a_race_or_a_reason() {
     assert_eq!(missing, Vec::<String>::new(), "neither a race nor a reason");
 }
 
-/// The kind of item that a line of docs/conditions.md is of: `Update PR/REVIEW of {Put JOB}` is of a REVIEW.
+/// The kind of item that a line of paper/conditions.txt is of: `Update PR/REVIEW of {Put JOB}` is of a REVIEW.
 pub(crate) fn kind(line: &str) -> Option<&str> {
     let (action, rest) = line.strip_prefix("| ")?.split_once(' ')?;
     let (first, last) = rest.split(' ').next()?.split_once('/')?;
@@ -164,7 +164,7 @@ pub(crate) fn kind(line: &str) -> Option<&str> {
 
 #[test]
 fn every_kind_of_item_that_is_written_is_some_use_cases_or_nobody_meets_on_it() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/conditions.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/paper/conditions.txt");
     let page = std::fs::read_to_string(page).unwrap();
     // What stands in the partitions of runners is a runner.
     let kinds = page.lines().filter_map(kind).map(|kind| if kind == "RUNNERS" { "RUNNER" } else { kind });
