@@ -1,5 +1,4 @@
-//! Bitbucket Cloud's REST API: which address and body each question takes.
-//! How a call is made is in `call`, what answers look like in `answers`.
+//! Calls Bitbucket Cloud's REST API: addresses and bodies of the requests.
 
 mod answers;
 mod comments;
@@ -36,58 +35,53 @@ use pages::PageAnswer;
 
 type Client = call::Client<Login>;
 
-/// What a token is asked first.
 const ACCOUNT: &str = "the token's account";
 
-/// What an API token needs to be told whose it is.
 const USER_SCOPE: &str = "read:user:bitbucket";
 
-/// Whether these are Bitbucket's words for what it tells no access token.
+/// True for Bitbucket's message about calls that access tokens may not make.
 fn is_for_nobody(message: &str) -> bool {
     message.to_lowercase().contains("not accessible by this authentication mechanism")
 }
 
-/// A text as it stands in Bitbucket's language of queries.
+/// Quotes a text for Bitbucket's query language.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
-/// Bitbucket Cloud, and what we prove ourselves by there; cheap to clone.
-///
-/// Repositories and accounts have UUIDs there; the ids that are told are made of these, and survive renames as well.
+/// A client of Bitbucket Cloud; cheap to clone.
+/// Bitbucket names repositories and accounts by UUID; our numeric ids are hashes of these and survive renames.
 #[derive(Clone, Debug)]
 pub struct Bitbucket {
     client: Client,
-    /// It is somebody's, and not a repository's, a project's or a workspace's.
+    /// The token belongs to an account, not to a repository, a project or a workspace.
     is_api_token: bool,
 }
 
 impl Bitbucket {
-    /// Prepares calls; makes none. The token is an access token, or `E-MAIL:API-TOKEN`.
-    ///
-    /// Errors: `Settings` when the address or the token can't be used.
+    /// Makes no call. The token is an access token, or `E-MAIL:API-TOKEN`.
+    /// Errors: `Settings` when the address or the token is malformed.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
         let login = Login::new(&token)?;
         let is_api_token = login.is_api_token();
         Ok(Self { client: Client::build(&endpoint, login)?, is_api_token })
     }
 
-    /// The address of a repository with these segments after it.
     fn address(&self, repository: RepositoryName<'_>, rest: &[&str]) -> Url {
         let segments = [&["repositories", repository.owner, repository.name][..], rest].concat();
         self.client.address(&segments)
     }
 
-    /// See [`Forge::account`](crate::Forge::account). Bitbucket's `GET /user`.
+    /// Bitbucket's `GET /user`.
     pub async fn account(&self) -> Result<Account, Error> {
         let address = self.client.address(&["user"]);
         let answer = match self.client.get::<AccountAnswer>(address, ACCOUNT, Tries::Three).await {
-            // An access token is good for its repositories and not told whose it is. It was seen to get a 403 for that;
-            // these words say so with any status.
+            // Access tokens may not call this, whether or not they are valid. Seen with status 403; the text decides,
+            // not the status.
             Err(Error::Denied { message, .. }) if is_for_nobody(&message) => {
                 return Err(Error::Forbidden { what: ACCOUNT.to_owned(), message });
             }
-            // An API token is somebody's: it could say whose, and is let in nowhere before it does.
+            // An API token always has an account, so a 403 means that the token lacks the scope.
             Err(Error::Forbidden { message, .. }) if self.is_api_token => {
                 let message = match message.contains(USER_SCOPE) {
                     true => message,
@@ -95,7 +89,7 @@ impl Bitbucket {
                 };
                 return Err(Error::Denied { host: self.client.host.clone(), message });
             }
-            // An API token that stands alone is taken for an access token, and known to nobody.
+            // An API token without the e-mail address is sent as an access token, which Bitbucket does not know.
             Err(Error::Denied { host, message }) => {
                 let message = format!("{message} (an API token is written E-MAIL:API-TOKEN, an access token alone)");
                 return Err(Error::Denied { host, message });
@@ -105,7 +99,7 @@ impl Bitbucket {
         answer.account().ok_or_else(|| self.client.not_understood("the account has no UUID"))
     }
 
-    /// See [`Forge::repository`](crate::Forge::repository). Bitbucket's `GET /repositories/{workspace}/{repo_slug}`.
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}`.
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         let address = self.address(RepositoryName::parse(full_name)?, &[]);
         let answer: RepositoryAnswer = self.client.get(address, full_name, Tries::Three).await?;
@@ -118,7 +112,6 @@ impl Bitbucket {
         })
     }
 
-    /// See [`Forge::branch`](crate::Forge::branch).
     /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/refs/branches/{name}`.
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         let repository = RepositoryName::parse(full_name)?;
@@ -126,7 +119,7 @@ impl Bitbucket {
         let address = self.address(repository, &["refs", "branches", name]);
         match self.client.get::<BranchAnswer>(address, full_name, Tries::Three).await {
             Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
-            // The same status as for a repository that isn't there, which answers for itself.
+            // A missing branch and a missing repository have the same status; the repository's own answer decides.
             Err(Error::NotFound { .. }) => {
                 let address = self.address(repository, &[]);
                 self.client.get::<IgnoredAny>(address, full_name, Tries::Three).await.map(|_| None)
@@ -135,13 +128,11 @@ impl Bitbucket {
         }
     }
 
-    /// See [`Forge::open_pull_request`](crate::Forge::open_pull_request).
     /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         self.find(RepositoryName::parse(full_name)?, head_branch, None, Tries::Three).await
     }
 
-    /// See [`Forge::merged_pull_request`](crate::Forge::merged_pull_request).
     /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let repository = RepositoryName::parse(full_name)?;
@@ -159,7 +150,7 @@ impl Bitbucket {
         Ok(PullRequest::preferred(found, preferred_base))
     }
 
-    /// The pull requests of a branch of the repository's own in one of Bitbucket's states, the newest first.
+    /// Pull requests from a branch of the repository itself in one of Bitbucket's states, newest first.
     async fn of_branch(
         &self,
         repository: RepositoryName<'_>,
@@ -182,10 +173,8 @@ impl Bitbucket {
         Ok(found)
     }
 
-    /// See [`Forge::create_pull_request`](crate::Forge::create_pull_request).
     /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/pullrequests`.
-    ///
-    /// Where the branch has an open one to the same base, Bitbucket opens none and gives that one its title and text.
+    /// If the branch has an open pull request to the same base, Bitbucket overwrites its title and text and returns it.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests"]);
         let body = json!({
@@ -199,7 +188,6 @@ impl Bitbucket {
         Ok(answer.into())
     }
 
-    /// See [`Forge::find_or_create_pull_request`](crate::Forge::find_or_create_pull_request).
     pub async fn find_or_create_pull_request(
         &self,
         full_name: &str,
@@ -213,8 +201,7 @@ impl Bitbucket {
                 Err(error) => error,
             };
             tried += 1;
-            // Creating may be repeated here, because each round looks first: an answer that was lost on the way back
-            // is found as the pull request it created.
+            // Creating is safe to repeat because each round looks first and finds a pull request whose answer was lost.
             match repeat::pause_after(&error, tried) {
                 Some(pause) => self.client.pause(pause).await,
                 None => return Err(error),
@@ -233,8 +220,8 @@ impl Bitbucket {
             return Ok(pull);
         }
         match self.create_pull_request(full_name, new).await {
-            // Bitbucket was seen to take the new one for a change of a twin's. Should it refuse it one day, the twin's
-            // is there to be found; for every other refusal there is none.
+            // Bitbucket was seen to overwrite a pull request created by a concurrent call. If it starts to refuse, that
+            // pull request is found here; for any other refusal there is none.
             Err(error @ Error::Refused { .. }) => {
                 self.find(repository, &new.head, base, Tries::One).await?.ok_or(error)
             }

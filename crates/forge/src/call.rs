@@ -1,5 +1,5 @@
-//! One call over HTTP: its limits, its redirects, its repeats, and which error a status means. What is asked and what
-//! the answer means is not known here; what differs from forge to forge is its [`Caller`]'s.
+//! One HTTP call: limits, redirects, retries, and the error of each status. Differences between forges are in
+//! [`Caller`].
 
 use std::{
     error::Error as _,
@@ -19,50 +19,46 @@ use crate::{
     stand_in::{Exchange, StandIn},
 };
 
-/// For one try, with its redirects and its body.
+/// Per try, with redirects and body.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// How long a connection is kept without a call. A process that a function platform holds still notices late that the
-/// other end has closed one, and an order that was written into such a one may or may not have been heard.
+/// A frozen function notices late that the server closed an idle connection; a write sent into one may or may not have
+/// arrived. So connections expire early.
 const IDLE_LIMIT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: u32 = 3;
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
-/// Where a forge limits us without saying for how long: what GitHub asks for then.
+/// For a rate limit without a duration; GitHub's documentation recommends it.
 const DEFAULT_REST: Duration = Duration::from_secs(60);
 
-/// For a call that somebody waits for who has little time.
+/// For calls inside a request with a short deadline.
 const SHORT_LIMIT: Duration = Duration::from_secs(3);
 
-/// Who calls a forge, and how that forge wants it.
 pub(crate) trait Caller: Clone {
-    /// What the next request says of who asks.
     fn proof(&self) -> Result<Proof, Error>;
 
-    /// What each request says beside that.
     fn headers(&self) -> HeaderMap;
 
-    /// The forge's own words in a body that tells of an error.
+    /// The message of an error body.
     fn message(body: &[u8]) -> String;
 
-    /// Why it won't, where a status means that the forge understood and won't.
+    /// The reason for a refusal; `None` where the status is not one.
     fn reason(status: StatusCode, body: &[u8]) -> Option<String>;
 }
 
-/// What one request says of who asks.
 #[derive(Default)]
 pub(crate) struct Proof {
-    /// Nothing of nobody.
+    /// `None` for anonymous calls.
     pub(crate) header: Option<HeaderValue>,
-    /// What of it is never told, should the answer repeat it.
+    /// Redacted if the response repeats them.
     pub(crate) secrets: Vec<Token>,
 }
 
-/// How often a call is tried: more than once only if it is safe to repeat.
+/// More than one try only where repeating is safe.
 #[derive(Clone, Copy)]
 pub(crate) enum Tries {
     One,
     Three,
-    /// Once, and not for long.
+    /// One try with the short limit.
     Short,
 }
 
@@ -75,7 +71,6 @@ impl Tries {
     }
 }
 
-/// What carries a request to the forge and its answer back.
 #[derive(Clone)]
 enum Wire {
     Network(reqwest::Client),
@@ -105,12 +100,11 @@ impl<C> std::fmt::Debug for Client<C> {
     }
 }
 
-/// What came back, whatever it means.
 pub(crate) struct Answer {
     status: StatusCode,
     pub(crate) headers: HeaderMap,
     body: Vec<u8>,
-    /// What we had said of who asks, should the answer repeat it.
+    /// Redacted if the response repeats them.
     secrets: Vec<Token>,
 }
 
@@ -121,9 +115,7 @@ impl Answer {
 }
 
 impl<C: Caller> Client<C> {
-    /// Prepares calls; makes none.
-    ///
-    /// Errors: `Settings` when the address can't be used.
+    /// Makes no call. Errors: `Settings` when the address is malformed.
     pub(crate) fn build(endpoint: &Endpoint, caller: C) -> Result<Self, Error> {
         let refuse = |reason: &str| Error::Settings { reason: reason.to_owned() };
         let api_url: Url = endpoint.api_url.parse().map_err(|_| refuse("the API's address is not a URL"))?;
@@ -149,22 +141,19 @@ impl<C: Caller> Client<C> {
         Ok(Self { wire, api_url, host, caller })
     }
 
-    /// The API's address with these path segments, each percent-encoded.
     pub(crate) fn address(&self, segments: &[&str]) -> Url {
         let mut address = self.api_url.clone();
-        // Never an error: addresses of http and https have paths.
+        // Never an error: http and https URLs have paths.
         if let Ok(mut path) = address.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
         address
     }
 
-    /// Asks, again after a transient fault if so told.
     pub(crate) async fn get<T: DeserializeOwned>(&self, address: Url, what: &str, tries: Tries) -> Result<T, Error> {
         self.get_with_headers(address, what, tries).await.map(|(answer, _)| answer)
     }
 
-    /// The same, with what the headers say.
     pub(crate) async fn get_with_headers<T: DeserializeOwned>(
         &self,
         address: Url,
@@ -175,7 +164,7 @@ impl<C: Caller> Client<C> {
         Ok((self.read(&answer)?, answer.headers))
     }
 
-    /// Sends once: whether it arrived is not known after a fault.
+    /// One try: after a fault it is unknown whether the request arrived.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         address: Url,
@@ -185,7 +174,6 @@ impl<C: Caller> Client<C> {
         self.send(Method::POST, address, what, body, Tries::One).await
     }
 
-    /// Sends a body and reads the answer.
     pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -197,7 +185,7 @@ impl<C: Caller> Client<C> {
         self.read(&self.call(method, &address, Some(written(body)?), what, tries).await?)
     }
 
-    /// Sends nothing but the order, once, and reads the answer.
+    /// A request without a body, tried once, whose response is parsed.
     pub(crate) async fn order_one<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -207,26 +195,23 @@ impl<C: Caller> Client<C> {
         self.read(&self.call(method, &address, None, what, Tries::One).await?)
     }
 
-    /// Sends nothing but the order, and no more than success is expected back.
+    /// A request without a body whose response only has to be a success.
     pub(crate) async fn order(&self, method: Method, address: Url, what: &str, tries: Tries) -> Result<(), Error> {
         match self.call(method, &address, None, what, tries).await {
-            // Taken, and done soon.
+            // Accepted, to be done soon.
             Err(Error::Unexpected { status: 202, .. }) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Waits before a call is made again.
     pub(crate) async fn pause(&self, by: Duration) {
         self.wire.pause(by).await;
     }
 
-    /// An answer that says something we can't work with.
     pub(crate) fn not_understood(&self, message: &str) -> Error {
         unexpected(StatusCode::OK, message)
     }
 
-    /// The answer to a request, whatever is in it.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -242,7 +227,7 @@ impl<C: Caller> Client<C> {
                 Err(error) => error,
             };
             tried += 1;
-            // A GET alone is asked again about an answer that isn't ready: an order was taken with it.
+            // A 202 means "not ready" for a GET, but "accepted" for a write.
             let taken = method != Method::GET && matches!(error, Error::Unexpected { status: 202, .. });
             let pause = match tries {
                 Tries::Three if !taken => repeat::pause_after(&error, tried),
@@ -269,7 +254,7 @@ impl<C: Caller> Client<C> {
                 host: self.host.clone(),
                 reason: format!("no complete answer within {} s", limit.as_secs()),
             })??,
-            // How long it takes is theirs to say.
+            // Stand-ins set their own time limits.
             Wire::StandIn(_) => exchange.await?,
         };
         self.judge(answer, what)
@@ -301,7 +286,7 @@ impl<C: Caller> Client<C> {
             address = match target {
                 _ if method != Method::GET => Err("it redirects; was the repository renamed?"),
                 _ if redirects == MAX_REDIRECTS => Err("it redirects in circles"),
-                // Anywhere else has no business with our token.
+                // Never send the token to another host.
                 Some(target) if target.origin() == self.api_url.origin() => Ok(target),
                 _ => Err("it redirects to another host"),
             }
@@ -310,7 +295,6 @@ impl<C: Caller> Client<C> {
         }
     }
 
-    /// The same with whoever stands in for the network.
     async fn exchange_with(
         &self,
         stand_in: &StandIn,
@@ -340,11 +324,10 @@ impl<C: Caller> Client<C> {
         Ok(Answer { status, headers, body, secrets })
     }
 
-    /// The answer if it is one, else the error its status means.
     fn judge(&self, answer: Answer, what: &str) -> Result<Answer, Error> {
         let host = || self.host.clone();
         let what = || what.to_owned();
-        // Before anything is cut: the first part of a token is one, too.
+        // Redact before cutting, or the first part of a token could remain.
         let body = || answer.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
         let message = || C::message(&body());
         Err(match answer.status {
@@ -363,7 +346,6 @@ impl<C: Caller> Client<C> {
         })
     }
 
-    /// What is in an answer.
     pub(crate) fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
         serde_json::from_slice(&answer.body).map_err(|error| {
             let message = format!("it is not the JSON we know: {error}");
@@ -376,7 +358,6 @@ impl<C: Caller> Client<C> {
     }
 }
 
-/// A body as it is sent.
 pub(crate) fn written(body: &(impl Serialize + Sync)) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(body).map_err(|error| Error::Settings { reason: error.to_string() })
 }
@@ -386,15 +367,15 @@ fn unexpected(status: StatusCode, message: &str) -> Error {
 }
 
 fn connections(to_this_machine: bool) -> Result<reqwest::Client, reqwest::Error> {
-    // No more than every forge is told: clients of several may share them.
+    // No credentials or forge headers here: clients of several forges share it.
     let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("pullyard"))]);
     let http = reqwest::Client::builder()
         .default_headers(headers)
         .connect_timeout(CONNECT_LIMIT)
         .pool_idle_timeout(IDLE_LIMIT)
-        // Followed by hand: reqwest would turn a redirected POST into a GET.
+        // reqwest would turn a redirected POST into a GET.
         .redirect(redirect::Policy::none());
-    // A proxy can't reach what is on this machine.
+    // A proxy cannot reach this machine's own addresses.
     if to_this_machine { http.no_proxy() } else { http }.build()
 }
 
@@ -404,7 +385,7 @@ fn is_loopback(address: &Url) -> bool {
     host == "localhost" || literal.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// The last cause in the chain: reqwest's own words only say that something failed.
+/// The innermost cause: reqwest's own message only says that something failed.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut words = None;
@@ -426,7 +407,6 @@ fn is_rate_limit<C: Caller>(answer: &Answer) -> bool {
         || C::message(&answer.body).to_lowercase().contains("rate limit")
 }
 
-/// How long the forge wants to be left alone.
 pub(crate) fn rest(headers: &HeaderMap) -> Duration {
     if let Some(secs) = number(headers, RETRY_AFTER) {
         return Duration::from_secs(secs);

@@ -1,46 +1,43 @@
-//! Where a forge's REST API is, and the connections to it.
+//! The address of a forge's REST API and the connections to it.
 
 use crate::stand_in::{Awaited, Exchange, Exchanged, StandIn};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// The address of a forge's REST API.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server;
+    /// `https://api.github.com`, `https://HOST/api/v3` of a GitHub Enterprise Server, or
     /// `https://api.bitbucket.org/2.0`.
     pub api_url: String,
-    /// Those that its clients share.
     pub connections: Connections,
 }
 
 impl Endpoint {
-    /// With connections of its own.
+    /// Has its own connections.
     pub fn new(api_url: impl Into<String>) -> Self {
         Self { api_url: api_url.into(), connections: Connections::default() }
     }
 
-    /// GitHub as everyone uses it.
     pub fn github_com() -> Self {
         Self::new("https://api.github.com")
     }
 }
 
-/// Open connections, shared by all copies: a client that is made for each call would read the system's authorities
-/// and greet the forge anew each time.
+/// Connections shared by all copies: a client per call would load the root certificates and repeat the TLS handshake
+/// each time.
 #[derive(Clone, Debug, Default)]
 pub struct Connections(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// To the world, and to this machine.
+    /// For other hosts, and for this machine.
     clients: [OnceLock<reqwest::Client>; 2],
     stand_in: Option<StandIn>,
 }
 
 impl Connections {
-    /// None at all: whoever stands in for the network answers each exchange, or says that nothing came back, and ends
-    /// each pause. For simulations: how long a call takes is theirs to say, too.
+    /// No network: the closures answer each exchange (`None` for a lost one) and end each pause. For simulations, which
+    /// control time.
     pub fn standing_in(
         exchange: impl Fn(Exchange) -> Awaited<Exchanged> + Send + Sync + 'static,
         pause: impl Fn(Duration) -> Awaited<()> + Send + Sync + 'static,
@@ -49,12 +46,11 @@ impl Connections {
         Self(Arc::new(Inner { clients: Default::default(), stand_in }))
     }
 
-    /// Who stands in for the network, if somebody does.
     pub(crate) fn stand_in(&self) -> Option<&StandIn> {
         self.0.stand_in.as_ref()
     }
 
-    /// Those to this machine, or to the world; `begin` says how, the first time.
+    /// Connections to this machine or to other hosts; `begin` builds the client once.
     pub(crate) fn to(
         &self,
         this_machine: bool,

@@ -1,101 +1,64 @@
-//! Why a call to a forge did not bring what was asked for, by what a person would do about it.
+//! Errors of a call to a forge, by what a person would do about them.
 
 use std::time::Duration;
 
-/// Why a forge did not do what we asked. Never contains a token.
+/// Never contains a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The endpoint or the token can't be used at all.
+    /// The endpoint or the token is malformed.
     #[error("use the forge's settings: {reason}")]
-    Settings {
-        /// What is wrong with them.
-        reason: String,
-    },
-    /// There was no answer: no name, no connection, no end.
+    Settings { reason: String },
+    /// No response: no DNS name, no connection, or a timeout.
     #[error("reach {host}: {reason}")]
-    Unreachable {
-        /// The forge.
-        host: String,
-        /// What the network said.
-        reason: String,
-    },
-    /// The token is not, or no longer, known (401).
+    Unreachable { host: String, reason: String },
+    /// The token is unknown or expired (401).
     #[error("be let in by {host}: {message}")]
-    Denied {
-        /// The forge.
-        host: String,
-        /// The forge's own words.
-        message: String,
-    },
-    /// The token is known and may not do this (403).
+    Denied { host: String, message: String },
+    /// The token is known but may not do this (403).
     #[error("get permission for {what}: {message}")]
-    Forbidden {
-        /// What the call was about.
-        what: String,
-        /// The forge's own words.
-        message: String,
-    },
-    /// It is not there, not any more, or the token may not see it (404, 410).
+    Forbidden { what: String, message: String },
+    /// Missing, deleted, or hidden from the token (404, 410).
     #[error("find {what}")]
-    NotFound {
-        /// What the call was about.
-        what: String,
-        /// The forge's own words.
-        message: String,
-    },
+    NotFound { what: String, message: String },
     /// Too many calls (429, and some 403).
     #[error("call {host} so often; it asks for {} s of rest", retry_after.as_secs())]
-    RateLimited {
-        /// The forge.
-        host: String,
-        /// How long to wait before the next call.
-        retry_after: Duration,
-    },
-    /// The forge understood and won't (422; 400 and 409 of Bitbucket).
+    RateLimited { host: String, retry_after: Duration },
+    /// The forge refuses the request (422; 400 and 409 of Bitbucket).
     #[error("get it accepted: {reason}")]
     Refused {
-        /// Its reasons in readable words, such as `no commits between main and x`.
+        /// Readable, such as `no commits between main and x`.
         reason: String,
     },
-    /// It has no such thing, or none that we use: nothing was asked.
+    /// Bitbucket lacks this or we do not support it; no call was made.
     #[error("do this on Bitbucket: {what}")]
     Unsupported {
-        /// What was wanted, such as `list what was delivered`.
+        /// Such as `list what was delivered`.
         what: String,
     },
-    /// Anything else.
     #[error("understand the forge's answer {status}: {message}")]
-    Unexpected {
-        /// The HTTP status.
-        status: u16,
-        /// The forge's own words, or what is wrong with the answer.
-        message: String,
-    },
+    Unexpected { status: u16, message: String },
 }
 
-/// What an error means to who asked, whichever way it came about.
+/// What an error means to the caller, whatever its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// It is not there, not any more, or we may not see it.
+    /// Missing, deleted, or hidden from us.
     Missing,
-    /// We may not: the token is wrong, too weak, or the settings are.
+    /// The token or the settings do not allow it.
     Denied,
-    /// Later, after this rest.
     RateLimited {
-        /// How long.
         retry_after: Duration,
     },
-    /// Later: the forge is away.
+    /// The forge is down; retry later.
     Unavailable,
-    /// It understood and won't; the same call gets the same answer.
+    /// The same call gets the same refusal.
     Refused,
-    /// We don't understand its answer.
+    /// The answer could not be understood.
     Unknown,
 }
 
 impl Error {
-    /// What it means to who asked.
     pub fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound { .. } => Meaning::Missing,
@@ -108,7 +71,7 @@ impl Error {
         }
     }
 
-    /// How long the forge wants to be left alone, if that is why.
+    /// Time that the forge asks us to wait, if it limits us.
     pub fn rest(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } => Some(*retry_after),
@@ -116,12 +79,12 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later when it is repeated unchanged. Whoever repeats what writes something new
-    /// looks first whether it was done: an answer may be all that was lost.
+    /// Whether the same call may succeed later. Before repeating a write, check whether it was done: only the answer
+    /// may be lost.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::RateLimited { .. } => true,
-            // 202: GitHub is still computing the answer. 500: of a call that broke there, the next is often whole.
+            // 202: GitHub is still computing the answer. 500: a repeated call usually succeeds.
             Self::Unexpected { status, .. } => matches!(status, 202 | 500 | 502 | 503 | 504),
             Self::Settings { .. }
             | Self::Denied { .. }

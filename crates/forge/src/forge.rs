@@ -1,27 +1,22 @@
-//! The forges we speak to, as one closed set. What each call means on a forge is in its own module.
+//! The supported forges and their common calls; each call's details are in the forge's own module.
 
 mod hooks;
 mod reviews;
 
 use crate::{Account, Bitbucket, Branch, Error, GitHub, NewPullRequest, PullRequest, Repository};
 
-/// A forge and the token we have for it; cheap to clone.
+/// A forge and its token; cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Forge {
-    /// github.com or a GitHub Enterprise Server.
     GitHub(GitHub),
-    /// Bitbucket Cloud.
     Bitbucket(Bitbucket),
 }
 
-/// What Bitbucket is not asked.
 fn unsupported<T>(what: &str) -> Result<T, Error> {
     Err(Error::Unsupported { what: what.to_owned() })
 }
 
 impl Forge {
-    /// The account behind the token.
-    ///
     /// Errors: `Denied` when the token is wrong.
     pub async fn account(&self) -> Result<Account, Error> {
         match self {
@@ -30,9 +25,8 @@ impl Forge {
         }
     }
 
-    /// The repository, also when it was renamed: use the `full_name` of the answer from then on.
-    ///
-    /// Errors: `NotFound` when it isn't there or the token may not see it.
+    /// Also finds a renamed repository: use the answer's `full_name` from then on.
+    /// Errors: `NotFound` when it does not exist or the token may not see it.
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         match self {
             Self::GitHub(github) => github.repository(full_name).await,
@@ -40,7 +34,7 @@ impl Forge {
         }
     }
 
-    /// The branch of exactly this name, if the repository has it.
+    /// The branch of exactly this name.
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         match self {
             Self::GitHub(github) => github.branch(full_name, name).await,
@@ -48,7 +42,7 @@ impl Forge {
         }
     }
 
-    /// The open pull request of a branch, if it has one; the newest, if it has several.
+    /// The newest open pull request of the branch.
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         match self {
             Self::GitHub(github) => github.open_pull_request(full_name, head_branch).await,
@@ -56,7 +50,7 @@ impl Forge {
         }
     }
 
-    /// The merged pull request of a branch, if it has one; the newest, if it has several. The branch itself may be gone.
+    /// The newest merged pull request of the branch; the branch itself may be deleted.
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         match self {
             Self::GitHub(github) => github.merged_pull_request(full_name, head_branch).await,
@@ -64,10 +58,9 @@ impl Forge {
         }
     }
 
-    /// Opens a pull request, once: after a transient error it may exist or not. Bitbucket opens no second one of a
-    /// branch and its base, but writes title and text over those of the first.
-    ///
-    /// Errors: `Refused` when the forge won't, such as for a branch without new commits.
+    /// Not idempotent: after a transient error the pull request may exist. Where the branch has one to the same base,
+    /// Bitbucket overwrites its title and text instead.
+    /// Errors: `Refused`, for example for a branch without new commits.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         match self {
             Self::GitHub(github) => github.create_pull_request(full_name, new).await,
@@ -75,11 +68,8 @@ impl Forge {
         }
     }
 
-    /// The open pull request of the branch, opened if there is none.
-    ///
-    /// Idempotent: by repository and head branch. A pull request that a person pointed at another
-    /// base is still the one of this branch.
-    /// Errors: `Refused` when the forge won't open one.
+    /// Idempotent: by repository and head branch, also when a person has changed the base.
+    /// Errors: `Refused` when the forge refuses to create one.
     pub async fn find_or_create_pull_request(
         &self,
         full_name: &str,

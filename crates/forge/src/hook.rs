@@ -1,93 +1,76 @@
-//! Webhooks on the forge's side: where they point, and what became of their deliveries.
+//! Webhooks as the forge stores them, and their deliveries.
 
 use crate::{Time, webhook::Secret};
 
-/// Whose hook it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HookScope {
-    /// A repository's, by `owner/name`.
+    /// `owner/name`.
     Repository(String),
-    /// An organisation's, or a workspace's: it gets the events of its repositories.
+    /// An organisation or a workspace; receives the events of its repositories.
     Organisation(String),
-    /// The only hook of the App that asks, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id: any will
-    /// do. It can't be made or deleted, and its events are settings of the App.
+    /// The webhook of the App that calls, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id, so any id works;
+    /// it cannot be created or deleted, and its events are settings of the App.
     App,
 }
 
-/// A hook as the forge has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
-    /// Unique on its forge, and made of the hook's UUID on Bitbucket; 0 for an App's.
+    /// Unique on its forge; a hash of the UUID on Bitbucket; 0 for an App's.
     pub id: u64,
-    /// Where deliveries go; empty for an App's that has no address yet.
+    /// Empty for an App's without a URL.
     pub url: String,
-    /// What is delivered, by name; `*` for everything. Empty for an App's, where they are not told.
+    /// Event names; `*` for all. Empty for an App's, where GitHub does not return them.
     pub events: Vec<String>,
-    /// Whether anything is delivered.
     pub active: bool,
-    /// Whether the bodies are JSON.
+    /// Whether bodies are JSON.
     pub json: bool,
-    /// Whether there is a secret; which one is never told.
     pub has_secret: bool,
-    /// Whether the address's certificate is checked.
     pub verifies_tls: bool,
-    /// The code of the last answer, if the forge says so: only for a repository's.
+    /// Status of the last response; repositories' webhooks on GitHub only.
     pub last_code: Option<u16>,
 }
 
-/// What a hook should be. All of it at once: GitHub takes a secret away that a change doesn't repeat. That the forge
-/// takes a secret of this length is the caller's to see to.
+/// All settings at once, because GitHub removes a secret that an edit omits. The caller checks the secret's length.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
-    /// Where deliveries go.
     pub url: String,
-    /// What signs them.
     pub secret: Secret,
-    /// What is delivered, by name. Not used for an App's.
+    /// Ignored for an App's.
     pub events: Vec<String>,
-    /// Whether anything is delivered. Not used for an App's.
+    /// Ignored for an App's.
     pub active: bool,
 }
 
-/// One try to deliver an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// This try; unique on its forge, may be larger than 2^53.
+    /// Id of this try; unique on its forge, may be larger than 2^53.
     pub id: u64,
-    /// The delivery: the same for every try, and what the receiver sees in `X-GitHub-Delivery`.
+    /// The same for every try; the receiver sees it in `X-GitHub-Delivery`.
     pub guid: String,
-    /// When it was tried.
     pub delivered_at: Time,
-    /// Whether somebody asked for it again.
+    /// Whether this try was requested through `redeliver` or the page.
     pub redelivery: bool,
-    /// The forge's words for how it went; `OK` when it was taken.
+    /// The forge's word; `OK` when the receiver accepted it.
     pub status: String,
-    /// The receiver's code; 0 when there was no answer.
+    /// 0 without a response.
     pub status_code: u16,
-    /// What happened.
     pub event: String,
-    /// What happened in particular.
     pub action: Option<String>,
-    /// The installation it is for.
     pub installation: Option<u64>,
-    /// The repository it is about.
     pub repository: Option<u64>,
 }
 
 impl Delivery {
-    /// Whether the receiver took it.
     pub fn arrived(&self) -> bool {
         (200..300).contains(&self.status_code)
     }
 }
 
-/// One try to deliver an event, with what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryBody {
-    /// The try.
     pub delivery: Delivery,
-    /// What was sent, for [`webhook::parse`](crate::webhook::parse). Not the same bytes: no signature fits it, and
-    /// none is needed, as it was asked for and not sent.
+    /// For [`webhook::parse`](crate::webhook::parse). Not the signed bytes, so its signature does not verify; GitHub's
+    /// API is trusted instead.
     pub payload: Vec<u8>,
 }
 

@@ -1,7 +1,6 @@
-//! Speaking to forges: the one crate that calls a forge's REST API.
-//!
-//! It owns how a call is made (limits, repeats, redirects) and what the answers and refusals mean, and what the
-//! forge's deliveries say. It deliberately runs no git, keeps nothing, and decides nothing about jobs.
+//! Client of the forges' REST APIs, and parser of their webhook deliveries.
+//! This crate handles limits, retries, redirects and refusals. It runs no git, stores nothing and decides nothing about
+//! jobs.
 
 mod actor;
 mod bitbucket;

@@ -1,4 +1,4 @@
-//! `owner/name` taken apart, so that nothing but two plain path segments reaches an address.
+//! Parses names so that only plain path segments reach a URL.
 
 use crate::Error;
 
@@ -9,7 +9,7 @@ pub(crate) struct RepositoryName<'a> {
 }
 
 impl<'a> RepositoryName<'a> {
-    /// Errors: `NotFound` for what can't be a repository, as the forge itself would answer.
+    /// Errors: `NotFound` for an impossible name, as from the forge itself.
     pub(crate) fn parse(full_name: &'a str) -> Result<Self, Error> {
         let plain = |part: &str| {
             !matches!(part, "" | "." | "..")
@@ -25,9 +25,8 @@ impl<'a> RepositoryName<'a> {
     }
 }
 
-/// An account's or organisation's name as a path segment; an App's account is called `name[bot]`.
-///
-/// Errors: `NotFound` for what can't be one, as the forge itself would answer.
+/// An account's name as a path segment; an App's account is `name[bot]`.
+/// Errors: `NotFound` for an impossible name, as from the forge itself.
 pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     let name = login.strip_suffix("[bot]").unwrap_or(login);
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
@@ -37,14 +36,13 @@ pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     })
 }
 
-/// A branch's name as a path segment, if it is one: dots and nothing would change the address instead.
+/// A branch as a path segment; `None` for `.`, `..` and the empty name, which would change the URL.
 pub(crate) fn branch_name(name: &str) -> Option<&str> {
     Some(name).filter(|name| !matches!(*name, "" | "." | ".."))
 }
 
-/// A commit's name as a path segment, its own or the beginning of it.
-///
-/// Errors: `NotFound` for what can't be one, as the forge itself would answer.
+/// A commit's hash or its prefix as a path segment.
+/// Errors: `NotFound` for an impossible hash, as from the forge itself.
 pub(crate) fn commit_name<'a>(sha: &'a str, what: &str) -> Result<&'a str, Error> {
     let plain = !sha.is_empty() && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
     plain

@@ -1,25 +1,23 @@
-//! What an account may do in a repository.
+//! Permissions of an account in a repository.
 
-/// What an account may do in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The strongest of what it may.
+    /// The strongest one.
     pub permission: Permission,
-    /// The role by its name, such as `maintain` or one that the organisation made; often finer.
+    /// The role's name, such as `maintain` or a custom one; often finer than the permission.
     pub role: String,
-    /// Who is called that now; `None` when the forge doesn't say. Compare it: a name may have been given away.
+    /// Account that has this login now; `None` when the forge does not return it. Compare it, because a login may
+    /// change owners.
     pub account: Option<u64>,
 }
 
-/// What an account may do in a repository, weakest first.
+/// Ordered from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
-    /// Nothing.
     None,
-    /// See it; the role `triage` is among these.
+    /// Includes the role `triage`.
     Read,
-    /// Push to it; the role `maintain` is among these.
+    /// Includes the role `maintain`.
     Write,
-    /// Everything.
     Admin,
 }

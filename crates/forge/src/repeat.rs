@@ -1,16 +1,16 @@
-//! Whether a failed call is tried again, and after which pause.
+//! Decides whether a failed call is retried, and after which pause.
 
 use std::time::Duration;
 
 use crate::Error;
 
-/// How often a call is tried, the first time included.
+/// Includes the first try.
 const MAX_TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A forge that asks for more rest gets it from our caller, who can do other things meanwhile.
+/// A longer rest is returned to the caller, which can do other work meanwhile.
 const MAX_REST: Duration = Duration::from_secs(5);
 
-/// The pause before trying again, or `None` when the call has failed for good.
+/// `None` when the call has failed for good.
 pub(crate) fn pause_after(error: &Error, tried: u32) -> Option<Duration> {
     if !error.is_transient() {
         return None;
@@ -22,13 +22,12 @@ pub(crate) fn pause_after(error: &Error, tried: u32) -> Option<Duration> {
     }
 }
 
-/// The pause after so many tries, or `None` when that was the last.
 pub(crate) fn pause(tried: u32) -> Option<Duration> {
     if tried >= MAX_TRIES {
         return None;
     }
     let longest = FIRST_PAUSE * 2_u32.pow(tried.saturating_sub(1));
-    // Jitter, so that many that failed together don't come back together.
+    // Jitter, so that calls that failed together do not return together.
     Some(rand::random_range(longest / 2..=longest))
 }
 

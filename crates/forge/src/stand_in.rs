@@ -1,26 +1,21 @@
-//! Whoever stands in for the network between us and a forge: each exchange, and each pause before the next one, is
-//! theirs to answer. For simulations, in which nothing may be the machine's.
+//! Replaces the network between us and a forge: closures answer each exchange and each pause. For simulations.
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
-/// Something that is waited for.
 pub type Awaited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Status and body; none where nothing came back.
+/// Status and body; `None` for a lost exchange.
 pub type Exchanged = Option<(u16, Vec<u8>)>;
 
-/// One request, without a word about who asks.
+/// One request, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// Its method, in capitals.
+    /// In capitals.
     pub method: String,
-    /// The whole address.
     pub address: String,
-    /// What is sent; empty where nothing is.
     pub body: Vec<u8>,
 }
 
-/// Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct StandIn {
     exchange: Arc<dyn Fn(Exchange) -> Awaited<Exchanged> + Send + Sync>,
@@ -56,7 +51,6 @@ mod tests {
     use crate::{Connections, Endpoint, Error, GitHub, Token};
     use std::sync::Mutex;
 
-    /// What whoever stands in was asked, and how often it was waited, until the last of these answers.
     async fn asked(answers: Vec<Exchanged>) -> (Result<String, Error>, Vec<Exchange>, usize) {
         let (answers, exchanges) = (Arc::new(Mutex::new(answers)), Arc::new(Mutex::new(Vec::new())));
         let pauses = Arc::new(Mutex::new(0));

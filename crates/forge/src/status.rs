@@ -1,26 +1,23 @@
-//! What we say about a commit, shown beside it on its forge.
+//! Commit statuses.
 
-/// The longest description that GitHub takes. Units: characters.
+/// GitHub's limit. Units: characters.
 const MAX_DESCRIPTION: usize = 140;
 
-/// What is said about a commit. A later one of the same context replaces it.
+/// A later status of the same context replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitStatus {
-    /// How it stands.
     pub state: CommitState,
-    /// Who speaks, such as `pullyard`; Bitbucket, whose key it is, takes 40 characters.
+    /// The name shown, such as `pullyard`; Bitbucket's limit is 40 characters.
     pub context: String,
-    /// One sentence; cut to 140 characters.
+    /// Cut to 140 characters.
     pub description: String,
-    /// The page with more.
     pub target_url: Option<String>,
-    /// The branch whose pull request it is for, by its own name without `refs/heads/`: Bitbucket shows it there by that.
-    /// GitHub wants none.
+    /// Head branch of the pull request without `refs/heads/`. Bitbucket needs it to show the status there; GitHub
+    /// ignores it.
     pub branch: Option<String>,
 }
 
 impl CommitStatus {
-    /// The description, as long as every forge takes it.
     pub(crate) fn shortened(&self) -> String {
         let description = &self.description;
         if description.chars().count() <= MAX_DESCRIPTION {
@@ -30,16 +27,12 @@ impl CommitStatus {
     }
 }
 
-/// How it stands with a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitState {
-    /// Under way.
     Pending,
-    /// Good.
     Success,
-    /// Not good.
     Failure,
-    /// Not known, for a fault.
+    /// Unknown because of a fault.
     Error,
 }
 

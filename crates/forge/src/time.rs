@@ -1,26 +1,24 @@
-//! Instants as a forge tells them.
+//! Timestamps of a forge.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// An instant that a forge told, by the forge's clock. Units: milliseconds since 1970-01-01T00:00:00Z.
+/// A timestamp by the forge's clock. Units: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
 
 impl Time {
-    /// Units: milliseconds since 1970.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Units: milliseconds since 1970.
     pub fn millis(self) -> i64 {
         self.0
     }
 
-    /// Reads RFC 3339 text; `None` when it isn't that. Fractions below a millisecond are cut.
+    /// Parses RFC 3339; truncates to milliseconds.
     pub fn parse(text: &str) -> Option<Self> {
         let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)

@@ -1,24 +1,20 @@
-//! A forge token that can't be printed by accident.
-//! It does not know how tokens look: their length and alphabet have changed before.
+//! A forge token whose `Debug` output is redacted. Its format is not checked: length and alphabet have changed before.
 
 use reqwest::header::HeaderValue;
 
-/// The secret that a forge knows us by.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// Wraps the token; that it is one is found out at the first call.
     pub fn new(token: impl Into<String>) -> Self {
         Self(token.into())
     }
 
-    /// The token itself, for whoever it is made for.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// As an `Authorization` header, or `None` when it can't be one.
+    /// As an `Authorization` header; `None` when the characters do not allow it.
     pub(crate) fn bearer(&self) -> Option<HeaderValue> {
         let fits = !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic());
         let mut header = HeaderValue::from_str(&format!("Bearer {}", self.0)).ok()?;
@@ -26,9 +22,9 @@ impl Token {
         fits.then_some(header)
     }
 
-    /// Foreign words with the token taken out, should a server have repeated it.
+    /// Removes the token from a text that a server returned.
     pub(crate) fn redact(&self, words: &str) -> String {
-        // Nothing is between any two characters.
+        // Replacing an empty string would insert text between all characters.
         if self.0.is_empty() { words.to_owned() } else { words.replace(&self.0, "[token]") }
     }
 }

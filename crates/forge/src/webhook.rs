@@ -1,8 +1,6 @@
-//! Webhooks: whether a delivery is from who knows the secret, and what it says.
-//!
-//! Pure: no IO and no clock. It doesn't know the deliveries that came before, and decides nothing about jobs.
-//! The names in the headers are not signed, so a body counts only where it has the shape of the event it claims
-//! to be; what must not be done twice is recognised by ids inside the body.
+//! Verifies and parses webhook deliveries, without IO or a clock; decides nothing about jobs.
+//! Headers are not signed, so a body counts only if it has the shape of its claimed event. Ids inside the body identify
+//! repeated deliveries.
 
 mod bitbucket;
 mod event;

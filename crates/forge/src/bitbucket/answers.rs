@@ -1,4 +1,4 @@
-//! What Bitbucket's answers look like, as far as we read them. Unknown fields are ignored: Bitbucket adds.
+//! Bitbucket's responses, with the fields that we read.
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::id_of;
 use crate::{Account, Actor, BaseRepository, Branch, PullRequest, PullRequestState, Repository, Time};
 
-/// Somebody; of an account that was deleted there may be nothing but its name.
+/// A deleted account may have only a name.
 #[derive(Deserialize)]
 pub(super) struct AccountAnswer {
     pub(super) uuid: Option<String>,
@@ -17,7 +17,7 @@ pub(super) struct AccountAnswer {
 }
 
 impl AccountAnswer {
-    /// What people call it. Not unique, and no address takes it: that is for the UUID.
+    /// The display name; not unique, and no URL accepts it, so calls use the UUID.
     fn login(&self) -> String {
         let names = [&self.nickname, &self.display_name, &self.uuid];
         let name = names.into_iter().flatten().find(|name| !name.trim().is_empty());
@@ -28,7 +28,6 @@ impl AccountAnswer {
         Some(Account { id: id_of(self.uuid.as_ref()?), login: self.login() })
     }
 
-    /// Our number for it.
     pub(super) fn id(&self) -> Option<u64> {
         Some(id_of(self.uuid.as_ref()?))
     }
@@ -43,7 +42,6 @@ pub(super) struct LinkAnswer {
     pub(super) href: String,
 }
 
-/// The page for people.
 #[derive(Default, Deserialize)]
 pub(super) struct PageLinkAnswer {
     html: Option<LinkAnswer>,
@@ -83,11 +81,10 @@ struct NameAnswer {
     name: String,
 }
 
-/// What a repository lacks that we need.
 pub(super) enum Lacks {
-    /// It is empty.
+    /// The repository is empty.
     MainBranch,
-    /// Git is not let in there by HTTPS.
+    /// Git over HTTPS is disabled.
     CloneAddress,
 }
 
@@ -105,7 +102,7 @@ impl RepositoryAnswer {
     }
 }
 
-/// Bitbucket writes whoever asks into the address.
+/// Bitbucket puts the caller's name into the URL.
 fn without_user(address: &str) -> Option<String> {
     let mut address: Url = address.parse().ok()?;
     address.set_username("").ok()?;
@@ -151,14 +148,13 @@ enum StateAnswer {
     Open,
     Merged,
     Declined,
-    /// Another one took its place.
     Superseded,
 }
 
 #[derive(Deserialize)]
 struct EndAnswer {
     branch: NameAnswer,
-    /// Absent once the branch is gone.
+    /// Absent once the branch is deleted.
     commit: Option<CommitAnswer>,
     repository: Option<EndRepositoryAnswer>,
 }
@@ -170,11 +166,11 @@ struct EndRepositoryAnswer {
 }
 
 impl PullRequestAnswer {
-    /// Whether its branch is in the repository that it goes to, as far as that is told.
+    /// Whether the head branch is in the base repository, as far as known.
     pub(super) fn is_from_here(&self) -> bool {
         match (&self.source.repository, &self.destination.repository) {
             (Some(source), Some(destination)) => id_of(&source.uuid) == id_of(&destination.uuid),
-            // It came from a fork that was deleted.
+            // The fork was deleted.
             (None, Some(_)) => false,
             (_, None) => true,
         }

@@ -1,5 +1,4 @@
-//! Comments of a pull request, which are all in one list: those below it and those on lines. What those on lines make
-//! is in `threads`, and which of either came with a review in `reviews`.
+//! Reads and writes comments; Bitbucket has one list for those on lines and those below the pull request.
 
 use std::collections::HashMap;
 
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{Comment, Error, Listed, Time, call::Tries, names::RepositoryName};
 
-/// What is asked for at once: Bitbucket gives no more.
+/// Bitbucket's limit.
 const PER_PAGE: &str = "100";
 
 #[derive(Deserialize)]
@@ -23,16 +22,16 @@ pub(super) struct CommentAnswer {
     pub(super) updated_on: Option<Time>,
     content: Option<ContentAnswer>,
     pub(super) user: Option<AccountAnswer>,
-    /// It is still listed, for those that answered it.
+    /// Still listed if it has replies.
     #[serde(default)]
     deleted: bool,
-    /// Part of a review that was not sent yet: only its author sees it.
+    /// Part of an unsubmitted review; visible only to its author.
     #[serde(default)]
     pending: bool,
     parent: Option<ParentAnswer>,
-    /// Where it is, if it is on a line or a file.
+    /// Position on a line or a file; absent below the pull request.
     inline: Option<InlineAnswer>,
-    /// Somebody said that its thread is settled.
+    /// Present when the thread is resolved.
     resolution: Option<IgnoredAny>,
     #[serde(default)]
     pub(super) links: PageLinkAnswer,
@@ -48,14 +47,13 @@ struct ParentAnswer {
     id: u64,
 }
 
-/// Where a comment on a line or a file is.
 #[derive(Clone, Deserialize)]
 pub(super) struct InlineAnswer {
     #[serde(default)]
     pub(super) path: String,
-    /// The only or last line of what was there before.
+    /// The only or last line before the change.
     pub(super) from: Option<u64>,
-    /// The only or last line of what is there now.
+    /// The only or last line after the change.
     pub(super) to: Option<u64>,
     pub(super) start_from: Option<u64>,
     pub(super) start_to: Option<u64>,
@@ -63,7 +61,6 @@ pub(super) struct InlineAnswer {
 }
 
 impl CommentAnswer {
-    /// Whether there is something of it to read.
     pub(super) fn is_there(&self) -> bool {
         !self.deleted && !self.pending
     }
@@ -86,27 +83,26 @@ impl From<CommentAnswer> for Comment {
     }
 }
 
-/// What a comment belongs to: the one that its thread begins with, or that itself.
+/// The first comment of a thread.
 pub(super) struct Beginning {
     pub(super) id: u64,
-    /// Where the thread is, unless it is below the pull request.
+    /// Position of the thread; `None` below the pull request.
     pub(super) inline: Option<InlineAnswer>,
-    /// Somebody said that it is settled.
     pub(super) resolved: bool,
 }
 
-/// Of each comment by its id: an answer may answer an answer, and need not say where it is.
+/// By comment id. A reply may answer a reply and need not repeat the position.
 pub(super) fn beginnings(all: &[CommentAnswer]) -> HashMap<u64, Beginning> {
     let by_id: HashMap<u64, &CommentAnswer> = all.iter().map(|comment| (comment.id, comment)).collect();
     let beginning = |comment: &CommentAnswer| {
         let (mut id, mut inline) = (comment.id, comment.inline.as_ref());
         let (mut resolved, mut parent) = (comment.resolution.is_some(), comment.parent.as_ref());
-        // No further than there are comments: what leads in circles ends.
+        // Bounded by the number of comments, in case parents form a cycle.
         for _ in all {
             let Some(answered) = parent else { break };
             id = answered.id;
             let above = by_id.get(&id).copied();
-            // One that is listed no more says nothing, and what answered it may say where it was.
+            // Where a parent is no longer listed, its replies may have the position.
             inline = above.and_then(|above| above.inline.as_ref()).or(inline);
             resolved |= above.is_some_and(|above| above.resolution.is_some());
             parent = above.and_then(|above| above.parent.as_ref());
@@ -124,7 +120,6 @@ impl Bitbucket {
         self.client.list(address, &what, PER_PAGE).await
     }
 
-    /// See [`Forge::issue_comments`](crate::Forge::issue_comments).
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
         let all = self.all_comments(full_name, number).await?;
         let beginnings = beginnings(&all.found);
@@ -135,7 +130,6 @@ impl Bitbucket {
         Ok(all.filter_map(|comment| is_below(&comment).then(|| comment.into())))
     }
 
-    /// See [`Forge::create_comment`](crate::Forge::create_comment).
     /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         let address = self.comments_address(full_name, number)?;
@@ -144,14 +138,13 @@ impl Bitbucket {
         Ok(answer.into())
     }
 
-    /// See [`Forge::edit_comment`](crate::Forge::edit_comment).
     /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments/{comment_id}`.
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         let segments = ["pullrequests", &number.to_string(), "comments", &comment.to_string()];
         let address = self.address(RepositoryName::parse(full_name)?, &segments);
         let what = format!("comment {comment} of pull request {number} of {full_name}");
         let answer: CommentAnswer = self.client.send(Method::PUT, address, &what, &written(body), Tries::Three).await?;
-        // What was deleted is still found, and stays so.
+        // Bitbucket still returns a deleted comment and accepts edits.
         match answer.deleted {
             true => Err(Error::NotFound { what, message: "it was deleted".to_owned() }),
             false => Ok(answer.into()),
@@ -164,7 +157,6 @@ impl Bitbucket {
     }
 }
 
-/// A comment as it is sent.
 pub(super) fn written(text: &str) -> Value {
     json!({ "content": { "raw": text } })
 }

@@ -1,5 +1,4 @@
-//! Hooks of a repository or a workspace: what is there, and what should be. Bitbucket pings none, and tells nobody what
-//! it delivered.
+//! Webhooks of a repository or a workspace. Bitbucket sends no ping and its API has no deliveries.
 
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -12,10 +11,10 @@ use crate::{
     names::{RepositoryName, account_name},
 };
 
-/// How many are asked for at once, which is Bitbucket's most.
+/// Bitbucket's limit.
 const PER_PAGE: &str = "100";
 
-/// What people read of one of ours in Bitbucket's list.
+/// Shown in Bitbucket's list of webhooks.
 const DESCRIPTION: &str = "Pullyard";
 
 #[derive(Deserialize)]
@@ -27,7 +26,6 @@ struct HookAnswer {
     active: bool,
     #[serde(default)]
     events: Vec<String>,
-    /// What the secret is, is never told.
     #[serde(default)]
     secret_set: bool,
     skip_cert_verification: Option<bool>,
@@ -40,7 +38,7 @@ impl From<HookAnswer> for Hook {
             url: answer.url.unwrap_or_default(),
             events: answer.events,
             active: answer.active,
-            // It has no other form.
+            // Bitbucket sends nothing but JSON.
             json: true,
             has_secret: answer.secret_set,
             verifies_tls: answer.skip_cert_verification != Some(true),
@@ -49,7 +47,6 @@ impl From<HookAnswer> for Hook {
     }
 }
 
-/// Of which path the scope's hooks are.
 enum Place<'a> {
     Repository(RepositoryName<'a>),
     Workspace(&'a str),
@@ -73,7 +70,6 @@ impl<'a> Place<'a> {
 }
 
 impl Bitbucket {
-    /// The address of the hook of this UUID; without one, that of all of them.
     fn hook_address(&self, place: &Place<'_>, uuid: Option<&str>) -> Url {
         let mut segments = match place {
             Place::Repository(RepositoryName { owner, name }) => vec!["repositories", owner, name, "hooks"],
@@ -87,7 +83,7 @@ impl Bitbucket {
         self.client.list(self.hook_address(place, None), &place.what(), PER_PAGE).await
     }
 
-    /// The hook of this number of ours, by which Bitbucket knows none.
+    /// Searches the list, because the API looks up by UUID and we store a hash.
     async fn hook(&self, place: &Place<'_>, hook: u64) -> Result<HookAnswer, Error> {
         let all = self.all_hooks(place).await?.found;
         all.into_iter().find(|one| id_of(&one.uuid) == hook).ok_or_else(|| Error::NotFound {
@@ -96,14 +92,12 @@ impl Bitbucket {
         })
     }
 
-    /// See [`Forge::hooks`](crate::Forge::hooks).
     /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/hooks` and `GET /workspaces/{workspace}/hooks`.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
         let all = self.all_hooks(&Place::of(scope)?).await?;
         Ok(all.filter_map(|answer| Some(answer.into())))
     }
 
-    /// See [`Forge::create_hook`](crate::Forge::create_hook).
     /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/hooks` and `POST /workspaces/{workspace}/hooks`.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
         let place = Place::of(scope)?;
@@ -112,19 +106,18 @@ impl Bitbucket {
         Ok(answer.into())
     }
 
-    /// See [`Forge::edit_hook`](crate::Forge::edit_hook).
-    /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/hooks/{uid}` and `PUT /workspaces/{workspace}/hooks/{uid}`.
-    ///
-    /// What people wrote of it in Bitbucket's list stays.
+    /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/hooks/{uid}` and `PUT
+    /// /workspaces/{workspace}/hooks/{uid}`.
+    /// The description in Bitbucket's list stays.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
         let place = Place::of(scope)?;
-        // Before anything is asked: what can't be sent changes nothing.
+        // Before the first call, so that an invalid secret changes nothing.
         let mut body = whole(settings)?;
         let there = self.hook(&place, hook).await?;
         if let Some(description) = there.description.filter(|description| !description.trim().is_empty()) {
             body["description"] = description.into();
         }
-        // No word of its description: it is said where it was told.
+        // The API's reference omits this field, so it is sent only where the response contains it.
         if there.skip_cert_verification.is_some() {
             body["skip_cert_verification"] = false.into();
         }
@@ -133,9 +126,8 @@ impl Bitbucket {
         Ok(answer.into())
     }
 
-    /// See [`Forge::delete_hook`](crate::Forge::delete_hook).
-    /// Bitbucket's `DELETE /repositories/{workspace}/{repo_slug}/hooks/{uid}` and
-    /// `DELETE /workspaces/{workspace}/hooks/{uid}`.
+    /// Bitbucket's `DELETE /repositories/{workspace}/{repo_slug}/hooks/{uid}` and `DELETE
+    /// /workspaces/{workspace}/hooks/{uid}`.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         let place = Place::of(scope)?;
         let there = match self.hook(&place, hook).await {
@@ -151,7 +143,6 @@ impl Bitbucket {
     }
 }
 
-/// A hook as it is sent.
 fn whole(settings: &HookSettings) -> Result<Value, Error> {
     let refused = || Error::Settings { reason: "the hook's secret is empty or no text".to_owned() };
     let secret = settings.secret.text().ok_or_else(refused)?;

@@ -1,21 +1,19 @@
-//! Our numbers for what Bitbucket names by UUIDs.
+//! Derives numeric ids from Bitbucket's UUIDs.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::Time;
 
-/// As large as a number in JSON may be for every reader.
+/// Largest integer that every JSON parser reads exactly.
 const LARGEST: u64 = (1 << 53) - 1;
 
-/// The number of a repository or an account: always the same for its UUID, in whatever way that is written. The first
-/// eight bytes of its SHA-256, below 2^53.
+/// The first eight bytes of the SHA-256 of the normalised UUID, below 2^53.
 pub(crate) fn id_of(uuid: &str) -> u64 {
     number(Sha256::digest(plain(uuid).as_bytes()).iter())
 }
 
-/// The number of what an account said of a pull request at that time, be it that changes are asked for or that it
-/// approves: Bitbucket gives neither a name. Whoever is told of it, by a webhook or by the activity, makes the same of
-/// it. The first eight bytes of a SHA-256, below 2^53; unique within the pull request.
+/// Id of a verdict, which Bitbucket does not number: webhooks and the activity give the same result. The first eight
+/// bytes of a SHA-256, below 2^53; unique within the pull request.
 pub(crate) fn review_id(pull_request: u64, account_uuid: &str, date: Time) -> u64 {
     let mut hash = Sha256::new();
     for part in [pull_request.to_string(), plain(account_uuid), date.millis().to_string()] {
@@ -25,7 +23,7 @@ pub(crate) fn review_id(pull_request: u64, account_uuid: &str, date: Time) -> u6
     number(hash.finalize().iter())
 }
 
-/// A UUID without what may stand around it.
+/// Without braces and in lower case.
 fn plain(uuid: &str) -> String {
     uuid.trim().trim_start_matches('{').trim_end_matches('}').to_ascii_lowercase()
 }
@@ -71,7 +69,7 @@ mod tests {
             review_id(8, uuid, at("2026-11-20T12:04:01.123Z")),
             review_id(7, "aaaaaaaa-1660-40e2-ac86-735082b94b75", at("2026-11-20T12:04:01.123Z")),
             review_id(7, uuid, at("2026-11-20T12:04:01.124Z")),
-            // Of the same figures and letters, taken apart elsewhere.
+            // The same concatenated characters, split elsewhere.
             review_id(7_795, "aaaaaaaa-1660-40e2-ac86-735082b94b74", Time::from_millis(1)),
             review_id(7, "795aaaaaaaa-1660-40e2-ac86-735082b94b74", Time::from_millis(1)),
         ];

@@ -1,4 +1,4 @@
-//! What Bitbucket knows us by: an access token, or somebody's API token with the e-mail address before it.
+//! Credentials for Bitbucket: an access token, or an API token with its account's e-mail address.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::{
@@ -12,9 +12,8 @@ use crate::{
     call::{Caller, Proof},
 };
 
-/// What git shows Bitbucket, of the same secret that the API is called with: the user, and the password.
-///
-/// An access token of a repository, a project or a workspace stands alone; an API token has its account's e-mail
+/// User and password for git.
+/// An access token of a repository, a project or a workspace has no prefix; an API token has its account's e-mail
 /// address and a colon before it.
 pub fn bitbucket_git_login(token: &str) -> (&'static str, &str) {
     match token.split_once(':') {
@@ -23,7 +22,6 @@ pub fn bitbucket_git_login(token: &str) -> (&'static str, &str) {
     }
 }
 
-/// Who asks.
 #[derive(Clone)]
 pub(super) struct Login {
     header: HeaderValue,
@@ -31,7 +29,7 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// Errors: `Settings` for what can't be a header.
+    /// Errors: `Settings` for characters that a header does not allow.
     pub(super) fn new(token: &Token) -> Result<Self, Error> {
         let refuse = || Error::Settings { reason: "the token has impossible characters".to_owned() };
         let (_, secret) = bitbucket_git_login(token.reveal());
@@ -39,7 +37,6 @@ impl Login {
             return Err(Error::Settings { reason: "after the colon of the token is nothing".to_owned() });
         }
         let secret = Token::new(secret);
-        // Of either kind it is one word.
         let bearer = secret.bearer().ok_or_else(refuse)?;
         let Some((mail, _)) = token.reveal().split_once(':') else {
             return Ok(Self { header: bearer, secrets: vec![secret] });
@@ -53,7 +50,7 @@ impl Login {
         Ok(Self { header, secrets: vec![Token::new(basic), secret] })
     }
 
-    /// Of an access token there is nothing but itself to keep.
+    /// An access token is the only secret; an API token adds its encoded header.
     pub(super) fn is_api_token(&self) -> bool {
         self.secrets.len() > 1
     }

@@ -1,4 +1,4 @@
-//! Lists that come in pages: each says where the next one is.
+//! Reads lists page by page, up to a limit.
 
 use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -6,16 +6,15 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::Client;
 use crate::{Error, Listed, call::Tries, listed::MAX_PAGES};
 
-/// One page.
 #[derive(Deserialize)]
 pub(super) struct PageAnswer<T> {
     pub(super) values: Vec<T>,
-    /// The whole address of the next one.
+    /// Complete URL of the next page.
     pub(super) next: Option<String>,
 }
 
 impl Client {
-    /// Every page of a list, up to a limit. How much Bitbucket gives at once differs from list to list.
+    /// `per_page` because Bitbucket's limit differs from list to list.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         mut address: Url,
@@ -26,7 +25,7 @@ impl Client {
         self.pages(address, what, Tries::Three).await
     }
 
-    /// The same of a list whose first page has this address; each page is asked for with these tries.
+    /// Starts at the given URL; every page is called with the same tries.
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         mut address: Url,
@@ -45,7 +44,7 @@ impl Client {
         Ok(Listed { found, more: true })
     }
 
-    /// The address that an answer names, if it is of this API: anywhere else has no business with our token.
+    /// `Err` for a URL outside this API: never send the token to another host.
     fn here(&self, address: &str) -> Result<Url, Error> {
         let address: Option<Url> = address.parse().ok();
         let is_nobodys = |address: &Url| address.username().is_empty() && address.password().is_none();

@@ -1,4 +1,4 @@
-//! Who takes part in a pull request, and how they stand to it now.
+//! Participants of a pull request and their current verdicts.
 
 use serde::Deserialize;
 
@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{Error, call::Tries, names::RepositoryName};
 
-/// What one says of a pull request: one of the two, or neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Approves,
@@ -17,10 +16,9 @@ pub(super) enum Verdict {
 
 #[derive(Deserialize)]
 pub(super) struct PeopleAnswer {
-    /// Who was asked to review it, and whoever said something.
+    /// Reviewers, and every account that commented or gave a verdict.
     #[serde(default)]
     participants: Vec<ParticipantAnswer>,
-    /// Who was asked to review it.
     #[serde(default)]
     reviewers: Vec<AccountAnswer>,
     author: Option<AccountAnswer>,
@@ -54,25 +52,23 @@ impl ParticipantAnswer {
 }
 
 impl PeopleAnswer {
-    /// What somebody says of it now.
+    /// An account's current verdict.
     pub(super) fn verdict_of(&self, account: u64) -> Option<Verdict> {
         self.participants.iter().filter(|participant| participant.is(account)).find_map(ParticipantAnswer::verdict)
     }
 
-    /// Who asks for changes now, as far as they have an account.
+    /// Accounts whose current verdict requests changes.
     pub(super) fn asking(&self) -> impl Iterator<Item = u64> {
         let asks = |participant: &&ParticipantAnswer| participant.verdict() == Some(Verdict::AsksForChanges);
         self.participants.iter().filter(asks).filter_map(|participant| participant.user.as_ref()?.id())
     }
 
-    /// The UUID that somebody has, if they have to do with it.
     pub(super) fn uuid_of(&self, account: u64) -> Option<&str> {
         let participants = self.participants.iter().filter_map(|participant| participant.user.as_ref());
         let mut all = participants.chain(&self.reviewers).chain(&self.author);
         all.find(|known| known.id() == Some(account)).and_then(|known| known.uuid.as_deref())
     }
 
-    /// Whether somebody was asked to review it.
     pub(super) fn is_reviewer(&self, account: u64) -> bool {
         let has_the_role = |participant: &ParticipantAnswer| participant.role == "REVIEWER" && participant.is(account);
         self.participants.iter().any(has_the_role)
@@ -81,7 +77,7 @@ impl PeopleAnswer {
 }
 
 impl Bitbucket {
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`; lists have no people.
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`; lists omit participants.
     pub(super) async fn people(
         &self,
         full_name: &str,

@@ -1,4 +1,4 @@
-//! What somebody may do in a repository.
+//! Reads an account's permission.
 
 use serde::Deserialize;
 
@@ -12,10 +12,8 @@ struct PermissionAnswer {
 }
 
 impl Bitbucket {
-    /// See [`Forge::permission`](crate::Forge::permission).
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`, as accounts are asked
-    /// about by UUID, and `GET /workspaces/{workspace}/permissions/repositories/{repo_slug}`, which only who
-    /// administers the repository is told.
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}` for the UUID, then `GET
+    /// /workspaces/{workspace}/permissions/repositories/{repo_slug}`, for administrators only.
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let what = format!("what {} may do in {full_name}", account.login);
@@ -30,14 +28,14 @@ impl Bitbucket {
         let asked: Result<Listed<PermissionAnswer>, Error> = self.client.pages(address, &what, Tries::Short).await;
         let (permission, role) = match asked {
             Ok(all) => match strongest(&all.found, account.id) {
-                // What was not read may say more of them.
+                // The pages that were not read may grant more.
                 (permission, _) if all.more && permission < Permission::Write => {
                     return Err(self.client.not_understood("the list of permissions does not end"));
                 }
                 found => found,
             },
             Err(error) if is_for_administrators(&error) => match people.is_reviewer(account.id) {
-                // Nobody is put on that list but by who may write to the repository.
+                // Only accounts that may write can add reviewers.
                 true => (Permission::Write, "reviewer".to_owned()),
                 false => (Permission::Read, "participant".to_owned()),
             },
@@ -47,7 +45,7 @@ impl Bitbucket {
     }
 }
 
-/// Whether it is told to others than us.
+/// True if only an administrator may read permissions.
 fn is_for_administrators(error: &Error) -> bool {
     match error {
         Error::Forbidden { .. } | Error::NotFound { .. } => true,
@@ -56,7 +54,7 @@ fn is_for_administrators(error: &Error) -> bool {
     }
 }
 
-/// The strongest of an account's permissions and its word; who has none is on no list.
+/// Accounts without permission are not in the list.
 fn strongest(all: &[PermissionAnswer], account: u64) -> (Permission, String) {
     let is_theirs = |known: &&PermissionAnswer| known.user.as_ref().and_then(AccountAnswer::id) == Some(account);
     let read = |known: &PermissionAnswer| {
@@ -64,7 +62,7 @@ fn strongest(all: &[PermissionAnswer], account: u64) -> (Permission, String) {
             "admin" => Permission::Admin,
             "write" => Permission::Write,
             "read" => Permission::Read,
-            // A word that Bitbucket adds gives nobody more than they have.
+            // An unknown permission grants nothing.
             _ => Permission::None,
         };
         (permission, known.permission.clone())

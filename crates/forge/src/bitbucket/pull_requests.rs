@@ -1,4 +1,4 @@
-//! Pull requests that are there: one and its text, and all open ones.
+//! Reads and edits pull requests.
 
 use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{Error, Page, PullRequest, call::Tries, names::RepositoryName};
 
-/// What is asked for at once: Bitbucket gives no more.
+/// Bitbucket's limit.
 pub(super) const PER_PAGE: &str = "50";
 
-/// A whole commit's name. Units: characters.
+/// Length of a full commit hash. Units: characters.
 const WHOLE: usize = 40;
 
-/// What people write of one, all of which is written at once.
+/// Fields that a PUT replaces together.
 #[derive(Deserialize)]
 struct WrittenAnswer {
     title: String,
@@ -38,14 +38,13 @@ struct SummaryAnswer {
 
 #[derive(Deserialize)]
 struct ReviewerAnswer {
-    /// One who can't be named would be taken off the list: better nothing is written.
+    /// Required: a reviewer without a UUID would be removed by the PUT, so parsing fails instead.
     uuid: String,
 }
 
 impl Bitbucket {
-    /// See [`Forge::pull_request`](crate::Forge::pull_request).
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`, which names its commit by
-    /// the first twelve characters, and `GET /repositories/{workspace}/{repo_slug}/commit/{commit}` for all of them.
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}` has twelve characters of
+    /// the hash; `GET /repositories/{workspace}/{repo_slug}/commit/{commit}` returns all.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let address = self.address(repository, &["pullrequests", &number.to_string()]);
@@ -57,7 +56,7 @@ impl Bitbucket {
             let address = self.address(repository, &["commit", &pull.head_sha]);
             match self.client.get::<CommitAnswer>(address, &what, Tries::Three).await {
                 Ok(commit) if commit.hash.starts_with(&pull.head_sha) => pull.head_sha = commit.hash,
-                // A fork's, or gone with its branch.
+                // The commit is a fork's, or its branch was deleted.
                 Ok(_) | Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -65,7 +64,6 @@ impl Bitbucket {
         Ok(pull)
     }
 
-    /// See [`Forge::pull_request_text`](crate::Forge::pull_request_text).
     /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
         let written = self.written(full_name, number).await?;
@@ -73,12 +71,11 @@ impl Bitbucket {
         Ok(text.unwrap_or_default())
     }
 
-    /// See [`Forge::edit_pull_request_text`](crate::Forge::edit_pull_request_text).
     /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
         let what = format!("the text of pull request {number} of {full_name}");
-        // What a change leaves out of this is gone: the reviewers would be taken off.
+        // A PUT without the reviewers removes them.
         let now = self.written(full_name, number).await?;
         let reviewers: Vec<_> = now.reviewers.iter().map(|reviewer| json!({ "uuid": reviewer.uuid })).collect();
         let body = json!({
@@ -88,7 +85,7 @@ impl Bitbucket {
             "close_source_branch": now.close_source_branch,
             "draft": now.draft,
         });
-        // Whoever repeats it reads first: somebody may have written meanwhile.
+        // One try: before a retry the caller must read again, because the text may have been edited.
         self.client.send::<IgnoredAny>(Method::PUT, address, &what, &body, Tries::One).await?;
         Ok(())
     }
@@ -99,7 +96,6 @@ impl Bitbucket {
         self.client.get(address, &what, Tries::Three).await
     }
 
-    /// See [`Forge::open_pull_requests`](crate::Forge::open_pull_requests).
     /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         let page = page.max(1);

@@ -1,11 +1,10 @@
-//! Bitbucket's error bodies in words a person can use.
+//! Parses Bitbucket's error bodies.
 
 use serde_json::Value;
 
 use crate::words::{in_sentence, shorten, told};
 
-/// The `message` of an error body without the stop at its end, or a note that there is none, with the scopes that it says
-/// the token lacks.
+/// The `message`, with the scopes that the token lacks.
 pub(super) fn message(body: &[u8]) -> String {
     let error = error(body);
     let message = whole(&error);
@@ -16,7 +15,6 @@ pub(super) fn message(body: &[u8]) -> String {
     }
 }
 
-/// The scopes that a call takes and the token has not.
 fn lacking(error: &Value) -> Vec<&str> {
     let granted = scopes(error, "granted");
     scopes(error, "required").into_iter().filter(|scope| !granted.contains(scope)).collect()
@@ -31,7 +29,7 @@ fn whole(error: &Value) -> String {
     told(error.get("message").and_then(Value::as_str))
 }
 
-/// Why it was refused: the message, with what it leaves out of the faults of each field.
+/// The message, with the errors per field.
 pub(super) fn reason(body: &[u8]) -> String {
     let error = error(body);
     let message = whole(&error);
@@ -44,20 +42,19 @@ pub(super) fn reason(body: &[u8]) -> String {
             reasons.extend(new.map(|fault| format!("{name}: {}", in_sentence(fault))));
         }
     }
-    // Where a scope is missing it is no text.
+    // For a missing scope `detail` is an object, not a text.
     if let Some(detail) = error.get("detail").and_then(Value::as_str).filter(|detail| !detail.trim().is_empty()) {
         reasons.push(in_sentence(detail));
     }
     shorten(&reasons.join("; "))
 }
 
-/// What a body says of the error; null where it says nothing.
 fn error(body: &[u8]) -> Value {
     let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();
     parsed.get("error").cloned().unwrap_or_default()
 }
 
-/// Every text in it: a field has a list of them, and so have the fields in it.
+/// All texts, recursively: a field has a list of errors or nested fields.
 fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => found.push(text),

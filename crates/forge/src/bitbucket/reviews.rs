@@ -1,11 +1,8 @@
-//! Reviews, which Bitbucket has none of: somebody says that changes are needed, or approves, and writes comments before
-//! or after that. What was said is in the pull request's activity, and whether it still holds in its participants.
-//! Repositories may be set to take requests away with each push: of who says nothing any more since somebody pushed,
-//! that is no word of theirs, and what they asked for stands.
-//!
-//! With a request for changes come the comments of its author since their request before it. Those that were written
-//! after their last one are that one's, as whoever asks for changes often says which only then; where another one
-//! follows, they are the next one's, so that each comment comes with one request.
+//! Derives reviews, which Bitbucket does not have, from verdicts and comments.
+//! The activity contains the verdicts; the participants show which still hold. A repository may reset requests for
+//! changes on each push: a request followed by a push still counts, even if its author now has no verdict.
+//! A request includes its author's comments since their previous request. Comments after the last request belong to it,
+//! because many authors explain afterwards; when another request follows, they belong to that one.
 
 use serde::Deserialize;
 
@@ -23,10 +20,10 @@ use crate::{
     review::body_of,
 };
 
-/// What every text of ours ends with. Where our token is a reviewer's own, what we say there would be theirs.
+/// The last line of our comments. If our token belongs to a reviewer, our comments would count as theirs.
 const MARK: &str = "[//]: # (pullyard:";
 
-/// One entry of the activity; one of another kind has none of these.
+/// Entries of other kinds have none of these fields.
 #[derive(Deserialize)]
 struct ActivityAnswer {
     changes_requested: Option<SaidAnswer>,
@@ -34,7 +31,6 @@ struct ActivityAnswer {
     update: Option<UpdateAnswer>,
 }
 
-/// What the pull request was from then on.
 #[derive(Deserialize)]
 struct UpdateAnswer {
     date: Option<Time>,
@@ -58,7 +54,6 @@ struct SaidAnswer {
     user: Option<AccountAnswer>,
 }
 
-/// What somebody said of a pull request.
 struct Said {
     id: u64,
     verdict: Verdict,
@@ -67,7 +62,7 @@ struct Said {
 }
 
 impl Said {
-    /// None where it is not told who or when: of an account that was deleted nothing is left to know it by again.
+    /// `None` without a time or a UUID, as for deleted accounts: such a verdict cannot be identified again.
     fn read(number: u64, verdict: Verdict, answer: SaidAnswer) -> Option<Self> {
         let (at, user) = (answer.date?, answer.user?);
         Some(Self { id: review_id(number, user.uuid.as_deref()?, at), verdict, author: user.actor()?, at })
@@ -96,9 +91,9 @@ impl Said {
         }
     }
 
-    /// Whether a push may have taken a request for changes away, and not its author, who did not approve since. One
-    /// that they took back after a push looks the same: it had better be worked on than lost. Whoever asked once more has
-    /// that request alone, so that what became of it became of the others.
+    /// Whether a push may have reset the request: a push followed it and its author did not approve since. A request
+    /// withdrawn after a push looks the same and also counts, as extra work is better than a lost request.
+    /// Bitbucket has one verdict per account, so the last request decides for earlier ones.
     fn may_have_been_taken_away(&self, history: &History) -> bool {
         let is_theirs = |other: &&Said| other.author.id == self.author.id;
         let theirs = || history.said.iter().filter(is_theirs);
@@ -108,18 +103,17 @@ impl Said {
     }
 }
 
-/// What the activity of a pull request says, as far as it is read.
 struct History {
     /// Oldest first.
     said: Vec<Said>,
-    /// When its branch moved last; none where that is not seen.
+    /// Last change of the head commit; `None` if not seen.
     pushed: Option<Time>,
-    /// There is more of it.
+    /// The activity is longer than what was read.
     more: bool,
 }
 
 impl History {
-    /// Somebody asks for changes now and it does not say since when: what a webhook told may stand in it a moment later.
+    /// True if a participant requests changes and the activity lacks it: the activity lags behind webhooks.
     fn is_behind(&self, people: &PeopleAnswer) -> bool {
         let is_told = |account: u64| {
             self.said.iter().any(|said| said.verdict == Verdict::AsksForChanges && said.author.id == account)
@@ -128,7 +122,6 @@ impl History {
     }
 }
 
-/// When the branch moved last.
 fn pushed(activity: &[ActivityAnswer]) -> Option<Time> {
     let mut heads: Vec<(Time, &str)> =
         activity.iter().filter_map(|entry| entry.update.as_ref().and_then(UpdateAnswer::head)).collect();
@@ -140,7 +133,7 @@ fn pushed(activity: &[ActivityAnswer]) -> Option<Time> {
     heads.windows(2).filter_map(moved).next_back()
 }
 
-/// What was said, oldest first.
+/// Oldest first.
 fn said(number: u64, activity: Vec<ActivityAnswer>) -> Vec<Said> {
     let read = |entry: ActivityAnswer| {
         let asks = entry.changes_requested.and_then(|asks| Said::read(number, Verdict::AsksForChanges, asks));
@@ -149,22 +142,21 @@ fn said(number: u64, activity: Vec<ActivityAnswer>) -> Vec<Said> {
     };
     let mut found: Vec<Said> = activity.into_iter().flat_map(read).collect();
     found.sort_by_key(|said| (said.at, said.id));
-    // What happens while the list is read moves the rest of it on: the last of a page is the first of the next as well.
+    // Entries added while the list is read shift it, so the last one of a page may also be the first of the next.
     found.dedup_by_key(|said| said.id);
     found
 }
 
-/// Whose comments come with a request for changes, and of which time.
 struct Window {
     author: u64,
-    /// When the same account had asked before.
+    /// Time of the account's previous request.
     after: Option<Time>,
-    /// None for its last request.
+    /// `None` for its last request.
     until: Option<Time>,
 }
 
 impl Window {
-    /// None for an approval, with which nothing comes.
+    /// `None` for an approval, which has no comments.
     fn of(one: &Said, all: &[Said]) -> Option<Self> {
         if one.verdict != Verdict::AsksForChanges {
             return None;
@@ -176,7 +168,7 @@ impl Window {
         Some(Self { author: one.author.id, after, until })
     }
 
-    /// Whether a comment is there and came with the request, unless somebody settled its thread or it is ours.
+    /// Whether an existing, unresolved comment belongs to the request and is not ours.
     fn has(&self, comment: &CommentAnswer, beginning: &Beginning) -> bool {
         let at = comment.created_on;
         comment.is_there()
@@ -187,7 +179,7 @@ impl Window {
             && !is_marked(comment.text())
     }
 
-    /// What was said below the pull request, oldest first.
+    /// Comments below the pull request, oldest first.
     fn words(&self, all: &[CommentAnswer]) -> Vec<Part> {
         let beginnings = beginnings(all);
         let is_said = |comment: &&CommentAnswer| {
@@ -201,7 +193,6 @@ impl Window {
     }
 }
 
-/// Whether a text says by its last line that it is ours.
 fn is_marked(text: &str) -> bool {
     let last = text.trim_end().lines().next_back().unwrap_or_default();
     last.starts_with(MARK) && last.ends_with(')')
@@ -211,8 +202,7 @@ fn missing(what: &str) -> Error {
     Error::NotFound { what: what.to_owned(), message: "the activity has none of this id".to_owned() }
 }
 
-/// One that the whole of the activity does not have. Whoever knows its id was told of it: it was taken back, and
-/// Bitbucket forgot it with that.
+/// For a review that the complete activity lacks: its id came from a webhook, and Bitbucket removes withdrawn verdicts.
 fn forgotten(id: u64) -> Review {
     Review {
         id,
@@ -229,10 +219,9 @@ fn forgotten(id: u64) -> Review {
 }
 
 impl Bitbucket {
-    /// See [`Forge::reviews`](crate::Forge::reviews).
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
         let what = format!("the reviews of pull request {number} of {full_name}");
-        // Before the participants: what is said in between is not told yet, rather than told as withdrawn.
+        // Before the participants: a verdict given in between is then missing instead of appearing as withdrawn.
         let history = self.history(full_name, number, &what).await?;
         if history.said.is_empty() {
             return Ok(Listed { found: Vec::new(), more: history.more });
@@ -242,7 +231,6 @@ impl Bitbucket {
         Ok(Listed { found, more: history.more })
     }
 
-    /// See [`Forge::review`](crate::Forge::review).
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         let what = format!("review {review} of pull request {number} of {full_name}");
         let history = self.history(full_name, number, &what).await?;
@@ -266,7 +254,6 @@ impl Bitbucket {
         Ok(one.review(&history, &people, words))
     }
 
-    /// See [`Forge::review_comments`](crate::Forge::review_comments).
     pub async fn review_comments(
         &self,
         full_name: &str,
@@ -281,12 +268,12 @@ impl Bitbucket {
         };
         let all = self.all_comments(full_name, number).await?;
         let found = on_lines(&all.found, Some(review), |comment, beginning| window.has(comment, beginning));
-        // Where the account asked before what was read of the activity, comments of that request are among these.
+        // Without a previous request in the part that was read, these may include an earlier request's comments.
         Ok(Listed { found, more: all.more || (history.more && window.after.is_none()) })
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/activity`, newest first:
-    /// where it is longer than a list is read, what was said first is left out.
+    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/activity`, newest first; a
+    /// long one lacks its oldest entries.
     async fn history(&self, full_name: &str, number: u64, what: &str) -> Result<History, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let address = self.address(repository, &["pullrequests", &number.to_string(), "activity"]);

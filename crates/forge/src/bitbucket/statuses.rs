@@ -1,4 +1,4 @@
-//! What we say about commits.
+//! Sets commit statuses.
 
 use reqwest::Method;
 use serde::de::IgnoredAny;
@@ -12,7 +12,6 @@ use crate::{
 };
 
 impl Bitbucket {
-    /// See [`Forge::set_status`](crate::Forge::set_status).
     /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/commit/{commit}/statuses/build`.
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
         let repository = RepositoryName::parse(full_name)?;
@@ -28,15 +27,15 @@ impl Bitbucket {
                 CommitState::Error => "STOPPED",
             },
             "description": status.shortened(),
-            // Bitbucket takes none without an address. Where there is no page, the commit's says as much.
+            // Bitbucket requires a URL, so the commit's page is the fallback.
             "url": status.target_url.clone().unwrap_or_else(|| format!("https://bitbucket.org/{full_name}/commits/{sha}")),
         });
-        // Without it, the commit has the status and its pull request need not.
+        // Without a branch, the pull request may not show the commit's status.
         if let Some(branch) = &status.branch {
             body["refname"] = json!(branch);
         }
         let address = self.address(repository, &["commit", sha, "statuses", "build"]);
-        // Said twice it is said: it may be repeated.
+        // The same status twice has no effect, so it may be retried.
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is asked of Bitbucket, and what its answers mean.
+//! Requests to Bitbucket and the meaning of its responses.
 
 mod hooks;
 mod reviews;
@@ -21,7 +21,7 @@ const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 const HERE: &str = "{1fef5fec-1660-40e2-ac86-735082b94b74}";
 const ANN: &str = "{aaaaaaaa-1660-40e2-ac86-735082b94b74}";
 
-/// Whoever stands in for Bitbucket.
+/// A stand-in for Bitbucket.
 struct Played {
     forge: Forge,
     asked: Arc<Mutex<Vec<Exchange>>>,
@@ -29,20 +29,19 @@ struct Played {
 }
 
 impl Played {
-    /// The requests so far, as method and address below the API's.
+    /// Method and path below the API of each request.
     fn requests(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         let below = |exchange: &Exchange| exchange.address.strip_prefix(API).unwrap().to_owned();
         asked.iter().map(|exchange| format!("{} {}", exchange.method, below(exchange))).collect()
     }
 
-    /// What the last one sent.
     fn sent(&self) -> Value {
         serde_json::from_slice(&self.asked.lock().unwrap().last().unwrap().body).unwrap()
     }
 }
 
-/// A Bitbucket that gives these answers, one a request; none is a connection that breaks.
+/// Answers one request each; `None` breaks the connection.
 fn play(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> Played {
     play_with("ATCTT3x", answers)
 }
@@ -147,11 +146,11 @@ async fn a_token_that_may_not_say_whose_it_is_is_told_what_it_lacks() {
     let scopes = "Your credentials lack one or more required privilege scopes.";
     let somebodys = play_with("ann@acme.example:ATATT3x", [no(403, scopes)]).forge.account().await;
     let lacks = somebodys.unwrap_err();
-    // Not `Forbidden`, which an access token gets that is let in all the same.
+    // `Forbidden` would mean a valid access token.
     assert!(matches!(lacks, Error::Denied { .. }), "{lacks:?}");
     assert!(matches!(refused(403, scopes).await, Error::Forbidden { .. }));
     assert!(format!("{lacks}").contains("needs the scope read:user:bitbucket"), "{lacks}");
-    // Once, where Bitbucket says it by itself.
+    // Each scope once, where Bitbucket's own message names it.
     let detail = json!({ "required": ["read:user:bitbucket"], "granted": ["read:repository:bitbucket"] });
     let told = Some((403, json!({ "error": { "message": scopes, "detail": detail } })));
     let lacks = play_with("ann@acme.example:ATATT3x", [told]).forge.account().await.unwrap_err();
@@ -159,7 +158,7 @@ async fn a_token_that_may_not_say_whose_it_is_is_told_what_it_lacks() {
     let unknown = refused(401, "Token is invalid, expired, or not supported for this endpoint.").await;
     assert!(matches!(unknown, Error::Denied { .. }), "{unknown:?}");
     assert!(format!("{unknown}").contains("is written E-MAIL:API-TOKEN"), "{unknown}");
-    // What it says to an access token, which it lets in.
+    // Bitbucket's message to a valid access token.
     for status in [403, 401] {
         let untold = refused(status, "This API is not accessible by this authentication mechanism").await;
         assert!(matches!(untold, Error::Forbidden { .. }) && !format!("{untold}").contains("E-MAIL"), "{untold:?}");
@@ -314,7 +313,7 @@ async fn the_text_is_replaced_and_what_else_people_wrote_is_written_again() {
             "draft": true,
         })
     );
-    // Whether it was written is not known: who asks reads first.
+    // The edit may have been written, so the caller must read again.
     let played = play([ok(pull(7, "OPEN")), None]);
     assert!(played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 2);
@@ -331,7 +330,7 @@ async fn open_pull_requests_come_in_pages_that_are_asked_for_by_number() {
     assert_eq!(played.requests(), [format!("{address}2"), format!("{address}1")]);
 }
 
-/// A thread of three, the last of which answers an answer; a thread that is settled; words below the pull request.
+/// A thread of three with a nested reply, a resolved thread, and a comment below the pull request.
 fn conversation() -> Value {
     json!([
         comment(1, json!({ "inline": { "path": "a.rs", "from": null, "to": 9, "start_to": 7 } })),

@@ -1,4 +1,4 @@
-//! Comments on lines, and the threads that they make by answering one another.
+//! Derives threads from comments on lines and their replies.
 
 use std::collections::BTreeMap;
 
@@ -45,14 +45,13 @@ impl CommentAnswer {
             created_at: self.created_on,
             updated_at: self.updated_on.unwrap_or(self.created_on),
             url: self.links.url(),
-            // Which commit it was written on is not told.
+            // Bitbucket does not return the original commit.
             commit: String::new(),
             original_commit: String::new(),
         }
     }
 }
 
-/// Those on lines that are meant, as comments of this review.
 pub(super) fn on_lines(
     all: &[CommentAnswer],
     review: Option<u64>,
@@ -67,22 +66,20 @@ pub(super) fn on_lines(
     all.iter().filter(|comment| comment.is_there()).filter_map(read).collect()
 }
 
-/// What those on lines make.
 fn threads(all: &[CommentAnswer], name_of: impl Fn(u64) -> String, more: bool) -> Vec<Thread> {
     let beginnings = beginnings(all);
-    // In the order of their ids, which is that of their first comments.
+    // Ordered by the id of the first comment.
     let mut found: BTreeMap<u64, Thread> = BTreeMap::new();
     for comment in all.iter().filter(|comment| comment.is_there()) {
         let Some(Beginning { id, inline: Some(inline), resolved }) = beginnings.get(&comment.id) else { continue };
         let thread = found.entry(*id).or_insert_with(|| Thread {
-            // The first one of it that is there: what answers that is in the same thread, and whether one that was
-            // deleted may be answered is not told.
+            // Reply to the first comment that still exists: Bitbucket does not document replies to a deleted one.
             id: name_of(comment.id),
             resolved: *resolved,
             outdated: inline.is_outdated(),
             path: inline.path.clone(),
             line: inline.to.filter(|_| !inline.is_outdated()),
-            // It names the thread also where it was deleted.
+            // The first comment identifies the thread even when it was deleted.
             comments: vec![*id],
             more_comments: more,
         });
@@ -94,20 +91,18 @@ fn threads(all: &[CommentAnswer], name_of: impl Fn(u64) -> String, more: bool) -
 }
 
 impl Bitbucket {
-    /// See [`Forge::comments`](crate::Forge::comments).
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
         let Listed { found, more } = self.all_comments(full_name, number).await?;
         Ok(Listed { found: on_lines(&found, None, |_, _| true), more })
     }
 
-    /// See [`Forge::threads`](crate::Forge::threads).
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
         let Listed { found, more } = self.all_comments(full_name, number).await?;
         let name_of = |comment: u64| format!("{full_name}/{number}/{comment}");
         Ok(Listed { found: threads(&found, name_of, more), more })
     }
 
-    /// See [`Forge::reply`](crate::Forge::reply). A thread is `WORKSPACE/SLUG/PULL-REQUEST/FIRST-COMMENT`.
+    /// A thread is `WORKSPACE/SLUG/PULL-REQUEST/FIRST-COMMENT`.
     /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         let parts = || {

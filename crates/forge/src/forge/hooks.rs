@@ -1,16 +1,15 @@
-//! What a forge is asked about its deliveries to us.
+//! Webhooks of a forge and their deliveries.
 
 use crate::{Delivery, DeliveryBody, Error, Hook, HookScope, HookSettings, Listed, Page};
 
 use super::{Forge, unsupported};
 
-/// It shows them to people, on pages.
+/// Bitbucket shows its deliveries on pages only.
 const DELIVERIES: &str = "list what was delivered";
 
 impl Forge {
-    /// The hooks of a repository, an organisation or an App. On Bitbucket an organisation is a workspace.
-    ///
-    /// Errors: `NotFound` also when the token may not see them; `Unsupported` for an App's on Bitbucket.
+    /// Webhooks of a repository, an organisation (a workspace on Bitbucket) or an App.
+    /// Errors: `NotFound` also when the token may not see them; `Unsupported` for an App on Bitbucket.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
         match self {
             Self::GitHub(github) => github.hooks(scope).await,
@@ -18,10 +17,9 @@ impl Forge {
         }
     }
 
-    /// Makes a hook, once: after a transient error it may be there or not.
-    ///
-    /// Errors: `Refused` when there is one with the same address and events, and for an App; `Settings` for a secret that
-    /// the forge does not take.
+    /// Not idempotent: after a transient error the webhook may exist.
+    /// Errors: `Refused` when one with the same URL and events exists, and for an App; `Settings` for a secret that the
+    /// forge does not accept.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
         match self {
             Self::GitHub(github) => github.create_hook(scope, settings).await,
@@ -29,9 +27,7 @@ impl Forge {
         }
     }
 
-    /// Makes a hook what the settings say.
-    ///
-    /// Idempotent: by the hook.
+    /// Idempotent: by the webhook's id.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
         match self {
             Self::GitHub(github) => github.edit_hook(scope, hook, settings).await,
@@ -39,9 +35,7 @@ impl Forge {
         }
     }
 
-    /// Deletes a hook; one that is gone is deleted.
-    ///
-    /// Errors: `Refused` for an App's.
+    /// Idempotent: a missing webhook counts as deleted. Errors: `Refused` for an App's.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.delete_hook(scope, hook).await,
@@ -49,9 +43,8 @@ impl Forge {
         }
     }
 
-    /// One page of what was delivered, newest first, whatever became of it. GitHub keeps three days.
-    ///
-    /// A delivery that was tried again stands there once for each try, with the same `guid`.
+    /// One page of deliveries of any outcome, newest first. GitHub keeps three days; each retry is an entry with the
+    /// same `guid`.
     /// Errors: `Unsupported` on Bitbucket, as for everything below.
     pub async fn deliveries(
         &self,
@@ -65,9 +58,7 @@ impl Forge {
         }
     }
 
-    /// One delivery with what was sent.
-    ///
-    /// Errors: `NotFound` when it is too old.
+    /// Errors: `NotFound` when the forge no longer has it.
     pub async fn delivery(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<DeliveryBody, Error> {
         match self {
             Self::GitHub(github) => github.delivery(scope, hook, delivery).await,
@@ -75,7 +66,7 @@ impl Forge {
         }
     }
 
-    /// Has the forge deliver it again, under the same `guid`. Whether it arrives is told by `deliveries`.
+    /// Requests another try under the same `guid`; `deliveries` shows the outcome.
     pub async fn redeliver(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.redeliver(scope, hook, delivery).await,

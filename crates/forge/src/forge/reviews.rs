@@ -1,4 +1,4 @@
-//! What a forge is asked about pull requests, their reviews, and who wrote them.
+//! Pull requests, their reviews, comments and commit statuses on a forge.
 
 use crate::{
     Access, Actor, Comment, CommitStatus, Error, Listed, Page, PullRequest, Reply, Review, ReviewComment, Thread,
@@ -7,8 +7,6 @@ use crate::{
 use super::Forge;
 
 impl Forge {
-    /// The pull request of this number, whatever became of it.
-    ///
     /// Errors: `NotFound` when there is none.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         match self {
@@ -17,9 +15,8 @@ impl Forge {
         }
     }
 
-    /// The text of a pull request as it is now; empty where it has none.
-    ///
-    /// Errors: `NotFound` when there is no such pull request.
+    /// The description of a pull request, empty where it has none. Errors: `NotFound` when there is no such pull
+    /// request.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
         match self {
             Self::GitHub(github) => github.pull_request_text(full_name, number).await,
@@ -27,12 +24,10 @@ impl Forge {
         }
     }
 
-    /// Replaces the text of a pull request, once: after a transient error it may be replaced or not.
-    ///
-    /// No forge does so only where it is still what was read: what somebody writes between the two is gone from the
-    /// page, though GitHub keeps it among the text's earlier versions. On Bitbucket the same is so of title,
-    /// reviewers, whether it is a draft and whether its branch is closed, which are read for it and written again.
-    /// Errors: `Forbidden` when the token may not, `Refused` when it is too long.
+    /// Not idempotent, and not conditional: no forge compares with the text that was read, so a concurrent edit is lost
+    /// (GitHub keeps it in the edit history).
+    /// Bitbucket also overwrites title, reviewers, draft and close-branch settings with the values read just before.
+    /// Errors: `Forbidden` when the token may not, `Refused` when the text is too long.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.edit_pull_request_text(full_name, number, text).await,
@@ -40,9 +35,7 @@ impl Forge {
         }
     }
 
-    /// One page of the open pull requests, from 1, what changed last first.
-    ///
-    /// One that changes meanwhile may be on two pages, or, having come to an earlier page, on none.
+    /// One page, from 1, newest update first. A pull request that changes meanwhile may be on two pages or on none.
     pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         match self {
             Self::GitHub(github) => github.open_pull_requests(full_name, page).await,
@@ -50,26 +43,20 @@ impl Forge {
         }
     }
 
-    /// Asks these accounts for a review, again if they gave one. On Bitbucket nothing is asked.
-    ///
-    /// Idempotent: who was asked is asked.
-    /// Errors: `Refused` for the author and for who may not see the repository.
+    /// Requests reviews, also from accounts that gave one. Does nothing on Bitbucket.
+    /// Idempotent: by account. Errors: `Refused` for the author and for accounts without access to the repository.
     pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.request_reviewers(full_name, number, logins).await,
-            // Nobody is asked again there: a reviewer stays on the list and is told of each push. Who is not on it could
-            // be put there by UUID alone, and by writing the whole list over whatever others make of it meanwhile; a
-            // name that several may have is no ground for that.
+            // Bitbucket notifies its reviewers of each push. Adding one would replace the whole list by UUID and lose
+            // concurrent edits, and display names are not unique.
             Self::Bitbucket(_) => Ok(()),
         }
     }
 
-    /// The reviews of a pull request, oldest first, as they are now.
-    ///
-    /// Those with a verdict that we don't know are left out. On Bitbucket they are what was said in the activity, of
-    /// which a long one is read from its end, so that the oldest are left out, as are those of accounts that were
-    /// deleted. One that was withdrawn, or that gave way to the same account's opposite, is dismissed there; and what
-    /// one says is read by [`review`](Self::review) alone: here its body is empty.
+    /// Reviews now, oldest first, without unknown verdicts.
+    /// On Bitbucket they come from the activity: a long one is read from its end, deleted accounts are left out, a
+    /// withdrawn or replaced verdict is `Dismissed`, and bodies are empty; use [`review`](Self::review) for the body.
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
         match self {
             Self::GitHub(github) => github.reviews(full_name, number).await,
@@ -77,13 +64,9 @@ impl Forge {
         }
     }
 
-    /// One review, as it is now.
-    ///
-    /// On Bitbucket the body of one that asks for changes is what its author wrote below the pull request since they
-    /// asked before, up to now or, where they asked once more, up to this one. What was settled is left out, and so is
-    /// what is ours.
-    /// Errors: `NotFound` when it was deleted while pending, or never was; on Bitbucket also when it is in the activity
-    /// no more, or further back than that is read.
+    /// On Bitbucket the body of a request for changes is the author's unresolved comments since their previous request,
+    /// up to this one if another follows, else up to now; ours are left out.
+    /// Errors: `NotFound` when it does not exist; on Bitbucket only if the activity is too long to be read completely.
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         match self {
             Self::GitHub(github) => github.review(full_name, number, review).await,
@@ -91,8 +74,7 @@ impl Forge {
         }
     }
 
-    /// The comments on lines that came with a review, as they are now. On Bitbucket they are those of the same author and
-    /// the same time as its body.
+    /// Comments on lines that belong to a review. On Bitbucket: the same author and period as for the review's body.
     pub async fn review_comments(
         &self,
         full_name: &str,
@@ -105,8 +87,7 @@ impl Forge {
         }
     }
 
-    /// Every comment on a line of a pull request, whichever review it came with, oldest first. On Bitbucket it is not
-    /// told which that is.
+    /// All comments on lines, oldest first; Bitbucket does not say which review each belongs to.
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.comments(full_name, number).await,
@@ -114,7 +95,6 @@ impl Forge {
         }
     }
 
-    /// The threads of a pull request with their comments' ids.
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
         match self {
             Self::GitHub(github) => github.threads(full_name, number).await,
@@ -122,9 +102,8 @@ impl Forge {
         }
     }
 
-    /// Writes into a thread, once: after a transient error it may be there or not.
-    ///
-    /// Errors: `NotFound` when the thread is gone; `Refused` when the forge won't.
+    /// Not idempotent: after a transient error the reply may exist.
+    /// Errors: `NotFound` when the thread is gone; `Refused` when the forge refuses it.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         match self {
             Self::GitHub(github) => github.reply(thread, body).await,
@@ -132,7 +111,7 @@ impl Forge {
         }
     }
 
-    /// The conversation of an issue or pull request, oldest first; comments on lines are not in it.
+    /// Comments below an issue or pull request, oldest first, without those on lines.
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
         match self {
             Self::GitHub(github) => github.issue_comments(full_name, number).await,
@@ -140,7 +119,7 @@ impl Forge {
         }
     }
 
-    /// Writes below an issue or pull request, once: after a transient error it may be there or not.
+    /// Not idempotent: after a transient error the comment may exist.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         match self {
             Self::GitHub(github) => github.create_comment(full_name, number, body).await,
@@ -148,10 +127,7 @@ impl Forge {
         }
     }
 
-    /// Replaces the text of a comment of ours below the issue or pull request of this number.
-    ///
-    /// Idempotent: by the comment.
-    /// Errors: `NotFound` when it was deleted.
+    /// Idempotent: by the comment. Errors: `NotFound` when it was deleted.
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         match self {
             Self::GitHub(github) => github.edit_comment(full_name, comment, body).await,
@@ -159,8 +135,6 @@ impl Forge {
         }
     }
 
-    /// Says something about a commit. A later status of the same context replaces it.
-    ///
     /// Idempotent: by commit and context. A description that is too long is cut.
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
         match self {
@@ -169,14 +143,12 @@ impl Forge {
         }
     }
 
-    /// What an account may do in a repository. It has to do with the pull request of this number.
-    ///
-    /// GitHub is asked once, by the account's name; Bitbucket first who takes part in the pull request, then about the
-    /// account by its UUID. Each call is of at most 3 s and never repeated: whoever asks has little time. Where
-    /// Bitbucket tells our token nothing, as that administers no repository, whoever was asked to review the pull
-    /// request counts as somebody who may write, since nobody else puts people on that list; others may read.
-    /// Errors: `NotFound` when the repository or the account is not there, or, on GitHub, the token may not ask; on
-    /// Bitbucket also when the account takes no part in the pull request.
+    /// An account's access to the repository. On Bitbucket it must take part in the pull request.
+    /// Each call takes at most 3 s and is never retried. GitHub is called by login; Bitbucket by UUID, which the pull
+    /// request supplies. Where Bitbucket hides permissions because our token is no administrator's, a reviewer counts
+    /// as `Write`, since only writers can add reviewers, and others as `Read`.
+    /// Errors: `NotFound` when the repository or the account is missing; on GitHub also when the token may not read
+    /// permissions; on Bitbucket also when the account takes no part.
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         match self {
             Self::GitHub(github) => github.permission(full_name, &account.login).await,

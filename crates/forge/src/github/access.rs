@@ -1,4 +1,4 @@
-//! What somebody may do.
+//! Reads an account's permission.
 
 use serde::Deserialize;
 
@@ -22,7 +22,6 @@ struct IdAnswer {
 }
 
 impl GitHub {
-    /// See [`Forge::permission`](crate::Forge::permission).
     /// Source: `GET /repos/{owner}/{repo}/collaborators/{username}/permission`.
     pub async fn permission(&self, full_name: &str, login: &str) -> Result<Access, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -33,7 +32,7 @@ impl GitHub {
             "admin" => Permission::Admin,
             "write" => Permission::Write,
             "read" => Permission::Read,
-            // A word that GitHub adds gives nobody more than he has.
+            // An unknown permission grants nothing.
             _ => Permission::None,
         };
         Ok(Access { permission, role: answer.role_name, account: answer.user.map(|user| user.id) })

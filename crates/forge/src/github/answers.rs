@@ -1,4 +1,4 @@
-//! What GitHub's answers look like, as far as we read them. Unknown fields are ignored: GitHub adds.
+//! GitHub's responses, with the fields that we read.
 
 use serde::Deserialize;
 
@@ -107,11 +107,11 @@ impl From<EndRepositoryAnswer> for BaseRepository {
 }
 
 impl PullRequestAnswer {
-    /// Whether its branch is in the repository that it goes to, as far as that is told.
+    /// Whether the head branch is in the base repository, as far as known.
     pub(super) fn is_from_here(&self) -> bool {
         match (&self.head.repo, &self.base.repo) {
             (Some(head), Some(base)) => head.id == base.id,
-            // It came from a fork that was deleted.
+            // The fork was deleted.
             (None, Some(_)) => false,
             (_, None) => true,
         }

@@ -1,5 +1,5 @@
-//! What GitHub is asked as an App: by a JWT that the App's key signs, for one call each.
-//! Which permissions a token is to have, and how long it is kept, is not known here.
+//! Calls that a GitHub App makes, each with a JWT signed by the App's key. The caller chooses permissions and caches
+//! tokens.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,13 +14,12 @@ use super::{
 };
 use crate::{Account, Endpoint, Error, Token, names::RepositoryName};
 
-/// Permissions by their names at GitHub, each with `read`, `write` or `admin`.
+/// Permission names with `read`, `write` or `admin`.
 pub type Permissions = BTreeMap<String, String>;
 
-/// How long an installation's token lives at most: GitHub's own limit.
+/// GitHub's limit for an installation token.
 const LONGEST_LIFE: Duration = Duration::from_secs(3_600);
 
-/// A GitHub App, known by its key; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GitHubApp {
     endpoint: Endpoint,
@@ -28,65 +27,51 @@ pub struct GitHubApp {
     key: AppKey,
 }
 
-/// The one repository that a token is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Only<'a> {
-    /// By the forge's id, which survives renames.
+    /// The forge's id, which survives renames.
     Id(u64),
-    /// By `owner/name`, as long as nobody asked for its id.
+    /// `owner/name`, where the id is unknown.
     Name(&'a str),
 }
 
-/// What an App says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
-    /// GitHub's id of it.
     pub id: u64,
-    /// What JWTs name it by; older servers have none.
+    /// Issuer of the JWTs; older servers have none.
     pub client_id: Option<String>,
-    /// Its name in addresses; its bot is `SLUG[bot]`.
+    /// Its bot is `SLUG[bot]`.
     pub slug: String,
-    /// Its page for people.
     pub html_url: String,
-    /// What it asks for; an installation may have accepted less.
+    /// Requested by the App; an installation may have accepted fewer.
     pub permissions: Permissions,
-    /// What its hook tells of, where it is installed; what comes unasked is not among it.
+    /// Without events that GitHub sends to every App.
     pub events: Vec<String>,
-    /// The page where its owner changes it. What no call changes is changed there.
+    /// The settings page, for changes that the API does not offer.
     pub settings_url: String,
 }
 
-/// An App on somebody's repositories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
-    /// GitHub's id of it.
     pub id: u64,
-    /// What its owner accepted.
+    /// Accepted by the owner.
     pub permissions: Permissions,
-    /// Its owner switched it off.
     pub suspended: bool,
-    /// Where its owner changes it.
     pub html_url: String,
 }
 
-/// A token of an installation, for as long as it lives.
 #[derive(Clone, Debug)]
 pub struct InstallationToken {
-    /// The token.
     pub token: Token,
-    /// How long it works, counted from before it was asked for.
+    /// Counted from before the request.
     pub expires_in: Duration,
 }
 
-/// What GitHub tells of a new App, once.
+/// A newly created App; GitHub returns these secrets once.
 pub struct ConvertedApp {
-    /// GitHub's id of it.
     pub id: u64,
-    /// Its page for people.
     pub html_url: String,
-    /// Its private key.
     pub pem: String,
-    /// What it signs its deliveries with; none when GitHub made none.
     pub webhook_secret: Option<String>,
 }
 
@@ -97,15 +82,13 @@ impl std::fmt::Debug for ConvertedApp {
 }
 
 impl GitHubApp {
-    /// Prepares calls; makes none. `issuer` is the client id, or the App's id.
-    ///
-    /// Errors: `Settings` when the key is none.
+    /// Makes no call. `issuer` is the client id or the App's id.
+    /// Errors: `Settings` when the key is malformed.
     pub fn new(endpoint: Endpoint, issuer: impl Into<String>, pem: &str) -> Result<Self, Error> {
         Ok(Self { endpoint, issuer: issuer.into(), key: AppKey::from_pem(pem)? })
     }
 
-    /// What the App says of itself. Source: `GET /app`.
-    ///
+    /// Source: `GET /app`.
     /// Errors: `Denied` when the key is not, or no longer, the App's.
     pub async fn app(&self) -> Result<App, Error> {
         let client = self.client()?;
@@ -113,8 +96,7 @@ impl GitHubApp {
         answer.app(&client)
     }
 
-    /// The installation that a repository is part of. Source: `GET /repos/{o}/{r}/installation`.
-    ///
+    /// Source: `GET /repos/{o}/{r}/installation`.
     /// Errors: `NotFound` when the App is not installed there.
     pub async fn installation_of(&self, full_name: &str) -> Result<Installation, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -125,10 +107,9 @@ impl GitHubApp {
         Ok(answer.into())
     }
 
-    /// A new token of an installation, for this repository and permissions only.
+    /// A token limited to this repository and these permissions.
     /// Source: `POST /app/installations/{id}/access_tokens`.
-    ///
-    /// Errors: `Refused` when the installation has less than is asked for.
+    /// Errors: `Refused` when the installation has fewer permissions.
     pub async fn installation_token(
         &self,
         installation: u64,
@@ -140,17 +121,17 @@ impl GitHubApp {
         let asked_at = seconds_now();
         let body = match only {
             Only::Id(id) => json!({ "repository_ids": [id], "permissions": permissions }),
-            // Without its owner: an installation has only one.
+            // GitHub wants the name without its owner.
             Only::Name(name) => {
                 json!({ "repositories": [RepositoryName::parse(name)?.name], "permissions": permissions })
             }
         };
-        // A token that was made and whose answer was lost is one more that ends by itself.
+        // Retrying is not worthwhile: a token whose response was lost expires by itself.
         let answer: TokenAnswer = client.post(address, "a token of the App's installation", &body).await?;
         Ok(InstallationToken { expires_in: life(&answer.expires_at, asked_at)?, token: Token::new(answer.token) })
     }
 
-    /// The account that the App acts as, called `SLUG[bot]`. Source: `GET /users/{username}`.
+    /// The App's account, `SLUG[bot]`. Source: `GET /users/{username}`.
     pub async fn bot(&self, slug: &str) -> Result<Account, Error> {
         let login = format!("{slug}[bot]");
         let ask = async |client: Client| -> Result<Account, Error> {
@@ -158,7 +139,8 @@ impl GitHubApp {
             let answer: super::answers::AccountAnswer = client.get(address, &login, Tries::Three).await?;
             Ok(answer.into())
         };
-        // A public answer; but a private server wants to know who asks, and github.com counts by address.
+        // Anonymously first. github.com limits anonymous calls by address and a private server refuses them, so the
+        // App's own credentials are the fallback.
         match ask(Client::anonymous(&self.endpoint)?).await {
             Err(
                 Error::Denied { .. } | Error::Forbidden { .. } | Error::NotFound { .. } | Error::RateLimited { .. },
@@ -167,16 +149,15 @@ impl GitHubApp {
         }
     }
 
-    /// A client whose every request is signed anew.
+    /// Signs a new JWT for each request.
     pub(super) fn client(&self) -> Result<Client, Error> {
         Client::of_app(&self.endpoint, &self.issuer, &self.key)
     }
 }
 
-/// Trades the code of a manifest, once and within an hour, for the App that GitHub made of it.
+/// Exchanges a manifest's code, valid once and for one hour, for the new App.
 /// Source: `POST /app-manifests/{code}/conversions`.
-///
-/// Errors: `NotFound` when the code was used or is too old.
+/// Errors: `NotFound` when the code was used or has expired.
 pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<ConvertedApp, Error> {
     let client = Client::anonymous(endpoint)?;
     let address = client.address(&["app-manifests", code, "conversions"]);
@@ -185,7 +166,7 @@ pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<Convert
     Ok(ConvertedApp { id, html_url, pem, webhook_secret: webhook_secret.filter(|secret| !secret.is_empty()) })
 }
 
-/// Ends an installation's token before its time. Source: `DELETE /installation/token`.
+/// Source: `DELETE /installation/token`.
 pub async fn revoke_installation_token(endpoint: &Endpoint, token: Token) -> Result<(), Error> {
     let client = Client::new(endpoint, token)?;
     client.order(Method::DELETE, client.address(&["installation", "token"]), "the token", Tries::One).await
@@ -211,7 +192,7 @@ struct OwnerAnswer {
     kind: Option<String>,
 }
 
-/// The page where an App is changed, from the page where it is shown; that one, where it can't be told.
+/// Derives the settings page from the App's public page; returns the public page if that fails.
 fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerAnswer>) -> String {
     let shown = [format!("/apps/{slug}"), format!("/github-apps/{slug}")];
     let Some(site) = shown.iter().find_map(|path| html_url.strip_suffix(path.as_str())) else {
@@ -222,7 +203,7 @@ fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerAnswer>) -> Strin
             format!("{site}/organizations/{login}/settings/apps/{slug}")
         }
         Some(OwnerAnswer { login: Some(_), .. }) => format!("{site}/settings/apps/{slug}"),
-        // An enterprise's, or nobody's that is told.
+        // An enterprise, or an unknown owner.
         Some(OwnerAnswer { login: None, .. }) | None => html_url.to_owned(),
     }
 }
@@ -230,7 +211,7 @@ fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerAnswer>) -> Strin
 impl AppAnswer {
     fn app(self, client: &Client) -> Result<App, Error> {
         let Self { id, client_id, slug, html_url, owner, permissions, events } = self;
-        // GitHub's description lets it be absent; nothing can be done with such an App.
+        // GitHub's schema allows a missing slug; such an App is unusable.
         let slug = slug.filter(|slug| !slug.is_empty());
         let slug = slug.ok_or_else(|| client.not_understood("the App has no slug"))?;
         let settings_url = settings_url(&html_url, &slug, owner);
@@ -263,7 +244,7 @@ struct TokenAnswer {
 
 #[derive(Deserialize)]
 struct ConversionAnswer {
-    // No more than is needed: what can't be read here is lost, for the key is shown once.
+    // Only required fields: GitHub returns the key once, so a parse error would lose it.
     id: u64,
     #[serde(default)]
     html_url: String,
@@ -271,7 +252,7 @@ struct ConversionAnswer {
     webhook_secret: Option<String>,
 }
 
-/// From GitHub's instant to a length. Our clocks may differ, so it is never more than GitHub ever gives.
+/// Clamped to GitHub's limit, because our clocks may differ.
 fn life(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
     let instant = time::OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339);
     let instant =
@@ -311,7 +292,6 @@ mod tests {
     #[test]
     fn a_token_never_lives_longer_than_github_ever_gives() {
         let check = |text: &str, expected: u64| {
-            // 2026-01-01T00:00:00Z
             assert_eq!(life(text, 1_767_225_600).unwrap(), Duration::from_secs(expected), "{text}");
         };
         check("2026-01-01T01:00:00Z", 3_600);

@@ -1,4 +1,4 @@
-//! An App's private key, and the JWTs it signs. It never leaves this type again.
+//! An App's private key, which only signs JWTs.
 
 use std::sync::Arc;
 
@@ -9,12 +9,11 @@ use serde_json::json;
 
 use crate::{Error, Token};
 
-/// How far the clocks of GitHub and us may be apart. Units: seconds.
+/// Allowed difference between our clock and GitHub's. Units: seconds.
 const SKEW: u64 = 60;
-/// How long a JWT is good for; GitHub takes none of more than ten minutes. Units: seconds.
+/// GitHub's limit is ten minutes. Units: seconds.
 const LIFE: u64 = 540;
 
-/// An App's private key; cheap to clone.
 #[derive(Clone)]
 pub(super) struct AppKey(Arc<KeyPair>);
 
@@ -25,9 +24,8 @@ impl std::fmt::Debug for AppKey {
 }
 
 impl AppKey {
-    /// Reads a key as GitHub gives it (PKCS#1), or as it may have been rewritten (PKCS#8).
-    ///
-    /// Errors: `Settings`, without a word of the text.
+    /// Parses PKCS#1, GitHub's format, or PKCS#8.
+    /// Errors: `Settings`, without any of the text.
     pub(super) fn from_pem(pem: &str) -> Result<Self, Error> {
         let refuse = |reason: &str| Error::Settings { reason: format!("the App's private key {reason}") };
         let pair = match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
@@ -39,10 +37,10 @@ impl AppKey {
         pair.map(|pair| Self(Arc::new(pair))).map_err(|_| refuse("is no RSA key of 2048 bits or more"))
     }
 
-    /// A JWT that says who we are; `id` is new each time, so that no two are the same.
+    /// `id` must be new for each JWT.
     pub(super) fn jwt(&self, issuer: &str, now: u64, id: u128) -> Result<Token, Error> {
         let head = json!({ "alg": "RS256", "typ": "JWT" });
-        // GitHub takes the App's id as a number and the client id as text; both work as text.
+        // GitHub documents the App's id as a number; both kinds of issuer work as text.
         let issued_at = now.saturating_sub(SKEW);
         let claims = json!({ "iat": issued_at, "exp": issued_at + LIFE, "iss": issuer, "jti": format!("{id:032x}") });
         let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());

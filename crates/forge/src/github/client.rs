@@ -1,5 +1,4 @@
-//! How GitHub is called: what each request says, and what is GitHub's alone. The call itself is
-//! [`call`](crate::call)'s.
+//! GitHub's headers, pages and GraphQL on top of [`call`](crate::call).
 
 use reqwest::{
     Method, StatusCode, Url,
@@ -52,17 +51,16 @@ impl Client {
         Self::build(endpoint, Credential::Token(token))
     }
 
-    /// As an App, by a JWT of its own for each request. `issuer` is the client id, or the App's id.
+    /// Signs a JWT per request. `issuer` is the client id or the App's id.
     pub(super) fn of_app(endpoint: &Endpoint, issuer: &str, key: &AppKey) -> Result<Self, Error> {
         Self::build(endpoint, Credential::App { issuer: issuer.to_owned(), key: key.clone() })
     }
 
-    /// Without a word about who asks.
     pub(super) fn anonymous(endpoint: &Endpoint) -> Result<Self, Error> {
         Self::build(endpoint, Credential::Nobody)
     }
 
-    /// Asks for one page of a list; gives also the address of the next one, of which only the query counts.
+    /// One page of a list and the URL of the next one, of which only the query is used.
     pub(super) async fn get_page<T: DeserializeOwned>(
         &self,
         address: &Url,
@@ -72,7 +70,7 @@ impl Client {
         Ok((self.read(&answer)?, pages::next(&answer.headers)))
     }
 
-    /// Asks the GraphQL API. Whatever it couldn't do comes with status 200: any fault counts as the call's.
+    /// GraphQL reports errors with status 200; any error fails the call.
     pub(super) async fn graphql<T: DeserializeOwned>(
         &self,
         query: &str,

@@ -1,4 +1,4 @@
-//! Comments below a pull request: those that are there, and ours.
+//! Reads, creates and edits comments below a pull request.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -31,7 +31,6 @@ impl From<CommentAnswer> for Comment {
 }
 
 impl GitHub {
-    /// See [`Forge::issue_comments`](crate::Forge::issue_comments).
     /// Source: `GET /repos/{owner}/{repo}/issues/{issue_number}/comments`.
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -41,7 +40,6 @@ impl GitHub {
         Ok(answers.filter_map(|answer| Some(answer.into())))
     }
 
-    /// See [`Forge::create_comment`](crate::Forge::create_comment).
     /// Source: `POST /repos/{owner}/{repo}/issues/{issue_number}/comments`.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -51,7 +49,6 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// See [`Forge::edit_comment`](crate::Forge::edit_comment).
     /// Source: `PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}`.
     pub async fn edit_comment(&self, full_name: &str, comment: u64, body: &str) -> Result<Comment, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;

@@ -1,4 +1,4 @@
-//! How a call says who asks. What it asks is not known here.
+//! Credentials of a GitHub call.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,12 +7,11 @@ use reqwest::header::HeaderValue;
 use super::app_key::AppKey;
 use crate::{Error, Token};
 
-/// Who asks.
 #[derive(Clone)]
 pub(super) enum Credential {
     Nobody,
     Token(Token),
-    /// Signed anew for each request, so that none is sent twice and all are young.
+    /// A new JWT per request, so that none is reused or expired.
     App {
         issuer: String,
         key: AppKey,
@@ -20,7 +19,6 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// What the next request says; nothing of nobody.
     pub(super) fn next(&self) -> Result<Option<Token>, Error> {
         Ok(match self {
             Self::Nobody => None,
@@ -30,12 +28,10 @@ impl Credential {
     }
 }
 
-/// A token as a header.
 pub(super) fn bearer(token: &Token) -> Result<HeaderValue, Error> {
     token.bearer().ok_or_else(|| Error::Settings { reason: "the token has impossible characters".to_owned() })
 }
 
-/// Seconds since 1970.
 pub(super) fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -1,4 +1,4 @@
-//! What became of a hook's deliveries, and sending one again.
+//! Deliveries of a webhook, and redelivery.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -48,7 +48,6 @@ impl From<DeliveryAnswer> for Delivery {
 }
 
 impl GitHub {
-    /// See [`Forge::deliveries`](crate::Forge::deliveries).
     /// Source: `GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries`.
     /// Source: `GET /orgs/{org}/hooks/{hook_id}/deliveries`.
     /// Source: `GET /app/hook/deliveries`.
@@ -60,7 +59,7 @@ impl GitHub {
     ) -> Result<Page<Delivery, String>, Error> {
         let place = Place::of(scope)?;
         let mut address = self.hook_address(&place, Some(hook), &["deliveries"]);
-        // Without the filter for failures: it leaves out those that nobody answered.
+        // The filter for failures is not used: it omits deliveries without a response.
         address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE);
         if let Some(cursor) = cursor {
             address.query_pairs_mut().append_pair("cursor", cursor);
@@ -70,7 +69,6 @@ impl GitHub {
         Ok(Page { found, next: next.and_then(|next| pages::query(&next, "cursor")) })
     }
 
-    /// See [`Forge::delivery`](crate::Forge::delivery).
     /// Source: `GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}`.
     /// Source: `GET /orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}`.
     /// Source: `GET /app/hook/deliveries/{delivery_id}`.
@@ -82,7 +80,6 @@ impl GitHub {
         Ok(DeliveryBody { delivery: answer.into(), payload: payload.to_string().into_bytes() })
     }
 
-    /// See [`Forge::redeliver`](crate::Forge::redeliver).
     /// Source: `POST /repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts`.
     /// Source: `POST /orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}/attempts`.
     /// Source: `POST /app/hook/deliveries/{delivery_id}/attempts`.

@@ -1,4 +1,4 @@
-//! GitHub's GraphQL API: where it is, and what its answers' faults mean.
+//! GitHub's GraphQL API: its address and the meaning of its errors.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{Error, words::in_sentence};
 
-/// Beside the REST API: `/graphql` of github.com, `/api/graphql` of a GitHub Enterprise Server.
+/// `/graphql` on github.com, `/api/graphql` on a GitHub Enterprise Server.
 pub(super) fn address(api_url: &Url) -> Url {
     let mut address = api_url.clone();
     let path = api_url.path().trim_end_matches('/');
@@ -16,7 +16,7 @@ pub(super) fn address(api_url: &Url) -> Url {
     address
 }
 
-/// An answer, which may be half of one.
+/// May contain partial data and errors.
 #[derive(Deserialize)]
 pub(super) struct Said<T> {
     data: Option<T>,
@@ -33,7 +33,7 @@ struct Fault {
 }
 
 impl<T> Said<T> {
-    /// What was asked for if all of it is there, else what the first fault means.
+    /// The data if complete, else the meaning of the first error.
     pub(super) fn data_or_fault(
         self,
         what: &str,
@@ -52,7 +52,7 @@ impl<T> Said<T> {
             Some("NOT_FOUND") => Error::NotFound { what, message },
             Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { what, message },
             Some("RATE_LIMITED" | "RATE_LIMIT") => Error::RateLimited { host: host.to_owned(), retry_after: rest() },
-            // GitHub's own faults come so, too.
+            // Internal errors of GitHub also arrive with status 200.
             Some("INTERNAL" | "SERVICE_UNAVAILABLE") => Error::Unexpected { status: 503, message },
             _ => Error::Refused { reason: message },
         })

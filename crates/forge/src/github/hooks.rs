@@ -1,4 +1,4 @@
-//! Hooks: what is there, and what should be.
+//! Lists, creates, edits and deletes webhooks.
 
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -48,9 +48,9 @@ impl From<ConfigAnswer> for Hook {
             events: Vec::new(),
             active: true,
             json: config.content_type == "json",
-            // Stars stand for it.
+            // GitHub returns stars for a secret.
             has_secret: config.secret.is_some_and(|secret| !secret.is_empty()),
-            // A number or a text.
+            // GitHub returns a number or a string.
             verifies_tls: !matches!(&config.insecure_ssl, Some(word) if *word == json!("1") || *word == json!(1)),
             last_code: None,
             url: config.url,
@@ -58,7 +58,6 @@ impl From<ConfigAnswer> for Hook {
     }
 }
 
-/// Of which path the scope's hooks are.
 pub(super) enum Place<'a> {
     Repository(RepositoryName<'a>),
     Organisation(&'a str),
@@ -84,7 +83,6 @@ impl<'a> Place<'a> {
 }
 
 impl GitHub {
-    /// The address of the hook with these segments after it; without a hook that of all of them.
     pub(super) fn hook_address(&self, place: &Place<'_>, hook: Option<u64>, rest: &[&str]) -> Url {
         let id = hook.map(|hook| hook.to_string());
         let mut segments = match place {
@@ -97,7 +95,6 @@ impl GitHub {
         self.client.address(&segments)
     }
 
-    /// See [`Forge::hooks`](crate::Forge::hooks).
     /// Source: `GET /repos/{owner}/{repo}/hooks`.
     /// Source: `GET /orgs/{org}/hooks`.
     /// Source: `GET /app/hook/config`.
@@ -107,7 +104,7 @@ impl GitHub {
             let address = self.hook_address(&place, None, &["config"]);
             let found = match self.client.get::<ConfigAnswer>(address, &place.what(), Tries::Three).await {
                 Ok(config) => vec![config.into()],
-                // It was made without one.
+                // The App was created without a webhook.
                 Err(Error::NotFound { .. }) => Vec::new(),
                 Err(error) => return Err(error),
             };
@@ -117,7 +114,6 @@ impl GitHub {
         Ok(answers.filter_map(|answer| Some(answer.into())))
     }
 
-    /// See [`Forge::create_hook`](crate::Forge::create_hook).
     /// Source: `POST /repos/{owner}/{repo}/hooks`.
     /// Source: `POST /orgs/{org}/hooks`.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
@@ -128,7 +124,6 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// See [`Forge::edit_hook`](crate::Forge::edit_hook).
     /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`.
     /// Source: `PATCH /orgs/{org}/hooks/{hook_id}`.
     /// Source: `PATCH /app/hook/config`.
@@ -147,7 +142,6 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// See [`Forge::delete_hook`](crate::Forge::delete_hook).
     /// Source: `DELETE /repos/{owner}/{repo}/hooks/{hook_id}`.
     /// Source: `DELETE /orgs/{org}/hooks/{hook_id}`.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
@@ -160,7 +154,7 @@ impl GitHub {
     }
 }
 
-/// An App's hook is a setting of the App, which GitHub has no call for.
+/// GitHub has no call to create or delete an App's webhook.
 fn made_by_us<'a>(scope: &'a HookScope, done: &str) -> Result<Place<'a>, Error> {
     match Place::of(scope)? {
         Place::App => Err(Error::Refused { reason: format!("the hook of an App can't be {done} by a call") }),

@@ -1,4 +1,4 @@
-//! Lists that come in pages: where the next one is, and where we stop.
+//! Reads lists page by page, up to a limit.
 
 use reqwest::{
     Url,
@@ -9,10 +9,9 @@ use serde::de::DeserializeOwned;
 use super::client::Client;
 use crate::{Error, Listed, listed::MAX_PAGES};
 
-/// What is asked for at once: GitHub gives no more.
+/// GitHub's limit.
 pub(super) const PER_PAGE: &str = "100";
 
-/// The address of the next page, as a header gives it.
 pub(super) fn next(headers: &HeaderMap) -> Option<Url> {
     let links = headers.get_all(LINK).iter().filter_map(|links| links.to_str().ok());
     links.flat_map(|links| links.split(',')).find_map(|link| {
@@ -22,19 +21,17 @@ pub(super) fn next(headers: &HeaderMap) -> Option<Url> {
     })
 }
 
-/// What the address says about `name`.
 pub(super) fn query(address: &Url, name: &str) -> Option<String> {
     address.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }
 
 impl Client {
-    /// Every page of a list, up to a limit.
     pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listed<T>, Error> {
         let mut found = Vec::new();
         for page in 1..=MAX_PAGES {
             let mut address = address.clone();
             address.query_pairs_mut().append_pair("per_page", PER_PAGE).append_pair("page", &page.to_string());
-            // The link is believed as far as that there is a next page: where it is, is known.
+            // The link only shows that a next page exists; its URL is built here.
             let (items, next): (Vec<T>, _) = self.get_page(&address, what).await?;
             found.extend(items);
             if next.is_none() {

@@ -1,4 +1,4 @@
-//! Pull requests that are there: one and its text, all open ones, and who is asked to review.
+//! Reads and edits pull requests, and requests reviewers.
 
 use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
@@ -7,14 +7,12 @@ use serde_json::json;
 use super::{GitHub, answers::PullRequestAnswer, client::Tries, pages};
 use crate::{Error, Page, PullRequest, names::RepositoryName};
 
-/// Its text alone, which is null where there is none.
 #[derive(Deserialize)]
 struct TextAnswer {
     body: Option<String>,
 }
 
 impl GitHub {
-    /// See [`Forge::pull_request`](crate::Forge::pull_request).
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -24,7 +22,6 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// See [`Forge::pull_request_text`](crate::Forge::pull_request_text).
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -34,19 +31,17 @@ impl GitHub {
         Ok(answer.body.unwrap_or_default())
     }
 
-    /// See [`Forge::edit_pull_request_text`](crate::Forge::edit_pull_request_text).
     /// Source: `PATCH /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string()]);
         let what = format!("the text of pull request {number} of {full_name}");
         let body = json!({ "body": text });
-        // Whoever repeats it reads first: somebody may have written meanwhile.
+        // One try: before a retry the caller must read again, because the text may have been edited.
         self.client.send::<IgnoredAny>(Method::PATCH, address, &what, &body, Tries::One).await?;
         Ok(())
     }
 
-    /// See [`Forge::open_pull_requests`](crate::Forge::open_pull_requests).
     /// Source: `GET /repos/{owner}/{repo}/pulls`.
     pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -64,14 +59,13 @@ impl GitHub {
         Ok(Page { found, next: next.map(|_| page.saturating_add(1)) })
     }
 
-    /// See [`Forge::request_reviewers`](crate::Forge::request_reviewers).
     /// Source: `POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers`.
     pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let segments = ["repos", owner, name, "pulls", &number.to_string(), "requested_reviewers"];
         let what = format!("pull request {number} of {full_name}");
         let body = json!({ "reviewers": logins });
-        // Who was asked already is asked: it may be repeated.
+        // Requesting a reviewer twice has no effect, so it may be retried.
         let address = self.client.address(&segments);
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
         Ok(())

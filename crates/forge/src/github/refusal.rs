@@ -1,4 +1,4 @@
-//! GitHub's error bodies in words a person can use.
+//! Parses GitHub's error bodies.
 
 use serde_json::Value;
 
@@ -7,18 +7,17 @@ use crate::{
     words::{in_sentence, shorten, told},
 };
 
-/// The `message` of an error body, or a note that there is none.
 pub(super) fn message(body: &[u8]) -> String {
     let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();
     told(parsed.get("message").and_then(Value::as_str))
 }
 
-/// The reasons of a 422: what each of `errors` says, else the message.
+/// Reasons of a 422: the entries of `errors`, else the message.
 pub(super) fn reason(body: &[u8]) -> String {
     let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let reasons: Vec<String> = match parsed.get("errors") {
         Some(Value::Array(faults)) => faults.iter().filter_map(fault).collect(),
-        // Some routes have one string instead of a list.
+        // Some routes return one string instead of a list.
         Some(single) => fault(single).into_iter().collect(),
         None => Vec::new(),
     };
@@ -43,9 +42,8 @@ fn fault(fault: &Value) -> Option<String> {
     })
 }
 
-/// Whether it was refused because the branch has a pull request already.
 pub(super) fn says_it_exists(error: &Error) -> bool {
-    // GitHub gives the code `custom`: the words are all there is.
+    // GitHub's code is `custom`, so only the text identifies it.
     matches!(error, Error::Refused { reason } if reason.contains("pull request already exists"))
 }
 
@@ -102,7 +100,6 @@ mod tests {
         ] {
             check(&format!(r#"{{"message":"Validation Failed","errors":[{{"resource":"label"{code}}}]}}"#), words);
         }
-        // A sentence that begins with a word of capitals keeps it.
         check(r#"{"message":"HEAD is behind."}"#, "HEAD is behind");
     }
 }

@@ -1,4 +1,4 @@
-//! What GitHub's answers about reviews look like, as far as we read them.
+//! GitHub's responses about reviews, with the fields that we read.
 
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ pub(super) struct ReviewAnswer {
 }
 
 impl ReviewAnswer {
-    /// `None` for a verdict that we don't know.
+    /// `None` for an unknown verdict.
     pub(super) fn into_review(self) -> Option<Review> {
         Some(Review {
             id: self.id,
@@ -60,17 +60,15 @@ pub(super) struct ReviewCommentAnswer {
 }
 
 impl ReviewCommentAnswer {
-    /// The comment's id.
     pub(super) fn id(&self) -> u64 {
         self.id
     }
 
-    /// The review that it belongs to.
     pub(super) fn review(&self) -> Option<u64> {
         self.pull_request_review_id
     }
 
-    /// Whether it says which lines it means, or that it means none.
+    /// Whether it contains its lines, or is about the file.
     pub(super) fn is_placed(&self) -> bool {
         self.line.or(self.original_line).is_some() || self.subject_type.as_deref() == Some("file")
     }

@@ -1,4 +1,4 @@
-//! Reviews and their comments on lines, read.
+//! Reads reviews and their comments on lines.
 
 use super::{
     GitHub,
@@ -8,7 +8,6 @@ use super::{
 use crate::{Error, Listed, Review, ReviewComment, names::RepositoryName};
 
 impl GitHub {
-    /// See [`Forge::reviews`](crate::Forge::reviews).
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews`.
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -18,7 +17,6 @@ impl GitHub {
         Ok(answers.filter_map(ReviewAnswer::into_review))
     }
 
-    /// See [`Forge::review`](crate::Forge::review).
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}`.
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -32,7 +30,6 @@ impl GitHub {
         })
     }
 
-    /// See [`Forge::review_comments`](crate::Forge::review_comments).
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments`.
     pub async fn review_comments(
         &self,
@@ -45,8 +42,8 @@ impl GitHub {
         let segments = ["repos", owner, name, "pulls", &number_text, "reviews", &review_text, "comments"];
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
         let mut answers: Listed<ReviewCommentAnswer> = self.client.list(self.client.address(&segments), &what).await?;
-        // The fields with the lines are optional in this list, and the other one has them: ask it only when
-        // they are missing, as it holds every comment of the pull request.
+        // The line fields are optional in this list; the list of all comments of the pull request has them, so read it
+        // only when they are missing.
         if answers.found.iter().any(|answer| !answer.is_placed()) {
             let mut placed = self.comment_answers(full_name, number).await?.found;
             placed.retain(|answer| answer.review() == Some(review) && answer.is_placed());
@@ -59,7 +56,6 @@ impl GitHub {
         Ok(answers.filter_map(|answer| Some(answer.into())))
     }
 
-    /// See [`Forge::comments`](crate::Forge::comments).
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/comments`.
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
         Ok(self.comment_answers(full_name, number).await?.filter_map(|answer| Some(answer.into())))

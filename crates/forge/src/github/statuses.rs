@@ -1,4 +1,4 @@
-//! What we say about commits.
+//! Sets commit statuses.
 
 use reqwest::Method;
 use serde::de::IgnoredAny;
@@ -11,7 +11,6 @@ use crate::{
 };
 
 impl GitHub {
-    /// See [`Forge::set_status`](crate::Forge::set_status).
     /// Source: `POST /repos/{owner}/{repo}/statuses/{sha}`.
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
@@ -31,7 +30,7 @@ impl GitHub {
             body["target_url"] = url.as_str().into();
         }
         let address = self.client.address(&["repos", owner, name, "statuses", sha]);
-        // Said twice it is said: it may be repeated.
+        // The same status twice has no effect, so it may be retried.
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The threads that comments on lines make, which only the GraphQL API knows.
+//! Review threads, which only the GraphQL API has.
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ struct CommentPart {
     url: String,
 }
 
-/// The older `databaseId` has 32 bits, which are used up; this one is a number in a text.
+/// The older `databaseId` has 32 bits and overflows; this one is a number in a string.
 fn big<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let id = value.as_u64().or_else(|| value.as_str()?.parse().ok());
@@ -100,7 +100,7 @@ impl From<ThreadPart> for Thread {
 }
 
 impl GitHub {
-    /// See [`Forge::threads`](crate::Forge::threads). Source: GraphQL `pullRequest.reviewThreads`.
+    /// Source: GraphQL `pullRequest.reviewThreads`.
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let what = format!("the threads of pull request {number} of {full_name}");
@@ -121,7 +121,7 @@ impl GitHub {
         Ok(Listed { found, more: true })
     }
 
-    /// See [`Forge::reply`](crate::Forge::reply). Source: GraphQL `addPullRequestReviewThreadReply`.
+    /// Source: GraphQL `addPullRequestReviewThreadReply`.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         let variables = json!({ "thread": thread, "body": body });
         let answer: ReplyAnswer = self.client.graphql(REPLY, &variables, "the thread", Tries::One).await?;

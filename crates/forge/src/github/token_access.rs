@@ -1,37 +1,29 @@
-//! What a token may do in a repository, as far as GitHub tells without anything being changed.
+//! Checks a token's access to a repository with read calls only.
 
 use serde::Deserialize;
 
 use super::{GitHub, client::Tries};
 use crate::{Error, names::RepositoryName};
 
-/// What was seen of a token's rights in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenAccess {
-    /// The scopes of a classic token; none when the token is of another kind.
+    /// `None` when the token is not a classic one.
     pub scopes: Option<Vec<String>>,
-    /// Whether only invited accounts see the repository.
     pub private: bool,
-    /// Its account may push, whatever the token may.
+    /// The account's right, not the token's.
     pub account_may_push: bool,
-    /// Its account may administer, whatever the token may.
+    /// The account's right, not the token's.
     pub account_may_administer: bool,
-    /// What the token was refused even to read.
+    /// Kinds of data that the token may not read.
     pub unreadable: Vec<Right>,
 }
 
-/// What reading is tried of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// Branches.
     Contents,
-    /// Pull requests.
     PullRequests,
-    /// Issues.
     Issues,
-    /// Commit statuses.
     Statuses,
-    /// The repository's webhooks.
     Hooks,
 }
 
@@ -53,16 +45,14 @@ struct RoleAnswer {
 }
 
 impl GitHub {
-    /// What this token may do in a repository, as far as reading tells.
     /// Source: `GET /repos/{o}/{r}` with its headers, then one small list of each kind.
-    ///
     /// Errors: `NotFound` when the token may not see the repository.
     pub async fn access(&self, full_name: &str) -> Result<TokenAccess, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let address = self.client.address(&["repos", owner, name]);
         let (answer, headers) =
             self.client.get_with_headers::<RepositoryAnswer>(address, full_name, Tries::Three).await?;
-        // Also an empty list of scopes says that the token is a classic one.
+        // An empty list also means a classic token.
         let scopes = headers.get("x-oauth-scopes").and_then(|scopes| scopes.to_str().ok()).map(|scopes| {
             scopes.split(',').map(|scope| scope.trim().to_owned()).filter(|scope| !scope.is_empty()).collect()
         });
@@ -76,7 +66,7 @@ impl GitHub {
         ];
         let mut unreadable = Vec::new();
         for (right, path) in lists {
-            // Issues that are switched off can't be read by anybody.
+            // Disabled issues are unreadable for every token.
             if right == Right::Issues && answer.has_issues == Some(false) {
                 continue;
             }
@@ -86,7 +76,7 @@ impl GitHub {
             match self.client.get::<serde::de::IgnoredAny>(address, full_name, Tries::Three).await {
                 Ok(_) => {}
                 Err(Error::Forbidden { .. } | Error::NotFound { .. }) => unreadable.push(right),
-                // Not of the token: a repository without a commit.
+                // Not the token's fault: the repository has no commit.
                 Err(Error::Unexpected { status: 409, .. } | Error::Refused { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -1,6 +1,4 @@
-//! What Bitbucket Cloud's deliveries say.
-//!
-//! Ids are made of UUIDs, and a review's of who gave its verdict when: as where the API is asked for the same.
+//! Parses Bitbucket Cloud's deliveries; ids are the same as from its API.
 
 use super::{
     event::{
@@ -16,7 +14,7 @@ use crate::{
     bitbucket::{id_of, review_id},
 };
 
-/// What a delivery says whose name is the value of `X-Event-Key`.
+/// `event` is the value of `X-Event-Key`.
 pub(super) fn said(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
     let said = match event {
         "pullrequest:changes_request_created" => Some(review(event, body, ReviewAction::Submitted)?),
@@ -35,7 +33,7 @@ pub(super) fn said(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
     Ok(said.unwrap_or_else(|| Event::Ignored { event: event.to_owned(), action: None }))
 }
 
-/// A verdict, without words: those are comments, which are told apart from it.
+/// A verdict without text: its comments are events of their own.
 fn review(event: &str, body: &At<'_>, action: ReviewAction) -> Result<Event, Unreadable> {
     shape::about_at_bitbucket(body, event, &["changes_request", "pullrequest"])?;
     let (request, at) = (body.field("changes_request")?, body.field("pullrequest")?);
@@ -50,7 +48,7 @@ fn review(event: &str, body: &At<'_>, action: ReviewAction) -> Result<Event, Unr
         _ => ReviewState::Dismissed,
     };
     let review = Review {
-        // Of an account that was deleted there is nothing but a name, which no id is made of.
+        // A deleted account has a name but no UUID.
         id: review_id(pull_request.number, uuid.unwrap_or_default(), date),
         state,
         body: String::new(),
@@ -72,8 +70,8 @@ fn review(event: &str, body: &At<'_>, action: ReviewAction) -> Result<Event, Unr
     })))
 }
 
-/// Whether the account asks for changes by what the same body says of the people on the pull request. A request that was
-/// taken back has the same fields as one that was made, and only the event's name, which nobody signs, differs.
+/// Whether the participants in the same body confirm the request. A withdrawn request has the same fields and differs
+/// only in the event's name, which is not signed.
 fn still_asks(pull_request: &At<'_>, uuid: Option<&str>) -> Result<bool, Unreadable> {
     let (Some(people), Some(uuid)) = (pull_request.maybe("participants")?, uuid) else { return Ok(true) };
     for person in people.each()? {
@@ -85,11 +83,10 @@ fn still_asks(pull_request: &At<'_>, uuid: Option<&str>) -> Result<bool, Unreada
     Ok(true)
 }
 
-/// The body of an edited comment looks the same. It names the same comment, though, and that has one decision.
+/// An edited comment has the same fields. Its id is the same too, so it causes no second decision.
 fn comment(event: &str, body: &At<'_>) -> Result<Option<Event>, Unreadable> {
     shape::about_at_bitbucket(body, event, &["comment", "pullrequest"])?;
     let (at, pull_request) = (body.field("comment")?, body.field("pullrequest")?);
-    // One that is deleted, or that its author still keeps to themselves.
     if flag(&at, "deleted")? || flag(&at, "pending")? {
         return Ok(None);
     }
@@ -147,7 +144,7 @@ fn repository(event: &str, body: &At<'_>, change: RepositoryChange) -> Result<Ev
     }))
 }
 
-/// A repository's new name; its new description, and whatever else may change, is nothing to us.
+/// `None` unless the repository's name changed.
 fn updated(event: &str, body: &At<'_>) -> Result<Option<Event>, Unreadable> {
     shape::about_at_bitbucket(body, event, &["changes"])?;
     let changes = body.field("changes")?;
@@ -204,7 +201,7 @@ fn sender(body: &At<'_>) -> Result<Actor, Unreadable> {
     the_actor(&at, at.field("uuid")?.text()?)
 }
 
-/// Nobody when the account was deleted: then there is nothing but its name.
+/// `None` for a deleted account, which has only a name.
 fn actor_if_any(at: &At<'_>, name: &str) -> Result<Option<Actor>, Unreadable> {
     let Some(account) = at.maybe(name)? else { return Ok(None) };
     let Some(uuid) = uuid_of(&account)? else { return Ok(None) };
@@ -227,7 +224,6 @@ fn the_actor(account: &At<'_>, uuid: &str) -> Result<Actor, Unreadable> {
     Ok(Actor { id: id_of(uuid), login, is_bot: text_or_nothing(account, "type")? == "app_user" })
 }
 
-/// The page for people.
 fn page(at: &At<'_>) -> Result<String, Unreadable> {
     let Some(links) = at.maybe("links")? else { return Ok(String::new()) };
     links.maybe("html")?.map_or_else(|| Ok(String::new()), |html| owned(&html, "href"))

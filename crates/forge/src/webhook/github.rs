@@ -1,4 +1,4 @@
-//! What GitHub's deliveries say.
+//! Parses GitHub's deliveries.
 
 use super::{
     event::{
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Actor, Comment, PullRequest, PullRequestState, Review, ReviewState};
 
-/// What a delivery says whose name is the value of `X-GitHub-Event`.
+/// `event` is the value of `X-GitHub-Event`.
 pub(super) fn said(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
     let action = match body.maybe("action")? {
         Some(action) => Some(action.text()?),
@@ -52,7 +52,7 @@ fn review(body: &At<'_>) -> Result<Option<Event>, Unreadable> {
         _ => return Ok(None),
     };
     let at = body.field("review")?;
-    // GitHub's description allows any word; a verdict that we don't know is none that we act on.
+    // GitHub's schema allows any word; ignore unknown verdicts.
     let Some(state) = ReviewState::parse(at.field("state")?.text()?) else { return Ok(None) };
     let review = Review {
         id: at.field("id")?.id()?,
@@ -91,7 +91,7 @@ fn pull_request(body: &At<'_>) -> Result<Option<Event>, Unreadable> {
             PullRequestAction::Synchronize { before: Some(owned(body, "before")?), after: owned(body, "after")? }
         }
         "edited" => PullRequestAction::Edited,
-        // GitHub's description lets the label be absent: then there is nothing to act on.
+        // GitHub's schema allows a missing label.
         "labeled" if body.maybe("label")?.is_some() => {
             PullRequestAction::Labeled { label: owned(&body.field("label")?, "name")? }
         }
@@ -180,7 +180,7 @@ fn installation_repositories(body: &At<'_>) -> Result<Option<Event>, Unreadable>
 
 fn whole_installation(body: &At<'_>, change: InstallationChange) -> Result<Event, Unreadable> {
     let at = body.field("installation")?;
-    // The short form that other events have is no installation to read.
+    // Other events contain a short form without an account.
     at.field("account")?;
     let account = match at.maybe("account")? {
         // An enterprise has a slug and no login.
@@ -200,7 +200,7 @@ fn repositories(body: &At<'_>, list: &str) -> Result<Vec<RepositoryName>, Unread
     let Some(list) = body.maybe(list)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for repository in list.each()? {
-        // GitHub's description lets one be removed without being named: there is nothing to do about it.
+        // GitHub's schema allows removed repositories without an id; skip those.
         if repository.maybe("id")?.is_some() {
             found.push(the_repository(&repository)?);
         }
@@ -210,7 +210,7 @@ fn repositories(body: &At<'_>, list: &str) -> Result<Vec<RepositoryName>, Unread
 
 fn the_pull_request(at: &At<'_>) -> Result<PullRequest, Unreadable> {
     let (head, base, state) = (at.field("head")?, at.field("base")?, at.field("state")?);
-    // Inside a review's event there is no `merged`.
+    // A review's event has no `merged`.
     let merged = at.maybe("merged_at")?.is_some() || at.maybe("merged")?.map_or(Ok(false), |merged| merged.flag())?;
     Ok(PullRequest {
         number: at.field("number")?.id()?,
@@ -242,7 +242,7 @@ fn the_actor(at: &At<'_>) -> Result<Actor, Unreadable> {
     Ok(Actor { id: at.field("id")?.id()?, login: owned(at, "login")?, is_bot })
 }
 
-/// The `user` of something; nobody when the account was deleted.
+/// `None` for a deleted account.
 fn actor_if_any(at: &At<'_>) -> Result<Option<Actor>, Unreadable> {
     at.maybe("user")?.map(|user| the_actor(&user)).transpose()
 }

@@ -1,4 +1,4 @@
-//! From an event's name and a body to what was said.
+//! Parses an event's name and body into an [`Event`].
 
 use serde_json::Value;
 
@@ -9,20 +9,19 @@ use super::{
     value::{At, Unreadable},
 };
 
-/// Longer words are no forge's name of an event.
+/// Longer than any forge's event name.
 const MAX_NAME_BYTES: usize = 64;
 
-/// In whose headers and bodies a hook is told.
+/// The forge whose headers and bodies a delivery uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// GitHub's: `X-GitHub-Event` names the event, and `action` in the body what happened.
+    /// `X-GitHub-Event` names the event, `action` in the body the change.
     GitHub,
-    /// Bitbucket Cloud's: `X-Event-Key` names both.
+    /// `X-Event-Key` names both.
     Bitbucket,
 }
 
 impl Language {
-    /// Whether an event may have this name.
     pub(super) fn has(self, word: &str) -> bool {
         let marks: &[u8] = match self {
             Self::GitHub => b"_-.",
@@ -33,10 +32,9 @@ impl Language {
     }
 }
 
-/// What the delivery says. `event_header` is what its header calls the event, `body` the bytes that were verified.
-///
-/// Fields that we don't use are ignored, as are events and actions that we don't act on; forges add both.
-/// Errors: `Unreadable` for a body that has not the shape of the event it claims to be.
+/// `event_header` is the header's event name, `body` the verified bytes.
+/// Unknown fields, events and actions are ignored, because forges add some.
+/// Errors: `Unreadable` for a body without the shape of its claimed event.
 pub fn parse(language: Language, event_header: &str, body: &[u8]) -> Result<Event, Unreadable> {
     let whole = |fault: &str| Unreadable { pointer: String::new(), fault: fault.to_owned() };
     if !language.has(event_header) {

@@ -1,9 +1,10 @@
-//! What tells events apart. Their names are in a header that nobody signs: a body that was signed as one event
-//! and is sent under another's name must be refused, or a deleted star would pass as a deleted repository.
+//! Verifies that a body has the shape of its event.
+//! Headers are not signed: without this check, a signed body replayed under another event's name would be accepted, a
+//! deleted star as a deleted repository.
 
 use super::value::{At, Unreadable};
 
-/// Fields that name what an event of GitHub's is about, of every event that shares a field with one that we read.
+/// Subjects of GitHub's events that share a field with an event that we read.
 const SUBJECTS: [&str; 12] = [
     "alert",
     "commit",
@@ -19,15 +20,14 @@ const SUBJECTS: [&str; 12] = [
     "zen",
 ];
 
-/// The same of Bitbucket's events. What changed is one of them: it makes all the difference between two that have nothing
-/// else to be known by.
+/// Subjects of Bitbucket's events. `changes` counts as one because two events differ in nothing else.
 const AT_BITBUCKET: [&str; 9] =
     ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
 
-/// What everything about a repository may have besides its subject.
+/// Fields of repository events besides the subject.
 const ENVELOPE: [&str; 7] = ["action", "changes", "repository", "sender", "organization", "installation", "enterprise"];
 
-/// What everything about an App's installation may have.
+/// Fields of installation events.
 const INSTALLATION: [&str; 9] = [
     "action",
     "installation",
@@ -40,12 +40,11 @@ const INSTALLATION: [&str; 9] = [
     "enterprise",
 ];
 
-/// Has these subjects and no other. Fields that are no subject may be anything: forges add.
+/// Requires exactly these subjects. Other fields are ignored because forges add some.
 pub(super) fn about(body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
     only_of(&SUBJECTS, body, event, subjects)
 }
 
-/// The same of a body of Bitbucket's.
 pub(super) fn about_at_bitbucket(body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
     only_of(&AT_BITBUCKET, body, event, subjects)
 }
@@ -60,12 +59,11 @@ fn only_of(all: &[&str], body: &At<'_>, event: &str, subjects: &[&str]) -> Resul
     }
 }
 
-/// Has no subject but the repository: what it has must be listed, as there is nothing else to know it by.
+/// With no subject but the repository, only the listed fields are allowed, as nothing else identifies the event.
 pub(super) fn about_a_repository(body: &At<'_>) -> Result<(), Unreadable> {
     only(body, "repository", &ENVELOPE)
 }
 
-/// Has no subject but the installation.
 pub(super) fn about_an_installation(body: &At<'_>, event: &str, lists: &[&str]) -> Result<(), Unreadable> {
     for list in lists {
         body.field(list)?;
@@ -81,7 +79,7 @@ fn only(body: &At<'_>, event: &str, listed: &[&str]) -> Result<(), Unreadable> {
 }
 
 fn foreign(body: &At<'_>, event: &str, field: &str) -> Unreadable {
-    // A field's name is of the body, too: only a plain one is repeated.
+    // Error messages repeat a field's name only if it is plain, because it comes from the body.
     let plain = field.len() <= 40 && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let field = if plain { format!("the field {field}") } else { "a field".to_owned() };
     body.fault(format!("it has {field}, which a {event} event never has"))

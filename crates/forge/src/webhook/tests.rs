@@ -1,4 +1,4 @@
-//! Signatures, bodies that GitHub published or described, or that Bitbucket documents, and bodies that nobody should send.
+//! Signatures, bodies from GitHub's and Bitbucket's documentation, and malformed bodies.
 
 mod bitbucket;
 mod bodies;
@@ -9,7 +9,6 @@ use std::{fs, path::PathBuf};
 
 use super::{Event, Language::GitHub, parse};
 
-/// Events that we read.
 const READ: [&str; 7] = [
     "installation",
     "installation_repositories",
@@ -20,19 +19,18 @@ const READ: [&str; 7] = [
     "repository",
 ];
 
-/// A body, its event, and the file's name.
 struct Sample {
     event: String,
     name: String,
     body: Vec<u8>,
 }
 
-/// Our own bodies, made of GitHub's description by `.ci/octokit.py`.
+/// Generated from GitHub's schema by `.ci/octokit.py`.
 fn ours() -> Vec<Sample> {
     samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/webhooks")))
 }
 
-/// Every body that GitHub published or described where `.ci/octokit` has put them, else ours.
+/// GitHub's published bodies where `.ci/octokit` has stored them, else ours.
 fn all() -> Vec<Sample> {
     let mut found = ours();
     if let Some(folder) = std::env::var_os("PULLYARD_WEBHOOK_EXAMPLES") {
@@ -59,7 +57,7 @@ fn samples(folder: PathBuf) -> Vec<Sample> {
     found
 }
 
-/// Bodies as Bitbucket Cloud documents them: `EVENT.CASE.json`, where the event's name has a point instead of its colon.
+/// Bodies from Bitbucket's documentation: `EVENT.CASE.json`, with a point instead of the event's colon.
 fn bitbuckets() -> Vec<Sample> {
     let mut found = samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bitbucket_webhooks")));
     for sample in &mut found {

@@ -1,20 +1,18 @@
-//! Reading a body step by step, so that a fault says where it is and never what stands there.
+//! Reads a JSON body with errors that name the position and never the content.
 
 use serde_json::{Map, Value};
 
 use crate::Time;
 
-/// Why a body is not the event it claims to be. Holds nothing of what the body says.
+/// Never contains values of the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read the body at {pointer:?}: {fault}")]
 pub struct Unreadable {
-    /// Where, as a JSON pointer; empty for the whole body.
+    /// JSON pointer; empty for the whole body.
     pub pointer: String,
-    /// What is wrong there.
     pub fault: String,
 }
 
-/// A place in a body.
 pub(super) struct At<'a> {
     value: &'a Value,
     pointer: String,
@@ -51,12 +49,12 @@ impl<'a> At<'a> {
         self.value.as_object().ok_or_else(|| self.not("an object"))
     }
 
-    /// The names of its fields; none when it is no object.
+    /// Empty when it is not an object.
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.value.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str))
     }
 
-    /// A field that must be there, be it null.
+    /// A required field, which may be null.
     pub(super) fn field(&self, name: &str) -> Result<Self, Unreadable> {
         let value = self.object()?.get(name).ok_or_else(|| Unreadable {
             pointer: format!("{}/{name}", self.pointer),
@@ -80,7 +78,6 @@ impl<'a> At<'a> {
         self.value.as_str().ok_or_else(|| self.not("a text"))
     }
 
-    /// A whole number that is not negative; as large as 64 bits are.
     pub(super) fn id(&self) -> Result<u64, Unreadable> {
         self.value.as_u64().ok_or_else(|| self.not("a whole number"))
     }

@@ -1,4 +1,4 @@
-//! What a token may do, told without changing anything.
+//! Access checks of a token.
 
 use pullyard_forge::{Endpoint, Error, GitHub, Right, Token};
 use serde_json::json;
@@ -57,7 +57,7 @@ async fn what_a_repository_has_not_is_no_right_that_is_missing() {
     let mut body: serde_json::Value = serde_json::from_str(&without_issues.2).unwrap();
     body["has_issues"] = json!(false);
     without_issues.2 = body.to_string();
-    // It has no commit that a status could be of, and GitHub says so in either way.
+    // A repository without commits answers with either status.
     let lines = [without_issues, list(409), list(200), list(422), list(200)];
     let (access, requests) = access(lines).await;
     let access = access.unwrap();

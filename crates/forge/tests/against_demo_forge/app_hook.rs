@@ -1,4 +1,4 @@
-//! The hook of an App itself, against the demo forge: asked by the App's key, and by nothing else.
+//! The webhook of an App, on the demo forge.
 
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_forge::{
@@ -13,7 +13,7 @@ use crate::world::{REPOSITORY, World, http, proposal};
 const ANNS_TOKEN: &str = "ghp_ann";
 const BRANCH: &str = "pullyard/acme/app-17-1";
 
-/// An App of acme's, made as a person makes one in a browser, and installed on its repositories.
+/// An App created with a manifest as in a browser, and installed on acme's repositories.
 async fn made(world: &World, hook: Value) -> GitHubApp {
     let manifest = json!({
         "name": "Pull Yard", "url": "http://127.0.0.1:1/", "redirect_url": "http://127.0.0.1:1/back",
@@ -45,7 +45,7 @@ async fn an_apps_hook_is_read_pointed_elsewhere_and_asked_for_what_nobody_took()
     let ann = User { login: "ann".to_owned(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.to_owned() };
     world.demo.add_user(ann, AccountKind::User).await.unwrap();
     world.demo.set_role(REPOSITORY, "ann", Role::Write).await.unwrap();
-    // Nobody listens there.
+    // Nothing listens on this port.
     let nowhere = "http://127.0.0.1:1/webhooks/github/h";
     let app = made(&world, json!({ "url": nowhere })).await;
     let told = app.app().await.unwrap();
@@ -75,7 +75,7 @@ async fn an_apps_hook_is_read_pointed_elsewhere_and_asked_for_what_nobody_took()
     let listed = forge.deliveries(&scope, 0, None).await.unwrap().found;
     assert_eq!(listed.iter().filter(|delivery| delivery.guid == missed.guid).count(), 2);
     assert_eq!(forge.redeliver(&scope, 0, 1).await.unwrap_err().meaning(), Meaning::Missing);
-    // A token is no App, whatever it may do elsewhere.
+    // A token cannot act as an App.
     assert_eq!(world.forge().hooks(&scope).await.unwrap_err().meaning(), Meaning::Denied);
 }
 

@@ -1,4 +1,4 @@
-//! What GitHub is asked as an App: who asks, by which key, and for how little.
+//! Calls as a GitHub App.
 
 use std::{
     collections::BTreeSet,
@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 
 use crate::exchanges::{self, By};
 
-/// As GitHub makes them now: the App's id, then a JWT with dots and dashes.
+/// GitHub's present format: the App's id, then a JWT with dots and dashes.
 fn long_token() -> String {
     let part = "eyJ0-AbC_".repeat(28);
     format!("ghs_12345_{}.{}.{}", &part[..200], &part[..200], &part[..108])
@@ -42,7 +42,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// A new key, in PKCS#8 and, as GitHub gives them, in PKCS#1: what PKCS#8 has after 26 bytes of frame.
+/// A new key in PKCS#8 and in PKCS#1, which is PKCS#8 without its first 26 bytes.
 fn keys() -> (KeyPair, String, String) {
     let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
@@ -50,7 +50,7 @@ fn keys() -> (KeyPair, String, String) {
     (pair, pkcs8, pkcs1)
 }
 
-/// Method and address, the credential, the body.
+/// Method and path, credential, body.
 type Seen = (String, Option<String>, Value);
 
 type Answers = dyn Fn(&Method, &str) -> (u16, Value) + Send + Sync;

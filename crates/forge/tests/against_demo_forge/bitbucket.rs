@@ -1,4 +1,4 @@
-//! Bitbucket's client against the demo forge's other face: the same repositories, branches and pull requests.
+//! Bitbucket's client against the demo forge's Bitbucket API.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,6 @@ pub(crate) fn bitbucket(world: &World, token: &str) -> Forge {
     Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(token)).unwrap())
 }
 
-/// A pull request of ours, and somebody who may review it.
 pub(crate) async fn opened() -> (World, Forge, PullRequest) {
     let world = World::new().await;
     let ann = User { login: "ann".to_owned(), id: ANN, token: ANNS_TOKEN.to_owned() };
@@ -33,7 +32,6 @@ pub(crate) async fn opened() -> (World, Forge, PullRequest) {
     (world, forge, pull)
 }
 
-/// Asks the demo forge directly, about the repository.
 pub(crate) async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
     let address = format!("{}/repositories/{REPOSITORY}/{path}", world.demo.bitbucket_api_url());
     asked(method, address, token, body).await

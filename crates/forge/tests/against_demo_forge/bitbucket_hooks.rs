@@ -1,4 +1,4 @@
-//! Hooks on the demo forge's other face: of a repository, and of its workspace.
+//! Bitbucket's webhooks of a repository and a workspace, on the demo forge.
 
 use pullyard_forge::{HookScope, HookSettings, Meaning, webhook::Secret};
 use serde_json::{Value, json};
@@ -17,7 +17,6 @@ fn settings(path: &str, events: &[&str]) -> HookSettings {
     }
 }
 
-/// The scopes, and where the forge has their hooks.
 fn scopes() -> [(HookScope, String); 2] {
     [
         (HookScope::Repository(REPOSITORY.to_owned()), format!("/repositories/{REPOSITORY}/hooks")),
@@ -25,7 +24,6 @@ fn scopes() -> [(HookScope, String); 2] {
     ]
 }
 
-/// Asks the demo forge directly, as people do on its pages.
 async fn call(world: &World, method: &str, path: &str, body: Value) -> Value {
     asked(method, format!("{}{path}", world.demo.bitbucket_api_url()), TOKEN, body).await
 }

@@ -1,4 +1,4 @@
-//! Bitbucket's reviews against the demo forge: what people say there in its own way is what the client reads.
+//! Bitbucket's reviews against the demo forge.
 
 use pullyard_forge::{Actor, Forge, Lines, Meaning, Permission, PullRequest, Review, ReviewState, Side};
 use serde_json::{Value, json};
@@ -8,12 +8,10 @@ use crate::{
     world::{REPOSITORY, TOKEN, World, http},
 };
 
-/// Ann writes below the pull request.
 async fn says(world: &World, words: &str) -> u64 {
     commented(world, json!({ "content": { "raw": words } })).await
 }
 
-/// Ann writes on the first line of the file that was changed.
 async fn remarks(world: &World, words: &str) -> u64 {
     commented(world, json!({ "content": { "raw": words }, "inline": { "path": "change.txt", "to": 1 } })).await
 }
@@ -26,7 +24,6 @@ async fn requests_changes(world: &World) {
     call(world, ANNS_TOKEN, "POST", "pullrequests/1/request-changes", json!({})).await;
 }
 
-/// What the demo forge answers with nothing in it.
 async fn takes_back(world: &World, path: &str) {
     let address = format!("{}/repositories/{REPOSITORY}/{path}", world.demo.bitbucket_api_url());
     let answer = http().delete(address).bearer_auth(ANNS_TOKEN).send().await.unwrap();
@@ -41,7 +38,6 @@ async fn states(forge: &Forge, pull: &PullRequest) -> Vec<ReviewState> {
     reviews(forge, pull).await.iter().map(|review| review.state).collect()
 }
 
-/// The comments on lines that came with a review.
 async fn on_lines(forge: &Forge, pull: &PullRequest, review: u64) -> Vec<u64> {
     let found = forge.review_comments(REPOSITORY, pull.number, review).await.unwrap();
     assert!(!found.more);
@@ -148,7 +144,7 @@ async fn what_a_reviewer_may_do_is_told_to_who_may_ask() {
     let uuid =
         call(&world, TOKEN, "GET", "pullrequests/1", Value::Null).await["participants"][0]["user"]["uuid"].clone();
     call(&world, TOKEN, "PUT", "pullrequests/1", json!({ "title": "T", "reviewers": [{ "uuid": uuid }] })).await;
-    // Whether our account administers the repository or not: she may write, and was asked to review it.
+    // She may write and was requested as a reviewer, so the result is the same for administrators and others.
     let access = forge.permission(REPOSITORY, pull.number, &ann).await.unwrap();
     assert_eq!((access.permission, access.account), (Permission::Write, Some(ann.id)));
 }

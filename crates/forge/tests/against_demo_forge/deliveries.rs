@@ -1,4 +1,4 @@
-//! Hooks and their deliveries, as a forge is asked about them.
+//! Webhooks and their deliveries.
 
 use pullyard_forge::{
     Error, Forge, HookScope, HookSettings, Meaning,

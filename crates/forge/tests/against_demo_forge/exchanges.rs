@@ -1,5 +1,5 @@
-//! Notes every request of ours and its answer, one JSON line each, in the file that PULLYARD_EXCHANGES names.
-//! `.ci/octokit` holds them against GitHub's own description. Without the variable nothing is noted.
+//! Records requests and responses as JSON lines in the file named by PULLYARD_EXCHANGES.
+//! `.ci/octokit` compares them with GitHub's schema. Without the variable nothing is recorded.
 
 use std::{
     fs::OpenOptions,
@@ -19,14 +19,13 @@ use tokio::net::TcpListener;
 
 use crate::world::http;
 
-/// Who answered.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum By {
     Demo,
     Script,
 }
 
-/// One line in the file is written at a time.
+/// Serialises writes to the file.
 static FILE: Mutex<()> = Mutex::new(());
 
 pub(crate) fn note(by: By, method: &Method, uri: &Uri, body: &[u8], status: u16, answer: &[u8]) {
@@ -42,7 +41,6 @@ pub(crate) fn note(by: By, method: &Method, uri: &Uri, body: &[u8], status: u16,
     }));
 }
 
-/// A delivery of the demo forge's.
 pub(crate) fn note_delivery(event: &str, body: &[u8]) {
     let body: Value = serde_json::from_slice(body).unwrap();
     append(&json!({ "by": "hook", "event": event, "body": body }));
@@ -55,7 +53,7 @@ fn append(exchange: &Value) {
     file.write_all(format!("{exchange}\n").as_bytes()).unwrap();
 }
 
-/// The address of the same API, with everything noted that is asked there.
+/// A recording proxy in front of the API.
 pub(crate) async fn noted(api_url: &str) -> String {
     if std::env::var_os("PULLYARD_EXCHANGES").is_none() {
         return api_url.to_owned();
@@ -80,7 +78,7 @@ async fn pass(State(between): State<Arc<(String, String)>>, request: Request) ->
     let answer = forward.send().await.unwrap();
     let mut response = Response::builder().status(answer.status());
     for (name, value) in answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding") {
-        // A redirect must come back here.
+        // Redirects must return to this proxy.
         let value = match value.to_str() {
             Ok(address) if name == LOCATION => address.replace(there, here).parse().unwrap(),
             _ => value.clone(),

@@ -1,4 +1,4 @@
-//! Forges and networks that misbehave: what is repeated, what is not, and what is told.
+//! Forges and networks that fail: retries, refusals and errors.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ fn pulls(found: &[serde_json::Value]) -> Line {
     (200, &[], json!(found).to_string())
 }
 
-/// Asks for the account; gives the outcome and how many requests it took.
+/// Returns the outcome and the number of requests.
 async fn ask<const N: usize>(lines: [Line; N]) -> (Result<u64, Error>, usize) {
     let scripted = Scripted::start(lines).await;
     let outcome = forge_at(&scripted.url, TOKEN).account().await;
@@ -75,7 +75,7 @@ async fn a_short_rest_is_taken_and_a_long_one_is_told() {
         (403, &[("retry-after", "90")], 90),
         (429, &[], 60),
         (403, &[("x-ratelimit-remaining", "0")], 60),
-        // When the next hour begins is nothing to who has calls left; what is asked for comes before both.
+        // The reset counts only without remaining calls; `retry-after` has priority over both.
         (429, &[("x-ratelimit-remaining", "5"), ("x-ratelimit-reset", "4102444800")], 60),
         (403, &[("retry-after", "9"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")], 9),
     ] {
@@ -88,7 +88,7 @@ async fn a_short_rest_is_taken_and_a_long_one_is_told() {
     let secondary = json!({"message": "You have exceeded a secondary rate limit."}).to_string();
     let (outcome, _) = ask([(403, &[], secondary)]).await;
     assert!(matches!(outcome, Err(Error::RateLimited { .. })));
-    // The year 2100: the time of the reset is given, not the length of the rest.
+    // The year 2100: the header has the time of the reset, not a duration.
     let reset: &[_] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")];
     let (outcome, _) = ask([(403, reset, "{}".to_owned())]).await;
     let Err(Error::RateLimited { retry_after, .. }) = outcome else { panic!("{outcome:?}") };
@@ -133,7 +133,7 @@ async fn circles_and_other_hosts_are_not_followed() {
     assert!(matches!(outcome, Err(Error::Unexpected { status: 302, .. })), "{outcome:?}");
     assert_eq!(requests, 4);
 
-    // The same address and another port is another host, too.
+    // Another port is another host.
     for target in ["http://127.0.0.1:1/user", "https://example.com/", "//example.com/", "file:///"] {
         let target: &'static str = target;
         let headers: &'static [_] = Box::leak(Box::new([("location", target)]));
@@ -190,7 +190,7 @@ async fn a_twin_that_is_not_listed_yet_is_waited_for() {
     let found = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap();
     assert_eq!((found.number, scripted.requests().len()), (7, 6));
 
-    // It never appears: the refusal is told, after three rounds.
+    // The other pull request never appears: after three rounds the refusal is returned.
     let rounds = (0..3).flat_map(|_| [none(), twin(), none()]);
     let scripted = Scripted::start(rounds).await;
     let forge = forge_at(&scripted.url, TOKEN);
@@ -212,7 +212,7 @@ async fn an_unfiltered_list_gives_no_foreign_pull_request() {
         forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().base_branch
     };
     assert_eq!(find().await, "main");
-    // Somebody pointed it elsewhere: still the pull request of this branch.
+    // A person changed its base; it is still the branch's pull request.
     assert_eq!(find().await, "release");
 }
 
@@ -330,7 +330,7 @@ async fn clients_of_one_process_share_connections_and_each_asks_as_itself() {
         client(&connections, &format!("token-{number}")).account().await.unwrap();
     }
     let shared = opened.load(Ordering::SeqCst);
-    // One that is not yet back when the next call begins is not waited for.
+    // A connection may still be busy when the next call starts.
     assert!(shared <= CLIENTS / 2, "{shared} connections");
     let expected: Vec<_> = (0..CLIENTS).map(|number| format!("Bearer token-{number}")).collect();
     assert_eq!(*asked.lock().unwrap(), expected);

@@ -1,4 +1,4 @@
-//! Real git over HTTP: clones, pushes, and what is turned away.
+//! Clones and pushes with git over HTTP, and their refusals.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -35,7 +35,7 @@ async fn every_protocol_version_can_fetch() {
         let output = git(world.dir.path(), &args).await;
         assert_success(&output);
         assert!(String::from_utf8_lossy(&output.stdout).contains("refs/heads/main"));
-        // The server says which it speaks; version 0 says nothing.
+        // The server announces its version; version 0 is silent.
         let spoke = said(&output).contains(&format!("git< version {version}"));
         assert_eq!(spoke, version != "0", "{}", said(&output));
     }
@@ -57,7 +57,7 @@ async fn shallow_and_partial_clones_work() {
 async fn a_big_push_in_chunks_arrives_whole() {
     let world = World::new().await;
     let worktree = world.clone("big").await;
-    // Noise, so that it stays big when compressed: a few times git's buffer and ours.
+    // Random bytes, so that the compressed pack exceeds git's buffer and ours.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -82,7 +82,7 @@ async fn a_big_push_in_chunks_arrives_whole() {
 async fn a_gzipped_request_is_understood() {
     let world = World::new().await;
     let worktree = world.clone("many").await;
-    // Enough different commits that the list of what is wanted is long: git compresses it then.
+    // Many distinct commits, so that git compresses its long list of wants.
     let stream: String = (0..60)
         .map(|n| {
             format!(
@@ -219,7 +219,7 @@ async fn paths_out_of_the_folder_and_files_of_git_are_not_found() {
     ] {
         assert_eq!(raw_get(&world, path).await, 404, "{path}");
     }
-    // The same request by a plain name is answered.
+    // The same request with a plain name succeeds.
     assert_eq!(raw_get(&world, "/acme/app/info/refs?service=git-upload-pack").await, 200);
 }
 
@@ -249,7 +249,7 @@ async fn a_push_that_breaks_off_changes_nothing() {
     assert_eq!(forge.branch(REPOSITORY, "main").await.unwrap().unwrap(), main);
 }
 
-/// A push that waits at the forge for as long as its hook does, by hand: its connection, and the hook's process.
+/// A raw push whose hook blocks: its connection, and the hook's process.
 async fn push_that_waits(world: &World) -> (TcpStream, String) {
     let job = world.push_branch("job").await;
     let (hook, begun) = (world.repository.git_dir.join("hooks/pre-receive"), world.dir.path().join("begun"));
@@ -258,7 +258,7 @@ async fn push_that_waits(world: &World) -> (TcpStream, String) {
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
     std::fs::write(&hook, script).unwrap();
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
-    // A branch that is deleted needs no objects.
+    // Deleting a branch needs no objects.
     let command = format!("{job} {} refs/heads/job\0 report-status delete-refs", "0".repeat(40));
     let body = format!("{:04x}{command}0000", command.len() + 4);
     let authority = world.demo.url().replace("http://", "");
@@ -275,7 +275,7 @@ async fn push_that_waits(world: &World) -> (TcpStream, String) {
     (stream, std::fs::read_to_string(&begun).unwrap().trim().to_owned())
 }
 
-/// Whether a process is at work; the dead have no environment.
+/// Dead processes have no environment.
 fn is_at_work(process: &str) -> bool {
     std::fs::read(format!("/proc/{process}/environ")).is_ok_and(|environ| !environ.is_empty())
 }
@@ -289,10 +289,9 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     timeout(Duration::from_secs(120), look).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
-/// Which process began this one, where that can be asked.
 fn began(process: &str) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // After the name, which may have any characters, and the state.
+    // Skip the name, which may contain any character, and the state.
     Some(stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned())
 }
 
@@ -310,13 +309,13 @@ async fn a_hook_that_waits_ends_with_the_forge() {
 async fn whoever_has_stopped_the_forge_may_go_and_no_hook_of_one_that_hung_up_stays_behind() {
     let world = World::new().await;
     let (stream, hook) = push_that_waits(&world).await;
-    // The hook's own is `git receive-pack`, and that one's is `git http-backend`.
+    // The hook's parent is `git receive-pack`, whose parent is `git http-backend`.
     let backend = began(&hook).and_then(|receive_pack| began(&receive_pack)).unwrap_or_default();
     drop(stream);
     until("nobody hears that the caller hung up", || !is_at_work(&backend)).await;
     assert_eq!(is_at_work(&hook), cfg!(target_os = "linux"), "a push that was heard whole goes on");
     world.demo.shutdown().await;
-    // Nothing of the forge runs from here on, as in a process that ends: the one thread of this test waits.
+    // Blocks the test's only thread, so the forge cannot run, as in a process that ends.
     let since = Instant::now();
     while is_at_work(&hook) {
         assert!(since.elapsed() < Duration::from_secs(120), "the hook outlives the forge");
@@ -324,7 +323,7 @@ async fn whoever_has_stopped_the_forge_may_go_and_no_hook_of_one_that_hung_up_st
     }
 }
 
-/// HTTP by hand: clients tidy paths up before they send them.
+/// Raw, because clients normalise paths.
 async fn raw_get(world: &World, path: &str) -> u16 {
     let authority = world.demo.url().replace("http://", "");
     let credentials = if path.starts_with("/api") {
@@ -344,12 +343,11 @@ async fn raw_get(world: &World, path: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// The gzip format without compression: git's client compresses only fetches, so that a push in
-/// gzip is made by hand.
+/// Gzip without compression: git compresses only fetches, so a compressed push must be built here.
 fn gzip(data: &[u8]) -> Vec<u8> {
     let length = u16::try_from(data.len()).unwrap();
     let mut zipped = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    // One last block, stored as it is.
+    // The last block, stored.
     zipped.push(1);
     zipped.extend(length.to_le_bytes());
     zipped.extend((!length).to_le_bytes());

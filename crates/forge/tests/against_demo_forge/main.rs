@@ -1,5 +1,4 @@
-//! The forge crate against the demo forge: the same calls, pushes and refusals as against GitHub.
-//! One binary for both crates; `scripted` stands in where a forge would have to misbehave.
+//! The forge crate against the demo forge; `scripted` replaces it where a forge has to misbehave.
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 

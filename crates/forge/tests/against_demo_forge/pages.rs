@@ -1,4 +1,4 @@
-//! The pages for people, which anyone on this machine may open.
+//! The demo forge's pages.
 
 use pullyard_forge::NewPullRequest;
 
@@ -40,7 +40,7 @@ async fn hostile_words_stay_words() {
         assert!(policy.starts_with("default-src 'none'"));
         let page = answer.text().await.unwrap();
         assert!(!page.contains("<script"), "{page}");
-        // Title and heading, body, subject of the commit, line of the change.
+        // Title and heading, body, commit subject, changed line.
         assert!(page.matches(ESCAPED).count() >= least, "{path}: {page}");
     }
 }

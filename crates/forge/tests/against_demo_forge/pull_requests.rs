@@ -1,4 +1,4 @@
-//! Opening, finding and refusing pull requests.
+//! Creating, finding and refusing pull requests.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,6 @@ use tokio::task::JoinSet;
 
 use crate::world::{self, REPOSITORY, TOKEN, World, assert_success, http, proposal};
 
-/// Asks the demo forge directly, for what the forge crate never asks.
 async fn call(world: &World, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
     let url = format!("{}/repos/{REPOSITORY}/{path}", world.demo.api_url());
     let request = http().request(method, url).bearer_auth(TOKEN);
@@ -98,7 +97,7 @@ async fn what_github_refuses_is_refused_in_readable_words() {
     let body = NewPullRequest { body: "ü".repeat(65_537), ..proposal("feature/a") };
     check_refused(&world, body, "body is too long (maximum is 65536 characters)").await;
 
-    // Refused attempts use up no numbers.
+    // Refused requests consume no numbers.
     let forge = world.forge();
     let first = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
     assert_eq!((first.number, first.head_sha), (1, sha));
@@ -192,7 +191,7 @@ async fn lists_are_filtered_and_paged_as_on_github() {
         ("?head=acme:two", vec![]),
         ("?head=other:one", vec![]),
         ("?base=other", vec![]),
-        // GitHub does not filter by a head without its owner.
+        // GitHub ignores a head filter without an owner.
         ("?head=one", vec![3, 1]),
     ] {
         let path = format!("pulls{query}");

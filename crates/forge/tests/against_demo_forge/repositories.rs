@@ -1,4 +1,4 @@
-//! Accounts, repositories and branches; and what a wrong token or name is told.
+//! Accounts, repositories and branches, and refusals of wrong tokens and names.
 
 use pullyard_demo_forge::Error as DemoError;
 use pullyard_forge::{Account, Error};

@@ -1,5 +1,4 @@
-//! A review from its submission to the answer, against the demo forge: what its hooks deliver and what its API
-//! says is what the client reads.
+//! A review from its submission to the reply, with webhooks and API of the demo forge.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,7 +24,6 @@ const ANN: u64 = 9_007_199_254_740_997;
 const ANNS_TOKEN: &str = "ghp_ann";
 const BRANCH: &str = "pullyard/acme/app-17-1";
 
-/// A pull request of ours, and somebody who may review it.
 async fn opened() -> (World, Forge, PullRequest) {
     let world = World::new().await;
     let ann = User { login: "ann".to_owned(), id: ANN, token: ANNS_TOKEN.to_owned() };
@@ -37,7 +35,6 @@ async fn opened() -> (World, Forge, PullRequest) {
     (world, forge, pull)
 }
 
-/// Ann asks for changes, with one comment on a line and one on two lines.
 async fn request_changes(world: &World, pull: &PullRequest) -> u64 {
     let body = json!({
         "event": "REQUEST_CHANGES", "body": "Not yet.",
@@ -87,7 +84,7 @@ async fn a_review_is_read_with_its_comments_and_threads_and_answered() {
     assert_eq!((written.in_reply_to, written.body.as_str()), (Some(comments[0].id), "Renamed."));
     assert_eq!(forge.reply("PRRT_none", "x").await.unwrap_err().meaning(), Meaning::Missing);
 
-    // A reply makes a review of its own, without words.
+    // A reply creates a review of its own, without a body.
     let verdicts: Vec<_> =
         forge.reviews(REPOSITORY, pull.number).await.unwrap().found.iter().map(|review| review.state).collect();
     assert_eq!(verdicts, [ReviewState::ChangesRequested, ReviewState::Commented]);
@@ -156,7 +153,7 @@ async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
     assert!(matches!(nowhere.meaning(), Meaning::Refused | Meaning::Missing), "{nowhere:?}");
 }
 
-/// What came to a hook: the headers' event, guid and signature, and the body.
+/// Event, guid, signature and body of each delivery.
 type Came = Arc<Mutex<Vec<(String, String, String, Bytes)>>>;
 
 #[derive(Clone)]
@@ -184,7 +181,6 @@ impl Receiver {
         StatusCode::from_u16(*receiver.answer.lock().unwrap()).unwrap()
     }
 
-    /// What came and was signed with the secret, read.
     fn events(&self) -> Vec<Event> {
         let secret = [Secret::new("s3cret")];
         let came = self.came.lock().unwrap();

@@ -1,4 +1,4 @@
-//! What is asked of a forge about reviews, and what its answers mean.
+//! Calls about reviews, and the meaning of their responses.
 
 use pullyard_forge::{
     CommitState, CommitStatus, Error, Forge, Lines, Meaning, Permission, PullRequestState, ReviewState, Side, Time,
@@ -196,7 +196,7 @@ async fn what_graphql_could_not_do_is_an_error_though_the_status_is_200() {
         let (forge, _) = play([fault(kind)]).await;
         assert!(matches!(forge.reply("t", "b").await.unwrap_err(), Error::RateLimited { .. }), "{kind}");
     }
-    // Half an answer is none: what is missing of it is not known.
+    // Partial data counts as a failure, since the missing part is unknown.
     let mut half = serde_json::from_str::<Value>(&threads(false, ["1", "2"]).2).unwrap();
     half["errors"] = json!([{ "type": "FORBIDDEN", "message": "Not all of it." }]);
     let (forge, _) = play([ok(half)]).await;

@@ -1,5 +1,5 @@
-//! A server that answers what the test wrote down, one answer a request, and remembers the requests.
-//! What it says is not what a forge said: only the requests are held against GitHub's description.
+//! A server that returns scripted responses and records the requests.
+//! Only the requests are compared with GitHub's schema.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,6 @@ use crate::{
     world::TOKEN,
 };
 
-/// Status, headers, body.
 pub(crate) type Line = (u16, &'static [(&'static str, &'static str)], String);
 
 #[derive(Clone)]
@@ -47,12 +46,10 @@ impl Scripted {
         scripted
     }
 
-    /// The requests so far, as method and path with query.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().requests.clone()
     }
 
-    /// The bodies so far; null for a request without one.
     pub(crate) fn bodies(&self) -> Vec<serde_json::Value> {
         self.state.lock().unwrap().bodies.clone()
     }

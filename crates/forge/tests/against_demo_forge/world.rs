@@ -1,4 +1,4 @@
-//! A demo forge of its own for each test, and git as a runner would use it.
+//! A demo forge for each test, and git as a runner calls it.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ pub(crate) const FILES: &[(&str, &str, bool)] =
 
 use crate::exchanges;
 
-/// Much longer than any call takes; a test that hangs ends here.
+/// Much longer than any call takes; ends a test that hangs.
 const GIT_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
@@ -52,7 +52,6 @@ impl World {
         forge_at(&self.api_url, token)
     }
 
-    /// A clone to work in.
     pub(crate) async fn clone(&self, name: &str) -> Worktree {
         let worktree = Worktree { path: self.dir.path().join(name) };
         let target = worktree.path.display().to_string();
@@ -61,7 +60,6 @@ impl World {
         worktree
     }
 
-    /// A branch with one new commit, pushed. Gives the commit.
     pub(crate) async fn push_branch(&self, branch: &str) -> String {
         let worktree = self.clone(&format!("worktree-{}", branch.replace('/', "-"))).await;
         worktree.commit(branch, "change.txt", branch.as_bytes()).await;
@@ -82,17 +80,17 @@ pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {
     Forge::GitHub(GitHub::new(endpoint, Token::new(token)).unwrap())
 }
 
-/// Somebody of whom GitHub is told no more than the name.
+/// Only the login matters on GitHub.
 pub(crate) fn called(login: &str) -> Actor {
     Actor { id: 1, login: login.to_owned(), is_bot: false }
 }
 
-/// HTTP past the crate under test, and past the proxy this machine may have.
+/// Bypasses the crate under test and any proxy.
 pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-/// What the demo forge says to whoever has this token and asks it directly, for what the client never asks.
+/// Calls the demo forge directly.
 pub(crate) async fn asked(method: &str, address: String, token: &str, body: Value) -> Value {
     let request = http().request(method.parse().unwrap(), address).bearer_auth(token).json(&body);
     let answer = request.send().await.unwrap();
@@ -139,12 +137,11 @@ impl Worktree {
     }
 }
 
-/// Git with the test's token.
 pub(crate) async fn git(dir: &Path, args: &[&str]) -> Output {
     git_as(dir, Some(TOKEN), args, b"").await
 }
 
-/// Git as a runner starts it: nothing of the host, the token only in a header.
+/// Without the host's configuration, the token only in a header.
 pub(crate) async fn git_as(dir: &Path, token: Option<&str>, args: &[&str], input: &[u8]) -> Output {
     let config = dir.join(".no-gitconfig");
     let mut command = Command::new("git");
@@ -190,7 +187,6 @@ pub(crate) fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}", said(output));
 }
 
-/// What git wrote to stderr, its traces included.
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

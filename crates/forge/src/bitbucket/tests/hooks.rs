@@ -1,4 +1,4 @@
-//! Hooks of a repository and of a workspace.
+//! Webhooks of a repository and of a workspace.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn hook(uuid: &str, fields: Value) -> Value {
     hook
 }
 
-/// The scopes, and where Bitbucket has their hooks.
+/// Each scope with its path in Bitbucket's API.
 fn scopes() -> [(HookScope, &'static str); 2] {
     [
         (HookScope::Repository(REPOSITORY.to_owned()), "/repositories/acme/app/hooks"),
@@ -88,7 +88,7 @@ async fn a_hook_is_made_once_with_all_that_it_should_be() {
                 "events": ["pullrequest:fulfilled", "repo:updated"],
             })
         );
-        // Whether it is there is not known then: whoever asks looks first.
+        // The webhook may exist, so the caller must list first.
         let played = play([no(502, "away")]);
         assert!(played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap_err().is_transient());
         assert_eq!(played.requests().len(), 1);

@@ -1,4 +1,4 @@
-//! What was said in a pull request's activity as reviews, and whose words came with which.
+//! Reviews from a pull request's activity, and the comments that belong to each.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const ACTIVITY: &str = "GET /repositories/acme/app/pullrequests/7/activity?pagel
 const PULL: &str = "GET /repositories/acme/app/pullrequests/7";
 const COMMENTS: &str = "GET /repositories/acme/app/pullrequests/7/comments?pagelen=100";
 
-/// A minute as Bitbucket writes it, with and without a fraction.
+/// A minute in Bitbucket's format, with and without a fraction.
 fn at(minute: u32) -> String {
     let fraction = if minute > 9 { ".123456" } else { "" };
     format!("2026-11-20T12:{minute:02}:00{fraction}+00:00")
@@ -82,7 +82,7 @@ async fn what_somebody_said_holds_while_they_still_say_it() {
     let mut undated = asks(ANN, 2);
     undated["changes_requested"].as_object_mut().unwrap().remove("date");
     let changed = "changes_requested";
-    // As Bitbucket lists them, the newest first; then who takes part; then what is told, the oldest first.
+    // The activity, newest first; the participants; the expected reviews, oldest first.
     for (case, activity, participants, expected) in [
         ("asked", json!([asks(ANN, 1)]), json!([now(ANN, changed)]), vec![(ANN, 1, ASKS)]),
         ("withdrawn", json!([asks(ANN, 1)]), json!([silent(ANN)]), vec![(ANN, 1, GONE)]),
@@ -232,7 +232,7 @@ fn next(values: Value) -> Option<(u16, Value)> {
     ok(json!({ "values": values, "next": format!("{API}/elsewhere?page=2") }))
 }
 
-/// More than is read of it: Ann asked at its end, and before that at the beginning of what is read.
+/// Longer than we read: Ann requests changes at the start and at the end of the part that is read.
 fn long_activity() -> impl Iterator<Item = Option<(u16, Value)>> {
     let first = next(json!([asks(ANN, 30)]));
     let last = next(json!([asks(ANN, 10)]));
@@ -247,7 +247,7 @@ async fn a_long_activity_is_read_from_its_end_and_said_to_be_cut() {
     assert_eq!(found.found.iter().map(|review| review.id).collect::<Vec<_>>(), [id(ANN, 10), id(ANN, 30)]);
     assert!(found.more && played.requests().len() == 11);
 
-    // What was written before the earlier of them may have come with one that was not read.
+    // Comments before the earlier request may belong to one outside the part that was read.
     for (minute, is_cut) in [(10, true), (30, false)] {
         let played = play(long_activity().chain([page(json!([]))]));
         let found = played.forge.review_comments(REPOSITORY, 7, id(ANN, minute)).await.unwrap();
@@ -263,14 +263,13 @@ async fn a_list_of_comments_that_is_cut_is_said_to_be() {
     assert!(played.forge.review_comments(REPOSITORY, 7, id(ANN, 1)).await.unwrap().more);
 }
 
-/// A comment of somebody at a minute.
 fn said(id: u64, user: Value, minute: u32, fields: Value) -> Value {
     let mut said = comment(id, fields);
     (said["user"], said["created_on"], said["updated_on"]) = (user, json!(at(minute)), json!(at(minute)));
     said
 }
 
-/// Ann asks for changes at 10, 20 and 30 and Ben does at 15; each of them wrote before and after.
+/// Ann requests changes at 10, 20 and 30, Ben at 15; each comments before and after.
 fn written() -> Value {
     let on = |path: &str| json!({ "path": path, "from": null, "to": 3 });
     let (ann, ben) = (|| account(ANN), || account(BEN));
@@ -313,12 +312,12 @@ async fn each_comment_comes_with_one_request_of_its_author() {
     let activity = || page(json!([asks(ANN, 30), asks(ANN, 20), asks(BEN, 15), asks(ANN, 10)]));
     let both = json!([participant(ANN, json!("changes_requested")), participant(BEN, json!("changes_requested"))]);
     for (uuid, minute, body, on_lines) in [
-        // What was written before anybody asked, too.
+        // Includes comments before the first request.
         (ANN, 10, "words 1\n\nwords 2", vec![]),
         (BEN, 15, "words 4", vec![(7, None, "b.rs")]),
-        // Answers to others are the answerer's.
+        // A reply belongs to its own author's review.
         (ANN, 20, "words 3\n\nwords 5", vec![(6, None, "a.rs")]),
-        // And what was written after the last one; the oldest first, whatever its place in the list.
+        // Includes comments after the last request, sorted by time.
         (
             ANN,
             30,
@@ -391,7 +390,7 @@ async fn a_review_that_the_activity_does_not_have_yet_was_not_taken_back() {
         let people = json!([participant(BEN, Value::Null), participant(ANN, json!("changes_requested"))]);
         let played = play([page(activity), ok(pull_of(people))]);
         let error = played.forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap_err();
-        // Not as what is missing for good: whoever asked comes again.
+        // Not `NotFound`, so the caller retries.
         assert_eq!(error.meaning(), Meaning::Unknown, "{error:?}");
     }
 }
@@ -412,11 +411,11 @@ async fn what_somebody_may_do_is_told_to_who_administers_the_repository() {
         (json!([permission("read", account(ANN))]), Permission::Read, "read"),
         (json!([permission("create-everything", account(ANN))]), Permission::None, "create-everything"),
         (json!([permission("read", account(ANN)), permission("write", account(ANN))]), Permission::Write, "write"),
-        // Of somebody else, or of nobody.
+        // Another account's, or no account's.
         (json!([permission("admin", account(BEN)), permission("admin", nobody())]), Permission::None, "none"),
         (json!([]), Permission::None, "none"),
     ] {
-        // That she is a reviewer makes nothing of it.
+        // Her role as a reviewer changes nothing.
         let mut people = pull_of(json!([participant(ANN, json!("changes_requested"))]));
         people["reviewers"] = json!([account(ANN)]);
         let played = play([ok(people), page(values)]);
@@ -439,7 +438,7 @@ async fn what_somebody_may_do_is_read_from_every_page_that_it_is_told_on() {
         assert_eq!((access.permission, access.role.as_str()), (Permission::Write, "write"), "{first}");
         assert_eq!(played.requests()[2..], ["GET /elsewhere?page=2"]);
     }
-    // Of a list that goes on and on it is not told that somebody may not write.
+    // A list that is too long to read completely never denies the right to write.
     for (told, expected) in [(&writes, Some(Permission::Write)), (&reads, None), (&json!([]), None)] {
         let pages = std::iter::once(next(told.clone())).chain((0..9).map(|_| next(json!([]))));
         let played = play(std::iter::once(people()).chain(pages));

@@ -1,4 +1,4 @@
-//! Comments on lines, and the threads that they make.
+//! Comments on lines and their threads.
 
 use serde_json::json;
 
@@ -62,7 +62,7 @@ async fn a_thread_whose_first_comment_is_gone_is_named_by_it_and_answered_below_
     let deleted = comment(1, json!({ "deleted": true, "inline": inline }));
     let answers = |fields| [comment(2, fields), comment(3, json!({ "parent": { "id": 2 } }))];
     let [second, third] = answers(json!({ "parent": { "id": 1 } }));
-    // One that is not even listed: then what answered it says where it was.
+    // The parent is not listed at all, so the replies supply the line.
     let [placed, fourth] = answers(json!({ "parent": { "id": 1 }, "inline": inline }));
     for all in [json!([deleted, second, third]), json!([placed, fourth])] {
         let played = play([page(all.clone()), page(all)]);

@@ -1,4 +1,4 @@
-//! What Bitbucket Cloud's deliveries say, in bodies of our own as it documents them.
+//! Bitbucket Cloud's deliveries, with bodies from its documentation.
 
 use super::{Sample, bitbuckets};
 use crate::{
@@ -16,7 +16,7 @@ const SHOP: &str = "{5e1f4f3c-52a9-4c53-9a35-7a1d5b8e0c42}";
 const ASKED: &str = "pullrequest:changes_request_created";
 const TAKEN_BACK: &str = "pullrequest:changes_request_removed";
 
-/// Events that we read, with others beside each whose bodies look the same.
+/// Events that we read, each with others whose bodies look the same.
 const READ: [(&str, &[&str]); 11] = [
     (ASKED, &[TAKEN_BACK]),
     (TAKEN_BACK, &[ASKED]),
@@ -65,7 +65,7 @@ fn a_requested_change_is_read_whole() {
     assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
     assert_eq!(event.review.id, review_id(3, ANN, date), "the id that a look finds it by");
     assert_eq!((event.review.submitted_at, event.review.author.as_ref()), (Some(date), Some(&ann)));
-    // Its words are comments, which are not told with it.
+    // Its comments are events of their own.
     assert_eq!((event.review.body.as_str(), event.review.commit), ("", None));
     assert_eq!(event.review.url, "https://bitbucket.org/acme/shop/pull-requests/3");
     let pull = event.pull_request;
@@ -91,7 +91,7 @@ fn accounts_that_were_deleted_and_branches_that_are_gone_are_nobody_and_nothing(
     }
 }
 
-/// Nobody signs the event's name: whoever saw how a request was taken back could send it again as one that was made.
+/// The event's name is not signed, so a withdrawal could be replayed as a request.
 #[test]
 fn a_request_that_was_taken_back_asks_for_nothing_whatever_it_is_called() {
     let made = review(read("pullrequest.changes_request_created.reviewer"));
@@ -100,7 +100,7 @@ fn a_request_that_was_taken_back_asks_for_nothing_whatever_it_is_called() {
     assert_eq!(removed.review.id, made.review.id, "it is the same one");
     let renamed = review(said(ASKED, &body("pullrequest.changes_request_removed.reviewer")).unwrap());
     assert_eq!(renamed.review.state, ReviewState::Dismissed);
-    // Of somebody who is not told of there, what is claimed counts; of somebody else, nothing follows.
+    // For an account missing from the participants the claim counts; another account's verdict proves nothing.
     let state = |change: fn(&mut Value)| {
         let mut told = body("pullrequest.changes_request_created.reviewer");
         change(&mut told["pullrequest"]["participants"]);
@@ -177,7 +177,7 @@ fn what_we_do_not_act_on_is_ignored_by_name() {
     assert!(matches!(said("new:thing", &json!({})), Ok(Event::Ignored { .. })));
 }
 
-/// Nobody signs the event's name. What looks the same says the same of what it names, or has to be asked about.
+/// The event's name is not signed. Bodies of the same shape must mean the same, or require a call to the forge.
 #[test]
 fn no_body_passes_as_an_event_of_another_shape() {
     for sample in bitbuckets() {
@@ -187,7 +187,7 @@ fn no_body_passes_as_an_event_of_another_shape() {
             assert!(may || said.is_err(), "{} as {event}: {said:?}", sample.name);
         }
     }
-    // Whether it was merged or declined is in the body.
+    // The body contains whether it was merged or declined.
     let open = body("pullrequest.push.moved");
     for (event, body) in [
         ("pullrequest:fulfilled", &open),

@@ -161,7 +161,7 @@ fn every_body_that_github_published_or_described_is_read_or_ignored() {
     println!("{told:#?}");
 }
 
-/// Nobody signs the header: whoever saw a delivery could send its body again under another name.
+/// The header is not signed, so a body could be replayed under another name.
 #[test]
 fn no_body_passes_as_another_event_than_its_own() {
     for sample in all() {
@@ -184,7 +184,7 @@ fn a_review_under_another_name_or_another_body_as_a_review_is_unreadable() {
     }
 }
 
-/// Nobody signs the header: what else a body is about keeps it from passing as something it is not.
+/// The header is not signed; the other subjects in a body keep it from passing as another event.
 #[test]
 fn a_body_with_the_subject_of_another_event_is_refused_whichever_that_is() {
     let subjects = [

@@ -7,7 +7,6 @@ use crate::webhook::{
     Secret, parse, verify,
 };
 
-/// Every place in a body, as JSON pointers.
 fn places(value: &Value, at: String, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, value)| places(value, format!("{at}/{name}"), found)),
@@ -19,7 +18,6 @@ fn places(value: &Value, at: String, found: &mut Vec<String>) {
     found.push(at);
 }
 
-/// Every body of ours, with who speaks so.
 fn every() -> Vec<(Language, Sample)> {
     let github = ours().into_iter().map(|sample| (GitHub, sample));
     github.chain(bitbuckets().into_iter().map(|sample| (Bitbucket, sample))).collect()
@@ -106,14 +104,14 @@ proptest! {
     ) {
         let signature = Secret::new(key.clone()).sign(&body);
         prop_assert_eq!(verify(&[Secret::new(key.clone())], &body, Some(&signature)), Ok(0));
-        // A key is padded with zeros: those at its end change nothing.
+        // HMAC pads keys with zeros, so trailing zeros change nothing.
         let padded = |key: &[u8]| { let end = key.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1); key[..end].to_vec() };
         if key.len() <= 64 && other.len() <= 64 && padded(&key) != padded(&other) {
             prop_assert!(verify(&[Secret::new(other)], &body, Some(&signature)).is_err());
         }
     }
 
-    /// One place of a true body is replaced or taken out: it is read, ignored or refused, and a fault has a place.
+    /// After one replaced or removed value the body is read, ignored or refused with a position.
     #[test]
     fn any_change_of_a_true_body_is_answered(
         which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), how in 0..7_u8, gone in any::<bool>(),
@@ -137,7 +135,6 @@ proptest! {
         }
     }
 
-    /// Bytes of a true body are flipped.
     #[test]
     fn any_flipped_byte_is_answered(which in any::<prop::sample::Index>(), flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let samples = every();

@@ -1,6 +1,6 @@
 use crate::webhook::{Secret, SignatureFault, verify};
 
-/// The example in GitHub's documentation of how deliveries are validated.
+/// From GitHub's documentation.
 const BODY: &[u8] = b"Hello, World!";
 const SECRET: &str = "It's a Secret to Everybody";
 const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
