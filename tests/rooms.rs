@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 26] = [
+const ROOMS: [(&str, &str); 27] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
@@ -34,6 +34,7 @@ const ROOMS: [(&str, &str); 26] = [
     ("demo-forge", ""),
     ("demo-model", ""),
     ("testkit", ""),
+    ("models", ""),
     ("simulation", ""),
     (
         "local",

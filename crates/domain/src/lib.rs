@@ -54,10 +54,6 @@ pub mod wakeup;
 pub mod why;
 
 #[cfg(test)]
-mod explore;
-#[cfg(test)]
 mod history;
-#[cfg(test)]
-mod lives;
 #[cfg(test)]
 mod story;
