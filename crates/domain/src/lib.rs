@@ -54,6 +54,4 @@ pub mod wakeup;
 pub mod why;
 
 #[cfg(test)]
-mod history;
-#[cfg(test)]
 mod story;
