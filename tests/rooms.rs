@@ -22,7 +22,7 @@ const ROOMS: [(&str, &str); 27] = [
     ("function-webhook", "control domain entry protocol"),
     ("function-dispatcher", "control domain entry"),
     ("function-effects", "control domain entry"),
-    ("function-tasks", "control domain entry"),
+    ("function-tasks", "cloud control entry"),
     ("function-sweeper", "control entry"),
     (
         "functions",
