@@ -30,7 +30,6 @@ pub mod job;
 pub mod listing;
 pub mod marker;
 pub mod outcome;
-pub mod permission;
 pub mod project;
 pub mod prompt;
 pub mod published;

@@ -9,6 +9,7 @@ mod call;
 mod comment;
 mod endpoint;
 mod error;
+pub mod features;
 mod forge;
 mod github;
 mod hook;
