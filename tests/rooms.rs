@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every room with the rooms of ours it may import.
-const ROOMS: [(&str, &str); 26] = [
+const ROOMS: [(&str, &str); 27] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
@@ -22,7 +22,7 @@ const ROOMS: [(&str, &str); 26] = [
     ("function-webhook", "control domain entry protocol"),
     ("function-dispatcher", "control domain entry"),
     ("function-effects", "control domain entry"),
-    ("function-tasks", "control domain entry"),
+    ("function-tasks", "cloud control entry"),
     ("function-sweeper", "control entry"),
     (
         "functions",
@@ -34,6 +34,7 @@ const ROOMS: [(&str, &str); 26] = [
     ("demo-forge", ""),
     ("demo-model", ""),
     ("testkit", ""),
+    ("models", ""),
     ("simulation", ""),
     (
         "local",

@@ -10,6 +10,7 @@ mod objects;
 mod secret;
 pub mod setup;
 mod task;
+mod task_stopped;
 pub mod trace;
 mod wakeup;
 
@@ -18,4 +19,5 @@ pub use error::Error;
 pub use objects::{Objects, Upload};
 pub use secret::{SecretSeen, Secrets, Version, Versions};
 pub use task::{Definitions, Network, Start, Started, Tasks};
+pub use task_stopped::{TaskStateChange, Undelivered};
 pub use wakeup::Wakeups;

@@ -10,12 +10,11 @@
 use crate::review::{Reach, project_of};
 use crate::{Context, Error, task_stopped};
 use futures::future::try_join_all;
-use pullyard_cloud::{DeadMessage, Look, Wanted};
+use pullyard_cloud::{DeadMessage, Look, Undelivered, Wanted};
 use pullyard_domain::dead_letter::{About, Advice, DeadLetter, Queue, Subject};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, MessageId, ProjectId};
 use pullyard_domain::review::ReviewEvent;
-use pullyard_domain::task_stopped::Undelivered;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::{Effect, JobWakeup, QueuedReview};
 use std::collections::BTreeSet;

@@ -7,10 +7,11 @@ use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::permission::{self, Granted};
 use pullyard_domain::project::{Account, ForgeKind, Integration, Repository};
 use pullyard_domain::secret::flaw_of_token;
-use pullyard_forge::{Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Token};
+use pullyard_forge::{
+    Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Permissions, Token, features,
+};
 use std::time::Duration;
 
 /// The client of a connected forge, for a connected repository.
@@ -117,7 +118,7 @@ pub(crate) async fn mint(
     integration: &Integration,
     name: &RepositoryName,
     only: Only<'_>,
-    wanted: impl FnOnce(&Granted) -> Granted,
+    wanted: impl FnOnce(&Permissions) -> Permissions,
 ) -> Result<InstallationToken, Error> {
     let Some(app) = app_of(ctx, integration).await? else {
         return Err(Error::Inconsistent(format!("{} is no App and has no tokens to mint", integration.id)));
@@ -130,7 +131,7 @@ pub(crate) async fn mint(
         return Err(forbidden(name.to_string(), "the App's installation is suspended"));
     }
     let wanted = wanted(&installation.permissions);
-    let lacking = permission::lacking(&installation.permissions, &wanted);
+    let lacking = features::lacking(&installation.permissions, &wanted);
     if !lacking.is_empty() {
         let what = format!("{} on {name}", lacking.join(", "));
         return Err(forbidden(what, "the App's installation was not granted it"));
@@ -148,8 +149,8 @@ pub(crate) fn endpoint(ctx: &Context, api_url: &str) -> Endpoint {
     Endpoint { api_url: api_url.to_owned(), connections: ctx.connections().clone() }
 }
 
-fn own(granted: &Granted) -> Granted {
-    permission::of_control(granted)
+fn own(granted: &Permissions) -> Permissions {
+    features::of_control(granted)
 }
 
 async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {

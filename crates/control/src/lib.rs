@@ -120,7 +120,7 @@ pub use sweep::{Report, Round, sweep, sweep_by_hand};
 pub use tally::{Count, Tally};
 pub use task_stopped::task_stopped;
 pub use test_integration::{Tested, test_integration};
-pub use test_repository::{RepositoryTested, test_repository};
+pub use test_repository::{Feature, Need, RepositoryTested, Row, Verdict, test_repository};
 pub use tokens::{MadeToken, create_token, revoke_token, token_hash, tokens};
 pub use unreadable::record_unreadable;
 pub use views::{

@@ -3,11 +3,10 @@
 use crate::forge::{app_of, forge_of};
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_domain::permission::{
-    BITBUCKET, Role, Row, Seen, SeenPulls, TABLE, Verdict, Workflows, judge, judge_on_bitbucket,
-};
 use pullyard_domain::text::causes;
-use pullyard_forge::{Error as Refusal, Forge, Right, TokenAccess};
+use pullyard_forge::features::{BITBUCKET, BitbucketPulls, GitHubAccess, TABLE, Workflows, judge, judge_on_bitbucket};
+pub use pullyard_forge::features::{Feature, Need, Row, Verdict};
+use pullyard_forge::{Error as Refusal, Forge};
 
 /// What was found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +45,12 @@ pub async fn test_repository(
                 let message = "the App's installation is suspended".to_owned();
                 return Err(Refusal::Forbidden { what, message }.into());
             }
-            return Ok(judged(&Seen::App(installation.permissions), workflows));
+            return Ok(judged(&GitHubAccess::App(installation.permissions), workflows));
         }
         match forge_of(ctx, &integration, &repository).await? {
             Forge::GitHub(github) => {
-                let seen = of_token(github.access(repository.name.as_str()).await?);
-                Ok::<_, Error>(judged(&seen, workflows))
+                let token = github.access(repository.name.as_str()).await?;
+                Ok::<_, Error>(judged(&GitHubAccess::Token(token), workflows))
             }
             forge @ Forge::Bitbucket(_) => {
                 let seen = pulls_seen(&forge, repository.name.as_str()).await?;
@@ -76,38 +75,16 @@ pub async fn test_repository(
     }
 }
 
-fn judged(seen: &Seen, workflows: Workflows) -> Vec<(&'static Row, Verdict)> {
-    TABLE.iter().map(|row| (row, judge(row, seen, workflows))).collect()
+fn judged(access: &GitHubAccess, workflows: Workflows) -> Vec<(&'static Row, Verdict)> {
+    TABLE.iter().map(|row| (row, judge(row, access, workflows))).collect()
 }
 
 /// Whether a repository that can be seen shows its pull requests as well: what a token may write is told nowhere.
-async fn pulls_seen(forge: &Forge, name: &str) -> Result<SeenPulls, Refusal> {
+async fn pulls_seen(forge: &Forge, name: &str) -> Result<BitbucketPulls, Refusal> {
     forge.repository(name).await?;
     match forge.open_pull_requests(name, 1).await {
-        Ok(_) => Ok(SeenPulls::Readable),
-        Err(Refusal::Forbidden { .. } | Refusal::NotFound { .. }) => Ok(SeenPulls::Hidden),
+        Ok(_) => Ok(BitbucketPulls::Readable),
+        Err(Refusal::Forbidden { .. } | Refusal::NotFound { .. }) => Ok(BitbucketPulls::Hidden),
         Err(error) => Err(error),
-    }
-}
-
-fn of_token(access: TokenAccess) -> Seen {
-    let account = match (access.account_may_administer, access.account_may_push) {
-        (true, _) => Role::Admin,
-        (false, true) => Role::Writer,
-        (false, false) => Role::Reader,
-    };
-    match access.scopes {
-        Some(scopes) => Seen::Classic { scopes, private: access.private, account },
-        None => Seen::Other { account, unreadable: access.unreadable.into_iter().map(permission).collect() },
-    }
-}
-
-fn permission(right: Right) -> &'static str {
-    match right {
-        Right::Contents => "contents",
-        Right::PullRequests => "pull_requests",
-        Right::Issues => "issues",
-        Right::Statuses => "statuses",
-        Right::Hooks => "repository_hooks",
     }
 }

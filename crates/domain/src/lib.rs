@@ -30,7 +30,6 @@ pub mod job;
 pub mod listing;
 pub mod marker;
 pub mod outcome;
-pub mod permission;
 pub mod project;
 pub mod prompt;
 pub mod published;
@@ -53,11 +52,5 @@ pub mod wait;
 pub mod wakeup;
 pub mod why;
 
-#[cfg(test)]
-mod explore;
-#[cfg(test)]
-mod history;
-#[cfg(test)]
-mod lives;
 #[cfg(test)]
 mod story;

@@ -415,6 +415,4 @@ pub fn covered<'a>(job: &JobId, all: &'a [Review]) -> Vec<&'a Review> {
 }
 
 #[cfg(test)]
-mod corner;
-#[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ mod call;
 mod comment;
 mod endpoint;
 mod error;
+pub mod features;
 mod forge;
 mod github;
 mod hook;

@@ -6,7 +6,6 @@ use pullyard_domain::agent::Agent;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::permission::Feature;
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -199,6 +198,29 @@ pub struct RepositoryTest {
     pub help: String,
     /// Each feature; none when the repository can't even be seen.
     pub features: Vec<FeatureTest>,
+}
+
+/// What Pullyard does in a repository.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    /// Find the repository, and read what a reviewer may do in it.
+    Look,
+    /// Fetch and push branches.
+    Push,
+    /// Push changes of files under `.github/workflows`.
+    Workflows,
+    /// Open pull requests, read reviews, answer comments, request another review.
+    PullRequests,
+    /// Resolve a conversation of a review.
+    Threads,
+    /// Read commands in comments and labels, and write the comment with the decision.
+    Comments,
+    /// Set the status of a commit.
+    Statuses,
+    /// Create and repair the webhooks of a repository.
+    Hooks,
 }
 
 /// One feature in one repository.

@@ -2,8 +2,8 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
 
+pub use pullyard_cloud::TaskStateChange;
 use pullyard_control::{self as control, Context, Error};
-pub use pullyard_domain::task_stopped::TaskStateChange;
 use pullyard_entry::invocation;
 
 /// Does one event.

@@ -5,8 +5,8 @@ use super::compare::{Drift, drift};
 use crate::forge::app_of;
 use crate::{Context, Error};
 use pullyard_domain::hook::{Hook, HookKind, events};
-use pullyard_domain::permission::{lacking, least_of_app};
 use pullyard_domain::project::{ForgeKind, Integration};
+use pullyard_forge::features::{lacking, least_of_app};
 use pullyard_forge::{App, GitHubApp};
 
 /// The App whose own hook this is; none when it is another kind's.

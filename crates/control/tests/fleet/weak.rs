@@ -15,7 +15,7 @@ use pullyard_domain::id::{ArtifactName, ClaimId, FinishId, InstanceId, JobId, Sh
 use pullyard_domain::job::{Claim, ContextFault, End, Fence, Job, Rest, Status, Yielded};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
-use pullyard_domain::task_stopped::TaskStopped;
+use pullyard_domain::task_stopped::{StopCause, TaskStopped};
 use pullyard_domain::ticket::{Move, Target};
 use pullyard_testkit::Lag;
 use std::time::Duration;
@@ -167,9 +167,8 @@ async fn the_death_of_a_task_that_has_just_claimed_is_noted() {
     let stopped = TaskStopped {
         arn: "task-1".into(),
         job: job.id.clone(),
-        code: Some("EssentialContainerExited".into()),
+        cause: StopCause::Exited { code: Some(137) },
         reason: "it ended".into(),
-        exit: Some(137),
     };
     task_stopped(&late.world.ctx, &stopped).await.unwrap();
     assert!(late.stored(&job.id).await.run.unwrap().died.is_some(), "nobody else tells of it");

@@ -8,6 +8,7 @@ use crate::story::{
     active, at, entry, finished, job_and_ticket, job_id, key, linked, pending, project_id, pull_request_id, ready,
     result, review_id, ticket_in,
 };
+use crate::task_stopped::StopCause;
 use crate::ticket::{Badge, Entry};
 use std::collections::BTreeSet;
 
@@ -192,9 +193,8 @@ fn a_death_matters_only_while_its_job_waits_for_that_task_or_is_held_by_it() {
         let stopped = TaskStopped {
             arn: task.into(),
             job: job.id.clone(),
-            code: Some("EssentialContainerExited".into()),
+            cause: StopCause::Exited { code: Some(1) },
             reason: "it ended".into(),
-            exit: Some(1),
         };
         Subject::Death(Undone::Failed, Box::new(stopped), Some(Box::new(job.clone())))
     };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::due::{self, Due};
 use crate::job::{Died, End, Policy, START_WITHIN};
 use crate::story::{
     active, asking, at, claim, crashed, finished, just_before, no_changes, paused, pending, ready, result,
@@ -9,6 +10,30 @@ use crate::story::{
 fn check(job: &Job, due: Timestamp, expected: Step) {
     assert_eq!(step(job, just_before(due)), Step::Nothing, "too early");
     assert_eq!(step(job, due), expected);
+}
+
+/// The `work` index finds a job exactly when the sweeper has a step for it.
+#[test]
+fn job_is_due_exactly_when_the_sweeper_has_a_step_for_it() {
+    let syncing = active(Status::Syncing);
+    let states = [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing].map(active);
+    let dead = states.clone().map(|job| died(&job, crashed(), 210));
+    let starting = ready().dispatched(at(10)).unwrap();
+    let failed = starting.start_failed(1, 1, silent(), at(20)).unwrap();
+    let back = syncing.requeued(at(400)).unwrap();
+    let adopting = syncing.requeued_to_adopt(crashed(), at(400)).unwrap();
+    let others = [ready(), pending(), asking(), paused(), starting, failed, back, adopting];
+    for job in states.into_iter().chain(dead).chain(others) {
+        let Some(Due::At(due)) = due::job(&job) else { panic!("a job that has not ended is not due: {job:#?}") };
+        assert_eq!(step(&job, just_before(due)), Step::Nothing, "too early: {job:#?}");
+        for later in [0, 1, 61, 86_400] {
+            let now = due.plus(Duration::from_secs(later));
+            assert_ne!(step(&job, now), Step::Nothing, "due, and nothing to do: {job:#?}");
+        }
+    }
+    for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
+        assert_eq!(due::job(&finished(&syncing, end)), None);
+    }
 }
 
 fn silent() -> DispatchFault {

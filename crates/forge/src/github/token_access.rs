@@ -27,6 +27,19 @@ pub enum Right {
     Hooks,
 }
 
+impl Right {
+    /// The permission that it needs, by its name at GitHub.
+    pub(crate) fn permission(self) -> &'static str {
+        match self {
+            Self::Contents => "contents",
+            Self::PullRequests => "pull_requests",
+            Self::Issues => "issues",
+            Self::Statuses => "statuses",
+            Self::Hooks => "repository_hooks",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct RepositoryAnswer {
     default_branch: String,

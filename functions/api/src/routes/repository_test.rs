@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Context, RepositoryTested};
+use pullyard_control::{self as control, Context, Feature, Need, RepositoryTested, Row, Verdict};
 use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_domain::permission::{Need, Row, Verdict};
 use pullyard_entry::{Caller, Path, Problem, scope};
-use pullyard_protocol::project::{FeatureTest, FeatureVerdict, RepositoryTest};
+use pullyard_protocol::project::{self, FeatureTest, FeatureVerdict, RepositoryTest};
 
 /// Asks the forge what may be done in a repository.
 pub(crate) async fn test(
@@ -47,5 +46,18 @@ fn feature((row, verdict): (&Row, Verdict)) -> FeatureTest {
         Verdict::Needless(why) => (FeatureVerdict::Needless, Some(why.to_owned())),
     };
     let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code())).collect();
-    FeatureTest { feature: row.feature, words: row.words.into(), permissions, verdict, note }
+    FeatureTest { feature: on_the_wire(row.feature), words: row.words.into(), permissions, verdict, note }
+}
+
+fn on_the_wire(feature: Feature) -> project::Feature {
+    match feature {
+        Feature::Look => project::Feature::Look,
+        Feature::Push => project::Feature::Push,
+        Feature::Workflows => project::Feature::Workflows,
+        Feature::PullRequests => project::Feature::PullRequests,
+        Feature::Threads => project::Feature::Threads,
+        Feature::Comments => project::Feature::Comments,
+        Feature::Statuses => project::Feature::Statuses,
+        Feature::Hooks => project::Feature::Hooks,
+    }
 }

@@ -1,7 +1,7 @@
 //! The manifest of an App and the addresses of GitHub around it: plain functions of text.
 
 use crate::client::fault::Fault;
-use pullyard_domain::permission::{EVENTS, Workflows, of_app};
+use pullyard_forge::features::{EVENTS, Workflows, of_app};
 use serde_json::json;
 
 /// The longest name that GitHub takes for an App.

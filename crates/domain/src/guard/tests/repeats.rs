@@ -110,6 +110,16 @@ fn a_redelivery_after_the_cause_was_repaired_is_accepted() {
 }
 
 #[test]
+fn redelivered_entry_waits_for_the_active_job() {
+    let refused = first(auto_create_was_off(), None);
+    let during_a_job = redelivered().with(|case| {
+        case.facts.first = refused;
+        case.ticket().active_job = Some(job_id("j0"));
+    });
+    check(&during_a_job, "job_active", Follow::EnterAgain);
+}
+
+#[test]
 fn a_redelivery_of_what_was_no_entry_stays_none() {
     let edit = redelivered().with(|case| {
         let (ticket, status) = (key(), TRIGGER.into());

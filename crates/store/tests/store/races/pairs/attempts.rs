@@ -7,7 +7,7 @@ use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
 use crate::world::{World, fence};
 use pullyard_domain::job::{Claim, Job, NotNow, Status, Want};
-use pullyard_domain::task_stopped::TaskStopped;
+use pullyard_domain::task_stopped::{StopCause, TaskStopped};
 use pullyard_store::{Error, Write};
 
 /// The death of the task that claims so.
@@ -15,9 +15,8 @@ fn death(job: &Job, claim: &Claim) -> TaskStopped {
     TaskStopped {
         arn: claim.task.clone().expect("a task claims"),
         job: job.id.clone(),
-        code: Some("SpotInterruption".into()),
+        cause: StopCause::SpotInterruption,
         reason: "Spot interruption".into(),
-        exit: None,
     }
 }
 

@@ -75,7 +75,7 @@ fn clocks_that_are_minutes_apart_move_a_branch_once_and_leave_nothing_hanging() 
     check("apart", &[Setting { ahead: 180, ..DEATH }, Setting { ahead: -180, ..DEATH }]);
 }
 
-/// Everything at once: minutes. `cargo test --release -p pullyard-domain -- --ignored lives`
+/// Everything at once: minutes. `cargo test --release -p pullyard-models -- --ignored fargate`
 #[test]
 #[ignore = "takes minutes"]
 fn dispatchers_deaths_faults_entries_and_clocks_at_once() {

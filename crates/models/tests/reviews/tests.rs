@@ -68,7 +68,7 @@ fn what_a_failed_job_had_and_the_next_is_not_told_of_gets_one_job_more() {
     check("alone", &[again, Setting { reviews: 2, ..ALONE }, Setting { holds: 2, ..ALONE }]);
 }
 
-/// Everything at once: minutes, and gigabytes. `cargo test --release -p pullyard-domain -- --ignored corner`
+/// Everything at once: minutes, and gigabytes. `cargo test --release -p pullyard-models -- --ignored reviews`
 #[test]
 #[ignore = "takes minutes"]
 fn everything_at_once() {

@@ -4,7 +4,7 @@ use super::Setting;
 use super::rules::Rules;
 use super::state::{Desk, Dispatcher, MOST, State, Sweeper};
 use crate::explore::{self, Step};
-use crate::job::{Looked, Status};
+use pullyard_domain::job::{Looked, Status};
 
 pub(super) type Next = Vec<(Step, State)>;
 

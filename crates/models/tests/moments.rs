@@ -1,24 +1,24 @@
 //! The few moments that time has in a walk.
 
-use crate::story::at;
-use crate::time::Timestamp;
+use crate::fixtures::at;
+use pullyard_domain::time::Timestamp;
 
 /// Moments at which jobs are claimed; then come some hours later, in which nothing new begins. Units: seconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moments(pub(super) &'static [u64]);
+pub(crate) struct Moments(pub(super) &'static [u64]);
 
 impl Moments {
     /// From this moment on nothing starts and nothing is claimed, so that everything has an end.
-    pub(super) fn later(self) -> u8 {
+    pub(crate) fn later(self) -> u8 {
         u8::try_from(self.0.len()).unwrap_or(u8::MAX)
     }
 
-    pub(super) fn last(self) -> u8 {
+    pub(crate) fn last(self) -> u8 {
         self.later() + 3
     }
 
     /// When a moment is.
-    pub(super) fn time(self, moment: u8) -> Timestamp {
+    pub(crate) fn time(self, moment: u8) -> Timestamp {
         let hours = || [2, 30, 60, 90][usize::from(moment - self.later())] * 3_600;
         at(self.0.get(usize::from(moment)).copied().unwrap_or_else(hours))
     }

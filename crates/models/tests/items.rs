@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 
 /// The number of an item as it was at some time.
-pub(super) type Value = u16;
+pub(crate) type Value = u16;
 
 /// In how many ways names may have changed places.
 const WAYS: usize = 3;
 
-pub(super) struct Items<T> {
+pub(crate) struct Items<T> {
     all: Vec<T>,
     numbers: HashMap<String, Value>,
     /// The number of each with other names in it, once somebody asked.
@@ -17,11 +17,11 @@ pub(super) struct Items<T> {
 }
 
 impl<T: Debug> Items<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { all: Vec::new(), numbers: HashMap::new(), renamed: Vec::new() }
     }
 
-    pub(super) fn number(&mut self, item: T) -> Value {
+    pub(crate) fn number(&mut self, item: T) -> Value {
         *self.numbers.entry(format!("{item:?}")).or_insert_with(|| {
             self.all.push(item);
             self.renamed.push([None; WAYS]);
@@ -30,7 +30,7 @@ impl<T: Debug> Items<T> {
     }
 
     /// The number of this item with names in it that have changed places in this way.
-    pub(super) fn renamed(&mut self, value: Value, way: usize, rename: impl FnOnce(&T) -> T) -> Value {
+    pub(crate) fn renamed(&mut self, value: Value, way: usize, rename: impl FnOnce(&T) -> T) -> Value {
         let at = usize::from(value);
         if let Some(known) = self.renamed[at][way] {
             return known;
@@ -40,7 +40,7 @@ impl<T: Debug> Items<T> {
         renamed
     }
 
-    pub(super) fn get(&self, value: Value) -> &T {
+    pub(crate) fn get(&self, value: Value) -> &T {
         &self.all[usize::from(value)]
     }
 }

@@ -144,7 +144,7 @@ fn of_two_tickets_on_two_runners_one_is_cancelled_at_any_moment_and_the_other_is
 }
 
 /// Two tickets on two runners, with those who come back after hours, and with several kinds of faults on one way.
-/// `cargo test --release -p pullyard-domain --lib -- --ignored --nocapture two_tickets`
+/// `cargo test --release -p pullyard-models -- --ignored --nocapture two_tickets`
 #[test]
 #[ignore = "takes minutes in a debug build"]
 fn two_tickets_and_two_runners() {
@@ -195,7 +195,7 @@ fn what_differs_by_names_alone_goes_on_alike() {
     names_make_no_difference(Setting { jobs: 1, crashes: 1, moments: MINUTE, ..PAIRS });
 }
 
-/// More at once than the others have. `cargo test --release -p pullyard-domain -- --ignored lives`
+/// More at once than the others have. `cargo test --release -p pullyard-models -- --ignored runners`
 #[test]
 #[ignore = "takes minutes"]
 fn more_of_everything_at_once() {

@@ -4,7 +4,7 @@
 use super::rules::{Lost, Rules, Value};
 use super::state::State;
 use super::{Rule, Setting};
-use crate::runner::{OFFLINE_AFTER, Presence};
+use pullyard_domain::runner::{OFFLINE_AFTER, Presence};
 
 pub(super) type Write = Result<Option<State>, String>;
 

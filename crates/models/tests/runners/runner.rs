@@ -6,7 +6,7 @@ use super::state::{Beat, Call, Phase, Read, State, Work};
 use super::table::{self, Claiming, Ending};
 use super::world::{Next, World, small};
 use crate::explore::Step;
-use crate::job::{PUSH_FOR, Status, Want};
+use pullyard_domain::job::{PUSH_FOR, Status, Want};
 
 impl World {
     /// A runner with no call under way, before it makes one.

@@ -22,13 +22,10 @@
 //! before and found nothing, and a runner that is heard may lose its jobs, and all else holds. What is read may be the
 //! item of a moment ago. Of the index nothing is asked: whoever could find a job there may, and may not.
 //!
-//! Left out: Fargate and a second entry of a ticket, in `fargate`; reviews, in `review::corner`.
+//! Left out: Fargate and a second entry of a ticket, in `fargate`; reviews, in `reviews`.
 
 mod alike;
-mod fargate;
-mod items;
 mod late;
-mod moments;
 mod person;
 mod rules;
 mod runner;
@@ -38,7 +35,7 @@ mod table;
 mod tests;
 mod world;
 
-use moments::Moments;
+use crate::moments::Moments;
 
 /// What happens in one exploration, and which rule is left out of it.
 #[derive(Clone, Copy, Debug)]

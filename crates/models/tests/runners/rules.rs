@@ -3,24 +3,24 @@
 //! Items are kept without their revision.
 
 use super::alike::Swap;
-use super::items::Items;
-pub(super) use super::items::Value;
 use super::state::Wish;
 use super::{Rule, Setting};
-use crate::due;
 use crate::explore::Fast;
-use crate::failure::Failure;
-use crate::id::{ClaimId, InstanceId, JobId, RunnerId};
-use crate::job::{Cancel, Claim, End, Fence, Job, NotNow, Pause, Rest, Run, Status, Want, Yielded};
-use crate::outcome::{ticket_after, ticket_while};
-use crate::project::{Compute, Limits, OfflinePolicy, Settings};
-use crate::runner::sweep::{self, Loss, Token, holds};
-use crate::runner::{Heartbeat, Presence, Runner, Slot};
-use crate::select::is_claimable;
-use crate::story::{self, TRIGGER, finish_id, job_id, planned, result, runner, settings, ticket_in};
-use crate::sweep::{Step, Waiting, lost, step, waiting};
-use crate::ticket::{Settling, Ticket};
-use crate::time::Timestamp;
+use crate::fixtures::{self, TRIGGER, finish_id, job_id, planned, result, runner, settings, ticket_in};
+use crate::items::Items;
+pub(super) use crate::items::Value;
+use pullyard_domain::due;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
+use pullyard_domain::job::{Cancel, Claim, End, Fence, Job, NotNow, Pause, Rest, Run, Status, Want, Yielded};
+use pullyard_domain::outcome::{ticket_after, ticket_while};
+use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
+use pullyard_domain::runner::sweep::{self, Loss, Token, holds};
+use pullyard_domain::runner::{Heartbeat, Presence, Runner, Slot};
+use pullyard_domain::select::is_claimable;
+use pullyard_domain::sweep::{Step, Waiting, lost, step, waiting};
+use pullyard_domain::ticket::{Settling, Ticket};
+use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -321,10 +321,10 @@ impl Rules {
                 }
             }
             Change::Yield { runner, claim, attempt, asks, read } => {
-                let rest = if asks { story::asks() } else { Rest::Pauses };
+                let rest = if asks { fixtures::asks() } else { Rest::Pauses };
                 let inputs = if self.nothing_unread { read.into() } else { job.inputs };
                 let id = finish_id(&format!("{}-{claim}-{asks}", runner_name(runner)));
-                let yielded = Yielded { id, ..story::yielded(rest, inputs) };
+                let yielded = Yielded { id, ..fixtures::yielded(rest, inputs) };
                 let blind = Job { want: Want::Pause, pause: Some(Pause::new("ann", now)), ..job.clone() };
                 let job = if asks || self.pause_is_wanted { job } else { &blind };
                 job.yielded(&self.fence(job, runner, claim, attempt), &yielded, now).map(Some)

@@ -7,7 +7,7 @@ use super::state::{Call, Phase, State, Task};
 use super::table;
 use super::world::{Next, World, small};
 use crate::explore::Step;
-use crate::job::{PUSH_FOR, Status};
+use pullyard_domain::job::{PUSH_FOR, Status};
 
 impl World {
     pub(super) fn task(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {

@@ -1,27 +1,28 @@
 //! The domain's rules, asked about the items of a state. Every answer is the real function's, remembered.
 
-use super::super::items::Items;
-pub(super) use super::super::items::Value;
 use super::{Rule, Setting};
-use crate::budget::{Day, Today};
-use crate::decision::Reason;
-use crate::delivery::Source;
-use crate::due;
-use crate::event::TicketEvent;
 use crate::explore::Fast;
-use crate::facts::{Facts, FirstAnswer, RepositoryFact};
-use crate::failure::Failure;
-use crate::guard::{Follow, decide, decide_again, record};
-use crate::id::{ClaimId, InstanceId};
-use crate::job::{Claim, DispatchFault, End, Fence, Job, NotNow, Status};
-use crate::outcome::ticket_after;
-use crate::project::{Limits, OfflinePolicy, Project, Settings};
-use crate::story::{
-    self, TODO, TRIGGER, at, crashed, entry, finish_id, job_id, planned, repository, result, ticket_in,
+use crate::fixtures::{
+    self, TODO, TRIGGER, at, crashed, event_id, finish_id, job_id, key, planned, project, project_id, repository,
+    result, ticket_in,
 };
-use crate::sweep::{Step, step};
-use crate::ticket::{Settling, Ticket};
-use crate::time::Timestamp;
+use crate::items::Items;
+pub(super) use crate::items::Value;
+use pullyard_domain::budget::{Day, Today};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Source;
+use pullyard_domain::due;
+use pullyard_domain::event::TicketEvent;
+use pullyard_domain::facts::{Facts, FirstAnswer, RepositoryFact};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::guard::{Follow, decide, decide_again, record};
+use pullyard_domain::id::{ClaimId, InstanceId};
+use pullyard_domain::job::{Claim, DispatchFault, End, Fence, Job, NotNow, Status};
+use pullyard_domain::outcome::ticket_after;
+use pullyard_domain::project::{Limits, OfflinePolicy, Project, Settings};
+use pullyard_domain::sweep::{Step, step};
+use pullyard_domain::ticket::{Entry, Settling, Ticket};
+use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
 /// What somebody wants to do to a job. Tasks are named by their place.
@@ -115,16 +116,26 @@ fn claim_id(task: u8) -> ClaimId {
 
 fn moved(event: u8) -> TicketEvent {
     let (name, status, secs) = [("out", TODO, 60), ("again", TRIGGER, 120)][usize::from(event)];
-    TicketEvent { source: Source::TicketTool, text: None, ..story::event(name, status, secs) }
+    TicketEvent {
+        source: Source::TicketTool,
+        project: project_id(),
+        event: event_id(name),
+        occurred_at: at(secs),
+        actor: Some("ann".into()),
+        previous_status: None,
+        key: key(),
+        status: status.into(),
+        text: None,
+    }
 }
 
 impl Rules {
     pub(super) fn new(setting: Setting) -> Self {
         let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
         let limits = Limits { requeues: 1, ..Limits::default() };
-        let settings = Settings { offline, limits, ..story::settings() };
+        let settings = Settings { offline, limits, ..fixtures::settings() };
         Self {
-            project: Project { settings, ..story::project() },
+            project: project(settings),
             setting,
             jobs: Items::new(),
             tickets: Items::new(),
@@ -151,7 +162,7 @@ impl Rules {
 
     /// The ticket's first job.
     pub(super) fn made(&mut self) -> (Value, Value) {
-        let entered = Ticket { last_entry: Some(entry("first", 0)), ..ticket_in(TRIGGER) };
+        let entered = Ticket { last_entry: Some(Entry { at: at(0), event: event_id("first") }), ..ticket_in(TRIGGER) };
         let (job, ticket) = planned(&self.project.settings, job_id("first"), &entered, self.setting.moments.time(0));
         (self.jobs.number(job), self.tickets.number(ticket))
     }
@@ -223,7 +234,7 @@ impl Rules {
                 let failure = match job.adopts.is_some() && job.status == Status::Executing {
                     // It looks once it was let go on to that; whoever stops there has found nothing.
                     true => Failure::NothingPushed {},
-                    false => story::no_changes(),
+                    false => fixtures::no_changes(),
                 };
                 let end = if completed { End::Completed(result()) } else { End::Failed(failure, None) };
                 job.finished(&self.fence(job, task, attempt), &finish_id(&task_name(task)), end, now).map(Some)

@@ -5,8 +5,8 @@ use super::alike::Swap;
 use super::rules::{Change, Judged, Outcome, Rules};
 use super::state::{Call, MOST, State, Sweeper};
 use crate::explore::{self, Step};
-use crate::job::{Looked, Status};
-use crate::ticket::Badge;
+use pullyard_domain::job::{Looked, Status};
+use pullyard_domain::ticket::Badge;
 
 pub(super) type Next = Vec<(Step, State)>;
 

@@ -5,19 +5,19 @@ use super::state::{
     second, slot,
 };
 use super::{Rule, Setting};
-use crate::budget::{Budget, Day, Today};
-use crate::due::{self, Due};
 use crate::explore::Fast;
-use crate::id::{JobId, ReviewId};
-use crate::job::{Cancel, Job, Status};
-use crate::outcome::{pull_request_after, ticket_after};
-use crate::pull_request::{LastRevision, PullRequest, PullRequestState};
-use crate::review::guard::{self, FACTS, Follow, ReviewFacts, ReviewSettings, TicketFacts, Verdict, decide};
-use crate::review::settle::{Settlement, asks, at_stake, newest, settle};
-use crate::review::{Asks, Author, Permission, Request, Review, ReviewState, covered, resolved, unanswered};
-use crate::story::{self, at, linked, review_id, revision_as, ticket_in};
-use crate::ticket::{LastJob, LastOutcome, Settling, Ticket};
-use crate::time::Timestamp;
+use crate::fixtures::{self, at, linked, review_id, revision_as, ticket_in};
+use pullyard_domain::budget::{Budget, Day, Today};
+use pullyard_domain::due::{self, Due};
+use pullyard_domain::id::{JobId, ReviewId};
+use pullyard_domain::job::{Cancel, Job, Status};
+use pullyard_domain::outcome::{pull_request_after, ticket_after};
+use pullyard_domain::pull_request::{LastRevision, PullRequest, PullRequestState};
+use pullyard_domain::review::guard::{self, FACTS, Follow, ReviewFacts, ReviewSettings, TicketFacts, Verdict, decide};
+use pullyard_domain::review::settle::{Settlement, asks, at_stake, newest, settle};
+use pullyard_domain::review::{Asks, Author, Permission, Request, Review, ReviewState, covered, resolved, unanswered};
+use pullyard_domain::ticket::{LastJob, LastOutcome, Settling, Ticket};
+use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -186,7 +186,7 @@ impl Rules {
                 Change::Clear => (before.without_deferred(&pull.id), pull),
                 Change::Direct(job, now) => planned(job, &before, &pull, now),
                 Change::Settled(job, now) => planned(job, &before.without_deferred(&pull.id), &pull, now),
-                Change::Next => (story::planned(&story::settings(), job_id(NEXT_JOB), &before, time(0)).1, pull),
+                Change::Next => (fixtures::planned(&fixtures::settings(), job_id(NEXT_JOB), &before, time(0)).1, pull),
                 Change::End(job, work, now) => {
                     let ended = ended(job, work, now);
                     let revised = !matches!(job, FIRST_JOB | NEXT_JOB);
@@ -223,7 +223,7 @@ impl Rules {
     /// How the ticket's last job ended, if this is it once it has ended so.
     pub(super) fn last(&mut self, job: u8, work: Work) -> Option<Last> {
         *self.last.entry((job, work)).or_insert_with(|| {
-            let last = ticket_after(&ended(job, work, 0), &ticket_in(story::REVIEW)).last_job;
+            let last = ticket_after(&ended(job, work, 0), &ticket_in(fixtures::REVIEW)).last_job;
             last.filter(|last| last.id == job_id(job)).map(|last| last_of(last.outcome))
         })
     }
@@ -232,7 +232,7 @@ impl Rules {
     pub(super) fn owed(&mut self, undone: u8, stored: &Reviews) -> u8 {
         *self.owed.entry((undone, *stored)).or_insert_with(|| {
             let (all, unfinished) = (reviews(stored, 0), BTreeSet::from([job_id(undone)]));
-            let owed = unanswered(&all, &story::project_id(), &story::key(), &unfinished);
+            let owed = unanswered(&all, &fixtures::project_id(), &fixtures::key(), &unfinished);
             owed.iter().fold(0, |set, review| set | 1 << index(&review.id))
         })
     }
@@ -242,7 +242,7 @@ impl Rules {
         *self
             .needs
             .entry((cells, now))
-            .or_insert_with(|| matches!(ticket(&cells).settling(&story::settings(), time(now)), Settling::Revise(_)))
+            .or_insert_with(|| matches!(ticket(&cells).settling(&fixtures::settings(), time(now)), Settling::Revise(_)))
     }
 
     /// The row that the ticket should have.
@@ -258,8 +258,8 @@ fn planned(job: u8, ticket: &Ticket, pull: &PullRequest, now: Hour) -> (Ticket, 
 
 fn ended(job: u8, work: Work, now: Hour) -> Job {
     let made = match job {
-        FIRST_JOB | NEXT_JOB => Job { id: job_id(job), ..story::ready() },
-        _ => revision_as(job_id(job), &name(review_of(job)), &ticket_in(story::REVIEW), &linked(), time(now)).0,
+        FIRST_JOB | NEXT_JOB => Job { id: job_id(job), ..fixtures::ready() },
+        _ => revision_as(job_id(job), &name(review_of(job)), &ticket_in(fixtures::REVIEW), &linked(), time(now)).0,
     };
     let (status, worked) = match work {
         Work::Completed => (Status::Completed, true),
@@ -286,7 +286,7 @@ fn facts(question: &Question) -> ReviewFacts {
             Known::Deferred => guard::Known::Deferred {},
             Known::Started(job) => guard::Known::Started { job: job_id(job) },
         }),
-        project: story::project_id(),
+        project: fixtures::project_id(),
         settings: Some(ReviewSettings {
             revise_on_review: true,
             coalesce: true,
@@ -294,7 +294,7 @@ fn facts(question: &Question) -> ReviewFacts {
             budget: Budget::default(),
         }),
         integration: pull.id.integration.clone(),
-        repository: story::repository().name,
+        repository: fixtures::repository().name,
         connected: true,
         number: pull.id.number,
         state: pull.state,
@@ -323,13 +323,13 @@ fn pull_request(revised: Revised, closed: bool) -> PullRequest {
 }
 
 fn ticket(cells: &TicketCells) -> Ticket {
-    let mut ticket = ticket_in(story::REVIEW);
+    let mut ticket = ticket_in(fixtures::REVIEW);
     ticket.active_job = cells.active.map(job_id);
     let outcome = cells.last.map(|last| match last {
         Last::Completed => LastOutcome::Completed,
         Last::Failed => LastOutcome::Failed,
     });
-    ticket.last_job = outcome.map(|outcome| LastJob { id: story::job_id("earlier"), outcome });
+    ticket.last_job = outcome.map(|outcome| LastJob { id: fixtures::job_id("earlier"), outcome });
     if let Some(opens) = cells.deferred {
         ticket.deferred.insert(linked().id.to_string(), time(opens));
     }
@@ -365,8 +365,8 @@ fn reviews((stored, had): &Reviews, requests: u8) -> Vec<Review> {
         .map(|(index, stored)| Review {
             pull_request: linked().id,
             id: review_id(&name(index)),
-            project: story::project_id(),
-            ticket: story::key(),
+            project: fixtures::project_id(),
+            ticket: fixtures::key(),
             author: Author { id: 7, login: "ann".into(), bot: false },
             submitted_at: at(u64::from(index)),
             request: (requests & 1 << index != 0).then_some(Request { message: None }),
@@ -375,7 +375,9 @@ fn reviews((stored, had): &Reviews, requests: u8) -> Vec<Review> {
                 Stored::Absent | Stored::Deferred => ReviewState::Deferred {},
                 Stored::Absorbed(into) => ReviewState::Absorbed { into: review_id(&name(*into)) },
                 Stored::Started => ReviewState::Started { job: job_id(if had(index) { second(index) } else { index }) },
-                Stored::Refused => ReviewState::Refused { reason: crate::decision::Reason::OwnReview {}, at: at(0) },
+                Stored::Refused => {
+                    ReviewState::Refused { reason: pullyard_domain::decision::Reason::OwnReview {}, at: at(0) }
+                }
             },
             version: 0,
             edited: false,
@@ -400,8 +402,8 @@ fn set(reviews: &[ReviewId]) -> u8 {
 static NAMES: LazyLock<[JobId; JOBS.len()]> = LazyLock::new(|| {
     let own = |review: u8| JobId::of_review(&linked().id, &review_id(&name(review)));
     JOBS.map(|job| match job {
-        FIRST_JOB => story::job_id("first"),
-        NEXT_JOB => story::job_id("next"),
+        FIRST_JOB => fixtures::job_id("first"),
+        NEXT_JOB => fixtures::job_id("next"),
         job if job == review_of(job) => own(job),
         job => JobId::of_review_after(&linked().id, &review_id(&name(review_of(job))), &own(review_of(job))),
     })

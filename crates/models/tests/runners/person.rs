@@ -6,7 +6,7 @@ use super::state::{State, Wish, Wishing};
 use super::table::{self, Ending, Write};
 use super::world::{Next, World, small};
 use crate::explore::Step;
-use crate::job::{Status, Want};
+use pullyard_domain::job::{Status, Want};
 
 impl World {
     pub(super) fn person(&mut self, state: &State, next: &mut Next) -> Result<(), String> {

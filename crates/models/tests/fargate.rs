@@ -17,7 +17,7 @@
 //! entry is left without an answer.
 //!
 //! Left out: the end of a bootstrap token, without which tasks may claim even later; what a cancel does, in
-//! `lives/tests.rs`; reviews, in `review::corner`.
+//! `runners`; reviews, in `reviews`.
 
 mod desk;
 mod dispatcher;
@@ -29,7 +29,7 @@ mod task;
 mod tests;
 mod world;
 
-use super::moments::Moments;
+use crate::moments::Moments;
 
 /// What happens in one exploration, and which rule is left out of it.
 #[derive(Clone, Copy, Debug)]

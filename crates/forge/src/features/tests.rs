@@ -1,6 +1,7 @@
 use super::*;
+use crate::{Permissions, Right, TokenAccess};
 
-fn granted(pairs: &[(&str, &str)]) -> Granted {
+fn granted(pairs: &[(&str, &str)]) -> Permissions {
     pairs.iter().map(|(name, level)| ((*name).to_owned(), (*level).to_owned())).collect()
 }
 
@@ -8,8 +9,19 @@ fn row(feature: Feature) -> &'static Row {
     TABLE.iter().find(|row| row.feature == feature).unwrap()
 }
 
+/// A fine-grained token whose account has this role.
+fn token(role: &str) -> TokenAccess {
+    TokenAccess {
+        scopes: None,
+        private: true,
+        account_may_push: role != "reader",
+        account_may_administer: role == "admin",
+        unreadable: Vec::new(),
+    }
+}
+
 #[track_caller]
-fn check(feature: Feature, seen: &Seen, expected: &str) {
+fn check(feature: Feature, seen: &GitHubAccess, expected: &str) {
     let said = match judge(row(feature), seen, Workflows::Change) {
         Verdict::Works => "works".to_owned(),
         Verdict::Missing(what) => format!("missing: {what}"),
@@ -25,9 +37,9 @@ fn on_bitbucket_what_a_token_may_write_is_not_told_and_what_it_cant_read_is() {
     let pulls = "read:pullrequest and write:pullrequest";
     let push = Verdict::Untold("it needs read:repository and write:repository".into());
     let untold = Verdict::Untold(format!("it needs {pulls}"));
-    assert_eq!(said(SeenPulls::Readable), [Verdict::Works, push.clone(), untold]);
+    assert_eq!(said(BitbucketPulls::Readable), [Verdict::Works, push.clone(), untold]);
     let missing = Verdict::Missing(format!("give the token {pulls}"));
-    assert_eq!(said(SeenPulls::Hidden), [Verdict::Works, push, missing]);
+    assert_eq!(said(BitbucketPulls::Hidden), [Verdict::Works, push, missing]);
 }
 
 #[test]
@@ -52,7 +64,7 @@ fn the_control_planes_own_token_never_pushes_and_never_has_more_than_was_granted
 
 #[test]
 fn an_app_that_asked_for_what_the_manifest_says_can_do_everything() {
-    let seen = Seen::App(of_app(Workflows::Change));
+    let seen = GitHubAccess::App(of_app(Workflows::Change));
     for row in &TABLE {
         let verdict = judge(row, &seen, Workflows::Change);
         assert!(matches!(verdict, Verdict::Works | Verdict::Needless(_)), "{row:?} {verdict:?}");
@@ -70,7 +82,7 @@ fn an_app_asks_for_workflows_only_where_they_may_change_and_never_for_hooks_of_r
 
 #[test]
 fn what_an_app_lacks_is_named_exactly() {
-    let seen = Seen::App(granted(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
+    let seen = GitHubAccess::App(granted(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
     check(Feature::Look, &seen, "works");
     check(Feature::PullRequests, &seen, "works");
     check(Feature::Threads, &seen, "missing: grant the App contents: write, and accept it where it is installed");
@@ -79,25 +91,24 @@ fn what_an_app_lacks_is_named_exactly() {
 
 #[test]
 fn a_classic_token_is_told_by_its_scopes_and_its_accounts_role() {
-    let seen = |scopes: &[&str], private, account| Seen::Classic {
-        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-        private,
-        account,
+    let seen = |scopes: &[&str], private, account: &str| {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        GitHubAccess::Token(TokenAccess { scopes: Some(scopes), private, ..token(account) })
     };
-    check(Feature::Push, &seen(&["repo"], true, Role::Writer), "works");
-    check(Feature::Push, &seen(&["public_repo"], false, Role::Writer), "works");
-    check(Feature::Push, &seen(&["public_repo"], true, Role::Writer), "missing: give the token the scope repo");
-    check(Feature::Workflows, &seen(&["repo"], true, Role::Admin), "missing: give the token the scope workflow");
-    let reader = seen(&["repo"], true, Role::Reader);
+    check(Feature::Push, &seen(&["repo"], true, "writer"), "works");
+    check(Feature::Push, &seen(&["public_repo"], false, "writer"), "works");
+    check(Feature::Push, &seen(&["public_repo"], true, "writer"), "missing: give the token the scope repo");
+    check(Feature::Workflows, &seen(&["repo"], true, "admin"), "missing: give the token the scope workflow");
+    let reader = seen(&["repo"], true, "reader");
     check(Feature::Look, &reader, "works");
     check(Feature::Push, &reader, "missing: give the token's account the role write in the repository");
-    let writer = seen(&["repo"], true, Role::Writer);
+    let writer = seen(&["repo"], true, "writer");
     check(Feature::Hooks, &writer, "missing: give the token's account the role admin in the repository");
 }
 
 #[test]
 fn of_a_fine_grained_token_only_what_it_was_refused_is_known() {
-    let seen = Seen::Other { account: Role::Admin, unreadable: vec!["issues"] };
+    let seen = GitHubAccess::Token(TokenAccess { unreadable: vec![Right::Issues], ..token("admin") });
     check(Feature::Look, &seen, "works");
     check(Feature::Comments, &seen, "missing: give the token issues: write");
     check(Feature::Push, &seen, "untold: it needs contents: write");
@@ -105,7 +116,7 @@ fn of_a_fine_grained_token_only_what_it_was_refused_is_known() {
 
 #[test]
 fn workflows_are_needless_until_the_repository_says_otherwise() {
-    let seen = Seen::App(Granted::new());
+    let seen = GitHubAccess::App(Permissions::new());
     let verdict = judge(row(Feature::Workflows), &seen, Workflows::Keep);
     assert_eq!(verdict, Verdict::Needless("the repository is connected without --workflows"));
 }

@@ -1,0 +1,191 @@
+//! Parses ECS task state changes, from EventBridge and from the queue of those that no function handled.
+//!
+//! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
+
+use pullyard_domain::id::JobId;
+use pullyard_domain::task_stopped::{StopCause, TaskStopped, Undone};
+use serde::{Deserialize, Serialize};
+
+/// A task state change without the fields that Pullyard does not use. The variables of the task, its token among them,
+/// are such fields: a serialized `TaskStateChange` does not contain them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStateChange {
+    detail: Detail,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    task_arn: String,
+    last_status: String,
+    #[serde(default)]
+    started_by: Option<String>,
+    #[serde(default)]
+    stop_code: Option<String>,
+    #[serde(default)]
+    stopped_reason: Option<String>,
+    #[serde(default)]
+    containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    #[serde(default)]
+    exit_code: Option<i64>,
+}
+
+impl TaskStateChange {
+    /// The stop of a task that a job started; none for any other event. Events may come twice and out of order, but no
+    /// event of a task follows its stop.
+    pub fn stopped(self) -> Option<TaskStopped> {
+        let detail = self.detail;
+        let job = detail.started_by.and_then(|by| JobId::new(by).ok());
+        let job = job.filter(|_| detail.last_status == "STOPPED")?;
+        let exit = detail.containers.iter().find_map(|container| container.exit_code);
+        Some(TaskStopped {
+            arn: detail.task_arn,
+            job,
+            cause: cause(detail.stop_code.as_deref(), exit),
+            reason: detail.stopped_reason.unwrap_or_else(|| "no reason given".into()),
+        })
+    }
+}
+
+/// The stop code goes before the exit code: a container that was interrupted exits with a code, too.
+fn cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
+    match (stop_code, exit) {
+        (Some("SpotInterruption"), _) => StopCause::SpotInterruption,
+        (Some("EssentialContainerExited"), code) => StopCause::Exited { code },
+        (None, Some(code)) => StopCause::Exited { code: Some(code) },
+        _ => StopCause::Other,
+    }
+}
+
+/// A task state change in the queue of those that no function handled: EventBridge writes the event itself there,
+/// Lambda a record with the event in it.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Message")]
+pub struct Undelivered {
+    /// Why no function handled it.
+    pub why: Undone,
+    /// The event.
+    pub event: TaskStateChange,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Message {
+    #[serde(rename_all = "camelCase")]
+    Record {
+        request_context: RequestContext,
+        request_payload: TaskStateChange,
+    },
+    Event(TaskStateChange),
+}
+
+#[derive(Deserialize)]
+struct RequestContext {
+    condition: String,
+}
+
+impl From<Message> for Undelivered {
+    fn from(message: Message) -> Self {
+        match message {
+            Message::Event(event) => Self { why: Undone::Unreached, event },
+            Message::Record { request_context, request_payload } => {
+                let late = request_context.condition == "EventAgeExceeded";
+                Self { why: if late { Undone::TooLate } else { Undone::Failed }, event: request_payload }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/pullyard/1a";
+    const JOB: &str = "job_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    fn stop() -> Value {
+        let detail = json!({
+            "taskArn": TASK, "lastStatus": "STOPPED", "startedBy": JOB, "stopCode": "EssentialContainerExited",
+            "stoppedReason": "Essential container in task exited", "version": 5,
+            "containers": [{ "name": "sidecar" }, { "name": "runner", "exitCode": 137 }],
+            "overrides": { "containerOverrides": [
+                { "environment": [{ "name": "PULLYARD_BOOTSTRAP", "value": "a-token" }] },
+            ] },
+        });
+        json!({ "version": "0", "source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": detail })
+    }
+
+    fn record(condition: &str) -> Value {
+        json!({
+            "version": "1.0", "timestamp": "2026-11-20T12:00:00.000Z",
+            "requestContext": { "requestId": "r", "functionArn": "f", "condition": condition, "approximateInvokeCount": 3 },
+            "requestPayload": stop(),
+            "responseContext": { "statusCode": 200, "functionError": "Unhandled" },
+            "responsePayload": { "errorType": "Error", "errorMessage": "no" },
+        })
+    }
+
+    #[test]
+    fn undelivered_event_is_read_in_both_shapes_with_its_cause() {
+        for (message, why) in [
+            (stop(), Undone::Unreached),
+            (record("RetriesExhausted"), Undone::Failed),
+            (record("EventAgeExceeded"), Undone::TooLate),
+        ] {
+            let read: Undelivered = serde_json::from_value(message).unwrap();
+            assert_eq!(read.why, why);
+            let stopped = read.event.stopped().unwrap();
+            assert_eq!((stopped.arn.as_str(), stopped.job.as_str()), (TASK, JOB));
+            assert_eq!(stopped.cause, StopCause::Exited { code: Some(137) });
+            assert_eq!(stopped.reason, "Essential container in task exited");
+        }
+        for other in [json!({}), json!({ "job": JOB }), json!("STOPPED"), json!({ "detail": {} })] {
+            assert!(serde_json::from_value::<Undelivered>(other.clone()).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_the_stop_of_a_task_that_a_job_started_counts() {
+        let with = |field: &str, value: Value| {
+            let mut event = stop();
+            event["detail"][field] = value;
+            serde_json::from_value::<TaskStateChange>(event).unwrap().stopped()
+        };
+        assert!(with("version", json!(6)).is_some());
+        assert_eq!(with("lastStatus", json!("RUNNING")), None);
+        assert_eq!(with("startedBy", Value::Null), None);
+        assert_eq!(with("startedBy", json!("ecs-svc/9 something")), None);
+    }
+
+    #[test]
+    fn serialized_event_contains_no_variable_of_its_task() {
+        let read: Undelivered = serde_json::from_value(record("RetriesExhausted")).unwrap();
+        let shown = serde_json::to_string(&read.event).unwrap();
+        assert!(shown.contains(TASK) && shown.contains("137"), "{shown}");
+        assert!(!shown.contains("a-token") && !shown.contains("environment"), "{shown}");
+    }
+
+    #[test]
+    fn stop_code_goes_before_the_exit_code() {
+        let exited = Some("EssentialContainerExited");
+        for (stop_code, exit, expected) in [
+            (exited, Some(1), StopCause::Exited { code: Some(1) }),
+            (exited, None, StopCause::Exited { code: None }),
+            (None, Some(2), StopCause::Exited { code: Some(2) }),
+            (None, None, StopCause::Other),
+            (Some("UserInitiated"), Some(143), StopCause::Other),
+            (Some("TaskFailedToStart"), None, StopCause::Other),
+            (Some("SpotInterruption"), Some(143), StopCause::SpotInterruption),
+        ] {
+            assert_eq!(cause(stop_code, exit), expected, "{stop_code:?} {exit:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Which feature needs which permission at GitHub and Bitbucket.
+//!
+//! The manifest of an App, the tokens of attempts, `pullyard repos test` and docs/forges.md follow this table.
+
+mod grants;
+mod verdict;
+
+pub use grants::{EVENTS, Workflows, lacking, least_of_app, of_app, of_attempt, of_control};
+pub use verdict::{BitbucketPulls, GitHubAccess, Verdict, judge, judge_on_bitbucket};
+
+/// What a permission allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Read.
+    Read,
+    /// Read and change.
+    Write,
+}
+
+impl Level {
+    /// As forges spell it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// A permission of an App or a token, by its forge's name.
+pub type Grant = (&'static str, Level);
+
+/// What Pullyard does in a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// Find the repository, and read what a reviewer may do in it.
+    Look,
+    /// Fetch and push branches.
+    Push,
+    /// Push changes of files under `.github/workflows`.
+    Workflows,
+    /// Open pull requests, read reviews, answer comments, request another review.
+    PullRequests,
+    /// Resolve a conversation of a review.
+    Threads,
+    /// Read commands in comments and labels, and write the comment with the decision.
+    Comments,
+    /// Set the status of a commit.
+    Statuses,
+    /// Create and repair the webhooks of a repository.
+    Hooks,
+}
+
+/// Who needs a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Every job.
+    Always,
+    /// Jobs of a repository that is connected with `--workflows`.
+    OfRepository,
+    /// No job: without it, only the named feature is missing.
+    Optional,
+    /// `hooks install` with a token. An App has its own webhook for all repositories.
+    OfTokens,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The feature.
+    pub feature: Feature,
+    /// The same in words.
+    pub words: &'static str,
+    /// All permissions that an App or a fine-grained token needs for it.
+    pub permissions: &'static [Grant],
+    /// The scope that a classic token needs for it.
+    pub scope: &'static str,
+    /// Who needs it.
+    pub need: Need,
+}
+
+/// The features of GitHub; docs/forges.md contains this table.
+pub const TABLE: [Row; 8] = {
+    use Level::{Read, Write};
+    const fn row(
+        feature: Feature,
+        words: &'static str,
+        permissions: &'static [Grant],
+        scope: &'static str,
+        need: Need,
+    ) -> Row {
+        Row { feature, words, permissions, scope, need }
+    }
+    [
+        row(
+            Feature::Look,
+            "find the repository, and ask what a reviewer may do in it",
+            &[("metadata", Read)],
+            "repo",
+            Need::Always,
+        ),
+        row(Feature::Push, "fetch and push branches", &[("contents", Write)], "repo", Need::Always),
+        row(
+            Feature::Workflows,
+            "push changes of files under .github/workflows",
+            &[("workflows", Write)],
+            "workflow",
+            Need::OfRepository,
+        ),
+        row(
+            Feature::PullRequests,
+            "open pull requests, read reviews, answer comments, ask a reviewer again",
+            &[("pull_requests", Write)],
+            "repo",
+            Need::Always,
+        ),
+        row(
+            Feature::Threads,
+            "resolve a review's conversations",
+            &[("contents", Write), ("pull_requests", Write)],
+            "repo",
+            Need::Optional,
+        ),
+        row(
+            Feature::Comments,
+            "read commands in comments and labels, and say there what was decided",
+            &[("issues", Write)],
+            "repo",
+            Need::Optional,
+        ),
+        row(Feature::Statuses, "show a job as a commit's status", &[("statuses", Write)], "repo", Need::Optional),
+        row(
+            Feature::Hooks,
+            "make and mend the repository's webhook",
+            &[("repository_hooks", Write)],
+            "repo",
+            Need::OfTokens,
+        ),
+    ]
+};
+
+/// The features of Bitbucket, by the names of its scopes.
+pub const BITBUCKET: [Row; 3] = {
+    use Level::{Read, Write};
+    const fn row(feature: Feature, words: &'static str, permissions: &'static [Grant]) -> Row {
+        Row { feature, words, permissions, scope: "", need: Need::Always }
+    }
+    [
+        row(Feature::Look, "find the repository", &[("repository", Read)]),
+        row(Feature::Push, "fetch and push branches", &[("repository", Read), ("repository", Write)]),
+        row(
+            Feature::PullRequests,
+            "open pull requests, read reviews, answer comments",
+            &[("pullrequest", Read), ("pullrequest", Write)],
+        ),
+    ]
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! The permissions that an App requests, and those that a token gets.
+
+use super::{Feature, Level, Need, Row, TABLE};
+use crate::Permissions;
+use std::collections::BTreeMap;
+
+/// The events that an App subscribes to. GitHub sends `installation` and `installation_repositories` without it.
+pub const EVENTS: [&str; 7] = [
+    "issue_comment",
+    "issues",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_review_thread",
+    "repository",
+];
+
+/// Whether jobs of a repository may change its workflows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workflows {
+    /// They may.
+    Change,
+    /// They may not: the forge refuses such a push.
+    Keep,
+}
+
+/// What the manifest of a new App requests.
+pub fn of_app(workflows: Workflows) -> Permissions {
+    collect(TABLE.iter().filter(|row| match row.need {
+        Need::Always | Need::Optional => true,
+        Need::OfRepository => workflows == Workflows::Change,
+        Need::OfTokens => false,
+    }))
+}
+
+/// The least that an App must request: what every job needs, and the events of comments.
+pub fn least_of_app() -> Permissions {
+    let mut least = collect(TABLE.iter().filter(|row| row.need == Need::Always));
+    least.insert("issues".into(), Level::Read.code().into());
+    least
+}
+
+/// The permissions of an attempt's token: what its runner does, and no more.
+pub fn of_attempt(workflows: Workflows) -> Permissions {
+    collect(TABLE.iter().filter(|row| match row.feature {
+        Feature::Push | Feature::PullRequests => true,
+        Feature::Workflows => workflows == Workflows::Change,
+        _ => false,
+    }))
+}
+
+/// The permissions of the control plane's own token, as far as they were granted. It never includes pushing.
+pub fn of_control(granted: &Permissions) -> Permissions {
+    let wanted = [("metadata", Level::Read), ("contents", Level::Read), ("pull_requests", Level::Write)];
+    let more = [("issues", Level::Write), ("statuses", Level::Write), ("repository_hooks", Level::Write)];
+    let wanted = wanted.into_iter().chain(more);
+    wanted
+        .filter_map(|(name, level)| {
+            let level = if has(granted, (name, level)) { level } else { Level::Read };
+            has(granted, (name, level)).then(|| (name.to_owned(), level.code().to_owned()))
+        })
+        .collect()
+}
+
+/// The wanted permissions that were not granted, as `name: level`.
+pub fn lacking(granted: &Permissions, wanted: &Permissions) -> Vec<String> {
+    let level = |code: &str| if code == "read" { Level::Read } else { Level::Write };
+    let lacking = wanted.iter().filter(|(name, code)| !has(granted, (name, level(code))));
+    lacking.map(|(name, code)| format!("{name}: {code}")).collect()
+}
+
+pub(super) fn collect<'a>(rows: impl Iterator<Item = &'a Row>) -> Permissions {
+    let mut all = BTreeMap::new();
+    for (name, level) in rows.flat_map(|row| row.permissions) {
+        let known = all.entry((*name).to_owned()).or_insert(*level);
+        *known = (*known).max(*level);
+    }
+    all.into_iter().map(|(name, level)| (name, level.code().to_owned())).collect()
+}
+
+fn has(granted: &Permissions, (name, level): (&str, Level)) -> bool {
+    match granted.get(name).map(String::as_str) {
+        Some("write" | "admin") => true,
+        Some("read") => level == Level::Read,
+        _ => false,
+    }
+}

@@ -1,0 +1,161 @@
+//! The project, repository, ticket and jobs that the models begin with.
+
+use pullyard_domain::agent::Agent;
+use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{
+    EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId, TicketKey,
+};
+use pullyard_domain::job::{Job, JobResult, Plan, Rest, Revision, Yielded, plan_for_ticket, plan_revision};
+use pullyard_domain::project::{Project, Repository, Settings};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::runner::{Introduction, Runner};
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+pub(crate) const TODO: &str = "Todo";
+pub(crate) const TRIGGER: &str = "AI Processing";
+pub(crate) const REVIEW: &str = "In Review";
+
+/// So many seconds after the start of the model.
+pub(crate) fn at(secs: u64) -> Timestamp {
+    Timestamp::from_millis(1_795_154_400_000).plus(Duration::from_secs(secs))
+}
+
+pub(crate) fn project_id() -> ProjectId {
+    ProjectId::new("acme").unwrap()
+}
+
+pub(crate) fn key() -> TicketKey {
+    TicketKey::new("APP-17").unwrap()
+}
+
+pub(crate) fn event_id(name: &str) -> EventId {
+    EventId::new(name).unwrap()
+}
+
+pub(crate) fn job_id(name: &str) -> JobId {
+    JobId::of_request(&project_id(), "model", name)
+}
+
+pub(crate) fn finish_id(name: &str) -> FinishId {
+    FinishId::new(name).unwrap()
+}
+
+pub(crate) fn review_id(name: &str) -> ReviewId {
+    ReviewId::new(name).unwrap()
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings { auto_create: true, ..Settings::default() }
+}
+
+pub(crate) fn project(settings: Settings) -> Project {
+    Project { id: project_id(), name: "Acme".into(), settings, rev: 1 }
+}
+
+pub(crate) fn repository() -> Repository {
+    Repository {
+        workflows: false,
+        commands: OwnCommands::default(),
+        project: project_id(),
+        integration: IntegrationId::new("gh1").unwrap(),
+        id: 99,
+        name: RepositoryName::new("acme/app").unwrap(),
+        default_branch: "main".into(),
+        clone_url: "https://forge.test/acme/app.git".into(),
+        agent: Agent { capability: "command".into(), command: vec!["./agent".into()], model: None },
+    }
+}
+
+pub(crate) fn ticket_in(status: &str) -> Ticket {
+    Ticket::first_seen(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
+}
+
+/// A new job of this ticket, and the ticket that names it.
+pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
+    plan_for_ticket(&plan(settings, id, ticket, &repository(), now), ticket)
+}
+
+/// A new job of a ticket in the trigger status.
+pub(crate) fn ready() -> Job {
+    planned(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0)).0
+}
+
+/// A revise job for this review, with its ticket and pull request.
+pub(crate) fn revision_as(
+    id: JobId,
+    review: &str,
+    ticket: &Ticket,
+    linked: &PullRequest,
+    now: Timestamp,
+) -> (Job, Ticket, PullRequest) {
+    let (settings, repository) = (settings(), repository());
+    let plan = plan(&settings, id, ticket, &repository, now);
+    plan_revision(&plan, ticket, linked, Revision { review: &review_id(review), head: None })
+}
+
+fn plan<'a>(
+    settings: &'a Settings,
+    id: JobId,
+    ticket: &'a Ticket,
+    repository: &'a Repository,
+    now: Timestamp,
+) -> Plan<'a> {
+    const NO_LABELS: &BTreeSet<String> = &BTreeSet::new();
+    let context = "c0ffee".into();
+    Plan { id, project: &ticket.project, settings, repository, context, labels: NO_LABELS, now }
+}
+
+/// The open pull request of the ticket.
+pub(crate) fn linked() -> PullRequest {
+    let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
+    let mut linked = PullRequest::linked(id, project_id(), Some(key()), None);
+    linked.branch = "pullyard/acme/app-17-1".into();
+    linked.head = "9f3".into();
+    linked
+}
+
+pub(crate) fn asks() -> Rest {
+    Rest::Asks { question: "Which list?".into() }
+}
+
+pub(crate) fn yielded(rest: Rest, inputs: u32) -> Yielded {
+    Yielded { id: finish_id("y1"), rest, agent: Some("command".into()), session: Some("s1".into()), inputs }
+}
+
+pub(crate) fn result() -> JobResult {
+    JobResult {
+        branch: "pullyard/acme/app-17-1".into(),
+        head: "9f3".into(),
+        number: 231,
+        url: "https://forge.test/acme/app/pull/231".into(),
+        files: 2,
+        insertions: 10,
+        deletions: 3,
+        replies: None,
+    }
+}
+
+pub(crate) fn no_changes() -> Failure {
+    Failure::NoChanges {}
+}
+
+pub(crate) fn crashed() -> Failure {
+    Failure::RunnerCrashed { exit: "signal 9".into() }
+}
+
+/// A runner of the token `t1` that registered at 0 s with two slots.
+pub(crate) fn runner(name: &str) -> Runner {
+    let new = Introduction {
+        id: RunnerId::of("t1", name),
+        name: name.into(),
+        token: "t1".into(),
+        instance: InstanceId::new("i1").unwrap(),
+        max: 2,
+        active: BTreeSet::new(),
+    };
+    Runner::registered(None, new, at(0)).unwrap()
+}

@@ -1,0 +1,18 @@
+//! Exhaustive models of the domain's rules: every interleaving of a small world, over an in-memory table whose writes
+//! have the conditions of the store.
+//!
+//! The models call the public functions of `pullyard-domain` and contain no rule themselves.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on has failed; allow-unwrap-in-tests does not see helpers"
+)]
+
+mod explore;
+mod fargate;
+mod fixtures;
+mod items;
+mod moments;
+mod reviews;
+mod runners;
