@@ -1,8 +1,6 @@
-//! Signed calls to AWS's services, in the two protocols that those speak which we ask.
-//!
-//! Not an SDK: what an answer means is told by whoever asks. Region, profile and credentials come from the SDK's own
-//! configuration, or the credentials from the AWS CLI; the SDK's own signer signs; `AWS_ENDPOINT_URL` replaces every
-//! address.
+//! Signed calls to AWS over its Query and JSON protocols, without an SDK per service.
+//! Region, profile and credentials come from the SDK's configuration, or the credentials from the AWS CLI;
+//! `AWS_ENDPOINT_URL` replaces every address.
 
 use crate::error::is_passing;
 use crate::xml::Element;
@@ -23,45 +21,33 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TRIES: u32 = 3;
 
-/// The configuration of an image has a few kilobytes. Units: bytes.
+/// An image's configuration has a few kilobytes. Units: bytes.
 const LARGEST_DOWNLOAD: usize = 1 << 20;
 
-/// AWS refuses what was signed five minutes ago; some services bear fifteen.
+/// AWS refuses signatures older than five minutes, some services fifteen.
 const SIGNATURES_BEAR: Duration = Duration::from_secs(240);
 
-/// A service that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
-    /// Stacks and their outputs.
     CloudFormation,
-    /// Metrics.
     CloudWatch,
-    /// Subnets and routes.
     Ec2,
-    /// Images.
     Ecr,
-    /// Task definitions.
     Ecs,
-    /// Secrets, never their values.
     SecretsManager,
-    /// Quotas.
     ServiceQuotas,
-    /// Who hears of alarms.
     Sns,
-    /// How much waits.
     Sqs,
 }
 
-/// How a service is spoken to.
 enum Protocol {
-    /// A form with this version, answered in XML.
     Query(&'static str),
-    /// JSON under a target with this prefix, in this version of the protocol.
+    /// Prefix of the target and version of the protocol.
     Json(&'static str, &'static str),
 }
 
 impl Service {
-    /// What it is called in its address, in a signature, and by people.
+    /// Names in the URL, in signatures and for people.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::CloudFormation => ("cloudformation", "cloudformation", "CloudFormation"),
@@ -91,34 +77,32 @@ impl Service {
     }
 }
 
-/// The operator's way to AWS.
 #[derive(Debug)]
 pub struct Aws {
     sdk: SdkConfig,
     region: String,
     http: reqwest::Client,
-    /// What AWS's clock said first, and ours then.
+    /// From the first response.
     clocks: Mutex<Option<Clocks>>,
 }
 
-/// AWS's clock and ours, at once.
+/// AWS's clock and ours at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
-    /// In whole seconds, as AWS's `Date` says.
+    /// Whole seconds, from AWS's `Date`.
     pub theirs: SystemTime,
-    /// This machine's, half-way between question and answer.
+    /// The middle between request and response.
     pub ours: SystemTime,
 }
 
 impl Clocks {
-    /// How far they are apart.
     pub fn apart(&self) -> Duration {
         let apart = self.theirs.duration_since(self.ours).unwrap_or_else(|behind| behind.duration());
-        // Date has no fractions: what is less than a second apart is not known to be apart.
+        // `Date` has no fractions, so less than a second counts as equal.
         if apart < Duration::from_secs(1) { Duration::ZERO } else { apart }
     }
 
-    /// A time of ours in theirs.
+    /// Converts a time of our clock to AWS's.
     fn corrected(&self, time: SystemTime) -> SystemTime {
         match self.theirs.duration_since(self.ours) {
             Ok(ahead) => time + ahead,
@@ -127,7 +111,6 @@ impl Clocks {
     }
 }
 
-/// What a call sends.
 struct Call<'a> {
     service: Service,
     operation: &'a str,
@@ -136,7 +119,7 @@ struct Call<'a> {
 }
 
 impl Aws {
-    /// As the operator's environment and files say, but for a region or profile that is named here.
+    /// Uses the operator's environment and files, except for a region or profile given here.
     pub async fn connect(region: Option<String>, profile: Option<String>) -> Result<Self, Error> {
         let mut loader = bounded(aws_config::defaults(BehaviorVersion::latest()));
         if let Some(region) = region {
@@ -150,7 +133,7 @@ impl Aws {
         let sdk = Box::pin(credentials::resolve(sdk, profile.as_deref())).await?;
         let mut http = reqwest::Client::builder();
         if sdk.endpoint_url().is_some_and(is_loopback) {
-            // A proxy can't reach this machine from inside it.
+            // A proxy cannot reach this machine's own addresses.
             http = http.no_proxy();
         }
         let http = http
@@ -163,22 +146,20 @@ impl Aws {
         Ok(Self { sdk, region, http, clocks: Mutex::new(None) })
     }
 
-    /// Where it asks.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// For the table, which has an SDK.
     pub(crate) fn sdk(&self) -> &SdkConfig {
         &self.sdk
     }
 
-    /// AWS's clock beside ours, once anything was answered.
+    /// `None` before the first response.
     pub fn clocks(&self) -> Option<Clocks> {
         *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The time, by AWS's clock once it was heard: what was written there is compared with it.
+    /// AWS's time, if known, because it is compared with times that AWS wrote.
     pub(crate) fn now(&self) -> Timestamp {
         let ours = SystemTime::now();
         let theirs = self
@@ -189,7 +170,6 @@ impl Aws {
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Asks a service that speaks JSON.
     pub(crate) async fn json(&self, service: Service, operation: &str, body: &Value) -> Result<Value, Error> {
         let Protocol::Json(prefix, version) = service.protocol() else { return Err(unreadable(operation)) };
         let headers = vec![
@@ -200,7 +180,7 @@ impl Aws {
         serde_json::from_str(&answer).map_err(|_| unreadable(operation))
     }
 
-    /// Downloads JSON from an address that a service signed. No error names the address: its signature is a secret.
+    /// Downloads JSON from a presigned URL. Errors omit the URL, because its signature is a secret.
     pub(crate) async fn get_json(&self, service: Service, url: &str) -> Result<Value, Error> {
         let (_, _, said) = service.names();
         let unreachable = |error: reqwest::Error| Error::Unreachable {
@@ -220,7 +200,6 @@ impl Aws {
         serde_json::from_slice(&body).map_err(|_| unreadable("the download"))
     }
 
-    /// Asks a service that is asked by a form.
     pub(crate) async fn query(
         &self,
         service: Service,
@@ -237,8 +216,7 @@ impl Aws {
         Element::parse(&answer).ok_or_else(|| unreadable(operation))
     }
 
-    /// Reads are safe to repeat: what passes by itself is asked again, and what was signed by a wrong clock is
-    /// signed by AWS's.
+    /// Retries transient errors, as all calls are reads, and a call whose signature had the wrong time.
     async fn answered(&self, call: Call<'_>) -> Result<String, Error> {
         let mut tries = 1;
         loop {
@@ -252,7 +230,7 @@ impl Aws {
         }
     }
 
-    /// The refusal may be about the time: the first call of all is signed before AWS's is known.
+    /// The first call is signed before AWS's time is known.
     fn is_skewed(&self, error: &Error) -> bool {
         matches!(error, Error::Refused { .. }) && self.clocks().is_some_and(|clocks| clocks.apart() > SIGNATURES_BEAR)
     }
@@ -318,7 +296,6 @@ impl Aws {
         Ok(headers)
     }
 
-    /// The first answer's: later ones say the same.
     fn note_clock(&self, asked: SystemTime, headers: &HeaderMap) {
         let theirs = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let took = asked.elapsed().unwrap_or_default();
@@ -338,7 +315,6 @@ fn is_loopback(url: &str) -> bool {
     host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
 }
 
-/// Code and words of a refusal, in whichever of the forms they come.
 fn refusal(text: &str, headers: &HeaderMap, status: u16) -> (String, String) {
     let is_xml = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().windows(3).any(|part| part == b"xml"));
     let (code, message) = if is_xml || text.trim_start().starts_with('<') {

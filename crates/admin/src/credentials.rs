@@ -1,4 +1,4 @@
-//! Credentials that the AWS CLI exports: IAM Identity Center and the other methods that our SDK is built without.
+//! Credentials exported by the AWS CLI, for IAM Identity Center and other methods that our SDK is built without.
 
 use crate::Error;
 use aws_config::SdkConfig;
@@ -12,11 +12,10 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// The AWS CLI may refresh a session and assume a role meanwhile.
+/// The AWS CLI may have to refresh a session or assume a role.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The configuration with credentials that work. `profile` is the one that a flag names; the AWS CLI finds any other
-/// as our SDK does.
+/// `profile` is the one from the flag; the AWS CLI finds any other in the same way as our SDK.
 pub(crate) async fn resolve(sdk: SdkConfig, profile: Option<&str>) -> Result<SdkConfig, Error> {
     let missing = |reason: String| Error::NoCredentials { reason };
     let provider = sdk.credentials_provider().ok_or_else(|| missing("there are no credentials".into()))?;
@@ -34,7 +33,7 @@ async fn with_exported(sdk: SdkConfig, profile: Option<&str>) -> Result<SdkConfi
     Ok(sdk.into_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
 }
 
-/// The answer of a credential process. Without `Debug`: it holds a secret.
+/// No `Debug`: it contains a secret.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Exported {
@@ -63,13 +62,12 @@ async fn export(program: &OsStr, profile: Option<&str>, timeout: Duration) -> Re
     Ok(Credentials::new(access_key_id, secret_access_key, session_token, None, "AwsCli"))
 }
 
-/// The errors of an export. None quotes the AWS CLI's output: a profile's own process may write a secret there.
+/// Errors never quote the AWS CLI's output, because a profile's own process may write a secret there.
 struct Faults<'a> {
     profile: Option<&'a str>,
 }
 
 impl Faults<'_> {
-    /// `--profile P`, where one is named.
     fn option(&self) -> String {
         self.profile.map(|profile| format!(" --profile {profile}")).unwrap_or_default()
     }

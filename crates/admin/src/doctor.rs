@@ -1,7 +1,6 @@
-//! What may be wrong with a deployed stack, one look each: a plain sentence, and how to mend it.
-//!
-//! Looks through AWS only; what the API knows of itself is asked by the command line. Each look stands for
-//! itself: one that is refused says so, and the others go on.
+//! Diagnoses a deployed stack through AWS: each check returns sentences and advice.
+//! Checks are independent: one that is refused reports that, and the others continue. The command line adds checks
+//! through the API.
 
 mod agent;
 mod alarm;
@@ -28,50 +27,38 @@ use futures::future::join_all;
 use pullyard_domain::text::causes;
 use serde::Serialize;
 
-/// How one look went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nothing is wrong there.
     Good,
-    /// It works, but for how long.
     Warning,
-    /// It does not work.
     Wrong,
 }
 
-/// One look.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at, for programs.
     pub check: &'static str,
-    /// How it went.
     pub verdict: Verdict,
-    /// In words.
     pub sentence: String,
-    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
 
 impl Finding {
-    /// Nothing is wrong.
     pub fn good(check: &'static str, sentence: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Good, sentence: sentence.into(), help: None }
     }
 
-    /// It works, but for how long.
     pub fn warning(check: &'static str, sentence: impl Into<String>, help: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Warning, sentence: sentence.into(), help: Some(help.into()) }
     }
 
-    /// It does not work.
     pub fn wrong(check: &'static str, sentence: impl Into<String>, help: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Wrong, sentence: sentence.into(), help: Some(help.into()) }
     }
 }
 
-/// Every look through AWS. `secrets` are whole names of secrets that integrations and hooks use.
+/// All checks through AWS. `secrets` are full names of secrets that integrations and webhooks use.
 pub async fn examine(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {
     let mut findings = vec![deployed(stack)];
     findings.extend(clock::look(aws));
@@ -88,37 +75,32 @@ pub async fn examine(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Findin
     findings
 }
 
-/// Whether agents find the keys for their models, as the API says who needs which.
 pub async fn models(aws: &Aws, needs: &[ModelNeed]) -> Vec<Finding> {
     told("model", model::look(aws, needs)).await
 }
 
-/// Whether the keys that sign projects' commits are there, and of the form that git signs with.
 pub async fn signing(aws: &Aws, needs: &[SigningNeed]) -> Vec<Finding> {
     told("signing", signing::look(aws, needs)).await
 }
 
-/// The labels of the image that tasks run, or a warning that says why they were not read.
 pub async fn labels(aws: &Aws, stack: &Stack) -> Result<Labels, Finding> {
     label::look(aws, stack).await
 }
 
-/// Whether all parts of a deployment are of one commit.
 pub fn commits(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
     commit::compare(stack, commits)
 }
 
-/// Whether the image has the agents that projects use on Fargate.
 pub fn agents(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Vec<Finding> {
     agent::compare(stack, labels, needs)
 }
 
-/// Only the clock: all that a first refusal leaves to be said.
+/// For use when the first call was refused: a wrong clock is a likely cause.
 pub fn clock(aws: &Aws) -> Option<Finding> {
     clock::look(aws)
 }
 
-/// A look that could not be made is a finding, too: nobody knows what is there.
+/// A check that fails is a finding, because its subject is unknown.
 async fn told(check: &'static str, look: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {
     look.await.unwrap_or_else(|error| vec![unseen(check, &error)])
 }
@@ -132,7 +114,6 @@ fn unseen(check: &'static str, error: &Error) -> Finding {
     Finding::wrong(check, format!("It could not be looked at: failed to {}.", causes(error)), help)
 }
 
-/// CloudFormation is done with it.
 fn deployed(stack: &Stack) -> Finding {
     let Stack { name, status, .. } = stack;
     match status.as_str() {

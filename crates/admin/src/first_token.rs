@@ -1,7 +1,5 @@
-//! The first admin token of a stack: the only one that nobody with a token made.
-//!
-//! It is written straight into the table, with the operator's rights there: who may write the table may
-//! do everything anyway.
+//! Creates the first admin token of a stack, which no API call can create.
+//! Writes directly to the table: an operator who may write there can do everything anyway.
 
 use crate::{Aws, Error, Stack};
 use pullyard_domain::time::Timestamp;
@@ -10,54 +8,39 @@ use pullyard_entry::auth::stored_token;
 use pullyard_store::{Store, Token, Write};
 use std::time::Duration;
 
-/// How often others may be quicker.
+/// Tries when others write concurrently.
 const ROUNDS: u32 = 5;
-/// How many tokens are looked through for one that is an admin's already.
 const LOOKED_THROUGH: i32 = 200;
 
-/// Whether a token that works may be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renew {
-    /// One that works stays.
     Never,
-    /// The first one is taken back, and this one stands in its place.
     First,
 }
 
-/// What became of a token that was to be the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstToken {
-    /// It is the first one now.
     Made,
-    /// It was already.
     There,
-    /// Another admin token works, by name and beginning; nothing was written.
+    /// Another admin token is valid; nothing was written.
     Taken {
-        /// Its name.
         name: String,
-        /// Its first characters.
         prefix: String,
     },
-    /// This very token is there and is no admin's that works, by name and beginning: it was revoked, has expired, or
-    /// is limited. Nothing was written, and coming again with it changes nothing.
+    /// This token exists but was revoked, has expired, or is limited. Nothing was written; a retry has the same result.
     Unfit {
-        /// Its name.
         name: String,
-        /// Its first characters.
         prefix: String,
     },
 }
 
-/// A token's random text.
 pub fn new_token() -> String {
     let hex: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}{hex}", TokenKind::Api.prefix())
 }
 
-/// Makes `token` the first admin token.
-///
-/// The caller has saved it already: whoever is killed after the write finds it there, and comes again.
-/// Idempotent: by the token; of two callers with other tokens one is told of the other's.
+/// Makes `token` the first admin token. The caller saves it before, so that it survives a crash after the write.
+/// Idempotent: by the token; of two callers with different tokens one gets `Taken`.
 pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) -> Result<FirstToken, Error> {
     let store = table(aws, stack);
     let now = aws.now();
@@ -78,7 +61,7 @@ pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) ->
         {
             return Ok(taken(&other));
         }
-        // A token is made once: one that is there is what it is.
+        // An existing token never changes.
         if let Some(there) = store.token(&new.hash).await? {
             return Ok(if works(&there) { taken(&there) } else { unfit(there) });
         }
@@ -91,12 +74,11 @@ pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) ->
     Err(Error::Table { reason: "store the first token: others were quicker".into(), transient: true })
 }
 
-/// The stack's table, with the operator's rights.
 pub(crate) fn table(aws: &Aws, stack: &Stack) -> Store {
     Store::new(aws.sdk(), aws.sdk().endpoint_url(), &stack.table)
 }
 
-/// An admin token that was made otherwise: by the API, with a first one that was taken back since.
+/// An admin token from another source: the API, before the first token was revoked.
 async fn another_admin(store: &Store, but: &str, now: Timestamp) -> Result<Option<Token>, Error> {
     let (hashes, _) = store.token_hashes(None, LOOKED_THROUGH).await?;
     for hash in hashes.iter().filter(|hash| *hash != but) {
@@ -108,7 +90,6 @@ async fn another_admin(store: &Store, but: &str, now: Timestamp) -> Result<Optio
     Ok(None)
 }
 
-/// It may do everything, everywhere.
 fn is_admin(token: &Token) -> bool {
     token.kind == TokenKind::Api && token.projects.is_none() && token.scopes.contains(&Scope::Admin)
 }

@@ -1,8 +1,6 @@
-//! What an operator asks of AWS about a deployed stack: its outputs, its first token, and what is wrong with it.
-//!
-//! Runs with the operator's own credentials, on their machine. It reads through AWS's own wire protocols
-//! ([`Aws`]) instead of one SDK per service; the table alone is reached through the store. It changes nothing
-//! but the first admin token, and knows nothing of the command line.
+//! Reads and diagnoses a deployed stack, and creates its first token.
+//! Runs on the operator's machine with their credentials. It calls AWS through [`Aws`] instead of one SDK per service,
+//! except for the table, and writes nothing but the first admin token.
 
 mod aws;
 mod credentials;

@@ -1,65 +1,48 @@
-//! A stack and what it says of itself.
+//! A deployed stack and its outputs.
 
 use crate::aws::{Aws, Service};
 use crate::{Error, xml};
 use std::collections::BTreeMap;
 
-/// A deployed stack, by its outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
-    /// Its name.
     pub name: String,
-    /// CloudFormation's word for its state: `UPDATE_COMPLETE`.
+    /// CloudFormation's status, such as `UPDATE_COMPLETE`.
     pub status: String,
-    /// Where the API is, without `/v1`.
+    /// Without `/v1`.
     pub api_url: String,
-    /// The table.
     pub table: String,
-    /// The secret that tokens of attempts are signed with.
+    /// Name of the secret that signs attempts' tokens.
     pub key_secret: String,
-    /// What names of people's secrets begin with.
+    /// Prefix of the names of secrets that people set.
     pub user_secret_prefix: String,
-    /// Queues, with their dead-letter queues.
     pub queues: [Queue; 2],
-    /// The address of the queue of task state changes that nobody took. None: a release that did not tell it.
+    /// Queue of task state changes that no function processed; `None` in older releases.
     pub undelivered: Option<String>,
-    /// The cluster of tasks.
     pub cluster: String,
-    /// The family of each size: `small=FAMILY,…`.
     pub task_definitions: Vec<(String, String)>,
-    /// Where the tasks' image is pushed.
     pub repository_uri: String,
-    /// The subnets of tasks.
     pub subnets: Vec<String>,
-    /// Tasks get a public address; the parameter `AssignPublicIp`.
     pub public_ip: bool,
-    /// The security group of tasks.
     pub security_group: String,
-    /// Whom alarms are told.
     pub alarm_topic: String,
-    /// The release that is deployed.
     pub version: String,
-    /// The git commit of the templates. None: deployed without `infra/preflight`, or older than the output.
+    /// Commit of the templates; `None` if deployed without `infra/preflight`, or older than the output.
     pub commit: Option<String>,
-    /// The image that tasks run, by tag or digest. None: older than the output.
+    /// Image of the tasks, by tag or digest; `None` if older than the output.
     pub image: Option<String>,
-    /// The architecture of functions and tasks: `x86_64` or `arm64`.
+    /// `x86_64` or `arm64`.
     pub architecture: Option<String>,
 }
 
-/// A queue and where its messages end that nobody could deal with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// Its name for people.
     pub name: &'static str,
-    /// Its address.
     pub url: String,
-    /// The address of its dead-letter queue.
     pub dead_letters: String,
 }
 
 impl Stack {
-    /// Asks CloudFormation for a stack of ours.
     pub async fn find(aws: &Aws, name: &str) -> Result<Self, Error> {
         let asked = aws.query(Service::CloudFormation, "DescribeStacks", &[("StackName".into(), name.into())]).await;
         let answer = match asked {
@@ -120,7 +103,6 @@ impl Stack {
     }
 }
 
-/// A stack for tests of what reads one.
 #[cfg(test)]
 pub(crate) fn sample() -> Stack {
     let queue = |name| Queue { name, url: String::new(), dead_letters: String::new() };

@@ -1,10 +1,8 @@
-//! The XML that AWS's older services answer with: elements and text, as far as that.
-//!
-//! Attributes, namespaces and mixed content mean nothing in those answers, and are passed over.
+//! Parses the XML of AWS's older services: elements and text only.
+//! Attributes, namespaces and mixed content have no meaning there and are skipped.
 
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
-/// An element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Element {
     name: String,
@@ -12,11 +10,10 @@ pub(crate) struct Element {
     children: Vec<Element>,
 }
 
-/// Deeper than any answer is.
+/// Deeper than any response; bounds the recursion.
 const DEEPEST: usize = 64;
 
 impl Element {
-    /// Reads a document's one element; none if it is no such document.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut open = vec![Self::default()];
         for token in Tokenizer::from(text) {
@@ -42,29 +39,26 @@ impl Element {
         document.children.is_empty().then_some(root)
     }
 
-    /// The first child of this name.
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// The text of the first child of this name, without the space around it.
     pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.trim()).filter(|text| !text.is_empty())
     }
 
-    /// The members of a list: `member` in most services, `item` in EC2.
+    /// Members of a list: `member` in most services, `item` in EC2.
     pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &Self> {
         let members = self.child(name).into_iter().flat_map(|list| &list.children);
         members.filter(|child| matches!(child.name.as_str(), "member" | "item"))
     }
 
-    /// The first element of this name anywhere below.
     pub(crate) fn below(&self, name: &str) -> Option<&Self> {
         self.children.iter().find_map(|child| if child.name == name { Some(child) } else { child.below(name) })
     }
 }
 
-/// None for an entity that is none of XML's own.
+/// `None` for an entity that XML does not define.
 fn unescaped(text: &str) -> Option<String> {
     let mut parts = text.split('&');
     let mut whole = parts.next()?.to_owned();

@@ -1,9 +1,7 @@
-//! The dead-letter queues: looking at what stands there, sending it back, deleting it.
-//!
-//! SQS has no call that shows a message without taking it. A look therefore takes messages for a moment
-//! ([`HIDDEN`]), and gives back at its end what it did not delete. A handle is good only while its message is
-//! hidden, so none leaves this process: who wants to do something with a message names it by its id, and it is
-//! taken anew. Ids stay the same for as long as a message stands in its queue.
+//! Lists, redrives and deletes messages of the dead-letter queues.
+//! SQS has no call to peek: a look receives messages, which hides them for [`HIDDEN`], and makes those visible again
+//! that it did not delete. Receipt handles are valid only until then, so callers name messages by id, which is stable,
+//! and each operation receives them again.
 
 use crate::Error;
 use crate::lazy::Lazy;
@@ -16,27 +14,23 @@ use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How long a message that was taken is hidden from others, if whoever took it dies: longer than any request
-/// lasts, and no longer, for a second look meanwhile does not see it.
+/// Bounds the invisibility if the process dies: longer than any request, but short, because a concurrent look misses
+/// hidden messages.
 const HIDDEN: Duration = Duration::from_secs(30);
 
-/// How long a take waits where nothing stands. Not nothing at all: only a take that waits asks all of SQS's
-/// servers, so that an empty answer means an empty queue. Units: seconds.
+/// Long polling asks all of SQS's servers, so that an empty answer means an empty queue. Units: seconds.
 const WAIT: i32 = 1;
 
-/// The most that SQS gives at once.
+/// SQS's limit.
 const BATCH: i32 = 10;
 
-/// Where one queue and its dead-letter queue are.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    /// The queue that functions read.
     pub queue_url: String,
-    /// Where its messages go that failed too often; none if this process was not told.
+    /// `None` if unknown to this process.
     pub dead_url: Option<String>,
 }
 
-/// The dead-letter queues.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     client: Lazy<aws_sdk_sqs::Client>,
@@ -45,44 +39,33 @@ pub struct DeadLetters {
     undelivered: Option<String>,
 }
 
-/// A message that was taken for a moment.
 #[derive(Clone, Debug)]
 pub struct DeadMessage {
-    /// Its id.
     pub id: MessageId,
-    /// What it says.
     pub body: String,
-    /// When it was sent; of a FIFO queue, when it failed for the last time.
+    /// Of a FIFO queue, the time of its last failure.
     pub sent_at: Option<Timestamp>,
-    /// How often it was taken, by looks too.
+    /// Number of receives, including looks.
     pub received: u32,
     group: Option<String>,
     attributes: HashMap<String, MessageAttributeValue>,
     handle: String,
 }
 
-/// Which messages are looked for.
 #[derive(Clone, Copy, Debug)]
 pub enum Wanted<'a> {
-    /// So many, whichever come.
     Any(usize),
-    /// These.
     These(&'a BTreeSet<MessageId>),
 }
 
-/// What a look took.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// The messages that were wanted.
     pub found: Vec<DeadMessage>,
-    /// More may stand there.
     pub more: bool,
-    /// Taken on the way.
     others: Vec<DeadMessage>,
 }
 
 impl DeadLetters {
-    /// `dispatch` has standard queues, `effects` FIFO ones.
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, dispatch: Lane, effects: Lane) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
         let client = Lazy::new(move || {
@@ -93,21 +76,19 @@ impl DeadLetters {
         Self { client, dispatch, effects, undelivered: None }
     }
 
-    /// With the queue of events that the tasks function did not get, or failed on; none if this process was not told.
+    /// Queue of task state changes that the tasks function did not receive or failed to process; `None` if unknown.
     pub fn and_undelivered(self, url: Option<String>) -> Self {
         Self { undelivered: url, ..self }
     }
 
-    /// Whether this process was told where a queue's dead letters are.
     pub fn knows(&self, queue: Queue) -> bool {
         self.dead_url(queue).is_ok()
     }
 
-    /// Takes messages until what is wanted was found or nothing more comes, at most `most` in all. Every look
-    /// ends with [`put_back`](Self::put_back).
-    ///
-    /// Of a group of the FIFO queue only what stands first is seen, ten at most: the rest comes after it.
-    /// Errors: `NoDeadLetters` when this process was not told where they are.
+    /// Receives messages until the wanted ones are found or none are left, at most `most`. Must be followed by
+    /// [`put_back`](Self::put_back).
+    /// Of a FIFO group only the first ten messages are visible.
+    /// Errors: `NoDeadLetters` when this process does not know the queue.
     pub async fn look(&self, queue: Queue, wanted: Wanted<'_>, most: usize) -> Result<Look, Error> {
         let mut look = Look::default();
         loop {
@@ -123,7 +104,7 @@ impl DeadLetters {
             let taken = match self.take(queue, room).await {
                 Ok(taken) => taken,
                 Err(error) => {
-                    // They show again by themselves; what went wrong first is what matters.
+                    // Best effort, because they become visible by themselves; return the first error.
                     let _ = self.put_back(queue, look).await;
                     return Err(error);
                 }
@@ -156,12 +137,10 @@ impl DeadLetters {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
-    /// Sends a message back to the queue that it failed in, then deletes it here. What came from no queue is only
-    /// deleted: whoever asks has done what it says.
-    ///
-    /// Idempotent: stopped in between, it stands in both, and sending it once more does no harm: messages are
-    /// hints. Its group is the one it had, so what is in turn stays in turn; its deduplication id is new, for
-    /// the queue may have seen the old one a moment ago.
+    /// Sends a message back to its queue, then deletes it here. Messages without a source queue are only deleted; the
+    /// caller has processed them.
+    /// Idempotent: a crash in between leaves the message in both queues, and sending it again is harmless. The group
+    /// stays the same to keep the order; the deduplication id is new, because the queue may remember the old one.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
         let Some(lane) = self.lane(queue) else { return self.delete(queue, message).await };
         let fresh = message.group.as_ref().map(|_| format!("{:032x}", rand::random::<u128>()));
@@ -178,20 +157,16 @@ impl DeadLetters {
         self.delete(queue, message).await
     }
 
-    /// Deletes a message.
-    ///
-    /// Idempotent: one that is gone is gone.
     pub async fn delete(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
         let call = self.client.delete_message().queue_url(self.dead_url(queue)?).receipt_handle(&message.handle);
         call.send().await.map_err(|error| Error::unavailable("delete a dead letter", error))?;
         Ok(())
     }
 
-    /// Shows again what a look took, so that the next one sees it at once. Best effort: after [`HIDDEN`] it is
-    /// shown by itself.
+    /// Makes the messages of a look visible at once. Best effort: they become visible after [`HIDDEN`].
     pub async fn put_back(&self, queue: Queue, look: Look) -> Result<(), Error> {
         let url = self.dead_url(queue)?;
-        // The newest first: a queue that puts each in front ends in the order it had.
+        // Newest first: a queue that puts each message in front then has the old order.
         let taken = look.found.into_iter().chain(look.others).rev().collect::<Vec<_>>();
         for some in taken.chunks(usize::try_from(BATCH).unwrap_or(1)) {
             let shown = some.iter().enumerate().filter_map(|(n, message)| {
@@ -205,7 +180,6 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// None for what no queue of ours leads to.
     fn lane(&self, queue: Queue) -> Option<&Lane> {
         match queue {
             Queue::Dispatch => Some(&self.dispatch),
@@ -220,7 +194,7 @@ impl DeadLetters {
     }
 }
 
-/// A message as it was received; none without an id or a handle, which SQS always gives.
+/// `None` without an id or a handle, which SQS always returns.
 fn read(message: Message) -> Option<DeadMessage> {
     let attributes = message.attributes.unwrap_or_default();
     let number = |name| attributes.get(&name).and_then(|value: &String| value.parse::<i64>().ok());

@@ -1,44 +1,29 @@
-//! How the services around the table can fail.
+//! Errors of the AWS services other than the table.
 
 use pullyard_domain::text::causes;
 use std::error::Error as StdError;
 
-/// Why a service did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The service could not be reached, or answered with an error of its own.
     #[error("{operation}: {reason}")]
     Unavailable {
-        /// What was tried; reads after "failed to".
+        /// Completes "failed to".
         operation: &'static str,
-        /// What the SDK says, causes included.
         reason: String,
     },
-    /// There is no secret of this name, or it is empty.
     #[error("read the secret {name}: it does not exist or is empty")]
-    NoSecret {
-        /// Its name.
-        name: String,
-    },
-    /// Secrets Manager will not store a value under this name, however often it is asked.
+    NoSecret { name: String },
+    /// Retrying does not help.
     #[error("set the secret {name}: Secrets Manager refuses it, for example because it is marked for deletion")]
-    SecretRefused {
-        /// Its name.
-        name: String,
-    },
-    /// This process was not told where a queue's dead letters are.
+    SecretRefused { name: String },
     #[error("look at the dead letters of {queue}: this deployment does not say where they are")]
-    NoDeadLetters {
-        /// Which queue.
-        queue: &'static str,
-    },
-    /// No page of a list gave this cursor.
+    NoDeadLetters { queue: &'static str },
+    /// The cursor was not returned with an earlier page.
     #[error("go on with the list: no page gave this cursor")]
     BadCursor,
 }
 
 impl Error {
-    /// Trying later may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }

@@ -1,20 +1,15 @@
-//! A client of a service that is made when it is first used.
-//!
-//! Each function has all services in its context and asks few of them: making the others' clients is part of every
-//! cold start, in time and in memory.
+//! A service client that is built at its first use.
+//! Every function has all clients but uses few; building the others would cost time and memory in each cold start.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
-/// What makes one.
 type Make<C> = Box<dyn FnOnce() -> C + Send>;
 
-/// A client; copies share it.
 pub(crate) struct Lazy<C>(Arc<LazyLock<C, Make<C>>>);
 
 impl<C> Lazy<C> {
-    /// Made by this when it is first used.
     pub(crate) fn new(make: impl FnOnce() -> C + Send + 'static) -> Self {
         let make: Make<C> = Box::new(make);
         Self(Arc::new(LazyLock::new(make)))

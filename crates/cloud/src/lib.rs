@@ -1,7 +1,5 @@
-//! Every AWS service but the table: wake-ups and dead letters (SQS), tasks (ECS), secrets (Secrets Manager), and the
-//! bucket of artifacts (S3).
-//!
-//! Knows how to ask and what the answers mean; decides nothing. No SDK type leaves this room.
+//! All AWS services but the table: queues (SQS), tasks (ECS), secrets (Secrets Manager) and artifacts (S3).
+//! Makes calls and interprets their errors; decides nothing. No SDK type leaves this crate.
 
 mod dead_letters;
 mod error;

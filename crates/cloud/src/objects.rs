@@ -1,7 +1,5 @@
-//! The bucket of artifacts: signed addresses to put and to get an object, and whether one is there.
-//!
-//! Not an SDK: three requests need none, and a signed address is what runners and people get. It is signed with this
-//! process's own credentials, so it can do what the process may and no more, and only for as long as they last.
+//! The bucket of artifacts: presigned URLs and the size of an object, without an SDK for three requests.
+//! URLs are signed with this process's credentials: they allow no more and expire no later than these.
 
 use crate::Error;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -16,30 +14,26 @@ use pullyard_domain::text::causes;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-/// How long a runner has to begin an upload.
+/// Time for a runner to start an upload.
 const PUT_WITHIN: Duration = Duration::from_secs(900);
-/// How long a person's address is good: to be followed at once.
+/// For an immediate redirect.
 const GET_WITHIN: Duration = Duration::from_secs(300);
-/// How long our own question may take on its way.
 const LOOK_WITHIN: Duration = Duration::from_secs(60);
 
 const TRY_LIMIT: Duration = Duration::from_secs(5);
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 3;
 
-/// What an object is served as, whatever its uploader said: nothing that a browser runs.
+/// A type that no browser runs, whatever the uploader claimed.
 const TYPE: &str = "application/octet-stream";
 
-/// The bucket.
 #[derive(Clone)]
 pub struct Objects {
-    /// The bucket's own address, without a slash at its end.
     address: String,
     region: String,
-    /// The name of this function, for the bucket's access log.
+    /// This function's name, for the bucket's access log.
     app: Option<String>,
     credentials: Option<SharedCredentialsProvider>,
-    /// Made when it is needed: most invocations never ask.
     http: Arc<OnceLock<reqwest::Client>>,
 }
 
@@ -49,12 +43,11 @@ impl std::fmt::Debug for Objects {
     }
 }
 
-/// Where and how something is uploaded. The address is a credential.
+/// Where and how to upload. The URL is a credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// To be put to, once and as it is.
     pub url: String,
-    /// To be sent with it, as they are: the signature covers them.
+    /// Required, unchanged: the signature covers them.
     pub headers: Vec<(String, String)>,
 }
 
@@ -65,11 +58,10 @@ impl std::fmt::Debug for Upload {
 }
 
 impl Objects {
-    /// The bucket of this name; `endpoint` replaces AWS's own address.
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, bucket: &str) -> Self {
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let address = match endpoint {
-            // A name of its own for the bucket needs a name server.
+            // Virtual-host addresses would need DNS.
             Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
             None => {
                 let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
@@ -85,9 +77,7 @@ impl Objects {
         }
     }
 
-    /// Where an artifact's object is put. The bucket takes nothing under it but exactly these bytes.
-    ///
-    /// Idempotent: putting them again changes nothing.
+    /// The bucket accepts only exactly these bytes. Idempotent: by the content.
     pub async fn upload(&self, key: &str, artifact: &Artifact) -> Result<Upload, Error> {
         let headers = vec![
             ("content-length".to_owned(), artifact.size_bytes.to_string()),
@@ -98,17 +88,16 @@ impl Objects {
         Ok(Upload { url, headers })
     }
 
-    /// Where an artifact's object is got for a short while, as a file of the artifact's name.
+    /// Expires soon; downloads a file with the artifact's name.
     pub async fn download(&self, key: &str, artifact: &Artifact) -> Result<String, Error> {
-        // The name needs no quoting: it is checked where it enters.
+        // Needs no quoting, because names are validated.
         let disposition = format!("attachment; filename=\"{}\"", artifact.name);
         let query = [("response-content-disposition", disposition.as_str()), ("response-content-type", TYPE)];
         self.signed("GET", key, &[], &query, GET_WITHIN).await
     }
 
-    /// The size of an object; none if there is none. Units: bytes.
-    ///
-    /// Errors: `Unavailable` when the bucket did not answer after three tries.
+    /// `None` for a missing object. Units: bytes.
+    /// Errors: `Unavailable` when the bucket did not respond in three tries.
     pub async fn size(&self, key: &str) -> Result<Option<u64>, Error> {
         let mut tries = 1;
         loop {
@@ -125,7 +114,7 @@ impl Objects {
 
     async fn look(&self, key: &str) -> Result<Option<u64>, Error> {
         let url = self.signed("HEAD", key, &[], &[], LOOK_WITHIN).await?;
-        // Without the address, which is a credential.
+        // Without the URL, which is a credential.
         let unreachable = |error: reqwest::Error| Error::unavailable("look at an object", error.without_url());
         let answer = self.http()?.head(url).send().await.map_err(unreachable)?;
         match answer.status().as_u16() {
@@ -134,8 +123,8 @@ impl Objects {
                     answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
                 length.map(Some).ok_or_else(|| refused("it did not say how large it is"))
             }
-            // S3 says 403 of a key that is not there to whoever may not list the bucket, and we may not. The role
-            // is held against this call by tests, so that it means nothing else.
+            // S3 returns 403 for a missing key to a caller that may not list the bucket, as we may not. Tests compare
+            // the role with this call, so 403 has no other cause.
             403 | 404 => Ok(None),
             status => Err(refused(&format!("the bucket answered {status}"))),
         }
@@ -150,15 +139,13 @@ impl Objects {
             .connect_timeout(CONNECT_LIMIT)
             .redirect(reqwest::redirect::Policy::none());
         if self.address.starts_with("http://127.0.0.1") {
-            // A proxy can't reach this machine from inside it.
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| Error::unavailable("look at an object", error))?;
         Ok(self.http.get_or_init(|| http))
     }
 
-    /// An address that is signed for one method, these headers, and so long.
-    ///
+    /// Signs a method, headers and a lifetime.
     /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>.
     async fn signed(
         &self,
@@ -171,7 +158,7 @@ impl Objects {
         let provider = self.credentials.as_ref().ok_or_else(|| refused("there are no credentials to sign with"))?;
         let credentials = provider.provide_credentials().await;
         let identity = credentials.map_err(|error| Error::unavailable("sign an address", error))?.into();
-        // S3 passes over what begins with `x-` and writes it into its access log.
+        // S3 ignores parameters that begin with `x-` and writes them to its access log.
         let app = self.app.as_deref().map(|app| ("x-app", app));
         let query: Vec<_> = query.iter().copied().chain(app).map(pair).collect();
         let mut url = format!("{}/{key}", self.address);
@@ -181,7 +168,7 @@ impl Objects {
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(within);
-        // As S3 alone wants it: what is in the path is signed as it is.
+        // S3 alone requires the path to be signed unchanged.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         let unsigned = |reason: &dyn std::error::Error| refused(&causes(reason));
@@ -212,7 +199,7 @@ fn pair((name, value): (&str, &str)) -> String {
     format!("{name}={}", encoded(value))
 }
 
-/// As signatures want it: everything but what is unreserved as `%XX`.
+/// Percent-encodes everything but unreserved characters, as signatures require.
 fn encoded(text: &str) -> String {
     let mut said = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -225,7 +212,6 @@ fn encoded(text: &str) -> String {
     said
 }
 
-/// As S3 writes checksums.
 fn base64_of(sha256: &Sha256Hex) -> String {
     let digits: Vec<u32> = sha256.as_str().chars().filter_map(|digit| digit.to_digit(16)).collect();
     let bytes: Vec<u8> =

@@ -1,4 +1,4 @@
-//! Secrets by name: reading them, kept for a minute; setting and listing those of people.
+//! Reads secrets with a cache of one minute; sets and lists those of people.
 
 #[cfg(test)]
 mod tests;
@@ -17,39 +17,32 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Time that only goes forward, since some moment of this process.
 type Steady = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// How long a value is used before it is fetched again. Nobody tells a function's other instances that a
-/// value was replaced, so this is how long they may go on with the old one.
+/// Other instances of a function learn of a new value only after this time.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// A secret, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretSeen {
-    /// Its whole name.
     pub name: String,
-    /// When it was last set.
     pub set_at: Option<Timestamp>,
 }
 
-/// Reads and sets secrets. Values never appear in an error, a log or a `Debug`.
+/// Values never appear in an error, a log or a `Debug`.
 #[derive(Clone)]
 pub struct Secrets {
     client: Lazy<aws_sdk_secretsmanager::Client>,
     cache: Arc<Mutex<HashMap<String, Kept>>>,
     versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
-    /// Names that were looked for and had no secret, and when. Names of hooks only, so there are few.
+    /// Missing names and when they were looked up. Webhooks' names only, so there are few.
     absent: Arc<Mutex<HashMap<String, Duration>>>,
-    /// Whose turn it is to fetch versions anew.
+    /// Allows one fetch of versions at a time.
     refetching: Arc<tokio::sync::Mutex<()>>,
-    /// What everything that is kept ages by.
     steady: Steady,
-    /// The key of KMS that new secrets are encrypted under; AWS's own if none.
+    /// KMS key for new secrets; `None` for AWS's own.
     kms_key: Option<String>,
 }
 
-/// A value and when it was fetched.
 struct Kept {
     since: Duration,
     value: Arc<str>,
@@ -62,7 +55,6 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reached as `config` says; `endpoint` replaces AWS's own address.
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
         let client = Lazy::new(move || {
@@ -75,28 +67,25 @@ impl Secrets {
         Self { client, cache, versions, absent, refetching, steady: Arc::new(move || began.elapsed()), kms_key: None }
     }
 
-    /// The same, whose values age by a clock that only goes forward: the time since some moment. Without it they age
-    /// by the machine's.
+    /// Replaces the machine's clock for the age of cached values by a monotonic one.
     #[must_use]
     pub fn aged_by(self, steady: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self { steady: Arc::new(steady), ..self }
     }
 
-    /// The same, which makes secrets under this key of KMS, if one is given. A secret that is there keeps its own.
+    /// Creates secrets under this KMS key. An existing secret keeps its own.
     #[must_use]
     pub fn encrypted_by(self, kms_key: Option<String>) -> Self {
         Self { kms_key, ..self }
     }
 
-    /// The value of a secret.
-    ///
-    /// Errors: `NoSecret` when there is none of that name or it is empty.
+    /// Errors: `NoSecret` when it is missing or empty.
     pub async fn get(&self, name: &str) -> Result<Arc<str>, Error> {
         let fresh = |kept: &Kept| (self.age(kept.since) < KEPT_FOR).then(|| kept.value.clone());
         if let Some(value) = self.lock().get(name).and_then(fresh) {
             return Ok(value);
         }
-        // Its age counts from before it was read: the value may be replaced while it is on its way.
+        // Taken before the call, because the value may change during it.
         let since = (self.steady)();
         let answer = match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => answer,
@@ -114,11 +103,9 @@ impl Secrets {
         Ok(value)
     }
 
-    /// Puts a value under a name, whether or not it has one. This instance uses it from now on, every other
-    /// one within a minute.
-    ///
-    /// Idempotent: the same value again is the same. The request's token is new in every call, for it names
-    /// the version: one made of the value would keep a value from ever coming back after another one.
+    /// Creates or replaces a value. This instance uses it at once, others within a minute.
+    /// Idempotent: by the value. The request token is random, because it names the version: a token from the value
+    /// could never restore an earlier value.
     /// Errors: `SecretRefused` when it is marked for deletion.
     pub async fn put(&self, name: &str, value: &str) -> Result<(), Error> {
         let token = format!("{:032x}", rand::random::<u128>());
@@ -133,7 +120,7 @@ impl Secrets {
                 let create = create.set_kms_key_id(self.kms_key.clone());
                 match create.client_request_token(&token).send().await {
                     Ok(_) => Ok(()),
-                    // Somebody else made it meanwhile; the later value counts.
+                    // A concurrent call created it; the later value wins.
                     Err(error) if is_there(&error) => put().await.map(drop),
                     Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_request_exception()) => {
                         return Err(refused());
@@ -156,10 +143,8 @@ impl Secrets {
         }
     }
 
-    /// One page of the secrets whose names begin with `prefix`, and where the next one begins. A page may
-    /// be empty and not the last.
-    ///
-    /// Errors: `BadCursor` for a cursor that no page gave.
+    /// One page of the secrets with this prefix, and the cursor of the next one. A page may be empty and not the last.
+    /// Errors: `BadCursor` for a cursor that no page returned.
     pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSeen>, Option<String>), Error> {
         let named = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();
         let call = self.client.list_secrets().filters(named).max_results(100);
@@ -172,19 +157,17 @@ impl Secrets {
         };
         let seen = page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
             let set_at = entry.last_changed_date.or(entry.created_date).and_then(|at| at.to_millis().ok());
-            // The filter folds case.
+            // AWS's filter ignores case.
             let name = entry.name.filter(|name| name.starts_with(prefix))?;
             Some(SecretSeen { name, set_at: set_at.map(Timestamp::from_millis) })
         });
         Ok((seen.collect(), page.next_token))
     }
 
-    /// How long ago that was.
     fn age(&self, since: Duration) -> Duration {
         (self.steady)().saturating_sub(since)
     }
 
-    /// The cache holds whole values only, so a panic elsewhere can't have left half of one.
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
         self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

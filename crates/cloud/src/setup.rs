@@ -1,4 +1,4 @@
-//! Making queues where no template does it: in the local system and in tests.
+//! Creates queues for the local system and tests.
 
 use crate::{Error, Lane};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -6,14 +6,12 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How often a message is tried before it goes to the dead-letter queue.
+/// Tries before a message goes to the dead-letter queue.
 const TRIES: u32 = 5;
 
-/// How long a dead letter is kept: as long as SQS can. Units: seconds.
+/// SQS's maximum. Units: seconds.
 const KEPT_DEAD: u32 = 14 * 86_400;
 
-/// Makes a queue of what nobody reads but people, and returns where it is: messages that failed, or events that
-/// reached nobody.
 pub async fn create_dead_letter_queue(
     config: &aws_config::SdkConfig,
     endpoint: &str,
@@ -35,8 +33,7 @@ async fn kept(client: &aws_sdk_sqs::Client, name: String) -> Result<String, Erro
     Ok(made.queue_url.unwrap_or_default())
 }
 
-/// Makes a queue and its dead-letter queue, and returns where they are. A name that ends in `.fifo` makes
-/// both FIFO.
+/// Also creates its dead-letter queue. A name that ends in `.fifo` makes both FIFO.
 pub async fn create_queue(
     config: &aws_config::SdkConfig,
     endpoint: &str,

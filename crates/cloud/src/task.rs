@@ -1,4 +1,4 @@
-//! Fargate tasks: one per start of an attempt.
+//! Starts, lists and stops Fargate tasks.
 
 use crate::Error;
 use crate::lazy::Lazy;
@@ -10,7 +10,6 @@ use aws_sdk_ecs::types::{
 use pullyard_domain::id::JobId;
 use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
 
-/// Starts tasks.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     client: Lazy<aws_sdk_ecs::Client>,
@@ -20,19 +19,16 @@ pub struct Tasks {
     network: Option<Network>,
 }
 
-/// The task definition of each size: a family, or a family and revision.
+/// A family, or a family and revision, per size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definitions {
-    /// Of small tasks.
     pub small: String,
-    /// Of medium tasks.
     pub medium: String,
-    /// Of large tasks.
     pub large: String,
 }
 
 impl Definitions {
-    /// Reads `small=FAMILY,medium=FAMILY,large=FAMILY`, in any order; none if it is anything else.
+    /// Parses `small=FAMILY,medium=FAMILY,large=FAMILY` in any order.
     pub fn parse(text: &str) -> Option<Self> {
         let named = |size: TaskSize| {
             let mut found = text.split(',').filter_map(|pair| pair.trim().split_once('='));
@@ -45,7 +41,6 @@ impl Definitions {
         exact.then_some(Self { small, medium, large })
     }
 
-    /// The one of a size.
     pub fn of(&self, size: TaskSize) -> &str {
         match size {
             TaskSize::Small => &self.small,
@@ -56,13 +51,12 @@ impl Definitions {
 }
 
 impl std::fmt::Display for Definitions {
-    /// As [`parse`](Self::parse) reads it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "small={},medium={},large={}", self.small, self.medium, self.large)
     }
 }
 
-/// The capacity provider of a capacity. AWS has both in every cluster that names them.
+/// AWS creates both providers in every cluster that names them.
 fn provider(capacity: TaskCapacity) -> &'static str {
     match capacity {
         TaskCapacity::Fargate => "FARGATE",
@@ -70,53 +64,39 @@ fn provider(capacity: TaskCapacity) -> &'static str {
     }
 }
 
-/// Where tasks stand in the network.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// Subnets.
     pub subnets: Vec<String>,
-    /// Security groups.
     pub security_groups: Vec<String>,
-    /// Tasks get a public address: for subnets without a NAT gateway.
+    /// For subnets without a NAT gateway.
     pub public_ip: bool,
 }
 
-/// One start of an attempt. Asking for the same one again, with the same environment, starts nothing new.
+/// One start of an attempt; starting it again with the same environment has no effect.
 #[derive(Clone, Debug)]
 pub struct Start<'a> {
-    /// The job.
     pub job: &'a JobId,
-    /// The attempt the task will claim.
     pub attempt: u32,
-    /// The number of this start.
     pub dispatch: u32,
-    /// What the task is like, as the job has it.
     pub task: Task,
-    /// The container's environment: ids and the bootstrap token, never a prompt or a lasting secret.
+    /// Ids and the bootstrap token, never a prompt or a lasting secret.
     pub environment: Vec<(&'static str, String)>,
 }
 
-/// What became of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Started {
-    /// The task of this name has been asked for.
     Task {
-        /// Its ARN.
         arn: String,
     },
-    /// AWS has no capacity now.
     NoCapacity,
-    /// AWS slows our calls.
     Throttled,
-    /// AWS refuses for a reason that won't pass by itself.
+    /// A refusal that a retry does not change.
     Refused {
-        /// In AWS's words.
         reason: String,
     },
 }
 
 impl Tasks {
-    /// Reached as `config` says; `endpoint` replaces AWS's own address.
     pub fn new(
         config: &aws_config::SdkConfig,
         endpoint: Option<&str>,
@@ -139,10 +119,8 @@ impl Tasks {
         }
     }
 
-    /// Asks for a task.
-    ///
-    /// Idempotent: the client token is `{job}-{attempt}-{dispatch}` and the parameters are made from
-    /// nothing else, so a repeat returns the same task.
+    /// Idempotent: the client token is `{job}-{attempt}-{dispatch}` and all parameters depend only on it, so a repeat
+    /// returns the same task.
     /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>.
     pub async fn run(&self, start: &Start<'_>) -> Result<Started, Error> {
         let mut container = ContainerOverride::builder().name(&self.container);
@@ -159,10 +137,10 @@ impl Tasks {
             .run_task()
             .cluster(&self.cluster)
             .task_definition(self.definitions.of(start.task.size))
-            // Never a launch type beside it: ECS refuses a call with both.
+            // ECS refuses a launch type together with a capacity provider.
             .capacity_provider_strategy(strategy)
             .count(1)
-            // The stack's tags stand on its definitions; without this a task has none, and nobody sees whose bill it is.
+            // Tasks get the stack's tags, for cost allocation, only from the definition.
             .propagate_tags(PropagateTags::TaskDefinition)
             .client_token(format!("{}-{}-{}", start.job, start.attempt, start.dispatch))
             .started_by(start.job.as_str())
@@ -190,17 +168,14 @@ impl Tasks {
         Ok(judged(reason))
     }
 
-    /// The tasks that were started for a job and have not been stopped, newest start or not. One that was
-    /// asked for this moment may be missing: ECS's lists lag.
+    /// Tasks of a job that are not stopped, of any start. ECS's lists lag, so a task started just now may be missing.
     pub async fn of(&self, job: &JobId) -> Result<Vec<String>, Error> {
         let call = self.client.list_tasks().cluster(&self.cluster).started_by(job.as_str());
         let listed = call.send().await.map_err(|error| Error::unavailable("list the tasks of a job", error))?;
         Ok(listed.task_arns().to_vec())
     }
 
-    /// Stops a task. One that is gone is stopped.
-    ///
-    /// Idempotent: by the task.
+    /// Idempotent: by the task; a missing task counts as stopped.
     /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html>.
     pub async fn stop(&self, arn: &str, reason: &str) -> Result<(), Error> {
         let call = self.client.stop_task().cluster(&self.cluster).task(arn).reason(reason);
@@ -216,10 +191,9 @@ impl Tasks {
     }
 }
 
-/// What an answered error means for the start. None: it is not about the start.
-///
-/// A conflict means that this very start was asked for with other parameters before; starting again would make
-/// two tasks, so it is refused and the next start has another number.
+/// `None` if the error is not about this start.
+/// A conflict means that this start was requested with other parameters. It is refused, because another try could make
+/// two tasks; the next start has another number.
 fn refused(error: Option<&RunTaskError>) -> Option<Started> {
     let error = error?;
     let meta = aws_sdk_ecs::error::ProvideErrorMetadata::meta(error);
@@ -233,12 +207,11 @@ fn refused(error: Option<&RunTaskError>) -> Option<Started> {
     }
 }
 
-/// How ECS says that calls are slowed. It makes calls of its own for a start, and what it is told there comes as
-/// an `InvalidParameterException`.
+/// Throttling. ECS returns throttling of its own internal calls as an `InvalidParameterException`.
 const SLOWED: [&str; 4] = ["Rate exceeded", "Request limit exceeded", "RequestLimitExceeded", "Throttling"];
 
-/// How ECS says that there is no room for a task just now: in the zone, or under the account's quota of what runs
-/// at once. Never the bare word: a capacity provider that does not exist is not waited for.
+/// No capacity in the zone or under the account's quota. Whole phrases, because a missing capacity provider is
+/// permanent.
 const NO_ROOM: [&str; 5] = [
     "Capacity is unavailable",
     "at capacity",
@@ -247,12 +220,10 @@ const NO_ROOM: [&str; 5] = [
     "reached the limit on the number of vCPUs",
 ];
 
-/// What the reason of a failure, or the words of an error, mean for the start.
-///
 /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>.
 fn judged(reason: &str) -> Started {
     let says = |words: &[&str]| words.iter().any(|words| reason.contains(words));
-    // `AGENT`: the host that was chosen is cut off; another one may not be.
+    // `AGENT`: the chosen host is disconnected; another one may work.
     if reason.starts_with("RESOURCE:") || reason == "AGENT" || says(&NO_ROOM) {
         Started::NoCapacity
     } else if says(&SLOWED) {

@@ -1,13 +1,11 @@
-//! Parses ECS task state changes, from EventBridge and from the queue of those that no function handled.
-//!
+//! Parses ECS task state changes, from EventBridge and from the queue of unhandled ones.
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
 
 use pullyard_domain::id::JobId;
 use pullyard_domain::task_stopped::{StopCause, TaskStopped, Undone};
 use serde::{Deserialize, Serialize};
 
-/// A task state change without the fields that Pullyard does not use. The variables of the task, its token among them,
-/// are such fields: a serialized `TaskStateChange` does not contain them.
+/// Only the fields that we use, so that a serialized `TaskStateChange` never contains the task's variables and token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskStateChange {
     detail: Detail,
@@ -36,8 +34,8 @@ struct Container {
 }
 
 impl TaskStateChange {
-    /// The stop of a task that a job started; none for any other event. Events may come twice and out of order, but no
-    /// event of a task follows its stop.
+    /// The stop of a job's task; `None` for other events. Events may come twice and out of order, but none follows a
+    /// task's stop.
     pub fn stopped(self) -> Option<TaskStopped> {
         let detail = self.detail;
         let job = detail.started_by.and_then(|by| JobId::new(by).ok());
@@ -52,7 +50,7 @@ impl TaskStateChange {
     }
 }
 
-/// The stop code goes before the exit code: a container that was interrupted exits with a code, too.
+/// The stop code has priority, because an interrupted container also has an exit code.
 fn cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
     match (stop_code, exit) {
         (Some("SpotInterruption"), _) => StopCause::SpotInterruption,
@@ -62,16 +60,12 @@ fn cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
     }
 }
 
-/// A task state change in the queue of those that no function handled: EventBridge writes the event itself there,
-/// Lambda a record with the event in it.
-///
+/// An event in the queue of unhandled ones: EventBridge writes the event itself, Lambda a record that contains it.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Message")]
 pub struct Undelivered {
-    /// Why no function handled it.
     pub why: Undone,
-    /// The event.
     pub event: TaskStateChange,
 }
 

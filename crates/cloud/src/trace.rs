@@ -1,6 +1,5 @@
-//! What the running invocation is part of, so that each message it sends can say so.
-//!
-//! It goes with the task and not through signatures: it decides nothing, and a use case has no opinion of it.
+//! Trace and lineage of the running invocation, for the messages that it sends.
+//! Task-local instead of parameters, because no use case depends on them.
 
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use pullyard_domain::trace::{Lineage, TraceId};
@@ -11,26 +10,21 @@ tokio::task_local! {
     static LINEAGE: Option<Lineage>;
 }
 
-/// Runs `future` as a part of `trace`.
 pub async fn within<F: Future>(trace: TraceId, future: F) -> F::Output {
     CURRENT.scope(trace, future).await
 }
 
-/// Runs `future` as a part of the invocation that Lambda gave `lineage`.
-///
-/// It is the invocation's and not that of what it works on: Lambda has counted this invocation in it, so that a
-/// message that says it again counts on.
+/// `lineage` is Lambda's loop counter of this invocation, not of the work; messages repeat it so that Lambda keeps
+/// counting.
 pub async fn after<F: Future>(lineage: Option<Lineage>, future: F) -> F::Output {
     LINEAGE.scope(lineage, future).await
 }
 
-/// What the caller is part of; none outside an invocation.
 pub fn current() -> Option<TraceId> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// What a message says of it: the one system attribute that a sender may set, which costs nothing.
-///
+/// The only system attribute that a sender may set; free of charge.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>.
 pub(crate) fn of_message() -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
     let lineage = LINEAGE.try_with(Clone::clone).ok().flatten();
@@ -38,7 +32,6 @@ pub(crate) fn of_message() -> Option<HashMap<MessageSystemAttributeNameForSends,
         .data_type("String")
         .string_value(current()?.header_after(lineage.as_ref()))
         .build()
-        // It has all that the builder asks for; a message without it is as good.
         .ok()?;
     Some(HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)]))
 }

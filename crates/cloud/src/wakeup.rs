@@ -1,5 +1,5 @@
-//! Wake-ups: messages that say "look at this now". Losing one costs a minute, never a job: the table
-//! holds the truth, and the sweeper sends them again.
+//! Sends wake-ups: hints to look at an item now. A lost one costs a minute, because the sweeper sends it again from the
+//! table.
 
 use crate::lazy::Lazy;
 use crate::{Error, trace};
@@ -8,7 +8,6 @@ use pullyard_domain::id::{pull_request_group, ticket_group};
 use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
 use serde::Serialize;
 
-/// The two queues.
 #[derive(Clone, Debug)]
 pub struct Wakeups {
     client: Lazy<aws_sdk_sqs::Client>,
@@ -36,44 +35,40 @@ impl Wakeups {
         }
     }
 
-    /// Wakes whoever starts tasks.
     pub async fn wake_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.dispatch_url).message_body(body(wakeup)?);
         let call = call.set_message_system_attributes(trace::of_message());
         sent("send the wake-up of a job", call).await
     }
 
-    /// Wakes whoever settles tickets. The queue is FIFO, grouped by ticket, so that at most one
-    /// write-back of a ticket is in flight.
+    /// Grouped by ticket, so that at most one update of a ticket is in flight.
     pub async fn wake_ticket(&self, wakeup: &TicketWakeup) -> Result<(), Error> {
         let group = ticket_group(&wakeup.project, &wakeup.ticket);
         self.in_turn("send the wake-up of a ticket", group, body(wakeup)?).await
     }
 
-    /// Wakes whoever reads a job's review from its forge.
     pub async fn admit_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
         self.in_turn("send the admission of a job", wakeup.job.to_string(), body(wakeup)?).await
     }
 
-    /// Wakes whoever writes what people read on a pull request; grouped by pull request, so that an older
-    /// sentence never replaces a newer one.
+    /// Grouped by pull request, so that an older text never replaces a newer one.
     pub async fn wake_pull_request(&self, wakeup: &PullRequestWakeup) -> Result<(), Error> {
         let group = pull_request_group(&wakeup.pull_request);
         self.in_turn("send the wake-up of a pull request", group, body(wakeup)?).await
     }
 
-    /// Has a review decided in its turn, after those of the same pull request that came before.
+    /// Grouped by pull request, so that reviews are decided in order.
     pub async fn queue_review(&self, review: &QueuedReview) -> Result<(), Error> {
         let group = pull_request_group(&review.event.pull_request.id);
         self.in_turn("queue a review", group, body(review)?).await
     }
 
-    /// Wakes whoever looks for what a hook should have told; one at a time for each.
+    /// One at a time per webhook.
     pub async fn recover_hook(&self, wakeup: &HookWakeup) -> Result<(), Error> {
         self.in_turn("send the wake-up of a hook", format!("hook-{}", wakeup.recover), body(wakeup)?).await
     }
 
-    /// Wakes whoever looks at a repository; one at a time for each.
+    /// One at a time per repository.
     pub async fn poll(&self, wakeup: &PollWakeup) -> Result<(), Error> {
         let group = format!("poll-{}-{}-{}", wakeup.poll, wakeup.integration, wakeup.repository);
         self.in_turn("send the wake-up of a repository", group, body(wakeup)?).await
@@ -81,13 +76,13 @@ impl Wakeups {
 
     async fn in_turn(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.effects_url).message_body(body).message_group_id(group);
-        // Never deduplicated: two equal wake-ups are about two different changes.
+        // Random, because two equal wake-ups are about different changes.
         let call = call.message_deduplication_id(format!("{:032x}", rand::random::<u128>()));
         sent(operation, call.set_message_system_attributes(trace::of_message())).await
     }
 }
 
-/// The call is made here and boxed: it is large, and most use cases hold some at once.
+/// Boxed, because the call is large and most use cases have several.
 fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<Output = Result<(), Error>> {
     let sending = Box::pin(call.send());
     async move {
@@ -96,9 +91,8 @@ fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<
     }
 }
 
-/// SQS takes no message with one of two characters that a ticket's key, a branch or a person's words may have. In
-/// JSON they stand in texts alone, where they may be written as numbers.
-///
+/// SQS refuses two characters that keys, branches and messages may contain. JSON has them only in strings, where they
+/// can be escaped.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>.
 fn body(wakeup: &impl Serialize) -> Result<String, Error> {
     let json = serde_json::to_string(wakeup).map_err(|error| Error::unavailable("write a wake-up", error))?;

@@ -1,5 +1,4 @@
-//! Who is calling: an API token with scopes and projects, a task with its bootstrap token, or an attempt
-//! with its lease.
+//! Authenticates callers: API tokens with scopes and projects, bootstrap tokens of tasks, leases of attempts.
 
 mod lookup;
 
@@ -18,15 +17,13 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
-/// What a route asks of a token, as types.
+/// Scopes as types, for the signatures of handlers.
 pub mod scope {
     use pullyard_store::Scope;
 
-    /// A scope as a type.
     pub trait Needed: Send + Sync {
-        /// Which.
         const SCOPE: Scope;
-        /// What it lets one do, after "may not".
+        /// Completes "may not".
         const WORDS: &'static str;
     }
 
@@ -43,30 +40,23 @@ pub mod scope {
     }
 
     needed! {
-        /// Looking.
         Read = "read";
-        /// Telling ticket events.
         Tickets = "send ticket events";
-        /// Making jobs and moving tickets.
         Jobs = "make jobs or move tickets";
-        /// Everything.
         Admin = "administer";
     }
 }
 
-/// A caller whose API token has the scope.
 #[derive(Clone, Debug)]
 pub struct Caller<S> {
-    /// The token's own id, made from its hash: names need not be unique.
+    /// Derived from the token's hash, because names need not be unique.
     pub id: String,
-    /// The token's name, for ledger and log.
     pub name: String,
     projects: Option<BTreeSet<ProjectId>>,
     scope: PhantomData<S>,
 }
 
 impl<S> Caller<S> {
-    /// Refuses what the token is not for.
     pub fn may_touch(&self, project: &ProjectId) -> Result<(), Problem> {
         match &self.projects {
             Some(projects) if !projects.contains(project) => {
@@ -76,18 +66,15 @@ impl<S> Caller<S> {
         }
     }
 
-    /// Refuses tokens that are limited to some projects.
     pub fn may_touch_all(&self) -> Result<(), Problem> {
         if self.projects.is_none() { Ok(()) } else { Err(Problem::not_allowed("touch what belongs to all projects")) }
     }
 
-    /// As the use cases know who asks.
     pub fn requester(&self) -> Requester {
         Requester { id: self.id.clone(), name: self.name.clone() }
     }
 }
 
-/// Whoever shows a good API token, whatever it is for.
 #[derive(Clone, Debug)]
 pub struct SignedIn(pub Token);
 
@@ -102,12 +89,10 @@ where
     }
 }
 
-/// The hash under which a token is kept.
 pub fn hash_of(token: &str) -> String {
     pullyard_control::token_hash(token)
 }
 
-/// An API token as it is stored, made from the token itself.
 pub fn stored_token(token: &str, name: &str, scopes: BTreeSet<Scope>, projects: Option<BTreeSet<ProjectId>>) -> Token {
     Token {
         hash: hash_of(token),
@@ -125,7 +110,6 @@ pub fn stored_token(token: &str, name: &str, scopes: BTreeSet<Scope>, projects: 
     }
 }
 
-/// What stands behind `Bearer` in the request.
 pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
     parts
         .headers
@@ -152,9 +136,7 @@ where
     }
 }
 
-/// The job and attempt a runner's route names.
 async fn named(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
-    /// By name: a route may name more.
     #[derive(Deserialize)]
     struct Named {
         job: JobId,
@@ -166,7 +148,7 @@ async fn named(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
     Ok((job, attempt))
 }
 
-/// A task that shows the bootstrap token of the very attempt the route names.
+/// A task with the bootstrap token of the attempt in the route.
 #[derive(Clone, Debug)]
 pub struct Starting(pub Bootstrap);
 
@@ -187,8 +169,8 @@ where
     }
 }
 
-/// A runner that shows the lease of the very attempt the route names. Whether it still holds its job is
-/// checked by each use case, in the table.
+/// A runner with the lease of the attempt in the route. Each use case verifies in the table that it still holds the
+/// job.
 #[derive(Clone, Debug)]
 pub struct Leased(pub Fence);
 

@@ -1,4 +1,4 @@
-//! The one reader of the environment, and the context made from what it says.
+//! Reads the environment and builds the context from it.
 
 mod https;
 mod variables;
@@ -17,71 +17,52 @@ pub use pullyard_domain::artifact::KEPT as ARTIFACTS_KEPT;
 use pullyard_store::Store;
 use std::time::Duration;
 
-/// Everything a function is told from outside.
+/// Configuration of a function; `variables` documents each variable.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `PULLYARD_TABLE`: the table's name.
     pub table: String,
-    /// `PULLYARD_DISPATCH_QUEUE_URL`: the queue that starts tasks.
     pub dispatch_queue_url: String,
-    /// `PULLYARD_EFFECTS_QUEUE_URL`: the FIFO queue that settles tickets.
     pub effects_queue_url: String,
-    /// `PULLYARD_DISPATCH_DLQ_URL`: where messages of the dispatch queue go that failed too often.
     pub dispatch_dlq_url: Option<String>,
-    /// `PULLYARD_EFFECTS_DLQ_URL`: the same of the effects queue.
     pub effects_dlq_url: Option<String>,
-    /// `PULLYARD_UNDELIVERED_DLQ_URL`: where deaths of tasks go that the tasks function did not get, or failed on.
     pub undelivered_dlq_url: Option<String>,
-    /// `PULLYARD_CLUSTER`: the ECS cluster of tasks.
     pub cluster: String,
-    /// `PULLYARD_TASK_DEFINITIONS`: of each size family, or family and revision: `small=F,medium=F,large=F`.
+    /// `PULLYARD_TASK_DEFINITIONS`: `small=F,medium=F,large=F`, each a family, or a family and revision.
     pub task_definitions: Definitions,
-    /// `PULLYARD_CONTAINER`: the container in it that runs the job.
     pub container: String,
     /// `PULLYARD_SUBNETS`, `PULLYARD_SECURITY_GROUPS` (comma-separated), `PULLYARD_PUBLIC_IP` (`true`).
     pub network: Option<Network>,
-    /// `PULLYARD_KEY_SECRET`: the name of the secret that tokens of attempts are signed with.
     pub key_secret: String,
-    /// `PULLYARD_API_URL`: where runners reach the API.
     pub api_url: String,
     /// `PULLYARD_TASK_ISOLATION`: `external` where a task is a container of its own; else `none`.
     pub task_isolation: String,
-    /// `PULLYARD_ARTIFACTS_BUCKET`: where artifacts are.
     pub artifacts_bucket: String,
-    /// `PULLYARD_KMS_KEY`: the key of KMS that people's secrets are made under; AWS's own without it.
+    /// `PULLYARD_KMS_KEY`: encrypts secrets that people set; without it AWS's own key does.
     pub kms_key: Option<String>,
-    /// `PULLYARD_DEPLOYMENT`: the name that metrics are kept under, the stack's; without it none are written.
+    /// `PULLYARD_DEPLOYMENT`: name of the stack in metrics; without it none are written.
     pub deployment: Option<String>,
-    /// Where AWS's services are; on AWS itself none of them is set.
+    /// Replaces AWS's own addresses; unset on AWS.
     pub endpoints: Endpoints,
 }
 
-/// Replacements of AWS's own addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
-    /// `PULLYARD_DYNAMODB_ENDPOINT`.
     pub dynamodb: Option<String>,
-    /// `PULLYARD_SQS_ENDPOINT`.
     pub sqs: Option<String>,
-    /// `PULLYARD_ECS_ENDPOINT`.
     pub ecs: Option<String>,
-    /// `PULLYARD_SECRETSMANAGER_ENDPOINT`.
     pub secretsmanager: Option<String>,
-    /// `PULLYARD_S3_ENDPOINT`.
     pub s3: Option<String>,
 }
 
-/// `_HANDLER`: which function this process is, as Lambda tells it.
+/// `_HANDLER`: Lambda's name of this function.
 pub fn handler() -> Option<String> {
     std::env::var("_HANDLER").ok().filter(|name| !name.is_empty())
 }
 
-/// `RUST_LOG`: what is logged.
 pub(crate) fn logged() -> Option<String> {
     std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty())
 }
 
-/// A variable that is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Missing(pub &'static str);
 
@@ -94,7 +75,6 @@ impl std::fmt::Display for Missing {
 impl std::error::Error for Missing {}
 
 impl Config {
-    /// Reads the environment.
     pub fn from_env() -> Result<Self, Missing> {
         Self::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
@@ -135,22 +115,19 @@ impl Config {
         })
     }
 
-    /// Connects to everything, on AWS: region and credentials are the function's own.
     pub async fn connect(self) -> Context {
         let loader = bounded(aws_config::defaults(BehaviorVersion::latest())).http_client(https::client());
         let sdk = Box::pin(loader.load()).await;
         self.context(&sdk, Clock::default())
     }
 
-    /// Connects to everything as `sdk` says.
     pub fn context(self, sdk: &SdkConfig, clock: Clock) -> Context {
         self.context_with(sdk, clock, Connections::default())
     }
 
-    /// The same, and to forges by these connections.
     pub fn context_with(self, sdk: &SdkConfig, clock: Clock, forges: Connections) -> Context {
         let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = self.endpoints;
-        // The table's name is the deployment's own: two in one account never share a secret.
+        // The table's name is unique in the account, so deployments never share a secret.
         let secret_root = format!("{}/", self.table);
         let lane = |queue_url: &str, dead_url| Lane { queue_url: queue_url.to_owned(), dead_url };
         let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
@@ -178,14 +155,11 @@ impl Config {
     }
 }
 
-/// How long a connection to AWS may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// Every call to AWS is bounded: one try in time and in all, with the SDK's jittered back-off between.
-///
-/// One try is all of it, from the signature to the last byte of the answer, which no call of ours streams. The SDK's own
-/// guard against streams that stand still has the same five seconds for a part of that: which of the two ended a call
-/// that nobody answers would be chance, and each ends it as another error.
+/// Limits every call to AWS, per try and in total, with the SDK's jittered back-off.
+/// A try includes the whole response, because no call streams. The SDK's stalled-stream protection also has five
+/// seconds; it is off because otherwise chance would decide which of the two errors a call returns.
 pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
     let limits = TimeoutConfig::builder()
         .connect_timeout(CONNECT_WITHIN)
@@ -198,14 +172,13 @@ pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
-/// An SDK configuration for services on this machine, whose credentials are not checked. Plain HTTP and no
-/// proxy: none could reach this machine from inside it.
+/// SDK configuration for services on this machine, which accept any credentials. Plain HTTP without a proxy, which
+/// could not reach them.
 pub async fn embedded(region: &'static str, key: &str, secret: &str) -> SdkConfig {
     on_this_machine(None, region, key, secret).await
 }
 
-/// The same for one function, with connections of its own: the User-Agent of its calls says `app/NAME`. On AWS
-/// the SDK is told by `AWS_SDK_UA_APP_ID`.
+/// As [`embedded`], with own connections and `app/NAME` in the User-Agent. On AWS `AWS_SDK_UA_APP_ID` sets the name.
 pub async fn embedded_for(function: &'static str, region: &'static str, key: &str, secret: &str) -> SdkConfig {
     on_this_machine(AppName::new(function).ok(), region, key, secret).await
 }

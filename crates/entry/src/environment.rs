@@ -1,12 +1,11 @@
-//! A configuration as the environment of a process: what [`Config::from_env`] reads back.
+//! Converts a configuration to environment variables that [`Config::from_env`] reads.
 
 use crate::config::{Config, Endpoints};
 use pullyard_cloud::Network;
 
 impl Config {
-    /// The variables that a function in a process of its own is given.
     pub fn environment(&self) -> Vec<(String, String)> {
-        // Taken apart whole: a field that is new does not compile until it is handed on, too.
+        // Destructured completely, so that a new field does not compile until it is included.
         let Self {
             table,
             dispatch_queue_url,

@@ -1,4 +1,4 @@
-//! HTTP functions: an axum router fed with API Gateway events.
+//! HTTP functions: an axum router that receives API Gateway events.
 
 use crate::{Context, Problem, invocation, metrics};
 use axum::Router;
@@ -15,8 +15,7 @@ use serde_json::Value;
 use std::time::Instant;
 use tower::ServiceExt;
 
-/// What every function of the API adds around its routes: answers for what has no route, the check of the
-/// runner's version.
+/// Adds the answer for unknown routes and the check of the runner's version.
 pub fn finished(router: Router) -> Router {
     router
         .fallback(async || Problem::not_found("There is no such route."))
@@ -26,19 +25,17 @@ pub fn finished(router: Router) -> Router {
         .layer(from_fn(refuse_old_runners))
 }
 
-/// What every HTTP function adds around all that: the ids of the request on each of its lines, one line per
-/// request, and what was counted.
+/// Adds the request's ids to each log line, one line per request, and the metrics.
 pub fn logged(function: &'static str, ctx: &Context, router: Router) -> Router {
     router.layer(from_fn_with_state((function, ctx.clone()), invoked))
 }
 
-/// Runs a router in Lambda until the environment ends.
 pub async fn run(router: Router) -> Result<(), Error> {
     let service = tower::service_fn(move |request| answer(router.clone(), request));
     lambda_runtime::run(Adapter::from(service).map_request(encoded_anew)).await
 }
 
-/// Feeds one whole API Gateway event to a router, by the very code that Lambda's runtime uses.
+/// Sends one API Gateway event to a router, through the code of Lambda's runtime.
 pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     let payload: LambdaRequest = serde_json::from_value(event).map_err(|error| error.to_string())?;
     let event = LambdaEvent::new(payload, LambdaContext::default());
@@ -48,8 +45,8 @@ pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     serde_json::to_value(response).map_err(|error| error.to_string())
 }
 
-/// API Gateway hands the path of an HTTP API on decoded, in the payload formats 1.0 and 2.0 alike, and what reads it
-/// next takes it for encoded: <https://github.com/honojs/hono/issues/2156>.
+/// Encodes the path again: API Gateway's HTTP APIs decode it in payload formats 1.0 and 2.0, while the next reader
+/// expects it encoded. Source: <https://github.com/honojs/hono/issues/2156>.
 fn encoded_anew(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
     if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload
         && let Some(path) = &mut request.raw_path
@@ -59,7 +56,6 @@ fn encoded_anew(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequ
     event
 }
 
-/// A path with what would mean something else in an address, or nothing, encoded.
 fn encoded(path: &str) -> String {
     let mut said = String::with_capacity(path.len());
     for c in path.chars() {
@@ -72,7 +68,7 @@ fn encoded(path: &str) -> String {
     said
 }
 
-/// The answer with its whole body: Lambda takes answers in one piece.
+/// Buffers the whole body, because Lambda requires responses in one piece.
 async fn answer(router: Router, request: lambda_http::Request) -> Result<lambda_http::Response<Body>, Error> {
     let Ok(response) = router.oneshot(request).await;
     let (head, body) = response.into_parts();
@@ -100,8 +96,8 @@ async fn refuse_old_runners(request: Request, next: Next) -> Response {
     }
 }
 
-/// The ids that a path may name, and how lines call them. Nothing else of a path is logged: a code or a secret's
-/// name in it is nobody's.
+/// Ids in paths, with their names in log lines. Nothing else of a path is logged, because it may contain a code or a
+/// secret's name.
 const IDS: [(&str, &str); 7] = [
     ("project", "project"),
     ("job", "job"),
@@ -123,7 +119,6 @@ async fn invoked(State((function, ctx)): State<(&'static str, Context)>, request
     answer
 }
 
-/// Method, route, status and time; never headers, queries or bodies.
 async fn logging(request: Request, next: Next) -> Response {
     let since = Instant::now();
     let method = request.method().clone();
@@ -141,7 +136,6 @@ async fn logging(request: Request, next: Next) -> Response {
     response
 }
 
-/// API Gateway's own id of the request, which its access log has.
 fn gateway_id(context: &RequestContext) -> Option<&str> {
     match context {
         RequestContext::ApiGatewayV2(context) => context.request_id.as_deref(),
@@ -149,7 +143,6 @@ fn gateway_id(context: &RequestContext) -> Option<&str> {
     }
 }
 
-/// The ids that a path names at the places of its route.
 fn named<'a>(route: &str, path: &'a str) -> Vec<(&'static str, &'a str)> {
     let pairs = route.split('/').zip(path.split('/'));
     let known = |(place, value): (&str, &'a str)| {

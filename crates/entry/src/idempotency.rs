@@ -1,12 +1,11 @@
-//! The caller's own key for a request, so that repeating it is a repeat.
+//! The header `Idempotency-Key`.
 
 use crate::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use pullyard_domain::id::EventId;
 
-/// The header `Idempotency-Key`, if there is one. A key that can't be kept is refused: a caller who brings one
-/// relies on it.
+/// An invalid key is refused instead of ignored, because the caller relies on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(pub Option<EventId>);
 

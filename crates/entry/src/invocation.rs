@@ -1,4 +1,4 @@
-//! One invocation of a function: the ids that its log lines carry, and what it is part of.
+//! The span of one invocation: its ids in log lines, and its trace.
 
 use crate::Context;
 use crate::metrics;
@@ -9,12 +9,11 @@ use std::fmt::Display;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-/// The longest text from outside that a line shows as an id.
+/// Limit for an id from outside in a log line. Units: bytes.
 const LONGEST: usize = 200;
 
-/// Runs what was invoked, with a span that says so, and publishes what it counted.
-///
-/// `context` is Lambda's; one without a request id is of the local system, which gets one here.
+/// Runs an invocation in its span and writes its metrics.
+/// A `context` without a request id comes from the local system and gets a new id.
 pub fn run<F: Future>(
     function: &'static str,
     ctx: &Context,
@@ -23,8 +22,7 @@ pub fn run<F: Future>(
 ) -> impl Future<Output = F::Output> {
     let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_header);
     let (request_id, lineage) = (request_id(context), lineage_of(context));
-    // Boxed, and before anything is around it: a use case's future holds the SDK's, and the compiler has to lay
-    // out all of it.
+    // Boxed before it is wrapped, because the SDK's futures are large and expensive to compile.
     let invoked = Box::pin(invoked);
     async move {
         let answer = trace::after(lineage, within(function, Some(&request_id), trace, invoked)).await;
@@ -33,8 +31,8 @@ pub fn run<F: Future>(
     }
 }
 
-/// Runs a part of an invocation in a span of its own; without a request id it has that of what is around it.
-/// Without a trace it begins one.
+/// Runs a part of an invocation in its own span. Without a request id it has the outer one; without a trace it starts
+/// one.
 pub(crate) async fn within<F: Future>(
     function: &'static str,
     request_id: Option<&str>,
@@ -42,7 +40,7 @@ pub(crate) async fn within<F: Future>(
     part: F,
 ) -> F::Output {
     let trace = trace.unwrap_or_else(new_trace);
-    // At the highest level, so that a log of warnings has the ids as well.
+    // At the highest level, so that the ids appear even with a filter for errors.
     let span = tracing::error_span!(
         "invocation",
         function,
@@ -62,7 +60,7 @@ pub(crate) async fn within<F: Future>(
     trace::within(trace, part.instrument(span)).await
 }
 
-/// Notes an id of the running invocation: every line after this one has it. Only names of `within` are kept.
+/// Adds an id to all later lines of the invocation. Only the names in `within` are accepted.
 pub fn note(name: &'static str, value: impl Display) {
     let value = value.to_string();
     if !value.is_empty() && value.len() <= LONGEST && !value.contains(char::is_control) {
@@ -70,21 +68,18 @@ pub fn note(name: &'static str, value: impl Display) {
     }
 }
 
-/// Lambda's name of the invocation; a new one where there is none.
 pub(crate) fn request_id(context: &lambda_http::Context) -> String {
     if context.request_id.is_empty() { format!("{:032x}", random()) } else { context.request_id.clone() }
 }
 
-/// What a request is part of: what the caller says, else what Lambda says.
-///
-/// The caller first, because its id is the one that its own log has; API Gateway hands on what it is told.
+/// The caller's trace, else Lambda's. API Gateway forwards the caller's id, which the caller's own log contains.
 pub(crate) fn trace_of(headers: &HeaderMap, context: &lambda_http::Context) -> Option<TraceId> {
     let told = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(TraceId::from_header);
     told.or_else(|| context.xray_trace_id.as_deref().and_then(TraceId::from_header))
 }
 
-/// What Lambda counts this invocation by. Never out of a caller's header: whoever could say it could have Lambda
-/// end what our messages begin.
+/// Lambda's loop counter. Never from a caller's header: a forged one could make Lambda stop the functions that our
+/// messages start.
 pub(crate) fn lineage_of(context: &lambda_http::Context) -> Option<Lineage> {
     context.xray_trace_id.as_deref().and_then(Lineage::from_header)
 }
@@ -94,7 +89,7 @@ fn new_trace() -> TraceId {
     TraceId::new(u32::try_from(now).unwrap_or_default(), random())
 }
 
-/// Not a secret: only its being different matters, and `RandomState` is seeded by the system.
+/// Not a secret, only unique; `RandomState` is seeded by the system.
 fn random() -> u128 {
     use std::hash::{BuildHasher, RandomState};
     let half = || u128::from(RandomState::new().hash_one(std::time::Instant::now()));

@@ -1,8 +1,7 @@
-//! What every function shares: its configuration, its context, who is calling, strict bodies, problem
-//! documents, batches of messages, logs and metrics.
-//!
-//! A function is a library that turns its trigger into one use case and back, and a main of a few lines.
-//! The same library runs in Lambda and in the local system, fed with the same events.
+//! Shared parts of all functions: configuration, context, authentication, strict bodies, problem documents, message
+//! batches, logs and metrics.
+//! A function is a library that converts its trigger to one use case and the result back. Lambda and the local system
+//! run the same library with the same events.
 
 pub mod auth;
 pub mod config;

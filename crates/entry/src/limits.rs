@@ -1,8 +1,7 @@
-//! How long the texts of a request may be, checked where the wire becomes the domain's values: what a
-//! ticket tool may say and what the built-in board takes are the same.
-//!
-//! Every text ends up in items of at most 400 KB, in prompts and on pages; a job's frozen context holds
-//! a ticket's text and a person's words together.
+//! Limits for the texts of requests, checked where a request becomes domain values; the same for ticket tools and the
+//! board.
+//! Every text may end up in table items of at most 400 KB, in prompts and on pages; a job's frozen context contains a
+//! ticket's text and a person's message together.
 
 use crate::strict::Fault;
 use pullyard_domain::id::JobId;
@@ -21,11 +20,10 @@ use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEven
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How far ahead of ours a ticket tool's clock may be. One event from the far future would make every later
-/// one of its ticket stale.
+/// Allowed lead of a ticket tool's clock. Otherwise one event from the far future would make every later event of its
+/// ticket stale.
 const AHEAD: Duration = Duration::from_secs(24 * 3_600);
 
-/// A ticket tool's call.
 pub fn event(event: &TicketEvent, now: Timestamp) -> Result<(), Fault> {
     let ticket = &event.ticket;
     if event.occurred_at > now.plus(AHEAD) {
@@ -40,7 +38,6 @@ pub fn event(event: &TicketEvent, now: Timestamp) -> Result<(), Fault> {
     ticket.url.as_ref().map_or(Ok(()), |url| address("/ticket/url", url))
 }
 
-/// A new ticket on the board.
 pub fn ticket(new: &CreateTicket) -> Result<(), Fault> {
     words("/title", &new.title, 1, TITLE)?;
     body("/description", &new.description, DESCRIPTION)?;
@@ -48,35 +45,29 @@ pub fn ticket(new: &CreateTicket) -> Result<(), Fault> {
     labels("/labels", &new.labels)
 }
 
-/// A change of a ticket on the board.
 pub fn edit(edit: &EditTicket) -> Result<(), Fault> {
     edit.title.as_ref().map_or(Ok(()), |title| words("/title", title, 1, TITLE))?;
     edit.description.as_ref().map_or(Ok(()), |description| body("/description", description, DESCRIPTION))?;
     edit.labels.as_ref().map_or(Ok(()), |all| labels("/labels", all))
 }
 
-/// A move on the board.
 pub fn put(to: &MoveTicket) -> Result<(), Fault> {
     words("/status", &to.status, 1, STATUS)
 }
 
-/// A hold.
 pub fn hold(hold: &HoldProject) -> Result<(), Fault> {
     words("/reason", &hold.reason, 1, LONGEST_HOLD)
 }
 
-/// An order about dead letters.
 pub fn dead_letters(order: &MoveDeadLetters) -> Result<(), Fault> {
     let named = (1..=MOST_NAMED).contains(&order.messages.len());
     if named { Ok(()) } else { fault("/messages", format!("name 1 to {MOST_NAMED}")) }
 }
 
-/// A request for a job.
 pub fn job(new: &CreateJob) -> Result<(), Fault> {
     new.prompt.as_ref().map_or(Ok(()), |prompt| body("/prompt", prompt, PROMPT))
 }
 
-/// A request for a revision.
 pub fn revise(request: &RevisePullRequest) -> Result<(), Fault> {
     pull_request(request.number)?;
     let Some(message) = &request.message else { return Ok(()) };
@@ -84,7 +75,6 @@ pub fn revise(request: &RevisePullRequest) -> Result<(), Fault> {
     if says { Ok(()) } else { fault("/message", format!("use 1 to {LONGEST_MESSAGE} characters that say something")) }
 }
 
-/// Linking a pull request.
 pub fn link(request: &LinkPullRequest) -> Result<(), Fault> {
     pull_request(request.number)
 }
@@ -95,28 +85,23 @@ fn pull_request(number: u64) -> Result<(), Fault> {
     if known { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }
 }
 
-/// A new project.
 pub fn project(new: &CreateProject) -> Result<(), Fault> {
     words("/name", &new.name, 1, NAME)
 }
 
-/// A cancel.
 pub fn cancel(request: &CancelJob) -> Result<(), Fault> {
     request.reason.as_ref().map_or(Ok(()), |reason| words("/reason", reason, 1, pullyard_domain::job::LONGEST_REASON))
 }
 
-/// Something said to a job's agent.
 pub fn answer(request: &AnswerJob) -> Result<(), Fault> {
     let says = !request.text.trim().is_empty() && request.text.chars().count() <= LONGEST_INPUT;
     if says { Ok(()) } else { fault("/text", format!("use 1 to {LONGEST_INPUT} characters that say something")) }
 }
 
-/// A claim.
 pub fn start(request: &StartRequest) -> Result<(), Fault> {
     request.task.as_ref().map_or(Ok(()), |task| words("/task", task, 1, NAME))
 }
 
-/// A runner that introduces itself.
 pub fn runner(request: &RegisterRequest) -> Result<(), Fault> {
     words("/name", &request.name, 1, STATUS)?;
     words("/version", &request.version, 1, STATUS)?;
@@ -125,7 +110,7 @@ pub fn runner(request: &RegisterRequest) -> Result<(), Fault> {
     active(&request.active)
 }
 
-/// The jobs that a runner says it runs: those that it has, and a few whose end it has not heard of.
+/// Running jobs, and a few whose end the runner has not received.
 pub fn active(jobs: &BTreeSet<JobId>) -> Result<(), Fault> {
     if jobs.len() > ACTIVE {
         return fault("/active", format!("use at most {ACTIVE} jobs"));
@@ -133,7 +118,6 @@ pub fn active(jobs: &BTreeSet<JobId>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// One line for people.
 fn words(pointer: &str, text: &str, least: usize, most: usize) -> Result<(), Fault> {
     let enough = least == 0 || !text.trim().is_empty();
     if enough && text.chars().count() <= most && !text.chars().any(char::is_control) {
@@ -142,7 +126,6 @@ fn words(pointer: &str, text: &str, least: usize, most: usize) -> Result<(), Fau
     fault(pointer, format!("use {least} to {most} printable characters"))
 }
 
-/// Text of many lines.
 fn body(pointer: &str, text: &str, most: usize) -> Result<(), Fault> {
     if text.len() > most {
         return fault(pointer, format!("use at most {} KiB", most / 1024));

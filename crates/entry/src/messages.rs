@@ -1,4 +1,4 @@
-//! Batches of messages: each is read and done by itself, and only what failed comes again.
+//! Processes batches of SQS messages; only failed messages are returned to the queue.
 
 use crate::invocation::{note, within};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
@@ -10,11 +10,10 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::time::Instant;
 
-/// Does every message of a batch.
-///
-/// A body that can't be read fails alone: it comes again until the queue's redrive policy puts it into
-/// the dead-letter queue. In a FIFO queue the rest of a failed message's group is left for later.
-/// Each is a part of what its sender was part of, and has a line of its own.
+/// Processes each message of a batch.
+/// An unreadable body fails alone and is retried until the queue's redrive policy moves it to the dead-letter queue. In
+/// a FIFO queue the rest of a failed message's group is left for later. Each message continues its sender's trace and
+/// has its own log line.
 pub async fn each<M, E, F>(function: &'static str, event: SqsEvent, act: impl Fn(M) -> F) -> SqsBatchResponse
 where
     M: DeserializeOwned,
@@ -40,10 +39,9 @@ where
     answer
 }
 
-/// The attribute that says what a message's sender was part of.
 const TRACE: &str = "AWSTraceHeader";
 
-/// The fields of our messages that are ids, and how lines call them.
+/// Message fields that are ids, with their names in log lines.
 const IDS: [(&str, &str); 6] = [
     ("job", "job"),
     ("project", "project"),
@@ -53,7 +51,6 @@ const IDS: [(&str, &str); 6] = [
     ("pull_request", "pull_request"),
 ];
 
-/// One line per message, with what it is about.
 async fn told(record: &SqsMessage, done: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     let since = Instant::now();
     note("message_id", record.message_id.as_deref().unwrap_or_default());
@@ -81,7 +78,7 @@ where
 {
     let body = record.body.as_deref().unwrap_or_default();
     let message = serde_json::from_str(body).map_err(|error| format!("it can't be read: {error}"))?;
-    // Boxed: a use case's future holds the SDK's, and the compiler has to lay out all of it.
+    // Boxed, because the SDK's futures are large and expensive to compile.
     Box::pin(act(message)).await.map_err(|error| error.to_string())
 }
 

@@ -1,37 +1,29 @@
-//! Metrics: one line of CloudWatch's embedded metric format on standard output, which CloudWatch Logs turns into
-//! metrics. No call, no agent, no second HTTP stack; nothing where no deployment is named.
-//!
-//! [`METRICS`] is the one table of names and units; docs/operations.md is checked against it.
-//! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
+//! Metrics in CloudWatch's embedded metric format on standard output; none without a deployment's name.
+//! Source:
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use crate::Context;
 use pullyard_control::{Count, Round};
 use serde_json::{Map, Value, json};
 
-/// The target of the events that are metrics.
+/// Target of the tracing events that are metrics.
 pub const TARGET: &str = "pullyard_metrics";
-/// The field of such an event that is the line.
+/// Field of such an event with the whole line.
 pub(crate) const FIELD: &str = "emf";
-/// Where CloudWatch keeps them.
 pub const NAMESPACE: &str = "Pullyard";
-/// The one dimension: each value of each dimension is a metric of its own, and costs as one.
+/// The only dimension: CloudWatch charges for each combination of values.
 pub const DIMENSION: &str = "Deployment";
 
-/// A metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// As CloudWatch shows it.
     pub name: &'static str,
-    /// As CloudWatch spells it.
     pub unit: &'static str,
-    /// What it says.
     pub help: &'static str,
 }
 
 macro_rules! metrics {
     ($($constant:ident = $name:literal $unit:literal $help:literal;)*) => {
         $(const $constant: Metric = Metric { name: $name, unit: $unit, help: $help };)*
-        /// Every metric.
         pub const METRICS: &[Metric] = &[$($constant),*];
     };
 }
@@ -83,13 +75,11 @@ fn of(count: Count) -> Metric {
     }
 }
 
-/// Publishes what was counted since the last time.
 pub(crate) fn flush(ctx: &Context) {
     let counted = ctx.tally().take();
     publish(ctx, counted.into_iter().map(|(count, value)| (of(count), value)).collect());
 }
 
-/// Publishes one round of the sweeper.
 pub fn swept(ctx: &Context, round: &Round) {
     publish(ctx, of_sweep(ctx, round));
 }
@@ -123,12 +113,12 @@ fn publish(ctx: &Context, values: Vec<(Metric, u64)>) {
     }
 }
 
-/// Writes a line through the log, so that the two never mix.
+/// Through the log, so that lines of both never mix.
 pub(crate) fn write(line: &str) {
     tracing::info!(target: TARGET, emf = line);
 }
 
-/// The line. Units: milliseconds since 1970.
+/// Units: milliseconds since 1970.
 fn line(deployment: &str, at: i64, values: &[(Metric, u64)]) -> String {
     let names: Vec<_> = values.iter().map(|(metric, _)| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
     let mut line = Map::new();

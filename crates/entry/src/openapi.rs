@@ -1,7 +1,5 @@
-//! The API's description (OpenAPI 3.1), made from the handlers: what each kind of argument asks for, and
-//! what each kind of answer says, is told here once. A route can't be described otherwise than it is.
-//!
-//! Which codes a use case refuses with, and one line for people, are the function's own table: [`Said`].
+//! Builds the OpenAPI 3.1 document from the handlers, so that a route cannot be described differently from its code.
+//! Codes of refusals and summaries come from the function's own table of [`Said`].
 
 mod answers;
 mod inputs;
@@ -20,36 +18,25 @@ use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-/// The credential of people and programs.
 const API_TOKEN: &str = "api_token";
-/// The credential of a self-hosted runner.
 const RUNNER_TOKEN: &str = "runner_token";
-/// The credential of a task that starts.
 const BOOTSTRAP: &str = "bootstrap";
-/// The credential of an attempt.
 const LEASE: &str = "lease";
 
-/// What a route says beside what its types already do.
+/// Parts of a route's description that its types do not contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Said {
-    /// In lower case.
     pub method: &'static str,
-    /// As the router has it.
     pub route: &'static str,
-    /// Unique among all.
     pub id: &'static str,
-    /// What it is about.
     pub tag: &'static str,
-    /// One line.
     pub summary: &'static str,
-    /// What its use case refuses: a status, and its codes with commas between.
+    /// Statuses with their codes, separated by commas.
     pub refusals: &'static [(u16, &'static str)],
 }
 
-/// Routes and their description, which [`described`] makes of what `routes` adds.
-///
-/// A parameter of a route is described by its name: a name means the same on every route. `parameters`
-/// gives the schema of each.
+/// Adds routes and their descriptions. A path parameter's name means the same on every route; `parameters` returns its
+/// schema.
 pub fn described<S: Clone + Send + Sync + 'static>(
     routes: impl FnOnce() -> ApiRouter<S>,
     said: &[Said],
@@ -107,7 +94,7 @@ pub fn described<S: Clone + Send + Sync + 'static>(
             operation.tags = vec![said.tag.into()];
             let answers = &mut operation.responses.get_or_insert_default().responses;
             for answer in answers.values_mut() {
-                // A plain body has no words of its own.
+                // A plain body has no description.
                 if let ReferenceOr::Item(Response { description, .. }) = answer
                     && description.is_empty()
                 {
@@ -175,7 +162,6 @@ fn object(json_schema: Schema) -> SchemaObject {
     SchemaObject { json_schema, external_docs: None, example: None }
 }
 
-/// The name under which the description has the schema of problem documents.
 fn problem_schema() -> Schema {
     schemars::json_schema!({ "$ref": "#/components/schemas/Problem" })
 }

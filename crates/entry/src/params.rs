@@ -1,4 +1,4 @@
-//! Path and query values. What can't be used is refused with a problem document, as everything else is.
+//! Path and query parameters; invalid ones are refused with a problem document.
 
 use crate::Problem;
 use axum::extract::FromRequestParts;
@@ -9,21 +9,18 @@ use pullyard_domain::id::TicketKey;
 use pullyard_domain::text::clipped;
 use serde::de::DeserializeOwned;
 
-/// Values of the path. One that can't be a name names nothing: 404.
+/// An invalid value gets 404, because nothing can have that name.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<T>(pub T);
 
-/// Values of the query. One that is missing, unknown or can't be used: 400 with its name.
+/// A missing, unknown or invalid value gets 400 with its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
 
-/// What stands in the path for a ticket that the query names.
 const ELSEWHERE: &str = "-";
 
-/// The ticket that a request is about: the one of the path, or of the query where a path can't carry its key
-/// ([`TicketKey::fits_a_path`]).
-///
-/// Errors: the two name different ones.
+/// The ticket's key from the path, or from the query where a path cannot contain it ([`TicketKey::fits_a_path`]).
+/// Errors: 404 when the two differ.
 pub fn ticket_named(path: TicketKey, query: Option<TicketKey>) -> Result<TicketKey, Problem> {
     match query {
         None => Ok(path),
@@ -32,7 +29,7 @@ pub fn ticket_named(path: TicketKey, query: Option<TicketKey>) -> Result<TicketK
     }
 }
 
-/// The most of a fault's words that is said again.
+/// Limit for the parser's message in an answer. Units: characters.
 const MOST: usize = 200;
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
@@ -65,7 +62,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Axum says `Failed to deserialize query string: ` and then `NAME: FAULT`, or a fault that quotes the name.
+/// Axum's message is `Failed to deserialize query string: `, then `NAME: FAULT` or a fault that quotes the name.
 fn of_query(said: &str) -> Problem {
     let said = said.split_once("query string: ").map_or(said, |(_, fault)| fault);
     let quoted = |start: &str| said.split_once(start).and_then(|(_, rest)| rest.split('`').next());

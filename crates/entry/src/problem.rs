@@ -1,4 +1,4 @@
-//! Every error answer is a problem document with a code, a sentence, and what to do.
+//! Error answers: problem documents with a code, a sentence and advice.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,7 +7,6 @@ use pullyard_control::Error;
 use pullyard_domain::artifact::Refusal;
 use pullyard_protocol as protocol;
 
-/// An error answer.
 #[derive(Debug)]
 pub struct Problem {
     body: Box<protocol::Problem>,
@@ -15,7 +14,6 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of this code, in one sentence.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         Self {
             body: Box::new(protocol::Problem {
@@ -32,17 +30,14 @@ impl Problem {
         }
     }
 
-    /// What is answered: for those who show it in another form.
     pub fn body(&self) -> &protocol::Problem {
         &self.body
     }
 
-    /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    /// 400 for a body that can't be read.
     pub fn unreadable(pointer: impl Into<String>, fault: &str) -> Self {
         let pointer = pointer.into();
         let detail = if pointer.is_empty() { format!("The body: {fault}.") } else { format!("`{pointer}`: {fault}.") };
@@ -51,24 +46,20 @@ impl Problem {
             .help("Correct the field; see the API description.")
     }
 
-    /// 400 for a query or path value that can't be used.
     pub fn bad_parameter(name: &str, fault: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_parameter", format!("`{name}`: {fault}."))
     }
 
-    /// What to do about it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.body.help = Some(help.into());
         self
     }
 
-    /// Where in the body the fault is.
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
         self.body.pointer = Some(pointer.into());
         self
     }
 
-    /// When to try again.
     pub fn retry_after(mut self, secs: u32) -> Self {
         self.retry_after_secs = Some(secs);
         self
@@ -105,7 +96,7 @@ impl From<Error> for Problem {
             Error::NotFound { what, name } => Self::not_found(format!("There is no {what} {name}.")),
             Error::Taken { what, name } => {
                 let help = match what {
-                    // Its name is its forge's.
+                    // A repository's name comes from the forge and cannot be changed here.
                     "repository" => "A project has one repository of a name: connect this one in another project.",
                     _ => "Choose another name, or use that one.",
                 };
@@ -156,7 +147,7 @@ impl From<Error> for Problem {
                 let failed = error.to_string();
                 let failed = failed.trim_end_matches('.');
                 let (sentence, help, secs) = match error.rest() {
-                    // It answers, and says when it will again.
+                    // The forge is up and its answer contains the time to wait.
                     Some(rest) => {
                         let sentence = format!("The forge wants rest: it failed to {failed}.");
                         (sentence, "Try again after that.", u32::try_from(rest.as_secs()).unwrap_or(u32::MAX).max(1))
@@ -218,13 +209,12 @@ impl From<Error> for Problem {
 }
 
 impl Problem {
-    /// 401, without saying what was wrong with the credential.
+    /// 401, without the reason why the credential failed.
     pub fn not_signed_in() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "The credential is missing, wrong, expired or revoked.")
             .help("Send `Authorization: Bearer TOKEN`.")
     }
 
-    /// 403.
     pub fn not_allowed(what: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", format!("This token may not {what}."))
             .help("Use a token with that scope and project.")

@@ -1,11 +1,11 @@
-//! The revision that a caller saw, so that nobody's change is lost under theirs.
+//! The header `If-Match`, which prevents lost updates.
 
 use crate::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 
-/// The revision in the header `If-Match`. Without one nothing is changed: 428.
+/// A request without the header gets 428 and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision(pub u64);
 

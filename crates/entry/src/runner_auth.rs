@@ -1,4 +1,4 @@
-//! A self-hosted runner that shows its token.
+//! Authenticates self-hosted runners.
 
 use crate::Problem;
 use crate::auth::{bearer, stored_for};
@@ -9,17 +9,14 @@ use pullyard_control::Context;
 use pullyard_control::runner::RunnerToken;
 use pullyard_store::TokenKind;
 
-/// A self-hosted runner's token that is good now. It is read strongly at every call: a revoked one stops at
-/// once.
+/// A valid runner token. Read consistently at every call, so that a revoked token stops at once.
 #[derive(Clone, Debug)]
 pub struct RunnerCaller {
-    /// What the use cases need of it.
     pub token: RunnerToken,
     only: Option<String>,
 }
 
 impl RunnerCaller {
-    /// Refuses a name that the token is not for.
     pub fn may_be(&self, name: &str) -> Result<(), Problem> {
         match &self.only {
             Some(only) if only != name => Err(Problem::not_allowed(&format!("register the runner {name}"))

@@ -1,7 +1,4 @@
-//! Who is looking at pages: a browser with a session's cookie, which stands for an API token.
-//!
-//! Owns the cookie and the check of its token at every request. How a page answers who is not signed in is
-//! the pages' own matter.
+//! Authenticates browsers by a session cookie that represents an API token; the pages answer visitors without one.
 
 use crate::auth::note_use;
 use crate::{Context, Problem};
@@ -11,20 +8,17 @@ use pullyard_domain::id::ProjectId;
 use pullyard_store::Scope;
 use std::collections::BTreeSet;
 
-/// Somebody whose browser is signed in.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// The token's own id, as API callers have it.
     pub id: String,
-    /// The token's name, for ledger and log.
     pub name: String,
     scopes: BTreeSet<Scope>,
     projects: Option<BTreeSet<ProjectId>>,
 }
 
 impl Visitor {
-    /// Whose session the request's cookie is: none without one, or when it is forged, over, or its token is
-    /// expired or revoked. Notes that the token was used.
+    /// `None` without a cookie, or when it is forged or expired, or its token is expired or revoked.
+    /// Writes: the token's last use.
     pub async fn of(ctx: &Context, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let Some(cookie) = cookie(headers, &cookie_name(&ctx.api_url)) else { return Ok(None) };
         let now = ctx.clock.now();
@@ -38,17 +32,14 @@ impl Visitor {
         Ok(Some(Self { id: token.id().to_string(), name: token.name, scopes: token.scopes, projects: token.projects }))
     }
 
-    /// It may look.
     pub fn may_read(&self) -> bool {
         self.may(Scope::Read)
     }
 
-    /// It may make jobs and move tickets.
     pub fn may_work(&self) -> bool {
         self.may(Scope::Jobs)
     }
 
-    /// It may hold and release projects.
     pub fn may_administer(&self) -> bool {
         self.may(Scope::Admin)
     }
@@ -57,18 +48,16 @@ impl Visitor {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
-    /// Its token is for this project.
     pub fn may_touch(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
 }
 
-/// `Set-Cookie` that signs a browser in at the address where people reach us.
+/// `Set-Cookie` for a sign-in; `url` is the address of the pages.
 pub fn signed_in(url: &str, signed: &SignedIn) -> String {
     set(url, &signed.cookie, signed.expires_in.as_secs())
 }
 
-/// `Set-Cookie` that signs it out.
 pub fn signed_out(url: &str) -> String {
     set(url, "", 0)
 }
@@ -78,8 +67,8 @@ fn set(url: &str, value: &str, secs: u64) -> String {
     format!("{}={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Strict{secure}", cookie_name(url))
 }
 
-/// Over TLS nobody but this very host can set it. Without, a browser gives it to every port of the host, so
-/// each system on a machine has a name of its own.
+/// With TLS the prefix `__Host-` restricts the cookie to this host. Without, browsers share cookies between ports, so
+/// the name contains the port.
 fn cookie_name(url: &str) -> String {
     if url.starts_with("https://") {
         return "__Host-pullyard".into();
@@ -89,7 +78,7 @@ fn cookie_name(url: &str) -> String {
     format!("pullyard_{}", port.unwrap_or("80"))
 }
 
-/// The value of the only cookie of this name; two of them are nobody's.
+/// `None` when several cookies have the name.
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
     let mut found = lists

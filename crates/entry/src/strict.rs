@@ -1,5 +1,4 @@
-//! Bodies read strictly: unknown fields, wrong types and too many bytes are refused with the place of
-//! the fault.
+//! Parses bodies strictly; errors name the position of unknown fields and wrong types.
 
 use crate::Problem;
 use axum::body::{Body, Bytes};
@@ -10,38 +9,31 @@ use pullyard_domain::text::clipped;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
-/// The largest body of a request. Units: bytes.
+/// Units: bytes.
 pub const LARGEST: usize = 256 * 1024;
 
-/// The largest body of a batch of events. Units: bytes.
+/// For batches of events. Units: bytes.
 pub const LARGEST_BATCH: usize = 1024 * 1024;
 
-/// The most of a body's own words that an answer repeats. Units: characters.
+/// Limit for text of the body that an error repeats. Units: characters.
 const MOST_SAID: usize = 300;
 
-/// A JSON body of this type.
 #[derive(Clone, Copy, Debug)]
 pub struct Strict<T, const MOST: usize = LARGEST>(pub T);
 
-/// Why a body is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// JSON pointer to it; empty for the whole.
+    /// JSON pointer; empty for the whole body.
     pub pointer: String,
-    /// In words.
     pub fault: String,
 }
 
-/// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// It has more bytes than this.
     TooLarge(usize),
-    /// The connection broke.
     Broken,
 }
 
-/// Reads a body of at most `most` bytes.
 pub async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
@@ -70,16 +62,15 @@ impl From<Fault> for Problem {
     }
 }
 
-/// Reads JSON of this type; anything else is told with its place.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    // Serde would also take a list of the fields' values in their order.
+    // serde would also accept an array with the fields' values in order.
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(Fault { pointer: String::new(), fault: "it is not a JSON object".into() });
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let said = error.inner().to_string();
-        // The position in the text helps nobody who has the pointer.
+        // The JSON pointer replaces the position in the text.
         let fault = said.rsplit_once(" at line ").map_or(said.as_str(), |(fault, _)| fault);
         // A field's name may be as long as the body.
         Fault { pointer: clipped(&pointer(error.path(), fault), MOST_SAID), fault: clipped(fault, MOST_SAID) }
@@ -88,7 +79,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     Ok(value)
 }
 
-/// The path as a JSON pointer (RFC 6901). An unknown or missing field is part of it.
+/// The path as a JSON pointer (RFC 6901), including an unknown or missing field.
 fn pointer(path: &Path, fault: &str) -> String {
     let mut pointer = String::new();
     let push = |pointer: &mut String, part: &str| {

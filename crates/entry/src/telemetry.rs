@@ -1,6 +1,5 @@
-//! Logs: one flat JSON object a line, for CloudWatch; metrics go the same way.
-//!
-//! Each line carries the ids of its invocation under the same names everywhere: docs/operations.md has the list.
+//! Logs and metrics: one flat JSON object per line, for CloudWatch.
+//! Ids have the same names in every line.
 
 mod lines;
 
@@ -13,37 +12,33 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-/// Starts logging to standard output. `RUST_LOG` narrows or widens it; the default is `info`.
+/// Logs to standard output. `RUST_LOG` sets the filter; the default is `info`.
 pub fn start() {
-    // CloudWatch notes when a line came.
+    // CloudWatch stores the time of each line.
     if tracing_subscriber::registry().with(layer(std::io::stdout, filter("info"), Times::Left)).try_init().is_err() {
-        // A test or a host has started it already.
+        // A test or a host has started logging already.
         tracing::debug!("logging was started before");
     }
 }
 
-/// What `RUST_LOG` wants written; what it can't be read as, and without it, `default`. Levels by target and no more:
-/// what also looks into spans and fields takes regular expressions, which every cold start would pay for.
+/// The filter of `RUST_LOG`, or `default` if it is unset or invalid. Only levels by target: filters on spans and fields
+/// need regular expressions, which would slow down every cold start.
 pub fn filter(default: &str) -> Targets {
     let wanted = |text: &str| text.parse::<Targets>().ok();
     let told = config::logged().as_deref().and_then(wanted);
     told.or_else(|| wanted(default)).unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
-/// Whether lines say when they were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
-    /// Whoever keeps them notes that.
     Left,
-    /// They do.
     Written,
 }
 
-/// What writes lines; metrics among them pass whatever `filter` says.
 pub fn layer<W>(to: W, filter: Targets, times: Times) -> impl Layer<Registry>
 where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
-    // An alarm must not go quiet because somebody reads warnings only.
+    // Alarms need metrics even if the filter excludes `info`.
     Lines::new(to, times).with_filter(filter.with_target(metrics::TARGET, LevelFilter::INFO))
 }

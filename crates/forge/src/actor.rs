@@ -1,6 +1,5 @@
 //! Accounts on a forge.
 
-/// A person, a bot or an organisation; `Option<Actor>` where the account may have been deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The forge's id, which survives renames; may be larger than 2^53.

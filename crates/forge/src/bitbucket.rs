@@ -44,7 +44,6 @@ fn is_for_nobody(message: &str) -> bool {
     message.to_lowercase().contains("not accessible by this authentication mechanism")
 }
 
-/// Quotes a text for Bitbucket's query language.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
 }
@@ -72,7 +71,6 @@ impl Bitbucket {
         self.client.address(&segments)
     }
 
-    /// Bitbucket's `GET /user`.
     pub async fn account(&self) -> Result<Account, Error> {
         let address = self.client.address(&["user"]);
         let answer = match self.client.get::<AccountAnswer>(address, ACCOUNT, Tries::Three).await {
@@ -99,7 +97,6 @@ impl Bitbucket {
         answer.account().ok_or_else(|| self.client.not_understood("the account has no UUID"))
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}`.
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         let address = self.address(RepositoryName::parse(full_name)?, &[]);
         let answer: RepositoryAnswer = self.client.get(address, full_name, Tries::Three).await?;
@@ -112,7 +109,6 @@ impl Bitbucket {
         })
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/refs/branches/{name}`.
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let Some(name) = branch_name(name) else { return Ok(None) };
@@ -128,12 +124,10 @@ impl Bitbucket {
         }
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         self.find(RepositoryName::parse(full_name)?, head_branch, None, Tries::Three).await
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let repository = RepositoryName::parse(full_name)?;
         Ok(self.of_branch(repository, head_branch, "MERGED", Tries::Three).await?.into_iter().next())

@@ -38,16 +38,13 @@ pub(crate) trait Caller: Clone {
 
     fn headers(&self) -> HeaderMap;
 
-    /// The message of an error body.
     fn message(body: &[u8]) -> String;
 
-    /// The reason for a refusal; `None` where the status is not one.
     fn reason(status: StatusCode, body: &[u8]) -> Option<String>;
 }
 
 #[derive(Default)]
 pub(crate) struct Proof {
-    /// `None` for anonymous calls.
     pub(crate) header: Option<HeaderValue>,
     /// Redacted if the response repeats them.
     pub(crate) secrets: Vec<Token>,
@@ -104,7 +101,6 @@ pub(crate) struct Answer {
     status: StatusCode,
     pub(crate) headers: HeaderMap,
     body: Vec<u8>,
-    /// Redacted if the response repeats them.
     secrets: Vec<Token>,
 }
 
@@ -185,7 +181,6 @@ impl<C: Caller> Client<C> {
         self.read(&self.call(method, &address, Some(written(body)?), what, tries).await?)
     }
 
-    /// A request without a body, tried once, whose response is parsed.
     pub(crate) async fn order_one<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -195,7 +190,6 @@ impl<C: Caller> Client<C> {
         self.read(&self.call(method, &address, None, what, Tries::One).await?)
     }
 
-    /// A request without a body whose response only has to be a success.
     pub(crate) async fn order(&self, method: Method, address: Url, what: &str, tries: Tries) -> Result<(), Error> {
         match self.call(method, &address, None, what, tries).await {
             // Accepted, to be done soon.

@@ -13,7 +13,6 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Has its own connections.
     pub fn new(api_url: impl Into<String>) -> Self {
         Self { api_url: api_url.into(), connections: Connections::default() }
     }
@@ -30,7 +29,6 @@ pub struct Connections(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// For other hosts, and for this machine.
     clients: [OnceLock<reqwest::Client>; 2],
     stand_in: Option<StandIn>,
 }
@@ -50,7 +48,6 @@ impl Connections {
         self.0.stand_in.as_ref()
     }
 
-    /// Connections to this machine or to other hosts; `begin` builds the client once.
     pub(crate) fn to(
         &self,
         this_machine: bool,

@@ -30,31 +30,22 @@ pub enum Error {
         /// Readable, such as `no commits between main and x`.
         reason: String,
     },
-    /// Bitbucket lacks this or we do not support it; no call was made.
     #[error("do this on Bitbucket: {what}")]
-    Unsupported {
-        /// Such as `list what was delivered`.
-        what: String,
-    },
+    Unsupported { what: String },
     #[error("understand the forge's answer {status}: {message}")]
     Unexpected { status: u16, message: String },
 }
 
-/// What an error means to the caller, whatever its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// Missing, deleted, or hidden from us.
     Missing,
-    /// The token or the settings do not allow it.
     Denied,
     RateLimited {
         retry_after: Duration,
     },
-    /// The forge is down; retry later.
     Unavailable,
     /// The same call gets the same refusal.
     Refused,
-    /// The answer could not be understood.
     Unknown,
 }
 
@@ -71,7 +62,7 @@ impl Error {
         }
     }
 
-    /// Time that the forge asks us to wait, if it limits us.
+    /// Time to wait before the next call, if the forge limits us.
     pub fn rest(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } => Some(*retry_after),

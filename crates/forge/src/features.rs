@@ -1,5 +1,4 @@
-//! Which feature needs which permission at GitHub and Bitbucket.
-//!
+//! Permissions that each feature needs at GitHub and Bitbucket.
 //! The manifest of an App, the tokens of attempts, `pullyard repos test` and docs/forges.md follow this table.
 
 mod grants;
@@ -8,17 +7,13 @@ mod verdict;
 pub use grants::{EVENTS, Workflows, lacking, least_of_app, of_app, of_attempt, of_control};
 pub use verdict::{BitbucketPulls, GitHubAccess, Verdict, judge, judge_on_bitbucket};
 
-/// What a permission allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Read.
     Read,
-    /// Read and change.
     Write,
 }
 
 impl Level {
-    /// As forges spell it.
     pub fn code(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -27,59 +22,45 @@ impl Level {
     }
 }
 
-/// A permission of an App or a token, by its forge's name.
 pub type Grant = (&'static str, Level);
 
-/// What Pullyard does in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
-    /// Find the repository, and read what a reviewer may do in it.
+    /// Find the repository, and read a reviewer's permission.
     Look,
-    /// Fetch and push branches.
     Push,
     /// Push changes of files under `.github/workflows`.
     Workflows,
     /// Open pull requests, read reviews, answer comments, request another review.
     PullRequests,
-    /// Resolve a conversation of a review.
     Threads,
     /// Read commands in comments and labels, and write the comment with the decision.
     Comments,
-    /// Set the status of a commit.
     Statuses,
-    /// Create and repair the webhooks of a repository.
     Hooks,
 }
 
-/// Who needs a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Every job.
     Always,
     /// Jobs of a repository that is connected with `--workflows`.
     OfRepository,
-    /// No job: without it, only the named feature is missing.
+    /// No job: without it, only the feature is missing.
     Optional,
     /// `hooks install` with a token. An App has its own webhook for all repositories.
     OfTokens,
 }
 
-/// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The feature.
     pub feature: Feature,
-    /// The same in words.
     pub words: &'static str,
-    /// All permissions that an App or a fine-grained token needs for it.
     pub permissions: &'static [Grant],
-    /// The scope that a classic token needs for it.
     pub scope: &'static str,
-    /// Who needs it.
     pub need: Need,
 }
 
-/// The features of GitHub; docs/forges.md contains this table.
+/// Features at GitHub; docs/forges.md contains this table.
 pub const TABLE: [Row; 8] = {
     use Level::{Read, Write};
     const fn row(
@@ -139,7 +120,7 @@ pub const TABLE: [Row; 8] = {
     ]
 };
 
-/// The features of Bitbucket, by the names of its scopes.
+/// Features at Bitbucket, by the names of its scopes.
 pub const BITBUCKET: [Row; 3] = {
     use Level::{Read, Write};
     const fn row(feature: Feature, words: &'static str, permissions: &'static [Grant]) -> Row {

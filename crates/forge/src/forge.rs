@@ -5,7 +5,6 @@ mod reviews;
 
 use crate::{Account, Bitbucket, Branch, Error, GitHub, NewPullRequest, PullRequest, Repository};
 
-/// A forge and its token; cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Forge {
     GitHub(GitHub),
@@ -34,7 +33,6 @@ impl Forge {
         }
     }
 
-    /// The branch of exactly this name.
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         match self {
             Self::GitHub(github) => github.branch(full_name, name).await,
@@ -42,7 +40,6 @@ impl Forge {
         }
     }
 
-    /// The newest open pull request of the branch.
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         match self {
             Self::GitHub(github) => github.open_pull_request(full_name, head_branch).await,

@@ -35,7 +35,6 @@ pub use app::{
 use client::{Client, Tries};
 pub use token_access::{Right, TokenAccess};
 
-/// A client of github.com or a GitHub Enterprise Server; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct GitHub {
     client: Client,
@@ -108,7 +107,6 @@ impl GitHub {
         Ok(PullRequest::preferred(found, preferred_base))
     }
 
-    /// Pull requests from a branch of the repository itself, in GitHub's state `open` or `closed`.
     async fn of_branch(
         &self,
         RepositoryName { owner, name }: RepositoryName<'_>,

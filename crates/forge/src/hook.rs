@@ -4,7 +4,6 @@ use crate::{Time, webhook::Secret};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HookScope {
-    /// `owner/name`.
     Repository(String),
     /// An organisation or a workspace; receives the events of its repositories.
     Organisation(String),
@@ -22,7 +21,6 @@ pub struct Hook {
     /// Event names; `*` for all. Empty for an App's, where GitHub does not return them.
     pub events: Vec<String>,
     pub active: bool,
-    /// Whether bodies are JSON.
     pub json: bool,
     pub has_secret: bool,
     pub verifies_tls: bool,
@@ -35,9 +33,7 @@ pub struct Hook {
 pub struct HookSettings {
     pub url: String,
     pub secret: Secret,
-    /// Ignored for an App's.
     pub events: Vec<String>,
-    /// Ignored for an App's.
     pub active: bool,
 }
 

@@ -7,7 +7,6 @@ pub(crate) const MAX_PAGES: u32 = 10;
 pub struct Listed<T> {
     /// In the forge's order.
     pub found: Vec<T>,
-    /// Whether the list was cut.
     pub more: bool,
 }
 
@@ -19,7 +18,6 @@ impl<T> Listed<T> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, Next> {
-    /// In the forge's order.
     pub found: Vec<T>,
     /// `None` at the end.
     pub next: Option<Next>,

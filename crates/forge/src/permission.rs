@@ -2,7 +2,6 @@
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The strongest one.
     pub permission: Permission,
     /// The role's name, such as `maintain` or a custom one; often finer than the permission.
     pub role: String,

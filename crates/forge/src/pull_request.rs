@@ -4,7 +4,6 @@ use crate::{Actor, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequest {
-    /// Unique within its repository.
     pub number: u64,
     pub url: String,
     /// Newest commit known to the forge; its first twelve characters in Bitbucket's lists.
@@ -18,13 +17,11 @@ pub struct PullRequest {
     pub state: PullRequestState,
     pub draft: bool,
     pub title: String,
-    /// `None` for a deleted account.
     pub author: Option<Actor>,
     pub updated_at: Time,
 }
 
 impl PullRequest {
-    /// The first pull request to this base, else the first.
     pub(crate) fn preferred(found: Vec<Self>, base: Option<&str>) -> Option<Self> {
         let at = found.iter().position(|pull| Some(pull.base_branch.as_str()) == base);
         found.into_iter().nth(at.unwrap_or(0))
@@ -33,7 +30,6 @@ impl PullRequest {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseRepository {
-    /// The forge's id, which survives renames; may be larger than 2^53.
     pub id: u64,
     /// `owner/name` now, if the forge returns it: differs from the requested name after a rename.
     pub full_name: Option<String>,
@@ -42,7 +38,6 @@ pub struct BaseRepository {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullRequestState {
     Open,
-    /// Closed without a merge.
     Closed,
     Merged,
 }
@@ -54,7 +49,6 @@ pub struct NewPullRequest {
     pub title: String,
     /// Markdown; GitHub's limit is 65,536 characters.
     pub body: String,
-    /// Already pushed.
     pub head: String,
     pub base: String,
     /// Some GitHub repositories do not support drafts.

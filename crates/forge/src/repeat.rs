@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// Includes the first try.
 const MAX_TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A longer rest is returned to the caller, which can do other work meanwhile.
+/// A longer rest is returned to the caller, which can do other work until then.
 const MAX_REST: Duration = Duration::from_secs(5);
 
-/// `None` when the call has failed for good.
 pub(crate) fn pause_after(error: &Error, tried: u32) -> Option<Duration> {
     if !error.is_transient() {
         return None;

@@ -10,20 +10,17 @@ pub struct Repository {
     /// Without credentials.
     pub clone_url: String,
     pub html_url: String,
-    /// Whether only invited accounts see it.
     pub private: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The forge's id, which survives renames; may be larger than 2^53.
     pub id: u64,
     pub login: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Without `refs/heads/`.
     pub name: String,
     pub sha: String,
 }

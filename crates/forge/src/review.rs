@@ -14,13 +14,11 @@ pub struct Review {
     pub parts: Vec<Part>,
     /// Reviewed commit; `None` when the forge no longer knows it, and on Bitbucket.
     pub commit: Option<String>,
-    /// `None` while it is pending.
     pub submitted_at: Option<Time>,
     /// From webhooks only.
     pub updated_at: Option<Time>,
     /// The page of the review; on Bitbucket of the pull request.
     pub url: String,
-    /// `None` for a deleted account.
     pub author: Option<Actor>,
     /// GitHub's relation of the author to the repository, such as `MEMBER`; empty on Bitbucket. Wrong for private
     /// members of an organisation: read the permission instead.
@@ -34,7 +32,6 @@ pub struct Part {
 }
 
 impl Review {
-    /// Removes those comments of the summary for which the closure returns true.
     pub fn without(mut self, is_left_out: impl Fn(u64, &str) -> bool) -> Self {
         if !self.parts.is_empty() {
             self.parts.retain(|part| !is_left_out(part.comment, &part.text));
@@ -55,7 +52,6 @@ pub enum ReviewState {
     /// No verdict; each reply in a thread also creates one.
     Commented,
     Dismissed,
-    /// Not submitted: visible only to its author.
     Pending,
 }
 
@@ -75,7 +71,6 @@ impl ReviewState {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewComment {
-    /// Unique on its forge; may be larger than 2^53.
     pub id: u64,
     /// `None` for comments older than GitHub's reviews, and on Bitbucket unless read for one review.
     pub review: Option<u64>,
@@ -84,7 +79,6 @@ pub struct ReviewComment {
     pub path: String,
     pub lines: Lines,
     pub side: Side,
-    /// `None` for a deleted account.
     pub author: Option<Actor>,
     pub body: String,
     /// May be earlier than the review's submission; on Bitbucket earlier or later.
@@ -99,17 +93,14 @@ pub struct ReviewComment {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lines {
-    /// The whole file, or an unknown line.
     File,
     /// Lines of the pull request's newest commit.
     Current {
-        /// `None` for a single line.
         start: Option<u64>,
         end: u64,
     },
     /// Lines of the original commit, removed by a later one.
     Original {
-        /// `None` for a single line.
         start: Option<u64>,
         end: u64,
     },
@@ -117,15 +108,12 @@ pub enum Lines {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Before the change.
     Left,
-    /// After the change.
     Right,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
-    /// Opaque id for replies.
     pub id: String,
     pub resolved: bool,
     /// Whether its line changed since.
@@ -135,7 +123,6 @@ pub struct Thread {
     pub line: Option<u64>,
     /// Oldest first; the first one identifies the thread in REST.
     pub comments: Vec<u64>,
-    /// Whether `comments` is incomplete.
     pub more_comments: bool,
 }
 

@@ -7,10 +7,8 @@ pub type Awaited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Status and body; `None` for a lost exchange.
 pub type Exchanged = Option<(u16, Vec<u8>)>;
 
-/// One request, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// In capitals.
     pub method: String,
     pub address: String,
     pub body: Vec<u8>,

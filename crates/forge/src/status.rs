@@ -9,7 +9,6 @@ pub struct CommitStatus {
     pub state: CommitState,
     /// The name shown, such as `pullyard`; Bitbucket's limit is 40 characters.
     pub context: String,
-    /// Cut to 140 characters.
     pub description: String,
     pub target_url: Option<String>,
     /// Head branch of the pull request without `refs/heads/`. Bitbucket needs it to show the status there; GitHub
@@ -32,7 +31,6 @@ pub enum CommitState {
     Pending,
     Success,
     Failure,
-    /// Unknown because of a fault.
     Error,
 }
 

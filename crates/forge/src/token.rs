@@ -14,7 +14,6 @@ impl Token {
         &self.0
     }
 
-    /// As an `Authorization` header; `None` when the characters do not allow it.
     pub(crate) fn bearer(&self) -> Option<HeaderValue> {
         let fits = !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic());
         let mut header = HeaderValue::from_str(&format!("Bearer {}", self.0)).ok()?;
@@ -22,7 +21,6 @@ impl Token {
         fits.then_some(header)
     }
 
-    /// Removes the token from a text that a server returned.
     pub(crate) fn redact(&self, words: &str) -> String {
         // Replacing an empty string would insert text between all characters.
         if self.0.is_empty() { words.to_owned() } else { words.replace(&self.0, "[token]") }

@@ -1,4 +1,4 @@
-//! The functions' environment as a file of the data folder, in the form that `sam local invoke --env-vars` reads.
+//! Stores the functions' environment as a file for `sam local invoke --env-vars`.
 
 use crate::{Error, folder};
 use pullyard_entry::Config;
@@ -9,9 +9,7 @@ use std::path::Path;
 
 const FILE: &str = "environment.json";
 
-/// The environment of the functions of the `up` that uses this folder now; none if no process uses it.
-///
-/// The file has the form `{"Parameters": {NAME: VALUE}}`.
+/// `None` if no `up` uses this folder now. The format is `{"Parameters": {NAME: VALUE}}`.
 pub fn load_environment(data: &Path) -> Result<Option<Value>, Error> {
     let path = data.join(FILE);
     if !path.exists() || folder::is_abandoned(data) {
@@ -21,8 +19,7 @@ pub fn load_environment(data: &Path) -> Result<Option<Value>, Error> {
     serde_json::from_slice(&json).map(Some).map_err(|error| folder::broken(&path)(error.into()))
 }
 
-/// Saves the environment. A variable that the configuration does not use is empty, because a variable that is absent
-/// from the file has the template's default.
+/// Unused variables are empty, because absent ones would have the template's default.
 pub(crate) fn save(data: &Path, config: &Config) -> Result<(), Error> {
     let mut variables: Map<String, Value> =
         VARIABLES.iter().map(|variable| (variable.name.to_owned(), json!(""))).collect();

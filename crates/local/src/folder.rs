@@ -1,7 +1,6 @@
-//! The data folder: who uses it, and where it was served last.
-//!
-//! One process at a time: the lock is the operating system's, so it ends with the process that held it.
-//! The addresses are kept because what ran or was told meanwhile (tasks, pull requests, contexts) knows them.
+//! The data folder: its lock and the addresses of the last start.
+//! The operating system releases the lock when the process ends. Addresses are stored because tasks, pull requests and
+//! contexts still refer to them.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
@@ -10,17 +9,13 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where a system serves, or served last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
-    /// The API's, as `address:port`.
     pub api: String,
-    /// The forge's, as `address:port`.
     pub forge: String,
 }
 
 impl Addresses {
-    /// What a data folder was served at last; none if it never was.
     pub fn last(data: &Path) -> Result<Option<Self>, Error> {
         let path = data.join(ADDRESSES);
         match fs::read(&path) {
@@ -39,12 +34,11 @@ impl Addresses {
 const ADDRESSES: &str = "addresses.json";
 const LOCK: &str = "lock";
 
-/// The right to use a data folder, until it is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file is what gives the folder back")] File);
 
 impl Lock {
-    /// Takes the folder, and writes into the lock's file who has it.
+    /// Takes the lock and writes this process into its file.
     pub(crate) fn take(data: &Path) -> Result<Self, Error> {
         let path = data.join(LOCK);
         let mut file = OpenOptions::new()
@@ -58,7 +52,7 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Only for the sentence: whoever holds it may be writing it right now.
+                // Best effort, for the message only: the owner may be writing it now.
                 let _ = file.read_to_string(&mut holder);
                 return Err(Error::InUse { data: data.to_owned(), holder: holder.trim().to_owned() });
             }
@@ -69,17 +63,16 @@ impl Lock {
     }
 }
 
-/// Whether this was a data folder, and nobody uses it now.
+/// Whether this was a data folder and no process uses it now.
 pub fn is_abandoned(data: &Path) -> bool {
     let path = data.join(LOCK);
-    // Who gets the lock writes so into it: before, somebody is about to take it. And nobody would ever open the other
-    // end of a pipe that an agent put in its place.
+    // An empty file is a lock that another process is about to take. A pipe, which an agent could create here, would
+    // block the open.
     let was_taken = fs::symlink_metadata(&path).is_ok_and(|about| about.is_file() && about.len() > 0);
     was_taken && File::open(&path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// Locks a file, and waits a second at most: a child that was just born holds what its parent held until
-/// its own program begins.
+/// Waits up to a second: a child process may inherit the lock until it executes its program.
 fn locked_soon(file: &File) -> Result<(), TryLockError> {
     const TRIES: u32 = 20;
     for _ in 1..TRIES {
@@ -91,7 +84,7 @@ fn locked_soon(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Replaces a file of the folder whole; only its owner reads it. A crash leaves the old or the new one.
+/// Atomic; only the owner can read the file.
 pub(crate) fn replace(data: &Path, name: &str, content: &[u8]) -> Result<(), Error> {
     let path = data.join(name);
     let half = data.join(format!("{name}.new"));

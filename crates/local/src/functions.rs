@@ -1,4 +1,4 @@
-//! The functions' libraries as the embedded AWS calls them: a whole event in, a whole answer out.
+//! Runs the functions' libraries inside this process, with whole events.
 
 use pullyard_emulator::lambda::Function;
 use pullyard_entry::{Context, http, invocation};

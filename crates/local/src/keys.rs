@@ -1,7 +1,5 @@
-//! The secrets of a local system: made once, kept in a file of its data folder that only its owner reads.
-//!
-//! The embedded Secrets Manager forgets them with the process; without the file every token would die
-//! with it.
+//! Secrets of a local system, in a file of its data folder that only the owner can read.
+//! The embedded Secrets Manager loses them with the process, which would invalidate all tokens.
 
 use crate::{Error, folder};
 use pullyard_entry::auth::hash_of;
@@ -12,22 +10,17 @@ use std::path::Path;
 
 const FILE: &str = "keys.json";
 
-/// The secrets of a local system.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct LocalKeys {
-    /// Signs the tokens of attempts.
     pub(crate) signing_key: String,
-    /// The first API token, with every right.
     pub(crate) admin_token: String,
-    /// The token of our account at the demo forge.
     pub(crate) forge_token: String,
-    /// Hashes of earlier first tokens: they are taken back at every start.
+    /// Hashes of earlier first tokens, revoked at every start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retired: Vec<String>,
 }
 
 impl LocalKeys {
-    /// Reads the file, or makes it.
     pub(crate) fn load_or_make(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
         match fs::read(&path) {
@@ -46,8 +39,7 @@ impl LocalKeys {
         }
     }
 
-    /// Makes another first token. The old one is noted as retired in the same write, so that it is taken
-    /// back however often this is interrupted.
+    /// Creates another first token. The same write retires the old one, so that it is revoked even after a crash.
     pub(crate) fn renew_admin_token(&mut self, folder: &Path) -> Result<(), Error> {
         let old = std::mem::replace(&mut self.admin_token, format!("pat_{}", hex64()));
         self.retired.push(hash_of(&old));
@@ -60,7 +52,6 @@ impl LocalKeys {
     }
 }
 
-/// 64 random hex digits.
 fn hex64() -> String {
     let mut rng = rand::rng();
     format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>())

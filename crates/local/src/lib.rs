@@ -1,8 +1,6 @@
-//! Everything in one process: the embedded AWS, the functions' libraries, the demo forge.
-//!
-//! Nothing here knows a use case. Every request passes the gateway as an API Gateway event through a
-//! function's library, every message and state change as its own event; the runner is a child process
-//! that the embedded ECS starts. The functions share nothing but the services' addresses.
+//! Runs everything in one process: embedded AWS, functions, demo forge.
+//! Requests and messages reach the functions as API Gateway and AWS events; runners are child processes of the embedded
+//! ECS. Functions share only the services' addresses.
 
 mod environment;
 mod error;

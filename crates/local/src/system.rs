@@ -1,4 +1,4 @@
-//! Starting and stopping the whole.
+//! Starts and stops the local system.
 
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
@@ -19,58 +19,43 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// The name of the table.
 const TABLE: &str = "pullyard";
-/// The secret that tokens of attempts are signed with.
 const KEY_SECRET: &str = "pullyard/signing-key";
-/// The secret that holds our token at the demo forge; a person's, as every forge's is.
+/// In the namespace of people's secrets, as for every forge.
 const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
-/// The bucket of artifacts.
 const BUCKET: &str = "pullyard-artifacts";
 const FORGE_FOLDER: &str = "forge";
-/// The task definitions; on this machine they differ in nothing but their names.
+/// They differ only in name on this machine.
 const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
 const CONTAINER: &str = "runner";
-/// A message that failed comes again after it. Not six times what the function may run, as on AWS: somebody
-/// waits here. What runs longer meets its message once more, and that is a repeat.
+/// A failed message is retried after this. Shorter than on AWS, because a person waits; a function that runs longer
+/// receives its message again, which is harmless.
 const VISIBILITY: Duration = Duration::from_secs(30);
 
-/// How the local system is started.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Everything it keeps.
     pub data: PathBuf,
-    /// Where the API listens; a loopback address.
+    /// A loopback address.
     pub api: String,
-    /// Where the demo forge listens; a loopback address.
+    /// A loopback address.
     pub forge: String,
-    /// The first of the five ports that the embedded AWS prefers; free ports without it.
+    /// First of five preferred ports; free ports if `None`.
     pub aws_first_port: Option<u16>,
-    /// Program and arguments that run one job: what the container's image starts on AWS.
     pub runner: Vec<String>,
-    /// What every task has in its environment, as a task definition on AWS gives it.
     pub task_environment: TaskEnvironment,
-    /// How often the sweeper goes round.
     pub sweep_every: Duration,
-    /// The time, for every function.
     pub clock: Clock,
-    /// What becomes of the hints that functions send.
     pub hints: Hints,
-    /// The admin token is made anew, and the old one taken back.
     pub new_admin_token: bool,
-    /// What stands between the functions and DynamoDB.
     pub before_dynamodb: Option<Between>,
-    /// Who is told of every call to the embedded AWS.
     pub observer: Option<Observer>,
-    /// How the functions run.
     pub functions: Functions,
-    /// The name that metrics are written under, into the log; none are without one.
+    /// Name in metrics, which go to the log; `None` writes none.
     pub deployment: Option<String>,
-    /// The git commit of this program, for `/v1/version`.
     pub commit: &'static str,
 }
 
-/// Variables with their values, keys among them: its `Debug` has none.
+/// Contains keys, so its `Debug` is redacted.
 #[derive(Clone, Default)]
 pub struct TaskEnvironment(pub Vec<(String, String)>);
 
@@ -80,12 +65,12 @@ impl std::fmt::Debug for TaskEnvironment {
     }
 }
 
-/// Something that stands before a service and counts its calls, or breaks them.
+/// A proxy in front of a service that counts or breaks calls.
 #[derive(Clone)]
 pub struct Between(Arc<dyn Fn(&str) -> String + Send + Sync>);
 
 impl Between {
-    /// Told where the service is, it says where it is called instead.
+    /// `before` converts the service's address to the proxy's.
     pub fn new(before: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(before))
     }
@@ -97,12 +82,10 @@ impl std::fmt::Debug for Between {
     }
 }
 
-/// What becomes of the hints that functions send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hints {
-    /// They arrive.
     Arrive,
-    /// They are lost, all but the sweeper's own: what is left is what the table alone can bring back.
+    /// All but the sweeper's are dropped, so that only the table can restore the work.
     AreLost,
 }
 
@@ -130,7 +113,7 @@ impl Options {
     }
 }
 
-/// A running local system. Dropping it stops everything. At most one on a data folder.
+/// Dropping it stops everything. At most one per data folder.
 #[derive(Debug)]
 pub struct Local {
     api_url: String,
@@ -143,27 +126,20 @@ pub struct Local {
     sweeper: schedule::Schedule,
     processes: Processes,
     aws: Aws,
-    /// The last to go: the folder is free once nothing of this writes into it any more.
+    /// Dropped last, after the last write to the folder.
     _lock: Lock,
 }
 
-/// How often each function was invoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocations {
-    /// Of the HTTP functions.
     pub http: u64,
-    /// Of the dispatcher.
     pub dispatcher: u64,
-    /// Of the effects function.
     pub effects: u64,
-    /// Of the tasks function.
     pub tasks: u64,
-    /// Of the sweeper.
     pub sweeper: u64,
 }
 
 impl Local {
-    /// Starts everything and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let Options {
             data,
@@ -227,13 +203,13 @@ impl Local {
         let store = Store::new(&sdk, Some(&at.dynamodb), TABLE);
         store.create_table().await?;
         let all = [Scope::Admin].into();
-        // Stale: the token is there from an earlier start.
+        // Stale: the token exists from an earlier start.
         store.put_token(&stored_token(&keys.admin_token, "admin", all, None)).await?;
         for hash in &keys.retired {
-            // Stale: it is of a folder that was made anew.
+            // Stale: the data folder is new.
             store.revoke_token(hash).await?;
         }
-        // Secrets Manager may have them from an earlier start; the file of keys decides.
+        // The file of keys overrides values from an earlier start.
         let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
         secrets.put(KEY_SECRET, &keys.signing_key).await?;
         secrets.put(FORGE_SECRET, &keys.forge_token).await?;
@@ -256,7 +232,7 @@ impl Local {
             network: None,
             key_secret: KEY_SECRET.into(),
             api_url: api_url.clone(),
-            // A task is a plain child process here; it says so on the job and on the pull request.
+            // Tasks are plain child processes; jobs and pull requests show that.
             task_isolation: "none".into(),
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
@@ -279,7 +255,7 @@ impl Local {
                 ..config
             },
         };
-        // Each function has a context of its own, as on AWS: connections, and caches of secrets and tokens.
+        // A context per function, as on AWS: connections and caches are not shared.
         let of = async |function, config: &Config| {
             let sdk = config::embedded_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
             config.clone().context(&sdk, clock.clone())
@@ -322,42 +298,34 @@ impl Local {
         })
     }
 
-    /// Where the API is, without `/v1`.
     pub fn api_url(&self) -> &str {
         &self.api_url
     }
 
-    /// An API token with every right.
     pub fn admin_token(&self) -> &str {
         &self.admin_token
     }
 
-    /// The demo forge.
     pub fn forge(&self) -> &DemoForge {
         &self.forge
     }
 
-    /// Where the demo forge keeps its repositories, for [`link`](crate::link).
     pub fn forge_folder(data: &Path) -> PathBuf {
         data.join(FORGE_FOLDER)
     }
 
-    /// The name of the secret that holds our token at the demo forge.
     pub fn forge_secret(&self) -> &'static str {
         FORGE_SECRET
     }
 
-    /// The embedded AWS.
     pub fn aws(&self) -> &Aws {
         &self.aws
     }
 
-    /// Lets the sweeper go round once, now.
     pub async fn sweep(&self) -> Result<(), String> {
         self.sweeper.fire().await.map(|_| ())
     }
 
-    /// What went through the functions so far.
     pub fn invocations(&self) -> Invocations {
         Invocations {
             http: self.gateway.invocations(),
@@ -368,28 +336,26 @@ impl Local {
         }
     }
 
-    /// The processes of a function, where functions have processes.
     pub fn processes_of(&self, function: &str) -> Vec<Arc<Seen>> {
         self.processes.of(function)
     }
 
-    /// A function that has processes, past everything that calls it.
+    /// The function itself, without event sources or gateway; `None` for libraries.
     pub fn deployed(&self, function: &str) -> Option<Runtime> {
         self.processes.runtime(function)
     }
 
-    /// How many tasks run now.
     pub async fn running_tasks(&self) -> usize {
         self.aws.ecs().running().await
     }
 
-    /// Stops everything but the tasks: they go on, and the next start on this folder takes them up again.
+    /// Leaves the tasks running; the next start on this folder takes them over.
     pub async fn leave(self) {
         let (aws, _lock) = self.stop_functions().await;
         aws.abandon().await;
     }
 
-    /// Stops everything: first what invokes, then what is invoked, then the services.
+    /// Stops callers before functions, and functions before services.
     pub async fn shutdown(self) {
         let (aws, _lock) = self.stop_functions().await;
         aws.shutdown().await;
@@ -401,7 +367,7 @@ impl Local {
         self.effects.shutdown().await;
         self.gateway.shutdown().await;
         self.forge.shutdown().await;
-        // Deaths that nobody hears of now are told again at the next start.
+        // State changes lost here are sent again at the next start.
         self.tasks.shutdown().await;
         self.processes.shutdown().await;
         (self.aws, self._lock)

@@ -1,9 +1,8 @@
-//! What attempts leave behind, and how they went.
+//! Artifacts, attempts, checks and contexts of jobs.
 //!
-//! A runner asks for a place (`POST …/attempts/{n}/artifacts`), puts the bytes to the address it got, and says so
-//! (`POST …/attempts/{n}/artifacts/{id}/stored`). People list them (`GET /v1/jobs/{id}/artifacts`) and are sent on to
-//! one (`GET /v1/jobs/{id}/artifacts/{artifact}`). The attempts themselves are `GET /v1/jobs/{id}/attempts`, and what
-//! the agent was told is `GET /v1/jobs/{id}/context`.
+//! A runner reserves an artifact (`POST …/attempts/{n}/artifacts`), uploads it to the returned URL, and confirms it
+//! (`POST …/attempts/{n}/artifacts/{id}/stored`). People list artifacts (`GET /v1/jobs/{id}/artifacts`) and are
+//! redirected to one (`GET /v1/jobs/{id}/artifacts/{artifact}`).
 
 use crate::job::Explained;
 use pullyard_domain::artifact::Kind;

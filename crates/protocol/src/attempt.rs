@@ -1,10 +1,8 @@
-//! What the runner of one attempt says and hears:
-//! `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,yield,finish}` and `GET …/{inputs,checkpoint}`;
-//! what it keeps is in `artifact`.
+//! Calls of an attempt's runner: `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,yield,finish}` and
+//! `GET …/{inputs,checkpoint}`; its artifacts are in `artifact`.
 //!
-//! `start` is called with the bootstrap token of the task, everything after it with the lease from its
-//! answer. A call of a superseded attempt gets 409 `lease_lost`. Only durations are sent to a runner,
-//! never instants: clocks differ, so the runner counts from before it sent the request.
+//! `start` uses the task's bootstrap token, later calls the lease that it returns. A superseded attempt gets 409
+//! `lease_lost`. Runners receive only durations, because clocks differ; they count from before the request.
 
 use crate::event::Event;
 #[cfg(feature = "schema")]
@@ -98,7 +96,7 @@ impl std::fmt::Debug for Assignment {
 }
 
 impl Assignment {
-    /// Whether the job fails where the session of its agent is lost. An older server says so only of a job that rested.
+    /// Whether the job fails if the agent's session is lost. Older servers send it only for a job that rested.
     pub fn fails_without_session(&self) -> bool {
         self.requires_session || self.resume.as_ref().is_some_and(|resume| resume.policy == Policy::Require)
     }
@@ -274,7 +272,7 @@ pub struct AssignedRepository {
 }
 
 impl AssignedRepository {
-    /// Its forge, as sentences about the job name it.
+    /// The forge's name in sentences about the job.
     pub fn forge_name(&self) -> String {
         self.forge.at(&self.api_url)
     }

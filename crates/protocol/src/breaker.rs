@@ -1,4 +1,4 @@
-//! Models' accounts that are left alone for a while: `/v1/breakers…`.
+//! Breakers of model accounts: `/v1/breakers…`.
 
 #[cfg(feature = "schema")]
 use pullyard_domain::breaker::BreakerId;

@@ -1,7 +1,6 @@
-//! The HTTP client that the runner, the command line and the tests use.
+//! HTTP client for the runner, the command line and the tests.
 //!
-//! Every call has a timeout. Calls that are safe to repeat (they are keyed by an id the caller chose, or
-//! only read) are tried again with jittered back-off; what the server refused is never tried again.
+//! Every call has a timeout. Idempotent calls are retried with jittered back-off after transient errors.
 
 mod access;
 mod artifact;
@@ -29,38 +28,38 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// How long one call may take, from connecting to the last byte.
+/// For a whole call, including the body.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often a call that is safe to repeat is made in all.
+/// Tries of an idempotent call.
 const TRIES: u32 = 4;
 
-/// Why a call did not get its answer.
+/// Error of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody answered, or not in time.
+    /// No response in time.
     #[error("reach {url}: {reason}")]
     Unreachable {
-        /// What was called.
+        /// URL of the call.
         url: String,
-        /// Why not.
+        /// Cause.
         reason: String,
     },
-    /// The server refused or failed, and said why.
+    /// The server's problem document.
     #[error("{} ({})", .0.detail, .0.code)]
     Problem(Box<Problem>),
-    /// The answer is not what this version understands.
+    /// The response does not match this version.
     #[error("understand the answer of {url}: {reason}")]
     Unreadable {
-        /// What was called.
+        /// URL of the call.
         url: String,
-        /// What is wrong with it.
+        /// Cause.
         reason: String,
     },
 }
 
 impl Error {
-    /// The same call may succeed later.
+    /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
@@ -69,12 +68,12 @@ impl Error {
         }
     }
 
-    /// Somebody else changed the thing first.
+    /// Whether the revision in `If-Match` is outdated.
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Problem(problem) if problem.status == 412)
     }
 
-    /// The problem's stable code, if the server said one.
+    /// The problem's stable code.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Problem(problem) => Some(&problem.code),
@@ -83,20 +82,18 @@ impl Error {
     }
 }
 
-/// Whether a call may be made again when its answer was lost.
+/// Whether a call may be repeated when its response was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Repeat {
     Safe,
     Never,
 }
 
-/// A base URL and a bearer credential.
 #[derive(Clone)]
 struct Http {
     base: String,
     bearer: String,
     client: reqwest::Client,
-    /// What its calls are part of.
     trace: Option<TraceId>,
 }
 
@@ -105,7 +102,7 @@ impl Http {
         let base = base.trim_end_matches('/').to_owned();
         let mut builder = reqwest::Client::builder();
         if is_loopback(&base) {
-            // A proxy can't reach this machine from inside it.
+            // A proxy cannot reach this machine's own addresses.
             builder = builder.no_proxy();
         }
         let client = builder
@@ -118,7 +115,7 @@ impl Http {
         Ok(Self { base, bearer: bearer.to_owned(), client, trace: None })
     }
 
-    /// For an address that is no part of the API.
+    /// For a URL outside the API.
     fn anonymous(address: &str, limit: Duration) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder();
         if is_loopback(address) {
@@ -192,7 +189,7 @@ fn is_loopback(base: &str) -> bool {
         .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }
 
-/// An error answer that is not ours: a gateway's or a proxy's.
+/// Converts an error response that is not ours: a gateway's or a proxy's.
 fn nameless(status: StatusCode) -> Problem {
     Problem {
         kind: "about:blank".into(),

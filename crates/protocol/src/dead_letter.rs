@@ -1,4 +1,4 @@
-//! Messages that failed too often: `/v1/dlq…`.
+//! Dead letters: `/v1/dlq…`.
 
 use pullyard_domain::dead_letter::{About, Advice, Queue};
 use pullyard_domain::id::{MessageId, ProjectId};
@@ -6,7 +6,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The most that one order names.
+/// Maximum number of messages in a request.
 pub const MOST_NAMED: usize = 100;
 
 /// A message that failed too often.

@@ -1,4 +1,4 @@
-//! The answer to whatever asked for a job.
+//! The answer to every request for a job.
 
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::id::{DeliveryId, JobId};
@@ -24,7 +24,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A reason as it is told.
+    /// Converts a reason for the answer.
     pub fn new(delivery: DeliveryId, reason: &Reason, job: Option<JobId>) -> Self {
         Self {
             delivery,

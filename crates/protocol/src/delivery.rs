@@ -57,26 +57,26 @@ pub struct ReviewSubject {
     pub author: String,
 }
 
-/// Which entries of the ledger are asked for. What is none, or empty, asks nothing.
+/// Filters for the ledger; `None` or empty does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryQuery {
-    /// Of this day in UTC, `2026-11-20`; not together with `since` and `until`.
+    /// Day in UTC, `2026-11-20`; not together with `since` and `until`.
     pub day: Option<String>,
-    /// With one of these answers.
+    /// One of these verdicts.
     pub verdicts: Vec<Verdict>,
-    /// For one of these reasons.
+    /// One of these reasons.
     pub codes: Vec<String>,
-    /// About this ticket.
+    /// Ticket.
     pub ticket: Option<TicketKey>,
-    /// About this pull request: `acme/app#7`, its address, or `#7` of any repository.
+    /// Pull request: `acme/app#7`, its URL, or `#7` of any repository.
     pub pull_request: Option<String>,
-    /// Came at this time or later.
+    /// Received at this time or later.
     pub since: Option<Timestamp>,
-    /// Came before this time.
+    /// Received before this time.
     pub until: Option<Timestamp>,
-    /// At most so many: 1 to 50.
+    /// Page size: 1 to 50.
     pub limit: Option<usize>,
-    /// Where to go on.
+    /// Cursor.
     pub after: Option<String>,
 }
 

@@ -1,6 +1,6 @@
-//! One thing an agent or its runner did or said, the same vocabulary for every agent.
+//! Events of an agent or its runner, with the same vocabulary for every agent.
 //!
-//! In: as part of a batch of `POST …/attempts/{n}/events`. Out: `GET /v1/jobs/{id}/events?after=CURSOR`.
+//! Received in batches of `POST …/attempts/{n}/events`, returned by `GET /v1/jobs/{id}/events?after=CURSOR`.
 
 use pullyard_domain::time::{Timestamp, rfc3339};
 use pullyard_domain::usage::Usage;
@@ -35,13 +35,13 @@ pub struct Event {
 }
 
 impl Event {
-    /// What its agent used, where this says it in numbers that we know.
+    /// The usage in this event, if it has numbers that this version knows.
     pub fn usage(&self) -> Option<Usage> {
         let data = self.data.as_ref().filter(|_| self.kind == EventKind::Usage)?;
         Usage::deserialize(data).ok()
     }
 
-    /// What its agent has used in an attempt that goes on, in a sentence, where this says it.
+    /// One sentence about the usage of a running attempt, if this event contains it.
     pub fn used_so_far(&self) -> Option<String> {
         self.usage().filter(|usage| usage.so_far)?.sentence()
     }

@@ -1,4 +1,4 @@
-//! Self-hosted runners as people see them: `/v1/runners`.
+//! Administration of self-hosted runners: `/v1/runners`.
 
 use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
 use pullyard_domain::time::{Timestamp, rfc3339};

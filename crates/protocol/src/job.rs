@@ -118,20 +118,20 @@ pub struct Cancel {
     pub until: Option<Timestamp>,
 }
 
-/// Which jobs are asked for. What is none, or empty, asks nothing.
+/// Filters for a list of jobs; `None` or empty does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobQuery {
-    /// One of these.
+    /// One of these statuses.
     pub statuses: Vec<Status>,
-    /// Of this ticket.
+    /// Ticket.
     pub ticket: Option<TicketKey>,
-    /// Made at this time or later.
+    /// Created at this time or later.
     pub since: Option<Timestamp>,
-    /// Made before this time.
+    /// Created before this time.
     pub until: Option<Timestamp>,
-    /// At most so many: 1 to 50.
+    /// Page size: 1 to 50.
     pub limit: Option<usize>,
-    /// Where to go on.
+    /// Cursor.
     pub after: Option<String>,
 }
 
@@ -216,7 +216,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// When its agent hears what somebody says to it now; none where nobody does.
+    /// When the agent will read a message that is sent now; `None` if never.
     pub fn hears_when(&self) -> Option<&'static str> {
         self.status.hears_when(self.adopts.is_some())
     }

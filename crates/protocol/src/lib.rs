@@ -1,7 +1,7 @@
-//! What goes over the wire, one file per subject: requests, answers, problems, and the client.
+//! Wire types of the API, one module per subject, and the HTTP client.
 //!
-//! Requests refuse unknown fields; answers may grow, so their readers ignore what they don't know.
-//! Times are RFC 3339 text, durations carry their unit in the name. No rule of business is here.
+//! Requests refuse unknown fields; readers of answers ignore them, because answers may grow. Times are RFC 3339; names
+//! of durations contain the unit.
 
 pub mod artifact;
 pub mod attempt;

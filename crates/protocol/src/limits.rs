@@ -1,36 +1,35 @@
-//! How long the texts of a request may be: what is checked where it comes in, and what the API's
-//! description says.
+//! Limits for the texts of requests, for validation and the OpenAPI document.
 
-/// A title. Units: characters.
+/// Title. Units: characters.
 pub const TITLE: usize = 300;
-/// A status, as the settings' own are. Units: characters.
+/// Status. Units: characters.
 pub const STATUS: usize = 64;
-/// How many labels something has.
+/// Number of labels.
 pub const LABELS: usize = 50;
-/// A label. Units: characters.
+/// Label. Units: characters.
 pub const LABEL: usize = 100;
-/// An address. Units: bytes.
+/// URL. Units: bytes.
 pub const URL: usize = 500;
-/// A ticket's text. Units: bytes.
+/// Description of a ticket. Units: bytes.
 pub const DESCRIPTION: usize = 200 * 1024;
-/// What a person asks for. Units: bytes.
+/// Prompt of a job. Units: bytes.
 pub const PROMPT: usize = 100 * 1024;
-/// A name for people. Units: characters.
+/// Display name. Units: characters.
 pub const NAME: usize = 200;
-/// Jobs that a runner may say it runs: those that it has, and a few whose end it has not heard of.
+/// Jobs that a runner may report: running ones, and a few whose end it has not received.
 pub const ACTIVE: usize = 24;
-/// A pull request's number: programs that read JSON know no larger one.
+/// Largest number of a pull request: the largest integer that every JSON parser reads exactly.
 pub const PULL_REQUEST: u64 = (1 << 53) - 1;
 
-/// Text that says something.
+/// Has a visible character.
 #[cfg(feature = "schema")]
 pub(crate) const SAYS: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
-/// One line for people that says something.
+/// One line with a visible character.
 #[cfg(feature = "schema")]
 pub(crate) const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
-/// One line, or nothing.
+/// One line, may be empty.
 #[cfg(feature = "schema")]
 pub(crate) const ANY_LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
-/// An address that a browser can open.
+/// An http or https URL.
 #[cfg(feature = "schema")]
 pub(crate) const WEB: &str = r"^https?://[^\x00-\x1f\x7f-\x9f]*$";

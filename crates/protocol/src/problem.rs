@@ -1,6 +1,5 @@
-//! An error as RFC 9457 writes it, with a stable code and the place of the fault.
-//!
-//! Source: <https://www.rfc-editor.org/rfc/rfc9457>.
+//! Problem documents (RFC 9457) with a stable code and the position of the fault. Source:
+//! <https://www.rfc-editor.org/rfc/rfc9457>.
 
 use serde::{Deserialize, Serialize};
 

@@ -43,14 +43,14 @@ pub struct Project {
     pub revision: u64,
 }
 
-/// A project with every setting its server told, whether this version knows it or not.
+/// A project with all settings from the server, including those unknown to this version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToldProject {
-    /// Its short name.
+    /// Id.
     pub id: ProjectId,
-    /// Its name for people.
+    /// Display name.
     pub name: String,
-    /// How it works.
+    /// Settings, including unknown ones.
     pub settings: Value,
     /// For `If-Match`.
     pub revision: u64,
@@ -60,13 +60,14 @@ fn passing_over<'de, D: Deserializer<'de>>(settings: D) -> Result<Settings, D::E
     known_settings(Value::deserialize(settings)?).map_err(serde::de::Error::custom)
 }
 
-/// The settings that this version knows, of those that a server told. A setting must still have a value it knows.
+/// The settings known to this version.
+/// Errors: a known setting has an unknown value.
 pub fn known_settings(mut told: Value) -> Result<Settings, serde_json::Error> {
     keep(&mut told, &serde_json::to_value(Settings::default())?);
     serde_json::from_value(told)
 }
 
-/// Every group of settings has all its fields in the defaults.
+/// Works because the defaults contain every field of each group.
 fn keep(told: &mut Value, known: &Value) {
     if let (Value::Object(told), Value::Object(known)) = (told, known) {
         told.retain(|name, _| known.contains_key(name));

@@ -1,4 +1,4 @@
-//! Pull requests: `/v1/pulls`, `/v1/pulls/revise`, `/v1/pulls/link`, `/v1/pulls/why`, and how people name one.
+//! Pull requests: `/v1/pulls`, `/v1/pulls/revise`, `/v1/pulls/link`, `/v1/pulls/why`, and their names.
 
 #[cfg(feature = "schema")]
 use crate::limits;
@@ -47,16 +47,16 @@ pub struct LinkPullRequest {
     pub ticket: TicketKey,
 }
 
-/// Which pull request `GET /v1/pulls/why` and `DELETE /v1/pulls/link` are about.
+/// Query of `GET /v1/pulls/why` and `DELETE /v1/pulls/link`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestQuery {
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// Of this connected repository.
+    /// Connected repository.
     pub repository: RepositoryName,
-    /// Its number.
+    /// Number.
     pub number: u64,
-    /// On this forge; needed only where several have a repository of that name.
+    /// Forge; required only if several have a repository of that name.
     pub integration: Option<IntegrationId>,
 }
 
@@ -116,23 +116,23 @@ pub struct UnlinkedPullRequest {
     pub ticket: Option<TicketKey>,
 }
 
-/// A pull request as people write it.
+/// A pull request's name as people type it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestName {
-    /// The forge's host and port, where a whole address was written.
+    /// Host and port, if a URL was typed.
     pub host: Option<String>,
-    /// Its repository, where it was written.
+    /// Repository, if typed.
     pub repository: Option<RepositoryName>,
-    /// Its number.
+    /// Number.
     pub number: u64,
 }
 
-/// What is said of a name that names no pull request.
+/// Advice for an invalid name.
 pub const PULL_REQUEST_NAMES: &str = "write its address, OWNER/NAME#7, or #7";
 
 impl PullRequestName {
-    /// Reads `https://HOST/o/r/pull/7`, or Bitbucket's `https://HOST/o/r/pull-requests/7`, with whatever a browser has
-    /// behind it, `o/r#7`, `#7` or `7`.
+    /// Parses `https://HOST/o/r/pull/7` or Bitbucket's `https://HOST/o/r/pull-requests/7` with any suffix, `o/r#7`,
+    /// `#7` or `7`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(address) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) {
@@ -161,13 +161,13 @@ impl PullRequestName {
         })
     }
 
-    /// It is written as nothing but a pull request is.
+    /// Whether the text has a form that only pull requests have.
     pub fn is_plain(text: &str) -> bool {
         let text = text.trim();
         (text.contains("://") || text.contains('#')) && Self::parse(text).is_some()
     }
 
-    /// Whether this address is of the same forge: the scheme is no matter, the port is.
+    /// Whether a URL has the same host and port; the scheme is ignored.
     pub fn is_of(&self, address: &str) -> bool {
         let Some(host) = &self.host else { return true };
         let rest = address.split_once("://").map_or(address, |(_, rest)| rest);

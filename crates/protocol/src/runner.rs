@@ -1,11 +1,10 @@
-//! What a self-hosted runner says and hears between jobs:
-//! `POST /v1/runners`, `POST /v1/runners/{runner}/heartbeat`, `POST /v1/runners/{runner}/claim`.
+//! Calls of a self-hosted runner between jobs: `POST /v1/runners`, `POST /v1/runners/{runner}/heartbeat`, `POST
+//! /v1/runners/{runner}/claim`.
 //!
-//! Each is called with a runner token (`rnt_`). A runner is a token and a name; its process is an
-//! `instance`, chosen anew at every start. A call of a process that another one has replaced gets 409
-//! `runner_replaced`. A claimed job is then run by `run-job`, which calls
-//! `POST /v1/jobs/{job}/attempts/{n}/start` with the claim's id and the bootstrap token of the answer.
-//! Only durations are sent to a runner, never instants.
+//! They use a runner token (`rnt_`). A runner is a token and a name; its process is an `instance` with a new id at
+//! every start, and a replaced process gets 409 `runner_replaced`. `run-job` runs a claimed job: it calls `POST
+//! /v1/jobs/{job}/attempts/{n}/start` with the claim's id and bootstrap token. Runners receive only durations, because
+//! clocks differ.
 
 #[cfg(feature = "schema")]
 use crate::limits;

@@ -1,4 +1,4 @@
-//! Secrets that people set: `/v1/secrets…`. A value goes in and never comes out.
+//! Secrets that people set: `/v1/secrets…`; no answer contains a value.
 
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::SecretKind;
@@ -25,8 +25,7 @@ impl std::fmt::Debug for SetSecret {
     }
 }
 
-/// A text. What is none is refused without being quoted, as faults of other bodies are: a value that was
-/// written without quotes is a secret all the same.
+/// Requires a string. The error omits the value, because a secret without quotes is a secret too.
 fn unquoted<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
     match serde_json::Value::deserialize(reader)? {
         serde_json::Value::String(text) => Ok(text),

@@ -1,4 +1,4 @@
-//! Signing a browser in: `POST /v1/sign-in-links`.
+//! Sign-in of a browser: `POST /v1/sign-in-links`.
 
 use serde::{Deserialize, Serialize};
 

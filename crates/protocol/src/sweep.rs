@@ -1,4 +1,4 @@
-//! `POST /v1/sweep`: one round of the sweeper, now.
+//! `POST /v1/sweep`: one round of the sweeper on demand.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,12 @@
-//! `GET /v1/version` and the header that runners send.
+//! `GET /v1/version` and the runners' version header.
 
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
-/// The header in which a runner names the protocol it speaks.
+/// Request header with the runner's protocol version.
 pub const HEADER: &str = "pullyard-version";
 
-/// The protocol this code speaks. Raised when an older runner could no longer be served.
+/// Present protocol version. Increased when older runners can no longer be served.
 pub const PROTOCOL: u32 = 1;
 
 /// What is running.

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the description of every route, those of the tickets function among them.
+//! `GET /openapi.json`: the OpenAPI document of all routes, including the tickets function's.
 
 use crate::said::SAID;
 use aide::axum::ApiRouter;
@@ -18,7 +18,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// Made when somebody asks for the first time, once per process: it is the same for every caller.
+/// Built at the first call, once per process; the same for every caller.
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
 
 /// A description of the API as OpenAPI has it.
@@ -26,7 +26,6 @@ static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string
 #[schemars(inline, transparent)]
 pub(crate) struct Document(#[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, Value>);
 
-/// The description.
 pub(crate) struct Described;
 
 impl IntoResponse for Described {
@@ -46,18 +45,16 @@ impl aide::OperationOutput for Described {
     }
 }
 
-/// The description, as every caller may have it.
 pub(crate) async fn show() -> Described {
     Described
 }
 
-/// The description of all routes.
 pub fn document() -> Value {
     openapi::described(|| elsewhere(crate::described()), SAID, of_path)
 }
 
-/// What the tickets function answers, in the types that it reads and writes. It reads its body by hand, so
-/// that what can't be read is in the ledger too.
+/// The tickets function's routes with their types; that function parses bodies by hand, so that it can record
+/// unreadable ones in the ledger.
 fn elsewhere(routes: ApiRouter<Context>) -> ApiRouter<Context> {
     async fn ticket_event(_: Caller<scope::Tickets>, _: Strict<TicketEvent>) -> Result<Json<Decision>, Problem> {
         Err(Problem::not_found("This route belongs to another function."))
@@ -65,13 +62,12 @@ fn elsewhere(routes: ApiRouter<Context>) -> ApiRouter<Context> {
     routes.api_route("/v1/tickets/events", post(ticket_event))
 }
 
-/// What a path's value may be; the same name means the same on every route.
 fn of_path(schemas: &mut SchemaGenerator, name: &str) -> Schema {
     match name {
         "owner" | "name" => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$" }),
         "integration" => schemas.subschema_for::<IntegrationId>(),
         "project" => schemas.subschema_for::<ProjectId>(),
-        // What else a key may have stands in the query.
+        // Other keys are sent in the query.
         "key" => json_schema!({ "type": "string", "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$" }),
         "hook" => schemas.subschema_for::<HookName>(),
         "message" => schemas.subschema_for::<MessageId>(),
@@ -80,7 +76,6 @@ fn of_path(schemas: &mut SchemaGenerator, name: &str) -> Schema {
         "delivery" => schemas.subschema_for::<DeliveryId>(),
         "token" => schemas.subschema_for::<TokenId>(),
         "secret" => schemas.subschema_for::<SecretName>(),
-        // People may also say its name.
         "runner" => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" }),
         "attempt" => json_schema!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         _ => json_schema!({ "type": "string", "minLength": 1 }),

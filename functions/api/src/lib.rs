@@ -1,4 +1,4 @@
-//! `/v1/…`: everything that people, programs and runners ask, but ticket events.
+//! `/v1/…`: all API routes except ticket events.
 
 mod routes {
     pub(crate) mod artifacts;
@@ -40,19 +40,17 @@ use routes::{
     job_orders, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
-/// The git commit of the program, for `/v1/version`. The program passes it, so that a commit doesn't rebuild this crate.
+/// The git commit for `/v1/version`. The program supplies it, so that a new commit does not rebuild this crate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Commit(pub(crate) &'static str);
 
-/// The function's routes, of a program that was built from this commit.
 pub fn router(ctx: Context, commit: &'static str) -> Router {
     let routes = routes().layer(Extension(Commit(commit)));
     http::logged("api", &ctx, http::finished(routes.with_state(ctx.clone())))
 }
 
-/// The table of routes, for a router that answers them and for one that describes them, by functions of the same
-/// names. Two, because a description of every route is made while its router is: milliseconds of each cold start,
-/// for what nearly nobody asks for.
+/// The table of routes, for a router and for the OpenAPI document; both have functions of the same names. The document
+/// is not built with the router, because it would cost milliseconds in each cold start.
 macro_rules! routes {
     ($router:expr, $route:ident, $kind:ident $(:: $inner:ident)?) => {{
         use $kind $(:: $inner)? ::routing::{delete, get, post, put};
@@ -142,7 +140,6 @@ fn routes() -> Router<Context> {
     routes!(Router::new(), route, axum)
 }
 
-/// The routes with what their types say of them.
 fn described() -> ApiRouter<Context> {
     routes!(ApiRouter::new(), api_route, aide::axum)
 }

@@ -1,19 +1,15 @@
-//! What the description says of each route beside what its handler's types already do. A test holds it
-//! against the router: no route without a row, no row without a route.
+//! Summaries and refusal codes of all routes, for the OpenAPI document. A test compares the table with the router.
 
 use pullyard_entry::openapi::Said;
 
-/// Why a request for a job may be refused: a guard's own code.
 const GUARDS: (u16, &str) =
     (409, "job_active, project_held, budget_exhausted, ticket_without_repository, repository_not_integrated");
 
-/// Why a person's request for a revision may be refused.
 const REVIEW_GUARDS: (u16, &str) =
     (409, "pull_request_closed, no_linked_ticket, ticket_inactive, job_active, project_held, budget_exhausted");
 
 macro_rules! said {
     ($($tag:ident { $($method:ident $route:literal $id:ident = $summary:literal $([$($refusal:expr),*])?;)* })*) => {
-        /// Every route.
         pub(crate) const SAID: &[Said] = &[$($(Said {
             method: stringify!($method),
             route: $route,

@@ -1,4 +1,4 @@
-//! From the domain's values to what the API shows.
+//! Conversions from domain values to the API's answers.
 
 use pullyard_control::review::PullRequestView;
 use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
@@ -84,7 +84,6 @@ pub(crate) fn job(view: JobView) -> Job {
     }
 }
 
-/// An attempt that ended.
 pub(crate) fn attempt(attempt: domain::Attempt) -> Attempt {
     let domain::Attempt { number, run, ended_at, ended, work, spent_usd_micros, .. } = attempt;
     let (how, why) = match ended {
@@ -109,7 +108,6 @@ pub(crate) fn attempt(attempt: domain::Attempt) -> Attempt {
     }
 }
 
-/// The attempt that holds a job, if one does.
 pub(crate) fn running(job: &domain::Job) -> Option<Attempt> {
     let run = job.run.clone().filter(|_| job.status.is_active())?;
     Some(Attempt {

@@ -1,6 +1,5 @@
-//! Messages that are worked through in turn: settles tickets, reads reviews for their jobs, writes what
-//! people read on pull requests, decides reviews that came in a flood. The queue is FIFO by ticket, job or
-//! pull request, so at most one of them is in flight for each.
+//! Processes effects in order: ticket updates, review reads, texts on pull requests, deferred reviews. The FIFO queue
+//! has at most one in flight per ticket, job or pull request.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use pullyard_control::review::{Reach, admit_job, decide_review, tell_pull_request};
@@ -8,7 +7,6 @@ use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::wakeup::{Effect, QueuedReview};
 use pullyard_entry::messages;
 
-/// Does a batch; what failed comes again, after the rest of its group.
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
     messages::each("effects", event, |effect: Effect| async move {
         match effect {

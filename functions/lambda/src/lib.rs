@@ -1,7 +1,5 @@
-//! Every function in one program: which of them it is, the handler's name says.
-//!
-//! Owns the mains: logs, configuration, context, and the loop of Lambda's runtime. What a function does
-//! is in its own package, and what it may do in its own role.
+//! All functions in one program; the handler's name selects one.
+//! This crate sets up logs, configuration, context and Lambda's loop. Each function's code is in its own package.
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -12,29 +10,19 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
 
-/// One of the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Function {
-    /// The API of people, programs and runners.
     Api,
-    /// The pages.
     Pages,
-    /// What ticket tools call.
     Tickets,
-    /// What forges call.
     Webhook,
-    /// Starts the tasks of jobs.
     Dispatcher,
-    /// Works through what is to be shown, read and decided later.
     Effects,
-    /// Hears of containers that stopped.
     Tasks,
-    /// Goes round over what is due.
     Sweeper,
 }
 
 impl Function {
-    /// All of them.
     pub const ALL: [Self; 8] = [
         Self::Api,
         Self::Pages,
@@ -46,7 +34,6 @@ impl Function {
         Self::Sweeper,
     ];
 
-    /// What its handler is called.
     pub fn name(self) -> &'static str {
         match self {
             Self::Api => "api",
@@ -60,10 +47,9 @@ impl Function {
         }
     }
 
-    /// Runs it in Lambda until the environment ends.
     pub async fn run(self) -> Result<(), Error> {
         telemetry::start();
-        // Boxed, as are the loops below: the compiler has to lay out all that they hold.
+        // Boxed, as are the loops below: large futures are expensive to compile.
         let ctx = Box::pin(Config::from_env()?.connect()).await;
         let ctx = &ctx;
         match self {
@@ -111,7 +97,6 @@ impl fmt::Display for Function {
     }
 }
 
-/// A handler that is none of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown(Option<String>);
 
@@ -137,7 +122,6 @@ impl FromStr for Function {
     }
 }
 
-/// Runs the function that Lambda's environment names.
 pub async fn run() -> Result<(), Error> {
     let handler = pullyard_entry::config::handler().ok_or(Unknown(None))?;
     Box::pin(handler.parse::<Function>()?.run()).await

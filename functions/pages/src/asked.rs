@@ -1,4 +1,4 @@
-//! What a revise job was asked for: the reviews as they were frozen, and a person's own words. Text only.
+//! The request of a revise job: its frozen reviews and a person's message, as text only.
 
 use crate::fault::Fault;
 use crate::text::{Text, block, line, web};
@@ -7,18 +7,13 @@ use pullyard_control::{Context, Error, JobView};
 use pullyard_domain::prompt::review::{Cut, FrozenComment, FrozenReview, Side};
 use pullyard_domain::time::Timestamp;
 
-/// What a revise job was asked for.
 pub(crate) struct Asked {
-    /// How much of it there is.
     pub(crate) count: String,
-    /// What persons asked of us, not of the forge.
     pub(crate) message: Option<Text>,
     pub(crate) reviews: Vec<Review>,
-    /// What had no room.
     pub(crate) cut: Option<String>,
 }
 
-/// One review.
 pub(crate) struct Review {
     pub(crate) author: Text,
     pub(crate) when: When,
@@ -28,21 +23,18 @@ pub(crate) struct Review {
     pub(crate) comments: Vec<Comment>,
 }
 
-/// One inline comment.
 pub(crate) struct Comment {
     /// `src/app.rs:12–14`.
     pub(crate) place: Text,
     pub(crate) address: Option<String>,
     pub(crate) author: Text,
-    /// The line is one of the commit that was commented on.
     pub(crate) original: bool,
-    /// The line is of the file before the change.
     pub(crate) before: bool,
     pub(crate) edited: bool,
     pub(crate) text: Text,
 }
 
-/// None for a job of another kind, and until its reviews were read from the forge.
+/// `None` for other jobs, and until the reviews were read from the forge.
 pub(crate) async fn of(ctx: &Context, view: &JobView) -> Result<Option<Asked>, Fault> {
     let job = &view.job;
     if job.revises.is_none() || job.context.is_empty() {

@@ -1,11 +1,10 @@
-//! Style, script and icon, each at an address that names its content, so that browsers keep it for ever.
+//! Style, script and icon at URLs with a hash of their content, so that browsers cache them for ever.
 
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::sync::LazyLock;
 
-/// One file and where it is.
 pub(crate) struct Asset {
     pub(crate) address: String,
     kind: &'static str,
@@ -23,12 +22,10 @@ fn asset(name: &str, ending: &str, kind: &'static str, content: &'static str) ->
     Asset { address: format!("/assets/{name}.{:016x}.{ending}", hash(content)), kind, content }
 }
 
-/// FNV-1a: tells one version from the next, and needs to do no more.
 fn hash(content: &str) -> u64 {
     content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A file of the version that runs; an older page's is gone.
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
     let found =
         [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.address.strip_prefix("/assets/") == Some(&name));

@@ -1,4 +1,4 @@
-//! The board: one column for each status, one card for each ticket.
+//! The board: a column per status and a card per ticket.
 
 use crate::fault::Fault;
 use crate::frame::{Frame, go, page};
@@ -19,15 +19,12 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_entry::Query;
 use serde::Deserialize;
 
-/// How many tickets one page of a board shows.
 const PAGE: i32 = 200;
 
-/// Which board.
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     project: Option<ProjectId>,
     after: Option<String>,
-    /// The decision to say a line about.
     said: Option<DeliveryId>,
 }
 
@@ -38,69 +35,55 @@ struct Board {
     project: String,
     may_work: bool,
     may_administer: bool,
-    /// Nothing new starts.
     held: Option<Held>,
     said: Option<Line>,
     columns: Vec<Column>,
-    /// There is no ticket at all.
     empty: bool,
     next: Option<String>,
     refresh: u32,
-    /// Of the form that every card's buttons belong to. It stands outside the list: that is replaced where it
-    /// changed, and this is another one in each answer.
+    /// Key of the cards' forms. Outside the list, which the script replaces when it changes, because each response has
+    /// a new key.
     once: String,
 }
 
-/// One status.
 struct Column {
-    /// As a card's button for it sends it, whatever is shown.
+    /// Sent by a card's button; the label may differ.
     status: String,
     name: Text,
     starts_jobs: bool,
     cards: Vec<Card>,
 }
 
-/// One ticket.
 struct Card {
     key: Text,
-    /// The ticket's page.
     address: String,
-    /// Where moving it is sent to.
     move_address: String,
     title: Text,
-    /// The state of its job, or its badge.
     pill: Option<Pill>,
-    /// The page of that job.
     job: Option<String>,
-    /// What the job waits for, or the ticket.
     sentence: Option<Text>,
     pull_request: Option<Pull>,
     labels: Vec<Text>,
-    /// Where it may be moved.
     moves: Vec<Move>,
 }
 
-/// A link to somewhere else.
 pub(crate) struct Link {
     pub(crate) address: String,
     pub(crate) words: String,
 }
 
-/// A ticket's pull request.
 pub(crate) struct Pull {
     pub(crate) link: Link,
-    /// `merged` or `closed`, once it is.
     pub(crate) ended: Option<&'static str>,
 }
 
-/// One status that a ticket may be moved to. The value is sent as it is, whatever is shown.
+/// The value is sent unchanged; the label may differ.
 pub(crate) struct Move {
     pub(crate) status: String,
     pub(crate) words: Text,
     pub(crate) starts_jobs: bool,
 }
 
-/// A system without a project.
 #[derive(Template)]
 #[template(path = "empty.html")]
 pub(crate) struct NoProject {
@@ -113,7 +96,6 @@ impl NoProject {
     }
 }
 
-/// The board is where one begins.
 pub(crate) async fn home(_: Visit) -> Response {
     go("/board")
 }
@@ -179,8 +161,7 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
     }
 }
 
-/// The page of a ticket. A key may be any text: what a path can't carry stands in the query, and so does the word of
-/// the page for new ones.
+/// A key may be any text: one that a path cannot contain, or `new`, goes into the query.
 pub(crate) fn address_of(project: &ProjectId, key: &TicketKey) -> String {
     if key.fits_a_path() && key.as_str() != "new" {
         format!("/tickets/{key}?project={project}")
@@ -189,12 +170,11 @@ pub(crate) fn address_of(project: &ProjectId, key: &TicketKey) -> String {
     }
 }
 
-/// Where it is moved.
 pub(crate) fn move_address_of(project: &ProjectId, key: &TicketKey) -> String {
     address_of(project, key).replacen('?', "/move?", 1)
 }
 
-/// A ticket's title. Where nothing of it can be seen, a link needs words all the same: its key.
+/// The key if the title has nothing visible, because a link needs text.
 pub(crate) fn titled(view: &TicketView) -> Text {
     let title = line(&view.text.title);
     if title.is_empty() { line(view.ticket.key.as_str()) } else { title }
@@ -209,7 +189,7 @@ pub(crate) fn pull_request(view: &TicketView) -> Option<Pull> {
     })
 }
 
-/// Every other status, and those that close a ticket, which have no column while none has them.
+/// Every other status, including closing ones, which have no column while empty.
 pub(crate) fn moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
     let closed = own.closed.iter().filter(|status| !statuses.contains(status));
     let others = statuses.iter().chain(closed).filter(|status| **status != ticket.status);
@@ -218,7 +198,6 @@ pub(crate) fn moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec
     others.map(shown).collect()
 }
 
-/// The project's own statuses in the order of the work, then every other that a ticket has.
 pub(crate) fn statuses_of<'a>(own: &Statuses, tickets: impl Iterator<Item = &'a Ticket>) -> Vec<String> {
     let mut statuses = Vec::new();
     for status in [&own.todo, &own.trigger, &own.completion] {
@@ -233,7 +212,7 @@ pub(crate) fn statuses_of<'a>(own: &Statuses, tickets: impl Iterator<Item = &'a 
     statuses
 }
 
-/// `APP-10` after `APP-2`.
+/// Sorts `APP-10` after `APP-2`.
 fn natural(key: &TicketKey) -> (String, u64, String) {
     let text = key.as_str();
     let words = text.trim_end_matches(|c: char| c.is_ascii_digit());

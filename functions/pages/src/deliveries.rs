@@ -1,4 +1,4 @@
-//! The ledger: what came in, and what was decided about it.
+//! The ledger of a project: deliveries and their decisions.
 
 use crate::board::{NoProject, address_of};
 use crate::fault::Fault;
@@ -20,10 +20,8 @@ use pullyard_entry::{Problem, Query};
 use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
 use serde::Deserialize;
 
-/// How many entries a page shows.
 const PAGE: usize = 50;
 
-/// What is asked of the ledger, as it was written.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Asked {
     project: Option<ProjectId>,
@@ -44,22 +42,18 @@ struct Deliveries {
     frame: Frame,
     project: String,
     form: Asked,
-    /// Every verdict with its word.
     verdicts: Vec<(&'static str, &'static str)>,
     fault: Option<Fault>,
-    /// Something is asked of the entries.
     filtered: bool,
     rows: Vec<Row>,
-    /// The day of the oldest entry that was looked at, when there are older ones.
+    /// The day of the oldest entry read, when there are older ones.
     back_to: Option<String>,
-    /// This is not the first page.
     later: bool,
     newest: String,
     next: Option<String>,
     refresh: u32,
 }
 
-/// One entry.
 struct Row {
     pill: Pill,
     what: Text,
@@ -72,7 +66,6 @@ struct Row {
     repeats: usize,
 }
 
-/// Newest first.
 pub(crate) async fn list(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
     let Some(project) = visit.project(asked.project.clone()).await? else {
@@ -110,7 +103,6 @@ impl Asked {
         [&self.verdict, &self.code, &self.ticket, &self.pull_request].iter().any(|field| given(field).is_some())
     }
 
-    /// The first page of the same question.
     fn address(&self, project: &ProjectId) -> String {
         let mut address = format!("/deliveries?project={project}");
         let fields = [
@@ -171,7 +163,6 @@ impl Row {
     }
 }
 
-/// What came in, before the name of what it is about.
 fn what(delivery: &Delivery) -> String {
     match (&delivery.review, delivery.source) {
         (Some(review), Source::Person) => format!("Revision asked for by {} of", review.author),

@@ -1,4 +1,4 @@
-//! What could not be shown or done, in the frame of every page: a sentence, what to do, the code.
+//! Error pages: a sentence, advice and a code.
 
 use crate::frame::{Frame, page};
 use crate::text::{self, Help, Text, line};
@@ -9,16 +9,14 @@ use pullyard_control::Error;
 use pullyard_entry::Problem;
 use pullyard_entry::strict;
 
-/// Why there is no page.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) status: StatusCode,
     pub(crate) code: String,
     pub(crate) sentence: Text,
     pub(crate) help: Help,
-    /// What somebody wrote and sent in vain: they shall not have to write it again.
+    /// Text of the failed form, so that the visitor does not have to type it again.
     written: Option<String>,
-    /// Somebody is signed in, so that the navigation is of use.
     signed_in: bool,
 }
 
@@ -40,7 +38,6 @@ impl Fault {
         Self { status, code: code.into(), sentence, help: Help::default(), written: None, signed_in: true }
     }
 
-    /// Shows these words again, which were sent with what could not be done.
     pub(crate) fn keeping(mut self, words: &str) -> Self {
         self.written = Some(words.to_owned()).filter(|words| !words.trim().is_empty());
         self
@@ -55,7 +52,6 @@ impl Fault {
         Self::new(StatusCode::NOT_FOUND, "not_found", sentence)
     }
 
-    /// The visitor's token may not do this.
     pub(crate) fn not_allowed(what: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", &format!("The token you signed in with may not {what}."))
             .help("Sign in with a token of that scope and project.")
@@ -104,7 +100,6 @@ impl IntoResponse for Fault {
     }
 }
 
-/// What to do where the fault itself does not say it.
 fn what_to_do(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "Check the address, or find it on the board or in the list of jobs.",

@@ -1,4 +1,4 @@
-//! What a form sent, read strictly.
+//! Parses forms strictly.
 
 use crate::fault::Fault;
 use axum::extract::rejection::FormRejection;
@@ -6,10 +6,9 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
-/// The largest form: a description of the API's size, with every byte percent-encoded. Units: bytes.
+/// A description of the API's maximum size with every byte percent-encoded. Units: bytes.
 pub(crate) const LARGEST: usize = 768 * 1_024;
 
-/// A form of this type.
 pub(crate) struct Form<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
@@ -33,7 +32,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-/// A field that was left empty says nothing.
+/// Trimmed; `None` for an empty field.
 pub(crate) fn given(field: &str) -> Option<String> {
     let field = field.trim();
     (!field.is_empty()).then(|| field.to_owned())

@@ -1,4 +1,4 @@
-//! The frame of every page: title, navigation, who is signed in.
+//! Title, navigation and visitor of every page.
 
 use crate::assets;
 use crate::text::{Text, line};
@@ -6,17 +6,12 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// What is around a page's own content.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) title: Text,
-    /// The page of the navigation that one is on.
     pub(crate) at: &'static str,
-    /// The project that one looks at.
     pub(crate) project: Option<String>,
-    /// All that one may look at.
     pub(crate) projects: Vec<String>,
-    /// Who is signed in.
     pub(crate) who: Option<Text>,
     pub(crate) style: &'static str,
     pub(crate) script: &'static str,
@@ -24,7 +19,6 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Without anybody signed in.
     pub(crate) fn bare(title: &str) -> Self {
         Self {
             title: line(title),
@@ -39,19 +33,16 @@ impl Frame {
     }
 }
 
-/// A page as an answer.
 pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => {
             let kind = HeaderValue::from_static("text/html; charset=utf-8");
             (status, [(header::CONTENT_TYPE, kind)], html).into_response()
         }
-        // Rendering into memory fails for no reason of the request's.
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Pullyard failed to write this page.").into_response(),
     }
 }
 
-/// Goes on elsewhere, by GET.
 pub(crate) fn go(to: &str) -> Response {
     match HeaderValue::from_str(to) {
         Ok(to) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
@@ -59,7 +50,7 @@ pub(crate) fn go(to: &str) -> Response {
     }
 }
 
-/// A path of ours that one may be sent back to; the board for anything else.
+/// A path of our own, else the board, so that no redirect leaves the site.
 pub(crate) fn own_path(path: Option<&str>) -> &str {
     let own = |path: &&str| {
         let first = path.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'));

@@ -1,5 +1,4 @@
-//! What protects every page: headers that leave a browser nothing to run, and forms that only our own pages
-//! may send.
+//! Protects all pages: headers against injected scripts, and a check against forms of other sites.
 
 use crate::fault::Fault;
 use axum::extract::{Request, State};
@@ -8,7 +7,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Context;
 
-/// Nothing inline, nothing from elsewhere: were an escape ever missing, the browser still runs nothing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -18,7 +16,7 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     let set = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: with that, browsers send our own forms with `Origin: null`.
+        // Not `no-referrer`: browsers would then send our own forms with `Origin: null`.
         (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in set {
@@ -28,7 +26,7 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// A form that another site sends would act with the visitor's rights.
+/// Another site's form would act with the visitor's rights.
 pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads || is_own(request.headers(), &ctx.api_url) {
@@ -43,20 +41,19 @@ pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Re
     .into_response()
 }
 
-/// Browsers say where a request comes from; what says nothing is no browser's form.
+/// Browsers send the origin of a request; a request without one is not a browser's form.
 fn is_own(headers: &HeaderMap, url: &str) -> bool {
     let said = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if let Some(site) = said("sec-fetch-site") {
         return site == "same-origin";
     }
     let Some(origin) = said("origin") else { return false };
-    // A gateway may have another name for itself than browsers know.
+    // The gateway's own name may differ from the one that browsers use.
     let host = origin.split_once("://").map(|(_, host)| host);
     origin == url.trim_end_matches('/') || (host.is_some() && host == said("host"))
 }
 
-/// A link on another site was clicked: the browser kept the cookie back, and gives it for the next request
-/// of our own.
+/// After a click on another site the browser withholds our `SameSite` cookie until the next request from our own page.
 pub(crate) fn came_from_elsewhere(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
 }

@@ -1,4 +1,4 @@
-//! A project is held and released from its board, by whoever administers it.
+//! Holds and releases a project from its board.
 
 use crate::fault::Fault;
 use crate::form::Form;
@@ -13,7 +13,6 @@ use pullyard_entry::limits;
 use pullyard_protocol::project::HoldProject;
 use serde::Deserialize;
 
-/// Who holds the project of a page, and why.
 pub(crate) struct Held {
     pub(crate) who: Text,
     pub(crate) why: Option<Text>,
@@ -26,7 +25,6 @@ impl Held {
     }
 }
 
-/// Which project, and why it is held.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Hold {
@@ -34,14 +32,12 @@ pub(crate) struct Hold {
     reason: String,
 }
 
-/// Which project.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Release {
     project: ProjectId,
 }
 
-/// Holds a project, and goes back to its board.
 pub(crate) async fn hold(visit: Visit, Form(asked): Form<Hold>) -> Result<Response, Fault> {
     let project = administered(&visit, asked.project).await?;
     let request = HoldProject { reason: asked.reason.trim().to_owned() };
@@ -50,7 +46,6 @@ pub(crate) async fn hold(visit: Visit, Form(asked): Form<Hold>) -> Result<Respon
     Ok(go(&format!("/board?project={project}")))
 }
 
-/// Releases a project, and goes back to its board.
 pub(crate) async fn release(visit: Visit, Form(asked): Form<Release>) -> Result<Response, Fault> {
     let project = administered(&visit, asked.project).await?;
     control::release_project(&visit.ctx, &project).await?;

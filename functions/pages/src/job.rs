@@ -1,4 +1,4 @@
-//! One job: what it does, since when, why, and its live text.
+//! The page of one job: state, reason, and live log.
 
 pub(crate) mod orders;
 
@@ -24,19 +24,17 @@ use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
 use serde::Deserialize;
 
-/// How many events a page begins with; its script goes on at once, and so does a link.
+/// Events on the first page; the script, or a link, loads the rest at once.
 const FIRST: usize = 2_000;
 
-/// Where to go on reading: attempt and number of the last event that was seen.
+/// Attempt and number of the last event seen.
 const CURSOR: HeaderName = HeaderName::from_static("pullyard-cursor");
 
-/// The cursor of who has seen no event.
 const BEGIN: (u32, u64) = (1, 0);
 
-/// When to ask again. Units: milliseconds; 0 is never.
+/// When the script polls again. Units: milliseconds; 0 is never.
 const NEXT: HeaderName = HeaderName::from_static("pullyard-next");
 
-/// Where to go on.
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     after: Option<String>,
@@ -47,16 +45,12 @@ pub(crate) struct Asked {
 struct JobPage {
     frame: Frame,
     head: Head,
-    /// What its reviewers asked for.
     asked: Option<asked::Asked>,
-    /// What its attempts left behind.
     kept: Option<kept::Kept>,
     entries: Vec<Entry>,
-    /// What the agent of a job that goes on has used; empty where nobody said it.
+    /// Usage of a running job's agent; may be empty.
     used: String,
-    /// This page does not begin at the first event.
     later: bool,
-    /// Where the rest of the events is, when there is more than one page of them.
     rest: Option<String>,
     live: Live,
 }
@@ -65,16 +59,13 @@ struct JobPage {
 #[template(path = "job_fragment.html")]
 struct JobFragment {
     head: Head,
-    /// What its reviewers asked for, until the first of its events was seen: it is read before an attempt begins.
+    /// Only until the first event is seen, because reviews are read before an attempt begins.
     asked: Option<asked::Asked>,
-    /// What its attempts left behind, where that may be news.
     kept: Option<kept::Kept>,
     entries: Vec<Entry>,
-    /// What the agent has used, where that is news.
     used: Option<String>,
 }
 
-/// What stands above the log.
 struct Head {
     address: String,
     id: String,
@@ -84,9 +75,7 @@ struct Head {
     sentence: Text,
     help: Option<Help>,
     failed: bool,
-    /// Whose fault it was that it failed.
     fault: Option<&'static str>,
-    /// The pull request that it revises: where it is, and how people name it.
     revises: Option<(Option<String>, Text)>,
     ticket: Option<(String, Text)>,
     repository: Option<Text>,
@@ -103,29 +92,24 @@ struct Head {
     may_cancel: bool,
     may_pause: bool,
     may_continue: bool,
-    /// What its agent asked.
     question: Option<Text>,
     may_answer: bool,
-    /// When its agent hears what is said to it now, where that may be said.
+    /// When the agent will read a message that is sent now.
     hears: Option<&'static str>,
-    /// Which form for words to the agent there is, none or one of `answer` and `say`, and of the latter at which
-    /// status: what is said of when they are heard goes by that.
+    /// Kind of the message form: empty, `answer`, or `say` with the status that its text depends on. The script
+    /// replaces the form when it changes.
     speaks: String,
     may_retry: bool,
-    /// A runner works on it.
     held: bool,
-    /// The key of the form that does it again.
     once: String,
 }
 
-/// What the script is told.
 struct Live {
     cursor: String,
     next: u32,
 }
 
 impl Head {
-    /// `became` is what became of the pull request that it made, where that is known.
     fn new(view: &JobView, became: Option<PullRequestState>, visit: &Visit) -> Self {
         let JobView { job, title, repository, waits, revises, now } = view;
         let (sentence, help) = why::why(job, waits.as_ref(), became, *now);
@@ -181,13 +165,12 @@ impl Head {
     }
 }
 
-/// It waits to be taken or is at work, and nobody wants anything else of it.
+/// It waits for a runner or is being worked on, without a pending request.
 fn may_pause(job: &Job) -> bool {
     let at_work = matches!(job.status, Status::Ready | Status::Claimed | Status::Preparing | Status::Executing);
     at_work && job.pause.is_none() && job.cancel.is_none()
 }
 
-/// The whole page, or for its script what changed since a cursor.
 pub(crate) async fn show(
     visit: Visit,
     id: Result<Path<JobId>, Problem>,
@@ -200,7 +183,7 @@ pub(crate) async fn show(
         Err(Error::NotFound { .. }) => return Err(gone()),
         view => view?,
     };
-    // One of another project is as if it were not there.
+    // Another project's job counts as missing.
     if !visit.visitor.may_touch(&view.job.project) {
         return Err(gone());
     }
@@ -210,19 +193,19 @@ pub(crate) async fn show(
         let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
         let live = Live::new(&view, &read.events, read.cursor, read.end);
         let head = Head::new(&view, became, &visit);
-        // While an agent is at work and says nothing, nothing is kept either: its looks, one a second, read less.
+        // Polls happen each second; without new events nothing new can be stored, so skip the read.
         let quiet = view.job.status.is_active() && read.events.is_empty();
         let kept = if quiet { None } else { kept::of(&visit.ctx, &id).await? };
-        // Of one that has ended, the record of its attempt says it, or a row.
+        // An ended job shows usage in the attempt's record or in a row.
         let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.clone()).unwrap_or_default();
         let used = match log::used_so_far(&read.events, begin.0) {
-            // Its row would be among what was read before: it stays where it stands.
+            // The row belongs to an earlier part of the log and stays there.
             None if unsaid.contains(&begin.0) => None,
             _ if head.ended_for_good => Some(String::new()),
             used => used,
         };
         let entries = log::entries(&view.job, &read.events, begin.0, &unsaid);
-        // Its page began without that, where its reviews were not read yet.
+        // The page may have begun before the reviews were read.
         let asked = if begin == BEGIN { asked::of(&visit.ctx, &view).await? } else { None };
         let fragment = JobFragment { head, asked, kept, entries, used };
         return Ok(told(page(StatusCode::OK, &fragment), &live));
@@ -242,7 +225,7 @@ pub(crate) async fn show(
     let kept = kept::of(&visit.ctx, &id).await?;
     let head = Head::new(&view, became, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
-    // Of one that has ended, the record of each attempt says what it used, or a row.
+    // An ended job shows usage in the attempt's record or in a row.
     let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.as_slice()).unwrap_or_default();
     let seen = if after.is_some() { begin.0 } else { 0 };
     let entries = log::entries(&view.job, &events, seen, unsaid);
@@ -270,12 +253,12 @@ fn told(mut response: Response, live: &Live) -> Response {
 }
 
 impl Live {
-    /// Often while text flows, seldom while it waits, never once there is nothing to come.
+    /// Short while events arrive, longer while the job waits, 0 at the end.
     fn new<E>(view: &JobView, read: &[E], cursor: (u32, u64), end: bool) -> Self {
         let next = match (end, view.job.status) {
             (true, _) => 0,
             _ if read.len() >= 500 => 100,
-            // As soon as a runner that is watched sends what comes next.
+            // A watched runner sends its next batch about then.
             (_, status) if status.is_active() && !read.is_empty() => 500,
             (_, status) if status.is_active() || status.is_terminal() => 1_000,
             _ => 2_000,

@@ -1,4 +1,4 @@
-//! The jobs of a project, and asking for one.
+//! Lists and creates jobs.
 
 use crate::board::{NoProject, address_of};
 use crate::fault::Fault;
@@ -21,10 +21,8 @@ use pullyard_entry::{Problem, Query, limits};
 use pullyard_protocol::job::CreateJob;
 use serde::Deserialize;
 
-/// How many jobs a page shows.
 const PAGE: usize = 50;
 
-/// Which page of which project.
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     project: Option<ProjectId>,
@@ -39,18 +37,15 @@ struct JobsPage {
     project: String,
     may_work: bool,
     jobs: Vec<Row>,
-    /// This is not the first page.
     later: bool,
     next: Option<String>,
     refresh: u32,
 }
 
-/// One job in a list.
 pub(crate) struct Row {
     pub(crate) pill: Pill,
     pub(crate) short: String,
     pub(crate) address: String,
-    /// What it revises, in front of its title.
     pub(crate) revises: Option<u64>,
     pub(crate) title: Text,
     pub(crate) ticket: Option<(String, Text)>,
@@ -76,7 +71,6 @@ impl Row {
     }
 }
 
-/// Newest first.
 pub(crate) async fn list(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
     let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "jobs")) };
@@ -103,11 +97,9 @@ struct Blank {
     repositories: Vec<String>,
     form: Asking,
     fault: Option<Fault>,
-    /// The job that is in the way.
     other: Option<String>,
 }
 
-/// The agents that a person can choose, and how they are called.
 const AGENTS: [(&str, &str); 4] = [
     (agent::CLAUDE_CODE, "Claude Code"),
     (agent::CODEX, "Codex"),
@@ -115,7 +107,6 @@ const AGENTS: [(&str, &str); 4] = [
     (agent::COMMAND, "the repository’s command"),
 ];
 
-/// A request as it was written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asking {
@@ -152,7 +143,7 @@ async fn written(visit: &Visit, project: &Project, form: Asking, refused: Option
         frame: visit.frame("Create job", "jobs", Some(&project.id)),
         project: project.id.to_string(),
         repositories: known.iter().map(|repository| repository.name.to_string()).collect(),
-        // What was refused once is another request the next time.
+        // A new key, because a refused request is not repeated.
         form: Asking { once: once(), ..form },
         fault,
         other: other.map(|job| format!("/jobs/{job}")),
@@ -160,7 +151,6 @@ async fn written(visit: &Visit, project: &Project, form: Asking, refused: Option
     Ok(page(status, &shown))
 }
 
-/// Why there is no job.
 struct Refused {
     fault: Fault,
     other: Option<JobId>,
@@ -172,7 +162,6 @@ impl From<Fault> for Refused {
     }
 }
 
-/// Asks for a job, and goes to it.
 pub(crate) async fn create(visit: Visit, Form(form): Form<Asking>) -> Result<Response, Fault> {
     visit.must_work()?;
     let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;

@@ -1,4 +1,4 @@
-//! What a job's attempts left behind, and which agent worked in each: on the job's page, and the way to one artifact.
+//! Artifacts and attempts of a job, on its page; and the redirect to one artifact.
 
 use crate::fault::Fault;
 use crate::text::{Text, line};
@@ -13,18 +13,15 @@ use pullyard_domain::job::{Attempt, AttemptEnd, Work};
 use pullyard_entry::{Path, Problem};
 use std::time::Duration;
 
-/// What is kept of a job.
 pub(crate) struct Kept {
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) attempts: Vec<Provenance>,
-    /// Those of them of which nothing here says what they took.
+    /// Attempts without usage data.
     pub(crate) unsaid: Vec<u32>,
 }
 
-/// One artifact.
 pub(crate) struct Artifact {
     pub(crate) address: String,
-    /// Its bytes were seen; else it may be on its way, and its page says so.
     pub(crate) stored: bool,
     pub(crate) name: Text,
     pub(crate) kind: &'static str,
@@ -32,19 +29,16 @@ pub(crate) struct Artifact {
     pub(crate) attempt: u32,
 }
 
-/// One attempt, on a line.
 pub(crate) struct Provenance {
     pub(crate) attempt: u32,
     pub(crate) how: &'static str,
     pub(crate) took: String,
     pub(crate) agent: Text,
     pub(crate) usage: String,
-    /// `commit 903f6c2900cd on 0c1d2e3f4a5b`.
     pub(crate) commits: Option<Text>,
     pub(crate) checks: Vec<Check>,
 }
 
-/// One check of an attempt's work, on a line.
 pub(crate) struct Check {
     pub(crate) command: Text,
     pub(crate) passed: bool,
@@ -52,7 +46,7 @@ pub(crate) struct Check {
     pub(crate) result: String,
 }
 
-/// None while nothing is kept and no attempt has ended.
+/// `None` while no artifact is stored and no attempt has ended.
 pub(crate) async fn of(ctx: &Context, job: &JobId) -> Result<Option<Kept>, Fault> {
     let artifacts = control::artifacts_of(ctx, job).await?;
     let attempts = control::attempts_of(ctx, job).await?;
@@ -111,7 +105,6 @@ fn agent(work: &Work) -> String {
     format!("{}{version}{model}, isolation {}{session}", work.agent, work.isolation)
 }
 
-/// As much of each as people read.
 fn commits(work: &Work) -> Option<String> {
     let short = |commit: &String| commit.chars().take(12).collect::<String>();
     let (commit, base) = (work.commit.as_ref().map(short), work.base_commit.as_ref().map(short));
@@ -134,7 +127,6 @@ fn usage(work: Option<&Work>, spent_usd_micros: Option<u64>) -> String {
     [tokens, cost].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// To the bytes themselves, for a short while.
 pub(crate) async fn show(visit: Visit, names: Result<Path<(JobId, ArtifactId)>, Problem>) -> Result<Response, Fault> {
     let Path((job, artifact)) = names?;
     let gone = || Fault::not_found(&format!("There is no job {job}."));
@@ -142,14 +134,14 @@ pub(crate) async fn show(visit: Visit, names: Result<Path<(JobId, ArtifactId)>, 
         Ok(found) => found.ok_or_else(gone)?,
         Err(error) => return Err(Error::from(error).into()),
     };
-    // One of another project is as if it were not there.
+    // Another project's artifact counts as missing.
     if !visit.visitor.may_touch(&found.project) {
         return Err(gone());
     }
     let address = control::artifact_address(&visit.ctx, &job, &artifact).await?;
     let unusable = |_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The artifact has no address.");
     let to = HeaderValue::from_str(&address).map_err(unusable)?;
-    // The address is a credential: it stands in no history and no cache.
+    // The URL is a credential, so no cache may store it.
     Ok((StatusCode::FOUND, [(header::LOCATION, to), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
         .into_response())
 }

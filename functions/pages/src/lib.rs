@@ -1,8 +1,6 @@
-//! The pages: what people see in a browser, rendered on the server.
-//!
-//! Every page is a plain HTML form and link first; one small script adds live text and dragging. Nothing here decides
-//! anything: what is shown comes from the same use cases and views as the API's answers, and what is
-//! asked goes to them. Text from outside reaches a template as [`text::Text`] only.
+//! The web pages, rendered on the server.
+//! Every page works with plain HTML forms and links; a small script adds live text and dragging. Pages decide nothing:
+//! they use the API's use cases and views. Text from outside reaches a template only as [`text::Text`].
 
 mod asked;
 mod assets;
@@ -31,7 +29,6 @@ use axum::routing::{get, post};
 use pullyard_control::Context;
 use pullyard_entry::http;
 
-/// The function's routes.
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
         .route("/", get(board::home))

@@ -1,4 +1,4 @@
-//! What an agent and its runner did, as rows: a call and its result are one, lines of one stream are one.
+//! Converts events to rows of the log: a call and its result are one row, as are adjacent lines of output.
 
 use crate::text::{self, Text, block, line, output};
 use crate::words;
@@ -10,51 +10,51 @@ use pullyard_protocol::event::{Event, EventKind};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// One row.
 pub(crate) struct Entry {
-    /// The row's own address: `e1.12`.
+    /// The row's anchor: `e1.12`.
     pub(crate) id: String,
-    /// Since the job was made.
     pub(crate) at: String,
-    /// RFC 3339.
     pub(crate) exact: String,
     pub(crate) look: Look,
-    /// The agent's name for the call that this begins or answers.
     pub(crate) call: Option<Text>,
-    /// Where all of it is, if it was too large for the log.
+    /// Artifacts with the full text, if it was too large for the log.
     pub(crate) whole: Vec<Whole>,
 }
 
-/// An artifact that has what an event left out.
 pub(crate) struct Whole {
     pub(crate) address: String,
     pub(crate) name: Text,
 }
 
-/// What a row shows.
 pub(crate) enum Look {
-    /// A phase or an attempt begins.
     Head(Text),
-    /// The agent's words.
     Words(Text),
-    /// Something was done; what came of it is underneath.
-    Step { verb: &'static str, what: Text, code: bool, under: Option<Text> },
-    /// The answer to a call that stands further up.
-    Answer { name: Text, under: Text },
-    /// The agent asks.
+    Step {
+        verb: &'static str,
+        what: Text,
+        code: bool,
+        under: Option<Text>,
+    },
+    /// The result of a call from an earlier page.
+    Answer {
+        name: Text,
+        under: Text,
+    },
     Question(Text),
-    /// A person says something to the agent.
-    Steer { by: Text, words: Text },
-    /// The agent's last word.
+    Steer {
+        by: Text,
+        words: Text,
+    },
     Result(Text),
-    /// A program's own lines.
     Output(Text),
-    /// Nothing that most readers want, and nothing to hide.
-    Aside { what: Text, under: Text },
+    Aside {
+        what: Text,
+        under: Text,
+    },
 }
 
-/// What the agent has used by the newest of these events; empty where another attempt than `seen` has begun, whose agent
-/// has not said it yet, and none where there is nothing new.
+/// Newest usage of the running attempt. Empty if an attempt other than `seen` has begun and reported none; `None` if
+/// nothing is new.
 pub(crate) fn used_so_far(events: &[(u32, Timestamp, Event)], seen: u32) -> Option<String> {
     let newest = events.last()?.0;
     let of_attempt = events.iter().rev().take_while(|(attempt, ..)| *attempt == newest);
@@ -62,7 +62,6 @@ pub(crate) fn used_so_far(events: &[(u32, Timestamp, Event)], seen: u32) -> Opti
     used.next().or_else(|| (newest != seen).then(String::new))
 }
 
-/// Where the newest of what each of these attempts has used stands.
 fn newest_used(events: &[(u32, Timestamp, Event)], attempts: &[u32]) -> Vec<usize> {
     let newest = |of: &u32| {
         let of_it = |(attempt, _, event): &(u32, Timestamp, Event)| attempt == of && event.used_so_far().is_some();
@@ -71,8 +70,8 @@ fn newest_used(events: &[(u32, Timestamp, Event)], attempts: &[u32]) -> Vec<usiz
     attempts.iter().filter_map(newest).collect()
 }
 
-/// The rows of these events of a job. A head says which attempt begins, unless `seen` is that attempt. Of the attempts
-/// in `unsaid` the newest of what they have used is a row, too: nothing else says it.
+/// Adds a heading where an attempt begins, except for `seen`. For the attempts in `unsaid` their newest usage is a row
+/// too, because no record contains it.
 pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, unsaid: &[u32]) -> Vec<Entry> {
     let stays = newest_used(events, unsaid);
     let mut entries: Vec<Entry> = Vec::new();
@@ -95,12 +94,11 @@ pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, 
             entries.push(row(format!("a{attempt}"), Look::Head(line(&format!("Attempt {attempt}")))));
         }
         if event.used_so_far().is_some() && !stays.contains(&at) {
-            // That stands above, and once, or is on record.
+            // Usage is shown above the log, or in the attempt's record.
             continue;
         }
         let id = format!("e{number}.{}", event.seq);
         if event.kind == EventKind::Log {
-            // Neighbouring lines of the same stream are one row.
             said.push_str(event.text.as_deref().unwrap_or_default());
             said.push('\n');
             let goes_on =
@@ -132,7 +130,7 @@ pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, 
     entries
 }
 
-/// What has all of an event, as its runner says; one that was not kept has a page that says so.
+/// The artifact with the full text, as the runner named it; its page reports if it was not stored.
 fn whole(job: &JobId, attempt: u32, event: &Event) -> Option<Whole> {
     let name = ArtifactName::new(event.data.as_ref()?["artifact"].as_str()?).ok()?;
     let id = ArtifactId::of(job, attempt, Kind::AgentOutput, &name);
@@ -145,7 +143,6 @@ fn look(event: &Event) -> Look {
     match event.kind {
         EventKind::Phase => {
             let name = phase(event.name.as_deref().unwrap_or_default());
-            // Which agent works, and what isolates it.
             let words = event.text.as_ref().map(|words| format!("{name}: {words}"));
             Look::Head(line(words.as_deref().unwrap_or(name)))
         }
@@ -203,14 +200,12 @@ fn answer(event: &Event) -> Text {
     output(&parts.iter().flatten().copied().collect::<Vec<_>>().join("\n"))
 }
 
-/// What else an event says; that all of it is elsewhere is a link.
 fn data(event: &Event) -> Option<Text> {
     let data = event.data.as_ref()?;
     let links = data.as_object().is_some_and(|data| data.len() == 1 && data.contains_key("artifact"));
     (!links).then(|| block(&serde_json::to_string_pretty(data).unwrap_or_default()))
 }
 
-/// The runner's own names, as the states are called.
 fn phase(name: &str) -> &str {
     match name {
         "preparing" => "Preparing",

@@ -1,4 +1,4 @@
-//! The pull request of a ticket: what is so with its reviews, and asking for a revision of it.
+//! A ticket's pull request: the state of its reviews, and the form that requests a revision.
 
 use crate::board::address_of;
 use crate::fault::Fault;
@@ -18,26 +18,21 @@ use pullyard_entry::limits;
 use pullyard_protocol::pull::RevisePullRequest;
 use serde::Deserialize;
 
-/// What is so with the reviews of a ticket's pull request.
 pub(crate) struct Reviews {
     pub(crate) label: Text,
     pub(crate) address: String,
     pub(crate) sentence: Text,
     pub(crate) help: Option<Help>,
-    /// The job that the sentence is about.
     pub(crate) job: Option<String>,
-    /// Where its decisions are.
     pub(crate) ledger: String,
-    /// It can still change.
     pub(crate) may_revise: bool,
     pub(crate) integration: String,
     pub(crate) repository: String,
     pub(crate) number: u64,
-    /// The key of the form.
     pub(crate) once: String,
 }
 
-/// None for a ticket without a linked pull request.
+/// `None` for a ticket without a linked pull request.
 pub(crate) async fn reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Reviews>, Fault> {
     let Some(view) = review::pull_request_of(&visit.ctx, ticket).await? else { return Ok(None) };
     let pull = view.pull_request;
@@ -58,7 +53,6 @@ pub(crate) async fn reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Rev
     }))
 }
 
-/// A request for a revision as it was written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asking {
@@ -74,7 +68,6 @@ pub(crate) struct Asking {
     once: String,
 }
 
-/// Asks for a revision. Goes to its job, or back to the ticket with what was decided.
 pub(crate) async fn revise(visit: Visit, Form(form): Form<Asking>) -> Result<Response, Fault> {
     visit.must_work()?;
     let wrong = |field: &str, fault: &str| {

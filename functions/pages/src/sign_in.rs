@@ -1,4 +1,4 @@
-//! Signing in by a link that works once or by an API token, and out.
+//! Signs visitors in with a link that works once or with an API token, and out.
 
 use crate::fault::Fault;
 use crate::form::{Form, given};
@@ -19,7 +19,6 @@ use serde::Deserialize;
 #[template(path = "sign_in.html")]
 struct SignIn {
     frame: Frame,
-    /// The code of the link that was followed.
     code: Option<String>,
     to: String,
     fault: Option<Text>,
@@ -31,14 +30,13 @@ impl SignIn {
     }
 }
 
-/// Where a link leads.
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     code: Option<String>,
     to: Option<String>,
 }
 
-/// A page with one button, or with a field for a token. Looking at it uses nothing up: previews of links do.
+/// A page with one button, or with a field for a token. GET does not use up the link, because previews follow links.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     headers: HeaderMap,
@@ -53,7 +51,6 @@ pub(crate) async fn show(
     Ok(page(StatusCode::OK, &SignIn::new(code, to, None)))
 }
 
-/// What the form sends: one of the two.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shown {
@@ -62,7 +59,6 @@ pub(crate) struct Shown {
     to: Option<String>,
 }
 
-/// Signs the browser in and goes on.
 pub(crate) async fn enter(State(ctx): State<Context>, Form(shown): Form<Shown>) -> Result<Response, Fault> {
     let to = own_path(shown.to.as_deref());
     let by_link = shown.code.is_some();
@@ -89,7 +85,7 @@ fn entered(ctx: &Context, signed: &SignedIn, to: &str) -> Response {
     with_cookie(go(to), &session::signed_in(&ctx.api_url, signed))
 }
 
-/// Signs the browser out. The token stays what it is.
+/// The token stays valid.
 pub(crate) async fn leave(State(ctx): State<Context>) -> Response {
     with_cookie(go("/sign-in"), &session::signed_out(&ctx.api_url))
 }

@@ -1,11 +1,10 @@
-//! Text from outside, made harmless to look at.
-//!
-//! Templates escape markup; this takes care of what is no markup and misleads all the same: control
-//! characters, letters that turn the reading direction around, terminals' escape sequences, endless lines.
+//! Text from outside, made safe to display.
+//! Templates escape markup; this module handles control characters, bidirectional overrides, terminal escape sequences
+//! and very long lines.
 
 use std::fmt;
 
-/// Text that may be shown. Templates escape it like any other value.
+/// Safe to display; templates escape it as any other value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(String);
 
@@ -16,58 +15,52 @@ impl fmt::Display for Text {
 }
 
 impl Text {
-    /// There is nothing to see.
     pub fn is_empty(&self) -> bool {
         self.0.trim().is_empty()
     }
 }
 
-/// What to do, in one line, whose commands stand out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Help(Vec<(Text, bool)>);
 
 impl Help {
-    /// Its parts; true for commands.
     pub fn parts(&self) -> &[(Text, bool)] {
         &self.0
     }
 
-    /// There is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// What stands between backticks is a command.
+/// Text between backticks is a command.
 pub fn help(text: &str) -> Help {
     let parts = tamed(text.trim());
     let parts = parts.split('`').enumerate().filter(|(_, part)| !part.is_empty());
     Help(parts.map(|(at, part)| (Text(cut(&part.replace(['\n', '\t'], " "))), at % 2 == 1)).collect())
 }
 
-/// The longest line of a block that is shown. Units: characters.
+/// Units: characters.
 const LONGEST_LINE: usize = 2_000;
 
-/// The most of one block that is shown. Units: bytes.
+/// Units: bytes.
 const MOST: usize = 64 * 1_024;
 
-/// One line: whatever would begin another is a space.
+/// Replaces line ends by spaces.
 pub fn line(text: &str) -> Text {
     let one: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
     Text(cut(&tamed(one.trim())))
 }
 
-/// Several lines, such as a description or an agent's words.
 pub fn block(text: &str) -> Text {
     Text(bounded(&tamed(text)))
 }
 
-/// What a program wrote for a terminal: its escape sequences are dropped, a carriage return begins a line.
+/// Terminal output: drops escape sequences; a carriage return begins a line.
 pub fn output(text: &str) -> Text {
     Text(bounded(&tamed(&without_escapes(text))))
 }
 
-/// A word that an address may hold, percent-encoded.
 pub fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -80,14 +73,14 @@ pub fn encoded(text: &str) -> String {
     out
 }
 
-/// An address that a link may lead to: the web's, nothing that a browser would run.
+/// `None` unless the scheme is http or https, so that no link runs a script.
 pub fn web(url: &str) -> Option<String> {
     let web = url.starts_with("https://") || url.starts_with("http://");
     (web && !url.contains(|c: char| c.is_control() || c.is_whitespace())).then(|| url.to_owned())
 }
 
-/// Control characters become their pictures; what turns the reading direction around becomes its name; what
-/// has no width is dropped.
+/// Replaces control characters by their pictures and bidirectional overrides by their names; drops characters without
+/// width.
 fn tamed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.replace("\r\n", "\n").chars() {
@@ -101,7 +94,7 @@ fn tamed(text: &str) -> String {
             '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
             }
-            // Invisible letters of another alphabet, made of plain ones.
+            // Invisible copies of ASCII letters.
             '\u{e0000}'..='\u{e007f}' => out.push('\u{fffd}'),
             _ => out.push(c),
         }
@@ -109,7 +102,7 @@ fn tamed(text: &str) -> String {
     out
 }
 
-/// At most `MOST` bytes in lines of at most `LONGEST_LINE` characters; what is cut says so.
+/// Limits to `MOST` bytes and `LONGEST_LINE` characters per line, and marks what was cut.
 fn bounded(text: &str) -> String {
     let mut out = String::new();
     for (at, line) in text.trim_end().split('\n').enumerate() {
@@ -133,7 +126,7 @@ fn cut(line: &str) -> String {
     cut
 }
 
-/// Drops `ESC [ … letter`, `ESC ] … BEL` and their like.
+/// Drops `ESC [ … letter`, `ESC ] … BEL` and similar sequences.
 fn without_escapes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

@@ -1,4 +1,4 @@
-//! One ticket: writing it, looking at it, moving it.
+//! Creates, shows and moves tickets.
 
 use crate::board::{Move, NoProject, Pull, address_of, move_address_of, moves, pull_request, statuses_of, titled};
 use crate::fault::Fault;
@@ -21,7 +21,6 @@ use pullyard_entry::{Path, Problem, Query, limits, ticket_named};
 use pullyard_protocol::ticket::{CreateTicket, MoveTicket};
 use serde::Deserialize;
 
-/// Which project.
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     project: Option<ProjectId>,
@@ -29,7 +28,7 @@ pub(crate) struct Asked {
     said: Option<DeliveryId>,
 }
 
-/// A ticket's key is unique in its project only.
+/// A key is unique only in its project.
 #[derive(Deserialize)]
 pub(crate) struct In {
     project: ProjectId,
@@ -42,7 +41,6 @@ struct TicketPage {
     frame: Frame,
     project: String,
     key: Text,
-    /// As it is sent.
     raw_key: String,
     address: String,
     move_address: String,
@@ -51,14 +49,12 @@ struct TicketPage {
     status: Text,
     badge: Option<Pill>,
     pull_request: Option<Pull>,
-    /// What is so with its reviews.
     reviews: Option<Reviews>,
     repository: Option<Text>,
     source: Option<String>,
     labels: Vec<Text>,
     said: Option<Line>,
     may_work: bool,
-    /// A job works on it.
     busy: bool,
     moves: Vec<Move>,
     jobs: Vec<Row>,
@@ -116,7 +112,7 @@ pub(crate) async fn show(
     Ok(page(StatusCode::OK, &shown))
 }
 
-/// What makes one sending of a form one request, however often the button is pressed.
+/// Key that makes every submission of one form the same request.
 pub(crate) fn once() -> String {
     format!("page-{}", ulid::Ulid::generate().to_string().to_lowercase())
 }
@@ -132,7 +128,6 @@ struct Blank {
     fault: Option<Fault>,
 }
 
-/// A ticket as it was written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
@@ -172,14 +167,14 @@ async fn written(visit: &Visit, project: &Project, form: Written, fault: Option<
             .map(|status| Move { status: status.clone(), words: line(status), starts_jobs: *status == own.trigger })
             .collect(),
         repositories: known.iter().map(|repository| repository.name.to_string()).collect(),
-        // What was refused once is another request the next time.
+        // A new key, because a refused request is not repeated.
         form: Written { once: once(), ..form },
         fault,
     };
     Ok(page(status, &shown))
 }
 
-/// The next number after the tickets of the project's own name: a suggestion that may be written over.
+/// The next number after the tickets with the project's own prefix; a suggestion.
 async fn next_key(visit: &Visit, project: &ProjectId) -> Result<String, Fault> {
     let prefix = format!("{}-", project.as_str().to_uppercase());
     let (keys, _) = visit.ctx.store.ticket_keys(project, None, 1_000).await.map_err(Error::from)?;
@@ -187,7 +182,6 @@ async fn next_key(visit: &Visit, project: &ProjectId) -> Result<String, Fault> {
     Ok(format!("{prefix}{}", numbers.max().unwrap_or(0).saturating_add(1)))
 }
 
-/// Writes a ticket, and goes to the board with what that led to.
 pub(crate) async fn create(visit: Visit, Form(form): Form<Written>) -> Result<Response, Fault> {
     visit.must_work()?;
     let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
@@ -228,7 +222,6 @@ async fn make(visit: &Visit, project: &Project, form: &Written) -> Result<Delive
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
 }
 
-/// Where to.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Put {
@@ -238,8 +231,8 @@ pub(crate) struct Put {
     once: String,
 }
 
-/// Puts a ticket in another column, and goes back with what that led to. A button that is pressed twice is one move;
-/// another button of the same page is another.
+/// Moves a ticket and redirects back with the decision. Two clicks of one button are one move; another button of the
+/// same page is another.
 pub(crate) async fn put(
     visit: Visit,
     key: Result<Path<TicketKey>, Problem>,

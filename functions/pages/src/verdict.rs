@@ -1,5 +1,4 @@
-//! What a move led to, as one line on the page one comes back to. The line is read from the ledger, so its
-//! address works again and shows the same.
+//! One line about a decision, shown after a form was sent. Read from the ledger, so that reloading shows the same.
 
 use crate::fault::Fault;
 use crate::text::{self, Help, Text, line};
@@ -9,16 +8,14 @@ use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, ProjectId};
 
-/// One line about one decision.
 pub(crate) struct Line {
     pub(crate) tone: &'static str,
     pub(crate) sentence: Text,
     pub(crate) help: Option<Help>,
-    /// The job it made, or the one in the way.
     pub(crate) job: Option<String>,
 }
 
-/// The line of this entry, if it is about the project.
+/// `None` for another project's entry.
 pub(crate) async fn said(
     visit: &Visit,
     project: &ProjectId,
@@ -49,7 +46,6 @@ fn of(delivery: &Delivery) -> Line {
     Line { tone, sentence: line(&sentence), help: helps.then(|| text::help(&delivery.reason.help())), job }
 }
 
-/// That the ticket is elsewhere now, if it is.
 fn moved(delivery: &Delivery) -> Option<String> {
     let (ticket, facts) = (delivery.ticket.as_ref()?, delivery.facts.as_ref()?);
     let before = facts.status_before.as_ref();

@@ -1,4 +1,4 @@
-//! Somebody who is signed in and looks at a page.
+//! A signed-in visitor of a page.
 
 use crate::fault::Fault;
 use crate::frame::{Frame, go, page};
@@ -14,20 +14,18 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::Project;
 use pullyard_entry::Visitor;
 
-/// What the script asks for: only what changed.
+/// `Accept` of the script's requests for changes only.
 pub(crate) const FRAGMENT: &str = "text/html; fragment";
 
-/// How many projects the menu shows.
 const PROJECTS: i32 = 100;
 
-/// A visitor with what they may look at.
 pub(crate) struct Visit {
     pub(crate) ctx: Context,
     pub(crate) visitor: Visitor,
     projects: Vec<ProjectId>,
 }
 
-/// The page between a click elsewhere and our own.
+/// Shown between a click on another site and our page, see [`crate::guard::came_from_elsewhere`].
 #[derive(Template)]
 #[template(path = "hop.html")]
 struct Hop {
@@ -50,8 +48,8 @@ impl FromRequestParts<Context> for Visit {
     }
 }
 
-/// Nobody we know: to the sign-in page, and back from there. Whoever clicked a link on another site gets a
-/// second chance first.
+/// Redirects to the sign-in page and back; after a click on another site, first to a page of ours, which gets the
+/// cookie.
 fn stranger(parts: &Parts) -> Response {
     if is_fragment(parts) {
         return StatusCode::UNAUTHORIZED.into_response();
@@ -69,13 +67,11 @@ fn stranger(parts: &Parts) -> Response {
     go(&format!("/sign-in?to={}", encoded(&wanted)))
 }
 
-/// The script asks, not a person.
 pub(crate) fn is_fragment(parts: &Parts) -> bool {
     parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT)
 }
 
 impl Visit {
-    /// The frame of a page about a project.
     pub(crate) fn frame(&self, title: &str, at: &'static str, project: Option<&ProjectId>) -> Frame {
         Frame {
             at,
@@ -86,13 +82,11 @@ impl Visit {
         }
     }
 
-    /// The project that was asked for, else the first; none when there is none yet.
     pub(crate) async fn project(&self, asked: Option<ProjectId>) -> Result<Option<Project>, Fault> {
         let Some(id) = asked.or_else(|| self.projects.first().cloned()) else { return Ok(None) };
         self.named(&id).await.map(Some)
     }
 
-    /// This project, if one may look at it.
     pub(crate) async fn named(&self, id: &ProjectId) -> Result<Project, Fault> {
         if !self.visitor.may_touch(id) {
             return Err(Fault::not_allowed(&format!("touch the project {id}")));
@@ -101,12 +95,10 @@ impl Visit {
         found.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
     }
 
-    /// Who asks, for the ledger and for keys of requests.
     pub(crate) fn requester(&self) -> Requester {
         Requester { id: self.visitor.id.clone(), name: self.visitor.name.clone() }
     }
 
-    /// Refuses who may only look.
     pub(crate) fn must_work(&self) -> Result<(), Fault> {
         if self.visitor.may_work() { Ok(()) } else { Err(Fault::not_allowed("make jobs or move tickets")) }
     }

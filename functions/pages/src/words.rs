@@ -1,4 +1,4 @@
-//! How states, times and lengths are said, the same as on the command line.
+//! Labels of states, times and durations, the same as on the command line.
 
 use crate::text::{Text, line};
 use pullyard_control::JobView;
@@ -10,13 +10,11 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::why;
 use std::time::Duration;
 
-/// A state: word, shape and colour, always all three.
+/// A state as word, shape and colour together, for readers who do not see one of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pill {
     pub(crate) word: &'static str,
-    /// The name of its shape, for what style alone can draw.
     pub(crate) shape: &'static str,
-    /// The shape as an SVG path in 12 by 12.
     pub(crate) path: &'static str,
     pub(crate) tone: &'static str,
 }
@@ -27,7 +25,6 @@ const TICK: &str = "M2 6.5 5 9.5 10 3";
 const BARRED: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3";
 const DASH: &str = "M2.5 6h7";
 
-/// A job's state.
 pub(crate) fn pill(status: Status) -> Pill {
     let (word, shape, path, tone) = match status {
         Status::Pending => ("Pending", "dotted", RING, "wait"),
@@ -45,7 +42,6 @@ pub(crate) fn pill(status: Status) -> Pill {
     Pill { word, shape, path, tone }
 }
 
-/// The answer to a delivery.
 pub(crate) fn verdict(verdict: Verdict) -> Pill {
     let (word, shape, path, tone) = match verdict {
         Verdict::Accepted => ("Accepted", "tick", TICK, "ok"),
@@ -58,7 +54,6 @@ pub(crate) fn verdict(verdict: Verdict) -> Pill {
     Pill { word, shape, path, tone }
 }
 
-/// Where a delivery came from.
 pub(crate) fn source(source: Source) -> &'static str {
     match source {
         Source::TicketTool => "Ticket tool",
@@ -69,19 +64,17 @@ pub(crate) fn source(source: Source) -> &'static str {
     }
 }
 
-/// A ticket's mark.
 pub(crate) fn badge(badge: Badge) -> Pill {
     Pill { word: badge.words(), shape: "cross", path: CROSS, tone: "bad" }
 }
 
-/// The sentence of a job that people may have to act on: one that waits, asks or failed.
+/// The sentence of a job that waits, asks or failed.
 pub(crate) fn sentence(view: &JobView) -> Option<Text> {
     let JobView { job, waits, now, .. } = view;
     let quiet = job.status.is_active() || matches!(job.status, Status::Completed | Status::Cancelled);
     (!quiet).then(|| line(&why::why(job, waits.as_ref(), None, *now).0))
 }
 
-/// How long a job took so far.
 pub(crate) fn took(job: &Job, now: Timestamp) -> String {
     length(job.ended_at.unwrap_or(now).since(job.created))
 }
@@ -95,16 +88,13 @@ pub(crate) fn length(length: Duration) -> String {
     format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
 }
 
-/// A time with what a reader and a program want of it.
 #[derive(Clone, Debug)]
 pub(crate) struct When {
-    /// `4 min ago`.
     pub(crate) said: String,
-    /// RFC 3339.
     pub(crate) exact: String,
 }
 
-/// `4 min ago`, or the date when it is longer than two days.
+/// `4 min ago`, or the date after two days.
 pub(crate) fn when(at: Timestamp, now: Timestamp) -> When {
     let said = match now.since(at).as_secs() {
         secs if secs < 60 => format!("{secs} s ago"),
@@ -129,8 +119,7 @@ pub(crate) fn bytes(size: u64) -> String {
     }
 }
 
-/// When a list is looked at again: soon while something goes on, for every look reads the whole list. Units:
-/// milliseconds.
+/// Polling interval of a list, longer while idle because each poll reads the whole list. Units: milliseconds.
 pub(crate) fn refresh(busy: bool) -> u32 {
     if busy { 5_000 } else { 30_000 }
 }

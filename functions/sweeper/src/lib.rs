@@ -1,11 +1,9 @@
-//! The schedule: one round over everything that is due.
+//! Runs one round of the sweeper per schedule event.
 
 use pullyard_control::{self as control, Context, Error, Report};
 use pullyard_entry::metrics;
 
-/// One round. The event carries nothing.
-///
-/// Errors: a part that failed, told after the metrics of the whole round.
+/// Errors: a failed part, reported after the metrics of the whole round.
 pub async fn handle(ctx: &Context) -> Result<Report, Error> {
     let round = control::sweep(ctx).await;
     metrics::swept(ctx, &round);

@@ -1,12 +1,10 @@
-//! ECS task state changes: the death of a container ends its attempt or its start.
-//!
+//! Processes ECS task state changes: a stopped task ends its attempt or its start.
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
 
 pub use pullyard_cloud::TaskStateChange;
 use pullyard_control::{self as control, Context, Error};
 use pullyard_entry::invocation;
 
-/// Does one event.
 pub async fn handle(ctx: &Context, event: TaskStateChange) -> Result<(), Error> {
     let Some(stopped) = event.stopped() else {
         return Ok(());

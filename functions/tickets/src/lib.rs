@@ -1,6 +1,5 @@
-//! `POST /v1/tickets/events`: the ticket tool's call becomes a decision.
-//!
-//! A function of its own, so that a flood of ticket events can't starve the runners' calls.
+//! `POST /v1/tickets/events`: decides events of ticket tools.
+//! A separate function, so that many ticket events cannot starve the runners' calls.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -16,14 +15,12 @@ use pullyard_entry::{Caller, Problem, http, invocation, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket as wire;
 
-/// The function's routes.
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new().route("/v1/tickets/events", post(ticket_event)).with_state(ctx.clone());
     http::logged("tickets", &ctx, http::finished(routes))
 }
 
-/// `200` with the decision, whatever it is; a refusal is an answer, not an error. What can't be read is
-/// an error, and is in the ledger too.
+/// `200` with any decision, also a refusal. An unreadable body is an error that is also recorded in the ledger.
 async fn ticket_event(
     State(ctx): State<Context>,
     caller: Caller<scope::Tickets>,
@@ -59,13 +56,12 @@ async fn ticket_event(
     Ok(axum::Json(Decision::new(answer.delivery, &answer.reason, answer.job)).into_response())
 }
 
-/// Puts what can't be read into the ledger of the project it names, if it may speak for that one.
 async fn note(ctx: &Context, caller: &Caller<scope::Tickets>, body: &[u8], reason: Reason) -> Result<(), Problem> {
     let named = serde_json::from_slice::<serde_json::Value>(body)
         .ok()
         .and_then(|body| ProjectId::new(body.get("project")?.as_str()?).ok())
         .filter(|project| caller.may_touch(project).is_ok());
-    // A call that names no project is kept under one that nobody can have made by accident.
+    // Without a readable project the entry goes to the project `unreadable`.
     let project = named.or_else(|| ProjectId::new("unreadable").ok());
     if let Some(project) = project {
         control::record_unreadable(ctx, &caller.id, &project, body, reason).await?;

@@ -1,7 +1,6 @@
-//! `POST /webhooks/github/{hook}` and `POST /webhooks/bitbucket/{hook}`: a forge's delivery becomes a decision.
-//!
-//! A function of its own, so that a storm of deliveries starves nobody. It hands on the bytes as they came, after
-//! API Gateway's base64 was taken off, and turns the answer into HTTP; no header and no body is ever logged.
+//! `POST /webhooks/github/{hook}` and `POST /webhooks/bitbucket/{hook}`: decides deliveries of forges.
+//! A separate function, so that many deliveries starve no other call. It passes on the raw bytes, since the signature
+//! covers them, and never logs headers or bodies.
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -17,11 +16,9 @@ use pullyard_entry::{Problem, http, invocation};
 use pullyard_protocol::decision::Decision;
 use serde_json::json;
 
-/// The largest body. Lambda takes 6 MB in one request, base64 and envelope included; GitHub would send up to 25 MB,
-/// which nothing in front of a function lets through. Units: bytes.
+/// Lambda's limit is 6 MB with base64 and envelope; GitHub's 25 MB never reach a function. Units: bytes.
 const LARGEST: usize = 5 * 1024 * 1024;
 
-/// The function's routes.
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
         .route("/webhooks/github/{hook}", post(of_github))
@@ -30,7 +27,6 @@ pub fn router(ctx: Context) -> Router {
     http::logged("webhook", &ctx, http::finished(routes))
 }
 
-/// The headers that a kind of forge writes.
 struct Names {
     event: &'static str,
     delivery: &'static str,
@@ -66,8 +62,8 @@ async fn of_bitbucket(
     delivery(&ctx, ForgeKind::Bitbucket, &hook, &headers, request).await
 }
 
-/// `200` with the decision, whatever it is, `202` for one that waits for its turn; what is not let in or can't
-/// be read is an error, so that the forge lists it as failed and it can be sent again.
+/// `200` with any decision, `202` for a deferred one. Errors make the forge list the delivery as failed, so that it can
+/// be redelivered.
 async fn delivery(
     ctx: &Context,
     forge: ForgeKind,

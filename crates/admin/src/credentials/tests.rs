@@ -1,15 +1,14 @@
-//! Every answer of the AWS CLI, by a script that takes its place.
+//! Outputs and errors of the AWS CLI, from a script in its place.
 
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
-/// A child of another test that inherits a script's open file makes its start fail: "text file busy".
+/// A child process of another test that inherits the script's open file makes its start fail with "text file busy".
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const SECRET: &str = "wJalrXUtnFEMI";
 
-/// Exports by a script with this body.
 async fn exported(body: &str, profile: Option<&str>) -> Result<Credentials, Error> {
     exported_within(body, profile, EXPORT_TIMEOUT).await
 }

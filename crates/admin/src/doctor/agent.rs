@@ -31,7 +31,7 @@ pub(super) fn compare(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Ve
     for need in needs.iter().filter(|need| need.on_fargate) {
         for agent in need.agents.iter().filter(|agent| lacks(agent)) {
             let named = |(name, _, option): &(&'static str, &str, &'static str)| (*name == agent).then_some(*option);
-            // Either agent fits `auto`.
+            // `auto` accepts either agent.
             let option = AGENTS.iter().find_map(named).unwrap_or("--claude-code");
             let sentence = match agent.as_str() {
                 AUTO => format!("Jobs of {} run an agent on Fargate, and the image has none.", need.project),

@@ -1,4 +1,4 @@
-//! Alarms that nobody hears.
+//! Finds alarms without a subscriber.
 
 use super::Finding;
 use crate::aws::Service;
@@ -9,7 +9,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     let answer = aws.query(Service::Sns, "ListSubscriptionsByTopic", &topic).await?;
     let result = answer.child("ListSubscriptionsByTopicResult").unwrap_or(&answer);
     let state = |arn: Option<&str>| arn.is_some_and(|arn| arn.starts_with("arn:"));
-    // Who unsubscribed is listed for a while, and is asked to confirm nothing.
+    // Deleted subscriptions stay listed for a while.
     let listed = result.list("Subscriptions").filter(|one| one.text_of("SubscriptionArn") != Some("Deleted"));
     let (sure, pending): (Vec<_>, Vec<_>) =
         listed.partition(|subscription| state(subscription.text_of("SubscriptionArn")));

@@ -1,10 +1,10 @@
-//! This machine's clock beside AWS's.
+//! Compares this machine's clock with AWS's.
 
 use super::Finding;
 use crate::Aws;
 use std::time::Duration;
 
-/// Signatures bear five minutes; a clock that is half a minute off is on its way there.
+/// AWS accepts five minutes; warn early.
 const SKEW: Duration = Duration::from_secs(30);
 
 pub(super) fn look(aws: &Aws) -> Option<Finding> {

@@ -6,19 +6,14 @@ use crate::Stack;
 const DEPLOY: &str = "`sam build && sam deploy --config-file samconfig.local.toml`";
 const INSTALL: &str = "`cargo install --path crates/cli`";
 
-/// The commits that parts name: empty or `unknown` if a part names none. None: the part was not read, which another
-/// finding reports.
+/// `None` means that the part was not read, which another finding reports; empty or `unknown` that it names no commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commits<'a> {
-    /// Of this program.
     pub ours: &'a str,
-    /// Of the program that answers the API.
     pub program: Option<&'a str>,
-    /// Of the image that tasks run.
     pub image: Option<&'a str>,
 }
 
-/// The commit that the other parts should have, and the part that has it.
 struct Reference<'a> {
     commit: &'a str,
     part: &'static str,
@@ -58,7 +53,6 @@ fn known(commit: &str) -> Option<&str> {
     Some(commit.trim()).filter(|commit| !commit.is_empty() && *commit != "unknown")
 }
 
-/// The first 12 characters.
 fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }
@@ -138,7 +132,6 @@ mod tests {
     const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
     const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
 
-    /// The findings for commits of this program, the stack's program, the templates and the image.
     fn found(ours: &str, program: Option<&str>, templates: Option<&str>, image: Option<&str>) -> Vec<Finding> {
         let stack = Stack { commit: templates.map(str::to_owned), ..sample() };
         compare(&stack, &Commits { ours, program, image })

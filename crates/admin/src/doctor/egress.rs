@@ -1,4 +1,4 @@
-//! Subnets from which no task could reach a forge, and a security group that would not let it.
+//! Finds subnets and security groups through which tasks cannot reach a forge.
 
 use super::Finding;
 use crate::aws::Service;
@@ -64,7 +64,6 @@ fn numbered(name: &str, values: &[String]) -> Vec<(String, String)> {
     (1..).zip(values).map(|(n, value)| (format!("{name}.{n}"), value.clone())).collect()
 }
 
-/// The subnet's own route table, else the VPC's main one.
 fn table_of<'a>(subnet: &str, tables: &[&'a Element]) -> Option<&'a Element> {
     let has = |table: &&&Element, which: &dyn Fn(&Element) -> bool| table.list("associationSet").any(which);
     let own = tables.iter().find(|table| has(table, &|of| of.text_of("subnetId") == Some(subnet)));
@@ -73,7 +72,7 @@ fn table_of<'a>(subnet: &str, tables: &[&'a Element]) -> Option<&'a Element> {
 
 enum Way {
     Out,
-    /// Through an internet gateway, which only takes who has a public address.
+    /// An internet gateway serves only tasks with a public address.
     Public(String),
     Broken(String),
     None,
@@ -95,7 +94,7 @@ fn way_out(table: &Element) -> Way {
     }
 }
 
-/// HTTPS to anywhere: forges and models have no list of addresses.
+/// HTTPS to any address, because forges and models publish no complete list.
 fn lets_out(group: &Element) -> bool {
     group.list("ipPermissionsEgress").any(|rule| {
         let port = |name: &str| rule.text_of(name).and_then(|port| port.parse::<i64>().ok());

@@ -1,4 +1,4 @@
-//! Task definitions whose image nobody pushed.
+//! Finds task definitions whose image was not pushed.
 
 use super::Finding;
 use crate::aws::Service;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    // Sizes mostly share one image: each is asked about once.
+    // Sizes usually share one image; ask once per image.
     let mut images = BTreeMap::<String, Vec<&str>>::new();
     for (size, family) in &stack.task_definitions {
         let asked = json!({ "taskDefinition": family });
@@ -45,7 +45,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     Ok(findings)
 }
 
-/// What ECR is asked about an image of this repository, and how people name it: by tag or digest.
+/// ECR's image id and a readable name: a tag or a digest.
 pub(super) fn question(image: &str, repository_uri: &str) -> Option<(Value, String)> {
     let rest = image.strip_prefix(repository_uri)?;
     let (key, tag) = match (rest.strip_prefix('@'), rest.strip_prefix(':')) {

@@ -8,10 +8,9 @@ use pullyard_domain::text::causes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The label with the git commit of the image.
 pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 
-/// Manifests of one image and of several architectures, by Docker's and OCI's names.
+/// Docker's and OCI's types for one image and for several architectures.
 const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -19,29 +18,22 @@ const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",
 ];
 
-/// The labels of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(pub(super) BTreeMap<String, String>);
 
 impl Labels {
-    /// The git commit of the image; empty if the image has no label for it.
     pub fn commit(&self) -> &str {
         self.get(REVISION)
     }
 
-    /// The value of a label, trimmed; empty if the image lacks it.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0.get(name).map(|value| value.trim()).unwrap_or_default()
     }
 }
 
-/// Why an image has no readable labels.
 enum Fault {
-    /// The stack's repository does not contain the image.
     Elsewhere,
-    /// The repository has no image of this tag or digest.
     NotPushed,
-    /// The index lists no image of the stack's architecture.
     NoArchitecture(String),
     Aws(Error),
 }
@@ -52,7 +44,6 @@ impl From<Error> for Fault {
     }
 }
 
-/// The labels, or one warning with the reason why they were not read.
 pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Labels, Finding> {
     let image = stack.image.clone().unwrap_or_else(|| format!("{}:latest", stack.repository_uri));
     read(aws, stack, &image).await.map_err(|fault| {
@@ -114,7 +105,7 @@ fn variant<'a>(index: &'a [Value], architecture: &str) -> Option<&'a str> {
     index.iter().find(fits)?["digest"].as_str()
 }
 
-/// The labels in an image's configuration; Docker writes `null` where there are none.
+/// Docker writes `null` where there are none.
 fn labels(config: &Value) -> Labels {
     let labels = config["config"]["Labels"].as_object().into_iter().flatten();
     let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));

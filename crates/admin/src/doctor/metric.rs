@@ -1,24 +1,21 @@
-//! Figures from CloudWatch.
+//! Reads metrics from CloudWatch.
 
 use crate::aws::Service;
 use crate::xml::Element;
 use crate::{Aws, Error};
 use std::time::Duration;
 
-/// What CloudWatch is asked.
 pub(super) struct Statistic<'a> {
     pub(super) namespace: &'a str,
     pub(super) metric: &'a str,
     pub(super) dimensions: &'a [(String, String)],
-    /// `Maximum`, `Sum`, ….
     pub(super) statistic: &'a str,
-    /// How far back.
     pub(super) last: Duration,
     pub(super) period_secs: u64,
 }
 
 impl Statistic<'_> {
-    /// Times and figures, the oldest first; none where nothing was measured.
+    /// Times and values, oldest first; empty when nothing was measured.
     pub(super) async fn of(&self, aws: &Aws) -> Result<Vec<(String, f64)>, Error> {
         let now = aws.now();
         let mut parameters = vec![

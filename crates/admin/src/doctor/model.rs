@@ -1,4 +1,4 @@
-//! Keys for the models that agents ask: named where an agent has no other, and with a value. No value is read.
+//! Verifies that secrets for model keys are named where needed and have a value; reads no value.
 
 use super::Finding;
 use super::secret::{State, restore, set_for_jobs, state};
@@ -7,16 +7,12 @@ use futures::future::join_all;
 use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The agents of a project, and what it names for their models.
 #[derive(Clone, Debug)]
 pub struct ModelNeed {
-    /// The project's id.
     pub project: String,
-    /// Those of its repositories' agents that ask a model, each by what it is.
     pub agents: BTreeSet<String>,
-    /// The names of the secrets that the project has for them.
     pub secrets: ModelSecrets,
-    /// Its jobs run on Fargate, where an agent has no key but those.
+    /// On Fargate an agent has no keys but these.
     pub on_fargate: bool,
 }
 
@@ -53,7 +49,7 @@ pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>,
     Ok(findings)
 }
 
-/// The first job would find no key: a task has none of its own.
+/// A Fargate task has no key of its own, so the first job would fail.
 fn unnamed(project: &str, agent: &str) -> Finding {
     let (setting, name) = match agent {
         CODEX => ("openai_api_key", "openai"),

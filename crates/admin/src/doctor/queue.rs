@@ -1,4 +1,4 @@
-//! Queues whose messages wait, messages that nobody could deal with, and events that reached nobody.
+//! Finds queues with waiting messages, dead letters and undelivered events.
 
 use super::Finding;
 use super::metric::Statistic;
@@ -10,9 +10,9 @@ use pullyard_domain::text::Span;
 use serde_json::json;
 use std::time::Duration;
 
-/// Functions take a message within seconds; what is older waits for something.
+/// Functions receive messages within seconds; older ones are stuck.
 const OLD: Duration = Duration::from_secs(5 * 60);
-/// So many at once, however young, and functions are not keeping up.
+/// More messages than this mean that the functions are too slow.
 const MANY: u64 = 1_000;
 
 pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
@@ -62,7 +62,6 @@ async fn of_one(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>,
     Ok(findings)
 }
 
-/// Deaths of tasks that the tasks function was not told of, or failed on.
 fn undelivered(stack: &Stack, events: u64) -> Option<Finding> {
     let Stack { name, .. } = stack;
     let what = match events {
@@ -88,7 +87,7 @@ async fn messages(aws: &Aws, url: &str) -> Result<u64, Error> {
     count.ok_or(Error::Unreadable { operation: "GetQueueAttributes".into() })
 }
 
-/// The newest figure of the last quarter of an hour; none when nothing waited.
+/// Newest age of the last 15 minutes; `None` when the queue was empty.
 async fn oldest(aws: &Aws, url: &str) -> Result<Option<Duration>, Error> {
     let name = url.rsplit('/').next().unwrap_or_default();
     let asked = Statistic {

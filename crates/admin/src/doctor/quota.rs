@@ -1,4 +1,4 @@
-//! Quotas of the account that starts or functions will soon meet.
+//! Finds account quotas that task starts or functions may soon reach.
 
 use super::Finding;
 use super::metric::Statistic;
@@ -8,20 +8,17 @@ use futures::future::join_all;
 use serde_json::json;
 use std::time::Duration;
 
-/// From here on a quota is near. Units: percent.
+/// Units: percent.
 const NEAR: f64 = 80.0;
 
-/// A quota that matters.
 struct Quota {
     service: &'static str,
     code: &'static str,
-    /// What it limits, in a sentence.
     what: &'static str,
-    /// What happens when it is met.
     then: &'static str,
-    /// New accounts begin below this, and soon meet it.
+    /// New accounts may start below this and soon reach it.
     little: f64,
-    /// Where its use is measured when the quota itself does not say: namespace, metric.
+    /// Namespace and metric of the usage, if Service Quotas does not name them.
     measured: Option<(&'static str, &'static str)>,
 }
 
@@ -84,11 +81,10 @@ pub(super) async fn look(aws: &Aws) -> Result<Vec<Finding>, Error> {
     Ok(findings)
 }
 
-/// The limit, and the most that was in use within the last hour, where that is measured.
 async fn of_one(aws: &Aws, quota: &Quota) -> Result<(f64, Option<f64>), Error> {
     let asked = json!({ "ServiceCode": quota.service, "QuotaCode": quota.code });
     let answer = match aws.json(Service::ServiceQuotas, "GetServiceQuota", &asked).await {
-        // Of an account that never asked for more, some quotas are only known by their default.
+        // Some quotas have only a default until the account requests an increase.
         Err(error) if error.code() == Some("NoSuchResourceException") => {
             aws.json(Service::ServiceQuotas, "GetAWSDefaultServiceQuota", &asked).await?
         }

@@ -1,4 +1,4 @@
-//! Secrets that are named, but have no value. No value is read.
+//! Verifies that named secrets have a value; reads no value.
 
 use super::Finding;
 use crate::aws::Service;
@@ -7,7 +7,6 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What is so with a secret.
 pub(super) enum State {
     Set,
     Empty,
@@ -16,7 +15,7 @@ pub(super) enum State {
 }
 
 impl State {
-    /// What is wrong with it, after its name; nothing with one that has a value.
+    /// Completes a sentence after the secret's name; `None` for a secret with a value.
     pub(super) fn trouble(&self) -> Option<&'static str> {
         match self {
             Self::Set => None,
@@ -27,13 +26,11 @@ impl State {
     }
 }
 
-/// What to do about a secret that is marked for deletion.
 pub(super) fn restore(name: &str) -> String {
     format!("Bring it back: `aws secretsmanager restore-secret --secret-id {name}`.")
 }
 
-/// What to do about a secret for jobs that has no value that serves, or is none which people set. `from` is where the
-/// value comes from, if not from whoever types it.
+/// Advice for a secret without a usable value. `from` names the value's source if the operator does not type it.
 pub(super) fn set_for_jobs(name: &str, project: &str, from: &str) -> String {
     match name.split_once("/job/") {
         Some((_, short)) => format!("Set it: `pullyard secrets set {short} --for-jobs{from}`."),

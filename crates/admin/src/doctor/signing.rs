@@ -1,6 +1,5 @@
-//! Keys that sign projects' commits: with a value, and of the one form that git signs with.
-//!
-//! A value is read for that, by the operator's own rights, and no part of it is said.
+//! Verifies that each project's commit signing key has a value in a form that git accepts.
+//! Reads the value with the operator's rights; no finding contains a part of it.
 
 use super::Finding;
 use super::secret::{State, restore, set_for_jobs, state};
@@ -11,46 +10,36 @@ use serde_json::json;
 
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const END: &str = "-----END OPENSSH PRIVATE KEY-----";
-/// How every key in OpenSSH's own form begins: `openssh-key-v1` and a zero byte, in base64.
+/// First bytes of OpenSSH's format, `openssh-key-v1` and a zero byte, in base64.
 const OPENSSH: &str = "b3BlbnNzaC1rZXktdjEA";
-/// How it goes on where it is not encrypted: the cipher `none`, and the first byte of the next field's length.
+/// Next bytes of an unencrypted key: the cipher `none` and the first byte of the next length.
 const PLAIN: &str = "AAAABG5vbmUA";
 
-/// A project that signs its commits.
 #[derive(Clone, Debug)]
 pub struct SigningNeed {
-    /// The project's id.
     pub project: String,
-    /// The name of the secret with its key.
     pub secret: String,
 }
 
-/// What is so with a project's key.
 enum Key {
-    /// Its secret has no value.
     Without(State),
-    /// The operator has no right to its value.
     Hidden,
-    /// Of this form.
     Of(Form),
 }
 
-/// What a secret's value is, to git, which is given that file and no other.
+/// How git sees the key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// A private key that it signs with.
     Plain,
-    /// One that it would need a passphrase for.
     Encrypted,
-    /// One without its public key, as other programs and older releases of OpenSSH write them.
+    /// Without the public key, as other programs and older OpenSSH versions write it.
     Foreign,
-    /// No private key.
     Other,
 }
 
 impl Form {
     fn of(value: &str) -> Self {
-        // As the runner writes it for git: nothing around it, and the ends of lines of no other system.
+        // Normalised as the runner does: trimmed, with Unix line ends.
         let value = value.trim();
         let Some(inner) = value.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) else {
             let first = value.lines().next().unwrap_or_default().trim_end();
@@ -65,7 +54,6 @@ impl Form {
         }
     }
 
-    /// What is wrong with it, after its secret; nothing with one that git signs with.
     fn trouble(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
@@ -105,7 +93,6 @@ async fn key(aws: &Aws, name: &str) -> Result<Key, Error> {
     }
 }
 
-/// What there is to say of a project's key; nothing of one that git signs with.
 fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
     let SigningNeed { project, secret } = need;
     let named = format!("The secret {secret}, which {project} names for the key of its commits,");
@@ -144,14 +131,13 @@ fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
 mod tests {
     use super::*;
 
-    /// Between the lines that name it.
     fn armoured(body: &str) -> String {
         format!("{BEGIN}\n{body}\n{END}\n")
     }
 
     #[test]
     fn a_key_is_known_by_its_form_with_whatever_ends_of_lines() {
-        // `ssh-keygen -t ed25519`, its first line: without a passphrase, and with one.
+        // First lines of `ssh-keygen -t ed25519`, without and with a passphrase.
         let plain = armoured("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\nQyNTUxOQ");
         let encrypted = armoured("b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABB5Lk5khg\nQyNTUxOQ");
         for (value, form) in [

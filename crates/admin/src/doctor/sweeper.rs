@@ -1,4 +1,4 @@
-//! Whether the sweeper goes round: without it nothing that was lost is taken up.
+//! Verifies that the sweeper runs; without it no lost work is repaired.
 
 use super::Finding;
 use crate::first_token::table;
@@ -6,7 +6,7 @@ use crate::{Aws, Error, Stack};
 use pullyard_domain::text::Span;
 use std::time::Duration;
 
-/// It is started every minute, and runs for less.
+/// It starts every minute and runs for less.
 const LATE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {

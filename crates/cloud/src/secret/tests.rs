@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// The body of a request of which this much was read, once that is all of it.
 fn body(read: &[u8]) -> Option<Value> {
     let text = String::from_utf8_lossy(read);
     let (head, body) = text.split_once("\r\n\r\n")?;
@@ -16,7 +15,6 @@ fn body(read: &[u8]) -> Option<Value> {
     (body.len() == length.unwrap_or(0)).then(|| serde_json::from_str(body).unwrap())
 }
 
-/// What Secrets Manager is asked where a secret is set that it does not have.
 async fn asked(kms_key: Option<&str>) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

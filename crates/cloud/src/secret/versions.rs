@@ -1,5 +1,5 @@
-//! The present value of a secret and the one before it, for what is signed by somebody else: while both sides
-//! learn a new value, both values are in use.
+//! The present and the previous value of a secret whose signatures come from others: both are valid while a new value
+//! spreads.
 
 #[cfg(test)]
 mod tests;
@@ -9,26 +9,21 @@ use crate::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long versions are used before they are fetched again. Whoever meets a signature that fits none of them
-/// may have them fetched sooner.
+/// A signature that no version matches may cause an earlier fetch.
 const KEPT_FOR: Duration = Duration::from_secs(300);
 
-/// How often at most they are fetched because something did not fit: strangers can send what they like.
+/// Limits fetches caused by wrong signatures, which strangers can send.
 const REFETCHED_EVERY: Duration = Duration::from_secs(10);
 
-/// How long it is remembered that there is no secret of a name: as long as strangers may send without having it
-/// looked for again, and no longer than somebody who has just set it can wait.
+/// Limits lookups of missing secrets by strangers' requests; short, because an operator who has just set the secret
+/// waits for it.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
-/// What is tried; reads after "failed to".
 const READ: &str = "read a version of a secret";
 
-/// One value of a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Version {
-    /// The service's name of it.
     pub id: String,
-    /// The value.
     pub value: Arc<str>,
 }
 
@@ -38,35 +33,30 @@ impl std::fmt::Debug for Version {
     }
 }
 
-/// A secret's present value and the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions {
-    /// The present one.
     pub current: Version,
-    /// The one before, if the service still has it.
+    /// `None` when Secrets Manager no longer has it.
     pub previous: Option<Version>,
 }
 
-/// Versions and when they were fetched, and fetched for somebody whom they did not fit.
 pub(super) struct KeptVersions {
     since: Duration,
     refetched: Option<Refetch>,
     versions: Versions,
 }
 
-/// A fetch for somebody whom nothing fitted.
 #[derive(Clone, Copy)]
 struct Refetch {
     at: Duration,
-    /// Whether it was answered: a service that said nothing has not said that there is nothing newer.
+    /// False means that the service did not respond, so newer versions may exist.
     answered: bool,
 }
 
 impl Secrets {
-    /// The present value and the one before, at most five minutes old.
-    ///
-    /// Errors: `NoSecret` when there is none of that name or it is empty, or was none ten seconds ago: whoever knows
-    /// an address can send to it, and each call of the service costs.
+    /// At most five minutes old.
+    /// Errors: `NoSecret` when it is missing or empty now, or was within the last ten seconds: anyone may send
+    /// requests, and each call of the service costs money.
     pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
         let fresh = |kept: &KeptVersions| (self.age(kept.since) < KEPT_FOR).then(|| kept.versions.clone());
         if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
@@ -79,21 +69,16 @@ impl Secrets {
         self.fetch_versions(name, None).await
     }
 
-    /// The same, fetched now.
-    ///
-    /// Errors: `NoSecret` when there is none of that name or it is empty.
+    /// Always fetches. Errors: `NoSecret` when it is missing or empty.
     pub async fn fresh_versions(&self, name: &str) -> Result<Versions, Error> {
         self.fetch_versions(name, None).await
     }
 
-    /// Newer ones than `unfit`, which something that was shown fits none of. None: there are none that are newer,
-    /// and they were fetched so within the last ten seconds.
-    ///
-    /// Errors: `NoSecret` when there is none of that name or it is empty. For ten seconds after a fetch that
-    /// failed, `Unavailable` without another one: nobody knows what fits.
-    ///
-    /// One caller at a time fetches, and the others wait for what it finds: a storm that is signed with a value
-    /// of a moment ago must not be turned away but for its first.
+    /// Versions newer than `unfit`, for a signature that matches none of these. `None` if a fetch within the last ten
+    /// seconds found none.
+    /// Errors: `NoSecret` when it is missing or empty; `Unavailable` for ten seconds after a failed fetch.
+    /// One caller fetches while the others wait for its result. Otherwise, of many deliveries signed with a just
+    /// rotated secret, only the first would be accepted.
     pub async fn refetched_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
         let _turn = self.refetching.lock().await;
         let now = (self.steady)();
@@ -109,7 +94,7 @@ impl Secrets {
                 }
                 None => {}
             }
-            // Before the call: a service that does not answer is not asked more often either.
+            // Before the call, so that the limit also holds for a service that does not respond.
             kept.refetched = Some(Refetch { at: now, answered: false });
         }
         self.fetch_versions(name, Some(Refetch { at: now, answered: true })).await.map(Some)
@@ -129,7 +114,6 @@ impl Secrets {
         Ok(versions)
     }
 
-    /// The version that the service has at a stage, if there is one.
     async fn staged(&self, name: &str, stage: &str) -> Result<Option<Version>, Error> {
         match self.client.get_secret_value().secret_id(name).version_stage(stage).send().await {
             Ok(answer) => Ok(answer
@@ -152,7 +136,6 @@ impl Secrets {
         self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// As with the other cache, only whole values are in it.
     fn lock_versions(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, KeptVersions>> {
         self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

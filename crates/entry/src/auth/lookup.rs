@@ -1,4 +1,4 @@
-//! From the text of a token to what the table knows of it, the same for people, programs and runners.
+//! Looks up a token by its text, for people, programs and runners.
 
 use crate::Problem;
 use pullyard_control::{Context, Error, token_hash};
@@ -7,13 +7,12 @@ use pullyard_domain::token::is_use_worth_noting;
 use pullyard_store::{Token, TokenKind};
 use std::time::Duration;
 
-/// How long the note of a use may take. Nobody waits for it.
+/// Limit for the background write of `last_used`.
 const NOTE: Duration = Duration::from_secs(3);
 
-/// The stored token of this text, if it is of that kind and good now, read strongly.
-///
-/// Writes: that it was used, as [`note_use`] does.
-/// Errors: 401, whatever is wrong with it; 503 when the table can't be read.
+/// The token if it is of this kind and valid now; a consistent read, so that a revoked token stops at once.
+/// Writes: its last use, as [`note_use`] does.
+/// Errors: 401, whatever is wrong with it; 503 when the table is unavailable.
 pub async fn stored_for(ctx: &Context, text: &str, kind: TokenKind) -> Result<Token, Problem> {
     if !text.starts_with(kind.prefix()) {
         return Err(Problem::not_signed_in());
@@ -25,8 +24,7 @@ pub async fn stored_for(ctx: &Context, text: &str, kind: TokenKind) -> Result<To
     Ok(token)
 }
 
-/// Notes beside the request, and at most once a minute, that this token was used now; a note that is lost makes
-/// the shown time older and nothing else.
+/// Stores the last use in the background, at most once a minute; a lost write only makes the displayed time older.
 pub(crate) fn note_use(ctx: &Context, token: &Token, now: Timestamp) {
     if !is_use_worth_noting(token.last_used, now) {
         return;

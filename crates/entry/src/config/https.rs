@@ -1,8 +1,6 @@
-//! The way to AWS over HTTPS: one connector, its connections and its authorities, for all clients of a process.
-//!
-//! The SDK's own client makes a whole connector, with all authorities parsed, for each SDK client only to see that it
-//! can be made, drops it, and makes the one that is used at the first call: six times what once is enough for, in every
-//! cold start.
+//! One HTTPS connector for all AWS clients of a process.
+//! The SDK's own client builds a connector and parses all root certificates twice per service client, six times what is
+//! needed in each cold start.
 
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -11,10 +9,9 @@ use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-/// The client of everything that is asked within the limits of [`bounded`](super::bounded).
 pub(super) fn client() -> SharedHttpClient {
     let tls = || Provider::Rustls(CryptoMode::AwsLc);
-    // Made now: Lambda gives a beginning more CPU than an event.
+    // Built during initialisation, because Lambda assigns more CPU then than during an event.
     let settings = HttpConnectorSettings::builder().connect_timeout(super::CONNECT_WITHIN).build();
     let connector = Connector::builder().connector_settings(settings).tls_provider(tls()).build();
     SharedHttpClient::new(OneForAll {
@@ -23,12 +20,11 @@ pub(super) fn client() -> SharedHttpClient {
     })
 }
 
-/// The checks of a configuration are the trait's own, which check nothing: the connector is there.
+/// Uses the trait's default validation, which checks nothing: the connector is already built.
 #[derive(Debug)]
 struct OneForAll {
-    /// With our limits.
     connector: SharedHttpConnector,
-    /// For whoever has others: what looks for credentials outside of Lambda.
+    /// For other limits, such as those of credential providers outside Lambda.
     others: SharedHttpClient,
 }
 
@@ -62,7 +58,6 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    /// Counts what it is asked for, and answers nothing.
     #[derive(Clone, Debug, Default)]
     struct Counting(Arc<AtomicU32>);
 
@@ -79,7 +74,7 @@ mod tests {
     impl HttpConnector for Counting {
         fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
             self.count();
-            // Of the caller's own fault, so that nobody tries again.
+            // A user error, so that the SDK does not retry.
             HttpConnectorFuture::ready(Err(ConnectorError::user("there is no network".into())))
         }
     }
@@ -96,7 +91,6 @@ mod tests {
         }
     }
 
-    /// Asks two services, and says how often the one connector was called and the other client asked.
     async fn check(limits: Option<TimeoutConfig>) -> (u32, u32) {
         let (connector, others) = (Counting::default(), Counting::default());
         let https = OneForAll {

@@ -1,19 +1,13 @@
-//! Every environment variable of the functions: what docs/reference/config.md says of each.
-//!
-//! A test holds this against what [`Config`](super::Config) asks for: neither has one that the other lacks.
+//! The environment variables of the functions, for docs/reference/config.md. A test compares them with
+//! [`Config`](super::Config).
 
-/// One variable.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
-    /// Its name.
     pub name: &'static str,
-    /// What its value is, with its unit.
     pub unit: &'static str,
-    /// What is used where it is not set, or `off` and what then is not done; none where it must be set.
+    /// The default, or `off` and the effect; `None` for a required variable.
     pub default: Option<&'static str>,
-    /// Which functions do something with it; all of them read it.
     pub used_by: &'static str,
-    /// What it says.
     pub says: &'static str,
 }
 
@@ -29,7 +23,7 @@ const fn variable(
 
 const ALL_FUNCTIONS: &str = "all";
 
-/// All of them, in the order in which they are read.
+/// In the order in which [`Config`](super::Config) reads them.
 pub const VARIABLES: &[Variable] = &[
     variable("PULLYARD_TABLE", "name", None, ALL_FUNCTIONS, "The table; people's secrets begin with it, too."),
     variable("PULLYARD_DISPATCH_QUEUE_URL", "URL", None, "all that make or sweep jobs", "The queue that starts tasks."),

@@ -1,4 +1,4 @@
-//! What each kind of answer says, and the kinds that are more than a body.
+//! OpenAPI responses of each kind of answer, and the kinds with a status of their own.
 
 use super::{media, problem_schema};
 use crate::Problem;
@@ -14,7 +14,6 @@ use serde::Serialize;
 
 type Answers = Vec<(Option<u16>, Response)>;
 
-/// A problem document with this description.
 pub(super) fn problem(description: String) -> Response {
     let content = [("application/problem+json".to_owned(), media(problem_schema()))].into_iter().collect();
     Response { description, content, ..Response::default() }
@@ -30,7 +29,7 @@ fn answer<T: JsonSchema>(ctx: &mut GenContext, description: &str) -> Response {
     Response { description: description.to_owned(), content, ..Response::default() }
 }
 
-/// Whatever asks the table may be told to come again.
+/// Every call of the table may be refused temporarily.
 impl OperationOutput for Problem {
     type Inner = protocol::Problem;
 
@@ -39,50 +38,42 @@ impl OperationOutput for Problem {
     }
 }
 
-/// `201` with what was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Created<T>(pub T);
 
-/// `201` with what was made; nobody on the way may keep the answer.
+/// `201` that no cache may store.
 #[derive(Clone, Copy, Debug)]
 pub struct Unkept<T>(pub T);
 
-/// `201` with what was made, or `200` with what the same request made before.
+/// `201` for a new item, `200` for a repeated request.
 #[derive(Clone, Copy, Debug)]
 pub enum Made<T> {
-    /// It was made.
     Now(T),
-    /// It was there.
     Before(T),
 }
 
-/// `200` when it is done, `202` when it is going to be.
+/// `200` when it is done, `202` when it will be done.
 #[derive(Clone, Copy, Debug)]
 pub enum Accepted<T> {
-    /// It is done.
     Done(T),
-    /// It is going to be.
     Soon(T),
 }
 
-/// `201` with what was made, `200` with what the same request made before, `202` when it waits its turn.
+/// `201` for a new item, `200` for a repeated request, `202` when it will be part of a later one.
 #[derive(Clone, Copy, Debug)]
 pub enum Asked<T> {
-    /// It was made.
     Now(T),
-    /// It was there.
     Before(T),
-    /// It waits, and will be part of a later one.
     Later(T),
 }
 
-/// `302` to where it is, for a short while.
+/// `302` to a URL that expires soon.
 #[derive(Clone, Debug)]
 pub struct SentOn(pub String);
 
 impl IntoResponse for SentOn {
     fn into_response(self) -> axum::response::Response {
-        // The address is a credential: nobody on the way may keep it.
+        // The URL is a credential, so no cache may store it.
         let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         match HeaderValue::from_str(&self.0) {
             Ok(to) => (StatusCode::FOUND, unkept, [(header::LOCATION, to)]).into_response(),
@@ -100,7 +91,6 @@ impl OperationOutput for SentOn {
     }
 }
 
-/// A kind of answer: its statuses with what they mean, and how it becomes one.
 macro_rules! answers {
     ($($Kind:ident: $(($status:literal, $said:literal)),+; $made:expr;)*) => {$(
         impl<T: Serialize> IntoResponse for $Kind<T> {

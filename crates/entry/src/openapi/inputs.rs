@@ -1,4 +1,4 @@
-//! What each kind of argument of a handler asks for, and what it refuses before the handler runs.
+//! OpenAPI parameters, credentials and early errors of each kind of handler argument.
 
 use super::answers::problems;
 use super::{API_TOKEN, BOOTSTRAP, LEASE, RUNNER_TOKEN, media, parameter_data};
@@ -42,7 +42,7 @@ impl<T: JsonSchema> OperationInput for Query<T> {
     }
 }
 
-/// Its parameters are read off the route: see [`described`](super::described).
+/// Its parameters are taken from the route, see [`described`](super::described).
 impl<T> OperationInput for Path<T> {
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
         problems([(404, "There is no such thing, or not for this credential. `not_found`.".to_owned())])
@@ -78,7 +78,6 @@ fn header(name: &str, description: &str, required: bool, schema: Schema) -> Para
     Parameter::Header { parameter_data, style: HeaderStyle::Simple }
 }
 
-/// Asks for a credential, and says which tokens it means.
 fn secured(operation: &mut Operation, scheme: &str, said: Option<String>) {
     operation.security.push([(scheme.to_owned(), Vec::new())].into_iter().collect());
     operation.description = said;
@@ -108,7 +107,6 @@ impl OperationInput for SignedIn {
     }
 }
 
-/// A credential of runners, who also say which protocol they speak.
 macro_rules! of_runners {
     ($($Credential:ty = $scheme:expr;)*) => {$(
         impl OperationInput for $Credential {

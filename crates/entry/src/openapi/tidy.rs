@@ -1,8 +1,7 @@
-//! What the generator says otherwise than the API means it.
+//! Corrects the generated OpenAPI document where it differs from the API.
 
 use serde_json::{Map, Value};
 
-/// Goes over a whole description.
 pub(super) fn tidy(document: &mut Value) {
     match document {
         Value::Object(object) => {
@@ -20,7 +19,7 @@ pub(super) fn tidy(document: &mut Value) {
 }
 
 fn of_schema(schema: &mut Map<String, Value>) {
-    // A set may be sent with doubles; they count once.
+    // The API accepts sets with duplicates, which count once.
     schema.remove("uniqueItems");
     let most = match schema.get("format").and_then(Value::as_str) {
         Some("uint16") => u64::from(u16::MAX),
@@ -28,15 +27,15 @@ fn of_schema(schema: &mut Map<String, Value>) {
         Some("uint64" | "uint") => u64::MAX,
         _ => return,
     };
-    // A format of its own that nobody knows, and a number that JSON can't say otherwise.
+    // Replaces formats that OpenAPI does not define with a maximum.
     schema.remove("format");
     schema.entry("maximum").or_insert(most.into());
 }
 
-/// A value of the query that may be left out is never null.
+/// An optional query parameter may be absent but never null.
 fn unnull(parameter: &mut Map<String, Value>) {
     let Some(Value::Object(schema)) = parameter.get_mut("schema") else { return };
-    // Said of the parameter already.
+    // The parameter already has the description.
     schema.remove("description");
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|it| it != "null");

@@ -1,4 +1,4 @@
-//! A line of the log: the event's own fields, over those of its invocation, over those of what is around it.
+//! Writes log lines: the event's fields override those of its invocation and its outer spans.
 
 use super::Times;
 use crate::metrics;
@@ -13,18 +13,15 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes each event as one flat JSON object.
 #[derive(Debug)]
 pub struct Lines<W> {
     to: W,
     times: Times,
 }
 
-/// The fields of one span of ours.
 struct Fields(Map<String, Value>);
 
 impl<W> Lines<W> {
-    /// Writes to `to`, each line in one piece.
     pub fn new(to: W, times: Times) -> Self {
         Self { to, times }
     }
@@ -36,7 +33,8 @@ where
     W: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        // Spans of libraries carry what we have under names of our own, and what nobody looked through.
+        // Only our own spans: libraries use our field names for other values, and theirs were never checked for
+        // secrets.
         if let Some(span) = ctx.span(id).filter(|span| span.metadata().target().starts_with("pullyard")) {
             let mut fields = Map::new();
             attributes.record(&mut Taking(&mut fields));
@@ -60,7 +58,7 @@ where
             _ => Value::Object(self.line(event, own, &ctx)).to_string(),
         };
         line.push('\n');
-        // Nobody could be told that the log can't be written.
+        // A failed write of the log cannot be reported anywhere.
         let _ = self.to.make_writer_for(event.metadata()).write_all(line.as_bytes());
     }
 }
@@ -92,7 +90,7 @@ fn now() -> String {
     now.to_string()
 }
 
-/// The name of a field in a line: the same word for the same thing, and nothing that a query has to quote.
+/// One name per meaning, without characters that a query has to quote.
 fn named(field: &Field) -> String {
     match field.name() {
         "job.id" => "job".into(),
@@ -103,7 +101,6 @@ fn named(field: &Field) -> String {
     }
 }
 
-/// Takes fields as JSON.
 struct Taking<'a>(&'a mut Map<String, Value>);
 
 impl Taking<'_> {
@@ -114,7 +111,7 @@ impl Taking<'_> {
 
 impl Visit for Taking<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        // A path says it as text, everything else as a number.
+        // Paths supply the attempt as text; other callers supply a number.
         match value.parse::<u32>() {
             Ok(number) if field.name() == "attempt" => self.set(field, number),
             _ => self.set(field, value),

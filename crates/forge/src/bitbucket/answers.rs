@@ -82,7 +82,6 @@ struct NameAnswer {
 }
 
 pub(super) enum Lacks {
-    /// The repository is empty.
     MainBranch,
     /// Git over HTTPS is disabled.
     CloneAddress,
@@ -170,7 +169,6 @@ impl PullRequestAnswer {
     pub(super) fn is_from_here(&self) -> bool {
         match (&self.source.repository, &self.destination.repository) {
             (Some(source), Some(destination)) => id_of(&source.uuid) == id_of(&destination.uuid),
-            // The fork was deleted.
             (None, Some(_)) => false,
             (_, None) => true,
         }

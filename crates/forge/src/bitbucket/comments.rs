@@ -31,7 +31,6 @@ pub(super) struct CommentAnswer {
     parent: Option<ParentAnswer>,
     /// Position on a line or a file; absent below the pull request.
     inline: Option<InlineAnswer>,
-    /// Present when the thread is resolved.
     resolution: Option<IgnoredAny>,
     #[serde(default)]
     pub(super) links: PageLinkAnswer,
@@ -83,7 +82,6 @@ impl From<CommentAnswer> for Comment {
     }
 }
 
-/// The first comment of a thread.
 pub(super) struct Beginning {
     pub(super) id: u64,
     /// Position of the thread; `None` below the pull request.
@@ -130,7 +128,6 @@ impl Bitbucket {
         Ok(all.filter_map(|comment| is_below(&comment).then(|| comment.into())))
     }
 
-    /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         let address = self.comments_address(full_name, number)?;
         let what = format!("pull request {number} of {full_name}");
@@ -138,7 +135,6 @@ impl Bitbucket {
         Ok(answer.into())
     }
 
-    /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments/{comment_id}`.
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         let segments = ["pullrequests", &number.to_string(), "comments", &comment.to_string()];
         let address = self.address(RepositoryName::parse(full_name)?, &segments);

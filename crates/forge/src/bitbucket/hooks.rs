@@ -11,10 +11,8 @@ use crate::{
     names::{RepositoryName, account_name},
 };
 
-/// Bitbucket's limit.
 const PER_PAGE: &str = "100";
 
-/// Shown in Bitbucket's list of webhooks.
 const DESCRIPTION: &str = "Pullyard";
 
 #[derive(Deserialize)]
@@ -38,7 +36,6 @@ impl From<HookAnswer> for Hook {
             url: answer.url.unwrap_or_default(),
             events: answer.events,
             active: answer.active,
-            // Bitbucket sends nothing but JSON.
             json: true,
             has_secret: answer.secret_set,
             verifies_tls: answer.skip_cert_verification != Some(true),
@@ -92,13 +89,11 @@ impl Bitbucket {
         })
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/hooks` and `GET /workspaces/{workspace}/hooks`.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
         let all = self.all_hooks(&Place::of(scope)?).await?;
         Ok(all.filter_map(|answer| Some(answer.into())))
     }
 
-    /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/hooks` and `POST /workspaces/{workspace}/hooks`.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
         let place = Place::of(scope)?;
         let body = whole(settings)?;
@@ -126,8 +121,6 @@ impl Bitbucket {
         Ok(answer.into())
     }
 
-    /// Bitbucket's `DELETE /repositories/{workspace}/{repo_slug}/hooks/{uid}` and `DELETE
-    /// /workspaces/{workspace}/hooks/{uid}`.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         let place = Place::of(scope)?;
         let there = match self.hook(&place, hook).await {

@@ -23,7 +23,6 @@ pub(crate) fn review_id(pull_request: u64, account_uuid: &str, date: Time) -> u6
     number(hash.finalize().iter())
 }
 
-/// Without braces and in lower case.
 fn plain(uuid: &str) -> String {
     uuid.trim().trim_start_matches('{').trim_end_matches('}').to_ascii_lowercase()
 }

@@ -29,7 +29,6 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// Errors: `Settings` for characters that a header does not allow.
     pub(super) fn new(token: &Token) -> Result<Self, Error> {
         let refuse = || Error::Settings { reason: "the token has impossible characters".to_owned() };
         let (_, secret) = bitbucket_git_login(token.reveal());

@@ -9,7 +9,6 @@ use crate::{Error, Listed, call::Tries, listed::MAX_PAGES};
 #[derive(Deserialize)]
 pub(super) struct PageAnswer<T> {
     pub(super) values: Vec<T>,
-    /// Complete URL of the next page.
     pub(super) next: Option<String>,
 }
 
@@ -25,7 +24,6 @@ impl Client {
         self.pages(address, what, Tries::Three).await
     }
 
-    /// Starts at the given URL; every page is called with the same tries.
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         mut address: Url,

@@ -52,12 +52,10 @@ impl ParticipantAnswer {
 }
 
 impl PeopleAnswer {
-    /// An account's current verdict.
     pub(super) fn verdict_of(&self, account: u64) -> Option<Verdict> {
         self.participants.iter().filter(|participant| participant.is(account)).find_map(ParticipantAnswer::verdict)
     }
 
-    /// Accounts whose current verdict requests changes.
     pub(super) fn asking(&self) -> impl Iterator<Item = u64> {
         let asks = |participant: &&ParticipantAnswer| participant.verdict() == Some(Verdict::AsksForChanges);
         self.participants.iter().filter(asks).filter_map(|participant| participant.user.as_ref()?.id())

@@ -45,7 +45,6 @@ impl Bitbucket {
     }
 }
 
-/// True if only an administrator may read permissions.
 fn is_for_administrators(error: &Error) -> bool {
     match error {
         Error::Forbidden { .. } | Error::NotFound { .. } => true,

@@ -14,7 +14,6 @@ use crate::{Error, Page, PullRequest, call::Tries, names::RepositoryName};
 /// Bitbucket's limit.
 pub(super) const PER_PAGE: &str = "50";
 
-/// Length of a full commit hash. Units: characters.
 const WHOLE: usize = 40;
 
 /// Fields that a PUT replaces together.
@@ -64,14 +63,12 @@ impl Bitbucket {
         Ok(pull)
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
         let written = self.written(full_name, number).await?;
         let text = written.description.or_else(|| written.summary?.raw);
         Ok(text.unwrap_or_default())
     }
 
-    /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
         let what = format!("the text of pull request {number} of {full_name}");
@@ -96,7 +93,6 @@ impl Bitbucket {
         self.client.get(address, &what, Tries::Three).await
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         let page = page.max(1);
         let mut address = self.address(RepositoryName::parse(full_name)?, &["pullrequests"]);

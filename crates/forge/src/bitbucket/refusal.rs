@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::words::{in_sentence, shorten, told};
 
-/// The `message`, with the scopes that the token lacks.
 pub(super) fn message(body: &[u8]) -> String {
     let error = error(body);
     let message = whole(&error);
@@ -29,7 +28,6 @@ fn whole(error: &Value) -> String {
     told(error.get("message").and_then(Value::as_str))
 }
 
-/// The message, with the errors per field.
 pub(super) fn reason(body: &[u8]) -> String {
     let error = error(body);
     let message = whole(&error);

@@ -104,11 +104,9 @@ impl Said {
 }
 
 struct History {
-    /// Oldest first.
     said: Vec<Said>,
     /// Last change of the head commit; `None` if not seen.
     pushed: Option<Time>,
-    /// The activity is longer than what was read.
     more: bool,
 }
 
@@ -133,7 +131,6 @@ fn pushed(activity: &[ActivityAnswer]) -> Option<Time> {
     heads.windows(2).filter_map(moved).next_back()
 }
 
-/// Oldest first.
 fn said(number: u64, activity: Vec<ActivityAnswer>) -> Vec<Said> {
     let read = |entry: ActivityAnswer| {
         let asks = entry.changes_requested.and_then(|asks| Said::read(number, Verdict::AsksForChanges, asks));
@@ -149,9 +146,7 @@ fn said(number: u64, activity: Vec<ActivityAnswer>) -> Vec<Said> {
 
 struct Window {
     author: u64,
-    /// Time of the account's previous request.
     after: Option<Time>,
-    /// `None` for its last request.
     until: Option<Time>,
 }
 
@@ -179,7 +174,6 @@ impl Window {
             && !is_marked(comment.text())
     }
 
-    /// Comments below the pull request, oldest first.
     fn words(&self, all: &[CommentAnswer]) -> Vec<Part> {
         let beginnings = beginnings(all);
         let is_said = |comment: &&CommentAnswer| {

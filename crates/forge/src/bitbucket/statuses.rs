@@ -12,7 +12,6 @@ use crate::{
 };
 
 impl Bitbucket {
-    /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/commit/{commit}/statuses/build`.
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
         let repository = RepositoryName::parse(full_name)?;
         let what = format!("commit {sha} of {full_name}");

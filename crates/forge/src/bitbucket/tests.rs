@@ -21,7 +21,6 @@ const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 const HERE: &str = "{1fef5fec-1660-40e2-ac86-735082b94b74}";
 const ANN: &str = "{aaaaaaaa-1660-40e2-ac86-735082b94b74}";
 
-/// A stand-in for Bitbucket.
 struct Played {
     forge: Forge,
     asked: Arc<Mutex<Vec<Exchange>>>,
@@ -29,7 +28,6 @@ struct Played {
 }
 
 impl Played {
-    /// Method and path below the API of each request.
     fn requests(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         let below = |exchange: &Exchange| exchange.address.strip_prefix(API).unwrap().to_owned();
@@ -313,7 +311,6 @@ async fn the_text_is_replaced_and_what_else_people_wrote_is_written_again() {
             "draft": true,
         })
     );
-    // The edit may have been written, so the caller must read again.
     let played = play([ok(pull(7, "OPEN")), None]);
     assert!(played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 2);

@@ -68,7 +68,6 @@ pub(super) fn on_lines(
 
 fn threads(all: &[CommentAnswer], name_of: impl Fn(u64) -> String, more: bool) -> Vec<Thread> {
     let beginnings = beginnings(all);
-    // Ordered by the id of the first comment.
     let mut found: BTreeMap<u64, Thread> = BTreeMap::new();
     for comment in all.iter().filter(|comment| comment.is_there()) {
         let Some(Beginning { id, inline: Some(inline), resolved }) = beginnings.get(&comment.id) else { continue };

@@ -4,7 +4,7 @@ use super::{Feature, Level, Need, Row, TABLE};
 use crate::Permissions;
 use std::collections::BTreeMap;
 
-/// The events that an App subscribes to. GitHub sends `installation` and `installation_repositories` without it.
+/// Events that an App subscribes to. GitHub sends `installation` and `installation_repositories` without it.
 pub const EVENTS: [&str; 7] = [
     "issue_comment",
     "issues",
@@ -15,16 +15,13 @@ pub const EVENTS: [&str; 7] = [
     "repository",
 ];
 
-/// Whether jobs of a repository may change its workflows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workflows {
-    /// They may.
     Change,
-    /// They may not: the forge refuses such a push.
+    /// The forge refuses such a push.
     Keep,
 }
 
-/// What the manifest of a new App requests.
 pub fn of_app(workflows: Workflows) -> Permissions {
     collect(TABLE.iter().filter(|row| match row.need {
         Need::Always | Need::Optional => true,
@@ -33,14 +30,14 @@ pub fn of_app(workflows: Workflows) -> Permissions {
     }))
 }
 
-/// The least that an App must request: what every job needs, and the events of comments.
+/// Minimum of an App: the permissions of every job, and those of comments.
 pub fn least_of_app() -> Permissions {
     let mut least = collect(TABLE.iter().filter(|row| row.need == Need::Always));
     least.insert("issues".into(), Level::Read.code().into());
     least
 }
 
-/// The permissions of an attempt's token: what its runner does, and no more.
+/// For an attempt's token: only what its runner does.
 pub fn of_attempt(workflows: Workflows) -> Permissions {
     collect(TABLE.iter().filter(|row| match row.feature {
         Feature::Push | Feature::PullRequests => true,
@@ -49,7 +46,7 @@ pub fn of_attempt(workflows: Workflows) -> Permissions {
     }))
 }
 
-/// The permissions of the control plane's own token, as far as they were granted. It never includes pushing.
+/// For the control plane's own token, as far as granted; never includes pushing.
 pub fn of_control(granted: &Permissions) -> Permissions {
     let wanted = [("metadata", Level::Read), ("contents", Level::Read), ("pull_requests", Level::Write)];
     let more = [("issues", Level::Write), ("statuses", Level::Write), ("repository_hooks", Level::Write)];
@@ -62,7 +59,6 @@ pub fn of_control(granted: &Permissions) -> Permissions {
         .collect()
 }
 
-/// The wanted permissions that were not granted, as `name: level`.
 pub fn lacking(granted: &Permissions, wanted: &Permissions) -> Vec<String> {
     let level = |code: &str| if code == "read" { Level::Read } else { Level::Write };
     let lacking = wanted.iter().filter(|(name, code)| !has(granted, (name, level(code))));

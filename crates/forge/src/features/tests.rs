@@ -9,7 +9,6 @@ fn row(feature: Feature) -> &'static Row {
     TABLE.iter().find(|row| row.feature == feature).unwrap()
 }
 
-/// A fine-grained token whose account has this role.
 fn token(role: &str) -> TokenAccess {
     TokenAccess {
         scopes: None,
@@ -121,7 +120,6 @@ fn workflows_are_needless_until_the_repository_says_otherwise() {
     assert_eq!(verdict, Verdict::Needless("the repository is connected without --workflows"));
 }
 
-/// docs/forges.md has this table between its markers.
 #[test]
 fn the_published_table_is_this_one() {
     let page = include_str!("../../../../docs/forges.md");

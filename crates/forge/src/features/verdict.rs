@@ -1,19 +1,16 @@
-//! Whether a feature works in a repository.
+//! Decides whether a feature works in a repository.
 
 use super::grants::{Workflows, collect, lacking};
 use super::{Feature, Need, Row};
 use crate::{Permissions, TokenAccess};
 
-/// What GitHub shows of the rights that Pullyard has in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GitHubAccess {
-    /// The permissions that an App's installation was granted.
     App(Permissions),
-    /// The rights of a token.
     Token(TokenAccess),
 }
 
-/// What an account may do in a repository, by any token.
+/// Of the account, by any token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Reader,
@@ -21,20 +18,15 @@ enum Role {
     Admin,
 }
 
-/// Whether a feature works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It does.
     Works,
-    /// It does not, and what to do.
     Missing(String),
-    /// Only a change would show it; what it needs.
+    /// Only a write would show it; with the permissions it needs.
     Untold(String),
-    /// It is not needed here, and why.
     Needless(&'static str),
 }
 
-/// Whether the feature of a row works with this access.
 pub fn judge(row: &Row, access: &GitHubAccess, workflows: Workflows) -> Verdict {
     if row.need == Need::OfRepository && workflows == Workflows::Keep {
         return Verdict::Needless("the repository is connected without --workflows");
@@ -76,17 +68,14 @@ fn judge_token(row: &Row, token: &TokenAccess) -> Verdict {
     }
 }
 
-/// Whether a Bitbucket repository that can be seen shows its pull requests.
+/// Whether a visible Bitbucket repository shows its pull requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BitbucketPulls {
-    /// They can be listed.
     Readable,
-    /// They cannot.
     Hidden,
 }
 
-/// Whether the feature of a row of [`BITBUCKET`](super::BITBUCKET) works. Bitbucket has no call that lists the scopes
-/// of a token, so a write that it may not do shows only when it is tried.
+/// Bitbucket has no call that lists a token's scopes, so a missing right to write shows only when it is used.
 pub fn judge_on_bitbucket(row: &Row, pulls: BitbucketPulls) -> Verdict {
     let needs = row.permissions.iter().map(|(name, level)| format!("{}:{name}", level.code()));
     let needs = needs.collect::<Vec<_>>().join(" and ");
@@ -105,7 +94,7 @@ fn role_of(token: &TokenAccess) -> Role {
     }
 }
 
-/// The least role that the feature needs of a token's account.
+/// The least role that a token's account needs for the feature.
 fn needed_role(row: &Row) -> Role {
     match row.feature {
         Feature::Look => Role::Reader,

@@ -7,7 +7,6 @@ use crate::{
 use super::Forge;
 
 impl Forge {
-    /// Errors: `NotFound` when there is none.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         match self {
             Self::GitHub(github) => github.pull_request(full_name, number).await,
@@ -35,7 +34,7 @@ impl Forge {
         }
     }
 
-    /// One page, from 1, newest update first. A pull request that changes meanwhile may be on two pages or on none.
+    /// One page, from 1, newest update first. A pull request that changes in between may be on two pages or on none.
     pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         match self {
             Self::GitHub(github) => github.open_pull_requests(full_name, page).await,

@@ -111,7 +111,6 @@ impl PullRequestAnswer {
     pub(super) fn is_from_here(&self) -> bool {
         match (&self.head.repo, &self.base.repo) {
             (Some(head), Some(base)) => head.id == base.id,
-            // The fork was deleted.
             (None, Some(_)) => false,
             (_, None) => true,
         }

@@ -29,9 +29,7 @@ pub struct GitHubApp {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Only<'a> {
-    /// The forge's id, which survives renames.
     Id(u64),
-    /// `owner/name`, where the id is unknown.
     Name(&'a str),
 }
 
@@ -54,7 +52,6 @@ pub struct App {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
     pub id: u64,
-    /// Accepted by the owner.
     pub permissions: Permissions,
     pub suspended: bool,
     pub html_url: String,
@@ -149,7 +146,6 @@ impl GitHubApp {
         }
     }
 
-    /// Signs a new JWT for each request.
     pub(super) fn client(&self) -> Result<Client, Error> {
         Client::of_app(&self.endpoint, &self.issuer, &self.key)
     }
@@ -192,7 +188,6 @@ struct OwnerAnswer {
     kind: Option<String>,
 }
 
-/// Derives the settings page from the App's public page; returns the public page if that fails.
 fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerAnswer>) -> String {
     let shown = [format!("/apps/{slug}"), format!("/github-apps/{slug}")];
     let Some(site) = shown.iter().find_map(|path| html_url.strip_suffix(path.as_str())) else {
@@ -203,7 +198,6 @@ fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerAnswer>) -> Strin
             format!("{site}/organizations/{login}/settings/apps/{slug}")
         }
         Some(OwnerAnswer { login: Some(_), .. }) => format!("{site}/settings/apps/{slug}"),
-        // An enterprise, or an unknown owner.
         Some(OwnerAnswer { login: None, .. }) | None => html_url.to_owned(),
     }
 }

@@ -51,7 +51,6 @@ impl Client {
         Self::build(endpoint, Credential::Token(token))
     }
 
-    /// Signs a JWT per request. `issuer` is the client id or the App's id.
     pub(super) fn of_app(endpoint: &Endpoint, issuer: &str, key: &AppKey) -> Result<Self, Error> {
         Self::build(endpoint, Credential::App { issuer: issuer.to_owned(), key: key.clone() })
     }

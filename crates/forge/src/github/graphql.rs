@@ -16,7 +16,6 @@ pub(super) fn address(api_url: &Url) -> Url {
     address
 }
 
-/// May contain partial data and errors.
 #[derive(Deserialize)]
 pub(super) struct Said<T> {
     data: Option<T>,
@@ -33,7 +32,6 @@ struct Fault {
 }
 
 impl<T> Said<T> {
-    /// The data if complete, else the meaning of the first error.
     pub(super) fn data_or_fault(
         self,
         what: &str,

@@ -68,7 +68,6 @@ impl ReviewCommentAnswer {
         self.pull_request_review_id
     }
 
-    /// Whether it contains its lines, or is about the file.
     pub(super) fn is_placed(&self) -> bool {
         self.line.or(self.original_line).is_some() || self.subject_type.as_deref() == Some("file")
     }

@@ -14,7 +14,6 @@ pub struct TokenAccess {
     pub account_may_push: bool,
     /// The account's right, not the token's.
     pub account_may_administer: bool,
-    /// Kinds of data that the token may not read.
     pub unreadable: Vec<Right>,
 }
 
@@ -28,7 +27,6 @@ pub enum Right {
 }
 
 impl Right {
-    /// The permission that it needs, by its name at GitHub.
     pub(crate) fn permission(self) -> &'static str {
         match self {
             Self::Contents => "contents",

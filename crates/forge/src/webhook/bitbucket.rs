@@ -14,7 +14,6 @@ use crate::{
     bitbucket::{id_of, review_id},
 };
 
-/// `event` is the value of `X-Event-Key`.
 pub(super) fn said(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
     let said = match event {
         "pullrequest:changes_request_created" => Some(review(event, body, ReviewAction::Submitted)?),
@@ -144,7 +143,6 @@ fn repository(event: &str, body: &At<'_>, change: RepositoryChange) -> Result<Ev
     }))
 }
 
-/// `None` unless the repository's name changed.
 fn updated(event: &str, body: &At<'_>) -> Result<Option<Event>, Unreadable> {
     shape::about_at_bitbucket(body, event, &["changes"])?;
     let changes = body.field("changes")?;
@@ -201,7 +199,6 @@ fn sender(body: &At<'_>) -> Result<Actor, Unreadable> {
     the_actor(&at, at.field("uuid")?.text()?)
 }
 
-/// `None` for a deleted account, which has only a name.
 fn actor_if_any(at: &At<'_>, name: &str) -> Result<Option<Actor>, Unreadable> {
     let Some(account) = at.maybe(name)? else { return Ok(None) };
     let Some(uuid) = uuid_of(&account)? else { return Ok(None) };

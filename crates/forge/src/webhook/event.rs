@@ -22,7 +22,6 @@ pub enum Event {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryName {
-    /// The forge's id, which survives renames; may be larger than 2^53.
     pub id: u64,
     /// `owner/name` at the time of the delivery.
     pub full_name: String,
@@ -31,9 +30,7 @@ pub struct RepositoryName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewEvent {
     pub action: ReviewAction,
-    /// Without its comments on lines.
     pub review: Review,
-    /// At the time of the delivery.
     pub pull_request: PullRequest,
     pub repository: RepositoryName,
     /// For a dismissal not the review's author.
@@ -44,7 +41,6 @@ pub struct ReviewEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReviewAction {
     Submitted,
-    /// The verdict is unchanged.
     Edited,
     Dismissed,
 }
@@ -52,7 +48,6 @@ pub enum ReviewAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestEvent {
     pub action: PullRequestAction,
-    /// After the change.
     pub pull_request: PullRequest,
     pub repository: RepositoryName,
     /// GitHub's schema allows it to be absent.
@@ -67,20 +62,16 @@ pub enum PullRequestAction {
         merged: bool,
     },
     Reopened,
-    /// The head branch moved.
     Synchronize {
         /// Bitbucket does not send it.
         before: Option<String>,
         /// Bitbucket sends twelve characters.
         after: String,
     },
-    /// Title, text or base.
     Edited,
-    /// The sender added a label.
     Labeled {
         label: String,
     },
-    /// Any other action, by the forge's name.
     Other(String),
 }
 
@@ -88,7 +79,6 @@ pub enum PullRequestAction {
 pub struct CommentEvent {
     pub action: CommentAction,
     pub comment: Comment,
-    /// Of the issue or pull request.
     pub number: u64,
     pub is_pull_request: bool,
     pub repository: RepositoryName,
@@ -138,7 +128,6 @@ pub struct InstallationEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallationChange {
     Created {
-        /// As far as the delivery lists them.
         repositories: Vec<RepositoryName>,
     },
     Deleted,

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{Actor, Comment, PullRequest, PullRequestState, Review, ReviewState};
 
-/// `event` is the value of `X-GitHub-Event`.
 pub(super) fn said(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
     let action = match body.maybe("action")? {
         Some(action) => Some(action.text()?),
@@ -242,7 +241,6 @@ fn the_actor(at: &At<'_>) -> Result<Actor, Unreadable> {
     Ok(Actor { id: at.field("id")?.id()?, login: owned(at, "login")?, is_bot })
 }
 
-/// `None` for a deleted account.
 fn actor_if_any(at: &At<'_>) -> Result<Option<Actor>, Unreadable> {
     at.maybe("user")?.map(|user| the_actor(&user)).transpose()
 }

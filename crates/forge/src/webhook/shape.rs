@@ -24,10 +24,8 @@ const SUBJECTS: [&str; 12] = [
 const AT_BITBUCKET: [&str; 9] =
     ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
 
-/// Fields of repository events besides the subject.
 const ENVELOPE: [&str; 7] = ["action", "changes", "repository", "sender", "organization", "installation", "enterprise"];
 
-/// Fields of installation events.
 const INSTALLATION: [&str; 9] = [
     "action",
     "installation",

@@ -15,7 +15,6 @@ impl Secret {
         Self(secret.into())
     }
 
-    /// `None` when empty or not UTF-8.
     pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok().filter(|secret| !secret.is_empty())
     }

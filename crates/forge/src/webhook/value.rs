@@ -8,7 +8,6 @@ use crate::Time;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read the body at {pointer:?}: {fault}")]
 pub struct Unreadable {
-    /// JSON pointer; empty for the whole body.
     pub pointer: String,
     pub fault: String,
 }
@@ -49,12 +48,10 @@ impl<'a> At<'a> {
         self.value.as_object().ok_or_else(|| self.not("an object"))
     }
 
-    /// Empty when it is not an object.
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.value.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str))
     }
 
-    /// A required field, which may be null.
     pub(super) fn field(&self, name: &str) -> Result<Self, Unreadable> {
         let value = self.object()?.get(name).ok_or_else(|| Unreadable {
             pointer: format!("{}/{name}", self.pointer),
@@ -63,7 +60,6 @@ impl<'a> At<'a> {
         Ok(self.below(name, value))
     }
 
-    /// A field that may be absent or null.
     pub(super) fn maybe(&self, name: &str) -> Result<Option<Self>, Unreadable> {
         let value = self.object()?.get(name).filter(|value| !value.is_null());
         Ok(value.map(|value| self.below(name, value)))

@@ -45,7 +45,6 @@ async fn an_apps_hook_is_read_pointed_elsewhere_and_asked_for_what_nobody_took()
     let ann = User { login: "ann".to_owned(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.to_owned() };
     world.demo.add_user(ann, AccountKind::User).await.unwrap();
     world.demo.set_role(REPOSITORY, "ann", Role::Write).await.unwrap();
-    // Nothing listens on this port.
     let nowhere = "http://127.0.0.1:1/webhooks/github/h";
     let app = made(&world, json!({ "url": nowhere })).await;
     let told = app.app().await.unwrap();
@@ -75,7 +74,6 @@ async fn an_apps_hook_is_read_pointed_elsewhere_and_asked_for_what_nobody_took()
     let listed = forge.deliveries(&scope, 0, None).await.unwrap().found;
     assert_eq!(listed.iter().filter(|delivery| delivery.guid == missed.guid).count(), 2);
     assert_eq!(forge.redeliver(&scope, 0, 1).await.unwrap_err().meaning(), Meaning::Missing);
-    // A token cannot act as an App.
     assert_eq!(world.forge().hooks(&scope).await.unwrap_err().meaning(), Meaning::Denied);
 }
 

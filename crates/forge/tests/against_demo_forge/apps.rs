@@ -50,7 +50,6 @@ fn keys() -> (KeyPair, String, String) {
     (pair, pkcs8, pkcs1)
 }
 
-/// Method and path, credential, body.
 type Seen = (String, Option<String>, Value);
 
 type Answers = dyn Fn(&Method, &str) -> (u16, Value) + Send + Sync;

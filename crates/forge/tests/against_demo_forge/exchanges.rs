@@ -25,7 +25,6 @@ pub(crate) enum By {
     Script,
 }
 
-/// Serialises writes to the file.
 static FILE: Mutex<()> = Mutex::new(());
 
 pub(crate) fn note(by: By, method: &Method, uri: &Uri, body: &[u8], status: u16, answer: &[u8]) {

@@ -38,7 +38,6 @@ fn pulls(found: &[serde_json::Value]) -> Line {
     (200, &[], json!(found).to_string())
 }
 
-/// Returns the outcome and the number of requests.
 async fn ask<const N: usize>(lines: [Line; N]) -> (Result<u64, Error>, usize) {
     let scripted = Scripted::start(lines).await;
     let outcome = forge_at(&scripted.url, TOKEN).account().await;

@@ -219,7 +219,6 @@ async fn paths_out_of_the_folder_and_files_of_git_are_not_found() {
     ] {
         assert_eq!(raw_get(&world, path).await, 404, "{path}");
     }
-    // The same request with a plain name succeeds.
     assert_eq!(raw_get(&world, "/acme/app/info/refs?service=git-upload-pack").await, 200);
 }
 
@@ -347,7 +346,6 @@ async fn raw_get(world: &World, path: &str) -> u16 {
 fn gzip(data: &[u8]) -> Vec<u8> {
     let length = u16::try_from(data.len()).unwrap();
     let mut zipped = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    // The last block, stored.
     zipped.push(1);
     zipped.extend(length.to_le_bytes());
     zipped.extend((!length).to_le_bytes());

@@ -40,7 +40,6 @@ async fn hostile_words_stay_words() {
         assert!(policy.starts_with("default-src 'none'"));
         let page = answer.text().await.unwrap();
         assert!(!page.contains("<script"), "{page}");
-        // Title and heading, body, commit subject, changed line.
         assert!(page.matches(ESCAPED).count() >= least, "{path}: {page}");
     }
 }

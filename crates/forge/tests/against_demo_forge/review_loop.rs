@@ -153,7 +153,6 @@ async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
     assert!(matches!(nowhere.meaning(), Meaning::Refused | Meaning::Missing), "{nowhere:?}");
 }
 
-/// Event, guid, signature and body of each delivery.
 type Came = Arc<Mutex<Vec<(String, String, String, Bytes)>>>;
 
 #[derive(Clone)]

@@ -80,17 +80,14 @@ pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {
     Forge::GitHub(GitHub::new(endpoint, Token::new(token)).unwrap())
 }
 
-/// Only the login matters on GitHub.
 pub(crate) fn called(login: &str) -> Actor {
     Actor { id: 1, login: login.to_owned(), is_bot: false }
 }
 
-/// Bypasses the crate under test and any proxy.
 pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-/// Calls the demo forge directly.
 pub(crate) async fn asked(method: &str, address: String, token: &str, body: Value) -> Value {
     let request = http().request(method.parse().unwrap(), address).bearer_auth(token).json(&body);
     let answer = request.send().await.unwrap();

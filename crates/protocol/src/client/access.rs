@@ -1,4 +1,4 @@
-//! The calls of people about tokens and secrets.
+//! Calls about tokens and secrets.
 
 use super::{Error, Operator, Repeat};
 use crate::secret::{Secret, SecretPage, SetSecret};
@@ -7,8 +7,8 @@ use pullyard_domain::id::{SecretName, TokenId};
 use reqwest::Method;
 
 impl Operator {
-    /// Makes a token, under a key of this call: when its answer is lost, that is told as `token_shown` with the
-    /// token's id, and there is no second token that nobody knows of.
+    /// Creates a token with an idempotency key. A retry after a lost response fails with `token_shown` and the token's
+    /// id, so that no unknown second token exists.
     pub async fn create_token(&self, request: &CreateToken) -> Result<CreatedToken, Error> {
         let key = format!("{:032x}", rand::random::<u128>());
         let call = self.http.request(Method::POST, "/v1/tokens").json(request).header("idempotency-key", key);
@@ -21,7 +21,7 @@ impl Operator {
         self.http.get(&format!("/v1/tokens{after}")).await
     }
 
-    /// The token that this client shows.
+    /// This client's own token.
     pub async fn own_token(&self) -> Result<Token, Error> {
         self.http.get("/v1/tokens/self").await
     }
@@ -37,7 +37,7 @@ impl Operator {
         self.http.send(call, Repeat::Safe).await
     }
 
-    /// The secrets that people set, without their values.
+    /// Secrets that people set, without their values.
     pub async fn secrets(&self, after: Option<&str>) -> Result<SecretPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/secrets{after}")).await

@@ -1,4 +1,4 @@
-//! What people ask about what attempts left behind.
+//! Calls about artifacts and attempts.
 
 use super::{Error, Http, Operator, nameless, reason_of};
 use crate::artifact::{Artifacts, Attempts, Checks, JobContext};
@@ -6,52 +6,50 @@ use pullyard_domain::id::{ArtifactId, JobId};
 use reqwest::{Method, Response, StatusCode, header};
 use std::time::Duration;
 
-/// How long the bytes of an artifact may take: the largest over a slow line.
+/// For the largest artifact over a slow connection.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
 
-/// The bytes of an artifact, as they come.
+/// The body of an artifact.
 #[derive(Debug)]
 pub struct Download(Response);
 
 impl Download {
-    /// The next of them; none when that was all.
-    ///
-    /// Errors: the connection broke, and what came is not all.
+    /// The next part; `None` at the end. Errors: the connection broke and the body is incomplete.
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.0.chunk().await.map_err(lost)?.map(|bytes| bytes.to_vec()))
     }
 }
 
-/// Without its address, which is a credential.
+/// Omits the URL, which is a credential.
 fn lost(error: reqwest::Error) -> Error {
     Error::Unreachable { url: "the artifact's bucket".into(), reason: reason_of(&error.without_url()) }
 }
 
 impl Operator {
-    /// What a job's attempts left behind.
+    /// Artifacts of a job.
     pub async fn artifacts(&self, job: &JobId) -> Result<Artifacts, Error> {
         self.http.get(&format!("/v1/jobs/{job}/artifacts")).await
     }
 
-    /// How a job's attempts went.
+    /// Attempts of a job.
     pub async fn attempts(&self, job: &JobId) -> Result<Attempts, Error> {
         self.http.get(&format!("/v1/jobs/{job}/attempts")).await
     }
 
-    /// What came of the checks on a job's work.
+    /// Check results of a job.
     pub async fn checks(&self, job: &JobId) -> Result<Checks, Error> {
         self.http.get(&format!("/v1/jobs/{job}/checks")).await
     }
 
-    /// What a job's agent is told.
+    /// Context of a job's agent.
     pub async fn job_context(&self, job: &JobId) -> Result<JobContext, Error> {
         self.http.get(&format!("/v1/jobs/{job}/context")).await
     }
 
-    /// The bytes of an artifact.
+    /// Downloads an artifact.
     pub async fn artifact(&self, job: &JobId, artifact: &ArtifactId) -> Result<Download, Error> {
         let address = self.http.sent_on(&format!("/v1/jobs/{job}/artifacts/{artifact}")).await?;
-        // Never with our token: the address is all that its bucket wants to see, and it belongs to somebody else.
+        // Without our token: the URL alone authorises, and the bucket is another server.
         let client = Http::anonymous(&address, DOWNLOAD_LIMIT)?;
         let answer = client.get(&address).send().await.map_err(lost)?;
         match answer.status() {
@@ -62,7 +60,6 @@ impl Operator {
 }
 
 impl Http {
-    /// Where an answer sends us on to.
     async fn sent_on(&self, path: &str) -> Result<String, Error> {
         let unreachable =
             |error: reqwest::Error| Error::Unreachable { url: self.base.clone(), reason: reason_of(&error) };

@@ -1,4 +1,4 @@
-//! The calls of one attempt. All of them are safe to repeat.
+//! Calls of one attempt; all are idempotent.
 
 use super::{Error, Http, Repeat};
 use crate::artifact::{ArtifactPlace, ReserveArtifact, StoredArtifact};
@@ -9,7 +9,7 @@ use crate::attempt::{
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::trace::TraceId;
 
-/// Speaks for one attempt, with its lease.
+/// A client with an attempt's lease.
 #[derive(Clone)]
 pub struct AttemptClient {
     http: Http,
@@ -28,7 +28,7 @@ impl AttemptClient {
         Self::start_within(None, base, bootstrap, job, attempt, request).await
     }
 
-    /// The same as a part of what started the task.
+    /// As [`start`](Self::start), within a trace.
     pub async fn start_within(
         trace: Option<&TraceId>,
         base: &str,
@@ -41,18 +41,18 @@ impl AttemptClient {
         http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, Repeat::Safe).await
     }
 
-    /// Speaks with the lease of an assignment.
+    /// Uses the lease of an assignment.
     pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
     }
 
-    /// Its calls are a part of this.
+    /// Sets the trace of later calls.
     pub fn within(mut self, trace: Option<TraceId>) -> Self {
         self.http.trace = trace;
         self
     }
 
-    /// A phase begins.
+    /// Reports the start of a phase.
     pub async fn status(&self, request: &StatusRequest) -> Result<StatusAnswer, Error> {
         self.call("status", request).await
     }
@@ -62,32 +62,32 @@ impl AttemptClient {
         self.call("events", request).await
     }
 
-    /// Fetches the secrets of this attempt.
+    /// The attempt's secrets.
     pub async fn credentials(&self) -> Result<Credentials, Error> {
         self.call("credentials", &CredentialsRequest {}).await
     }
 
-    /// Asks for the place of something that is to be kept.
+    /// Reserves an artifact.
     pub async fn reserve_artifact(&self, request: &ReserveArtifact) -> Result<ArtifactPlace, Error> {
         self.call("artifacts", request).await
     }
 
-    /// Says that it is there.
+    /// Confirms the upload of an artifact.
     pub async fn artifact_stored(&self, artifact: &ArtifactId) -> Result<StoredArtifact, Error> {
         self.call(&format!("artifacts/{artifact}/stored"), &StoredArtifact {}).await
     }
 
-    /// What people said after this number.
+    /// People's messages after this number.
     pub async fn inputs(&self, after: u32) -> Result<InputsAnswer, Error> {
         self.http.get(&format!("{}/inputs?after={after}", self.path)).await
     }
 
-    /// What an earlier attempt left to go on from.
+    /// The checkpoint of an earlier attempt.
     pub async fn checkpoint(&self) -> Result<CheckpointAnswer, Error> {
         self.http.get(&format!("{}/checkpoint", self.path)).await
     }
 
-    /// Gives the job back before its work is done.
+    /// Returns the job before its work is done.
     pub async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Error> {
         self.call("yield", request).await
     }

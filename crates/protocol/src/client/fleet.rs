@@ -1,32 +1,32 @@
-//! The calls of people about self-hosted runners.
+//! Administration of self-hosted runners.
 
 use super::{Error, Operator, Repeat};
 use crate::fleet::{Runner, RunnerCommand, RunnerList, RunnerOrder, RunnerRemoved};
 use reqwest::Method;
 
 impl Operator {
-    /// Every runner that the token may see, by name.
+    /// All runners that the token may see, by name.
     pub async fn runners(&self) -> Result<RunnerList, Error> {
         self.http.get("/v1/runners").await
     }
 
-    /// A runner by its id or its name.
+    /// A runner by id or name.
     pub async fn runner(&self, runner: &str) -> Result<Runner, Error> {
         self.http.get(&path(runner)).await
     }
 
-    /// Asks a runner to drain or to go on.
+    /// Requests that a runner drains or continues.
     pub async fn command_runner(&self, runner: &str, command: RunnerOrder) -> Result<Runner, Error> {
         self.http.post(&format!("{}/commands", path(runner)), &RunnerCommand { command }, Repeat::Safe).await
     }
 
-    /// Removes a runner. Not repeated by itself: a repeat of one that is gone finds nothing.
+    /// Removes a runner. Never retried: a second try would not find it.
     pub async fn remove_runner(&self, runner: &str) -> Result<RunnerRemoved, Error> {
         self.http.send(self.http.request(Method::DELETE, &path(runner)), Repeat::Never).await
     }
 }
 
-/// An id, or a name. What can be neither names nothing.
+/// An invalid name gets 404 like an unknown one.
 fn path(runner: &str) -> String {
     let mut path = String::from("/v1/runners/");
     for byte in runner.bytes() {

@@ -1,4 +1,4 @@
-//! The calls of people and of ticket tools.
+//! Calls with an API token: of people, programs and ticket tools.
 
 use super::{Error, Http, Repeat};
 use crate::decision::Decision;
@@ -20,14 +20,14 @@ use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, Repositor
 use reqwest::Method;
 use serde::Serialize;
 
-/// Speaks with an API token.
+/// A client with an API token.
 #[derive(Clone)]
 pub struct Operator {
     pub(super) http: Http,
 }
 
 impl Operator {
-    /// `base` is the API's address without `/v1`.
+    /// `base` is the API's URL without `/v1`.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, token)? })
     }
@@ -37,28 +37,28 @@ impl Operator {
         self.http.post("/v1/integrations", request, Repeat::Safe).await
     }
 
-    /// Makes an App of a manifest's code, once, and connects it.
+    /// Creates an App from a manifest's code, once, and connects it.
     pub async fn make_github_app(&self, request: &MakeGitHubApp) -> Result<Integration, Error> {
         self.http.post("/v1/github-apps/conversions", request, Repeat::Never).await
     }
 
-    /// Connects an App that is there.
+    /// Connects an existing App.
     pub async fn connect_github_app(&self, request: &ConnectGitHubApp) -> Result<Integration, Error> {
         self.http.post("/v1/github-apps", request, Repeat::Safe).await
     }
 
-    /// A connected forge.
+    /// One connected forge.
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
         self.http.get(&format!("/v1/integrations/{integration}")).await
     }
 
-    /// The connected forges, by id.
+    /// Connected forges by id.
     pub async fn integrations(&self, after: Option<&str>) -> Result<IntegrationPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/integrations{after}")).await
     }
 
-    /// What a forge says of our token now.
+    /// Calls the forge with our token.
     pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {
         self.http.post(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({}), Repeat::Safe).await
     }
@@ -69,34 +69,33 @@ impl Operator {
         self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
     }
 
-    /// What the server is. Needs no token.
+    /// Version of the server. Needs no token.
     pub async fn version(&self) -> Result<Version, Error> {
         self.http.get("/v1/version").await
     }
 
-    /// The projects that the token may touch, by id.
+    /// Projects that the token may access, by id.
     pub async fn projects(&self, after: Option<&str>) -> Result<ProjectPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/projects{after}")).await
     }
 
-    /// Makes a project.
+    /// Creates a project.
     pub async fn create_project(&self, request: &CreateProject) -> Result<Project, Error> {
         self.http.post("/v1/projects", request, Repeat::Safe).await
     }
 
-    /// A project.
+    /// One project.
     pub async fn project(&self, project: &ProjectId) -> Result<Project, Error> {
         self.http.get(&format!("/v1/projects/{project}")).await
     }
 
-    /// A project with every setting its server told, known to this version or not: what is changed and sent back
-    /// must lose none.
+    /// A project with all settings, so that an edit keeps those unknown to this version.
     pub async fn told_project(&self, project: &ProjectId) -> Result<ToldProject, Error> {
         self.http.get(&format!("/v1/projects/{project}")).await
     }
 
-    /// Replaces a project's settings, if nobody else changed them since `revision`.
+    /// Replaces a project's settings if `revision` is the present one.
     pub async fn set_settings(
         &self,
         project: &ProjectId,
@@ -116,7 +115,7 @@ impl Operator {
         self.http.post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe).await
     }
 
-    /// Takes a repository out of its project.
+    /// Removes a repository from its project.
     pub async fn remove_repository(
         &self,
         project: &ProjectId,
@@ -126,7 +125,7 @@ impl Operator {
         self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
     }
 
-    /// Which features work in a repository.
+    /// Tests which features work in a repository.
     pub async fn test_repository(
         &self,
         project: &ProjectId,
@@ -136,17 +135,17 @@ impl Operator {
         self.http.post(&path, &serde_json::json!({}), Repeat::Safe).await
     }
 
-    /// A project's repositories.
+    /// Repositories of a project.
     pub async fn repositories(&self, project: &ProjectId) -> Result<Repositories, Error> {
         self.http.get(&format!("/v1/projects/{project}/repositories")).await
     }
 
-    /// A ticket tool's call. Safe to repeat: the event's id is its key.
+    /// Sends a ticket tool's event. Idempotent: by the event's id.
     pub async fn ticket_event(&self, event: &TicketEvent) -> Result<Decision, Error> {
         self.http.post("/v1/tickets/events", event, Repeat::Safe).await
     }
 
-    /// Writes a ticket on the board. `idempotency_key` makes repeating it safe.
+    /// Creates a ticket. Idempotent: by `idempotency_key`.
     pub async fn create_ticket(
         &self,
         request: &CreateTicket,
@@ -159,7 +158,7 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// Puts a ticket in another column. `idempotency_key` makes repeating it safe.
+    /// Moves a ticket. Idempotent: by `idempotency_key`.
     pub async fn move_ticket(
         &self,
         project: &ProjectId,
@@ -175,7 +174,7 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// Changes a ticket's text. `idempotency_key` makes repeating it safe.
+    /// Edits a ticket's text. Idempotent: by `idempotency_key`.
     pub async fn edit_ticket(
         &self,
         project: &ProjectId,
@@ -190,18 +189,18 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// A ticket.
+    /// One ticket.
     pub async fn ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
         self.http.get(&ticket_path(project, key, "")).await
     }
 
-    /// A project's tickets, by key.
+    /// Tickets of a project by key.
     pub async fn tickets(&self, project: &ProjectId, after: Option<&str>) -> Result<TicketPage, Error> {
         let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/tickets?project={project}{after}")).await
     }
 
-    /// Asks for a job. `idempotency_key` makes repeating it safe.
+    /// Requests a job. Idempotent: by `idempotency_key`.
     pub async fn create_job(&self, request: &CreateJob, idempotency_key: Option<&str>) -> Result<Decision, Error> {
         let mut call = self.http.request(Method::POST, "/v1/jobs").json(request);
         if let Some(key) = idempotency_key {
@@ -210,22 +209,22 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// Cancels a job. Safe to repeat: a cancelled job stays as it is.
+    /// Cancels a job. Idempotent.
     pub async fn cancel_job(&self, job: &JobId, request: &CancelJob) -> Result<Job, Error> {
         self.http.post(&format!("/v1/jobs/{job}/cancel"), request, Repeat::Safe).await
     }
 
-    /// Pauses a job. Safe to repeat: a paused job stays as it is.
+    /// Pauses a job. Idempotent.
     pub async fn pause_job(&self, job: &JobId) -> Result<Job, Error> {
         self.http.post(&format!("/v1/jobs/{job}/pause"), &PauseJob {}, Repeat::Safe).await
     }
 
-    /// Continues a job. Safe to repeat: one that goes on anyway stays as it is.
+    /// Continues a paused job. Idempotent.
     pub async fn continue_job(&self, job: &JobId) -> Result<Job, Error> {
         self.http.post(&format!("/v1/jobs/{job}/continue"), &ContinueJob {}, Repeat::Safe).await
     }
 
-    /// Says something to a job's agent. `idempotency_key` makes repeating it safe.
+    /// Sends a message to a job's agent. Idempotent: by `idempotency_key`.
     pub async fn answer_job(&self, job: &JobId, text: &str, idempotency_key: Option<&str>) -> Result<Job, Error> {
         let answer = AnswerJob { text: text.to_owned() };
         let mut call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/answer")).json(&answer);
@@ -235,7 +234,7 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// Asks for the work of an ended job once more. `idempotency_key` makes repeating it safe.
+    /// Requests the work of an ended job again. Idempotent: by `idempotency_key`.
     pub async fn retry_job(&self, job: &JobId, idempotency_key: Option<&str>) -> Result<Decision, Error> {
         let mut call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&RetryJob {});
         if let Some(key) = idempotency_key {
@@ -244,18 +243,18 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// A job.
+    /// One job.
     pub async fn job(&self, job: &JobId) -> Result<Job, Error> {
         self.http.get(&format!("/v1/jobs/{job}")).await
     }
 
-    /// A project's jobs, newest first.
+    /// Jobs of a project, newest first.
     pub async fn jobs(&self, project: &ProjectId, after: Option<&str>) -> Result<JobPage, Error> {
         let query = JobQuery { after: after.map(str::to_owned), ..JobQuery::default() };
         self.jobs_asked(project, &query).await
     }
 
-    /// A project's jobs that are asked for, newest first.
+    /// Filtered jobs of a project, newest first.
     pub async fn jobs_asked(&self, project: &ProjectId, query: &JobQuery) -> Result<JobPage, Error> {
         let mut path = format!("/v1/jobs?project={project}");
         if !query.statuses.is_empty() {
@@ -273,18 +272,18 @@ impl Operator {
         self.http.get(&path).await
     }
 
-    /// Why a job is where it is.
+    /// Why a job has its state.
     pub async fn why(&self, job: &JobId) -> Result<Why, Error> {
         self.http.get(&format!("/v1/jobs/{job}/why")).await
     }
 
-    /// A job's events after a cursor; none reads from the first.
+    /// Events of a job after a cursor, or from the first.
     pub async fn events(&self, job: &JobId, after: Option<&str>) -> Result<EventPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/jobs/{job}/events{after}")).await
     }
 
-    /// A ledger entry.
+    /// One ledger entry.
     pub async fn delivery(&self, delivery: &DeliveryId) -> Result<Delivery, Error> {
         self.http.get(&format!("/v1/deliveries/{delivery}")).await
     }
@@ -301,13 +300,13 @@ impl Operator {
         self.http.get(&format!("/v1/deliveries?project={project}{day}{after}")).await
     }
 
-    /// One round of the sweeper.
+    /// Runs the sweeper once.
     pub async fn sweep(&self) -> Result<SweepReport, Error> {
         self.http.post("/v1/sweep", &serde_json::json!({}), Repeat::Safe).await
     }
 }
 
-/// A ticket, or what is done with it. Its key is free text: what a path can't carry stands in the query.
+/// A key may be any text: one that a path cannot contain goes into the query.
 fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
     if key.fits_a_path() {
         format!("/v1/tickets/{key}{deed}?project={project}")
@@ -316,7 +315,7 @@ fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
     }
 }
 
-/// Free text as a part of an address.
+/// Percent-encodes a path segment or query value.
 pub(super) fn encoded(text: &str) -> String {
     let mut said = String::new();
     for byte in text.bytes() {

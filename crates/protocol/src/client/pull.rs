@@ -1,4 +1,4 @@
-//! The calls of people about pull requests and the ledger.
+//! Calls about pull requests and the ledger.
 
 use super::operator::encoded;
 use super::{Error, Operator, Repeat};
@@ -11,7 +11,7 @@ use pullyard_domain::id::ProjectId;
 use reqwest::Method;
 
 impl Operator {
-    /// Asks for a revision of a pull request. `idempotency_key` makes repeating it safe.
+    /// Requests a revision of a pull request. Idempotent: by `idempotency_key`.
     pub async fn revise(&self, request: &RevisePullRequest, idempotency_key: Option<&str>) -> Result<Decision, Error> {
         let mut call = self.http.request(Method::POST, "/v1/pulls/revise").json(request);
         if let Some(key) = idempotency_key {
@@ -20,29 +20,29 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// Links a pull request to a ticket. Safe to repeat: what is linked so stays.
+    /// Links a pull request to a ticket. Idempotent.
     pub async fn link(&self, request: &LinkPullRequest) -> Result<PullRequest, Error> {
         self.http.send(self.http.request(Method::PUT, "/v1/pulls/link").json(request), Repeat::Safe).await
     }
 
-    /// Takes the link of a pull request away.
+    /// Removes the link of a pull request.
     pub async fn unlink(&self, which: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
         let path = format!("/v1/pulls/link?{}", query(which));
         self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
     }
 
-    /// What is so with a pull request's reviews.
+    /// State of a pull request's reviews.
     pub async fn why_pull(&self, which: &PullRequestQuery) -> Result<PullRequest, Error> {
         self.http.get(&format!("/v1/pulls/why?{}", query(which))).await
     }
 
-    /// A project's open linked pull requests.
+    /// Open linked pull requests of a project.
     pub async fn pulls(&self, project: &ProjectId, after: Option<&str>) -> Result<PullRequestPage, Error> {
         let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/pulls?project={project}{after}")).await
     }
 
-    /// The entries of a project's ledger that are asked for, newest first.
+    /// Filtered ledger entries of a project, newest first.
     pub async fn deliveries_asked(&self, project: &ProjectId, query: &DeliveryQuery) -> Result<DeliveryPage, Error> {
         let mut path = format!("/v1/deliveries?project={project}");
         let verdicts = query.verdicts.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>().join(",");

@@ -1,32 +1,32 @@
-//! The calls of a self-hosted runner between jobs. All of them are safe to repeat.
+//! Calls of a self-hosted runner between jobs; all are idempotent.
 
 use super::{Error, Http, Repeat};
 use crate::runner::{ClaimAnswer, ClaimRequest, HeartbeatAnswer, HeartbeatRequest, RegisterRequest, Registered};
 use pullyard_domain::id::RunnerId;
 
-/// Speaks for one runner, with its token.
+/// A client with a runner token.
 #[derive(Clone)]
 pub struct RunnerClient {
     http: Http,
 }
 
 impl RunnerClient {
-    /// Speaks with a runner token.
+    /// Uses a runner token.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, token)? })
     }
 
-    /// Introduces the runner.
+    /// Registers the runner.
     pub async fn register(&self, request: &RegisterRequest) -> Result<Registered, Error> {
         self.http.post("/v1/runners", request, Repeat::Safe).await
     }
 
-    /// Says that it lives.
+    /// Sends a heartbeat.
     pub async fn heartbeat(&self, runner: &RunnerId, request: &HeartbeatRequest) -> Result<HeartbeatAnswer, Error> {
         self.http.post(&format!("/v1/runners/{runner}/heartbeat"), request, Repeat::Safe).await
     }
 
-    /// Asks for a job.
+    /// Requests a job.
     pub async fn claim(&self, runner: &RunnerId, request: &ClaimRequest) -> Result<ClaimAnswer, Error> {
         self.http.post(&format!("/v1/runners/{runner}/claim"), request, Repeat::Safe).await
     }

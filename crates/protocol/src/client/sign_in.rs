@@ -1,11 +1,10 @@
-//! Signing a browser in with what a program has.
+//! Sign-in of a browser.
 
 use super::{Error, Operator, Repeat};
 use crate::sign_in::{CreateSignInLink, SignInLink};
 
 impl Operator {
-    /// A link that signs one browser in, once, with the rights of this token. Safe to repeat: nothing is
-    /// stored until it is used.
+    /// A link that works once, with this token's rights. Idempotent: nothing is stored until it is used.
     pub async fn sign_in_link(&self) -> Result<SignInLink, Error> {
         self.http.post("/v1/sign-in-links", &CreateSignInLink {}, Repeat::Safe).await
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A server that gives these answers one after the other, and the last of them from then on.
+/// Returns these responses in order, then repeats the last one.
 struct Scripted {
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -39,13 +39,13 @@ impl Scripted {
         Operator::new(&self.url, "a-token").unwrap()
     }
 
-    /// The heads of the requests so far, in small letters.
+    /// In lower case.
     fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 }
 
-/// The head of a request, which has come whole by then.
+/// Returns the head after the whole request has been read.
 async fn read(stream: &mut BufReader<TcpStream>) -> String {
     let (mut head, mut length) = (String::new(), 0);
     loop {

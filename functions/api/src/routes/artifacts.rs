@@ -1,5 +1,4 @@
-//! What attempts leave behind: their runners keep it, people list it and are sent on to it. How the attempts went,
-//! and what their agents were told.
+//! Artifacts, attempts, checks and contexts of jobs.
 
 use super::jobs::visible;
 use crate::wire;
@@ -15,7 +14,6 @@ use pullyard_protocol::artifact::{
     ArtifactPlace, Artifacts, AttemptChecks, Attempts, Checks, JobContext, ReserveArtifact, StoredArtifact,
 };
 
-/// Makes a place for something that the attempt keeps.
 pub(crate) async fn reserve(
     State(ctx): State<Context>,
     Leased(fence): Leased,
@@ -27,7 +25,6 @@ pub(crate) async fn reserve(
     Ok(Json(ArtifactPlace { id: place.id, put_url, headers: headers.unwrap_or_default().into_iter().collect() }))
 }
 
-/// Notes that it is there.
 pub(crate) async fn stored(
     State(ctx): State<Context>,
     Path((_, _, id)): Path<(JobId, u32, ArtifactId)>,
@@ -38,7 +35,6 @@ pub(crate) async fn stored(
     Ok(Json(StoredArtifact {}))
 }
 
-/// What a job's attempts left behind.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -59,7 +55,6 @@ pub(crate) async fn list(
     Ok(Json(Artifacts { artifacts: shown.collect() }))
 }
 
-/// The way to one of them.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -69,7 +64,6 @@ pub(crate) async fn show(
     Ok(SentOn(control::artifact_address(&ctx, &job, &artifact).await?))
 }
 
-/// How a job's attempts went, the one that runs among them.
 pub(crate) async fn attempts(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -81,7 +75,6 @@ pub(crate) async fn attempts(
     Ok(Json(Attempts { job, attempts }))
 }
 
-/// What came of the checks on a job's work.
 pub(crate) async fn checks(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -95,7 +88,6 @@ pub(crate) async fn checks(
     Ok(Json(Checks { attempts: attempts.collect(), job }))
 }
 
-/// What a job's agent is told.
 pub(crate) async fn context(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,

@@ -1,4 +1,4 @@
-//! The calls of one attempt's runner.
+//! Calls of one attempt's runner.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,14 +18,11 @@ use pullyard_protocol::attempt::{
     StatusAnswer, StatusRequest, YieldAnswer, YieldOutcome, YieldRequest,
 };
 
-/// How often a runner is to be heard. Units: seconds.
 const HEARTBEAT_SECS: u64 = 10;
-/// How many events a batch may hold.
 const MOST_EVENTS: usize = 1_000;
-/// The highest number of a batch. The table sorts numbers of at most ten digits.
+/// The table sorts numbers of at most ten digits.
 const LAST_EVENT: u64 = 1_000_000_000;
 
-/// Claims the attempt and tells what to do.
 pub(crate) async fn start(
     State(ctx): State<Context>,
     Starting(bootstrap): Starting,
@@ -66,7 +63,6 @@ pub(crate) async fn start(
     }))
 }
 
-/// What an earlier attempt left, and what people said; none for a job that nobody spoke to and nobody stopped.
 fn resume_on_the_wire(job: &domain::Job, inputs: Vec<domain::Input>) -> Option<Resume> {
     if job.session.is_none() && inputs.is_empty() {
         return None;
@@ -99,7 +95,7 @@ fn limits_on_the_wire(policy: &domain::Policy) -> Limits {
     }
 }
 
-/// What is answered is what was told: a comment that the prompt had no room for gets no answer.
+/// Only comments that the prompt contained, so that the agent answers no other.
 fn revises_on_the_wire(revises: domain::Revises, review: Option<&ReviewContext>, retries: Vec<JobId>) -> Revises {
     let reviews = review.map(|context| context.reviews.as_slice()).unwrap_or_default();
     let told = review.map(ReviewContext::told).unwrap_or_default();
@@ -120,7 +116,6 @@ fn revises_on_the_wire(revises: domain::Revises, review: Option<&ReviewContext>,
     }
 }
 
-/// The next phase begins.
 pub(crate) async fn status(
     State(ctx): State<Context>,
     Leased(fence): Leased,
@@ -136,7 +131,6 @@ pub(crate) async fn status(
     Ok(Json(StatusAnswer { want: answer.want, push_for_secs, goes_on: answer.goes_on }))
 }
 
-/// A batch of events, or a heartbeat.
 pub(crate) async fn events(
     State(ctx): State<Context>,
     Leased(fence): Leased,
@@ -168,7 +162,6 @@ fn check(batch: &EventsRequest) -> Result<(), Problem> {
     }
 }
 
-/// The secrets of the attempt.
 pub(crate) async fn credentials(
     State(ctx): State<Context>,
     Leased(fence): Leased,
@@ -192,7 +185,6 @@ pub(crate) struct InputsQuery {
     after: u32,
 }
 
-/// What people said to the agent.
 pub(crate) async fn inputs(
     State(ctx): State<Context>,
     Leased(fence): Leased,
@@ -202,7 +194,6 @@ pub(crate) async fn inputs(
     Ok(Json(InputsAnswer { inputs: inputs.into_iter().map(input_on_the_wire).collect() }))
 }
 
-/// What an earlier attempt left to go on from.
 pub(crate) async fn checkpoint(
     State(ctx): State<Context>,
     Leased(fence): Leased,
@@ -220,7 +211,6 @@ pub(crate) async fn checkpoint(
     Ok(Json(CheckpointAnswer { checkpoint, missing }))
 }
 
-/// The runner gives the job back before its work is done.
 pub(crate) async fn give_back(
     State(ctx): State<Context>,
     Leased(fence): Leased,
@@ -247,7 +237,6 @@ fn no_question(fault: &str) -> Problem {
     Error::Invalid { pointer: "/question", fault: fault.into() }.into()
 }
 
-/// The attempt has ended.
 pub(crate) async fn finish(
     State(ctx): State<Context>,
     Leased(fence): Leased,
@@ -262,7 +251,7 @@ pub(crate) async fn finish(
 
 fn end_of(request: &FinishRequest) -> Result<End, Problem> {
     let result = request.result.as_ref().map(result).transpose()?;
-    // Whatever it says ends up in the job's item and on pages.
+    // Clipped, because it is stored in the job's item and shown on pages.
     let failure = request.failure.clone().map(Failure::clipped);
     match (request.outcome, result, failure) {
         (FinishOutcome::Completed, Some(result), None) => Ok(End::Completed(result)),
@@ -275,7 +264,7 @@ fn end_of(request: &FinishRequest) -> Result<End, Problem> {
     }
 }
 
-/// The runner's words end up in the job's item and on pages, so they are bounded here.
+/// Bounded, because it is stored in the job's item and shown on pages.
 fn result(result: &wire::FinishResult) -> Result<JobResult, Error> {
     let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
     let hex = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,5 +1,5 @@
-//! Models' accounts that are left alone. A project's is seen and closed by who may touch that project, a runner's
-//! by who may touch all of them: it works for whatever projects its token says.
+//! Breakers of model accounts. A project's requires access to the project, a runner's access to all projects, because
+//! the runner's token decides which it serves.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +15,6 @@ fn may_touch<S>(caller: &Caller<S>, account: &Account) -> Result<(), Problem> {
     }
 }
 
-/// The accounts that are left alone; those of others are left out.
 pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<Breakers>, Problem> {
     let now = ctx.clock.now();
     let all = control::breakers(&ctx).await?;
@@ -36,7 +35,6 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
     Ok(Json(Breakers { breakers: shown.collect() }))
 }
 
-/// Lets everybody ask an account again.
 pub(crate) async fn close(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

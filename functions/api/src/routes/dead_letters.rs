@@ -1,4 +1,4 @@
-//! Messages that failed too often. They belong to the deployment, so who sees them may touch every project.
+//! Dead letters. They belong to the deployment, so callers need access to all projects.
 
 use axum::Json;
 use axum::extract::State;
@@ -21,7 +21,6 @@ pub(crate) struct Of {
     advice: Option<Advice>,
 }
 
-/// Messages that failed too often, each with what is so now.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -32,7 +31,6 @@ pub(crate) async fn list(
     Ok(Json(DeadLetters { letters: shown_all(letters), more }))
 }
 
-/// One of them.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -42,7 +40,7 @@ pub(crate) async fn show(
     Ok(Json(shown(control::dead_letter(&ctx, &message).await?)))
 }
 
-/// Sends messages back to the queues that they failed in; deaths of tasks are noted.
+/// Task deaths have no queue and are processed instead.
 pub(crate) async fn redrive(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -52,7 +50,6 @@ pub(crate) async fn redrive(
     moved(&ctx, &request, Order::Redrive).await
 }
 
-/// Deletes messages for good.
 pub(crate) async fn drop(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

@@ -16,7 +16,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// How many entries a page shows.
 const PAGE: usize = 50;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -106,7 +105,6 @@ impl Page {
     }
 }
 
-/// A project's ledger, newest first: all of it, or what is asked for.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -119,7 +117,7 @@ pub(crate) async fn list(
     Ok(Json(DeliveryPage { deliveries: deliveries.into_iter().map(wire::delivery).collect(), next, looked_back_to }))
 }
 
-/// One entry; one of another project is as if it were not there.
+/// Another project's entry counts as missing.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -130,7 +128,6 @@ pub(crate) async fn show(
     Ok(Json(wire::delivery(visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))?)))
 }
 
-/// Decides a delivery again, from what its forge says now.
 pub(crate) async fn replay(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

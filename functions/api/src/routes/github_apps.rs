@@ -1,4 +1,4 @@
-//! Connecting GitHub as an App.
+//! Connects GitHub Apps.
 
 use super::integrations::shown;
 use axum::extract::State;
@@ -7,7 +7,6 @@ use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Problem, Strict, scope};
 use pullyard_protocol::integration::{ConnectGitHubApp, Integration, MakeGitHubApp};
 
-/// Makes an App of a manifest's code, and connects it.
 pub(crate) async fn make(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -18,7 +17,6 @@ pub(crate) async fn make(
     Ok(Created(shown(made).0))
 }
 
-/// Connects an App that is there.
 pub(crate) async fn connect(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

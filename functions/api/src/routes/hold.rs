@@ -8,7 +8,6 @@ use pullyard_domain::id::ProjectId;
 use pullyard_entry::{Caller, Path, Problem, Strict, limits, scope};
 use pullyard_protocol::project::{BudgetUse, HoldProject, Project, ReleaseProject};
 
-/// Holds a project: what asks for jobs is refused, and written down. Holding it again changes nothing.
 pub(crate) async fn hold(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -20,7 +19,6 @@ pub(crate) async fn hold(
     Ok(Json(shown(control::hold_project(&ctx, &project, &caller.name, &request.reason).await?)))
 }
 
-/// Releases a project; what was refused meanwhile is caught up. Releasing it again changes nothing.
 pub(crate) async fn release(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -31,7 +29,6 @@ pub(crate) async fn release(
     Ok(Json(shown(control::release_project(&ctx, &project).await?)))
 }
 
-/// What a project may use up on each day, and what it has used up today.
 pub(crate) async fn budget(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,

@@ -1,4 +1,4 @@
-//! Our webhooks. Who may touch every project that one serves may see and change it.
+//! Our webhooks. Callers need access to every project that a webhook serves.
 
 use super::page::{After, PAGE};
 use axum::Json;
@@ -51,7 +51,7 @@ fn checked((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
     wire::HookCheck { hook: shown(view), drifts: drifts.into_iter().map(drift).collect() }
 }
 
-/// The hook, if the caller may touch all that it serves; one of others is as if it were not there.
+/// A webhook that the caller may not access counts as missing.
 async fn own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName) -> Result<Hook, Problem> {
     let found = ctx.store.hook(name).await.map_err(Error::from)?;
     let visible = found.filter(|hook| may_touch(caller, hook));
@@ -62,7 +62,6 @@ fn may_touch(caller: &Caller<scope::Admin>, hook: &Hook) -> bool {
     hook.projects().all(|project| caller.may_touch(project).is_ok())
 }
 
-/// The hooks, by name.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -71,13 +70,12 @@ pub(crate) async fn list(
     let may_see = |hook: &Hook| may_touch(&caller, hook);
     let control::HookViews { hooks, unreadable, next } =
         control::hook_views(&ctx, after.as_deref(), PAGE, may_see).await?;
-    // Whose one is that can't be read, nobody can say.
+    // The project of an unreadable item is unknown.
     let unreadable = unreadable.into_iter().filter(|_| caller.may_touch_all().is_ok());
     let unreadable = unreadable.map(|(name, problem)| wire::UnreadableHook { name, problem }).collect();
     Ok(Json(wire::HookPage { hooks: hooks.into_iter().map(shown).collect(), unreadable, next }))
 }
 
-/// A hook.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -87,7 +85,7 @@ pub(crate) async fn show(
     Ok(Json(shown(control::view(&ctx, hook).await?)))
 }
 
-/// Makes a hook here and at its forge, or mends the one that is there.
+/// Creates a webhook here and at its forge, or repairs the existing one.
 pub(crate) async fn install(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -99,11 +97,11 @@ pub(crate) async fn install(
     if new.others.len() > 50 {
         return Err(Problem::unreadable("/others", "use at most 50"));
     }
-    // An App's and an organisation's hooks tell of repositories of all projects.
+    // Webhooks of Apps and organisations deliver events of all projects.
     if new.repository.is_none() {
         caller.may_touch_all()?;
     }
-    // A name that another project has is not to be taken from it.
+    // The name may belong to another project's webhook.
     let there = ctx.store.hook(&new.name).await.map_err(Error::from)?;
     if there.is_some_and(|hook| !may_touch(&caller, &hook)) {
         return Err(Error::Taken { what: "hook", name: new.name.to_string() }.into());
@@ -130,7 +128,6 @@ pub(crate) async fn install(
     Ok(Created(shown(control::view(&ctx, hook).await?)))
 }
 
-/// In which ways a hook is not what it should be.
 pub(crate) async fn verify(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -140,7 +137,6 @@ pub(crate) async fn verify(
     Ok(Json(checked(control::verify_hook(&ctx, &name).await?)))
 }
 
-/// Has the forge's hook be what it should be.
 pub(crate) async fn repair(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -150,7 +146,6 @@ pub(crate) async fn repair(
     Ok(Json(checked(control::repair_hook(&ctx, &name).await?)))
 }
 
-/// Looks for what a hook should have told, now.
 pub(crate) async fn recover(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -170,7 +165,6 @@ pub(crate) async fn recover(
     }))
 }
 
-/// Forgets a hook, at its forge too.
 pub(crate) async fn remove(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

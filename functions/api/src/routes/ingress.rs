@@ -1,4 +1,4 @@
-//! How what happens in a project's repositories is heard of.
+//! Ingress of repositories: webhook, polling or both.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,7 +18,6 @@ fn shown(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress {
     }
 }
 
-/// How what happens in each repository of a project is heard of.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -36,7 +35,6 @@ pub(crate) async fn list(
     Ok(Json(Ingresses { repositories }))
 }
 
-/// Sets how what happens in a repository is heard of.
 pub(crate) async fn set(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

@@ -1,4 +1,4 @@
-//! Connecting forges.
+//! Connected forges, which belong to all projects.
 
 use super::page::{After, PAGE};
 use axum::Json;
@@ -21,7 +21,6 @@ pub(super) fn shown(integration: pullyard_domain::project::Integration) -> Json<
     })
 }
 
-/// A connected forge. It belongs to all projects.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -32,7 +31,6 @@ pub(crate) async fn show(
     Ok(shown(found.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
 }
 
-/// The connected forges, by id.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -48,7 +46,6 @@ pub(crate) async fn list(
     Ok(Json(IntegrationPage { integrations, next }))
 }
 
-/// Asks the forge what it says of our token now.
 pub(crate) async fn test(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -74,7 +71,6 @@ pub(crate) async fn test(
     Ok(Json(IntegrationTest { works, sentence, help }))
 }
 
-/// Disconnects a forge. It belongs to all projects.
 pub(crate) async fn remove(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -86,7 +82,6 @@ pub(crate) async fn remove(
     Ok(Json(RemovedIntegration { id: removed.id, secrets }))
 }
 
-/// Connects a forge, after asking it who the token belongs to.
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

@@ -1,4 +1,4 @@
-//! What people order done with a job that is there: cancel, pause and continue it, answer it, do it again.
+//! Requests about an existing job: cancel, pause, continue, answer, retry.
 
 use super::jobs::{answered, visible};
 use crate::wire;
@@ -11,8 +11,7 @@ use pullyard_entry::{Caller, Key, Path, Problem, Strict, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::{AnswerJob, CancelJob, ContinueJob, Job, PauseJob, RetryJob};
 
-/// Cancels a job: `200` when it has ended, `202` when its runner is to stop it, `409` with how it ended when
-/// that is too late.
+/// `200` when it has ended, `202` when its runner has to stop it, `409` when it ended otherwise.
 pub(crate) async fn cancel(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -27,7 +26,7 @@ pub(crate) async fn cancel(
     Ok(if over { Accepted::Done(job) } else { Accepted::Soon(job) })
 }
 
-/// Pauses a job: `200` when it stands still, `202` when its runner is to stop, `409` where it can't be paused.
+/// `200` when it is paused, `202` when its runner has to stop, `409` where it cannot be paused.
 pub(crate) async fn pause(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -41,7 +40,7 @@ pub(crate) async fn pause(
     Ok(if stands { Accepted::Done(job) } else { Accepted::Soon(job) })
 }
 
-/// Continues a paused job, or takes back a pause that its runner has not heeded yet.
+/// Continues a paused job, or cancels a pause that its runner has not yet executed.
 pub(crate) async fn go_on(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -53,7 +52,6 @@ pub(crate) async fn go_on(
     Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
 }
 
-/// Says something to a job's agent: one that waits for an answer goes on with it.
 pub(crate) async fn answer(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -67,7 +65,7 @@ pub(crate) async fn answer(
     Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
 }
 
-/// Makes a job that does the work of an ended one again; answers as a request for a job does.
+/// Creates a job with the work of an ended one; answers as [`create`](super::jobs::create) does.
 pub(crate) async fn retry(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,

@@ -1,4 +1,4 @@
-//! Jobs: asking for one, looking at them, and why they are where they are.
+//! Creates, lists and explains jobs.
 
 use super::page::After;
 use crate::wire;
@@ -21,7 +21,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// How many jobs a page shows.
 const PAGE: usize = 50;
 
 /// A page of a project's jobs. Statuses are separated by commas, times are RFC 3339.
@@ -75,8 +74,7 @@ impl Page {
     }
 }
 
-/// Makes a job: `201` when one was made, `200` when the same request made it before, `409` with the
-/// guard's code when one refuses.
+/// `201` for a new job, `200` for a repeated request, `409` with the code of the guard that refuses.
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -98,7 +96,7 @@ pub(crate) async fn create(
     answered(control::create_job(&ctx, &request, &caller.requester(), key).await?)
 }
 
-/// Whoever asks for a job wants to know that there is none: a guard's refusal is a problem here.
+/// Unlike in the ledger, a guard's refusal is an error here, because the caller wants a job.
 pub(crate) fn answered(answer: Answer) -> Result<Made<Decision>, Problem> {
     match answer.reason.verdict() {
         Verdict::Accepted => Ok(Made::Now(wire::decision(answer))),
@@ -107,12 +105,10 @@ pub(crate) fn answered(answer: Answer) -> Result<Made<Decision>, Problem> {
     }
 }
 
-/// A guard's refusal.
 pub(super) fn refused(reason: &Reason) -> Problem {
     Problem::new(StatusCode::CONFLICT, reason.code(), reason.sentence()).help(reason.help())
 }
 
-/// A project's jobs that are asked for, newest first.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -125,7 +121,7 @@ pub(crate) async fn list(
     Ok(Json(JobPage { jobs: jobs.into_iter().map(wire::job).collect(), next, looked_back_to }))
 }
 
-/// A job that the caller may see; one of another project is as if it were not there.
+/// Another project's job counts as missing.
 pub(crate) async fn visible<S>(ctx: &Context, caller: &Caller<S>, job: &JobId) -> Result<JobView, Problem> {
     let view = control::job_view(ctx, job).await?;
     match caller.may_touch(&view.job.project) {
@@ -134,7 +130,6 @@ pub(crate) async fn visible<S>(ctx: &Context, caller: &Caller<S>, job: &JobId) -
     }
 }
 
-/// A job.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -143,7 +138,6 @@ pub(crate) async fn show(
     Ok(Json(wire::job(visible(&ctx, &caller, &job).await?)))
 }
 
-/// One plain sentence on why a job is where it is.
 pub(crate) async fn why(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -157,7 +151,7 @@ pub(crate) async fn why(
     Ok(Json(Why { status: job.status, sentence, help, code }))
 }
 
-/// What the agent did, oldest first. The cursor is `ATTEMPT.NUMBER` of the last event seen.
+/// Oldest first. The cursor is `ATTEMPT.NUMBER` of the last event seen.
 pub(crate) async fn events(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,

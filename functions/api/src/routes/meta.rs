@@ -1,4 +1,4 @@
-//! What is running, and one round of the sweeper by hand.
+//! Health, version, and one sweep on demand.
 
 use crate::Commit;
 use axum::extract::State;
@@ -11,13 +11,11 @@ use pullyard_entry::{Caller, Problem, scope};
 use pullyard_protocol::sweep::SweepReport;
 use pullyard_protocol::version::{Health, PROTOCOL, Readiness, Version};
 
-/// The process answers.
 pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok".into() })
 }
 
-/// The table can be read, and the sweeper goes round. Why the table can't be read
-/// is in the log alone.
+/// Verifies the table and the sweeper's last run. The reason for a failed read is only logged.
 pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>, Problem> {
     let fault = match control::readiness(&ctx).await {
         Ok(Sweeping::OnTime) => {
@@ -35,21 +33,18 @@ pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>
         .retry_after(15))
 }
 
-/// The release, its commit, the protocol it speaks, and its clock.
 pub(crate) async fn version(State(ctx): State<Context>, Extension(Commit(commit)): Extension<Commit>) -> Json<Version> {
     let version = env!("CARGO_PKG_VERSION").into();
     Json(Version { version, commit: commit.into(), protocol: PROTOCOL, time: Some(ctx.clock.now()) })
 }
 
-/// One round of the sweeper, now.
 pub(crate) async fn sweep(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
 ) -> Result<Json<SweepReport>, Problem> {
     caller.may_touch_all()?;
     let control::Round { report, noted, fault } = control::sweep_by_hand(&ctx).await;
-    // A part that failed counts in what is told of the others. Where not even the round could be noted, that is what
-    // there is to tell.
+    // Failed parts are included in the report. Without even a stored round there is only the error.
     if let Some(fault) = fault.filter(|_| !noted) {
         return Err(fault.into());
     }

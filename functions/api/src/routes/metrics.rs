@@ -1,5 +1,4 @@
-//! `GET /metrics`: the sweeper's last snapshot as Prometheus reads it. Costs one read, whoever asks how often.
-//!
+//! `GET /metrics`: the sweeper's last snapshot in Prometheus's format. Costs one read per call.
 //! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
 
 use aide::generate::GenContext;
@@ -14,7 +13,6 @@ use std::fmt::Write;
 
 const MEDIA: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// An answer that Prometheus reads.
 pub(crate) struct Exposition(String);
 
 impl IntoResponse for Exposition {
@@ -30,18 +28,16 @@ impl aide::OperationOutput for Exposition {
         let json_schema = schemars::json_schema!({ "type": "string" });
         let schema = Some(SchemaObject { json_schema, external_docs: None, example: None });
         let content = [("text/plain".to_owned(), MediaType { schema, ..MediaType::default() })].into_iter().collect();
-        // Its words are the summary's.
         vec![(Some(200), Described { content, ..Described::default() })]
     }
 }
 
-/// The gauges, of all projects.
 pub(crate) async fn show(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Exposition, Problem> {
     caller.may_touch_all()?;
     Ok(Exposition(exposition(&control::snapshot(&ctx).await?, ctx.clock.now())))
 }
 
-/// The text. Before the first snapshot only what runs is said: a number that nobody counted is not zero.
+/// Before the first snapshot the counts are absent: an unknown count is not zero.
 fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
     let mut text = Text::default();
     text.gauge("pullyard_build_info", "The release that answers.");
@@ -88,7 +84,6 @@ struct Text(String);
 
 impl Text {
     fn gauge(&mut self, name: &str, help: &str) {
-        // Writing into a String can't fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge");
     }
 
@@ -97,7 +92,7 @@ impl Text {
         self.sample(name, &[], value);
     }
 
-    /// The values of labels are ids and words of ours: none has a quote, a backslash or a line's end.
+    /// Label values are our own ids and words, without quotes, backslashes or line ends.
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Into<u64>) {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };

@@ -1,9 +1,8 @@
-//! What every list that has nothing else to ask is asked.
+//! The query of lists without filters.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How many of a kind a page shows, unless it is asked for fewer.
 pub(crate) const PAGE: i32 = 50;
 
 /// Where to go on reading.

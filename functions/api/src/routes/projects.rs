@@ -29,8 +29,7 @@ fn repository(repository: pullyard_domain::project::Repository) -> Repository {
     }
 }
 
-/// The projects that the caller may touch, by id. The rest of a page is as if it were not there, so a page
-/// may be empty and not the last.
+/// Filtered after the read, so a page may be empty and not the last.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -44,7 +43,6 @@ pub(crate) async fn list(
     Ok(Json(ProjectPage { projects, next }))
 }
 
-/// Makes a project.
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -56,7 +54,6 @@ pub(crate) async fn create(
     Ok(Created(shown(made)))
 }
 
-/// A project.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -67,7 +64,7 @@ pub(crate) async fn show(
     Ok(Json(shown(found.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
 }
 
-/// Replaces the settings, over the revision that `If-Match` names.
+/// Only if the revision in `If-Match` is the present one.
 pub(crate) async fn set_settings(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -79,7 +76,6 @@ pub(crate) async fn set_settings(
     Ok(Json(shown(control::set_settings(&ctx, &project, settings, revision).await?)))
 }
 
-/// Connects a repository, after asking its forge for it.
 pub(crate) async fn add_repository(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -92,7 +88,6 @@ pub(crate) async fn add_repository(
     Ok(Created(repository(made)))
 }
 
-/// A project's repositories.
 pub(crate) async fn repositories(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -106,7 +101,6 @@ pub(crate) async fn repositories(
     Ok(Json(Repositories { repositories: found.into_iter().map(repository).collect() }))
 }
 
-/// Takes a repository out of its project.
 pub(crate) async fn remove_repository(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

@@ -1,4 +1,4 @@
-//! Pull requests: asking for a revision, linking them to tickets, and what is so with their reviews.
+//! Pull requests: revisions, links to tickets, and the state of reviews.
 
 use super::jobs::refused;
 use super::page::PAGE;
@@ -55,8 +55,8 @@ impl Which {
     }
 }
 
-/// Asks for a revision: `201` when a job was made, `200` when the same request was answered before, `202` when
-/// it waits for the job that runs, `409` with the guard's code when one refuses.
+/// `201` for a new job, `200` for a repeated request, `202` when it waits for the running job, `409` with the code of
+/// the guard that refuses.
 pub(crate) async fn revise(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -80,7 +80,6 @@ fn answered(answer: Answer) -> Result<Asked<Decision>, Problem> {
     }
 }
 
-/// Links a pull request to a ticket.
 pub(crate) async fn link(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -94,7 +93,6 @@ pub(crate) async fn link(
     Ok(Json(wire::pull_request(review::pull_request_view(&ctx, &named).await?)))
 }
 
-/// Takes the link of a pull request away; one that has none stays so.
 pub(crate) async fn unlink(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -104,7 +102,6 @@ pub(crate) async fn unlink(
     Ok(Json(UnlinkedPullRequest { ticket: review::unlink(&ctx, &named).await? }))
 }
 
-/// The open pull requests that a project's tickets are linked to.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -115,7 +112,6 @@ pub(crate) async fn list(
     Ok(Json(PullRequestPage { pulls: views.into_iter().map(wire::pull_request).collect(), next }))
 }
 
-/// What is so with a pull request's reviews, in one sentence; one that is linked to nothing has one, too.
 pub(crate) async fn why(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,

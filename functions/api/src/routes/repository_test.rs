@@ -1,4 +1,4 @@
-//! Which features work in a repository.
+//! Tests which features work in a repository.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +7,6 @@ use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_entry::{Caller, Path, Problem, scope};
 use pullyard_protocol::project::{self, FeatureTest, FeatureVerdict, RepositoryTest};
 
-/// Asks the forge what may be done in a repository.
 pub(crate) async fn test(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

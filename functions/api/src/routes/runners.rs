@@ -1,4 +1,4 @@
-//! Self-hosted runners: what they say between jobs, and what people see and want of them.
+//! Self-hosted runners: their calls between jobs, and their administration.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,7 +22,6 @@ fn poll_ms() -> u64 {
     u64::try_from(POLL.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Introduces a runner, or a new process of one.
 pub(crate) async fn register(
     State(ctx): State<Context>,
     caller: RunnerCaller,
@@ -49,7 +48,6 @@ pub(crate) async fn register(
     }))
 }
 
-/// The runner lives.
 pub(crate) async fn heartbeat(
     State(ctx): State<Context>,
     caller: RunnerCaller,
@@ -67,7 +65,6 @@ pub(crate) async fn heartbeat(
     Ok(Json(HeartbeatAnswer { next_secs: runner.next_heartbeat().as_secs(), drain: runner.drain.is_some() }))
 }
 
-/// The runner asks for a job.
 pub(crate) async fn claim(
     State(ctx): State<Context>,
     caller: RunnerCaller,
@@ -86,7 +83,7 @@ pub(crate) async fn claim(
     Ok(Json(ClaimAnswer { job, spent, poll_ms: poll_ms() }))
 }
 
-/// A runner as this caller may see it; none if it serves none of the caller's projects.
+/// `None` for a runner that serves none of the caller's projects.
 fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner> {
     let Member { runner, profile } = member;
     let visible = match &profile.projects {
@@ -124,25 +121,24 @@ fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner
     })
 }
 
-/// Every runner that the caller may see.
 pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
     let control::RunnerViews { runners, unreadable } = control::runners(&ctx).await?;
     let now = ctx.clock.now();
     let runners = runners.into_iter().filter_map(|member| shown(&caller, member, now)).collect();
-    // Whose one is that can't be read, nobody can say.
+    // The project of an unreadable item is unknown.
     let unreadable = unreadable.into_iter().filter(|_| caller.may_touch_all().is_ok());
     let unreadable = unreadable.map(|(item, problem)| UnreadableRunner { item, problem }).collect();
     Ok(Json(RunnerList { runners, unreadable }))
 }
 
-/// A runner by its id or its name; one that the caller may not see is as if it were not there.
+/// By id or name; a runner that the caller may not see counts as missing.
 async fn visible<S>(ctx: &Context, caller: &Caller<S>, said: &str) -> Result<(Member, Runner), Problem> {
     let member = control::runner(ctx, said).await?;
     let shown = shown(caller, member.clone(), ctx.clock.now());
     shown.map(|shown| (member, shown)).ok_or_else(|| Problem::not_found(format!("There is no runner {said}.")))
 }
 
-/// A runner that the caller may command: all whose projects are the caller's.
+/// The caller must have access to all projects of the runner.
 async fn commanded(ctx: &Context, caller: &Caller<scope::Admin>, said: &str) -> Result<RunnerId, Problem> {
     let (member, _) = visible(ctx, caller, said).await?;
     match &member.profile.projects {
@@ -152,7 +148,6 @@ async fn commanded(ctx: &Context, caller: &Caller<scope::Admin>, said: &str) -> 
     Ok(member.runner.id)
 }
 
-/// A runner.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -161,7 +156,6 @@ pub(crate) async fn show(
     Ok(Json(visible(&ctx, &caller, &runner).await?.1))
 }
 
-/// Asks a runner to drain or to go on.
 pub(crate) async fn command(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -177,7 +171,7 @@ pub(crate) async fn command(
     Ok(Json(visible(&ctx, &caller, id.as_str()).await?.1))
 }
 
-/// Removes a runner: `200` when it is gone, `202` when its jobs are taken away first.
+/// `200` when it is removed, `202` when its jobs are requeued first.
 pub(crate) async fn remove(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

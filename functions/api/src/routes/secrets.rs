@@ -1,4 +1,4 @@
-//! Secrets that people set. Nothing here answers a value.
+//! Secrets that people set; no answer contains a value.
 
 use super::page::After;
 use axum::Json;
@@ -13,7 +13,6 @@ fn shown(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
     Secret { name, kind, secret, set_at }
 }
 
-/// Sets a secret, whether or not it was set before.
 pub(crate) async fn set(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -24,7 +23,6 @@ pub(crate) async fn set(
     Ok(Json(shown(control::set_secret(&ctx, secret.kind, &name, &secret.value).await?)))
 }
 
-/// The secrets that people set, without their values.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -35,7 +33,6 @@ pub(crate) async fn list(
     Ok(Json(SecretPage { secrets: secrets.into_iter().map(shown).collect(), next }))
 }
 
-/// Another value; the one it had counts beside it for a while.
 pub(crate) async fn rotate(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

@@ -1,4 +1,4 @@
-//! Signing a browser in with what a program has.
+//! Links that sign in a browser.
 
 use axum::extract::State;
 use pullyard_control::{self as control, Context};
@@ -6,7 +6,6 @@ use pullyard_entry::openapi::Unkept;
 use pullyard_entry::{Problem, SignedIn, Strict};
 use pullyard_protocol::sign_in::{CreateSignInLink, SignInLink};
 
-/// A link that signs one browser in, once, with the rights of the caller's own token.
 pub(crate) async fn link(
     State(ctx): State<Context>,
     SignedIn(token): SignedIn,

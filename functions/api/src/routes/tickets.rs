@@ -1,4 +1,4 @@
-//! The built-in board's tickets.
+//! Tickets of the built-in board.
 
 use super::page::PAGE;
 use crate::wire;
@@ -47,7 +47,7 @@ async fn answered(
     Ok(Json(TicketAnswer { ticket: wire::ticket(view), decision: wire::decision(answer) }))
 }
 
-/// Writes a ticket: `201` when it was written, `200` when the same request wrote it before.
+/// `201` for a new ticket, `200` for a repeated request.
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -72,7 +72,6 @@ pub(crate) async fn create(
     Ok(if verdict == Verdict::Duplicate { Made::Before(told) } else { Made::Now(told) })
 }
 
-/// A project's tickets, by key.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -83,7 +82,6 @@ pub(crate) async fn list(
     Ok(Json(TicketPage { tickets: views.into_iter().map(wire::ticket).collect(), next }))
 }
 
-/// A ticket.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -95,7 +93,7 @@ pub(crate) async fn show(
     Ok(Json(wire::ticket(control::ticket_view(&ctx, &project, &key).await?)))
 }
 
-/// Puts a ticket in another column. Whatever is decided, the move itself is done.
+/// The move succeeds whatever the decision about a job is.
 pub(crate) async fn put(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -113,7 +111,6 @@ pub(crate) async fn put(
     answered(&ctx, &project_id, &ticket, answer).await
 }
 
-/// Changes a ticket's text; never starts a job.
 pub(crate) async fn edit(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,

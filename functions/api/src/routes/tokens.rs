@@ -1,4 +1,4 @@
-//! Tokens: making, listing, revoking them, and what one's own is.
+//! Creates, lists and revokes tokens.
 
 use super::page::{After, PAGE};
 use axum::Json;
@@ -34,8 +34,7 @@ fn shown(token: StoredToken, now: Timestamp) -> Token {
     }
 }
 
-/// Makes a token and shows it, this once. Tokens belong to all projects: who is limited to some could give
-/// themselves the others.
+/// Requires access to all projects; otherwise a limited token could create an unlimited one.
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -51,7 +50,6 @@ pub(crate) async fn create(
     Ok(Unkept(created))
 }
 
-/// All tokens, newest first.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -63,12 +61,10 @@ pub(crate) async fn list(
     Ok(Json(TokenPage { tokens: tokens.into_iter().map(|token| shown(token, now)).collect(), next }))
 }
 
-/// The token that is shown for this very call.
 pub(crate) async fn own(State(ctx): State<Context>, SignedIn(token): SignedIn) -> Json<Token> {
     Json(shown(token, ctx.clock.now()))
 }
 
-/// Revokes a token, from this moment on; one's own too, and then it says so.
 pub(crate) async fn revoke(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

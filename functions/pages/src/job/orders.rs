@@ -1,4 +1,4 @@
-//! What people order done with a job: cancel, pause, continue, answer and retry it.
+//! Forms that cancel, pause, continue, answer and retry a job.
 
 use crate::fault::Fault;
 use crate::form::{Form, given};
@@ -13,7 +13,6 @@ use pullyard_entry::{Path, Problem, limits};
 use pullyard_protocol::job::AnswerJob;
 use serde::Deserialize;
 
-/// Refuses who may not, and what they may not see.
 async fn ordered(visit: &Visit, id: Result<Path<JobId>, Problem>) -> Result<JobId, Fault> {
     let Path(id) = id?;
     visit.must_work()?;
@@ -24,28 +23,25 @@ async fn ordered(visit: &Visit, id: Result<Path<JobId>, Problem>) -> Result<JobI
     }
 }
 
-/// Cancels a job, and goes back to it. The form has no fields.
 pub(crate) async fn cancel(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let id = ordered(&visit, id).await?;
     control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;
     Ok(go(&format!("/jobs/{id}")))
 }
 
-/// Pauses a job, and goes back to it. The form has no fields.
 pub(crate) async fn pause(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let id = ordered(&visit, id).await?;
     control::pause_job(&visit.ctx, &id, &visit.visitor.name).await?;
     Ok(go(&format!("/jobs/{id}")))
 }
 
-/// Lets a paused job go on, and goes back to it. The form has no fields.
 pub(crate) async fn go_on(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let id = ordered(&visit, id).await?;
     control::continue_job(&visit.ctx, &id, &visit.visitor.name).await?;
     Ok(go(&format!("/jobs/{id}")))
 }
 
-/// What is said to a job's agent, with the key of the form that was shown.
+/// `once` of the form makes a second click a repeat.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Answer {
@@ -54,7 +50,6 @@ pub(crate) struct Answer {
     once: String,
 }
 
-/// Answers a job's agent, and goes back to the job.
 pub(crate) async fn answer(
     visit: Visit,
     id: Result<Path<JobId>, Problem>,
@@ -69,7 +64,6 @@ pub(crate) async fn answer(
     Ok(go(&format!("/jobs/{id}")))
 }
 
-/// A key of the form that was shown, so that a second click is the first one again.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Again {
@@ -77,7 +71,6 @@ pub(crate) struct Again {
     once: String,
 }
 
-/// Makes a job that does the work again, and goes to it.
 pub(crate) async fn retry(
     visit: Visit,
     id: Result<Path<JobId>, Problem>,

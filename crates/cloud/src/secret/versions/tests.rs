@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const GET: &str = "GetSecretValue";
 
-/// Secrets Manager answers the next fetch with this value and none before it.
 fn has(wire: &Wire, value: &str) {
     wire.next(GET, Fault::Refused(200, json!({ "Name": "s", "VersionId": value, "SecretString": value })));
     wire.next(GET, Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" })));
 }
 
-/// Nobody fetches a second time by itself: what is counted are our own fetches.
+/// No SDK retries, so that the tests count our own fetches.
 fn secrets(wire: &Wire) -> Secrets {
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -25,7 +24,6 @@ fn secrets(wire: &Wire) -> Secrets {
     Secrets::new(&config, Some("http://127.0.0.1:9"))
 }
 
-/// The same, which age as the test says.
 fn aging(wire: &Wire) -> (Secrets, impl Fn(u64) + use<>) {
     let secs = Arc::new(AtomicU64::new(0));
     let passed = secs.clone();
@@ -107,7 +105,6 @@ async fn nothing_newer_is_said_only_by_a_fetch_that_was_answered() {
     assert_eq!(wire.calls(GET), 0, "a service that does not answer is asked once in ten seconds");
     assert_eq!(secrets.versions("s").await.unwrap(), old, "what fits the kept ones goes on");
 
-    // Another caller's fetch was answered meanwhile.
     has(&wire, "new");
     let new = secrets.fresh_versions("s").await.unwrap();
     assert_eq!(secrets.refetched_versions("s", &old).await.unwrap(), Some(new.clone()));

@@ -30,7 +30,6 @@ fn hook(uuid: &str, fields: Value) -> Value {
     hook
 }
 
-/// Each scope with its path in Bitbucket's API.
 fn scopes() -> [(HookScope, &'static str); 2] {
     [
         (HookScope::Repository(REPOSITORY.to_owned()), "/repositories/acme/app/hooks"),
@@ -88,7 +87,6 @@ async fn a_hook_is_made_once_with_all_that_it_should_be() {
                 "events": ["pullrequest:fulfilled", "repo:updated"],
             })
         );
-        // The webhook may exist, so the caller must list first.
         let played = play([no(502, "away")]);
         assert!(played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap_err().is_transient());
         assert_eq!(played.requests().len(), 1);

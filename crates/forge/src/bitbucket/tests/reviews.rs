@@ -13,7 +13,6 @@ const ACTIVITY: &str = "GET /repositories/acme/app/pullrequests/7/activity?pagel
 const PULL: &str = "GET /repositories/acme/app/pullrequests/7";
 const COMMENTS: &str = "GET /repositories/acme/app/pullrequests/7/comments?pagelen=100";
 
-/// A minute in Bitbucket's format, with and without a fraction.
 fn at(minute: u32) -> String {
     let fraction = if minute > 9 { ".123456" } else { "" };
     format!("2026-11-20T12:{minute:02}:00{fraction}+00:00")
@@ -82,7 +81,6 @@ async fn what_somebody_said_holds_while_they_still_say_it() {
     let mut undated = asks(ANN, 2);
     undated["changes_requested"].as_object_mut().unwrap().remove("date");
     let changed = "changes_requested";
-    // The activity, newest first; the participants; the expected reviews, oldest first.
     for (case, activity, participants, expected) in [
         ("asked", json!([asks(ANN, 1)]), json!([now(ANN, changed)]), vec![(ANN, 1, ASKS)]),
         ("withdrawn", json!([asks(ANN, 1)]), json!([silent(ANN)]), vec![(ANN, 1, GONE)]),
@@ -312,12 +310,10 @@ async fn each_comment_comes_with_one_request_of_its_author() {
     let activity = || page(json!([asks(ANN, 30), asks(ANN, 20), asks(BEN, 15), asks(ANN, 10)]));
     let both = json!([participant(ANN, json!("changes_requested")), participant(BEN, json!("changes_requested"))]);
     for (uuid, minute, body, on_lines) in [
-        // Includes comments before the first request.
         (ANN, 10, "words 1\n\nwords 2", vec![]),
         (BEN, 15, "words 4", vec![(7, None, "b.rs")]),
         // A reply belongs to its own author's review.
         (ANN, 20, "words 3\n\nwords 5", vec![(6, None, "a.rs")]),
-        // Includes comments after the last request, sorted by time.
         (
             ANN,
             30,
@@ -411,11 +407,9 @@ async fn what_somebody_may_do_is_told_to_who_administers_the_repository() {
         (json!([permission("read", account(ANN))]), Permission::Read, "read"),
         (json!([permission("create-everything", account(ANN))]), Permission::None, "create-everything"),
         (json!([permission("read", account(ANN)), permission("write", account(ANN))]), Permission::Write, "write"),
-        // Another account's, or no account's.
         (json!([permission("admin", account(BEN)), permission("admin", nobody())]), Permission::None, "none"),
         (json!([]), Permission::None, "none"),
     ] {
-        // Her role as a reviewer changes nothing.
         let mut people = pull_of(json!([participant(ANN, json!("changes_requested"))]));
         people["reviewers"] = json!([account(ANN)]);
         let played = play([ok(people), page(values)]);

@@ -65,7 +65,6 @@ fn a_requested_change_is_read_whole() {
     assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
     assert_eq!(event.review.id, review_id(3, ANN, date), "the id that a look finds it by");
     assert_eq!((event.review.submitted_at, event.review.author.as_ref()), (Some(date), Some(&ann)));
-    // Its comments are events of their own.
     assert_eq!((event.review.body.as_str(), event.review.commit), ("", None));
     assert_eq!(event.review.url, "https://bitbucket.org/acme/shop/pull-requests/3");
     let pull = event.pull_request;
@@ -291,7 +290,6 @@ fn what_is_no_delivery_says_why() {
     );
     other.as_object_mut().unwrap().remove("pullrequest");
     check("repo:deleted", other, "it has the field changes_request, which a repo:deleted event never has");
-    // GitHub's names have no colon.
     let unreadable = parse(crate::webhook::Language::GitHub, ASKED, b"{}").unwrap_err();
     assert_eq!(unreadable.fault, "the header names no event");
 }

@@ -111,7 +111,6 @@ proptest! {
         }
     }
 
-    /// After one replaced or removed value the body is read, ignored or refused with a position.
     #[test]
     fn any_change_of_a_true_body_is_answered(
         which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), how in 0..7_u8, gone in any::<bool>(),
