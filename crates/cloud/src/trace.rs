@@ -1,37 +1,74 @@
-//! Trace and lineage of the running invocation, for the messages that it sends.
-//! Task-local instead of parameters, because no use case depends on them.
+//! The trace and the lineage of the running invocation, which each message that it sends carries on.
+//!
+//! They are task-locals and not arguments: no use case depends on them.
 
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
-use pullyard_domain::trace::{Lineage, TraceId};
+use pullyard_domain::trace::TraceId;
 use std::collections::HashMap;
+
+/// Lambda's record of the functions that a chain of messages has been through, and how often.
+///
+/// Lambda puts it into the header of an invocation and ends a chain that comes to one function more than about
+/// sixteen times. Its format is Lambda's own: the text is passed on unread.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage(String);
+
+impl Lineage {
+    /// The longest that is passed on. One function's part is 18 characters long.
+    const LONGEST: usize = 256;
+
+    /// Parses the header of an invocation. Text that Lambda would not write gives none: it would go into the header of
+    /// a message.
+    pub fn from_header(header: &str) -> Option<Self> {
+        let text = header.split(';').find_map(|part| part.trim().strip_prefix("Lineage="))?;
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'|');
+        (!text.is_empty() && text.len() <= Self::LONGEST && text.bytes().all(known)).then(|| Self(text.to_owned()))
+    }
+}
+
+/// The header of a message that belongs to this trace and invocation.
+fn header(trace: &TraceId, lineage: Option<&Lineage>) -> String {
+    match lineage {
+        Some(lineage) => format!("{};Lineage={}", trace.header(), lineage.0),
+        None => trace.header(),
+    }
+}
 
 tokio::task_local! {
     static CURRENT: TraceId;
     static LINEAGE: Option<Lineage>;
 }
 
+/// Runs `future` as a part of `trace`.
 pub async fn within<F: Future>(trace: TraceId, future: F) -> F::Output {
     CURRENT.scope(trace, future).await
 }
 
-/// `lineage` is Lambda's loop counter of this invocation, not of the work; messages repeat it so that Lambda keeps
-/// counting.
+/// Runs `future` as a part of the invocation that Lambda gave `lineage`.
+///
+/// It is the invocation's and not that of what it works on: Lambda has counted this invocation in it, so that a
+/// message that says it again counts on.
 pub async fn after<F: Future>(lineage: Option<Lineage>, future: F) -> F::Output {
     LINEAGE.scope(lineage, future).await
 }
 
+/// What the caller is part of; none outside an invocation.
 pub fn current() -> Option<TraceId> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// The only system attribute that a sender may set; free of charge.
+/// What a message says of it: the one system attribute that a sender may set, which costs nothing.
+///
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>.
 pub(crate) fn of_message() -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
     let lineage = LINEAGE.try_with(Clone::clone).ok().flatten();
     let value = MessageSystemAttributeValue::builder()
         .data_type("String")
-        .string_value(current()?.header_after(lineage.as_ref()))
+        .string_value(header(&current()?, lineage.as_ref()))
         .build()
+        // It has all that the builder asks for; a message without it is as good.
         .ok()?;
     Some(HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)]))
 }
@@ -57,5 +94,28 @@ mod tests {
         assert_eq!(after(None, within_trace()).await, Some(format!("Root={ID}")));
         assert_eq!(after(lineage(), within_trace()).await, Some(format!("Root={ID};Lineage=2:a87bd80c:1")));
         assert_eq!(after(lineage(), async { sent() }).await, None);
+    }
+
+    #[test]
+    fn lineage_is_passed_on_unchanged() {
+        let trace: TraceId = ID.parse().unwrap();
+        for lineage in ["1:a87bd80c:1", "a87bd80c:0|68fd508a:5|c512fbe3:2", "32767:a87bd80c:255"] {
+            let received = format!("Root={ID};Parent=53995c3f42cd8ad8;Sampled=0; Lineage={lineage}");
+            let found = Lineage::from_header(&received);
+            let sent = header(&trace, found.as_ref());
+            assert_eq!(sent, format!("Root={ID};Lineage={lineage}"));
+            assert_eq!(Lineage::from_header(&sent), found, "{lineage}");
+            assert_eq!(TraceId::from_header(&sent).as_ref(), Some(&trace), "{lineage}");
+        }
+    }
+
+    #[test]
+    fn text_that_lambda_would_not_write_is_no_lineage() {
+        let long = "a".repeat(257);
+        for lineage in ["", "a b", "1:a,2:b", "1:a87bd80c:1\r\nX: y", "1:\u{e4}:1", "1=2", long.as_str()] {
+            assert_eq!(Lineage::from_header(&format!("Root={ID};Lineage={lineage}")), None, "{lineage}");
+        }
+        assert_eq!(Lineage::from_header(&format!("Root={ID};Sampled=1")), None);
+        assert!(Lineage::from_header(&format!("Lineage={}", "a".repeat(256))).is_some());
     }
 }

@@ -1,10 +1,10 @@
-//! The id that joins what one thing caused: a delivery, its messages, its task, its runner's calls.
+//! The trace id: it joins the log lines of a delivery, its messages, its task and its runner's calls.
 //!
-//! It is for people who read logs. Nothing is decided by it, and whoever calls us may choose it.
+//! The job stores it, and the runner sends it back. No decision depends on it, and a caller may choose it.
 
 use serde::{Deserialize, Serialize};
 
-/// The header in which API Gateway, Lambda and our runner carry it, and what its value begins with.
+/// The header in which API Gateway, Lambda and the runner send it.
 pub const HEADER: &str = "x-amzn-trace-id";
 
 /// A trace, as X-Ray writes it: `1-`, the time in 8 hex digits, `-`, 24 random ones.
@@ -34,14 +34,6 @@ impl TraceId {
     /// As a header carries it.
     pub fn header(&self) -> String {
         format!("Root={}", self.0)
-    }
-
-    /// As a message of an invocation carries it.
-    pub fn header_after(&self, lineage: Option<&Lineage>) -> String {
-        match lineage {
-            Some(lineage) => format!("{};Lineage={}", self.header(), lineage.0),
-            None => self.header(),
-        }
     }
 
     /// As logs show it.
@@ -93,28 +85,6 @@ impl std::fmt::Display for NotATrace {
 
 impl std::error::Error for NotATrace {}
 
-/// What Lambda counts by: which functions a chain of messages has been through, and how often.
-///
-/// Lambda puts it into the header of an invocation and ends a chain that comes to one function more than about
-/// sixteen times. It is Lambda's own text: it is handed on as it came, and nothing here reads it.
-///
-/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lineage(String);
-
-impl Lineage {
-    /// The longest that is handed on. One function's part is 18 characters long.
-    const LONGEST: usize = 256;
-
-    /// Out of the header of an invocation, where there is one. What Lambda would not write is none: it would go
-    /// into the header of a message.
-    pub fn from_header(header: &str) -> Option<Self> {
-        let text = header.split(';').find_map(|part| part.trim().strip_prefix("Lineage="))?;
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'|');
-        (!text.is_empty() && text.len() <= Self::LONGEST && text.bytes().all(known)).then(|| Self(text.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,28 +135,5 @@ mod tests {
         assert_eq!(stored, format!("\"{ID}\""));
         assert_eq!(serde_json::from_str::<TraceId>(&stored).unwrap(), trace);
         assert_eq!("none".parse::<TraceId>().unwrap_err().to_string(), format!("not a trace id such as {ID}"));
-    }
-
-    #[test]
-    fn a_lineage_is_handed_on_as_it_came() {
-        let trace: TraceId = ID.parse().unwrap();
-        for lineage in ["1:a87bd80c:1", "a87bd80c:0|68fd508a:5|c512fbe3:2", "32767:a87bd80c:255"] {
-            let told = format!("Root={ID};Parent=53995c3f42cd8ad8;Sampled=0; Lineage={lineage}");
-            let found = Lineage::from_header(&told);
-            assert_eq!(trace.header_after(found.as_ref()), format!("Root={ID};Lineage={lineage}"));
-            assert_eq!(Lineage::from_header(&trace.header_after(found.as_ref())), found, "{lineage}");
-            assert_eq!(TraceId::from_header(&trace.header_after(found.as_ref())).as_ref(), Some(&trace), "{lineage}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_lineage_reaches_no_message() {
-        let long = "a".repeat(257);
-        for lineage in ["", "a b", "1:a,2:b", "1:a87bd80c:1\r\nX: y", "1:\u{e4}:1", "1=2", long.as_str()] {
-            assert_eq!(Lineage::from_header(&format!("Root={ID};Lineage={lineage}")), None, "{lineage}");
-        }
-        assert_eq!(Lineage::from_header(&format!("Root={ID};Sampled=1")), None);
-        assert!(Lineage::from_header(&format!("Lineage={}", "a".repeat(256))).is_some());
-        assert_eq!(ID.parse::<TraceId>().unwrap().header_after(None), format!("Root={ID}"));
     }
 }

@@ -3,8 +3,8 @@
 use crate::Context;
 use crate::metrics;
 use axum::http::HeaderMap;
-use pullyard_cloud::trace;
-use pullyard_domain::trace::{HEADER, Lineage, TraceId};
+use pullyard_cloud::trace::{self, Lineage};
+use pullyard_domain::trace::{HEADER, TraceId};
 use std::fmt::Display;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};

@@ -1,34 +1,33 @@
-//! Walks through every state that a small world can get into, for the exhaustive checks of this crate.
+//! Explores every state of a small world, breadth first, so that a fault is reported with the shortest way to it.
 //!
-//! Breadth first, so that what is found wrong comes with the shortest way to it. Each state is kept once, with where it
-//! was come from: the large settings have hundreds of millions.
+//! Each state is stored once, with the number of the state before it: large settings have hundreds of millions.
 
 use indexmap::IndexSet;
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-/// A world that is explored.
+/// A world to explore.
 pub(crate) trait World {
-    /// One state of it: the table, who is at work on what, and what may still happen.
+    /// The table, the processes at work, and the faults that may still happen.
     type State: Copy + Eq + Hash + Debug;
 
-    /// Where it begins.
+    /// The first state.
     fn start(&mut self) -> Self::State;
 
-    /// What is so and must not be.
+    /// `Err`: this state breaks an invariant.
     fn wrong(&mut self, state: &Self::State) -> Result<(), String>;
 
-    /// Everything that may happen next. `Err`: something would happen that must not.
+    /// Every step that may happen next. `Err`: a step breaks an invariant.
     fn next(&mut self, state: &Self::State) -> Result<Vec<(Step, Self::State)>, String>;
 
-    /// The one that is explored of this state and those that differ from it by names alone.
+    /// The representative of all states that differ from this one only by names.
     fn alike(&mut self, state: &Self::State) -> Self::State {
         *state
     }
 }
 
-/// What happened, for whoever reads how a state was reached.
+/// One step on the way to a state, for the report.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     what: &'static str,
@@ -86,15 +85,15 @@ impl Hasher for Fnv {
 
 pub(crate) type Fast<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
 
-/// States by the order in which they were found.
+/// States in the order in which they were found.
 type Known<S> = IndexSet<S, BuildHasherDefault<Fnv>>;
 
-/// The number of states, or the shortest way to one that must not be.
+/// The number of states, or the shortest way to one that breaks an invariant.
 pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
     let mut known: Known<W::State> = Known::default();
     let start = world.start();
     known.insert(world.alike(&start));
-    // From which one each was found.
+    // The number of the state before each state.
     let mut from: Vec<u32> = vec![0];
     let mut at = 0;
     while let Some(state) = known.get_index(at).copied() {
@@ -113,7 +112,7 @@ pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
     Ok(known.len())
 }
 
-/// Nothing goes wrong in any of these settings.
+/// Explores each setting and fails with the first that breaks an invariant.
 #[track_caller]
 pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) -> Result<usize, String>) {
     for setting in settings {
@@ -124,7 +123,7 @@ pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) 
     }
 }
 
-/// What was explored without this rule went wrong, and so.
+/// Asserts that the exploration without this rule broke an invariant, with this text.
 #[track_caller]
 pub(crate) fn is_missed(rule: impl Debug, explored: Result<usize, String>, expected: &str) {
     match explored {
@@ -136,7 +135,7 @@ pub(crate) fn is_missed(rule: impl Debug, explored: Result<usize, String>, expec
     }
 }
 
-/// How a state was reached: each step is taken again. Between two of them names may change places.
+/// The steps to a state, found by taking each step again. Names may be swapped between two steps.
 fn way<W: World>(world: &mut W, known: &Known<W::State>, from: &[u32], mut at: usize) -> String {
     let mut names = vec![format!("{:#?}", known[at])];
     while at != 0 {

@@ -1,23 +1,25 @@
-//! The exhaustive check of what the jobs of one ticket can go through on Fargate: every interleaving of
-//! dispatchers, tasks that boot late, work and die, state changes of ECS that are lost, doubled or come in any order,
-//! a sweeper, the ticket function and the settling of a ticket that enters the trigger status a second time.
+//! Jobs of one ticket on Fargate.
 //!
-//! The rules are the domain's own; the steps are those of `crates/control/src/{dispatch,task_stopped,attempt,sweep,
-//! move_ticket,settle_ticket}`, the conditions those of `crates/store/src/write`. What is read in one step is written
-//! in another. Any wake-up, state change or message may come at any time, so none of them is counted: one that never
-//! comes is a way that the walk takes, too, and at the end only the sweeper and the messages it sends are waited for.
-//! Time has a few moments; in the first ones jobs are claimed. The clocks of the dispatcher, the sweeper and whoever
-//! hears of state changes may be apart from the API's.
+//! The model takes every interleaving of dispatchers, tasks that boot late, work and die, ECS state changes that are
+//! lost, doubled or out of order, a sweeper, the ticket function, and the settling of a second entry.
 //!
-//! What must always hold, in `World::wrong` and where it happens: the ticket names exactly its job that has not ended;
-//! a job is held by a task that was started for that very attempt; a death that was noted is not forgotten by a claim;
-//! one number gets one task; a branch moves once; only what was pushed is completed, and what was pushed and is not
-//! completed was looked for; whoever pushes holds its job, and what was pushed is said to be nowhere by nobody, unless
-//! clocks are apart; everything that has not ended has its row, and at the end everything has ended and is shown, and no
-//! entry is left without an answer.
+//! Steps are those of `crates/control/src/{dispatch,task_stopped,attempt,sweep,move_ticket,settle_ticket}`, and read in
+//! one step what they write in another; writes have the conditions of `crates/store/src/write`. A wake-up, state change
+//! or message may arrive at any time or never, so none is counted. In the end only the sweeper and its messages are
+//! waited for. The clocks of the dispatcher, the sweeper and the tasks function may differ from the API's.
 //!
-//! Left out: the end of a bootstrap token, without which tasks may claim even later; what a cancel does, in
-//! `runners`; reviews, in `reviews`.
+//! Invariants, in `World::wrong` and at the step that could break them:
+//!
+//! - The ticket names exactly its job that has not ended.
+//! - A job is held by a task that was started for that attempt. A noted death survives a claim. One start number gets
+//!   one task.
+//! - A branch moves once. Only a pushed job is completed. A push without a finish is looked for.
+//! - A process that pushes holds its job, and no job with a push reports that nothing was pushed, unless clocks differ.
+//! - A job that has not ended has a row in the index. In the end every job has ended, the ticket shows it, and every
+//!   entry has its answer.
+//!
+//! Not modelled here: the end of a bootstrap token, without which tasks may claim even later; cancels (`runners`);
+//! reviews (`reviews`).
 
 mod desk;
 mod dispatcher;
@@ -31,7 +33,7 @@ mod world;
 
 use crate::moments::Moments;
 
-/// What happens in one exploration, and which rule is left out of it.
+/// What may happen in one exploration, and the rule that it leaves out.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     /// How many dispatchers are at work at once, at most two.
@@ -42,48 +44,48 @@ struct Setting {
     faults: u8,
     /// How many tasks die.
     deaths: u8,
-    /// How often each of a person's two moves is told: out of the trigger status, and into it again.
+    /// How often each event of a person's two moves arrives: out of the trigger status, and into it again.
     tellings: u8,
-    /// By how much the other functions' clocks are ahead of the API's. Units: seconds.
+    /// How far the other functions' clocks are ahead of the API's. Units: seconds.
     ahead: i64,
     /// The moments in which jobs start and are claimed; two hours, 30 and 60 hours follow. Units: seconds.
     moments: Moments,
-    /// What becomes of a job whose task died while the agent worked: it goes back, or it fails.
+    /// A job whose task died while the agent worked is requeued; else it fails.
     goes_back: bool,
     /// The rule left out, if one is.
     without: Option<Rule>,
 }
 
-/// The rules that make it hold. Each exploration without one of them fails.
+/// The conditions and decisions that the invariants depend on. A test for each explores without it, and must fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// A job is written over the revision that was read.
     JobOverRev,
     /// A ticket is written over the revision that was read.
     TicketOverRev,
-    /// A task's call counts only with the attempt and the claim that hold the job.
+    /// A task's call must name the attempt and the claim that hold the job.
     Fence,
     /// A task claims the attempt that it was started for, and no later one.
     ClaimAttempt,
     /// A task whose death was noted before its claim claims nothing.
     DeadTask,
-    /// A start that is asked for again finds the task that it has.
+    /// A repeated start finds its task by the client token.
     ClientToken,
-    /// Nobody but its runner touches a job that may be pushing.
+    /// Only its runner ends a job that may be pushing.
     PushUntil,
-    /// A push says which commit it expects, and what was pushed for the job before is adopted.
+    /// A push names the expected head, and an attempt adopts an earlier push of its job.
     ExpectedHead,
-    /// That an event was no entry is written only while the ticket still has the status it tells.
+    /// An event that was no entry is stored only while the ticket still has its status.
     Unchanged,
-    /// An end and an entry are one: what entered during a job is not given up by its end.
+    /// The end of a job preserves an entry that arrived during it.
     Again,
-    /// What a lost attempt may have pushed is looked for before its job fails.
+    /// A possible push of a lost attempt is looked for before its job fails.
     LostPush,
-    /// That nothing was pushed is said by who looked, and by no other end.
+    /// Only an attempt that looked reports that nothing was pushed.
     WhoLooked,
 }
 
-/// The number of states, or the shortest way to one that must not be.
+/// The number of states, or the shortest way to one that breaks an invariant.
 fn explore(setting: Setting) -> Result<usize, String> {
     crate::explore::explore(&mut world::World::new(setting))
 }

@@ -1,18 +1,18 @@
-//! The items of a world: each is kept once and named by a number, so that states are small.
+//! The items of a world. Each version is stored once and has a number, so that states are small.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 
-/// The number of an item as it was at some time.
+/// The number of one version of an item.
 pub(crate) type Value = u16;
 
-/// In how many ways names may have changed places.
+/// The number of ways to swap names.
 const WAYS: usize = 3;
 
 pub(crate) struct Items<T> {
     all: Vec<T>,
     numbers: HashMap<String, Value>,
-    /// The number of each with other names in it, once somebody asked.
+    /// For each version, the number of the version with swapped names, once computed.
     renamed: Vec<[Option<Value>; WAYS]>,
 }
 
@@ -29,7 +29,7 @@ impl<T: Debug> Items<T> {
         })
     }
 
-    /// The number of this item with names in it that have changed places in this way.
+    /// The number of this version with its names swapped in this way.
     pub(crate) fn renamed(&mut self, value: Value, way: usize, rename: impl FnOnce(&T) -> T) -> Value {
         let at = usize::from(value);
         if let Some(known) = self.renamed[at][way] {

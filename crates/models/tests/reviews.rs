@@ -1,14 +1,15 @@
-//! The exhaustive check of the corner where reviews wait: every interleaving of a few reviews of one pull
-//! request, delivered and delivered again, with a running job, the settling of what waits, a pull request that
-//! is closed and reopened, a project that is held and released, and the hour; and, where a job failed, with a next
-//! one of the ticket that can't be told of its reviews.
+//! Reviews of one pull request that wait for their job.
 //!
-//! The rules are the domain's own; this owns a small table whose writes have the conditions of
-//! `crates/store/src/write/review.rs`, and the steps of `crates/control/src/review` over it, one write
-//! each. A process may die after every write, and the answer of any write may be lost, so that it looks
-//! refused. Revisions are not counted: a process knows for each item it read whether anybody wrote it since.
-//! Left out: the write-back to the ticket tool, which only raises the ticket's revision, and the number of
-//! rounds after which a caller is told to come again, which is the same as dying.
+//! The model takes every interleaving of a few reviews, each delivered more than once, with a running job, the settling
+//! of waiting reviews, a pull request that is closed and reopened, a project that is held and released, and the hour
+//! between two revisions. After a failed job, the ticket may get a next job that is not given its reviews.
+//!
+//! Writes have the conditions of `crates/store/src/write/review.rs`; steps are those of `crates/control/src/review`, one
+//! write each. A process may die after every write. A write whose answer is lost looks refused. Instead of a revision, a
+//! process knows for each item that it read whether it was written since.
+//!
+//! Not modelled: the write-back to the ticket tool, which only raises the ticket's revision, and the number of rounds
+//! after which a caller is sent away, which equals a death.
 
 mod facts;
 mod state;
@@ -16,7 +17,7 @@ mod steps;
 mod table;
 mod tests;
 
-/// What happens in one exploration, and which rule is left out of it.
+/// What may happen in one exploration, and the rule that it leaves out.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     /// How many reviews there are; the higher the number, the newer.
@@ -35,9 +36,9 @@ struct Setting {
     closes: u8,
     /// How often the project is held or released.
     holds: u8,
-    /// A job runs at the beginning.
+    /// A job runs at the start.
     busy: bool,
-    /// After a job that failed the ticket gets one that is told of no review.
+    /// After a failed job the ticket gets a job that is given no review.
     alone: bool,
     /// The hour passes this often.
     hours: u8,
@@ -45,38 +46,38 @@ struct Setting {
     without: Option<Rule>,
 }
 
-/// The rules that make it hold. Each exploration without one of them fails.
+/// The conditions and decisions that the invariants depend on. A test for each explores without it, and must fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// (a) Remembering a review raises the ticket's revision.
+    /// Remembering a review raises the ticket's revision.
     RememberRaisesRev,
-    /// (b) Older reviews are absorbed before the newest gets its job.
+    /// Older reviews are absorbed before the newest gets its job.
     Absorb,
-    /// (c) Absorbing proves that the newest still waits.
+    /// Absorbing is conditional on the newest review still waiting.
     AbsorbChecksNewest,
-    /// (d) A review that waits gets no job by being told again.
+    /// A redelivered review that waits gets no job.
     WaitingStartsNothing,
-    /// (e) The end of a job has what waits settled.
+    /// The end of a job settles the waiting reviews.
     EndSettles,
-    /// (f) The ticket's mark is taken off over the revision that was read.
+    /// The ticket's mark is removed over the revision that was read.
     ClearOverRev,
-    /// What is remembered gets its ledger entry in the same write.
+    /// A remembered review gets its ledger entry in the same write.
     EntryWithReview,
-    /// What is remembered has its ticket know it in the same write: nobody tells it again once it has its entry.
+    /// A remembered review marks its ticket in the same write: once it has a ledger entry, it is not delivered again.
     MarkWithReview,
-    /// What was absorbed shares the refusal of what absorbed it.
+    /// An absorbed review is refused together with the one that absorbed it.
     RefuseTheAbsorbed,
-    /// What is refused has absorbed nothing, and was not refused and told again, since it was read.
+    /// Refusing is conditional on the review as read: it absorbed none and was not redelivered since.
     RefuseAsRead,
     /// A request that was absorbed is still a request.
     RequestsStayRequests,
-    /// What a failed job had waits for one that is not told of it.
+    /// The reviews of a failed job wait while the next job is not given them.
     WaitAnew,
-    /// The next job of a review is named after the one that had it.
+    /// The id of a review's next job is made from the job that had it.
     NamedAfterLast,
 }
 
-/// The number of states, or the shortest way to one that must not be.
+/// The number of states, or the shortest way to one that breaks an invariant.
 fn explore(setting: Setting) -> Result<usize, String> {
     crate::explore::explore(&mut steps::World::new(setting))
 }
