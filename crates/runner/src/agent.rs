@@ -427,7 +427,6 @@ async fn judge(
     Ok(classify::classify(&Ended {
         agent: adapter.name(),
         says_its_end: adapter.says_its_end(),
-        failed_exit: adapter.failed_exit(),
         stopped: end.stopped.as_ref(),
         exit: end.exit,
         terminal: record.terminal.as_ref(),

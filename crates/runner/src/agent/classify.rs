@@ -27,8 +27,8 @@ const LAST_LINES: usize = 20;
 const SIGKILL: i32 = 9;
 /// The exit code that says the same of a process below another one.
 const KILLED: i32 = 128 + SIGKILL;
-/// What an end is marked with where Codex as a server did not open the session that it was to go on with.
-pub(super) const NOT_RESUMED: &str = "not_resumed";
+/// The exit code with which every known agent reported a failure of its own.
+const FAILED_EXIT: i32 = 1;
 
 /// Everything that is known of the end of a start.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,6 @@ pub(super) struct Ended<'a> {
     pub(super) agent: &'a str,
     /// It has a line that says how it ended, so that its exit code alone proves nothing.
     pub(super) says_its_end: bool,
-    /// The exit code of one whose last word says that it failed: the same with every failure that was measured.
-    pub(super) failed_exit: i32,
     /// Why it was stopped, if it was.
     pub(super) stopped: Option<&'a Stop>,
     /// How its process ended.
@@ -200,7 +198,7 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
         return Verdict::SessionLost;
     }
     let meaning = meaning(terminal);
-    if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(ended.failed_exit) {
+    if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(FAILED_EXIT) {
         // Its model answered it after that, it was killed, or somebody else said so: another start tells.
         return Verdict::Again(Transient::Doubtful {
             agent: ended.agent.into(),
@@ -226,7 +224,6 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
             // Whole: it is cut once secrets were taken out of it.
             return Verdict::Again(Transient::Unreachable { reason: words.into() });
         }
-        None if terminal.is_marked(NOT_RESUMED) => return not_resumed(ended),
         None => failed(ended),
     };
     Verdict::Failed(failure)
@@ -258,12 +255,10 @@ fn meaning(terminal: &Terminal) -> Option<Meaning> {
     if INTERRUPTED.iter().any(|mark| terminal.is_marked(mark)) {
         return None;
     }
-    let meaning = by_mark(terminal)
+    by_mark(terminal)
         .or_else(|| by_status(terminal))
         .or_else(|| by_words(&terminal.words))
-        .or_else(|| by_bare_word(terminal));
-    // No model was asked by then: who is overloaded or took too long is Codex itself.
-    meaning.filter(|meaning| !(terminal.is_marked(NOT_RESUMED) && meaning.holds_others()))
+        .or_else(|| by_bare_word(terminal))
 }
 
 /// Whether an agent that ended so failed by its account or its provider, as far as that is its own word.

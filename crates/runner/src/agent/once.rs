@@ -108,7 +108,7 @@ pub(super) async fn run(
     let pace = Pace::of(&shared);
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let readers = [
-        child.stdout.take().map(|pipe| listen(pipe, launch.reader, input.replies(), events, &pace)),
+        child.stdout.take().map(|pipe| listen(pipe, launch.reader, events, &pace)),
         child.stderr.take().map(|pipe| listen_to_errors(pipe, events, &pace)),
     ];
     let so_far = SoFar::new(&bounds.spent, TELL_EVERY);

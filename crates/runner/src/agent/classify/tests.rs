@@ -15,7 +15,6 @@ fn claude(terminal: &Terminal) -> Ended<'_> {
     Ended {
         agent: "Claude Code",
         says_its_end: true,
-        failed_exit: 1,
         stopped: None,
         exit: Exit::Code(if terminal.well { 0 } else { 1 }),
         terminal: Some(terminal),
@@ -49,9 +48,6 @@ fn recorded(version: &str, name: &str) -> Option<Terminal> {
     let lines = goldens::run(version, name);
     let tree = Path::new("/workspace");
     match version.split_once('-') {
-        Some(("codex", _)) if name.starts_with("app_server/") => {
-            end_of(crate::agent::codex::recorded_for_tests(tree), lines.lines())
-        }
         Some(("codex", _)) => end_of(crate::agent::codex::lines_for_tests(tree), lines.lines()),
         _ => end_of(crate::agent::claude_code::lines_for_tests(tree), lines.lines()),
     }
@@ -213,23 +209,12 @@ fn a_session_that_does_not_open_is_lost_only_where_it_is_not_there_or_can_not_be
         ("internal error", false),
     ] {
         let words = format!("thread/resume failed: {reason}");
-        let marked = Terminal { marks: vec![NOT_RESUMED.into()], words: words.clone(), ..Terminal::default() };
-        let exit = Exit::Code(0);
-        let served = Ended { exit, failed_exit: 0, ..claude(&marked) };
-        let expected = if lost { SessionLost } else { not_resumed(exit, &words) };
-        assert_eq!(classify(&served), expected, "{reason}");
-        assert!(!is_of_the_account(&marked), "{reason}");
-        // The other transport says the same among its errors.
         let (nothing, stderr) = (well(), format!("Error: thread/resume: {words} (code -32600)"));
         let exit = Exit::Code(1);
         let ran = Ended { terminal: None, stderr: &stderr, last_words: &stderr, exit, ..claude(&nothing) };
         let expected = if lost { SessionLost } else { not_resumed(exit, &stderr) };
         assert_eq!(classify(&ran), expected, "{reason}");
     }
-    // What is wrong with its account is that, whenever it says so.
-    let words = "thread/resume failed: your access token could not be refreshed".to_owned();
-    let marked = Terminal { marks: vec![NOT_RESUMED.into()], words, ..Terminal::default() };
-    assert_eq!(classify(&Ended { exit: Exit::Code(0), failed_exit: 0, ..claude(&marked) }), auth());
     // After all tries it is named as what it said.
     let last = Transient::NotResumed { agent: "Codex".into(), exit: Exit::Code(0), last_words: "no".into() };
     assert_eq!(last.for_good(3).code(), "agent_failed");
