@@ -22,6 +22,7 @@ mod line;
 mod lines;
 mod once;
 mod own_count;
+mod prices;
 mod program;
 mod quota;
 mod record;

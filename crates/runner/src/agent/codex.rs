@@ -1,11 +1,10 @@
 //! Starts Codex so that it calls the model only and ignores the repository's settings.
 //!
-//! `lines` parses its output, `rollout` its session files, `prices` computes what tokens cost.
+//! `lines` parses its output, `rollout` its session files.
 
 mod config;
 mod items;
 mod lines;
-mod prices;
 mod rollout;
 mod version;
 
@@ -15,12 +14,12 @@ use super::adapter::{Adapter, InputEnds, Launch, Meter};
 use super::as_words;
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
 use super::installed::Installed;
+use super::prices::Prices;
 use super::sign::Tokens;
 use super::start::Start;
 use crate::options::Isolation;
 use crate::workspace::{private_file, private_folder};
 use lines::Lines;
-use prices::Prices;
 use rollout::Rollouts;
 use std::ffi::OsString;
 use std::fs;
@@ -67,7 +66,7 @@ impl Codex {
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
-            prices: Prices::with(told.as_deref().unwrap_or_default()),
+            prices: Prices::with_operators(told.as_deref().unwrap_or_default()),
             counted: Arc::default(),
         }
     }
@@ -124,7 +123,7 @@ impl Adapter for Codex {
         let mut rollouts = counted.lock().unwrap_or_else(PoisonError::into_inner);
         rollouts.begin(&sessions);
         if start.session.is_none() {
-            rollouts.begins_anew();
+            rollouts.begin_thread();
         }
         drop(rollouts);
         let look = rollout::Look::new(sessions, Arc::clone(&counted), self.prices.clone());
