@@ -56,9 +56,9 @@ fn recorded(version: &str, name: &str) -> Option<Terminal> {
 /// What an end means, in a word.
 fn meaning(terminal: &Terminal) -> &'static str {
     match classify(&claude(terminal)) {
-        Again(Transient::Overloaded) => "overloaded",
-        Again(Transient::SlowDown) => "slow_down",
-        Again(Transient::Unreachable { .. }) => "unreachable",
+        Again(transient) if transient == Transient::overloaded() => "overloaded",
+        Again(transient) if transient == Transient::slow_down() => "slow_down",
+        Again(Transient { failure: Failure::AgentUnreachable { .. }, .. }) => "unreachable",
         Failed(failure) => failure.code(),
         other => panic!("{terminal:?}: {other:?}"),
     }
@@ -78,7 +78,7 @@ fn model() -> Verdict {
 }
 
 fn unreachable(reason: &str) -> Verdict {
-    Again(Transient::Unreachable { reason: reason.into() })
+    Again(Transient::unreachable(reason))
 }
 
 fn failed_with(agent: &str, exit: &str, last_words: &str) -> Verdict {
@@ -146,7 +146,11 @@ fn a_crash_whose_last_words_speak_of_what_passes_is_tried_again_and_no_other_one
     let nothing = well();
     let judged =
         |stderr: &str, exit| classify(&Ended { terminal: None, stderr, last_words: "bye", exit, ..claude(&nothing) });
-    let again = |exit| Again(Transient::Crashed { agent: "Claude Code".into(), exit, last_words: "bye".into() });
+    let again = |exit: Exit| {
+        let failure =
+            Failure::AgentFailed { agent: "Claude Code".into(), exit: exit.to_string(), last_words: "bye".into() };
+        Again(Transient { cause: format!("Claude Code crashed over its connection ({exit})"), failure })
+    };
     let stack = format!("Error: socket hang up\n{}}}\n\nNode.js v22.1.0\n", "    at TLSSocket.onHangUp\n".repeat(12));
     for words in [
         "Error: read ECONNRESET",
@@ -191,8 +195,10 @@ fn a_crash_whose_last_words_speak_of_what_passes_is_tried_again_and_no_other_one
 
 #[test]
 fn a_session_that_does_not_open_is_lost_only_where_it_is_not_there_or_can_not_be_read() {
-    let not_resumed = |exit, last_words: &str| {
-        Again(Transient::NotResumed { agent: "Claude Code".into(), exit, last_words: last_words.into() })
+    let not_resumed = |exit: Exit, last_words: &str| {
+        let (agent, exit, last_words) = ("Claude Code".into(), exit.to_string(), last_words.into());
+        let failure = Failure::AgentFailed { agent, exit, last_words };
+        Again(Transient { cause: "Claude Code could not open its session".into(), failure })
     };
     for (reason, lost) in [
         ("no rollout found for thread id 01a1", true),
@@ -215,9 +221,6 @@ fn a_session_that_does_not_open_is_lost_only_where_it_is_not_there_or_can_not_be
         let expected = if lost { SessionLost } else { not_resumed(exit, &stderr) };
         assert_eq!(classify(&ran), expected, "{reason}");
     }
-    // After all tries it is named as what it said.
-    let last = Transient::NotResumed { agent: "Codex".into(), exit: Exit::Code(0), last_words: "no".into() };
-    assert_eq!(last.for_good(3).code(), "agent_failed");
 }
 
 #[test]
@@ -230,7 +233,7 @@ fn where_it_said_how_it_ended_its_errors_lose_no_session() {
             "No conversation found with session ID: 3333",
         ] {
             let ended = Ended { stderr, ..claude(&terminal) };
-            assert_eq!(classify(&ended), Again(Transient::Overloaded), "{version}: {stderr}");
+            assert_eq!(classify(&ended), Again(Transient::overloaded()), "{version}: {stderr}");
         }
     }
 }
@@ -255,8 +258,8 @@ fn a_command_is_judged_by_its_exit_code_alone() {
 
 #[test]
 fn what_was_tried_often_enough_is_the_providers() {
-    assert_eq!(Transient::Overloaded.for_good(3), Failure::AgentOverloaded { n: 3 });
-    assert_eq!(Transient::SlowDown.for_good(3), Failure::AgentOverloaded { n: 3 });
-    let unreachable = Transient::Unreachable { reason: "x".into() };
+    assert_eq!(Transient::overloaded().for_good(3), Failure::AgentOverloaded { n: 3 });
+    assert_eq!(Transient::slow_down().for_good(3), Failure::AgentOverloaded { n: 3 });
+    let unreachable = Transient::unreachable("x");
     assert_eq!(unreachable.for_good(3), Failure::AgentUnreachable { reason: "x".into() });
 }

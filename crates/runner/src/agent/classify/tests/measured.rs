@@ -12,7 +12,7 @@ fn broken_off(exit: &str) -> Verdict {
 /// Every run of Claude Code, and what its end means.
 fn of_claude_code() -> Vec<(&'static str, Verdict)> {
     let until = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
-    let overloaded = || Again(Transient::Overloaded);
+    let overloaded = || Again(Transient::overloaded());
     let cost = Failure::CostLimit { spent: "$1.00".into(), limit: "$0.60".into() };
     vec![
         ("tools_and_edits", Done),
@@ -24,7 +24,7 @@ fn of_claude_code() -> Vec<(&'static str, Verdict)> {
         ("overloaded", overloaded()),
         ("resume_before", overloaded()),
         ("server_error", overloaded()),
-        ("rate_limited", Again(Transient::SlowDown)),
+        ("rate_limited", Again(Transient::slow_down())),
         ("usage_limit", Failed(Failure::AgentQuota { time: Until(Some(until)) })),
         ("reset", unreachable("")),
         ("connection_refused", unreachable("")),
@@ -47,7 +47,7 @@ fn of_claude_code() -> Vec<(&'static str, Verdict)> {
 fn of_codex() -> Vec<(&'static str, Verdict)> {
     // It died of SIGTERM in a command, and said nothing more.
     let terminated = ("terminated", broken_off("signal 15"));
-    let (overloaded, slow_down) = (|| Again(Transient::Overloaded), || Again(Transient::SlowDown));
+    let (overloaded, slow_down) = (|| Again(Transient::overloaded()), || Again(Transient::slow_down()));
     vec![
         ("tools_and_edits", Done),
         ("resume_after", Done),
@@ -77,7 +77,7 @@ const NO_RUN: &str = "rollout";
 fn judged(ended: &Ended<'_>, run: &str) -> Verdict {
     let said = ended.terminal.map(|terminal| terminal.words.as_str()).unwrap_or_default();
     match classify(ended) {
-        Again(Transient::Unreachable { reason }) => {
+        Again(Transient { failure: Failure::AgentUnreachable { reason }, .. }) => {
             assert_eq!(reason, said, "{run}");
             assert!(!said.is_empty(), "{run}");
             unreachable("")
