@@ -2,7 +2,7 @@
 //! a link to a commit that nobody has, and is named; what the agent began, and what it brings up to date, is its work.
 
 use crate::checks::{pull_request, with_checks};
-use crate::lfs::ran_in;
+use crate::protected::ran_in;
 use crate::world::{BRANCH, World};
 use pullyard_protocol::attempt::FinishOutcome;
 
