@@ -129,13 +129,6 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
          272,000 tokens of input. Units: US dollars for a million tokens.",
     ),
     (
-        "PULLYARD_CODEX_TRANSPORT",
-        "runner, for Codex",
-        "`exec` or `app-server`",
-        "`exec`",
-        "How Codex is driven: by one prompt, or as a server that hears people while it works.",
-    ),
-    (
         "NODE_EXTRA_CA_CERTS",
         "runner, for agents",
         "file",

@@ -22,6 +22,7 @@ mod line;
 mod lines;
 mod once;
 mod own_count;
+mod prices;
 mod program;
 mod quota;
 mod record;
@@ -427,7 +428,6 @@ async fn judge(
     Ok(classify::classify(&Ended {
         agent: adapter.name(),
         says_its_end: adapter.says_its_end(),
-        failed_exit: adapter.failed_exit(),
         stopped: end.stopped.as_ref(),
         exit: end.exit,
         terminal: record.terminal.as_ref(),

@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::redact::Redactor;
 use crate::said::Said;
 use crate::stop::Stop;
-use crate::stray::{self, Descent};
+use crate::stray;
 use crate::workspace::{Workspace, private_dirs};
 use output::Kept;
 use pullyard_domain::commands::CommandPolicy;
@@ -148,12 +148,11 @@ impl Beside<'_> {
         let Some(mut group) = Group::of(&child) else {
             return Err(Failure::Unknown { last_words: "a command has no process id".into() }.into());
         };
-        let descent = Descent::of(&child);
         let reader = listen(pipe, &self.this.redactor, line.most);
         let ended = self.supervise(&mut child, enclosure, line.limit).await;
         let took = began.elapsed();
         let stopped = group.stop(&mut child, self.options.stop_grace).await;
-        let strays = stray::end_all(&self.workspace.temporary(), descent).await;
+        let strays = stray::end_all(&self.workspace.temporary()).await;
         if let Err(outlived) = stray::ended(stopped, strays) {
             tracing::error!(error = %outlived, "failed to {outlived}");
             self.workspace.keep_for_the_next_look();

@@ -12,9 +12,9 @@ const TOGETHER: usize = 16 * 1024 * 1024;
 /// What git says of a blob beside what is in it: its name, its kind and its size. Units: bytes.
 const ABOUT: usize = 128;
 /// Has git say what `sizes` reads of the blobs that it is told.
-pub(crate) const ASK_SIZES: [&str; 2] = ["cat-file", "--batch-check=%(objectname) %(objectsize)"];
+const ASK_SIZES: [&str; 2] = ["cat-file", "--batch-check=%(objectname) %(objectsize)"];
 /// Has git say what `contents` reads of the blobs that it is told.
-pub(crate) const ASK_CONTENTS: [&str; 2] = ["cat-file", "--batch"];
+const ASK_CONTENTS: [&str; 2] = ["cat-file", "--batch"];
 
 /// What `of` makes of the beginning of each blob that git has, which is no longer than `most`. Units: bytes.
 pub(crate) async fn each<T>(
@@ -77,12 +77,12 @@ fn beginning(content: &[u8], most: usize) -> &[u8] {
 }
 
 /// The blobs as git is told them, each on a line.
-pub(crate) fn lines(blobs: &BTreeSet<&[u8]>) -> Vec<u8> {
+fn lines(blobs: &BTreeSet<&[u8]>) -> Vec<u8> {
     blobs.iter().flat_map(|blob| [*blob, b"\n"]).flatten().copied().collect()
 }
 
 /// The size of each blob.
-pub(crate) fn sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
+fn sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
     let lines = said.split(|byte| *byte == b'\n');
     lines
         .filter_map(|line| {
@@ -93,7 +93,7 @@ pub(crate) fn sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
 }
 
 /// What is in each blob, up to the first that git does not have.
-pub(crate) fn contents(mut said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+fn contents(mut said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut found = BTreeMap::new();
     while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
         let (about, rest) = said.split_at(end);

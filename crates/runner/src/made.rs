@@ -17,7 +17,7 @@ use crate::stop::Stop;
 use crate::talk::{self, Asked, Talk};
 use crate::target::Target;
 use crate::workspace::Workspace;
-use crate::{Options, commit, filters, leak, nested};
+use crate::{Options, commit, leak, nested, protected};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
@@ -114,7 +114,7 @@ impl Work<'_> {
             let left_out = nested::tell(this, workspace);
             let tree = tree?;
             this.working.made(&tree);
-            this.bounded(filters::look(this, git, workspace, (&target.start, &tree))).await?;
+            this.bounded(protected::look(this, git, workspace, (&target.start, &tree))).await?;
             let (Some(beside), Some(commands)) = (self.beside, commands) else {
                 break (tree, Results::default(), left_out);
             };

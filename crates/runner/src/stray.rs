@@ -1,26 +1,20 @@
-//! Processes of an attempt that outlived its agent's process group: build daemons do it as a habit; and git of ours,
-//! where our own process was killed in the middle of a push. They are found by the mark in their environment, by who
-//! began them, and, on Linux where this process runs one job alone, because whatever loses its parent becomes our
-//! child.
+//! Ends processes of an attempt that outlived its agent's process group: build daemons, or our own git where our process
+//! was killed during a push.
 //!
-//! `enclosure` leaves nothing to find. What runs is in `table`, who is whose where orphans are nobody's in `kin`, and
-//! who sees that in time in `descent`.
+//! On Linux they are found in `/proc`: by a mark in their environment, as descendants of a marked process, and, in a
+//! process that runs one job alone, because every orphan becomes its child. `enclosure` leaves none to find. Other
+//! systems end the process group only, so that a daemon that left its group survives its job there.
 
-mod descent;
-mod kin;
-mod table;
-
-pub(crate) use descent::Descent;
+mod proc;
 
 use crate::group::StillAlive;
-use kin::Kin;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use proc::{Unseen, descendants};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use table::{Source, Unseen, descendants};
 use tokio::time::{Instant, sleep};
 
 /// How long they may take to be gone.
@@ -60,36 +54,17 @@ pub(crate) fn adopt_orphans() {
     }
 }
 
-/// Whose processes are looked for, beside those that carry a mark of one attempt.
-#[derive(Debug)]
-enum Reach {
-    /// Who was seen before, and what descends from them and from those with a mark.
-    Kin(Kin),
-    /// Whatever descends from this process, which has no other child at work.
-    Below,
-}
-
-/// What is looked for, and where.
+/// What is looked for.
 struct Search {
-    source: Source,
     marks: Vec<Vec<u8>>,
-    reach: Reach,
+    /// Every descendant of this process as well.
+    all_below_us: bool,
 }
 
 /// Ends whatever was started with this `TMPDIR`, which is one attempt's own, and, where orphans are adopted, everything
-/// that descends from this process; else what was seen to descend from the agent. No other child of ours may be at
-/// work.
-pub(crate) async fn end_all(temporary: &Path, descent: Descent) -> Result<(), Outlived> {
-    end_all_seen_by(Source::HERE, temporary, descent).await
-}
-
-async fn end_all_seen_by(source: Source, temporary: &Path, descent: Descent) -> Result<(), Outlived> {
-    let reach = match descent.end().await {
-        Some(kin) => Reach::Kin(kin),
-        None if adopts_orphans() => Reach::Below,
-        None => Reach::Kin(Kin::default()),
-    };
-    Search { source, marks: vec![mark_of(temporary)], reach }.end().await
+/// that descends from this process. No other child of ours may be at work.
+pub(crate) async fn end_all(temporary: &Path) -> Result<(), Outlived> {
+    Search { marks: vec![mark_of(temporary)], all_below_us: adopts_orphans() }.end().await
 }
 
 /// Whether nothing is left: neither of a group that was stopped, nor of what had left it.
@@ -101,13 +76,12 @@ pub(crate) fn ended<T>(group: Result<T, StillAlive>, strays: Result<(), Outlived
 /// Ends whatever was started with this `TMPDIR`, and git at work in this repository of ours, with what descends from
 /// either: an earlier attempt's, whose runner is dead.
 pub(crate) async fn end_marked(temporary: &Path, repository: &Path) -> Result<(), Outlived> {
-    let marks = vec![mark_of(temporary), git_in(repository)];
-    Search { source: Source::HERE, marks, reach: Reach::Kin(Kin::default()) }.end().await
+    Search { marks: vec![mark_of(temporary), git_in(repository)], all_below_us: false }.end().await
 }
 
-/// Where this machine says which processes run, and how many it says.
-pub(crate) async fn seen() -> Result<(&'static str, usize), Unseen> {
-    Ok((Source::HERE.name(), Source::HERE.table().await?.len()))
+/// How many processes this machine shows; none where it shows only process groups.
+pub(crate) fn seen() -> Result<Option<usize>, Unseen> {
+    if cfg!(target_os = "linux") { Ok(Some(proc::look(&[], |_| ())?.len())) } else { Ok(None) }
 }
 
 #[cfg(target_os = "linux")]
@@ -127,15 +101,15 @@ fn inherits_orphans() -> bool {
 
 impl Search {
     async fn end(self) -> Result<(), Outlived> {
-        self.end_within(LIMIT).await
+        if cfg!(target_os = "linux") { self.end_within(LIMIT).await } else { Ok(()) }
     }
 
-    async fn end_within(mut self, limit: Duration) -> Result<(), Outlived> {
+    async fn end_within(self, limit: Duration) -> Result<(), Outlived> {
         let mut until = Instant::now() + limit;
         let (mut told, mut is_last) = (false, false);
         let mut before: Option<BTreeSet<Pid>> = None;
         loop {
-            let strays = match self.held().await {
+            let strays = match self.held() {
                 Ok(strays) => strays,
                 // What can't be seen is not known to be gone.
                 Err(error) if Instant::now() > until => return Err(error.into()),
@@ -173,29 +147,22 @@ impl Search {
         }
     }
 
-    /// Finds them, and stops each as soon as it is seen: it forks no more, so that the walk overtakes what forks.
-    async fn held(&mut self) -> Result<BTreeSet<Pid>, Unseen> {
-        let (mut strays, mut marked) = (BTreeSet::new(), Vec::new());
+    /// Finds them, and stops each as soon as it is seen: a stopped process forks no more, so the walk overtakes forks.
+    fn held(&self) -> Result<BTreeSet<Pid>, Unseen> {
+        let (mut strays, mut roots) = (BTreeSet::new(), Vec::new());
         let mut hold = |pid: i32| {
             let pid = Pid::from_raw(pid);
             if strays.insert(pid) {
-                // It may be gone meanwhile.
+                // It may have exited meanwhile.
                 let _ = kill(pid, Signal::SIGSTOP);
             }
         };
-        let tell = |pid: i32| {
+        let parents = proc::look(&self.marks, |pid| {
             hold(pid);
-            marked.push(pid);
-        };
-        let table = self.source.look(&self.marks, tell).await?;
-        let others = match &mut self.reach {
-            Reach::Kin(kin) => {
-                marked.into_iter().for_each(|pid| kin.add(pid));
-                kin.learn(&table)
-            }
-            Reach::Below => descendants(&table, nix::unistd::getpid().as_raw()),
-        };
-        others.into_iter().for_each(hold);
+            roots.push(pid);
+        })?;
+        roots.extend(self.all_below_us.then(|| nix::unistd::getpid().as_raw()));
+        descendants(&parents, roots).into_iter().for_each(hold);
         Ok(strays)
     }
 }
@@ -241,8 +208,8 @@ mod tests {
         numbers.map(Pid::from_raw).into()
     }
 
-    fn marked(source: Source, temporary: &Path) -> Search {
-        Search { source, marks: vec![mark_of(temporary)], reach: Reach::Kin(Kin::default()) }
+    fn marked(temporary: &Path) -> Search {
+        Search { marks: vec![mark_of(temporary)], all_below_us: false }
     }
 
     #[test]
@@ -290,7 +257,7 @@ mod tests {
         let mut command = tokio::process::Command::new("sleep");
         let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
         has_begun(&child, &mark_of(dir.path())).await;
-        marked(Source::HERE, dir.path()).end_within(Duration::ZERO).await.unwrap();
+        marked(dir.path()).end_within(Duration::ZERO).await.unwrap();
         // The dead have no environment.
         let environ = std::fs::read(format!("/proc/{}/environ", child.id().unwrap()));
         assert!(environ.unwrap_or_default().is_empty());
@@ -307,9 +274,9 @@ mod tests {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
         };
-        let mut search = marked(Source::HERE, dir.path());
+        let search = marked(dir.path());
         has_begun(&child, &mark_of(dir.path())).await;
-        assert_eq!(search.held().await.unwrap(), pids([pid]));
+        assert_eq!(search.held().unwrap(), pids([pid]));
         let stopped = async {
             while state() != Some('T') {
                 sleep(LOOK_EVERY).await;
@@ -342,32 +309,26 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn what_the_marked_began_is_ended_with_them_though_it_wiped_its_environment() {
-        for source in [Source::Proc, Source::Ps] {
-            if source == Source::Ps && !table::ps_is_there() {
-                continue;
+        let dir = tempfile::tempdir().unwrap();
+        let script = "env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > wiped.new; mv wiped.new wiped; sleep 600' & wait";
+        let mut command = tokio::process::Command::new("/bin/sh");
+        command.args(["-c", script]).env("TMPDIR", dir.path()).current_dir(dir.path()).kill_on_drop(true);
+        let began = command.spawn().unwrap();
+        let file = dir.path().join("wiped");
+        let written = async {
+            while !file.exists() {
+                sleep(LOOK_EVERY).await;
             }
-            let dir = tempfile::tempdir().unwrap();
-            let script =
-                "env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > wiped.new; mv wiped.new wiped; sleep 600' & wait";
-            let mut command = tokio::process::Command::new("/bin/sh");
-            command.args(["-c", script]).env("TMPDIR", dir.path()).current_dir(dir.path()).kill_on_drop(true);
-            let began = command.spawn().unwrap();
-            let file = dir.path().join("wiped");
-            let written = async {
-                while !file.exists() {
-                    sleep(LOOK_EVERY).await;
-                }
-            };
-            tokio::time::timeout(LIMIT, written).await.unwrap();
-            let wiped: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
-            marked(source, dir.path()).end().await.unwrap();
-            // The dead have no environment.
-            let lives = [began.id(), Some(wiped)].map(|pid| {
-                let environ = std::fs::read(format!("/proc/{}/environ", pid.unwrap_or_default()));
-                !environ.unwrap_or_default().is_empty()
-            });
-            assert_eq!(lives, [false, false], "{source:?}");
-        }
+        };
+        tokio::time::timeout(LIMIT, written).await.unwrap();
+        let wiped: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+        marked(dir.path()).end().await.unwrap();
+        // The dead have no environment.
+        let lives = [began.id(), Some(wiped)].map(|pid| {
+            let environ = std::fs::read(format!("/proc/{}/environ", pid.unwrap_or_default()));
+            !environ.unwrap_or_default().is_empty()
+        });
+        assert_eq!(lives, [false, false]);
     }
 
     #[cfg(target_os = "linux")]

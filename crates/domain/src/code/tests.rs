@@ -125,7 +125,7 @@ fn the_published_failures_exist_with_their_classes() {
         &Failure::rows(),
         "limit: time_limit stalled cost_limit turn_limit disk_limit input_timeout
         infra: runner_offline runner_removed task_never_started task_stopped spot_interrupted runner_crashed nothing_pushed source_unreachable lease_lost never_claimed session_unreachable unknown
-        repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_taken branch_protected branch_deleted pull_request_closed pull_request_refused draft_refused conflict context_unavailable head_moved workflow_permission permission_missing signing_failed lfs_content filtered_content decrypted_content
+        repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_taken branch_protected branch_deleted pull_request_closed pull_request_refused draft_refused conflict context_unavailable head_moved workflow_permission permission_missing signing_failed protected_content
         runner: isolation_missing workspace_failed agent_missing
         key: agent_auth model_secret_missing agent_billing agent_quota model_unavailable
         provider: agent_overloaded agent_unreachable provider_stalled

@@ -25,9 +25,7 @@ pub fn leaves_work(failure: &Failure) -> bool {
             | Failure::ContextTooLong {}
             | Failure::PermissionDenied { .. }
             | Failure::SecretInChange { .. }
-            | Failure::LfsContent { .. }
-            | Failure::FilteredContent { .. }
-            | Failure::DecryptedContent { .. }
+            | Failure::ProtectedContent { .. }
             | Failure::TreeChanged { .. }
             | Failure::DiskLimit { .. }
             | Failure::WorkspaceFailed { .. }

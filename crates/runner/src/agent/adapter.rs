@@ -34,11 +34,6 @@ pub(super) trait Adapter: Send {
 
     /// It says itself how it ended, so that an exit code alone proves nothing.
     fn says_its_end(&self) -> bool;
-
-    /// The exit code of its program when its own last word is that it failed.
-    fn failed_exit(&self) -> i32 {
-        1
-    }
 }
 
 /// One start of its program.

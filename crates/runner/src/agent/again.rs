@@ -65,7 +65,7 @@ impl<'a> Again<'a> {
             return Err(transient.for_good(u64::try_from(done).unwrap_or(u64::MAX)).into());
         };
         self.tally.starts_further();
-        let (cause, most) = (transient.cause(), self.waits.0.len());
+        let (cause, most) = (transient.cause, self.waits.0.len());
         let words = format!("{cause}. Trying again in {} ({} of {most}).", Span::from(wait), done + 1);
         tracing::info!("{words}");
         tell(words);

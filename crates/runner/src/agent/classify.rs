@@ -27,8 +27,8 @@ const LAST_LINES: usize = 20;
 const SIGKILL: i32 = 9;
 /// The exit code that says the same of a process below another one.
 const KILLED: i32 = 128 + SIGKILL;
-/// What an end is marked with where Codex as a server did not open the session that it was to go on with.
-pub(super) const NOT_RESUMED: &str = "not_resumed";
+/// The exit code with which every known agent reported a failure of its own.
+const FAILED_EXIT: i32 = 1;
 
 /// Everything that is known of the end of a start.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,6 @@ pub(super) struct Ended<'a> {
     pub(super) agent: &'a str,
     /// It has a line that says how it ended, so that its exit code alone proves nothing.
     pub(super) says_its_end: bool,
-    /// The exit code of one whose last word says that it failed: the same with every failure that was measured.
-    pub(super) failed_exit: i32,
     /// Why it was stopped, if it was.
     pub(super) stopped: Option<&'a Stop>,
     /// How its process ended.
@@ -79,65 +77,36 @@ pub(super) enum Verdict {
     Failed(Failure),
 }
 
-/// Why it may go well later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Transient {
-    Overloaded,
-    SlowDown,
-    Unreachable {
-        reason: String,
-    },
-    /// It said that it failed by its account or its provider, and did not end as one that did.
-    Doubtful {
-        agent: String,
-        exit: Exit,
-        last_words: String,
-    },
-    /// The session that it was to go on with is not lost, and did not open.
-    NotResumed {
-        agent: String,
-        exit: Exit,
-        last_words: String,
-    },
-    /// It died before it said how it ended, and the last that it printed speaks of what passes.
-    Crashed {
-        agent: String,
-        exit: Exit,
-        last_words: String,
-    },
-    /// It said so itself.
-    Asked {
-        agent: String,
-        exit: Exit,
-        last_words: String,
-    },
+/// A fault after which another start may succeed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Transient {
+    /// The beginning of the sentence that announces the wait.
+    pub(super) cause: String,
+    failure: Failure,
 }
 
 impl Transient {
-    /// The beginning of the sentence that tells of the wait.
-    pub(super) fn cause(&self) -> String {
-        match self {
-            Self::Overloaded => "The model was overloaded".into(),
-            Self::SlowDown => "The provider asked to slow down".into(),
-            Self::Unreachable { .. } => "The connection broke".into(),
-            Self::Doubtful { agent, exit, .. } => format!("{agent} said that it failed, and ended with {exit}"),
-            Self::NotResumed { agent, .. } => format!("{agent} could not open its session"),
-            Self::Crashed { agent, exit, .. } => format!("{agent} crashed over its connection ({exit})"),
-            Self::Asked { agent, .. } => format!("{agent} asked to be started again"),
-        }
+    pub(super) fn overloaded() -> Self {
+        Self { cause: "The model was overloaded".into(), failure: Failure::AgentOverloaded { n: 0 } }
     }
 
-    /// What it is when it was tried so often.
+    fn slow_down() -> Self {
+        Self { cause: "The provider asked to slow down".into(), ..Self::overloaded() }
+    }
+
+    fn unreachable(reason: &str) -> Self {
+        Self { cause: "The connection broke".into(), failure: Failure::AgentUnreachable { reason: reason.into() } }
+    }
+
+    fn of_agent(ended: &Ended<'_>, what_it_did: &str) -> Self {
+        Self { cause: format!("{} {what_it_did}", ended.agent), failure: failed(ended) }
+    }
+
+    /// The failure to report once retries are exhausted.
     pub(super) fn for_good(self, retries: u64) -> Failure {
-        match self {
-            Self::Overloaded | Self::SlowDown => Failure::AgentOverloaded { n: retries },
-            Self::Unreachable { reason } => Failure::AgentUnreachable { reason },
-            Self::Doubtful { agent, exit, last_words }
-            | Self::NotResumed { agent, exit, last_words }
-            | Self::Crashed { agent, exit, last_words }
-            | Self::Asked { agent, exit, last_words } => {
-                Failure::AgentFailed { agent, exit: exit.to_string(), last_words }
-            }
+        match self.failure {
+            Failure::AgentOverloaded { .. } => Failure::AgentOverloaded { n: retries },
+            other => other,
         }
     }
 }
@@ -150,22 +119,19 @@ pub(super) fn classify(ended: &Ended<'_>) -> Verdict {
     if !ended.says_its_end {
         return match ended.exit {
             Exit::Code(0) => Verdict::Done,
-            Exit::Code(TRY_AGAIN) => Verdict::Again(Transient::Asked {
-                agent: ended.agent.into(),
-                exit: ended.exit,
-                last_words: ended.last_words.into(),
-            }),
+            Exit::Code(TRY_AGAIN) => Verdict::Again(Transient::of_agent(ended, "asked to be started again")),
             _ => Verdict::Failed(failed(ended)),
         };
     }
     match ended.terminal {
         None if is_session_lost(ended.stderr) => Verdict::SessionLost,
-        None if has(ended.stderr, &[RESUME_FAILED]) => not_resumed(ended),
-        None if is_crash(ended.exit) && speaks_of_what_passes(ended.stderr) => Verdict::Again(Transient::Crashed {
-            agent: ended.agent.into(),
-            exit: ended.exit,
-            last_words: ended.last_words.into(),
-        }),
+        None if has(ended.stderr, &[RESUME_FAILED]) => {
+            Verdict::Again(Transient::of_agent(ended, "could not open its session"))
+        }
+        None if is_crash(ended.exit) && speaks_of_what_passes(ended.stderr) => {
+            let crashed = format!("crashed over its connection ({})", ended.exit);
+            Verdict::Again(Transient::of_agent(ended, &crashed))
+        }
         None => Verdict::Failed(failed(ended)),
         Some(terminal) if !terminal.well => went_wrong(ended, terminal),
         Some(_) if ended.exit != Exit::Code(0) => Verdict::Failed(failed(ended)),
@@ -184,14 +150,6 @@ fn failed(ended: &Ended<'_>) -> Failure {
     }
 }
 
-fn not_resumed(ended: &Ended<'_>) -> Verdict {
-    Verdict::Again(Transient::NotResumed {
-        agent: ended.agent.into(),
-        exit: ended.exit,
-        last_words: ended.last_words.into(),
-    })
-}
-
 /// An end that the agent itself calls a failure.
 fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
     let words = terminal.words.as_str();
@@ -200,13 +158,10 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
         return Verdict::SessionLost;
     }
     let meaning = meaning(terminal);
-    if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(ended.failed_exit) {
+    if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(FAILED_EXIT) {
         // Its model answered it after that, it was killed, or somebody else said so: another start tells.
-        return Verdict::Again(Transient::Doubtful {
-            agent: ended.agent.into(),
-            exit: ended.exit,
-            last_words: ended.last_words.into(),
-        });
+        let doubtful = format!("said that it failed, and ended with {}", ended.exit);
+        return Verdict::Again(Transient::of_agent(ended, &doubtful));
     }
     let failure = match meaning {
         Some(Meaning::Turns) => watch::turns(ended.turns.unwrap_or_default()),
@@ -220,13 +175,12 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
         Some(Meaning::Auth) => Failure::AgentAuth { runner: "the runner".into() },
         Some(Meaning::Model) => Failure::ModelUnavailable { model: ended.model.unwrap_or("its own default").into() },
         Some(Meaning::Refused) => Failure::AgentRefused {},
-        Some(Meaning::SlowDown) => return Verdict::Again(Transient::SlowDown),
-        Some(Meaning::Overloaded) => return Verdict::Again(Transient::Overloaded),
+        Some(Meaning::SlowDown) => return Verdict::Again(Transient::slow_down()),
+        Some(Meaning::Overloaded) => return Verdict::Again(Transient::overloaded()),
         Some(Meaning::Unreachable) => {
             // Whole: it is cut once secrets were taken out of it.
-            return Verdict::Again(Transient::Unreachable { reason: words.into() });
+            return Verdict::Again(Transient::unreachable(words));
         }
-        None if terminal.is_marked(NOT_RESUMED) => return not_resumed(ended),
         None => failed(ended),
     };
     Verdict::Failed(failure)
@@ -258,12 +212,10 @@ fn meaning(terminal: &Terminal) -> Option<Meaning> {
     if INTERRUPTED.iter().any(|mark| terminal.is_marked(mark)) {
         return None;
     }
-    let meaning = by_mark(terminal)
+    by_mark(terminal)
         .or_else(|| by_status(terminal))
         .or_else(|| by_words(&terminal.words))
-        .or_else(|| by_bare_word(terminal));
-    // No model was asked by then: who is overloaded or took too long is Codex itself.
-    meaning.filter(|meaning| !(terminal.is_marked(NOT_RESUMED) && meaning.holds_others()))
+        .or_else(|| by_bare_word(terminal))
 }
 
 /// Whether an agent that ended so failed by its account or its provider, as far as that is its own word.

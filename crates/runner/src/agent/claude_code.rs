@@ -1,11 +1,7 @@
 //! Claude Code: how it is started so that nothing but the model is called, nothing of the repository
-//! decides over it, and it can be asked to stop between two requests. What its lines mean is in `lines`,
-//! about what its answers cost in `prices`.
+//! decides over it, and it can be asked to stop between two requests. What its lines mean is in `lines`.
 
 mod lines;
-mod prices;
-
-pub(super) use prices::AS_OF as PRICES_OF;
 
 use super::adapter::{Adapter, InputEnds, Launch, Voice};
 use super::as_words;

@@ -1,27 +1,25 @@
-//! Codex: how it is started so that nothing but the model is called and nothing of the repository decides
-//! over it, in either of two ways. What its lines mean is in `lines` or `app_server`, what it writes beside them in
-//! `rollout`, what tokens cost in `prices`.
+//! Starts Codex so that it calls the model only and ignores the repository's settings.
+//!
+//! `lines` parses its output, `rollout` its session files.
 
-mod app_server;
 mod config;
 mod items;
 mod lines;
-mod prices;
 mod rollout;
-mod transport;
+mod version;
 
-pub(super) use transport::Transport;
+pub(super) use version::check_version;
 
 use super::adapter::{Adapter, InputEnds, Launch, Meter};
 use super::as_words;
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
 use super::installed::Installed;
+use super::prices::Prices;
 use super::sign::Tokens;
 use super::start::Start;
 use crate::options::Isolation;
 use crate::workspace::{private_file, private_folder};
 use lines::Lines;
-use prices::Prices;
 use rollout::Rollouts;
 use std::ffi::OsString;
 use std::fs;
@@ -48,7 +46,6 @@ const ALWAYS: [&str; 10] = [
 /// Codex as this machine has it.
 pub(super) struct Codex {
     installed: Installed,
-    transport: Transport,
     env: Vec<(&'static str, OsString)>,
     /// A key, and where it is for.
     key: Option<OsString>,
@@ -65,13 +62,11 @@ impl Codex {
         let told = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
             installed,
-            // What is neither was refused when it was looked for.
-            transport: Transport::of(environment).unwrap_or_default(),
             env: environment.network(),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
-            prices: Prices::with(told.as_deref().unwrap_or_default()),
+            prices: Prices::with_operators(told.as_deref().unwrap_or_default()),
             counted: Arc::default(),
         }
     }
@@ -128,34 +123,19 @@ impl Adapter for Codex {
         let mut rollouts = counted.lock().unwrap_or_else(PoisonError::into_inner);
         rollouts.begin(&sessions);
         if start.session.is_none() {
-            rollouts.begins_anew();
+            rollouts.begin_thread();
         }
         drop(rollouts);
         let look = rollout::Look::new(sessions, Arc::clone(&counted), self.prices.clone());
         let meter: Option<Box<dyn Meter>> = Some(Box::new(look));
-        Ok(match self.transport {
-            Transport::Exec => Launch {
-                args: exec(start),
-                env,
-                // What is asked comes from standard input.
-                input: as_words::for_codex(start.prompt).into_owned().into_bytes(),
-                input_ends: InputEnds::AfterPrompt,
-                reader: Box::new(Lines::new(start.tree, counted)),
-                meter,
-            },
-            Transport::AppServer => {
-                // It logs for its developers; what is meant for us is among its lines.
-                env.push(("RUST_LOG", "off".into()));
-                let (conversation, speech) = app_server::conversation(start, counted);
-                Launch {
-                    args: serve(start),
-                    env,
-                    input: app_server::opening(start),
-                    input_ends: InputEnds::AfterItsEnd(Box::new(speech)),
-                    reader: Box::new(conversation),
-                    meter,
-                }
-            }
+        Ok(Launch {
+            args: exec(start),
+            env,
+            // `codex exec -` reads the prompt from standard input.
+            input: as_words::for_codex(start.prompt).into_owned().into_bytes(),
+            input_ends: InputEnds::AfterPrompt,
+            reader: Box::new(Lines::new(start.tree, counted)),
+            meter,
         })
     }
 
@@ -165,14 +145,6 @@ impl Adapter for Codex {
 
     fn says_its_end(&self) -> bool {
         true
-    }
-
-    fn failed_exit(&self) -> i32 {
-        match self.transport {
-            Transport::Exec => 1,
-            // It ends when its input does, whatever came of it.
-            Transport::AppServer => 0,
-        }
     }
 }
 
@@ -203,17 +175,6 @@ fn exec(start: &Start<'_>) -> Vec<OsString> {
     args.into_iter().map(OsString::from).collect()
 }
 
-/// Arguments of `codex app-server`. Session and model are among what it is told.
-fn serve(start: &Start<'_>) -> Vec<OsString> {
-    let mut args = vec!["app-server"];
-    args.extend(ALWAYS);
-    // An answer that people speak into would be broken off, and what it took be counted by nobody.
-    args.extend(["--disable", "instant_interrupt"]);
-    let sandbox = format!("sandbox_mode=\"{}\"", sandbox(start.isolation));
-    args.extend(["-c", &sandbox, "-c", "approval_policy=\"never\""]);
-    args.into_iter().map(OsString::from).collect()
-}
-
 /// A copy that only this user can read, from its first byte on.
 fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
     let secret = fs::read(from).map_err(|error| {
@@ -226,12 +187,6 @@ fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 pub(super) fn lines_for_tests(tree: &Path) -> impl super::adapter::Reader + use<> {
     Lines::new(tree, Arc::default())
-}
-
-/// The same of Codex as a server, for lines that were recorded.
-#[cfg(test)]
-pub(super) fn recorded_for_tests(tree: &Path) -> impl super::adapter::Reader + use<> {
-    app_server::tests::Recorded::new(tree)
 }
 
 #[cfg(test)]

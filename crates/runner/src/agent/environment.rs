@@ -12,8 +12,6 @@ pub(crate) const CODEX: &str = "PULLYARD_CODEX";
 pub(crate) const CODEX_AUTH: &str = "PULLYARD_CODEX_AUTH";
 /// What models cost that our own table doesn't know.
 pub(crate) const CODEX_PRICES: &str = "PULLYARD_CODEX_PRICES";
-/// By which of its two ways Codex is driven.
-pub(crate) const CODEX_TRANSPORT: &str = "PULLYARD_CODEX_TRANSPORT";
 /// How long is waited before an agent is started again; a flag of `run-job` reads it.
 const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
 /// The key of Claude Code's model.
@@ -34,7 +32,7 @@ const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 
 /// The variables that agents' drivers read: what starts a job's process hands them on, and nobody else gets them.
 pub fn agent_variables() -> impl Iterator<Item = &'static str> {
-    [CLAUDE_CODE, CODEX, CODEX_AUTH, CODEX_PRICES, CODEX_TRANSPORT, RETRIES, OPENAI_KEY, OPENAI_URL, CERTIFICATES]
+    [CLAUDE_CODE, CODEX, CODEX_AUTH, CODEX_PRICES, RETRIES, OPENAI_KEY, OPENAI_URL, CERTIFICATES]
         .into_iter()
         .chain(CLAUDE_KEYS.iter().copied())
 }
@@ -131,7 +129,6 @@ mod tests {
             "PULLYARD_CODEX",
             "PULLYARD_CODEX_AUTH",
             "PULLYARD_CODEX_PRICES",
-            "PULLYARD_CODEX_TRANSPORT",
         ];
         assert_eq!(handed_on, expected);
     }

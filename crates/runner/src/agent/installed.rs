@@ -3,7 +3,7 @@
 //! What npm puts into the path may be a stub that says that its program was never unpacked, or a script
 //! that needs another program; the program itself lies beside it, and is what is started.
 
-use super::codex::Transport;
+use super::codex::check_version;
 use super::environment::{self, Environment};
 use super::program;
 use crate::group::Group;
@@ -101,11 +101,7 @@ pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result
     let program = native(known, locate(known, environment)?);
     let version = version(&program, environment).await?;
     if known == Known::Codex {
-        let transport = Transport::of(environment)?;
-        transport.drives(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
-        if transport == Transport::AppServer {
-            serves(&program, environment).await?;
-        }
+        check_version(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
     }
     Ok(Installed { known, program, version })
 }
@@ -176,25 +172,16 @@ fn architecture() -> &'static str {
 
 /// The first line that has a number in it.
 async fn version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
-    let said = said(program, &["--version"], environment).await?;
+    let said = version_output(program, environment).await?;
     number(&said).ok_or_else(|| format!("{} said no version", program.display()))
 }
 
-/// Whether a Codex is one that can be driven as a server. One that can't takes the word for a prompt, and shows the
-/// help of that.
-async fn serves(program: &Path, environment: &Environment<'_>) -> Result<(), String> {
-    let said = said(program, &["app-server", "--help"], environment).await?;
-    let offers = said.lines().any(|line| line.starts_with("Usage:") && line.contains(" app-server"));
-    let (shown, setting) = (program.display(), environment::CODEX_TRANSPORT);
-    if offers { Ok(()) } else { Err(format!("{shown} has no app-server, which {setting} asks for")) }
-}
-
-/// What a program says when it is asked what it is.
-async fn said(program: &Path, args: &[&str], environment: &Environment<'_>) -> Result<String, String> {
-    let (shown, asked) = (program.display(), args.join(" "));
+/// Runs the program with `--version` and returns its output. Its environment has no key.
+async fn version_output(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
+    let shown = program.display();
     let mut command = Command::new(program);
     command
-        .args(args)
+        .arg("--version")
         .env_clear()
         .envs(environment.inherited())
         .current_dir("/")
@@ -215,9 +202,9 @@ async fn said(program: &Path, args: &[&str], environment: &Environment<'_>) -> R
     let ended = timeout(SAY_LIMIT, answers).await;
     let _ = group.stop(&mut child, STOP_GRACE).await;
     match ended {
-        Err(_) => Err(format!("{shown} did not answer `{asked}` within {} s", SAY_LIMIT.as_secs())),
+        Err(_) => Err(format!("{shown} did not answer `--version` within {} s", SAY_LIMIT.as_secs())),
         Ok(Err(error)) => Err(format!("{shown} could not be waited for: {error}")),
-        Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `{asked}` ended with {status}")),
+        Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `--version` ended with {status}")),
         Ok(Ok(_)) => Ok(String::from_utf8_lossy(&said).into_owned()),
     }
 }
@@ -286,52 +273,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_codex_without_the_transport_that_is_set_is_not_an_agent() {
-        let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("codex");
-        let says = |usage: &str| {
-            executable(&program, &format!("[ $1 = --version ] && echo codex-cli 0.169.0 || echo 'Usage: {usage}'"));
-        };
-        let with = async |transport: &str| {
-            let set = [("PULLYARD_CODEX", program.as_path()), ("PULLYARD_CODEX_TRANSPORT", Path::new(transport))];
-            check(Known::Codex, &set).await.map(|found| found.version)
-        };
-        says("codex app-server [OPTIONS] [COMMAND]");
-        for transport in ["exec", "app-server"] {
-            assert_eq!(with(transport).await.as_deref(), Ok("0.169.0"), "{transport}");
-        }
-        assert!(with("stdio").await.unwrap_err().contains("is neither exec nor app-server"));
-        // One that has an app-server, and none that says what we ask it.
-        let old = "[ $1 = --version ] && echo codex-cli 0.148.0 || echo 'Usage: codex app-server [OPTIONS]'";
-        executable(&program, old);
-        assert_eq!(with("exec").await.as_deref(), Ok("0.148.0"));
-        let refused = with("app-server").await.unwrap_err();
-        assert!(refused.starts_with(&format!("{} is 0.148.0", program.display())), "{refused}");
-        says("codex [OPTIONS] [PROMPT]");
-        assert_eq!(with("exec").await.as_deref(), Ok("0.169.0"));
-        let reason = format!("{} has no app-server, which PULLYARD_CODEX_TRANSPORT asks for", program.display());
-        assert_eq!(with("app-server").await, Err(reason));
-        // What is set for Codex is nothing to others.
-        let claude = dir.path().join("claude");
-        executable(&claude, "echo '2.1.197 (Claude Code)'");
-        let set = [("PULLYARD_CLAUDE_CODE", claude.as_path()), ("PULLYARD_CODEX_TRANSPORT", Path::new("stdio"))];
-        assert!(check(Known::ClaudeCode, &set).await.is_ok());
-    }
-
-    #[tokio::test]
     async fn a_codex_that_would_end_at_our_arguments_is_not_an_agent() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("codex");
-        let says = "[ $1 = --version ] && echo codex-cli 0.147.0 || echo 'Usage: codex app-server [OPTIONS]'";
-        executable(&program, says);
-        for (transport, needs) in [
-            ("exec", "the runner needs 0.148.0 or newer"),
-            ("app-server", "PULLYARD_CODEX_TRANSPORT=app-server needs 0.169.0 or newer"),
-        ] {
-            let set = [("PULLYARD_CODEX", program.as_path()), ("PULLYARD_CODEX_TRANSPORT", Path::new(transport))];
-            let reason = format!("{} is 0.147.0, and {needs}: update it", program.display());
-            assert_eq!(check(Known::Codex, &set).await, Err(reason));
-        }
+        executable(&program, "echo codex-cli 0.147.0");
+        let reason = format!("{} is 0.147.0, and the runner needs 0.148.0 or newer: update it", program.display());
+        assert_eq!(check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await, Err(reason));
         // Nobody knows what one can do that was built from its sources.
         executable(&program, "echo codex-cli 0.0.0");
         let built = check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await;

@@ -19,7 +19,7 @@ use crate::orders::Orders;
 use crate::people::People;
 use crate::reporter::Events;
 use crate::stop::Stop;
-use crate::stray::{self, Descent};
+use crate::stray;
 use crate::workspace::Workspace;
 use input::Input;
 use listen::{Pace, hear, listen, listen_to_errors};
@@ -103,12 +103,11 @@ pub(super) async fn run(
     let Some(mut group) = Group::of(&child) else {
         return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
     };
-    let descent = Descent::of(&child);
     let shared = Shared::new();
     let pace = Pace::of(&shared);
     let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_ends);
     let readers = [
-        child.stdout.take().map(|pipe| listen(pipe, launch.reader, input.replies(), events, &pace)),
+        child.stdout.take().map(|pipe| listen(pipe, launch.reader, events, &pace)),
         child.stderr.take().map(|pipe| listen_to_errors(pipe, events, &pace)),
     ];
     let so_far = SoFar::new(&bounds.spent, TELL_EVERY);
@@ -122,7 +121,7 @@ pub(super) async fn run(
     }
     input.ends();
     let stopped = group.stop(&mut child, bounds.grace).await;
-    let strays = stray::end_all(&workspace.temporary(), descent).await;
+    let strays = stray::end_all(&workspace.temporary()).await;
     for reader in readers.into_iter().flatten() {
         let _ = timeout(LAST_WORDS_LIMIT, reader).await;
     }

@@ -138,7 +138,7 @@ impl Record {
         }
         match sign {
             Sign::Said(said) | Sign::TriesAgain(said) => self.heard(Stream::Out, said),
-            Sign::Alive | Sign::Piece | Sign::Write(_) | Sign::WriteIn(..) => {}
+            Sign::Alive | Sign::Piece => {}
             Sign::Session(id) => self.session = Some(id.clone()),
             Sign::Model(model) => self.model = Some(model.clone()),
             Sign::ToolBegan(id) => {
@@ -153,7 +153,6 @@ impl Record {
                 self.spoke();
             }
             Sign::Counted => self.counts(),
-            Sign::Spoke => self.spoke(),
             Sign::TakenUp(mark) => {
                 self.taken_up.push(mark.clone());
                 // Another turn begins with it.
@@ -487,10 +486,9 @@ mod tests {
         // What is read beside its lines may be of the answer before.
         let late = record(&[Sign::TakenUp("m".into()), Sign::Counted]);
         assert_eq!((late.turns, late.heard.len()), (1, 0));
-        assert_eq!(record(&[Sign::TakenUp("m".into()), Sign::Counted, Sign::Spoke]).heard, ["m"]);
-        let after = record(&[Sign::Spoke, ended(true, "fine"), Sign::Counted]);
+        let after = record(&[Sign::Turn, ended(true, "fine"), Sign::Counted]);
         assert!(after.has_ended() && after.has_ended_well());
-        assert_eq!(after.turns, 1);
+        assert_eq!(after.turns, 2);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use crate::said::Said;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};
-use std::time::Duration;
 
 /// One thing that a line says.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,9 +38,6 @@ pub(super) enum Sign {
     Turn,
     /// The same as far as it counts, learned elsewhere than from its lines: what it said by then is not known by it.
     Counted,
-    /// The same as far as it speaks, by one of its lines: it has heard what was taken up before, and is counted
-    /// elsewhere.
-    Spoke,
     /// The answer asked for tools, so that another request follows.
     MoreFollows,
     /// Tokens of this start, in addition to those already told.
@@ -57,10 +53,6 @@ pub(super) enum Sign {
     Sum(Sum),
     /// The agent's own last word of this start.
     Ended(Terminal),
-    /// Its standard input gets these bytes, for it waits for them or is asked something.
-    Write(Vec<u8>),
-    /// The same after so long, if that is open by then.
-    WriteIn(Duration, Vec<u8>),
 }
 
 /// Tokens that were used.

@@ -4,7 +4,7 @@
 //! Nothing is counted here, and nothing rests on what is told: what the attempt took is kept in `tally`, what it may
 //! take in `watch`.
 
-use super::claude_code::PRICES_OF;
+use super::prices;
 use super::record::{CostSoFar, Record};
 use super::sign::Tokens;
 use super::watch::Spent;
@@ -78,8 +78,7 @@ impl SoFar {
             CostSoFar::About(cost) => usage.about_usd_micros = Some(before.saturating_add(cost)),
             CostSoFar::AtMost(_) => usage.at_most_usd_micros = Some(sum.cost_at_most),
         }
-        // By Anthropic's: what other agents cost is never said as about.
-        usage.prices_of = usage.about_usd_micros.map(|_| PRICES_OF.to_owned());
+        usage.prices_of = usage.about_usd_micros.map(|_| prices::as_of().to_owned());
         Said { data: serde_json::to_value(usage).ok(), ..Said::new(EventKind::Usage) }
     }
 }
@@ -133,7 +132,7 @@ mod tests {
         };
         let about = |micros: u64| {
             let mut data = with("about_usd_micros", micros);
-            data["prices_of"] = json!(PRICES_OF);
+            data["prices_of"] = json!(prices::as_of());
             data
         };
         assert_eq!(told(spent, Sign::Cost(7)), with("cost_usd_micros", 50_007));

@@ -2,7 +2,7 @@
 //! end.
 
 use super::adapter::Adapter;
-use super::claude_code::PRICES_OF;
+use super::prices;
 use super::record::Record;
 use super::sign::Tokens;
 use super::watch::Spent;
@@ -83,8 +83,7 @@ impl Tally {
             work.cached_input_tokens = spent.tokens.cached;
             work.output_tokens = spent.tokens.output;
             work.about_usd_micros = Some(spent.about).filter(|about| *about > 0);
-            // By Anthropic's: what other agents cost is never only about right.
-            let of_about = || work.about_usd_micros.map(|_| PRICES_OF.to_owned());
+            let of_about = || work.about_usd_micros.map(|_| prices::as_of().to_owned());
             work.prices_of = record.prices_of.clone().or_else(of_about).or(work.prices_of.take());
         }
     }

@@ -1,6 +1,6 @@
 //! Getting the newest checkpoint of an earlier attempt: from the bucket, and believed by its hash alone.
 
-use super::take::{Lost, may_bind};
+use super::take::Lost;
 use crate::attempt::Attempt;
 use crate::retry::while_away;
 use crate::stop::Stop;
@@ -21,85 +21,70 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 100_000;
 const LEAST_LIMIT: Duration = Duration::from_secs(20);
 
-/// Why one try came to nothing.
+/// Why one try failed.
 enum Failed {
-    /// It may go better; and why one that was kept later is not there.
-    Passing(String, Option<Lost>),
-    /// It never will, or not on this machine.
+    /// Another try may succeed.
+    Passing(String),
     ForGood(Lost),
     /// Something else ends the attempt.
     Stopped(Stop),
 }
 
 impl Failed {
-    /// Where the newest is missing as well, that is what there is to say.
-    fn but_first(self, newer: Option<Lost>) -> Self {
-        match (self, newer) {
-            (Self::Passing(reason, _), newer) => Self::Passing(reason, newer),
-            (Self::ForGood(_), Some(newer)) => Self::ForGood(newer),
-            (failed, _) => failed,
-        }
+    fn differs() -> Self {
+        Self::ForGood(Lost::Unreadable("it is not what was kept".into()))
     }
 }
 
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
-        Self::ForGood(Lost::Machine(error.to_string()))
+        Self::ForGood(Lost::Unreachable(error.to_string()))
     }
 }
 
-/// What was got.
-pub(super) struct Fetched {
-    /// Whose it is: the attempt that left it.
-    pub(super) attempt: u32,
-    /// Why one that was kept later was not.
-    pub(super) newer: Option<Lost>,
-}
-
-/// Puts the newest checkpoint into a file, and waits so long for a bucket that is away. Which it was. A job that is
-/// bound to the newest gets none of before it.
+/// Downloads the newest checkpoint into a file and returns the attempt that kept it; none where none was kept. Retries
+/// for this long while the bucket is away.
 ///
-/// Errors: what stops the attempt; inside, why there is none.
-pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Fetched, Lost>, Stop> {
+/// Errors: what stops the attempt; inside, why there is no checkpoint.
+pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Option<u32>, Lost>, Stop> {
     let is_away = |failed: &Failed| match failed {
-        Failed::Passing(reason, _) => {
+        Failed::Passing(reason) => {
             tracing::warn!("a checkpoint was not fetched yet: {reason}");
             true
         }
         Failed::ForGood(_) | Failed::Stopped(_) => false,
     };
     match while_away(limit, is_away, async || once(this, to).await).await {
-        Ok(fetched) => Ok(Ok(fetched)),
-        Err(Failed::Passing(reason, newer)) => Ok(Err(newer.unwrap_or(Lost::Away(reason)))),
+        Ok(attempt) => Ok(Ok(attempt)),
+        Err(Failed::Passing(reason)) => Ok(Err(Lost::Unreachable(reason))),
         Err(Failed::ForGood(lost)) => Ok(Err(lost)),
         Err(Failed::Stopped(stop)) => Err(stop),
     }
 }
 
-async fn once(this: &Attempt<'_>, to: &Path) -> Result<Fetched, Failed> {
-    // Anew each time: an address ends.
+async fn once(this: &Attempt<'_>, to: &Path) -> Result<Option<u32>, Failed> {
+    // Asked again in each try, because the address expires.
     let answer = match this.checkpoint().await {
         Ok(answer) => answer,
         // An older control plane keeps none.
-        Err(Stop::Failed(_)) => return Err(Failed::ForGood(Lost::NotKept)),
+        Err(Stop::Failed(_)) => return Ok(None),
         Err(stop) => return Err(Failed::Stopped(stop)),
     };
-    let newer = answer.missing.map(|missing| Lost::Missing { attempt: missing.attempt, why: missing.why.words() });
-    let Some(checkpoint) = answer.checkpoint.filter(|_| newer.is_none() || !may_bind(this)) else {
-        return Err(Failed::ForGood(newer.unwrap_or(Lost::NotKept)));
-    };
+    if let Some(missing) = answer.missing {
+        let words = format!("what attempt {} kept is missing: {}", missing.attempt, missing.why.words());
+        return Err(Failed::ForGood(Lost::NotKept(words)));
+    }
+    let Some(checkpoint) = answer.checkpoint else { return Ok(None) };
     if checkpoint.size_bytes > LARGEST {
-        return Err(Failed::ForGood(Lost::Differs).but_first(newer));
+        return Err(Failed::differs());
     }
-    match download(&checkpoint, to).await {
-        Ok(()) => Ok(Fetched { attempt: checkpoint.attempt, newer }),
-        Err(failed) => Err(failed.but_first(newer)),
-    }
+    download(&checkpoint, to).await?;
+    Ok(Some(checkpoint.attempt))
 }
 
 async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
     // Never the address: it is a credential.
-    let failed = |error: reqwest::Error| Failed::Passing(causes(&error.without_url()), None);
+    let failed = |error: reqwest::Error| Failed::Passing(causes(&error.without_url()));
     let limit = LEAST_LIMIT + Duration::from_secs(checkpoint.size_bytes / SLOWEST);
     let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_LIMIT).redirect(Policy::none());
     if checkpoint.get_url.starts_with("http://127.0.0.1:") {
@@ -111,8 +96,10 @@ async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
         let said = format!("the bucket answered {}", answer.status());
         // What is gone does not come back. Any other refusal may be of somebody in between, or of a key of ours.
         return Err(match answer.status() {
-            StatusCode::NOT_FOUND | StatusCode::GONE => Failed::ForGood(Lost::NotFetched(said)),
-            _ => Failed::Passing(said, None),
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                Failed::ForGood(Lost::NotKept(format!("it could not be fetched: {said}")))
+            }
+            _ => Failed::Passing(said),
         });
     }
     let mut options = OpenOptions::new();
@@ -121,16 +108,12 @@ async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
     while let Some(piece) = answer.chunk().await.map_err(failed)? {
         size += piece.len() as u64;
         if size > checkpoint.size_bytes {
-            return Err(Failed::ForGood(Lost::Differs));
+            return Err(Failed::differs());
         }
         hash.update(&piece);
         file.write_all(&piece).await?;
     }
     file.flush().await?;
     let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if size == checkpoint.size_bytes && hex == checkpoint.sha256.as_str() {
-        Ok(())
-    } else {
-        Err(Failed::ForGood(Lost::Differs))
-    }
+    if size == checkpoint.size_bytes && hex == checkpoint.sha256.as_str() { Ok(()) } else { Err(Failed::differs()) }
 }

@@ -3,7 +3,7 @@
 //! the same session or none, the job fails if it rested, or if one was kept for it.
 
 use super::archive;
-use super::fetch::{Fetched, fetch};
+use super::fetch::fetch;
 use super::{ABOUT, About, FORMAT, LARGEST_ABOUT, PATCH, REPLIES, SESSION, hash_of};
 use crate::agent::{Chosen, SessionOf, Tokens};
 use crate::attempt::Attempt;
@@ -32,43 +32,27 @@ const LONGEST_NAME: usize = 48;
 /// The most of a reason that is said. Units: characters.
 const LONGEST_REASON: usize = 200;
 
-/// Why an earlier session is not gone on with.
+/// Why an earlier session is not resumed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Lost {
-    #[error("nothing of it was kept")]
-    NotKept,
-    #[error("what attempt {attempt} kept is missing: {why}")]
-    Missing { attempt: u32, why: &'static str },
-    #[error("no session was kept")]
-    NoSession,
+    #[error("{0}")]
+    NotKept(String),
+    /// It may be in the bucket: a retry resumes it.
     #[error("it could not be fetched: {0}")]
-    NotFetched(String),
-    /// It may be there, and could not be reached for as long as was waited.
-    #[error("it could not be fetched: {0}")]
-    Away(String),
-    #[error("this machine could not take it: {0}")]
-    Machine(String),
-    #[error("what was fetched is not what was kept")]
-    Differs,
+    Unreachable(String),
     #[error("it can't be read: {0}")]
     Unreadable(String),
-    #[error("a newer runner kept it, in a form that this one does not know")]
-    Newer,
     #[error("`{0}` worked on it")]
     OtherAgent(String),
-    #[error("the commit that its work started from is gone from the branch")]
-    Rewritten,
-    #[error("what it made was pushed")]
-    Pushed,
     #[error("its work does not fit: {0}")]
     DoesNotFit(String),
 }
 
 impl Lost {
-    /// How a job ends that asks for it. What is only out of reach is not lost: a retry goes on from it.
+    /// The failure of a job that requires the session.
     fn failure(&self) -> Failure {
         match self {
-            Self::Away(reason) | Self::Machine(reason) => Failure::SessionUnreachable { reason: reason.clone() },
+            Self::Unreachable(reason) => Failure::SessionUnreachable { reason: reason.clone() },
             _ => Failure::SessionLost {},
         }
     }
@@ -92,7 +76,7 @@ fn of_file(error: &io::Error) -> Lost {
     let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
     // What a decoder finds wrong is no error of the system.
     if error.raw_os_error().is_some() && !by_content {
-        Lost::Machine(error.to_string())
+        Lost::Unreachable(error.to_string())
     } else {
         Lost::Unreadable(error.to_string())
     }
@@ -110,8 +94,6 @@ enum Got {
         about: Box<About>,
         folder: PathBuf,
         attempt: u32,
-        /// Why one that was kept later is not there; none where the job is bound to that.
-        newer: Option<Lost>,
     },
 }
 
@@ -177,17 +159,17 @@ impl Earlier {
             return Ok(Self(Got::Nothing));
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(FOLDER));
-        let Fetched { attempt, newer } = match fetch(this, &packed, away).await? {
-            Ok(fetched) => fetched,
-            Err(Lost::NotKept) if !expected => return Ok(Self(Got::Nothing)),
+        let attempt = match fetch(this, &packed, away).await? {
+            Ok(Some(attempt)) => attempt,
+            Ok(None) if !expected => return Ok(Self(Got::Nothing)),
+            Ok(None) => return Ok(Self(Got::Lost(Lost::NotKept("nothing of it was kept".into())))),
             Err(lost) => return Ok(Self(Got::Lost(lost))),
         };
         let into = folder.clone();
         let read = tokio::task::spawn_blocking(move || read(&packed, &into)).await;
         Ok(Self(match read.map_err(|error| Lost::Unreadable(error.to_string())).flatten() {
-            Ok(about) => Got::There { about: Box::new(about), folder, attempt, newer },
-            // Of two that are not there the newest is what there is to say.
-            Err(lost) => Got::Lost(newer.unwrap_or(lost)),
+            Ok(about) => Got::There { about: Box::new(about), folder, attempt },
+            Err(lost) => Got::Lost(lost),
         }))
     }
 
@@ -236,15 +218,7 @@ impl Found {
         let (about, folder, attempt) = match earlier.0 {
             Got::Nothing => return found(State::Nothing, false),
             Got::Lost(lost) => return found(State::Lost(lost), may_have_session),
-            Got::There { about, folder, attempt, newer } => {
-                if let Some(lost) = newer {
-                    let words = format!(
-                        "The newest that was kept can't be gone on with, because {lost}; an earlier one is there."
-                    );
-                    this.events.add(Said::words(EventKind::Log, words));
-                }
-                (*about, folder, attempt)
-            }
+            Got::There { about, folder, attempt } => (*about, folder, attempt),
         };
         let (mut lost, mut session) = (None, about.session.is_some());
         if about.agent != chosen.capability() {
@@ -252,14 +226,15 @@ impl Found {
             session &= assignment.agent.capability == AUTO;
             lost = Some(Lost::OtherAgent(clipped(&about.agent, LONGEST_NAME)));
         } else if about.session.is_none() && !matches!(chosen, Chosen::Command) {
-            lost = Some(Lost::NoSession);
+            lost = Some(Lost::NotKept("no session was kept".into()));
         }
         if folder.join(PATCH).exists() && was_pushed(git, mirror, &about, target).await? {
             // Nothing of it is lost: it stands where the agent begins.
-            return found(State::Lost(Lost::Pushed), false);
+            return found(State::Lost(Lost::DoesNotFit("it was pushed".into())), false);
         }
         if folder.join(PATCH).exists() && !rebase(git, mirror, &about, target).await? {
-            return found(State::Lost(Lost::Rewritten), session);
+            let gone = "the commit that it started from is gone from the branch";
+            return found(State::Lost(Lost::DoesNotFit(gone.into())), session);
         }
         found(State::There(Box::new(There { about, folder, attempt, lost })), session)
     }
@@ -338,7 +313,7 @@ fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
     file.take(LARGEST_ABOUT).read_to_string(&mut text).map_err(unreadable)?;
     let about: serde_json::Value = serde_json::from_str(&text).map_err(not_understood)?;
     if about.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
-        return Err(Lost::Newer);
+        return Err(Lost::Unreadable("a newer runner kept it".into()));
     }
     // Of its text once more, which has places.
     serde_json::from_str(&text).map_err(not_understood)
@@ -416,7 +391,7 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
         let args = args.into_iter().chain([patch.into_os_string()]);
         let applied = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
         applied.map_err(|fault| match fault.is_of_machine() {
-            true => Lost::Machine(fault.reason()),
+            true => Lost::Unreachable(fault.reason()),
             false => Lost::DoesNotFit(fault.reason()),
         })?;
     }

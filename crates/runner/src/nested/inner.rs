@@ -1,18 +1,16 @@
 //! The repositories inside the tree: where they are, and what each of them is to the work. On the way, way is made for
 //! git, which is about to look at the whole tree.
 
-use super::{LeftOut, copy_of, keeps_waiting};
+use super::{LeftOut, copy_of};
 use crate::git::{Call, Fault, Git};
 use crate::workspace::{Workspace, remove_entry};
 use pullyard_domain::published::left_out::{Becomes, Nested, Place, becomes};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// Whatever stands in a folder with a longer path could not be looked at any more. Units: bytes.
-const LONGEST_FOLDER: usize = if cfg!(target_os = "macos") { 1_024 - 300 } else { 4_096 - 300 };
 
 /// The paths of submodules, relative to the tree, as `ls-files --stage -z` lists them.
 pub(crate) fn submodules(listed: &[u8]) -> HashSet<PathBuf> {
@@ -86,7 +84,7 @@ pub(crate) async fn told_apart(git: &Git, workspace: &Workspace) -> Result<Inner
     let keep = submodules.clone();
     let walk = tokio::task::spawn_blocking(move || {
         let found = inner_repositories(&root, &keep)?;
-        let copies = found.iter().map(|path| copy_of(&root, &root.join(path))).collect::<Vec<_>>();
+        let copies = found.iter().map(|path| copy_of(&root.join(path))).collect::<Vec<_>>();
         Ok::<_, std::io::Error>((found, copies))
     });
     let (found, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
@@ -150,24 +148,19 @@ async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<
     }
 }
 
-/// The repositories inside the tree, by what makes each of them one. On the way all is made readable: a folder that git
-/// can't read it leaves out with a warning, and for such a file it takes nothing at all. And what it reads of a folder and
-/// would wait for, a pipe say, is removed.
+/// The repositories inside the tree, by the `.git` of each. On the way everything is made readable, because git leaves out
+/// a folder that it cannot read, and pipes, sockets and devices are removed, because git would wait for them. It looks
+/// into each repository that it comes by, also into ignored ones.
 ///
-/// Errors: `InvalidFilename` for a folder that is too deep: git, which begins at the tree, could look further than we.
+/// Errors: `InvalidFilename` for a folder that is too deep: git, which begins at the tree, can look further.
 fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
     let (mut folders, mut found) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = folders.pop() {
         let at = tree.join(&folder);
-        if at.as_os_str().len() > LONGEST_FOLDER {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::InvalidFilename,
-                "folders in the worktree are too deep",
-            ));
-        }
         make_readable(&at);
         let listing = match std::fs::read_dir(&at) {
             Ok(listing) => listing,
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(too_deep()),
             Err(error) => {
                 // It is another user's, so nothing of the agent's own is in it.
                 tracing::warn!(error = %error, "a folder of the worktree can't be read: {error}");
@@ -176,34 +169,35 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
         };
         for entry in listing {
             let entry = entry?;
-            let name = entry.file_name();
-            let path = folder.join(&name);
+            let path = folder.join(entry.file_name());
             let kind = entry.file_type()?;
-            let is_dir = kind.is_dir();
-            // However it is written: there are disks where that is the same.
-            let is = |known: &[u8]| name.as_bytes().eq_ignore_ascii_case(known);
-            let is_read = is(b".gitignore") || is(b".gitattributes");
-            if is_read && !(is_dir || kind.is_file() || kind.is_symlink()) {
-                std::fs::remove_file(entry.path())?;
-                continue;
-            }
-            let is_git = is(b".git");
-            if is_git && !folder.as_os_str().is_empty() {
-                // What is another user's stays, and nothing of the agent's own is in it.
-                if keeps_waiting(&entry.path()) && remove_entry(&entry.path()).is_ok() {
-                    continue;
-                }
+            // Some disks do not tell letters apart.
+            let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
+            let is_own = is_git && folder.as_os_str().is_empty();
+            if is_git && !is_own {
                 found.push(path.clone());
             }
-            // Of all that may be a repository's, git goes only into what has not this very name.
-            if is_dir && name.as_bytes() != b".git" && !keep.contains(&path) {
-                folders.push(path);
-            } else if kind.is_file() && !is_git {
+            if kind.is_dir() {
+                // The agent's own repository is none that the runner's git reads.
+                if !(is_own && entry.file_name() == ".git") && !keep.contains(&path) {
+                    folders.push(path);
+                }
+            } else if kind.is_file() {
                 make_readable(&entry.path());
+            } else if !kind.is_symlink() {
+                match std::fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(too_deep()),
+                    // What is another user's stays, and nothing of the agent's own is in it.
+                    removed => drop(removed),
+                }
             }
         }
     }
     Ok(found)
+}
+
+fn too_deep() -> std::io::Error {
+    std::io::Error::new(ErrorKind::InvalidFilename, "folders in the worktree are too deep")
 }
 
 /// Makes a folder or a file readable to its owner.
@@ -304,8 +298,8 @@ mod tests {
         let found: HashSet<_> = inner_repositories(dir.path(), &HashSet::new()).unwrap().into_iter().collect();
         // Where letters make no difference, the last two are one.
         assert!(found.contains(Path::new("a/.git")) || found.contains(Path::new("a/.Git")), "{found:?}");
-        let left = [".GIT/x/.git", "a/.Git/y/.gitignore"].map(|path| dir.path().join(path).exists());
-        assert_eq!(left, [false, false]);
+        let pipes = [".GIT/x/.git/HEAD", "a/.Git/y/.gitignore", "a/.git/z/.gitignore"];
+        assert_eq!(pipes.map(|path| dir.path().join(path).exists()), [false; 3]);
     }
 
     #[test]
@@ -346,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_git_would_read_its_rules_from_goes_and_a_file_stays() {
+    fn pipes_and_sockets_are_removed_and_files_stay() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("a")).unwrap();
         for name in [".gitignore", "a/.gitattributes"] {
@@ -355,9 +349,10 @@ mod tests {
         std::fs::write(dir.path().join("a/.gitignore"), "made\n").unwrap();
         std::fs::create_dir(dir.path().join("a/.git")).unwrap();
         nix::unistd::mkfifo(&dir.path().join("a/.git/HEAD"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(inner_repositories(dir.path(), &HashSet::new()).unwrap().is_empty());
-        assert!(!dir.path().join("a/.git").exists(), "git would look into it");
-        let left = [".gitignore", "a/.gitattributes", "a/.gitignore"].map(|name| dir.path().join(name).exists());
-        assert_eq!(left, [false, false, true]);
+        let socket = std::os::unix::net::UnixListener::bind(dir.path().join("a/socket")).unwrap();
+        assert_eq!(inner_repositories(dir.path(), &HashSet::new()).unwrap(), [PathBuf::from("a/.git")]);
+        drop(socket);
+        let names = [".gitignore", "a/.gitattributes", "a/.git/HEAD", "a/socket", "a/.gitignore"];
+        assert_eq!(names.map(|name| dir.path().join(name).exists()), [false, false, false, false, true]);
     }
 }

@@ -2,7 +2,6 @@
 
 mod bounds;
 mod faults;
-pub(crate) mod server;
 mod sessions;
 mod stops;
 mod work;

@@ -8,13 +8,12 @@ mod claude_code;
 mod codex;
 mod difference;
 mod normal;
-mod server;
 
 use difference::told;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A story by its name, such as `overloaded` or `app_server/overloaded`, and what was said in it.
+/// A story by its name, such as `overloaded`, and what was said in it.
 pub(crate) struct Recording {
     name: String,
     lines: Vec<String>,
@@ -135,9 +134,7 @@ async fn what_the_programs_say_is_what_was_recorded() {
         recorded += 1;
     }
     if let Ok(program) = std::env::var("PULLYARD_CODEX") {
-        let mut recordings = codex::record().await;
-        recordings.extend(server::record().await);
-        differ += keep(asked, "codex", &version(&program), &recordings);
+        differ += keep(asked, "codex", &version(&program), &codex::record().await);
         recorded += 1;
     }
     assert!(recorded > 0, "neither PULLYARD_CLAUDE_CODE nor PULLYARD_CODEX names a program");

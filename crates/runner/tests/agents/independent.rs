@@ -133,9 +133,7 @@ async fn both<S: Future<Output = ()>>(story: impl Fn(Agent) -> S) {
 /// The model has a command run.
 fn shell(agent: Agent, command: &str) -> Value {
     let (name, arguments) = match agent {
-        Agent::Codex | Agent::CodexServer => {
-            ("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS }))
-        }
+        Agent::Codex => ("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS })),
         Agent::ClaudeCode => ("Bash", json!({ "command": command, "description": "run" })),
     };
     json!({ "toolCalls": [{ "name": name, "arguments": arguments }] })

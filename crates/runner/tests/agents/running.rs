@@ -121,10 +121,6 @@ impl Running {
         assert_eq!(heard, Ok(true), "{what}: {:?}", self.said.borrow().events);
     }
 
-    pub(crate) fn events(&self) -> Vec<Value> {
-        self.said.borrow().events.clone()
-    }
-
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()), signal).unwrap();
     }

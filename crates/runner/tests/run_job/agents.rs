@@ -26,8 +26,6 @@ pub(crate) struct Machine {
     pub(crate) world: World,
     setting: &'static str,
     program: PathBuf,
-    /// How Codex is driven.
-    transport: &'static str,
 }
 
 impl Machine {
@@ -46,7 +44,6 @@ impl Machine {
         let starts = world.outside("starts");
         let script = format!(
             "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n\
-             if [ \"$*\" = 'app-server --help' ]; then echo 'Usage: codex app-server'; exit 0; fi\n\
              for arg; do printf '%s\\n' \"$arg\"; done > {0}.args\ncat {0}.args >> {0}; echo ---- >> {0}\n{says}\n",
             starts.display()
         );
@@ -57,19 +54,13 @@ impl Machine {
             job.agent.capability = if setting == CODEX.0 { "codex".into() } else { "claude_code".into() };
             job.agent.command.clear();
         });
-        Self { world, setting, program, transport: "exec" }
-    }
-
-    /// The same where Codex is driven as a server.
-    pub(crate) fn like_a_server(self) -> Self {
-        Self { transport: "app-server", ..self }
+        Self { world, setting, program }
     }
 
     /// What a runner is given.
     pub(crate) fn equip(&self, command: &mut Command) {
         command
             .env(self.setting, &self.program)
-            .env("PULLYARD_CODEX_TRANSPORT", self.transport)
             .env("ANTHROPIC_API_KEY", "key-of-the-model")
             .env("OPENAI_API_KEY", "key-of-the-model")
             .env("PULLYARD_AGENT_RETRY_SECS", "0,0,0");
@@ -251,115 +242,6 @@ async fn codex_has_its_own_folder_where_it_makes_its_helpers() {
     };
     let (own, temporary) = (folder("CODEX_HOME"), folder("TMPDIR"));
     assert!(!own.starts_with(&temporary), "{} is below {}", own.display(), temporary.display());
-}
-
-/// What stand-ins of Codex as a server have in common: of a recorded run, `opens` says that its thread is open and
-/// takes the prompt, `shows` says some of its lines, and `ends` says how its turn ended, when it is asked.
-pub(crate) const SERVER: &str = r#"
-    opens() {
-        run=@CODEX@/app_server/$1.jsonl
-        read -r us; read -r initialized; read -r thread; printf '%s\n' "$us" "$thread" > @DIR@/opening
-        sed -n 1,3p $run
-        read -r prompt; printf '%s\n' "$prompt" > @DIR@/prompt; turn=$(id_of "$prompt")
-    }
-    id_of() { printf '%s' "$1" | sed 's/.*"id":"\([^"]*\)".*/\1/'; }
-    shows() { sed -n "$1" $run | grep -v '"id":"question"' | sed "s/\"id\":\"turn\"/\"id\":\"$turn\"/"; }
-    ends() {
-        while read -r asked; do case "$asked" in *thread/turns/list*) break;; esac; done
-        grep '"id":"question"' $run | sed "s/\"question\"/\"$(id_of "$asked")\"/"
-    }
-"#;
-
-#[tokio::test]
-async fn codex_as_a_server_works_and_what_it_took_is_told() {
-    let does = "mkdir -p $CODEX_HOME/sessions/2026; cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl
-         opens tools_and_edits; echo hello > greeting.txt; shows '4,$p'; ends; cat > /dev/null";
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
-    let finish = machine.run().await;
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
-    let work = finish.work.unwrap();
-    assert_eq!((work.agent.as_str(), work.version.as_deref(), work.starts), ("codex", Some("0.169.0"), 1));
-    assert_eq!((work.turns, work.input_tokens, work.output_tokens), (3, 300, 150));
-    assert_eq!(work.model.as_deref(), Some("gpt-6.1-sol"));
-    assert!(machine.world.api.texts().contains("All done."));
-    let [start] = machine.starts().try_into().unwrap();
-    assert_eq!(start[0], "app-server");
-    let read = |name: &str| std::fs::read_to_string(machine.world.outside(name)).unwrap();
-    assert!(read("prompt").contains("Write a greeting.") && !read("opening").contains("Write a greeting."));
-}
-
-#[tokio::test]
-async fn a_provider_that_fails_a_codex_server_is_believed_although_it_ends_with_0() {
-    let does = "opens overloaded; shows '4,$p'; ends; cat > /dev/null";
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
-    let finish = machine.run().await;
-    assert_eq!(finish.failure, Some(Failure::AgentOverloaded { n: 3 }), "{finish:?}");
-    assert_eq!(finish.work.unwrap().starts, 4);
-    let opening = std::fs::read_to_string(machine.world.outside("opening")).unwrap();
-    assert!(opening.contains("thread/resume"), "it goes on in its session: {opening}");
-}
-
-#[tokio::test]
-async fn a_cancelled_codex_server_is_interrupted_before_it_is_told_to_end() {
-    let does = "trap 'echo > @DIR@/terminated' TERM; opens interrupted_in_tool; shows 4,11p
-         read -r told; printf '%s' \"$told\" > @DIR@/told; shows 12,14p; ends; cat > /dev/null";
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
-    let child = machine.world.spawn(|command| machine.equip(command));
-    machine.world.api.wait_for_text("touch started").await;
-    machine.world.api.script(|script| script.cancel = true);
-    let ran = crate::world::end_of(child).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(machine.world.api.finish().outcome, FinishOutcome::Cancelled);
-    let told = std::fs::read_to_string(machine.world.outside("told")).unwrap();
-    assert!(told.contains("\"turn/interrupt\""), "{told}");
-    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it did as asked");
-}
-
-#[tokio::test]
-async fn a_line_of_a_tool_moves_no_interrupt_away_from_the_turn_of_a_codex_server() {
-    // It ends its turn for no interrupt but its own.
-    let does = r#"trap 'echo > @DIR@/terminated' TERM; opens interrupted_in_tool; shows 4,8p
-         own=$(sed -n 4p $run | sed 's/.*"turn":{"id":"\([^"]*\)".*/\1/')
-         shows 6p | sed "s/$own/01a2-forged/g"; shows 9,11p
-         while read -r told; do case "$told" in *$own*) break;; esac; done
-         shows 12,14p; ends; cat > /dev/null"#;
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
-    let child = machine.world.spawn(|command| machine.equip(command));
-    machine.world.api.wait_for_text("touch started").await;
-    machine.world.api.script(|script| script.cancel = true);
-    let ran = crate::world::end_of(child).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(machine.world.api.finish().outcome, FinishOutcome::Cancelled);
-    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it would have done as asked");
-}
-
-#[tokio::test]
-async fn a_codex_server_that_says_its_end_before_it_knows_it_is_asked_again() {
-    let does = r#"opens tools_and_edits; echo hello > greeting.txt; shows '4,$p'
-         for _ in 1 2; do ends | sed 's/"status":"completed"/"status":"inProgress"/'; done
-         ends; cat > /dev/null"#;
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
-    let finish = machine.run().await;
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    assert_eq!(finish.work.unwrap().starts, 1);
-}
-
-#[tokio::test]
-async fn a_session_that_a_codex_server_does_not_open_is_tried_again_and_is_not_called_lost() {
-    let refused = r#"{"id":"thread","error":{"code":-32001,"message":"Server overloaded; retry later."}}"#;
-    let does = format!(
-        "if [ -e @DIR@/again ]; then read -r us; read -r initialized; read -r thread; echo '{refused}'
-         else touch @DIR@/again; opens overloaded; shows '4,$p'; ends; fi; cat > /dev/null"
-    );
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
-    let finish = machine.run().await;
-    let failure = finish.failure.unwrap();
-    assert_eq!((failure.code(), finish.work.unwrap().starts), ("agent_failed", 4));
-    assert!(failure.sentence().contains("thread/resume failed: Server overloaded"), "{}", failure.sentence());
-    let told = machine.world.api.texts();
-    assert!(told.contains("Codex could not open its session. Trying again in 0 s (3 of 3)."), "{told}");
-    assert!(!told.contains("is lost"), "{told}");
 }
 
 #[tokio::test]

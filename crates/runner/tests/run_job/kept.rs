@@ -33,7 +33,7 @@ async fn a_checkpoint_that_differs_in_one_bit_is_not_gone_on_with() {
     let ran = on_another_machine(&world).await;
     assert_eq!((ran.code, world.api.failure()), (Some(0), "session_lost"), "{}", ran.log);
     let texts = world.api.texts();
-    assert!(texts.contains("because what was fetched is not what was kept"), "{texts}");
+    assert!(texts.contains("because it can't be read: it is not what was kept"), "{texts}");
 }
 
 #[tokio::test]

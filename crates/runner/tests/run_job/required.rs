@@ -89,14 +89,14 @@ async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_a
     let cases: [(Loses, &str); 6] = [
         (|machine| machine.world.api.replace("checkpoint.tar.zst", None), "it could not be fetched"),
         (|machine| machine.world.api.leave_checkpoint(packed(&[])), "it can't be read"),
-        (is_rewritten, "the commit that its work started from is gone"),
+        (is_rewritten, "its work does not fit: the commit that it started from is gone"),
         (
             |machine| machine.world.api.replace("checkpoint.tar.zst", Some(b"something else".to_vec())),
-            "what was fetched is not what was kept",
+            "it can't be read: it is not what was kept",
         ),
         (
             |machine| machine.world.api.leave_checkpoint(with_file(machine, "about.json", b"{\"format\":2}")),
-            "a newer runner kept it",
+            "it can't be read: a newer runner kept it",
         ),
         (
             |machine| machine.world.api.leave_checkpoint(with_file(machine, "work.patch", MISFIT)),
@@ -127,7 +127,7 @@ fn lacks_one_of(machine: &Machine, attempt: u32) {
 }
 
 #[tokio::test]
-async fn one_whose_upload_broke_off_is_lost_and_who_does_not_require_it_goes_on_from_the_one_before() {
+async fn the_newest_is_lost_when_its_upload_broke_off() {
     let because = "because what attempt 2 kept is missing: its upload did not come to its end";
     let machine = worked("echo '{}'").await;
     lacks_one_of(&machine, 2);
@@ -136,9 +136,8 @@ async fn one_whose_upload_broke_off_is_lost_and_who_does_not_require_it_goes_on_
     assert!(texts.contains(because), "{texts}");
     let (failure, texts) = next(&machine, false).await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains(&format!("{because}; an earlier one is there.")), "{texts}");
-    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
-    // Where there is none before.
+    assert!(texts.contains(&format!("{because}; the agent begins again.")), "{texts}");
+    // The same where no older one was kept.
     let machine = Machine::with(CLAUDE, &claude("echo '{}'")).await;
     std::fs::write(machine.world.outside("ends"), "").unwrap();
     lacks_one_of(&machine, 2);
@@ -268,7 +267,7 @@ async fn where_what_it_made_was_pushed_nothing_is_lost_and_it_begins_again_there
     machine.world.api.assign(|job| job.continues = Some(continues));
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains("because what it made was pushed; the agent begins again."), "{texts}");
+    assert!(texts.contains("because its work does not fit: it was pushed; the agent begins again."), "{texts}");
     assert_eq!(machine.world.git_line(&["rev-parse", &format!("{BRANCH}^")]), pushed);
 }
 

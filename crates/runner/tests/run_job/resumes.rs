@@ -60,7 +60,7 @@ async fn begins_again(world: &World, reason: &str) {
 async fn what_is_lost_or_changed_on_its_way_is_not_gone_on_with() {
     let world = paused(WORKS).await;
     world.api.replace("checkpoint.tar.zst", Some(b"something else".to_vec()));
-    begins_again(&world, "what was fetched is not what was kept").await;
+    begins_again(&world, "it can't be read: it is not what was kept").await;
     world.api.replace("checkpoint.tar.zst", None);
     begins_again(&world, "it could not be fetched: the bucket answered 404").await;
     world.api.script(|script| script.refuse("checkpoint", 404, "not_found"));
@@ -90,7 +90,7 @@ async fn a_hostile_checkpoint_writes_nothing_anywhere() {
         (vec![(plain, target, b"evil".as_slice())], "it can't be read: it holds"),
         (vec![(EntryType::Symlink, "session", b"".as_slice())], "it can't be read: it holds"),
         (vec![(plain, "other", b"".as_slice())], "it can't be read: "),
-        (vec![(plain, "about.json", b"{\"format\":2}".as_slice())], "a newer runner kept it"),
+        (vec![(plain, "about.json", b"{\"format\":2}".as_slice())], "it can't be read: a newer runner kept it"),
         (
             vec![(plain, "about.json", about.as_slice()), (plain, "work.patch", link.as_bytes())],
             "its work does not fit",
@@ -188,7 +188,7 @@ async fn what_its_base_lost_by_force_does_not_come_back() {
     world.api.script(|script| script.pause = true);
     assert_eq!(crate::world::end_of(runner).await.code, Some(0));
     world.git_line(&["update-ref", "refs/heads/main", &first]);
-    begins_again(&world, "the commit that its work started from is gone from the branch").await;
+    begins_again(&world, "its work does not fit: the commit that it started from is gone from the branch").await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! People say something while an agent works: it hears that in this attempt, in the middle of its turn or at its end,
 //! and what it did not hear is told again.
 
-use crate::agents::{CLAUDE, CODEX, Machine, SERVER};
+use crate::agents::{CLAUDE, CODEX, Machine};
 use crate::rests::{commands, input, resumes};
 use crate::world::{BRANCH, World, end_of};
 use nix::sys::signal::{Signal, kill};
@@ -99,29 +99,6 @@ async fn claude_code_hears_people_in_the_middle_of_its_turn() {
     let [steer] = steers(&machine).try_into().unwrap();
     assert_eq!((steer.name.as_deref(), steer.data.unwrap()["input"].as_u64()), (Some("ana"), Some(1)));
     assert!(machine.starts()[0].iter().all(|arg| !arg.contains("tabs")));
-}
-
-#[tokio::test]
-async fn codex_as_a_server_hears_people_in_the_middle_of_its_turn() {
-    let does = r#"
-        opens steered; echo hello > greeting.txt; shows '4,8p;10p'
-        read -r told; printf '%s\n' "$told" > @DIR@/told
-        mark=$(printf '%s' "$told" | sed 's/.*"clientUserMessageId":"\([^"]*\)".*/\1/')
-        shows '9p;11,$p' | sed "s/7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01/$mark/"; ends; cat > /dev/null
-    "#;
-    let machine = Machine::with(CODEX, &format!("{SERVER}\n{does}")).await.like_a_server();
-    let runner = start(&machine);
-    machine.world.api.wait_for_text("touch started").await;
-    speak(&machine);
-    let finish = finishes(&machine, runner).await;
-    // Without its last turn it would be told again by another start.
-    assert_eq!(finish.work.unwrap().starts, 1);
-    let told = read(&machine, "told");
-    assert!(told.contains("turn/start") && told.contains("ana says:\\n> Use tabs.\\n"), "{told}");
-    let events = machine.world.api.events();
-    let place = |text: &str| events.iter().position(|event| event.text.as_deref() == Some(text)).unwrap();
-    assert!(place(SAID) < place("Salve."));
-    assert_eq!(steers(&machine).len(), 1);
 }
 
 #[tokio::test]

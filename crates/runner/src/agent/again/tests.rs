@@ -4,7 +4,7 @@ use crate::orders::Order;
 async fn wait(again: &Again<'_>, orders: &Orders, until: Duration) -> (Result<(), Stop>, Option<String>) {
     let mut told = None;
     let until = (Instant::now() + until, 600);
-    let waited = again.wait_within(Transient::Overloaded, |words| told = Some(words), orders, until).await;
+    let waited = again.wait_within(Transient::overloaded(), |words| told = Some(words), orders, until).await;
     (waited, told)
 }
 

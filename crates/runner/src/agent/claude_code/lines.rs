@@ -4,9 +4,9 @@
 //! tokens in it are not final, a failed request is a message of a model that doesn't exist, `success`
 //! stands beside `is_error`, and what a result says in all may be of earlier starts as well.
 
-use super::prices::{self, Answer};
 use crate::agent::adapter::Reader;
 use crate::agent::json_lines::{self, inside, raw, text};
+use crate::agent::prices::{Count, Prices};
 use crate::agent::sign::{Sign, Terminal, Tokens, micros};
 use crate::said::Said;
 use pullyard_domain::time::Timestamp;
@@ -209,16 +209,12 @@ impl Lines {
     /// What one answer used. About what it cost comes first: with its tokens the whole of it is there.
     fn used(&mut self, whose: &str, usage: &Value) -> [Sign; 2] {
         let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let answer = Answer {
-            fresh: count("input_tokens"),
-            cached: count("cache_read_input_tokens"),
-            kept: count("cache_creation_input_tokens"),
-            output: count("output_tokens"),
-        };
-        let about = self.models.get(whose).and_then(|model| prices::about(model, &answer));
+        let (cached, cache_write) = (count("cache_read_input_tokens"), count("cache_creation_input_tokens"));
+        let input = count("input_tokens").saturating_add(cached).saturating_add(cache_write);
+        let used = Tokens { input, cached, output: count("output_tokens") };
+        let answer = Count { tokens: used, cache_write };
+        let about = self.models.get(whose).and_then(|model| Prices::default().cost(model, answer));
         self.about = self.about.zip(about).map(|(before, more)| before.saturating_add(more));
-        let input = answer.fresh.saturating_add(answer.cached).saturating_add(answer.kept);
-        let used = Tokens { input, cached: answer.cached, output: answer.output };
         self.told += used;
         [Sign::CostAbout(self.about), Sign::Used(used)]
     }

@@ -1,4 +1,4 @@
-//! What Codex does, as one of its items says it. Which line brings it is known to the readers of its two transports.
+//! Parses the items of `codex exec --json` (messages, commands, file changes, tools).
 
 use super::rollout::{LONGEST_CALL, MOST_CALLS};
 use crate::agent::json_lines::{inside, text};

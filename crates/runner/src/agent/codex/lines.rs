@@ -5,10 +5,10 @@
 //! the whole thread.
 
 use super::items::{Items, ended};
-use super::prices::Count;
 use super::rollout::Rollouts;
 use crate::agent::adapter::Reader;
 use crate::agent::json_lines::{self, raw, text};
+use crate::agent::prices::Count;
 use crate::agent::sign::{Sign, Terminal, Tokens};
 use crate::said::Said;
 use pullyard_protocol::event::EventKind;
@@ -74,7 +74,7 @@ impl Reader for Lines {
 pub(super) fn count_of(usage: &Value) -> Count {
     let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
     let (input, cached, output) = (count("input_tokens"), count("cached_input_tokens"), count("output_tokens"));
-    Count { tokens: Tokens { input, cached, output }, kept: count("cache_write_input_tokens") }
+    Count { tokens: Tokens { input, cached, output }, cache_write: count("cache_write_input_tokens") }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! believed beyond a count.
 
 use super::lines::count_of;
-use super::prices::{AS_OF, Cost, Count, Of, Prices, is_long};
 use crate::agent::adapter::Meter;
 use crate::agent::json_lines::text;
+use crate::agent::prices::{self, Count, Prices};
 use crate::agent::sign::{Sign, Tokens};
 use crate::said::Said;
 use nix::fcntl::OFlag;
@@ -29,8 +29,6 @@ const USAGE: &str = "token_usage_record";
 const MOST_FILES: usize = 256;
 /// At most so much of a file is read in one look.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
-/// At most so much is read of what earlier sessions left, all files together. Units: bytes.
-const MOST_EARLIER: u64 = 256 * 1024 * 1024;
 /// What a call of the model may be called: what stands between Codex and its model may keep some thousand bytes of its
 /// own in there. Units: bytes.
 pub(super) const LONGEST_CALL: usize = 16 * 1024;
@@ -45,8 +43,6 @@ pub(super) struct Rollouts {
     read: BTreeMap<PathBuf, u64>,
     /// What was counted of this thread, in all starts.
     counted: Count,
-    /// The thread is older than this attempt: what it wrote to a cache before is not in that.
-    went_on: bool,
     /// The model of the newest turn.
     model: Option<String>,
     /// Since the last request that was counted, the model asked for a tool.
@@ -62,12 +58,8 @@ pub(super) struct Rollouts {
     used: Tokens,
     cost: u64,
     is_at_most: bool,
-    /// A part of it is by the table's prices.
-    by_table: bool,
-    /// What the thread's requests would cost more that count by themselves, were all of it as dear as a long one.
-    more: u64,
-    /// It has had a long one.
-    had_long: bool,
+    /// A part of it is by the list's prices.
+    by_list: bool,
     /// What the thread as a whole used, as the last line of this start says it.
     thread: Option<Count>,
 }
@@ -76,29 +68,24 @@ impl Rollouts {
     /// A start begins. What stands in the files before the first one is not this attempt's.
     pub(super) fn begin(&mut self, sessions: &Path) {
         if self.starts == 0 {
-            let files = files(sessions);
-            // In a session that goes on, as after a repair, a long one was counted elsewhere.
-            self.had_long = have_long(&files);
-            self.read =
-                files.into_iter().filter_map(|file| Some((file.clone(), fs::metadata(file).ok()?.len()))).collect();
+            let files = files(sessions).into_iter();
+            self.read = files.filter_map(|file| Some((file.clone(), fs::metadata(file).ok()?.len()))).collect();
         }
         self.starts += 1;
         (self.records, self.used, self.cost, self.is_at_most) = (0, Tokens::default(), 0, false);
-        (self.thread, self.asks, self.by_table) = (None, false, false);
+        (self.thread, self.asks, self.by_list) = (None, false, false);
         (self.has_answers, self.answered) = (false, false);
         self.unanswered.clear();
     }
 
     /// The thread of this start is a new one: what others used is no part of what its last line tells.
-    pub(super) fn begins_anew(&mut self) {
-        (self.counted, self.went_on) = (Count::default(), false);
-        (self.more, self.had_long) = (0, false);
+    pub(super) fn begin_thread(&mut self) {
+        self.counted = Count::default();
     }
 
     /// The thread used so much before this attempt: its last line tells the sum.
     pub(super) fn goes_on(&mut self, tokens: Tokens) {
         self.counted.tokens = tokens;
-        self.went_on = true;
     }
 
     /// How many starts there were.
@@ -156,7 +143,7 @@ impl Rollouts {
                 }
             }
             Some(USAGE) => {
-                self.count(count_of(about.get("usage").unwrap_or(&Value::Null)), Of::Request, prices, signs);
+                self.count(count_of(about.get("usage").unwrap_or(&Value::Null)), prices, signs);
                 signs.push(Sign::Counted);
                 if std::mem::take(&mut self.asks) {
                     signs.push(Sign::MoreFollows);
@@ -167,26 +154,15 @@ impl Rollouts {
         }
     }
 
-    fn count(&mut self, count: Count, of: Of, prices: &Prices, signs: &mut Vec<Sign>) {
+    fn count(&mut self, count: Count, prices: &Prices, signs: &mut Vec<Sign>) {
         self.counted += count;
         self.used += count.tokens;
         signs.push(Sign::Used(count.tokens));
-        self.by_table |= prices.are_of_table(self.model.as_deref());
-        match prices.cost(self.model.as_deref(), count, of) {
-            Cost::Known(cost) => self.cost = self.cost.saturating_add(cost),
-            Cost::AtMost(cost) => {
-                self.cost = self.cost.saturating_add(cost);
-                self.is_at_most = true;
-            }
-        }
-        if let Some(more) = prices.more_by_session(self.model.as_deref(), count) {
-            self.more = self.more.saturating_add(more);
-            self.had_long |= is_long(count.tokens);
-            if self.had_long {
-                self.cost = self.cost.saturating_add(std::mem::take(&mut self.more));
-                self.is_at_most = true;
-            }
-        }
+        let model = self.model.as_deref().unwrap_or_default();
+        self.by_list |= prices.is_listed(model);
+        let cost = prices.cost(model, count);
+        self.is_at_most |= cost.is_none();
+        self.cost = self.cost.saturating_add(cost.unwrap_or_else(|| prices.highest_cost(count)));
         signs.push(if self.is_at_most { Sign::CostAtMost(self.cost) } else { Sign::Cost(self.cost) });
     }
 
@@ -194,10 +170,7 @@ impl Rollouts {
     fn finish(&mut self, prices: &Prices) -> Vec<Sign> {
         let mut signs = Vec::new();
         if let Some(thread) = self.thread.filter(|_| self.records == 0) {
-            let rest = thread - self.counted;
-            // It may have written some of it before this attempt.
-            self.is_at_most |= std::mem::take(&mut self.went_on) && rest.kept > 0;
-            self.count(rest, Of::Several, prices, &mut signs);
+            self.count(thread - self.counted, prices, &mut signs);
             signs.push(Sign::Counted);
         }
         if self.used == Tokens::default() {
@@ -211,7 +184,7 @@ impl Rollouts {
                 "output_tokens": self.used.output,
                 "cost_usd_micros": cost,
                 "model": self.model,
-                "prices_of": cost.filter(|_| self.by_table).map(|_| AS_OF),
+                "prices_of": cost.filter(|_| self.by_list).map(|_| prices::as_of()),
             })),
             ..Said::new(EventKind::Usage)
         };
@@ -264,35 +237,6 @@ fn files(sessions: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
-}
-
-/// Whether these files tell of a long request. What is too much to be read may: too early a stop is safe.
-fn have_long(files: &[PathBuf]) -> bool {
-    let mut left = MOST_EARLIER;
-    for file in files {
-        let mut from = 0;
-        while let Ok(Read { new, end }) = whole_lines(file, from, MOST_BYTES) {
-            if new.split(|byte| *byte == b'\n').any(tells_long) {
-                return true;
-            }
-            if end == from {
-                break;
-            }
-            let Some(rest) = left.checked_sub(end - from) else { return true };
-            (left, from) = (rest, end);
-        }
-    }
-    false
-}
-
-fn tells_long(line: &[u8]) -> bool {
-    // Most lines tell of no usage, and there may be very many.
-    if !line.windows(USAGE.len()).any(|part| part == USAGE.as_bytes()) {
-        return false;
-    }
-    let Ok(line) = serde_json::from_slice::<Value>(line) else { return false };
-    let usage = line.pointer("/payload/usage").unwrap_or(&Value::Null);
-    text(&line, "type") == Some(USAGE) && is_long(count_of(usage).tokens)
 }
 
 /// What is new in a file: whole lines, and how far it is read then.

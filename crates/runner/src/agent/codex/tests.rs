@@ -61,32 +61,6 @@ fn nothing_but_the_model_is_called_and_commands_never_see_the_key() {
 }
 
 #[test]
-fn as_a_server_it_has_what_every_run_has_and_can_be_told_more() {
-    let home = tempfile::tempdir().unwrap();
-    let set = [("OPENAI_API_KEY", "sk-test"), ("PULLYARD_CODEX_TRANSPORT", "app-server")];
-    let mut served = codex(&set);
-    let launch = served.prepare(&start(home.path())).unwrap();
-    let args = words(&launch);
-    let run = words(&codex(&set[..1]).prepare(&start(home.path())).unwrap());
-    assert_eq!(args.first().map(String::as_str), Some("app-server"));
-    for feature in ["plugins", "unbounded_connection_retries", "apps", "image_generation", "instant_interrupt"] {
-        let disabled = ["--disable".to_owned(), feature.to_owned()];
-        assert!(args.windows(2).any(|pair| pair == disabled), "{feature}: {args:?}");
-    }
-    for setting in ["shell_environment_policy.inherit=\"core\"", "sandbox_mode=\"workspace-write\""] {
-        assert!(args.contains(&setting.to_owned()) && run.contains(&setting.to_owned()), "{setting}");
-    }
-    assert!(args.contains(&"approval_policy=\"never\"".to_owned()) && !args.contains(&"--trust".to_owned()));
-    assert!(args.iter().all(|arg| !arg.contains("Fix it.")));
-    let names: Vec<_> = launch.env.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["CODEX_HOME", "TZ", "OPENAI_API_KEY", "RUST_LOG"]);
-    assert!(matches!(launch.input_ends, InputEnds::AfterItsEnd(_)));
-    assert_eq!((served.failed_exit(), codex(&set[..1]).failed_exit()), (0, 1));
-    let config = fs::read_to_string(home.path().join("codex/config.toml")).unwrap();
-    assert!(config.contains("Use tabs.") && config.contains("untrusted") && !config.contains("sk-test"));
-}
-
-#[test]
 fn its_own_time_is_the_one_that_ends_of_limits_are_read_in() {
     let home = tempfile::tempdir().unwrap();
     let launch = codex(&[("TZ", "America/New_York")]).prepare(&start(home.path())).unwrap();

@@ -10,8 +10,8 @@ use pullyard_protocol::attempt::Input as Words;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long an agent that said how it ended may take to begin with what it was told, before that or since. What it has
@@ -39,11 +39,6 @@ impl Input {
             InputEnds::AfterPrompt => nothing_more,
             InputEnds::AfterItsEnd(voice) => Self { further: Some(further), voice: Some(voice), ..nothing_more },
         }
-    }
-
-    /// For what its lines ask for.
-    pub(super) fn replies(&self) -> Replies {
-        Replies(self.further.as_ref().map(UnboundedSender::downgrade))
     }
 
     /// Asks for no further request. Whether that could be asked.
@@ -107,28 +102,6 @@ impl Input {
     /// Says that nothing more comes. Whether that was news.
     pub(super) fn close(&mut self) -> bool {
         self.further.take().is_some()
-    }
-}
-
-/// Hands over what its lines ask for, in turn with everything else, for as long as its input is open.
-#[derive(Clone)]
-pub(super) struct Replies(Option<WeakUnboundedSender<Vec<u8>>>);
-
-impl Replies {
-    pub(super) fn send(&self, bytes: Vec<u8>) {
-        if let Some(further) = self.0.as_ref().and_then(WeakUnboundedSender::upgrade) {
-            // Nobody reads on when the agent has closed it.
-            let _ = further.send(bytes);
-        }
-    }
-
-    /// The same after so long: what waits for that holds nothing open.
-    pub(super) fn send_in(&self, after: Duration, bytes: Vec<u8>) {
-        let replies = self.clone();
-        tokio::spawn(async move {
-            sleep(after).await;
-            replies.send(bytes);
-        });
     }
 }
 

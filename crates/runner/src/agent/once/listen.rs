@@ -1,6 +1,5 @@
 //! What an agent says: each line of its pipes without secrets, and what it means.
 
-use super::input::Replies;
 use crate::agent::adapter::Reader;
 use crate::agent::line::{self, Stream};
 use crate::agent::lines::Lines;
@@ -52,7 +51,6 @@ pub(super) fn hear(signs: Vec<Sign>, events: &Events, shared: &Shared) {
 pub(super) fn listen(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     mut reader: Box<dyn Reader>,
-    replies: Replies,
     events: &Events,
     pace: &Pace,
 ) -> AbortOnDropHandle<()> {
@@ -65,14 +63,6 @@ pub(super) fn listen(
         let unkeyed = signs.into_iter().map(|sign| match sign {
             Sign::Said(said) => Sign::Said(kept.said(said, &mut shows)),
             Sign::TriesAgain(said) => Sign::TriesAgain(kept.said(said, &mut shows)),
-            Sign::Write(bytes) => {
-                replies.send(bytes);
-                Sign::Alive
-            }
-            Sign::WriteIn(after, bytes) => {
-                replies.send_in(after, bytes);
-                Sign::Alive
-            }
             other => other,
         });
         let signs: Vec<Sign> = unkeyed.collect();

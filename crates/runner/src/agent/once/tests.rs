@@ -1,7 +1,7 @@
 use super::*;
 use crate::access::Minted;
 use crate::agent::Tally;
-use crate::agent::adapter::{InputEnds, Voice};
+use crate::agent::adapter::InputEnds;
 use crate::agent::sign::{Sign, Tokens};
 use crate::artifacts::Uploads;
 use crate::attempt::Attempt;
@@ -15,7 +15,6 @@ use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::watch;
 
@@ -131,57 +130,6 @@ async fn watched(
 
 fn answer(cost: u64) -> Vec<Sign> {
     vec![Sign::Used(Tokens { input: 100, cached: 0, output: 50 }), Sign::Cost(cost), Sign::Turn, Sign::MoreFollows]
-}
-
-/// Says everything as it is.
-struct Plain;
-
-impl Voice for Plain {
-    fn interrupt(&mut self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn tell(&mut self, words: &str, _: &str) -> Vec<u8> {
-        words.as_bytes().to_vec()
-    }
-}
-
-#[tokio::test]
-async fn what_its_lines_ask_for_is_written_in_turn_until_its_input_ends() {
-    let mut reads = Command::new("cat");
-    let mut reads =
-        reads.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("cat is everywhere");
-    let mut input = Input::begin(reads.stdin.take(), b"prompt ".to_vec(), InputEnds::AfterItsEnd(Box::new(Plain)));
-    let replies = input.replies();
-    replies.send(b"reply".to_vec());
-    assert!(!input.interrupt(), "there is nothing to interrupt");
-    // A reader that still listens holds nothing open.
-    assert!(input.close());
-    replies.send(b" too late".to_vec());
-    let read = timeout(PATIENCE, reads.wait_with_output()).await.expect("its input has not ended").unwrap();
-    assert_eq!(String::from_utf8(read.stdout).unwrap(), "prompt reply");
-}
-
-#[tokio::test]
-async fn what_is_to_be_written_later_waits_for_its_time_and_holds_nothing_open() {
-    let mut reads = Command::new("cat");
-    let mut reads =
-        reads.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("cat is everywhere");
-    let mut input = Input::begin(reads.stdin.take(), b"prompt".to_vec(), InputEnds::AfterItsEnd(Box::new(Plain)));
-    let replies = input.replies();
-    let (begin, after) = (Instant::now(), Duration::from_millis(20));
-    replies.send_in(NEVER, b" never".to_vec());
-    replies.send_in(after, b" later".to_vec());
-    replies.send(b" now".to_vec());
-    let mut out = reads.stdout.take().unwrap();
-    let mut read = [0; "prompt now later".len()];
-    timeout(PATIENCE, out.read_exact(&mut read)).await.expect("it was not written").unwrap();
-    assert_eq!(std::str::from_utf8(&read).unwrap(), "prompt now later");
-    assert!(begin.elapsed() >= after);
-    assert!(input.close());
-    let mut rest = Vec::new();
-    timeout(PATIENCE, out.read_to_end(&mut rest)).await.expect("its input has not ended").unwrap();
-    assert_eq!(rest, b"");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Machines that make no process namespace: what an agent leaves running is found by its descent and its mark.
 
-use super::stage::{Agent, EACH, Stage};
+use super::stage::{Agent, BOTH, Stage};
 use crate::running::{PATIENCE, appears, is_written};
 use crate::scene::program;
 use crate::world::{BRANCH, end_of};
@@ -31,7 +31,7 @@ fn leaves_something(stage: &Stage) -> String {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_a_successful_agent_leaves_running_is_gone() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell(&leaves_something(&stage)), Answer::text("All done.")]);
         let ran = end_of(start(&stage)).await;
@@ -45,7 +45,7 @@ async fn what_a_successful_agent_leaves_running_is_gone() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_a_cancelled_agent_leaves_running_is_gone() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell(&format!("{}; while :; do sleep 0.1; done", leaves_something(&stage)))]);
         stage.model.keep(Step::Hang);
@@ -64,7 +64,7 @@ async fn what_a_cancelled_agent_leaves_running_is_gone() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_killed_runner_takes_its_agent_along_and_the_next_attempt_ends_its_tools() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell("touch dirty.txt; setsid sh -c 'while :; do sleep 0.1; done'")]);
         stage.model.keep(Step::Hang);
@@ -72,7 +72,7 @@ async fn a_killed_runner_takes_its_agent_along_and_the_next_attempt_ends_its_too
         appears(&stage.tree().join("dirty.txt")).await;
         let its_own = program(match agent {
             Agent::ClaudeCode => "PULLYARD_CLAUDE_CODE",
-            Agent::Codex | Agent::CodexServer => "PULLYARD_CODEX",
+            Agent::Codex => "PULLYARD_CODEX",
         });
         let agents = || stage.left_over().into_iter().filter(|(_, line)| line.starts_with(&its_own)).count();
         assert!(agents() > 0, "{agent:?}: {:?}", stage.left_over());

@@ -1,6 +1,6 @@
 //! Each fault of a provider ends an attempt as the failure that people can do something about.
 
-use super::stage::{Agent, EACH, OF_CODEX, Stage};
+use super::stage::{Agent, BOTH, Stage};
 use crate::scene::Nobody;
 use pullyard_demo_model::{Answer, Refusal, Step, Stumble};
 use pullyard_domain::failure::Failure;
@@ -58,62 +58,56 @@ async fn claude_code_is_refused_for_good() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_meets_a_provider_without_room() {
-    for codex in OF_CODEX {
-        check(codex, Refusal::openai_server_error(503), "agent_overloaded").await;
-        check(codex, Refusal::openai_at_capacity(), "agent_overloaded").await;
-    }
+    let codex = Agent::Codex;
+    check(codex, Refusal::openai_server_error(503), "agent_overloaded").await;
+    check(codex, Refusal::openai_at_capacity(), "agent_overloaded").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_meets_a_provider_that_fails_inside() {
-    for codex in OF_CODEX {
-        check(codex, Refusal::openai_server_error(500), "agent_overloaded").await;
-        let stumbles = Answer::text("Let me").stumbling_after(3, Stumble::at_capacity());
-        check(codex, stumbles, "agent_overloaded").await;
-    }
+    let codex = Agent::Codex;
+    check(codex, Refusal::openai_server_error(500), "agent_overloaded").await;
+    let stumbles = Answer::text("Let me").stumbling_after(3, Stumble::at_capacity());
+    check(codex, stumbles, "agent_overloaded").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_is_asked_to_slow_down() {
-    for codex in OF_CODEX {
-        check(codex, Refusal::openai_too_many(1), "agent_overloaded").await;
-    }
+    let codex = Agent::Codex;
+    check(codex, Refusal::openai_too_many(1), "agent_overloaded").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_loses_its_connection() {
-    for codex in OF_CODEX {
-        check(codex, Step::Reset, "agent_unreachable").await;
-    }
+    let codex = Agent::Codex;
+    check(codex, Step::Reset, "agent_unreachable").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_loses_every_stream() {
-    for codex in OF_CODEX {
-        check(codex, Answer::text("Half of it").cut_after(4), "agent_unreachable").await;
-    }
+    let codex = Agent::Codex;
+    check(codex, Answer::text("Half of it").cut_after(4), "agent_unreachable").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_is_refused_for_good() {
-    for codex in OF_CODEX {
-        check(codex, Refusal::openai_wrong_key(), "agent_auth").await;
-        check(codex, Answer::text("x").stumbling_after(2, Stumble::quota()), "agent_billing").await;
-        check(codex, Refusal::openai_quota(), "agent_billing").await;
-        check(codex, Answer::text("x").stumbling_after(2, Stumble::too_long()), "context_too_long").await;
-        check(codex, Refusal::openai_no_such_model("gpt-5"), "model_unavailable").await;
-    }
+    let codex = Agent::Codex;
+    check(codex, Refusal::openai_wrong_key(), "agent_auth").await;
+    check(codex, Answer::text("x").stumbling_after(2, Stumble::quota()), "agent_billing").await;
+    check(codex, Refusal::openai_quota(), "agent_billing").await;
+    check(codex, Answer::text("x").stumbling_after(2, Stumble::too_long()), "context_too_long").await;
+    check(codex, Refusal::openai_no_such_model("gpt-5"), "model_unavailable").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn an_address_where_nobody_listens_is_unreachable() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.shutdown().await;
         let nobody = Nobody::somewhere();

@@ -1,7 +1,7 @@
 //! A runner that is killed in the middle: the next attempt starts clean, does the work once, and leaves nothing of
 //! the first running.
 
-use super::stage::{EACH, Stage};
+use super::stage::{BOTH, Stage};
 use crate::running::{PATIENCE, appears};
 use crate::world::{BRANCH, end_of};
 use pullyard_demo_forge::{Calls, Fault};
@@ -39,7 +39,7 @@ async fn check(stage: Stage, mut runner: Child) {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn killed_while_it_prepares() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.script(|script| {
             script.lose.insert("credentials", u32::MAX);
@@ -54,7 +54,7 @@ async fn killed_while_it_prepares() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn killed_while_the_model_thinks() {
-    for agent in EACH {
+    for agent in BOTH {
         let (stage, runner) = super::stops::while_the_model_thinks(agent).await;
         check(stage, runner).await;
     }
@@ -63,7 +63,7 @@ async fn killed_while_the_model_thinks() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn killed_while_a_tool_runs() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell("touch dirty.txt; while :; do sleep 0.1; done")]);
         stage.model.keep(Step::Hang);
@@ -76,7 +76,7 @@ async fn killed_while_a_tool_runs() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn killed_between_push_and_pull_request_the_next_attempt_opens_it() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         let opening = Calls { method: Some("POST".into()), path: "/pulls".into() };
         stage.world.forge.order_fault(opening, usize::MAX, Fault::HangUpBefore);
@@ -102,7 +102,7 @@ async fn killed_between_push_and_pull_request_the_next_attempt_opens_it() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn killed_before_its_finish_is_heard_the_next_attempt_finds_what_was_pushed() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.script(|script| {
             script.lose.insert("finish", u32::MAX);

@@ -1,6 +1,6 @@
 //! Limits of a job end it, each with a failure of its own, and no further request is made.
 
-use super::stage::{Agent, EACH, OF_CODEX, Stage};
+use super::stage::{Agent, BOTH, Stage};
 use pullyard_demo_model::{Answer, Step, Usage};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
@@ -13,7 +13,7 @@ pub(crate) const AGAIN: &str = "echo again >> again.txt; sleep 8";
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn the_limit_of_turns_lets_no_further_request_out() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.turns = Some(2));
         stage.model.keep(agent.shell(AGAIN));
@@ -27,7 +27,7 @@ async fn the_limit_of_turns_lets_no_further_request_out() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn the_limit_of_money_lets_no_further_request_out() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.cost_usd_micros = Some(500_000));
         let dear = agent.shell(AGAIN);
@@ -58,7 +58,7 @@ async fn a_call_that_no_line_of_codex_tells_of_lets_no_row_of_requests_out() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_model_that_never_answers_is_a_stall() {
-    for agent in EACH {
+    for agent in BOTH {
         for silence in [Step::Hang, Answer::text("Let me").hanging_after(4).into()] {
             let stage = Stage::of(agent).await;
             stage.world.api.assign(|job| job.limits.stall_secs = 8);
@@ -85,40 +85,38 @@ async fn a_tool_that_takes_longer_than_a_stall_is_waited_for() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_server_that_codex_left_running_excuses_no_silence_of_its_model() {
-    for codex in OF_CODEX {
-        let stage = Stage::of(codex).await;
-        // More than a busy machine takes to start the program.
-        stage.world.api.assign(|job| job.limits.stall_secs = 20);
-        // It goes on with the model after a second; the command never ends.
-        let serve = json!({ "cmd": "echo serving; while :; do sleep 0.1; done", "yield_time_ms": 1_000 });
-        stage.model.play([Answer::tool("exec_command", serve)]);
-        stage.model.keep(Step::Hang);
-        let failure = stage.fails().await;
-        assert!(matches!(failure, Failure::Stalled { limit: Span(20), .. }), "{failure:?}");
-        assert_eq!(stage.model.turns().len(), 2);
-        stage.end();
-    }
+    let codex = Agent::Codex;
+    let stage = Stage::of(codex).await;
+    // More than a busy machine takes to start the program.
+    stage.world.api.assign(|job| job.limits.stall_secs = 20);
+    // It goes on with the model after a second; the command never ends.
+    let serve = json!({ "cmd": "echo serving; while :; do sleep 0.1; done", "yield_time_ms": 1_000 });
+    stage.model.play([Answer::tool("exec_command", serve)]);
+    stage.model.keep(Step::Hang);
+    let failure = stage.fails().await;
+    assert!(matches!(failure, Failure::Stalled { limit: Span(20), .. }), "{failure:?}");
+    assert_eq!(stage.model.turns().len(), 2);
+    stage.end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_command_that_codex_waits_for_may_be_silent_for_longer() {
-    for codex in OF_CODEX {
-        let stage = Stage::of(codex).await;
-        stage.world.api.assign(|job| job.limits.stall_secs = 20);
-        // Longer than a stall, and it is waited for: the model is not asked meanwhile.
-        let slow = json!({ "cmd": "sleep 24; echo hello > greeting.txt", "yield_time_ms": 30_000 });
-        stage.model.play([Answer::tool("exec_command", slow), Answer::text("All done.")]);
-        stage.succeeds().await;
-        assert_eq!(stage.model.turns().len(), 2);
-        stage.end();
-    }
+    let codex = Agent::Codex;
+    let stage = Stage::of(codex).await;
+    stage.world.api.assign(|job| job.limits.stall_secs = 20);
+    // Longer than a stall, and it is waited for: the model is not asked meanwhile.
+    let slow = json!({ "cmd": "sleep 24; echo hello > greeting.txt", "yield_time_ms": 30_000 });
+    stage.model.play([Answer::tool("exec_command", slow), Answer::text("All done.")]);
+    stage.succeeds().await;
+    assert_eq!(stage.model.turns().len(), 2);
+    stage.end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn the_time_of_the_attempt_ends_a_tool_that_runs() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.wall_secs = 15);
         stage.model.play([agent.shell("while :; do sleep 0.1; done")]);

@@ -1,6 +1,6 @@
 //! Limits of a model's account: the job is to wait for their end, not to fail by them or to ask again and again.
 
-use super::stage::{Agent, OF_CODEX, Stage};
+use super::stage::{Agent, Stage};
 use super::subscriptions::{SignedIn, with_token};
 use crate::world::end_of;
 use pullyard_demo_model::Refusal;
@@ -57,22 +57,21 @@ async fn a_subscription_that_is_used_up_waits_for_the_time_that_its_headers_say(
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_subscription_of_codex_that_is_used_up_waits_for_the_time_that_it_says() {
-    for codex in OF_CODEX {
-        let machine = SignedIn::new(codex).await;
-        let error = json!({
-            "type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "pro",
-            "resets_at": resets().millis() / 1_000,
-        });
-        machine.stage.model.keep(Refusal::new(429, json!({ "error": error })));
-        let equip = |command: &mut Command| {
-            machine.equip(command);
-            // Where the runner is it is not as late.
-            command.env("TZ", "America/New_York");
-        };
-        let (failure, asked) = check(&machine.stage, equip).await;
-        assert_eq!(failure, Failure::AgentQuota { time: Until(Some(resets())) });
-        assert_eq!((asked, machine.stage.world.api.finish().work.unwrap().starts), (1, 1), "{failure:?}");
-    }
+    let codex = Agent::Codex;
+    let machine = SignedIn::new(codex).await;
+    let error = json!({
+        "type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "pro",
+        "resets_at": resets().millis() / 1_000,
+    });
+    machine.stage.model.keep(Refusal::new(429, json!({ "error": error })));
+    let equip = |command: &mut Command| {
+        machine.equip(command);
+        // Where the runner is it is not as late.
+        command.env("TZ", "America/New_York");
+    };
+    let (failure, asked) = check(&machine.stage, equip).await;
+    assert_eq!(failure, Failure::AgentQuota { time: Until(Some(resets())) });
+    assert_eq!((asked, machine.stage.world.api.finish().work.unwrap().starts), (1, 1), "{failure:?}");
 }
 
 #[tokio::test]
@@ -89,14 +88,13 @@ async fn a_wait_of_a_day_is_not_waited_for_by_claude_code() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_wait_of_a_day_that_codex_waits_for_is_a_stall_of_its_provider_that_says_so() {
-    for codex in OF_CODEX {
-        let stage = Stage::of(codex).await;
-        // More than a busy machine takes to start the program.
-        stage.world.api.assign(|job| job.limits.stall_secs = 20);
-        stage.model.keep(Refusal::openai_too_many(100_000));
-        let (failure, asked) = check(&stage, |command| stage.equip(command)).await;
-        assert_eq!((failure.code(), asked), ("provider_stalled", 1), "{failure:?}");
-        assert!(failure.sentence().contains("exceeded retry limit"), "{}", failure.sentence());
-        stage.end();
-    }
+    let codex = Agent::Codex;
+    let stage = Stage::of(codex).await;
+    // More than a busy machine takes to start the program.
+    stage.world.api.assign(|job| job.limits.stall_secs = 20);
+    stage.model.keep(Refusal::openai_too_many(100_000));
+    let (failure, asked) = check(&stage, |command| stage.equip(command)).await;
+    assert_eq!((failure.code(), asked), ("provider_stalled", 1), "{failure:?}");
+    assert!(failure.sentence().contains("exceeded retry limit"), "{}", failure.sentence());
+    stage.end();
 }

@@ -1,6 +1,6 @@
 //! An agent that was stopped goes on in its session, on another machine, and is told only what is new.
 
-use super::stage::{Agent, EACH, Stage};
+use super::stage::{Agent, BOTH, Stage};
 use crate::running::{PATIENCE, is_written};
 use crate::scene::KEY;
 use crate::world::{BRANCH, Ran, end_of};
@@ -50,7 +50,7 @@ async fn goes_on(stage: &Stage, policy: Policy, inputs: Vec<Input>) -> Ran {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_paused_agent_goes_on_in_its_session_on_another_machine() {
-    for agent in EACH {
+    for agent in BOTH {
         for tool in [None, Some("while :; do sleep 0.1; done")] {
             let stage = paused(agent, tool).await;
             let before = stage.model.turns().len();
@@ -81,7 +81,7 @@ async fn a_paused_agent_goes_on_in_its_session_on_another_machine() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn an_agent_that_goes_on_hears_what_people_said_and_nothing_twice() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = paused(agent, None).await;
         let before = stage.model.turns().len();
         stage.model.keep(Answer::text("All done."));
@@ -99,7 +99,7 @@ async fn an_agent_that_goes_on_hears_what_people_said_and_nothing_twice() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn an_agent_that_asked_by_a_file_hears_the_answer_in_its_session() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         let asks = "echo half > half.txt; mkdir -p .pullyard; echo 'Which language?' > .pullyard/question.md";
         stage.model.play([agent.shell(asks), Answer::text("I wait for the answer.")]);
@@ -130,7 +130,7 @@ async fn an_agent_that_asked_by_a_file_hears_the_answer_in_its_session() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_is_kept_of_a_session_has_no_key_in_it() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = paused(agent, None).await;
         // The model's key was printed by a tool, and so it stood in the session.
         assert!(stage.model.turns().last().unwrap().mentions(KEY), "{agent:?}");
@@ -148,7 +148,7 @@ async fn what_is_kept_of_a_session_has_no_key_in_it() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_session_that_its_agent_does_not_find_begins_again_or_fails() {
-    for agent in EACH {
+    for agent in BOTH {
         for policy in [Policy::Prefer, Policy::Require] {
             let stage = paused(agent, None).await;
             // Somebody else's files: they are where they belong, and say nothing.

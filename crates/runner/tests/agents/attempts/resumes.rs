@@ -1,6 +1,6 @@
 //! An agent whose model was away goes on in the session that it had.
 
-use super::stage::{Agent, EACH, Stage};
+use super::stage::{Agent, BOTH, Stage};
 use crate::world::{BRANCH, end_of};
 use pullyard_demo_model::{Answer, Refusal, Step, Usage};
 use pullyard_protocol::attempt::FinishOutcome;
@@ -14,7 +14,7 @@ fn dear(agent: Agent) -> (&'static str, Usage) {
     // For a million tokens that are written, 25 and 10 dollars.
     let (model, output) = match agent {
         Agent::ClaudeCode => ("claude-opus-4-8[1m]", 28_000),
-        Agent::Codex | Agent::CodexServer => ("gpt-6.1-sol", 70_000),
+        Agent::Codex => ("gpt-6.1-sol", 70_000),
     };
     (model, Usage { input: 1_000, cached: 0, output })
 }
@@ -22,7 +22,7 @@ fn dear(agent: Agent) -> (&'static str, Usage) {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn after_a_transient_fault_the_same_session_goes_on() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         let (model, usage) = dear(agent);
         stage.world.api.assign(|job| {
@@ -32,7 +32,7 @@ async fn after_a_transient_fault_the_same_session_goes_on() {
         stage.model.play([agent.shell("echo hello > greeting.txt").taking(usage)]);
         stage.model.keep(match agent {
             Agent::ClaudeCode => Step::from(Refusal::overloaded()),
-            Agent::Codex | Agent::CodexServer => Step::from(Refusal::openai_at_capacity()),
+            Agent::Codex => Step::from(Refusal::openai_at_capacity()),
         });
         let runner = stage.world.spawn(|command| {
             stage.equip(command);

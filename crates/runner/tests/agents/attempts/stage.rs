@@ -13,18 +13,14 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-/// The agents that have a program of their own, by each way that it is driven.
+/// The agents that have a program of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agent {
     ClaudeCode,
     Codex,
-    /// Codex as a server.
-    CodexServer,
 }
 
 pub(crate) const BOTH: [Agent; 2] = [Agent::ClaudeCode, Agent::Codex];
-pub(crate) const EACH: [Agent; 3] = [Agent::ClaudeCode, Agent::Codex, Agent::CodexServer];
-pub(crate) const OF_CODEX: [Agent; 2] = [Agent::Codex, Agent::CodexServer];
 
 /// How long Codex waits for a command until it asks its model again while that still runs. By itself it is ten seconds,
 /// within which a loaded machine may not do what a test does meanwhile.
@@ -34,7 +30,7 @@ impl Agent {
     pub(crate) fn capability(self) -> &'static str {
         match self {
             Self::ClaudeCode => "claude_code",
-            Self::Codex | Self::CodexServer => "codex",
+            Self::Codex => "codex",
         }
     }
 
@@ -42,9 +38,7 @@ impl Agent {
     pub(crate) fn shell(self, command: &str) -> Answer {
         match self {
             Self::ClaudeCode => Answer::tool("Bash", json!({ "command": command, "description": "run" })),
-            Self::Codex | Self::CodexServer => {
-                Answer::tool("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS }))
-            }
+            Self::Codex => Answer::tool("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS })),
         }
     }
 }
@@ -84,9 +78,6 @@ impl Stage {
             .env("HTTPS_PROXY", &self.call_outs.url)
             .env("HTTP_PROXY", &self.call_outs.url)
             .env("NO_PROXY", "127.0.0.1,localhost");
-        if self.agent == Agent::CodexServer {
-            command.env("PULLYARD_CODEX_TRANSPORT", "app-server");
-        }
     }
 
     pub(crate) fn start(&self) -> Child {

@@ -1,7 +1,7 @@
-//! People say something while an agent works: Claude Code and Codex as a server hear it before the next request to
-//! the model, Codex else when its turn is over, and each in the session that it has.
+//! People say something while an agent works: Claude Code reads it before its next request to the model, Codex after
+//! its turn, both in their session.
 
-use super::stage::{Agent, EACH, Stage};
+use super::stage::{Agent, BOTH, Stage};
 use crate::running::{PATIENCE, is_written};
 use crate::world::end_of;
 use pullyard_demo_model::{Answer, Step};
@@ -26,7 +26,7 @@ pub(crate) async fn say_while_it_runs(stage: &Stage) {
     let api = &stage.world.api;
     api.script(|script| script.inputs = vec![input()]);
     match stage.agent {
-        Agent::ClaudeCode | Agent::CodexServer => api.wait_for_text("Greet in Latin.").await,
+        Agent::ClaudeCode => api.wait_for_text("Greet in Latin.").await,
         Agent::Codex => {
             let before = api.calls("events").len();
             api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= before + 2).await;
@@ -46,7 +46,7 @@ async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_people_say_reaches_the_agent_that_is_working() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.keep(Answer::text("All done."));
         let ran = end_of(told_while_a_tool_runs(&stage, Vec::new()).await).await;
@@ -68,9 +68,7 @@ async fn what_people_say_reaches_the_agent_that_is_working() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_an_agent_heard_stands_in_its_session_and_is_not_told_to_it_again() {
-    for (agent, answered) in
-        [Agent::ClaudeCode, Agent::CodexServer].map(|agent| [(agent, true), (agent, false)]).concat()
-    {
+    for (agent, answered) in [(Agent::ClaudeCode, true), (Agent::ClaudeCode, false)] {
         let stage = Stage::of(agent).await;
         stage.model.keep(Step::Hang);
         let more = if answered { vec![stage.agent.shell("true")] } else { Vec::new() };

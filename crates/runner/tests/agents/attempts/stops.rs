@@ -1,6 +1,6 @@
 //! Everything that stops an attempt from outside: the agent and its tools are gone, and the model is asked nothing more.
 
-use super::stage::{Agent, EACH, Stage};
+use super::stage::{Agent, BOTH, Stage};
 use crate::running::{PATIENCE, is_written};
 use crate::world::{BRANCH, end_of};
 use nix::sys::signal::{Signal, kill};
@@ -31,7 +31,7 @@ pub(super) async fn while_the_model_thinks(agent: Agent) -> (Stage, Child) {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_cancelled_job_ends_its_tools_and_asks_the_model_nothing_more() {
-    for agent in EACH {
+    for agent in BOTH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         stage.world.api.script(|script| script.cancel = true);
         assert_eq!(end_of(runner).await.code, Some(0));
@@ -45,7 +45,7 @@ async fn a_cancelled_job_ends_its_tools_and_asks_the_model_nothing_more() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
-    for agent in EACH {
+    for agent in BOTH {
         let (stage, runner) = while_the_model_thinks(agent).await;
         stage.world.api.script(|script| script.cancel = true);
         assert_eq!(end_of(runner).await.code, Some(0));
@@ -58,7 +58,7 @@ async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_lost_lease_leaves_nothing_running() {
-    for agent in EACH {
+    for agent in BOTH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         stage.world.api.script(|script| script.refuse("events", 409, "lease_lost"));
         assert_eq!(end_of(runner).await.code, Some(0));
@@ -70,7 +70,7 @@ async fn a_lost_lease_leaves_nothing_running() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_runner_that_is_told_to_end_leaves_nothing_running() {
-    for agent in EACH {
+    for agent in BOTH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
         assert_eq!(end_of(runner).await.code, Some(143), "{agent:?}");
@@ -82,7 +82,7 @@ async fn a_runner_that_is_told_to_end_leaves_nothing_running() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_a_successful_agent_leaves_running_is_gone_before_anything_is_pushed() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         let daemon = "setsid nohup sleep 600 >/dev/null 2>&1 & echo hello > greeting.txt";
         stage.model.play([agent.shell(daemon), pullyard_demo_model::Answer::text("All done.")]);

@@ -1,6 +1,6 @@
 //! Agents that are signed in with a subscription, not with a key.
 
-use super::stage::{Agent, OF_CODEX, Stage};
+use super::stage::{Agent, Stage};
 use crate::world::{BRANCH, end_of};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -84,52 +84,50 @@ impl SignedIn {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_shows_the_tokens_of_its_file_to_chatgpt_and_to_nobody_else() {
-    for codex in OF_CODEX {
-        let machine = SignedIn::new(codex).await;
-        let SignedIn { stage, disguise, token } = &machine;
-        stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text(format!("It is {token}."))]);
-        let ran = end_of(stage.world.spawn(|command| machine.equip(command))).await;
-        let finish = stage.world.api.finish();
-        assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {} {}", ran.log, stage.everything());
-        assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
-        let turns = stage.model.turns();
-        assert_eq!(turns.len(), 2);
-        for turn in &turns {
-            assert_eq!(turn.path, "/backend-api/codex/responses");
-            assert!(turn.is_signed_with(token), "{:?}", turn.credential);
-            // What ChatGPT itself would do for it: search the web, draw.
-            for tool in ["web.run", "image_gen"] {
-                assert!(!turn.mentions(tool), "{tool}");
-            }
+    let codex = Agent::Codex;
+    let machine = SignedIn::new(codex).await;
+    let SignedIn { stage, disguise, token } = &machine;
+    stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text(format!("It is {token}."))]);
+    let ran = end_of(stage.world.spawn(|command| machine.equip(command))).await;
+    let finish = stage.world.api.finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {} {}", ran.log, stage.everything());
+    assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
+    let turns = stage.model.turns();
+    assert_eq!(turns.len(), 2);
+    for turn in &turns {
+        assert_eq!(turn.path, "/backend-api/codex/responses");
+        assert!(turn.is_signed_with(token), "{:?}", turn.credential);
+        // What ChatGPT itself would do for it: search the web, draw.
+        for tool in ["web.run", "image_gen"] {
+            assert!(!turn.mentions(tool), "{tool}");
         }
-        assert!(stage.model.requests().iter().all(|request| request.path.starts_with("/backend-api/")));
-        // Nothing that its account is connected to: that would be tools of the agent.
-        let strange: Vec<_> =
-            stage.model.requests().into_iter().filter(|request| request.outcome == Outcome::NotServed).collect();
-        assert_eq!(strange, []);
-        assert_eq!(disguise.refused(), <[String; 0]>::default(), "somebody else was called");
-        assert_eq!(stage.call_outs.seen(), <[String; 0]>::default());
-        let finishes = serde_json::to_string(&stage.world.api.finishes()).unwrap();
-        assert!(!stage.everything().contains(token) && !finishes.contains(token), "the token left");
-        // What it was given stays as it was, whatever it makes of its copy.
-        let kept = std::fs::read_to_string(stage.world.outside("auth.json")).unwrap();
-        assert!(kept.contains(token) && kept.contains("refresh-3a90"), "{kept}");
-        assert_eq!(stage.left_over(), []);
     }
+    assert!(stage.model.requests().iter().all(|request| request.path.starts_with("/backend-api/")));
+    // Nothing that its account is connected to: that would be tools of the agent.
+    let strange: Vec<_> =
+        stage.model.requests().into_iter().filter(|request| request.outcome == Outcome::NotServed).collect();
+    assert_eq!(strange, []);
+    assert_eq!(disguise.refused(), <[String; 0]>::default(), "somebody else was called");
+    assert_eq!(stage.call_outs.seen(), <[String; 0]>::default());
+    let finishes = serde_json::to_string(&stage.world.api.finishes()).unwrap();
+    assert!(!stage.everything().contains(token) && !finishes.contains(token), "the token left");
+    // What it was given stays as it was, whatever it makes of its copy.
+    let kept = std::fs::read_to_string(stage.world.outside("auth.json")).unwrap();
+    assert!(kept.contains(token) && kept.contains("refresh-3a90"), "{kept}");
+    assert_eq!(stage.left_over(), []);
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn a_chatgpt_that_codex_does_not_reach_is_unreachable() {
-    for codex in OF_CODEX {
-        let machine = SignedIn::new(codex).await;
-        let stage = &machine.stage;
-        let runner = stage.world.spawn(|command| {
-            machine.equip(command);
-            // It lets nobody through.
-            command.env("HTTPS_PROXY", &stage.call_outs.url).env("PULLYARD_AGENT_RETRY_SECS", "");
-        });
-        let ran = end_of(runner).await;
-        assert_eq!(stage.world.api.failure(), "agent_unreachable", "{}", ran.log);
-    }
+    let codex = Agent::Codex;
+    let machine = SignedIn::new(codex).await;
+    let stage = &machine.stage;
+    let runner = stage.world.spawn(|command| {
+        machine.equip(command);
+        // It lets nobody through.
+        command.env("HTTPS_PROXY", &stage.call_outs.url).env("PULLYARD_AGENT_RETRY_SECS", "");
+    });
+    let ran = end_of(runner).await;
+    assert_eq!(stage.world.api.failure(), "agent_unreachable", "{}", ran.log);
 }

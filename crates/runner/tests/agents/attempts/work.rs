@@ -1,6 +1,6 @@
 //! Work that is done becomes a commit and a pull request, and is told as it happens.
 
-use super::stage::{Agent, EACH, OF_CODEX, Stage};
+use super::stage::{Agent, BOTH, Stage};
 use crate::world::BRANCH;
 use pullyard_demo_model::{Answer, Usage};
 use pullyard_protocol::event::EventKind;
@@ -8,7 +8,7 @@ use pullyard_protocol::event::EventKind;
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_the_agent_wrote_becomes_a_commit_and_a_pull_request() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         let usage = |input, output| Usage { input, cached: 0, output };
         stage.model.play([
@@ -57,7 +57,7 @@ async fn without_a_name_claude_code_is_taken_first() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn an_agent_that_only_asks_back_made_no_changes_and_is_heard() {
-    for agent in EACH {
+    for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([Answer::text("In which language shall it greet?")]);
         assert_eq!(stage.fails().await.code(), "no_changes", "{agent:?}");
@@ -95,16 +95,15 @@ async fn commits_of_the_agents_own_are_folded_into_ours() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn what_codex_does_not_tell_of_is_in_the_commit_all_the_same() {
-    for codex in OF_CODEX {
-        let stage = Stage::of(codex).await;
-        // Its sandbox denies the second half. Where that ends at once, it may tell of neither.
-        let denied = stage.agent.shell("echo hello > greeting.txt; touch /etc/pullyard-canary");
-        stage.model.play([denied, Answer::text("All done.")]);
-        stage.succeeds().await;
-        assert!(!std::path::Path::new("/etc/pullyard-canary").exists());
-        assert_eq!(stage.told(EventKind::FileEdit).len(), 0, "nothing told that a file was written");
-        assert_eq!(stage.world.git_line(&["diff", "--name-only", "main", BRANCH]), "greeting.txt");
-        assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
-        stage.end();
-    }
+    let codex = Agent::Codex;
+    let stage = Stage::of(codex).await;
+    // Its sandbox denies the second half. Where that ends at once, it may tell of neither.
+    let denied = stage.agent.shell("echo hello > greeting.txt; touch /etc/pullyard-canary");
+    stage.model.play([denied, Answer::text("All done.")]);
+    stage.succeeds().await;
+    assert!(!std::path::Path::new("/etc/pullyard-canary").exists());
+    assert_eq!(stage.told(EventKind::FileEdit).len(), 0, "nothing told that a file was written");
+    assert_eq!(stage.world.git_line(&["diff", "--name-only", "main", BRANCH]), "greeting.txt");
+    assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
+    stage.end();
 }

@@ -1,5 +1,4 @@
-//! The stories of Codex, one run for each prompt, and what it keeps of a session. What it says as a server is in
-//! `server`.
+//! Stories of Codex: one run for each prompt, and the file that it writes of a session.
 
 use super::Recording;
 use super::normal::Normal;
@@ -14,7 +13,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// The same for every version, with a price that the tests know.
-pub(super) const MODEL: &str = "gpt-6.1-sol";
+const MODEL: &str = "gpt-6.1-sol";
 /// What the threads of two stories are called, by which the runner's own tests know them.
 const WITH_TOOLS: &str = "01a1fbad-d7a7-71b0-93ec-bf8d23475498";
 const TAKEN_UP: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
@@ -29,8 +28,7 @@ pub(super) async fn record() -> Vec<Recording> {
     recordings
 }
 
-/// Those of both ways to drive it.
-pub(super) fn faults() -> [(&'static str, Step); 12] {
+fn faults() -> [(&'static str, Step); 12] {
     let stumbles = |stumble: Stumble| Step::from(words("x").stumbling_after(2, stumble));
     [
         ("overloaded", Refusal::openai(529, "server_error", None, "Overloaded").into()),
@@ -49,21 +47,21 @@ pub(super) fn faults() -> [(&'static str, Step); 12] {
 }
 
 /// One answer. It takes 100 tokens and gives 50, as the tests that count them know.
-pub(super) fn answer(parts: Vec<Part>) -> Answer {
+fn answer(parts: Vec<Part>) -> Answer {
     Answer::of(parts).taking(Usage { input: 100, cached: 0, output: 50 })
 }
 
-pub(super) fn words(words: &str) -> Answer {
+fn words(words: &str) -> Answer {
     answer(vec![Part::Text(words.into())])
 }
 
-pub(super) fn shell(command: &str) -> Part {
+fn shell(command: &str) -> Part {
     let arguments = json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS });
     Part::Tool { name: "exec_command".into(), arguments }
 }
 
 /// Adds a file, and changes what a command wrote.
-pub(super) const PATCH: &str = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: b.txt\n+b\n\
+const PATCH: &str = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: b.txt\n+b\n\
      *** Update File: hello.txt\n@@\n-hi\n+hello\n*** End Patch\nEOF\n";
 
 fn prompted(mut run: Command, prompt: &[&str]) -> Command {

@@ -61,7 +61,7 @@ async fn what_people_say_reaches_the_agent_that_is_working() {
         // Claude Code is told beside what its tool said, Codex by a turn of its own.
         let (heard, then) = match agent {
             Agent::ClaudeCode => (json!({ "turnIndex": 1, "toolResultContains": said }), 2),
-            Agent::Codex | Agent::CodexServer => (json!({ "turnIndex": 2, "userMessage": said }), 3),
+            Agent::Codex => (json!({ "turnIndex": 2, "userMessage": said }), 3),
         };
         if agent == Agent::ClaudeCode {
             // To newer models it speaks in messages of the system's, and aimock 1.43.0 passes over these.
@@ -100,9 +100,7 @@ async fn what_an_agent_may_not_do_is_not_done_and_leaves_nothing_to_push() {
                 (tool, "requested permissions to write", "permission_denied")
             }
             // Nobody is asked: its sandbox says so to the model alone.
-            Agent::Codex | Agent::CodexServer => {
-                (shell(agent, "touch /etc/pullyard-canary"), "Read-only file system", "no_changes")
-            }
+            Agent::Codex => (shell(agent, "touch /etc/pullyard-canary"), "Read-only file system", "no_changes"),
         };
         let other = Independent::with(&stage, &[turn(0, tool), turn(1, words("I could not."))]).await;
         let ran = end_of(other.start(&stage)).await;

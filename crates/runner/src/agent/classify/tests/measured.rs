@@ -12,7 +12,7 @@ fn broken_off(exit: &str) -> Verdict {
 /// Every run of Claude Code, and what its end means.
 fn of_claude_code() -> Vec<(&'static str, Verdict)> {
     let until = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
-    let overloaded = || Again(Transient::Overloaded);
+    let overloaded = || Again(Transient::overloaded());
     let cost = Failure::CostLimit { spent: "$1.00".into(), limit: "$0.60".into() };
     vec![
         ("tools_and_edits", Done),
@@ -24,7 +24,7 @@ fn of_claude_code() -> Vec<(&'static str, Verdict)> {
         ("overloaded", overloaded()),
         ("resume_before", overloaded()),
         ("server_error", overloaded()),
-        ("rate_limited", Again(Transient::SlowDown)),
+        ("rate_limited", Again(Transient::slow_down())),
         ("usage_limit", Failed(Failure::AgentQuota { time: Until(Some(until)) })),
         ("reset", unreachable("")),
         ("connection_refused", unreachable("")),
@@ -43,16 +43,11 @@ fn of_claude_code() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-/// The same of Codex, one run for each prompt.
+/// Every run of Codex, and what its end means.
 fn of_codex() -> Vec<(&'static str, Verdict)> {
     // It died of SIGTERM in a command, and said nothing more.
     let terminated = ("terminated", broken_off("signal 15"));
-    of_codex_both_ways().into_iter().chain([terminated]).collect()
-}
-
-/// Runs that were recorded of both ways to drive it.
-fn of_codex_both_ways() -> Vec<(&'static str, Verdict)> {
-    let (overloaded, slow_down) = (|| Again(Transient::Overloaded), || Again(Transient::SlowDown));
+    let (overloaded, slow_down) = (|| Again(Transient::overloaded()), || Again(Transient::slow_down()));
     vec![
         ("tools_and_edits", Done),
         ("resume_after", Done),
@@ -70,27 +65,10 @@ fn of_codex_both_ways() -> Vec<(&'static str, Verdict)> {
         ("reset", unreachable("")),
         ("stream_cut", unreachable("")),
         ("connection_refused", unreachable("")),
+        terminated,
     ]
 }
 
-/// The same of Codex as a server, by their names in its folder.
-fn of_codex_server() -> Vec<(&'static str, Verdict)> {
-    let interrupted = || broken_off("exit code 0");
-    let alone = [
-        ("quota_status", Failed(Failure::AgentBilling {})),
-        ("usage_limit", Failed(Failure::AgentQuota { time: Until(None) })),
-        ("session_unknown", SessionLost),
-        ("interrupted_in_tool", interrupted()),
-        ("interrupted_waiting", interrupted()),
-        (BY_HAND, Done),
-        ("steered", Done),
-        ("told_after_its_end", Done),
-    ];
-    of_codex_both_ways().into_iter().chain(alone).collect()
-}
-
-/// Its lines come in another order each time, so no story records it, and not each version has it.
-const BY_HAND: &str = "agents_of_the_agent";
 /// What Codex keeps of a session: no lines of a run, and it has no end.
 const NO_RUN: &str = "rollout";
 
@@ -99,7 +77,7 @@ const NO_RUN: &str = "rollout";
 fn judged(ended: &Ended<'_>, run: &str) -> Verdict {
     let said = ended.terminal.map(|terminal| terminal.words.as_str()).unwrap_or_default();
     match classify(ended) {
-        Again(Transient::Unreachable { reason }) => {
+        Again(Transient { failure: Failure::AgentUnreachable { reason }, .. }) => {
             assert_eq!(reason, said, "{run}");
             assert!(!said.is_empty(), "{run}");
             unreachable("")
@@ -145,31 +123,5 @@ fn every_run_that_was_recorded_has_a_row_among_those_that_were_measured() {
         let mut recorded = goldens::runs(&version);
         assert!(recorded.remove(NO_RUN), "{version}");
         assert_eq!(recorded, names(of_codex()), "{version}");
-        let mut recorded = goldens::runs(&format!("{version}/app_server"));
-        recorded.insert(BY_HAND.to_owned());
-        assert_eq!(recorded, names(of_codex_server()), "{version}");
-    }
-}
-
-/// How a recorded start of Codex as a server is judged, which ends with 0 whatever came of it.
-fn served(terminal: &Terminal) -> Ended<'_> {
-    Ended { exit: Exit::Code(0), failed_exit: 0, last_words: &terminal.words, ..claude(terminal) }
-}
-
-#[test]
-fn codex_as_a_server_means_the_same_by_every_fault() {
-    for version in goldens::versions("codex") {
-        let recorded_of_it = goldens::runs(&format!("{version}/app_server"));
-        for (name, expected) in of_codex_server().into_iter().filter(|(name, _)| recorded_of_it.contains(*name)) {
-            let run = format!("{version}/app_server/{name}");
-            let terminal = recorded(&version, &format!("app_server/{name}")).unwrap_or_else(|| panic!("{run}: no end"));
-            assert_eq!(judged(&served(&terminal), &run), expected, "{run}: {terminal:?}");
-        }
-        // Whoever ended it otherwise was not it.
-        let terminal = recorded(&version, "app_server/overloaded").unwrap();
-        for exit in [Exit::Code(1), Exit::Signal(15)] {
-            let verdict = classify(&Ended { exit, ..served(&terminal) });
-            assert!(matches!(verdict, Again(Transient::Doubtful { .. })), "{version}: {verdict:?}");
-        }
     }
 }

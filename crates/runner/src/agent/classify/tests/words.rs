@@ -116,7 +116,9 @@ fn what_the_model_or_a_program_says_of_a_timeout_is_nothing_that_passes() {
     assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
     // Without a last word, any program may have written to where it writes: it is started again, and no provider is blamed for it.
     let ended = Ended { terminal: None, stderr: said, last_words: said, ..ended };
-    let crashed = Transient::Crashed { agent: "Claude Code".into(), exit: Exit::Code(1), last_words: said.into() };
+    let cause = "Claude Code crashed over its connection (exit code 1)".into();
+    let (agent, exit) = ("Claude Code".into(), "exit code 1".into());
+    let crashed = Transient { cause, failure: Failure::AgentFailed { agent, exit, last_words: said.into() } };
     assert_eq!(classify(&ended), Again(crashed));
     let item = serde_json::json!({ "id": "item_0", "type": "agent_message", "text": said });
     let item = serde_json::json!({ "type": "item.completed", "item": item }).to_string();

@@ -11,7 +11,7 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("2026/11/21")).unwrap();
-        Self { dir, counted: Arc::default(), prices: Prices::with("gpt-6.1-sol=2/0.5/10") }
+        Self { dir, counted: Arc::default(), prices: Prices::with_operators("gpt-6.1-sol=2/0.5/10") }
     }
 
     fn begin(&self) {
@@ -30,7 +30,7 @@ impl World {
     /// The last line tells of the whole thread.
     fn note_thread(&self, input: u64, output: u64, kept: u64) {
         let tokens = Tokens { input, cached: 0, output };
-        self.counted.lock().unwrap().note_thread(Count { tokens, kept });
+        self.counted.lock().unwrap().note_thread(Count { tokens, cache_write: kept });
     }
 
     fn look(&self) -> Look {
@@ -149,54 +149,6 @@ fn a_long_request_costs_more_and_the_others_of_its_session_do_not() {
 }
 
 #[test]
-fn where_sources_do_not_agree_a_limit_counts_the_whole_session_as_long() {
-    let sums = [Sign::Cost(500_000), Sign::CostAtMost(2_500_000), Sign::CostAtMost(3_000_000)];
-    assert_eq!(costs("gpt-5.4", &[200_000, 300_000, 100_000]), sums);
-}
-
-#[test]
-fn a_session_that_goes_on_stays_as_dear_as_an_earlier_request_may_have_made_it() {
-    for (earlier, anew, sum) in [
-        (300_000, false, Sign::CostAtMost(500_000)),
-        (200_000, false, Sign::Cost(250_000)),
-        // It is another one that had it.
-        (300_000, true, Sign::Cost(250_000)),
-    ] {
-        let world = World::new();
-        world.begin();
-        costs_in(&world, "gpt-5.4", &[earlier]);
-        // The next run of the agent knows of it by the files alone.
-        let world = World { counted: Arc::default(), ..world };
-        world.begin();
-        if anew {
-            world.counted.lock().unwrap().begins_anew();
-        }
-        assert_eq!(costs_in(&world, "gpt-5.4", &[100_000]), [sum], "{earlier} {anew}");
-    }
-}
-
-#[test]
-fn what_is_too_much_to_be_read_may_have_had_a_long_request() {
-    let world = World::new();
-    // It takes no room on the disk.
-    fs::File::create(world.file()).unwrap().set_len(MOST_EARLIER + MOST_BYTES).unwrap();
-    assert!(have_long(&[world.file()]));
-    assert!(!have_long(&[world.dir.path().join("none")]));
-}
-
-#[test]
-fn of_a_sum_nobody_knows_whether_a_request_was_long() {
-    let world = World::new();
-    world.begin();
-    world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
-    world.note_thread(400_000, 0, 0);
-    let signs = world.look().finish();
-    assert!(signs.contains(&Sign::CostAtMost(1_600_000)), "{signs:?}");
-    let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
-    assert_eq!(usage.data.as_ref().unwrap()["cost_usd_micros"], Value::Null);
-}
-
-#[test]
 fn what_a_request_writes_to_a_cache_costs_more() {
     let world = World::new();
     world.begin();
@@ -219,34 +171,13 @@ fn what_a_request_writes_to_a_cache_costs_more() {
 }
 
 #[test]
-fn of_a_thread_that_went_on_nobody_knows_what_of_its_sum_it_wrote_to_a_cache_before() {
-    for (went_on, sum) in [(false, Sign::Cost(2_175)), (true, Sign::CostAtMost(1_475))] {
-        let world = World::new();
-        world.begin();
-        if went_on {
-            world.counted.lock().unwrap().goes_on(Tokens { input: 100, cached: 0, output: 50 });
-        }
-        world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
-        world.note_thread(300, 150, 150);
-        let signs = world.look().finish();
-        assert!(signs.contains(&sum), "{signs:?}");
-        // From here on it is known.
-        world.begin();
-        world.note_thread(500, 200, 250);
-        let signs = world.look().finish();
-        // 100 × 2 + 100 × 2.5 + 50 × 10
-        assert!(signs.contains(&Sign::Cost(950)), "{signs:?}");
-    }
-}
-
-#[test]
 fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
     let world = World::new();
     world.begin();
     world.note_thread(300, 150, 0);
     assert!(world.look().finish().contains(&Sign::Used(Tokens { input: 300, cached: 0, output: 150 })));
     world.begin();
-    world.counted.lock().unwrap().begins_anew();
+    world.counted.lock().unwrap().begin_thread();
     world.note_thread(100, 50, 0);
     let signs = world.look().finish();
     assert!(signs.contains(&USED), "{signs:?}");
@@ -260,8 +191,8 @@ fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
 #[test]
 fn the_end_tells_what_a_start_used_and_with_which_prices() {
     // The table has a date, and what the operator says has none.
-    for (told, prices_of) in [("", json!(AS_OF)), ("gpt-6.1-sol=2/0.5/10", Value::Null)] {
-        let world = World { prices: Prices::with(told), ..World::new() };
+    for (told, prices_of) in [("", json!(prices::as_of())), ("gpt-6.1-sol=2/0.5/10", Value::Null)] {
+        let world = World { prices: Prices::with_operators(told), ..World::new() };
         world.begin();
         world.write(&recorded());
         let signs = world.look().finish();

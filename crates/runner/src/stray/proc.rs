@@ -1,22 +1,42 @@
-//! The table as Linux shows it, in `/proc`.
+//! Reads processes from Linux's `/proc`.
 //!
 //! Source: proc_pid_stat(5), proc_pid_environ(5).
 
-use super::{Process, Table, Unseen};
-use crate::stray::inherits_orphans;
+use super::inherits_orphans;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, Uid};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 
-pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Table, Unseen> {
+/// The parent of each process.
+type Parents = BTreeMap<i32, i32>;
+
+/// The processes of this machine cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("see which processes run: {0}")]
+pub(crate) struct Unseen(pub(super) String);
+
+/// Every descendant of these processes.
+pub(super) fn descendants(parents: &Parents, mut roots: Vec<i32>) -> BTreeSet<i32> {
+    let mut below = BTreeSet::new();
+    while let Some(root) = roots.pop() {
+        let children = parents.iter().filter(|(_, parent)| **parent == root).map(|(pid, _)| *pid);
+        roots.extend(children.filter(|child| below.insert(*child)));
+    }
+    below
+}
+
+/// Every process that runs. Calls `tell` with each whose environment has one of the marks (`NAME=VALUE`), as soon as it
+/// is read.
+pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Parents, Unseen> {
     let unseen = |error: io::Error| Unseen(format!("/proc: {error}"));
     let reaps = inherits_orphans();
-    let mut table = Table::new();
+    let mut parents = Parents::new();
     for entry in std::fs::read_dir("/proc").map_err(unseen)? {
-        let Some((pid, state, process)) = read(&entry.map_err(unseen)?)? else { continue };
+        let Some((pid, state, parent)) = read(&entry.map_err(unseen)?)? else { continue };
         if matches!(state.as_str(), "Z" | "X") {
             // Nothing of it runs. What is ours of them is waited for, so that none stay; where orphans do not come to
             // us, each of ours has somebody who waits for it.
@@ -28,13 +48,13 @@ pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Table
         if is_marked(pid, marks)? {
             tell(pid);
         }
-        table.insert(pid, process);
+        parents.insert(pid, parent);
     }
-    Ok(table)
+    Ok(parents)
 }
 
 /// Its number and its state; none if it is no process, gone meanwhile, or hidden from us because it is another user's.
-fn read(entry: &DirEntry) -> Result<Option<(i32, String, Process)>, Unseen> {
+fn read(entry: &DirEntry) -> Result<Option<(i32, String, i32)>, Unseen> {
     let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { return Ok(None) };
     let said = match unless_gone(std::fs::read(entry.path().join("stat"))) {
         Ok(Some(said)) => said,
@@ -42,18 +62,15 @@ fn read(entry: &DirEntry) -> Result<Option<(i32, String, Process)>, Unseen> {
         Err(error) if error.kind() == ErrorKind::PermissionDenied && is_of_others(entry) => return Ok(None),
         Err(error) => return Err(Unseen(format!("/proc/{pid}/stat: {error}"))),
     };
-    Ok(process_of(&String::from_utf8_lossy(&said)).map(|(state, process)| (pid, state, process)))
+    Ok(process_of(&String::from_utf8_lossy(&said)).map(|(state, parent)| (pid, state, parent)))
 }
 
-/// `pid (name) state parent group …`; the name may contain anything, even brackets, and what is no text.
-fn process_of(stat: &str) -> Option<(String, Process)> {
+/// `pid (name) state parent …`; the name may contain anything, even brackets, and what is no text.
+fn process_of(stat: &str) -> Option<(String, i32)> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?.to_owned();
     let parent = fields.next()?.parse().ok()?;
-    let group = fields.next()?.parse().ok()?;
-    // Field 22 of the line: ticks since the boot.
-    let began = fields.nth(16)?.to_owned();
-    Some((state, Process { parent, group, began }))
+    Some((state, parent))
 }
 
 fn is_marked(pid: i32, marks: &[Vec<u8>]) -> Result<bool, Unseen> {
@@ -86,8 +103,7 @@ fn is_of_others(entry: &DirEntry) -> bool {
     entry.metadata().is_ok_and(|about| about.uid() != Uid::effective().as_raw())
 }
 
-#[cfg(target_os = "linux")]
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use std::io::{BufRead, BufReader};
@@ -106,6 +122,14 @@ mod tests {
     }
 
     #[test]
+    fn descendants_are_found_from_parent_to_parent() {
+        let parents = [(2, 1), (3, 2), (4, 3), (5, 1), (7, 2), (8, 9)].into();
+        assert_eq!(descendants(&parents, vec![2]), [3, 4, 7].into());
+        assert_eq!(descendants(&parents, vec![7, 9]), [8].into());
+        assert!(descendants(&parents, Vec::new()).is_empty());
+    }
+
+    #[test]
     fn a_process_is_seen_whatever_it_calls_itself() {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "printf 'a) b\\377' > /proc/$$/comm; echo ready; read nothing"]);
@@ -116,6 +140,6 @@ mod tests {
         let ours = i32::try_from(std::process::id()).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!((ready.as_str(), found.map(|process| process.parent)), ("ready\n", Some(ours)));
+        assert_eq!((ready.as_str(), found), ("ready\n", Some(ours)));
     }
 }

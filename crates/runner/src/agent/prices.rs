@@ -1,0 +1,311 @@
+//! Computes what tokens cost, from the list in `prices.csv` and the operator's own prices.
+
+use super::sign::{Tokens, micros};
+use std::collections::BTreeMap;
+use std::ops::{AddAssign, Sub};
+use std::sync::LazyLock;
+
+const LIST: &str = include_str!("prices.csv");
+/// The row with the date, and the row with the names of the columns.
+const AS_OF: &str = "as_of";
+const HEADER: &str = "model";
+/// The input above which the operator's second set of prices applies. Units: tokens.
+const OPERATORS_LONG_OVER: u64 = 272_000;
+
+static LISTED: LazyLock<BTreeMap<String, Price>> = LazyLock::new(|| rows().filter_map(parse_row).collect());
+
+/// The month in which the list was last compared with the vendors' pages, such as `2026-11`.
+pub(super) fn as_of() -> &'static str {
+    rows().find_map(|row| row.strip_prefix(AS_OF)?.strip_prefix(',')).unwrap_or_default()
+}
+
+fn rows() -> impl Iterator<Item = &'static str> {
+    LIST.lines().filter(|row| !row.is_empty() && !row.starts_with('#'))
+}
+
+/// Tokens as they are billed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) tokens: Tokens,
+    /// Of the input that came from no cache: the part that was written to one.
+    pub(super) cache_write: u64,
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, more: Self) {
+        self.tokens += more.tokens;
+        self.cache_write = self.cache_write.saturating_add(more.cache_write);
+    }
+}
+
+impl Sub for Count {
+    type Output = Self;
+
+    /// Never below zero, as for the tokens alone.
+    fn sub(self, less: Self) -> Self {
+        Self { tokens: self.tokens - less.tokens, cache_write: self.cache_write.saturating_sub(less.cache_write) }
+    }
+}
+
+/// Units: millionths of a US dollar for a million tokens.
+#[derive(Clone, Copy, Debug)]
+struct Rates {
+    input: u64,
+    cached: u64,
+    cache_write: u64,
+    output: u64,
+}
+
+impl Rates {
+    /// Units: millionths of a US dollar.
+    fn cost(self, count: Count) -> u64 {
+        let tokens = count.tokens;
+        let cached = tokens.cached.min(tokens.input);
+        let cache_write = count.cache_write.min(tokens.input - cached);
+        let parts = [
+            (tokens.input - cached - cache_write, self.input),
+            (cached, self.cached),
+            (cache_write, self.cache_write),
+            (tokens.output, self.output),
+        ];
+        let sum: u128 = parts.iter().map(|(count, price)| u128::from(*count) * u128::from(*price)).sum();
+        u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Price {
+    short: Rates,
+    /// The prices of a request with more input than this. Units: tokens.
+    long: Option<(u64, Rates)>,
+}
+
+impl Price {
+    fn cost(&self, count: Count) -> u64 {
+        match self.long {
+            Some((over, rates)) if count.tokens.input > over => rates.cost(count),
+            _ => self.short.cost(count),
+        }
+    }
+}
+
+/// The list, with the operator's prices above it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prices {
+    by_operator: BTreeMap<String, Price>,
+}
+
+impl Prices {
+    /// With the operator's `MODEL=INPUT/CACHED/OUTPUT,…` in US dollars for a million tokens. Three more amounts are for
+    /// long requests. A cache write costs a quarter more than input. Entries that cannot be parsed are skipped and
+    /// logged.
+    pub(super) fn with_operators(setting: &str) -> Self {
+        let mut by_operator = BTreeMap::new();
+        for entry in setting.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            match parse_entry(entry) {
+                Some((model, price)) => {
+                    by_operator.insert(model, price);
+                }
+                None => tracing::warn!("a price of a model can't be read: write MODEL=INPUT/CACHED/OUTPUT"),
+            }
+        }
+        Self { by_operator }
+    }
+
+    /// What one request to this model cost; none for a model without a price. Units: millionths of a US dollar.
+    pub(super) fn cost(&self, model: &str, count: Count) -> Option<u64> {
+        let price = find(&self.by_operator, model).or_else(|| find(&LISTED, model))?;
+        Some(price.cost(count))
+    }
+
+    /// What it cost at the highest price known, for limits on models without a price: a limit that stops too early is
+    /// safe. Units: millionths of a US dollar.
+    pub(super) fn highest_cost(&self, count: Count) -> u64 {
+        let all = LISTED.values().chain(self.by_operator.values());
+        all.map(|price| price.cost(count)).max().unwrap_or(u64::MAX)
+    }
+
+    /// Whether the model's price is from the list, so that the list's date applies.
+    pub(super) fn is_listed(&self, model: &str) -> bool {
+        find(&self.by_operator, model).is_none() && find(&LISTED, model).is_some()
+    }
+}
+
+/// Vendors append the size of the context (`[1m]`) and a date (`-20251001`, `-2026-01-14`) to a model's name.
+fn find<'a>(prices: &'a BTreeMap<String, Price>, model: &str) -> Option<&'a Price> {
+    let name = model.split_once('[').map_or(model, |(name, _)| name);
+    let undated = ["-20251001", "-2026-01-14"].into_iter().filter_map(|shape| {
+        let (name, date) = name.split_at_checked(name.len().checked_sub(shape.len())?)?;
+        let is_date = date.bytes().zip(shape.bytes()).all(|(byte, of_shape)| match of_shape {
+            b'-' => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+        is_date.then_some(name)
+    });
+    std::iter::once(name).chain(undated).find_map(|name| prices.get(name))
+}
+
+fn amount(text: &str) -> Option<u64> {
+    micros(text.trim().parse().ok()?)
+}
+
+fn parse_row(row: &str) -> Option<(String, Price)> {
+    let (model, columns) = row.split_once(',').filter(|(name, _)| ![AS_OF, HEADER].contains(name))?;
+    let columns: Vec<&str> = columns.split(',').collect();
+    let (rates, long) = columns.split_at_checked(4)?;
+    let [input, cached, cache_write, output] = rates.iter().map(|text| amount(text)).collect::<Option<Vec<_>>>()?[..]
+    else {
+        return None;
+    };
+    let short = Rates { input, cached, cache_write, output };
+    let long = match long {
+        [] => None,
+        [over, of_input, of_output] => {
+            let times = |price: u64, factor: u64| price.saturating_mul(factor) / 1_000_000;
+            let (of_input, of_output) = (amount(of_input)?, amount(of_output)?);
+            let rates = Rates {
+                input: times(input, of_input),
+                cached: times(cached, of_input),
+                cache_write: times(cache_write, of_input),
+                output: times(output, of_output),
+            };
+            Some((over.parse().ok()?, rates))
+        }
+        _ => return None,
+    };
+    Some((model.to_owned(), Price { short, long }))
+}
+
+fn parse_entry(entry: &str) -> Option<(String, Price)> {
+    let (model, prices) = entry.split_once('=')?;
+    let rates = |input: u64, cached, output| Rates {
+        input,
+        cached,
+        cache_write: input.saturating_add(input.div_ceil(4)),
+        output,
+    };
+    let price = match prices.split('/').map(amount).collect::<Option<Vec<u64>>>()?[..] {
+        [input, cached, output] => Price { short: rates(input, cached, output), long: None },
+        [input, cached, output, long_input, long_cached, long_output] => Price {
+            short: rates(input, cached, output),
+            long: Some((OPERATORS_LONG_OVER, rates(long_input, long_cached, long_output))),
+        },
+        _ => return None,
+    };
+    let model = model.trim();
+    (!model.is_empty()).then(|| (model.to_owned(), price))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKENS: Count = count(200_000, 80_000, 20_000);
+    const MANY: Count = count(400_000, 100_000, 10_000);
+
+    const fn count(input: u64, cached: u64, output: u64) -> Count {
+        Count { tokens: Tokens { input, cached, output }, cache_write: 0 }
+    }
+
+    fn check(model: &str, count: Count, expected: Option<u64>) {
+        assert_eq!(Prices::default().cost(model, count), expected, "{model} {count:?}");
+    }
+
+    #[test]
+    fn every_row_of_the_list_has_a_price_and_the_list_has_a_date() {
+        assert_eq!(as_of().len(), 7);
+        assert_eq!(LISTED.len(), rows().count() - 2, "a row was not parsed, or a model has two");
+    }
+
+    #[test]
+    fn tokens_cost_what_the_list_says() {
+        // 0.12 × 1.75 + 0.08 × 0.175 + 0.02 × 14
+        check("gpt-5.2-codex", TOKENS, Some(504_000));
+        check("gpt-5.2-codex-2026-01-14", TOKENS, Some(504_000));
+        // 0.12 × 2 + 0.08 × 0.1 + 0.02 × 10
+        check("gpt-6.1-sol", TOKENS, Some(448_000));
+        check("gpt-5-nano", count(1, 9, 0), Some(1));
+        // Claude Code reported this amount itself, in the recording of a budget.
+        check("claude-opus-4-8[1m]", count(200_000, 0, 100), Some(1_002_500));
+        check("claude-haiku-4-5-20251001", count(1, 1, 0), Some(1));
+        for unknown in ["", "claude-opus", "claude-opus-5-1", "gpt-99", "<synthetic>", "gpt-5.2-codex-2026x01-14"] {
+            check(unknown, TOKENS, None);
+        }
+    }
+
+    #[test]
+    fn each_model_that_codex_offers_has_a_price() {
+        for model in [
+            "gpt-5.5",
+            "gpt-5.6-luna",
+            "gpt-5.6-sol",
+            "gpt-5.6-terra",
+            "gpt-6-astra",
+            "gpt-6-luna",
+            "gpt-6-sol",
+            "gpt-6.1-sol",
+            "gpt-6.1-terra",
+            "gpt-daybreak-blue-latest",
+            "gpt-daybreak-red-latest",
+        ] {
+            assert!(Prices::default().cost(model, TOKENS).is_some(), "{model}");
+        }
+    }
+
+    #[test]
+    fn a_cache_write_has_a_price_of_its_own() {
+        let write = |count: Count, cache_write| Count { cache_write, ..count };
+        // 0.08 × 2 + 0.04 × 2.5 + 0.08 × 0.1 + 0.02 × 10
+        check("gpt-6.1-sol", write(TOKENS, 40_000), Some(468_000));
+        // 0.2 × 4 + 0.1 × 5 + 0.1 × 0.2 + 0.01 × 15
+        check("gpt-6.1-sol", write(MANY, 100_000), Some(1_470_000));
+        // At most the input that came from no cache: 0.12 × 2.5 + 0.08 × 0.1 + 0.02 × 10
+        check("gpt-6.1-sol", write(TOKENS, u64::MAX), Some(508_000));
+        check("claude-opus-4-8", write(count(1_000_000, 0, 0), 1_000_000), Some(6_250_000));
+        check("gpt-5.2-codex", write(TOKENS, 40_000), Some(504_000));
+    }
+
+    #[test]
+    fn a_long_request_costs_more_as_a_whole() {
+        for (model, cost) in [
+            // 0.3 × 4 + 0.1 × 0.2 + 0.01 × 15
+            ("gpt-6.1-sol", 1_370_000),
+            ("gpt-6.2-astra", 5_480_000),
+            ("gpt-daybreak-red-latest", 8_875_000),
+            ("gpt-5.4-2026-03-05", 1_775_000),
+            ("gpt-5.2", 682_500),
+        ] {
+            check(model, MANY, Some(cost));
+        }
+        check("gpt-6.1-sol", count(272_000, 0, 0), Some(544_000));
+        check("gpt-6.1-sol", count(272_001, 0, 0), Some(1_088_004));
+        // 20 × 0.1 + 70 × 0.01 + 10 × 0.125 + 1 × 0.5 thousandths
+        let short = Count { cache_write: 10_000, ..count(100_000, 70_000, 1_000) };
+        check("claude-haiku-5-5", short, Some(4_450));
+        check("claude-haiku-5-5", Count { cache_write: 10_000, ..count(110_000, 70_000, 1_000) }, Some(27_250));
+    }
+
+    #[test]
+    fn a_model_without_a_price_is_limited_by_the_highest() {
+        let prices = Prices::default();
+        assert_eq!((prices.highest_cost(TOKENS), prices.highest_cost(MANY)), (3_420_000, 8_875_000));
+        let most = count(u64::MAX, 0, u64::MAX);
+        assert_eq!(prices.highest_cost(most), u64::MAX);
+    }
+
+    #[test]
+    fn the_operators_prices_replace_those_of_the_list() {
+        let setting = "gpt-99=2/0.2/8, gpt-5.2 = 1/0.1/1,nonsense,x=1/2,=1/1/1,y=a/b/c,z=1/1/1/1";
+        let prices = Prices::with_operators(setting);
+        assert_eq!(prices.cost("gpt-99", TOKENS), Some(416_000));
+        // 0.08 × 2 + 0.04 × 2.5 + 0.08 × 0.2 + 0.02 × 8
+        assert_eq!(prices.cost("gpt-99", Count { cache_write: 40_000, ..TOKENS }), Some(436_000));
+        assert_eq!(prices.cost("gpt-5.2", TOKENS), Some(148_000));
+        assert!(!prices.is_listed("gpt-5.2") && !prices.is_listed("gpt-99-2026-01-14") && !prices.is_listed("x"));
+        assert!(prices.is_listed("gpt-5.2-codex") && prices.is_listed("gpt-5.2-codex-2026-01-14"));
+        assert!(["x", "y", "z"].iter().all(|unread| prices.cost(unread, TOKENS).is_none()));
+        let long = Prices::with_operators("gpt-6.1-sol=1/0.1/5, gpt-99=1/0.1/5/3/0.3/10");
+        assert_eq!(long.cost("gpt-6.1-sol", MANY), Some(360_000));
+        assert_eq!((long.cost("gpt-99", TOKENS), long.cost("gpt-99", MANY)), (Some(228_000), Some(1_030_000)));
+    }
+}

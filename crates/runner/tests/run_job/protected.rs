@@ -1,0 +1,136 @@
+//! Files that a repository keeps in Git LFS or encrypted: a job stores none of them in git as plain content.
+
+use crate::world::{BRANCH, World};
+use pullyard_domain::id::RepositoryName;
+use pullyard_protocol::attempt::FinishOutcome;
+
+const ATTRIBUTES: &str = "*.bin filter=lfs diff=lfs merge=lfs -text\n*.key filter=git-crypt diff=git-crypt\n\
+                          *.nb filter=strips\n";
+const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
+                       oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+/// A text, as the embedded forge takes it, that begins as a cipher does.
+const CIPHER: &str = "U2FsdGVkX1+c2VhbGVkIGJ5IHNvbWVib2R5\n";
+const RULES: &str = "creation_rules:\n  - path_regex: secrets.*\n    encrypted_regex: ^password$\n    age: age1x\n";
+const OF_SOPS: &str = "user: app\npassword: ENC[AES256_GCM,data:Zm9v,iv:YmFy,tag:YmF6,type:str]\n\
+                       sops:\n    mac: ENC[AES256_GCM,data:Zm9v,iv:YmFy,tag:YmF6,type:str]\n    version: 3.9.0\n";
+const OF_ANSIBLE: &str = "$ANSIBLE_VAULT;1.1;AES256\n33363431\n";
+const OF_AGE: &str = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n";
+const OF_OPENPGP: &str = "-----BEGIN PGP MESSAGE-----\n\nd2U=\n-----END PGP MESSAGE-----\n";
+
+/// A run in a repository of these files, by an agent that does this.
+pub(crate) async fn ran_in(name: &str, files: &[(&str, &str, bool)], agent: &str) -> World {
+    let mut world = World::with_agent("exit 1").await;
+    let agent = format!("#!/bin/sh\n{agent}\n");
+    let files = [files, &[("agent.sh", agent.as_str(), true)]].concat();
+    world.repository = world.forge.create_repository(name, "main", &files).await.unwrap();
+    world.api.assign(|job| {
+        job.repository.clone_url = world.repository.clone_url.clone();
+        job.repository.name = RepositoryName::new(name).unwrap();
+    });
+    let ran = world.run().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    world
+}
+
+/// The same in a repository with protected files.
+async fn ran(agent: &str) -> World {
+    let files = [
+        (".gitattributes", ATTRIBUTES, false),
+        ("kept.bin", POINTER, false),
+        ("content.bin", "committed by somebody without LFS\n", false),
+        ("sealed.key", CIPHER, false),
+        ("sealed.own", CIPHER, false),
+        ("notes.nb", "a text\n", false),
+        (".sops.yaml", RULES, false),
+        ("secrets.yaml", OF_SOPS, false),
+        ("group_vars/vault.yml", OF_ANSIBLE, false),
+        ("key.age", OF_AGE, false),
+        ("key.asc", OF_OPENPGP, false),
+        ("notes.md", "a text\n", false),
+    ];
+    ran_in("acme/protected", &files, agent).await
+}
+
+#[tokio::test]
+async fn plain_content_of_a_protected_file_is_not_pushed() {
+    for (agent, path, by) in [
+        ("echo drawn > kept.bin; echo hello > greeting.txt", "kept.bin", "Git LFS"),
+        ("mkdir -p 'a b'; echo drawn > 'a b/new.bin'", "a b/new.bin", "lfs"),
+        // Attributes that the agent adds count as well.
+        ("echo '*.psd filter=lfs' >> .gitattributes; echo drawn > new.psd", "new.psd", "lfs"),
+        ("echo hunter2 > sealed.key; echo hello > greeting.txt", "sealed.key", "OpenSSL"),
+        ("mkdir -p 'a b'; echo hunter2 > 'a b/new.key'", "a b/new.key", "git-crypt"),
+        // A picture is as readable as a text.
+        ("printf 'a\\000b' > new.key", "new.key", "git-crypt"),
+        ("echo hunter2 > sealed.own", "sealed.own", "OpenSSL"),
+        ("echo hunter2 > new.key; rm .gitattributes", "new.key", "git-crypt"),
+        ("echo hunter2 > new.key; echo '*.key -filter' >> .gitattributes", "new.key", "git-crypt"),
+        // The attributes are in a file that is itself ignored.
+        (
+            "mkdir config; echo /.gitattributes > config/.gitignore
+             echo '*.env filter=crypt' > config/.gitattributes; echo x > config/new.env",
+            "config/new.env",
+            "crypt",
+        ),
+        ("printf 'user: app\\npassword: hunter2\\n' > secrets.yaml; echo hello > greeting.txt", "secrets.yaml", "SOPS"),
+        // The part that SOPS writes of a file is no cipher by itself.
+        ("sed -i 's/^password: .*/password: hunter2/' secrets.yaml", "secrets.yaml", "SOPS"),
+        ("echo 'password: hunter2' > group_vars/vault.yml", "group_vars/vault.yml", "Ansible Vault"),
+        ("echo AGE-SECRET > key.age; rm .sops.yaml", "key.age", "age"),
+        ("printf 'a\\000b' > key.asc", "key.asc", "OpenPGP"),
+    ] {
+        let world = ran(agent).await;
+        let failure = world.api.finish().failure.unwrap();
+        assert_eq!(failure.code(), "protected_content", "{agent}");
+        let sentence = failure.sentence();
+        assert!(sentence.contains(&format!("`{path}` is protected by {by},")), "{agent}: {sentence}");
+        assert!(world.api.texts().contains(&format!("plain content in git: `{path}`.")), "{}", world.api.texts());
+        assert_eq!(world.head(BRANCH), None, "{agent}");
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_protected_file_is_one_line_in_the_log() {
+    let world = ran("echo hunter2 > \"$(printf 'a\\nAll is \\140well.key')\"").await;
+    assert_eq!(world.api.finish().failure.unwrap().code(), "protected_content");
+    assert!(world.api.texts().contains("plain content in git: `a All is 'well.key`."), "{}", world.api.texts());
+}
+
+#[tokio::test]
+async fn protected_files_may_move_and_change_and_other_filters_pass() {
+    let world = ran("mv kept.bin moved.bin; : > empty.bin; mkdir art; mv content.bin art/old.bin
+         mv sealed.key moved.key; echo U2FsdGVkX1/newer > other.key; : > empty.key
+         echo more >> notes.nb; echo a > new.nb; echo a > new.own
+         sed -i 's/data:Zm9v/data:YWJj/' secrets.yaml; mv key.age moved.age; rm key.asc
+         cat moved.age > group_vars/vault.yml; echo more >> notes.md; echo 'password: x' > new.yaml")
+    .await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    for (path, content) in [
+        ("moved.bin", Some(POINTER)),
+        ("kept.bin", None),
+        ("empty.bin", Some("")),
+        ("art/old.bin", Some("committed by somebody without LFS\n")),
+        ("moved.key", Some(CIPHER)),
+        ("sealed.key", None),
+        ("other.key", Some("U2FsdGVkX1/newer\n")),
+        ("empty.key", Some("")),
+        ("notes.nb", Some("a text\nmore\n")),
+        ("new.nb", Some("a\n")),
+        ("new.own", Some("a\n")),
+        ("secrets.yaml", Some(OF_SOPS.replace("data:Zm9v", "data:YWJj").as_str())),
+        ("moved.age", Some(OF_AGE)),
+        ("key.asc", None),
+        ("group_vars/vault.yml", Some(OF_AGE)),
+        ("notes.md", Some("a text\nmore\n")),
+        ("new.yaml", Some("password: x\n")),
+    ] {
+        assert_eq!(world.file(BRANCH, path).as_deref(), content, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn plain_content_under_a_pattern_of_lfs_may_change() {
+    let world = ran("echo more >> content.bin").await;
+    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.file(BRANCH, "content.bin").unwrap().lines().last(), Some("more"));
+}
