@@ -154,7 +154,7 @@ pub(crate) async fn capability_of(ctx: &Context, job: &Job) -> Result<String, Er
     if let Some(capability) = &job.policy.model_of {
         return Ok(capability.clone());
     }
-    let context = ctx.store.eventually().context(&job.id, &job.context).await?;
+    let context = ctx.store.context(&job.id, &job.context).await?;
     let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
     Ok(context.repository.agent.capability)
 }

@@ -173,7 +173,7 @@ impl Context {
 
     /// The rounds of deciding and writing about `subject`, until the facts hold.
     pub(crate) fn rounds(&self, subject: impl std::fmt::Display) -> Rounds {
-        Rounds { subject: subject.to_string(), clock: self.clock.clone(), tried: 0, strongly: false }
+        Rounds { subject: subject.to_string(), clock: self.clock.clone(), tried: 0 }
     }
 }
 
@@ -182,24 +182,9 @@ pub(crate) struct Rounds {
     subject: String,
     clock: Clock,
     tried: u32,
-    strongly: bool,
 }
 
 impl Rounds {
-    /// Where a decision that is written over what was read reads it: in the first round for half the price,
-    /// since the write proves it, and then strongly.
-    pub(crate) fn reads(&self, ctx: &Context) -> Store {
-        if self.strongly || self.tried > 0 { ctx.store.clone() } else { ctx.store.eventually() }
-    }
-
-    /// Whether to read again before an answer that no write proves: what it was made from may be the state of a
-    /// moment ago. No round is used up. False: it was read strongly.
-    pub(crate) fn look_again(&mut self) -> bool {
-        let again = !self.strongly && self.tried == 0;
-        self.strongly = true;
-        again
-    }
-
     /// Backs off, with jitter, before the facts are read again.
     ///
     /// Errors: `Contended` after too many rounds. The write that was to end them is not made then; what stands before it

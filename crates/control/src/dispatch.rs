@@ -32,7 +32,7 @@ pub enum Dispatched {
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
     let begun = loop {
-        let Some(job) = rounds.reads(ctx).job(job).await? else {
+        let Some(job) = ctx.store.job(job).await? else {
             return Err(Error::NotFound { what: "job", name: job.to_string() });
         };
         if job.may_leave_a_task() {
@@ -40,7 +40,6 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
             return Ok(Dispatched::Stopped);
         }
         let next = match begin(&job, ctx.clock.now()) {
-            Begin::Nothing | Begin::Repeat if rounds.look_again() => continue,
             Begin::Nothing => return Ok(Dispatched::Nothing),
             Begin::Repeat => break job,
             Begin::Write(next) if next.dispatch.starting => match may_start(ctx, &job).await? {

@@ -37,12 +37,11 @@ pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Resul
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
+        let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let next = match job.yielded(fence, yielded, now) {
             Ok(next) => next.with_cost(spent_usd_micros.unwrap_or(0)),
-            Err(_) if rounds.look_again() => continue,
             Err(NotNow::Already) => return Ok(GaveBack::Over(job.status)),
             Err(NotNow::NewerInput) => return Ok(GaveBack::NewerInput),
             Err(refusal) => return Err(Error::refused(refusal, now)),

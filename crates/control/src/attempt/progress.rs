@@ -29,7 +29,7 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
+        let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let answer = |job: &Job| Progressed {
@@ -43,7 +43,6 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
         };
         let next = match decided {
             Ok(next) => next,
-            Err(_) if rounds.look_again() => continue,
             // It is to pause instead of pushing: the answer says so, and that nothing has begun.
             Err(NotNow::Unwanted) if job.want == Want::Pause => return Ok(answer(&job)),
             Err(NotNow::NewerInput) => return Ok(Progressed { goes_on: true, ..answer(&job) }),

@@ -17,7 +17,7 @@ use pullyard_domain::review::Review;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Badge;
-use pullyard_store::{Batch, Over, Request, Rotation, Sweeps, Trigger, WorkKey};
+use pullyard_store::{Batch, Request, Rotation, Sweeps, Trigger, WorkKey};
 use std::collections::{BTreeSet, HashSet};
 
 // Keys.
@@ -199,7 +199,7 @@ async fn triggered(world: &World) -> (Runner, Job) {
     let trigger = Trigger {
         pull_request: None,
         charge: charge.as_ref(),
-        delivery: Some((&sample::accepted(&job), Over::NotFinal)),
+        delivery: Some(&sample::accepted(&job)),
         request: Some(&sample::request("key", at(0))),
         ..of_ticket(&job, &ticket)
     };
