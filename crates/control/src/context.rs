@@ -1,7 +1,6 @@
 //! Everything a use case needs to reach the world.
 
 use crate::review::Permissions;
-use crate::runner::Waiting;
 use crate::tally::{Count, Tally};
 use crate::webhook::Strangers;
 use crate::{Clock, Error, ForgeTokens, Keys};
@@ -28,7 +27,6 @@ struct Inner {
     parts: Parts,
     permissions: Permissions,
     strangers: Strangers,
-    waiting: Waiting,
     tally: Tally,
 }
 
@@ -89,7 +87,6 @@ impl Context {
             parts,
             permissions: Permissions::default(),
             strangers: Strangers::default(),
-            waiting: Waiting::default(),
             tally: Tally::default(),
         }))
     }
@@ -117,11 +114,6 @@ impl Context {
     /// The connections to forges of this process.
     pub(crate) fn connections(&self) -> &Connections {
         &self.0.parts.forges
-    }
-
-    /// What claims of this process read for each other.
-    pub(crate) fn waiting(&self) -> &Waiting {
-        &self.0.waiting
     }
 
     /// The keys that tokens of attempts are signed with.

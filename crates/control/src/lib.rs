@@ -74,7 +74,6 @@ mod tally;
 mod task_stopped;
 mod test_integration;
 mod test_repository;
-mod together;
 mod tokens;
 mod unreadable;
 mod views;

@@ -25,7 +25,6 @@ mod orders;
 mod removals;
 mod reviews;
 mod rounds;
-mod rows;
 mod search;
 mod settles;
 mod slow;

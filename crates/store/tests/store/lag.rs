@@ -105,10 +105,6 @@ async fn what_is_read_strongly_is_as_it_was_written_just_now() {
     let read = [
         ("jobs", store.jobs(std::slice::from_ref(&job.id)).await.unwrap().len()),
         ("members", store.members(&BTreeSet::from([kite.id])).await.unwrap().len()),
-        ("a job before it is claimed", {
-            let (jobs, _) = store.jobs_and_breakers(&BTreeSet::from([job.id.clone()]), &BTreeSet::new()).await.unwrap();
-            jobs.len()
-        }),
         ("a ticket with its project", {
             let (project, ticket) = store.project_and_ticket(&project, &key).await.unwrap();
             usize::from(project.is_some() && ticket.is_some())
