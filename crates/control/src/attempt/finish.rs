@@ -1,12 +1,12 @@
 //! A runner ends its attempt.
 
-use crate::breaker::{capability_of, note_ended, shut};
+use crate::breaker::{capability_of, shut};
 use crate::ending::{Took, pull_request_of, write_told_end, write_told_requeue};
 use crate::{Context, Error};
 use pullyard_domain::breaker::Trouble;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{AttemptEnd, End, Fence, Job, NotNow, Status, Troubled, Work};
+use pullyard_domain::job::{End, Fence, Job, NotNow, Status, Troubled, Work};
 use pullyard_domain::outcome::link_of;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Proof, Write};
@@ -59,7 +59,6 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         };
         let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
         if write_told_end(ctx, &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
-            note_ended(ctx, &job, &ended.attempt_end(), finish.work.as_ref()).await;
             return Ok(ended.status);
         }
         rounds.again().await?;
@@ -104,8 +103,6 @@ async fn waits(
     if written == Write::Stale {
         return Ok(None);
     }
-    // It may have tried two accounts, and this shuts one.
-    note_ended(ctx, job, &AttemptEnd::Requeued { failure: failure.clone() }, finish.work.as_ref()).await;
     Ok(Some(next.status))
 }
 

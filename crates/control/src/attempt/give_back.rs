@@ -1,6 +1,5 @@
 //! A runner gives its job back before its work is done: its agent asks something, or people want it to pause.
 
-use crate::breaker::note_ended;
 use crate::ending::Took;
 use crate::rest::write_told_rest;
 use crate::{Context, Error};
@@ -50,8 +49,7 @@ pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Resul
             Rest::Asks { .. } => AttemptEnd::Asked {},
             Rest::Pauses => AttemptEnd::Paused {},
         };
-        if write_told_rest(ctx, &job, &next, (ended.clone(), took), Proof::Nothing, now).await? == Write::Applied {
-            note_ended(ctx, &job, &ended, work.as_ref()).await;
+        if write_told_rest(ctx, &job, &next, (ended, took), Proof::Nothing, now).await? == Write::Applied {
             return Ok(GaveBack::Over(next.status));
         }
         rounds.again().await?;

@@ -1,6 +1,5 @@
 //! A task claims its attempt and gets to know what to do.
 
-use crate::breaker::note_claimed;
 use crate::proof::Bootstrap;
 use crate::runner::trusted;
 use crate::{Context, Error};
@@ -74,9 +73,6 @@ pub async fn start(
         trusted(ctx, run).await?;
     }
     tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
-    if job.run.as_ref().is_some_and(|run| run.first) {
-        note_claimed(ctx, &job).await;
-    }
     let (context, integration) =
         tokio::try_join!(ctx.store.context(&job.id, &job.context), ctx.store.integration(&job.integration))?;
     // Nearly every job begins without any.

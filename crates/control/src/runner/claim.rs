@@ -1,8 +1,7 @@
 //! A self-hosted runner takes a job.
 
-use super::waiting::{Found, Seeker, classes_of};
+use super::waiting::{Seeker, classes_of};
 use super::{RunnerToken, own_member};
-use crate::breaker::{Turn, note_claimed, take_turn};
 use crate::proof::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
@@ -67,16 +66,7 @@ pub async fn claim(
             Some(seeker) => seeker,
             None => seeker.insert(Seeker::new(ctx, claim, id, classes_of(ctx, token, &profile).await?)),
         };
-        let Some(Found { job, breakers }) = seeker.next().await? else { return Ok(Answer::Nothing) };
-        let job = match take_turn(ctx, &breakers, &job).await? {
-            Turn::Any => job,
-            Turn::First => job.tries_first(),
-            // Whose turn it is now is not known: all of it is read again.
-            Turn::Lost => {
-                seeker.look_again();
-                continue;
-            }
-        };
+        let Some(job) = seeker.next().await? else { return Ok(Answer::Nothing) };
         let asked = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),
@@ -87,9 +77,6 @@ pub async fn claim(
         let Ok(job) = job.claimed(&asked, ctx.clock.now()) else { continue };
         if ctx.store.claim(&job).await? == Write::Applied {
             tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "a runner claimed a job");
-            if job.run.as_ref().is_some_and(|run| run.first) {
-                note_claimed(ctx, &job).await;
-            }
             return handed_out(ctx, job).await;
         }
     }

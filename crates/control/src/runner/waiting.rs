@@ -4,9 +4,8 @@
 //! of that write decides.
 
 use super::RunnerToken;
-use crate::breaker::without_lost;
 use crate::{Context, Error};
-use pullyard_domain::breaker::{Breaker, BreakerId, Gate, asked, gate};
+use pullyard_domain::breaker::{Breaker, BreakerId, asked, keeps_back};
 use pullyard_domain::id::{ClaimId, ClassId, ProjectId, RunnerId};
 use pullyard_domain::job::Job;
 use pullyard_domain::runner::Profile;
@@ -73,25 +72,16 @@ pub(super) struct Seeker<'a> {
     /// Other jobs may wait behind the candidates.
     more: bool,
     tried: usize,
-    breakers: Vec<Breaker>,
-}
-
-/// A job that the runner may claim, as it was just read.
-pub(super) struct Found {
-    pub(super) job: Job,
-    /// Those of the accounts that it would ask.
-    pub(super) breakers: Vec<Breaker>,
 }
 
 impl<'a> Seeker<'a> {
     pub(super) fn new(ctx: &'a Context, claim: &'a ClaimId, runner: &'a RunnerId, classes: Vec<Class>) -> Self {
-        let (candidates, breakers) = (Vec::new(), Vec::new());
-        Self { ctx, claim, runner, classes, widths: WIDTHS.iter(), candidates, more: true, tried: 0, breakers }
+        Self { ctx, claim, runner, classes, widths: WIDTHS.iter(), candidates: Vec::new(), more: true, tried: 0 }
     }
 
     /// The next job to claim, read strongly. A job whose claim was refused stays a candidate until a read shows that
     /// it is gone: the refusal may be about the runner.
-    pub(super) async fn next(&mut self) -> Result<Option<Found>, Error> {
+    pub(super) async fn next(&mut self) -> Result<Option<Job>, Error> {
         while self.tried < MOST_TRIES {
             let at = pick(self.claim, self.tried, self.candidates.len());
             let Some(row) = self.candidates.get(at) else {
@@ -103,17 +93,11 @@ impl<'a> Seeker<'a> {
             let job = self.ctx.store.job(&row.job).await?;
             let now = self.ctx.clock.now();
             if let Some(job) = job.filter(|job| is_claimable(job, &row.class, self.runner, now)) {
-                return Ok(Some(Found { breakers: self.breakers_of(&row.class), job }));
+                return Ok(Some(job));
             }
             self.candidates.remove(at);
         }
         Ok(None)
-    }
-
-    /// What it saw of the accounts is not true any more: the next job comes from a new look.
-    pub(super) fn look_again(&mut self) {
-        self.candidates.clear();
-        self.more = true;
     }
 
     /// Reads that many of the oldest jobs. Those that wait for an account are left out before the oldest are chosen.
@@ -123,30 +107,26 @@ impl<'a> Seeker<'a> {
         for class in &self.classes {
             let rows = self.ctx.store.ready(&class.id, limit).await?;
             if !rows.is_empty() {
-                accounts.extend(class.accounts(self.runner));
-                waiting.push((class.id.clone(), rows));
+                let asked = class.accounts(self.runner);
+                accounts.extend(asked.iter().cloned());
+                waiting.push((asked, rows));
             }
         }
-        self.breakers = without_lost(self.ctx, self.ctx.store.breakers_among(&accounts).await?).await?;
-        (self.candidates, self.more) = (Vec::new(), false);
+        let breakers = self.ctx.store.breakers_among(&accounts).await?;
         let now = self.ctx.clock.now();
-        for (class, rows) in waiting {
-            let breakers = self.breakers_of(&class);
-            let may = |row: &Candidate| row.only_adopts() || !matches!(gate(&breakers, &row.job, now), Gate::Shut(_));
-            // Behind one that waits for an account is none but the one that tries it first, if there is one.
-            let waits = rows.last().is_some_and(|last| !may(last));
-            let some = !waits || breakers.iter().any(|breaker| breaker.probe.is_some());
-            self.more |= rows.len() >= width && some;
-            self.candidates.extend(rows.into_iter().filter(may));
+        let (mut candidates, mut more) = (Vec::new(), false);
+        for (asked, rows) in waiting {
+            let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| asked.contains(&breaker.id)).collect();
+            let may = |row: &Candidate| {
+                row.only_adopts() || keeps_back(breakers.iter().copied(), &row.job, now).is_none()
+            };
+            // Jobs that only adopt come first; while the account is shut, all behind the others wait for it as well.
+            let all_wait = breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
+            more |= rows.len() >= width && !all_wait;
+            candidates.extend(rows.into_iter().filter(may));
         }
-        self.more |= self.candidates.len() > width;
-        self.candidates = in_order(std::mem::take(&mut self.candidates), width);
+        self.more = more || candidates.len() > width;
+        self.candidates = in_order(candidates, width);
         Ok(())
-    }
-
-    fn breakers_of(&self, class: &ClassId) -> Vec<Breaker> {
-        let class = self.classes.iter().find(|known| known.id == *class);
-        let ids = class.map(|class| class.accounts(self.runner)).unwrap_or_default();
-        self.breakers.iter().filter(|breaker| ids.contains(&breaker.id)).cloned().collect()
     }
 }
