@@ -117,11 +117,11 @@ impl<'a> Seeker<'a> {
         let (mut candidates, mut more) = (Vec::new(), false);
         for (asked, rows) in waiting {
             let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| asked.contains(&breaker.id)).collect();
-            let may = |row: &Candidate| {
-                row.only_adopts() || keeps_back(breakers.iter().copied(), &row.job, now).is_none()
-            };
+            let may =
+                |row: &Candidate| row.only_adopts() || keeps_back(breakers.iter().copied(), &row.job, now).is_none();
             // Jobs that only adopt come first; while the account is shut, all behind the others wait for it as well.
-            let all_wait = breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
+            let all_wait =
+                breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
             more |= rows.len() >= width && !all_wait;
             candidates.extend(rows.into_iter().filter(may));
         }
