@@ -3,7 +3,7 @@
 //! The place is written first, then the object, then that it was seen. Whoever dies in between leaves a place
 //! without an object, which nobody is sent to, or an object that was not seen yet: the next one who asks for it looks.
 
-use crate::attempt::held_lately;
+use crate::attempt::load_held;
 use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
@@ -29,17 +29,14 @@ pub struct Place {
 /// Idempotent: by kind and name; a repeat gets a fresh address while nothing was seen there.
 /// Errors: `LeaseLost`; `Artifact` when a limit is reached, or the name stands for something else.
 pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Result<Place, Error> {
-    let job = held_lately(ctx, fence).await?;
+    let job = load_held(ctx, fence).await?;
     if let Some(run) = &job.run {
         trusted(ctx, run).await?;
     }
     let mut rounds = ctx.rounds(&fence.job);
     let artifact = loop {
         let now = ctx.clock.now();
-        // The first place of an attempt is made over none, and refused where there is one; a refusal of ours is looked
-        // at again. A place of before stands: all that an old copy may not know of it is that its object is there, and
-        // then one more address is given.
-        let kept = rounds.reads(ctx).or_absent().artifacts(&fence.job, fence.attempt).await?;
+        let kept = ctx.store.artifacts(&fence.job, fence.attempt).await?;
         let kept = kept.unwrap_or_else(|| Artifacts::none(fence.job.clone(), fence.attempt, now));
         match kept.reserve(offer, now) {
             Ok(Reserved::Before(before)) => break before,
@@ -49,7 +46,6 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Re
                 }
                 rounds.again().await?;
             }
-            Err(_) if rounds.look_again() => {}
             Err(refusal) => return Err(Error::Artifact(refusal)),
         }
     };
@@ -67,16 +63,8 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Re
 /// Idempotent: by the artifact.
 /// Errors: `LeaseLost`; `NotFound` when the attempt has no such place; `Artifact` when nothing is there.
 pub async fn artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
-    held_lately(ctx, fence).await?;
-    let mut rounds = ctx.rounds(&fence.job);
-    let kept = loop {
-        let kept = rounds.reads(ctx).artifacts(&fence.job, fence.attempt).await?;
-        match kept.filter(|kept| kept.find(id).is_some()) {
-            Some(kept) => break kept,
-            None if rounds.look_again() => {}
-            None => return Err(missing(id)),
-        }
-    };
+    load_held(ctx, fence).await?;
+    let kept = ctx.store.artifacts(&fence.job, fence.attempt).await?.ok_or_else(|| missing(id))?;
     look(ctx, kept, id).await.map(drop)
 }
 
@@ -125,7 +113,7 @@ pub async fn attempts_of(ctx: &Context, job: &JobId) -> Result<Vec<Attempt>, Err
 
 /// What the agent of a job is told; none while that is still being read.
 pub async fn context_of(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
-    Ok(ctx.store.eventually().context(&job.id, &job.context).await?)
+    Ok(ctx.store.context(&job.id, &job.context).await?)
 }
 
 fn missing(id: &ArtifactId) -> Error {

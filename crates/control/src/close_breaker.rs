@@ -4,7 +4,7 @@ use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId};
 use pullyard_store::Write;
 
-/// The accounts that are left alone, or were and have not proven that they work again, by name.
+/// The accounts that jobs wait for, by name.
 pub async fn breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
     let now = ctx.clock.now();
     let mut standing = ctx.store.breakers().await?;

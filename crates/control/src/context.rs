@@ -1,7 +1,6 @@
 //! Everything a use case needs to reach the world.
 
 use crate::review::Permissions;
-use crate::runner::Waiting;
 use crate::tally::{Count, Tally};
 use crate::webhook::Strangers;
 use crate::{Clock, Error, ForgeTokens, Keys};
@@ -28,7 +27,6 @@ struct Inner {
     parts: Parts,
     permissions: Permissions,
     strangers: Strangers,
-    waiting: Waiting,
     tally: Tally,
 }
 
@@ -89,7 +87,6 @@ impl Context {
             parts,
             permissions: Permissions::default(),
             strangers: Strangers::default(),
-            waiting: Waiting::default(),
             tally: Tally::default(),
         }))
     }
@@ -117,11 +114,6 @@ impl Context {
     /// The connections to forges of this process.
     pub(crate) fn connections(&self) -> &Connections {
         &self.0.parts.forges
-    }
-
-    /// What claims of this process read for each other.
-    pub(crate) fn waiting(&self) -> &Waiting {
-        &self.0.waiting
     }
 
     /// The keys that tokens of attempts are signed with.
@@ -173,7 +165,7 @@ impl Context {
 
     /// The rounds of deciding and writing about `subject`, until the facts hold.
     pub(crate) fn rounds(&self, subject: impl std::fmt::Display) -> Rounds {
-        Rounds { subject: subject.to_string(), clock: self.clock.clone(), tried: 0, strongly: false }
+        Rounds { subject: subject.to_string(), clock: self.clock.clone(), tried: 0 }
     }
 }
 
@@ -182,24 +174,9 @@ pub(crate) struct Rounds {
     subject: String,
     clock: Clock,
     tried: u32,
-    strongly: bool,
 }
 
 impl Rounds {
-    /// Where a decision that is written over what was read reads it: in the first round for half the price,
-    /// since the write proves it, and then strongly.
-    pub(crate) fn reads(&self, ctx: &Context) -> Store {
-        if self.strongly || self.tried > 0 { ctx.store.clone() } else { ctx.store.eventually() }
-    }
-
-    /// Whether to read again before an answer that no write proves: what it was made from may be the state of a
-    /// moment ago. No round is used up. False: it was read strongly.
-    pub(crate) fn look_again(&mut self) -> bool {
-        let again = !self.strongly && self.tried == 0;
-        self.strongly = true;
-        again
-    }
-
     /// Backs off, with jitter, before the facts are read again.
     ///
     /// Errors: `Contended` after too many rounds. The write that was to end them is not made then; what stands before it

@@ -12,7 +12,7 @@ use pullyard_domain::guard::{braked, decide_request};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Over, Request, Write};
+use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -168,7 +168,7 @@ async fn decide_once(
                 retry_of: request.retry_of.as_ref(),
                 now,
             };
-            make(ctx, new, (&delivery, Over::NotFinal), key).await?
+            make(ctx, new, &delivery, key).await?
         }
         _ => ctx.store.record(&delivery).await?,
     };

@@ -1,6 +1,5 @@
 //! Starting a task for a Ready job, and stopping those of a cancelled one. Nothing else touches tasks.
 
-use crate::breaker::{Breakers, Turn, take_turn, without_lost};
 use crate::proof::Bootstrap;
 use crate::tally::Count;
 use crate::{Context, Error};
@@ -32,7 +31,7 @@ pub enum Dispatched {
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
     let begun = loop {
-        let Some(job) = rounds.reads(ctx).job(job).await? else {
+        let Some(job) = ctx.store.job(job).await? else {
             return Err(Error::NotFound { what: "job", name: job.to_string() });
         };
         if job.may_leave_a_task() {
@@ -40,18 +39,13 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
             return Ok(Dispatched::Stopped);
         }
         let next = match begin(&job, ctx.clock.now()) {
-            Begin::Nothing | Begin::Repeat if rounds.look_again() => continue,
             Begin::Nothing => return Ok(Dispatched::Nothing),
             Begin::Repeat => break job,
             Begin::Write(next) if next.dispatch.starting => match may_start(ctx, &job).await? {
-                MayStart::Lost => {
-                    rounds.again().await?;
-                    continue;
-                }
                 MayStart::Waits(Some(waits)) => *waits,
                 MayStart::Waits(None) => return Ok(Dispatched::PutOff),
-                MayStart::Now(turn) => {
-                    let mut next = if turn == Turn::First { next.tries_first() } else { *next };
+                MayStart::Now => {
+                    let mut next = *next;
                     // Stored with the start, so that a repeat asks in the same words, whatever woke it.
                     next.dispatch.trace = trace::current();
                     next
@@ -83,27 +77,24 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
 
 enum MayStart {
     /// It may.
-    Now(Turn),
+    Now,
     /// Its model's account is left alone for now; none where it knows that already.
     Waits(Option<Box<Job>>),
-    /// Another job was quicker to try that account: look again.
-    Lost,
 }
 
 /// Whether the account of the job's model may be asked. Only of a project that names one is known whose it is.
 async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
     // Where it only adopts, it asks none.
     let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
-    let Some(capability) = capability else { return Ok(MayStart::Now(Turn::Any)) };
-    let ids = asked(job.policy.key(), capability, &job.project, None);
-    let breakers = without_lost(ctx, Breakers::default().of(ctx, &ids).await?).await?;
+    let Some(capability) = capability else { return Ok(MayStart::Now) };
+    let ids = asked(job.policy.key(), capability, &job.project, None).into_iter().collect();
+    let breakers = ctx.store.breakers_among(&ids).await?;
     let now = ctx.clock.now();
-    if let Some((breaker, until)) = keeps_back(&breakers, &job.id, now) {
-        return Ok(MayStart::Waits(job.left_alone(breaker.cause, capability, until, now).ok().map(Box::new)));
-    }
-    Ok(match take_turn(ctx, &breakers, job).await? {
-        Turn::Lost => MayStart::Lost,
-        turn @ (Turn::Any | Turn::First) => MayStart::Now(turn),
+    Ok(match keeps_back(&breakers, &job.id, now) {
+        Some((breaker, until)) => {
+            MayStart::Waits(job.left_alone(breaker.cause, capability, until, now).ok().map(Box::new))
+        }
+        None => MayStart::Now,
     })
 }
 

@@ -6,13 +6,12 @@ use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::TicketKey;
 use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status, Work};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Ended, Proof, Store, Write};
+use pullyard_store::{Ended, Proof, Write};
 
 /// What an attempt's runner said of its work, for its record. Nothing when somebody else ended it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +34,7 @@ pub(crate) async fn write_end(
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write_told_end(ctx, &ctx.store, before, ended, Took::default(), proof, now).await
+    write_told_end(ctx, before, ended, Took::default(), proof, now).await
 }
 
 /// The same of a job that ends because of what was `heard` of the pull request that it revises: that is written with
@@ -47,26 +46,23 @@ pub(crate) async fn write_called_off(
     heard: &PullRequest,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write(ctx, &ctx.store, before, ended, (Took::default(), Some(heard)), Proof::Nothing, now).await
+    write(ctx, before, ended, (Took::default(), Some(heard)), Proof::Nothing, now).await
 }
 
-/// The same with what its runner said of the work. `reads` is the table, for the first try as it was a moment ago: the
-/// write proves the rest, and after `Stale` whoever tries again reads strongly.
+/// The same with what its runner said of the work.
 pub(crate) async fn write_told_end(
     ctx: &Context,
-    reads: &Store,
     before: &Job,
     ended: &Job,
     took: Took<'_>,
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write(ctx, reads, before, ended, (took, None), proof, now).await
+    write(ctx, before, ended, (took, None), proof, now).await
 }
 
 async fn write(
     ctx: &Context,
-    reads: &Store,
     before: &Job,
     ended: &Job,
     (took, heard): (Took<'_>, Option<&PullRequest>),
@@ -84,11 +80,12 @@ async fn write(
     let ticket = match &ended.ticket {
         None => None,
         Some(key) => {
-            let ticket = locked_by(ctx, reads, ended, key).await?;
+            let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&ended.id);
+            let ticket = ctx.store.ticket(&ended.project, key).await?.filter(is_locked);
             match ticket.map(|ticket| ticket_after(ended, &ticket)) {
                 // No write proves the settings. An end that its runner tells at a time of its own could have come
                 // before they were changed as well as after.
-                Some(ticket) => Some(shown(reads, ticket).await?),
+                Some(ticket) => Some(shown(ctx, ticket).await?),
                 None => None,
             }
         }
@@ -97,11 +94,11 @@ async fn write(
         (Some(_), Some(heard)) => Some(pull_request_after(ended, heard)),
         // It exists since before the job did, whatever became of that.
         (Some(id), None) => {
-            let stored = pull_request_of(ctx, reads, ended).await?;
-            let stored = if stored.is_some() { stored } else { reads.pull_request(&id).await? };
+            let stored = pull_request_of(ctx, ended).await?;
+            let stored = if stored.is_some() { stored } else { ctx.store.pull_request(&id).await? };
             stored.map(|stored| pull_request_after(ended, &stored))
         }
-        (None, _) => pull_request_of(ctx, reads, ended).await?,
+        (None, _) => pull_request_of(ctx, ended).await?,
     };
     let returned = match ended.returned() {
         // A day that is long ago is forgotten; nobody asks for it any more.
@@ -151,24 +148,14 @@ async fn write(
     Ok(written)
 }
 
-/// The ticket that the job locks. The write proves that, and not that there is none: what is left out of it is looked
-/// for strongly, as a copy may be of the time before the lock.
-async fn locked_by(ctx: &Context, reads: &Store, job: &Job, key: &TicketKey) -> Result<Option<Ticket>, Error> {
-    let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&job.id);
-    match reads.ticket(&job.project, key).await?.filter(is_locked) {
-        Some(ticket) => Ok(Some(ticket)),
-        None => Ok(ctx.store.ticket(&job.project, key).await?.filter(is_locked)),
-    }
-}
-
 /// The ticket as its tool shows it: the built-in board is the table, so the write that ends the job writes back
 /// as well. Its guard is the one of settling, and nobody can come in between.
-pub(crate) async fn shown(reads: &Store, ticket: Ticket) -> Result<Ticket, Error> {
+pub(crate) async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
     if !ticket.is_unsynced() {
         return Ok(ticket);
     }
     // Without its project it stays due, and settling says what is wrong.
-    Ok(match reads.project(&ticket.project).await? {
+    Ok(match ctx.store.project(&ticket.project).await? {
         Some(project) => ticket.shown_at_once(&project.settings),
         None => ticket,
     })
@@ -206,7 +193,7 @@ pub(crate) async fn write_told_requeue(
     now: Timestamp,
 ) -> Result<Write, Error> {
     if job.status.is_terminal() {
-        return write_told_end(ctx, &ctx.store, before, job, took, proof, now).await;
+        return write_told_end(ctx, before, job, took, proof, now).await;
     }
     if job.status == Status::Paused {
         // Its people want that, whoever lost it.
@@ -236,16 +223,11 @@ fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt
 
 /// The link of the pull request a job left behind, for a write over its `rev`, or over none. One that belongs to
 /// another ticket is left alone: losing the link must not keep the job from ending.
-pub(crate) async fn pull_request_of(ctx: &Context, reads: &Store, job: &Job) -> Result<Option<PullRequest>, Error> {
+pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<PullRequest>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let id = result.pull_request(&job.integration, job.repository);
     let is_foreign = |stored: &PullRequest| stored.project != job.project || stored.ticket != job.ticket;
-    // Most are new, and one that is there has the write refused.
-    let mut stored = reads.or_absent().pull_request(&id).await?;
-    if stored.as_ref().is_some_and(is_foreign) {
-        // No write proves what is left alone: it may have been linked to this ticket just now.
-        stored = ctx.store.pull_request(&id).await?;
-    }
+    let stored = ctx.store.pull_request(&id).await?;
     if stored.as_ref().is_some_and(is_foreign) {
         tracing::warn!(job.id = %job.id, number = id.number, "the pull request belongs to another ticket and stays there");
         return Ok(None);
@@ -254,7 +236,7 @@ pub(crate) async fn pull_request_of(ctx: &Context, reads: &Store, job: &Job) -> 
         stored.unwrap_or_else(|| PullRequest::linked(id, job.project.clone(), job.ticket.clone(), None));
     pull_request.job = Some(job.id.clone());
     if pull_request.repository_name.is_none() {
-        let repository = ctx.store.eventually().repository(&job.project, &job.integration, job.repository).await?;
+        let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
         let repository = match repository {
             Some(repository) => Some(repository),
             // Removed in the moment in which the job was made. Without a name nothing can be said of the link, and none

@@ -11,24 +11,9 @@ use pullyard_domain::time::Timestamp;
 
 /// The facts of a ticket event, and the text it is about.
 pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
-    let (first, (facts, text)) = tokio::try_join!(first_answer(ctx, event), unanswered_facts_of(ctx, event))?;
-    Ok((Facts { first, ..facts }, text))
-}
-
-/// What the same event was answered at first, if it came before.
-pub(crate) async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstAnswer>, Error> {
-    let first = ctx.store.delivery(&DeliveryId::of_ticket_event(&event.project, &event.event)).await?;
-    Ok(first.map(|first| FirstAnswer {
-        reason: first.reason,
-        at: first.at,
-        seen: first.seen,
-        status_before: first.facts.and_then(|facts| facts.status_before),
-    }))
-}
-
-/// The same facts and text, as if the event came for the first time: nobody has looked whether it did.
-pub(crate) async fn unanswered_facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
-    let (project, ticket) = ctx.store.project_and_ticket(&event.project, &event.key).await?;
+    let first = first_answer(ctx, event);
+    let (first, (project, ticket)) =
+        tokio::try_join!(first, async { Ok(ctx.store.project_and_ticket(&event.project, &event.key).await?) })?;
     let text = match &event.text {
         Some(text) => text.clone(),
         None => stored_text(ctx, event).await?,
@@ -39,7 +24,18 @@ pub(crate) async fn unanswered_facts_of(ctx: &Context, event: &TicketEvent) -> R
     };
     let now = ctx.clock.now();
     let today = today(ctx, project.as_ref(), now).await?;
-    Ok((Facts { now, first: None, project, ticket, repository, today }, text))
+    Ok((Facts { now, first, project, ticket, repository, today }, text))
+}
+
+/// What the same event was answered at first, if it came before.
+async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstAnswer>, Error> {
+    let first = ctx.store.delivery(&DeliveryId::of_ticket_event(&event.project, &event.event)).await?;
+    Ok(first.map(|first| FirstAnswer {
+        reason: first.reason,
+        at: first.at,
+        seen: first.seen,
+        status_before: first.facts.and_then(|facts| facts.status_before),
+    }))
 }
 
 /// What a project has used up today. Read only where there is a budget: nobody else pays for it.

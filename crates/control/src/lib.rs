@@ -21,7 +21,7 @@ pub mod attempt {
     pub use events::{Heard, record_events};
     pub use finish::{Finish, finish};
     pub use give_back::{GaveBack, GivesBack, give_back};
-    pub(crate) use held::{held, held_lately};
+    pub(crate) use held::{load_held, load_trusted};
     pub use inputs::inputs;
     pub use progress::{Progressed, progress};
     pub use start::{Assignment, start};
@@ -74,7 +74,6 @@ mod tally;
 mod task_stopped;
 mod test_integration;
 mod test_repository;
-mod together;
 mod tokens;
 mod unreadable;
 mod views;

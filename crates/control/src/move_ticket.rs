@@ -1,6 +1,6 @@
 //! A ticket was created, changed or moved: decides it, and makes its job if it gets one.
 
-use crate::facts::{facts_of, first_answer, unanswered_facts_of};
+use crate::facts::facts_of;
 use crate::new_job::{NewJob, make};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -10,7 +10,7 @@ use pullyard_domain::facts::{Facts, RepositoryFact};
 use pullyard_domain::guard::{self, Decision, Follow};
 use pullyard_domain::id::{DeliveryId, JobId};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Over, Write};
+use pullyard_store::Write;
 
 /// The answer to whatever asked for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,21 +31,7 @@ pub struct Answer {
 /// them.
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.key);
-    let (mut facts, mut text) = unanswered_facts_of(ctx, event).await?;
-    if let Some(decision) = guard::decide_unanswered(event, &facts) {
-        // The ledger is not looked at for an event that comes once, as most do: the transaction proves that it has no
-        // entry, and who is refused there looks.
-        let delivery = delivery_of(event, &facts, &decision.reason);
-        // Boxed, as below: whoever awaits this one would hold several futures of a whole trigger on their stack.
-        if Box::pin(enter(ctx, event, &facts, &text, (&delivery, Over::Nothing))).await? == Write::Applied {
-            ctx.tally().decided(&decision.reason);
-            return Ok(answered(event, delivery, decision.reason));
-        }
-        rounds.again().await?;
-        (facts, text) = facts_of(ctx, event).await?;
-    } else {
-        facts.first = first_answer(ctx, event).await?;
-    }
+    let (mut facts, mut text) = facts_of(ctx, event).await?;
     // Later rounds may find the answer of an earlier one; only what is there now came before this call.
     let came_again = facts.first.is_some().then_some(facts.now);
     loop {
@@ -55,6 +41,7 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
             first.seen.push(at);
         }
         let decision = guard::decide(event, &facts);
+        // Boxed: the caller would hold the future of a whole trigger on its stack.
         if let Some(answer) = Box::pin(apply(ctx, event, &facts, &text, decision)).await? {
             ctx.tally().decided(&answer.reason);
             return Ok(answer);
@@ -113,7 +100,7 @@ async fn apply(
             let waiting = seen(event, facts).waiting_with(event.entry());
             ctx.store.record_with_ticket(&delivery, &waiting).await?
         }
-        Follow::Trigger => enter(ctx, event, facts, text, (&delivery, Over::NotFinal)).await?,
+        Follow::Trigger => enter(ctx, event, facts, text, &delivery).await?,
     };
     Ok(match written {
         Write::Stale => None,
@@ -127,7 +114,7 @@ async fn enter(
     event: &TicketEvent,
     facts: &Facts,
     text: &TicketText,
-    entry: (&Delivery, Over),
+    entry: &Delivery,
 ) -> Result<Write, Error> {
     ctx.store.store_text(event).await?;
     let ticket = Ticket { last_entry: Some(event.entry()), ..seen(event, facts) };
@@ -153,9 +140,9 @@ pub(crate) async fn trigger(
     facts: &Facts,
     text: &TicketText,
     ticket: Ticket,
-    entry: (&Delivery, Over),
+    entry: &Delivery,
 ) -> Result<Write, Error> {
-    make(ctx, job_of(facts, text, &ticket, entry.0)?, entry, None).await
+    make(ctx, job_of(facts, text, &ticket, entry)?, entry, None).await
 }
 
 /// What the job of an accepted entry is made from.

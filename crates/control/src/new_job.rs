@@ -15,7 +15,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Over, Request, Trigger, Write, Written};
+use pullyard_store::{Request, Trigger, Write, Written};
 
 /// Everything a new job is made from.
 pub(crate) struct NewJob<'a> {
@@ -49,13 +49,13 @@ struct Prepared {
 
 /// Makes a new job, with its ticket's lock and its ledger entry, all or nothing.
 ///
-/// `entry` is the ledger entry, and over what it may be put there.
+/// `entry` is the ledger entry.
 /// Writes: as `Store::trigger` does; before that the context, which stays behind unread if the job is then not made.
 /// Idempotent: by the job's id.
 pub(crate) async fn make(
     ctx: &Context,
     new: NewJob<'_>,
-    entry: (&Delivery, Over),
+    entry: &Delivery,
     request: Option<&Request>,
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;

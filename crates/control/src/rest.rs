@@ -43,7 +43,7 @@ async fn write(
     now: Timestamp,
 ) -> Result<Write, Error> {
     if job.status.is_terminal() {
-        return write_told_end(ctx, &ctx.store, before, job, took, proof, now).await;
+        return write_told_end(ctx, before, job, took, proof, now).await;
     }
     let run = before.run.clone().filter(|_| before.status.is_active() && job.run.is_none());
     let (id, number) = (before.id.clone(), before.attempt);
@@ -62,7 +62,7 @@ async fn write(
             let ticket = ctx.store.ticket(&job.project, key).await?;
             let ticket = ticket.filter(|ticket| ticket.active_job.as_ref() == Some(&job.id));
             match ticket.and_then(|ticket| ticket_while(job, &ticket)) {
-                Some(ticket) => Some(shown(&ctx.store, ticket).await?),
+                Some(ticket) => Some(shown(ctx, ticket).await?),
                 None => None,
             }
         }

@@ -5,7 +5,6 @@ mod command;
 mod heartbeat;
 mod register;
 mod remove;
-mod rows;
 mod trust;
 mod view;
 mod waiting;
@@ -18,7 +17,6 @@ pub use remove::{Removed, remove};
 pub(crate) use trust::trusted;
 pub(crate) use view::Waits;
 pub use view::{RunnerViews, runner, runners};
-pub(crate) use waiting::Waiting;
 
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
@@ -45,7 +43,7 @@ async fn own(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner
 
 /// The same with what it can do.
 async fn own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Member, Error> {
-    let member = waiting::member(ctx, id).await?.filter(|member| member.runner.token == token.hash);
+    let member = ctx.store.member(id).await?.filter(|member| member.runner.token == token.hash);
     member.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 

@@ -11,7 +11,7 @@ use pullyard_domain::guard::{Follow, decide_again};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Entry, Settling, Ticket};
-use pullyard_store::{Over, WorkKey, Write};
+use pullyard_store::{WorkKey, Write};
 
 /// What settling a ticket did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<S
 async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<Settling>, Error> {
     let mut rounds = ctx.rounds(key);
     loop {
-        let Some(ticket) = rounds.reads(ctx).ticket(project, key).await? else {
+        let Some(ticket) = ctx.store.ticket(project, key).await? else {
             return Ok(None);
         };
         let Some(stored) = ctx.store.project(project).await? else {
@@ -66,8 +66,6 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         };
         let step = ticket.settling(&stored.settings, ctx.clock.now());
         let done = match &step {
-            // What a review is refused with is written beside the ticket, which does not prove it.
-            Settling::Nothing | Settling::Revise(_) if rounds.look_again() => continue,
             Settling::Nothing => return Ok(None),
             Settling::Revise(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
             Settling::WriteBack(next) | Settling::Forget(next) | Settling::Mend(next) => {
@@ -132,7 +130,7 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
     // Status and text may be newer than the entry and stay as they are.
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
     let written = match decision.follow {
-        Follow::Trigger => trigger(ctx, &facts, &text, entered, (&delivery, Over::NotFinal)).await?,
+        Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,
         // It waits already; if it is for something else now, the ledger says so.
         Follow::Nothing => {
             if facts.first.as_ref().is_none_or(|first| first.reason != decision.reason) {

@@ -14,7 +14,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
     let mut rounds = ctx.rounds(&stopped.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = rounds.reads(ctx).job(&stopped.job).await? else {
+        let Some(job) = ctx.store.job(&stopped.job).await? else {
             return Ok(());
         };
         if job.status.is_terminal() {
@@ -34,7 +34,6 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             }
             // It may have claimed since it was read: nobody else tells of this death.
             Ok(_) => rounds.again().await?,
-            Err(_) if rounds.look_again() => {}
             // An older start of it stopped.
             Err(NotNow::LeaseLost | NotNow::Already) => return Ok(()),
             Err(refusal) => return Err(Error::refused(refusal, now)),

@@ -80,7 +80,7 @@ pub enum Received {
 /// asked for again.
 pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> {
     let Ok(name) = HookName::new(call.hook) else { return Ok(Received::UnknownHook) };
-    let hook = ctx.store.eventually().hook(&name).await?.filter(|hook| hook.forge == call.forge);
+    let hook = ctx.store.hook(&name).await?.filter(|hook| hook.forge == call.forge);
     let Some(hook) = hook else { return Ok(Received::UnknownHook) };
     if let Err(reason) = verify::verified(ctx, &hook, call).await? {
         ctx.tally().add(Count::SignatureRefused);

@@ -2,41 +2,35 @@
 //! wait instead of failing one after the other.
 //!
 //! A breaker is not the truth about a job, only about an account: a claim that has not seen it costs one more
-//! attempt, which says the same again. It opens by the word of an attempt and says until when; then it is half
-//! open: one job tries first. When that one's agent was answered, or has worked for [`PROBE_FOR`] and said nothing,
-//! the breaker is over; when that one meets trouble as well, it opens again for longer; when it ends without having
-//! asked, the next one tries, and so it does when that one was lost without a word. All of it follows from the time,
-//! the stored breaker and that one job, so nothing has to be woken to make it so.
+//! attempt, which meets the same trouble. An attempt opens it and says until when. Afterwards it reopens job by job:
+//! each job may start at a time of its own within [`SPREAD`]. The early jobs are the probe: their trouble opens the
+//! breaker again, for longer, before most of the others have started. All of it follows from the time, the stored
+//! breaker and the job's id, so nothing has to be written or woken when it ends.
 //!
-//! Which jobs ask one account is said here; starting, claiming and putting jobs back is not.
+//! Which jobs ask one account is decided here; starting, claiming and requeueing jobs is not.
 
 use crate::agent::{CLAUDE_CODE, CODEX};
-use crate::failure::{Class, Failure};
+use crate::failure::Failure;
 use crate::id::{BadId, JobId, ProjectId, RunnerId};
-use crate::job::{AttemptEnd, Job, Run, Status, Work};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// The longest that an account is left alone before it is tried again, whatever its provider says.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long the agent of the job that tries first may work before no news of it is good news: longer than a model that
-/// answers nothing is waited for by default, and the waits between the agent's starts.
-pub const PROBE_FOR: Duration = Duration::from_secs(1_200);
-
-/// How long the job that tries first may take to be claimed before another one tries.
-const COMES_WITHIN: Duration = Duration::from_secs(600);
-
-/// How long it may take from its claim until its agent begins, the project's setup included, before another one tries.
-const PREPARES_WITHIN: Duration = Duration::from_secs(3_600);
+/// How long after its end a breaker lets jobs start one by one: long enough that an early job's trouble is known before
+/// most of the others start, and short enough to wait for.
+pub const SPREAD: Duration = Duration::from_secs(600);
 
 /// How often a job on Fargate looks whether it may start, at most: a breaker that was closed by hand tells nobody.
 pub const LOOK_EVERY: Duration = Duration::from_secs(300);
 
-/// How long after its end a breaker that nobody tried is still remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
+/// How long after its end the next trouble still counts as one in a row: an agent may need an hour of setup before it
+/// asks its model.
+const IN_A_ROW: Duration = Duration::from_secs(3_600);
 
 /// The shortest time that is waited for a limit whose end is known: it doubles up to [`SLOWEST`].
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -190,55 +184,6 @@ pub struct By {
     pub attempt: u32,
 }
 
-/// The job that tries first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probe {
-    /// Which.
-    pub job: JobId,
-    /// Since when it may.
-    pub at: Timestamp,
-    /// When it was claimed; none while it is on its way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claimed: Option<Timestamp>,
-    /// Since when its agent works; none while its source is fetched and set up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub working: Option<Timestamp>,
-}
-
-/// What an attempt that is over shows of its model's account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// Its agent was answered.
-    Answers,
-    /// Nothing: it may not even have asked.
-    Nothing,
-}
-
-impl Shown {
-    /// By one that came as far as `status`, ended like this, and whose runner says this of its agent.
-    pub fn by(status: Status, ended: &AttemptEnd, work: Option<&Work>) -> Self {
-        let class = match ended {
-            AttemptEnd::Failed { failure } | AttemptEnd::Requeued { failure } => Some(failure.class()),
-            _ => None,
-        };
-        let answers = match work.filter(|work| [CLAUDE_CODE, CODEX].contains(&work.agent.as_str())) {
-            // It may have been answered once, and what ended it is what is asked about.
-            _ if matches!(class, Some(Class::Key | Class::Provider)) => false,
-            Some(work) => work.turns > 0,
-            // A command need not say what it asks, and an older runner says nothing: what its agent made stands for that.
-            None => match ended {
-                AttemptEnd::Completed {} | AttemptEnd::Asked {} => true,
-                AttemptEnd::Failed { .. } if status == Status::Syncing => true,
-                AttemptEnd::Failed { .. } => {
-                    status == Status::Executing && matches!(class, Some(Class::Agent | Class::Checks))
-                }
-                _ => false,
-            },
-        };
-        if answers { Self::Answers } else { Self::Nothing }
-    }
-}
-
 /// An account that is left alone for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
@@ -254,63 +199,33 @@ pub struct Breaker {
     pub opened: Timestamp,
     /// By whose word.
     pub by: By,
-    /// Who tries first, once somebody may.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Probe>,
     /// Raised by every write.
     pub rev: u64,
 }
 
-/// Whether a job may ask an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// As any other.
-    Free,
-    /// As the first after a trouble; that it is the one has to be written down before.
-    First,
-    /// Not before.
-    Shut(Timestamp),
-}
-
-/// Whether a job may ask all of these accounts.
-pub fn gate<'a>(breakers: impl IntoIterator<Item = &'a Breaker>, job: &JobId, now: Timestamp) -> Gate {
-    let gates = breakers.into_iter().map(|breaker| breaker.gate(job, now));
-    gates.fold(Gate::Free, |so_far, gate| match (so_far, gate) {
-        (Gate::Shut(a), Gate::Shut(b)) => Gate::Shut(a.max(b)),
-        (Gate::Shut(until), _) | (_, Gate::Shut(until)) => Gate::Shut(until),
-        (Gate::First, _) | (_, Gate::First) => Gate::First,
-        (Gate::Free, Gate::Free) => Gate::Free,
-    })
-}
-
-/// Which of these breakers keeps a job back the longest, and until when.
+/// Which of these breakers keeps a job back the longest, and until when. None: the job may ask all of the accounts.
 pub fn keeps_back<'a>(
     breakers: impl IntoIterator<Item = &'a Breaker>,
     job: &JobId,
     now: Timestamp,
 ) -> Option<(&'a Breaker, Timestamp)> {
-    let shut = breakers.into_iter().filter_map(|breaker| match breaker.gate(job, now) {
-        Gate::Shut(until) => Some((breaker, until)),
-        Gate::Free | Gate::First => None,
-    });
-    shut.max_by_key(|(_, until)| *until)
+    let times = breakers.into_iter().map(|breaker| (breaker, breaker.reopens_for(job)));
+    times.filter(|(_, at)| now < *at).max_by_key(|(_, at)| *at)
 }
 
 impl Breaker {
     /// The breaker after an attempt met trouble, over the one that stands. None: it says nothing new, so that a
     /// repeat is a repeat.
     ///
-    /// While it is open, whoever began before adds nothing but a later end. Once it is half open, the next trouble
-    /// opens it for longer; so does the trouble of the job that tried first, however late it comes: it shows that the
-    /// silence before it was no good news.
+    /// While it is open, an attempt that began before adds nothing but a later end. Trouble after its end opens it for
+    /// longer, and trouble an hour later is the first in a row.
     pub fn opened(before: Option<&Self>, id: &BreakerId, trouble: &Trouble, by: &By, now: Timestamp) -> Option<Self> {
         if before.is_some_and(|before| before.by == *by) {
             return None;
         }
         // One that is over is replaced, too.
         let rev = before.map_or(0, |before| before.rev);
-        let before =
-            before.filter(|before| !before.is_over(now) || (before.is_tried_by(&by.job) && !before.is_forgotten(now)));
+        let before = before.filter(|before| now < before.until.plus(IN_A_ROW));
         match before.filter(|before| now < before.until) {
             Some(open) => {
                 let until = trouble.until(open.times, now);
@@ -325,136 +240,37 @@ impl Breaker {
                     times,
                     opened: now,
                     by: by.clone(),
-                    probe: None,
                     rev,
                 })
             }
         }
     }
 
-    /// Whether this job may ask the account now.
-    pub fn gate(&self, job: &JobId, now: Timestamp) -> Gate {
-        if self.is_over(now) {
-            return Gate::Free;
-        }
-        if now < self.until {
-            return Gate::Shut(self.until);
-        }
-        match &self.probe {
-            Some(probe) if probe.job != *job && now < probe.lasts() => Gate::Shut(probe.lasts()),
-            _ => Gate::First,
-        }
+    /// When this job may ask the account again.
+    pub fn reopens_for(&self, job: &JobId) -> Timestamp {
+        let digest = Sha256::digest(job.as_str());
+        let hash = digest.as_slice().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first));
+        self.until.plus(Duration::from_secs(u64::from(hash) % SPREAD.as_secs()))
     }
 
-    /// Until when it keeps others back, for readers; none where it does not.
-    pub fn holds_until(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.is_over(now) {
-            return None;
-        }
-        let probe = self.probe.as_ref().map(Probe::lasts);
-        probe.into_iter().chain([self.until]).max().filter(|until| now < *until)
-    }
-
-    /// This job tries first. None: it needs no first one, or that is written down.
-    ///
-    /// One that was claimed and comes again was lost, or put back: what it did before says nothing of its next attempt.
-    pub fn tried_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
-        let probe = self.probe.as_ref().filter(|probe| probe.job == *job);
-        let known = probe.is_some_and(|probe| probe.is_on_its_way() && now < probe.lasts());
-        if known || self.gate(job, now) != Gate::First {
-            return None;
-        }
-        let probe = Probe { job: job.clone(), at: now, claimed: None, working: None };
-        Some(Self { probe: Some(probe), ..self.clone() })
-    }
-
-    /// The job that tries first was claimed. None: it is not that one, or that is known.
-    pub fn claimed_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
-        let probe = self.probe.as_ref().filter(|probe| probe.job == *job && probe.is_on_its_way())?;
-        Some(Self { probe: Some(Probe { claimed: Some(now), ..probe.clone() }), ..self.clone() })
-    }
-
-    /// The agent of the job that tries first begins to work. None: it is not that one, or that is known.
-    pub fn worked_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
-        let probe = self.probe.as_ref().filter(|probe| probe.job == *job && probe.working.is_none())?;
-        // That it was claimed may not have been heard.
-        let claimed = probe.claimed.or(Some(now));
-        Some(Self { probe: Some(Probe { claimed, working: Some(now), ..probe.clone() }), ..self.clone() })
-    }
-
-    /// Whether the end of this job, whose agent was answered, shows that the account works again.
-    pub fn is_proven_by(&self, job: &JobId, now: Timestamp) -> bool {
-        self.until <= now && self.probe.as_ref().is_some_and(|probe| probe.job == *job && probe.claimed.is_some())
-    }
-
-    /// The job that tried first has ended and shows nothing: the next one tries. None: it is not that one, or its
-    /// silence has let everybody go by now, and who shows nothing takes that from nobody.
-    pub fn untried_by(&self, job: &JobId, now: Timestamp) -> Option<Self> {
-        (self.is_tried_by(job) && !self.is_over(now)).then(|| Self { probe: None, ..self.clone() })
-    }
-
-    /// The job that was claimed to try first and that others wait for: the table says whether it still tries.
-    pub fn waits_for(&self, now: Timestamp) -> Option<&JobId> {
-        let probe = self.probe.as_ref().filter(|probe| !probe.is_on_its_way() && now < probe.lasts())?;
-        (self.until <= now).then_some(&probe.job)
-    }
-
-    /// The job that others wait for, as it is stored, tries no more, and its attempt was lost without a word: the next
-    /// one tries. None: it is not that one, it tries, or its runner said how it ended, and whoever heard that notes
-    /// what it shows.
-    pub fn left_by(&self, job: &Job, now: Timestamp) -> Option<Self> {
-        self.waits_for(now).filter(|first| **first == job.id)?;
-        let asks = |run: &Run| match &self.id.account {
-            Account::Project(_) => true,
-            Account::Runner(runner) => run.runner.as_ref() == Some(runner),
-        };
-        let tries = job.status.is_active() && job.run.as_ref().is_some_and(|run| run.first && asks(run));
-        let told = job.ended_by.as_ref().is_some_and(|by| by.attempt == job.attempt && by.finish.is_some());
-        if tries || told { None } else { self.untried_by(&job.id, now) }
-    }
-
-    fn is_tried_by(&self, job: &JobId) -> bool {
-        self.probe.as_ref().is_some_and(|probe| probe.job == *job)
-    }
-
-    /// It keeps nobody back any more, and what comes next is counted anew: the agent of the job that tried first has
-    /// worked long enough, or nobody tried for a day.
+    /// It keeps no job back any more.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        if now < self.until {
-            return false;
-        }
-        let proven = self.probe.as_ref().and_then(|probe| probe.working).is_some_and(|at| now >= at.plus(PROBE_FOR));
-        proven || self.is_forgotten(now)
+        now >= self.until.plus(SPREAD)
     }
 
-    fn is_forgotten(&self, now: Timestamp) -> bool {
-        now >= self.until.plus(REMEMBERED)
+    /// Until when no job asks the account; then until when the last job may. For readers.
+    pub fn holds_until(&self, now: Timestamp) -> Timestamp {
+        if now < self.until { self.until } else { self.until.plus(SPREAD) }
     }
 
-    /// When nobody needs it any more. Units: an instant.
+    /// When the table may delete it. Units: an instant.
     pub fn forgotten(&self) -> Timestamp {
-        self.until.plus(REMEMBERED).plus(REMEMBERED)
+        self.until.plus(IN_A_ROW)
     }
 
     /// What a job that it keeps back waits for.
     pub fn wait(&self, until: Timestamp) -> Wait {
         wait(self.cause, &self.id.capability, until)
-    }
-}
-
-impl Probe {
-    /// Until when others wait for it.
-    fn lasts(&self) -> Timestamp {
-        match (self.working, self.claimed) {
-            (Some(working), _) => working.plus(PROBE_FOR),
-            (None, Some(claimed)) => claimed.plus(PREPARES_WITHIN),
-            (None, None) => self.at.plus(COMES_WITHIN),
-        }
-    }
-
-    /// Nobody has claimed it yet.
-    fn is_on_its_way(&self) -> bool {
-        self.claimed.is_none() && self.working.is_none()
     }
 }
 

@@ -71,16 +71,6 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     Decision { reason, follow }
 }
 
-/// Decides an event whose first answer nobody has looked for, if it gets a job whatever that was. None: what was
-/// answered at first decides.
-///
-/// It is newer than everything that is known of its ticket, so that no answer to it has come as far as that. There may
-/// be one all the same: only a write over no entry of the ledger proves that there is none.
-pub fn decide_unanswered(event: &TicketEvent, facts: &Facts) -> Option<Decision> {
-    let is_newer = facts.ticket.as_ref().is_none_or(|ticket| ticket.seen_at < event.occurred_at);
-    Some(decide(event, facts)).filter(|decision| is_newer && decision.follow == Follow::Trigger)
-}
-
 /// Decides an entry that happened while a job was active or the project could start nothing, now that this
 /// may be over. The guards up to
 /// `status_unchanged` passed when it happened; the rest is asked again.

@@ -369,9 +369,6 @@ pub struct Dispatch {
     /// Why the last start did not happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
-    /// The next attempt tries an account first that was left alone.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
-    pub first: bool,
     /// What the start was part of. Kept, because a start that is asked for again must be asked for in the same
     /// words, and the message that asks again is part of something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -393,9 +390,6 @@ pub struct Run {
     /// The Fargate task; once the job has ended, only its ATTEMPT has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// It tries an account first that was left alone, so that its end tells whether others may.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
-    pub first: bool,
     /// The container died, and why; the runner's own finish may still be on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<Died>,

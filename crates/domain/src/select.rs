@@ -70,78 +70,21 @@ pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
     candidates
 }
 
-/// How many of the oldest jobs a claim looks at, at first and when it looks again: a wider look costs more, and is for
-/// those to whom others were quicker.
-const WIDTHS: [usize; 3] = [16, 64, 256];
+/// How many of the oldest jobs a claim reads at its first look, and at the next ones: a wider look costs more, and is
+/// for claims whose first jobs others were quicker to take.
+pub const WIDTHS: [usize; 3] = [16, 64, 256];
 
-/// After so many jobs that somebody else has, what was seen of the others is old, too, and it looks again.
-const LOST_PER_LOOK: usize = 3;
+/// How many jobs a claim tries at most.
+pub const MOST_TRIES: usize = 64;
 
-/// How many it tries of a look that shows all there is.
-const OF_ALL: usize = WIDTHS[0];
-
-/// A claim's search for a job. It tries the oldest at first and then any, among more each time that it looks: a herd
-/// of runners does not run from one job to the next together, and nobody is sent away from jobs that wait behind the
-/// ones that others took.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Search {
-    look: usize,
-    tried: usize,
-    tried_of_look: usize,
-}
-
-/// What a claim does next in its search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// It tries the candidate at this place of those that are left.
-    Try(usize),
-    /// It looks again.
-    Look,
-    /// There is nothing for it now.
-    GiveUp,
-}
-
-impl Search {
-    /// How many of the oldest jobs it looks at now.
-    pub fn width(&self) -> usize {
-        WIDTHS[self.look]
-    }
-
-    /// It has not tried anything.
-    pub fn is_new(&self) -> bool {
-        self.tried == 0
-    }
-
-    /// With `left` candidates that it has not tried, and `more` jobs behind those it sees. Two claims take two ways,
-    /// one always the same.
-    pub fn next(&mut self, claim: &ClaimId, left: usize, more: bool) -> Next {
-        let tries = if more { LOST_PER_LOOK } else { OF_ALL };
-        if left > 0 && self.tried_of_look < tries {
-            let place = nth(claim, self.tried, left);
-            self.tried += 1;
-            self.tried_of_look += 1;
-            return Next::Try(place);
-        }
-        if left == 0 && !more { Next::GiveUp } else { self.again() }
-    }
-
-    /// What it saw is not true any more.
-    pub fn again(&mut self) -> Next {
-        if self.look + 1 == WIDTHS.len() {
-            return Next::GiveUp;
-        }
-        self.look += 1;
-        self.tried_of_look = 0;
-        Next::Look
-    }
-}
-
-fn nth(claim: &ClaimId, tried: usize, left: usize) -> usize {
-    if tried == 0 {
+/// Which of its candidates a claim tries: the oldest at first, then any. Claims that came at once take different ways,
+/// and a repeated claim takes the same.
+pub fn pick(claim: &ClaimId, tried: usize, candidates: usize) -> usize {
+    if tried == 0 || candidates == 0 {
         return 0;
     }
     let digest = Sha256::digest(format!("{tried}#{claim}"));
-    digest.as_slice().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first) as usize % left)
+    digest.as_slice().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first) as usize % candidates)
 }
 
 /// The job itself is what its row of the index said: nobody has it, and it waits for runners of that class, this
@@ -202,70 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_was_not_quick_enough_tries_any_of_those_that_are_left() {
+    fn claims_pick_the_oldest_first_and_then_spread_over_all() {
         let claims = (0..200).map(|at| ClaimId::new(format!("claim-{at}")).unwrap()).collect::<Vec<_>>();
-        assert!(claims.iter().all(|claim| nth(claim, 0, 16) == 0));
-        let tried: BTreeSet<_> = claims.iter().map(|claim| nth(claim, 1, 16)).collect();
-        assert_eq!(tried, (0..16).collect());
-        let second = |claim: &ClaimId| {
-            let mut search = Search::default();
-            assert_eq!(search.next(claim, 16, true), Next::Try(0));
-            search.next(claim, 15, true)
-        };
-        assert!(claims.iter().any(|claim| second(claim) != Next::Try(0)), "not all of them the oldest once more");
-    }
-
-    #[test]
-    fn a_search_is_new_until_it_has_tried_something() {
-        let mut search = Search::default();
-        assert!(search.is_new());
-        search.again();
-        assert!(search.is_new(), "it has only looked");
-        search.next(&ClaimId::new("claim").unwrap(), 2, false);
-        assert!(!search.is_new());
-    }
-
-    /// All that a search does where each job that it tries is somebody else's, and so many wait.
-    fn in_vain(waiting: usize) -> Vec<(usize, usize)> {
-        let claim = ClaimId::new("claim").unwrap();
-        let (mut search, mut looks) = (Search::default(), Vec::new());
-        loop {
-            let seen = waiting.min(search.width());
-            let mut left = seen;
-            let next = loop {
-                match search.next(&claim, left, waiting > seen) {
-                    Next::Try(place) => assert!(place < left),
-                    next => break next,
-                }
-                left -= 1;
-            };
-            looks.push((seen, seen - left));
-            if next == Next::GiveUp {
-                return looks;
-            }
-        }
-    }
-
-    #[test]
-    fn a_search_is_over_once_all_that_waits_was_tried() {
-        assert_eq!(in_vain(0), [(0, 0)]);
-        assert_eq!(in_vain(1), [(1, 1)]);
-        assert_eq!(in_vain(16), [(16, 16)]);
-    }
-
-    #[test]
-    fn who_loses_among_many_looks_at_more_each_time_and_not_for_ever() {
-        assert_eq!(in_vain(17), [(16, 3), (17, 16), (17, 16)]);
-        assert_eq!(in_vain(100), [(16, 3), (64, 3), (100, 16)]);
-        assert_eq!(in_vain(9_999), [(16, 3), (64, 3), (256, 3)]);
-    }
-
-    #[test]
-    fn who_saw_what_is_not_true_looks_twice_more() {
-        let mut search = Search::default();
-        assert_eq!((search.again(), search.width()), (Next::Look, 64));
-        assert_eq!((search.again(), search.width()), (Next::Look, 256));
-        assert_eq!(search.again(), Next::GiveUp);
+        assert!(claims.iter().all(|claim| pick(claim, 0, 16) == 0));
+        let picked: BTreeSet<_> = claims.iter().map(|claim| pick(claim, 1, 16)).collect();
+        assert_eq!(picked, (0..16).collect());
+        assert_eq!(pick(&claims[0], 1, 0), 0);
     }
 
     fn set(words: &str) -> BTreeSet<String> {

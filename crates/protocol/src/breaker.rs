@@ -2,7 +2,6 @@
 
 #[cfg(feature = "schema")]
 use pullyard_domain::breaker::BreakerId;
-use pullyard_domain::id::JobId;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +15,7 @@ pub struct Breaker {
     pub code: String,
     /// The same in one sentence.
     pub sentence: String,
-    /// Until when jobs wait for it. Past: the next one tries.
+    /// Until when no job asks it; once that is past, until when the last waiting job may start.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub until: Timestamp,
@@ -26,9 +25,6 @@ pub struct Breaker {
     pub opened: Timestamp,
     /// How often in a row it was.
     pub times: u32,
-    /// The job that tries it first, if one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tried_by: Option<JobId>,
 }
 
 /// `GET /v1/breakers`.

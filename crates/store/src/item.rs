@@ -14,7 +14,7 @@ pub(crate) mod token;
 
 use crate::key::{self, Key};
 use crate::schema::EXPIRES;
-use crate::{Error, Reads, Store};
+use crate::{Error, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::due::{self, Due};
@@ -130,31 +130,24 @@ pub(crate) fn key_of(item: &Attributes) -> Key {
 }
 
 impl Store {
-    /// Reads one item.
+    /// Reads one item strongly.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
         self.get_attributes(key).await?.map(|item| decode(item, key)).transpose()
     }
 
-    /// Reads one item, as attributes.
+    /// Reads one item strongly, as attributes.
     pub(crate) async fn get_attributes(&self, key: &Key) -> Result<Option<Attributes>, Error> {
-        let mut is_strong = self.reads == Reads::Strong;
-        loop {
-            let answer = self
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .key("pk", AttributeValue::S(key.pk.clone()))
-                .key("sk", AttributeValue::S(key.sk.clone()))
-                .consistent_read(is_strong)
-                .send()
-                .await
-                .map_err(|error| Error::unavailable("read", error))?;
-            if is_strong || answer.item.is_some() || self.reads == Reads::OrAbsent {
-                return Ok(answer.item);
-            }
-            // Perhaps it is only too new.
-            is_strong = true;
-        }
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(key.pk.clone()))
+            .key("sk", AttributeValue::S(key.sk.clone()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Error::unavailable("read", error))?;
+        Ok(answer.item)
     }
 }
 

@@ -67,7 +67,7 @@ mod write {
     pub use claim::Proof;
     pub use end::Ended;
     pub use event::Batch;
-    pub use ledger::{Conclusion, Over};
+    pub use ledger::Conclusion;
     pub use project::Removal;
     pub use register::Registered;
     pub use rest::Rested;
@@ -83,8 +83,8 @@ pub use item::sweeps::Sweeps;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{Linked, StoredBatch, StoredText, WorkKey};
 pub use write::{
-    Batch, Conclusion, Edited, Ended, Over, Proof, Registered, Removal, Request, Rested, Snapshot, Trigger,
-    TriggerReview, WaitsForJob, Written,
+    Batch, Conclusion, Edited, Ended, Proof, Registered, Removal, Request, Rested, Snapshot, Trigger, TriggerReview,
+    WaitsForJob, Written,
 };
 
 use aws_sdk_dynamodb::Client;
@@ -105,18 +105,6 @@ pub enum Write {
 pub struct Store {
     client: Client,
     table: String,
-    reads: Reads,
-}
-
-/// How single items are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reads {
-    /// As they are.
-    Strong,
-    /// As they are or were a moment ago.
-    Eventual,
-    /// The same, and what is not found is taken for absent.
-    OrAbsent,
 }
 
 impl Store {
@@ -124,29 +112,7 @@ impl Store {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, table: impl Into<String>) -> Self {
         let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
-        Self { client: Client::from_conf(builder.build()), table: table.into(), reads: Reads::Strong }
-    }
-
-    /// The same table, read for half the price: an item may be the one of a moment ago. One that is not found is
-    /// asked for again strongly, so what was stored is never missed.
-    ///
-    /// For what a write over the `rev` that was read proves, where any other answer is looked at again strongly;
-    /// for what never changes; and for what nobody can tell from having come a moment earlier. Not for what
-    /// somebody may have set just before they asked: settings, a repository, a ticket's text.
-    /// Lists and queries are read as ever.
-    pub fn eventually(&self) -> Self {
-        Self { reads: Reads::Eventual, ..self.clone() }
-    }
-
-    /// The same, for what the write that follows makes if it is absent: where this reads for half the price, an item
-    /// that is not found is not asked for again, since one that is there nevertheless has that write refused. Where it
-    /// reads strongly, nothing changes.
-    pub fn or_absent(&self) -> Self {
-        let reads = match self.reads {
-            Reads::Strong => Reads::Strong,
-            Reads::Eventual | Reads::OrAbsent => Reads::OrAbsent,
-        };
-        Self { reads, ..self.clone() }
+        Self { client: Client::from_conf(builder.build()), table: table.into() }
     }
 
     /// Waits a little, in the way that the SDK waits between its own repeats.

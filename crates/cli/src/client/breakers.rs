@@ -46,14 +46,13 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
         session.screen.json(&page)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let columns = [Column::Text("ACCOUNT"), Column::Whole("SHUT"), Column::Right("TIMES"), Column::Whole("TRIED BY")];
+    let columns = [Column::Text("ACCOUNT"), Column::Whole("SHUT"), Column::Right("TIMES")];
     let mut table = Table::new(columns);
     for breaker in &page.breakers {
         let cells = [
             Cell::same(&breaker.account),
             words::when(breaker.opened, words::now()),
             Cell::same(breaker.times.to_string()),
-            Cell::maybe(breaker.tried_by.as_ref().map(|job| job.as_str())),
         ];
         table.row_with(cells, &breaker.sentence);
     }

@@ -1,6 +1,6 @@
 //! What an earlier attempt left for this one to go on from.
 
-use super::held;
+use super::load_trusted;
 use crate::artifacts::checkpoint_of;
 use crate::{Context, Error};
 use pullyard_domain::artifact::{Artifact, WhyMissing};
@@ -51,7 +51,7 @@ pub struct Missing {
 ///
 /// Errors: `LeaseLost`.
 pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
-    let (mut of, now) = (held(ctx, fence).await?, ctx.clock.now());
+    let (mut of, now) = (load_trusted(ctx, fence).await?, ctx.clock.now());
     let (mut back, mut missing) = (0, None);
     for _ in 0..MOST_JOBS {
         for kept in ctx.store.all_artifacts(&of.id).await?.into_iter().rev() {

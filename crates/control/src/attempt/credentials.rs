@@ -3,7 +3,7 @@
 //! A token of an App is minted at every call, for one repository and what a runner does there. It is stored
 //! nowhere: its runner revokes it at its end, or it ends by itself within the hour.
 
-use super::held;
+use super::load_trusted;
 use crate::forge::{endpoint, mint};
 use crate::{Context, Error};
 use pullyard_domain::agent::ModelKey;
@@ -39,8 +39,8 @@ impl std::fmt::Debug for Credentials {
 /// Errors: `LeaseLost`; `NoSecret` when a secret of the integration is missing, `NoModelSecret` when one for the
 /// agent's model is, `NoSigningSecret` when the key for commits is; the forge's.
 pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
-    let job = held(ctx, fence).await?;
-    let integration = ctx.store.eventually().integration(&job.integration).await?;
+    let job = load_trusted(ctx, fence).await?;
+    let integration = ctx.store.integration(&job.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?;
     let project = of_project(ctx, &job).await?;
@@ -59,7 +59,7 @@ async fn of_project(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> 
     if job.adopts.is_some() || job.policy.model_of.is_none() && !job.policy.signs {
         return Ok(None);
     }
-    Ok(ctx.store.eventually().project(&job.project).await?)
+    Ok(ctx.store.project(&job.project).await?)
 }
 
 /// What the project names now for signing commits; nothing where it signs none any more.
@@ -111,7 +111,7 @@ async fn minted(
     let InstallationToken { token, expires_in } =
         mint(ctx, integration, &name, only, |_| of_attempt(workflows)).await?;
     // Meanwhile the attempt may have been superseded, and its runner is to get nothing new.
-    if let Err(lost) = held(ctx, fence).await {
+    if let Err(lost) = load_trusted(ctx, fence).await {
         if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {
             tracing::warn!(job.id = %job.id, error = %error, "a token that nobody got was not revoked; it ends by itself");
         }

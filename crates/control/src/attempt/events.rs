@@ -1,6 +1,6 @@
 //! What an agent does, as it does it. An empty batch is a heartbeat.
 
-use super::held_lately;
+use super::load_held;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, NotNow, Want};
 use pullyard_store::{Batch, Write};
@@ -35,7 +35,7 @@ pub async fn record_events<E: Serialize>(
     (first, events): (u64, &[E]),
     inputs: Option<u32>,
 ) -> Result<Heard, Error> {
-    let job = held_lately(ctx, fence).await?;
+    let job = load_held(ctx, fence).await?;
     if !events.is_empty() {
         let batch = Batch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.store_events(&batch).await?;
@@ -57,12 +57,11 @@ pub async fn record_events<E: Serialize>(
 async fn note_heard(ctx: &Context, fence: &Fence, inputs: u32) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&fence.job);
     loop {
-        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
+        let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let next = match job.hears(fence, inputs) {
             Ok(next) => next,
-            Err(_) if rounds.look_again() => continue,
             Err(NotNow::Already) => return Ok(()),
             Err(refusal) => return Err(Error::refused(refusal, ctx.clock.now())),
         };

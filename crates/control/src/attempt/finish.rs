@@ -1,12 +1,12 @@
 //! A runner ends its attempt.
 
-use crate::breaker::{capability_of, note_ended, shut};
+use crate::breaker::{capability_of, shut};
 use crate::ending::{Took, pull_request_of, write_told_end, write_told_requeue};
 use crate::{Context, Error};
 use pullyard_domain::breaker::Trouble;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{AttemptEnd, End, Fence, Job, NotNow, Status, Troubled, Work};
+use pullyard_domain::job::{End, Fence, Job, NotNow, Status, Troubled, Work};
 use pullyard_domain::outcome::link_of;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Proof, Write};
@@ -35,7 +35,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
+        let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         // One that only adopts asks no model. An older runner's agent does, without a key: it says nothing of the account.
@@ -51,7 +51,6 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         }
         let ended = match job.finished(fence, &finish.id, finish.end.clone(), now) {
             Ok(ended) => ended.with_cost(finish.spent_usd_micros.unwrap_or(0)),
-            Err(_) if rounds.look_again() => continue,
             Err(NotNow::Already) => return Ok(job.status),
             Err(NotNow::LeaseLost) => {
                 return Err(Error::LeaseLost { recorded: keep_late_result(ctx, &job, fence, &finish.end).await? });
@@ -59,8 +58,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
         let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
-        if write_told_end(ctx, &rounds.reads(ctx), &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
-            note_ended(ctx, &job, &ended.attempt_end(), finish.work.as_ref()).await;
+        if write_told_end(ctx, &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
             return Ok(ended.status);
         }
         rounds.again().await?;
@@ -105,8 +103,6 @@ async fn waits(
     if written == Write::Stale {
         return Ok(None);
     }
-    // It may have tried two accounts, and this shuts one.
-    note_ended(ctx, job, &AttemptEnd::Requeued { failure: failure.clone() }, finish.work.as_ref()).await;
     Ok(Some(next.status))
 }
 
@@ -125,8 +121,7 @@ async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) ->
 /// be gone by now.
 async fn link(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&job.id);
-    // Strongly: what is linked already is written no more.
-    while let Some(pull_request) = pull_request_of(ctx, &ctx.store, job).await? {
+    while let Some(pull_request) = pull_request_of(ctx, job).await? {
         let (is_linked, ticket) = (pull_request.rev > 0, showing(ctx, job).await?);
         let written = match &ticket {
             Some(ticket) if is_linked => ctx.store.update_ticket(ticket).await?,

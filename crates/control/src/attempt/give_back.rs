@@ -1,6 +1,5 @@
 //! A runner gives its job back before its work is done: its agent asks something, or people want it to pause.
 
-use crate::breaker::note_ended;
 use crate::ending::Took;
 use crate::rest::write_told_rest;
 use crate::{Context, Error};
@@ -37,12 +36,11 @@ pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Resul
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
+        let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let next = match job.yielded(fence, yielded, now) {
             Ok(next) => next.with_cost(spent_usd_micros.unwrap_or(0)),
-            Err(_) if rounds.look_again() => continue,
             Err(NotNow::Already) => return Ok(GaveBack::Over(job.status)),
             Err(NotNow::NewerInput) => return Ok(GaveBack::NewerInput),
             Err(refusal) => return Err(Error::refused(refusal, now)),
@@ -51,8 +49,7 @@ pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Resul
             Rest::Asks { .. } => AttemptEnd::Asked {},
             Rest::Pauses => AttemptEnd::Paused {},
         };
-        if write_told_rest(ctx, &job, &next, (ended.clone(), took), Proof::Nothing, now).await? == Write::Applied {
-            note_ended(ctx, &job, &ended, work.as_ref()).await;
+        if write_told_rest(ctx, &job, &next, (ended, took), Proof::Nothing, now).await? == Write::Applied {
             return Ok(GaveBack::Over(next.status));
         }
         rounds.again().await?;

@@ -1,30 +1,23 @@
-//! Whether an attempt holds its job, for calls that write nothing over it.
+//! Loads a job and checks that an attempt holds it.
 
 use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Job};
 
-/// The job, if the attempt holds it and its runner may still work.
-pub(crate) async fn held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
-    let job = strongly(ctx, fence).await?;
-    if let Some(run) = &job.run {
-        trusted(ctx, run).await?;
-    }
+/// The job, if the attempt holds it.
+///
+/// Errors: `LeaseLost` when another attempt or none holds it.
+pub(crate) async fn load_held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
+    let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
+    job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
     Ok(job)
 }
 
-/// The job, if the attempt held it a moment ago, for half the price: what the call does then misleads nobody, and
-/// the next one is told that the lease is lost. It is never taken for lost from such a look.
-pub(crate) async fn held_lately(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
-    let read = ctx.store.eventually().job(&fence.job).await?;
-    match read.filter(|job| job.held_by(fence).is_ok()) {
-        Some(job) => Ok(job),
-        None => strongly(ctx, fence).await,
+/// The job, if the attempt holds it and its runner may still work: for calls that hand out secrets.
+pub(crate) async fn load_trusted(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
+    let job = load_held(ctx, fence).await?;
+    if let Some(run) = &job.run {
+        trusted(ctx, run).await?;
     }
-}
-
-async fn strongly(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
-    let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
-    job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
     Ok(job)
 }

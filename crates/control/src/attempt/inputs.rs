@@ -1,6 +1,6 @@
 //! What people said to the agent of an attempt.
 
-use super::held;
+use super::load_trusted;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Input};
 
@@ -8,6 +8,6 @@ use pullyard_domain::job::{Fence, Input};
 ///
 /// Errors: `LeaseLost`.
 pub async fn inputs(ctx: &Context, fence: &Fence, after: u32) -> Result<Vec<Input>, Error> {
-    held(ctx, fence).await?;
+    load_trusted(ctx, fence).await?;
     Ok(ctx.store.inputs(&fence.job, after).await?)
 }

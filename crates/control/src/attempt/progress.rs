@@ -1,6 +1,5 @@
 //! The next phase of an attempt begins.
 
-use crate::breaker::note_working;
 use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Job, NotNow, Status, Want};
@@ -29,7 +28,7 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = rounds.reads(ctx).job(&fence.job).await? else {
+        let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let answer = |job: &Job| Progressed {
@@ -43,15 +42,10 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
         };
         let next = match decided {
             Ok(next) => next,
-            Err(_) if rounds.look_again() => continue,
             // It is to pause instead of pushing: the answer says so, and that nothing has begun.
             Err(NotNow::Unwanted) if job.want == Want::Pause => return Ok(answer(&job)),
             Err(NotNow::NewerInput) => return Ok(Progressed { goes_on: true, ..answer(&job) }),
-            Err(NotNow::Already) => {
-                // Whoever wrote it may not have come to note that.
-                begins_to_work(ctx, &job).await;
-                return Ok(answer(&job));
-            }
+            Err(NotNow::Already) => return Ok(answer(&job)),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
         if let Some(run) = job.run.as_ref().filter(|_| to == Status::Syncing) {
@@ -59,16 +53,8 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
         }
         if ctx.store.update_job(&next).await? == Write::Applied {
             tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.words(), "an attempt goes on");
-            begins_to_work(ctx, &next).await;
             return Ok(answer(&next));
         }
         rounds.again().await?;
-    }
-}
-
-/// From here on an account that it tries first, if it does, may be asked.
-async fn begins_to_work(ctx: &Context, job: &Job) {
-    if job.status == Status::Executing && job.run.as_ref().is_some_and(|run| run.first) {
-        note_working(ctx, job).await;
     }
 }

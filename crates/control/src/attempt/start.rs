@@ -1,6 +1,5 @@
 //! A task claims its attempt and gets to know what to do.
 
-use crate::breaker::note_claimed;
 use crate::proof::Bootstrap;
 use crate::runner::trusted;
 use crate::{Context, Error};
@@ -56,7 +55,7 @@ pub async fn start(
     let mut rounds = ctx.rounds(&bootstrap.job);
     let job = loop {
         let now = ctx.clock.now();
-        let Some(job) = rounds.reads(ctx).job(&bootstrap.job).await? else {
+        let Some(job) = ctx.store.job(&bootstrap.job).await? else {
             return Err(Error::NotFound { what: "job", name: bootstrap.job.to_string() });
         };
         if claim.task.is_none() && job.dispatch.number == bootstrap.dispatch {
@@ -66,7 +65,6 @@ pub async fn start(
         match job.claimed(&claim, now) {
             Ok(next) if ctx.store.claim(&next).await? == Write::Applied => break next,
             Ok(_) => rounds.again().await?,
-            Err(_) if rounds.look_again() => {}
             Err(NotNow::Already) => break job,
             Err(refusal) => return Err(Error::refused(refusal, now)),
         }
@@ -75,13 +73,8 @@ pub async fn start(
         trusted(ctx, run).await?;
     }
     tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
-    if job.run.as_ref().is_some_and(|run| run.first) {
-        note_claimed(ctx, &job).await;
-    }
-    // The one is named by its content, and the other is set up long before.
-    let reads = ctx.store.eventually();
     let (context, integration) =
-        tokio::try_join!(reads.context(&job.id, &job.context), reads.integration(&job.integration))?;
+        tokio::try_join!(ctx.store.context(&job.id, &job.context), ctx.store.integration(&job.integration))?;
     // Nearly every job begins without any.
     let inputs = if job.inputs > 0 { ctx.store.inputs(&job.id, 0).await? } else { Vec::new() };
     let retries = earlier(ctx, &job).await?;
@@ -106,7 +99,7 @@ async fn earlier(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
     let mut all = Vec::new();
     let mut next = job.retry_of.clone().filter(|_| job.kind == Kind::Revise);
     while let Some(of) = next.take().filter(|_| all.len() < MOST_RETRIES) {
-        let earlier = ctx.store.eventually().job(&of).await?;
+        let earlier = ctx.store.job(&of).await?;
         next = earlier.filter(|earlier| earlier.kind == Kind::Revise).and_then(|earlier| earlier.retry_of);
         all.push(of);
     }

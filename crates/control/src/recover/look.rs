@@ -258,9 +258,6 @@ async fn opened_again(
         return Ok(false);
     };
     let forge = forge_of(ctx, place.integration, &known).await?;
-    // Of a moment ago is good enough: what is compared is read again, and the list of next time begins before now. Most
-    // of what the forge lists is not ours, and is not there.
-    let store = ctx.store.eventually().or_absent();
     let began = ctx.clock.now();
     for page in 1..=MOST_PAGES {
         // A list that is cut has been read; one that takes too long has not, and would be as long the next time.
@@ -277,7 +274,7 @@ async fn opened_again(
                 return Ok(false);
             }
             let id = PullRequestId { integration: place.integration.id.clone(), repository, number: told.number };
-            let is_again = match store.pull_request(&id).await {
+            let is_again = match ctx.store.pull_request(&id).await {
                 Ok(linked) => linked.is_some_and(|linked| {
                     linked.state == PullRequestState::Closed && place.reach.includes(&linked.project)
                 }),

@@ -58,13 +58,10 @@ async fn admit_if_due(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = rounds.reads(ctx).job(id).await? else { return Ok(Admitted::Nothing) };
+        let Some(job) = ctx.store.job(id).await? else { return Ok(Admitted::Nothing) };
         let again = job.waits.as_ref().is_some_and(|waits| waits.tries > 0 && now < waits.next);
         let is_put_off = job.not_before.is_some_and(|not_before| now < not_before);
         if job.status != Status::Pending || again || is_put_off {
-            if rounds.look_again() {
-                continue;
-            }
             return Ok(Admitted::Nothing);
         }
         let read = match read(ctx, &job).await? {
@@ -177,10 +174,9 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     let (Some(id), Some(key)) = (job.reviewed(), &job.ticket) else {
         return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
     };
-    let reads = ctx.store.eventually();
     let (project, integration, repository, (linked, all), text) = tokio::try_join!(
-        reads.project(&job.project),
-        reads.integration(&job.integration),
+        ctx.store.project(&job.project),
+        ctx.store.integration(&job.integration),
         ctx.store.repository(&job.project, &job.integration, job.repository),
         ctx.store.link_and_reviews(&id),
         ctx.store.ticket_text(&job.project, key),
@@ -204,7 +200,6 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         // Disconnected since: there is nobody to ask.
         return Ok(Read::Unavailable);
     };
-    // One that was opened again since is read as that, by its strong read: this ends the job, which does not prove it.
     if let Some(linked) = linked.filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(Read::Closed(linked.state));
     }
@@ -276,7 +271,7 @@ async fn conclude(
         }
         let entry = DeliveryId::of_review(&review.project, id, &review.id);
         // Looked at first: most reviews made their job themselves, and a write that is refused is charged, too.
-        if ctx.store.eventually().delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
+        if ctx.store.delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
             continue;
         }
         // Stale: it names its job by now.

@@ -1,7 +1,7 @@
 //! A review came in: decides it, and makes its job, remembers it, or records why not.
 
 use super::changed::pull_request_changed;
-use super::facts::{Loaded, Reach, answered, job_of, load, load_unanswered, project_of};
+use super::facts::{Loaded, Reach, job_of, load, project_of};
 use super::permission::ask_now;
 use super::start::{announce_revision, plan};
 use crate::move_ticket::Answer;
@@ -15,7 +15,7 @@ use pullyard_domain::review::{Asks, Permission, Review, ReviewEvent, ReviewState
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::QueuedReview;
-use pullyard_store::{Over, TriggerReview, WaitsForJob, Write};
+use pullyard_store::{TriggerReview, WaitsForJob, Write};
 
 /// Decides a review.
 ///
@@ -25,7 +25,7 @@ use pullyard_store::{Over, TriggerReview, WaitsForJob, Write};
 pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.pull_request.id);
     // Boxed, as below: whoever awaits this one would hold all of them on their stack.
-    let mut loaded = Box::pin(load_unanswered(ctx, reach, event, vouched(event))).await?;
+    let mut loaded = Box::pin(load(ctx, reach, event, vouched(event))).await?;
     loop {
         if tells_news(&loaded, event) {
             // First: where the review waits, what is known of its pull request by then decides what becomes of it, and
@@ -33,12 +33,7 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
             Box::pin(pull_request_changed(ctx, reach, &event.pull_request)).await?;
             loaded = Box::pin(load(ctx, reach, event, loaded.facts.permission)).await?;
         }
-        let mut decision = Box::pin(decided(ctx, event, &mut loaded)).await?;
-        if loaded.over == Over::Nothing && decision.follow != Follow::Trigger {
-            // Only the write that makes a job proves that there was no answer before.
-            answered(ctx, event, &mut loaded).await?;
-            decision = Box::pin(decided(ctx, event, &mut loaded)).await?;
-        }
+        let decision = Box::pin(decided(ctx, event, &mut loaded)).await?;
         if let Some(answer) = Box::pin(apply(ctx, event, &loaded, decision)).await? {
             ctx.tally().decided(&answer.reason);
             return Ok(answer);
@@ -193,7 +188,7 @@ async fn trigger(
             ticket: &ticket,
             pull_request: &pull_request,
             review: &review,
-            delivery: Some((delivery, loaded.over)),
+            delivery: Some(delivery),
             charge: project.settings.budget.charge(&job).as_ref(),
         })
         .await?;

@@ -9,7 +9,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{FACTS, Known, ReviewFacts, TicketFacts};
 use pullyard_domain::review::{Permission, Review, ReviewEvent, ReviewState, SeenPullRequest, resolved};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Linked, Over};
+use pullyard_store::Linked;
 
 /// For whose projects something that came in may be decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,6 @@ pub(super) struct Loaded {
     pub(super) ticket: Option<Ticket>,
     /// The review as it is stored.
     pub(super) review: Option<Review>,
-    /// Over what of the ledger a job may be made of this: over nothing, where nobody has looked for its answer.
-    pub(super) over: Over,
 }
 
 /// The facts of a review.
@@ -71,45 +69,14 @@ pub(super) async fn load(
     event: &ReviewEvent,
     permission: Option<Permission>,
 ) -> Result<Loaded, Error> {
-    load_over(ctx, reach, event, permission, Over::NotFinal).await
-}
-
-/// The same, as if a review that the table does not know came for the first time, as most do: nobody has looked whether
-/// it did (`over`), and whatever makes no job of it needs [`answered`] first.
-pub(super) async fn load_unanswered(
-    ctx: &Context,
-    reach: &Reach,
-    event: &ReviewEvent,
-    permission: Option<Permission>,
-) -> Result<Loaded, Error> {
-    load_over(ctx, reach, event, permission, Over::Nothing).await
-}
-
-/// Looks for what the review was answered before.
-pub(super) async fn answered(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Result<(), Error> {
-    loaded.first = ctx.store.delivery(&event.ledger_id(&loaded.facts.project)).await?;
-    loaded.facts.first = lasting(loaded.first.as_ref(), loaded.facts.stored.as_ref());
-    loaded.over = Over::NotFinal;
-    Ok(())
-}
-
-async fn load_over(
-    ctx: &Context,
-    reach: &Reach,
-    event: &ReviewEvent,
-    permission: Option<Permission>,
-    over: Over,
-) -> Result<Loaded, Error> {
     let id = &event.pull_request.id;
     let (pull_request, stored, integration) = ctx.store.link_and_review(id, &event.review).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
     // A hook speaks for its own projects only.
     let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
-    // Of one that the table knows the ledger has an entry, and of an unlinked one no job is made.
-    let over = if stored.is_none() && pull_request.is_some() { over } else { Over::NotFinal };
     let (place, ticket, first) = match &pull_request {
-        Some(linked) => where_linked(ctx, linked, event, over).await?,
+        Some(linked) => where_linked(ctx, linked, event).await?,
         None => (place_of(ctx, reach, &event.pull_request).await?, None, None),
     };
     let decided_for = place.project.as_ref().map_or_else(|| reach.home.clone(), |project| project.id.clone());
@@ -165,7 +132,6 @@ async fn load_over(
         pull_request,
         ticket,
         review: stored,
-        over,
     })
 }
 
@@ -210,19 +176,15 @@ struct Place {
     repository: Option<Repository>,
 }
 
-/// The place of a linked pull request, its ticket, and what the review was answered there, if that is looked for.
+/// The place of a linked pull request, its ticket, and the review's ledger entry there.
 async fn where_linked(
     ctx: &Context,
     linked: &PullRequest,
     event: &ReviewEvent,
-    over: Over,
 ) -> Result<(Place, Option<Ticket>, Option<Delivery>), Error> {
     let (id, project) = (&event.pull_request.id, &linked.project);
-    let ledger = match over {
-        Over::NotFinal => Some(event.ledger_id(project)),
-        Over::Nothing => None,
-    };
-    let found = ctx.store.linked(project, id, id.repository, linked.ticket.as_ref(), ledger.as_ref()).await?;
+    let entry = event.ledger_id(project);
+    let found = ctx.store.linked(project, id, id.repository, linked.ticket.as_ref(), &entry).await?;
     let Linked { project, repository, ticket, delivery } = found;
     Ok((Place { project, repository }, ticket, delivery))
 }

@@ -36,17 +36,14 @@ pub async fn tell_pull_request(ctx: &Context, id: &PullRequestId) -> Result<(), 
 async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
     let mut rounds = ctx.rounds(id);
     loop {
-        let reads = ctx.store.eventually();
-        // Strongly, though it is written over: an older note would stand at the forge by the time that is refused, and
-        // of the one that was told there before nobody tells again.
         let Some(linked) = ctx.store.pull_request(id).await?.filter(PullRequest::is_untold) else { return Ok(()) };
         let mut told = linked.clone();
         told.noted_version = linked.note_version;
         told.tries = 0;
         told.not_before = None;
         let (integration, repository) = tokio::try_join!(
-            reads.integration(&id.integration),
-            reads.repository(&linked.project, &id.integration, id.repository),
+            ctx.store.integration(&id.integration),
+            ctx.store.repository(&linked.project, &id.integration, id.repository),
         )?;
         if let (Some(integration), Some(repository), Some(words)) =
             (integration, repository, words(ctx, &linked).await?)
@@ -74,26 +71,13 @@ async fn words(ctx: &Context, linked: &PullRequest) -> Result<Option<Words>, Err
     Ok(match &linked.note {
         None => None,
         Some(Note::Decision { reason }) => Some(decided(reason)),
-        // While it has not ended its sentence is one and the same. Its end is noted in the write that ends it: had it
-        // ended, this would be another note, and that it was told is written over the one that was read.
+        // The write that ends a job replaces this note, so the job is still running.
         Some(Note::Job { job, stage: Some(Stage::Begun) }) => Some(on_page(ctx, job, working(job))),
-        Some(Note::Job { job, stage }) => {
-            let of = noted_job(ctx, job, *stage).await?;
+        Some(Note::Job { job, .. }) => {
+            let of = ctx.store.job(job).await?;
             of.map(|of| on_page(ctx, job, stands(&of, ctx.clock.now())))
         }
     })
-}
-
-/// The job that a note is about. One that has ended stays as it is, so that it may be read for half the price; what a
-/// copy shows that does not know of the end yet would be told for good.
-async fn noted_job(ctx: &Context, id: &JobId, stage: Option<Stage>) -> Result<Option<Job>, Error> {
-    if stage == Some(Stage::Ended) {
-        let ended = ctx.store.eventually().job(id).await?.filter(|job| job.status.is_terminal());
-        if ended.is_some() {
-            return Ok(ended);
-        }
-    }
-    Ok(ctx.store.job(id).await?)
 }
 
 /// The same words, leading to the job's page.

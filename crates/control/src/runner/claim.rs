@@ -1,8 +1,7 @@
 //! A self-hosted runner takes a job.
 
-use super::waiting::{Found, Seeker, classes_of};
+use super::waiting::{Seeker, classes_of};
 use super::{RunnerToken, own_member};
-use crate::breaker::{Turn, note_claimed, take_turn};
 use crate::proof::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
@@ -43,8 +42,7 @@ pub enum Answer {
 /// Gives a runner the first Ready job that it may take, if there is one.
 ///
 /// Only jobs of the projects that its token is for, of classes whose capability and labels it has, oldest first once
-/// those that only adopt are taken; where other runners were quicker, as [`pullyard_domain::select::Search`] says. What
-/// became ready less than five seconds ago may be passed over for another one, and is not where there is no other.
+/// those that only adopt are taken; where other runners were quicker, a random one of the oldest.
 /// Idempotent: by `claim`; repeating it returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
 pub async fn claim(
@@ -68,14 +66,7 @@ pub async fn claim(
             Some(seeker) => seeker,
             None => seeker.insert(Seeker::new(ctx, claim, id, classes_of(ctx, token, &profile).await?)),
         };
-        let Some(Found { job, breakers, hand }) = seeker.next().await? else { return Ok(Answer::Nothing) };
-        let job = match take_turn(ctx, &breakers, &job).await? {
-            Turn::Any => job,
-            Turn::First => job.tries_first(),
-            // Whose turn it is now is not known: all of it is read again.
-            Turn::Lost if seeker.look_again() => continue,
-            Turn::Lost => return Ok(Answer::Nothing),
-        };
+        let Some(job) = seeker.next().await? else { return Ok(Answer::Nothing) };
         let asked = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),
@@ -85,11 +76,7 @@ pub async fn claim(
         };
         let Ok(job) = job.claimed(&asked, ctx.clock.now()) else { continue };
         if ctx.store.claim(&job).await? == Write::Applied {
-            hand.is_gone();
             tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "a runner claimed a job");
-            if job.run.as_ref().is_some_and(|run| run.first) {
-                note_claimed(ctx, &job).await;
-            }
             return handed_out(ctx, job).await;
         }
     }

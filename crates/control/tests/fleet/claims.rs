@@ -8,7 +8,6 @@ use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::job::{Claim, Job};
 use pullyard_domain::runner::{Refusal, Runner};
 use pullyard_store::Write;
-use pullyard_testkit::{Fault, Wire};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -110,41 +109,6 @@ async fn claims(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &Atom
         }
     }
     (taken, nothing)
-}
-
-#[tokio::test]
-async fn claims_at_once_write_for_their_own_jobs_only() {
-    const AT_ONCE: usize = 20;
-    let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
-    let runners = world.runners(AT_ONCE, 1, 1).await;
-    world.jobs("each", AT_ONCE, 1).await;
-    wire.restart(None);
-    let taken = join_all(runners.iter().map(|runner| one(&world, runner))).await;
-    let once: BTreeSet<_> = taken.into_iter().map(|taken| taken.unwrap().unwrap()).collect();
-    assert_eq!(once.len(), AT_ONCE, "a job was claimed twice");
-    let written = wire.points().into_iter().filter(|point| point.operation == "TransactWriteItems").count();
-    assert_eq!(written, AT_ONCE, "a claim tried what another one was trying");
-}
-
-#[tokio::test]
-async fn a_job_that_another_claim_tried_in_vain_is_taken_by_the_one_that_came_with_it() {
-    let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
-    let runners = world.runners(2, 1, 1).await;
-    let job = world.jobs("one", 1, 1).await.remove(0);
-    wire.next("TransactWriteItems", Fault::StopBefore);
-    let mut first = Box::pin(one(&world, &runners[0]));
-    tokio::select! {
-        taken = &mut first => panic!("{taken:?}"),
-        () = wire.stopped() => {}
-    }
-    let mut second = Box::pin(one(&world, &runners[1]));
-    // As long as a claim may take that sees nothing and goes.
-    let told = tokio::time::timeout(Duration::from_millis(300), &mut second).await;
-    assert!(told.is_err(), "the first one may yet leave it: {told:?}");
-    drop(first);
-    assert_eq!(second.await.unwrap(), Some(job.id));
 }
 
 #[tokio::test]

@@ -1,5 +1,4 @@
-//! What the end of an attempt makes of copies of a moment ago: what its transaction proves is refused by that, and what
-//! it leaves out is looked for where it is.
+//! What the end of an attempt writes with the job.
 
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish};
@@ -12,26 +11,22 @@ use pullyard_domain::project::{Compute, Settings, Statuses};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::ticket::{Badge, Ticket};
 use pullyard_store::Removal;
-use pullyard_testkit::Lag;
 
 const TODO: &str = "Todo";
 const TRIGGER: &str = "AI Processing";
 const REVIEW: &str = "In Review";
 
-/// What is read for half the price is as it was when `copied` was called last.
 struct Desk {
     world: World,
-    lag: Lag,
     key: TicketKey,
 }
 
 impl Desk {
     /// With a ticket of the board that nobody moved yet.
     async fn begin() -> Self {
-        let lag = Lag::still();
-        let world = World::before(lag.client()).await;
+        let world = World::begin().await;
         world.connect().await;
-        let desk = Self { world, lag, key: TicketKey::new("APP-1").unwrap() };
+        let desk = Self { world, key: TicketKey::new("APP-1").unwrap() };
         desk.settings(Settings::default()).await;
         desk.world.write(&desk.key).await;
         desk
@@ -42,10 +37,6 @@ impl Desk {
         let default_repository = Some(self.world.repository().name);
         let compute = Compute::Runners;
         self.world.set(Settings { auto_create: true, default_repository, compute, ..settings }).await;
-    }
-
-    async fn copied(&self) {
-        self.lag.catch_up().await.unwrap();
     }
 
     /// Somebody moves the ticket; the job that it got.
@@ -101,7 +92,7 @@ impl Desk {
 }
 
 #[tokio::test]
-async fn an_end_is_written_whole_where_no_copy_has_any_of_it() {
+async fn an_end_frees_the_ticket_and_links_the_pull_request() {
     let desk = Desk::begin().await;
     let (job, fence) = desk.works(Status::Syncing).await;
     assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
@@ -121,7 +112,6 @@ async fn a_pull_request_in_a_repository_that_was_removed_meanwhile_has_its_name_
     let removal = Removal { repository: &repository, names: &names, poll: None, project: None };
     applied(ctx.store.remove_repository(&removal).await);
     assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
-    desk.copied().await;
     let (listed, _) = pull_request_views(ctx, &desk.world.project, None, 10).await.unwrap();
     let said: Vec<(String, &str)> =
         listed.iter().map(|view| (view.pull_request.label(), view.sentence.as_str())).collect();
@@ -129,9 +119,8 @@ async fn a_pull_request_in_a_repository_that_was_removed_meanwhile_has_its_name_
 }
 
 #[tokio::test]
-async fn a_ticket_is_freed_though_its_copy_does_not_know_its_job() {
+async fn a_failed_job_frees_its_ticket() {
     let desk = Desk::begin().await;
-    desk.copied().await;
     let (_, fence) = desk.works(Status::Executing).await;
     assert_eq!(desk.ends(&fence, End::Failed(Failure::NoChanges {}, None)).await, Status::Failed);
     let ticket = desk.ticket().await;
@@ -159,10 +148,9 @@ async fn a_ticket_that_has_another_job_is_left_alone_by_what_rests_or_ends() {
 }
 
 #[tokio::test]
-async fn a_move_that_the_tickets_copy_does_not_know_is_not_undone_by_the_end_of_its_job() {
+async fn a_move_during_the_job_is_not_undone_by_its_end() {
     let desk = Desk::begin().await;
     let (job, fence) = desk.works(Status::Syncing).await;
-    desk.copied().await;
     desk.moved("Blocked").await;
     assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
     let ticket = desk.ticket().await;
@@ -170,10 +158,9 @@ async fn a_move_that_the_tickets_copy_does_not_know_is_not_undone_by_the_end_of_
 }
 
 #[tokio::test]
-async fn the_pull_request_of_another_ticket_stays_there_though_no_copy_has_it() {
+async fn a_pull_request_of_another_ticket_is_not_linked_again() {
     let desk = Desk::begin().await;
     let (job, fence) = desk.works(Status::Syncing).await;
-    desk.copied().await;
     desk.linked_elsewhere().await;
     let before = desk.pull_request().await;
     assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
@@ -181,23 +168,9 @@ async fn the_pull_request_of_another_ticket_stays_there_though_no_copy_has_it() 
 }
 
 #[tokio::test]
-async fn a_pull_request_that_was_just_linked_to_the_ticket_is_not_left_alone_for_its_copy() {
-    let desk = Desk::begin().await;
-    let (job, fence) = desk.works(Status::Syncing).await;
-    desk.linked_elsewhere().await;
-    desk.copied().await;
-    let linked = PullRequest { ticket: Some(desk.key.clone()), ..desk.pull_request().await.unwrap() };
-    applied(desk.world.ctx.store.update_pull_request(&linked).await);
-    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
-    let linked = desk.pull_request().await.unwrap();
-    assert_eq!((linked.job, linked.head), (Some(job.id.clone()), pushed(&job).head));
-}
-
-#[tokio::test]
-async fn who_changes_the_settings_and_cancels_a_job_sees_its_ticket_go_where_they_say() {
+async fn a_cancel_moves_the_ticket_by_the_settings_of_now() {
     let desk = Desk::begin().await;
     let job = desk.moved(TRIGGER).await.unwrap();
-    desk.copied().await;
     let statuses = Statuses { todo: "Backlog".into(), ..Statuses::default() };
     desk.settings(Settings { statuses, ..Settings::default() }).await;
     cancel_job(&desk.world.ctx, &job, "ana", None).await.unwrap();

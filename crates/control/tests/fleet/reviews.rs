@@ -13,7 +13,7 @@ use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullReques
 use pullyard_domain::review::{Asks, Author, ReviewEvent, ReviewState, SeenPullRequest};
 use pullyard_domain::ticket::{LastJob, LastOutcome, Ticket};
 use pullyard_domain::time::Timestamp;
-use pullyard_testkit::{Fault, Lag, Wire};
+use pullyard_testkit::{Fault, Wire};
 use std::time::Duration;
 
 const NUMBER: u64 = 7;
@@ -131,44 +131,6 @@ async fn a_review_that_was_refused_and_gets_its_job_when_told_again_has_come_twi
     let entry = desk.recorded("80").await;
     assert_eq!((entry.at, entry.seen.len()), (first.at, 1), "{entry:?}");
     assert_eq!(entry.job, accepted.job);
-}
-
-/// Were it, its reviews would have their last answer, for a job that is under way and may complete.
-#[tokio::test]
-async fn reviews_that_wait_are_not_settled_by_a_copy_of_before_their_tickets_retry() {
-    let lag = Lag::still();
-    let desk = Desk::over(World::before(lag.client()).await).await;
-    lag.catch_up().await.unwrap();
-    let (first, retry) = (desk.job("first"), desk.job("retry"));
-    desk.works(&first).await;
-    let held = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
-    assert_eq!(held.reason, Reason::HeldForJob { job: first.clone() });
-    desk.ends(&first, LastOutcome::Failed).await;
-    lag.catch_up().await.unwrap();
-    desk.works(&retry).await;
-    desk.settles().await;
-    assert_eq!(desk.state("80").await, ReviewState::Deferred {});
-    desk.ends(&retry, LastOutcome::Completed).await;
-    desk.settles().await;
-    let state = desk.state("80").await;
-    assert!(matches!(state, ReviewState::Started { .. }), "{state:?}");
-}
-
-#[tokio::test]
-async fn a_revision_is_not_called_off_for_a_copy_of_before_its_pull_request_was_opened_again() {
-    let lag = Lag::still();
-    let desk = Desk::over(World::before(lag.client()).await).await;
-    let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
-    let store = &desk.world.ctx.store;
-    let becomes = async |state| {
-        let linked = store.pull_request(&desk.id).await.unwrap().unwrap();
-        applied(store.update_pull_request(&PullRequest { state, ..linked }).await);
-    };
-    becomes(PullRequestState::Closed).await;
-    lag.catch_up().await.unwrap();
-    becomes(PullRequestState::Open).await;
-    assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Ended);
-    assert_eq!(desk.world.stored(&job).await.status, Status::Failed, "its forge was asked, and would not say");
 }
 
 #[tokio::test]

@@ -113,9 +113,10 @@ fn a_job_waits_for_the_accounts_of_all_runners_that_could_take_it_now() {
     };
     assert_eq!(wait(&members, std::slice::from_ref(&kite)), Some(Wait::StartingNow { ago: Span(40) }));
     let both = [kite.clone(), gull];
-    assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: at(4_000) }));
+    assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: both[1].reopens_for(&job.id) }));
     let with_one_busy = [members[0].clone(), busy(members[1].clone())];
-    assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: at(5_000) }));
+    let until = kite.reopens_for(&job.id);
+    assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: until }));
     // It asks no model.
     let adopts = Job { adopts: Some(crashed()), ..job.clone() };
     let fleet = Fleet { members: &members, needs: &needs, ahead: 0, breakers: &both };

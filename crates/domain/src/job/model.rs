@@ -109,14 +109,6 @@ impl Job {
         Ok(job)
     }
 
-    /// Its next attempt tries an account first that was left alone.
-    #[must_use]
-    pub fn tries_first(&self) -> Self {
-        let mut job = self.clone();
-        job.dispatch.first = true;
-        job
-    }
-
     /// Its model answers nobody for now, and nobody but time or a breaker says when.
     pub fn waits_long(&self, now: Timestamp) -> bool {
         self.model.as_ref().is_some_and(|model| now < model.until)

@@ -146,7 +146,6 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             task: None,
             dead: Vec::new(),
             fault: None,
-            first: false,
             trace: None,
         },
         run: None,

@@ -333,7 +333,6 @@ fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
             task: None,
             dead: Vec::new(),
             fault: None,
-            first: false,
             trace: None,
         },
         ..ready()

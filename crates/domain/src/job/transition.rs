@@ -238,14 +238,12 @@ impl Job {
             claim: claim.claim.clone(),
             started: now,
             task: claim.task.clone(),
-            first: self.dispatch.first,
             died: None,
         });
         job.dispatch.starting = false;
         job.dispatch.task = None;
         job.dispatch.dead.clear();
         job.dispatch.fault = None;
-        job.dispatch.first = false;
         job.dispatch.trace = None;
         job.went_on();
         Ok(job)
@@ -435,7 +433,6 @@ impl Job {
         self.dispatch.starting = false;
         self.dispatch.task = None;
         self.dispatch.fault = None;
-        self.dispatch.first = false;
         self.dispatch.trace = None;
         self.dispatch.due = now;
     }

@@ -3,8 +3,6 @@
 use crate::read::list::Order;
 use crate::{Error, Store, item, key};
 use pullyard_domain::breaker::{Breaker, BreakerId};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::Job;
 use std::collections::BTreeSet;
 
 /// How many of them are read at once, and shown at most: whoever has more has one cause for all of them.
@@ -16,22 +14,10 @@ impl Store {
         self.get(&key::breaker(id)).await
     }
 
-    /// Those of these jobs and breakers that stand, in any order, read strongly in one call where they are not many.
-    pub async fn jobs_and_breakers(
-        &self,
-        jobs: &BTreeSet<JobId>,
-        ids: &BTreeSet<BreakerId>,
-    ) -> Result<(Vec<Job>, Vec<Breaker>), Error> {
-        let keys: Vec<_> = jobs.iter().map(key::job).chain(ids.iter().map(key::breaker)).collect();
-        let (mut found, mut breakers) = (Vec::new(), Vec::new());
-        for item in self.many(&keys).await? {
-            if item::key_of(&item).pk.starts_with(key::BREAKERS) {
-                breakers.push(item::decoded(item)?);
-            } else {
-                found.push(item::decoded(item)?);
-            }
-        }
-        Ok((found, breakers))
+    /// Those of these breakers that stand, in any order and read strongly.
+    pub async fn breakers_among(&self, ids: &BTreeSet<BreakerId>) -> Result<Vec<Breaker>, Error> {
+        let keys: Vec<_> = ids.iter().map(key::breaker).collect();
+        self.many(&keys).await?.into_iter().map(item::decoded).collect()
     }
 
     /// All of them, by name, at most a hundred; those that are over among them.

@@ -23,7 +23,7 @@ pub struct Linked {
     pub repository: Option<Repository>,
     /// The ticket that the pull request is linked to.
     pub ticket: Option<Ticket>,
-    /// The review's ledger entry there, if it was asked for.
+    /// The review's ledger entry there.
     pub delivery: Option<Delivery>,
 }
 
@@ -65,25 +65,25 @@ impl Store {
     }
 
     /// Where a review of a pull request is decided that this project's ticket is linked to, if it names one; with its
-    /// ledger entry, if that is named.
+    /// ledger entry.
     pub async fn linked(
         &self,
         project: &ProjectId,
         id: &PullRequestId,
         repository: u64,
         ticket: Option<&TicketKey>,
-        delivery: Option<&DeliveryId>,
+        delivery: &DeliveryId,
     ) -> Result<Linked, Error> {
         let ticket = ticket.map(|ticket| key::ticket(project, ticket));
         let (repository, project) = (key::repository(project, &id.integration, repository), key::project(project));
-        let delivery = delivery.map(key::delivery);
-        let keys: Vec<_> = [&project, &repository].into_iter().chain(&delivery).chain(&ticket).collect();
+        let delivery = key::delivery(delivery);
+        let keys: Vec<_> = [&project, &repository, &delivery].into_iter().chain(&ticket).collect();
         let mut found = self.found(&keys).await?;
         Ok(Linked {
             project: found.take(&project)?,
             repository: found.take(&repository)?,
             ticket: ticket.map(|ticket| found.take(&ticket)).transpose()?.flatten(),
-            delivery: delivery.map(|delivery| found.take(&delivery)).transpose()?.flatten(),
+            delivery: found.take(&delivery)?,
         })
     }
 

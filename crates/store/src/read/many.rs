@@ -17,41 +17,27 @@ const TRIES: usize = 5;
 impl Store {
     /// What stands under these keys, each of them named once: read strongly, in any order.
     pub(crate) async fn many(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
-        self.batches(keys, true).await
-    }
-
-    /// The same, for half the units: what was written a moment ago may be missing.
-    pub(crate) async fn many_weakly(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
-        self.batches(keys, false).await
+        let mut items = Vec::with_capacity(keys.len());
+        for some in keys.chunks(TOGETHER) {
+            self.batch(some.iter().map(whole).collect(), &mut items).await?;
+        }
+        Ok(items)
     }
 
     /// What stands under these few keys, as `many` reads it: no more than one call takes.
     pub(crate) async fn few(&self, keys: &[&Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
-        self.batch(keys.iter().map(|key| whole(key)).collect(), true, &mut items).await?;
+        self.batch(keys.iter().map(|key| whole(key)).collect(), &mut items).await?;
         Ok(items)
     }
 
-    async fn batches(&self, keys: &[Key], strongly: bool) -> Result<Vec<Attributes>, Error> {
-        let mut items = Vec::with_capacity(keys.len());
-        for some in keys.chunks(TOGETHER) {
-            self.batch(some.iter().map(whole).collect(), strongly, &mut items).await?;
-        }
-        Ok(items)
-    }
-
-    async fn batch(
-        &self,
-        mut wanted: Vec<Attributes>,
-        strongly: bool,
-        items: &mut Vec<Attributes>,
-    ) -> Result<(), Error> {
+    async fn batch(&self, mut wanted: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {
         let broken = |error| Error::unavailable("read many", error);
         for tried in 0..TRIES {
             if tried > 0 {
                 self.pause(Duration::from_millis(20 << tried)).await;
             }
-            let asked = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(strongly).build();
+            let asked = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
             let answer = self
                 .client
                 .batch_get_item()

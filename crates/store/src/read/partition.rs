@@ -13,31 +13,20 @@ impl Store {
         begins: &str,
         operation: &'static str,
     ) -> Result<Vec<T>, Error> {
-        let items = self.pages(pk, begins, true, operation).await?;
+        let items = self.pages(pk, begins, operation).await?;
         items.into_iter().map(decoded).collect()
     }
 
     /// Every item of a partition, read strongly.
     pub(crate) async fn partition(&self, pk: &str, operation: &'static str) -> Result<Vec<Attributes>, Error> {
-        self.pages(pk, "", true, operation).await
+        self.pages(pk, "", operation).await
     }
 
-    /// The items whose sort keys begin so, or all of them, for half the units: what was written a moment ago may be
-    /// missing.
-    pub(crate) async fn partition_weakly(
+    /// The items whose sort keys begin so, or all of them, read strongly.
+    pub(crate) async fn pages(
         &self,
         pk: &str,
         begins: &str,
-        operation: &'static str,
-    ) -> Result<Vec<Attributes>, Error> {
-        self.pages(pk, begins, false, operation).await
-    }
-
-    async fn pages(
-        &self,
-        pk: &str,
-        begins: &str,
-        strongly: bool,
         operation: &'static str,
     ) -> Result<Vec<Attributes>, Error> {
         // No condition takes an empty text.
@@ -50,7 +39,7 @@ impl Store {
                 .table_name(&self.table)
                 .key_condition_expression(condition)
                 .expression_attribute_values(":pk", text(pk))
-                .consistent_read(strongly)
+                .consistent_read(true)
                 .set_exclusive_start_key(start);
             let page = if begins.is_empty() { page } else { page.expression_attribute_values(":sk", text(begins)) };
             let page = page.send().await.map_err(|error| Error::unavailable(operation, error))?;

@@ -2,7 +2,7 @@
 
 use crate::item::{Attributes, decode};
 use crate::read::list::Order;
-use crate::{Error, Reads, Store, key};
+use crate::{Error, Store, key};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project, Repository};
 
@@ -47,11 +47,7 @@ impl Store {
     /// A connected forge, read strongly.
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
         let key = key::integration(integration);
-        let mut item = self.get_attributes(&key).await?;
-        if item.as_ref().is_some_and(is_gone) {
-            // Perhaps it was connected again since this copy.
-            item = Self { reads: Reads::Strong, ..self.clone() }.get_attributes(&key).await?;
-        }
+        let item = self.get_attributes(&key).await?;
         item.filter(|item| !is_gone(item)).map(|item| decode(item, &key)).transpose()
     }
 
@@ -105,13 +101,6 @@ impl Store {
             id: u64,
         }
         let key = key::repository_name(project, name);
-        let Some(alias) = self.eventually().get::<Alias>(&key).await? else { return Ok(None) };
-        // A name hardly ever changes hands; if it leads nowhere, or to one of another name, it just did.
-        let found = self.repository(project, &alias.integration, alias.id).await?;
-        let is_its_own = |found: &Repository| found.name.as_str().eq_ignore_ascii_case(name.as_str());
-        if found.as_ref().is_some_and(is_its_own) {
-            return Ok(found);
-        }
         match self.get::<Alias>(&key).await? {
             None => Ok(None),
             Some(alias) => self.repository(project, &alias.integration, alias.id).await,

@@ -48,10 +48,10 @@ impl Store {
         0..RUNNER_SHARDS
     }
 
-    /// The runners of one shard. Not strongly: whoever acts on one proves what was read. One that can't be
-    /// read stands there as its error, so that it does not hide the others.
+    /// The runners of one shard, read strongly. One that can't be read stands there as its error, so that it does not
+    /// hide the others.
     pub async fn runners_of(&self, shard: u8) -> Result<Vec<Result<Runner, Error>>, Error> {
-        let items = self.partition_weakly(&key::runner_shard(shard), "", "read the runners").await?;
+        let items = self.pages(&key::runner_shard(shard), "", "read the runners").await?;
         Ok(items.into_iter().map(decoded).collect())
     }
 
@@ -64,18 +64,18 @@ impl Store {
         Ok(runners)
     }
 
-    /// The lasting parts of these runners, in any order and not strongly; of those that are gone none. One that can't be
-    /// read stands there as its error, as above.
+    /// The lasting parts of these runners, in any order and read strongly; of those that are gone none. One that
+    /// can't be read stands there as its error, as above.
     pub async fn runner_profiles(&self, runners: &[RunnerId]) -> Result<Vec<Result<Profile, Error>>, Error> {
         let keys: Vec<_> = runners.iter().map(key::runner_profile).collect();
-        Ok(self.many_weakly(&keys).await?.into_iter().map(decoded).collect())
+        Ok(self.many(&keys).await?.into_iter().map(decoded).collect())
     }
 
     /// The classes of a project's jobs, with what each asks of a runner. One that can't be read stands there as its
     /// error, so that it does not hide the others.
     pub async fn classes(&self, project: &ProjectId) -> Result<Vec<Result<(ClassId, Needs), Error>>, Error> {
         let pk = key::class_pool(project);
-        let items = self.partition_weakly(&pk, "CLASS#", "read the classes of a project").await?;
+        let items = self.pages(&pk, "CLASS#", "read the classes of a project").await?;
         let class = |item| decoded::<Class>(item).map(|class| (class.class, class.needs));
         Ok(items.into_iter().map(class).collect())
     }

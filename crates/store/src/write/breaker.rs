@@ -1,4 +1,4 @@
-//! A model's account is left alone, tried first, or asked again by everybody.
+//! A model's account is left alone, or asked again by all jobs.
 
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write, key};
@@ -7,8 +7,8 @@ use pullyard_domain::breaker::Breaker;
 impl Store {
     /// Stores what the domain made of a breaker, or of none.
     ///
-    /// Writes: BREAKER if `rev` and `opened` are those of the one seen (absent if none was): of many who would try
-    /// first, one does, and what opened since another one was let go is left alone.
+    /// Writes: BREAKER if `rev` and `opened` are those of the one seen (absent if none was): a breaker that
+    /// opened since the one that was read was closed stays as it is.
     /// Idempotent: through the domain, by job and attempt.
     pub async fn put_breaker(&self, breaker: &Breaker, seen: Option<&Breaker>) -> Result<Write, Error> {
         // By the one that was seen: trouble that opens it again is of another moment.

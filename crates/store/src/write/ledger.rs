@@ -16,24 +16,6 @@ pub enum Conclusion {
     Refused(Reason),
 }
 
-/// Over which ledger entries the decision that makes a job may be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// None, or one that is not final: whoever decided has looked for it, and goes on with what it says.
-    NotFinal,
-    /// None: nobody has looked for one.
-    Nothing,
-}
-
-impl Over {
-    pub(crate) fn condition(self) -> Condition {
-        match self {
-            Self::NotFinal => unless_final(),
-            Self::Nothing => Condition::absent(),
-        }
-    }
-}
-
 /// Final answers are never replaced.
 pub(crate) fn unless_final() -> Condition {
     Condition::of("attribute_not_exists(pk) OR #final = :false")

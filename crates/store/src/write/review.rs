@@ -6,7 +6,7 @@
 use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::write::budget;
-use crate::write::ledger::{Over, unless_final};
+use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Charge;
@@ -30,7 +30,7 @@ pub struct TriggerReview<'a> {
     /// The review, naming its job.
     pub review: &'a Review,
     /// The decision, where it is made at once, and over what it may be put into the ledger; none for a review that waited.
-    pub delivery: Option<(&'a Delivery, Over)>,
+    pub delivery: Option<&'a Delivery>,
     /// What the job takes from its project's budget, if there is one.
     pub charge: Option<&'a Charge>,
 }
@@ -65,8 +65,8 @@ impl Store {
             .revise(trigger.ticket)?
             .revise(trigger.pull_request)?
             .put_review(trigger.review, over)?;
-        if let Some((delivery, over)) = trigger.delivery {
-            transaction = transaction.put(delivery, over.condition())?;
+        if let Some(delivery) = trigger.delivery {
+            transaction = transaction.put(delivery, unless_final())?;
         }
         if let Some(charge) = trigger.charge {
             transaction = budget::charge(transaction, charge);

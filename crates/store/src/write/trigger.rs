@@ -5,7 +5,7 @@ use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number, text};
 use crate::write::budget;
-use crate::write::ledger::Over;
+use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
@@ -25,8 +25,8 @@ pub struct Trigger<'a> {
     pub ticket: Option<&'a Ticket>,
     /// The pull request that it revises, over the revision that was read.
     pub pull_request: Option<&'a PullRequest>,
-    /// The decision, if it is not on record yet, and over what it may be put there.
-    pub delivery: Option<(&'a Delivery, Over)>,
+    /// The decision, if it is not on record yet.
+    pub delivery: Option<&'a Delivery>,
     /// What it takes from its project's budget, if there is one.
     pub charge: Option<&'a Charge>,
     /// The caller's own key for this request.
@@ -52,8 +52,8 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 impl Store {
     /// Makes a job.
     ///
-    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen (absent if none was); DELIVERY if absent, or
-    /// not final where somebody looked for it; BUDGET if the day has as much left; IDEMPOTENCY if absent or expired.
+    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen (absent if none was); DELIVERY if absent or
+    /// not final; BUDGET if the day has as much left; IDEMPOTENCY if absent or expired.
     /// The rev proves that the facts of the decision still stand.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger(&self, trigger: &Trigger<'_>) -> Result<Write, Error> {
@@ -64,8 +64,8 @@ impl Store {
         if let Some(pull_request) = trigger.pull_request {
             transaction = transaction.revise(pull_request)?;
         }
-        if let Some((delivery, over)) = trigger.delivery {
-            transaction = transaction.put(delivery, over.condition())?;
+        if let Some(delivery) = trigger.delivery {
+            transaction = transaction.put(delivery, unless_final())?;
         }
         if let Some(charge) = trigger.charge {
             transaction = budget::charge(transaction, charge);

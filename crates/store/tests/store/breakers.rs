@@ -1,8 +1,8 @@
-//! Models' accounts that are left alone: one tries first, and what was not seen is not closed.
+//! Models' accounts that are left alone: a breaker that was not read is not closed.
 
 use crate::sample::{self, at};
 use crate::world::World;
-use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Gate, Trouble};
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
 use pullyard_domain::id::RunnerId;
 use pullyard_store::Write;
 
@@ -34,7 +34,7 @@ async fn an_account_is_shut_over_what_was_read_and_let_go_only_as_it_was_read() 
     world.applies(world.store.put_breaker(&again, Some(&stored))).await;
     assert_eq!(world.store.close_breaker(&stored).await.unwrap(), Write::Stale, "what opened meanwhile stays");
     let newest = world.store.breaker(&id("codex")).await.unwrap().unwrap();
-    assert_eq!((newest.times, newest.gate(&by(1).job, at(301))), (2, Gate::Shut(at(900))));
+    assert_eq!((newest.times, newest.until), (2, at(900)));
     for _ in 0..2 {
         world.applies(world.store.close_breaker(&newest)).await;
     }
@@ -51,11 +51,8 @@ async fn what_opened_since_the_one_that_was_read_was_let_go_is_left_alone_by_who
     world.applies(world.store.put_breaker(&new, None)).await;
     let stored = world.store.breaker(&id("codex")).await.unwrap().unwrap();
     assert_eq!((stored.rev, stored.opened), (gone.rev, at(60)));
-    let tried = gone.tried_by(&by(1).job, at(300)).unwrap();
     let longer = Breaker::opened(Some(&gone), &id("codex"), &LIMIT, &by(3), at(300)).unwrap();
-    for late in [tried, longer] {
-        world.refuses(world.store.put_breaker(&late, Some(&gone))).await;
-    }
+    world.refuses(world.store.put_breaker(&longer, Some(&gone))).await;
     world.refuses(world.store.close_breaker(&gone)).await;
     assert_eq!(world.store.breaker(&id("codex")).await.unwrap(), Some(stored));
 }

@@ -15,7 +15,7 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::job::{Claim, Job, Status};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Error, Over, Proof, Request, Trigger, Write};
+use pullyard_store::{Error, Proof, Request, Trigger, Write};
 use std::pin::Pin;
 
 /// A day that has one job left.
@@ -89,7 +89,7 @@ impl Whole {
         let trigger = Trigger {
             job: &self.job,
             ticket: Some(&self.ticket),
-            delivery: Some((&self.delivery, Over::NotFinal)),
+            delivery: Some(&self.delivery),
             pull_request: None,
             charge: Some(&self.charge),
             request: Some(&self.request),

@@ -1,5 +1,4 @@
-//! Indexes that lag: what they name was so once, and is so in the end; what is read for half the price is some state
-//! that the item had, and an item that is there is never missed. What is read strongly lags never.
+//! Indexes that lag: each row was true once and becomes true in the end. Reads of items never lag.
 
 use crate::rests::answered;
 use crate::reviews::{id, review_id, waits};
@@ -9,9 +8,9 @@ use pullyard_domain::due;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Compute;
-use pullyard_store::{Batch, Store, WorkKey};
+use pullyard_store::{Batch, WorkKey};
 use pullyard_testkit::Lag;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 const JOBS: usize = 12;
 
@@ -25,7 +24,6 @@ fn seeds() -> impl Iterator<Item = u64> {
 #[derive(Default)]
 struct Past {
     rows: BTreeSet<(String, String, i64)>,
-    revisions: BTreeMap<String, BTreeSet<i64>>,
 }
 
 impl Past {
@@ -33,7 +31,6 @@ impl Past {
         let mut now = BTreeSet::new();
         for ((pk, sk), item) in world.items().await {
             if sk == "JOB" {
-                self.revisions.entry(pk.clone()).or_default().insert(count(&item, "rev").unwrap());
                 now.extend(count(&item, "ws").map(|order| (pk, word(&item, "wk"), order)));
             }
         }
@@ -62,7 +59,7 @@ async fn what_an_index_names_was_so_once_and_is_so_in_the_end() {
     for seed in seeds() {
         let lag = Lag::new(seed);
         let world = World::lagging(&lag).await;
-        let (mut past, mut jobs, mut late, mut old) = (Past::default(), Vec::<Job>::new(), 0, 0);
+        let (mut past, mut jobs, mut late) = (Past::default(), Vec::<Job>::new(), 0);
         for step in 0..3 * JOBS {
             // Made on runners and on Fargate; then claimed, and put off or started.
             let wrote = match step / JOBS {
@@ -87,56 +84,11 @@ async fn what_an_index_names_was_so_once_and_is_so_in_the_end() {
             let told = told(&world).await;
             assert!(told.is_subset(&past.rows), "never so: {:?}", told.difference(&past.rows));
             late += usize::from(told != now);
-            let job = &jobs[step % jobs.len()];
-            let read = world.store.eventually().job(&job.id).await.unwrap().expect("it is never missed");
-            let revisions = &past.revisions[&format!("JOB#{}", job.id)];
-            assert!(revisions.contains(&(read.rev as i64)), "{} of {revisions:?}", read.rev);
-            old += usize::from(revisions.last() != Some(&(read.rev as i64)));
         }
-        assert!(late > 0 && old > 0, "nothing lagged: {late} and {old}");
+        assert!(late > 0, "nothing lagged");
         lag.catch_up().await.unwrap();
         assert_eq!(told(&world).await, past.look(&world).await);
     }
-}
-
-#[tokio::test]
-async fn what_is_too_new_is_taken_for_absent_only_by_who_says_so_and_reads_for_half_the_price() {
-    let lag = Lag::still();
-    let world = World::lagging(&lag).await;
-    let job = sample::job_at("one", Compute::Fargate, at(0));
-    world.applies(world.store.trigger(&alone(&job))).await;
-    let is_there = async |store: Store| store.job(&job.id).await.unwrap().is_some();
-    assert!(is_there(world.store.eventually()).await);
-    assert!(is_there(world.store.or_absent()).await);
-    assert!(!is_there(world.store.eventually().or_absent()).await);
-    lag.catch_up().await.unwrap();
-    assert!(is_there(world.store.eventually().or_absent()).await);
-}
-
-#[tokio::test]
-async fn a_forge_that_was_connected_again_just_now_is_not_taken_for_gone() {
-    let lag = Lag::still();
-    let world = World::lagging(&lag).await;
-    let (store, forge) = (&world.store, sample::forge("gh1"));
-    world.applies(store.put_integration(&forge)).await;
-    world.applies(store.remove_integration(&forge)).await;
-    lag.catch_up().await.unwrap();
-    assert_eq!(store.eventually().integration(&forge.id).await.unwrap(), None);
-    world.applies(store.put_integration(&forge)).await;
-    assert_eq!(store.eventually().integration(&forge.id).await.unwrap(), Some(forge));
-}
-
-#[tokio::test]
-async fn a_name_that_another_repository_has_by_now_leads_to_that_one_though_no_copy_knows_it() {
-    let lag = Lag::still();
-    let world = World::lagging(&lag).await;
-    let (store, first) = (&world.store, sample::repository(1, "acme/app"));
-    world.applies(store.put_repository(&first)).await;
-    lag.catch_up().await.unwrap();
-    world.applies(store.rename_repository(&first, &sample::repository(1, "acme/web"))).await;
-    let second = sample::repository(2, "acme/app");
-    world.applies(store.put_repository(&second)).await;
-    assert_eq!(store.repository_named(&first.project, &first.name).await.unwrap(), Some(second));
 }
 
 /// Each way in which several items are read strongly: what was written a moment ago is among them, though no copy has
@@ -153,10 +105,6 @@ async fn what_is_read_strongly_is_as_it_was_written_just_now() {
     let read = [
         ("jobs", store.jobs(std::slice::from_ref(&job.id)).await.unwrap().len()),
         ("members", store.members(&BTreeSet::from([kite.id])).await.unwrap().len()),
-        ("a job before it is claimed", {
-            let (jobs, _) = store.jobs_and_breakers(&BTreeSet::from([job.id.clone()]), &BTreeSet::new()).await.unwrap();
-            jobs.len()
-        }),
         ("a ticket with its project", {
             let (project, ticket) = store.project_and_ticket(&project, &key).await.unwrap();
             usize::from(project.is_some() && ticket.is_some())
@@ -168,7 +116,6 @@ async fn what_is_read_strongly_is_as_it_was_written_just_now() {
     for (what, found) in read {
         assert_eq!(found, 1, "{what}");
     }
-    assert_eq!(store.eventually().or_absent().job(&job.id).await.unwrap(), None, "nothing lags");
     assert!(lag.behind() > 0);
 }
 

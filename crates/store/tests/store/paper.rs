@@ -87,7 +87,7 @@ const KINDS: &[Kind] = &[
         "BREAKER",
         "BREAKER#{project or runner}#{which}#{capability}",
         "BREAKER",
-        "A model's account that is left alone: why, until when, and which job tries first.",
+        "A model's account that is left alone: why, and until when.",
     ),
     of(
         "ROTATION",

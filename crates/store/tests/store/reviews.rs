@@ -17,7 +17,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Author, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Conclusion, Error, Over, Store, TriggerReview, WaitsForJob, Write};
+use pullyard_store::{Conclusion, Error, Store, TriggerReview, WaitsForJob, Write};
 use pullyard_testkit::Fault;
 use std::collections::BTreeSet;
 
@@ -128,7 +128,7 @@ impl Revising {
     /// Told just now.
     pub(crate) async fn direct(&self, store: &Store) -> Result<Write, Error> {
         let delivery = self.accepted();
-        store.trigger_review(&TriggerReview { delivery: Some((&delivery, Over::NotFinal)), ..self.trigger() }).await
+        store.trigger_review(&TriggerReview { delivery: Some(&delivery), ..self.trigger() }).await
     }
 
     /// The ledger entry of the review, which has its job.
@@ -357,21 +357,4 @@ async fn a_pull_request_that_can_not_be_read_hides_no_other() {
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
     let read = world.store.pull_requests(&ids).await.unwrap();
     assert_eq!((read.len(), read.iter().filter(|linked| linked.is_ok()).count()), (2, 1), "{read:?}");
-}
-
-/// Whoever has not looked for an entry would lose what it says, and when it came first.
-#[tokio::test]
-async fn a_review_for_which_nobody_looked_for_an_entry_gets_no_job_over_any() {
-    let world = World::with_linked().await;
-    let revising = Revising::of(&world, "r1").await;
-    let reason = Reason::Accepted { job: revising.job.id.clone() };
-    let accepted = Delivery { job: Some(revising.job.id.clone()), ..entry("r1", reason) };
-    let unlooked = TriggerReview { delivery: Some((&accepted, Over::Nothing)), ..revising.trigger() };
-    let earlier = entry("r1", Reason::EditedReview {});
-    assert_eq!(earlier.id, accepted.id);
-    world.applies(world.store.record(&earlier)).await;
-    world.refuses(world.store.trigger_review(&unlooked)).await;
-    world.lose("DELIVERY#", "DELIVERY").await;
-    world.applies(world.store.trigger_review(&unlooked)).await;
-    assert_eq!(world.store.delivery(&earlier.id).await.unwrap(), Some(accepted));
 }

@@ -17,7 +17,7 @@ use pullyard_domain::review::Review;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Badge;
-use pullyard_store::{Batch, Over, Request, Rotation, Sweeps, Trigger, WorkKey};
+use pullyard_store::{Batch, Request, Rotation, Sweeps, Trigger, WorkKey};
 use std::collections::{BTreeSet, HashSet};
 
 // Keys.
@@ -151,9 +151,7 @@ async fn around(world: &World) {
     world.applies(store.note_hook_verified(&hook, at(1))).await;
     store.note_hook_refused(&hook, 3, at(2)).await.unwrap();
     world.applies(store.put_poll(&sample::poll(0))).await;
-    let open = shut(world, "codex").await;
-    let tried = open.tried_by(&sample::job("a").id, at(300)).unwrap();
-    world.applies(store.put_breaker(&tried, Some(&open))).await;
+    shut(world, "codex").await;
     world.applies(store.put_rotation(&rotation())).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
     let sweeps = Sweeps { at: at(9), ready_at: at(9), since: Some(at(1)), gauges };
@@ -199,7 +197,7 @@ async fn triggered(world: &World) -> (Runner, Job) {
     let trigger = Trigger {
         pull_request: None,
         charge: charge.as_ref(),
-        delivery: Some((&sample::accepted(&job), Over::NotFinal)),
+        delivery: Some(&sample::accepted(&job)),
         request: Some(&sample::request("key", at(0))),
         ..of_ticket(&job, &ticket)
     };

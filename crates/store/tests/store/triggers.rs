@@ -7,7 +7,7 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::job::Job;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Over, Request, Trigger, Write};
+use pullyard_store::{Request, Trigger, Write};
 
 /// A trigger with everything that one can have.
 struct Whole {
@@ -28,7 +28,7 @@ impl Whole {
         Trigger {
             job: &self.job,
             ticket: Some(&self.ticket),
-            delivery: Some((&self.delivery, Over::NotFinal)),
+            delivery: Some(&self.delivery),
             pull_request: None,
             charge: None,
             request: Some(&self.request),
@@ -155,20 +155,6 @@ async fn a_trigger_replaces_a_refusal_that_was_not_final() {
     world.applies(world.store.trigger(&whole.trigger())).await;
     let stored = world.store.delivery(&earlier.id).await.unwrap();
     assert_eq!(stored, Some(whole.delivery));
-}
-
-/// Whoever has not looked for an entry would lose what it says, and when it came first.
-#[tokio::test]
-async fn a_trigger_for_which_nobody_looked_for_an_entry_is_refused_over_any() {
-    let world = World::new().await;
-    let whole = Whole::over(&sample::ticket("APP-1"), "one");
-    let unlooked = Trigger { delivery: Some((&whole.delivery, Over::Nothing)), ..whole.trigger() };
-    let earlier = sample::refused(whole.delivery.event.as_str(), at(0));
-    world.applies(world.store.record(&earlier)).await;
-    world.refuses(world.store.trigger(&unlooked)).await;
-    world.lose("DELIVERY#", "DELIVERY").await;
-    world.applies(world.store.trigger(&unlooked)).await;
-    assert_eq!(world.store.delivery(&earlier.id).await.unwrap().as_ref(), Some(&whole.delivery));
 }
 
 #[tokio::test]

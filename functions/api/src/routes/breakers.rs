@@ -20,7 +20,7 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
     let all = control::breakers(&ctx).await?;
     let mine = all.into_iter().filter(|breaker| may_touch(&caller, &breaker.id.account).is_ok());
     let shown = mine.map(|breaker| {
-        let until = breaker.holds_until(now).unwrap_or(breaker.until);
+        let until = breaker.holds_until(now);
         let wait = breaker.wait(until);
         Breaker {
             account: breaker.id.to_string(),
@@ -29,7 +29,6 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
             until,
             opened: breaker.opened,
             times: breaker.times,
-            tried_by: breaker.probe.map(|probe| probe.job),
         }
     });
     Ok(Json(Breakers { breakers: shown.collect() }))

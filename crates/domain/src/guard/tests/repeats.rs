@@ -17,21 +17,6 @@ fn a_final_first_answer_is_given_again_and_any_other_is_decided_again() {
 }
 
 #[test]
-fn only_an_entry_that_is_newer_than_its_ticket_and_gets_a_job_is_decided_without_its_first_answer() {
-    let unanswered = |case: &Case| decide_unanswered(&case.event, &case.facts);
-    let entering = entering();
-    let unseen = entering.with(|case| case.facts.ticket = None);
-    for newer in [&entering, &unseen] {
-        assert_eq!(unanswered(newer), Some(decide(&newer.event, &newer.facts)));
-    }
-    // What is known of this time may come from this very event.
-    assert_eq!(unanswered(&entering.with(|case| case.ticket().seen_at = case.event.occurred_at)), None);
-    for (name, change) in CONDITIONS.into_iter().filter(|(name, _)| *name != "repeat") {
-        assert_eq!(unanswered(&entering.with(change)), None, "{name}");
-    }
-}
-
-#[test]
 fn the_entry_of_the_newest_job_is_a_repeat_even_when_the_ledger_has_forgotten_it() {
     let last = |name, secs| entering().with(|case| case.ticket().last_entry = Some(entry(name, secs)));
     let first = "accepted".into();

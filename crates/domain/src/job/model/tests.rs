@@ -205,13 +205,3 @@ fn the_runner_whose_model_answered_nobody_has_its_job_first_afterwards() {
     assert!(back.is_left_to(&kite, at(300)) && !back.is_left_to(&gull, just_before(later)));
     assert!(back.is_left_to(&gull, later));
 }
-
-#[test]
-fn the_attempt_that_tries_an_account_first_is_the_next_one_and_no_other() {
-    let first = ready().tries_first();
-    assert_eq!(first, Job { dispatch: Dispatch { first: true, ..ready().dispatch }, ..ready() });
-    let claimed = first.claimed(&claim(1, "c1"), at(10)).unwrap();
-    assert!(claimed.run.as_ref().unwrap().first && !claimed.dispatch.first);
-    let again = claimed.requeued(at(20)).unwrap().claimed(&claim(2, "c2"), at(30)).unwrap();
-    assert!(!again.run.unwrap().first);
-}

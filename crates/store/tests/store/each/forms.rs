@@ -13,7 +13,7 @@ use pullyard_domain::event::TicketText;
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Edited, Error, Over, Request, StoredText, Trigger, Write, Written};
+use pullyard_store::{Edited, Error, Request, StoredText, Trigger, Write, Written};
 use std::time::Duration;
 
 /// A day that has a second job left.
@@ -55,7 +55,7 @@ async fn make(
     let trigger = Trigger {
         job: &whole.job,
         ticket: with_ticket.then_some(&whole.ticket),
-        delivery: with_entry.then_some((&whole.delivery, Over::NotFinal)),
+        delivery: with_entry.then_some(&whole.delivery),
         pull_request: with_link.then_some(linked),
         charge: charge.as_ref().filter(|_| charged),
         request: asked.then_some(&whole.request),

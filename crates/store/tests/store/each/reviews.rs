@@ -10,7 +10,7 @@ use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::JobId;
 use pullyard_domain::review::{Review, ReviewState};
-use pullyard_store::{Error, Over, TriggerReview, WaitsForJob, Write};
+use pullyard_store::{Error, TriggerReview, WaitsForJob, Write};
 
 #[tokio::test]
 async fn the_job_of_a_review_is_made_in_each_form_over_nothing_that_others_made() {
@@ -54,7 +54,7 @@ impl Revising {
     async fn make(&self, world: &World, budget: &Budget, [waited, charged]: [bool; 2]) -> Result<Write, Error> {
         let (delivery, charge) = (self.accepted(), budget.charge(&self.job));
         let trigger = TriggerReview {
-            delivery: (!waited).then_some((&delivery, Over::NotFinal)),
+            delivery: (!waited).then_some(&delivery),
             charge: charge.as_ref().filter(|_| charged),
             ..self.trigger()
         };

@@ -25,8 +25,8 @@ use pullyard_domain::runner::{Drain, Runner, Slot};
 use pullyard_domain::select::Needs;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{
-    Batch, Conclusion, Edited, Ended, Error, Over, Proof, Registered, Removal, Rested, Rotation, Store, Sweeps,
-    Trigger, TriggerReview, WaitsForJob, WorkKey, Written,
+    Batch, Conclusion, Edited, Ended, Error, Proof, Registered, Removal, Rested, Rotation, Store, Sweeps, Trigger,
+    TriggerReview, WaitsForJob, WorkKey, Written,
 };
 use pullyard_testkit::Demands;
 use std::collections::{BTreeMap, BTreeSet};
@@ -462,9 +462,7 @@ async fn writes(store: &Store) -> Result<(), Error> {
 
 async fn triggers(store: &Store) -> Result<(), Error> {
     store.trigger(&alone(&sample::job("alone"))).await?;
-    for (rev, jobs, usd, over) in
-        [(0, true, false, Over::Nothing), (1, false, true, Over::NotFinal), (1, true, true, Over::NotFinal)]
-    {
+    for (rev, jobs, usd) in [(0, true, false), (1, false, true), (1, true, true)] {
         let budget = budget(jobs, usd);
         let (job, ticket) = sample::planned(&ticket(rev), "one");
         let job = Job { reserved: budget.reserve(at(0)), ..job };
@@ -474,7 +472,7 @@ async fn triggers(store: &Store) -> Result<(), Error> {
             job: &job,
             ticket: Some(&ticket),
             pull_request: Some(&pull_request),
-            delivery: Some((&delivery, over)),
+            delivery: Some(&delivery),
             charge: charge.as_ref(),
             request: Some(&request),
         };
@@ -499,9 +497,7 @@ async fn triggers_by_review(store: &Store) -> Result<(), Error> {
         charge: charge.as_ref(),
     };
     store.trigger_review(&waited).await?;
-    for over in [Over::Nothing, Over::NotFinal] {
-        store.trigger_review(&TriggerReview { delivery: Some((&delivery, over)), ..waited.clone() }).await?;
-    }
+    store.trigger_review(&TriggerReview { delivery: Some(&delivery), ..waited.clone() }).await?;
     Ok(())
 }
 

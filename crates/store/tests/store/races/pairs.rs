@@ -76,7 +76,7 @@ pub(super) const PAIRS: &[(&str, &str, &str)] = &[
         "INTEGRATION",
         "a_forge_is_disconnected_as_it_was_read_and_never_another_one_of_its_name",
     ),
-    ("account-shut account-try account-close", "BREAKER", "an_account_is_shut_tried_and_let_go_only_as_it_stands"),
+    ("account-shut account-close", "BREAKER", "an_account_is_shut_and_let_go_only_as_it_stands"),
     ("token-use token-revoked", "TOKEN", "of_many_uses_at_once_one_is_written_while_others_revoke"),
     ("heartbeat claim", "RUNNER", "what_is_heard_beside_claims_takes_neither_a_slot_nor_a_newer_word_away"),
     ("heartbeat registration", "RUNNER", "a_silent_process_is_heard_again_or_another_one_takes_over"),

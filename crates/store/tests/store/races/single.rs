@@ -437,21 +437,6 @@ async fn an_event_that_tells_what_is_known_is_noted_only_while_that_is_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_tries_an_account_first() {
-    let world = world().await;
-    let seen = shut(&world, "codex").await;
-    let answers = race(&world, |world, number| {
-        let tried = seen.tried_by(&sample::job(&format!("job {number}")).id, at(300)).unwrap();
-        let seen = seen.clone();
-        async move { world.store.put_breaker(&tried, Some(&seen)).await }
-    })
-    .await;
-    let first = sample::job(&format!("job {}", winner(&answers))).id;
-    let stored = world.store.breaker(&seen.id).await.unwrap().unwrap();
-    assert_eq!(stored.probe.map(|probe| probe.job), Some(first));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_account_is_let_go_as_it_was_read_or_was_shut_first() {
     let world = world().await;
     let seen = shut(&world, "codex").await;

@@ -32,7 +32,7 @@ pub(crate) const WRITES: &[(&str, &str)] = &[
     ("note_token_use", "of_many_uses_at_once_one_is_written_while_others_revoke"),
     ("note_watched", "of_many_who_look_at_a_job_the_longest_look_is_noted_and_no_write_is_lost"),
     ("put_artifacts", "one_of_many_changes_of_what_an_attempt_keeps_is_stored"),
-    ("put_breaker", "one_of_many_tries_an_account_first"),
+    ("put_breaker", "an_account_is_let_go_as_it_was_read_or_was_shut_first"),
     ("put_first_token", "one_of_many_first_tokens_is_the_first_and_one_of_many_takes_its_place"),
     ("put_hook", "one_of_many_changes_of_a_hook_is_stored"),
     ("put_integration", "one_of_many_forges_gets_a_name"),

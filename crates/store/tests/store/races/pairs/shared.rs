@@ -60,7 +60,6 @@ pub(crate) const USE_CASES: &[(&str, &str)] = &[
     ("integration-removal", "INTEGRATION"),
     // Models' accounts, secrets, what attempts keep.
     ("account-shut", "BREAKER"),
-    ("account-try", "BREAKER"),
     ("account-close", "BREAKER"),
     ("rotation", "ROTATION"),
     ("keep", "ARTIFACTS"),

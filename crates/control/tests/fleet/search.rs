@@ -1,0 +1,158 @@
+//! Which of the waiting jobs a runner's claim finds.
+
+use crate::world::{World, applied};
+use futures::future::join_all;
+use pullyard_control::runner::{Answer, claim};
+use pullyard_control::{Error, pause_job};
+use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
+use pullyard_domain::id::{ClaimId, JobId};
+use pullyard_domain::job::{Claim, Job};
+use pullyard_domain::runner::Runner;
+use pullyard_testkit::{Fault, Lag, Wire};
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn a_runner_gets_one_of_the_jobs_behind_those_that_others_have_just_taken() {
+    let lag = Lag::still();
+    let world = World::before(lag.client()).await;
+    let ctx = &world.ctx;
+    let runners = world.runners(3, 1, 12).await;
+    let jobs = world.jobs("behind", 20, 1).await;
+    lag.catch_up().await.unwrap();
+    let (taken, left) = jobs.split_at(18);
+    for (number, job) in taken.iter().enumerate() {
+        let runner = &runners[number % 2];
+        let asked = Claim {
+            attempt: 1,
+            claim: ClaimId::new(format!("taken-{number}")).unwrap(),
+            instance: runner.instance.clone(),
+            runner: Some(runner.id.clone()),
+            task: None,
+        };
+        applied(ctx.store.claim(&job.claimed(&asked, ctx.clock.now()).unwrap()).await);
+    }
+    let [_, _, runner] = &runners[..] else { panic!("three runners") };
+    for number in 0..left.len() {
+        let id = ClaimId::new(format!("behind-{number}")).unwrap();
+        let answer = claim(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
+        assert!(matches!(answer, Answer::Job(_)), "two waited, and {number} were got");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_an_account_with_many_jobs_is_not_looked_behind() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let [runner] = &world.runners(1, 1, 12).await[..] else { panic!("one runner") };
+    let account = Account::Runner(runner.id.clone());
+    let id = BreakerId { account, capability: "command".into() };
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let calls = async |what: &str, expected| {
+        world.meter.restart();
+        let id = ClaimId::new(what).unwrap();
+        let answer = claim(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
+        assert_eq!(matches!(answer, Answer::Job(_)), expected, "{what}");
+        world.meter.units().calls
+    };
+    let jobs = world.jobs("few", 2, 1).await;
+    let by = By { job: jobs[0].id.clone(), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
+    let few = calls("few", false).await;
+    world.jobs("many", 20, 1).await;
+    assert_eq!(calls("many", false).await, few);
+    let stored = ctx.store.breaker(&id).await.unwrap().unwrap();
+    applied(ctx.store.close_breaker(&stored).await);
+    calls("again", true).await;
+}
+
+/// What a claim of this id gets.
+async fn take(world: &World, runner: &Runner, id: &str) -> Result<Option<JobId>, Error> {
+    let id = ClaimId::new(id).unwrap();
+    match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await? {
+        Answer::Job(claimed) => Ok(Some(claimed.job.id)),
+        Answer::Nothing | Answer::Spent => Ok(None),
+    }
+}
+
+/// The jobs that are not taken, in the order in which claims try them: they were made in one moment.
+fn left(jobs: &[Job], taken: Option<&JobId>) -> Vec<JobId> {
+    let mut left: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != taken).collect();
+    left.sort();
+    assert_eq!(left.len() + 1, jobs.len(), "none was taken: {taken:?}");
+    left
+}
+
+#[tokio::test]
+async fn claims_at_once_take_each_job_once() {
+    const AT_ONCE: usize = 64;
+    let world = &World::begin().await;
+    let runners = world.runners(AT_ONCE, 1, 3).await;
+    let jobs = world.jobs("each", 2 * AT_ONCE, 1).await;
+    let mut taken = Vec::new();
+    for round in 0.. {
+        let id = format!("k{round}");
+        let all = join_all(runners.iter().map(|runner| take(world, runner, &id))).await;
+        let got: Vec<_> = all.into_iter().filter_map(Result::unwrap).collect();
+        // A claim may give up among so many; it finds nothing only once all is taken.
+        assert!(!got.is_empty() || taken.len() == jobs.len(), "{round}: {} were taken", taken.len());
+        if got.is_empty() {
+            break;
+        }
+        taken.extend(got);
+    }
+    assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), jobs.len());
+    for job in &jobs {
+        assert!(world.stored(&job.id).await.run.is_some(), "{} was given out", job.id);
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_one_runner_may_not_take_is_left_to_the_next() {
+    let world = World::begin().await;
+    let ctx = &world.ctx;
+    let runners = world.runners(2, 1, 3).await;
+    let [able, barred] = &runners[..] else { panic!("two runners") };
+    world.jobs("each", 3, 1).await;
+    let first = take(&world, able, "k1").await.unwrap();
+    let id = BreakerId { account: Account::Runner(barred.id.clone()), capability: "command".into() };
+    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
+    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
+    assert_eq!(take(&world, barred, "k1").await.unwrap(), None);
+    let second = take(&world, able, "k2").await.unwrap();
+    let shut = ctx.store.breaker(&id).await.unwrap().unwrap();
+    applied(ctx.store.close_breaker(&shut).await);
+    let third = take(&world, barred, "k2").await.unwrap();
+    let once: BTreeSet<_> = [first, second, third].into_iter().flatten().collect();
+    assert_eq!(once.len(), 3, "none was lost by who could not take it");
+}
+
+#[tokio::test]
+async fn a_paused_job_is_given_to_no_runner() {
+    let world = World::begin().await;
+    let runner = world.runners(1, 1, 4).await.remove(0);
+    let jobs = world.jobs("each", 3, 1).await;
+    let first = take(&world, &runner, "k1").await.unwrap();
+    let left = left(&jobs, first.as_ref());
+    let [next, last] = &left[..] else { panic!("two are left") };
+    pause_job(&world.ctx, next, "ana").await.unwrap();
+    assert_eq!(take(&world, &runner, "k2").await.unwrap().as_ref(), Some(last));
+    assert_eq!(take(&world, &runner, "k3").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_job_whose_claim_failed_is_claimed_by_the_next() {
+    let wire = Wire::default();
+    let world = World::before(wire.clone()).await;
+    let runner = world.runners(1, 1, 4).await.remove(0);
+    let jobs = world.jobs("each", 2, 1).await;
+    let first = take(&world, &runner, "k1").await.unwrap();
+    let next = left(&jobs, first.as_ref()).remove(0);
+    wire.next("TransactWriteItems", Fault::StopBefore);
+    let cut = wire.live(take(&world, &runner, "k2")).await;
+    assert!(cut.is_none(), "{cut:?}");
+    wire.next("TransactWriteItems", Fault::error(400, "AccessDenied"));
+    let failed = take(&world, &runner, "k3").await;
+    assert!(failed.is_err(), "{failed:?}");
+    assert_eq!(take(&world, &runner, "k4").await.unwrap(), Some(next));
+}
