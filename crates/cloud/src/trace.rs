@@ -1,26 +1,22 @@
-//! The trace and the lineage of the running invocation, which each message that it sends carries on.
-//!
-//! They are task-locals and not arguments: no use case depends on them.
+//! Trace and lineage of the running invocation, for the messages that it sends.
+//! Task-local instead of parameters, because no use case depends on them.
 
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use pullyard_domain::trace::TraceId;
 use std::collections::HashMap;
 
-/// Lambda's record of the functions that a chain of messages has been through, and how often.
-///
-/// Lambda puts it into the header of an invocation and ends a chain that comes to one function more than about
-/// sixteen times. Its format is Lambda's own: the text is passed on unread.
-///
+/// Lambda's loop counter for a chain of messages.
+/// Lambda sends it in an invocation's header and stops a chain after about sixteen calls of one function. The format is
+/// Lambda's own, so the text is forwarded unparsed.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage(String);
 
 impl Lineage {
-    /// The longest that is passed on. One function's part is 18 characters long.
+    /// Limit for the forwarded text; each function adds 18 characters. Units: bytes.
     const LONGEST: usize = 256;
 
-    /// Parses the header of an invocation. Text that Lambda would not write gives none: it would go into the header of
-    /// a message.
+    /// `None` for text that Lambda would not write, because it would go into the header of a message.
     pub fn from_header(header: &str) -> Option<Self> {
         let text = header.split(';').find_map(|part| part.trim().strip_prefix("Lineage="))?;
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'|');
@@ -28,7 +24,6 @@ impl Lineage {
     }
 }
 
-/// The header of a message that belongs to this trace and invocation.
 fn header(trace: &TraceId, lineage: Option<&Lineage>) -> String {
     match lineage {
         Some(lineage) => format!("{};Lineage={}", trace.header(), lineage.0),
@@ -41,26 +36,20 @@ tokio::task_local! {
     static LINEAGE: Option<Lineage>;
 }
 
-/// Runs `future` as a part of `trace`.
 pub async fn within<F: Future>(trace: TraceId, future: F) -> F::Output {
     CURRENT.scope(trace, future).await
 }
 
-/// Runs `future` as a part of the invocation that Lambda gave `lineage`.
-///
-/// It is the invocation's and not that of what it works on: Lambda has counted this invocation in it, so that a
-/// message that says it again counts on.
+/// `lineage` belongs to this invocation, not to the work; messages repeat it so that Lambda keeps counting.
 pub async fn after<F: Future>(lineage: Option<Lineage>, future: F) -> F::Output {
     LINEAGE.scope(lineage, future).await
 }
 
-/// What the caller is part of; none outside an invocation.
 pub fn current() -> Option<TraceId> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// What a message says of it: the one system attribute that a sender may set, which costs nothing.
-///
+/// The only system attribute that a sender may set; free of charge.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>.
 pub(crate) fn of_message() -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
     let lineage = LINEAGE.try_with(Clone::clone).ok().flatten();
@@ -68,7 +57,6 @@ pub(crate) fn of_message() -> Option<HashMap<MessageSystemAttributeNameForSends,
         .data_type("String")
         .string_value(header(&current()?, lineage.as_ref()))
         .build()
-        // It has all that the builder asks for; a message without it is as good.
         .ok()?;
     Some(HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)]))
 }

@@ -3,6 +3,8 @@
 //! Requests refuse unknown fields; readers of answers ignore them, because answers may grow. Times are RFC 3339; names
 //! of durations contain the unit.
 
+#![warn(missing_docs)]
+
 pub mod artifact;
 pub mod attempt;
 pub mod breaker;
