@@ -2,7 +2,7 @@
 
 use super::{Error, Operator, Repeat};
 use crate::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MovedDeadLetters};
-use pullyard_domain::dead_letter::{Advice, Queue};
+use pullyard_domain::dead_letter::Queue;
 use pullyard_domain::id::MessageId;
 
 impl Operator {
@@ -10,12 +10,6 @@ impl Operator {
     pub async fn dead_letters(&self, queue: Option<Queue>) -> Result<DeadLetters, Error> {
         let queue = queue.map(|queue| format!("?queue={}", queue.as_str())).unwrap_or_default();
         self.http.get(&format!("/v1/dlq{queue}")).await
-    }
-
-    /// Those of them for which this is advised, also those that stand behind others.
-    pub async fn dead_letters_advised(&self, queue: Option<Queue>, advice: Advice) -> Result<DeadLetters, Error> {
-        let queue = queue.map(|queue| format!("&queue={}", queue.as_str())).unwrap_or_default();
-        self.http.get(&format!("/v1/dlq?advice={}{queue}", advice.words())).await
     }
 
     /// One dead letter.
