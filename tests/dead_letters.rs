@@ -2,8 +2,6 @@
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
-use axum::body::Bytes;
-use axum::http::HeaderMap;
 use pullyard_domain::dead_letter::{About, Advice, Queue};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::{IntegrationId, JobId, MessageId, RepositoryName, ReviewId};
@@ -15,7 +13,6 @@ use pullyard_local::Hints;
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 use pullyard_store::Write;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// Puts a message into a queue, as anybody may who may send; its id.
 pub(crate) async fn bury(story: &Story, queue: &str, body: &str) -> String {
@@ -81,7 +78,6 @@ async fn poison_is_tried_five_times_and_then_shown_and_dropped() {
             .await;
     assert_eq!(letter.id.as_str(), sent, "its id is the one that the log knows");
     assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, About::Unknown, Advice::Look));
-    assert_eq!(letter.code, "unreadable");
     assert!(!letter.body.contains(['\u{9b}', '\u{202e}', '\n']), "{:?}", letter.body);
     // It is not sent back: it would only come again.
     let short = &sent[..8];
@@ -101,7 +97,7 @@ async fn poison_is_tried_five_times_and_then_shown_and_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_effect_that_fails_is_explained_and_does_its_work_when_it_is_sent_back() {
+async fn an_effect_that_fails_does_its_work_when_it_is_sent_back() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     // A ticket that does not show what it should, and whose project is not there.
@@ -122,7 +118,7 @@ async fn an_effect_that_fails_is_explained_and_does_its_work_when_it_is_sent_bac
         until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
             .await;
     assert_eq!((letter.id.as_str(), letter.queue, letter.about), (sent.as_str(), Queue::Effects, About::Ticket));
-    assert_eq!((letter.code.as_str(), letter.advice), ("settle_owed", Advice::Either));
+    assert_eq!(letter.advice, Advice::Either);
     assert_eq!(letter.name.as_deref(), Some("APP-1"));
     assert_eq!(letter.body, wakeup);
     // Mended and sent back, it does what it was for.
@@ -138,17 +134,13 @@ async fn an_effect_that_fails_is_explained_and_does_its_work_when_it_is_sent_bac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_letter_says_whether_it_still_matters() {
+async fn a_start_is_sent_back_once_and_dropped_once() {
     let story = alone().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let start = json!({ "job": job }).to_string();
     let sent = bury(&story, "dispatch-dead", &start).await;
-    let said = async |code: &str, advice: Advice| {
-        let letter = the_only(&story).await;
-        assert_eq!((letter.code.as_str(), letter.advice), (code, advice), "{}", letter.sentence);
-        assert_eq!(letter.project.as_ref().map(|project| project.as_str()), Some("acme"));
-    };
-    said("start_owed", Advice::Either).await;
+    let letter = the_only(&story).await;
+    assert_eq!((letter.advice, letter.name.as_deref()), (Advice::Either, Some(job.as_str())));
     // It goes to the queue that this function sends to: the job's own lost hint stands there, too.
     let moved = story.api.redrive(&these(&[&sent])).await.unwrap();
     assert_eq!((moved.done.len(), moved.missing.len(), moved.unreadable.len()), (1, 0, 0));
@@ -158,14 +150,7 @@ async fn each_letter_says_whether_it_still_matters() {
     assert!(letters(&story).await.is_empty());
     let again = story.api.redrive(&these(&[&sent])).await.unwrap();
     assert_eq!(again.missing.iter().map(MessageId::as_str).collect::<Vec<_>>(), [sent]);
-    // Once somebody started it, a copy has nothing left to say.
-    story.wake(&job).await;
-    story.task_of(&job, 1).await;
-    story.quiet().await;
     let copy = bury(&story, "dispatch-dead", &start).await;
-    said("start_under_way", Advice::Drop).await;
-    story.claim(&job, "c1").await.unwrap();
-    said("start_not_needed", Advice::Drop).await;
     story.api.drop_dead_letters(&these(&[&copy])).await.unwrap();
     assert!(letters(&story).await.is_empty());
     story.end().await;
@@ -224,30 +209,6 @@ async fn more_than_a_page_of_letters_is_worked_through_by_all() {
     story.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_only_another_version_can_read_is_left_by_what_is_advised_and_named() {
-    let story = alone().await;
-    let user = User::of(&story);
-    let gone = JobId::of_request(&story.project, "a test", "gone");
-    let left = [bury(&story, "dispatch-dead", "poison").await, bury(&story, "effects-dead.fifo", "newer").await];
-    let done = bury(&story, "dispatch-dead", &json!({ "job": gone }).to_string()).await;
-    let dropped = user.run(&["dlq", "drop", "--all", "--advised", "--yes"]).await;
-    assert_eq!(dropped.out.trim(), done);
-    dropped.ended(0, "Left 2 messages that this version can't read.");
-    let sent_back = user.run(&["dlq", "redrive", "--all", "--advised", "--json"]).await;
-    let moved: Value = serde_json::from_str(&sent_back.out).expect("one document");
-    assert_eq!((&moved["done"], &moved["unreadable"]), (&json!([]), &json!([])));
-    sent_back.ended(0, "Left 2 messages that this version can't read.");
-    let listed = user.run(&["dlq", "list", "--advice", "look"]).await.done();
-    assert!(left.iter().all(|id| listed.contains(id.as_str())), "{listed}");
-    user.run(&["dlq", "list", "--advice", "drop"]).await.ended(0, "No message with the advice drop failed too often.");
-    user.run(&["dlq", "list", "--advice", "guess"]).await.ended(2, "there are drop, either, redrive, look");
-    // Whoever means them names them.
-    user.run(&["dlq", "drop", &left[0], &left[1], "--yes"]).await.done();
-    assert!(letters(&story).await.is_empty());
-    story.end().await;
-}
-
 /// A review of this pull request that asks for changes, as it is queued in a flood.
 fn queued_review(story: &Story, id: PullRequestId) -> QueuedReview {
     let at = story.clock.now();
@@ -272,81 +233,6 @@ fn queued_review(story: &Story, id: PullRequestId) -> QueuedReview {
     QueuedReview { hook: None, projects: vec![story.project.clone()], event }
 }
 
-/// A review that was queued and that nobody has decided, as a letter that died; its id.
-async fn undecided_review(story: &Story) -> String {
-    let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
-    let linked = PullRequest::linked(id.clone(), story.project.clone(), None, None);
-    assert_eq!(story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
-    let asked = json!({
-        "QueueUrl": story.queue("effects-dead.fifo").await,
-        "MessageBody": serde_json::to_string(&queued_review(story, id)).unwrap(),
-        "MessageGroupId": "review", "MessageDeduplicationId": "review",
-    });
-    story.local.aws().sqs().call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_advised_is_found_behind_a_page_of_what_is_not() {
-    let story = alone().await;
-    let user = User::of(&story);
-    for n in 0..51 {
-        bury(&story, "effects-dead.fifo", &json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string()).await;
-    }
-    let sent = undecided_review(&story).await;
-    let page = story.api.dead_letters(None).await.unwrap();
-    assert!(page.more && page.letters.iter().all(|letter| letter.advice == Advice::Drop), "{page:?}");
-    let advised = story.api.dead_letters_advised(Some(Queue::Effects), Advice::Redrive).await.unwrap();
-    let ids = advised.letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>();
-    assert_eq!((ids.as_slice(), advised.more), (&[sent.as_str()][..], false));
-    assert_eq!(user.run(&["dlq", "redrive", "--all", "--advised"]).await.done().trim(), sent);
-    assert!(story.api.dead_letters_advised(None, Advice::Redrive).await.unwrap().letters.is_empty());
-    let dropped = user.run(&["dlq", "drop", "--all", "--advised", "--yes"]).await.done();
-    assert_eq!(dropped.lines().count(), 51, "{dropped}");
-    assert!(letters(&story).await.is_empty());
-    story.end().await;
-}
-
-/// Where the queues are, too; each time that messages are taken there, so much time passes.
-async fn slow(story: &Story, each: Duration) -> String {
-    let (queues, clock) = (story.local.aws().sqs().clone(), story.clock.clone());
-    let answer = move |headers: HeaderMap, body: Bytes| {
-        let (queues, clock) = (queues.clone(), clock.clone());
-        async move {
-            let call = headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap().to_owned();
-            let asked: Value = serde_json::from_slice(&body).unwrap();
-            if call == "ReceiveMessage" {
-                clock.advance(each);
-            }
-            queues.call(&call, &asked).await.unwrap().to_string()
-        }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
-    url
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_search_that_lasts_ends_before_its_caller_asks_again_and_says_that_more_may_stand_there() {
-    let story = alone().await;
-    for n in 0..51 {
-        bury(&story, "effects-dead.fifo", &json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string()).await;
-    }
-    let sent = undecided_review(&story).await;
-    let mut told = story.config("lost", "lost.fifo").await;
-    told.effects_dlq_url = Some(story.queue("effects-dead.fifo").await.as_str().unwrap().to_owned());
-    told.endpoints.sqs = Some(slow(&story, Duration::from_secs(2)).await);
-    let ctx = story.instance_of(told).await;
-    // Five times ten messages are a page, and ten seconds.
-    let answer = asked(&story, &ctx, "GET /v1/dlq?advice=redrive", Value::Null).await;
-    assert_eq!(answer, (200, json!({ "letters": [], "more": true })));
-    // What it took is there again, and found where nothing is slow.
-    let found = story.api.dead_letters_advised(Some(Queue::Effects), Advice::Redrive).await.unwrap();
-    let ids = found.letters.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>();
-    assert_eq!((ids.as_slice(), found.more), (&[sent.as_str()][..], false));
-    story.end().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_asks_for_everything_is_told_that_more_may_stand_behind_what_stays() {
     let story = alone().await;
@@ -362,28 +248,8 @@ async fn whoever_asks_for_everything_is_told_that_more_may_stand_behind_what_sta
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_cant_be_read_hides_no_other_letter() {
+async fn a_queued_review_is_to_be_redriven_whatever_the_table_has() {
     let story = alone().await;
-    let decision = story.tell("e1", "APP-1", TRIGGER, 1).await;
-    let job = decision.job.unwrap();
-    bury(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
-    bury(&story, "dispatch-dead", "poison").await;
-    let key = json!({ "pk": { "S": format!("JOB#{job}") }, "sk": { "S": "JOB" } });
-    let broken = json!({
-        "TableName": "pullyard", "Key": key, "UpdateExpression": "SET #s = :s",
-        "ExpressionAttributeNames": { "#s": "status" }, "ExpressionAttributeValues": { ":s": { "S": "dancing" } },
-    });
-    story.dynamodb("UpdateItem", broken).await;
-    let mut codes = letters(&story).await.into_iter().map(|letter| letter.code).collect::<Vec<_>>();
-    codes.sort();
-    assert_eq!(codes, ["item_unreadable", "unreadable"]);
-    story.local.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_queued_review_for_which_an_item_cant_be_read_is_not_said_to_be_dropped() {
-    let story = alone().await;
-    let user = User::of(&story);
     let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
     let linked = PullRequest::linked(id.clone(), story.project.clone(), None, None);
     assert_eq!(story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
@@ -400,10 +266,8 @@ async fn a_queued_review_for_which_an_item_cant_be_read_is_not_said_to_be_droppe
     });
     story.local.aws().sqs().call("SendMessage", &asked).await.unwrap();
     let letter = the_only(&story).await;
-    assert_eq!((letter.code.as_str(), letter.advice), ("review_unreadable", Advice::Redrive), "{}", letter.sentence);
+    assert_eq!(letter.advice, Advice::Redrive, "{}", letter.sentence);
     assert_eq!((letter.about, letter.name.as_deref()), (About::Review, Some("acme/app#7")));
-    user.run(&["dlq", "drop", "--all", "--advised", "--yes"]).await;
-    assert_eq!(the_only(&story).await.id, letter.id);
     story.local.shutdown().await;
 }
 
@@ -433,7 +297,7 @@ async fn a_death_that_nobody_took_is_shown_without_its_variables_and_noted_when_
     let sent = bury(&story, "undelivered", &kept.to_string()).await;
     let letter = the_only(&story).await;
     assert_eq!((letter.queue, letter.about), (Queue::Undelivered, About::Job));
-    assert_eq!((letter.code.as_str(), letter.advice), ("death_owed", Advice::Either), "{}", letter.sentence);
+    assert_eq!(letter.advice, Advice::Redrive, "{}", letter.sentence);
     assert_eq!(letter.name.as_deref(), Some(job.as_str()));
     assert!(letter.sentence.starts_with("The tasks function failed three times"), "{}", letter.sentence);
     assert!(letter.body.contains(arn) && !letter.body.contains("a-token"), "{}", letter.body);
@@ -443,7 +307,6 @@ async fn a_death_that_nobody_took_is_shown_without_its_variables_and_noted_when_
     assert!(letters(&story).await.is_empty());
     bury(&story, "undelivered", &death(&job, arn).to_string()).await;
     let letter = the_only(&story).await;
-    assert_eq!((letter.code.as_str(), letter.advice), ("death_noted", Advice::Drop), "{}", letter.sentence);
     assert!(letter.sentence.contains("was not reached"), "{}", letter.sentence);
     // A function that never ran has no log.
     let shown = user.run(&["dlq", "show", letter.id.as_str()]).await;
@@ -469,7 +332,7 @@ async fn a_death_that_cant_be_noted_stays() {
     let moved = story.api.redrive(&these(&[&sent])).await.unwrap();
     assert_eq!((moved.done.len(), moved.unreadable.len(), moved.missing.len()), (0, 1, 0));
     let letter = the_only(&story).await;
-    assert_eq!((letter.id.as_str(), letter.code.as_str()), (sent.as_str(), "item_unreadable"));
+    assert_eq!(letter.id.as_str(), sent);
     story.local.shutdown().await;
 }
 

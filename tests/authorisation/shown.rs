@@ -22,7 +22,6 @@ impl World {
             times: 1,
             opened: now,
             by: By { job: self.acme.job.clone(), attempt: 1 },
-            probe: None,
             rev: 0,
         };
         assert_eq!(self.story.store().await.put_breaker(&breaker, None).await.unwrap(), Write::Applied);

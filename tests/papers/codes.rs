@@ -3,7 +3,6 @@
 use super::{celled, keep};
 use crate::cli::User;
 use pullyard_domain::code::Row;
-use pullyard_domain::dead_letter::DeadLetter;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::failure::Failure;
@@ -66,10 +65,6 @@ async fn the_paper_of_codes_is_what_the_vocabularies_say() {
         "\n## Denials\n\nThe reason that a command on a job, pull request, repository or integration is refused: HTTP 409, exit 3.\n\n",
     );
     plain(&mut page, "ends by", &Denial::rows());
-    page.push_str(
-        "\n## Dead letters\n\nWhat `pullyard dlq` says of a message that failed too often, and what it advises.\n\n",
-    );
-    plain(&mut page, "advice", &DeadLetter::rows());
     page.push_str("\n## Exit codes\n\n```\n");
     page.push_str(User::new().run(&["help", "exit-codes"]).await.done().trim_end());
     page.push_str("\n```\n");

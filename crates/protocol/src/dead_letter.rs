@@ -27,11 +27,9 @@ pub struct DeadLetter {
     pub about: About,
     /// That thing's name; none where that can't be read.
     pub name: Option<String>,
-    /// Whose it is, where that is known.
+    /// Its project, where the message names one.
     pub project: Option<ProjectId>,
-    /// What is so with it, for programs.
-    pub code: String,
-    /// What it would have done, and what is so now.
+    /// What it would have done.
     pub sentence: String,
     /// What to do about it.
     pub help: String,
@@ -41,7 +39,7 @@ pub struct DeadLetter {
     pub body: String,
 }
 
-/// `GET /v1/dlq?queue=dispatch&advice=drop`.
+/// `GET /v1/dlq?queue=dispatch`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetters {
@@ -67,7 +65,7 @@ pub struct MoveDeadLetters {
 pub struct MovedDeadLetters {
     /// Those that it was done to, as they were just before.
     pub done: Vec<DeadLetter>,
-    /// Those that can't be sent back, for nobody here could read them; they stay.
+    /// Those that can't be sent back, because this version can't read them or what they are about; they stay.
     pub unreadable: Vec<DeadLetter>,
     /// Those that were not found: gone, or looked at by somebody else at this moment.
     pub missing: Vec<MessageId>,

@@ -171,7 +171,7 @@ said! {
         post "/v1/breakers/close" close_breaker = "Lets everybody ask a model's account again.";
     }
     dead_letters {
-        get "/v1/dlq" list_dead_letters = "Messages that failed too often, each with what is so now.";
+        get "/v1/dlq" list_dead_letters = "Messages that failed too often.";
         get "/v1/dlq/{message}" show_dead_letter = "One of them; one that somebody else looks at is not found for half a minute.";
         post "/v1/dlq/redrive" redrive_dead_letters = "Sends messages back to the queues that they failed in; a death of a task is noted."
             [(422, "invalid")];

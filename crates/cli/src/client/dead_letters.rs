@@ -29,18 +29,14 @@ pub(crate) struct Dlq {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List them, each with what it would have done and whether that still matters.
+    /// List them, each with what it would have done and what to do.
     #[command(after_help = "Examples:
   pullyard dlq list
-  pullyard dlq list --advice look
   pullyard dlq list --queue dispatch --json")]
     List {
         /// Only of this queue: dispatch, effects, undelivered.
         #[arg(long, value_name = "QUEUE", value_parser = queue)]
         queue: Option<Queue>,
-        /// Only those for which this is advised: drop, either, redrive, look.
-        #[arg(long, value_name = "ADVICE", value_parser = advice_named)]
-        advice: Option<Advice>,
     },
     /// Show one of them, with the message itself.
     #[command(after_help = "Examples:
@@ -56,7 +52,7 @@ enum Command {
   pullyard dlq redrive --all --queue effects")]
     Redrive(Which),
     /// Delete them for good. Asks first, or takes --yes.
-    #[command(after_help = "Examples:\n  pullyard dlq drop 5f0c2f0e --yes\n  pullyard dlq drop --all --advised --yes")]
+    #[command(after_help = "Examples:\n  pullyard dlq drop 5f0c2f0e --yes\n  pullyard dlq drop --all --queue dispatch --yes")]
     Drop {
         #[command(flatten)]
         which: Which,
@@ -74,9 +70,6 @@ struct Which {
     /// Everything that is listed.
     #[arg(long)]
     all: bool,
-    /// Of everything, only those for which the list advises this.
-    #[arg(long, requires = "all")]
-    advised: bool,
     /// Of everything, only what is in this queue: dispatch, effects, undelivered.
     #[arg(long, value_name = "QUEUE", value_parser = queue, requires = "all")]
     queue: Option<Queue>,
@@ -90,14 +83,6 @@ enum Order {
 }
 
 impl Order {
-    /// What is advised where this is right.
-    fn advised(self) -> &'static [Advice] {
-        match self {
-            Self::Redrive => &[Advice::Redrive, Advice::Either],
-            Self::Drop => &[Advice::Drop],
-        }
-    }
-
     fn done(self) -> &'static str {
         match self {
             Self::Redrive => "Sent back",
@@ -112,16 +97,10 @@ fn queue(word: &str) -> Result<Queue, String> {
     named.ok_or_else(|| format!("there is no such queue; there are {}", Queue::ALL.map(Queue::as_str).join(", ")))
 }
 
-fn advice_named(word: &str) -> Result<Advice, String> {
-    let meant = word.trim().to_lowercase();
-    let named = Advice::ALL.into_iter().find(|advice| advice.words() == meant);
-    named.ok_or_else(|| format!("there is no such advice; there are {}", Advice::ALL.map(Advice::words).join(", ")))
-}
-
 impl Dlq {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        match self.command.unwrap_or(Command::List { queue: None, advice: None }) {
-            Command::List { queue, advice } => list(session, queue, advice).await?,
+        match self.command.unwrap_or(Command::List { queue: None }) {
+            Command::List { queue } => list(session, queue).await?,
             Command::Show { id } => show(session, &id).await?,
             Command::Redrive(which) => return order(session, Order::Redrive, which, true).await,
             Command::Drop { which, yes } => return order(session, Order::Drop, which, yes).await,
@@ -130,11 +109,8 @@ impl Dlq {
     }
 }
 
-async fn list(session: &Session, queue: Option<Queue>, of_advice: Option<Advice>) -> Result<(), Fault> {
-    let page = match of_advice {
-        Some(advice) => session.api.dead_letters_advised(queue, advice).await?,
-        None => session.api.dead_letters(queue).await?,
-    };
+async fn list(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
+    let page = session.api.dead_letters(queue).await?;
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
@@ -158,24 +134,12 @@ async fn list(session: &Session, queue: Option<Queue>, of_advice: Option<Advice>
         ];
         table.row_with(cells, &letter.sentence);
     }
-    table.show(&session.screen, &nothing(queue, of_advice, page.more))?;
+    let of = queue.map(|queue| format!(" of {}", queue.as_str())).unwrap_or_default();
+    table.show(&session.screen, &format!("No message{of} failed too often."))?;
     if page.more {
-        session.screen.hint(match page.letters.is_empty() {
-            true => "send back or drop what `pullyard dlq` lists first to see what stands behind it",
-            false => "there are more than a page shows; send these back or drop them to see the next",
-        });
+        session.screen.hint("there are more than a page shows; send these back or drop them to see the next");
     }
     Ok(())
-}
-
-/// What is said where none is listed. Of what was not looked through it says nothing.
-fn nothing(queue: Option<Queue>, advice: Option<Advice>, more: bool) -> String {
-    let of = queue.map(|queue| format!(" of {}", queue.as_str())).unwrap_or_default();
-    let with = advice.map(|advice| format!(" with the advice {}", advice.words())).unwrap_or_default();
-    match more {
-        true => format!("No message{of}{with} is among those that were looked through; there are more."),
-        false => format!("No message{of}{with} failed too often."),
-    }
 }
 
 fn when(letter: &DeadLetter) -> Cell {
@@ -216,8 +180,7 @@ async fn show(session: &Session, said: &str) -> Result<(), Fault> {
         ("Seen", Cell::same(letter.received.to_string())),
         ("About", about(&letter)),
         ("Project", Cell::maybe(letter.project.as_ref().map(|project| project.as_str()))),
-        ("Code", Cell::same(&letter.code)),
-        ("What is so", Cell::same(&letter.sentence)),
+        ("What it does", Cell::same(&letter.sentence)),
         ("To do", advice(letter.advice)),
         ("Body", Cell::same(&letter.body)),
     ];
@@ -256,7 +219,7 @@ fn meant<'a>(said: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, Fa
 async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Result<ExitCode, Fault> {
     let all = which.all;
     let mut listed = match all {
-        true => look(session, order, &which).await?,
+        true => look(session, &which).await?,
         false => Listed { ids: named(session, &which.ids).await?, more: false },
     };
     if order == Order::Drop && !listed.ids.is_empty() {
@@ -288,7 +251,7 @@ async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Resu
         if !all {
             break;
         }
-        listed = look(session, order, &which).await?;
+        listed = look(session, &which).await?;
     }
     // Those that were not found stand there still where they are listed again.
     let stays = |id: &MessageId| !seen.contains(id) || moved.missing.contains(id);
@@ -297,30 +260,7 @@ async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Resu
         true if listed.more || listed.ids.iter().any(stays) => Reached::NotAll,
         true => Reached::All,
     };
-    let ended = tell(session, order, &moved, reached)?;
-    if which.advised
-        && let Err(fault) = tell_left(session, which.queue).await
-    {
-        return Ok(fault.after_the_answer(&session.screen));
-    }
-    Ok(ended)
-}
-
-/// What is left by every order of what is advised: whether it matters, only people can say.
-async fn tell_left(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
-    let page = session.api.dead_letters_advised(queue, Advice::Look).await?;
-    let count = match (page.letters.len(), page.more) {
-        (0, _) => return Ok(()),
-        (1, false) => "1 message".to_owned(),
-        (count, false) => format!("{count} messages"),
-        (count, true) => format!("{count} messages or more"),
-    };
-    session.screen.note(&format!("Left {count} that this version can't read."));
-    session.screen.hint(
-        "`pullyard dlq list --advice look` shows them; if a newer version queued them, deploy that one and redrive \
-         them then",
-    );
-    Ok(())
+    tell(session, order, &moved, reached)
 }
 
 /// How far an order came.
@@ -341,20 +281,10 @@ struct Listed {
     more: bool,
 }
 
-/// Everything that is listed, or of everything what is advised.
-async fn look(session: &Session, order: Order, which: &Which) -> Result<Listed, Fault> {
-    let mut pages = Vec::new();
-    if which.advised {
-        // Asked for by itself: a page of everything may be full of what is not meant.
-        for advice in order.advised() {
-            pages.push(session.api.dead_letters_advised(which.queue, *advice).await?);
-        }
-    } else {
-        pages.push(session.api.dead_letters(which.queue).await?);
-    }
-    let more = pages.iter().any(|page| page.more);
-    let ids = pages.into_iter().flat_map(|page| page.letters).map(|letter| letter.id).collect();
-    Ok(Listed { ids, more })
+/// Everything that is listed.
+async fn look(session: &Session, which: &Which) -> Result<Listed, Fault> {
+    let page = session.api.dead_letters(which.queue).await?;
+    Ok(Listed { ids: page.letters.into_iter().map(|letter| letter.id).collect(), more: page.more })
 }
 
 /// Whole ids are taken as they are; beginnings are looked for.
@@ -413,18 +343,5 @@ fn tell(session: &Session, order: Order, moved: &MovedDeadLetters, reached: Reac
             .help("it is gone, or somebody else looks at it: try again in half a minute")
             .after_the_answer(screen)),
         _ => Ok(ExitCode::SUCCESS),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn none_is_said_to_be_there_only_where_all_were_looked_through() {
-        let said = |more| nothing(Some(Queue::Effects), Some(Advice::Redrive), more);
-        assert_eq!(said(false), "No message of effects with the advice redrive failed too often.");
-        assert!(said(true).ends_with("is among those that were looked through; there are more."), "{}", said(true));
-        assert_eq!(nothing(None, None, false), "No message failed too often.");
     }
 }

@@ -1,36 +1,36 @@
-//! Dead letters. They belong to the deployment, so callers need access to all projects.
+//! Messages that failed too often. They belong to the deployment, so who sees them may touch every project.
 
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, Letter, Order};
-use pullyard_domain::dead_letter::{Advice, Queue};
+use pullyard_domain::dead_letter::Queue;
 use pullyard_domain::id::MessageId;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
 use pullyard_protocol::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MovedDeadLetters};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Of which queue and with which advice; all when left out.
+/// Of which queue; all when left out.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Of {
     /// Only of this queue.
     queue: Option<Queue>,
-    /// Only those for which this is advised, looked for behind the others.
-    advice: Option<Advice>,
 }
 
+/// Messages that failed too often.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Query(Of { queue, advice }): Query<Of>,
+    Query(Of { queue }): Query<Of>,
 ) -> Result<Json<DeadLetters>, Problem> {
     caller.may_touch_all()?;
-    let control::Letters { letters, more } = control::dead_letters(&ctx, queue, advice).await?;
+    let control::Letters { letters, more } = control::dead_letters(&ctx, queue).await?;
     Ok(Json(DeadLetters { letters: shown_all(letters), more }))
 }
 
+/// One of them.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -40,7 +40,7 @@ pub(crate) async fn show(
     Ok(Json(shown(control::dead_letter(&ctx, &message).await?)))
 }
 
-/// Task deaths have no queue and are processed instead.
+/// Sends messages back to the queues that they failed in; deaths of tasks are noted.
 pub(crate) async fn redrive(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -50,6 +50,7 @@ pub(crate) async fn redrive(
     moved(&ctx, &request, Order::Redrive).await
 }
 
+/// Deletes messages for good.
 pub(crate) async fn drop(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -71,19 +72,18 @@ fn shown_all(letters: Vec<Letter>) -> Vec<DeadLetter> {
 }
 
 fn shown(letter: Letter) -> DeadLetter {
-    let says = letter.says;
+    let message = letter.message;
     DeadLetter {
         id: letter.id,
         queue: letter.queue,
         sent_at: letter.sent_at,
         received: letter.received,
-        about: letter.about,
-        name: letter.name,
-        project: letter.project,
-        code: says.code().into(),
-        sentence: says.sentence(),
-        help: says.help(),
-        advice: says.class(),
+        about: message.about(),
+        name: message.name(),
+        project: message.project().cloned(),
+        sentence: message.sentence(),
+        help: message.advice().help().into(),
+        advice: message.advice(),
         body: letter.body,
     }
 }
