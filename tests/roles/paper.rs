@@ -111,5 +111,8 @@ pub(super) fn check() {
         std::fs::write(&path, &page).unwrap();
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == page, "docs/reference/roles.md is not what tests/roles/list.rs says: PULLYARD_WRITE_PAPERS=1 writes it");
+    assert!(
+        there == page,
+        "docs/reference/roles.md is not what tests/roles/list.rs says: PULLYARD_WRITE_PAPERS=1 writes it"
+    );
 }

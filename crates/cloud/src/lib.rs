@@ -2,6 +2,7 @@
 //! Makes calls and interprets their errors; decides nothing. No SDK type leaves this crate.
 
 mod dead_letters;
+mod dead_message;
 mod error;
 mod lazy;
 mod objects;
@@ -13,6 +14,7 @@ pub mod trace;
 mod wakeup;
 
 pub use dead_letters::{DeadLetters, DeadMessage, Lane, Look, Wanted};
+pub use dead_message::parse_dead_letter;
 pub use error::Error;
 pub use objects::{Objects, Upload};
 pub use secret::{SecretSeen, Secrets, Version, Versions};

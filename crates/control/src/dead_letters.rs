@@ -6,10 +6,9 @@
 //! now, by the use case that the function has.
 
 use crate::{Context, Error, task_stopped};
-use pullyard_cloud::{DeadMessage, Look, Wanted};
+use pullyard_cloud::{DeadMessage, Look, Undelivered, Wanted, parse_dead_letter};
 use pullyard_domain::dead_letter::{Message, Queue};
 use pullyard_domain::id::MessageId;
-use pullyard_domain::task_stopped::Undelivered;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 
@@ -205,7 +204,7 @@ fn letter(queue: Queue, message: &DeadMessage) -> Letter {
         queue,
         sent_at: message.sent_at,
         received: message.received,
-        message: Message::parse(queue, &message.body),
+        message: parse_dead_letter(queue, &message.body),
         body: pullyard_domain::text::clipped(&shown(queue, &message.body), LONGEST_BODY),
     }
 }

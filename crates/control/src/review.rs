@@ -25,7 +25,6 @@ pub use admit::{Admitted, admit_job};
 pub use changed::{Changed, pull_request_changed};
 pub use decide::{decide_or_queue, decide_review};
 pub use facts::Reach;
-pub(crate) use facts::project_of;
 pub(crate) use owed::has_unanswered;
 pub use permission::Permissions;
 pub(crate) use repository::{name_learnt, repository_changed};

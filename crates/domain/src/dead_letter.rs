@@ -5,8 +5,8 @@
 
 use crate::id::{JobId, ProjectId};
 use crate::pull_request::label;
-use crate::task_stopped::{TaskStopped, Undelivered, Undone};
-use crate::wakeup::{Effect, JobWakeup, QueuedReview};
+use crate::task_stopped::{TaskStopped, Undone};
+use crate::wakeup::{Effect, QueuedReview};
 use serde::{Deserialize, Serialize};
 
 /// A queue that has dead letters.
@@ -68,9 +68,7 @@ impl Advice {
             Self::Drop => "Drop it.",
             Self::Either => "Redrive it to have that done now, or drop it: the sweeper does the same from the table.",
             Self::Redrive => "Repair what its log names, then redrive it: only this message carries it.",
-            Self::Look => {
-                "If a newer version queued it, deploy that one and redrive it then; else drop it by its id."
-            }
+            Self::Look => "If a newer version queued it, deploy that one and redrive it then; else drop it by its id.",
         }
     }
 }
@@ -112,19 +110,6 @@ pub enum Message {
 }
 
 impl Message {
-    /// Parses a message of this queue.
-    pub fn parse(queue: Queue, body: &str) -> Self {
-        let parsed = match queue {
-            Queue::Dispatch => serde_json::from_str(body).map(|JobWakeup { job }| Self::Start(job)),
-            Queue::Effects => serde_json::from_str(body).map(Self::Effect),
-            Queue::Undelivered => serde_json::from_str(body).map(|Undelivered { why, event }| match event.stopped() {
-                Some(stopped) => Self::Death(why, Box::new(stopped)),
-                None => Self::DeathOfOther(why),
-            }),
-        };
-        parsed.unwrap_or(Self::Unreadable)
-    }
-
     /// What to do with it.
     pub fn advice(&self) -> Advice {
         match self {
@@ -195,6 +180,3 @@ impl Message {
 fn reviewed(queued: &QueuedReview) -> String {
     label(Some(&queued.event.pull_request.repository), queued.event.pull_request.id.number)
 }
-
-#[cfg(test)]
-mod tests;

@@ -52,7 +52,9 @@ enum Command {
   pullyard dlq redrive --all --queue effects")]
     Redrive(Which),
     /// Delete them for good. Asks first, or takes --yes.
-    #[command(after_help = "Examples:\n  pullyard dlq drop 5f0c2f0e --yes\n  pullyard dlq drop --all --queue dispatch --yes")]
+    #[command(
+        after_help = "Examples:\n  pullyard dlq drop 5f0c2f0e --yes\n  pullyard dlq drop --all --queue dispatch --yes"
+    )]
     Drop {
         #[command(flatten)]
         which: Which,

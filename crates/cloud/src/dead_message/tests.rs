@@ -1,8 +1,11 @@
 use super::*;
+use pullyard_domain::dead_letter::{About, Advice};
 use serde_json::json;
 
+const JOB: &str = "01HV0000000000000000000000";
+
 fn check(queue: Queue, body: &str, advice: Advice, about: About, name: Option<&str>, sentence: &str) {
-    let message = Message::parse(queue, body);
+    let message = parse_dead_letter(queue, body);
     assert_eq!((message.advice(), message.about()), (advice, about), "{body}");
     assert_eq!(message.name().as_deref(), name, "{body}");
     assert_eq!(message.sentence(), sentence);
@@ -10,7 +13,7 @@ fn check(queue: Queue, body: &str, advice: Advice, about: About, name: Option<&s
 
 #[test]
 fn the_advice_follows_from_the_kind_of_message() {
-    let job = crate::story::job_id("j").to_string();
+    let job = JOB.to_owned();
     let about_job = json!({ "job": job }).to_string();
     let start = format!("It would have started or stopped a task for job {job}.");
     check(Queue::Dispatch, &about_job, Advice::Either, About::Job, Some(&job), &start);
@@ -18,7 +21,7 @@ fn the_advice_follows_from_the_kind_of_message() {
     check(Queue::Effects, &about_job, Advice::Either, About::Job, Some(&job), &admit);
     let settle = json!({ "project": "acme", "ticket": "APP-1" }).to_string();
     check(Queue::Effects, &settle, Advice::Either, About::Ticket, Some("APP-1"), "It would have settled APP-1.");
-    assert_eq!(Message::parse(Queue::Effects, &settle).project(), Some(&crate::story::project_id()));
+    assert_eq!(parse_dead_letter(Queue::Effects, &settle).project(), Some(&"acme".parse().unwrap()));
     let hook = json!({ "recover": "acme" }).to_string();
     let missed = "It would have looked for what the hook acme missed.";
     check(Queue::Effects, &hook, Advice::Either, About::Hook, Some("acme"), missed);
@@ -36,7 +39,7 @@ fn the_death_of_a_task_is_redriven_where_a_job_had_started_it() {
         } })
         .to_string()
     };
-    let job = crate::story::job_id("j").to_string();
+    let job = JOB.to_owned();
     let death = format!("The tasks function was not reached when a task of job {job} stopped.");
     check(Queue::Undelivered, &event(&job), Advice::Redrive, About::Job, Some(&job), &death);
     let other = "The tasks function was not reached when a task stopped that no job had started.";
