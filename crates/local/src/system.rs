@@ -5,7 +5,7 @@ use crate::keys::LocalKeys;
 use crate::processes::{Functions, Processes};
 use crate::{Error, environment, functions};
 use pullyard_cloud::{Definitions, Secrets, setup};
-use pullyard_demo_forge::{DemoForge, User};
+use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::runtime::{Runtime, Seen};
 use pullyard_emulator::lambda::{event_source, events, schedule};
@@ -44,6 +44,8 @@ pub struct Options {
     pub api: String,
     /// Where the demo forge listens; a loopback address.
     pub forge: String,
+    /// What a test adds to the demo forge.
+    pub forge_extension: Arc<dyn Extension>,
     /// The first of the five ports that the embedded AWS prefers; free ports without it.
     pub aws_first_port: Option<u16>,
     /// Program and arguments that run one job: what the container's image starts on AWS.
@@ -114,6 +116,7 @@ impl Options {
             data,
             api: any(),
             forge: any(),
+            forge_extension: Arc::new(NoExtension),
             aws_first_port: None,
             runner,
             task_environment: TaskEnvironment::default(),
@@ -169,6 +172,7 @@ impl Local {
             data,
             api,
             forge,
+            forge_extension,
             aws_first_port,
             runner,
             task_environment,
@@ -219,6 +223,7 @@ impl Local {
             dir: inner(FORGE_FOLDER)?,
             listener: forge_listener,
             users,
+            extension: forge_extension,
         })
         .await?;
 

@@ -1,6 +1,7 @@
 //! The hook of an App itself, against the demo forge: asked by the App's key, and by nothing else.
 
 use pullyard_demo_forge::{AccountKind, Role, User};
+use pullyard_fake_forge::TestForge as _;
 use pullyard_forge::{
     Forge, GitHub, GitHubApp, HookScope, HookSettings, Meaning, convert_manifest,
     webhook::{Event, Language, Secret, parse},

@@ -1,5 +1,6 @@
 //! Hooks on the demo forge's other face: of a repository, and of its workspace.
 
+use pullyard_fake_forge::TestForge as _;
 use pullyard_forge::{HookScope, HookSettings, Meaning, webhook::Secret};
 use serde_json::{Value, json};
 
