@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{JobId, RepositoryName};
 use pullyard_domain::job::{Kind, Status};
-use pullyard_local::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::job::{Job, JobResult};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -10,6 +10,7 @@ use pullyard_domain::job::Kind;
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::secret::SecretKind;
+use pullyard_fake_forge::TestForge as _;
 use pullyard_local::{AccountKind, Role, User};
 use pullyard_protocol::hook::{InstallHook, SetIngress};
 use pullyard_protocol::integration::CreateIntegration;

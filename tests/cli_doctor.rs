@@ -4,7 +4,7 @@ use crate::cli::User;
 use crate::story::{Setup, Story, TRIGGER};
 use crate::webhooks::{ANN, ANNS_TOKEN};
 use pullyard_domain::project::Compute;
-use pullyard_local::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 

@@ -32,6 +32,8 @@ const ROOMS: [(&str, &str); 27] = [
     ("runner", "domain forge protocol version"),
     ("emulator", ""),
     ("demo-forge", ""),
+    // Only tests link it.
+    ("fake-forge", "demo-forge"),
     ("demo-model", ""),
     ("testkit", ""),
     ("models", ""),
@@ -57,11 +59,14 @@ const RESERVED: [(&str, &str); 16] = [
     ("aws-sigv4", "admin cloud"),
     ("xmlparser", "admin"),
     ("askama", "function-pages"),
-    ("axum", "entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model"),
+    (
+        "axum",
+        "entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge",
+    ),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),
     ("dynoxide-rs", "emulator"),
-    ("reqwest", "protocol forge runner demo-forge admin cloud"),
+    ("reqwest", "protocol forge runner demo-forge fake-forge admin cloud"),
     ("clap", "cli runner"),
 ];
 

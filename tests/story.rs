@@ -21,6 +21,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_entry::{Config, Context};
+use pullyard_fake_forge::FakeForge;
 use pullyard_local::{Between, Clock, Functions, Hints, Local, Options};
 use pullyard_protocol::client::{Error, Operator};
 use pullyard_protocol::decision::Decision;
@@ -143,6 +144,7 @@ impl Story {
             Task::Program(program) => program,
         };
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
+        options.forge_extension = FakeForge::extension();
         options.sweep_every = setup.sweep_every;
         options.hints = setup.hints;
         options.before_dynamodb = setup.before_dynamodb;
@@ -416,6 +418,7 @@ impl Story {
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
         options.api = local.api_url().trim_start_matches("http://").to_owned();
         options.forge = local.forge().url().trim_start_matches("http://").to_owned();
+        options.forge_extension = FakeForge::extension();
         options.sweep_every = Duration::from_secs(3_600);
         options.clock = clock.clone();
         options.observer = Some(calls.0.observer());

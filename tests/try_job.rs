@@ -4,7 +4,7 @@ pub(crate) mod terminal;
 
 use crate::demo::{all_are_gone, processes_of};
 use crate::story::until;
-use pullyard_demo_forge::{DemoForge, Options, Repository, User};
+use pullyard_demo_forge::{DemoForge, NoExtension, Options, Repository, User};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
 use tempfile::TempDir;
@@ -25,7 +25,12 @@ impl Elsewhere {
         let dir = TempDir::new().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let user = User { login: "ana".into(), id: 11, token: TOKEN.into() };
-        let options = Options { dir: dir.path().join("forge"), listener, users: vec![user] };
+        let options = Options {
+            dir: dir.path().join("forge"),
+            listener,
+            users: vec![user],
+            extension: std::sync::Arc::new(NoExtension),
+        };
         let forge = DemoForge::start(options).await.unwrap();
         let files = [("agent.sh", agent, true), ("README.md", "# App\n", false)];
         let repository = forge.create_repository("acme/app", "main", &files).await.unwrap();

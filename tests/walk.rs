@@ -69,7 +69,7 @@ async fn a_job_that_asks_is_answered_paused_and_continued_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_projects_ticket_starts_when_it_is_released_whatever_dies() {
-    walk(flows::holds::released_and_started(), 44).await;
+    walk(flows::holds::released_and_started(), 42).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,35 +89,35 @@ async fn a_review_is_answered_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_gets_its_answer_whatever_dies() {
-    walk(flows::reviews::held_and_revised().own(), 148).await;
+    walk(flows::reviews::held_and_revised().own(), 144).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_that_waits_gets_its_answer_wherever_it_dies() {
-    walk(flows::reviews::held_and_revised(), 148).await;
+    walk(flows::reviews::held_and_revised(), 144).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_whatever_dies() {
-    walk(flows::reviews::held_and_completed().own(), 191).await;
+    walk(flows::reviews::held_and_completed().own(), 188).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_review_that_waits_for_a_job_that_completes_gets_its_own_wherever_it_dies() {
-    walk(flows::reviews::held_and_completed(), 191).await;
+    walk(flows::reviews::held_and_completed(), 188).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_who_asks_gets_all_that_nobody_answered_whatever_dies() {
-    walk(flows::reviews::asked_and_revised().own(), 73).await;
+    walk(flows::reviews::asked_and_revised().own(), 71).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_person_who_asks_gets_all_that_nobody_answered_wherever_it_dies() {
-    walk(flows::reviews::asked_and_revised(), 73).await;
+    walk(flows::reviews::asked_and_revised(), 71).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +138,7 @@ async fn a_review_that_nobody_told_is_found_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_nobody_told_while_a_job_works_is_found_and_waits_whatever_dies() {
-    walk(flows::reviews::looked_for_while_it_works().own(), 248).await;
+    walk(flows::reviews::looked_for_while_it_works().own(), 244).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +164,7 @@ async fn a_review_that_is_told_once_is_answered_whoever_heard_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_is_told_once_while_a_job_works_waits_for_it_whoever_heard_it_dies() {
-    walk(flows::told_once::reviewed_while_it_works().own(), 150).await;
+    walk(flows::told_once::reviewed_while_it_works().own(), 146).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +174,7 @@ async fn a_pull_request_of_which_it_is_told_once_that_it_was_closed_ends_its_job
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_waits_is_answered_once_its_pull_request_is_closed_whoever_heard_it_dies() {
-    walk(flows::told_once::closed_while_a_review_waits().own(), 150).await;
+    walk(flows::told_once::closed_while_a_review_waits().own(), 146).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,23 +250,23 @@ async fn a_ticket_is_moved_by_keys_wherever_it_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_linked_to_its_ticket_whatever_dies() {
-    walk(flows::board::linked_to_its_pull_request(), 26).await;
+    walk(flows::board::linked_to_its_pull_request(), 24).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_a_pull_request_is_taken_away_whatever_dies() {
-    walk(flows::board::linked_and_unlinked().own(), 41).await;
+    walk(flows::board::linked_and_unlinked().own(), 37).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_delivery_is_decided_again_whatever_dies() {
-    walk(flows::replays::refused_and_replayed().own(), 82).await;
+    walk(flows::replays::refused_and_replayed().own(), 79).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_refused_delivery_is_decided_again_wherever_it_dies() {
-    walk(flows::replays::refused_and_replayed(), 83).await;
+    walk(flows::replays::refused_and_replayed(), 80).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,11 +375,11 @@ async fn what_an_attempt_keeps_and_hears_is_there_for_the_next_wherever_it_dies(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_comes_too_late_is_kept_and_linked_whatever_dies() {
-    walk(flows::artifacts::late().own(), 83).await;
+    walk(flows::artifacts::late().own(), 81).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_result_that_comes_too_late_is_kept_and_linked_wherever_it_dies() {
-    walk(flows::artifacts::late(), 83).await;
+    walk(flows::artifacts::late(), 81).await;
 }

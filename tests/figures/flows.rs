@@ -22,12 +22,12 @@ pub(crate) struct Flow {
 
 /// An implement job on Fargate whose agent says nothing, from its ticket's move to the settled ticket; its patch is
 /// kept. `steps` says how much of it each step takes.
-pub(crate) const IMPLEMENT: Flow = Flow { written: 34.0, read: 14.5, requests: 14.0, messages: 8.0 };
+pub(crate) const IMPLEMENT: Flow = Flow { written: 34.0, read: 25.5, requests: 14.0, messages: 8.0 };
 /// A revise job, from its delivery to the settled ticket, whose patch is kept; `figures.rs` holds its units. `steps`
 /// says how much of it each step takes.
-pub(crate) const REVISE: Flow = Flow { written: 43.0, read: 25.5, requests: 14.0, messages: 9.0 };
+pub(crate) const REVISE: Flow = Flow { written: 43.0, read: 40.5, requests: 14.0, messages: 9.0 };
 /// A heartbeat of an attempt whose agent says nothing; `steps` holds it.
-pub(crate) const BEAT: Flow = Flow { written: 0.0, read: 0.5, requests: 1.0, messages: 0.0 };
+pub(crate) const BEAT: Flow = Flow { written: 0.0, read: 1.0, requests: 1.0, messages: 0.0 };
 /// An idle runner's heartbeat.
 pub(crate) const HEARTBEAT: Flow = Flow { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
 /// A claim that finds no job.

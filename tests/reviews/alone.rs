@@ -5,7 +5,7 @@ use crate::story::TRIGGER;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Settings;
-use pullyard_local::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 
 /// A review whose revision failed, and the next job, which works without it and fails as long as agents do.
 struct Alone {

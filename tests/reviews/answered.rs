@@ -3,7 +3,7 @@
 use super::desk::{ANN, Desk};
 use crate::story::{REPOSITORY, REVIEW};
 use pullyard_domain::job::Status;
-use pullyard_local::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requested_change_becomes_one_commit_that_answers_each_thread_and_asks_again() {

@@ -4,7 +4,7 @@ use super::desk::Desk;
 use crate::story::{REPOSITORY, until};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_local::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::job::Job;
 use pullyard_store::Write;
 

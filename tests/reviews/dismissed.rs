@@ -2,7 +2,8 @@
 
 use super::desk::{Begin, Desk};
 use pullyard_domain::job::Status;
-use pullyard_local::{Calls, Fault, Hints};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
+use pullyard_local::Hints;
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use crate::story::{REVIEW, TODO, TRIGGER};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Kind, Status};
-use pullyard_local::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::job::CancelJob;
 use serde_json::json;
 

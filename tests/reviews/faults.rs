@@ -5,7 +5,7 @@ use crate::story::{TODO, until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Kind, Status};
 use pullyard_domain::time::Timestamp;
-use pullyard_local::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use serde_json::json;
 use std::time::Duration;
 

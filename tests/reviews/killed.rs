@@ -6,7 +6,8 @@ use crate::story::{REPOSITORY, Tasks, until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Status;
 use pullyard_domain::project::OfflinePolicy;
-use pullyard_local::{Calls, Fault, Hints};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
+use pullyard_local::Hints;
 
 const REMARKS: [(&str, u64, &str); 2] = [("change.txt", 1, "The first."), ("change.txt", 2, "The second.")];
 

@@ -6,7 +6,7 @@ use crate::story::until;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, JobId};
 use pullyard_domain::job::Status;
-use pullyard_local::DeliveryFault;
+use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use pullyard_protocol::hook::{RecoverHook, SetIngress};
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use super::desk::{Begin, Desk, HOUR, KEY, repository};
 use crate::story::{Task, Tasks, begin_all, failed};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::HookName;
-use pullyard_local::DeliveryFault;
+use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::hook::{RecoverHook, SetIngress};
 use pullyard_protocol::job::CancelJob;

@@ -226,6 +226,7 @@ pub(super) const LIST: &[Row] = &[
     ("pages", "secretsmanager:GetSecretValue", Peoples, "the forge's token, for a revision that a person asks for"),
     ("pages", "s3:GetObject", Artifacts, "the addresses that people get artifacts from; a look whether one is there"),
     ("dispatcher", "dynamodb:GetItem", Table, "the job that may need a task, or left one"),
+    ("dispatcher", "dynamodb:BatchGetItem", Table, "the breakers that the job waits for"),
     ("dispatcher", "dynamodb:PutItem", Table, "the start of its task, over the revision that was read"),
     ("dispatcher", "secretsmanager:GetSecretValue", SigningKey, "the token that a task claims its job with"),
     ("dispatcher", "ecs:RunTask", Definitions, "one task for each start"),

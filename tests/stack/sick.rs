@@ -8,6 +8,7 @@ use pullyard_domain::id::SecretName;
 use pullyard_domain::project::Compute;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
+use pullyard_fake_forge::TestForge as _;
 use pullyard_protocol::secret::SetSecret;
 use pullyard_protocol::version::PROTOCOL;
 use pullyard_store::Sweeps;

@@ -3,6 +3,7 @@
 use super::Story;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_fake_forge::TestForge as _;
 use pullyard_protocol::ticket::CreateTicket;
 use pullyard_store::Write;
 use reqwest::Method;

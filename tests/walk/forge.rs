@@ -4,6 +4,7 @@ use super::step::From;
 use super::world::{WEBHOOK, World};
 use axum::http::StatusCode;
 use pullyard_demo_forge::{DemoForge, Options, User};
+use pullyard_fake_forge::{FakeForge, TestForge as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -22,7 +23,9 @@ fn users() -> Vec<User> {
 pub(super) async fn start(from: &Path, dir: &Path) -> DemoForge {
     copy(from, dir).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    DemoForge::start(Options { dir: dir.to_owned(), listener, users: users() }).await.unwrap()
+    DemoForge::start(Options { dir: dir.to_owned(), listener, users: users(), extension: FakeForge::extension() })
+        .await
+        .unwrap()
 }
 
 pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {

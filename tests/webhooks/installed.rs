@@ -3,7 +3,7 @@
 use super::{World, name, signed};
 use crate::story::REPOSITORY;
 use pullyard_domain::hook::Hook;
-use pullyard_local::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use pullyard_domain::project::{Integration, Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
-use pullyard_local::{Calls, DeliveryFault, Fault};
+use pullyard_fake_forge::{Calls, DeliveryFault, Fault, TestForge as _};
 use pullyard_protocol::hook::{InstallHook, RecoverHook, Recovered};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::secret::SetSecret;

@@ -7,11 +7,11 @@ mod pulls;
 mod repositories;
 mod reviews;
 
-pub(crate) use accounts::{account, collaborator_permission, installation_stub, organization, owner, public_user};
-pub(crate) use commits::{branch, changed_file, combined_status, commit, short_branch, status};
-pub(crate) use pulls::{full_pull, issue, label, note, reduced_pull, requested};
-pub(crate) use repositories::{full_repository, repository};
-pub(crate) use reviews::{line_comment, review, review_in_webhook};
+pub use accounts::{account, collaborator_permission, installation_stub, organization, owner, public_user};
+pub use commits::{branch, changed_file, combined_status, commit, short_branch, status};
+pub use pulls::{full_pull, issue, label, note, reduced_pull, requested};
+pub use repositories::{full_repository, repository};
+pub use reviews::{line_comment, review, review_in_webhook};
 
 use serde_json::{Value, json};
 

@@ -15,14 +15,14 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const MILLISECOND_MICROS: i64 = 1_000;
 
 #[derive(Debug, Default)]
-pub(crate) struct Clock {
+pub struct Clock {
     ahead_secs: AtomicU64,
     /// The last moment that was given out, in microseconds since 1970.
     last_moment: Mutex<i64>,
 }
 
 impl Clock {
-    pub(crate) fn put_forward(&self, by: Duration) {
+    pub fn put_forward(&self, by: Duration) {
         self.ahead_secs.fetch_add(by.as_secs(), Ordering::SeqCst);
     }
 
@@ -33,13 +33,13 @@ impl Clock {
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
-    pub(crate) fn now(&self) -> String {
+    pub fn now(&self) -> String {
         write(self.time())
     }
 
     /// This moment, to the microsecond. No two are in one millisecond: Bitbucket's verdicts have no id, and whoever
     /// tells them apart by their times keeps no more of these.
-    pub(crate) fn moment(&self) -> String {
+    pub fn moment(&self) -> String {
         let now = i64::try_from(self.time().unix_timestamp_nanos() / 1_000).unwrap_or_default();
         let mut last = self.last_moment.lock().unwrap_or_else(PoisonError::into_inner);
         *last = now.max(last.saturating_add(MILLISECOND_MICROS));
@@ -48,23 +48,23 @@ impl Clock {
         format!("{}.{micros:06}Z", whole.trim_end_matches('Z'))
     }
 
-    pub(crate) fn unix_secs(&self) -> i64 {
+    pub fn unix_secs(&self) -> i64 {
         self.time().unix_timestamp()
     }
 }
 
 /// The time of a count of seconds.
-pub(crate) fn at(unix_secs: i64) -> String {
+pub fn at(unix_secs: i64) -> String {
     OffsetDateTime::from_unix_timestamp(unix_secs).map(write).unwrap_or_default()
 }
 
 /// A moment as GitHub tells it: its second.
-pub(crate) fn second_of(moment: &str) -> String {
+pub fn second_of(moment: &str) -> String {
     moment.split_once('.').map_or_else(|| moment.to_owned(), |(second, _)| format!("{second}Z"))
 }
 
 /// The count of seconds of a time that this module wrote.
-pub(crate) fn unix_secs_of(text: &str) -> i64 {
+pub fn unix_secs_of(text: &str) -> i64 {
     OffsetDateTime::parse(text, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp)
 }
 

@@ -1,5 +1,4 @@
-//! Calling hooks over HTTP, once, and remembering for three days what was sent and what came back, as GitHub does;
-//! Bitbucket shows nobody what it sent.
+//! Calling hooks over HTTP, once, and remembering for three days what was sent and what came back, as GitHub does.
 //! What is sent is decided in `hooks`; only loopback addresses are called.
 
 use std::{
@@ -17,8 +16,8 @@ use sha2::Sha256;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    Error, bitbucket, clock,
-    faults::DeliveryFault,
+    Error, clock,
+    extension::DeliveryHeaders,
     forge::Shared,
     state::{Face, HookRecord},
 };
@@ -32,41 +31,52 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// One call of a hook, as the API tells it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct DeliveryRecord {
-    pub(crate) id: u64,
-    pub(crate) hook: u64,
+pub struct DeliveryRecord {
+    pub id: u64,
+    pub hook: u64,
     /// The same for each attempt of one event.
-    pub(crate) guid: String,
-    pub(crate) delivered_at: String,
-    pub(crate) redelivery: bool,
-    pub(crate) duration_secs: f64,
-    pub(crate) status: String,
+    pub guid: String,
+    pub delivered_at: String,
+    pub redelivery: bool,
+    pub duration_secs: f64,
+    pub status: String,
     /// 0 when nothing came back.
-    pub(crate) status_code: u16,
-    pub(crate) event: String,
-    pub(crate) action: Option<String>,
-    pub(crate) installation: Option<u64>,
-    pub(crate) repository: Option<u64>,
-    pub(crate) url: String,
-    pub(crate) sent_headers: BTreeMap<String, String>,
-    pub(crate) payload: Value,
-    pub(crate) received_headers: BTreeMap<String, String>,
-    pub(crate) received: String,
+    pub status_code: u16,
+    pub event: String,
+    pub action: Option<String>,
+    pub installation: Option<u64>,
+    pub repository: Option<u64>,
+    pub url: String,
+    pub sent_headers: BTreeMap<String, String>,
+    pub payload: Value,
+    pub received_headers: BTreeMap<String, String>,
+    pub received: String,
+}
+
+/// What goes wrong with a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryFault {
+    /// It is not sent, and recorded as one that could not connect.
+    NotSent,
+    /// It is neither sent nor recorded: only the repository's state shows that something happened.
+    Forgotten,
+    /// It is sent, and its answer is lost: it is recorded as timed out.
+    AnswerLost,
 }
 
 /// What is to be sent.
-pub(crate) struct Parcel {
-    pub(crate) guid: String,
-    pub(crate) redelivery: bool,
-    pub(crate) event: String,
-    pub(crate) action: Option<String>,
-    pub(crate) installation: Option<u64>,
-    pub(crate) repository: Option<u64>,
-    pub(crate) payload: Value,
+pub struct Parcel {
+    pub guid: String,
+    pub redelivery: bool,
+    pub event: String,
+    pub action: Option<String>,
+    pub installation: Option<u64>,
+    pub repository: Option<u64>,
+    pub payload: Value,
 }
 
 #[derive(Debug)]
-pub(crate) struct Deliveries {
+pub struct Deliveries {
     dir: PathBuf,
     kept: Mutex<BTreeMap<u64, Vec<Arc<DeliveryRecord>>>>,
     slots: Semaphore,
@@ -77,7 +87,7 @@ pub(crate) struct Deliveries {
 
 impl Deliveries {
     /// Takes up what an earlier forge recorded; a last line that was cut off is left out.
-    pub(crate) fn load(dir: &Path) -> Result<Self, Error> {
+    pub fn load(dir: &Path) -> Result<Self, Error> {
         // An owner's folder can't have this name: owners have no dots.
         let dir = dir.join("deliveries.d");
         std::fs::create_dir_all(&dir).map_err(Error::storage(&dir))?;
@@ -100,7 +110,7 @@ impl Deliveries {
     }
 
     /// What is kept of a hook, newest first.
-    pub(crate) fn of(&self, hook: u64, now_unix_secs: i64) -> Vec<Arc<DeliveryRecord>> {
+    pub fn of(&self, hook: u64, now_unix_secs: i64) -> Vec<Arc<DeliveryRecord>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(records) = kept.get_mut(&hook) else { return Vec::new() };
         records.retain(|record| now_unix_secs - clock::unix_secs_of(&record.delivered_at) < KEPT_SECS);
@@ -109,7 +119,7 @@ impl Deliveries {
         records
     }
 
-    pub(crate) fn forget(&self, hook: u64) {
+    pub fn forget(&self, hook: u64) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&hook);
         let _ = std::fs::remove_file(self.path(hook));
     }
@@ -132,7 +142,7 @@ impl Deliveries {
     }
 
     /// Until nothing is under way.
-    pub(crate) async fn settled(&self) {
+    pub async fn settled(&self) {
         // The sender lives as long as this does.
         let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
     }
@@ -152,9 +162,9 @@ impl Deliveries {
 }
 
 /// Sends one parcel, in a task of its own: whoever caused the event does not wait for its listeners.
-pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Result<(), Error> {
+pub fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Result<(), Error> {
     let id = shared.ids.next()?;
-    let fault = shared.faults.next_delivery();
+    let fault = shared.extension.delivery_fault();
     if fault == Some(DeliveryFault::Forgotten) {
         return Ok(());
     }
@@ -192,7 +202,7 @@ async fn call(
 ) -> DeliveryRecord {
     let _slot = shared.deliveries.slots.acquire().await;
     let body = body_of(hook, &parcel.payload);
-    let sent_headers = headers_of(hook, &parcel, &body);
+    let sent_headers = headers_of(shared, hook, &parcel, &body);
     let mut record = DeliveryRecord {
         id,
         hook: hook.id,
@@ -262,10 +272,10 @@ fn body_of(hook: &HookRecord, payload: &Value) -> String {
     form
 }
 
-fn headers_of(hook: &HookRecord, parcel: &Parcel, body: &str) -> BTreeMap<String, String> {
-    let (mut headers, signature) = match hook.face {
-        Face::GitHub => (githubs_headers(hook, parcel), "X-Hub-Signature-256"),
-        Face::Bitbucket => (bitbuckets_headers(hook, parcel), "X-Hub-Signature"),
+fn headers_of(shared: &Shared, hook: &HookRecord, parcel: &Parcel, body: &str) -> BTreeMap<String, String> {
+    let DeliveryHeaders { mut headers, signature } = match hook.face {
+        Face::GitHub => DeliveryHeaders { headers: githubs_headers(hook, parcel), signature: "X-Hub-Signature-256" },
+        Face::Bitbucket => shared.extension.delivery_headers(hook, parcel),
     };
     if let Some(secret) = &hook.secret
         && let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
@@ -296,19 +306,6 @@ fn githubs_headers(hook: &HookRecord, parcel: &Parcel) -> BTreeMap<&'static str,
         ("X-GitHub-Hook-ID", hook.id.to_string()),
         ("X-GitHub-Hook-Installation-Target-ID", hook.target.to_string()),
         ("X-GitHub-Hook-Installation-Target-Type", target.to_owned()),
-    ])
-}
-
-/// Bitbucket tries a delivery that failed up to two more times, with its id and the next number; here it tries once.
-fn bitbuckets_headers(hook: &HookRecord, parcel: &Parcel) -> BTreeMap<&'static str, String> {
-    BTreeMap::from([
-        ("Accept", "*/*".to_owned()),
-        ("Content-Type", "application/json".to_owned()),
-        ("User-Agent", "Bitbucket-Webhooks/2.0".to_owned()),
-        ("X-Attempt-Number", "1".to_owned()),
-        ("X-Event-Key", parcel.event.clone()),
-        ("X-Hook-UUID", bitbucket::hook_uuid(hook.id).trim_matches(['{', '}']).to_owned()),
-        ("X-Request-UUID", parcel.guid.clone()),
     ])
 }
 

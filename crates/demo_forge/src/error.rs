@@ -78,15 +78,6 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
-    /// A key for an App could not be made.
-    #[error("make a key pair")]
-    KeyMissing,
-    /// There is no App of this name.
-    #[error("find the App {slug}")]
-    AppMissing {
-        /// Its short name.
-        slug: String,
-    },
     /// There is nobody of this name.
     #[error("find the user {login}")]
     UserMissing {

@@ -1,5 +1,5 @@
 //! What happened, in the shape GitHub's webhooks tell it, handed to every hook that asked for it on GitHub's face.
-//! What hooks of Bitbucket's face hear of the same is in `bitbucket::told`, which is called from here.
+//! The extension gets each of them as well, for hooks of another API.
 //! Which hooks there are and how they are called is in `hooks` and `deliveries`.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     access::{Actor, May},
     answers,
-    bitbucket::told,
+    extension::Occurrence,
     forge::Shared,
     hooks,
     pulls::Pull,
@@ -20,24 +20,18 @@ use crate::{
 };
 
 /// One thing that happened, not yet anybody's.
-pub(crate) struct Event {
+pub struct Event {
     /// Hooks of the other face do not hear of it.
-    pub(crate) face: Face,
-    pub(crate) name: &'static str,
-    pub(crate) action: Option<String>,
-    pub(crate) repository: Option<u64>,
-    pub(crate) payload: Value,
+    pub face: Face,
+    pub name: &'static str,
+    pub action: Option<String>,
+    pub repository: Option<u64>,
+    pub payload: Value,
 }
 
-pub(crate) async fn pull_request(
-    shared: &Arc<Shared>,
-    entry: &Entry,
-    actor: &Actor,
-    pull: &Pull,
-    action: &str,
-    more: Value,
-) {
-    told::pull_request(shared, entry, actor, pull, action).await;
+pub async fn pull_request(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, action: &str, more: Value) {
+    let occurrence = Occurrence::PullRequest { pull, action };
+    shared.extension.publish(shared, entry, &actor.account, occurrence).await;
     if !hooks::anyone_listens(shared, entry, (Face::GitHub, "pull_request")).await {
         return;
     }
@@ -46,7 +40,7 @@ pub(crate) async fn pull_request(
     emit(shared, entry, actor, ("pull_request", action), [own, more]).await;
 }
 
-pub(crate) async fn review(
+pub async fn review(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -54,7 +48,8 @@ pub(crate) async fn review(
     review: &ReviewRecord,
     (action, more): (&str, Value),
 ) {
-    told::review(shared, entry, actor, pull, review, action).await;
+    let occurrence = Occurrence::Review { pull, review, action };
+    shared.extension.publish(shared, entry, &actor.account, occurrence).await;
     let own = json!({
         "pull_request": answers::reduced_pull(shared, entry, pull).await,
         "review": answers::review_in_webhook(shared, entry, pull.record.number, review),
@@ -62,7 +57,7 @@ pub(crate) async fn review(
     emit(shared, entry, actor, ("pull_request_review", action), [own, more]).await;
 }
 
-pub(crate) async fn line_comment(
+pub async fn line_comment(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -70,7 +65,8 @@ pub(crate) async fn line_comment(
     comment: &LineCommentRecord,
     (action, more): (&str, Value),
 ) {
-    told::comment(shared, entry, actor, pull, comment.id, action).await;
+    let occurrence = Occurrence::Comment { pull, id: comment.id, action };
+    shared.extension.publish(shared, entry, &actor.account, occurrence).await;
     let own = json!({
         "pull_request": answers::reduced_pull(shared, entry, pull).await,
         "comment": answers::line_comment(shared, entry, pull.record.number, comment),
@@ -78,7 +74,7 @@ pub(crate) async fn line_comment(
     emit(shared, entry, actor, ("pull_request_review_comment", action), [own, more]).await;
 }
 
-pub(crate) async fn note(
+pub async fn note(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -86,7 +82,8 @@ pub(crate) async fn note(
     note: &NoteRecord,
     (action, more): (&str, Value),
 ) {
-    told::comment(shared, entry, actor, pull, note.id, action).await;
+    let occurrence = Occurrence::Comment { pull, id: note.id, action };
+    shared.extension.publish(shared, entry, &actor.account, occurrence).await;
     let own = json!({
         "issue": answers::issue(shared, entry, pull).await,
         "comment": answers::note(shared, entry, pull.record.number, note),
@@ -94,12 +91,12 @@ pub(crate) async fn note(
     emit(shared, entry, actor, ("issue_comment", action), [own, more]).await;
 }
 
-pub(crate) async fn repository(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, action: &str, more: Value) {
+pub async fn repository(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, action: &str, more: Value) {
     emit(shared, entry, actor, ("repository", action), [json!({}), more]).await;
 }
 
 /// Who had a repository before it was transferred.
-pub(crate) fn previous_owner(shared: &Shared, login: &str) -> Value {
+pub fn previous_owner(shared: &Shared, login: &str) -> Value {
     let owner = answers::owner(shared, login);
     match owner.kind {
         AccountKind::Organization => json!({ "organization": answers::organization(shared, &owner) }),
@@ -128,8 +125,8 @@ async fn emit(
     if owner.kind == AccountKind::Organization {
         payload.insert("organization".to_owned(), answers::organization(shared, &owner));
     }
-    if let May::Granted(grant) = &actor.may {
-        payload.insert("installation".to_owned(), answers::installation_stub(grant.installation));
+    if let May::Granted(permit) = &actor.may {
+        payload.insert("installation".to_owned(), answers::installation_stub(permit.installation()));
     }
     let event = Event {
         face: Face::GitHub,

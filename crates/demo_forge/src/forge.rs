@@ -1,7 +1,8 @@
 //! Starting and stopping the forge. What its host may do to it without HTTP is in `host`;
-//! how requests are answered is in `smart_http`, `rest`, `bitbucket` and `pages`.
+//! how requests are answered is in `smart_http`, `rest` and `pages`.
 
 use std::{
+    any::Any,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -19,18 +20,17 @@ use tokio::{
 use crate::{
     Error, User,
     access::Actor,
-    bitbucket::{self, told},
     clock::Clock,
     deliveries::Deliveries,
     events,
-    faults::{self, Faults, Line, Lines},
+    extension::{Extension, Occurrence},
     git::Git,
     ids::Ids,
     names, pages,
     repositories::{Entry, Repositories},
     rest, smart_http,
     state::State,
-    users::{Account, Users},
+    users::{Account, Member, Users},
 };
 
 /// How long requests under way may take once the forge is told to stop.
@@ -45,6 +45,8 @@ pub struct Options {
     pub listener: TcpListener,
     /// Who may do everything in every repository; others are added later.
     pub users: Vec<User>,
+    /// What the host adds; `NoExtension` adds nothing.
+    pub extension: Arc<dyn Extension>,
 }
 
 /// A repository of the forge, as its host sees it.
@@ -80,16 +82,16 @@ struct Running {
 
 /// What every route needs.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) dir: PathBuf,
-    pub(crate) url: String,
-    pub(crate) git: Arc<Git>,
-    pub(crate) users: Users,
-    pub(crate) repositories: Repositories,
-    pub(crate) clock: Clock,
-    pub(crate) ids: Ids,
-    pub(crate) state: State,
-    pub(crate) faults: Faults,
+pub struct Shared {
+    pub dir: PathBuf,
+    pub url: String,
+    pub git: Arc<Git>,
+    pub users: Users,
+    pub repositories: Repositories,
+    pub clock: Clock,
+    pub ids: Ids,
+    pub state: State,
+    pub(crate) extension: Arc<dyn Extension>,
     pub(crate) deliveries: Deliveries,
     /// Closed when the forge is over, for what would outlive the server.
     pub(crate) over: watch::Receiver<()>,
@@ -101,7 +103,7 @@ impl DemoForge {
     /// Errors: the listener is not on a loopback address, git is not installed, or the folder
     /// can't be used.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { dir, listener, users } = options;
+        let Options { dir, listener, users, extension } = options;
         let address = listener.local_addr().map_err(Error::storage("the listener"))?;
         if !address.ip().is_loopback() {
             return Err(Error::NotLoopback { address });
@@ -111,7 +113,7 @@ impl DemoForge {
         tokio::fs::create_dir_all(&dir).await.map_err(Error::storage(&dir))?;
         let git = Arc::new(Git::find(&dir).await?);
         let repositories = Repositories::load(&dir, git.clone()).await?;
-        let state = State::load(&dir).await?;
+        let state: State = State::load(&dir, "forge.json").await?;
         let remembered = state.read(|state| state.users.clone()).await;
         let (over, is_over) = watch::channel(());
         let shared = Arc::new(Shared {
@@ -120,7 +122,7 @@ impl DemoForge {
             users: Users::new(users, remembered),
             clock: Clock::default(),
             ids: Ids::load(&dir)?,
-            faults: Faults::default(),
+            extension: extension.clone(),
             deliveries: Deliveries::load(&dir)?,
             state,
             dir,
@@ -130,23 +132,20 @@ impl DemoForge {
         let routes = Router::new()
             .merge(smart_http::routes())
             .merge(pages::routes())
-            .nest("/api/v3", rest::routes())
-            .nest(bitbucket::START, bitbucket::routes())
+            .nest("/api/v3", rest::routes(extension.rest_routes()))
+            .merge(extension.routes())
             .merge(rest::graphql_route())
             .with_state(shared.clone());
         // Outside of the routes: a path may be another one before it is looked up.
-        let routes = Router::new()
-            .fallback_service(routes)
-            .layer(middleware::from_fn_with_state(shared.clone(), rest::by_id))
-            .layer(middleware::from_fn_with_state(shared.clone(), faults::meet))
-            .into_make_service_with_connect_info::<Line>();
+        let routes =
+            Router::new().fallback_service(routes).layer(middleware::from_fn_with_state(shared.clone(), rest::by_id));
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
             let stopped = async move {
                 // A dropped forge stops as well.
                 let _ = stopped.await;
             };
-            if let Err(error) = axum::serve(Lines(listener), routes).with_graceful_shutdown(stopped).await {
+            if let Err(error) = extension.serve(listener, routes, Box::pin(stopped)).await {
                 tracing::error!(error = %error, "the demo forge stopped serving: {error}");
             }
         });
@@ -163,9 +162,9 @@ impl DemoForge {
         format!("{}/api/v3", self.shared.url)
     }
 
-    /// The base of Bitbucket's REST API.
-    pub fn bitbucket_api_url(&self) -> String {
-        format!("{}{}", self.shared.url, bitbucket::START)
+    /// The forge behind its routes, for an extension.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Makes a repository with one first commit of these files: path, contents, executable.
@@ -208,7 +207,13 @@ impl DemoForge {
 }
 
 impl Shared {
-    pub(crate) fn describe(&self, entry: &Entry) -> Repository {
+    /// The extension that the host started the forge with, if it is of this type.
+    pub fn extension<T: Extension>(&self) -> Option<&T> {
+        let extension: &dyn Any = &*self.extension;
+        extension.downcast_ref()
+    }
+
+    pub fn describe(&self, entry: &Entry) -> Repository {
         let full_name = entry.full_name();
         Repository {
             id: entry.id,
@@ -220,10 +225,25 @@ impl Shared {
         }
     }
 
+    /// Adds a member, or replaces the one with the same id.
+    ///
+    /// Writes: the forge's record.
+    pub async fn put_member(&self, member: Member) -> Result<(), Error> {
+        let added = member.clone();
+        let stored = self.state.change(|state| {
+            state.users.retain(|known| known.user.id != added.user.id);
+            state.users.push(added);
+            Ok::<_, Error>(())
+        });
+        stored.await?;
+        self.users.put(member);
+        Ok(())
+    }
+
     /// Renames or transfers a repository, and tells of it; the old name leads to it from then on.
     ///
     /// Writes: the old name in the forge's record, then the repository's own.
-    pub(crate) async fn rename(self: &Arc<Self>, entry: &Arc<Entry>, by: &Actor, full_name: &str) -> Result<(), Error> {
+    pub async fn rename(self: &Arc<Self>, entry: &Arc<Entry>, by: &Actor, full_name: &str) -> Result<(), Error> {
         let (old_owner, old_name) = (entry.owner(), entry.name());
         self.repositories.rename(entry, full_name).await?;
         let (old, new) = (names::lookup_key(&old_owner, &old_name), full_name.to_ascii_lowercase());
@@ -234,7 +254,8 @@ impl Shared {
             Ok::<_, Error>(())
         });
         moved.await?;
-        told::renamed(self, entry, by, (&old_owner, &old_name)).await;
+        let renamed = Occurrence::Renamed { owner: &old_owner, name: &old_name };
+        self.extension.publish(self, entry, &by.account, renamed).await;
         if old_owner.eq_ignore_ascii_case(&entry.owner()) {
             let changes = serde_json::json!({ "changes": { "repository": { "name": { "from": old_name } } } });
             events::repository(self, entry, by, "renamed", changes).await;
@@ -246,10 +267,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes a repository away, and tells Bitbucket's hooks of it.
-    pub(crate) async fn delete(self: &Arc<Self>, entry: &Arc<Entry>, by: &Account) -> Result<(), Error> {
+    /// Deletes a repository. GitHub's hooks receive no event of it.
+    pub async fn delete(self: &Arc<Self>, entry: &Arc<Entry>, by: &Account) -> Result<(), Error> {
         self.repositories.delete(entry).await?;
-        told::deleted(self, entry, by).await;
+        self.extension.publish(self, entry, by, Occurrence::Deleted).await;
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ const CONFIG: &str = "\
 ";
 
 #[derive(Debug)]
-pub(crate) struct Git {
+pub struct Git {
     home: PathBuf,
     config: PathBuf,
     /// Whole, where it was found: a name that is to be looked up on a path of the child's own makes the child a copy of
@@ -57,21 +57,21 @@ pub(crate) struct Git {
 }
 
 /// What a finished git command said.
-pub(crate) struct Output {
+pub struct Output {
     command: String,
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: Vec<u8>,
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
     /// Whether stdout was longer than asked for and was cut.
-    pub(crate) truncated: bool,
+    pub truncated: bool,
     stderr: String,
 }
 
 impl Output {
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    pub(crate) fn success(self) -> Result<Self, Error> {
+    pub fn success(self) -> Result<Self, Error> {
         // Git dies of the closed pipe when its answer is cut: that is no failure.
         if self.code == Some(0) || self.truncated { Ok(self) } else { Err(self.failure()) }
     }
@@ -94,7 +94,7 @@ fn on_path() -> PathBuf {
 
 impl Git {
     /// Finds git on the path and writes the configuration it will read.
-    pub(crate) async fn find(dir: &Path) -> Result<Self, Error> {
+    pub async fn find(dir: &Path) -> Result<Self, Error> {
         // An owner's folder can't have this name: owners have no dots.
         let config = dir.join("server.gitconfig");
         tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
@@ -113,7 +113,7 @@ impl Git {
         Ok(git)
     }
 
-    pub(crate) fn http_backend(&self) -> Command {
+    pub fn http_backend(&self) -> Command {
         self.command(&self.http_backend)
     }
 
@@ -123,7 +123,7 @@ impl Git {
     }
 
     /// Waits until each git that was started has ended, or was told to.
-    pub(crate) async fn rest(&self) {
+    pub async fn rest(&self) {
         self.at_work.closed().await;
     }
 
@@ -150,11 +150,11 @@ impl Git {
         command
     }
 
-    pub(crate) async fn run(&self, repository: Option<&Path>, args: &[&str]) -> Result<Output, Error> {
+    pub async fn run(&self, repository: Option<&Path>, args: &[&str]) -> Result<Output, Error> {
         self.complete(repository, args, &[], u64::MAX).await?.success()
     }
 
-    pub(crate) async fn complete(
+    pub async fn complete(
         &self,
         repository: Option<&Path>,
         args: &[&str],
@@ -209,12 +209,12 @@ impl Git {
     }
 
     /// Runs git with something to read.
-    pub(crate) async fn feed(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
+    pub async fn feed(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
         self.complete(Some(repository), args, input, u64::MAX).await?.success().map(drop)
     }
 
     /// All branches with the commit each points to.
-    pub(crate) async fn branches(&self, repository: &Path) -> Result<BTreeMap<String, String>, Error> {
+    pub async fn branches(&self, repository: &Path) -> Result<BTreeMap<String, String>, Error> {
         let args = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/"];
         let listed = self.run(Some(repository), &args).await?.text();
         Ok(listed
@@ -225,7 +225,7 @@ impl Git {
     }
 
     /// How many commits `head` has that `base` has not.
-    pub(crate) async fn commits_between(&self, repository: &Path, base: &str, head: &str) -> Result<u64, Error> {
+    pub async fn commits_between(&self, repository: &Path, base: &str, head: &str) -> Result<u64, Error> {
         let range = format!("{base}..{head}");
         let output = self.run(Some(repository), &["rev-list", "--count", &range, "--"]).await?;
         output.text().trim().parse().map_err(|_| Error::GitFailed {
@@ -235,7 +235,7 @@ impl Git {
     }
 
     /// Where the two histories part, or `None` when they never met.
-    pub(crate) async fn merge_base(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
+    pub async fn merge_base(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
         let output = self.complete(Some(repository), &["merge-base", base, head], &[], 1024).await?;
         if output.code == Some(1) && output.stderr.is_empty() {
             return Ok(None);
@@ -244,20 +244,14 @@ impl Git {
     }
 
     /// What a reviewer sees: the change from where the two parted up to `head`.
-    pub(crate) async fn diff(
-        &self,
-        repository: &Path,
-        base: &str,
-        head: &str,
-        max_bytes: u64,
-    ) -> Result<Output, Error> {
+    pub async fn diff(&self, repository: &Path, base: &str, head: &str, max_bytes: u64) -> Result<Output, Error> {
         let range = format!("{base}...{head}");
         let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", &range, "--"];
         self.complete(Some(repository), &args, &[], max_bytes).await?.success()
     }
 
     /// The newest commits of `head` that `base` has not: short id, author, subject.
-    pub(crate) async fn commits(
+    pub async fn commits(
         &self,
         repository: &Path,
         base: &str,

@@ -13,43 +13,43 @@ use crate::{
 const MAX_FILE_DIFF_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A commit as the REST API tells it.
-pub(crate) struct Commit {
-    pub(crate) sha: String,
-    pub(crate) tree: String,
-    pub(crate) parents: Vec<String>,
-    pub(crate) author: Signature,
-    pub(crate) committer: Signature,
-    pub(crate) message: String,
+pub struct Commit {
+    pub sha: String,
+    pub tree: String,
+    pub parents: Vec<String>,
+    pub author: Signature,
+    pub committer: Signature,
+    pub message: String,
 }
 
-pub(crate) struct Signature {
-    pub(crate) name: String,
-    pub(crate) email: String,
-    pub(crate) date: String,
+pub struct Signature {
+    pub name: String,
+    pub email: String,
+    pub date: String,
 }
 
 /// One changed file.
-pub(crate) struct ChangedFile {
-    pub(crate) path: String,
-    pub(crate) status: &'static str,
-    pub(crate) additions: u64,
-    pub(crate) deletions: u64,
+pub struct ChangedFile {
+    pub path: String,
+    pub status: &'static str,
+    pub additions: u64,
+    pub deletions: u64,
 }
 
 /// Whether two histories merge by themselves, and into which tree.
-pub(crate) enum Merged {
+pub enum Merged {
     Tree(String),
     Conflict,
 }
 
 /// Who a commit that the forge makes is by.
-pub(crate) struct Identity<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) email: &'a str,
+pub struct Identity<'a> {
+    pub name: &'a str,
+    pub email: &'a str,
 }
 
 /// What a caller may send as a commit: a full object id and nothing else.
-pub(crate) fn is_object_id(text: &str) -> bool {
+pub fn is_object_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
@@ -67,14 +67,14 @@ impl Git {
     }
 
     /// The change of a file between two commits without context, as `diff::follow` reads it.
-    pub(crate) async fn bare_change(&self, dir: &Path, old: &str, new: &str, path: &str) -> Result<String, Error> {
+    pub async fn bare_change(&self, dir: &Path, old: &str, new: &str, path: &str) -> Result<String, Error> {
         let path = literally(path);
         let args =
             ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "-U0", old, new, "--", &path];
         Ok(self.complete(Some(dir), &args, &[], MAX_FILE_DIFF_BYTES).await?.success()?.text())
     }
 
-    pub(crate) async fn is_commit(&self, dir: &Path, sha: &str) -> Result<bool, Error> {
+    pub async fn is_commit(&self, dir: &Path, sha: &str) -> Result<bool, Error> {
         if !is_object_id(sha) {
             return Ok(false);
         }
@@ -83,7 +83,7 @@ impl Git {
     }
 
     /// The whole id of a commit that is named by it or by its beginning.
-    pub(crate) async fn whole_id(&self, dir: &Path, named: &str) -> Result<Option<String>, Error> {
+    pub async fn whole_id(&self, dir: &Path, named: &str) -> Result<Option<String>, Error> {
         if !(7..=64).contains(&named.len()) || !named.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(None);
         }
@@ -92,7 +92,7 @@ impl Git {
         Ok((output.code == Some(0)).then(|| output.text().trim().to_owned()))
     }
 
-    pub(crate) async fn is_ancestor(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
+    pub async fn is_ancestor(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
         let output = self.complete(Some(dir), &["merge-base", "--is-ancestor", old, new], &[], 64).await?;
         match output.code {
             Some(0) => Ok(true),
@@ -101,20 +101,20 @@ impl Git {
         }
     }
 
-    pub(crate) async fn commit(&self, dir: &Path, sha: &str) -> Result<Option<Commit>, Error> {
+    pub async fn commit(&self, dir: &Path, sha: &str) -> Result<Option<Commit>, Error> {
         let args = ["log", "-z", "--max-count=1", FORMAT, sha, "--"];
         Ok(commits(&self.run(Some(dir), &args).await?).pop())
     }
 
     /// The commits of `head` that `base` has not, oldest first.
-    pub(crate) async fn commits_in_full(&self, dir: &Path, base: &str, head: &str) -> Result<Vec<Commit>, Error> {
+    pub async fn commits_in_full(&self, dir: &Path, base: &str, head: &str) -> Result<Vec<Commit>, Error> {
         let range = format!("{base}..{head}");
         // GitHub tells at most 250 of them.
         let args = ["log", "-z", "--reverse", "--max-count=250", FORMAT, &range, "--"];
         Ok(commits(&self.run(Some(dir), &args).await?))
     }
 
-    pub(crate) async fn changed_files(&self, dir: &Path, base: &str, head: &str) -> Result<Vec<ChangedFile>, Error> {
+    pub async fn changed_files(&self, dir: &Path, base: &str, head: &str) -> Result<Vec<ChangedFile>, Error> {
         let range = format!("{base}...{head}");
         let list = async |how: &str| {
             let args = ["diff", how, "-z", "--no-renames", "--no-ext-diff", &range, "--"];
@@ -145,7 +145,7 @@ impl Git {
         Ok(files)
     }
 
-    pub(crate) async fn merge_tree(&self, dir: &Path, base: &str, head: &str) -> Result<Merged, Error> {
+    pub async fn merge_tree(&self, dir: &Path, base: &str, head: &str) -> Result<Merged, Error> {
         let output = self.complete(Some(dir), &["merge-tree", "--write-tree", base, head], &[], 1024 * 1024).await?;
         match output.code {
             Some(0) => Ok(Merged::Tree(output.text().trim().to_owned())),
@@ -154,7 +154,7 @@ impl Git {
         }
     }
 
-    pub(crate) async fn commit_tree(
+    pub async fn commit_tree(
         &self,
         dir: &Path,
         (tree, parents): (&str, &[&str]),
@@ -172,18 +172,18 @@ impl Git {
     }
 
     /// Moves a branch, if it still is where it was. False when somebody else was faster.
-    pub(crate) async fn move_branch(&self, dir: &Path, branch: &str, new: &str, old: &str) -> Result<bool, Error> {
+    pub async fn move_branch(&self, dir: &Path, branch: &str, new: &str, old: &str) -> Result<bool, Error> {
         let name = format!("refs/heads/{branch}");
         Ok(self.complete(Some(dir), &["update-ref", &name, new, old], &[], 1024).await?.code == Some(0))
     }
 
-    pub(crate) async fn delete_branch(&self, dir: &Path, branch: &str, old: &str) -> Result<bool, Error> {
+    pub async fn delete_branch(&self, dir: &Path, branch: &str, old: &str) -> Result<bool, Error> {
         let name = format!("refs/heads/{branch}");
         Ok(self.complete(Some(dir), &["update-ref", "-d", &name, old], &[], 1024).await?.code == Some(0))
     }
 
     /// Whether somebody works in a checkout of this branch, as in a repository that was linked.
-    pub(crate) async fn is_checked_out(&self, dir: &Path, branch: &str) -> Result<bool, Error> {
+    pub async fn is_checked_out(&self, dir: &Path, branch: &str) -> Result<bool, Error> {
         let bare = self.run(Some(dir), &["rev-parse", "--is-bare-repository"]).await?.text();
         let head = self.complete(Some(dir), &["symbolic-ref", "--short", "HEAD"], &[], 1024).await?.text();
         Ok(bare.trim() == "false" && head.trim() == branch)

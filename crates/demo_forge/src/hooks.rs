@@ -11,11 +11,11 @@ use crate::{
     events::Event,
     forge::Shared,
     repositories::Entry,
-    state::{Face, HookRecord, InstallationRecord, TargetKind},
+    state::{Face, HookRecord, TargetKind},
 };
 
 /// What the forge tells of; GitHub knows more, and refuses what it does not know.
-const GITHUBS_EVENTS: &[&str] = &[
+const EVENTS: &[&str] = &[
     "*",
     "check_run",
     "installation",
@@ -33,62 +33,29 @@ const GITHUBS_EVENTS: &[&str] = &[
     "status",
 ];
 
-/// What Bitbucket knows. The demo forge has no issues, commit comments, forks and imports to tell of, and tells of
-/// pushes with their pull requests only.
-const BITBUCKETS_EVENTS: &[&str] = &[
-    "issue:comment_created",
-    "issue:created",
-    "issue:updated",
-    "project:updated",
-    "pullrequest:approved",
-    "pullrequest:changes_request_created",
-    "pullrequest:changes_request_removed",
-    "pullrequest:comment_created",
-    "pullrequest:comment_deleted",
-    "pullrequest:comment_reopened",
-    "pullrequest:comment_resolved",
-    "pullrequest:comment_updated",
-    "pullrequest:created",
-    "pullrequest:fulfilled",
-    "pullrequest:push",
-    "pullrequest:rejected",
-    "pullrequest:unapproved",
-    "pullrequest:updated",
-    "repo:commit_comment_created",
-    "repo:commit_status_created",
-    "repo:commit_status_updated",
-    "repo:created",
-    "repo:deleted",
-    "repo:fork",
-    "repo:imported",
-    "repo:push",
-    "repo:transfer",
-    "repo:updated",
-];
-
 /// Whose hooks are meant, and those of which face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) face: Face,
-    pub(crate) kind: TargetKind,
-    pub(crate) id: u64,
+pub struct Target {
+    pub face: Face,
+    pub kind: TargetKind,
+    pub id: u64,
 }
 
 /// What a caller may say of a hook; `None` leaves it.
 #[derive(Default)]
-pub(crate) struct Settings {
-    pub(crate) description: Option<String>,
-    pub(crate) url: Option<String>,
-    pub(crate) secret: Option<Option<String>>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) insecure_ssl: Option<String>,
-    pub(crate) events: Option<Vec<String>>,
-    pub(crate) add_events: Vec<String>,
-    pub(crate) remove_events: Vec<String>,
-    pub(crate) active: Option<bool>,
+pub struct Settings {
+    pub description: Option<String>,
+    pub url: Option<String>,
+    pub secret: Option<Option<String>>,
+    pub content_type: Option<String>,
+    pub insecure_ssl: Option<String>,
+    pub events: Option<Vec<String>>,
+    pub add_events: Vec<String>,
+    pub remove_events: Vec<String>,
+    pub active: Option<bool>,
 }
 
-pub(crate) enum Objection {
+pub enum Objection {
     /// The field and what is wrong with it.
     Invalid(&'static str, String),
     Exists,
@@ -110,13 +77,12 @@ fn check(hook: &HookRecord) -> Result<(), Objection> {
     if !matches!(hook.content_type.as_str(), "json" | "form") {
         return Err(Objection::Invalid("content_type", "content_type is json or form".to_owned()));
     }
-    let known = match hook.face {
-        Face::GitHub => GITHUBS_EVENTS,
-        Face::Bitbucket => BITBUCKETS_EVENTS,
-    };
-    match hook.events.iter().find(|event| !known.contains(&event.as_str())) {
-        Some(event) => Err(Objection::Invalid("events", format!("The event {event:?} is not known"))),
-        None => Ok(()),
+    match hook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+        // An extension checks the events of its own hooks.
+        Some(event) if hook.face == Face::GitHub => {
+            Err(Objection::Invalid("events", format!("The event {event:?} is not known")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -139,7 +105,7 @@ fn apply(hook: &mut HookRecord, settings: Settings) {
 /// Makes a hook, and pings it if it is one of GitHub's face.
 ///
 /// Writes: the forge's record, on GitHub's face if the target has no hook with the same address and events in common.
-pub(crate) async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Objection> {
+pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Objection> {
     if settings.url.is_none() {
         return Err(Objection::Invalid("url", "url wasn't supplied".to_owned()));
     }
@@ -182,7 +148,7 @@ pub(crate) async fn create(shared: &Arc<Shared>, target: Target, settings: Setti
     Ok(hook)
 }
 
-pub(crate) async fn change(
+pub async fn change(
     shared: &Arc<Shared>,
     target: Target,
     id: u64,
@@ -200,7 +166,7 @@ pub(crate) async fn change(
     changed.await
 }
 
-pub(crate) async fn delete(shared: &Shared, target: Target, id: u64) -> Result<(), Objection> {
+pub async fn delete(shared: &Shared, target: Target, id: u64) -> Result<(), Objection> {
     let gone = shared.state.change(|state| {
         let before = state.hooks.len();
         state.hooks.retain(|hook| !(is_of(hook, target) && hook.id == id));
@@ -211,11 +177,11 @@ pub(crate) async fn delete(shared: &Shared, target: Target, id: u64) -> Result<(
     Ok(())
 }
 
-pub(crate) async fn of(shared: &Shared, target: Target) -> Vec<HookRecord> {
+pub async fn of(shared: &Shared, target: Target) -> Vec<HookRecord> {
     shared.state.read(|state| state.hooks.iter().filter(|hook| is_of(hook, target)).cloned().collect()).await
 }
 
-pub(crate) async fn find(shared: &Shared, target: Target, id: u64) -> Result<HookRecord, Objection> {
+pub async fn find(shared: &Shared, target: Target, id: u64) -> Result<HookRecord, Objection> {
     of(shared, target).await.into_iter().find(|hook| hook.id == id).ok_or(Objection::NotFound)
 }
 
@@ -224,7 +190,7 @@ fn is_of(hook: &HookRecord, target: Target) -> bool {
 }
 
 /// Sends a ping, also to a hook that is switched off.
-pub(crate) async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> {
+pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> {
     let mut payload = json!({
         "zen": "Keep it logically awesome.",
         "hook_id": hook.id,
@@ -250,7 +216,7 @@ pub(crate) async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), 
 }
 
 /// Sends an earlier delivery again, with its guid and as it was.
-pub(crate) fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryRecord) -> Result<(), Error> {
+pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryRecord) -> Result<(), Error> {
     let parcel = Parcel {
         guid: earlier.guid.clone(),
         redelivery: true,
@@ -263,44 +229,40 @@ pub(crate) fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &Deliv
     deliveries::send(shared, hook.clone(), parcel)
 }
 
-/// Every hook of this face that hears of this repository, with the installation that it hears through.
-async fn listeners(
-    shared: &Shared,
-    entry: &Entry,
-    (face, event): (Face, &str),
-) -> Vec<(HookRecord, Option<InstallationRecord>)> {
-    let owner = entry.owner();
-    let organization = answers::owner(shared, &owner).id;
-    let listeners = shared.state.read(|state| {
-        let through = |hook: &HookRecord| {
-            state.installations.iter().find(|installation| {
-                let reaches = installation.repositories.as_ref().is_none_or(|ids| ids.contains(&entry.id));
-                installation.app == hook.target && installation.owner.eq_ignore_ascii_case(&owner) && reaches
-            })
+/// A hook that receives an event, with the App installation that it receives it through.
+type Recipient = (HookRecord, Option<u64>);
+
+/// The active hooks of this face that receive this event of this repository.
+async fn recipients(shared: &Shared, entry: &Entry, (face, event): (Face, &str)) -> Vec<Recipient> {
+    let organization = answers::owner(shared, &entry.owner()).id;
+    let wants = |hook: &&HookRecord| {
+        hook.face == face && hook.active && hook.events.iter().any(|wanted| wanted == "*" || wanted == event)
+    };
+    let wanting: Vec<HookRecord> = shared.state.read(|state| state.hooks.iter().filter(wants).cloned().collect()).await;
+    let mut recipients = Vec::new();
+    for hook in wanting {
+        let installation = match hook.kind {
+            TargetKind::Repository if hook.target == entry.id => None,
+            TargetKind::Organization if hook.target == organization => None,
+            TargetKind::Integration => match shared.extension.installation(shared, hook.target, entry).await {
+                Some(installation) => Some(installation),
+                None => continue,
+            },
+            _ => continue,
         };
-        let wants = |hook: &HookRecord| {
-            let asked = hook.events.iter().any(|wanted| wanted == "*" || wanted == event);
-            hook.face == face && hook.active && asked
-        };
-        let find = |hook: &HookRecord| match hook.kind {
-            TargetKind::Repository => (hook.target == entry.id).then(|| (hook.clone(), None)),
-            TargetKind::Organization => (hook.target == organization).then(|| (hook.clone(), None)),
-            TargetKind::Integration => through(hook).map(|found| (hook.clone(), Some(found.clone()))),
-        };
-        state.hooks.iter().filter(|hook| wants(hook)).filter_map(find).collect()
-    });
-    listeners.await
+        recipients.push((hook, installation));
+    }
+    recipients
 }
 
-pub(crate) async fn anyone_listens(shared: &Shared, entry: &Entry, event: (Face, &str)) -> bool {
-    !listeners(shared, entry, event).await.is_empty()
+pub async fn anyone_listens(shared: &Shared, entry: &Entry, event: (Face, &str)) -> bool {
+    !recipients(shared, entry, event).await.is_empty()
 }
 
-/// Tells every hook that asked for it, each with a guid of its own.
-pub(crate) async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
-    for (hook, installation) in listeners(shared, entry, (event.face, event.name)).await {
+/// Sends an event to every hook that receives it, each with a guid of its own.
+pub async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
+    for (hook, installation) in recipients(shared, entry, (event.face, event.name)).await {
         let mut payload = event.payload.clone();
-        let installation = installation.map(|installation| installation.id);
         if let (Some(id), Value::Object(fields)) = (installation, &mut payload) {
             fields.insert("installation".to_owned(), answers::installation_stub(id));
         }
@@ -328,7 +290,7 @@ fn guid() -> String {
 }
 
 /// A hook as GitHub tells it: the secret is never shown.
-pub(crate) async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
+pub async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
     let newest = shared.deliveries.of(hook.id, shared.clock.unix_secs()).into_iter().next();
     let last = match newest {
         None => json!({ "code": null, "status": "unused", "message": null }),
@@ -371,7 +333,7 @@ pub(crate) async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
 }
 
 /// Where a hook calls and how; stars stand for its secret.
-pub(crate) fn config_shown(hook: &HookRecord) -> Value {
+pub fn config_shown(hook: &HookRecord) -> Value {
     let mut config = json!({ "url": hook.url, "content_type": hook.content_type, "insecure_ssl": hook.insecure_ssl });
     if hook.secret.is_some() {
         config["secret"] = json!("********");

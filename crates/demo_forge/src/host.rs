@@ -1,12 +1,11 @@
-//! What the forge's host may do to it without HTTP: people and their roles, commits of others, time, faults.
+//! What the forge's host may do to it without HTTP: people and their roles, commits of others, time.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    AccountKind, Calls, DeliveryFault, DemoForge, Error, Fault, Role, User,
+    AccountKind, DemoForge, Error, Role, User,
     access::Actor,
     answers,
-    installations::{self, Objection},
     names::FullName,
     pulls, pushes,
     repositories::{self, Entry},
@@ -18,16 +17,7 @@ impl DemoForge {
     ///
     /// Writes: the forge's record. Somebody with the same id is replaced.
     pub async fn add_user(&self, user: User, kind: AccountKind) -> Result<(), Error> {
-        let member = Member { user, kind, reach: Reach::ByRole };
-        let added = member.clone();
-        let stored = self.shared.state.change(|state| {
-            state.users.retain(|known| known.user.id != added.user.id);
-            state.users.push(added);
-            Ok::<_, Error>(())
-        });
-        stored.await?;
-        self.shared.users.put(member);
-        Ok(())
+        self.shared.put_member(Member { user, kind, reach: Reach::ByRole }).await
     }
 
     /// Says what somebody is in a repository.
@@ -90,34 +80,6 @@ impl DemoForge {
         self.shared.delete(&entry, &owner).await
     }
 
-    /// Installs an App for these repositories of one owner, or for all of them, and gives the installation's id.
-    pub async fn install_app(&self, slug: &str, owner: &str, full_names: Option<&[&str]>) -> Result<u64, Error> {
-        let mut ids = None;
-        for full_name in full_names.into_iter().flatten() {
-            let id = self.entry(full_name).await?.id;
-            ids.get_or_insert_with(Vec::new).push(id);
-        }
-        installations::install(&self.shared, slug, owner, ids).await.map_err(|objection| match objection {
-            Objection::Broken(error) => error,
-            _ => Error::AppMissing { slug: slug.to_owned() },
-        })
-    }
-
-    /// Lets this fault happen to the next so many calls that fit. Ordered faults happen in the order of their orders.
-    pub fn order_fault(&self, calls: Calls, times: usize, fault: Fault) {
-        self.shared.faults.order(calls, times, fault);
-    }
-
-    /// Lets this happen to the next so many deliveries, of whatever hook.
-    pub fn order_delivery_fault(&self, times: usize, fault: DeliveryFault) {
-        self.shared.faults.order_for_deliveries(times, fault);
-    }
-
-    /// Takes back every fault that has not happened yet.
-    pub fn forget_faults(&self) {
-        self.shared.faults.forget();
-    }
-
     /// Puts the forge's clock forward: deliveries are forgotten and tokens expire by it.
     pub fn advance(&self, by: Duration) {
         self.shared.clock.put_forward(by);
@@ -128,7 +90,8 @@ impl DemoForge {
         self.shared.deliveries.settled().await;
     }
 
-    pub(crate) async fn entry(&self, full_name: &str) -> Result<Arc<Entry>, Error> {
+    /// The repository of this name.
+    pub async fn entry(&self, full_name: &str) -> Result<Arc<Entry>, Error> {
         let FullName { owner, name } = FullName::parse(full_name)?;
         let entry = self.shared.repositories.find(&owner, &name).await;
         entry.ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })

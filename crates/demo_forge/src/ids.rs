@@ -11,14 +11,14 @@ use crate::{Error, repositories::FIRST_ID};
 const BLOCK: u64 = 2_000;
 
 #[derive(Debug)]
-pub(crate) struct Ids {
+pub struct Ids {
     path: PathBuf,
     /// The next id, and the first one that is not reserved.
     state: Mutex<(u64, u64)>,
 }
 
 impl Ids {
-    pub(crate) fn load(dir: &Path) -> Result<Self, Error> {
+    pub fn load(dir: &Path) -> Result<Self, Error> {
         // An owner's folder can't have this name: owners have no dots.
         let path = dir.join("ids.next");
         let reserved = match std::fs::read_to_string(&path) {
@@ -30,7 +30,7 @@ impl Ids {
     }
 
     /// Every one is odd and above 2^53: whoever keeps it as a floating point number loses it.
-    pub(crate) fn next(&self) -> Result<u64, Error> {
+    pub fn next(&self) -> Result<u64, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.0 >= state.1 {
             let reserved = state.1 + BLOCK;

@@ -17,20 +17,20 @@ use crate::{
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
+pub enum Method {
     Merge,
     Squash,
 }
 
-pub(crate) struct Wish {
-    pub(crate) method: Method,
-    pub(crate) title: Option<String>,
-    pub(crate) message: Option<String>,
+pub struct Wish {
+    pub method: Method,
+    pub title: Option<String>,
+    pub message: Option<String>,
     /// The head that was looked at.
-    pub(crate) sha: Option<String>,
+    pub sha: Option<String>,
 }
 
-pub(crate) enum Merging {
+pub enum Merging {
     Done {
         sha: String,
     },
@@ -44,7 +44,7 @@ pub(crate) enum Merging {
 /// Merges, on the condition that neither branch moved meanwhile.
 ///
 /// Writes: the base branch, if it still is where it was; then the record.
-pub(crate) async fn merge(
+pub async fn merge(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -124,13 +124,13 @@ async fn commit(
     Ok(Some(shared.git.commit_tree(git_dir, (&tree, parents), by, text.trim_end()).await?))
 }
 
-pub(crate) enum Deleting {
+pub enum Deleting {
     Done,
     Missing,
 }
 
 /// Deletes a branch, which closes its pull requests.
-pub(crate) async fn delete_branch(
+pub async fn delete_branch(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Writes one below the pull request, and tells of it.
-pub(crate) async fn write(
+pub async fn write(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -28,7 +28,7 @@ pub(crate) async fn write(
 }
 
 /// The same, as an answer to another comment if there is one.
-pub(crate) async fn write_below(
+pub async fn write_below(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -48,7 +48,7 @@ pub(crate) async fn write_below(
 }
 
 /// Rewords one of one's own, and tells of it.
-pub(crate) async fn reword(
+pub async fn reword(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,

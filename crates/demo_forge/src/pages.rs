@@ -1,7 +1,6 @@
 //! Pages for people: what there is, and one pull request with its commits and its change.
 //! No password, no script, and one form, for a review. Every word from outside is escaped.
 
-mod app;
 mod html;
 mod review;
 
@@ -23,6 +22,7 @@ use crate::{
     repositories::Entry,
 };
 use html::{Html, Page};
+pub use review::is_own;
 
 const MAX_COMMITS: usize = 250;
 const MAX_PAGE_DIFF_BYTES: u64 = 1024 * 1024;
@@ -31,16 +31,8 @@ const MAX_PLAIN_DIFF_BYTES: u64 = 32 * 1024 * 1024;
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/", get(index))
-        .route("/settings/apps/new", post(app::propose))
-        .route("/organizations/{org}/settings/apps/new", post(app::propose))
-        .route("/settings/apps/confirm", post(app::confirm))
-        .route("/apps/{slug}", get(app::app))
-        .route("/apps/{slug}/installations/new", get(app::app))
-        .route("/apps/{slug}/installations", post(app::install))
         .route("/{owner}/{name}", get(repository))
         .route("/{owner}/{name}/pull/{number}", get(pull_request))
-        // The same page where Bitbucket has it.
-        .route("/{owner}/{name}/pull-requests/{number}", get(pull_request))
         .route("/{owner}/{name}/pull/{number}/reviews", post(review::submit))
 }
 
@@ -91,7 +83,7 @@ async fn list(html: &mut Html, shared: &Shared, entry: &Entry) -> Result<(), Abs
 }
 
 /// The page, or with `.diff` behind the number the change as plain text.
-async fn pull_request(
+pub async fn pull_request(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, number)): Path<(String, String, String)>,
 ) -> Result<Response, Absent> {
@@ -178,7 +170,7 @@ fn short(sha: &str) -> &str {
 }
 
 /// Why there is no page.
-enum Absent {
+pub enum Absent {
     NotFound,
     /// A form that another site's page sent.
     Foreign,

@@ -14,24 +14,24 @@ use crate::{
 
 /// A pull request with the commits its branches point to at this moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Pull {
-    pub(crate) record: PullRecord,
-    pub(crate) head_sha: String,
-    pub(crate) base_sha: String,
+pub struct Pull {
+    pub record: PullRecord,
+    pub head_sha: String,
+    pub base_sha: String,
 }
 
 /// What a caller wants to open.
-pub(crate) struct Proposal {
-    pub(crate) title: String,
-    pub(crate) body: Option<String>,
+pub struct Proposal {
+    pub title: String,
+    pub body: Option<String>,
     /// `branch` or `owner:branch`.
-    pub(crate) head: String,
-    pub(crate) base: String,
-    pub(crate) draft: bool,
+    pub head: String,
+    pub base: String,
+    pub draft: bool,
 }
 
 /// What came of a proposal or a change.
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The pull request was stored.
     Stored(Box<Pull>),
     /// There is no such pull request.
@@ -42,7 +42,7 @@ pub(crate) enum Outcome {
 
 /// Why GitHub would refuse a proposal or a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Objection {
+pub enum Objection {
     HeadUnknown,
     BaseUnknown,
     AlreadyOpen {
@@ -62,22 +62,17 @@ pub(crate) enum Objection {
 }
 
 /// What may be changed about a pull request; `None` leaves it as it is.
-pub(crate) struct Change {
-    pub(crate) title: Option<String>,
-    pub(crate) body: Option<Option<String>>,
-    pub(crate) state: Option<PullState>,
+pub struct Change {
+    pub title: Option<String>,
+    pub body: Option<Option<String>>,
+    pub state: Option<PullState>,
 }
 
 /// Opens a pull request, or says why GitHub would not.
 ///
 /// Writes: the repository's record, on the condition that no open pull request has the same head
 /// and base; racing twins wait for each other.
-pub(crate) async fn open(
-    shared: &Arc<Shared>,
-    entry: &Entry,
-    author: &Actor,
-    proposal: Proposal,
-) -> Result<Outcome, Error> {
+pub async fn open(shared: &Arc<Shared>, entry: &Entry, author: &Actor, proposal: Proposal) -> Result<Outcome, Error> {
     let (git, git_dir) = (&shared.git, entry.git_dir());
     let mut record = entry.record.lock().await;
     let branches = git.branches(&git_dir).await?;
@@ -151,7 +146,7 @@ pub(crate) async fn open(
 ///
 /// Writes: the repository's record; opening again on the condition that the branch is still there and
 /// goes on where it was.
-pub(crate) async fn change(
+pub async fn change(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -205,7 +200,7 @@ pub(crate) async fn change(
 }
 
 /// A closed pull request keeps the commits it had when it was closed.
-pub(crate) fn close(pull: &mut PullRecord, branches: &BTreeMap<String, String>) {
+pub fn close(pull: &mut PullRecord, branches: &BTreeMap<String, String>) {
     let last = live(pull.clone(), branches);
     pull.head_sha = last.head_sha;
     pull.base_sha = last.base_sha;
@@ -248,13 +243,13 @@ async fn stays_closed(
 }
 
 /// All pull requests, newest first.
-pub(crate) async fn list(shared: &Shared, entry: &Entry) -> Result<Vec<Pull>, Error> {
+pub async fn list(shared: &Shared, entry: &Entry) -> Result<Vec<Pull>, Error> {
     let pulls = entry.record.lock().await.pulls.clone();
     let branches = shared.git.branches(&entry.git_dir()).await?;
     Ok(pulls.into_iter().rev().map(|pull| live(pull, &branches)).collect())
 }
 
-pub(crate) async fn find(shared: &Shared, entry: &Entry, number: u64) -> Result<Option<Pull>, Error> {
+pub async fn find(shared: &Shared, entry: &Entry, number: u64) -> Result<Option<Pull>, Error> {
     let found = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
     let Some(found) = found else { return Ok(None) };
     let branches = shared.git.branches(&entry.git_dir()).await?;
@@ -262,7 +257,7 @@ pub(crate) async fn find(shared: &Shared, entry: &Entry, number: u64) -> Result<
 }
 
 /// What a change to a pull request's record came to.
-pub(crate) enum Touched<T> {
+pub enum Touched<T> {
     Done(T, Box<Pull>),
     Missing,
 }
@@ -270,7 +265,7 @@ pub(crate) enum Touched<T> {
 /// Changes something of one pull request; what `change` refuses is not stored.
 ///
 /// Writes: the repository's record, while nobody else may.
-pub(crate) async fn touch<T, E: From<Error>>(
+pub async fn touch<T, E: From<Error>>(
     shared: &Shared,
     entry: &Entry,
     number: u64,
@@ -290,7 +285,7 @@ pub(crate) async fn touch<T, E: From<Error>>(
     Ok(Touched::Done(outcome, Box::new(live(pull, &branches))))
 }
 
-pub(crate) fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
+pub fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
     let commit = |branch: &str, last: &str| match record.state {
         PullState::Open => branches.get(branch).map_or(last, String::as_str).to_owned(),
         PullState::Closed => last.to_owned(),

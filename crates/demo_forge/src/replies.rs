@@ -1,12 +1,10 @@
-//! What an answer to a comment makes, whichever face it is written through. GitHub has answers in threads on lines,
-//! each to the first comment; Bitbucket has them to any comment.
+//! Answers to comments on lines. On GitHub each answers the first comment of its thread.
 
 use std::sync::Arc;
 
 use crate::{
     access::Actor,
     forge::Shared,
-    notes,
     pulls::{self, Pull},
     record::{LineCommentRecord, ReviewRecord, ReviewState},
     repositories::Entry,
@@ -14,7 +12,7 @@ use crate::{
 };
 
 /// An answer in a thread, named by its first comment. It makes a review that says nothing, as on GitHub.
-pub(crate) async fn in_thread(
+pub async fn in_thread(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -24,33 +22,8 @@ pub(crate) async fn in_thread(
     on_a_line(shared, entry, actor, (number, first, None), body).await
 }
 
-/// An answer to any comment. Gives its id.
-pub(crate) async fn to_any(
-    shared: &Arc<Shared>,
-    entry: &Entry,
-    actor: &Actor,
-    (number, parent): (u64, u64),
-    body: String,
-) -> Result<(u64, Box<Pull>), Objection> {
-    let record = pulls::find(shared, entry, number).await?.ok_or(Objection::NotFound)?.record;
-    let thread = record.comments.iter().find(|comment| comment.id == parent).map(LineCommentRecord::thread);
-    if let Some(thread) = thread {
-        let of = (number, thread, Some(parent));
-        let (comment, pull) = on_a_line(shared, entry, actor, of, body).await?;
-        return Ok((comment.id, pull));
-    }
-    // On Bitbucket's face a review's summary is a comment on the whole.
-    let is_summary = |review: &ReviewRecord| review.submitted_at.is_some() && !review.body.trim().is_empty();
-    let is_there = record.notes.iter().any(|note| note.id == parent)
-        || record.reviews.iter().any(|review| review.id == parent && is_summary(review));
-    if !is_there {
-        return Err(Objection::NotFound);
-    }
-    let (note, pull) = notes::write_below(shared, entry, actor, (number, Some(parent)), body).await?;
-    Ok((note.id, pull))
-}
-
-async fn on_a_line(
+/// An answer on the line of the thread `first`; `parent` is the comment that it answers.
+pub async fn on_a_line(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,

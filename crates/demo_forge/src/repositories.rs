@@ -18,17 +18,17 @@ use crate::{
 
 /// The first id is the smallest whole number that a double can't hold: whoever parses ids as
 /// floating point finds out on the demo forge, not on GitHub.
-pub(crate) const FIRST_ID: u64 = 9_007_199_254_740_993;
+pub const FIRST_ID: u64 = 9_007_199_254_740_993;
 
 /// One repository as the routes see it.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) id: u64,
-    pub(crate) default_branch: String,
+pub struct Entry {
+    pub id: u64,
+    pub default_branch: String,
     /// Where it is now; renaming it moves it.
     place: Lock<Place>,
     /// Held while a pull request is checked and stored, so that two callers can't both be first.
-    pub(crate) record: Mutex<RepositoryRecord>,
+    pub record: Mutex<RepositoryRecord>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,26 +67,26 @@ impl Entry {
         self.place.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn owner(&self) -> String {
+    pub fn owner(&self) -> String {
         self.place().owner
     }
 
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.place().name
     }
 
     /// The bare repository.
-    pub(crate) fn git_dir(&self) -> PathBuf {
+    pub fn git_dir(&self) -> PathBuf {
         self.place().git_dir
     }
 
-    pub(crate) fn full_name(&self) -> String {
+    pub fn full_name(&self) -> String {
         let Place { owner, name, .. } = self.place();
         format!("{owner}/{name}")
     }
 
     /// Stores the changed record, and only then lets others see it.
-    pub(crate) async fn replace(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
+    pub async fn replace(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
         let place = self.place();
         if place.gone {
             return Err(Error::RepositoryMissing { full_name: format!("{}/{}", place.owner, place.name) });
@@ -98,7 +98,7 @@ impl Entry {
 }
 
 #[derive(Debug)]
-pub(crate) struct Repositories {
+pub struct Repositories {
     dir: PathBuf,
     git: Arc<Git>,
     entries: RwLock<BTreeMap<String, Arc<Entry>>>,
@@ -106,7 +106,7 @@ pub(crate) struct Repositories {
 
 impl Repositories {
     /// Takes up what an earlier forge left in the folder.
-    pub(crate) async fn load(dir: &Path, git: Arc<Git>) -> Result<Self, Error> {
+    pub async fn load(dir: &Path, git: Arc<Git>) -> Result<Self, Error> {
         let repositories = Self { dir: dir.to_owned(), git, entries: RwLock::default() };
         repositories.discover().await?;
         Ok(repositories)
@@ -138,7 +138,7 @@ impl Repositories {
         Ok(())
     }
 
-    pub(crate) async fn find(&self, owner: &str, name: &str) -> Option<Arc<Entry>> {
+    pub async fn find(&self, owner: &str, name: &str) -> Option<Arc<Entry>> {
         let key = names::lookup_key(owner, name);
         let known = self.entries.read().await.get(&key).cloned();
         if known.is_some() {
@@ -148,7 +148,7 @@ impl Repositories {
         self.entries.read().await.get(&key).cloned()
     }
 
-    pub(crate) async fn all(&self) -> Vec<Arc<Entry>> {
+    pub async fn all(&self) -> Vec<Arc<Entry>> {
         self.look_for_links().await;
         self.entries.read().await.values().cloned().collect()
     }
@@ -159,7 +159,7 @@ impl Repositories {
         }
     }
 
-    pub(crate) async fn by_id(&self, id: u64) -> Option<Arc<Entry>> {
+    pub async fn by_id(&self, id: u64) -> Option<Arc<Entry>> {
         self.entries.read().await.values().find(|entry| entry.id == id).cloned()
     }
 
@@ -167,7 +167,7 @@ impl Repositories {
     ///
     /// Writes: the new record, then the repository's folder moves, then the old record goes; whatever is
     /// cut off in between leaves one of the two names complete and the other without its repository.
-    pub(crate) async fn rename(&self, entry: &Arc<Entry>, full_name: &str) -> Result<(), Error> {
+    pub async fn rename(&self, entry: &Arc<Entry>, full_name: &str) -> Result<(), Error> {
         let name = FullName::parse(full_name)?;
         let key = names::lookup_key(&name.owner, &name.name);
         let mut entries = self.entries.write().await;
@@ -197,7 +197,7 @@ impl Repositories {
     }
 
     /// Takes a repository away. One that was linked stays where it is; only the link goes.
-    pub(crate) async fn delete(&self, entry: &Arc<Entry>) -> Result<(), Error> {
+    pub async fn delete(&self, entry: &Arc<Entry>) -> Result<(), Error> {
         let mut entries = self.entries.write().await;
         let _record = entry.record.lock().await;
         let place = entry.place();
@@ -216,7 +216,7 @@ impl Repositories {
         removed.map_err(Error::storage(&place.git_dir))
     }
 
-    pub(crate) async fn create(
+    pub async fn create(
         &self,
         full_name: &str,
         default_branch: &str,
@@ -282,7 +282,7 @@ fn fast_import(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
 }
 
 /// Puts a commit on a branch, which starts at `from` when it is new.
-pub(crate) async fn commit(
+pub async fn commit(
     git: &Git,
     git_dir: &Path,
     (branch, from): (&str, &str),

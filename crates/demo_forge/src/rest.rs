@@ -1,15 +1,14 @@
 //! The part of GitHub's REST API that reviewing a pull request needs, under `/api/v3`.
 //! Owns routes and authentication; what is refused and why is decided in `pulls`, `reviews` and `hooks`.
 
-mod apps;
-mod caller;
+pub mod caller;
 mod conversation;
-mod fields;
+pub mod fields;
 mod graphql;
-mod hooks;
-mod paging;
+pub mod hooks;
+pub mod paging;
 mod pull_requests;
-mod refusal;
+pub mod refusal;
 mod repositories;
 mod reviews;
 mod statuses;
@@ -28,12 +27,11 @@ use axum::{
 use crate::forge::Shared;
 use refusal::Refusal;
 
-pub(crate) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
+pub fn routes(added: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+    added
         .merge(about_repositories())
         .merge(about_pull_requests())
         .merge(about_hooks())
-        .merge(about_apps())
         .route("/graphql", post(graphql::answer))
         .fallback(async || Refusal::not_found())
         // GitHub does not say "method not allowed".
@@ -41,7 +39,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 /// The same where GitHub Enterprise has it.
-pub(crate) fn graphql_route() -> Router<Arc<Shared>> {
+pub fn graphql_route() -> Router<Arc<Shared>> {
     Router::new().route("/api/graphql", post(graphql::answer))
 }
 
@@ -92,17 +90,6 @@ fn about_pull_requests() -> Router<Arc<Shared>> {
     Router::new().nest("/repos/{owner}/{name}/pulls", pulls).nest("/repos/{owner}/{name}/issues", issues)
 }
 
-fn about_apps() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/app-manifests/{code}/conversions", post(apps::convert))
-        .route("/app", get(apps::app))
-        .route("/app/installations", get(apps::list))
-        .route("/app/installations/{id}", get(apps::show))
-        .route("/app/installations/{id}/access_tokens", post(apps::mint))
-        .route("/repos/{owner}/{name}/installation", get(apps::of_repository))
-        .route("/installation/token", axum::routing::delete(apps::revoke))
-}
-
 fn about_hooks() -> Router<Arc<Shared>> {
     let hooks = Router::new()
         .route("/", get(hooks::list).post(hooks::create))
@@ -111,21 +98,15 @@ fn about_hooks() -> Router<Arc<Shared>> {
         .route("/{hook}/deliveries", get(hooks::deliveries))
         .route("/{hook}/deliveries/{delivery}", get(hooks::delivery))
         .route("/{hook}/deliveries/{delivery}/attempts", post(hooks::again));
-    Router::new()
-        .nest("/repos/{owner}/{name}/hooks", hooks.clone())
-        .nest("/orgs/{org}/hooks", hooks)
-        .route("/app/hook/config", get(hooks::config).patch(hooks::change_config))
-        .route("/app/hook/deliveries", get(hooks::deliveries))
-        .route("/app/hook/deliveries/{delivery}", get(hooks::delivery))
-        .route("/app/hook/deliveries/{delivery}/attempts", post(hooks::again))
+    Router::new().nest("/repos/{owner}/{name}/hooks", hooks.clone()).nest("/orgs/{org}/hooks", hooks)
 }
 
 /// The address as it was before routes took parts of it away.
 #[derive(Clone)]
-pub(crate) struct Asked(pub(crate) Uri);
+pub struct Asked(pub Uri);
 
 /// `/repositories/{id}/…` is the repository whatever its name is now; redirects lead there.
-pub(crate) async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+pub async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     const START: &str = "/api/v3/repositories/";
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     if let Some(rest) = path.strip_prefix(START) {

@@ -21,14 +21,14 @@ const MAX_PATH_BYTES: usize = 4096;
 
 /// What a submitted review says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     Approve,
     RequestChanges,
     Comment,
 }
 
 impl Verdict {
-    pub(crate) fn parse(event: &str) -> Option<Self> {
+    pub fn parse(event: &str) -> Option<Self> {
         match event {
             "APPROVE" => Some(Self::Approve),
             "REQUEST_CHANGES" => Some(Self::RequestChanges),
@@ -37,7 +37,7 @@ impl Verdict {
         }
     }
 
-    pub(crate) fn state(self) -> ReviewState {
+    pub fn state(self) -> ReviewState {
         match self {
             Self::Approve => ReviewState::Approved,
             Self::RequestChanges => ReviewState::ChangesRequested,
@@ -46,30 +46,30 @@ impl Verdict {
     }
 }
 
-pub(crate) struct NewReview {
+pub struct NewReview {
     /// Without one the review is pending.
-    pub(crate) verdict: Option<Verdict>,
-    pub(crate) body: String,
-    pub(crate) commit: Option<String>,
-    pub(crate) comments: Vec<NewComment>,
+    pub verdict: Option<Verdict>,
+    pub body: String,
+    pub commit: Option<String>,
+    pub comments: Vec<NewComment>,
 }
 
-pub(crate) struct NewComment {
-    pub(crate) path: String,
-    pub(crate) body: String,
-    pub(crate) at: At,
-    pub(crate) start_line: Option<u64>,
+pub struct NewComment {
+    pub path: String,
+    pub body: String,
+    pub at: At,
+    pub start_line: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
-pub(crate) enum At {
+pub enum At {
     Line(Side, u64),
     Position(u64),
 }
 
 /// Why GitHub would not, in its words.
 #[derive(Debug)]
-pub(crate) enum Objection {
+pub enum Objection {
     /// 422 with one sentence.
     Unprocessable(String),
     /// 403 with one sentence.
@@ -89,7 +89,7 @@ fn unprocessable(words: &str) -> Objection {
 }
 
 /// What was changed, or that there is no such pull request.
-pub(crate) fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objection> {
+pub fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objection> {
     match touched {
         Touched::Done(value, pull) => Ok((value, pull)),
         Touched::Missing => Err(Objection::NotFound),
@@ -97,7 +97,7 @@ pub(crate) fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objectio
 }
 
 /// Gives a review, or starts one that nobody else sees.
-pub(crate) async fn give(
+pub async fn give(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -145,7 +145,7 @@ pub(crate) async fn give(
 }
 
 /// Submits a pending review of one's own.
-pub(crate) async fn submit(
+pub async fn submit(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -177,7 +177,7 @@ pub(crate) async fn submit(
 }
 
 /// Takes a pending review of one's own back.
-pub(crate) async fn discard(
+pub async fn discard(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -196,7 +196,7 @@ pub(crate) async fn discard(
 }
 
 /// Changes the summary of one's own review.
-pub(crate) async fn edit(
+pub async fn edit(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -218,7 +218,7 @@ pub(crate) async fn edit(
 }
 
 /// Makes a review that approves or requests changes count no longer.
-pub(crate) async fn dismiss(
+pub async fn dismiss(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -244,7 +244,7 @@ pub(crate) async fn dismiss(
 }
 
 /// One comment on a line, which is a review of its own, as on GitHub.
-pub(crate) async fn comment(
+pub async fn comment(
     shared: &Arc<Shared>,
     entry: &Entry,
     actor: &Actor,
@@ -353,7 +353,7 @@ async fn line_comment(
 }
 
 /// Tells of a submitted review and of each of its comments, as GitHub does: in no promised order.
-pub(crate) async fn announce(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, review: &ReviewRecord) {
+pub async fn announce(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, review: &ReviewRecord) {
     events::review(shared, entry, actor, pull, review, ("submitted", json!({}))).await;
     for comment in pull.record.comments.iter().filter(|comment| comment.review == review.id) {
         events::line_comment(shared, entry, actor, pull, comment, ("created", json!({}))).await;

@@ -15,7 +15,6 @@ use serde::Deserialize;
 
 use crate::{
     access::{Actor, Allowed, May, Need},
-    apps,
     forge::Shared,
     http_backend::{self, Afterwards, Call, Exchange, Service},
     names, pushes,
@@ -79,7 +78,7 @@ async fn serve(
 ) -> Response {
     let actor = match shared.users.by_basic(headers) {
         Credentials::Of(member) => Some(Actor::of(&member)),
-        Credentials::Other(token) => apps::actor(shared, &token).await,
+        Credentials::Other(token) => shared.extension.actor(shared, &token).await,
         Credentials::Missing => None,
     };
     let Some(actor) = actor else {

@@ -1,34 +1,28 @@
-//! What the forge remembers beside its repositories: people, hooks, old names and Apps, in one file.
+//! What the forge remembers beside its repositories: people, hooks and old names, in one file.
+//! An extension keeps a file of its own.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use crate::{Error, access::Grant, record, users::Member};
+use crate::{Error, record, users::Member};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct ForgeRecord {
-    pub(crate) users: Vec<Member>,
+pub struct ForgeRecord {
+    pub users: Vec<Member>,
     /// Looked-up names that lead to a repository under another name now.
-    pub(crate) moved: BTreeMap<String, u64>,
-    pub(crate) hooks: Vec<HookRecord>,
-    pub(crate) apps: Vec<AppRecord>,
-    pub(crate) installations: Vec<InstallationRecord>,
-    pub(crate) tokens: Vec<TokenRecord>,
-    /// Manifests that wait to be converted: code, App, and the end of the hour.
-    pub(crate) codes: BTreeMap<String, CodeRecord>,
-    /// Ids of App tokens that were seen: none is taken twice.
-    pub(crate) seen: BTreeSet<String>,
+    pub moved: BTreeMap<String, u64>,
+    pub hooks: Vec<HookRecord>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum TargetKind {
+pub enum TargetKind {
     Repository,
     Organization,
     Integration,
@@ -37,98 +31,54 @@ pub(crate) enum TargetKind {
 /// Through which API something was made, and so in whose shape and words it is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Face {
+pub enum Face {
     #[default]
     GitHub,
     Bitbucket,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HookRecord {
-    pub(crate) id: u64,
+pub struct HookRecord {
+    pub id: u64,
     /// The other face neither shows it nor tells it anything. All hooks of an older forge were made on GitHub's.
     #[serde(default)]
-    pub(crate) face: Face,
-    pub(crate) kind: TargetKind,
+    pub face: Face,
+    pub kind: TargetKind,
     /// The repository, the App, or the organisation's account.
-    pub(crate) target: u64,
-    pub(crate) active: bool,
-    pub(crate) events: Vec<String>,
+    pub target: u64,
+    pub active: bool,
+    pub events: Vec<String>,
     /// What Bitbucket shows it as; GitHub has none.
     #[serde(default)]
-    pub(crate) description: Option<String>,
-    pub(crate) url: String,
-    pub(crate) secret: Option<String>,
-    pub(crate) content_type: String,
-    pub(crate) insecure_ssl: String,
-    pub(crate) created_at: String,
-    pub(crate) updated_at: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct AppRecord {
-    pub(crate) id: u64,
-    pub(crate) slug: String,
-    pub(crate) name: String,
-    pub(crate) description: Option<String>,
-    pub(crate) external_url: String,
-    pub(crate) client_id: String,
-    pub(crate) bot_id: u64,
-    pub(crate) owner: String,
-    /// The public half of its key, which is all that is kept, as the DER of PKCS #1.
-    pub(crate) public_key: Vec<u8>,
-    pub(crate) permissions: BTreeMap<String, String>,
-    pub(crate) events: Vec<String>,
-    pub(crate) created_at: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct InstallationRecord {
-    pub(crate) id: u64,
-    pub(crate) app: u64,
-    pub(crate) owner: String,
-    /// `None` is every repository of the owner.
-    pub(crate) repositories: Option<Vec<u64>>,
-    pub(crate) created_at: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct TokenRecord {
-    pub(crate) token: String,
-    pub(crate) app: u64,
-    pub(crate) grant: Grant,
-    pub(crate) expires_at: i64,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct CodeRecord {
-    pub(crate) manifest: serde_json::Value,
-    pub(crate) owner: String,
-    pub(crate) expires_at: i64,
+    pub description: Option<String>,
+    pub url: String,
+    pub secret: Option<String>,
+    pub content_type: String,
+    pub insecure_ssl: String,
+    pub created_at: String,
+    pub updated_at: String,
 }
 
 #[derive(Debug)]
-pub(crate) struct State {
+pub struct State<R = ForgeRecord> {
     path: PathBuf,
-    record: Mutex<ForgeRecord>,
+    record: Mutex<R>,
 }
 
-impl State {
-    pub(crate) async fn load(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join("forge.json");
-        let record = if path.exists() { record::load(&path).await? } else { ForgeRecord::default() };
+impl<R: Clone + Default + Serialize + DeserializeOwned> State<R> {
+    /// Loads the record from this file of the forge's folder; without one it is empty.
+    pub async fn load(dir: &Path, file: &str) -> Result<Self, Error> {
+        let path = dir.join(file);
+        let record = if path.exists() { record::load(&path).await? } else { R::default() };
         Ok(Self { path, record: Mutex::new(record) })
     }
 
-    pub(crate) async fn read<T>(&self, read: impl FnOnce(&ForgeRecord) -> T) -> T {
+    pub async fn read<T>(&self, read: impl FnOnce(&R) -> T) -> T {
         read(&*self.record.lock().await)
     }
 
     /// Writes: the record, only when `change` says so by `Ok`; others see it once it is on disk.
-    pub(crate) async fn change<T, E: From<Error>>(
-        &self,
-        change: impl FnOnce(&mut ForgeRecord) -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub async fn change<T, E: From<Error>>(&self, change: impl FnOnce(&mut R) -> Result<T, E>) -> Result<T, E> {
         let mut record = self.record.lock().await;
         let mut changed = record.clone();
         let outcome = change(&mut changed)?;

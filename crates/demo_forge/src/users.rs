@@ -1,5 +1,4 @@
-//! Who may use the forge, and how a request proves it: Basic for git, Bearer or `token` for REST,
-//! Bearer or Basic for Bitbucket's.
+//! Who may use the forge, and how a request proves it: Basic for git, Bearer or `token` for REST.
 //! What somebody may do to a repository is in `access`.
 
 use std::sync::{PoisonError, RwLock};
@@ -37,7 +36,7 @@ pub enum AccountKind {
 }
 
 impl AccountKind {
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::User => "User",
             Self::Bot => "Bot",
@@ -48,15 +47,15 @@ impl AccountKind {
 
 /// What is told of an account, and kept with what it wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Account {
-    pub(crate) id: u64,
-    pub(crate) login: String,
-    pub(crate) kind: AccountKind,
+pub struct Account {
+    pub id: u64,
+    pub login: String,
+    pub kind: AccountKind,
 }
 
 /// How far an account reaches when no repository says anything about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Reach {
+pub enum Reach {
     /// It may do everything everywhere: whoever the host started the forge with.
     Everywhere,
     /// It may do what its role in a repository says.
@@ -64,21 +63,21 @@ pub(crate) enum Reach {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Member {
+pub struct Member {
     #[serde(flatten)]
-    pub(crate) user: User,
-    pub(crate) kind: AccountKind,
-    pub(crate) reach: Reach,
+    pub user: User,
+    pub kind: AccountKind,
+    pub reach: Reach,
 }
 
 impl Member {
-    pub(crate) fn account(&self) -> Account {
+    pub fn account(&self) -> Account {
         Account { id: self.user.id, login: self.user.login.clone(), kind: self.kind }
     }
 }
 
 /// What the `Authorization` header of a request amounts to.
-pub(crate) enum Credentials {
+pub enum Credentials {
     /// There is none.
     Missing,
     /// There is one, of nobody who is known here; an App's token may be.
@@ -88,11 +87,11 @@ pub(crate) enum Credentials {
 }
 
 #[derive(Debug)]
-pub(crate) struct Users(RwLock<Vec<Member>>);
+pub struct Users(RwLock<Vec<Member>>);
 
 impl Users {
     /// Those the host names win over those remembered: their tokens may have changed.
-    pub(crate) fn new(named: Vec<User>, remembered: Vec<Member>) -> Self {
+    pub fn new(named: Vec<User>, remembered: Vec<Member>) -> Self {
         let named = named.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: Reach::Everywhere });
         let mut members: Vec<Member> = named.collect();
         for member in remembered {
@@ -107,46 +106,40 @@ impl Users {
         search(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn put(&self, member: Member) {
+    pub fn put(&self, member: Member) {
         let mut members = self.0.write().unwrap_or_else(PoisonError::into_inner);
         members.retain(|known| known.user.id != member.user.id);
         members.push(member);
     }
 
-    pub(crate) fn by_id(&self, id: u64) -> Option<Member> {
+    pub fn by_id(&self, id: u64) -> Option<Member> {
         self.search(|members| members.iter().find(|member| member.user.id == id).cloned())
     }
 
-    pub(crate) fn by_login(&self, login: &str) -> Option<Member> {
+    pub fn by_login(&self, login: &str) -> Option<Member> {
         self.search(|members| members.iter().find(|member| member.user.login.eq_ignore_ascii_case(login)).cloned())
     }
 
     /// Everybody, in the order they came.
-    pub(crate) fn all(&self) -> Vec<Member> {
+    pub fn all(&self) -> Vec<Member> {
         self.search(<[Member]>::to_vec)
     }
 
     /// As git sends it: any user name, the password is the token.
-    pub(crate) fn by_basic(&self, headers: &HeaderMap) -> Credentials {
+    pub fn by_basic(&self, headers: &HeaderMap) -> Credentials {
         self.identify(headers, password)
     }
 
-    /// As Bitbucket's REST clients send it: `Bearer TOKEN`, or Basic with an e-mail address and the token.
-    pub(crate) fn by_bearer_or_basic(&self, headers: &HeaderMap) -> Credentials {
-        self.identify(headers, |scheme, value| {
-            if scheme.eq_ignore_ascii_case("bearer") { Some(value.to_owned()) } else { password(scheme, value) }
-        })
-    }
-
     /// As REST clients send it: `Bearer TOKEN` or `token TOKEN`.
-    pub(crate) fn by_bearer(&self, headers: &HeaderMap) -> Credentials {
+    pub fn by_bearer(&self, headers: &HeaderMap) -> Credentials {
         self.identify(headers, |scheme, value| {
             let fits = ["bearer", "token"].iter().any(|word| scheme.eq_ignore_ascii_case(word));
             fits.then(|| value.to_owned())
         })
     }
 
-    fn identify(&self, headers: &HeaderMap, token: impl FnOnce(&str, &str) -> Option<String>) -> Credentials {
+    /// The caller whose token is in the header, as `token` reads it from scheme and value.
+    pub fn identify(&self, headers: &HeaderMap, token: impl FnOnce(&str, &str) -> Option<String>) -> Credentials {
         let Some(header) = headers.get(AUTHORIZATION) else {
             return Credentials::Missing;
         };
@@ -165,7 +158,7 @@ impl Users {
 }
 
 /// The password of Basic; the name before it is not looked at.
-fn password(scheme: &str, value: &str) -> Option<String> {
+pub fn password(scheme: &str, value: &str) -> Option<String> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }

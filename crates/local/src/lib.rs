@@ -14,8 +14,6 @@ pub use environment::load_environment;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
 pub use processes::{FUNCTION_TIMEOUTS, Functions};
-pub use pullyard_demo_forge::{
-    AccountKind, Calls, DeliveryFault, DemoForge, Error as ForgeError, Fault, Remark, Role, User, link,
-};
+pub use pullyard_demo_forge::{AccountKind, DemoForge, Error as ForgeError, Remark, Role, User, link};
 pub use pullyard_entry::{Clock, telemetry};
 pub use system::{Between, Hints, Invocations, Local, Options, TaskEnvironment};

@@ -5,7 +5,7 @@ use crate::keys::LocalKeys;
 use crate::processes::{Functions, Processes};
 use crate::{Error, environment, functions};
 use pullyard_cloud::{Definitions, Secrets, setup};
-use pullyard_demo_forge::{DemoForge, User};
+use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::runtime::{Runtime, Seen};
 use pullyard_emulator::lambda::{event_source, events, schedule};
@@ -39,6 +39,8 @@ pub struct Options {
     pub api: String,
     /// A loopback address.
     pub forge: String,
+    /// What a test adds to the demo forge.
+    pub forge_extension: Arc<dyn Extension>,
     /// First of five preferred ports; free ports if `None`.
     pub aws_first_port: Option<u16>,
     pub runner: Vec<String>,
@@ -97,6 +99,7 @@ impl Options {
             data,
             api: any(),
             forge: any(),
+            forge_extension: Arc::new(NoExtension),
             aws_first_port: None,
             runner,
             task_environment: TaskEnvironment::default(),
@@ -145,6 +148,7 @@ impl Local {
             data,
             api,
             forge,
+            forge_extension,
             aws_first_port,
             runner,
             task_environment,
@@ -195,6 +199,7 @@ impl Local {
             dir: inner(FORGE_FOLDER)?,
             listener: forge_listener,
             users,
+            extension: forge_extension,
         })
         .await?;
 

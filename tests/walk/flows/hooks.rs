@@ -8,7 +8,7 @@ use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
 use futures::FutureExt;
-use pullyard_local::DeliveryFault;
+use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use serde_json::{Value, json};
 
 /// The demo forge calls nobody outside of this machine, so that its ping fails at once.

@@ -11,7 +11,8 @@ use crate::walk::world::World;
 use crate::webhooks::{ANN, ANNS_TOKEN, SECRET, signed};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use pullyard_local::{AccountKind, DeliveryFault, Role, User};
+use pullyard_fake_forge::{DeliveryFault, TestForge as _};
+use pullyard_local::{AccountKind, Role, User};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -1,8 +1,11 @@
 use super::*;
 use pullyard_domain::dead_letter::{About, Advice};
+use pullyard_domain::id::JobId;
 use serde_json::json;
 
-const JOB: &str = "01HV0000000000000000000000";
+fn job_id() -> String {
+    JobId::of_request(&"acme".parse().unwrap(), "request", "j").to_string()
+}
 
 fn check(queue: Queue, body: &str, advice: Advice, about: About, name: Option<&str>, sentence: &str) {
     let message = parse_dead_letter(queue, body);
@@ -13,7 +16,7 @@ fn check(queue: Queue, body: &str, advice: Advice, about: About, name: Option<&s
 
 #[test]
 fn the_advice_follows_from_the_kind_of_message() {
-    let job = JOB.to_owned();
+    let job = job_id();
     let about_job = json!({ "job": job }).to_string();
     let start = format!("It would have started or stopped a task for job {job}.");
     check(Queue::Dispatch, &about_job, Advice::Either, About::Job, Some(&job), &start);
@@ -39,7 +42,7 @@ fn the_death_of_a_task_is_redriven_where_a_job_had_started_it() {
         } })
         .to_string()
     };
-    let job = JOB.to_owned();
+    let job = job_id();
     let death = format!("The tasks function was not reached when a task of job {job} stopped.");
     check(Queue::Undelivered, &event(&job), Advice::Redrive, About::Job, Some(&job), &death);
     let other = "The tasks function was not reached when a task stopped that no job had started.";

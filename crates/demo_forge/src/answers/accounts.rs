@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A simple user. Somebody who left keeps the name he had.
-pub(crate) fn account(shared: &Shared, account: &Account) -> Value {
+pub fn account(shared: &Shared, account: &Account) -> Value {
     let known = shared.users.by_id(account.id).map(|member| member.account());
     let Account { id, login, kind } = known.as_ref().unwrap_or(account);
     // `[` and `]` of an App's account.
@@ -41,7 +41,7 @@ pub(crate) fn account(shared: &Shared, account: &Account) -> Value {
     })
 }
 
-pub(crate) fn public_user(shared: &Shared, member: &Account) -> Value {
+pub fn public_user(shared: &Shared, member: &Account) -> Value {
     let more = json!({
         "name": null, "company": null, "blog": "", "location": null, "email": null, "hireable": null, "bio": null,
         "twitter_username": null, "public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
@@ -50,7 +50,7 @@ pub(crate) fn public_user(shared: &Shared, member: &Account) -> Value {
     merged(account(shared, member), more)
 }
 
-pub(crate) fn collaborator_permission(shared: &Shared, member: &Member, role: Role) -> Value {
+pub fn collaborator_permission(shared: &Shared, member: &Member, role: Role) -> Value {
     let permissions = json!({
         "pull": role >= Role::Read, "triage": role >= Role::Triage, "push": role >= Role::Write,
         "maintain": role >= Role::Maintain, "admin": role >= Role::Admin,
@@ -61,7 +61,7 @@ pub(crate) fn collaborator_permission(shared: &Shared, member: &Member, role: Ro
 }
 
 /// Whose repository it is: one of the users, or an organisation that is nobody.
-pub(crate) fn owner(shared: &Shared, login: &str) -> Account {
+pub fn owner(shared: &Shared, login: &str) -> Account {
     if let Some(member) = shared.users.by_login(login) {
         return member.account();
     }
@@ -69,13 +69,13 @@ pub(crate) fn owner(shared: &Shared, login: &str) -> Account {
 }
 
 /// Organisations are nowhere recorded, so their ids come from their names (FNV-1a).
-pub(crate) fn id_of_organization(login: &str) -> u64 {
+pub(super) fn id_of_organization(login: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325_u64;
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     FIRST_ID + (login.to_ascii_lowercase().bytes().fold(start, step) >> 12)
 }
 
-pub(crate) fn organization(shared: &Shared, owner: &Account) -> Value {
+pub fn organization(shared: &Shared, owner: &Account) -> Value {
     let Account { id, login, .. } = owner;
     let url = format!("{}/api/v3/orgs/{login}", shared.url);
     let under = |rest: &str| format!("{url}/{rest}");
@@ -95,6 +95,6 @@ pub(crate) fn organization(shared: &Shared, owner: &Account) -> Value {
     })
 }
 
-pub(crate) fn installation_stub(id: u64) -> Value {
+pub fn installation_stub(id: u64) -> Value {
     json!({ "id": id, "node_id": format!("MDIzOkludGVncmF0aW9uSW5zdGFsbGF0aW9u{id}") })
 }

@@ -10,7 +10,7 @@ use crate::{
     repositories::Entry,
 };
 
-pub(crate) fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
+pub fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
     let full_name = entry.full_name();
     let api = format!("{}/api/v3/repos/{full_name}", shared.url);
     let html = format!("{}/{full_name}/commit", shared.url);
@@ -45,7 +45,7 @@ pub(crate) fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
     })
 }
 
-pub(crate) fn branch(shared: &Shared, entry: &Entry, name: &str, head: &Commit) -> Value {
+pub fn branch(shared: &Shared, entry: &Entry, name: &str, head: &Commit) -> Value {
     let full_name = entry.full_name();
     let url = format!("{}/api/v3/repos/{full_name}/branches/{name}", shared.url);
     json!({
@@ -61,12 +61,12 @@ pub(crate) fn branch(shared: &Shared, entry: &Entry, name: &str, head: &Commit) 
 }
 
 /// A branch as lists have it: its newest commit by name only.
-pub(crate) fn short_branch(shared: &Shared, entry: &Entry, name: &str, sha: &str) -> Value {
+pub fn short_branch(shared: &Shared, entry: &Entry, name: &str, sha: &str) -> Value {
     let api = format!("{}/api/v3/repos/{}", shared.url, entry.full_name());
     json!({ "name": name, "commit": { "sha": sha, "url": format!("{api}/commits/{sha}") }, "protected": false })
 }
 
-pub(crate) fn changed_file(shared: &Shared, entry: &Entry, head: &str, file: &ChangedFile) -> Value {
+pub fn changed_file(shared: &Shared, entry: &Entry, head: &str, file: &ChangedFile) -> Value {
     let full_name = entry.full_name();
     let ChangedFile { path, status, additions, deletions } = file;
     json!({
@@ -99,14 +99,14 @@ fn simple_status(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value
     })
 }
 
-pub(crate) fn status(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
+pub fn status(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
     let mut answer = simple_status(shared, entry, status);
     answer["creator"] = account(shared, &status.creator);
     answer
 }
 
 /// The newest of each context, and what they amount to.
-pub(crate) fn combined_status(shared: &Shared, entry: &Entry, sha: &str, newest: &[&StatusRecord]) -> Value {
+pub fn combined_status(shared: &Shared, entry: &Entry, sha: &str, newest: &[&StatusRecord]) -> Value {
     let any = |states: &[&str]| newest.iter().any(|status| states.contains(&status.state.as_str()));
     let state = if any(&["failure", "error"]) {
         "failure"

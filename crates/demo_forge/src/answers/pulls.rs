@@ -13,7 +13,7 @@ use crate::{
     users::{Account, AccountKind},
 };
 
-pub(crate) fn label(shared: &Shared, entry: &Entry, label: &LabelRecord) -> Value {
+pub fn label(shared: &Shared, entry: &Entry, label: &LabelRecord) -> Value {
     let LabelRecord { id, name, color, description } = label;
     json!({
         "id": id,
@@ -32,7 +32,7 @@ async fn labels(shared: &Shared, entry: &Entry, pull: &PullRecord) -> Vec<Value>
     pull.labels.iter().filter_map(find).map(|known| label(shared, entry, known)).collect()
 }
 
-pub(crate) fn author(pull: &PullRecord) -> Account {
+pub(super) fn author(pull: &PullRecord) -> Account {
     Account { id: pull.author_id, login: pull.author.clone(), kind: AccountKind::User }
 }
 
@@ -43,13 +43,13 @@ fn state(pull: &PullRecord) -> &'static str {
     }
 }
 
-pub(crate) fn requested(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
+pub fn requested(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
     let known = pull.requested.iter().filter_map(|id| shared.users.by_id(*id));
     known.map(|member| account(shared, &member.account())).collect()
 }
 
 /// As in lists and in the events of reviews.
-pub(crate) async fn reduced_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
+pub async fn reduced_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let full_name = entry.full_name();
     let number = record.number;
@@ -157,7 +157,7 @@ async fn measure(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Size, cr
 }
 
 /// As `GET` of one pull request and the events of pull requests tell it.
-pub(crate) async fn full_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
+pub async fn full_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let size = measure(shared, entry, pull).await.unwrap_or_else(|error| {
         tracing::warn!(error = %error, "a pull request could not be measured: failed to {error}");
@@ -186,12 +186,12 @@ pub(crate) async fn full_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Va
     merged(reduced_pull(shared, entry, pull).await, more)
 }
 
-pub(crate) fn is_pending(pull: &PullRecord, review: u64) -> bool {
+pub(super) fn is_pending(pull: &PullRecord, review: u64) -> bool {
     pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending)
 }
 
 /// GitHub calls a pull request an issue where it talks of the conversation.
-pub(crate) async fn issue(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
+pub async fn issue(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let repo = format!("{}/api/v3/repos/{}", shared.url, entry.full_name());
     let url = format!("{repo}/issues/{}", record.number);
@@ -237,7 +237,7 @@ pub(crate) async fn issue(shared: &Shared, entry: &Entry, pull: &Pull) -> Value 
 }
 
 /// A comment on the whole pull request.
-pub(crate) fn note(shared: &Shared, entry: &Entry, number: u64, note: &NoteRecord) -> Value {
+pub fn note(shared: &Shared, entry: &Entry, number: u64, note: &NoteRecord) -> Value {
     let repo = format!("{}/api/v3/repos/{}", shared.url, entry.full_name());
     let url = format!("{repo}/issues/comments/{}", note.id);
     json!({

@@ -46,7 +46,7 @@ const ADDRESSES: [(&str, &str); 37] = [
     ("url", ""),
 ];
 
-pub(crate) fn repository(shared: &Shared, entry: &Entry) -> Value {
+pub fn repository(shared: &Shared, entry: &Entry) -> Value {
     let described = shared.describe(entry);
     let full_name = &described.full_name;
     let url = format!("{}/api/v3/repos/{full_name}", shared.url);
@@ -105,7 +105,7 @@ pub(crate) fn repository(shared: &Shared, entry: &Entry) -> Value {
 }
 
 /// What `GET` of one repository answers.
-pub(crate) fn full_repository(shared: &Shared, entry: &Entry) -> Value {
+pub fn full_repository(shared: &Shared, entry: &Entry) -> Value {
     let more = json!({
         "subscribers_count": 0,
         "network_count": 0,

@@ -21,7 +21,7 @@ fn state(state: ReviewState) -> &'static str {
 }
 
 /// As REST tells it.
-pub(crate) fn review(shared: &Shared, entry: &Entry, number: u64, review: &ReviewRecord) -> Value {
+pub fn review(shared: &Shared, entry: &Entry, number: u64, review: &ReviewRecord) -> Value {
     let full_name = entry.full_name();
     let pull = format!("{}/api/v3/repos/{full_name}/pulls/{number}", shared.url);
     let html_url = format!("{}/{full_name}/pull/{number}#pullrequestreview-{}", shared.url, review.id);
@@ -45,7 +45,7 @@ pub(crate) fn review(shared: &Shared, entry: &Entry, number: u64, review: &Revie
 }
 
 /// As webhooks tell it: the state is written small, and a summary that is empty is null.
-pub(crate) fn review_in_webhook(shared: &Shared, entry: &Entry, number: u64, told: &ReviewRecord) -> Value {
+pub fn review_in_webhook(shared: &Shared, entry: &Entry, number: u64, told: &ReviewRecord) -> Value {
     let mut answer = review(shared, entry, number, told);
     answer["state"] = json!(state(told.state).to_ascii_lowercase());
     answer["submitted_at"] = json!(told.submitted_at.as_deref().map(clock::second_of));
@@ -56,7 +56,7 @@ pub(crate) fn review_in_webhook(shared: &Shared, entry: &Entry, number: u64, tol
     answer
 }
 
-pub(crate) fn line_comment(shared: &Shared, entry: &Entry, number: u64, comment: &LineCommentRecord) -> Value {
+pub fn line_comment(shared: &Shared, entry: &Entry, number: u64, comment: &LineCommentRecord) -> Value {
     let full_name = entry.full_name();
     let repo = format!("{}/api/v3/repos/{full_name}", shared.url);
     let pull = format!("{repo}/pulls/{number}");

@@ -70,14 +70,6 @@ impl Html {
         self.close("label").close("p")
     }
 
-    /// What a form sends without being asked.
-    pub(super) fn hidden(&mut self, name: &str, value: &str) -> &mut Self {
-        self.0.push_str("<input type=\"hidden\" name=\"");
-        self.text(name).0.push_str("\" value=\"");
-        self.text(value).0.push_str("\">");
-        self
-    }
-
     /// Several lines of text.
     pub(super) fn area(&mut self, name: &str, label: &str) -> &mut Self {
         self.open("p").open("label").text(label).0.push_str("<br><textarea rows=\"4\" cols=\"70\" name=\"");

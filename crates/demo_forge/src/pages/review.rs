@@ -129,7 +129,7 @@ pub(super) struct Filled {
 
 /// Whether a page of this forge sent it. Every browser says where a form comes from, so that a page of
 /// another site, open in the same browser, can't make anybody here request changes.
-pub(super) fn is_own(shared: &Shared, headers: &HeaderMap) -> bool {
+pub fn is_own(shared: &Shared, headers: &HeaderMap) -> bool {
     let origin = headers.get(header::ORIGIN);
     let Some(origin) = origin else { return true };
     let port = shared.url.rsplit(':').next().unwrap_or_default();

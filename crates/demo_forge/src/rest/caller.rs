@@ -10,16 +10,14 @@ use axum::{
 use super::{Asked, refusal::Refusal};
 use crate::{
     access::{Actor, Allowed, May, Need},
-    apps,
     forge::Shared,
     names,
     repositories::Entry,
-    state::AppRecord,
     users::Credentials,
 };
 
 /// Somebody with a right token, or nobody; never somebody with a wrong one.
-pub(crate) struct Caller {
+pub struct Caller {
     who: Who,
     /// The method and what comes after the repository in the path, for when it has moved.
     method_is_get: bool,
@@ -29,7 +27,8 @@ pub(crate) struct Caller {
 enum Who {
     Nobody,
     Actor(Box<Actor>),
-    App(Box<AppRecord>),
+    /// An App by its id, which an extension verified.
+    App(u64),
 }
 
 impl FromRequestParts<Arc<Shared>> for Caller {
@@ -40,11 +39,10 @@ impl FromRequestParts<Arc<Shared>> for Caller {
             Credentials::Of(member) => Who::Actor(Box::new(Actor::of(&member))),
             Credentials::Missing => Who::Nobody,
             Credentials::Other(token) => {
-                if let Some(actor) = apps::actor(shared, &token).await {
+                if let Some(actor) = shared.extension.actor(shared, &token).await {
                     Who::Actor(Box::new(actor))
                 } else {
-                    let app = apps::verify(shared, &token).await.map_err(Refusal::unauthorized)?;
-                    Who::App(Box::new(app))
+                    Who::App(shared.extension.app(shared, &token).await.map_err(Refusal::unauthorized)?)
                 }
             }
         };
@@ -56,7 +54,7 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 
 impl Caller {
     /// Somebody, and no App by itself.
-    pub(crate) fn actor(self) -> Result<Actor, Refusal> {
+    pub fn actor(self) -> Result<Actor, Refusal> {
         match self.who {
             Who::Actor(actor) => Ok(*actor),
             Who::Nobody => Err(Refusal::requires_authentication()),
@@ -65,22 +63,22 @@ impl Caller {
     }
 
     /// A person, or an account that has a token of its own.
-    pub(crate) fn user(self) -> Result<Actor, Refusal> {
+    pub fn user(self) -> Result<Actor, Refusal> {
         let actor = self.actor()?;
         if matches!(actor.may, May::Granted(_)) { Err(Refusal::not_accessible()) } else { Ok(actor) }
     }
 
     /// An App that proves itself by its key.
-    pub(crate) fn app(self) -> Result<AppRecord, Refusal> {
+    pub fn app(self) -> Result<u64, Refusal> {
         match self.who {
-            Who::App(app) => Ok(*app),
+            Who::App(app) => Ok(app),
             Who::Nobody => Err(Refusal::requires_authentication()),
             Who::Actor(_) => Err(Refusal::unauthorized("A JSON web token could not be decoded".to_owned())),
         }
     }
 
     /// The repository, which is private: without a token it is not there, as on GitHub.
-    pub(crate) async fn repository(
+    pub async fn repository(
         self,
         shared: &Shared,
         (owner, name): (&str, &str),

@@ -7,10 +7,10 @@ use super::refusal::{Fault, Refusal};
 const MAX_TITLE_CHARACTERS: usize = 256;
 const MAX_BODY_CHARACTERS: usize = 65_536;
 
-pub(crate) struct Fields(Map<String, Value>);
+pub struct Fields(Map<String, Value>);
 
 impl Fields {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         // Some calls need nothing, and may be sent without a body.
         if body.is_empty() {
             return Ok(Self(Map::new()));
@@ -23,7 +23,7 @@ impl Fields {
     }
 
     /// `None` when the field is left out, `Some(None)` when it is null.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<Option<String>>, Refusal> {
+    pub fn text(&self, name: &str) -> Result<Option<Option<String>>, Refusal> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::Null) => Ok(Some(None)),
@@ -32,12 +32,12 @@ impl Fields {
         }
     }
 
-    pub(crate) fn required(&self, name: &str) -> Result<String, Refusal> {
+    pub fn required(&self, name: &str) -> Result<String, Refusal> {
         self.text(name)?.flatten().ok_or_else(|| Refusal::invalid_request(&format!("\"{name}\" wasn't supplied.")))
     }
 
     /// `None` when the field is left out or null.
-    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+    pub fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value.as_u64().map(Some).ok_or_else(|| {
@@ -47,7 +47,7 @@ impl Fields {
     }
 
     /// `None` when the field is left out or null.
-    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
         let wrong = |value: &Value| {
             Refusal::invalid_request(&format!("For 'properties/{name}', {value} is not an array of strings."))
         };
@@ -62,7 +62,7 @@ impl Fields {
     }
 
     /// The objects of a list; none when it is left out.
-    pub(crate) fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
+    pub fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
         let wrong = || Refusal::invalid_request(&format!("For 'properties/{name}', an array of objects is expected."));
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(Vec::new()),
@@ -75,7 +75,7 @@ impl Fields {
     }
 
     /// An object; an empty one when it is left out.
-    pub(crate) fn object(&self, name: &str) -> Result<Self, Refusal> {
+    pub fn object(&self, name: &str) -> Result<Self, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(Self(Map::new())),
             Some(Value::Object(fields)) => Ok(Self(fields.clone())),
@@ -85,11 +85,11 @@ impl Fields {
         }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+    pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+    pub fn flag(&self, name: &str) -> Result<bool, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
@@ -101,7 +101,7 @@ impl Fields {
 }
 
 /// What GitHub says of a title and a body, whoever sends them.
-pub(crate) fn check_words(title: Option<&str>, body: Option<&str>) -> Result<(), Refusal> {
+pub fn check_words(title: Option<&str>, body: Option<&str>) -> Result<(), Refusal> {
     let mut faults = Vec::new();
     if let Some(title) = title {
         if title.trim().is_empty() {

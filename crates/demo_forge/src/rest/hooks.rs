@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// Whose hooks a request is about, once its caller may do this to them.
-pub(crate) struct Place {
-    target: Target,
+pub struct Place {
+    pub target: Target,
     /// Of the hook and of the delivery, as far as the path names them.
-    hook: Option<u64>,
+    pub hook: Option<u64>,
     delivery: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl FromRequestParts<Arc<Shared>> for Place {
             }
             (_, _, Some(org)) => organization(shared, caller, org, need).await?,
             _ => {
-                let app = caller.app()?.id;
+                let app = caller.app()?;
                 let target = Target { face: Face::GitHub, kind: TargetKind::Integration, id: app };
                 let own = hooks::of(shared, target).await.into_iter().next().ok_or_else(Refusal::not_found)?;
                 return Ok(Self { target, hook: Some(own.id), delivery });
@@ -74,7 +74,7 @@ async fn organization(shared: &Shared, caller: Caller, org: &str, need: Need) ->
 }
 
 impl Place {
-    async fn hook(&self, shared: &Shared) -> Result<HookRecord, Refusal> {
+    pub async fn hook(&self, shared: &Shared) -> Result<HookRecord, Refusal> {
         Ok(hooks::find(shared, self.target, self.hook.unwrap_or(0)).await?)
     }
 
@@ -87,7 +87,7 @@ impl Place {
 }
 
 /// `insecure_ssl`, which may be a number or a text.
-fn insecure_ssl(config: &Fields) -> Option<String> {
+pub fn insecure_ssl(config: &Fields) -> Option<String> {
     match config.get("insecure_ssl") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.clone()),
@@ -116,7 +116,7 @@ fn settings(body: &[u8]) -> Result<Settings, Refusal> {
     })
 }
 
-pub(crate) async fn list(State(shared): State<Arc<Shared>>, place: Place, paging: Paging) -> Result<Response, Refusal> {
+pub async fn list(State(shared): State<Arc<Shared>>, place: Place, paging: Paging) -> Result<Response, Refusal> {
     let (headers, found) = paging.cut(&shared, hooks::of(&shared, place.target).await);
     let mut shown = Vec::new();
     for hook in &found {
@@ -125,54 +125,27 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, place: Place, paging
     Ok((headers, Json(shown)).into_response())
 }
 
-pub(crate) async fn create(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Response, Refusal> {
+pub async fn create(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Response, Refusal> {
     let hook = hooks::create(&shared, place.target, settings(&body)?).await?;
     Ok((StatusCode::CREATED, Json(hooks::shown(&shared, &hook).await)).into_response())
 }
 
-pub(crate) async fn show(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+pub async fn show(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
     let hook = place.hook(&shared).await?;
     Ok(Json(hooks::shown(&shared, &hook).await))
 }
 
-pub(crate) async fn change(
-    State(shared): State<Arc<Shared>>,
-    place: Place,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
+pub async fn change(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Json<Value>, Refusal> {
     let hook = hooks::change(&shared, place.target, place.hook.unwrap_or(0), settings(&body)?).await?;
     Ok(Json(hooks::shown(&shared, &hook).await))
 }
 
-/// An App's hook is its configuration, and nothing else of it is told or changed by a call.
-pub(crate) async fn config(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
-    Ok(Json(hooks::config_shown(&place.hook(&shared).await?)))
-}
-
-/// What is not sent stays as it is, the secret too.
-pub(crate) async fn change_config(
-    State(shared): State<Arc<Shared>>,
-    place: Place,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let fields = Fields::parse(&body)?;
-    let settings = Settings {
-        url: fields.text("url")?.flatten(),
-        secret: fields.text("secret")?,
-        content_type: fields.text("content_type")?.flatten(),
-        insecure_ssl: insecure_ssl(&fields),
-        ..Settings::default()
-    };
-    let hook = hooks::change(&shared, place.target, place.hook.unwrap_or(0), settings).await?;
-    Ok(Json(hooks::config_shown(&hook)))
-}
-
-pub(crate) async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
+pub async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
     hooks::delete(&shared, place.target, place.hook.unwrap_or(0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn ping(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
+pub async fn ping(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
     let hook = place.hook(&shared).await?;
     hooks::ping(&shared, &hook).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -205,11 +178,11 @@ fn fits(wanted: Option<&str>, delivery: &DeliveryRecord) -> bool {
 }
 
 #[derive(serde::Deserialize)]
-pub(crate) struct Filter {
+pub struct Filter {
     status: Option<String>,
 }
 
-pub(crate) async fn deliveries(
+pub async fn deliveries(
     State(shared): State<Arc<Shared>>,
     place: Place,
     axum::extract::Query(filter): axum::extract::Query<Filter>,
@@ -223,7 +196,7 @@ pub(crate) async fn deliveries(
     Ok((headers, Json(shown)).into_response())
 }
 
-pub(crate) async fn delivery(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+pub async fn delivery(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
     let (_, delivery) = place.delivery(&shared).await?;
     let mut shown = item(&delivery);
     shown["url"] = json!(delivery.url);
@@ -232,7 +205,7 @@ pub(crate) async fn delivery(State(shared): State<Arc<Shared>>, place: Place) ->
     Ok(Json(shown))
 }
 
-pub(crate) async fn again(State(shared): State<Arc<Shared>>, place: Place) -> Result<Response, Refusal> {
+pub async fn again(State(shared): State<Arc<Shared>>, place: Place) -> Result<Response, Refusal> {
     let (hook, delivery) = place.delivery(&shared).await?;
     hooks::redeliver(&shared, &hook, &delivery)?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())

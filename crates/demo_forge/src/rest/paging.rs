@@ -15,13 +15,13 @@ const DEFAULT_PER_PAGE: usize = 30;
 const MAX_PER_PAGE: usize = 100;
 
 /// Which page was asked for, and of what.
-pub(crate) struct Paging {
+pub struct Paging {
     per_page: usize,
     page: usize,
     path: String,
     /// What else was asked, as it was written.
     others: Vec<String>,
-    pub(crate) cursor: Option<String>,
+    pub cursor: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Paging {
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
 impl Paging {
     /// The part of the list that was asked for, and the headers that go with it.
-    pub(crate) fn cut<T>(&self, shared: &Shared, all: Vec<T>) -> (HeaderMap, Vec<T>) {
+    pub fn cut<T>(&self, shared: &Shared, all: Vec<T>) -> (HeaderMap, Vec<T>) {
         let last = all.len().div_ceil(self.per_page).max(1);
         let mut links = Vec::new();
         if self.page > 1 {
@@ -62,7 +62,7 @@ impl Paging {
     }
 
     /// For lists that grow at the front while they are read: `id` of each, largest first.
-    pub(crate) fn cut_at_cursor<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
+    pub fn cut_at_cursor<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
         let below = self.cursor.as_deref().and_then(|cursor| cursor.strip_prefix("v1_")?.parse().ok());
         let mut left: Vec<T> = all.into_iter().filter(|one| below.is_none_or(|below: u64| id(one) < below)).collect();
         let more = left.len() > self.per_page;
@@ -87,7 +87,7 @@ impl Paging {
         headers
     }
 
-    pub(crate) fn answer(&self, shared: &Shared, all: Vec<Value>) -> Response {
+    pub fn answer(&self, shared: &Shared, all: Vec<Value>) -> Response {
         let (headers, shown) = self.cut(shared, all);
         (headers, Json(shown)).into_response()
     }

@@ -12,7 +12,7 @@ use crate::{Error, access::Role, hooks, pulls::Objection, reviews};
 
 /// One entry of `errors`.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Fault {
+pub struct Fault {
     resource: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
@@ -22,19 +22,19 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    pub(crate) fn of_field(field: &'static str, code: &'static str) -> Self {
+    pub fn of_field(field: &'static str, code: &'static str) -> Self {
         Self { resource: "PullRequest", field: Some(field), code, message: None }
     }
 
-    pub(crate) fn of(resource: &'static str, field: &'static str, message: String) -> Self {
+    pub fn of(resource: &'static str, field: &'static str, message: String) -> Self {
         Self { resource, field: Some(field), code: "custom", message: Some(message) }
     }
 
-    pub(crate) fn custom(message: String) -> Self {
+    pub fn custom(message: String) -> Self {
         Self { resource: "PullRequest", field: None, code: "custom", message: Some(message) }
     }
 
-    pub(crate) fn about(field: &'static str, message: String) -> Self {
+    pub fn about(field: &'static str, message: String) -> Self {
         Self { field: Some(field), ..Self::custom(message) }
     }
 }
@@ -58,7 +58,7 @@ impl From<Objection> for Fault {
 
 /// An answer that is not what the caller wanted.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     status: StatusCode,
     message: String,
     errors: Vec<Value>,
@@ -70,77 +70,77 @@ impl Refusal {
         Self { status, message: message.into(), errors: Vec::new(), location: None }
     }
 
-    pub(crate) fn not_found() -> Self {
+    pub fn not_found() -> Self {
         Self::plain(StatusCode::NOT_FOUND, "Not Found")
     }
 
-    pub(crate) fn branch_not_found() -> Self {
+    pub fn branch_not_found() -> Self {
         Self::plain(StatusCode::NOT_FOUND, "Branch not found")
     }
 
-    pub(crate) fn requires_authentication() -> Self {
+    pub fn requires_authentication() -> Self {
         Self::plain(StatusCode::UNAUTHORIZED, "Requires authentication")
     }
 
-    pub(crate) fn unreadable_json() -> Self {
+    pub fn unreadable_json() -> Self {
         Self::plain(StatusCode::BAD_REQUEST, "Problems parsing JSON")
     }
 
     /// The body is JSON of the wrong shape.
-    pub(crate) fn invalid_request(what: &str) -> Self {
+    pub fn invalid_request(what: &str) -> Self {
         Self::plain(StatusCode::UNPROCESSABLE_ENTITY, format!("Invalid request.\n\n{what}"))
     }
 
-    pub(crate) fn validation_failed(faults: Vec<Fault>) -> Self {
+    pub fn validation_failed(faults: Vec<Fault>) -> Self {
         let errors = faults.iter().map(|fault| json!(fault)).collect();
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed") }
     }
 
     /// What GitHub says of reviews and reviewers: sentences instead of objects.
-    pub(crate) fn unprocessable(sentence: impl Into<String>) -> Self {
+    pub fn unprocessable(sentence: impl Into<String>) -> Self {
         let errors = vec![Value::String(sentence.into())];
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity") }
     }
 
     /// 422 with nothing but words.
-    pub(crate) fn unsupported(words: impl Into<String>) -> Self {
+    pub fn unsupported(words: impl Into<String>) -> Self {
         Self::plain(StatusCode::UNPROCESSABLE_ENTITY, words)
     }
 
-    pub(crate) fn unauthorized(words: String) -> Self {
+    pub fn unauthorized(words: String) -> Self {
         Self::plain(StatusCode::UNAUTHORIZED, words)
     }
 
-    pub(crate) fn forbidden(words: &str) -> Self {
+    pub fn forbidden(words: &str) -> Self {
         Self::plain(StatusCode::FORBIDDEN, words)
     }
 
     /// An App's token without the permission.
-    pub(crate) fn not_accessible() -> Self {
+    pub fn not_accessible() -> Self {
         Self::forbidden("Resource not accessible by integration")
     }
 
-    pub(crate) fn role_too_low(role: Role) -> Self {
+    pub fn role_too_low(role: Role) -> Self {
         match role {
             Role::Admin => Self::forbidden("Must have admin rights to Repository."),
             _ => Self::forbidden("Resource not accessible by personal access token"),
         }
     }
 
-    pub(crate) fn no_such_label() -> Self {
+    pub fn no_such_label() -> Self {
         Self::plain(StatusCode::NOT_FOUND, "Label does not exist")
     }
 
-    pub(crate) fn not_allowed(words: &str) -> Self {
+    pub fn not_allowed(words: &str) -> Self {
         Self::plain(StatusCode::METHOD_NOT_ALLOWED, words)
     }
 
-    pub(crate) fn conflict(words: &str) -> Self {
+    pub fn conflict(words: &str) -> Self {
         Self::plain(StatusCode::CONFLICT, words)
     }
 
     /// The repository has another name now. What is not a `GET` must stay what it is.
-    pub(crate) fn moved(url: String, is_get: bool) -> Self {
+    pub fn moved(url: String, is_get: bool) -> Self {
         let status = if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
         let words = if is_get { "Moved Permanently" } else { "Temporary Redirect" };
         Self { location: Some(url), ..Self::plain(status, words) }

@@ -1,6 +1,5 @@
-//! Permissions, requested reviewers, comments, labels, statuses, and faults on order.
+//! Permissions, requested reviewers, comments, labels and statuses.
 
-use pullyard_demo_forge::{Calls, Fault};
 use serde_json::json;
 
 use crate::world::{ANN, BOT, EVE, RON, World};
@@ -97,40 +96,4 @@ async fn the_newest_status_of_each_context_makes_the_combined_one() {
     assert_eq!(world.post(BOT, &format!("statuses/{}", "0".repeat(40)), json!({ "state": "error" })).await.status, 422);
     assert_eq!(world.post(BOT, &format!("statuses/{sha}"), json!({ "state": "fine" })).await.status, 422);
     assert_eq!(world.post(RON, &format!("statuses/{sha}"), json!({ "state": "error" })).await.status, 403);
-}
-
-fn comments() -> Calls {
-    Calls { method: Some("POST".to_owned()), path: "/issues/1/comments".to_owned() }
-}
-
-#[tokio::test]
-async fn ordered_statuses_come_once_each_and_have_no_effect() {
-    let world = World::new().await;
-    world.forge.order_fault(comments(), 1, Fault::too_many(30));
-    world.forge.order_fault(comments(), 1, Fault::used_up(4_102_444_800));
-    world.forge.order_fault(comments(), 1, Fault::status(500));
-    let note = json!({ "body": "Hello" });
-    let (first, second) = (
-        world.post(RON, "issues/1/comments", note.clone()).await,
-        world.post(RON, "issues/1/comments", note.clone()).await,
-    );
-    assert_eq!((first.status, first.headers["retry-after"].to_str().unwrap()), (429, "30"));
-    assert_eq!((second.status, second.headers["x-ratelimit-remaining"].to_str().unwrap()), (403, "0"));
-    assert_eq!(world.post(RON, "issues/1/comments", note.clone()).await.status, 500);
-    assert_eq!(world.get(RON, "issues/1/comments").await.body, json!([]));
-    assert_eq!(world.post(RON, "issues/1/comments", note).await.status, 201);
-}
-
-#[tokio::test]
-async fn a_connection_is_hung_up_before_or_after_the_effect() {
-    let world = World::new().await;
-    for (fault, kept) in [(Fault::HangUpBefore, 0), (Fault::HangUpAfter, 1)] {
-        world.forge.order_fault(comments(), 1, fault.clone());
-        let url = format!("{}/repos/acme/app/issues/1/comments", world.forge.api_url());
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let lost = client.post(url).bearer_auth("token-of-ron").body("{\"body\":\"x\"}").send().await;
-        assert!(lost.is_err(), "{fault:?}");
-        let notes = world.get(RON, "issues/1/comments").await.body;
-        assert_eq!(notes.as_array().unwrap().len(), kept, "{fault:?}");
-    }
 }

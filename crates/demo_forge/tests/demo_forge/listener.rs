@@ -8,7 +8,9 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
+use sha2::Sha256;
 use tokio::net::TcpListener;
 
 #[derive(Clone)]
@@ -28,6 +30,14 @@ pub(crate) struct Heard {
 impl Heard {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
+    }
+
+    /// Whether GitHub's signature is right.
+    pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(&self.raw);
+        let hex = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+        self.header("x-hub-signature-256") == format!("sha256={hex}")
     }
 
     /// Event and action; Bitbucket has one word for both.

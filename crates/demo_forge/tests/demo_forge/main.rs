@@ -3,12 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
-mod apps;
 mod around;
-mod bitbucket;
-mod bitbucket_comments;
-mod bitbucket_hooks;
-mod bitbucket_reviews;
 mod hooks;
 mod listener;
 mod pages;
@@ -16,3 +11,8 @@ mod pull_requests;
 mod reviews;
 mod threads;
 mod world;
+
+/// What `World` starts its forge with.
+fn extension() -> std::sync::Arc<dyn pullyard_demo_forge::Extension> {
+    std::sync::Arc::new(pullyard_demo_forge::NoExtension)
+}

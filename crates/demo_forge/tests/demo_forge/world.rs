@@ -138,5 +138,12 @@ impl World {
 
 async fn start(dir: &TempDir) -> DemoForge {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    DemoForge::start(Options { dir: dir.path().join("forge"), listener, users: vec![user(BOT)] }).await.unwrap()
+    DemoForge::start(Options {
+        dir: dir.path().join("forge"),
+        listener,
+        users: vec![user(BOT)],
+        extension: crate::extension(),
+    })
+    .await
+    .unwrap()
 }

@@ -1,6 +1,7 @@
 //! The webhook of an App, on the demo forge.
 
 use pullyard_demo_forge::{AccountKind, Role, User};
+use pullyard_fake_forge::TestForge as _;
 use pullyard_forge::{
     Forge, GitHub, GitHubApp, HookScope, HookSettings, Meaning, convert_manifest,
     webhook::{Event, Language, Secret, parse},

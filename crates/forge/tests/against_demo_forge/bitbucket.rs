@@ -1,5 +1,6 @@
 //! Bitbucket's client against the demo forge's Bitbucket API.
 
+use pullyard_fake_forge::TestForge as _;
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};

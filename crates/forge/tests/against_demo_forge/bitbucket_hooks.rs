@@ -1,5 +1,6 @@
 //! Bitbucket's webhooks of a repository and a workspace, on the demo forge.
 
+use pullyard_fake_forge::TestForge as _;
 use pullyard_forge::{HookScope, HookSettings, Meaning, webhook::Secret};
 use serde_json::{Value, json};
 

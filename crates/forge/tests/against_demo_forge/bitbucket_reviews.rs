@@ -1,5 +1,6 @@
 //! Bitbucket's reviews against the demo forge.
 
+use pullyard_fake_forge::TestForge as _;
 use pullyard_forge::{Actor, Forge, Lines, Meaning, Permission, PullRequest, Review, ReviewState, Side};
 use serde_json::{Value, json};
 

@@ -8,6 +8,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
+use pullyard_fake_forge::FakeForge;
 use pullyard_forge::{Actor, Endpoint, Forge, GitHub, NewPullRequest, Token};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -71,7 +72,7 @@ impl World {
 pub(crate) async fn start(dir: &Path) -> DemoForge {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let user = User { login: "pullyard-bot".to_owned(), id: USER_ID, token: TOKEN.to_owned() };
-    let options = Options { dir: dir.to_owned(), listener, users: vec![user] };
+    let options = Options { dir: dir.to_owned(), listener, users: vec![user], extension: FakeForge::extension() };
     DemoForge::start(options).await.unwrap()
 }
 

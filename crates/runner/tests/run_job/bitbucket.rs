@@ -3,11 +3,12 @@
 
 use crate::api::Api;
 use crate::world::{BRANCH, TOKEN, World};
-use pullyard_demo_forge::{AccountKind, Calls, Fault, Remark, Role, User};
+use pullyard_demo_forge::{AccountKind, Remark, Role, User};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Kind, Replies};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::ForgeKind;
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_forge::{Bitbucket, Endpoint, Forge, PullRequest, ReviewComment, Token};
 use pullyard_protocol::attempt::{FinishOutcome, FinishResult, RevisedComment, RevisedReview, Revises};
 

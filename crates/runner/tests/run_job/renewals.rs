@@ -4,10 +4,10 @@
 use crate::checks::with_checks;
 use crate::revise::write_on;
 use crate::world::{BRANCH, World};
-use pullyard_demo_forge::{Calls, Fault};
 use pullyard_domain::checks::{FailedChecks, JobCommands};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Kind;
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::attempt::{Continues, FinishOutcome, Revises};
 
 const REPOSITORY: &str = "acme/app";

@@ -5,6 +5,7 @@ use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::ForgeKind;
+use pullyard_fake_forge::FakeForge;
 use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, PullRequest, Token};
 use pullyard_protocol::attempt::{Agent, AssignedRepository, AssignedTicket, Assignment, Limits, PullRequestText};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,8 @@ impl World {
         std::fs::create_dir(dir.path().join("outside")).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let user = User { login: "pullyard-bot".into(), id: 7, token: TOKEN.into() };
-        let options = Options { dir: dir.path().join("forge"), listener, users: vec![user] };
+        let options =
+            Options { dir: dir.path().join("forge"), listener, users: vec![user], extension: FakeForge::extension() };
         let forge = DemoForge::start(options).await.unwrap();
         let outside = dir.path().join("outside");
         let script = format!("#!/bin/sh\n{}\n", script.replace("@DIR@", outside.to_str().unwrap()));

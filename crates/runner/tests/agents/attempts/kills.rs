@@ -4,8 +4,8 @@
 use super::stage::{BOTH, Stage};
 use crate::running::{PATIENCE, appears};
 use crate::world::{BRANCH, end_of};
-use pullyard_demo_forge::{Calls, Fault};
 use pullyard_demo_model::{Answer, Step};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::attempt::FinishOutcome;
 use std::time::Duration;
 use tokio::process::Child;

@@ -6,7 +6,7 @@ use crate::running::{PATIENCE, is_written};
 use crate::world::{BRANCH, end_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pullyard_demo_forge::{Calls, Fault};
+use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::attempt::FinishOutcome;
 use std::time::Duration;
 use tokio::process::Child;

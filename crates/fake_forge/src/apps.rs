@@ -1,0 +1,255 @@
+//! GitHub Apps: their records, and who a token or a signed claim stands for.
+
+mod installations;
+mod pages;
+mod routes;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use pullyard_demo_forge::{
+    Error,
+    access::{Actor, Allowed, Level, May, Need},
+    extension::Permit,
+    forge::Shared,
+    repositories::Entry,
+    state::State,
+    users::{Account, AccountKind},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::FakeForge;
+use installations::Objection;
+pub(crate) use pages::routes as page_routes;
+pub(crate) use routes::routes as rest_routes;
+
+/// How far an issuer's clock may be ahead, and how long a claim may hold.
+const SKEW_SECS: i64 = 60;
+const MAX_LIFE_SECS: i64 = 600;
+
+/// What the forge remembers of Apps, in a file of its own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct AppsRecord {
+    pub(crate) apps: Vec<AppRecord>,
+    pub(crate) installations: Vec<InstallationRecord>,
+    pub(crate) tokens: Vec<TokenRecord>,
+    /// Manifests that wait for their conversion, by code.
+    pub(crate) codes: BTreeMap<String, CodeRecord>,
+    /// Ids of App claims that were used: each is accepted once.
+    pub(crate) seen: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AppRecord {
+    pub(crate) id: u64,
+    pub(crate) slug: String,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) external_url: String,
+    pub(crate) client_id: String,
+    pub(crate) bot_id: u64,
+    pub(crate) owner: String,
+    /// The public half of its key, which is all that is kept, as the DER of PKCS #1.
+    pub(crate) public_key: Vec<u8>,
+    pub(crate) permissions: BTreeMap<String, String>,
+    pub(crate) events: Vec<String>,
+    pub(crate) created_at: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct InstallationRecord {
+    pub(crate) id: u64,
+    pub(crate) app: u64,
+    pub(crate) owner: String,
+    /// `None` is every repository of the owner.
+    pub(crate) repositories: Option<Vec<u64>>,
+    pub(crate) created_at: String,
+}
+
+impl InstallationRecord {
+    fn reaches(&self, entry: &Entry) -> bool {
+        reaches(&self.owner, self.repositories.as_deref(), entry)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TokenRecord {
+    pub(crate) token: String,
+    pub(crate) app: u64,
+    pub(crate) grant: Grant,
+    pub(crate) expires_at: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CodeRecord {
+    pub(crate) manifest: Value,
+    pub(crate) owner: String,
+    pub(crate) expires_at: i64,
+}
+
+/// What an App's token reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Grant {
+    pub(crate) installation: u64,
+    /// Whose repositories it was installed for.
+    pub(crate) owner: String,
+    /// `None` is every repository of the owner.
+    pub(crate) repositories: Option<Vec<u64>>,
+    pub(crate) permissions: BTreeMap<String, String>,
+}
+
+impl Grant {
+    pub(crate) fn allows(&self, permission: &str, level: Level) -> bool {
+        // Whatever an App was granted, it may read what a repository is.
+        if permission == "metadata" {
+            return level == Level::Read;
+        }
+        match self.permissions.get(permission).map(String::as_str) {
+            Some("write" | "admin") => true,
+            Some("read") => level == Level::Read,
+            _ => false,
+        }
+    }
+}
+
+impl Permit for Grant {
+    fn may(&self, entry: &Entry, need: Need) -> Allowed {
+        if !reaches(&self.owner, self.repositories.as_deref(), entry) {
+            return Allowed::Hidden;
+        }
+        if self.allows(need.permission, need.level) { Allowed::Yes } else { Allowed::No }
+    }
+
+    fn installation(&self) -> u64 {
+        self.installation
+    }
+}
+
+/// Whether an installation for these repositories of an owner, or for all of them, includes this one.
+fn reaches(owner: &str, repositories: Option<&[u64]>, entry: &Entry) -> bool {
+    owner.eq_ignore_ascii_case(&entry.owner()) && repositories.is_none_or(|ids| ids.contains(&entry.id))
+}
+
+/// The records of Apps, which are loaded on first use.
+async fn records(shared: &Shared) -> Result<&State<AppsRecord>, Error> {
+    let missing = || Error::NotDone { what: "load Apps", reason: "the forge runs without FakeForge".to_owned() };
+    let fake = shared.extension::<FakeForge>().ok_or_else(missing)?;
+    fake.apps.get_or_try_init(|| State::load(&shared.dir, "apps.json")).await
+}
+
+/// The App of this id.
+async fn find(shared: &Shared, id: u64) -> Result<AppRecord, Objection> {
+    let found = records(shared).await?.read(|records| records.apps.iter().find(|app| app.id == id).cloned());
+    found.await.ok_or(Objection::NotFound)
+}
+
+/// The installation through which an App reaches a repository.
+pub(crate) async fn installation_of(shared: &Shared, app: u64, entry: &Entry) -> Option<u64> {
+    let all = installations::of(shared, app).await;
+    all.into_iter().find(|one| one.reaches(entry)).map(|one| one.id)
+}
+
+/// Installs an App for an owner's repositories.
+pub(crate) async fn install(
+    shared: &Shared,
+    slug: &str,
+    owner: &str,
+    repositories: Option<Vec<u64>>,
+) -> Result<u64, Error> {
+    installations::install(shared, slug, owner, repositories).await.map_err(|objection| match objection {
+        Objection::Broken(error) => error,
+        _ => Error::NotDone { what: "install the App", reason: format!("there is no App {slug}") },
+    })
+}
+
+/// The App that has this installation token, unless the token expired.
+pub(crate) async fn actor(shared: &Shared, token: &str) -> Option<Actor> {
+    let now = shared.clock.unix_secs();
+    let found = records(shared).await.ok()?.read(|state| {
+        let record = state.tokens.iter().find(|record| record.token == token && record.expires_at > now)?;
+        let app = state.apps.iter().find(|app| app.id == record.app)?;
+        Some((record.grant.clone(), app.clone()))
+    });
+    let (grant, app) = found.await?;
+    let login = format!("{}[bot]", app.slug);
+    let account = Account { id: app.bot_id, login, kind: AccountKind::Bot };
+    Some(Actor { account, may: May::Granted(Arc::new(grant)) })
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: Value,
+    iat: i64,
+    exp: i64,
+    jti: Option<String>,
+}
+
+/// The id of the App that signed this claim; else GitHub's sentence.
+///
+/// Writes: the claim's `jti`, which is never taken again.
+pub(crate) async fn verify(shared: &Shared, claim: &str) -> Result<u64, String> {
+    let bad = || "Bad credentials".to_owned();
+    let (signed, signature) = claim.rsplit_once('.').ok_or_else(bad)?;
+    let (header, claims) = signed.split_once('.').ok_or_else(bad)?;
+    let header: Value = decode(header).ok_or_else(undecodable)?;
+    let claims: Claims = decode(claims).ok_or_else(undecodable)?;
+    if header.get("alg").and_then(Value::as_str) != Some("RS256") {
+        return Err(undecodable());
+    }
+    let issuer = claims.iss.as_str().map_or_else(|| claims.iss.to_string(), str::to_owned);
+    let of = |app: &&AppRecord| app.id.to_string() == issuer || app.client_id == issuer;
+    let records = records(shared).await.map_err(|_| bad())?;
+    let app = records.read(|state| state.apps.iter().find(of).cloned()).await;
+    let app = app.ok_or_else(|| "'Issuer' claim ('iss') must be an Integer or an App's client id".to_owned())?;
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| undecodable())?;
+    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &app.public_key);
+    key.verify(signed.as_bytes(), &signature).map_err(|_| undecodable())?;
+    let now = shared.clock.unix_secs();
+    if claims.iat > now + SKEW_SECS {
+        return Err("'Issued at' claim ('iat') must be an Integer representing a time in the past".to_owned());
+    }
+    if claims.exp <= now {
+        return Err("'Expiration time' claim ('exp') must be a numeric value representing the future time".to_owned());
+    }
+    if claims.exp - claims.iat > MAX_LIFE_SECS + SKEW_SECS || claims.exp > now + MAX_LIFE_SECS {
+        return Err("'Expiration time' claim ('exp') is too far in the future".to_owned());
+    }
+    if let Some(jti) = claims.jti {
+        let new = format!("{}:{jti}", app.id);
+        let seen = records.change(|state| if state.seen.insert(new) { Ok(()) } else { Err(Seen::Before) });
+        match seen.await {
+            Ok(()) => {}
+            Err(Seen::Before) => return Err("'JWT ID' claim ('jti') was used before".to_owned()),
+            Err(Seen::Broken(error)) => {
+                tracing::warn!(error = %error, "a claim could not be remembered: failed to {error}");
+                return Err(bad());
+            }
+        }
+    }
+    Ok(app.id)
+}
+
+enum Seen {
+    Before,
+    Broken(Error),
+}
+
+impl From<Error> for Seen {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+fn undecodable() -> String {
+    "A JSON web token could not be decoded".to_owned()
+}
+
+fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}

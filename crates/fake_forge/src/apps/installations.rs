@@ -1,0 +1,347 @@
+//! Making GitHub Apps from manifests, installing them, and minting tokens for what was installed.
+//! Who a token or a claim stands for is in the parent module.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+
+use pullyard_demo_forge::{
+    Error,
+    access::Level,
+    answers, clock,
+    forge::Shared,
+    hooks::{self, Settings, Target},
+    state::{Face, TargetKind},
+    users::{AccountKind, Member, Reach, User},
+};
+use serde_json::{Value, json};
+
+use super::{AppRecord, CodeRecord, Grant, InstallationRecord, TokenRecord, records};
+
+const CODE_SECS: i64 = 60 * 60;
+const TOKEN_SECS: i64 = 60 * 60;
+const MAX_REPOSITORIES: usize = 500;
+
+/// Why GitHub would not, in its words.
+pub(crate) enum Objection {
+    NotFound,
+    Unprocessable(String),
+    Broken(Error),
+}
+
+impl From<Error> for Objection {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+fn unprocessable<T>(words: &str) -> Result<T, Objection> {
+    Err(Objection::Unprocessable(words.to_owned()))
+}
+
+fn random(bytes: usize) -> String {
+    let random: Vec<u8> = (0..bytes).map(|_| rand::random()).collect();
+    BASE64_URL_SAFE_NO_PAD.encode(random)
+}
+
+fn hex(bytes: usize) -> String {
+    let random: Vec<u8> = (0..bytes).map(|_| rand::random()).collect();
+    data_encoding::HEXLOWER.encode(&random)
+}
+
+/// Keeps a manifest until its code is traded in, and gives the code.
+pub(crate) async fn propose(shared: &Shared, manifest: Value, owner: &str) -> Result<String, Error> {
+    let code = hex(20);
+    let now = shared.clock.unix_secs();
+    let record = CodeRecord { manifest, owner: owner.to_owned(), expires_at: now + CODE_SECS };
+    let kept = records(shared).await?.change(|state| {
+        state.codes.retain(|_, known| known.expires_at > now);
+        state.codes.insert(code.clone(), record);
+        Ok(())
+    });
+    kept.await?;
+    Ok(code)
+}
+
+/// Makes the App of a code, and gives it with its secrets, which are told this once.
+///
+/// Writes: the forge's record, if the code is there still: it is taken with it.
+pub(crate) async fn convert(shared: &Arc<Shared>, code: &str) -> Result<Value, Objection> {
+    let (id, bot_id, now) = (small_id(), shared.ids.next()?, shared.clock.unix_secs());
+    let (public_key, pem) = key_pair()?;
+    let client_id = format!("Iv23li{}", hex(7));
+    let made = records(shared).await?.change(|state| {
+        let code = state.codes.remove(code).filter(|code| code.expires_at > now).ok_or(Objection::NotFound)?;
+        let text = |name: &str| code.manifest.get(name).and_then(Value::as_str).map(str::to_owned);
+        let name = text("name").unwrap_or_else(|| "app".to_owned());
+        let slug = slug(&name);
+        if state.apps.iter().any(|known| known.slug == slug) {
+            return unprocessable("Name is already taken");
+        }
+        let permissions = code.manifest.get("default_permissions").cloned().unwrap_or_else(|| json!({}));
+        let app = AppRecord {
+            id,
+            slug: slug.clone(),
+            name,
+            description: text("description"),
+            external_url: text("url").unwrap_or_default(),
+            client_id,
+            bot_id,
+            owner: code.owner,
+            public_key,
+            permissions: serde_json::from_value(permissions).unwrap_or_default(),
+            events: texts(code.manifest.get("default_events")),
+            created_at: clock::at(now),
+        };
+        let bot = User { login: format!("{slug}[bot]"), id: bot_id, token: String::new() };
+        let bot = Member { user: bot, kind: AccountKind::Bot, reach: Reach::ByRole };
+        state.apps.push(app.clone());
+        Ok((app, bot, code.manifest))
+    });
+    let (app, bot, manifest) = made.await?;
+    shared.put_member(bot).await?;
+    let webhook_secret = hex(20);
+    let hook = manifest.get("hook_attributes");
+    if let Some(url) = hook.and_then(|hook| hook.get("url")).and_then(Value::as_str) {
+        let settings = Settings {
+            url: Some(url.to_owned()),
+            secret: Some(Some(webhook_secret.clone())),
+            content_type: Some("json".to_owned()),
+            events: Some(app.events.clone()),
+            active: hook.and_then(|hook| hook.get("active")).and_then(Value::as_bool),
+            ..Settings::default()
+        };
+        let target = Target { face: Face::GitHub, kind: TargetKind::Integration, id: app.id };
+        if let Err(hooks::Objection::Broken(error)) = hooks::create(shared, target, settings).await {
+            return Err(error.into());
+        }
+    }
+    let mut answer = app_shown(shared, &app);
+    answer["client_secret"] = json!(hex(20));
+    answer["webhook_secret"] = json!(webhook_secret);
+    answer["pem"] = json!(pem);
+    Ok(answer)
+}
+
+/// GitHub's ids of Apps are short, and stand in tokens.
+fn small_id() -> u64 {
+    1_000_000 + u64::from(rand::random::<u32>() % 8_000_000)
+}
+
+fn texts(list: Option<&Value>) -> Vec<String> {
+    let list = list.and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+fn slug(name: &str) -> String {
+    let dashed: String = name
+        .chars()
+        .map(|character| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' })
+        .collect();
+    let slug = dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    if slug.is_empty() { "app".to_owned() } else { slug }
+}
+
+/// The public half, and the private one as GitHub writes it: PKCS #1 in PEM.
+fn key_pair() -> Result<(Vec<u8>, String), Error> {
+    let failed = |_| key_missing();
+    let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
+    let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(failed)?;
+    let pkcs1 = inner_key(pkcs8.as_ref()).ok_or_else(key_missing)?;
+    let text = BASE64_STANDARD.encode(pkcs1);
+    let mut pem = "-----BEGIN RSA PRIVATE KEY-----\n".to_owned();
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str("-----END RSA PRIVATE KEY-----\n");
+    Ok((pair.public_key().as_ref().to_vec(), pem))
+}
+
+fn key_missing() -> Error {
+    Error::NotDone { what: "make a key pair", reason: "the crypto library failed".to_owned() }
+}
+
+/// PKCS #8 is a version, an algorithm, and PKCS #1 inside of an octet string.
+fn inner_key(pkcs8: &[u8]) -> Option<&[u8]> {
+    let (0x30, outer, _) = element(pkcs8)? else { return None };
+    let (0x02, _, rest) = element(outer)? else { return None };
+    let (0x30, _, rest) = element(rest)? else { return None };
+    let (0x04, key, _) = element(rest)? else { return None };
+    Some(key)
+}
+
+/// The first element of some DER: its tag, its contents, and what follows.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = der.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = if *first < 0x80 {
+        (usize::from(*first), rest)
+    } else {
+        let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+        (bytes.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte)), rest)
+    };
+    let (contents, rest) = rest.split_at_checked(length)?;
+    Some((*tag, contents, rest))
+}
+
+/// Installs an App for an owner's repositories: those, or all of them.
+///
+/// Idempotent: there is one installation for an App and an owner; a second call changes which repositories.
+pub(crate) async fn install(
+    shared: &Shared,
+    slug: &str,
+    owner: &str,
+    repositories: Option<Vec<u64>>,
+) -> Result<u64, Objection> {
+    let (id, now) = (shared.ids.next()?, shared.clock.now());
+    let done = records(shared).await?.change(|state| {
+        let app = state.apps.iter().find(|app| app.slug == slug).ok_or(Objection::NotFound)?.id;
+        let same = |known: &&mut InstallationRecord| known.app == app && known.owner.eq_ignore_ascii_case(owner);
+        if let Some(known) = state.installations.iter_mut().find(same) {
+            known.repositories = repositories;
+            return Ok(known.id);
+        }
+        let owner = owner.to_owned();
+        state.installations.push(InstallationRecord { id, app, owner, repositories, created_at: now });
+        Ok(id)
+    });
+    done.await
+}
+
+pub(crate) async fn of(shared: &Shared, app: u64) -> Vec<InstallationRecord> {
+    let Ok(records) = records(shared).await else { return Vec::new() };
+    records.read(|state| state.installations.iter().filter(|known| known.app == app).cloned().collect()).await
+}
+
+/// What a token is wanted for; `None` is everything that was granted.
+#[derive(Default)]
+pub(crate) struct Wish {
+    pub(crate) ids: Option<Vec<u64>>,
+    pub(crate) names: Option<Vec<String>>,
+    pub(crate) permissions: Option<BTreeMap<String, String>>,
+}
+
+/// Mints a token that holds an hour, for those repositories and permissions and no others.
+pub(crate) async fn mint(shared: &Shared, app: &AppRecord, id: u64, wish: Wish) -> Result<Value, Objection> {
+    let installation = of(shared, app.id).await.into_iter().find(|known| known.id == id).ok_or(Objection::NotFound)?;
+    let permissions = wish.permissions.unwrap_or_else(|| app.permissions.clone());
+    let whole = Grant {
+        installation: id,
+        owner: installation.owner.clone(),
+        repositories: installation.repositories.clone(),
+        permissions: app.permissions.clone(),
+    };
+    let exceeds = |(name, level): (&String, &String)| {
+        let level = if level == "read" { Level::Read } else { Level::Write };
+        !whole.allows(name, level)
+    };
+    if permissions.iter().any(exceeds) {
+        return unprocessable("The permissions requested are not granted to this installation.");
+    }
+    let mut within = Vec::new();
+    for entry in shared.repositories.all().await {
+        if installation.reaches(&entry) {
+            within.push(entry);
+        }
+    }
+    let repositories = match (wish.ids, wish.names) {
+        (None, None) => None,
+        (ids, names) => {
+            let named = names.unwrap_or_default();
+            let mut wanted = ids.unwrap_or_default();
+            for name in &named {
+                let known = within.iter().find(|entry| entry.name().eq_ignore_ascii_case(name));
+                wanted.push(known.map_or(0, |entry| entry.id));
+            }
+            if wanted.len() > MAX_REPOSITORIES || wanted.is_empty() {
+                return unprocessable("Between 1 and 500 repositories may be named.");
+            }
+            if wanted.iter().any(|id| within.iter().all(|entry| entry.id != *id)) {
+                return unprocessable(
+                    "There is at least one repository that does not exist or is not accessible to the parent installation.",
+                );
+            }
+            Some(wanted)
+        }
+    };
+    let shown: Option<Vec<Value>> = repositories.as_ref().map(|wanted| {
+        within
+            .iter()
+            .filter(|entry| wanted.contains(&entry.id))
+            .map(|entry| answers::repository(shared, entry))
+            .collect()
+    });
+    let now = shared.clock.unix_secs();
+    // Longer than the forty characters that tokens once had, with dots and dashes, as tokens are now.
+    let token = format!("ghs_{}_{}.{}-{}.{}", app.id, random(27), random(150), random(16), random(190));
+    let grant = Grant { repositories: repositories.or(installation.repositories), permissions, ..whole };
+    let record = TokenRecord { token: token.clone(), app: app.id, grant: grant.clone(), expires_at: now + TOKEN_SECS };
+    let kept = records(shared).await?.change(|state| {
+        state.tokens.retain(|known| known.expires_at > now);
+        state.tokens.push(record);
+        Ok::<_, Error>(())
+    });
+    kept.await?;
+    let mut answer = json!({
+        "token": token,
+        "expires_at": clock::at(now + TOKEN_SECS),
+        "permissions": grant.permissions,
+        "repository_selection": if grant.repositories.is_some() { "selected" } else { "all" },
+    });
+    if let Some(shown) = shown {
+        answer["repositories"] = json!(shown);
+    }
+    Ok(answer)
+}
+
+pub(crate) fn app_shown(shared: &Shared, app: &AppRecord) -> Value {
+    json!({
+        "id": app.id,
+        "slug": app.slug,
+        "node_id": format!("A_{}", app.id),
+        "client_id": app.client_id,
+        "owner": answers::account(shared, &answers::owner(shared, &app.owner)),
+        "name": app.name,
+        "description": app.description,
+        "external_url": app.external_url,
+        "html_url": format!("{}/apps/{}", shared.url, app.slug),
+        "created_at": app.created_at,
+        "updated_at": app.created_at,
+        "permissions": app.permissions,
+        "events": app.events,
+    })
+}
+
+pub(crate) fn installation_shown(shared: &Shared, app: &AppRecord, installation: &InstallationRecord) -> Value {
+    let owner = answers::owner(shared, &installation.owner);
+    let api = format!("{}/api/v3", shared.url);
+    json!({
+        "id": installation.id,
+        "account": answers::account(shared, &owner),
+        "repository_selection": if installation.repositories.is_some() { "selected" } else { "all" },
+        "access_tokens_url": format!("{api}/app/installations/{}/access_tokens", installation.id),
+        "repositories_url": format!("{api}/installation/repositories"),
+        "html_url": format!("{}/settings/installations/{}", shared.url, installation.id),
+        "app_id": app.id,
+        "app_slug": app.slug,
+        "client_id": app.client_id,
+        "target_id": owner.id,
+        "target_type": owner.kind.name(),
+        "permissions": app.permissions,
+        "events": app.events,
+        "single_file_name": null,
+        "suspended_by": null,
+        "suspended_at": null,
+        "created_at": installation.created_at,
+        "updated_at": installation.created_at,
+    })
+}

@@ -1,0 +1,88 @@
+//! The part of Bitbucket Cloud's REST API that a pull request and its reviews need, under `/2.0`.
+//!
+//! Every repository of the forge is served by GitHub's API and by this one at once, so a test needs no second kind of
+//! repository. A hook belongs to the API that it was made through, and receives events in the words of that API,
+//! whichever API caused them.
+
+mod activity;
+mod answers;
+mod body;
+mod caller;
+mod comments;
+mod conversation;
+mod deletions;
+mod giving;
+mod hooks;
+mod listed;
+mod paging;
+mod participants;
+mod permissions;
+mod pull_answers;
+mod pull_requests;
+mod refusal;
+mod replies;
+mod repositories;
+mod sent;
+mod statuses;
+mod threads;
+mod told;
+mod uuid;
+mod verdicts;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+pub(crate) use hooks::delivery_headers;
+use pullyard_demo_forge::{forge::Shared, pages};
+use refusal::Refusal;
+pub(crate) use refusal::error;
+pub(crate) use told::publish;
+
+/// Where Bitbucket has its REST API.
+pub(crate) const START: &str = "/2.0";
+
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    // The page of a pull request, where Bitbucket has it.
+    Router::new().route("/{owner}/{name}/pull-requests/{number}", get(pages::pull_request)).nest(START, api())
+}
+
+fn api() -> Router<Arc<Shared>> {
+    let of_repository = Router::new()
+        .route("/", get(repositories::repository))
+        // A slash of a branch's name may stay one, or come as %2F.
+        .route("/refs/branches/{*branch}", get(repositories::branch))
+        .route("/commit/{commit}", get(repositories::commit))
+        .route("/commit/{commit}/statuses", get(statuses::list))
+        .route("/commit/{commit}/statuses/build", post(statuses::create))
+        .route("/pullrequests", get(pull_requests::list).post(pull_requests::create))
+        .route("/pullrequests/{number}", get(pull_requests::show).put(pull_requests::update))
+        .route("/pullrequests/{number}/merge", post(pull_requests::merge))
+        .route("/pullrequests/{number}/decline", post(pull_requests::decline))
+        .route("/pullrequests/{number}/activity", get(activity::list))
+        .route("/pullrequests/{number}/approve", post(verdicts::approve).delete(verdicts::unapprove))
+        .route(
+            "/pullrequests/{number}/request-changes",
+            post(verdicts::request_changes).delete(verdicts::withdraw_request),
+        )
+        .route("/pullrequests/{number}/comments/{id}/resolve", post(threads::resolve).delete(threads::reopen))
+        .route("/pullrequests/{number}/comments", get(conversation::list).post(conversation::create))
+        .route(
+            "/pullrequests/{number}/comments/{id}",
+            get(conversation::show).put(conversation::edit).delete(threads::delete),
+        );
+    let hooks = Router::new()
+        .route("/", get(hooks::list).post(hooks::create))
+        .route("/{uid}", get(hooks::show).put(hooks::update).delete(hooks::delete));
+    Router::new()
+        .nest("/repositories/{workspace}/{slug}/hooks", hooks.clone())
+        .nest("/workspaces/{workspace}/hooks", hooks)
+        .route("/user", get(repositories::own_account))
+        .route("/workspaces/{workspace}/permissions/repositories/{slug}", get(permissions::of_repository))
+        .nest("/repositories/{workspace}/{slug}", of_repository)
+        .fallback(async || Refusal::no_such_address())
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+}

@@ -1,0 +1,79 @@
+//! What happened on a pull request, newest first: that it was opened and closed, what was said, and who approved it or
+//! asked for changes, whether that was taken back since or not. Bitbucket tells of pushes and new words as well; of
+//! those the forge keeps no history.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde_json::{Value, json};
+
+use super::{
+    answers::{account, time},
+    caller::Caller,
+    comments, listed,
+    paging::Paging,
+    pull_answers, pull_requests,
+    refusal::Refusal,
+    repositories::Part,
+};
+use pullyard_demo_forge::{access::Need, forge::Shared, pulls::Pull, record::ReviewState, repositories::Entry};
+
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((workspace, slug, number)): Part,
+    paging: Paging,
+) -> Result<Json<Value>, Refusal> {
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_READ).await?;
+    let pull = pull_requests::find(&shared, &entry, &number).await?;
+    let Json(mut page) = paging.answer(&shared, of(&shared, &entry, &pull, actor.account.id));
+    // How long this list is, and where in it one is, is not told.
+    if let Some(fields) = page.as_object_mut() {
+        for name in ["size", "page", "previous"] {
+            fields.remove(name);
+        }
+    }
+    Ok(Json(page))
+}
+
+fn of(shared: &Shared, entry: &Entry, pull: &Pull, viewer: u64) -> Vec<Value> {
+    let record = &pull.record;
+    let about = comments::about(shared, entry, record);
+    let shown = pull_answers::short_pull(shared, entry, pull);
+    let update = |at: &str, state: &str, author: &Value| {
+        let update = json!({
+            "date": time(at),
+            "state": state,
+            "author": author,
+            "title": shown["title"],
+            "description": shown["description"],
+            "draft": shown["draft"],
+            "source": shown["source"],
+            "destination": shown["destination"],
+            "reason": "",
+            "changes": {},
+        });
+        (time(at), json!({ "pull_request": about, "update": update }))
+    };
+    let mut all = vec![update(&record.created_at, "OPEN", &shown["author"])];
+    for comment in comments::of(record, Some(viewer)).iter().filter(|comment| !comment.deleted) {
+        let told = comments::shown(shared, entry, record, comment);
+        all.push((time(comment.created_at), json!({ "pull_request": about, "comment": told })));
+    }
+    for review in &record.reviews {
+        let (Some(verdict), Some(at)) = (review.verdict(), review.submitted_at.as_deref()) else { continue };
+        let name = if verdict == ReviewState::Approved { "approval" } else { "changes_requested" };
+        let told = json!({ "date": time(at), "user": account(shared, &review.author), "pullrequest": about });
+        all.push((time(at), json!({ "pull_request": about, name: told })));
+    }
+    if let Some(at) = &record.closed_at {
+        // Who declined one is not kept.
+        all.push(update(at, listed::state(record), &shown["closed_by"]));
+    }
+    // Times of one form are in the order of their texts; what is of one moment stays in the order above.
+    all.sort_by_cached_key(|(at, _)| at.clone());
+    all.into_iter().rev().map(|(_, entry)| entry).collect()
+}

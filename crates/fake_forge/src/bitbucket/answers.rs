@@ -1,0 +1,157 @@
+//! What is told as Bitbucket's JSON: accounts, repositories, commits and texts.
+//! What only one subject tells is beside its routes.
+
+use serde_json::{Value, json};
+
+use super::uuid;
+use pullyard_demo_forge::{
+    answers::owner,
+    forge::Shared,
+    git_questions::{Commit, Signature},
+    repositories::Entry,
+    users::{Account, AccountKind},
+};
+
+/// How much of a commit's id Bitbucket tells with a pull request.
+const SHORT_HASH: usize = 12;
+
+/// What an object with one address looks like.
+pub(super) fn link(href: impl Into<String>) -> Value {
+    json!({ "href": href.into() })
+}
+
+/// Bitbucket writes microseconds and an offset; of some things the forge keeps no more than the second.
+pub(super) fn time(at: &str) -> String {
+    match at.strip_suffix('Z') {
+        Some(moment) if moment.contains('.') => format!("{moment}+00:00"),
+        Some(second) => format!("{second}.000000+00:00"),
+        None => at.to_owned(),
+    }
+}
+
+pub(super) fn short_hash(sha: &str) -> &str {
+    sha.get(..SHORT_HASH).unwrap_or(sha)
+}
+
+pub(super) fn api(shared: &Shared, entry: &Entry) -> String {
+    format!("{}{}/repositories/{}", shared.url, super::START, entry.full_name())
+}
+
+/// Text as it was written, and as a page would show it.
+pub(super) fn content(raw: &str) -> Value {
+    let html = raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    json!({ "type": "rendered", "raw": raw, "markup": "markdown", "html": format!("<p>{html}</p>") })
+}
+
+/// An account. An access token is one of its own, without a nickname: that is what a machine's is here.
+pub(super) fn account(shared: &Shared, account: &Account) -> Value {
+    let known = shared.users.by_id(account.id).map(|member| member.account());
+    let Account { id, login, kind } = known.as_ref().unwrap_or(account);
+    let uuid = uuid::of_account(*id);
+    let path = uuid::in_path(&uuid);
+    let mut shown = json!({
+        "type": "user",
+        "uuid": uuid,
+        "account_id": format!("557058:{}", uuid.trim_matches(['{', '}'])),
+        "display_name": login,
+        "links": {
+            "self": link(format!("{}{}/users/{path}", shared.url, super::START)),
+            "html": link(format!("{}/{path}/", shared.url)),
+            "avatar": link(format!("{}/avatars/{path}", shared.url)),
+        },
+    });
+    match kind {
+        AccountKind::Bot => shown["type"] = json!("app_user"),
+        AccountKind::Organization => shown["type"] = json!("team"),
+        AccountKind::User => shown["nickname"] = json!(login),
+    }
+    shown
+}
+
+/// A repository where something else tells of it.
+pub(super) fn short_repository(shared: &Shared, entry: &Entry) -> Value {
+    let full_name = entry.full_name();
+    json!({
+        "type": "repository",
+        "uuid": uuid::of_repository(entry.id),
+        "full_name": full_name,
+        "name": entry.name(),
+        "links": { "self": link(api(shared, entry)), "html": link(format!("{}/{full_name}", shared.url)) },
+    })
+}
+
+/// What `GET` of one repository answers to this account.
+pub(super) fn repository(shared: &Shared, entry: &Entry, asked_by: &Account) -> Value {
+    let full_name = entry.full_name();
+    let api = api(shared, entry);
+    let owner = owner(shared, &entry.owner());
+    let host = shared.url.strip_prefix("http://").unwrap_or(&shared.url);
+    // `[` and `]` of an App's account.
+    let user = asked_by.login.replace('[', "%5B").replace(']', "%5D");
+    let mut shown = short_repository(shared, entry);
+    let more = json!({
+        "slug": entry.name(),
+        "is_private": true,
+        "scm": "git",
+        "description": "",
+        "language": "",
+        "website": null,
+        "size": 0,
+        "has_issues": false,
+        "has_wiki": false,
+        "fork_policy": "no_public_forks",
+        "parent": null,
+        "mainbranch": { "type": "branch", "name": entry.default_branch },
+        "owner": account(shared, &owner),
+        "workspace": {
+            "type": "workspace",
+            "uuid": uuid::of_account(owner.id),
+            "slug": entry.owner(),
+            "name": entry.owner(),
+            "links": { "html": link(format!("{}/{}/", shared.url, entry.owner())) },
+        },
+        "created_on": time("2026-01-01T00:00:00Z"),
+        "updated_on": time("2026-01-01T00:00:00Z"),
+        "links": {
+            "self": link(&api),
+            "html": link(format!("{}/{full_name}", shared.url)),
+            "pullrequests": link(format!("{api}/pullrequests")),
+            "branches": link(format!("{api}/refs/branches")),
+            "commits": link(format!("{api}/commits")),
+            // Bitbucket writes whoever asks into the first; nobody serves the second here.
+            "clone": [
+                { "name": "https", "href": format!("http://{user}@{host}/{full_name}.git") },
+                { "name": "ssh", "href": format!("git@{host}:{full_name}.git") },
+            ],
+        },
+    });
+    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
+        shown.extend(more);
+    }
+    shown
+}
+
+pub(super) fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
+    let api = api(shared, entry);
+    let address = |sha: &str| {
+        json!({
+            "self": link(format!("{api}/commit/{sha}")),
+            "html": link(format!("{}/{}/commits/{sha}", shared.url, entry.full_name())),
+        })
+    };
+    let parent = |sha: &String| json!({ "type": "commit", "hash": sha, "links": address(sha) });
+    // No account is known by an e-mail address here.
+    let author = |by: &Signature| json!({ "type": "author", "raw": format!("{} <{}>", by.name, by.email) });
+    json!({
+        "type": "commit",
+        "hash": commit.sha,
+        "date": commit.committer.date,
+        "author": author(&commit.author),
+        "committer": author(&commit.committer),
+        "message": commit.message,
+        "summary": content(&commit.message),
+        "parents": commit.parents.iter().map(parent).collect::<Vec<_>>(),
+        "repository": short_repository(shared, entry),
+        "links": address(&commit.sha),
+    })
+}

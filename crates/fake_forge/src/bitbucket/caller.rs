@@ -1,0 +1,63 @@
+//! Who calls Bitbucket's API, as an extractor: a wrong token is refused before anything is looked up.
+
+use std::sync::Arc;
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use super::{refusal::Refusal, uuid};
+use pullyard_demo_forge::{
+    access::{Actor, Allowed, Need},
+    forge::Shared,
+    repositories::Entry,
+    users::{Credentials, password},
+};
+
+/// Somebody with a right token, or nobody; never somebody with a wrong one.
+pub(crate) struct Caller(Option<Actor>);
+
+impl FromRequestParts<Arc<Shared>> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
+        // `Bearer TOKEN`, or Basic with an e-mail address and the token.
+        let credentials = shared.users.identify(&parts.headers, |scheme, value| {
+            if scheme.eq_ignore_ascii_case("bearer") { Some(value.to_owned()) } else { password(scheme, value) }
+        });
+        match credentials {
+            Credentials::Of(member) => Ok(Self(Some(Actor::of(&member)))),
+            Credentials::Missing => Ok(Self(None)),
+            Credentials::Other(_) => Err(Refusal::unauthorized()),
+        }
+    }
+}
+
+impl Caller {
+    pub(super) fn actor(self) -> Result<Actor, Refusal> {
+        self.0.ok_or_else(Refusal::unauthorized)
+    }
+
+    /// The repository, which is private: without a token it is not there, as on Bitbucket.
+    pub(super) async fn repository(
+        self,
+        shared: &Shared,
+        (workspace, slug): (&str, &str),
+        need: Need,
+    ) -> Result<(Actor, Arc<Entry>), Refusal> {
+        let actor = self.0.ok_or_else(Refusal::no_repository)?;
+        let entry = find(shared, workspace, slug).await.ok_or_else(Refusal::no_repository)?;
+        match actor.may(&entry, need).await {
+            Allowed::Yes => Ok((actor, entry)),
+            Allowed::Hidden => Err(Refusal::no_repository()),
+            Allowed::No => Err(Refusal::lacks(need)),
+        }
+    }
+}
+
+/// By its slug, or by its UUID, with which Bitbucket does not look at the workspace. An old name leads nowhere here.
+async fn find(shared: &Shared, workspace: &str, slug: &str) -> Option<Arc<Entry>> {
+    if !slug.starts_with('{') {
+        return shared.repositories.find(workspace, slug).await;
+    }
+    let wanted = slug.to_ascii_lowercase();
+    shared.repositories.all().await.into_iter().find(|entry| uuid::of_repository(entry.id) == wanted)
+}

@@ -1,0 +1,149 @@
+//! Comments as Bitbucket has them: one list of what the forge keeps as comments on the whole, comments on lines and
+//! summaries of reviews, with the traces of what was deleted. Bitbucket's reviews have no summary; what one says is a
+//! comment on the whole here.
+
+use serde_json::{Value, json};
+
+use super::answers::{self, account, content, link, time};
+use pullyard_demo_forge::{
+    forge::Shared,
+    record::{LineCommentRecord, PullRecord, ReviewState, Side},
+    repositories::Entry,
+    users::Account,
+};
+
+pub(super) struct Comment<'a> {
+    pub(super) id: u64,
+    /// The comment that it answers.
+    pub(super) parent: Option<u64>,
+    pub(super) author: &'a Account,
+    raw: &'a str,
+    pub(super) created_at: &'a str,
+    updated_at: &'a str,
+    pub(super) line: Option<&'a LineCommentRecord>,
+    /// Only its author sees it.
+    pending: bool,
+    pub(super) deleted: bool,
+}
+
+/// What this account sees, oldest first; without one what everybody sees.
+pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
+    let is_pending =
+        |review: u64| pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending);
+    let notes = pull.notes.iter().map(|note| Comment {
+        id: note.id,
+        parent: pull.parents.get(&note.id).copied(),
+        author: &note.author,
+        raw: &note.body,
+        created_at: &note.created_at,
+        updated_at: &note.updated_at,
+        line: None,
+        pending: false,
+        deleted: false,
+    });
+    let lines = pull.comments.iter().map(|comment| Comment {
+        id: comment.id,
+        parent: pull.parents.get(&comment.id).copied().or(comment.in_reply_to),
+        author: &comment.author,
+        raw: &comment.body,
+        created_at: &comment.created_at,
+        updated_at: &comment.updated_at,
+        line: Some(comment),
+        pending: is_pending(comment.review),
+        deleted: false,
+    });
+    let said = pull.reviews.iter().filter(|review| !review.body.trim().is_empty());
+    let summaries = said.map(|review| Comment {
+        id: review.id,
+        parent: None,
+        author: &review.author,
+        raw: &review.body,
+        created_at: review.submitted_at.as_deref().unwrap_or(&review.updated_at),
+        updated_at: &review.updated_at,
+        line: None,
+        pending: review.state == ReviewState::Pending,
+        deleted: false,
+    });
+    let deleted = pull.deleted.iter().map(|trace| Comment {
+        id: trace.id,
+        parent: trace.parent,
+        author: &trace.author,
+        raw: "",
+        created_at: &trace.created_at,
+        updated_at: &trace.updated_at,
+        line: trace.line.as_ref(),
+        pending: false,
+        deleted: true,
+    });
+    let mut all: Vec<Comment<'_>> = notes.chain(lines).chain(summaries).chain(deleted).collect();
+    all.retain(|comment| !comment.pending || viewer == Some(comment.author.id));
+    // Ids are given out in the order of writing.
+    all.sort_by_key(|comment| comment.id);
+    all
+}
+
+/// Where people see a pull request.
+pub(super) fn page(shared: &Shared, entry: &Entry, pull: &PullRecord) -> String {
+    format!("{}/{}/pull-requests/{}", shared.url, entry.full_name(), pull.number)
+}
+
+/// A pull request where something else tells of it.
+pub(super) fn about(shared: &Shared, entry: &Entry, pull: &PullRecord) -> Value {
+    let html = link(page(shared, entry, pull));
+    json!({ "type": "pullrequest", "id": pull.number, "title": pull.title, "links": { "html": html } })
+}
+
+/// What is told of a thread that somebody resolved.
+pub(super) fn resolution(shared: &Shared, by: &Account) -> Value {
+    json!({ "type": "comment_resolution", "user": account(shared, by) })
+}
+
+pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: &Comment<'_>) -> Value {
+    let api = format!("{}/pullrequests/{}", answers::api(shared, entry), pull.number);
+    let html = page(shared, entry, pull);
+    let mut shown = json!({
+        "type": "pullrequest_comment",
+        "id": comment.id,
+        "user": account(shared, comment.author),
+        "content": content(comment.raw),
+        "created_on": time(comment.created_at),
+        "updated_on": time(comment.updated_at),
+        "deleted": comment.deleted,
+        "pending": comment.pending,
+        "pullrequest": about(shared, entry, pull),
+        "links": {
+            "self": link(format!("{api}/comments/{}", comment.id)),
+            "html": link(format!("{html}#comment-{}", comment.id)),
+        },
+    });
+    // Each of these is there only if there is something to say.
+    if let Some(parent) = comment.parent {
+        let link = link(format!("{api}/comments/{parent}"));
+        shown["parent"] = json!({ "id": parent, "links": { "self": link } });
+    }
+    if let Some(line) = comment.line {
+        shown["inline"] = inline(line);
+    }
+    if let Some(by) = pull.resolved.get(&comment.id) {
+        shown["resolution"] = resolution(shared, by);
+    }
+    shown
+}
+
+/// Which lines: `to` of the new file, `from` of the old one.
+fn inline(comment: &LineCommentRecord) -> Value {
+    let line = comment.line.unwrap_or(comment.original_line);
+    let start = comment.start_line.or(comment.original_start_line);
+    let (to, from) = match comment.side {
+        Side::Right => ("to", "from"),
+        Side::Left => ("from", "to"),
+    };
+    json!({
+        "path": comment.path,
+        to: line,
+        from: null,
+        format!("start_{to}"): start,
+        format!("start_{from}"): null,
+        "outdated": comment.line.is_none(),
+    })
+}

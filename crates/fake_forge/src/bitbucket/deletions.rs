@@ -1,0 +1,99 @@
+//! Deleting one's own comment. Bitbucket still shows that it was there, with its answers below; GitHub's API shows
+//! neither it nor a thread that it began.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use pullyard_demo_forge::{
+    access::Actor,
+    events,
+    forge::Shared,
+    pulls,
+    record::{DeletedRecord, LineCommentRecord, ReviewState},
+    repositories::Entry,
+    reviews::{Objection, touched},
+};
+
+/// Deletes a comment on the whole or on a line, and tells of it.
+pub(crate) async fn delete(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+) -> Result<(), Objection> {
+    let pull = pulls::find(shared, entry, number).await?.ok_or(Objection::NotFound)?.record;
+    if pull.notes.iter().any(|note| note.id == id) {
+        return on_the_whole(shared, entry, actor, (number, id)).await;
+    }
+    if pull.reviews.iter().any(|review| review.id == id && review.submitted_at.is_some()) {
+        return Err(Objection::Unprocessable("the demo forge deletes no summary of a review".to_owned()));
+    }
+    on_a_line(shared, entry, actor, (number, id)).await
+}
+
+fn check_own(author: u64, actor: &Actor) -> Result<(), Objection> {
+    match author == actor.account.id {
+        true => Ok(()),
+        false => Err(Objection::Forbidden("You can only delete your own comments")),
+    }
+}
+
+async fn on_the_whole(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+) -> Result<(), Objection> {
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let note = pull.notes.iter().find(|note| note.id == id).cloned().ok_or(Objection::NotFound)?;
+        check_own(note.author.id, actor)?;
+        let deleted = DeletedRecord {
+            id,
+            parent: pull.parents.get(&id).copied(),
+            author: note.author.clone(),
+            created_at: note.created_at.clone(),
+            updated_at: shared.clock.moment(),
+            line: None,
+        };
+        pull.notes.retain(|known| known.id != id);
+        pull.deleted.push(deleted);
+        Ok::<_, Objection>(note)
+    });
+    let (note, pull) = touched(changed.await?)?;
+    events::note(shared, entry, actor, &pull, &note, ("deleted", json!({}))).await;
+    Ok(())
+}
+
+async fn on_a_line(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+) -> Result<(), Objection> {
+    let changed = pulls::touch(shared, entry, number, |pull| {
+        let comment = pull.comments.iter().find(|comment| comment.id == id).cloned().ok_or(Objection::NotFound)?;
+        let review = pull.reviews.iter().find(|review| review.id == comment.review);
+        if review.is_some_and(|review| review.state == ReviewState::Pending) {
+            // Nobody else may learn that it is there.
+            check_own(comment.author.id, actor).map_err(|_| Objection::NotFound)?;
+            let words = "the demo forge deletes no comment of a review that was not submitted";
+            return Err(Objection::Unprocessable(words.to_owned()));
+        }
+        check_own(comment.author.id, actor)?;
+        let deleted = DeletedRecord {
+            id,
+            parent: pull.parents.get(&id).copied().or(comment.in_reply_to),
+            author: comment.author.clone(),
+            created_at: comment.created_at.clone(),
+            updated_at: shared.clock.moment(),
+            line: Some(LineCommentRecord { body: String::new(), ..comment.clone() }),
+        };
+        pull.comments.retain(|known| known.id != id);
+        pull.deleted.push(deleted);
+        Ok(comment)
+    });
+    let (comment, pull) = touched(changed.await?)?;
+    events::line_comment(shared, entry, actor, &pull, &comment, ("deleted", json!({}))).await;
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! The routes of webhooks: a repository's, and a workspace's, which are told of all its repositories.
+//! As on Bitbucket nobody reads what was delivered, has it delivered again, or has a hook called to try it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequestParts, RawPathParams, State},
+    http::{Method, StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use super::{
+    answers::{self, link, short_repository, time},
+    body,
+    caller::Caller,
+    paging::Paging,
+    refusal::Refusal,
+    uuid,
+};
+use pullyard_demo_forge::{
+    access::{Allowed, Need},
+    answers::owner,
+    deliveries::Parcel,
+    extension::DeliveryHeaders,
+    forge::Shared,
+    hooks::{self, Settings, Target},
+    state::{Face, HookRecord, TargetKind},
+    users::Account,
+};
+
+/// The events that Bitbucket accepts. The forge has no issues, commit comments, forks or imports, and sends pushes as
+/// updates of their pull requests only.
+const EVENTS: &[&str] = &[
+    "issue:comment_created",
+    "issue:created",
+    "issue:updated",
+    "project:updated",
+    "pullrequest:approved",
+    "pullrequest:changes_request_created",
+    "pullrequest:changes_request_removed",
+    "pullrequest:comment_created",
+    "pullrequest:comment_deleted",
+    "pullrequest:comment_reopened",
+    "pullrequest:comment_resolved",
+    "pullrequest:comment_updated",
+    "pullrequest:created",
+    "pullrequest:fulfilled",
+    "pullrequest:push",
+    "pullrequest:rejected",
+    "pullrequest:unapproved",
+    "pullrequest:updated",
+    "repo:commit_comment_created",
+    "repo:commit_status_created",
+    "repo:commit_status_updated",
+    "repo:created",
+    "repo:deleted",
+    "repo:fork",
+    "repo:imported",
+    "repo:push",
+    "repo:transfer",
+    "repo:updated",
+];
+
+const MAX_SECRET_CHARACTERS: usize = 128;
+
+/// Whose hooks a request is about, once its caller may do this to them.
+pub(super) struct Place {
+    target: Target,
+    /// What they are of, as they tell it.
+    subject: Value,
+    /// Where the list of them is.
+    api: String,
+    /// Of the one hook that the path names.
+    uid: Option<String>,
+}
+
+impl FromRequestParts<Arc<Shared>> for Place {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
+        let caller = Caller::from_request_parts(parts, shared).await?;
+        let params = RawPathParams::from_request_parts(parts, shared).await.map_err(|_| Refusal::no_such_address())?;
+        let mut params: BTreeMap<String, String> =
+            params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let need = match parts.method {
+            Method::GET => Need::HOOKS_READ,
+            Method::DELETE => Need::HOOKS_DELETE,
+            _ => Need::HOOKS_WRITE,
+        };
+        let (uid, slug) = (params.remove("uid"), params.remove("slug"));
+        let name = params.remove("workspace").unwrap_or_default();
+        if let Some(slug) = slug {
+            let (_, entry) = caller.repository(shared, (&name, &slug), need).await?;
+            let target = Target { face: Face::Bitbucket, kind: TargetKind::Repository, id: entry.id };
+            let api = format!("{}/hooks", answers::api(shared, &entry));
+            return Ok(Self { target, subject: short_repository(shared, &entry), api, uid });
+        }
+        let workspace = workspace(shared, caller, &name, need).await?;
+        let target = Target { face: Face::Bitbucket, kind: TargetKind::Organization, id: workspace.id };
+        let subject = json!({
+            "type": "workspace",
+            "uuid": uuid::of_account(workspace.id),
+            "slug": workspace.login,
+            "name": workspace.login,
+            "links": { "html": link(format!("{}/{}/", shared.url, workspace.login)) },
+        });
+        let api = format!("{}{}/workspaces/{}/hooks", shared.url, super::START, workspace.login);
+        Ok(Self { target, subject, api, uid })
+    }
+}
+
+/// Whoever may do it to every repository of a workspace may do it to the workspace.
+async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Need) -> Result<Account, Refusal> {
+    let actor = caller.actor()?;
+    let all = shared.repositories.all().await;
+    let own: Vec<_> = all.iter().filter(|entry| entry.owner().eq_ignore_ascii_case(name)).collect();
+    let mut of = None;
+    for entry in own {
+        match actor.may(entry, need).await {
+            Allowed::Yes => of = Some(owner(shared, &entry.owner())),
+            Allowed::No => return Err(Refusal::lacks(need)),
+            Allowed::Hidden => return Err(Refusal::no_workspace(name)),
+        }
+    }
+    of.ok_or_else(|| Refusal::no_workspace(name))
+}
+
+impl Place {
+    /// By its UUID, with braces or without.
+    async fn hook(&self, shared: &Shared) -> Result<HookRecord, Refusal> {
+        let wanted = self.uid.as_deref().unwrap_or_default().trim_matches(['{', '}']).to_ascii_lowercase();
+        let all = hooks::of(shared, self.target).await;
+        let found = all.into_iter().find(|hook| uuid::of_hook(hook.id).trim_matches(['{', '}']) == wanted);
+        found.ok_or_else(Refusal::no_hook)
+    }
+
+    /// The secret is never told, only whether there is one.
+    fn shown(&self, hook: &HookRecord) -> Value {
+        let uuid = uuid::of_hook(hook.id);
+        let own = link(format!("{}/{}", self.api, uuid::in_path(&uuid)));
+        json!({
+            "type": "webhook_subscription",
+            "uuid": uuid,
+            "description": hook.description,
+            "url": hook.url,
+            "subject_type": if hook.kind == TargetKind::Repository { "repository" } else { "workspace" },
+            "subject": self.subject,
+            "active": hook.active,
+            "events": hook.events,
+            "secret_set": hook.secret.is_some(),
+            "skip_cert_verification": hook.insecure_ssl == "1",
+            "created_at": time(&hook.created_at),
+            "links": { "self": own },
+        })
+    }
+}
+
+/// What is sent to make one, or to change one: what is left out stays.
+#[derive(Deserialize)]
+struct Sent {
+    description: Option<String>,
+    url: Option<String>,
+    active: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    secret: Option<Option<String>>,
+    events: Option<Vec<String>>,
+    skip_cert_verification: Option<bool>,
+}
+
+/// Null takes a secret away; one that is left out stays.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+impl Sent {
+    fn settings(self) -> Result<Settings, Refusal> {
+        if let Some(Some(secret)) = &self.secret {
+            let length = secret.chars().count();
+            if length == 0 || length > MAX_SECRET_CHARACTERS {
+                let words = format!("must have between 1 and {MAX_SECRET_CHARACTERS} characters");
+                return Err(Refusal::field("secret", &words));
+            }
+        }
+        if self.events.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Refusal::field("events", "at least one event is required"));
+        }
+        let unknown = self.events.iter().flatten().find(|event| !EVENTS.contains(&event.as_str()));
+        if let Some(event) = unknown {
+            return Err(Refusal::field("events", &format!("The event {event:?} is not known")));
+        }
+        Ok(Settings {
+            description: self.description,
+            url: self.url,
+            secret: self.secret,
+            content_type: Some("json".to_owned()),
+            insecure_ssl: self.skip_cert_verification.map(|skip| u8::from(skip).to_string()),
+            events: self.events,
+            active: self.active,
+            ..Settings::default()
+        })
+    }
+}
+
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    place: Place,
+    paging: Paging,
+) -> Result<Json<Value>, Refusal> {
+    let all = hooks::of(&shared, place.target).await;
+    Ok(paging.answer(&shared, all.iter().map(|hook| place.shown(hook)).collect()))
+}
+
+pub(super) async fn create(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Response, Refusal> {
+    let sent: Sent = body::read(&body)?;
+    if sent.url.is_none() {
+        return Err(Refusal::missing("url"));
+    }
+    if sent.events.is_none() {
+        return Err(Refusal::missing("events"));
+    }
+    let hook = hooks::create(&shared, place.target, sent.settings()?).await?;
+    Ok((StatusCode::CREATED, Json(place.shown(&hook))).into_response())
+}
+
+pub(super) async fn show(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+    Ok(Json(place.shown(&place.hook(&shared).await?)))
+}
+
+pub(super) async fn update(
+    State(shared): State<Arc<Shared>>,
+    place: Place,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let id = place.hook(&shared).await?.id;
+    let settings = body::read::<Sent>(&body)?.settings()?;
+    Ok(Json(place.shown(&hooks::change(&shared, place.target, id, settings).await?)))
+}
+
+pub(super) async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
+    let id = place.hook(&shared).await?.id;
+    hooks::delete(&shared, place.target, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Bitbucket tries a failed delivery up to two more times, with its id and the next number; here it tries once.
+pub(crate) fn delivery_headers(hook: &HookRecord, parcel: &Parcel) -> DeliveryHeaders {
+    let headers = BTreeMap::from([
+        ("Accept", "*/*".to_owned()),
+        ("Content-Type", "application/json".to_owned()),
+        ("User-Agent", "Bitbucket-Webhooks/2.0".to_owned()),
+        ("X-Attempt-Number", "1".to_owned()),
+        ("X-Event-Key", parcel.event.clone()),
+        ("X-Hook-UUID", uuid::of_hook(hook.id).trim_matches(['{', '}']).to_owned()),
+        ("X-Request-UUID", parcel.guid.clone()),
+    ]);
+    DeliveryHeaders { headers, signature: "X-Hub-Signature" }
+}

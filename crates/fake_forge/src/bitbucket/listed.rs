@@ -1,0 +1,138 @@
+//! Which pull requests a list is asked for, and in which order. Bitbucket has a whole language of queries and more
+//! orders; of these there is what our client asks, and the rest is refused.
+
+use std::cmp::Reverse;
+
+use super::refusal::Refusal;
+use pullyard_demo_forge::{
+    pulls::Pull,
+    record::{PullRecord, PullState},
+};
+
+/// Bitbucket's four states; nothing is superseded here.
+pub(super) fn state(pull: &PullRecord) -> &'static str {
+    match pull.state {
+        PullState::Open => "OPEN",
+        PullState::Closed if pull.merged.is_some() => "MERGED",
+        PullState::Closed => "DECLINED",
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// None means any.
+    branch: Option<String>,
+    state: String,
+    /// What changed last comes first, and not the newest.
+    by_change: bool,
+}
+
+impl Wanted {
+    pub(super) fn parse(asked: &[(String, String)]) -> Result<Self, Refusal> {
+        let (mut branch, mut state, mut by_change) = (None, None, false);
+        for (name, value) in asked {
+            match name.as_str() {
+                "q" => {
+                    let invalid = || Refusal::bad_request(&format!("Invalid filter: {value}"));
+                    let (of, in_state) = branch_and_state(value).ok_or_else(invalid)?;
+                    branch = Some(of);
+                    put(&mut state, &in_state)?;
+                }
+                "state" => put(&mut state, value)?,
+                "sort" if value == "-updated_on" => by_change = true,
+                "sort" => return Err(Refusal::bad_request(&format!("Invalid sort: {value}"))),
+                // Pages are read elsewhere, and Bitbucket overlooks what it does not know.
+                _ => {}
+            }
+        }
+        Ok(Self { branch, state: state.unwrap_or_else(|| "OPEN".to_owned()), by_change })
+    }
+
+    /// Of all pull requests, newest first, those that are wanted, as they are wanted.
+    pub(super) fn pick(&self, mut all: Vec<Pull>) -> Vec<Pull> {
+        all.retain(|pull| self.fits(&pull.record));
+        if self.by_change {
+            // Times are all of one form, so their texts are in their order; what is alike stays newest first.
+            all.sort_by_key(|pull| Reverse(pull.record.updated_at.clone()));
+        }
+        all
+    }
+
+    fn fits(&self, pull: &PullRecord) -> bool {
+        state(pull) == self.state && self.branch.as_ref().is_none_or(|branch| *branch == pull.head)
+    }
+}
+
+/// Several states may be asked for on Bitbucket; here it is one.
+fn put(known: &mut Option<String>, state: &str) -> Result<(), Refusal> {
+    let fits = known.is_none() && ["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].contains(&state);
+    *known = Some(state.to_owned());
+    if fits { Ok(()) } else { Err(Refusal::bad_request(&format!("Invalid state: {state}"))) }
+}
+
+/// Reads `source.branch.name="…" AND state="…"`.
+fn branch_and_state(query: &str) -> Option<(String, String)> {
+    let (branch, rest) = quoted(query.strip_prefix("source.branch.name=\"")?)?;
+    let (state, rest) = quoted(rest.strip_prefix(" AND state=\"")?)?;
+    rest.is_empty().then_some((branch, state))
+}
+
+/// What is before the quote that ends it, and what comes after that.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut words = String::new();
+    let mut chars = text.chars();
+    loop {
+        match chars.next()? {
+            '"' => return Some((words, chars.as_str())),
+            '\\' => words.push(chars.next()?),
+            other => words.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_asked_for_by_its_whole_name_however_it_is_quoted() {
+        let check = |query: &str, expected: Option<(&str, &str)>| {
+            let read = branch_and_state(query);
+            assert_eq!(read.as_ref().map(|(branch, state)| (branch.as_str(), state.as_str())), expected, "{query}");
+        };
+        check(r#"source.branch.name="a/b" AND state="OPEN""#, Some(("a/b", "OPEN")));
+        check(r#"source.branch.name="a\"b\\c" AND state="MERGED""#, Some((r#"a"b\c"#, "MERGED")));
+        for other in [
+            "",
+            r#"state="OPEN""#,
+            r#"source.branch.name="a""#,
+            r#"source.branch.name="a AND state="OPEN""#,
+            r#"source.branch.name="a" AND state="OPEN" OR id>1"#,
+            r#"source.branch.name="a" AND state="OPEN"#,
+            r#"source.branch.name="a\"#,
+        ] {
+            check(other, None);
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_state_or_the_order_of_changes_is_refused() {
+        let parse = |asked: &[(&str, &str)]| {
+            let asked: Vec<_> = asked.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Wanted::parse(&asked)
+        };
+        let plain = parse(&[("page", "2")]).unwrap();
+        assert_eq!((plain.state.as_str(), plain.branch, plain.by_change), ("OPEN", None, false));
+        assert!(parse(&[("sort", "-updated_on")]).unwrap().by_change);
+        let query = ("q", r#"source.branch.name="a" AND state="OPEN""#);
+        for refused in [
+            &[("state", "FINE")][..],
+            &[("state", "OPEN"), ("state", "MERGED")],
+            &[query, ("state", "OPEN")],
+            &[("sort", "id")],
+            &[("q", r#"source.branch.name="a" AND state="FINE""#)],
+        ] {
+            assert!(parse(refused).is_err(), "{refused:?}");
+        }
+    }
+}

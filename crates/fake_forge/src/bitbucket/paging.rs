@@ -1,0 +1,67 @@
+//! Pages of a list, with the whole address of the next one, as Bitbucket has them.
+
+use axum::{Json, extract::FromRequestParts, http::request::Parts};
+use serde_json::{Value, json};
+
+use super::refusal::Refusal;
+use pullyard_demo_forge::{forge::Shared, rest::Asked};
+
+const DEFAULT_LENGTH: usize = 10;
+const MAX_LENGTH: usize = 100;
+
+/// Which page was asked for, and of what.
+pub(crate) struct Paging {
+    length: usize,
+    page: usize,
+    path: String,
+    /// What else was asked, as it was written.
+    others: Vec<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Paging {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let uri = parts.extensions.get::<Asked>().map_or(&parts.uri, |asked| &asked.0);
+        let mut paging = Self { length: DEFAULT_LENGTH, page: 1, path: uri.path().to_owned(), others: Vec::new() };
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let number = || value.parse().ok().filter(|number: &usize| *number > 0);
+            match name {
+                "pagelen" => paging.length = number().ok_or_else(|| Refusal::bad_request("Invalid pagelen"))?,
+                "page" => paging.page = number().ok_or_else(|| Refusal::bad_request("Invalid page"))?,
+                _ => paging.others.push(pair.to_owned()),
+            }
+        }
+        paging.at_most(MAX_LENGTH)?;
+        Ok(paging)
+    }
+}
+
+impl Paging {
+    /// Longer pages are refused, not cut: some lists have a limit of their own.
+    pub(super) fn at_most(&self, length: usize) -> Result<(), Refusal> {
+        if self.length > length { Err(Refusal::bad_request("Invalid pagelen")) } else { Ok(()) }
+    }
+
+    /// The part of the list that was asked for.
+    pub(super) fn answer(&self, shared: &Shared, all: Vec<Value>) -> Json<Value> {
+        let size = all.len();
+        let skipped = (self.page - 1).saturating_mul(self.length);
+        let values: Vec<Value> = all.into_iter().skip(skipped).take(self.length).collect();
+        let mut answer = json!({ "size": size, "page": self.page, "pagelen": self.length, "values": values });
+        if skipped.saturating_add(self.length) < size {
+            answer["next"] = json!(self.address(shared, self.page + 1));
+        }
+        if self.page > 1 {
+            answer["previous"] = json!(self.address(shared, self.page - 1));
+        }
+        Json(answer)
+    }
+
+    fn address(&self, shared: &Shared, page: usize) -> String {
+        let mut query = self.others.clone();
+        query.extend([format!("pagelen={}", self.length), format!("page={page}")]);
+        format!("{}{}?{}", shared.url, self.path, query.join("&"))
+    }
+}

@@ -1,0 +1,71 @@
+//! Who takes part in a pull request: its reviewers, and whoever else gave a verdict or wrote something. On GitHub's
+//! face a reviewer who answered is asked no more; here they stay one, until the list is changed.
+
+use serde_json::{Value, json};
+
+use super::{
+    answers::{account, time},
+    comments,
+};
+use pullyard_demo_forge::{
+    forge::Shared,
+    record::{PullRecord, ReviewState},
+    users::Account,
+};
+
+/// Whoever is on the list of reviewers.
+pub(super) fn reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Account> {
+    let mut reviewers: Vec<Account> = Vec::new();
+    for id in pull.answered.iter().chain(&pull.requested) {
+        let known = reviewers.iter().any(|reviewer| reviewer.id == *id);
+        reviewers.extend(shared.users.by_id(*id).filter(|_| !known).map(|member| member.account()));
+    }
+    reviewers
+}
+
+/// The reviewers, and then the others in the order in which they came.
+pub(super) fn all(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
+    let mut people = reviewers(shared, pull);
+    let said = comments::of(pull, None).into_iter().map(|comment| (time(comment.created_at), comment.author));
+    let reviewed =
+        pull.reviews.iter().filter_map(|review| Some((time(review.submitted_at.as_deref()?), &review.author)));
+    let mut others: Vec<(String, &Account)> = said.chain(reviewed).collect();
+    // Times of one form are in the order of their texts.
+    others.sort_by_cached_key(|(at, _)| at.clone());
+    for (_, other) in others {
+        if people.iter().all(|known| known.id != other.id) {
+            people.push(other.clone());
+        }
+    }
+    people.iter().map(|person| one(shared, pull, person)).collect()
+}
+
+pub(super) fn one(shared: &Shared, pull: &PullRecord, person: &Account) -> Value {
+    let is_reviewer = pull.answered.contains(&person.id) || pull.requested.contains(&person.id);
+    let state = match pull.verdict_of(person.id).map(|review| review.state) {
+        Some(ReviewState::Approved) => Some("approved"),
+        Some(ReviewState::ChangesRequested) => Some("changes_requested"),
+        _ => None,
+    };
+    json!({
+        "type": "participant",
+        "user": account(shared, person),
+        "role": if is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
+        "approved": state == Some("approved"),
+        "state": state,
+        "participated_on": participated_on(pull, person.id),
+    })
+}
+
+/// When they approved; of anybody else the last time that they gave a verdict or wrote something.
+fn participated_on(pull: &PullRecord, id: u64) -> Option<String> {
+    if let Some(review) = pull.verdict_of(id)
+        && review.state == ReviewState::Approved
+    {
+        return review.submitted_at.as_deref().map(time);
+    }
+    let reviews = pull.reviews.iter().filter(|review| review.author.id == id);
+    let reviewed = reviews.filter_map(|review| review.submitted_at.as_deref().map(time));
+    let own = comments::of(pull, None).into_iter().filter(|comment| comment.author.id == id);
+    own.map(|comment| time(comment.created_at)).chain(reviewed).max()
+}

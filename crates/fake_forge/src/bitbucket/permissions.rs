@@ -1,0 +1,69 @@
+//! What each account may do with a repository, which only its administrators are told. Bitbucket has a language of
+//! queries for this list; of these there is what our client asks, and the rest is refused.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use serde_json::{Value, json};
+
+use super::{
+    answers::{account, short_repository},
+    caller::Caller,
+    paging::Paging,
+    refusal::Refusal,
+    repositories::Repository,
+    uuid,
+};
+use pullyard_demo_forge::{
+    access::{self, Allowed, Need, Role},
+    forge::Shared,
+};
+
+pub(super) async fn of_repository(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((workspace, slug)): Repository,
+    Query(asked): Query<Vec<(String, String)>>,
+    paging: Paging,
+) -> Result<Json<Value>, Refusal> {
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::METADATA).await?;
+    if actor.may(&entry, Need::ADMINISTRATION).await != Allowed::Yes {
+        return Err(Refusal::forbidden("Your account is not an administrator of this repository."));
+    }
+    let wanted = wanted(&asked)?;
+    let mut permissions = Vec::new();
+    for member in shared.users.all() {
+        let role = access::role_of(&entry, &member).await;
+        let is_wanted = wanted.as_ref().is_none_or(|wanted| *wanted == uuid::of_account(member.user.id));
+        if role != Role::None && is_wanted {
+            permissions.push(json!({
+                "type": "repository_permission",
+                "permission": role.permission(),
+                "user": account(&shared, &member.account()),
+                "repository": short_repository(&shared, &entry),
+            }));
+        }
+    }
+    Ok(paging.answer(&shared, permissions))
+}
+
+/// The UUID of the one account that is asked for, if there is one.
+fn wanted(asked: &[(String, String)]) -> Result<Option<String>, Refusal> {
+    let mut wanted = None;
+    for (name, value) in asked {
+        match name.as_str() {
+            "q" => {
+                let uuid = value.strip_prefix("user.uuid=\"").and_then(|rest| rest.strip_suffix('"'));
+                let uuid = uuid.filter(|uuid| !uuid.contains('"'));
+                let uuid = uuid.ok_or_else(|| Refusal::bad_request(&format!("Invalid filter: {value}")))?;
+                wanted = Some(uuid.to_ascii_lowercase());
+            }
+            "sort" => return Err(Refusal::bad_request(&format!("Invalid sort: {value}"))),
+            _ => {}
+        }
+    }
+    Ok(wanted)
+}

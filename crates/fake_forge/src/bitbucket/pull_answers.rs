@@ -1,0 +1,84 @@
+//! Pull requests as Bitbucket's JSON.
+
+use serde_json::{Value, json};
+
+use super::{
+    answers::{self, account, content, link, short_hash, short_repository, time},
+    comments, listed, participants, uuid,
+};
+use pullyard_demo_forge::{
+    forge::Shared,
+    pulls::Pull,
+    record::PullRecord,
+    repositories::Entry,
+    users::{Account, AccountKind},
+};
+
+fn author(pull: &PullRecord) -> Account {
+    Account { id: pull.author_id, login: pull.author.clone(), kind: AccountKind::User }
+}
+
+/// As lists have it: without reviewers and participants.
+pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
+    let record = &pull.record;
+    let api = format!("{}/pullrequests/{}", answers::api(shared, entry), record.number);
+    let html = comments::page(shared, entry, record);
+    let description = record.body.as_deref().unwrap_or_default();
+    let end = |branch: &str, sha: &str| {
+        let hash = short_hash(sha);
+        let commit = link(format!("{}/commit/{hash}", answers::api(shared, entry)));
+        json!({
+            "branch": { "name": branch },
+            "commit": { "type": "commit", "hash": hash, "links": { "self": commit } },
+            "repository": short_repository(shared, entry),
+        })
+    };
+    let mut source = end(&record.head, &pull.head_sha);
+    if let Some(fork) = record.fork {
+        source["repository"]["uuid"] = json!(uuid::of_repository(fork));
+        source["repository"]["full_name"] = json!(format!("fork/{}", entry.name()));
+    }
+    let merged = record.merged.as_ref();
+    json!({
+        "type": "pullrequest",
+        "id": record.number,
+        "title": record.title,
+        "description": description,
+        "summary": content(description),
+        "state": listed::state(record),
+        "draft": record.draft,
+        "author": account(shared, &author(record)),
+        "source": source,
+        "destination": end(&record.base, &pull.base_sha),
+        "merge_commit": merged.map(|merge| json!({ "type": "commit", "hash": short_hash(&merge.sha) })),
+        "closed_by": merged.map(|merge| account(shared, &merge.by)),
+        "close_source_branch": false,
+        "reason": "",
+        "comment_count": comments::of(record, None).iter().filter(|comment| !comment.deleted).count(),
+        "task_count": 0,
+        "created_on": time(&record.created_at),
+        "updated_on": time(&record.updated_at),
+        "links": {
+            "self": link(&api),
+            "html": link(&html),
+            "activity": link(format!("{api}/activity")),
+            "approve": link(format!("{api}/approve")),
+            "request-changes": link(format!("{api}/request-changes")),
+            "comments": link(format!("{api}/comments")),
+            "commits": link(format!("{api}/commits")),
+            "diff": link(format!("{api}/diff")),
+            "merge": link(format!("{api}/merge")),
+            "decline": link(format!("{api}/decline")),
+            "statuses": link(format!("{api}/statuses")),
+        },
+    })
+}
+
+/// As its own address has it.
+pub(super) fn pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
+    let reviewers = participants::reviewers(shared, &pull.record);
+    let mut shown = short_pull(shared, entry, pull);
+    shown["reviewers"] = reviewers.iter().map(|reviewer| account(shared, reviewer)).collect();
+    shown["participants"] = json!(participants::all(shared, &pull.record));
+    shown
+}

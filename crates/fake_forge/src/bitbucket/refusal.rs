@@ -1,0 +1,177 @@
+//! Errors as Bitbucket writes them.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use pullyard_demo_forge::{
+    Error,
+    access::{Level, Need},
+    hooks, reviews,
+};
+
+/// What an error with nothing but words looks like.
+pub(crate) fn error(message: &str) -> Value {
+    json!({ "type": "error", "error": { "message": message } })
+}
+
+/// An answer that is not what the caller wanted.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    body: Value,
+}
+
+impl Refusal {
+    fn plain(status: StatusCode, message: &str) -> Self {
+        Self { status, body: error(message) }
+    }
+
+    /// Without a right token. An App's token of GitHub's face is none here.
+    pub(super) fn unauthorized() -> Self {
+        let words = "Token is invalid, expired, or not supported for this endpoint.";
+        Self::plain(StatusCode::UNAUTHORIZED, words)
+    }
+
+    /// There is none, or they must not learn that there is.
+    pub(super) fn no_repository() -> Self {
+        Self::not_found(
+            "You may not have access to this repository or it no longer exists in this workspace. If you think this \
+             repository exists and you have access, make sure you are authenticated.",
+        )
+    }
+
+    pub(super) fn not_found(message: &str) -> Self {
+        Self::plain(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(super) fn no_branch(name: &str) -> Self {
+        Self::not_found(&format!("Branch \"{name}\" not found"))
+    }
+
+    pub(super) fn no_commit(name: &str) -> Self {
+        Self::not_found(&format!("Commit \"{name}\" not found"))
+    }
+
+    pub(super) fn no_pull_request() -> Self {
+        Self::not_found("No PullRequest matches the given query.")
+    }
+
+    pub(super) fn no_comment() -> Self {
+        Self::not_found("No PullRequestComment matches the given query.")
+    }
+
+    pub(super) fn no_hook() -> Self {
+        Self::not_found("No WebhookSubscription matches the given query.")
+    }
+
+    pub(super) fn no_workspace(name: &str) -> Self {
+        Self::not_found(&format!("No workspace with identifier '{name}'."))
+    }
+
+    pub(super) fn no_such_address() -> Self {
+        Self::not_found("There is no API hosted at this URL.")
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        Self::plain(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
+    }
+
+    pub(super) fn forbidden(words: &str) -> Self {
+        Self::plain(StatusCode::FORBIDDEN, words)
+    }
+
+    pub(super) fn conflict(words: &str) -> Self {
+        Self::plain(StatusCode::CONFLICT, words)
+    }
+
+    /// The token lacks a scope. Tokens of a demo have a role in its place: what it forbids is told as that scope.
+    pub(super) fn lacks(need: Need) -> Self {
+        let subject = match need.permission {
+            "pull_requests" => "pullrequest",
+            "repository_hooks" => "webhook",
+            _ => "repository",
+        };
+        let level = match need.level {
+            Level::Read => "read",
+            Level::Write => "write",
+            Level::Delete => "delete",
+        };
+        Self::lacks_scope(&format!("{level}:{subject}:bitbucket"))
+    }
+
+    fn lacks_scope(scope: &str) -> Self {
+        let mut refusal = Self::forbidden("Your credentials lack one or more required privilege scopes.");
+        refusal.body["error"]["detail"] =
+            json!({ "required": [scope], "granted": ["read:repository:bitbucket", "read:pullrequest:bitbucket"] });
+        refusal
+    }
+
+    /// What is for accounts alone.
+    pub(super) fn not_for_access_tokens() -> Self {
+        Self::forbidden("This API is not accessible by this authentication mechanism")
+    }
+
+    pub(super) fn bad_request(message: &str) -> Self {
+        Self::plain(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The message says nothing, the detail all.
+    pub(super) fn with_detail(detail: &str) -> Self {
+        let mut refusal = Self::bad_request("Bad request");
+        refusal.body["error"]["detail"] = json!(detail);
+        refusal
+    }
+
+    /// One field of the body is wrong; `fields` says it once more.
+    pub(super) fn field(name: &str, words: &str) -> Self {
+        let mut refusal = Self::bad_request(&format!("{name}: {words}"));
+        refusal.body["error"]["fields"] = json!({ name: [words] });
+        refusal
+    }
+
+    /// A field that has to be there is not.
+    pub(super) fn missing(name: &str) -> Self {
+        let mut refusal = Self::bad_request("Bad request");
+        refusal.body["error"]["fields"] = json!({ name: ["required key not provided"] });
+        refusal
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        tracing::warn!(error = %error, "the demo forge could not answer: failed to {error}");
+        Self::plain(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong")
+    }
+}
+
+impl From<reviews::Objection> for Refusal {
+    fn from(objection: reviews::Objection) -> Self {
+        match objection {
+            reviews::Objection::Unprocessable(sentence) => Self::bad_request(&sentence),
+            reviews::Objection::Forbidden(_) => Self::forbidden("You do not have permission to edit this comment."),
+            reviews::Objection::NotFound => Self::no_comment(),
+            reviews::Objection::Broken(error) => error.into(),
+        }
+    }
+}
+
+impl From<hooks::Objection> for Refusal {
+    fn from(objection: hooks::Objection) -> Self {
+        match objection {
+            hooks::Objection::Invalid(field, words) => Self::field(field, &words),
+            hooks::Objection::Exists => Self::conflict("There is such a webhook already."),
+            hooks::Objection::NotFound => Self::no_hook(),
+            hooks::Objection::Broken(error) => error.into(),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}

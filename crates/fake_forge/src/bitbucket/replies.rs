@@ -1,0 +1,40 @@
+//! Answers to any comment; GitHub has them in threads on lines alone.
+
+use std::sync::Arc;
+
+use pullyard_demo_forge::{
+    access::Actor,
+    forge::Shared,
+    notes,
+    pulls::{self, Pull},
+    record::{LineCommentRecord, ReviewRecord},
+    replies::on_a_line,
+    repositories::Entry,
+    reviews::Objection,
+};
+
+/// An answer to any comment. Gives its id.
+pub(crate) async fn to_any(
+    shared: &Arc<Shared>,
+    entry: &Entry,
+    actor: &Actor,
+    (number, parent): (u64, u64),
+    body: String,
+) -> Result<(u64, Box<Pull>), Objection> {
+    let record = pulls::find(shared, entry, number).await?.ok_or(Objection::NotFound)?.record;
+    let thread = record.comments.iter().find(|comment| comment.id == parent).map(LineCommentRecord::thread);
+    if let Some(thread) = thread {
+        let of = (number, thread, Some(parent));
+        let (comment, pull) = on_a_line(shared, entry, actor, of, body).await?;
+        return Ok((comment.id, pull));
+    }
+    // On Bitbucket's face a review's summary is a comment on the whole.
+    let is_summary = |review: &ReviewRecord| review.submitted_at.is_some() && !review.body.trim().is_empty();
+    let is_there = record.notes.iter().any(|note| note.id == parent)
+        || record.reviews.iter().any(|review| review.id == parent && is_summary(review));
+    if !is_there {
+        return Err(Objection::NotFound);
+    }
+    let (note, pull) = notes::write_below(shared, entry, actor, (number, Some(parent)), body).await?;
+    Ok((note.id, pull))
+}

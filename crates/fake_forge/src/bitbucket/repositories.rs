@@ -1,0 +1,76 @@
+//! The caller's account, repositories, their branches and their commits.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde_json::{Value, json};
+
+use super::{
+    answers::{self, link},
+    caller::Caller,
+    refusal::Refusal,
+};
+use pullyard_demo_forge::{access::Need, forge::Shared, users::AccountKind};
+
+pub(super) type Repository = Path<(String, String)>;
+pub(super) type Part = Path<(String, String, String)>;
+
+pub(super) async fn own_account(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Refusal> {
+    let account = caller.actor()?.account;
+    // Nor is any access token of Bitbucket's told: whoever has one learns who it is from what it wrote.
+    if account.kind == AccountKind::Bot {
+        return Err(Refusal::not_for_access_tokens());
+    }
+    Ok(Json(answers::account(&shared, &account)))
+}
+
+pub(super) async fn repository(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((workspace, slug)): Repository,
+) -> Result<Json<Value>, Refusal> {
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::METADATA).await?;
+    Ok(Json(answers::repository(&shared, &entry, &actor.account)))
+}
+
+pub(super) async fn branch(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((workspace, slug, name)): Part,
+) -> Result<Json<Value>, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::CONTENTS_READ).await?;
+    let git_dir = entry.git_dir();
+    let branches = shared.git.branches(&git_dir).await?;
+    let sha = branches.get(&name).ok_or_else(|| Refusal::no_branch(&name))?;
+    let commit = shared.git.commit(&git_dir, sha).await?.ok_or_else(|| Refusal::no_branch(&name))?;
+    let api = answers::api(&shared, &entry);
+    Ok(Json(json!({
+        "type": "branch",
+        "name": name,
+        "target": answers::commit(&shared, &entry, &commit),
+        "merge_strategies": ["merge_commit", "squash"],
+        "default_merge_strategy": "merge_commit",
+        "links": {
+            "self": link(format!("{api}/refs/branches/{name}")),
+            "commits": link(format!("{api}/commits/{name}")),
+            "html": link(format!("{}/{}/branch/{name}", shared.url, entry.full_name())),
+        },
+    })))
+}
+
+/// One commit, by the whole of its id or by its beginning.
+pub(super) async fn commit(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((workspace, slug, named)): Part,
+) -> Result<Json<Value>, Refusal> {
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::CONTENTS_READ).await?;
+    let git_dir = entry.git_dir();
+    let missing = || Refusal::no_commit(&named);
+    let sha = shared.git.whole_id(&git_dir, &named).await?.ok_or_else(missing)?;
+    let commit = shared.git.commit(&git_dir, &sha).await?.ok_or_else(missing)?;
+    Ok(Json(answers::commit(&shared, &entry, &commit)))
+}

@@ -1,0 +1,86 @@
+//! What is sent to write a comment: on the whole, on a line, or as an answer to another one.
+
+use serde::Deserialize;
+
+use super::{
+    body::{self, Content},
+    refusal::Refusal,
+};
+use pullyard_demo_forge::{
+    record::Side,
+    reviews::{At, NewComment},
+};
+
+#[derive(Deserialize)]
+struct Sent {
+    content: Option<Content>,
+    parent: Option<Parent>,
+    inline: Option<Inline>,
+    pending: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Parent {
+    id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Inline {
+    path: Option<String>,
+    from: Option<u64>,
+    to: Option<u64>,
+    start_from: Option<u64>,
+    start_to: Option<u64>,
+}
+
+/// A comment that is to be written.
+pub(super) enum New {
+    OnTheWhole(String),
+    OnALine(NewComment),
+    Answer { parent: u64, words: String },
+}
+
+pub(super) fn new(body: &[u8]) -> Result<New, Refusal> {
+    let Sent { content, parent, inline, pending } = body::read(body)?;
+    let words = words(content)?;
+    if pending == Some(true) {
+        return Err(Refusal::field("pending", "the demo forge takes no comments that are to wait"));
+    }
+    match (parent, inline) {
+        (None, None) => Ok(New::OnTheWhole(words)),
+        (None, Some(inline)) => Ok(New::OnALine(on_a_line(inline, words)?)),
+        (Some(Parent { id: Some(parent) }), None) => Ok(New::Answer { parent, words }),
+        (Some(Parent { id: None }), None) => Err(Refusal::missing("parent")),
+        (Some(_), Some(_)) => Err(Refusal::field("inline", "the demo forge leaves an answer where its parent is")),
+    }
+}
+
+/// What a comment is to say from now on.
+pub(super) fn reworded(body: &[u8]) -> Result<String, Refusal> {
+    let Sent { content, parent, inline, pending: _ } = body::read(body)?;
+    for (name, given) in [("parent", parent.is_some()), ("inline", inline.is_some())] {
+        if given {
+            return Err(Refusal::field(name, "the demo forge leaves a comment where it is"));
+        }
+    }
+    words(content)
+}
+
+fn words(content: Option<Content>) -> Result<String, Refusal> {
+    let words = content.and_then(|content| content.raw).ok_or_else(|| Refusal::missing("content"))?;
+    if words.trim().is_empty() { Err(Refusal::field("content", "This field may not be blank.")) } else { Ok(words) }
+}
+
+/// `to` is of the new file, `from` of the old one.
+fn on_a_line(inline: Inline, body: String) -> Result<NewComment, Refusal> {
+    let Inline { path, from, to, start_from, start_to } = inline;
+    let path = path.ok_or_else(|| Refusal::missing("inline"))?;
+    let (at, start_line) = match (to, from) {
+        (Some(to), None) => (At::Line(Side::Right, to), start_to),
+        (None, Some(from)) => (At::Line(Side::Left, from), start_from),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Refusal::field("inline", "the demo forge takes a comment on a line of one side only"));
+        }
+    };
+    Ok(NewComment { path, body, at, start_line })
+}

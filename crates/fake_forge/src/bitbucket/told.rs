@@ -1,0 +1,122 @@
+//! Events in the shape of Bitbucket's webhooks, for hooks that were made through Bitbucket's API.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    answers::{account, short_repository, time},
+    comments, pull_answers,
+};
+use pullyard_demo_forge::{
+    events::Event,
+    extension::Occurrence,
+    forge::Shared,
+    hooks,
+    pulls::Pull,
+    record::{ReviewRecord, ReviewState},
+    repositories::Entry,
+    state::Face,
+    users::Account,
+};
+
+/// Bitbucket sends nothing larger, and tells nobody that it did not.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// Sends an event to the hooks that asked for it.
+pub(crate) async fn publish(shared: &Arc<Shared>, entry: &Entry, by: &Account, occurrence: Occurrence<'_>) {
+    match occurrence {
+        Occurrence::PullRequest { pull, action } => pull_request(shared, entry, by, pull, action).await,
+        Occurrence::Review { pull, review: given, action } => review(shared, entry, by, pull, given, action).await,
+        Occurrence::Comment { pull, id, action } => comment(shared, entry, by, pull, id, action).await,
+        Occurrence::Renamed { owner, name } => renamed(shared, entry, by, (owner, name)).await,
+        Occurrence::Deleted => tell(shared, entry, by, "repo:deleted", || json!({})).await,
+    }
+}
+
+/// `action` as GitHub names it.
+async fn pull_request(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull, action: &str) {
+    let key = match action {
+        "opened" => "pullrequest:created",
+        "edited" | "review_requested" | "review_request_removed" => "pullrequest:updated",
+        "synchronize" => "pullrequest:push",
+        "closed" if pull.record.merged.is_some() => "pullrequest:fulfilled",
+        "closed" => "pullrequest:rejected",
+        // Bitbucket has no labels, and what was declined there stays so.
+        _ => return,
+    };
+    let parts = || json!({ "pullrequest": pull_answers::pull(shared, entry, pull) });
+    tell(shared, entry, by, key, parts).await;
+}
+
+/// A verdict, and a comment with what it says: on Bitbucket these are two things.
+async fn review(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull, review: &ReviewRecord, action: &str) {
+    let verdict = match (action, review.verdict()) {
+        ("submitted", Some(ReviewState::ChangesRequested)) => {
+            Some(("pullrequest:changes_request_created", "changes_request"))
+        }
+        ("submitted", Some(ReviewState::Approved)) => Some(("pullrequest:approved", "approval")),
+        ("dismissed", Some(ReviewState::Approved)) => Some(("pullrequest:unapproved", "approval")),
+        ("dismissed", _) => Some(("pullrequest:changes_request_removed", "changes_request")),
+        _ => None,
+    };
+    comment(shared, entry, by, pull, review.id, action).await;
+    let Some((key, name)) = verdict else { return };
+    let parts = || {
+        let date = review.submitted_at.as_deref().map(time);
+        json!({
+            "pullrequest": pull_answers::pull(shared, entry, pull),
+            name: { "date": date, "user": account(shared, &review.author) },
+        })
+    };
+    tell(shared, entry, by, key, parts).await;
+}
+
+/// A comment on the whole or on a line, or what a review says.
+async fn comment(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull, id: u64, action: &str) {
+    let key = match action {
+        "created" | "submitted" => "pullrequest:comment_created",
+        "edited" => "pullrequest:comment_updated",
+        _ => return,
+    };
+    let all = comments::of(&pull.record, None);
+    // A review that says nothing is no comment.
+    let Some(comment) = all.iter().find(|comment| comment.id == id) else { return };
+    let parts = || {
+        json!({
+            "pullrequest": pull_answers::pull(shared, entry, pull),
+            "comment": comments::shown(shared, entry, &pull.record, comment),
+        })
+    };
+    tell(shared, entry, by, key, parts).await;
+}
+
+/// A repository got the name it has now: another one in its workspace, or one in another workspace.
+async fn renamed(shared: &Arc<Shared>, entry: &Entry, by: &Account, (old_owner, old_name): (&str, &str)) {
+    let (owner, name) = (entry.owner(), entry.name());
+    if !old_owner.eq_ignore_ascii_case(&owner) {
+        return tell(shared, entry, by, "repo:transfer", || json!({})).await;
+    }
+    let parts = || {
+        let change = |new: &str, old: &str| json!({ "new": new, "old": old });
+        let full_name = change(&entry.full_name(), &format!("{old_owner}/{old_name}"));
+        json!({ "changes": { "name": change(&name, old_name), "full_name": full_name } })
+    };
+    tell(shared, entry, by, "repo:updated", parts).await;
+}
+
+/// Adds what every delivery has and hands it on; nothing is put together that nobody hears.
+async fn tell(shared: &Arc<Shared>, entry: &Entry, by: &Account, key: &'static str, parts: impl FnOnce() -> Value) {
+    if !hooks::anyone_listens(shared, entry, (Face::Bitbucket, key)).await {
+        return;
+    }
+    let mut payload = json!({ "repository": short_repository(shared, entry), "actor": account(shared, by) });
+    if let (Value::Object(payload), Value::Object(parts)) = (&mut payload, parts()) {
+        payload.extend(parts);
+    }
+    if payload.to_string().len() > MAX_BODY_BYTES {
+        return;
+    }
+    let event = Event { face: Face::Bitbucket, name: key, action: None, repository: Some(entry.id), payload };
+    hooks::tell(shared, entry, event).await;
+}

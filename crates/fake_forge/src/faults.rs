@@ -1,0 +1,234 @@
+//! Faults that a test orders: a call that is refused or whose answer is lost, a delivery that never arrives.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    serve::{IncomingStream, Listener},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{DeliveryFault, bitbucket};
+
+/// What goes wrong with a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is answered with this status and these headers, and has no effect.
+    Status {
+        /// The status.
+        status: u16,
+        /// Names and values.
+        headers: Vec<(String, String)>,
+        /// What the answer says, as an error of GitHub's or Bitbucket's.
+        message: String,
+    },
+    /// The connection ends before the call is looked at.
+    HangUpBefore,
+    /// The call has its effect; then the connection ends without an answer.
+    HangUpAfter,
+}
+
+impl Fault {
+    /// 429 with `retry-after`: the secondary limit.
+    pub fn too_many(retry_after_secs: u64) -> Self {
+        Self::Status {
+            status: 429,
+            headers: vec![("retry-after".to_owned(), retry_after_secs.to_string())],
+            message: "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+                .to_owned(),
+        }
+    }
+
+    /// 403 with `x-ratelimit-remaining: 0`: the hour's limit, which ends at this time.
+    pub fn used_up(reset_unix_secs: u64) -> Self {
+        Self::Status {
+            status: 403,
+            headers: vec![
+                ("x-ratelimit-limit".to_owned(), "5000".to_owned()),
+                ("x-ratelimit-remaining".to_owned(), "0".to_owned()),
+                ("x-ratelimit-reset".to_owned(), reset_unix_secs.to_string()),
+            ],
+            message: "API rate limit exceeded for installation.".to_owned(),
+        }
+    }
+
+    /// A status and nothing else, such as 500.
+    pub fn status(status: u16) -> Self {
+        Self::Status { status, headers: Vec::new(), message: "Server Error".to_owned() }
+    }
+}
+
+/// Which calls a fault is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Such as `POST`; every method without one.
+    pub method: Option<String>,
+    /// What the path must contain; the empty text is in every path. Git's paths count as well.
+    pub path: String,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    calls: Mutex<Vec<(Calls, Fault, usize)>>,
+    deliveries: Mutex<VecDeque<DeliveryFault>>,
+}
+
+impl Faults {
+    pub(crate) fn order(&self, calls: Calls, times: usize, fault: Fault) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push((calls, fault, times));
+    }
+
+    pub(crate) fn order_for_deliveries(&self, times: usize, fault: DeliveryFault) {
+        let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+        deliveries.extend(std::iter::repeat_n(fault, times));
+    }
+
+    pub(crate) fn forget(&self) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn next_delivery(&self) -> Option<DeliveryFault> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    fn next_call(&self, method: &Method, path: &str) -> Option<Fault> {
+        let mut ordered = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |calls: &Calls| {
+            let method_fits = calls.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()));
+            method_fits && path.contains(&calls.path)
+        };
+        let (_, fault, left) = ordered.iter_mut().find(|(calls, _, left)| *left > 0 && fits(calls))?;
+        *left -= 1;
+        let fault = fault.clone();
+        ordered.retain(|(_, _, left)| *left > 0);
+        Some(fault)
+    }
+}
+
+/// A layer around every route that injects the ordered faults.
+pub(crate) async fn inject(
+    State(faults): State<Arc<Faults>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match faults.next_call(request.method(), request.uri().path()) {
+        None => next.run(request).await,
+        Some(Fault::Status { status, headers, message }) => {
+            let body = told(request.uri().path(), &message);
+            answer(status, &headers, body)
+        }
+        Some(Fault::HangUpBefore) => line.cut(),
+        Some(Fault::HangUpAfter) => {
+            let _lost = next.run(request).await;
+            line.cut()
+        }
+    }
+}
+
+/// As the forge that has this path writes an error.
+fn told(path: &str, message: &str) -> Value {
+    if path.strip_prefix(bitbucket::START).is_some_and(|rest| rest.starts_with('/')) {
+        return bitbucket::error(message);
+    }
+    json!({ "message": message, "documentation_url": "https://docs.github.com/rest" })
+}
+
+fn answer(status: u16, headers: &[(String, String)], body: Value) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut sent = HeaderMap::new();
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            sent.append(name, value);
+        }
+    }
+    (status, sent, Json(body)).into_response()
+}
+
+/// A connection that can be cut: what is written to it after that goes nowhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Line(Arc<AtomicBool>);
+
+impl Line {
+    fn cut(&self) -> Response {
+        self.0.store(true, Ordering::SeqCst);
+        // Nobody gets it: writing its first byte fails.
+        StatusCode::SERVICE_UNAVAILABLE.into_response()
+    }
+}
+
+impl Connected<IncomingStream<'_, Lines>> for Line {
+    fn connect_info(stream: IncomingStream<'_, Lines>) -> Self {
+        Self(stream.io().cut.clone())
+    }
+}
+
+/// A listener whose connections can be cut.
+pub(crate) struct Lines(pub(crate) TcpListener);
+
+#[derive(Debug)]
+pub(crate) struct Cuttable {
+    stream: TcpStream,
+    cut: Arc<AtomicBool>,
+}
+
+impl Listener for Lines {
+    type Io = Cuttable;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Cuttable, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        (Cuttable { stream, cut: Arc::default() }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Cuttable {
+    fn check(&self) -> io::Result<()> {
+        if self.cut.load(Ordering::SeqCst) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+}
+
+impl AsyncRead for Cuttable {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Cuttable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

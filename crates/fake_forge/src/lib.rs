@@ -1,0 +1,170 @@
+//! What tests add to the demo forge: Bitbucket Cloud's REST API over the same repositories, GitHub Apps and their
+//! installations, and faults of calls and deliveries. Only tests link it.
+
+mod apps;
+mod bitbucket;
+mod faults;
+
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+
+use axum::{Router, middleware};
+use futures::future::{BoxFuture, FutureExt as _};
+use pullyard_demo_forge::{
+    DemoForge, Error, Extension,
+    access::Actor,
+    deliveries::Parcel,
+    extension::{DeliveryHeaders, Occurrence},
+    forge::Shared,
+    pulls::{self, Touched},
+    repositories::Entry,
+    state::{HookRecord, State},
+    users::Account,
+};
+use tokio::{net::TcpListener, sync::OnceCell};
+
+pub use faults::{Calls, Fault};
+pub use pullyard_demo_forge::deliveries::DeliveryFault;
+
+use apps::AppsRecord;
+use faults::{Faults, Line, Lines};
+
+/// The extension with which a test starts a demo forge. Each forge needs one of its own.
+#[derive(Debug, Default)]
+pub struct FakeForge {
+    faults: Arc<Faults>,
+    /// Loaded from the forge's folder when an App is first needed.
+    apps: OnceCell<State<AppsRecord>>,
+}
+
+impl FakeForge {
+    /// A new one, as `Options` of a forge take it.
+    pub fn extension() -> Arc<dyn Extension> {
+        Arc::new(Self::default())
+    }
+}
+
+impl Extension for FakeForge {
+    fn routes(&self) -> Router<Arc<Shared>> {
+        bitbucket::routes().merge(apps::page_routes())
+    }
+
+    fn rest_routes(&self) -> Router<Arc<Shared>> {
+        apps::rest_routes()
+    }
+
+    fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        routes: Router,
+        stop: BoxFuture<'static, ()>,
+    ) -> BoxFuture<'static, io::Result<()>> {
+        let routes = routes.layer(middleware::from_fn_with_state(self.faults.clone(), faults::inject));
+        let routes = routes.into_make_service_with_connect_info::<Line>();
+        axum::serve(Lines(listener), routes).with_graceful_shutdown(stop).into_future().boxed()
+    }
+
+    fn actor<'a>(&'a self, shared: &'a Shared, token: &'a str) -> BoxFuture<'a, Option<Actor>> {
+        apps::actor(shared, token).boxed()
+    }
+
+    fn app<'a>(&'a self, shared: &'a Shared, claim: &'a str) -> BoxFuture<'a, Result<u64, String>> {
+        apps::verify(shared, claim).boxed()
+    }
+
+    fn installation<'a>(&'a self, shared: &'a Shared, app: u64, entry: &'a Entry) -> BoxFuture<'a, Option<u64>> {
+        apps::installation_of(shared, app, entry).boxed()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        shared: &'a Arc<Shared>,
+        entry: &'a Entry,
+        by: &'a Account,
+        occurrence: Occurrence<'a>,
+    ) -> BoxFuture<'a, ()> {
+        bitbucket::publish(shared, entry, by, occurrence).boxed()
+    }
+
+    fn delivery_headers(&self, hook: &HookRecord, parcel: &Parcel) -> DeliveryHeaders {
+        bitbucket::delivery_headers(hook, parcel)
+    }
+
+    fn delivery_fault(&self) -> Option<DeliveryFault> {
+        self.faults.next_delivery()
+    }
+}
+
+/// What a test does to a demo forge that was started with `FakeForge`; without it the faults are not injected.
+pub trait TestForge {
+    /// The base URL of Bitbucket's REST API.
+    fn bitbucket_api_url(&self) -> String;
+
+    /// Injects this fault into the next `times` calls that match. Faults happen in the order of these calls.
+    fn order_fault(&self, calls: Calls, times: usize, fault: Fault);
+
+    /// Injects this fault into the next `times` deliveries, of any hook.
+    fn order_delivery_fault(&self, times: usize, fault: DeliveryFault);
+
+    /// Removes every fault that has not happened yet.
+    fn forget_faults(&self);
+
+    /// Installs an App for these repositories of one owner, or for all of them, and returns the installation's id.
+    fn install_app(
+        &self,
+        slug: &str,
+        owner: &str,
+        full_names: Option<&[&str]>,
+    ) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// Shows a pull request as one of a fork with this id; its branch stays where it is.
+    fn show_as_fork(&self, full_name: &str, number: u64, fork: u64) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl TestForge for DemoForge {
+    fn bitbucket_api_url(&self) -> String {
+        format!("{}{}", self.url(), bitbucket::START)
+    }
+
+    fn order_fault(&self, calls: Calls, times: usize, fault: Fault) {
+        faults_of(self).order(calls, times, fault);
+    }
+
+    fn order_delivery_fault(&self, times: usize, fault: DeliveryFault) {
+        faults_of(self).order_for_deliveries(times, fault);
+    }
+
+    fn forget_faults(&self) {
+        faults_of(self).forget();
+    }
+
+    async fn install_app(&self, slug: &str, owner: &str, full_names: Option<&[&str]>) -> Result<u64, Error> {
+        let mut ids = None;
+        for full_name in full_names.into_iter().flatten() {
+            let id = self.entry(full_name).await?.id;
+            ids.get_or_insert_with(Vec::new).push(id);
+        }
+        apps::install(self.shared(), slug, owner, ids).await
+    }
+
+    async fn show_as_fork(&self, full_name: &str, number: u64, fork: u64) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let shown = pulls::touch(self.shared(), &entry, number, |pull| {
+            pull.fork = Some(fork);
+            Ok::<_, Error>(())
+        });
+        match shown.await? {
+            Touched::Done(..) => Ok(()),
+            Touched::Missing => {
+                Err(Error::NotDone { what: "show as a fork's", reason: "there is no such pull request".to_owned() })
+            }
+        }
+    }
+}
+
+fn faults_of(forge: &DemoForge) -> &Faults {
+    static NONE: OnceLock<Faults> = OnceLock::new();
+    forge.shared().extension::<FakeForge>().map_or_else(|| NONE.get_or_init(Faults::default), |fake| &fake.faults)
+}

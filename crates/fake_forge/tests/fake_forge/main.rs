@@ -1,0 +1,20 @@
+//! What the fake forge adds to the demo forge, over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
+
+mod apps;
+mod bitbucket;
+mod bitbucket_comments;
+mod bitbucket_hooks;
+mod bitbucket_reviews;
+mod faults;
+#[path = "../../../demo_forge/tests/demo_forge/listener.rs"]
+mod listener;
+#[expect(dead_code, reason = "shared with the tests of the demo forge")]
+#[path = "../../../demo_forge/tests/demo_forge/world.rs"]
+mod world;
+
+/// What `World` starts its forge with.
+fn extension() -> std::sync::Arc<dyn pullyard_demo_forge::Extension> {
+    pullyard_fake_forge::FakeForge::extension()
+}
