@@ -116,9 +116,9 @@ async fn what_a_delivery_costs_is_known() {
         assert!(is_within, "{units}, not {written} and {read}\n{}", meter.calls());
     };
     most(cost(&world.review(2, "submitted", "approved"), "event_ignored").await, 2.0, 2.0);
-    most(cost(&asks(10), "accepted").await, 14.0, 6.5);
-    most(cost(&asks(10), "repeat").await, 1.0, 7.5);
-    most(cost(&asks(11), "held_for_job").await, 8.0, 8.5);
+    most(cost(&asks(10), "accepted").await, 14.0, 8.0);
+    most(cost(&asks(10), "repeat").await, 1.0, 8.0);
+    most(cost(&asks(11), "held_for_job").await, 8.0, 10.0);
     world.story.end().await;
 }
 

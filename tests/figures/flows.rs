@@ -31,9 +31,9 @@ pub(crate) const BEAT: Flow = Flow { written: 0.0, read: 1.0, requests: 1.0, mes
 /// An idle runner's heartbeat.
 pub(crate) const HEARTBEAT: Flow = Flow { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
 /// A claim that finds no job.
-pub(crate) const EMPTY_CLAIM: Flow = Flow { written: 0.0, read: 4.0, requests: 1.0, messages: 0.0 };
+pub(crate) const EMPTY_CLAIM: Flow = Flow { written: 0.0, read: 4.5, requests: 1.0, messages: 0.0 };
 /// A round of the sweeper that finds nothing, a minute after the last.
-pub(crate) const SWEEP: Flow = Flow { written: 1.0, read: 20.0, requests: 0.0, messages: 0.0 };
+pub(crate) const SWEEP: Flow = Flow { written: 1.0, read: 25.0, requests: 0.0, messages: 0.0 };
 
 #[track_caller]
 fn holds(name: &str, meter: &Meter, bound: Flow, requests: u64, messages: u64) {
