@@ -50,8 +50,8 @@ enum Harm {
     },
 }
 
-/// Walks a flow, and prints how many points it has: so many, or a few more. By ids, which are of the time, what is due is
-/// swept in one order or another, and of what was told in between more or less is to be read.
+/// Walks a flow and checks its number of points within a few: the order of a sweep depends on random ids, and with it
+/// the number of reads.
 pub(super) async fn walk(flow: Flow, expected: usize) {
     let snapshot = Arc::new(Box::pin(prepare(&flow)).await);
     let (undisturbed, points, steps) = Box::pin(run(&flow, &snapshot, &Harm::None)).await;
@@ -64,7 +64,7 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
         println!("    {:3} {}", points.len(), step.name);
     }
     assert!(
-        (expected..=expected + 2 + expected / 32).contains(&count),
+        expected.abs_diff(count) <= 2 + expected / 32,
         "{}: {count} points, and it had {expected}: if more are right, raise the number in tests/walk.rs; if fewer are, \
          say in the commit why",
         flow.name
