@@ -33,8 +33,6 @@ const STOPPED: &str = "the end of the task is heard";
 /// In the order of a job's life.
 const STEPS: [&str; 10] = [TRIGGER, READ, START, CLAIM, CREDENTIALS, PHASES, PATCH, END, TOLD, STOPPED];
 
-/// What the project holds itself to, live events aside: write units and read units of each kind of job.
-
 /// The steps of one job.
 struct Steps<'a> {
     meter: &'a Meter,

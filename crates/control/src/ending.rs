@@ -1,12 +1,10 @@
-//! Writing the end of a job, whoever decided it, and putting one back.
+//! Writes the end of a job.
 
-use crate::rest::write_told_rest;
 use crate::review::name_unread;
-use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status, Work};
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Status, Work};
 use pullyard_domain::outcome::{pull_request_after, ticket_after};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
@@ -170,52 +168,7 @@ fn is_to_be_settled(ticket: &Ticket, now: Timestamp) -> bool {
     }
 }
 
-/// Writes a job that goes back to Ready, and wakes it where somebody has to start it. One that its people
-/// want to stop has ended instead, or stands still.
-pub(crate) async fn write_requeue(
-    ctx: &Context,
-    before: &Job,
-    job: &Job,
-    failure: Failure,
-    proof: Proof,
-    now: Timestamp,
-) -> Result<Write, Error> {
-    write_told_requeue(ctx, before, job, (failure, Took::default()), proof, now).await
-}
-
-/// The same with what its runner said of the work.
-pub(crate) async fn write_told_requeue(
-    ctx: &Context,
-    before: &Job,
-    job: &Job,
-    (failure, took): (Failure, Took<'_>),
-    proof: Proof,
-    now: Timestamp,
-) -> Result<Write, Error> {
-    if job.status.is_terminal() {
-        return write_told_end(ctx, before, job, took, proof, now).await;
-    }
-    if job.status == Status::Paused {
-        // Its people want that, whoever lost it.
-        return write_told_rest(ctx, before, job, (AttemptEnd::Requeued { failure }, took), proof, now).await;
-    }
-    let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
-        return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));
-    };
-    let attempt = Attempt { work: took.work.cloned(), spent_usd_micros: took.spent_usd_micros, ..attempt };
-    let written = ctx.store.requeue(before, job, &attempt, proof).await?;
-    if written == Write::Applied {
-        ctx.tally().add(Count::JobRequeued);
-        tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
-        // Who waits for a model has nothing to do yet: the sweeper wakes it.
-        if job.place == Place::Fargate && !job.waits_long(now) {
-            ctx.wake_job(&job.id).await;
-        }
-    }
-    Ok(written)
-}
-
-fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {
+pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {
     let run = before.run.clone().filter(|_| before.status.is_active())?;
     let (job, number) = (before.id.clone(), before.attempt);
     Some(Attempt { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })

@@ -61,6 +61,7 @@ mod removal;
 mod remove_integration;
 mod remove_repository;
 mod replay;
+mod requeue;
 mod rest;
 mod retry_job;
 pub mod review;

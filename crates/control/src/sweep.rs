@@ -11,8 +11,9 @@ mod report;
 mod runners;
 mod time;
 
-use crate::ending::{write_end, write_requeue};
+use crate::ending::write_end;
 use crate::recover::said;
+use crate::requeue::write_requeue;
 use crate::{Context, Error};
 use gauges::Scheduled;
 use held::sweep_held;

@@ -19,6 +19,7 @@ mod sending;
 mod server;
 mod sse;
 mod subscription;
+mod turn;
 
 pub use answer::{Answer, Part, Usage};
 pub use disguise::Disguise;

@@ -9,25 +9,21 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{ConnectInfo, State},
+    extract::State,
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{head, post},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
-    answer::Answer,
     error::Error,
     line::{Line, Lines},
     log::{Log, Outcome, Request},
-    messages,
-    refusal::Refusal,
-    responses,
     script::{Script, Step},
-    sending::{self, Written},
     subscription,
+    turn::{Shared, anthropic, openai},
 };
 
 /// How long answers under way may take once the server is told to stop: some of them never end.
@@ -54,12 +50,6 @@ pub struct DemoModel {
 struct Running {
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Shared {
-    script: Script,
-    pub(crate) log: Log,
 }
 
 impl DemoModel {
@@ -156,74 +146,6 @@ impl DemoModel {
 
 fn base_url(address: SocketAddr) -> String {
     format!("http://{address}")
-}
-
-type Asked = (Method, Uri, HeaderMap, Bytes);
-
-async fn anthropic(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    turn(&shared, &line, (method, uri, headers, body), messages::write).await
-}
-
-pub(crate) async fn openai(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    turn(&shared, &line, (method, uri, headers, body), responses::write).await
-}
-
-/// Takes a step, and does what it says.
-async fn turn(
-    shared: &Shared,
-    line: &Line,
-    (method, uri, headers, body): Asked,
-    write: fn(&Answer, usize, &str) -> Written,
-) -> Response {
-    let step = shared.script.next();
-    let outcome = match &step {
-        Some(Step::Answer(_)) => Outcome::Answered,
-        Some(Step::Refuse(refusal)) => Outcome::Refused(refusal.status),
-        Some(Step::Reset) => Outcome::Reset,
-        Some(Step::Hang) => Outcome::Hung,
-        None => Outcome::NothingLeft,
-    };
-    let request = Request::new(&method, &uri, &headers, &body, outcome);
-    let field = |name: &str| request.body.get(name).cloned().unwrap_or_default();
-    let (model, streamed) = (field("model"), field("stream") == json!(true));
-    let number = shared.log.add(request);
-    match step {
-        Some(Step::Answer(answer)) => {
-            let written = write(&answer, number, model.as_str().unwrap_or("scripted"));
-            sending::send(&answer, written, streamed)
-        }
-        Some(Step::Refuse(refusal)) => refusal.answer(),
-        Some(Step::Reset) => line.reset(),
-        Some(Step::Hang) => std::future::pending().await,
-        None => {
-            tracing::warn!("the demo model's script is used up");
-            used_up()
-        }
-    }
-}
-
-/// A refusal that no client should take for a passing one.
-fn used_up() -> Response {
-    let message = "the demo model's script is used up: no step is left for this request";
-    let body: Value = json!({
-        "type": "error",
-        "error": { "type": "script_used_up", "code": "script_used_up", "message": message },
-    });
-    Refusal::new(500, body).with("x-should-retry", "false").answer()
 }
 
 async fn aside(

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     log::{Outcome, Request},
-    server::{Shared, openai},
+    turn::{Shared, openai},
 };
 
 /// The host that this is, under its own name.

@@ -86,6 +86,11 @@ vocabulary! {
 }
 
 impl Reason {
+    /// The refusal ends by itself; the ticket or review is decided again then.
+    pub fn is_brake(&self) -> bool {
+        matches!(self, Self::ProjectHeld { .. } | Self::BudgetExhausted { .. })
+    }
+
     /// What became of the delivery.
     pub fn verdict(&self) -> Verdict {
         self.class()

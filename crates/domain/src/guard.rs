@@ -63,7 +63,7 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
         // An entry that was there before the job is what that works on; one that waits for its end waits already.
         Some(Reason::JobActive { .. }) if is_known_entry(event, facts) => Follow::Nothing,
         Some(Reason::JobActive { .. }) => Follow::EnterAgain,
-        Some(reason) if is_brake(reason) => waiting(event, facts),
+        Some(reason) if reason.is_brake() => waiting(event, facts),
         Some(_) => Follow::Snapshot,
     };
     let reason = refused
@@ -77,7 +77,7 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
 pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
     match later.map(|(_, guard)| guard(event, facts)).find(Option::is_some).flatten() {
-        Some(reason) if is_brake(&reason) => Decision { reason, follow: waiting(event, facts) },
+        Some(reason) if reason.is_brake() => Decision { reason, follow: waiting(event, facts) },
         Some(reason) => Decision { reason, follow: Follow::Snapshot },
         None => Decision {
             reason: Reason::Accepted { job: JobId::of_entry(&event.project, &event.key, &event.entry()) },
@@ -114,11 +114,6 @@ pub fn braked(project: &Project, today: &Today) -> Option<Reason> {
         return Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() });
     }
     project.settings.budget.refuses(&project.id, today)
-}
-
-/// What is refused so is taken up again when that is over.
-pub fn is_brake(reason: &Reason) -> bool {
-    matches!(reason, Reason::ProjectHeld { .. } | Reason::BudgetExhausted { .. })
 }
 
 /// An entry that waits already is not stored again.

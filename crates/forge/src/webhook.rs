@@ -5,6 +5,7 @@
 mod bitbucket;
 mod event;
 mod github;
+mod language;
 mod read;
 mod shape;
 mod signature;
@@ -17,6 +18,7 @@ pub use event::{
     CommentAction, CommentEvent, Event, InstallationChange, InstallationEvent, PullRequestAction, PullRequestEvent,
     RepositoryChange, RepositoryEvent, RepositoryName, ReviewAction, ReviewEvent,
 };
-pub use read::{Language, parse};
+pub use language::Language;
+pub use read::parse;
 pub use signature::{Secret, SignatureFault, verify};
 pub use value::Unreadable;

@@ -1,10 +1,10 @@
 //! The board: a column per status and a card per ticket.
 
 use crate::fault::Fault;
+use crate::form::once;
 use crate::frame::{Frame, go, page};
 use crate::hold::Held;
 use crate::text::{Text, encoded, line, web};
-use crate::tickets::once;
 use crate::verdict::{self, Line};
 use crate::visit::Visit;
 use crate::words::{self, Pill};

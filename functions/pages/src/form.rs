@@ -37,3 +37,8 @@ pub(crate) fn given(field: &str) -> Option<String> {
     let field = field.trim();
     (!field.is_empty()).then(|| field.to_owned())
 }
+
+/// Key that makes every submission of one form the same request.
+pub(crate) fn once() -> String {
+    format!("page-{}", ulid::Ulid::generate().to_string().to_lowercase())
+}

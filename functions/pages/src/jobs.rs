@@ -2,10 +2,9 @@
 
 use crate::board::{NoProject, address_of};
 use crate::fault::Fault;
-use crate::form::{Form, given};
+use crate::form::{Form, given, once};
 use crate::frame::{Frame, go, page};
 use crate::text::{Text, line};
-use crate::tickets::once;
 use crate::visit::Visit;
 use crate::words::{self, Pill, When};
 use askama::Template;

@@ -2,10 +2,9 @@
 
 use crate::board::address_of;
 use crate::fault::Fault;
-use crate::form::{Form, given};
+use crate::form::{Form, given, once};
 use crate::frame::go;
 use crate::text::{self, Help, Text, encoded, line, web};
-use crate::tickets::once;
 use crate::visit::Visit;
 use axum::http::StatusCode;
 use axum::response::Response;

@@ -2,7 +2,7 @@
 
 use crate::board::{Move, NoProject, Pull, address_of, move_address_of, moves, pull_request, statuses_of, titled};
 use crate::fault::Fault;
-use crate::form::{Form, given};
+use crate::form::{Form, given, once};
 use crate::frame::{Frame, go, own_path, page};
 use crate::jobs::Row;
 use crate::pulls::{self, Reviews};
@@ -110,11 +110,6 @@ pub(crate) async fn show(
         address,
     };
     Ok(page(StatusCode::OK, &shown))
-}
-
-/// Key that makes every submission of one form the same request.
-pub(crate) fn once() -> String {
-    format!("page-{}", ulid::Ulid::generate().to_string().to_lowercase())
 }
 
 #[derive(Template)]

@@ -1,6 +1,7 @@
 //! Why a command ends other than well: its exit code, one sentence, and what to do about it.
 
-use super::screen::{Screen, is_nothing};
+mod report;
+
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
@@ -81,34 +82,6 @@ impl Fault {
 
     pub(super) fn is_not_found(&self) -> bool {
         self.exit == Exit::NotFound
-    }
-
-    /// Says it on stderr, and with `--json` as a problem document on stdout.
-    pub(crate) fn show(self, screen: &Screen) -> ExitCode {
-        let exit = self.exit.into();
-        if self.error.is_empty() {
-            return exit;
-        }
-        self.say(screen);
-        if screen.is_json() {
-            // A reader that went away changes nothing about the fault.
-            let _ = screen.json(&self.document());
-        }
-        exit
-    }
-
-    /// Says it after the answer was printed, which with `--json` is the one document on stdout.
-    pub(super) fn after_the_answer(self, screen: &Screen) -> ExitCode {
-        self.say(screen);
-        self.exit.into()
-    }
-
-    /// Says it on stderr only.
-    pub(super) fn say(&self, screen: &Screen) {
-        screen.error(&self.error);
-        if let Some(help) = &self.help {
-            screen.help(help);
-        }
     }
 
     pub(super) fn exit(&self) -> Exit {
@@ -237,6 +210,14 @@ fn lower_first(sentence: &str) -> String {
         return letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default();
     }
     sentence.to_owned()
+}
+
+/// The server's help when there is nothing to do.
+pub(super) const NOTHING: &str = "Nothing to do.";
+
+/// Commands print no help that says that there is nothing to do.
+pub(super) fn is_nothing(help: &str) -> bool {
+    help.is_empty() || help.eq_ignore_ascii_case(NOTHING)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `pullyard jobs`: what can be asked about jobs and ordered of them. One file for each subject.
 
-mod answer;
+pub(super) mod answer;
 mod artifacts;
 mod cancel;
 mod checks;
@@ -13,7 +13,6 @@ mod provenance;
 mod retry;
 mod show;
 
-pub(super) use answer::tell;
 pub(super) use create::decided;
 pub(super) use list::moment;
 

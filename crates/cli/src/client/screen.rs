@@ -1,7 +1,7 @@
 //! Where words go: stdout is data, stderr is talk.
 
 use super::Global;
-use super::fault::{Exit, Fault};
+use super::fault::{Exit, Fault, is_nothing};
 use clap::ColorChoice;
 use pullyard_domain::text::clipped;
 use serde::Serialize;
@@ -9,9 +9,6 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 /// The width of a terminal that does not say it.
 const WIDTH: usize = 80;
-
-/// What the server says when there is nothing to do.
-pub(super) const NOTHING: &str = "Nothing to do.";
 
 /// One of the eight colours that every terminal's theme has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,11 +155,6 @@ impl Screen {
     fn talk_painted(&self, colour: Colour, text: &str) -> String {
         if self.colour_talk { format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code()) } else { text.to_owned() }
     }
-}
-
-/// The server has a help for everything: where it says that there is nothing to do, it says nothing.
-pub(super) fn is_nothing(help: &str) -> bool {
-    help.is_empty() || help.eq_ignore_ascii_case(NOTHING)
 }
 
 /// Text from outside without anything that a terminal would obey, on one line.

@@ -2,7 +2,7 @@
 
 use super::ask::is_asked;
 use super::fault::{Exit, Fault};
-use super::jobs::tell;
+use super::jobs::answer::tell;
 use super::screen::{Screen, tame};
 use super::session::Session;
 use pullyard_domain::id::JobId;

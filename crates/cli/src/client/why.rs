@@ -1,8 +1,9 @@
 //! `pullyard why`: one plain sentence on a job, a ticket, a pull request or a delivery.
 
 use super::fault::Fault;
+use super::fault::NOTHING;
 use super::pulls;
-use super::screen::{NOTHING, tame};
+use super::screen::tame;
 use super::session::Session;
 use super::words;
 use pullyard_domain::decision::Verdict;

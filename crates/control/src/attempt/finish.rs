@@ -1,7 +1,8 @@
 //! A runner ends its attempt.
 
 use crate::breaker::{capability_of, shut};
-use crate::ending::{Took, pull_request_of, write_told_end, write_told_requeue};
+use crate::ending::{Took, pull_request_of, write_told_end};
+use crate::requeue::write_told_requeue;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Trouble;
 use pullyard_domain::failure::Failure;

@@ -1,7 +1,7 @@
 //! What of an App's own hook is a setting of the App, which GitHub has no call for: said, with the page where a
 //! person mends it.
 
-use super::compare::{Drift, drift};
+use super::drift::{Drift, drift};
 use crate::forge::app_of;
 use crate::{Context, Error};
 use pullyard_domain::hook::{Hook, HookKind, events};

@@ -1,31 +1,20 @@
 //! A hook as it should be, and as its forge has it.
 
 use super::app;
+use super::drift::{Drift, drift};
 use super::install::{integration_of, tell};
 use crate::forge::forge_of_hook;
 use crate::recover::{said, scope_of};
 use crate::rotate_secret::counts_until;
 use crate::{Context, Error};
-use pullyard_domain::hook::{Hook, events, unfit_secret};
+use pullyard_domain::hook::{Hook, events};
 use pullyard_domain::id::HookName;
-use pullyard_domain::project::{ForgeKind, Integration};
+use pullyard_domain::project::ForgeKind;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::webhook::Secret;
-use pullyard_forge::{Delivery, HookSettings};
+use pullyard_forge::Delivery;
 use pullyard_store::{HookHeard, Write};
 use std::collections::BTreeSet;
-
-/// One way in which a hook is not what it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drift {
-    /// Which, for programs.
-    pub code: &'static str,
-    /// In words.
-    pub sentence: String,
-    /// `hooks repair` mends it.
-    pub repairable: bool,
-}
 
 /// A hook with what was heard of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,25 +71,6 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         }
         rounds.again().await?;
     }
-}
-
-/// What the forge is to be told of a hook.
-///
-/// Errors: `Invalid` for one without an address, and for a secret that the forge does not take.
-pub(super) async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<HookSettings, Error> {
-    let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
-    let versions = ctx.secrets.fresh_versions(&secret).await?;
-    let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the hook has no address yet".into() })?;
-    if let Some(fault) = unfit_secret(integration.kind, &hook.secret, &versions.current.value) {
-        return Err(Error::Invalid { pointer: "/name", fault });
-    }
-    let secret = Secret::new(versions.current.value.as_bytes());
-    let events = events(integration.kind).iter().copied().map(str::to_owned).collect();
-    Ok(HookSettings { url, secret, events, active: true })
-}
-
-pub(super) fn drift(code: &'static str, sentence: impl Into<String>, repairable: bool) -> Drift {
-    Drift { code, sentence: sentence.into(), repairable }
 }
 
 async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {

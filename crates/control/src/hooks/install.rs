@@ -1,18 +1,18 @@
 //! Making a hook, here and at its forge, and removing it.
 
 use super::app;
-use super::compare::settings_of;
 use crate::forge::{forge_for_new, forge_of_hook};
 use crate::recover::scope_of;
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::recovery::Recovery;
-use pullyard_domain::hook::{Hook, HookKind, longest_secret, no_apps, unfit_secret};
+use pullyard_domain::hook::{Hook, HookKind, events, longest_secret, no_apps, unfit_secret};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::Error::NotFound;
-use pullyard_forge::{Forge, HookScope};
+use pullyard_forge::webhook::Secret;
+use pullyard_forge::{Forge, HookScope, HookSettings};
 use pullyard_store::Write;
 
 /// What a new hook is to be of.
@@ -197,6 +197,21 @@ async fn by_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Opt
 pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
     let found = ctx.store.integration(id).await?;
     found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
+}
+
+/// What the forge is to be told of a hook.
+///
+/// Errors: `Invalid` for one without an address, and for a secret that the forge does not take.
+async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<HookSettings, Error> {
+    let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
+    let versions = ctx.secrets.fresh_versions(&secret).await?;
+    let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the hook has no address yet".into() })?;
+    if let Some(fault) = unfit_secret(integration.kind, &hook.secret, &versions.current.value) {
+        return Err(Error::Invalid { pointer: "/name", fault });
+    }
+    let secret = Secret::new(versions.current.value.as_bytes());
+    let events = events(integration.kind).iter().copied().map(str::to_owned).collect();
+    Ok(HookSettings { url, secret, events, active: true })
 }
 
 fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration) -> Result<Hook, Error> {

@@ -6,7 +6,6 @@
 use super::{Asks, Permission, ReviewEvent};
 use crate::budget::{Budget, Today};
 use crate::decision::Reason;
-use crate::guard::is_brake;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW, label};
@@ -206,7 +205,7 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
         Reason::Repeat { .. } if waits(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
         Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
         Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),
-        reason if is_brake(&reason) && may_wait => (reason, Follow::Remember { opens_at: opens_at(facts), held: true }),
+        reason if reason.is_brake() && may_wait => (reason, Follow::Remember { opens_at: opens_at(facts), held: true }),
         reason => (reason, Follow::Record),
     };
     Decision { reason, follow }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::names::task_arn;
 use super::process::{self, Process};
 use super::record::{Record, Status, StopCode};
 use super::tasks::{Task, Tasks};
@@ -41,7 +42,7 @@ fn read(folder: &Path) -> io::Result<(String, Record)> {
         io::Error::new(io::ErrorKind::InvalidData, format!("no state of a task: {place}"))
     })?;
     let id = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if record.task.task_arn != run::task_arn(&record.cluster, id) {
+    if record.task.task_arn != task_arn(&record.cluster, id) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the state of another task"));
     }
     Ok((id.to_owned(), record))

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::protocol::Failure;
+use super::failure::Failure;
+use super::names::{cluster_name, last_segment, task_arn};
 use super::record::Status;
-use super::run;
-use super::tasks::{Tasks, last_segment};
+use super::tasks::Tasks;
 
 /// The most tasks of one call.
 const MOST: usize = 100;
@@ -20,7 +20,7 @@ pub(super) struct DescribeRequest {
 
 /// Answers DescribeTasks; what is not there is a failure `MISSING` in a 200.
 pub(super) async fn describe(tasks: &Tasks, request: DescribeRequest) -> Result<Value, Failure> {
-    let cluster = run::cluster_name(request.cluster.as_deref())?;
+    let cluster = cluster_name(request.cluster.as_deref())?;
     if request.tasks.is_empty() {
         return Err(Failure::invalid_parameter("Tasks cannot be empty."));
     }
@@ -33,7 +33,7 @@ pub(super) async fn describe(tasks: &Tasks, request: DescribeRequest) -> Result<
         match tasks.find(&cluster, wanted) {
             Some(task) => found.push(task.describe().await.to_json()),
             None => failures.push(json!({
-                "arn": run::task_arn(&cluster, last_segment(wanted)),
+                "arn": task_arn(&cluster, last_segment(wanted)),
                 "reason": "MISSING",
             })),
         }
@@ -54,7 +54,7 @@ pub(super) struct ListRequest {
 
 /// Answers ListTasks, ordered by id; the desired status is RUNNING unless another is asked for.
 pub(super) async fn list(tasks: &Tasks, request: ListRequest) -> Result<Value, Failure> {
-    let cluster = run::cluster_name(request.cluster.as_deref())?;
+    let cluster = cluster_name(request.cluster.as_deref())?;
     let wanted = match request.desired_status.as_deref() {
         None | Some("RUNNING") => Status::Running,
         // ECS accepts PENDING and finds nothing: no task is ever meant to stay pending.

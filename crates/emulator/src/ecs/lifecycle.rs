@@ -9,6 +9,9 @@ use super::record::{Record, Status, StopCode};
 use super::tasks::{Task, Tasks};
 use crate::moment::Moment;
 
+/// The stop reason of tasks that end with the emulator.
+pub(super) const SHUTDOWN: &str = "The embedded ECS shut down";
+
 /// Lives a task that was recorded as PROVISIONING to its end.
 pub(super) async fn live(tasks: Arc<Tasks>, task: Arc<Task>) {
     match pause(&tasks, &task).await {
@@ -122,7 +125,7 @@ fn ended(task: &Task, record: &mut Record, exit_code: Option<i32>) {
     }
     // Without a StopTask only the end of the whole ECS cancels.
     if task.stop.is_cancelled() {
-        record.task.end(StopCode::UserInitiated, super::stop::SHUTDOWN);
+        record.task.end(StopCode::UserInitiated, SHUTDOWN);
     } else {
         let reason = match exit_code {
             Some(_) => "Essential container in task exited",

@@ -15,8 +15,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
+use super::names::last_segment;
 use super::record::ProcessMark;
-use super::tasks::last_segment;
 
 /// All a task inherits from the process that hosts the emulator.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];

@@ -9,37 +9,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use http_body_util::{Full, Limited};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::failure::{Failure, parse};
 use super::tasks::Tasks;
 use super::{describe, run, stop};
 use crate::moment::random_uuid;
 
 const PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
-
-/// An error answer.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// An exception of the API.
-    Exception { kind: &'static str, message: String, resource_ids: Vec<String> },
-    /// No answer at all: the connection closes.
-    AnswerLost,
-}
-
-impl Failure {
-    pub(super) fn exception(kind: &'static str, message: impl Into<String>) -> Self {
-        Self::Exception { kind, message: message.into(), resource_ids: Vec::new() }
-    }
-
-    pub(super) fn client(message: impl Into<String>) -> Self {
-        Self::exception("ClientException", message)
-    }
-
-    pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
-        Self::exception("InvalidParameterException", message)
-    }
-}
 
 /// Answers one call.
 pub(super) async fn answer(State(tasks): State<Arc<Tasks>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -75,11 +52,6 @@ async fn call(tasks: &Arc<Tasks>, target: &str, body: &[u8]) -> Result<Value, Fa
         Some("ListTasks") => describe::list(tasks, parse(body)?).await,
         _ => Err(Failure::exception("UnknownOperationException", format!("Unknown operation {target:?}"))),
     }
-}
-
-/// Reads a request.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| Failure::exception("SerializationException", error.to_string()))
 }
 
 fn respond(status: StatusCode, answer: &Value) -> Response {

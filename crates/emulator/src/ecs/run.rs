@@ -2,37 +2,19 @@
 //!
 //! Owns names (clusters, definitions, ARNs) as requests give them. The task's life is elsewhere.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::protocol::{Failure, parse};
+use super::failure::{Failure, parse};
+use super::names::{cluster_name, last_segment, task_arn};
 use super::record::{Container, Description, Record, Status};
 use super::script::Outcome;
-use super::tasks::{Task, Tasks, last_segment};
+use super::tasks::{Task, Tasks, Used};
 use super::{TaskDefinition, disk, lifecycle};
 use crate::moment::{Moment, random_hex};
 use crate::{ACCOUNT, REGION};
-
-/// Which call each client token was used for, kept as long as its tasks.
-pub(super) type Tokens = HashMap<String, Used>;
-
-/// A call that was answered.
-#[derive(Debug)]
-pub(super) struct Used {
-    request: Value,
-    tasks: Vec<Arc<Task>>,
-}
-
-impl Used {
-    /// Without a task that is forgotten; false once none is left.
-    pub(super) fn lose(&mut self, id: &str) -> bool {
-        self.tasks.retain(|task| task.id != id);
-        !self.tasks.is_empty()
-    }
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -251,16 +233,6 @@ fn check_length(name: &str, text: Option<&str>, most: usize) -> Result<(), Failu
     }
 }
 
-/// The cluster's short name; the cluster `default` when none is named.
-pub(super) fn cluster_name(cluster: Option<&str>) -> Result<String, Failure> {
-    let name = last_segment(cluster.unwrap_or("default"));
-    let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
-    if name.is_empty() || name.len() > 255 || !name.chars().all(allowed) {
-        return Err(Failure::invalid_parameter("Invalid cluster name."));
-    }
-    Ok(name.to_owned())
-}
-
 /// Finds a definition by family, family:revision or ARN.
 fn definition<'a>(tasks: &'a Tasks, wanted: Option<&str>) -> Result<&'a TaskDefinition, Failure> {
     let wanted = wanted.unwrap_or_default();
@@ -275,11 +247,6 @@ fn definition<'a>(tasks: &'a Tasks, wanted: Option<&str>) -> Result<&'a TaskDefi
         .iter()
         .find(|definition| definition.family == family && revision == "1")
         .ok_or_else(|| Failure::client("TaskDefinition not found."))
-}
-
-/// The ARN of a task.
-pub(super) fn task_arn(cluster: &str, id: &str) -> String {
-    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{id}")
 }
 
 /// A client token and the whole call it came with.

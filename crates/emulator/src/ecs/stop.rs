@@ -7,14 +7,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::protocol::Failure;
+use super::failure::Failure;
+use super::lifecycle::SHUTDOWN;
+use super::names::cluster_name;
 use super::record::{Description, Status, StopCode};
-use super::run;
 use super::tasks::{Task, Tasks};
 use crate::moment::Moment;
-
-/// The reason of tasks that end with the emulator.
-pub(super) const SHUTDOWN: &str = "The embedded ECS shut down";
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Request {
@@ -27,7 +25,7 @@ pub(super) struct Request {
 ///
 /// Idempotent: a task that is stopping or has stopped is answered as it is.
 pub(super) async fn answer(tasks: &Tasks, request: Request) -> Result<Value, Failure> {
-    let cluster = run::cluster_name(request.cluster.as_deref())?;
+    let cluster = cluster_name(request.cluster.as_deref())?;
     let wanted = request.task.unwrap_or_default();
     let task = tasks
         .find(&cluster, &wanted)

@@ -2,18 +2,20 @@
 //!
 //! Owns the registry and the order lock, disk, memory, event. What changes when is elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::event::Events;
+use super::names::{last_segment, task_arn};
 use super::record::{Description, Record, Status};
 use super::script::Script;
-use super::{Options, disk, run};
+use super::{Options, disk};
 
 /// The tasks and what they share.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub(super) struct Tasks {
     /// Cancelled once the tasks are to be left alone, as they are.
     pub(super) abandoned: CancellationToken,
     /// Held over one RunTask: two calls with one token must not both start.
-    pub(super) tokens: tokio::sync::Mutex<run::Tokens>,
+    pub(super) tokens: tokio::sync::Mutex<Tokens>,
     all: Mutex<BTreeMap<String, Arc<Task>>>,
 }
 
@@ -80,7 +82,7 @@ impl Tasks {
     /// Finds a task of a cluster by its id or its ARN.
     pub(super) fn find(&self, cluster: &str, id_or_arn: &str) -> Option<Arc<Task>> {
         let task = self.by_id(last_segment(id_or_arn))?;
-        let named = id_or_arn == task.id || id_or_arn == run::task_arn(cluster, &task.id);
+        let named = id_or_arn == task.id || id_or_arn == task_arn(cluster, &task.id);
         (task.cluster == cluster && named).then_some(task)
     }
 
@@ -156,7 +158,20 @@ impl Task {
     }
 }
 
-/// The last part of an ARN, or the whole of a plain id.
-pub(super) fn last_segment(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
+/// Which call each client token was used for, kept as long as its tasks.
+pub(super) type Tokens = HashMap<String, Used>;
+
+/// A call that was answered.
+#[derive(Debug)]
+pub(super) struct Used {
+    pub(super) request: Value,
+    pub(super) tasks: Vec<Arc<Task>>,
+}
+
+impl Used {
+    /// Without a task that is forgotten; false once none is left.
+    pub(super) fn lose(&mut self, id: &str) -> bool {
+        self.tasks.retain(|task| task.id != id);
+        !self.tasks.is_empty()
+    }
 }

@@ -13,8 +13,9 @@ use super::{
 };
 pub(super) use crate::call::Tries;
 use crate::{
-    Endpoint, Error, Token,
+    Endpoint, Error, Listed, Token,
     call::{self, Caller, Proof, rest, written},
+    listed::MAX_PAGES,
 };
 
 pub(super) type Client = call::Client<Credential>;
@@ -67,6 +68,22 @@ impl Client {
     ) -> Result<(T, Option<Url>), Error> {
         let answer = self.call(Method::GET, address, None, what, Tries::Three).await?;
         Ok((self.read(&answer)?, pages::next(&answer.headers)))
+    }
+
+    /// All pages of a list, up to a limit.
+    pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listed<T>, Error> {
+        let mut found = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let mut address = address.clone();
+            address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE).append_pair("page", &page.to_string());
+            // The link only shows that a next page exists; its URL is built here.
+            let (items, next): (Vec<T>, _) = self.get_page(&address, what).await?;
+            found.extend(items);
+            if next.is_none() {
+                return Ok(Listed { found, more: false });
+            }
+        }
+        Ok(Listed { found, more: true })
     }
 
     /// GraphQL reports errors with status 200; any error fails the call.

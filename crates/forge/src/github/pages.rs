@@ -1,13 +1,9 @@
-//! Reads lists page by page, up to a limit.
+//! Parses the links between the pages of a list.
 
 use reqwest::{
     Url,
     header::{HeaderMap, LINK},
 };
-use serde::de::DeserializeOwned;
-
-use super::client::Client;
-use crate::{Error, Listed, listed::MAX_PAGES};
 
 /// GitHub's limit.
 pub(super) const PER_PAGE: &str = "100";
@@ -23,23 +19,6 @@ pub(super) fn next(headers: &HeaderMap) -> Option<Url> {
 
 pub(super) fn query(address: &Url, name: &str) -> Option<String> {
     address.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
-}
-
-impl Client {
-    pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listed<T>, Error> {
-        let mut found = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let mut address = address.clone();
-            address.query_pairs_mut().append_pair("per_page", PER_PAGE).append_pair("page", &page.to_string());
-            // The link only shows that a next page exists; its URL is built here.
-            let (items, next): (Vec<T>, _) = self.get_page(&address, what).await?;
-            found.extend(items);
-            if next.is_none() {
-                return Ok(Listed { found, more: false });
-            }
-        }
-        Ok(Listed { found, more: true })
-    }
 }
 
 #[cfg(test)]

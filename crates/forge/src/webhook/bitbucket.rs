@@ -5,9 +5,8 @@ use super::{
         CommentAction, CommentEvent, Event, PullRequestAction, PullRequestEvent, RepositoryChange, RepositoryEvent,
         RepositoryName, ReviewAction, ReviewEvent,
     },
-    read::{owned, text_or_nothing},
     shape,
-    value::{At, Unreadable},
+    value::{At, Unreadable, owned, text_or_nothing},
 };
 use crate::{
     Actor, Comment, PullRequest, PullRequestState, Review, ReviewState,

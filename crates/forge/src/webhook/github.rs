@@ -5,9 +5,9 @@ use super::{
         CommentAction, CommentEvent, Event, InstallationChange, InstallationEvent, PullRequestAction, PullRequestEvent,
         RepositoryChange, RepositoryEvent, RepositoryName, ReviewAction, ReviewEvent,
     },
-    read::{Language, owned, text_or_nothing},
+    language::Language,
     shape,
-    value::{At, Unreadable},
+    value::{At, Unreadable, owned, text_or_nothing},
 };
 use crate::{Actor, Comment, PullRequest, PullRequestState, Review, ReviewState};
 

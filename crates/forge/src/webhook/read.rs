@@ -6,31 +6,9 @@ use super::{
     bitbucket,
     event::Event,
     github,
+    language::Language,
     value::{At, Unreadable},
 };
-
-/// Longer than any forge's event name.
-const MAX_NAME_BYTES: usize = 64;
-
-/// The forge whose headers and bodies a delivery uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// `X-GitHub-Event` names the event, `action` in the body the change.
-    GitHub,
-    /// `X-Event-Key` names both.
-    Bitbucket,
-}
-
-impl Language {
-    pub(super) fn has(self, word: &str) -> bool {
-        let marks: &[u8] = match self {
-            Self::GitHub => b"_-.",
-            Self::Bitbucket => b"_-.:",
-        };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
-        (1..=MAX_NAME_BYTES).contains(&word.len()) && word.bytes().all(plain)
-    }
-}
 
 /// `event_header` is the header's event name, `body` the verified bytes.
 /// Unknown fields, events and actions are ignored, because forges add some.
@@ -55,12 +33,4 @@ pub fn parse(language: Language, event_header: &str, body: &[u8]) -> Result<Even
         Language::GitHub => github::said(event_header, &body),
         Language::Bitbucket => bitbucket::said(event_header, &body),
     }
-}
-
-pub(super) fn owned(at: &At<'_>, name: &str) -> Result<String, Unreadable> {
-    Ok(at.field(name)?.text()?.to_owned())
-}
-
-pub(super) fn text_or_nothing(at: &At<'_>, name: &str) -> Result<String, Unreadable> {
-    Ok(at.maybe(name)?.map_or(Ok(""), |text| text.text())?.to_owned())
 }

@@ -86,3 +86,11 @@ impl<'a> At<'a> {
         Time::parse(self.text()?).ok_or_else(|| self.not("a time as RFC 3339 text"))
     }
 }
+
+pub(super) fn owned(at: &At<'_>, name: &str) -> Result<String, Unreadable> {
+    Ok(at.field(name)?.text()?.to_owned())
+}
+
+pub(super) fn text_or_nothing(at: &At<'_>, name: &str) -> Result<String, Unreadable> {
+    Ok(at.maybe(name)?.map_or(Ok(""), |text| text.text())?.to_owned())
+}

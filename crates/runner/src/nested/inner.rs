@@ -179,7 +179,8 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
             }
             if kind.is_dir() {
                 // The agent's own repository is none that the runner's git reads.
-                if !(is_own && entry.file_name() == ".git") && !keep.contains(&path) {
+                let is_own_git = is_own && entry.file_name() == ".git";
+                if !is_own_git && !keep.contains(&path) {
                     folders.push(path);
                 }
             } else if kind.is_file() {

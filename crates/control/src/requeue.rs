@@ -1,0 +1,55 @@
+//! Puts a job back to Ready after a lost or failed attempt.
+
+use crate::ending::{Took, attempt_of, write_told_end};
+use crate::rest::write_told_rest;
+use crate::tally::Count;
+use crate::{Context, Error};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status};
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Proof, Write};
+
+/// Writes a job that goes back to Ready, and wakes it where somebody has to start it. One that its people
+/// want to stop has ended instead, or stands still.
+pub(crate) async fn write_requeue(
+    ctx: &Context,
+    before: &Job,
+    job: &Job,
+    failure: Failure,
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    write_told_requeue(ctx, before, job, (failure, Took::default()), proof, now).await
+}
+
+/// The same with what its runner said of the work.
+pub(crate) async fn write_told_requeue(
+    ctx: &Context,
+    before: &Job,
+    job: &Job,
+    (failure, took): (Failure, Took<'_>),
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    if job.status.is_terminal() {
+        return write_told_end(ctx, before, job, took, proof, now).await;
+    }
+    if job.status == Status::Paused {
+        // Its people want that, whoever lost it.
+        return write_told_rest(ctx, before, job, (AttemptEnd::Requeued { failure }, took), proof, now).await;
+    }
+    let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
+        return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));
+    };
+    let attempt = Attempt { work: took.work.cloned(), spent_usd_micros: took.spent_usd_micros, ..attempt };
+    let written = ctx.store.requeue(before, job, &attempt, proof).await?;
+    if written == Write::Applied {
+        ctx.tally().add(Count::JobRequeued);
+        tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
+        // Who waits for a model has nothing to do yet: the sweeper wakes it.
+        if job.place == Place::Fargate && !job.waits_long(now) {
+            ctx.wake_job(&job.id).await;
+        }
+    }
+    Ok(written)
+}

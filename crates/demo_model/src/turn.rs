@@ -1,0 +1,96 @@
+//! Takes the next step of the script for a request to the model, and answers as it says.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, Method, Uri},
+    response::Response,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    answer::Answer,
+    line::Line,
+    log::{Log, Outcome, Request},
+    messages,
+    refusal::Refusal,
+    responses,
+    script::{Script, Step},
+    sending::{self, Written},
+};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) script: Script,
+    pub(crate) log: Log,
+}
+
+type Asked = (Method, Uri, HeaderMap, Bytes);
+
+pub(crate) async fn anthropic(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    turn(&shared, &line, (method, uri, headers, body), messages::write).await
+}
+
+pub(crate) async fn openai(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    turn(&shared, &line, (method, uri, headers, body), responses::write).await
+}
+
+/// Takes a step, and does what it says.
+async fn turn(
+    shared: &Shared,
+    line: &Line,
+    (method, uri, headers, body): Asked,
+    write: fn(&Answer, usize, &str) -> Written,
+) -> Response {
+    let step = shared.script.next();
+    let outcome = match &step {
+        Some(Step::Answer(_)) => Outcome::Answered,
+        Some(Step::Refuse(refusal)) => Outcome::Refused(refusal.status),
+        Some(Step::Reset) => Outcome::Reset,
+        Some(Step::Hang) => Outcome::Hung,
+        None => Outcome::NothingLeft,
+    };
+    let request = Request::new(&method, &uri, &headers, &body, outcome);
+    let field = |name: &str| request.body.get(name).cloned().unwrap_or_default();
+    let (model, streamed) = (field("model"), field("stream") == json!(true));
+    let number = shared.log.add(request);
+    match step {
+        Some(Step::Answer(answer)) => {
+            let written = write(&answer, number, model.as_str().unwrap_or("scripted"));
+            sending::send(&answer, written, streamed)
+        }
+        Some(Step::Refuse(refusal)) => refusal.answer(),
+        Some(Step::Reset) => line.reset(),
+        Some(Step::Hang) => std::future::pending().await,
+        None => {
+            tracing::warn!("the demo model's script is used up");
+            used_up()
+        }
+    }
+}
+
+/// A refusal that no client should take for a passing one.
+fn used_up() -> Response {
+    let message = "the demo model's script is used up: no step is left for this request";
+    let body: Value = json!({
+        "type": "error",
+        "error": { "type": "script_used_up", "code": "script_used_up", "message": message },
+    });
+    Refusal::new(500, body).with("x-should-retry", "false").answer()
+}

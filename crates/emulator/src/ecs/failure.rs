@@ -1,0 +1,31 @@
+//! Error answers of the ECS API.
+
+use serde::de::DeserializeOwned;
+
+/// An error answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// An exception of the API.
+    Exception { kind: &'static str, message: String, resource_ids: Vec<String> },
+    /// No answer at all: the connection closes.
+    AnswerLost,
+}
+
+impl Failure {
+    pub(super) fn exception(kind: &'static str, message: impl Into<String>) -> Self {
+        Self::Exception { kind, message: message.into(), resource_ids: Vec::new() }
+    }
+
+    pub(super) fn client(message: impl Into<String>) -> Self {
+        Self::exception("ClientException", message)
+    }
+
+    pub(super) fn invalid_parameter(message: impl Into<String>) -> Self {
+        Self::exception("InvalidParameterException", message)
+    }
+}
+
+/// Reads a request.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::exception("SerializationException", error.to_string()))
+}

@@ -1,0 +1,24 @@
+//! Which forge sent a delivery, and which event names it may use.
+
+/// Longer than any forge's event name.
+const MAX_NAME_BYTES: usize = 64;
+
+/// The forge whose headers and bodies a delivery uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// `X-GitHub-Event` names the event, `action` in the body the change.
+    GitHub,
+    /// `X-Event-Key` names both.
+    Bitbucket,
+}
+
+impl Language {
+    pub(super) fn has(self, word: &str) -> bool {
+        let marks: &[u8] = match self {
+            Self::GitHub => b"_-.",
+            Self::Bitbucket => b"_-.:",
+        };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
+        (1..=MAX_NAME_BYTES).contains(&word.len()) && word.bytes().all(plain)
+    }
+}
