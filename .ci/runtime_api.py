@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Another driver of Lambda's Runtime API, to repeat the figures of .ci/functions-figures by other means.
 
-It shares nothing with crates/emulator: it starts the program itself, serves it events as Lambda does, freezes it
+It shares nothing with crates/testkit: it starts the program itself, serves it events as Lambda does, freezes it
 between them, and takes CPU from what the kernel accounts to a process that ended (wait4), where the other one adds up
 what its threads have used so far. AWS and the events are the same: tests/processes/figures.rs writes them into a plan.
 

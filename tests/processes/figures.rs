@@ -4,7 +4,7 @@
 //! services stand behind all of them alike, so their time is in every wall time.
 //!
 //! `.ci/runtime_api.py` takes the same figures again: another driver of the Runtime API, which shares no line with the
-//! emulator's, starts the same programs with the same variables and events of the same kind. What both took is printed
+//! testkit's, starts the same programs with the same variables and events of the same kind. What both took is printed
 //! side by side at the end, as docs/benchmarks.md has it.
 
 use super::recorder::Recorder;
@@ -17,9 +17,9 @@ use pullyard_domain::id::TicketKey;
 use pullyard_domain::ticket::Badge;
 use pullyard_emulator::Endpoints;
 use pullyard_emulator::ecs::Outcome;
-use pullyard_emulator::lambda::runtime::{Deployed, Runtime, Usage};
 use pullyard_local::Local;
 use pullyard_store::Write;
+use pullyard_testkit::lambda::{Deployed, Runtime, Usage};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -293,18 +293,18 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
             // Tasks that ran would take from what is measured.
             story.local.aws().ecs().script(vec![Outcome::NeverStarts; 4 * EVENTS]);
         }
-        let runtime = story.local.deployed(name).unwrap();
-        for environment in story.local.processes_of(name) {
+        let runtime = story.deployed(name);
+        for environment in story.processes_of(name) {
             killed(environment.pid).await;
         }
         // The calls of a first event that finds what earlier ones left.
         runtime.invoke(&event()).await.answer.unwrap();
-        killed(story.local.processes_of(name)[0].pid).await;
+        killed(story.processes_of(name)[0].pid).await;
         recorder.begin();
         runtime.invoke(&event()).await.answer.unwrap();
         let calls = recorder.end();
         assert!(["api", "pages"].contains(&name) || calls.iter().any(writes), "{name} had nothing to do: {calls:?}");
-        killed(story.local.processes_of(name)[0].pid).await;
+        killed(story.processes_of(name)[0].pid).await;
         let twin = bundle.as_ref().map(|program| node(folder.path(), program, &tls, &calls));
         let (mut ours, mut theirs) = (Taken::default(), Taken::default());
         let mut count = 0_u64;

@@ -4,18 +4,18 @@
 //! function's library, every message and state change as its own event; the runner is a child process
 //! that the embedded ECS starts. The functions share nothing but the services' addresses.
 
+mod deploy;
 mod environment;
 mod error;
 mod folder;
 mod functions;
 mod keys;
-mod processes;
 mod system;
 
+pub use deploy::Deploy;
 pub use environment::load_environment;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
-pub use processes::{FUNCTION_TIMEOUTS, Functions};
 pub use pullyard_demo_forge::{AccountKind, DemoForge, Error as ForgeError, Remark, Role, User, link};
 pub use pullyard_entry::{Clock, telemetry};
 pub use system::{Between, Hints, Invocations, Local, Options, TaskEnvironment};

@@ -2,17 +2,15 @@
 
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
-use crate::processes::{Functions, Processes};
-use crate::{Error, environment, functions};
+use crate::{Deploy, Error, environment, functions};
 use pullyard_cloud::{Definitions, Secrets, setup};
 use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
-use pullyard_emulator::lambda::runtime::{Runtime, Seen};
 use pullyard_emulator::lambda::{event_source, events, schedule};
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, Observer, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
 use pullyard_entry::auth::stored_token;
-use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config, Endpoints};
+use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,12 +58,10 @@ pub struct Options {
     pub hints: Hints,
     /// The admin token is made anew, and the old one taken back.
     pub new_admin_token: bool,
-    /// What stands between the functions and DynamoDB.
-    pub before_dynamodb: Option<Between>,
-    /// Who is told of every call to the embedded AWS.
-    pub observer: Option<Observer>,
-    /// How the functions run.
-    pub functions: Functions,
+    /// Proxies of a test between the functions and AWS.
+    pub before_aws: Option<Between>,
+    /// What runs functions in place of their libraries.
+    pub deploy: Option<Deploy>,
     /// The name that metrics are written under, into the log; none are without one.
     pub deployment: Option<String>,
     /// The git commit of this program, for `/v1/version`.
@@ -82,13 +78,13 @@ impl std::fmt::Debug for TaskEnvironment {
     }
 }
 
-/// Something that stands before a service and counts its calls, or breaks them.
+/// Proxies before the services, which observe their calls or break them.
 #[derive(Clone)]
-pub struct Between(Arc<dyn Fn(&str) -> String + Send + Sync>);
+pub struct Between(Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>);
 
 impl Between {
-    /// Told where the service is, it says where it is called instead.
-    pub fn new(before: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+    /// From the addresses of the services to those that the functions call instead.
+    pub fn new(before: impl Fn(Endpoints) -> Endpoints + Send + Sync + 'static) -> Self {
         Self(Arc::new(before))
     }
 }
@@ -124,9 +120,8 @@ impl Options {
             clock: Clock::default(),
             hints: Hints::Arrive,
             new_admin_token: false,
-            before_dynamodb: None,
-            observer: None,
-            functions: Functions::default(),
+            before_aws: None,
+            deploy: None,
             deployment: None,
             commit: "unknown",
         }
@@ -144,7 +139,8 @@ pub struct Local {
     effects: event_source::EventSource,
     tasks: events::Rule,
     sweeper: schedule::Schedule,
-    processes: Processes,
+    /// Where the functions call AWS.
+    called: Endpoints,
     aws: Aws,
     /// The last to go: the folder is free once nothing of this writes into it any more.
     _lock: Lock,
@@ -180,9 +176,8 @@ impl Local {
             clock,
             hints,
             new_admin_token,
-            before_dynamodb,
-            observer,
-            functions: how,
+            before_aws,
+            deploy,
             deployment,
             commit,
         } = options;
@@ -216,7 +211,7 @@ impl Local {
             data: Some(inner("dynamodb")?),
             tasks: ecs::Options::new(inner("ecs")?, TASK_FAMILIES.map(definition).into()),
         };
-        let aws = Aws::start_on(services, aws_first_port, observer).await?;
+        let aws = Aws::start_on(services, aws_first_port).await?;
 
         let users = vec![User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() }];
         let forge = DemoForge::start(pullyard_demo_forge::Options {
@@ -247,7 +242,7 @@ impl Local {
         let undelivered = setup::create_dead_letter_queue(&sdk, &at.sqs, "undelivered").await?;
 
         aws.s3().make(BUCKET, Some(KEPT))?;
-        let lost = at.sqs.clone();
+        let called = before_aws.map_or_else(|| at.clone(), |between| (between.0)(at.clone()));
         let config = Config {
             table: TABLE.into(),
             dispatch_queue_url: dispatch_queue.queue_url.clone(),
@@ -266,12 +261,12 @@ impl Local {
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
             deployment,
-            endpoints: Endpoints {
-                dynamodb: Some(before_dynamodb.map_or(at.dynamodb.clone(), |between| (between.0)(&at.dynamodb))),
-                sqs: Some(at.sqs),
-                ecs: Some(at.ecs),
-                secretsmanager: Some(at.secretsmanager),
-                s3: Some(at.s3),
+            endpoints: config::Endpoints {
+                dynamodb: Some(called.dynamodb.clone()),
+                sqs: Some(called.sqs.clone()),
+                ecs: Some(called.ecs.clone()),
+                secretsmanager: Some(called.secretsmanager.clone()),
+                s3: Some(called.s3.clone()),
             },
         };
         environment::save(&data, &config)?;
@@ -279,8 +274,8 @@ impl Local {
         let config = match hints {
             Hints::Arrive => config,
             Hints::AreLost => Config {
-                dispatch_queue_url: setup::create_queue(&sdk, &lost, "lost", VISIBILITY).await?.queue_url,
-                effects_queue_url: setup::create_queue(&sdk, &lost, "lost.fifo", VISIBILITY).await?.queue_url,
+                dispatch_queue_url: setup::create_queue(&sdk, &at.sqs, "lost", VISIBILITY).await?.queue_url,
+                effects_queue_url: setup::create_queue(&sdk, &at.sqs, "lost.fifo", VISIBILITY).await?.queue_url,
                 ..config
             },
         };
@@ -289,16 +284,21 @@ impl Local {
             let sdk = config::embedded_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
             config.clone().context(&sdk, clock.clone())
         };
-        let mut own = Processes::new(how, data.join("functions"))?;
-        let sweeper = own.or("sweeper", &heard, async { functions::sweeper(of("sweeper", &heard).await) }).await;
+        let deploy = deploy.as_ref();
+        let sweeper =
+            Deploy::or(deploy, "sweeper", &heard, async { functions::sweeper(of("sweeper", &heard).await) }).await;
         let dispatcher =
-            own.or("dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) }).await;
-        let effects = own.or("effects", &config, async { functions::effects(of("effects", &config).await) }).await;
-        let tasks = own.or("tasks", &config, async { functions::tasks(of("tasks", &config).await) }).await;
-        let api = own.or("api", &config, async { functions::api(of("api", &config).await, commit) }).await;
-        let tickets = own.or("tickets", &config, async { functions::tickets(of("tickets", &config).await) }).await;
-        let webhook = own.or("webhook", &config, async { functions::webhook(of("webhook", &config).await) }).await;
-        let pages = own.or("pages", &config, async { functions::pages(of("pages", &config).await) }).await;
+            Deploy::or(deploy, "dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) })
+                .await;
+        let effects =
+            Deploy::or(deploy, "effects", &config, async { functions::effects(of("effects", &config).await) }).await;
+        let tasks = Deploy::or(deploy, "tasks", &config, async { functions::tasks(of("tasks", &config).await) }).await;
+        let api = Deploy::or(deploy, "api", &config, async { functions::api(of("api", &config).await, commit) }).await;
+        let tickets =
+            Deploy::or(deploy, "tickets", &config, async { functions::tickets(of("tickets", &config).await) }).await;
+        let webhook =
+            Deploy::or(deploy, "webhook", &config, async { functions::webhook(of("webhook", &config).await) }).await;
+        let pages = Deploy::or(deploy, "pages", &config, async { functions::pages(of("pages", &config).await) }).await;
         let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
         let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
         let routes = vec![
@@ -318,7 +318,7 @@ impl Local {
             effects: event_source::poll(aws.sqs(), &effects_queue.queue_url, batches, effects),
             tasks: events::forward(aws.ecs().events(), tasks),
             sweeper: schedule::every(sweep_every, sweeper),
-            processes: own,
+            called,
             api_url,
             admin_token: keys.admin_token,
             forge,
@@ -373,14 +373,9 @@ impl Local {
         }
     }
 
-    /// The processes of a function, where functions have processes.
-    pub fn processes_of(&self, function: &str) -> Vec<Arc<Seen>> {
-        self.processes.of(function)
-    }
-
-    /// A function that has processes, past everything that calls it.
-    pub fn deployed(&self, function: &str) -> Option<Runtime> {
-        self.processes.runtime(function)
+    /// Where the functions call AWS: the services, or the proxies before them.
+    pub fn called(&self) -> &Endpoints {
+        &self.called
     }
 
     /// How many tasks run now.
@@ -408,7 +403,6 @@ impl Local {
         self.forge.shutdown().await;
         // Deaths that nobody hears of now are told again at the next start.
         self.tasks.shutdown().await;
-        self.processes.shutdown().await;
         (self.aws, self._lock)
     }
 }
