@@ -5,7 +5,7 @@
 //! command line, the set-up of the local system) carry no name of a function and are left out.
 
 use crate::roles;
-use pullyard_emulator::{Call, Observer};
+use pullyard_testkit::observe::{Call, Observer};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

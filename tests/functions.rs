@@ -38,7 +38,7 @@ impl Doer {
     async fn invoke(&self, story: &Story, function: &str, event: Value) -> Result<Value, String> {
         match self {
             Self::Libraries(ctx) => invoke(ctx, function, event).await,
-            Self::Processes => story.local.deployed(function).unwrap().invoke(&event).await.answer,
+            Self::Processes => story.deployed(function).invoke(&event).await.answer,
         }
     }
 }

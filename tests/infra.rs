@@ -1,10 +1,10 @@
 //! What `infra` repeats of the code is what the code says: the table, the routes, the environment, the release.
 
+use crate::processes::FUNCTION_TIMEOUTS;
 use crate::roles::template::read;
 use pullyard_domain::sweep::back_off;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::{config, metrics};
-use pullyard_local::FUNCTION_TIMEOUTS;
 use pullyard_store::Store;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

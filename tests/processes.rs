@@ -1,24 +1,26 @@
-//! The functions in processes of their own, by Lambda's Runtime API: every event over TLS, the whole demo,
-//! and processes that are killed.
+//! The functions in processes of their own, by Lambda's Runtime API: every event over TLS, a ticket that becomes a
+//! pull request, and processes that are killed.
 //!
 //! The processes are of `pullyard` itself, which holds the same code; `PULLYARD_FUNCTIONS` names the program
 //! that is deployed instead (`.ci/functions`).
 
+mod deployed;
 mod figures;
 pub(crate) mod recorder;
 mod tls;
 
+pub(crate) use deployed::{FUNCTION_TIMEOUTS, Functions, Processes};
+
 use crate::functions::{Doer, check_all, setup};
-use crate::story::{Setup, Story, TRIGGER, Task, until};
+use crate::story::{Between, Setup, Story, TRIGGER, Task, until};
 use crate::webhooks::World;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pullyard_local::{Between, Functions};
+use pullyard_domain::job::Status;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use tempfile::TempDir;
 use tls::Tls;
 use tokio::io::copy_bidirectional;
@@ -106,7 +108,7 @@ fn kill_now(pid: u32) {
 }
 
 fn pids(story: &Story, function: &str) -> Vec<u32> {
-    story.local.processes_of(function).iter().map(|process| process.pid).collect()
+    story.processes_of(function).iter().map(|process| process.pid).collect()
 }
 
 /// Kills a process and waits until it is dead: one that only dies may still be handed an event.
@@ -124,7 +126,7 @@ fn dead(pid: u32) -> bool {
 /// Waits until a process of a function works on an event, and names it.
 async fn busy(story: &Story, function: &str) -> u32 {
     until("a process has the event", async || {
-        let processes = story.local.processes_of(function);
+        let processes = story.processes_of(function);
         let busy = processes.iter().find(|process| process.is_busy()).map(|process| process.pid);
         busy.ok_or_else(|| format!("{processes:?}"))
     })
@@ -136,8 +138,7 @@ async fn every_event_leads_to_the_same_through_processes_over_tls() {
     let folder = TempDir::new().unwrap();
     let tls = Tls::start(folder.path()).await;
     let functions = processes(tls.environment());
-    let world =
-        World::prepared(Setup { functions, ..setup() }, async |local| tls.stands_before(local.aws().endpoints())).await;
+    let world = World::prepared(Setup { functions, ..setup() }, async |local| tls.stands_before(local.called())).await;
     check_all(&world, &Doer::Processes).await;
     let story = world.story;
     for name in ["api", "pages", "tickets", "webhook", "dispatcher", "effects", "tasks", "sweeper"] {
@@ -147,22 +148,14 @@ async fn every_event_leads_to_the_same_through_processes_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_passes_with_each_function_in_processes_of_its_own() {
-    let folder = TempDir::new().unwrap();
-    let kept = folder.path().join("demo");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
-    command.args(["demo", "--json", "--keep", kept.to_str().unwrap(), "--functions"]);
-    if let Ok(deployed) = std::env::var("PULLYARD_FUNCTIONS") {
-        command.arg(deployed);
-    }
-    command.stdin(Stdio::null()).env_remove("RUST_LOG").kill_on_drop(true);
-    let output =
-        tokio::time::timeout(Duration::from_secs(300), command.output()).await.expect("it never ended").unwrap();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), complaints.as_ref()), (Some(0), ""));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&told["ok"], told["tickets"].as_array().unwrap().len()), (&Value::Bool(true), 3));
-    assert_eq!(warnings(&kept), Vec::<String>::new());
+async fn a_ticket_becomes_a_pull_request_through_processes() {
+    let story = Story::with(Setup { functions: processes(Vec::new()), ..Setup::default() }).await;
+    let job = story.job_for("event-1", "KEY-1", 1).await;
+    let ended = story.ended(&job).await;
+    assert_eq!(ended.status, Status::Completed, "{ended:?}");
+    assert_eq!(story.branches().await.len(), 1);
+    assert_eq!(warnings(story.folder()), Vec::<String>::new());
+    story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +163,7 @@ async fn a_process_that_was_killed_between_events_is_replaced_and_nobody_notices
     let story = Story::with(Setup { task: Task::Waiting, functions: processes(Vec::new()), ..Setup::default() }).await;
     story.job_for("event-1", "KEY-1", 1).await;
     let before = pids(&story, "tickets");
-    for process in story.local.processes_of("tickets") {
+    for process in story.processes_of("tickets") {
         process.rests().await;
         killed(process.pid).await;
     }

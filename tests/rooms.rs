@@ -35,7 +35,7 @@ const ROOMS: [(&str, &str); 28] = [
     // Only tests link it.
     ("fake-forge", "demo-forge"),
     ("demo-model", ""),
-    ("testkit", ""),
+    ("testkit", "emulator"),
     ("models", ""),
     ("simulation", ""),
     (
@@ -61,7 +61,7 @@ const RESERVED: [(&str, &str); 16] = [
     ("askama", "function-pages"),
     (
         "axum",
-        "entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge",
+        "entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge testkit",
     ),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),

@@ -11,6 +11,7 @@ pub(crate) use attempt::{begin_all, completed, failed, finish};
 pub(crate) use aws::told;
 
 use crate::calls::{Allowed, Calls};
+use crate::processes::{Functions, Processes};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::decision::Verdict;
@@ -22,16 +23,18 @@ use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_entry::{Config, Context};
 use pullyard_fake_forge::FakeForge;
-use pullyard_local::{Between, Clock, Functions, Hints, Local, Options};
+use pullyard_local::{Clock, Hints, Local, Options};
 use pullyard_protocol::client::{Error, Operator};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
+use pullyard_testkit::lambda::{Runtime, Seen};
 use pullyard_version::COMMIT;
 use serde_json::Value;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -45,6 +48,28 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An agent that appends the prompt's last line to a file.
 pub(crate) const WORKING_AGENT: &str = "#!/bin/sh\ncat > prompt.txt\necho done >> work.txt\nrm prompt.txt\n";
+
+/// A proxy between the functions and DynamoDB, by the address of one and the other.
+#[derive(Clone)]
+pub(crate) struct Between(Arc<dyn Fn(&str) -> String + Send + Sync>);
+
+impl Between {
+    pub(crate) fn new(before: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(before))
+    }
+}
+
+/// Taps that check what the functions call, and before them the proxy of a test.
+fn before_aws(calls: &Calls, dynamodb: Option<Between>) -> pullyard_local::Between {
+    let observer = calls.observer();
+    pullyard_local::Between::new(move |services| {
+        let mut taps = observer.before(&services).unwrap();
+        if let Some(between) = &dynamodb {
+            taps.dynamodb = (between.0)(&taps.dynamodb);
+        }
+        taps
+    })
+}
 
 /// How a story begins.
 pub(crate) struct Setup {
@@ -117,6 +142,7 @@ pub(crate) struct Story {
     folder: TempDir,
     runner: Vec<String>,
     calls: Allowed,
+    processes: Processes,
 }
 
 impl Story {
@@ -147,9 +173,9 @@ impl Story {
         options.forge_extension = FakeForge::extension();
         options.sweep_every = setup.sweep_every;
         options.hints = setup.hints;
-        options.before_dynamodb = setup.before_dynamodb;
-        options.observer = Some(calls.0.observer());
-        options.functions = setup.functions;
+        options.before_aws = Some(before_aws(&calls.0, setup.before_dynamodb));
+        let processes = Processes::new(setup.functions, folder.path().join("functions"));
+        options.deploy = processes.deploy();
         options.commit = COMMIT;
         let clock = options.clock.clone();
         let local = Local::start(options).await.unwrap();
@@ -157,7 +183,7 @@ impl Story {
         let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
         let project = ProjectId::new("acme").unwrap();
         let http = reqwest::Client::new();
-        let story = Self { local, api, project, clock, http, folder, runner, calls };
+        let story = Self { local, api, project, clock, http, folder, runner, calls, processes };
         story.set_up(setup.agent, setup.command, setup.settings).await;
         story
     }
@@ -414,14 +440,14 @@ impl Story {
     /// The system is gone without a word, and its tasks with it unless they are left; then it begins again on
     /// its folder and addresses. Nobody sweeps by himself.
     pub(crate) async fn begun_again(self, tasks: Tasks) -> Self {
-        let Self { local, api, project, clock, http, folder, runner, calls } = self;
+        let Self { local, api, project, clock, http, folder, runner, calls, processes } = self;
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
         options.api = local.api_url().trim_start_matches("http://").to_owned();
         options.forge = local.forge().url().trim_start_matches("http://").to_owned();
         options.forge_extension = FakeForge::extension();
         options.sweep_every = Duration::from_secs(3_600);
         options.clock = clock.clone();
-        options.observer = Some(calls.0.observer());
+        options.before_aws = Some(before_aws(&calls.0, None));
         match tasks {
             Tasks::Die => drop(local),
             Tasks::GoOn => local.leave().await,
@@ -430,12 +456,23 @@ impl Story {
             Local::start(options.clone()).await.map_err(|error| format!("{error:?}"))
         })
         .await;
-        Self { local, api, project, clock, http, folder, runner, calls }
+        Self { local, api, project, clock, http, folder, runner, calls, processes }
+    }
+
+    /// The processes of a function, where functions have processes.
+    pub(crate) fn processes_of(&self, function: &str) -> Vec<Arc<Seen>> {
+        self.processes.of(function)
+    }
+
+    /// A function that has processes, without its trigger.
+    pub(crate) fn deployed(&self, function: &str) -> Runtime {
+        self.processes.runtime(function)
     }
 
     /// Stops the system.
     pub(crate) async fn end(self) {
         self.local.shutdown().await;
+        self.processes.shutdown().await;
     }
 }
 

@@ -1,11 +1,11 @@
 //! What stands before DynamoDB and adds up what it would charge.
 
+use crate::story::Between;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use pullyard_local::Between;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;

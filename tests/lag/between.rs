@@ -1,11 +1,11 @@
 //! What stands before DynamoDB and lets its indexes, and reads that are not strongly consistent, lag.
 
+use crate::story::Between;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use pullyard_local::Between;
 use pullyard_testkit::{Ask, Lag};
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};

@@ -2,10 +2,6 @@
 //!
 //! Everything goes over TLS on loopback. CPU and memory are the function's own process's. The embedded
 //! services stand behind all of them alike, so their time is in every wall time.
-//!
-//! `.ci/runtime_api.py` takes the same figures again: another driver of the Runtime API, which shares no line with the
-//! emulator's, starts the same programs with the same variables and events of the same kind. What both took is printed
-//! side by side at the end, as docs/capacity.md has it.
 
 use super::recorder::Recorder;
 use super::tls::Tls;
@@ -17,24 +13,21 @@ use pullyard_domain::id::TicketKey;
 use pullyard_domain::ticket::Badge;
 use pullyard_emulator::Endpoints;
 use pullyard_emulator::ecs::Outcome;
-use pullyard_emulator::lambda::runtime::{Deployed, Runtime, Usage};
 use pullyard_local::Local;
 use pullyard_store::Write;
+use pullyard_testkit::lambda::{Deployed, Runtime, Usage};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::process::Command;
 
 const COLD: usize = 20;
 const WARM: usize = 200;
-/// How many events a function gets: the two before the first round, every cold start and every warm event, and all of it
-/// once more by the other driver.
-const EVENTS: usize = 3 + 2 * (COLD + WARM);
+/// Events per function: two before the first round, the cold starts, the warm events.
+const EVENTS: usize = 3 + COLD + WARM;
 /// What is measured of each program, as the tables of docs/capacity.md have it.
 const COLUMNS: &str =
     "init ms | CPU ms to the end of the first event | init and first event ms | warm p50 ms | p99 ms | peak MiB";
@@ -93,42 +86,6 @@ async fn measure(runtime: &Runtime, warm: usize, taken: &mut Taken, mut event: i
     }
     taken.peak.push(Usage::of(environment.pid).unwrap().peak_rss_kib as f64 / 1024.0);
     killed(environment.pid).await;
-}
-
-/// The same figures by another driver, which runs the program by itself: its row.
-async fn again(driver: &str, folder: &Path, runtime: &Runtime, mut event: impl FnMut() -> Value) -> String {
-    // As many cold starts, each with one event; then one more, with the warm ones after it.
-    let mut lives = (0..COLD).map(|_| vec![event()]).collect::<Vec<_>>();
-    lives.push((0..=WARM).map(|_| event()).collect());
-    let Deployed { name, handler, command, environment, timeout, memory_mb, log, most: _ } = runtime.deployed();
-    // What is said of a variable last holds.
-    let environment: BTreeMap<_, _> = environment.iter().cloned().collect();
-    let plan = json!({
-        "name": name,
-        "handler": handler,
-        "command": command,
-        "environment": environment,
-        "timeout_secs": timeout.as_secs(),
-        "memory_mb": memory_mb,
-        "log": log.display().to_string(),
-        "lives": lives,
-    });
-    let file = folder.join("plan.json");
-    std::fs::write(&file, plan.to_string()).unwrap();
-    let mut command = Command::new("python3");
-    command.arg(driver).arg(&file).stdin(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// The row of a program in the table of both drivers: in each cell what ours took, then what the other one did.
-fn beside(program: &str, ours: &Taken, other: &str) -> String {
-    let ours = ours.to_string();
-    let (ours, other) = (ours.split(" | ").collect::<Vec<_>>(), other.split(" | ").collect::<Vec<_>>());
-    assert_eq!(ours.len(), other.len(), "{other:?}");
-    let pairs = ours.iter().zip(&other).map(|(ours, other)| format!("{ours}, {other}")).collect::<Vec<_>>();
-    format!("| {program} | {} |", pairs.join(" | "))
 }
 
 /// An event of `events/`, as it is kept, for this story.
@@ -283,9 +240,7 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
         ("tasks", "a task that died", Box::new(|| work.borrow_mut().deaths.pop_front().unwrap())),
     ];
     let bundle = std::env::var("PULLYARD_NODE").ok();
-    let driver = std::env::var("PULLYARD_DRIVER").ok();
     println!("| function | event | {COLUMNS} | its calls |\n|---|---|---|---|---|---|---|---|---|");
-    let mut both = Vec::new();
     for (name, what, mut event) in subjects {
         if name == "dispatcher" {
             // Not before: the sweeper would have all of it to take up.
@@ -293,18 +248,18 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
             // Tasks that ran would take from what is measured.
             story.local.aws().ecs().script(vec![Outcome::NeverStarts; 4 * EVENTS]);
         }
-        let runtime = story.local.deployed(name).unwrap();
-        for environment in story.local.processes_of(name) {
+        let runtime = story.deployed(name);
+        for environment in story.processes_of(name) {
             killed(environment.pid).await;
         }
         // The calls of a first event that finds what earlier ones left.
         runtime.invoke(&event()).await.answer.unwrap();
-        killed(story.local.processes_of(name)[0].pid).await;
+        killed(story.processes_of(name)[0].pid).await;
         recorder.begin();
         runtime.invoke(&event()).await.answer.unwrap();
         let calls = recorder.end();
         assert!(["api", "pages"].contains(&name) || calls.iter().any(writes), "{name} had nothing to do: {calls:?}");
-        killed(story.local.processes_of(name)[0].pid).await;
+        killed(story.processes_of(name)[0].pid).await;
         let twin = bundle.as_ref().map(|program| node(folder.path(), program, &tls, &calls));
         let (mut ours, mut theirs) = (Taken::default(), Taken::default());
         let mut count = 0_u64;
@@ -320,17 +275,6 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
             let less = at(&theirs.cpu, 0.5) / at(&ours.cpu, 0.5);
             println!("| Node.js | the calls of {name} | {theirs} | {less:.1} × the CPU |");
         }
-        let Some(driver) = &driver else { continue };
-        let row = again(driver, folder.path(), &runtime, event).await;
-        both.push(beside(name, &ours, &row));
-        if let Some(twin) = &twin {
-            let row = again(driver, folder.path(), twin, || counted(&mut count)).await;
-            both.push(beside(&format!("Node.js, the calls of {name}"), &theirs, &row));
-        }
-    }
-    if !both.is_empty() {
-        println!("\nBoth drivers, ours first:\n\n| program | {COLUMNS} |\n|---|---|---|---|---|---|---|");
-        println!("{}\n", both.join("\n"));
     }
     world.story.end().await;
 }

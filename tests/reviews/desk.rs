@@ -1,10 +1,10 @@
 //! A pull request of ours on a desk: who reviews it, the agent that answers, and what stands at the forge after.
 
-use crate::story::{REPOSITORY, Setup, Story, TODO, Task, Tasks, until};
+use crate::story::{Between, REPOSITORY, Setup, Story, TODO, Task, Tasks, until};
 use pullyard_domain::id::{HookName, IntegrationId, JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::{Kind, Status};
 use pullyard_domain::project::Settings;
-use pullyard_local::{AccountKind, Between, Hints, Remark, Role, User};
+use pullyard_local::{AccountKind, Hints, Remark, Role, User};
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::job::Job;

@@ -1,12 +1,12 @@
 //! What stands before DynamoDB and is another writer who is faster each time: it changes a ticket just before every
 //! transaction that was decided over it.
 
+use crate::story::Between;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use pullyard_local::Between;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -10,7 +10,7 @@ mod screen;
 mod story;
 
 use crate::ends::Ends;
-use crate::{functions, logs};
+use crate::logs;
 use agent::Cast;
 use anyhow::Context as _;
 use pullyard_local::{Local, Options};
@@ -33,8 +33,7 @@ const INTERRUPTED: u8 = 130;
   pullyard demo
   pullyard demo --json > demo.json
   pullyard demo --keep ./demo --stay
-  pullyard demo --agent claude_code  with your own ANTHROPIC_API_KEY
-  pullyard demo --functions          each function a process of its own, as on AWS")]
+  pullyard demo --agent claude_code  with your own ANTHROPIC_API_KEY")]
 pub(crate) struct Demo {
     /// Print the story as one JSON document at the end, and nothing else.
     #[arg(long)]
@@ -52,8 +51,6 @@ pub(crate) struct Demo {
     /// The model of the agent, as it names it.
     #[arg(long, value_name = "MODEL", requires = "agent")]
     model: Option<String>,
-    #[command(flatten)]
-    functions: functions::Functions,
 }
 
 impl Demo {
@@ -64,7 +61,6 @@ impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         // Heard from before there is a folder: who interrupts it while it starts is left with nothing, either.
         let mut ends = Ends::listen()?;
-        let functions = self.functions.how()?;
         let cast = self.cast();
         let mut screen = Screen::new(self.json, cast.is_ai());
         screen.title(&format!("Pullyard demo: tickets become pull requests, on this machine only. {}", cast.words()));
@@ -79,7 +75,7 @@ impl Demo {
         logs::to_file(&folder.join("pullyard.log"))?;
         screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
         let removed = self.keep.is_none().then_some(folder.as_path());
-        let starts = start(&folder, removed, functions);
+        let starts = start(&folder, removed);
         tokio::pin!(starts);
         let (local, is_interrupted) = tokio::select! {
             started = &mut starts => (started?, false),
@@ -147,7 +143,7 @@ async fn finish(local: &Local, screen: &mut Screen, cast: Cast, claims: &[eviden
 
 /// The local system, with this very program as its runner. Where this process is killed, its runners remove the folder
 /// that is named apart.
-async fn start(folder: &Path, removed: Option<&Path>, functions: pullyard_local::Functions) -> anyhow::Result<Local> {
+async fn start(folder: &Path, removed: Option<&Path>) -> anyhow::Result<Local> {
     let program = std::env::current_exe().context("failed to find this program")?;
     let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
     let runner = crate::runner::ending_with_us(runner, removed);
@@ -155,7 +151,6 @@ async fn start(folder: &Path, removed: Option<&Path>, functions: pullyard_local:
     options.task_environment = crate::runner::agents_environment();
     options.commit = pullyard_version::COMMIT;
     options.sweep_every = Duration::from_secs(2);
-    options.functions = functions;
     Ok(Local::start(options).await?)
 }
 

@@ -10,7 +10,7 @@ mod watch;
 
 use crate::client::{Exit, Fault, Global, Screen, open};
 use crate::ends::Ends;
-use crate::{functions, logs};
+use crate::logs;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
 use pullyard_local::{Addresses, Error, Local, Options};
@@ -61,8 +61,6 @@ pub(crate) struct Up {
     /// Make another admin token and take the old one back: it was lost, or seen by others.
     #[arg(long)]
     new_admin_token: bool,
-    #[command(flatten)]
-    functions: functions::Functions,
     /// Write metrics into the log, in CloudWatch's embedded metric format, under this name.
     #[arg(long, env = "PULLYARD_DEPLOYMENT", value_name = "NAME", hide = true)]
     deployment: Option<String>,
@@ -88,7 +86,6 @@ impl Up {
         options.task_environment = crate::runner::agents_environment();
         options.commit = pullyard_version::COMMIT;
         options.new_admin_token = self.new_admin_token;
-        options.functions = self.functions.how().map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::inner(&data, "logs")?)
             .map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;

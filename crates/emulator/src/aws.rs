@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use crate::Error;
 use crate::dynamodb::DynamoDb;
 use crate::ecs::{self, Ecs};
-use crate::observe::Observer;
 use crate::s3::{Buckets, S3};
 use crate::secretsmanager::SecretsManager;
 use crate::sqs::{self, Sqs};
@@ -62,15 +61,7 @@ impl Aws {
     /// # Errors
     /// A port that can't be bound, a folder that can't be made, a database that can't be opened.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        Self::observed(options, None).await
-    }
-
-    /// The same, and the observer is told of every request.
-    ///
-    /// # Errors
-    /// As above.
-    pub async fn observed(options: Options, observer: Option<Observer>) -> Result<Self, Error> {
-        Self::start_on(options, None, observer).await
+        Self::start_on(options, None).await
     }
 
     /// The same on five consecutive ports from `first_port`: DynamoDB, SQS, Secrets Manager, ECS, S3. A service whose
@@ -78,18 +69,14 @@ impl Aws {
     ///
     /// # Errors
     /// As above.
-    pub async fn start_on(
-        options: Options,
-        first_port: Option<u16>,
-        observer: Option<Observer>,
-    ) -> Result<Self, Error> {
+    pub async fn start_on(options: Options, first_port: Option<u16>) -> Result<Self, Error> {
         let port = |offset: u16| first_port.and_then(|first| first.checked_add(offset));
         let data = options.data.as_deref();
-        let dynamodb = DynamoDb::start(data, port(0), observer.clone()).await?;
-        let sqs = sqs::Service::start(port(1), observer.clone()).await?;
-        let secretsmanager = SecretsManager::start(data, port(2), observer.clone()).await?;
-        let s3 = S3::start(data, port(4), observer.clone()).await?;
-        let ecs = Ecs::start_on(options.tasks, port(3), observer).await?;
+        let dynamodb = DynamoDb::start(data, port(0)).await?;
+        let sqs = sqs::Service::start(port(1)).await?;
+        let secretsmanager = SecretsManager::start(data, port(2)).await?;
+        let s3 = S3::start(data, port(4)).await?;
+        let ecs = Ecs::start_on(options.tasks, port(3)).await?;
         let endpoints = Endpoints {
             dynamodb: dynamodb.url.clone(),
             sqs: sqs.url.clone(),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use dynoxide::Database;
 
 use crate::Error;
-use crate::observe::{Observer, Service, tapped};
 use crate::server::{self, Server};
+use crate::tap;
 
 /// The database file inside the data folder.
 const FILE: &str = "dynamodb.sqlite";
@@ -28,11 +28,7 @@ pub(crate) struct DynamoDb {
 
 impl DynamoDb {
     /// Serves from a folder, or from memory when there is none.
-    pub(crate) async fn start(
-        data: Option<&Path>,
-        port: Option<u16>,
-        observer: Option<Observer>,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let database = open(data)?;
         // Before anybody is served: what is written from now on is not looked at for an hour.
         forget(&database).await;
@@ -48,7 +44,13 @@ impl DynamoDb {
             }
         });
         // dynoxide allows requests from every web page (CORS), so a port that pages can know is a tap, which refuses them.
-        let (address, tap) = tapped("DynamoDB", Service::DynamoDb, address, port, observer).await?;
+        let (address, tap) = match port {
+            None => (address, None),
+            Some(port) => {
+                let (public, tap) = tap::start("DynamoDB", port, address).await?;
+                (public, Some(tap))
+            }
+        };
         Ok(Self { url: format!("http://{address}"), server, tap })
     }
 

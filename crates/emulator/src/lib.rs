@@ -13,11 +13,10 @@ mod dynamodb;
 mod error;
 mod memory;
 mod moment;
-mod observe;
 mod secretsmanager;
 mod server;
+mod tap;
 
 pub use aws::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, Options, REGION, SECRET_ACCESS_KEY};
 pub use error::Error;
 pub use memory::MemoryDynamoDb;
-pub use observe::{Call, Observer, Permission, Service};

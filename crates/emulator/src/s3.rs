@@ -21,10 +21,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::{Full, Limited};
 use rustack_auth::{AuthError, StaticCredentialProvider, verify_presigned};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::observe::{Call, Observer, Service};
 use crate::server::{self, Server};
 use crate::{ACCESS_KEY_ID, Error, SECRET_ACCESS_KEY, moment};
 use shelf::{About, Object, Shelf};
@@ -54,7 +52,6 @@ struct Inner {
     made: Mutex<HashMap<String, Option<Duration>>>,
     faults: Mutex<Vec<Fault>>,
     signers: StaticCredentialProvider,
-    observer: Option<Observer>,
 }
 
 /// What goes wrong on order, once.
@@ -120,18 +117,13 @@ fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl S3 {
     /// Serves from a folder, or from memory when there is none.
-    pub(crate) async fn start(
-        data: Option<&Path>,
-        port: Option<u16>,
-        observer: Option<Observer>,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("S3", port).await?;
         let buckets = Buckets(Arc::new(Inner {
             shelf: Shelf::of(data.map(|data| data.join("s3"))),
             made: Mutex::default(),
             faults: Mutex::default(),
             signers: StaticCredentialProvider::new([(ACCESS_KEY_ID.to_owned(), SECRET_ACCESS_KEY.to_owned())]),
-            observer,
         }));
         let router = Router::new().fallback(answer).with_state(buckets.clone());
         let forgetting = buckets.clone();
@@ -208,27 +200,11 @@ async fn answered(buckets: &Buckets, parts: &Parts, body: Body) -> Result<Respon
     if key.is_empty() || key.len() > LONGEST_KEY {
         return refuse(StatusCode::BAD_REQUEST, "KeyTooLongError", "Your key is too long, or there is none.");
     }
-    tell(buckets, parts, &query, bucket, key);
     match parts.method {
         Method::PUT => put(buckets, parts, body, bucket, key).await,
         Method::GET | Method::HEAD => get(buckets, parts, &query, bucket, key),
         _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "The method is not allowed."),
     }
-}
-
-fn tell(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) {
-    let Some(observer) = &buckets.0.observer else { return };
-    let operation = match parts.method {
-        Method::PUT => "PutObject",
-        Method::HEAD => "HeadObject",
-        _ => "GetObject",
-    };
-    observer.tell(&Call {
-        app: query.get("x-app").map(str::to_owned),
-        service: Service::S3,
-        operation: operation.to_owned(),
-        body: json!({ "Bucket": bucket, "Key": key }),
-    });
 }
 
 fn unsigned(error: &AuthError) -> Refused {

@@ -25,7 +25,6 @@ use rustack_secretsmanager_http::router::resolve_operation;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::observe::{Observer, Service, observed};
 use crate::server::{self, Server};
 use crate::{ACCOUNT, Error, REGION, moment};
 
@@ -53,11 +52,7 @@ struct Edge {
 
 impl SecretsManager {
     /// Serves what `folder` has kept; without one, an empty Secrets Manager that forgets.
-    pub(crate) async fn start(
-        folder: Option<&Path>,
-        port: Option<u16>,
-        observer: Option<Observer>,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn start(folder: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("Secrets Manager", port).await?;
         let provider = RustackSecretsManager::new(SecretsManagerConfig {
             skip_signature_validation: true,
@@ -74,7 +69,6 @@ impl SecretsManager {
         let path = edge.disk.as_ref().map(|disk| disk.path().to_owned()).unwrap_or_default();
         edge.set(secrets).await.map_err(|source| Error::Folder { path, source })?;
         let router = Router::new().route("/", post(answer)).with_state(edge);
-        let router = observed(router, Service::SecretsManager, observer);
         Ok(Self { url: format!("http://{address}"), server: Server::router(listener, router) })
     }
 }

@@ -25,7 +25,6 @@ use rustack_sqs_http::response::error_to_response;
 use rustack_sqs_http::router::resolve_operation;
 use serde_json::{Value, json};
 
-use crate::observe::{Observer, Service as Observed, observed};
 use crate::server::{self, Server};
 use crate::{ACCOUNT, Error, REGION, moment};
 
@@ -141,7 +140,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Serves an SQS without queues.
-    pub(crate) async fn start(port: Option<u16>, observer: Option<Observer>) -> Result<Self, Error> {
+    pub(crate) async fn start(port: Option<u16>) -> Result<Self, Error> {
         // Bound first, because the port is part of every queue URL.
         let (listener, address) = server::bind("SQS", port).await?;
         let provider = Arc::new(RustackSqs::new(SqsConfig {
@@ -155,7 +154,6 @@ impl Service {
         // Clients that take the queue URL for the endpoint post to its path.
         let router =
             Router::new().route("/", post(answer)).route("/{account}/{queue}", post(answer)).with_state(queues.clone());
-        let router = observed(router, Observed::Sqs, observer);
         Ok(Self { url: format!("http://{address}"), queues, provider, server: Server::router(listener, router) })
     }
 

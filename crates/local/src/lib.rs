@@ -2,18 +2,18 @@
 //! Requests and messages reach the functions as API Gateway and AWS events; runners are child processes of the embedded
 //! ECS. Functions share only the services' addresses.
 
+mod deploy;
 mod environment;
 mod error;
 mod folder;
 mod functions;
 mod keys;
-mod processes;
 mod system;
 
+pub use deploy::Deploy;
 pub use environment::load_environment;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
-pub use processes::{FUNCTION_TIMEOUTS, Functions};
 pub use pullyard_demo_forge::{AccountKind, DemoForge, Error as ForgeError, Remark, Role, User, link};
 pub use pullyard_entry::{Clock, telemetry};
 pub use system::{Between, Hints, Invocations, Local, Options, TaskEnvironment};

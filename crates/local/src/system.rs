@@ -2,17 +2,15 @@
 
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
-use crate::processes::{Functions, Processes};
-use crate::{Error, environment, functions};
+use crate::{Deploy, Error, environment, functions};
 use pullyard_cloud::{Definitions, Secrets, setup};
 use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
-use pullyard_emulator::lambda::runtime::{Runtime, Seen};
 use pullyard_emulator::lambda::{event_source, events, schedule};
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, Observer, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
 use pullyard_entry::auth::stored_token;
-use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config, Endpoints};
+use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,9 +47,10 @@ pub struct Options {
     pub clock: Clock,
     pub hints: Hints,
     pub new_admin_token: bool,
-    pub before_dynamodb: Option<Between>,
-    pub observer: Option<Observer>,
-    pub functions: Functions,
+    /// Proxies of a test between the functions and AWS.
+    pub before_aws: Option<Between>,
+    /// Runs functions in place of their libraries.
+    pub deploy: Option<Deploy>,
     /// Name in metrics, which go to the log; `None` writes none.
     pub deployment: Option<String>,
     pub commit: &'static str,
@@ -67,13 +66,13 @@ impl std::fmt::Debug for TaskEnvironment {
     }
 }
 
-/// A proxy in front of a service that counts or breaks calls.
+/// Proxies in front of the services, which observe or break calls.
 #[derive(Clone)]
-pub struct Between(Arc<dyn Fn(&str) -> String + Send + Sync>);
+pub struct Between(Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>);
 
 impl Between {
-    /// `before` converts the service's address to the proxy's.
-    pub fn new(before: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+    /// `before` converts the addresses of the services to those that the functions call.
+    pub fn new(before: impl Fn(Endpoints) -> Endpoints + Send + Sync + 'static) -> Self {
         Self(Arc::new(before))
     }
 }
@@ -107,9 +106,8 @@ impl Options {
             clock: Clock::default(),
             hints: Hints::Arrive,
             new_admin_token: false,
-            before_dynamodb: None,
-            observer: None,
-            functions: Functions::default(),
+            before_aws: None,
+            deploy: None,
             deployment: None,
             commit: "unknown",
         }
@@ -127,7 +125,8 @@ pub struct Local {
     effects: event_source::EventSource,
     tasks: events::Rule,
     sweeper: schedule::Schedule,
-    processes: Processes,
+    /// Where the functions call AWS.
+    called: Endpoints,
     aws: Aws,
     /// Dropped last, after the last write to the folder.
     _lock: Lock,
@@ -156,9 +155,8 @@ impl Local {
             clock,
             hints,
             new_admin_token,
-            before_dynamodb,
-            observer,
-            functions: how,
+            before_aws,
+            deploy,
             deployment,
             commit,
         } = options;
@@ -192,7 +190,7 @@ impl Local {
             data: Some(inner("dynamodb")?),
             tasks: ecs::Options::new(inner("ecs")?, TASK_FAMILIES.map(definition).into()),
         };
-        let aws = Aws::start_on(services, aws_first_port, observer).await?;
+        let aws = Aws::start_on(services, aws_first_port).await?;
 
         let users = vec![User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() }];
         let forge = DemoForge::start(pullyard_demo_forge::Options {
@@ -223,7 +221,7 @@ impl Local {
         let undelivered = setup::create_dead_letter_queue(&sdk, &at.sqs, "undelivered").await?;
 
         aws.s3().make(BUCKET, Some(KEPT))?;
-        let lost = at.sqs.clone();
+        let called = before_aws.map_or_else(|| at.clone(), |between| (between.0)(at.clone()));
         let config = Config {
             table: TABLE.into(),
             dispatch_queue_url: dispatch_queue.queue_url.clone(),
@@ -242,12 +240,12 @@ impl Local {
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
             deployment,
-            endpoints: Endpoints {
-                dynamodb: Some(before_dynamodb.map_or(at.dynamodb.clone(), |between| (between.0)(&at.dynamodb))),
-                sqs: Some(at.sqs),
-                ecs: Some(at.ecs),
-                secretsmanager: Some(at.secretsmanager),
-                s3: Some(at.s3),
+            endpoints: config::Endpoints {
+                dynamodb: Some(called.dynamodb.clone()),
+                sqs: Some(called.sqs.clone()),
+                ecs: Some(called.ecs.clone()),
+                secretsmanager: Some(called.secretsmanager.clone()),
+                s3: Some(called.s3.clone()),
             },
         };
         environment::save(&data, &config)?;
@@ -255,8 +253,8 @@ impl Local {
         let config = match hints {
             Hints::Arrive => config,
             Hints::AreLost => Config {
-                dispatch_queue_url: setup::create_queue(&sdk, &lost, "lost", VISIBILITY).await?.queue_url,
-                effects_queue_url: setup::create_queue(&sdk, &lost, "lost.fifo", VISIBILITY).await?.queue_url,
+                dispatch_queue_url: setup::create_queue(&sdk, &at.sqs, "lost", VISIBILITY).await?.queue_url,
+                effects_queue_url: setup::create_queue(&sdk, &at.sqs, "lost.fifo", VISIBILITY).await?.queue_url,
                 ..config
             },
         };
@@ -265,16 +263,21 @@ impl Local {
             let sdk = config::embedded_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
             config.clone().context(&sdk, clock.clone())
         };
-        let mut own = Processes::new(how, data.join("functions"))?;
-        let sweeper = own.or("sweeper", &heard, async { functions::sweeper(of("sweeper", &heard).await) }).await;
+        let deploy = deploy.as_ref();
+        let sweeper =
+            Deploy::or(deploy, "sweeper", &heard, async { functions::sweeper(of("sweeper", &heard).await) }).await;
         let dispatcher =
-            own.or("dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) }).await;
-        let effects = own.or("effects", &config, async { functions::effects(of("effects", &config).await) }).await;
-        let tasks = own.or("tasks", &config, async { functions::tasks(of("tasks", &config).await) }).await;
-        let api = own.or("api", &config, async { functions::api(of("api", &config).await, commit) }).await;
-        let tickets = own.or("tickets", &config, async { functions::tickets(of("tickets", &config).await) }).await;
-        let webhook = own.or("webhook", &config, async { functions::webhook(of("webhook", &config).await) }).await;
-        let pages = own.or("pages", &config, async { functions::pages(of("pages", &config).await) }).await;
+            Deploy::or(deploy, "dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) })
+                .await;
+        let effects =
+            Deploy::or(deploy, "effects", &config, async { functions::effects(of("effects", &config).await) }).await;
+        let tasks = Deploy::or(deploy, "tasks", &config, async { functions::tasks(of("tasks", &config).await) }).await;
+        let api = Deploy::or(deploy, "api", &config, async { functions::api(of("api", &config).await, commit) }).await;
+        let tickets =
+            Deploy::or(deploy, "tickets", &config, async { functions::tickets(of("tickets", &config).await) }).await;
+        let webhook =
+            Deploy::or(deploy, "webhook", &config, async { functions::webhook(of("webhook", &config).await) }).await;
+        let pages = Deploy::or(deploy, "pages", &config, async { functions::pages(of("pages", &config).await) }).await;
         let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
         let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
         let routes = vec![
@@ -294,7 +297,7 @@ impl Local {
             effects: event_source::poll(aws.sqs(), &effects_queue.queue_url, batches, effects),
             tasks: events::forward(aws.ecs().events(), tasks),
             sweeper: schedule::every(sweep_every, sweeper),
-            processes: own,
+            called,
             api_url,
             admin_token: keys.admin_token,
             forge,
@@ -341,13 +344,9 @@ impl Local {
         }
     }
 
-    pub fn processes_of(&self, function: &str) -> Vec<Arc<Seen>> {
-        self.processes.of(function)
-    }
-
-    /// The function itself, without event sources or gateway; `None` for libraries.
-    pub fn deployed(&self, function: &str) -> Option<Runtime> {
-        self.processes.runtime(function)
+    /// Where the functions call AWS: the services, or the proxies before them.
+    pub fn called(&self) -> &Endpoints {
+        &self.called
     }
 
     pub async fn running_tasks(&self) -> usize {
@@ -374,7 +373,6 @@ impl Local {
         self.forge.shutdown().await;
         // State changes lost here are sent again at the next start.
         self.tasks.shutdown().await;
-        self.processes.shutdown().await;
         (self.aws, self._lock)
     }
 }

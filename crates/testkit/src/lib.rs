@@ -1,11 +1,13 @@
-//! What tests of several rooms break things with. Nothing that is deployed links it.
+//! What tests of several crates use to break, observe and run things. Nothing that is deployed links it.
 
 mod conditions;
 mod dice;
 mod fault;
 mod half;
 mod lag;
+pub mod lambda;
 mod meter;
+pub mod observe;
 mod proxy;
 mod schedule;
 mod wire;

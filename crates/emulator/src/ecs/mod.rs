@@ -34,7 +34,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub use script::Outcome;
 
 use crate::Error;
-use crate::observe::{Observer, Service, observed};
 use crate::server::{self, Server};
 use tasks::Tasks;
 
@@ -94,15 +93,11 @@ impl Ecs {
     /// # Errors
     /// The folder of the tasks can't be made or read, or no port can be bound.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        Self::start_on(options, None, None).await
+        Self::start_on(options, None).await
     }
 
-    /// The same on a preferred port; the observer is called for every request.
-    pub(crate) async fn start_on(
-        options: Options,
-        port: Option<u16>,
-        observer: Option<Observer>,
-    ) -> Result<Self, Error> {
+    /// The same on a preferred port.
+    pub(crate) async fn start_on(options: Options, port: Option<u16>) -> Result<Self, Error> {
         let folder = options.dir.join("tasks");
         let unusable = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(unusable)?;
@@ -116,7 +111,6 @@ impl Ecs {
             .route("/v4/{task}", get(metadata::container))
             .route("/v4/{task}/task", get(metadata::task))
             .with_state(Arc::clone(&tasks));
-        let router = observed(router, Service::Ecs, observer);
         Ok(Self { url, tasks, server: Server::router(listener, router) })
     }
 

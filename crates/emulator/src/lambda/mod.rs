@@ -1,12 +1,11 @@
 //! What calls a Lambda function: an HTTP API, an SQS queue, a schedule, an EventBridge rule.
 //!
-//! Owns the triggers, generic over a function of whole events to whole responses. A function runs in this
-//! process, or in processes of its own ([`runtime`]); limits of memory are deliberately not here.
+//! Owns the triggers, generic over a function of whole events to whole responses. How a function
+//! runs is its own business; limits of memory are deliberately not here.
 
 pub mod event_source;
 pub mod events;
 pub mod gateway;
-pub mod runtime;
 pub mod schedule;
 
 mod invoke;

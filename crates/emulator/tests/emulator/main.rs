@@ -6,8 +6,6 @@ mod ecs_restart;
 mod ecs_stop;
 mod event_source;
 mod gateway;
-mod observed;
-mod runtime;
 mod s3;
 mod services;
 mod support;

@@ -207,7 +207,7 @@ async fn services_prefer_consecutive_ports_and_replace_a_taken_one() {
             .map(|url| url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap())
     };
     let taken = std::net::TcpListener::bind(("127.0.0.1", first + 1)).unwrap();
-    let aws = Aws::start_on(options(), Some(first), None).await.unwrap();
+    let aws = Aws::start_on(options(), Some(first)).await.unwrap();
     let [dynamodb, sqs, secretsmanager, ecs, s3] = ports(aws.endpoints());
     assert_eq!([dynamodb, secretsmanager, ecs, s3], [first, first + 2, first + 3, first + 4]);
     assert_ne!(sqs, first + 1);

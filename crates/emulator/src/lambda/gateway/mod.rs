@@ -22,7 +22,6 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-pub(super) use self::request::trace_id;
 use super::Function;
 use super::invoke::Invoker;
 use crate::server::Server;

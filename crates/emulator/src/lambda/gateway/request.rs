@@ -125,7 +125,7 @@ fn join(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
 }
 
 /// A new trace of AWS X-Ray.
-pub(in crate::lambda) fn trace_id() -> String {
+fn trace_id() -> String {
     let secs = Moment::now().epoch_millis() / 1000;
     let random = random_hex();
     format!("Root=1-{secs:08x}-{}", random.get(..24).unwrap_or_default())

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pullyard_emulator::lambda::runtime::{Deployed, Runtime, Usage};
+use pullyard_testkit::lambda::{Deployed, Runtime, Usage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -16,7 +16,7 @@ fn deployed(folder: &Path, handler: &str) -> Deployed {
     Deployed {
         name: "told".into(),
         handler: handler.into(),
-        command: [&program, "--exact", "runtime::a_process", "--ignored", "--nocapture"].map(Into::into).to_vec(),
+        command: [&program, "--exact", "lambda::a_process", "--ignored", "--nocapture"].map(Into::into).to_vec(),
         environment: vec![("GREETING".into(), "hello".into())],
         timeout: Duration::from_secs(60),
         memory_mb: 128,

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use super::Deployed;
 use super::api::{Api, Init, Invocation, Progress};
-use crate::server::{self, Server};
-use crate::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// How long a process may take until it asks for its first event.
 const INIT: Duration = Duration::from_secs(10);
@@ -58,8 +59,18 @@ impl Seen {
 pub(super) struct Environment {
     child: Child,
     events: mpsc::Sender<Invocation>,
-    server: Server,
+    _server: Server,
     seen: Arc<Seen>,
+}
+
+/// The server of an environment's Runtime API, which ends with it.
+#[derive(Debug)]
+struct Server(AbortHandle);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What came of an event.
@@ -75,11 +86,12 @@ pub(super) enum Ran {
 impl Environment {
     /// Starts a process and waits until it asks for its first event.
     pub(super) async fn start(deployed: &Deployed) -> Result<Self, String> {
-        let (listener, address) =
-            server::bind("Lambda's Runtime API", None).await.map_err(|error| error.to_string())?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
         let (events, next) = mpsc::channel(1);
         let api = Arc::new(Api::new(deployed, next));
-        let server = Server::router(listener, Arc::clone(&api).router());
+        let routes = Arc::clone(&api).router();
+        let server = Server(tokio::spawn(async move { axum::serve(listener, routes).await.ok() }).abort_handle());
         let begun = Instant::now();
         let child = spawn(deployed, &address.to_string()).map_err(|error| {
             format!("{} can't be started: {error}", deployed.command.first().map_or("nothing", String::as_str))
@@ -98,7 +110,7 @@ impl Environment {
         };
         let seen = Arc::new(Seen { pid, init: begun.elapsed(), api });
         let (child, server) = starting;
-        let environment = Self { child, events, server, seen };
+        let environment = Self { child, events, _server: server, seen };
         match initialised {
             Ok(()) => Ok(environment),
             Err(fault) => {
@@ -147,7 +159,6 @@ impl Environment {
     /// Kills the process and closes its API.
     pub(super) async fn end(mut self) {
         self.kill().await;
-        self.server.stop().await;
     }
 
     async fn kill(&mut self) {

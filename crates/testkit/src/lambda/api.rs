@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -21,9 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Deployed, MAX_BYTES, lock};
-use crate::lambda::gateway::trace_id;
-use crate::moment::{Moment, random_uuid};
-use crate::{ACCOUNT, REGION};
+use pullyard_emulator::{ACCOUNT, REGION};
 
 /// An event on its way to a process.
 #[derive(Debug)]
@@ -180,7 +178,7 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
     };
     api.progress.send_replace(Progress::Works);
     taken.0.store(true, Ordering::SeqCst);
-    let id = random_uuid();
+    let id = format!("{:032x}", rand::random::<u128>());
     let headers = headers(&api, &id);
     *lock(&api.current) = Some(Current { id, answer });
     (headers, Body::from(event)).into_response()
@@ -188,13 +186,15 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
 
 fn headers(api: &Api, id: &str) -> HeaderMap {
     let timeout = i64::try_from(api.timeout.as_millis()).unwrap_or(i64::MAX);
-    let deadline = Moment::now().epoch_millis().saturating_add(timeout);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let deadline = i64::try_from(now.as_millis()).unwrap_or(i64::MAX).saturating_add(timeout);
+    let trace = format!("Root=1-{:08x}-{:024x}", now.as_secs(), rand::random::<u128>() >> 32);
     let told = [
         ("content-type", "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", id.to_owned()),
         ("lambda-runtime-deadline-ms", deadline.to_string()),
         ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}", api.name)),
-        ("lambda-runtime-trace-id", trace_id()),
+        ("lambda-runtime-trace-id", trace),
     ];
     let values = told.into_iter().filter_map(|(name, value)| {
         Some((axum::http::HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))

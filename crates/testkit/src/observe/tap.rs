@@ -1,56 +1,39 @@
-//! A tap before a service whose server is somebody else's: every byte goes through as it came, and each whole
-//! request is told on its way.
+//! A tap before one service: every byte passes unchanged, and the observer receives each whole request on its way.
 
-use std::net::SocketAddr;
+use std::io;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Call, LARGEST, Observer, Service};
-use crate::Error;
-use crate::server::{self, Server};
+use super::{Call, Observer, Service};
 
 /// The longest head of a request.
 const LONGEST_HEAD: usize = 64 << 10;
+/// The largest request that a service accepts: DynamoDB's.
+const LARGEST: usize = 16 << 20;
 
-/// The address to call instead of `behind`, if there is an observer or a preferred port, and the tap that serves it.
-pub(crate) async fn tapped(
-    name: &'static str,
-    service: Service,
-    behind: SocketAddr,
-    port: Option<u16>,
-    observer: Option<Observer>,
-) -> Result<(SocketAddr, Option<Server>), Error> {
-    if port.is_none() && observer.is_none() {
-        return Ok((behind, None));
-    }
-    let (listener, address) = server::bind(name, port).await?;
-    let server = Server::spawn(|stop| async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = accept(listener, service, behind, observer) => {}
+/// Starts a tap before the service at `url` and returns its address.
+pub(super) fn start(service: Service, url: &str, observer: Observer) -> io::Result<String> {
+    let behind = url.trim_start_matches("http://").to_owned();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let listener = TcpListener::from_std(listener)?;
+    tokio::spawn(async move {
+        while let Ok((caller, _)) = listener.accept().await {
+            let (observer, behind) = (observer.clone(), behind.clone());
+            // The caller notices a connection that breaks.
+            tokio::spawn(async move { pass(caller, service, &behind, &observer).await.ok() });
         }
     });
-    Ok((address, Some(server)))
+    Ok(format!("http://{address}"))
 }
 
-async fn accept(listener: TcpListener, service: Service, behind: SocketAddr, observer: Option<Observer>) {
-    loop {
-        match listener.accept().await {
-            // It ends with the connection to the service, or with its caller's.
-            Ok((caller, _)) => drop(tokio::spawn(pass(caller, service, behind, observer.clone()))),
-            Err(error) => {
-                tracing::warn!(%error, "a connection to an embedded service was not accepted");
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-}
-
-async fn pass(caller: TcpStream, service: Service, behind: SocketAddr, observer: Option<Observer>) {
-    let Ok(callee) = TcpStream::connect(behind).await else { return };
+async fn pass(caller: TcpStream, service: Service, behind: &str, observer: &Observer) -> io::Result<()> {
+    let callee = TcpStream::connect(behind).await?;
     // Two hops that wait for more bytes each would make every call slow.
-    let _ = (caller.set_nodelay(true), callee.set_nodelay(true));
+    caller.set_nodelay(true)?;
+    callee.set_nodelay(true)?;
     let (mut asked, mut answer) = caller.into_split();
     let (mut answered, mut ask) = callee.into_split();
     let forth = async {
@@ -59,9 +42,9 @@ async fn pass(caller: TcpStream, service: Service, behind: SocketAddr, observer:
             let read = asked.read(&mut bytes).await?;
             let Some(bytes) = bytes.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
             requests.push(bytes);
-            // Before the last byte of it goes on: whoever has the answer finds that it was told.
-            while let Some(call) = requests.next(service).map_err(std::io::Error::other)? {
-                if let Some(observer) = &observer {
+            // Before its last byte passes: the observer has the call before the caller has the answer.
+            while let Some(request) = requests.next(service).map_err(io::Error::other)? {
+                if let Some(call) = request {
                     observer.tell(&call);
                 }
             }
@@ -71,11 +54,9 @@ async fn pass(caller: TcpStream, service: Service, behind: SocketAddr, observer:
     };
     let back = tokio::io::copy(&mut answered, &mut answer);
     tokio::select! {
-        // Its caller may have ended its half and still read the answer.
-        forth = async { match forth.await { Ok(()) => std::future::pending().await, Err(error) => error } } => {
-            tracing::debug!(error = %forth, "a connection to an embedded service broke");
-        }
-        _ = back => {}
+        // The caller may have ended its half and still read the answer.
+        forth = async { match forth.await { Ok(()) => std::future::pending().await, Err(error) => error } } => Err(forth),
+        copied = back => copied.map(|_| ()),
     }
 }
 
@@ -83,16 +64,20 @@ async fn pass(caller: TcpStream, service: Service, behind: SocketAddr, observer:
 #[derive(Debug, Default)]
 struct Requests {
     bytes: Vec<u8>,
+    /// How much of an object's contents is still to come; nobody reads them here.
+    skipped: usize,
 }
 
 impl Requests {
     fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        let skipped = self.skipped.min(bytes.len());
+        self.skipped -= skipped;
+        self.bytes.extend(bytes.iter().skip(skipped));
     }
 
-    /// The next whole request of an SDK. What can't be followed is an error: a call that nobody was told of
-    /// must not go through.
-    fn next(&mut self, service: Service) -> Result<Option<Call>, &'static str> {
+    /// The next whole request of an SDK, and its call if it names an operation. A request that can't be followed is an
+    /// error: no call may pass without its observer.
+    fn next(&mut self, service: Service) -> Result<Option<Option<Call>>, &'static str> {
         let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
             return if self.bytes.len() > LONGEST_HEAD { Err("the head of a request is too long") } else { Ok(None) };
         };
@@ -103,19 +88,24 @@ impl Requests {
             let mut found = lines.filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
             found.next().map(|(_, value)| value.trim().to_owned())
         };
-        if header("origin").is_some() {
-            return Err("a web page sent a request");
-        }
         if header("transfer-encoding").is_some() {
             return Err("a request does not say how long it is");
         }
         let length = match header("content-length").map(|length| length.parse::<usize>()) {
             None => 0,
-            Some(Ok(length)) if length <= LARGEST => length,
+            Some(Ok(length)) if length <= LARGEST || service == Service::S3 => length,
             Some(_) => return Err("a request is too long"),
         };
+        let line = head.lines().next().unwrap_or_default();
+        if service == Service::S3 {
+            let here = length.min(rest.len());
+            self.skipped = length - here;
+            let call = Call::of(service, line, header, &[]);
+            self.bytes.drain(..end + 4 + here);
+            return Ok(Some(call));
+        }
         let Some(body) = rest.get(..length) else { return Ok(None) };
-        let call = Call::of(service, header, body);
+        let call = Call::of(service, line, header, body);
         self.bytes.drain(..end + 4 + length);
         Ok(Some(call))
     }
@@ -142,6 +132,7 @@ mod tests {
             for bytes in wire.as_bytes().chunks(size) {
                 requests.push(bytes);
                 while let Some(call) = requests.next(Service::DynamoDb).unwrap() {
+                    let call = call.unwrap();
                     seen.push((call.app.unwrap(), call.operation, call.body));
                 }
             }
@@ -157,8 +148,6 @@ mod tests {
         let endless = "x".repeat(LONGEST_HEAD + 1);
         for wire in [
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "OPTIONS / HTTP/1.1\r\nOrigin: https://page.example\r\n\r\n",
-            "POST / HTTP/1.1\r\norigin: null\r\nContent-Length: 0\r\n\r\n",
             "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
             "POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
             &endless,

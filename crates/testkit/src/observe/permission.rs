@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::expression::attributes;
 use super::{Call, Service};
-use crate::{ACCOUNT, REGION};
+use pullyard_emulator::{ACCOUNT, REGION};
 
 /// What Secrets Manager hangs on a secret's name in its ARN: six characters of its own choice.
 const CHOSEN: &str = "AbCdEf";

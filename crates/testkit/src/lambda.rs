@@ -17,8 +17,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::Function;
 use environment::{Environment, Ran};
+use pullyard_emulator::lambda::Function;
 
 pub use environment::Seen;
 pub use usage::Usage;

@@ -1,0 +1,148 @@
+//! A tap before DynamoDB, whose server is not ours: every byte passes unchanged, except for a request that a web page
+//! sent, which ends its connection.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Error;
+use crate::server::{self, Server};
+
+/// The longest head of a request.
+const LONGEST_HEAD: usize = 64 << 10;
+/// The largest request that DynamoDB accepts.
+const LARGEST: usize = 16 << 20;
+
+/// Serves a tap on the preferred port and returns its address.
+pub(crate) async fn start(name: &'static str, port: u16, behind: SocketAddr) -> Result<(SocketAddr, Server), Error> {
+    let (listener, address) = server::bind(name, Some(port)).await?;
+    let server = Server::spawn(|stop| async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = accept(listener, behind) => {}
+        }
+    });
+    Ok((address, server))
+}
+
+async fn accept(listener: TcpListener, behind: SocketAddr) {
+    loop {
+        match listener.accept().await {
+            // It ends with the connection to the service, or with its caller's.
+            Ok((caller, _)) => drop(tokio::spawn(pass(caller, behind))),
+            Err(error) => {
+                tracing::warn!(%error, "a connection to an embedded service was not accepted");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+async fn pass(caller: TcpStream, behind: SocketAddr) {
+    let Ok(callee) = TcpStream::connect(behind).await else { return };
+    // Two hops that wait for more bytes each would make every call slow.
+    let _ = (caller.set_nodelay(true), callee.set_nodelay(true));
+    let (mut asked, mut answer) = caller.into_split();
+    let (mut answered, mut ask) = callee.into_split();
+    let forth = async {
+        let (mut requests, mut bytes) = (Requests::default(), vec![0; 64 << 10]);
+        loop {
+            let read = asked.read(&mut bytes).await?;
+            let Some(bytes) = bytes.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            requests.check(bytes).map_err(std::io::Error::other)?;
+            ask.write_all(bytes).await?;
+        }
+        ask.shutdown().await
+    };
+    let back = tokio::io::copy(&mut answered, &mut answer);
+    tokio::select! {
+        // Its caller may have ended its half and still read the answer.
+        forth = async { match forth.await { Ok(()) => std::future::pending().await, Err(error) => error } } => {
+            tracing::debug!(error = %forth, "a connection to an embedded service broke");
+        }
+        _ = back => {}
+    }
+}
+
+/// The requests of one connection.
+#[derive(Debug, Default)]
+struct Requests {
+    /// The beginning of a head that is not complete.
+    head: Vec<u8>,
+    /// How much of a body is still to come.
+    body: usize,
+}
+
+impl Requests {
+    /// Checks the next bytes. A request that can't be followed is an error, because a page could hide in it.
+    fn check(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
+        while !bytes.is_empty() {
+            let (body, rest) = bytes.split_at(self.body.min(bytes.len()));
+            self.body -= body.len();
+            let before = self.head.len();
+            self.head.extend_from_slice(rest);
+            let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else {
+                return if self.head.len() > LONGEST_HEAD { Err("the head of a request is too long") } else { Ok(()) };
+            };
+            self.body = body_of(&String::from_utf8_lossy(self.head.get(..end).unwrap_or_default()))?;
+            self.head.clear();
+            bytes = rest.get((end + 4).saturating_sub(before)..).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+/// The length of the body behind this head.
+fn body_of(head: &str) -> Result<usize, &'static str> {
+    let mut length = 0;
+    for (name, value) in head.lines().skip(1).filter_map(|line| line.split_once(':')) {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "origin" => return Err("a web page sent a request"),
+            "transfer-encoding" => return Err("a request does not say how long it is"),
+            "content-length" => length = value.trim().parse().map_err(|_| "a request has no length")?,
+            _ => {}
+        }
+    }
+    if length > LARGEST { Err("a request is too long") } else { Ok(length) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(body: &str) -> String {
+        format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    }
+
+    #[test]
+    fn requests_are_followed_however_they_are_cut() {
+        // A body that looks like the head of a page's request is a body.
+        let wire =
+            request("{\"TableName\":\"\u{e9}\"}") + &request("") + &request("POST / HTTP/1.1\r\nOrigin: x\r\n\r\n");
+        let page = "GET / HTTP/1.1\r\nOrigin: https://page.example\r\n\r\n";
+        for size in [1, 2, 7, 100, wire.len()] {
+            let mut requests = Requests::default();
+            for bytes in wire.as_bytes().chunks(size) {
+                requests.check(bytes).unwrap();
+            }
+            assert!(requests.head.is_empty() && requests.body == 0, "{size} bytes at once");
+            assert!(page.as_bytes().chunks(size).any(|bytes| requests.check(bytes).is_err()), "{size} bytes at once");
+        }
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_followed_is_refused() {
+        let endless = "x".repeat(LONGEST_HEAD + 1);
+        for wire in [
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "OPTIONS / HTTP/1.1\r\nOrigin: https://page.example\r\n\r\n",
+            "POST / HTTP/1.1\r\norigin: null\r\nContent-Length: 0\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+            &endless,
+        ] {
+            assert!(Requests::default().check(wire.as_bytes()).is_err(), "{}", &wire[..40]);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Observing the calls of the functions to AWS, and which permissions AWS would ask for them.
+//!
+//! A tap stands before each embedded service. It refuses nothing: the observer decides what may be called. The
+//! permissions are in the words of IAM: one action for each item of a transaction, an ARN for each index, the item's
+//! partition key and the attributes that an update names.
+
+mod expression;
+mod permission;
+mod tap;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use pullyard_emulator::Endpoints;
+use serde_json::{Value, json};
+
+pub use permission::Permission;
+
+/// A service of AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// DynamoDB.
+    DynamoDb,
+    /// SQS.
+    Sqs,
+    /// Secrets Manager.
+    SecretsManager,
+    /// ECS.
+    Ecs,
+    /// S3. The body has `Bucket` and `Key`.
+    S3,
+}
+
+/// One request, before it is answered.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The name that the caller's SDK was given: `app/NAME` in its User-Agent; in a signed URL, `x-app`.
+    pub app: Option<String>,
+    /// The service that is called.
+    pub service: Service,
+    /// The operation.
+    pub operation: String,
+    /// The request; null if it is no JSON.
+    pub body: Value,
+}
+
+impl Call {
+    /// The call of a request; none of a request that names no operation.
+    fn of(service: Service, line: &str, header: impl Fn(&str) -> Option<String>, body: &[u8]) -> Option<Self> {
+        if service == Service::S3 {
+            return Self::of_object(line);
+        }
+        let target = header("x-amz-target")?;
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let agent = header("user-agent").unwrap_or_default();
+        let app = agent.split_whitespace().find_map(|word| word.strip_prefix("app/")).map(str::to_owned);
+        Some(Self { app, service, operation, body: serde_json::from_slice(body).unwrap_or_default() })
+    }
+
+    /// A request for `/BUCKET/KEY?…` of S3, by its first line.
+    fn of_object(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let operation = match words.next()? {
+            "PUT" => "PutObject",
+            "HEAD" => "HeadObject",
+            "GET" => "GetObject",
+            _ => return None,
+        };
+        let (path, query) = words.next()?.split_once('?')?;
+        let (bucket, key) = path.strip_prefix('/')?.split_once('/')?;
+        let app = query.split('&').find_map(|pair| pair.strip_prefix("x-app=")).map(str::to_owned);
+        let body = json!({ "Bucket": bucket, "Key": key });
+        Some(Self { app, service: Service::S3, operation: operation.to_owned(), body })
+    }
+
+    /// What AWS would ask the caller's policies for it; all of it must be allowed.
+    #[must_use]
+    pub fn permissions(&self) -> Vec<Permission> {
+        permission::asked(self)
+    }
+}
+
+/// Called for every request, before it reaches the service; it must not wait.
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Fn(&Call) + Send + Sync>);
+
+impl Observer {
+    /// Calls this for every request.
+    pub fn new(observe: impl Fn(&Call) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observe))
+    }
+
+    /// Starts a tap before each service and returns the taps' addresses. They listen until the runtime ends.
+    ///
+    /// # Errors
+    /// No port can be bound.
+    pub fn before(&self, services: &Endpoints) -> io::Result<Endpoints> {
+        let tap = |service, url: &str| tap::start(service, url, self.clone());
+        Ok(Endpoints {
+            dynamodb: tap(Service::DynamoDb, &services.dynamodb)?,
+            sqs: tap(Service::Sqs, &services.sqs)?,
+            secretsmanager: tap(Service::SecretsManager, &services.secretsmanager)?,
+            ecs: tap(Service::Ecs, &services.ecs)?,
+            s3: tap(Service::S3, &services.s3)?,
+        })
+    }
+
+    fn tell(&self, call: &Call) {
+        (self.0)(call);
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Observer { .. }")
+    }
+}

@@ -1,0 +1,42 @@
+//! Waiting, processes and HTTP.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Long enough for a loaded machine; reaching it is a failure, never a pause.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Asks until there is an answer.
+pub(crate) async fn until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits for a future with the same patience.
+pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, coming).await {
+        Ok(come) => come,
+        Err(_) => panic!("never: {what}"),
+    }
+}
+
+/// Whether a process is gone; a zombie is.
+pub(crate) fn dead(pid: &str) -> bool {
+    match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
+        Ok(stat) => stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with('Z')),
+        Err(_) => true,
+    }
+}
