@@ -298,3 +298,17 @@ async fn a_review_whose_delivery_was_lost_is_found_by_the_look_of_its_hook() {
     assert_eq!(world.revisions().await.len(), 1);
     world.story.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_comment_is_found_by_the_look_of_its_hook() {
+    let world = World::make().await;
+    world.install(&["--repo", SHOP]).await.done();
+    let number = world.opened().await;
+    world.story.local.forge().order_delivery_fault(1_000, DeliveryFault::Forgotten);
+    let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
+    let comment = json!({ "content": { "raw": "/pullyard revise use tabs" } });
+    world.story.bitbucket(ANNS_TOKEN, Method::POST, &path, comment).await;
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 pull request compared, 1 review found\n");
+    world.revised().await;
+    world.story.end().await;
+}

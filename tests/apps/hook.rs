@@ -165,6 +165,22 @@ async fn a_review_that_came_while_the_function_was_down_is_delivered_again_by_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_comment_is_found_by_the_look_of_an_app() {
+    let world = World::with(|_| ()).await;
+    world.install().await;
+    let number = world.opened().await;
+    world.recovered().await;
+    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
+    let comment = json!({ "body": "/pullyard revise use tabs" });
+    world.forge(ANNS_TOKEN, &format!("/issues/{number}/comments"), comment).await;
+    world.story.local.forge().deliveries_settled().await;
+    assert_eq!(world.revisions().await, 0);
+    assert_eq!(world.recovered().await.reviews, 1);
+    assert_eq!(world.revisions().await, 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_apps_hook_that_calls_elsewhere_is_pointed_back_with_its_secret() {
     let world = World::with(|manifest| manifest["hook_attributes"]["url"] = json!("http://127.0.0.1:1/other")).await;
     let here = world.story.local.api_url();

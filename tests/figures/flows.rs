@@ -20,6 +20,9 @@ pub(crate) struct Flow {
     pub(crate) messages: f64,
 }
 
+/// Reads of further batches of events, which the runner sends when the machine is slow.
+pub(crate) const READS_OF_BATCHES: f64 = 3.0;
+
 /// An implement job on Fargate whose agent says nothing, from its ticket's move to the settled ticket; its patch is
 /// kept. `steps` says how much of it each step takes.
 pub(crate) const IMPLEMENT: Flow = Flow { written: 34.0, read: 25.5, requests: 14.0, messages: 8.0 };
@@ -39,7 +42,7 @@ pub(crate) const SWEEP: Flow = Flow { written: 1.0, read: 25.0, requests: 0.0, m
 fn holds(name: &str, meter: &Meter, bound: Flow, requests: u64, messages: u64) {
     let units = meter.units();
     println!("{name}: {units}, {requests} requests, {messages} messages\n{}\n{}", meter.writes(), meter.calls());
-    let within = units.written <= bound.written && units.read <= bound.read;
+    let within = units.written <= bound.written && units.read <= bound.read + READS_OF_BATCHES;
     let calls = requests as f64 <= bound.requests && messages as f64 <= bound.messages;
     assert!(
         within && calls,

@@ -51,6 +51,38 @@ async fn a_review_that_the_forge_forgot_to_tell_is_found_at_the_forge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_comment_is_found_and_makes_one_job() {
+    let world = World::make().await;
+    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
+    let forge = world.story.local.forge();
+    forge.deliveries_settled().await;
+    forge.order_delivery_fault(2, DeliveryFault::Forgotten);
+    world.commented(ANNS_TOKEN, "Not a command.").await;
+    let comment = world.commented(ANNS_TOKEN, "/pullyard revise use tabs").await;
+    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
+    assert_eq!(world.revisions().await.len(), 1);
+    let again = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    assert_eq!(again.reviews, 0, "an answered comment is not decided again");
+    // The webhook comes late.
+    let who = json!({ "id": ANN, "login": "ann", "type": "User" });
+    world.send("acme", "issue_comment", &world.comment(comment, "/pullyard revise use tabs", &who)).await;
+    assert_eq!(world.revisions().await.len(), 1);
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_is_found_in_a_repository_without_a_hook() {
+    let world = World::make().await;
+    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
+    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
+    world.commented(ANNS_TOKEN, "/pullyard revise").await;
+    world.story.pass(Duration::from_secs(61)).await;
+    world.revised().await;
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repository_without_a_hook_is_looked_at_every_minute() {
     let world = World::make().await;
     let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };

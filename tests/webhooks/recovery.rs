@@ -155,7 +155,6 @@ async fn a_delivery_that_never_came_is_asked_for_again_from_behind_a_whole_page_
     let deliveries = format!("/hooks/{hook}/deliveries");
     let ping = world.story.forge(Method::GET, &deliveries, Value::Null).await[0]["id"].clone();
     forge.order_delivery_fault(1, DeliveryFault::NotSent);
-    // No comparison with the pull request finds what is asked in a comment.
     world.commented(ANNS_TOKEN, "/pullyard revise use tabs").await;
     // What has come is sent again, as often as there are rows on a page.
     for _ in 0..100 {

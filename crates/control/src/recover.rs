@@ -1,10 +1,9 @@
-//! What our webhooks should have told us and did not: asked for again at the forge, and then compared with
-//! what the forge says of every open pull request.
+//! Finds what webhooks missed, in two ways.
 //!
-//! The first brings back what the forge still keeps, for three days: comments and labels among it. The second
-//! needs no delivery at all, and finds reviews, closed and merged pull requests, and moved heads; where it looks at one
-//! repository, also what was opened again. Comments and labels that are older than what the forge keeps it can't see.
-//! Of a forge that keeps no list there is the second alone.
+//! Redelivery: the forge sends failed deliveries again; GitHub keeps them for three days, Bitbucket keeps none.
+//! Comparison: every open pull request is read at the forge, which finds reviews, `/pullyard revise` comments, closed
+//! and merged pull requests and moved heads, and for a single repository reopened pull requests. Labels older than
+//! three days are not found.
 
 mod look;
 

@@ -1,8 +1,8 @@
-//! Comparing what we know of open pull requests with what their forge says.
+//! Compares the open pull requests that we know with their forge: state, head, reviews, `/pullyard revise` comments.
 
 use super::said;
 use crate::forge::{forge_of, too_slow};
-use crate::review::translate::{review_event, seen};
+use crate::review::translate::{comment_event, review_event, seen};
 use crate::review::{Reach, decide_review, name_learnt, pull_request_changed};
 use crate::webhook::connected;
 use crate::{Context, Error};
@@ -12,8 +12,8 @@ use pullyard_domain::hook::recovery::{GoesOn, Look, MOST_AGAIN};
 use pullyard_domain::hook::{is_answered, is_answered_when_linked, is_undecided, most_compared};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{ForgeKind, Integration, Repository};
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
-use pullyard_domain::review::Asks;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::{Asks, ReviewEvent};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{PullRequest as Told, Review, ReviewState};
 use pullyard_store::Error as StoreError;
@@ -332,27 +332,49 @@ async fn compare(ctx: &Context, place: &Place<'_>, id: &PullRequestId, since: Ti
         return Ok(compared);
     }
     let reviews = forge.reviews(name.as_str(), id.number).await?.found;
-    for review in standing(place.integration.kind, &reviews) {
-        let at = review.submitted_at.map(|at| Timestamp::from_millis(at.millis()));
-        let Some(at) = at.filter(|at| *at >= since) else { continue };
+    // A review without this time is not submitted yet.
+    for review in standing(place.integration.kind, &reviews).filter(|review| review.submitted_at.is_some()) {
         let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), ctx.clock.now());
-        let first = ctx.store.delivery(&event.ledger_id(&linked.project)).await?;
-        let first = first.as_ref().map(|first| &first.reason);
-        let answered = match linked.ticket {
-            Some(_) => is_answered_when_linked(first),
-            None => is_answered(first),
-        };
-        if answered {
-            continue;
-        }
-        let answer = Box::pin(decide_review(ctx, place.reach, &event)).await?;
-        match answer.reason {
-            reason if is_undecided(&reason, ctx.clock.now().since(at)) => compared.undecided = Some(reason.sentence()),
-            Reason::PermissionUnknown { .. } => {}
-            _ => compared.reviews += 1,
-        }
+        decide_missed(ctx, place, &linked, &event, since, &mut compared).await?;
+    }
+    // Last, so that reviews are decided also while the forge does not list the comments.
+    for comment in forge.issue_comments(name.as_str(), id.number).await?.found {
+        let Some(event) = comment_event(&comment, now.clone()) else { continue };
+        decide_missed(ctx, place, &linked, &event, since, &mut compared).await?;
     }
     Ok(compared)
+}
+
+/// Decides a review or comment that the ledger has no answer to.
+async fn decide_missed(
+    ctx: &Context,
+    place: &Place<'_>,
+    linked: &PullRequest,
+    event: &ReviewEvent,
+    since: Timestamp,
+    compared: &mut Compared,
+) -> Result<(), Error> {
+    if event.submitted_at < since {
+        return Ok(());
+    }
+    let first = ctx.store.delivery(&event.ledger_id(&linked.project)).await?;
+    let first = first.as_ref().map(|first| &first.reason);
+    let answered = match linked.ticket {
+        Some(_) => is_answered_when_linked(first),
+        None => is_answered(first),
+    };
+    if answered {
+        return Ok(());
+    }
+    let answer = Box::pin(decide_review(ctx, place.reach, event)).await?;
+    match answer.reason {
+        reason if is_undecided(&reason, ctx.clock.now().since(event.submitted_at)) => {
+            compared.undecided = Some(reason.sentence());
+        }
+        Reason::PermissionUnknown { .. } => {}
+        _ => compared.reviews += 1,
+    }
+    Ok(())
 }
 
 /// What a repository is called in what its forge says of a pull request of it, which is learnt where that is new.

@@ -14,7 +14,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::{
     CommentAction, CommentEvent, Event, PullRequestAction, PullRequestEvent, RepositoryEvent, ReviewAction,
 };
-use pullyard_forge::{Actor, PullRequest, Review, ReviewState};
+use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
 use sha2::{Digest, Sha256};
 
 /// The label that asks for a revision when somebody puts it on a pull request. Bitbucket has none.
@@ -164,6 +164,26 @@ pub(crate) fn review_event(
     }
 }
 
+/// The event of a comment below a pull request, read from the forge. `None`: the comment is no command, or its author's
+/// account is deleted. The id is the one that a webhook's comment has, so both make one job.
+pub(crate) fn comment_event(comment: &Comment, pull_request: SeenPullRequest) -> Option<ReviewEvent> {
+    let (message, author) = (asked(&comment.body)?, comment.author.as_ref()?);
+    Some(ReviewEvent {
+        source: Source::Poll,
+        delivery: None,
+        review: ReviewId::new(format!("comment-{}", comment.id)).ok()?,
+        asks: Asks::Revision { message: clipped_message(&message) },
+        author: self::author(Some(author)),
+        submitted_at: time_of(comment.created_at),
+        marked: Marker::is_on(&comment.body),
+        pull_request,
+    })
+}
+
+fn clipped_message(message: &str) -> Option<String> {
+    (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect())
+}
+
 /// A pull request as its forge tells it.
 pub(crate) fn seen(
     integration: pullyard_domain::id::IntegrationId,
@@ -237,7 +257,7 @@ fn comment(event: CommentEvent) -> Result<Told, BadId> {
         author: author(event.comment.author.as_ref().or(Some(&event.sender))),
         at: time_of(event.comment.created_at),
         marked: Marker::is_on(&event.comment.body),
-        message: (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect()),
+        message: clipped_message(&message),
     })))
 }
 
