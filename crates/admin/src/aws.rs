@@ -82,7 +82,6 @@ pub struct Aws {
     sdk: SdkConfig,
     region: String,
     http: reqwest::Client,
-    /// From the first response.
     clocks: Mutex<Option<Clocks>>,
 }
 

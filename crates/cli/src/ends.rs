@@ -6,9 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// The signal that ended a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// SIGINT: Ctrl-C.
     Interrupt,
-    /// SIGTERM.
     Terminate,
     /// SIGHUP: the terminal was closed.
     HangUp,
@@ -23,7 +21,6 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Begins to listen.
     pub(crate) fn listen() -> io::Result<Self> {
         let is_shown = io::stdout().is_terminal() || io::stderr().is_terminal();
         let hang_up = if is_shown { Some(signal(SignalKind::hangup())?) } else { None };

@@ -21,7 +21,6 @@ const HIDDEN: Duration = Duration::from_secs(30);
 /// Long polling asks all of SQS's servers, so that an empty answer means an empty queue. Units: seconds.
 const WAIT: i32 = 1;
 
-/// SQS's limit.
 const BATCH: i32 = 10;
 
 #[derive(Clone, Debug)]

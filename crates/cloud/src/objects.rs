@@ -16,7 +16,6 @@ use std::time::{Duration, SystemTime};
 
 /// Time for a runner to start an upload.
 const PUT_WITHIN: Duration = Duration::from_secs(900);
-/// For an immediate redirect.
 const GET_WITHIN: Duration = Duration::from_secs(300);
 const LOOK_WITHIN: Duration = Duration::from_secs(60);
 

@@ -68,7 +68,6 @@ fn provider(capacity: TaskCapacity) -> &'static str {
 pub struct Network {
     pub subnets: Vec<String>,
     pub security_groups: Vec<String>,
-    /// For subnets without a NAT gateway.
     pub public_ip: bool,
 }
 

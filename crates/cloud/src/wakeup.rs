@@ -63,12 +63,10 @@ impl Wakeups {
         self.in_turn("queue a review", group, body(review)?).await
     }
 
-    /// One at a time per webhook.
     pub async fn recover_hook(&self, wakeup: &HookWakeup) -> Result<(), Error> {
         self.in_turn("send the wake-up of a hook", format!("hook-{}", wakeup.recover), body(wakeup)?).await
     }
 
-    /// One at a time per repository.
     pub async fn poll(&self, wakeup: &PollWakeup) -> Result<(), Error> {
         let group = format!("poll-{}-{}-{}", wakeup.poll, wakeup.integration, wakeup.repository);
         self.in_turn("send the wake-up of a repository", group, body(wakeup)?).await

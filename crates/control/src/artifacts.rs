@@ -16,9 +16,7 @@ use pullyard_store::Write;
 /// The place of something that an attempt keeps.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// What it is called from now on.
     pub id: ArtifactId,
-    /// How it is stored; none when it is.
     pub upload: Option<Upload>,
 }
 

@@ -21,15 +21,10 @@ use std::time::Duration;
 /// A ticket to write on the board.
 #[derive(Clone, Debug)]
 pub struct NewTicket {
-    /// Whose.
     pub project: ProjectId,
-    /// Its key.
     pub key: TicketKey,
-    /// What it says.
     pub text: TicketText,
-    /// Its column; the project's todo status when none.
     pub status: Option<String>,
-    /// Who writes it.
     pub caller: Requester,
     /// The caller's own key for this request.
     pub request: Option<EventId>,
@@ -38,13 +33,9 @@ pub struct NewTicket {
 /// A change of a ticket's text that a person or program asks for.
 #[derive(Clone, Debug)]
 pub struct Edit {
-    /// Whose.
     pub project: ProjectId,
-    /// The ticket.
     pub key: TicketKey,
-    /// What is changed on it.
     pub changes: Changes,
-    /// Who changes it.
     pub caller: Requester,
     /// The caller's own key for this request.
     pub request: Option<EventId>,
@@ -53,18 +44,13 @@ pub struct Edit {
 /// What is changed on a ticket; what is none stays.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Changes {
-    /// One line.
     pub title: Option<String>,
-    /// Usually Markdown.
     pub description: Option<String>,
-    /// Its labels.
     pub labels: Option<BTreeSet<String>>,
-    /// The repository it is about.
     pub repository: Option<RepositoryName>,
 }
 
 impl Changes {
-    /// The text with them.
     fn on(&self, text: TicketText) -> TicketText {
         let Self { title, description, labels, repository } = self.clone();
         TicketText {
@@ -154,13 +140,10 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
 /// A move that a person or program asks for.
 #[derive(Clone, Debug)]
 pub struct Move {
-    /// Whose.
     pub project: ProjectId,
-    /// The ticket.
     pub key: TicketKey,
     /// The column it goes to.
     pub status: String,
-    /// Who moves it.
     pub caller: Requester,
     /// The caller's own key for this request.
     pub request: Option<EventId>,

@@ -18,14 +18,10 @@ pub struct Card {
     pub job: Option<JobView>,
 }
 
-/// One page of a board.
 #[derive(Clone, Debug)]
 pub struct BoardView {
-    /// By key.
     pub cards: Vec<Card>,
-    /// Where the next page begins.
     pub next: Option<String>,
-    /// When this was read.
     pub now: Timestamp,
 }
 

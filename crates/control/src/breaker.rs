@@ -11,7 +11,6 @@ use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 
-/// What the job asks of a runner.
 pub(crate) async fn capability_of(ctx: &Context, job: &Job) -> Result<String, Error> {
     if let Some(capability) = &job.policy.model_of {
         return Ok(capability.clone());

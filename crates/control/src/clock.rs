@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Some moment of this process.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// A pause that somebody waits for.
@@ -42,7 +41,6 @@ impl Clock {
         Self { ahead_ms: Arc::default(), standing: Some(standing) }
     }
 
-    /// The time now.
     pub fn now(&self) -> Timestamp {
         let start = self.standing.as_ref().map_or_else(machine, |standing| standing.start);
         start.plus(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
@@ -61,7 +59,6 @@ impl Clock {
         self.ahead_ms.fetch_add(by, Ordering::SeqCst);
     }
 
-    /// Waits a little.
     pub(crate) async fn pause(&self, by: Duration) {
         match &self.standing {
             Some(standing) => (standing.pause)(by).await,

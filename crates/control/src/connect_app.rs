@@ -14,7 +14,6 @@ use pullyard_store::Write;
 /// An App that is there, and the names of its secrets.
 #[derive(Clone, Debug)]
 pub struct ExistingApp {
-    /// GitHub's id of it.
     pub app_id: u64,
     /// The name of the secret that holds its private key.
     pub key_secret: String,

@@ -30,33 +30,22 @@ struct Inner {
     tally: Tally,
 }
 
-/// What a context is made of.
 #[derive(Debug)]
 pub struct Parts {
-    /// The table.
     pub store: Store,
-    /// The queues.
     pub wakeups: Wakeups,
-    /// What failed too often in them.
     pub dead_letters: DeadLetters,
-    /// ECS.
     pub tasks: Tasks,
-    /// Secrets Manager.
     pub secrets: Secrets,
-    /// The bucket of artifacts.
     pub objects: Objects,
-    /// The connections to forges.
     pub forges: Connections,
-    /// What was minted for the control plane itself.
     pub forge_tokens: ForgeTokens,
-    /// The time.
     pub clock: Clock,
     /// The name of the secret that tokens of attempts are signed with.
     pub key_secret: String,
     /// What the names of this deployment's secrets begin with; those of people go on with their kind's folder, and
     /// nothing else does.
     pub secret_root: String,
-    /// Where runners reach the API.
     pub api_url: String,
     /// What tasks are told about their isolation: a container of their own, or none.
     pub task_isolation: String,
@@ -67,9 +56,7 @@ pub struct Parts {
 /// What became of a hint. Most callers need not know: the sweeper gives a lost one again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// It is on its way.
     Sent,
-    /// Nobody hears of it.
     Lost,
 }
 
@@ -81,7 +68,6 @@ impl std::ops::Deref for Context {
 }
 
 impl Context {
-    /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
             parts,
@@ -96,7 +82,6 @@ impl Context {
         format!("{}{}{name}", self.secret_root, kind.folder())
     }
 
-    /// What happened lately, for whoever publishes it.
     pub fn tally(&self) -> &Tally {
         &self.0.tally
     }

@@ -16,16 +16,12 @@ use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// What is asked for.
 #[derive(Clone, Debug, Serialize)]
 pub struct JobRequest {
-    /// Whose.
     pub project: ProjectId,
-    /// The ticket it is for.
     pub ticket: Option<TicketKey>,
     /// What to do, beside or instead of the ticket's text.
     pub instructions: Option<String>,
-    /// Where.
     pub repository: Option<RepositoryName>,
     /// The branch to start from.
     pub base: Option<String>,
@@ -45,7 +41,6 @@ fn by_id<S: Serializer>(job: &Option<Job>, to: S) -> Result<S::Ok, S::Error> {
     job.as_ref().map(|job| &job.id).serialize(to)
 }
 
-/// Who asks.
 #[derive(Clone, Debug)]
 pub struct Requester {
     /// Their credential's own id: what their keys belong to.

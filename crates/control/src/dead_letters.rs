@@ -24,33 +24,23 @@ const LONGEST_BODY: usize = 4_000;
 /// How much of an event that can't be read is shown: it may have secrets further on. Units: characters.
 const LONGEST_START: usize = 100;
 
-/// A dead letter.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// Its id.
     pub id: MessageId,
-    /// Where it failed.
     pub queue: Queue,
-    /// When it was sent, or put here.
     pub sent_at: Option<Timestamp>,
-    /// How often it was given out, looks included.
     pub received: u32,
-    /// What it says.
     pub message: Message,
     /// The same as text, cut; nothing in it does harm on a screen.
     pub body: String,
 }
 
-/// What stands in the dead-letter queues.
 #[derive(Clone, Debug, Default)]
 pub struct Letters {
-    /// As they came.
     pub letters: Vec<Letter>,
-    /// There are more.
     pub more: bool,
 }
 
-/// What became of an order about dead letters.
 #[derive(Clone, Debug, Default)]
 pub struct Moved {
     /// Those that it was done to, as they were.
@@ -61,12 +51,10 @@ pub struct Moved {
     pub missing: Vec<MessageId>,
 }
 
-/// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Back to the queue that it failed in.
     Redrive,
-    /// Away.
     Drop,
 }
 
@@ -156,7 +144,6 @@ pub async fn move_dead_letters(ctx: &Context, ids: &BTreeSet<MessageId>, order: 
     Ok(moved)
 }
 
-/// Whether it is gone from here.
 async fn do_one(
     ctx: &Context,
     queue: Queue,

@@ -19,7 +19,6 @@ pub enum Dispatched {
     PutOff,
     /// It was cancelled; what it had left was stopped.
     Stopped,
-    /// There was nothing to start.
     Nothing,
 }
 
@@ -76,7 +75,6 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
 }
 
 enum MayStart {
-    /// It may.
     Now,
     /// Its model's account is left alone for now; none where it knows that already.
     Waits(Option<Box<Job>>),

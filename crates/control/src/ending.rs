@@ -14,7 +14,6 @@ use pullyard_store::{Ended, Proof, Write};
 /// What an attempt's runner said of its work, for its record. Nothing when somebody else ended it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took<'a> {
-    /// Which agent worked and what it took.
     pub(crate) work: Option<&'a Work>,
     /// What it cost. Units: millionths of a US dollar.
     pub(crate) spent_usd_micros: Option<u64>,

@@ -11,82 +11,43 @@ use std::time::Duration;
 /// Why a use case did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The table failed.
     #[error(transparent)]
     Store(#[from] pullyard_store::Error),
-    /// Another service failed.
     #[error(transparent)]
     Cloud(#[from] pullyard_cloud::Error),
     /// A secret that the project names for its agents' models is not there, or is empty.
     #[error("find the secret {name} for the agent's model")]
-    NoModelSecret {
-        /// Which.
-        name: String,
-    },
+    NoModelSecret { name: String },
     /// The secret with the key that signs the project's commits is not there, or is empty.
     #[error("find the secret {name} that signs commits")]
-    NoSigningSecret {
-        /// Which.
-        name: String,
-    },
+    NoSigningSecret { name: String },
     /// The forge failed or refused.
     #[error("ask the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),
     /// Others kept changing the same thing, and what was decided about it is not written. What a use case writes before
     /// that may be (see `Rounds::again`); the same call again goes over it.
     #[error("change {subject}: others kept changing it")]
-    Contended {
-        /// What.
-        subject: String,
-    },
+    Contended { subject: String },
     /// It took longer than whoever began it has time for, or was to be begun too late. What was under way is left where
     /// it stands, as after a crash.
     #[error("{what} within {} s", .within.as_secs())]
-    TooSlow {
-        /// What was to be done.
-        what: &'static str,
-        /// In which time.
-        within: Duration,
-    },
-    /// There is no such thing.
+    TooSlow { what: &'static str, within: Duration },
     #[error("find {what} {name}")]
-    NotFound {
-        /// What kind of thing.
-        what: &'static str,
-        /// Which.
-        name: String,
-    },
+    NotFound { what: &'static str, name: String },
     /// The name is taken by something else.
     #[error("take the name {name}: another {what} has it")]
-    Taken {
-        /// What kind of thing.
-        what: &'static str,
-        /// Which.
-        name: String,
-    },
+    Taken { what: &'static str, name: String },
     /// A value in the request can't be used.
     #[error("use {pointer}: {fault}")]
-    Invalid {
-        /// JSON pointer to it.
-        pointer: &'static str,
-        /// What is wrong.
-        fault: String,
-    },
-    /// Somebody else changed it since it was read.
+    Invalid { pointer: &'static str, fault: String },
     #[error("change it: somebody else did first")]
-    ChangedMeanwhile {
-        /// Its revision now.
-        revision: u64,
-    },
+    ChangedMeanwhile { revision: u64 },
     /// The key was used for another request before.
     #[error("repeat the request: its key was used for another one")]
     KeyReused,
     /// The same request made a token before, and a token is shown once.
     #[error("show the token {token} again")]
-    TokenShown {
-        /// Its id.
-        token: TokenId,
-    },
+    TokenShown { token: TokenId },
     /// The attempt does not hold its job.
     #[error("act for the attempt: another one holds the job, or it has ended")]
     LeaseLost {
@@ -117,7 +78,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Trying later may help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),

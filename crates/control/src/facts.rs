@@ -9,7 +9,6 @@ use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
 use pullyard_domain::time::Timestamp;
 
-/// The facts of a ticket event, and the text it is about.
 pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
     let first = first_answer(ctx, event);
     let (first, (project, ticket)) =

@@ -21,7 +21,6 @@ const TOGETHER: usize = 100;
 /// A page of the ledger.
 #[derive(Clone, Debug)]
 pub struct DeliveryList {
-    /// Those that are wanted, newest first.
     pub deliveries: Vec<Delivery>,
     /// Where the next page begins; none when nothing older is left.
     pub next: Option<String>,
@@ -32,7 +31,6 @@ pub struct DeliveryList {
 /// A place in the ledger, which is one list for each day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
-    /// The day's beginning.
     day: Timestamp,
     /// The cursor within the day; none is its newest entry.
     after: Option<String>,
@@ -96,7 +94,6 @@ pub async fn list_deliveries(
     Ok(list)
 }
 
-/// Entries of one day.
 async fn day(
     ctx: &Context,
     project: &ProjectId,

@@ -13,10 +13,8 @@ const MOST_LOOKED_AT: usize = 500;
 /// How many jobs are looked at together.
 const TOGETHER: usize = 100;
 
-/// A page of jobs.
 #[derive(Clone, Debug)]
 pub struct JobList {
-    /// Those that are wanted, newest first.
     pub jobs: Vec<JobView>,
     /// Where the next page begins; none when nothing older is left.
     pub next: Option<String>,

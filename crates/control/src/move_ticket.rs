@@ -15,11 +15,8 @@ use pullyard_store::Write;
 /// The answer to whatever asked for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Its ledger entry.
     pub delivery: DeliveryId,
-    /// Why.
     pub reason: Reason,
-    /// The job it is about.
     pub job: Option<JobId>,
 }
 

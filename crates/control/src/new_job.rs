@@ -17,31 +17,23 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Request, Trigger, Write, Written};
 
-/// Everything a new job is made from.
 pub(crate) struct NewJob<'a> {
-    /// Its id, derived from what asked for it.
     pub(crate) id: JobId,
-    /// Its project.
     pub(crate) project: &'a Project,
-    /// Where the work goes.
     pub(crate) repository: &'a Repository,
     /// Its ticket, with everything but the job already in it.
     pub(crate) ticket: Option<(&'a Ticket, &'a TicketText)>,
-    /// What a person asked for.
     pub(crate) instructions: Option<String>,
     /// The branch to start from; the repository's default when none.
     pub(crate) base: Option<String>,
     /// The ended job whose work this does again.
     pub(crate) retry_of: Option<&'a Job>,
-    /// When.
     pub(crate) now: Timestamp,
 }
 
 /// A new job and what it changes.
 struct Prepared {
-    /// The job.
     job: Job,
-    /// The ticket that has it.
     ticket: Option<Ticket>,
     /// The pull request that it revises.
     pull_request: Option<PullRequest>,

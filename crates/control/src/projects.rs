@@ -95,7 +95,6 @@ pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &st
     }
 }
 
-/// How a repository is worked on.
 #[derive(Clone, Debug)]
 pub struct RepositoryWork {
     /// The agent that works on it, or that its project chooses.

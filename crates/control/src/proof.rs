@@ -26,13 +26,10 @@ const LONGEST: usize = 1_024;
 /// What a task may do: claim this attempt, until then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// The job.
     pub job: JobId,
-    /// The attempt.
     pub attempt: u32,
     /// The number of the start.
     pub dispatch: u32,
-    /// Until when.
     pub expires: Timestamp,
 }
 
@@ -43,7 +40,6 @@ pub struct SignInCode {
     pub token: String,
     /// What makes it one of its own, so that it can be used up.
     pub nonce: String,
-    /// Until when.
     pub expires: Timestamp,
 }
 
@@ -52,9 +48,7 @@ pub struct SignInCode {
 pub struct Session {
     /// The hash of the API token it stands for.
     pub token: String,
-    /// Since when.
     pub issued: Timestamp,
-    /// Until when.
     pub expires: Timestamp,
 }
 

@@ -4,7 +4,6 @@ use crate::{Context, Error};
 use pullyard_domain::gauges::{Gauges, Sweeping, sweeping};
 use std::time::Duration;
 
-/// What the sweeper last wrote down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// How long ago its last round was; none before the first.
@@ -23,7 +22,6 @@ pub async fn readiness(ctx: &Context) -> Result<Sweeping, Error> {
     Ok(sweeping(last.map(|last| last.at), ctx.clock.now()))
 }
 
-/// The sweeper's last snapshot.
 pub async fn snapshot(ctx: &Context) -> Result<Snapshot, Error> {
     let last = ctx.store.sweeps().await?;
     let swept = last.as_ref().map(|last| ctx.clock.now().since(last.at));

@@ -31,7 +31,6 @@ const MOST_PAGES: u32 = 30;
 const LIST_WITHIN: Duration = Duration::from_secs(10);
 const ASK_UNTIL: Duration = Duration::from_secs(12);
 
-/// What a round found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Tries of deliveries that were looked at.

@@ -19,7 +19,6 @@ const MOST_JOBS: usize = 2_000;
 /// A repository that is connected to its project no more.
 #[derive(Clone, Debug)]
 pub struct RemovedRepository {
-    /// As it was.
     pub repository: Repository,
     /// The project's settings named it as the default, and name none now.
     pub was_default: bool,

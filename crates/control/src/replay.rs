@@ -93,7 +93,6 @@ struct Commented {
     author: Author,
     submitted_at: Timestamp,
     message: Option<String>,
-    /// It has our mark.
     marked: bool,
 }
 

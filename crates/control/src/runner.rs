@@ -31,7 +31,6 @@ use std::collections::BTreeSet;
 pub struct RunnerToken {
     /// Its hash: with the name, who the runner is.
     pub hash: String,
-    /// For which projects; none means all.
     pub projects: Option<BTreeSet<ProjectId>>,
 }
 
@@ -41,7 +40,6 @@ async fn own(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner
     runner.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 
-/// The same with what it can do.
 async fn own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Member, Error> {
     let member = ctx.store.member(id).await?.filter(|member| member.runner.token == token.hash);
     member.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })

@@ -16,13 +16,11 @@ const LARGEST: usize = 65_536;
 /// A secret, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSecret {
-    /// What it is for.
     pub kind: SecretKind,
     /// The name people gave it.
     pub name: SecretName,
     /// Its whole name in Secrets Manager, as an integration names it.
     pub secret: String,
-    /// When it was last set.
     pub set_at: Option<Timestamp>,
 }
 
@@ -37,7 +35,6 @@ pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, valu
     Ok(UserSecret { kind, name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
 }
 
-/// The whole name of a secret, if it may have this value.
 pub(crate) fn whole_name(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<String, Error> {
     if value.is_empty() || value.len() > LARGEST {
         return Err(Error::Invalid { pointer: "/value", fault: "use 1 to 65536 bytes".into() });

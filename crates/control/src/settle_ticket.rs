@@ -13,7 +13,6 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Entry, Settling, Ticket};
 use pullyard_store::{WorkKey, Write};
 
-/// What settling a ticket did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
     /// The tool was made to show what it should.
@@ -84,13 +83,10 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
     }
 }
 
-/// What became of a step.
 pub(crate) enum Done {
-    /// It is done, and another may follow.
     Step,
     /// The project may start nothing; the ticket waits until it may.
     Waits,
-    /// Its facts were stale.
     Stale,
 }
 

@@ -20,7 +20,6 @@ const SESSION_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub struct SignInLink {
     /// Where to go. A credential: not for logs.
     pub url: String,
-    /// How long it works.
     pub expires_in: Duration,
 }
 
@@ -29,7 +28,6 @@ pub struct SignInLink {
 pub struct SignedIn {
     /// The session's cookie. A credential: not for logs.
     pub cookie: String,
-    /// How long it is good.
     pub expires_in: Duration,
 }
 

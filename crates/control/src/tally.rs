@@ -9,12 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counts {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What is counted.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Count { $($(#[$doc])* $name,)* }
 
         impl Count {
-            /// Every one.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
@@ -23,13 +21,10 @@ macro_rules! counts {
 counts! {
     /// A delivery, event or request got a job.
     DeliveryAccepted,
-    /// It will be part of a later job.
     DeliveryHeld,
     /// It asked for a job and may not have one.
     DeliveryRefused,
-    /// It asks for nothing.
     DeliveryIgnored,
-    /// It was answered before.
     DeliveryDuplicate,
     /// It could not be read or trusted.
     DeliveryInvalid,
@@ -41,9 +36,7 @@ counts! {
     TaskStartFailed,
     /// A job ended with its work done.
     JobCompleted,
-    /// A job ended without.
     JobFailed,
-    /// A job was stopped.
     JobCancelled,
     /// A job went back to wait after a fault of the platform.
     JobRequeued,
@@ -53,7 +46,6 @@ counts! {
     WakeupLost,
 }
 
-/// The numbers.
 #[derive(Debug)]
 pub struct Tally([AtomicU64; Count::ALL.len()]);
 
@@ -64,7 +56,6 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Once more.
     pub fn add(&self, what: Count) {
         if let Some(count) = self.0.get(what as usize) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +77,6 @@ impl Tally {
         });
     }
 
-    /// A job ended.
     pub(crate) fn ended(&self, status: Status) {
         match status {
             Status::Completed => self.add(Count::JobCompleted),

@@ -6,10 +6,8 @@ use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::{Account, Integration};
 
-/// What a forge said of our token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tested {
-    /// It belongs to the account that was connected.
     Works,
     /// It belongs to somebody else: a person's own token was put where the bot's had been, perhaps.
     Another(Account),

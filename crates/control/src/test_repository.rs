@@ -8,18 +8,12 @@ use pullyard_forge::features::{BITBUCKET, BitbucketPulls, GitHubAccess, TABLE, W
 pub use pullyard_forge::features::{Feature, Need, Row, Verdict};
 use pullyard_forge::{Error as Refusal, Forge};
 
-/// What was found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryTested {
     /// The repository can be seen; what of each feature.
     Seen(Vec<(&'static Row, Verdict)>),
     /// It can't; why, and what to do about it.
-    Unseen {
-        /// Reads after "failed to".
-        why: String,
-        /// What to do.
-        help: String,
-    },
+    Unseen { why: String, help: String },
 }
 
 /// Asks the forge what may be done in a repository. Changes nothing, there or here.

@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 pub struct MadeToken {
     /// The token itself. Never in a log.
     pub text: String,
-    /// What the table keeps of it.
     pub stored: Token,
 }
 

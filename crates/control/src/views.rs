@@ -16,37 +16,27 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A job with the words of its context.
 #[derive(Clone, Debug)]
 pub struct JobView {
-    /// The job.
     pub job: Job,
-    /// One line that names the work.
     pub title: String,
-    /// Where the work goes.
     pub repository: Option<RepositoryName>,
-    /// The pull request that it revises, if it does.
     pub revises: Option<RevisedPullRequest>,
-    /// What it waits for, if it does.
     pub waits: Option<Wait>,
-    /// When this was read.
     pub now: Timestamp,
 }
 
 /// The pull request that a job revises, as people know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevisedPullRequest {
-    /// Its number.
     pub number: u64,
     /// `acme/app#7`.
     pub label: String,
-    /// Its page.
     pub url: String,
 }
 
 /// A ticket with its text.
 #[derive(Clone, Debug)]
 pub struct TicketView {
-    /// The ticket.
     pub ticket: Ticket,
-    /// What it says.
     pub text: TicketText,
     /// What its entry waits for, if its project may start nothing.
     pub waits: Option<Wait>,
@@ -55,7 +45,6 @@ pub struct TicketView {
 }
 
 impl TicketView {
-    /// The pull request that it shows.
     fn shows(&self) -> Option<&PullRequestId> {
         self.ticket.shown.pull_request.as_ref().map(|link| &link.id)
     }
@@ -72,7 +61,6 @@ pub struct JobEvents<E> {
     pub end: bool,
 }
 
-/// One job.
 pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
     let Some(job) = ctx.store.job(id).await? else {
         return Err(Error::NotFound { what: "job", name: id.to_string() });
@@ -134,7 +122,6 @@ async fn revised(
     Ok(Some(RevisedPullRequest { number: id.number, label: label(repository, id.number), url }))
 }
 
-/// One ticket.
 pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
     let mut view = [with_text(ctx, project, key).await?];
     add_states(ctx, &mut view).await?;

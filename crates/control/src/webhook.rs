@@ -30,10 +30,8 @@ use std::time::Duration;
 /// seconds, and the function has less than that in all.
 const FORGE_WITHIN: Duration = Duration::from_secs(8);
 
-/// One call of a webhook, as it came.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
-    /// Whose address it came to.
     pub forge: ForgeKind,
     /// The last part of the address.
     pub hook: &'a str,
@@ -53,23 +51,17 @@ impl std::fmt::Debug for Call<'_> {
     }
 }
 
-/// What became of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// There is no such hook at this address.
     UnknownHook,
     /// It is not from who knows the secret.
     Unverified(Reason),
     /// The body is not of the event that it claims.
     Unreadable {
-        /// Where, as a JSON pointer.
         pointer: String,
-        /// What is wrong there.
         fault: String,
     },
-    /// The hook works.
     Pong,
-    /// It was decided, or waits for its turn.
     Decided(Answer),
 }
 
@@ -189,7 +181,6 @@ pub(crate) async fn connected(
     Ok(None)
 }
 
-/// For whose projects a hook speaks.
 pub(crate) fn reach_of(hook: &Hook) -> Reach {
     Reach { hook: Some(hook.name.clone()), home: hook.home.clone(), others: hook.others.clone() }
 }

@@ -26,7 +26,6 @@ pub enum Role {
     Write,
     /// May change settings that destroy nothing, too.
     Maintain,
-    /// May do everything.
     Admin,
 }
 
@@ -95,7 +94,6 @@ impl Need {
     pub const ADMINISTRATION: Self = need(Role::Admin, "administration", Level::Write);
 }
 
-/// Who does something, with what they may.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub account: Account,
@@ -109,7 +107,6 @@ pub enum May {
     Granted(Arc<dyn Permit>),
 }
 
-/// What came of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
     Yes,

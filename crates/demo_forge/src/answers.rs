@@ -15,7 +15,6 @@ pub use reviews::{line_comment, review, review_in_webhook};
 
 use serde_json::{Value, json};
 
-/// What an object with one address looks like.
 fn link(href: impl Into<String>) -> Value {
     json!({ "href": href.into() })
 }

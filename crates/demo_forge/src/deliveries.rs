@@ -34,7 +34,6 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 pub struct DeliveryRecord {
     pub id: u64,
     pub hook: u64,
-    /// The same for each attempt of one event.
     pub guid: String,
     pub delivered_at: String,
     pub redelivery: bool,
@@ -53,7 +52,6 @@ pub struct DeliveryRecord {
     pub received: String,
 }
 
-/// What goes wrong with a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryFault {
     /// It is not sent, and recorded as one that could not connect.
@@ -64,7 +62,6 @@ pub enum DeliveryFault {
     AnswerLost,
 }
 
-/// What is to be sent.
 pub struct Parcel {
     pub guid: String,
     pub redelivery: bool,
@@ -109,7 +106,6 @@ impl Deliveries {
         })
     }
 
-    /// What is kept of a hook, newest first.
     pub fn of(&self, hook: u64, now_unix_secs: i64) -> Vec<Arc<DeliveryRecord>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(records) = kept.get_mut(&hook) else { return Vec::new() };

@@ -3,7 +3,6 @@
 
 use crate::record::Side;
 
-/// One line of a file's change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
     /// Counted from the line after the first hunk's header, which GitHub does, too.

@@ -95,7 +95,6 @@ pub async fn repository(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, acti
     emit(shared, entry, actor, ("repository", action), [json!({}), more]).await;
 }
 
-/// Who had a repository before it was transferred.
 pub fn previous_owner(shared: &Shared, login: &str) -> Value {
     let owner = answers::owner(shared, login);
     match owner.kind {

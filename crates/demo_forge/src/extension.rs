@@ -111,13 +111,11 @@ pub trait Extension: Any + Debug + Send + Sync {
         DeliveryHeaders { headers: BTreeMap::new(), signature: "X-Hub-Signature" }
     }
 
-    /// What goes wrong with the next delivery.
     fn delivery_fault(&self) -> Option<DeliveryFault> {
         None
     }
 }
 
-/// Adds nothing.
 #[derive(Debug)]
 pub struct NoExtension;
 

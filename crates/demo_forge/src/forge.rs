@@ -36,7 +36,6 @@ use crate::{
 /// How long requests under way may take once the forge is told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a forge is made of.
 #[derive(Debug)]
 pub struct Options {
     /// Where everything is kept; an earlier forge's folder is taken up again.
@@ -60,7 +59,6 @@ pub struct Repository {
     pub default_branch: String,
     /// What `git clone` takes.
     pub clone_url: String,
-    /// The page for people.
     pub html_url: String,
     /// The bare repository on disk.
     pub git_dir: PathBuf,
@@ -80,7 +78,6 @@ struct Running {
     over: watch::Sender<()>,
 }
 
-/// What every route needs.
 #[derive(Debug)]
 pub struct Shared {
     pub dir: PathBuf,
@@ -181,7 +178,6 @@ impl DemoForge {
         Ok(self.shared.describe(&entry))
     }
 
-    /// The repository of this name, if there is one.
     pub async fn repository(&self, full_name: &str) -> Option<Repository> {
         let (owner, name) = full_name.split_once('/')?;
         let entry = self.shared.repositories.find(owner, name).await?;

@@ -56,7 +56,6 @@ pub struct Git {
     at_work: watch::Sender<()>,
 }
 
-/// What a finished git command said.
 pub struct Output {
     command: String,
     pub code: Option<i32>,

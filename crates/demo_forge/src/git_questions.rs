@@ -28,7 +28,6 @@ pub struct Signature {
     pub date: String,
 }
 
-/// One changed file.
 pub struct ChangedFile {
     pub path: String,
     pub status: &'static str,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// One field that is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Field {
     /// Under which name its answer stands.

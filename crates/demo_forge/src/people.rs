@@ -12,11 +12,8 @@ use crate::{
 /// A remark on a line, as the newest commit has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Remark<'a> {
-    /// The file.
     pub path: &'a str,
-    /// The line.
     pub line: u64,
-    /// What is said.
     pub words: &'a str,
 }
 
@@ -25,11 +22,8 @@ pub struct Remark<'a> {
 pub struct Look {
     /// The commit at its head.
     pub head: String,
-    /// It can still change.
     pub open: bool,
-    /// It was merged.
     pub merged: bool,
-    /// Who is asked for a review.
     pub requested: Vec<String>,
     /// Every comment on a line, oldest first: its author and its words.
     pub comments: Vec<(String, String)>,

@@ -20,7 +20,6 @@ pub struct Pull {
     pub base_sha: String,
 }
 
-/// What a caller wants to open.
 pub struct Proposal {
     pub title: String,
     pub body: Option<String>,
@@ -30,11 +29,9 @@ pub struct Proposal {
     pub draft: bool,
 }
 
-/// What came of a proposal or a change.
 pub enum Outcome {
     /// The pull request was stored.
     Stored(Box<Pull>),
-    /// There is no such pull request.
     Missing,
     /// GitHub would refuse it, for these reasons.
     Refused(Vec<Objection>),
@@ -45,19 +42,9 @@ pub enum Outcome {
 pub enum Objection {
     HeadUnknown,
     BaseUnknown,
-    AlreadyOpen {
-        owner: String,
-        branch: String,
-    },
-    NoCommits {
-        base: String,
-        head: String,
-    },
-    NoCommonHistory {
-        base: String,
-        head: String,
-    },
-    /// It can't be opened again, for this reason.
+    AlreadyOpen { owner: String, branch: String },
+    NoCommits { base: String, head: String },
+    NoCommonHistory { base: String, head: String },
     StateStays(String),
 }
 

@@ -58,7 +58,6 @@ pub struct PullRecord {
     /// Comments on lines, of all reviews.
     #[serde(default)]
     pub comments: Vec<LineCommentRecord>,
-    /// Comments on the whole.
     #[serde(default)]
     pub notes: Vec<NoteRecord>,
     /// Who resolved which thread; a thread is known by its first comment.
@@ -140,7 +139,6 @@ pub struct ReviewRecord {
     /// None while it is pending: then only its author sees it.
     pub submitted_at: Option<String>,
     pub updated_at: String,
-    /// What it was before it was dismissed.
     #[serde(default)]
     pub dismissed: Option<ReviewState>,
 }
@@ -238,7 +236,6 @@ pub struct DeletedRecord {
     pub author: Account,
     pub created_at: String,
     pub updated_at: String,
-    /// Where it was, if it was on a line.
     pub line: Option<LineCommentRecord>,
 }
 

@@ -20,12 +20,10 @@ use crate::{
 /// floating point finds out on the demo forge, not on GitHub.
 pub const FIRST_ID: u64 = 9_007_199_254_740_993;
 
-/// One repository as the routes see it.
 #[derive(Debug)]
 pub struct Entry {
     pub id: u64,
     pub default_branch: String,
-    /// Where it is now; renaming it moves it.
     place: Lock<Place>,
     /// Held while a pull request is checked and stored, so that two callers can't both be first.
     pub record: Mutex<RepositoryRecord>,
@@ -75,7 +73,6 @@ impl Entry {
         self.place().name
     }
 
-    /// The bare repository.
     pub fn git_dir(&self) -> PathBuf {
         self.place().git_dir
     }

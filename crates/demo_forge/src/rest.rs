@@ -38,7 +38,6 @@ pub fn routes(added: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
         .method_not_allowed_fallback(async || Refusal::not_found())
 }
 
-/// The same where GitHub Enterprise has it.
 pub fn graphql_route() -> Router<Arc<Shared>> {
     Router::new().route("/api/graphql", post(graphql::answer))
 }

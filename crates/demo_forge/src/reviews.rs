@@ -19,7 +19,6 @@ use crate::{
 /// No file has a longer one, and no argument of a program may be much longer.
 const MAX_PATH_BYTES: usize = 4096;
 
-/// What a submitted review says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Approve,

@@ -48,7 +48,6 @@ pub struct HookRecord {
     pub target: u64,
     pub active: bool,
     pub events: Vec<String>,
-    /// What Bitbucket shows it as; GitHub has none.
     #[serde(default)]
     pub description: Option<String>,
     pub url: String,

@@ -7,10 +7,8 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-/// Somebody who may use the forge.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct User {
-    /// The account's name.
     pub login: String,
     /// The account's id; may be larger than 2^53.
     pub id: u64,
@@ -27,7 +25,6 @@ impl std::fmt::Debug for User {
 /// What GitHub writes as an account's `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccountKind {
-    /// A person.
     User,
     /// An App's own account, or a machine's.
     Bot,
@@ -78,11 +75,9 @@ impl Member {
 
 /// What the `Authorization` header of a request amounts to.
 pub enum Credentials {
-    /// There is none.
     Missing,
     /// There is one, of nobody who is known here; an App's token may be.
     Other(String),
-    /// It is this member's.
     Of(Box<Member>),
 }
 

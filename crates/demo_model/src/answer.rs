@@ -7,24 +7,18 @@ use serde_json::Value;
 
 use crate::faults::{Ending, Stumble};
 
-/// One thing that the model says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
-    /// Words.
     Text(String),
     /// A tool is called with arguments that are an object.
     Tool {
-        /// As the request offered it.
         name: String,
-        /// Its arguments.
         arguments: Value,
     },
     /// A tool is called with text, as OpenAI's `custom` tools are. Anthropic's API has no such thing: there the
     /// text is the argument `input`.
     Freeform {
-        /// As the request offered it.
         name: String,
-        /// What it is given.
         input: String,
     },
 }
@@ -32,15 +26,12 @@ pub enum Part {
 /// What an answer took. Units: tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Read anew.
     pub input: u64,
     /// Read from the provider's cache.
     pub cached: u64,
-    /// Written.
     pub output: u64,
 }
 
-/// One answer of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub(crate) parts: Vec<Part>,
@@ -72,13 +63,11 @@ impl Answer {
         Self { parts, usage, declines: false, pause: Duration::ZERO, ending: Ending::Whole }
     }
 
-    /// One part more.
     pub fn and(mut self, part: Part) -> Self {
         self.parts.push(part);
         self
     }
 
-    /// It took this much.
     pub fn taking(mut self, usage: Usage) -> Self {
         self.usage = usage;
         self

@@ -9,21 +9,16 @@ use std::{io, net::SocketAddr};
 pub enum Error {
     /// The listener is open to other machines, and no key is checked.
     #[error("serve {address}: the demo model serves loopback addresses only")]
-    NotLoopback {
-        /// Where the listener was bound.
-        address: SocketAddr,
-    },
+    NotLoopback { address: SocketAddr },
     /// The listener has no address.
     #[error("use the listener")]
     Listener {
-        /// What the operating system said.
         #[source]
         source: io::Error,
     },
     /// Its TLS could not be made.
     #[error("make a certificate")]
     Certificate {
-        /// What the maker said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

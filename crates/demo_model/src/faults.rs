@@ -1,9 +1,7 @@
 //! How the sending of an answer ends: whole, or in the middle.
 
-/// How the sending ends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
-    /// Everything was sent.
     Whole,
     /// The connection ends after so many events; of an answer that is no stream, after half of it.
     CutAfter(usize),
@@ -26,12 +24,10 @@ impl Stumble {
         Self { code: code.into(), message: message.into() }
     }
 
-    /// Anthropic has no room.
     pub fn overloaded() -> Self {
         Self::new("overloaded_error", "Overloaded")
     }
 
-    /// OpenAI has no room.
     pub fn at_capacity() -> Self {
         Self::new("server_is_overloaded", "The server is overloaded. Please try again later.")
     }

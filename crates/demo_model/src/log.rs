@@ -14,26 +14,20 @@ use tokio::sync::watch;
 /// Of a packed body, unpacked. Units: bytes.
 const LARGEST_BODY: u64 = 64 * 1024 * 1024;
 
-/// One request as it came.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// Such as `POST`.
     pub method: String,
-    /// With its query.
     pub path: String,
     /// Null without a body; text where the body is not JSON.
     pub body: Value,
-    /// Whether somebody signed in.
     pub credential: Credential,
     signed_with: Option<u64>,
-    /// What became of it.
     pub outcome: Outcome,
 }
 
-/// How a request was signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// It was not.
     Missing,
     /// By `x-api-key`.
     ApiKey,
@@ -41,22 +35,18 @@ pub enum Credential {
     Bearer,
 }
 
-/// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The script's answer was sent, whole or not.
     Answered,
     /// The script's refusal was sent, with this status.
     Refused(u16),
-    /// The connection was reset.
     Reset,
-    /// It was left without an answer.
     Hung,
     /// It asked for an answer, and the script was used up.
     NothingLeft,
     /// It needs no step: a look whether somebody is there, or a count of tokens.
     Aside,
-    /// Nothing is served there.
     NotServed,
 }
 

@@ -16,12 +16,10 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// With any status and body.
     pub fn new(status: u16, body: Value) -> Self {
         Self { status, headers: Vec::new(), body }
     }
 
-    /// In Anthropic's form.
     pub fn anthropic(status: u16, kind: &str, message: &str) -> Self {
         let error = json!({ "type": kind, "message": message });
         Self::new(status, json!({ "type": "error", "error": error, "request_id": "req_scripted" }))
@@ -32,7 +30,6 @@ impl Refusal {
         Self::new(status, json!({ "error": { "message": message, "type": kind, "param": null, "code": code } }))
     }
 
-    /// One header more.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self

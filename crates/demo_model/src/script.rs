@@ -7,12 +7,9 @@ use std::{
 
 use crate::{answer::Answer, refusal::Refusal};
 
-/// What happens to one request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// The model answers.
     Answer(Answer),
-    /// The provider refuses.
     Refuse(Refusal),
     /// The connection is reset before a byte of an answer.
     Reset,
@@ -40,7 +37,6 @@ pub(crate) struct Script {
 #[derive(Debug, Default)]
 struct Steps {
     waiting: VecDeque<Step>,
-    /// What happens to every request once nothing waits.
     afterwards: Option<Step>,
 }
 

@@ -13,13 +13,9 @@ use crate::{
     sse,
 };
 
-/// How one provider writes an answer down.
 pub(crate) struct Written {
-    /// Each one event of a stream.
     pub(crate) events: Vec<serde_json::Value>,
-    /// The same as one body.
     pub(crate) whole: serde_json::Value,
-    /// What a stumble is in a stream.
     pub(crate) stumble: fn(&Stumble) -> serde_json::Value,
 }
 
@@ -72,7 +68,6 @@ fn respond(kind: &'static str, body: Body) -> Response {
     response
 }
 
-/// What follows the last piece.
 #[derive(Clone, Copy)]
 enum Last {
     End,

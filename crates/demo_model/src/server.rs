@@ -31,7 +31,6 @@ const STOP_LIMIT: Duration = Duration::from_millis(200);
 /// A conversation is sent whole with each request, with what its tools said. Units: bytes.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// What a server is made of.
 #[derive(Debug)]
 pub struct Options {
     /// Bound by the caller on a loopback address.
@@ -91,7 +90,6 @@ impl DemoModel {
         self.url.clone()
     }
 
-    /// What OpenAI's clients are given.
     pub fn openai_url(&self) -> String {
         format!("{}/v1", self.url)
     }
@@ -106,12 +104,10 @@ impl DemoModel {
         self.shared.script.keep(step.into());
     }
 
-    /// How many steps nobody has taken.
     pub fn steps_left(&self) -> usize {
         self.shared.script.left()
     }
 
-    /// Everything that was asked.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.log.all()
     }

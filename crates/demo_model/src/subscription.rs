@@ -29,7 +29,6 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/backend-api/wham/settings/user", get(settings))
 }
 
-/// It is then asked in the plain way.
 async fn no_web_socket(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     aside(shared, method, uri, headers, StatusCode::UPGRADE_REQUIRED, json!({}))
 }

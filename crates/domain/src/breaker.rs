@@ -38,21 +38,17 @@ const SHORTEST: Duration = Duration::from_secs(60);
 /// The first time that is waited where nobody knows the end: it doubles up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_secs(300);
 
-/// What doubling ends at.
 const SLOWEST: Duration = Duration::from_secs(3_600);
 
 /// Whose key a job's agent asks its model with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyOf {
-    /// The runner's own.
     #[default]
     Runner,
-    /// One of its project's secrets.
     Project,
 }
 
-/// Whose account of a model's provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Account {
@@ -65,7 +61,6 @@ pub enum Account {
 /// One account, as jobs of one capability ask it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BreakerId {
-    /// Whose.
     pub account: Account,
     /// What the jobs ask of a runner: `claude_code`, `codex`, `auto`, `command`.
     pub capability: String,
@@ -110,22 +105,17 @@ impl std::str::FromStr for BreakerId {
     }
 }
 
-/// What keeps a model from answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The account's limit is used up.
     LimitReached,
-    /// Its provider keeps failing, or can't be reached.
     ProviderUnavailable,
 }
 
-/// What an attempt says of its model's account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// What.
     pub cause: Cause,
-    /// When it ends, if the provider said so.
     pub ends: Option<Timestamp>,
 }
 
@@ -178,28 +168,20 @@ pub fn asked(key: KeyOf, capability: &str, project: &ProjectId, runner: Option<&
 /// An attempt, by its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct By {
-    /// The job.
     pub job: JobId,
-    /// The attempt.
     pub attempt: u32,
 }
 
 /// An account that is left alone for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
-    /// Which.
     pub id: BreakerId,
-    /// Why.
     pub cause: Cause,
     /// Until when nobody asks it.
     pub until: Timestamp,
-    /// How often in a row it opened.
     pub times: u32,
-    /// When it opened last.
     pub opened: Timestamp,
-    /// By whose word.
     pub by: By,
-    /// Raised by every write.
     pub rev: u64,
 }
 
@@ -246,14 +228,12 @@ impl Breaker {
         }
     }
 
-    /// When this job may ask the account again.
     pub fn reopens_for(&self, job: &JobId) -> Timestamp {
         let digest = Sha256::digest(job.as_str());
         let hash = digest.as_slice().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first));
         self.until.plus(Duration::from_secs(u64::from(hash) % SPREAD.as_secs()))
     }
 
-    /// It keeps no job back any more.
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.until.plus(SPREAD)
     }

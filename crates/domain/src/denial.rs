@@ -68,7 +68,6 @@ impl Denial {
     }
 }
 
-/// What it is.
 fn state(status: Status) -> String {
     match status {
         Status::AwaitingInput => "waiting for an answer".into(),

@@ -25,14 +25,12 @@ pub enum Due {
     At(Timestamp),
     /// Its project may start nothing. Taken up when that is over, lowest order first.
     Held {
-        /// Which project.
         project: ProjectId,
         /// When the entry happened that waits. Units: milliseconds since 1970.
         order: i64,
     },
     /// Runners of this class may claim it, lowest order first.
     Ready {
-        /// Which class.
         class: ClassId,
         /// Virtual time: when it was made, less what its priority is worth.
         order: i64,

@@ -10,45 +10,34 @@ use std::collections::BTreeSet;
 /// A ticket was created, changed or moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketEvent {
-    /// Who tells it.
     pub source: Source,
-    /// Whose.
     pub project: ProjectId,
     /// What the sender calls this event; the same id is the same event.
     pub event: EventId,
     /// When it happened, by the ticket tool's clock; only compared with other times of that clock.
     pub occurred_at: Timestamp,
-    /// Who did it, by the tool's account id.
     pub actor: Option<String>,
     /// What the sender says the status was before. Recorded, never decides.
     pub previous_status: Option<String>,
-    /// Which ticket.
     pub key: TicketKey,
-    /// Its status after the event.
     pub status: String,
     /// Its text after the event; none when only its status is told.
     pub text: Option<TicketText>,
 }
 
 impl TicketEvent {
-    /// The entry this event is, if it is one.
     pub fn entry(&self) -> Entry {
         Entry { at: self.occurred_at, event: self.event.clone() }
     }
 }
 
-/// What a ticket says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketText {
-    /// One line.
     pub title: String,
-    /// As the tool has it, usually Markdown.
     pub description: String,
     /// The tool's labels; `runner:gpu` asks for a runner with the label `gpu`.
     pub labels: BTreeSet<String>,
-    /// Its page in the tool.
     pub url: Option<String>,
-    /// The repository it is about.
     pub repository: Option<RepositoryName>,
 }
 

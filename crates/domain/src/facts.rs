@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 /// Everything a decision about a ticket event looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// When it is decided.
     pub now: Timestamp,
     /// The first answer to the same event, if there was one.
     pub first: Option<FirstAnswer>,
@@ -32,18 +31,15 @@ pub enum RepositoryFact {
     Unnamed,
     /// It is named, and not connected to the project.
     NotConnected(RepositoryName),
-    /// It is connected.
     Connected(Box<Repository>),
 }
 
 /// The first answer to an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstAnswer {
-    /// What it was.
     pub reason: Reason,
     /// The status the ticket had before that event, as far as was known then.
     pub status_before: Option<String>,
-    /// When the event came first.
     pub at: Timestamp,
     /// When it came again, until now.
     pub seen: Vec<Timestamp>,
@@ -54,29 +50,20 @@ pub struct FirstAnswer {
 pub struct Recorded {
     /// The version of this shape.
     pub v: u32,
-    /// When it was decided.
     pub decided_at: Timestamp,
-    /// When it happened, by the ticket tool's clock.
     pub occurred_at: Timestamp,
-    /// Who did it.
     pub actor: Option<String>,
     /// The status after the event.
     pub status: String,
-    /// What the sender said the status was before.
     pub previous_status: Option<String>,
     /// The status we had stored before the event.
     pub status_before: Option<String>,
     /// The newest event we had stored, and its time.
     pub seen: Option<(Timestamp, Option<EventId>)>,
-    /// The job that was active.
     pub active_job: Option<JobId>,
-    /// The trigger status then.
     pub trigger: Option<String>,
-    /// Auto-create then.
     pub auto_create: Option<bool>,
-    /// Who held the project then.
     pub held_by: Option<String>,
-    /// The repository it was about.
     pub repository: Option<RepositoryName>,
     /// What the project had used up on that day, if it has a budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]

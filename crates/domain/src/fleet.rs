@@ -11,18 +11,14 @@ use crate::wait::Wait;
 /// A runner with its profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its changing part.
     pub runner: Runner,
-    /// Its lasting part.
     pub profile: Profile,
 }
 
 /// What is known when somebody asks why a job waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Fleet<'a> {
-    /// Every runner.
     pub members: &'a [Member],
-    /// What the job asks of one.
     pub needs: &'a Needs,
     /// How many jobs of its class come before it.
     pub ahead: u64,

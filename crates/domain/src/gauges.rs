@@ -20,7 +20,6 @@ pub const AHEAD: Duration = Duration::from_secs(300);
 /// How many projects have numbers of their own, those with the most first: the snapshot is one small item.
 const PROJECTS: usize = 20;
 
-/// One snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gauges {
     /// When it was taken; none in one that is being taken.
@@ -100,7 +99,6 @@ impl Gauges {
         }
     }
 
-    /// Notes a runner.
     pub fn add_runner(&mut self, runner: &Runner) {
         let busy = u32::try_from(runner.slots.len()).unwrap_or(u32::MAX);
         self.slots_busy = self.slots_busy.saturating_add(busy);
@@ -114,7 +112,6 @@ impl Gauges {
         }
     }
 
-    /// The finished snapshot.
     pub fn taken(mut self, at: Timestamp) -> Self {
         self.at = Some(at);
         most(&mut self.waiting_by);
@@ -146,11 +143,9 @@ fn most(by: &mut BTreeMap<ProjectId, u32>) {
 /// Whether everything that a deployment needs to go on is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sweeping {
-    /// It went round lately.
     OnTime,
     /// It has never gone round.
     Never,
-    /// Its last round is so long ago.
     Late(Duration),
 }
 

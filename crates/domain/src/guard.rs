@@ -33,13 +33,10 @@ pub const TICKET_GUARDS: [(&str, Guard); 12] = [
 /// The answer to a ticket event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Why.
     pub reason: Reason,
-    /// What follows for the stored ticket.
     pub follow: Follow,
 }
 
-/// What a decision means for the stored ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
     /// Nothing is stored of the event itself.
@@ -54,7 +51,6 @@ pub enum Follow {
     Trigger,
 }
 
-/// Decides a ticket event.
 pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     let refused = TICKET_GUARDS.iter().find_map(|(_, guard)| guard(event, facts));
     let follow = match &refused {

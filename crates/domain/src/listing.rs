@@ -11,13 +11,10 @@ use std::collections::BTreeSet;
 /// What is asked of each job of a list. What is none, or empty, asks nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
-    /// One of these.
     pub statuses: BTreeSet<Status>,
-    /// Of this ticket.
     pub ticket: Option<TicketKey>,
     /// Made at this time or later.
     pub since: Option<Timestamp>,
-    /// Made before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -27,7 +24,6 @@ impl JobFilter {
         self.statuses.is_empty() && self.ticket.is_none()
     }
 
-    /// The job is wanted.
     pub fn takes(&self, job: &Job) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&job.status))
             && self.ticket.as_ref().is_none_or(|ticket| job.ticket.as_ref() == Some(ticket))
@@ -41,15 +37,11 @@ impl JobFilter {
 pub struct DeliveryFilter {
     /// With one of these answers.
     pub verdicts: BTreeSet<Verdict>,
-    /// For one of these reasons.
     pub codes: BTreeSet<String>,
-    /// About this ticket.
     pub ticket: Option<TicketKey>,
-    /// About this pull request.
     pub pull_request: Option<PullRequestMeant>,
     /// Came at this time or later.
     pub since: Option<Timestamp>,
-    /// Came before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -58,17 +50,14 @@ pub struct DeliveryFilter {
 pub struct PullRequestMeant {
     /// Of this repository; of any if none is named.
     pub repository: Option<RepositoryName>,
-    /// Its number.
     pub number: u64,
 }
 
 impl DeliveryFilter {
-    /// It lets through whatever came in its time.
     pub fn asks_only_when(&self) -> bool {
         self.verdicts.is_empty() && self.codes.is_empty() && self.ticket.is_none() && self.pull_request.is_none()
     }
 
-    /// The entry is wanted.
     pub fn takes(&self, delivery: &Delivery) -> bool {
         (self.verdicts.is_empty() || self.verdicts.contains(&delivery.reason.verdict()))
             && (self.codes.is_empty() || self.codes.contains(delivery.reason.code()))
@@ -80,7 +69,6 @@ impl DeliveryFilter {
 }
 
 impl PullRequestMeant {
-    /// Forges don't tell names apart by their case.
     fn is(&self, of: &ReviewSubject) -> bool {
         match &self.repository {
             Some(name) => label(Some(name), self.number).eq_ignore_ascii_case(&of.label),

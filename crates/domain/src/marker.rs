@@ -10,7 +10,6 @@ use crate::project::ForgeKind;
 /// How a mark is written: as an HTML comment, or, where a forge shows these, as a link definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
-    /// What every mark of ours begins with.
     pub(crate) start: &'static str,
     pub(crate) end: &'static str,
 }
@@ -31,12 +30,10 @@ const COMMENT: Form = Form { start: "<!-- pullyard:", end: " -->" };
 const DEFINITION: Form = Form { start: "[//]: # (pullyard:", end: ")" };
 const STATUS: &str = "status";
 
-/// What a text of ours is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Marker {
     /// The one comment on a pull request that says what was decided last.
     Status,
-    /// Something that was written for a job.
     Job(JobId),
 }
 
@@ -65,7 +62,6 @@ impl Marker {
         }
     }
 
-    /// Whether a text is one of ours.
     pub fn is_on(text: &str) -> bool {
         Self::of(text).is_some()
     }

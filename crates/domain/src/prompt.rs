@@ -20,13 +20,10 @@ use untrusted::fenced;
 pub struct Context {
     /// The version of this shape.
     pub v: u32,
-    /// What kind of work.
     pub kind: Kind,
-    /// The ticket and its text.
     pub ticket: Option<(TicketKey, TicketText)>,
     /// What a person asked for, beside or instead of a ticket.
     pub instructions: Option<String>,
-    /// The repository.
     pub repository: crate::project::Repository,
     /// The branch to start from.
     pub base: String,
@@ -62,7 +59,6 @@ impl Context {
         self
     }
 
-    /// One line that names the work.
     pub fn title(&self) -> String {
         let words = match (&self.ticket, &self.instructions) {
             (Some((_, text)), _) => text.title.as_str(),

@@ -30,7 +30,6 @@ const SHORT: usize = 10;
 /// What is known of the checks of a pull request's commit.
 #[derive(Clone, Copy, Debug)]
 pub enum Checked<'a> {
-    /// They were run now.
     Now(&'a [CheckRun]),
     /// An earlier attempt ran them, and some failed; it ended before it could say which.
     FailedBefore,
@@ -110,13 +109,10 @@ pub fn checks(checks: Checked<'_>) -> String {
 /// A commit that came to one that was open.
 #[derive(Clone, Copy, Debug)]
 pub struct Newest<'a> {
-    /// Its id.
     pub commit: &'a str,
     /// The agent that made it, if it is known.
     pub agent: Option<&'a str>,
-    /// The agent's last words.
     pub summary: Option<&'a str>,
-    /// What is known of its checks.
     pub checks: Checked<'a>,
     /// It was put on top of what others had pushed after these had run: of those that ran now, since where an earlier
     /// attempt's commit ran nobody knows.

@@ -24,19 +24,13 @@ pub const LONGEST_MESSAGE: usize = 4_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewEvent {
-    /// Who tells it.
     pub source: Source,
     /// What the forge calls the delivery. Not signed: kept to be shown, never decides.
     pub delivery: Option<EventId>,
-    /// Which review or request.
     pub review: ReviewId,
-    /// What it asks.
     pub asks: Asks,
-    /// Who wrote it.
     pub author: Author,
-    /// When, by the forge's clock.
     pub submitted_at: Timestamp,
-    /// It carries our own mark.
     pub marked: bool,
     /// The pull request as told with it.
     pub pull_request: SeenPullRequest,
@@ -49,53 +43,39 @@ impl ReviewEvent {
     }
 }
 
-/// What a review or request asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum Asks {
-    /// A reviewer requests changes.
     Changes {},
     /// A person asks for a revision: by command, comment or label. It goes before the six guards.
     Revision {
-        /// What they want, beside what reviewers wrote.
         message: Option<String>,
     },
     /// Nothing new: a review was edited.
     Edited {},
-    /// Nothing: approved, commented, dismissed.
     Nothing {
-        /// The event in words.
         event: String,
     },
 }
 
-/// Who wrote a review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
     /// The forge's id of the account; may pass 2^53.
     pub id: u64,
-    /// The name it shows.
     pub login: String,
-    /// A program's account.
     pub bot: bool,
 }
 
 /// A pull request as a forge told it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenPullRequest {
-    /// Which.
     pub id: PullRequestId,
-    /// Its repository's name now.
     pub repository: RepositoryName,
-    /// Whether it can still change.
     pub state: PullRequestState,
     /// The commit at its head.
     pub head: String,
-    /// Its head branch.
     pub branch: String,
-    /// Its page.
     pub url: String,
-    /// When the forge changed it last.
     pub updated_at: Timestamp,
 }
 
@@ -105,7 +85,6 @@ pub struct SeenPullRequest {
 pub enum Permission {
     /// It may write there, or a person of ours vouches for it.
     Write,
-    /// It may not.
     Less,
     /// The forge did not say.
     Unknown,
@@ -114,24 +93,16 @@ pub enum Permission {
 /// One review as the table keeps it: which job it belongs to, once it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
-    /// Of which pull request.
     pub pull_request: PullRequestId,
-    /// Which.
     pub id: ReviewId,
-    /// Its project.
     pub project: ProjectId,
-    /// Its ticket.
     pub ticket: TicketKey,
-    /// Who wrote it.
     pub author: Author,
-    /// When, by the forge's clock.
     pub submitted_at: Timestamp,
     /// What a person asks for; none for a forge's review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
-    /// When we first heard of it.
     pub at: Timestamp,
-    /// What became of it.
     pub state: ReviewState,
     /// Raised whenever it absorbs others, and whenever it waits anew: who refuses it must have seen that.
     #[serde(default)]
@@ -148,38 +119,24 @@ pub struct Review {
 /// A person's request for a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// What they want, beside what reviewers wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
-/// What became of a review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum ReviewState {
     /// It waits to be covered by a later job.
     Deferred {},
     /// It is covered by whatever covers that newer one.
-    Absorbed {
-        /// Which.
-        into: ReviewId,
-    },
+    Absorbed { into: ReviewId },
     /// This job was made for it.
-    Started {
-        /// Which.
-        job: JobId,
-    },
+    Started { job: JobId },
     /// It waited, and then could not start a job any more.
-    Refused {
-        /// Why.
-        reason: Reason,
-        /// When that was found.
-        at: Timestamp,
-    },
+    Refused { reason: Reason, at: Timestamp },
 }
 
 impl ReviewState {
-    /// As the table's conditions name it.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Deferred {} => "deferred",
@@ -191,7 +148,6 @@ impl ReviewState {
 }
 
 impl Review {
-    /// What is remembered of an event.
     pub fn of(event: &ReviewEvent, project: &ProjectId, ticket: &TicketKey, state: ReviewState, at: Timestamp) -> Self {
         Self {
             pull_request: event.pull_request.id.clone(),
@@ -224,7 +180,6 @@ impl Review {
         }
     }
 
-    /// The job that has it, if one does.
     pub fn job(&self) -> Option<&JobId> {
         match &self.state {
             ReviewState::Started { job } => Some(job),
@@ -324,7 +279,6 @@ pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option
 /// Which of the forge's reviews that nobody answered a job is told of beside those that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
-    /// None.
     Nothing,
     /// What the authors of those that it covers had asked for before.
     Earlier,

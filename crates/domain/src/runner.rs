@@ -31,42 +31,34 @@ pub const MOST_SLOTS: u32 = 12;
 /// How many of a runner's claims that got a job are known: more than it can make while a repeat of one is on its way.
 pub const CLAIMS_KEPT: usize = 16;
 
-/// Whether a runner can be counted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// It was heard lately.
     Online,
     /// It was silent for too long, or said goodbye.
     Offline,
-    /// It is being removed.
     Deleting,
 }
 
 /// The part of a runner that changes at every claim and heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
-    /// Which.
     pub id: RunnerId,
     /// Unique among runners; also in its profile, here for sentences.
     pub name: String,
     /// The hash of its token: once that is taken back, it loses its jobs.
     pub token: String,
-    /// Whether it can be counted on.
     pub status: Presence,
     /// Raised whenever it is taken Offline or over, so that ends decided for an earlier life are refused.
     pub epoch: u32,
     /// The process that speaks for it; another one is an older or a copied one.
     pub instance: InstanceId,
-    /// When it was last heard.
     pub last_heartbeat: Timestamp,
     /// It has sent a heartbeat since it was first registered.
     pub heard: bool,
-    /// What it runs, by job.
     pub slots: BTreeMap<JobId, Slot>,
     /// What it said it runs when it was last heard. A slot that is missing here has lost its process.
     pub active: BTreeSet<JobId>,
-    /// How many jobs it runs at once.
     pub max: u32,
     /// It says that it finishes what it has and takes nothing.
     pub draining: bool,
@@ -85,40 +77,30 @@ pub struct Runner {
 /// That people want a runner to take nothing more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
-    /// The token that asked.
     pub by: String,
-    /// When.
     pub at: Timestamp,
-    /// When the runner first said that it drains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Timestamp>,
 }
 
-/// One job on a runner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
-    /// The attempt.
     pub attempt: u32,
-    /// The claim.
     pub claim: ClaimId,
     /// The job's project, for who may see it.
     pub project: ProjectId,
-    /// Since when.
     pub since: Timestamp,
 }
 
 /// The part of a runner that changes when it registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Which.
     pub id: RunnerId,
-    /// Unique among runners.
     pub name: String,
     /// The agents it can drive.
     pub capabilities: BTreeSet<String>,
     /// Tags that jobs may require.
     pub labels: BTreeSet<String>,
-    /// Its release.
     pub version: String,
     /// The projects its token was for when it registered; none means all. For looking only: a claim asks
     /// the token itself.
@@ -127,7 +109,6 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// It was registered for jobs of this project.
     pub fn serves(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
@@ -138,28 +119,20 @@ impl Profile {
 pub struct Introduction {
     /// The runner, made of token and name.
     pub id: RunnerId,
-    /// Its name.
     pub name: String,
     /// The hash of its token.
     pub token: String,
-    /// The process.
     pub instance: InstanceId,
-    /// How many jobs it runs at once.
     pub max: u32,
     /// Jobs that outlived an earlier process.
     pub active: BTreeSet<JobId>,
 }
 
-/// What a heartbeat says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// The process.
     pub instance: InstanceId,
-    /// Every job it runs.
     pub active: BTreeSet<JobId>,
-    /// It finishes what it has and takes nothing.
     pub draining: bool,
-    /// It is the process's last one.
     pub last: bool,
 }
 
@@ -168,30 +141,23 @@ pub struct Heartbeat {
 pub enum Refusal {
     /// Another process of the same name is still heard.
     Live {
-        /// The name.
         name: String,
-        /// Since it was heard.
         ago: Span,
     },
     /// The name belongs to a runner of another token.
     NameTaken {
-        /// The name.
         name: String,
     },
     /// Another process has taken over.
     Replaced {
-        /// The name.
         name: String,
     },
-    /// It is being removed.
     Deleting {
-        /// The name.
         name: String,
     },
 }
 
 impl Refusal {
-    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Live { .. } => "runner_live",
@@ -201,7 +167,6 @@ impl Refusal {
         }
     }
 
-    /// What is so, in one sentence.
     pub fn sentence(&self) -> String {
         use crate::text::Fact;
         match self {
@@ -214,7 +179,6 @@ impl Refusal {
         }
     }
 
-    /// What to do about it, in one sentence.
     pub fn help(&self) -> &'static str {
         match self {
             Self::Live { .. } => {
@@ -230,7 +194,6 @@ impl Refusal {
 /// Why a runner gets no job now, whatever is Ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// It finishes what it has.
     Draining,
     /// Every slot has a job.
     Full,
@@ -255,7 +218,6 @@ impl Runner {
         now.since(self.last_heartbeat) > OFFLINE_AFTER
     }
 
-    /// It has said something since it first registered.
     pub fn was_heard(&self) -> bool {
         self.heard || !self.claims.is_empty()
     }
@@ -265,7 +227,6 @@ impl Runner {
         self.draining || self.drain.is_some()
     }
 
-    /// How many more jobs it could take.
     pub fn free(&self) -> u32 {
         self.max.saturating_sub(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
     }
@@ -339,7 +300,6 @@ impl Runner {
         Ok(runner)
     }
 
-    /// How soon it is to be heard again.
     pub fn next_heartbeat(&self) -> Duration {
         if self.slots.is_empty() && self.active.is_empty() { HEARTBEAT_IDLE } else { HEARTBEAT_BUSY }
     }

@@ -11,9 +11,7 @@ use std::collections::BTreeSet;
 /// What jobs of one class ask of a runner.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Needs {
-    /// The agent.
     pub capability: String,
-    /// Tags it must have.
     pub labels: BTreeSet<String>,
     /// Whose key their agent asks its model with: not what a runner must have, but which account it would ask.
     #[serde(default, skip_serializing_if = "is_runners")]
@@ -32,11 +30,8 @@ pub fn matches(needs: &Needs, runner: &Profile) -> bool {
 /// A row of the index of claimable jobs: a suggestion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The job.
     pub job: JobId,
-    /// Its class when the row was written.
     pub class: ClassId,
-    /// Lowest first.
     pub order: i64,
 }
 

@@ -164,7 +164,6 @@ pub(crate) fn revision(
     revision_as(JobId::of_review(&linked.id, &review_id(review)), review, ticket, linked, now)
 }
 
-/// The same by this name.
 pub(crate) fn revision_as(
     id: JobId,
     review: &str,

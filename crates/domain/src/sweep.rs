@@ -18,20 +18,16 @@ pub fn back_off(tries: u32) -> Duration {
     Duration::from_secs(60u64.saturating_mul(1 << tries.min(6)).min(3_600))
 }
 
-/// What a due job needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Its review is read from the forge.
     Admit,
     /// A task is started for it.
     Start,
     /// The task that was started is given up first.
     StartAnew(DispatchFault),
-    /// It goes back to Ready.
     Requeue(Failure),
     /// It goes back to Ready once more, only for what a lost attempt may have pushed.
     Adopt(Failure),
-    /// It fails.
     GiveUp(Failure),
     /// It is cancelled: its runner was told to stop and did not in time.
     CallOff,
@@ -41,7 +37,6 @@ pub enum Step {
     Nothing,
 }
 
-/// What this job needs now.
 pub fn step(job: &Job, now: Timestamp) -> Step {
     match job.status {
         Status::Pending if job.waits.as_ref().is_none_or(|waits| waits.next <= now) => Step::Admit,
@@ -119,14 +114,10 @@ pub fn elsewhere(job: &Job, compute: Compute, now: Timestamp) -> Option<Place> {
     (job.status == Status::Ready && job.place != place && old && !job.dispatch.starting).then_some(place)
 }
 
-/// What a Ready job of runners needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// It waits on.
     Nothing,
-    /// It waits there.
     Place(Place),
-    /// Nobody took it.
     GiveUp(Failure),
 }
 

@@ -5,25 +5,19 @@ use crate::id::JobId;
 use crate::job::{DispatchFault, Job, NotNow, Status};
 use crate::time::Timestamp;
 
-/// A task that stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskStopped {
-    /// The task.
     pub arn: String,
     /// The job it was started for.
     pub job: JobId,
-    /// Why it stopped.
     pub cause: StopCause,
-    /// The same in the words of ECS.
     pub reason: String,
 }
 
-/// Why a task stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopCause {
     /// AWS took the Spot capacity back.
     SpotInterruption,
-    /// Its container exited.
     Exited {
         /// The exit code, where ECS knows it.
         code: Option<i64>,

@@ -14,16 +14,11 @@ use std::collections::BTreeMap;
 /// Of how many pull requests of one ticket reviews may wait.
 pub const MOST_DEFERRED: usize = 10;
 
-/// What the control plane knows of one ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
-    /// Its project.
     pub project: ProjectId,
-    /// Its key in the ticket tool.
     pub key: TicketKey,
-    /// Its status as last seen or written.
     pub status: String,
-    /// When that was, by the ticket tool's clock.
     pub seen_at: Timestamp,
     /// The event that said so.
     pub seen_event: Option<EventId>,
@@ -49,13 +44,10 @@ pub struct Ticket {
     pub found_in: Option<String>,
     /// The last job that ended.
     pub last_job: Option<LastJob>,
-    /// How many branches were named for this ticket.
     pub branches: u32,
     /// The newest pull request linked to it.
     pub pull_request: Option<PullRequestLink>,
-    /// What the ticket tool should show.
     pub wanted: Wanted,
-    /// What it shows.
     pub shown: Shown,
     /// The version of `wanted` that was written back.
     pub synced_version: u32,
@@ -63,14 +55,12 @@ pub struct Ticket {
     pub tries: u32,
     /// Not to be settled before.
     pub not_before: Option<Timestamp>,
-    /// Raised by every write.
     pub rev: u64,
 }
 
 /// One entry of a ticket into the trigger status: the identity of the job it makes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When, by the ticket tool's clock.
     pub at: Timestamp,
     /// The event that told it.
     pub event: EventId,
@@ -79,21 +69,15 @@ pub struct Entry {
 /// The last job of a ticket that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastJob {
-    /// Which.
     pub id: JobId,
-    /// How.
     pub outcome: LastOutcome,
 }
 
-/// How a ticket's last job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LastOutcome {
-    /// Its work is in a pull request.
     Completed,
-    /// It failed.
     Failed,
-    /// A person cancelled it.
     Cancelled,
 }
 
@@ -101,14 +85,12 @@ pub enum LastOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Badge {
-    /// The last job failed.
     AiFailed,
     /// The job stands still until a person speaks.
     AiWaiting,
 }
 
 impl Badge {
-    /// As people read it.
     pub fn words(self) -> &'static str {
         match self {
             Self::AiFailed => "AI Failed",
@@ -120,11 +102,9 @@ impl Badge {
 /// What the ticket tool should show. Higher versions replace lower ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// Raised by every change.
     pub version: u32,
     /// Where the ticket should move, if it is still where its job found it.
     pub status: Option<Move>,
-    /// The badge.
     pub badge: Option<Badge>,
 }
 
@@ -137,22 +117,16 @@ pub struct Move {
     pub expected: String,
 }
 
-/// One of the project's own statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// Where tickets go when the work failed.
     Todo,
-    /// Where tickets go when the work is done.
     Completion,
 }
 
-/// What the ticket tool shows of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
-    /// The badge.
     pub badge: Option<Badge>,
-    /// The linked pull request.
     pub pull_request: Option<PullRequestLink>,
 }
 
@@ -169,7 +143,6 @@ pub enum Settling {
     Revise(PullRequestId),
     /// This is the ticket without what names no pull request.
     Mend(Box<Ticket>),
-    /// Nothing.
     Nothing,
 }
 

@@ -31,12 +31,10 @@ impl TraceId {
         root.to_owned().try_into().ok()
     }
 
-    /// As a header carries it.
     pub fn header(&self) -> String {
         format!("Root={}", self.0)
     }
 
-    /// As logs show it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -11,16 +11,13 @@ use serde::{Deserialize, Serialize};
 pub struct Usage {
     /// The sums of an attempt that goes on; else of one start of its agent, which has ended.
     pub so_far: bool,
-    /// Answers of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turns: Option<u64>,
     /// Tokens read, those from a cache among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
-    /// Of these, from a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_input_tokens: Option<u64>,
-    /// Tokens written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
     /// What it cost, where that is known. Units: millionths of a US dollar.

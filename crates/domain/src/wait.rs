@@ -5,10 +5,8 @@ use crate::id::{IntegrationId, JobId, ProjectId};
 use crate::text::Span;
 use crate::time::Timestamp;
 
-/// Whether the wait ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// It goes on without anybody.
     Itself,
     /// A person has to do something.
     Person,

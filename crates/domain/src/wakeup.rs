@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobWakeup {
-    /// Which.
     pub job: JobId,
 }
 
@@ -17,9 +16,7 @@ pub struct JobWakeup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TicketWakeup {
-    /// Whose.
     pub project: ProjectId,
-    /// Which.
     pub ticket: TicketKey,
 }
 
@@ -27,7 +24,6 @@ pub struct TicketWakeup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PullRequestWakeup {
-    /// Which.
     pub pull_request: PullRequestId,
 }
 
@@ -35,7 +31,6 @@ pub struct PullRequestWakeup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HookWakeup {
-    /// Which.
     pub recover: HookName,
 }
 
@@ -43,9 +38,7 @@ pub struct HookWakeup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PollWakeup {
-    /// Whose.
     pub poll: ProjectId,
-    /// At which forge.
     pub integration: IntegrationId,
     /// The forge's id of it.
     pub repository: u64,
@@ -60,7 +53,6 @@ pub struct QueuedReview {
     pub hook: Option<HookName>,
     /// For whose projects it may be decided; the first is where it is recorded if it belongs to none.
     pub projects: Vec<ProjectId>,
-    /// The review.
     pub event: ReviewEvent,
 }
 

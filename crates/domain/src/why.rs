@@ -70,7 +70,6 @@ pub fn why(job: &Job, wait: Option<&Wait>, made: Option<PullRequestState>, now: 
     }
 }
 
-/// The same, whatever became of what it made.
 fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
     if let Some(wait) = wait {
         let sentence = wait.sentence();

@@ -11,40 +11,31 @@ use crate::s3::{Buckets, S3};
 use crate::secretsmanager::SecretsManager;
 use crate::sqs::{self, Sqs};
 
-/// The only region there is.
 pub const REGION: &str = "us-east-1";
-/// The only account there is.
 pub const ACCOUNT: &str = "000000000000";
 /// The access key id for clients; S3 alone checks signatures.
 pub const ACCESS_KEY_ID: &str = "local";
 /// The secret access key for clients.
 pub const SECRET_ACCESS_KEY: &str = "local";
 
-/// How the embedded AWS is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The folder of what DynamoDB, Secrets Manager and S3 keep; none keeps it in memory.
     pub data: Option<PathBuf>,
-    /// How tasks run.
     pub tasks: ecs::Options,
 }
 
 /// Where each service listens: `http` URLs without a trailing slash.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
-    /// DynamoDB.
     pub dynamodb: String,
-    /// SQS.
     pub sqs: String,
-    /// Secrets Manager.
     pub secretsmanager: String,
-    /// ECS.
     pub ecs: String,
     /// S3, with the bucket as the first part of the path.
     pub s3: String,
 }
 
-/// The running services.
 #[derive(Debug)]
 pub struct Aws {
     endpoints: Endpoints,
@@ -87,7 +78,6 @@ impl Aws {
         Ok(Self { endpoints, dynamodb, sqs, secretsmanager, ecs, s3 })
     }
 
-    /// Where each service listens.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
@@ -105,7 +95,6 @@ impl Aws {
         &self.ecs
     }
 
-    /// The queues, without HTTP.
     #[must_use]
     pub fn sqs(&self) -> &Sqs {
         &self.sqs.queues

@@ -18,7 +18,6 @@ const FILE: &str = "dynamodb.sqlite";
 /// DynamoDB itself promises no more than a few days.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
-/// A running DynamoDB.
 #[derive(Debug)]
 pub(crate) struct DynamoDb {
     pub(crate) url: String,

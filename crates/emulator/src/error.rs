@@ -12,17 +12,11 @@ pub enum Error {
     Bind {
         /// The service that wanted the port.
         service: &'static str,
-        /// The system's answer.
         source: std::io::Error,
     },
     /// A data folder could not be made or read.
     #[error("use the folder {}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
+    Folder { path: PathBuf, source: std::io::Error },
     /// The DynamoDB database could not be opened.
     #[error("open the DynamoDB database{}: {reason}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
     Database {

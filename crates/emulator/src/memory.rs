@@ -21,7 +21,6 @@ impl std::fmt::Debug for MemoryDynamoDb {
 }
 
 impl MemoryDynamoDb {
-    /// An empty one.
     pub fn new() -> Result<Self, Error> {
         let failed = |error: DynoxideError| Error::Database { path: None, reason: error.to_string() };
         Ok(Self(Database::memory().map_err(failed)?))

@@ -11,7 +11,6 @@ use time::format_description::well_known::Rfc3339;
 pub(crate) struct Moment(OffsetDateTime);
 
 impl Moment {
-    /// This moment.
     pub(crate) fn now() -> Self {
         Self(OffsetDateTime::now_utc())
     }

@@ -48,13 +48,11 @@ pub struct Buckets(Arc<Inner>);
 
 struct Inner {
     shelf: Shelf,
-    /// Each with how long its objects are kept.
     made: Mutex<HashMap<String, Option<Duration>>>,
     faults: Mutex<Vec<Fault>>,
     signers: StaticCredentialProvider,
 }
 
-/// What goes wrong on order, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The next request is answered with 503 `SlowDown`.
@@ -82,12 +80,10 @@ impl Buckets {
         Ok(())
     }
 
-    /// Orders a fault.
     pub fn order(&self, fault: Fault) {
         lock(&self.0.faults).push(fault);
     }
 
-    /// Whether a bucket has an object.
     #[must_use]
     pub fn has(&self, bucket: &str, key: &str) -> bool {
         self.0.shelf.about(bucket, key).is_ok_and(|about| about.is_some())

@@ -34,14 +34,12 @@ const CHANGES: [&str; 5] = ["CreateSecret", "PutSecretValue", "UpdateSecret", "D
 /// The largest answer that is read here: a page of the list.
 const LARGEST: usize = 4 << 20;
 
-/// A running Secrets Manager.
 #[derive(Debug)]
 pub(crate) struct SecretsManager {
     pub(crate) url: String,
     pub(crate) server: Server,
 }
 
-/// What answers.
 struct Edge {
     handler: RustackSecretsManagerHandler,
     /// Held while something changes, so that two changes are not kept in the wrong order; with it, what the

@@ -129,7 +129,6 @@ async fn without_carriers(operation: &str, request: &Value, answer: Response) ->
     Response::from_parts(head, Body::from(value.to_string()))
 }
 
-/// A running SQS.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) url: String,

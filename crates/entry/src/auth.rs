@@ -23,7 +23,6 @@ pub mod scope {
 
     pub trait Needed: Send + Sync {
         const SCOPE: Scope;
-        /// Completes "may not".
         const WORDS: &'static str;
     }
 

@@ -79,7 +79,6 @@ pub fn link(request: &LinkPullRequest) -> Result<(), Fault> {
     pull_request(request.number)
 }
 
-/// Forges count from one.
 fn pull_request(number: u64) -> Result<(), Fault> {
     let known = (1..=PULL_REQUEST).contains(&number);
     if known { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }

@@ -55,7 +55,6 @@ pub(crate) struct Proof {
 pub(crate) enum Tries {
     One,
     Three,
-    /// One try with the short limit.
     Short,
 }
 

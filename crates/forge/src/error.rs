@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// Never contains a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -40,11 +39,8 @@ pub enum Error {
 pub enum Meaning {
     Missing,
     Denied,
-    RateLimited {
-        retry_after: Duration,
-    },
+    RateLimited { retry_after: Duration },
     Unavailable,
-    /// The same call gets the same refusal.
     Refused,
     Unknown,
 }

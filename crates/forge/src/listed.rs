@@ -5,7 +5,6 @@ pub(crate) const MAX_PAGES: u32 = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// In the forge's order.
     pub found: Vec<T>,
     pub more: bool,
 }

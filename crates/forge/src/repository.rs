@@ -7,7 +7,6 @@ pub struct Repository {
     /// `owner/name` now: differs from the requested name after a rename.
     pub full_name: String,
     pub default_branch: String,
-    /// Without credentials.
     pub clone_url: String,
     pub html_url: String,
     pub private: bool,

@@ -15,7 +15,6 @@ pub struct Review {
     /// Reviewed commit; `None` when the forge no longer knows it, and on Bitbucket.
     pub commit: Option<String>,
     pub submitted_at: Option<Time>,
-    /// From webhooks only.
     pub updated_at: Option<Time>,
     /// The page of the review; on Bitbucket of the pull request.
     pub url: String,
@@ -116,7 +115,6 @@ pub enum Side {
 pub struct Thread {
     pub id: String,
     pub resolved: bool,
-    /// Whether its line changed since.
     pub outdated: bool,
     pub path: String,
     /// Line in the newest commit; `None` when it is gone or the thread is about the file.

@@ -33,11 +33,8 @@ const VISIBILITY: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Options {
     pub data: PathBuf,
-    /// A loopback address.
     pub api: String,
-    /// A loopback address.
     pub forge: String,
-    /// What a test adds to the demo forge.
     pub forge_extension: Arc<dyn Extension>,
     /// First of five preferred ports; free ports if `None`.
     pub aws_first_port: Option<u16>,
@@ -125,7 +122,6 @@ pub struct Local {
     effects: event_source::EventSource,
     tasks: events::Rule,
     sweeper: schedule::Schedule,
-    /// Where the functions call AWS.
     called: Endpoints,
     aws: Aws,
     /// Dropped last, after the last write to the folder.

@@ -21,7 +21,6 @@ pub(crate) struct Access {
     pub(crate) forge: Forge,
     /// The token ends some time, and a newer one is to be had.
     pub(crate) ends: bool,
-    /// For the agent's model.
     pub(crate) model: Vec<ModelCredential>,
 }
 

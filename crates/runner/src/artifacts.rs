@@ -45,10 +45,8 @@ struct Kept {
     path: PathBuf,
 }
 
-/// What is done one after the other.
 #[derive(Debug)]
 enum Handed {
-    /// This is uploaded.
     In(Kept),
     /// This is said in the job's log, of what is not.
     Not(String),
@@ -60,12 +58,9 @@ impl Handed {
     }
 }
 
-/// Whether there are many of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rank {
-    /// There are not.
     Own,
-    /// There are: they leave room for the others.
     OneOfMany,
 }
 
@@ -104,7 +99,6 @@ impl Taken {
     }
 }
 
-/// Where things are handed in; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Artifacts(Arc<Shared>);
 

@@ -39,25 +39,19 @@ const LEARN_EVERY: Duration = Duration::from_secs(1);
 /// A larger file holds something else. Units: bytes.
 const LARGEST_SIGNED_IN: u64 = 256 * 1024;
 
-/// One attempt that is ours.
 pub(crate) struct Attempt<'a> {
     pub(crate) assignment: &'a Assignment,
     pub(crate) client: &'a AttemptClient,
     pub(crate) events: &'a Events,
     pub(crate) orders: &'a Orders,
-    /// How many inputs people gave it.
     pub(crate) given: &'a Given,
-    /// When its time is used up.
     pub(crate) until: Instant,
-    /// What it leaves behind.
     pub(crate) artifacts: &'a Artifacts,
     /// Tokens of its own, taken back at its end.
     pub(crate) minted: Minted,
     /// Takes its secrets out of what leaves this machine.
     pub(crate) redactor: Redactor,
-    /// What its agent was and took.
     pub(crate) tally: Tally,
-    /// What a checkpoint of it has to know.
     pub(crate) working: Working,
 }
 
@@ -230,7 +224,6 @@ impl Attempt<'_> {
         }
     }
 
-    /// What people said after this number.
     pub(crate) async fn inputs(&self, after: u32) -> Result<Vec<Input>, Stop> {
         let asked = self.insist(async || self.client.inputs(after).await);
         Ok(self.bounded(asked).await?.inputs)

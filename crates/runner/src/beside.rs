@@ -37,7 +37,6 @@ const TOLD: usize = 8 * 1024;
 /// What a shell says of a program that can't be started.
 const NOT_STARTED: i32 = 127;
 
-/// Where commands are run, and for which attempt.
 pub(crate) struct Beside<'a> {
     pub(crate) this: &'a Attempt<'a>,
     pub(crate) options: &'a Options,
@@ -45,28 +44,22 @@ pub(crate) struct Beside<'a> {
     pub(crate) policy: CommandPolicy,
 }
 
-/// One command.
 #[derive(Clone, Copy)]
 pub(crate) struct Line<'a> {
-    /// As the settings have it.
     pub(crate) line: &'a str,
     /// Joins what is told of it.
     pub(crate) call: &'a str,
-    /// How long it may take.
     pub(crate) limit: Duration,
     /// How much of its output is kept. Units: bytes.
     pub(crate) most: usize,
 }
 
-/// What came of it.
 #[derive(Debug)]
 pub(crate) struct Ran {
     /// None when it was stopped, at its limit or with its attempt.
     pub(crate) exit: Option<Exit>,
-    /// What ends its attempt, if anything came meanwhile.
     pub(crate) stopped: Option<Stop>,
     pub(crate) took: Duration,
-    /// Without secrets.
     pub(crate) output: String,
     /// The middle of it was not kept.
     pub(crate) truncated: bool,

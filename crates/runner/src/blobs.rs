@@ -81,7 +81,6 @@ fn lines(blobs: &BTreeSet<&[u8]>) -> Vec<u8> {
     blobs.iter().flat_map(|blob| [*blob, b"\n"]).flatten().copied().collect()
 }
 
-/// The size of each blob.
 fn sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
     let lines = said.split(|byte| *byte == b'\n');
     lines

@@ -34,11 +34,9 @@ const NAME: &str = "checkpoint";
 /// The most of `about.json` that is read. Units: bytes.
 const LARGEST_ABOUT: u64 = 64 * 1024;
 
-/// What is known of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct About {
     format: u32,
-    /// Whose attempt kept it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<JobId>,
     /// The agent that worked: what jobs ask for it by.
@@ -48,14 +46,12 @@ struct About {
     session: Option<String>,
     /// How many of the job's inputs the session has read.
     read: u32,
-    /// What the session has used in all attempts.
     #[serde(default)]
     tokens: Tokens,
     /// The work folder of then: the session speaks of it.
     tree: String,
     /// The commit that the work started from.
     start: String,
-    /// The branch that it was for.
     branch: String,
     /// The hash of the task, to tell whether it is still the same.
     task: String,

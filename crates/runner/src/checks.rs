@@ -18,7 +18,6 @@ use std::time::Duration;
 
 /// What is to be done with work that was checked.
 pub(crate) enum Checked {
-    /// It is published, with these results.
     Publish(Results),
     /// The agent is to mend it, and is told this.
     Repair(String),
@@ -29,16 +28,13 @@ pub(crate) enum Checked {
 pub(crate) struct Rounds {
     /// What was checked, passed or not.
     pub(crate) checked: u32,
-    /// What its agent was told to mend.
     pub(crate) repaired: u32,
 }
 
-/// What came of the last round of checks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Results(Vec<CheckRun>);
 
 impl Results {
-    /// Each check, in its order.
     pub(crate) fn runs(&self) -> &[CheckRun] {
         &self.0
     }

@@ -30,7 +30,6 @@ const AGENT_TRAILER: &str = "Pullyard-Agent";
 /// Says how the checks of a commit ended: an attempt that finds its job's earlier push knows them by it.
 pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
 
-/// How the checks of a commit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passed,
@@ -38,7 +37,6 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// As its trailer says it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -53,7 +51,6 @@ pub(crate) struct About<'a> {
     /// The agent that made it, by our own word for it: what an agent says of itself is no part of a message, in which
     /// forges look for words that close issues.
     pub(crate) agent: Option<&'a str>,
-    /// How its checks ended, if there were any.
     pub(crate) checks: Option<Verdict>,
     /// The ticket's own words may hold a secret.
     pub(crate) redactor: &'a Redactor,

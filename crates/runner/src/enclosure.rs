@@ -30,23 +30,17 @@ const NAMESPACE: &[&str] = &["--pid", "--fork", "--kill-child", "--mount-proc"];
 /// about how the agent ended go nowhere.
 const FIRST: [&str; 3] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (exec \"$0\" \"$@\" 2>&3 3>&-); exit $?"];
 
-/// What there is on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Enclosure {
     /// How a process namespace is made, where one is.
     namespace: Option<&'static [&'static str]>,
-    /// What runs in it dies with us.
     tethered: bool,
 }
 
-/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// By itself.
     Code(i32),
-    /// By a signal.
     Signal(i32),
-    /// Nobody could learn it.
     Unknown,
 }
 

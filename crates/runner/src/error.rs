@@ -11,16 +11,10 @@ pub enum Error {
     BootstrapMissing,
     /// The folder of the runner's state can't be used.
     #[error("use {}", dir.display())]
-    StateFolder {
-        /// Which.
-        dir: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    StateFolder { dir: PathBuf, source: std::io::Error },
     /// Another process on this machine is the runner of this name.
     #[error("be the runner `{name}`: another process on this machine is, with {}; give this one another --name", dir.display())]
     AlreadyRuns {
-        /// Its name.
         name: String,
         /// The folder that it holds.
         dir: PathBuf,
@@ -46,7 +40,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same run may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::BootstrapMissing

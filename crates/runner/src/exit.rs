@@ -5,7 +5,6 @@
 pub enum Exit {
     /// The control plane knows how the attempt ended, whatever the outcome.
     Finished,
-    /// Somebody else has the attempt; nothing was done.
     NotOurs,
     /// The attempt was taken away while it ran; its work was thrown away.
     LeaseLost,

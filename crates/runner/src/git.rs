@@ -84,7 +84,6 @@ pub(crate) struct Git {
     /// Who its token speaks for, as the forge calls that for git.
     user: &'static str,
     token: String,
-    /// Of the commits that it makes.
     author: Author,
     /// Signs those that are published.
     signing_key: Option<String>,
@@ -92,7 +91,6 @@ pub(crate) struct Git {
     redactor: Redactor,
 }
 
-/// One command.
 pub(crate) struct Call<'a> {
     args: Vec<OsString>,
     repository: Option<&'a Path>,
@@ -155,7 +153,6 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// It writes a commit.
     pub(crate) fn commits(mut self) -> Self {
         self.identity = true;
         self
@@ -444,7 +441,6 @@ pub(crate) async fn commit_of(git: &Git, repository: &Path, reference: &str) -> 
     }
 }
 
-/// Where a branch is in the runner's repositories.
 pub(crate) fn branch_ref(branch: &str) -> String {
     format!("refs/heads/{branch}")
 }

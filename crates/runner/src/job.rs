@@ -168,7 +168,6 @@ fn said(ended: Result<FinishResult, Stop>) -> Result<Said, Order> {
 
 /// What is left to say of an attempt that is over.
 enum Said {
-    /// It has ended so.
     Ends(Ending),
     /// Nothing: its job was given back, and that was answered.
     Rests,
@@ -330,11 +329,9 @@ pub(crate) fn ours(name: &str) -> Option<std::ffi::OsString> {
     Environment::ours().get(name)
 }
 
-/// Everything that is there before the agent begins.
 pub(crate) struct Prepared<'a> {
     pub(crate) access: Access,
     pub(crate) chosen: Chosen,
-    /// For its model.
     pub(crate) given: Given,
     pub(crate) mirror: Mirror,
     pub(crate) target: Target,

@@ -24,18 +24,14 @@ use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::published::left_out::Folder;
 use pullyard_protocol::event::EventKind;
 
-/// What was made.
 pub(crate) struct Made {
     /// The id of the commit.
     pub(crate) commit: String,
     /// Git's tree of it; none where an earlier attempt made it.
     tree: Option<String>,
     rounds: Rounds,
-    /// How often it was made.
     times: u32,
-    /// What the agent says to reviewers.
     pub(crate) words: Words,
-    /// What came of the checks.
     pub(crate) results: Results,
     /// What the agent left that is no part of it.
     pub(crate) left_out: Vec<Folder>,

@@ -23,7 +23,6 @@ const LARGEST: u64 = 64 * 1024;
 /// A folder of the tree that is no part of the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeftOut {
-    /// Below the tree.
     pub(crate) folder: PathBuf,
     pub(crate) what: Nested,
     /// The repository ignores it as well.

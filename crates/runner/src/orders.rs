@@ -37,7 +37,6 @@ impl Orders {
         });
     }
 
-    /// Waits for any order.
     pub(crate) async fn any(&self) -> Order {
         self.at_least(Order::Pause).await
     }

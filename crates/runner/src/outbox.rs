@@ -30,7 +30,6 @@ pub(crate) struct Letter {
     pub(crate) attempt: u32,
     pub(crate) lease: String,
     pub(crate) finish: FinishRequest,
-    /// What the attempt was part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trace: Option<TraceId>,
 }
@@ -46,7 +45,6 @@ pub(crate) enum Delivered {
     Refused(Error),
 }
 
-/// The folder of letters.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     dir: PathBuf,

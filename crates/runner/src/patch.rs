@@ -11,12 +11,10 @@ use std::path::Path;
 /// How much is read at once. Units: bytes.
 const PIECE: usize = 64 * 1024;
 
-/// What a patch has of binary files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Binaries {
     /// Everything, as `git apply` takes it.
     Whole,
-    /// That they differ.
     Named,
 }
 
@@ -108,7 +106,6 @@ pub(crate) fn without_secrets(patch: &Path, to: &Path, mut stream: Stream) -> io
     }
 }
 
-/// Which lines of a patch are looked through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {
     All,
@@ -142,7 +139,6 @@ struct Added {
 }
 
 impl Added {
-    /// What a piece adds.
     fn of(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut kept = piece.to_vec();
         kept.retain(|byte| {

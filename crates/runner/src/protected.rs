@@ -45,12 +45,10 @@ const LFS: &[u8] = b"lfs";
 #[derive(Debug, PartialEq, Eq)]
 struct Changed<'a> {
     path: &'a [u8],
-    /// Its blob before, if it was a file.
     before: Option<&'a [u8]>,
     now: &'a [u8],
 }
 
-/// What protects the content of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protection {
     /// An empty file has nothing to protect: filters leave it empty.

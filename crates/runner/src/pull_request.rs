@@ -29,7 +29,6 @@ pub(crate) struct Said<'a> {
     pub(crate) isolation: Option<Isolation>,
     /// The agent that made its commit, if that is known.
     pub(crate) agent: Option<&'a str>,
-    /// The agent's last words.
     pub(crate) summary: Option<&'a str>,
     /// What is known of the checks of its commit. It is a draft if they failed.
     pub(crate) checks: Checked<'a>,

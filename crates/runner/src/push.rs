@@ -55,7 +55,6 @@ pub(crate) struct Push<'a> {
     pub(crate) commit: &'a str,
     pub(crate) job: &'a JobId,
     pub(crate) forge: &'a str,
-    /// The repository's name there.
     pub(crate) name: &'a RepositoryName,
 }
 
@@ -66,7 +65,6 @@ pub(crate) struct Published {
     pub(crate) commit: String,
     /// The head of the branch; somebody may have pushed on top of an earlier attempt's commit.
     pub(crate) head: String,
-    /// Whose commit that is.
     pub(crate) by: By,
 }
 
@@ -77,7 +75,6 @@ impl Published {
     }
 }
 
-/// Who made what stands at the forge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     /// This attempt: its commit, or the same change on top of what others pushed.
@@ -95,7 +92,6 @@ struct Change {
     expected: Option<String>,
 }
 
-/// How a change came down.
 enum Landed {
     /// It stands there, perhaps below what others pushed since, or that of an earlier attempt of this job does.
     Ours(Published),

@@ -97,7 +97,6 @@ impl Redactor {
         self.0.write().unwrap_or_else(PoisonError::into_inner).add(secrets);
     }
 
-    /// The text without secrets.
     pub(crate) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match stream::redacted(&self.scanner(), text.as_bytes()) {
             Some(clean) => Cow::Owned(String::from_utf8_lossy(&clean).into_owned()),
@@ -121,7 +120,6 @@ impl Redactor {
         self.stream().push(text)
     }
 
-    /// The event without secrets.
     pub(crate) fn said(&self, mut said: Said) -> Said {
         for text in [&mut said.text, &mut said.name, &mut said.path, &mut said.call].into_iter().flatten() {
             self.clean(text);
@@ -159,7 +157,6 @@ impl Redactor {
         serde_json::from_value(facts).unwrap_or_else(|_| Failure::Unknown { last_words: MARK.into() })
     }
 
-    /// For what comes in pieces.
     pub(crate) fn stream(&self) -> Stream {
         Stream::new(self.scanner())
     }

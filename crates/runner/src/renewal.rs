@@ -23,7 +23,6 @@ pub(crate) struct Renewal<'a> {
     /// The number of the pull request.
     pub(crate) number: u64,
     pub(crate) commit: &'a str,
-    /// What is said of it, without secrets.
     pub(crate) words: &'a str,
 }
 

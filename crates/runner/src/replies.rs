@@ -28,7 +28,6 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// How often a forge that is away is asked.
 const TRIES: u32 = 4;
 
-/// What is to be answered, and with what.
 pub(crate) struct Answers<'a> {
     pub(crate) forge: &'a Forge,
     pub(crate) revises: &'a Revises,

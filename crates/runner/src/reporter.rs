@@ -30,7 +30,6 @@ struct Shared {
     redactor: Redactor,
     state: Mutex<State>,
     record: OnceLock<Record>,
-    /// Something for the sender to look at.
     changed: Notify,
     /// The sender has been answered, or has ended.
     answered: Notify,
@@ -43,7 +42,6 @@ struct State {
     in_flight: bool,
     /// Don't wait for more to send together.
     hurry: bool,
-    /// Nobody sends any more.
     ended: bool,
 }
 
@@ -128,7 +126,6 @@ impl Events {
         }
     }
 
-    /// It is recorded again after all.
     pub(crate) fn record_goes_on(&self) {
         if let Some(record) = self.0.record.get() {
             record.goes_on();

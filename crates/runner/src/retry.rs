@@ -15,11 +15,9 @@ pub(crate) enum Refusal {
     Unwanted,
     /// This call will never be accepted.
     Final,
-    /// It may be accepted later.
     Transient,
 }
 
-/// Reads a failed call.
 pub(crate) fn refusal(error: &Error) -> Refusal {
     match error {
         Error::Unreachable { .. } => Refusal::Transient,

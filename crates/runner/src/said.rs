@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 /// Longer words are cut, and say so.
 pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
-/// Names are names.
 const MAX_NAME_BYTES: usize = 1024;
 /// Larger data is left out, and says so.
 pub(crate) const MAX_DATA_BYTES: usize = 64 * 1024;
@@ -26,7 +25,6 @@ impl Said {
         Self { kind, text: None, name: None, path: None, call: None, data: None }
     }
 
-    /// Words of somebody.
     pub(crate) fn words(kind: EventKind, text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), ..Self::new(kind) }
     }
@@ -36,7 +34,6 @@ impl Said {
         Self { name: Some(name.to_owned()), ..Self::new(EventKind::Phase) }
     }
 
-    /// The same, no larger than may be sent.
     pub(crate) fn cut(mut self) -> Self {
         self.text = self.text.map(|text| cut(text, MAX_TEXT_BYTES));
         for field in [&mut self.name, &mut self.path, &mut self.call] {

@@ -5,7 +5,6 @@ use crate::orders::{Order, Orders};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Listens until dropped.
 pub(crate) fn listen(orders: Orders) -> Result<AbortOnDropHandle<()>, Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;

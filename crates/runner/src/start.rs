@@ -11,11 +11,8 @@ use tokio::time::{Instant, sleep};
 /// How long the control plane may be out of reach at the start.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a start comes to.
 pub(crate) enum Started {
-    /// The attempt is ours.
     Ours(Box<Assignment>),
-    /// Somebody else has it, or nobody shall.
     NotOurs,
     /// We were told to end meanwhile.
     Stopped,

@@ -6,11 +6,8 @@ use pullyard_domain::failure::Failure;
 /// Why an attempt goes no further.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {
-    /// The job failed.
     Failed(Failure),
-    /// Somebody ended it.
     Ordered(Order),
-    /// Its agent asks something.
     Asks(String),
     /// Its job was given back, and goes on later.
     Rests,

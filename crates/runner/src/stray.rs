@@ -28,7 +28,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub(crate) enum Outlived {
     #[error("stop {0} processes that the agent left behind")]
     Alive(usize),
-    /// Of the group of the agent itself.
     #[error(transparent)]
     Group(#[from] StillAlive),
     #[error(transparent)]
@@ -54,7 +53,6 @@ pub(crate) fn adopt_orphans() {
     }
 }
 
-/// What is looked for.
 struct Search {
     marks: Vec<Vec<u8>>,
     /// Every descendant of this process as well.
@@ -180,10 +178,8 @@ fn variable(name: &[u8], value: &Path) -> Vec<u8> {
     [name, value.as_os_str().as_encoded_bytes()].concat()
 }
 
-/// What follows from a look.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// Nothing is left.
     Gone,
     LookAgain,
     /// Everything is stopped that was found: nobody is left to start anew what dies.

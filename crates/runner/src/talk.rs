@@ -18,7 +18,6 @@ use pullyard_protocol::attempt::{Assignment, Input, YieldOutcome, YieldRequest};
 use pullyard_protocol::event::EventKind;
 use std::fmt::Write;
 
-/// What was said so far.
 #[derive(Debug)]
 pub(crate) struct Talk {
     prompt: String,
@@ -29,7 +28,6 @@ pub(crate) struct Talk {
     conflicts: String,
 }
 
-/// What became of a question.
 pub(crate) enum Asked {
     /// It waits for its answer; the attempt is over.
     Waits,

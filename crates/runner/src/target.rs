@@ -14,7 +14,6 @@ use std::path::Path;
 /// How many of a branch's newest commits may hide an attempt's: more are not pushed while a job is repeated.
 const LOOKED_AT: u32 = 200;
 
-/// What the attempt makes its change of.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// The branch that is pushed.

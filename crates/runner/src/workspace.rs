@@ -57,7 +57,6 @@ pub(crate) struct Workspace {
     _living: File,
 }
 
-/// Where an attempt's tree starts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checkout<'a> {
     /// The branch the work is on.
@@ -117,7 +116,6 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Everything of the attempt.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
@@ -132,7 +130,6 @@ impl Workspace {
         self.root.join("tree")
     }
 
-    /// The agent's home folder.
     pub(crate) fn home(&self) -> PathBuf {
         self.root.join("home")
     }
@@ -185,12 +182,10 @@ impl Workspace {
         self.root.join("artifacts")
     }
 
-    /// The runner's own repository.
     pub(crate) fn repository(&self) -> PathBuf {
         self.root.join(REPOSITORY)
     }
 
-    /// Fills the tree.
     pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
         git::seal(&repository, Some(mirror.dir())).await.map_err(Fault::Disk)?;

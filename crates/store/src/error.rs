@@ -8,35 +8,19 @@ use std::error::Error as StdError;
 pub enum Error {
     /// The table could not be reached, or answered with an error of its own.
     #[error("{operation} in the table: {reason}")]
-    Unavailable {
-        /// What was tried.
-        operation: &'static str,
-        /// What the SDK says, causes included.
-        reason: String,
-        /// Trying later may help.
-        transient: bool,
-    },
+    Unavailable { operation: &'static str, reason: String, transient: bool },
     /// Other writers kept touching the same items at the same time; nothing was stored.
     #[error("{operation} in the table: other writers kept touching the same items")]
-    Contended {
-        /// What was tried.
-        operation: &'static str,
-    },
+    Contended { operation: &'static str },
     /// A cursor that no page gave.
     #[error("read the next page: the cursor is none that a page gave")]
     BadCursor,
     /// A stored item is not what this version understands.
     #[error("read the item {key}: {reason}")]
-    Corrupt {
-        /// Which.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Corrupt { key: String, reason: String },
 }
 
 impl Error {
-    /// Trying later may help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { transient, .. } => *transient,

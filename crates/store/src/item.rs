@@ -31,7 +31,6 @@ use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// An item's attributes.
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The version of every item's shape.
@@ -41,7 +40,6 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// A value that is stored as one item.
 pub(crate) trait Stored: Serialize + DeserializeOwned {
-    /// Its key.
     fn key(&self) -> Key;
 
     /// Its row of the `work` index.
@@ -71,7 +69,6 @@ pub(crate) trait Revised: Stored {
     fn seen(&self) -> u64;
 }
 
-/// The item of a value.
 pub(crate) fn encode<T: Stored>(value: &T) -> Result<Attributes, Error> {
     let key = value.key();
     let mut item: Attributes = serde_dynamo::to_item(value)
@@ -130,7 +127,6 @@ pub(crate) fn key_of(item: &Attributes) -> Key {
 }
 
 impl Store {
-    /// Reads one item strongly.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
         self.get_attributes(key).await?.map(|item| decode(item, key)).transpose()
     }
@@ -287,7 +283,6 @@ impl Stored for Profile {
     }
 }
 
-/// Who has a unique name.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Name {
     pub(crate) name: String,

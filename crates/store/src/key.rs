@@ -84,7 +84,6 @@ pub(crate) fn attempt(job: &JobId, number: u32) -> Key {
     Key::new(format!("JOB#{job}"), format!("{ATTEMPTS}{number:04}"))
 }
 
-/// What an attempt keeps in the bucket.
 pub(crate) fn artifacts(job: &JobId, attempt: u32) -> Key {
     Key::new(format!("JOB#{job}"), format!("{ARTIFACTS}{attempt:04}"))
 }

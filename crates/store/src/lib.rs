@@ -91,7 +91,6 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::AsyncSleep;
 use std::time::Duration;
 
-/// What became of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
     /// It is stored, by this call or by an earlier one whose answer was lost.
@@ -100,7 +99,6 @@ pub enum Write {
     Stale,
 }
 
-/// The table.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::{
 
 /// What is due, and what may be claimed.
 pub(crate) const WORK: &str = "work";
-/// What pages list.
 pub(crate) const LIST: &str = "list";
 /// Attribute that DynamoDB deletes by. Units: epoch seconds. Readers compare it themselves.
 pub(crate) const EXPIRES: &str = "expires";

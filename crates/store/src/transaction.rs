@@ -31,7 +31,6 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// There is no such item.
     pub(crate) fn absent() -> Self {
         Self::of("attribute_not_exists(pk)")
     }
@@ -62,7 +61,6 @@ impl Condition {
         self.value(&format!(":{since}"), number(at.millis()))
     }
 
-    /// Any expression.
     pub(crate) fn of(expression: &str) -> Self {
         Self { expression: expression.into(), names: None, values: None }
     }
@@ -78,12 +76,10 @@ impl Condition {
     }
 }
 
-/// A number attribute.
 pub(crate) fn number(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// A text attribute.
 pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
@@ -132,12 +128,10 @@ impl Transaction {
         Ok(self.put_item(item, seen))
     }
 
-    /// Puts a value under a condition.
     pub(crate) fn put<T: Stored>(self, value: &T, condition: Condition) -> Result<Self, Error> {
         Ok(self.put_item(encode(value)?, condition))
     }
 
-    /// Puts an item under a condition.
     pub(crate) fn put_item(mut self, mut item: Attributes, condition: Condition) -> Self {
         item.insert(mark::ATTRIBUTE.into(), self.mark.value());
         self.actions.push(Action::Put { item, condition });

@@ -3,7 +3,6 @@
 //! Each commit rebuilds this crate and its dependents. Only programs depend on it, and pass the values to the
 //! libraries that need them.
 
-/// The release.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The full git commit, or [`UNKNOWN`].

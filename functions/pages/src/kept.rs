@@ -16,7 +16,6 @@ use std::time::Duration;
 pub(crate) struct Kept {
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) attempts: Vec<Provenance>,
-    /// Attempts without usage data.
     pub(crate) unsaid: Vec<u32>,
 }
 

@@ -85,7 +85,6 @@ fn entered(ctx: &Context, signed: &SignedIn, to: &str) -> Response {
     with_cookie(go(to), &session::signed_in(&ctx.api_url, signed))
 }
 
-/// The token stays valid.
 pub(crate) async fn leave(State(ctx): State<Context>) -> Response {
     with_cookie(go("/sign-in"), &session::signed_out(&ctx.api_url))
 }

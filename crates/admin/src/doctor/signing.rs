@@ -27,7 +27,6 @@ enum Key {
     Of(Form),
 }
 
-/// How git sees the key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Plain,

@@ -4,7 +4,6 @@ use super::fault::{Exit, Fault};
 use super::screen::{Screen, tame};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
-/// Whether somebody can be asked.
 pub(super) fn is_asked(screen: &Screen) -> bool {
     !screen.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -10,14 +10,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// What the file holds.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// The context of commands that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
-    /// By name.
     #[serde(default)]
     pub(crate) contexts: BTreeMap<String, Signed>,
 }
@@ -26,9 +24,7 @@ pub(crate) struct Config {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Signed {
-    /// The server's address.
     pub(crate) url: String,
-    /// The API token.
     pub(crate) token: String,
     /// The project of commands that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +49,6 @@ impl Config {
         }
     }
 
-    /// Replaces the file.
     pub(crate) fn save(&self) -> Result<PathBuf, Fault> {
         let path = path().ok_or_else(|| {
             Fault::new(Exit::Failed, "there is no folder to save contexts in").help("set HOME or XDG_CONFIG_HOME")

@@ -11,19 +11,14 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Server, network, or unexpected; or a question was not answered with yes.
     Failed = 1,
-    /// Wrong usage.
     Usage = 2,
-    /// A guard refused.
     Refused = 3,
     /// Not signed in, or not allowed.
     NotAllowed = 4,
-    /// No such thing.
     NotFound = 5,
     /// The watched job ended Failed or Cancelled.
     Ended = 6,
-    /// Somebody else changed it first.
     Changed = 8,
-    /// Ctrl-C.
     Interrupted = 130,
 }
 
@@ -40,9 +35,7 @@ pub(crate) struct Fault {
     /// Empty when there is nobody left to read it.
     error: String,
     help: Option<String>,
-    /// What the server said, if it did.
     problem: Option<Box<Problem>>,
-    /// Nobody answered.
     unreachable: bool,
 }
 
@@ -64,7 +57,6 @@ impl Fault {
         Self::new(Exit::Failed, "")
     }
 
-    /// What to do about it.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -88,7 +80,6 @@ impl Fault {
         self.exit
     }
 
-    /// What a program reads of it.
     pub(super) fn document(self) -> Problem {
         let (status, title, code) = match self.exit {
             Exit::Usage => (400, "Bad Request", "usage"),

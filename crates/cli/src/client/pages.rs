@@ -9,9 +9,7 @@ const PAGE: usize = 50;
 
 /// A part of a list.
 pub(super) struct Part<T> {
-    /// What is on it.
     pub(super) found: Vec<T>,
-    /// Where it goes on; none at the end.
     pub(super) next: Option<String>,
     /// How far back was looked for it, where that says anything.
     pub(super) looked_back_to: Option<Timestamp>,
@@ -48,7 +46,6 @@ pub(super) fn nothing(what: &str, next: Option<&str>, looked_back_to: Option<Tim
     }
 }
 
-/// How to go on, where there is more.
 pub(super) fn hint(screen: &Screen, next: Option<&str>, looked_back_to: Option<Timestamp>) {
     if let Some(next) = next {
         let to = looked_back_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();

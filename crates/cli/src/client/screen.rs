@@ -34,7 +34,6 @@ impl Colour {
     }
 }
 
-/// How a command speaks.
 pub(crate) struct Screen {
     json: bool,
     quiet: bool,
@@ -87,7 +86,6 @@ impl Screen {
         }
     }
 
-    /// A line of data.
     pub(crate) fn out(&self, line: &str) -> Result<(), Fault> {
         let mut out = io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
@@ -129,7 +127,6 @@ impl Screen {
         }
     }
 
-    /// What to do next; part of the talk.
     pub(super) fn hint(&self, line: &str) {
         if !self.quiet {
             self.help(line);

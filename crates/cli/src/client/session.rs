@@ -16,7 +16,6 @@ pub(super) const LOCAL: &str = "http://127.0.0.1:7878";
 /// Among how many of the newest jobs a short id is looked for. Units: pages of 50.
 const PAGES: usize = 4;
 
-/// One command's connection.
 pub(super) struct Session {
     pub(super) screen: Screen,
     pub(super) api: Operator,
@@ -28,7 +27,6 @@ pub(super) struct Session {
     project: Option<String>,
 }
 
-/// What a connection is made of.
 struct Found {
     api: Operator,
     url: String,
@@ -125,7 +123,6 @@ impl Session {
         }
     }
 
-    /// A project's newest jobs.
     pub(super) async fn newest(&self, project: &ProjectId) -> Result<Vec<Job>, Fault> {
         let (mut jobs, mut after) = (Vec::new(), None);
         for _ in 0..PAGES {

@@ -11,11 +11,8 @@ const GAP: &str = "  ";
 /// How a column behaves when the terminal is narrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
-    /// Never cut.
     Whole(&'static str),
-    /// Never cut; numbers.
     Right(&'static str),
-    /// Cut first.
     Text(&'static str),
 }
 
@@ -35,7 +32,6 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// The same for both.
     pub(super) fn same(text: impl AsRef<str>) -> Self {
         let text = tame(text.as_ref());
         Self { shown: text.clone(), piped: text, colour: None }
@@ -56,7 +52,6 @@ impl Cell {
     }
 }
 
-/// For tests of what stands in it.
 #[cfg(test)]
 impl Cell {
     /// For people, and for programs.

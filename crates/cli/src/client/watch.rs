@@ -95,7 +95,6 @@ impl Told {
     }
 }
 
-/// Where it is, and what it waits for.
 fn state(job: &Job) -> String {
     let word = words::status_word(job.status);
     match &job.waits {

@@ -20,7 +20,6 @@ pub(super) fn own_key() -> String {
     format!("cli-{:032x}", rand::random::<u128>())
 }
 
-/// A code as the wire has it.
 pub(super) fn wire(code: &impl Serialize) -> String {
     serde_json::to_value(code).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -3,10 +3,8 @@
 use pullyard_domain::agent::{self, Agent};
 use std::time::Duration;
 
-/// The agent that is a script.
 pub(super) const SCRIPTED: &str = agent::COMMAND;
 
-/// Who plays the agent.
 #[derive(Clone, Debug)]
 pub(super) struct Cast {
     pub(super) agent: String,
@@ -19,7 +17,6 @@ impl Cast {
         self.agent != SCRIPTED
     }
 
-    /// As the repository has it.
     pub(super) fn agent(&self) -> Agent {
         let command = if self.is_ai() { Vec::new() } else { vec!["./agent.sh".into()] };
         Agent { capability: self.agent.clone(), command, model: self.model.clone() }
@@ -43,7 +40,6 @@ impl Cast {
 /// `owner/name` of the demo's repository.
 pub(super) const REPOSITORY: &str = "acme/shop";
 
-/// Path, content, executable.
 pub(super) const FILES: [(&str, &str, bool); 4] = [
     ("README.md", "# Shop\n\nA small shop that greets its customers.\n", false),
     ("greeting.txt", "Hello, and welcome to the shop.\n", false),

@@ -14,7 +14,6 @@ use pullyard_protocol::job::Job;
 use pullyard_protocol::pull::{PullRequest, PullRequestQuery};
 use std::time::Instant;
 
-/// Who reviews.
 const REVIEWER: &str = "rita";
 
 impl Teller<'_> {

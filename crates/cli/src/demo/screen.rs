@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Instant;
 
-/// One thing that was seen.
 #[derive(Serialize)]
 struct Step {
     at_ms: u128,
@@ -81,7 +80,6 @@ impl Screen {
         }
     }
 
-    /// What became of a ticket, for the record.
     pub(super) fn ticket_done(&mut self, about: serde_json::Value) {
         self.tickets.push(about);
         self.ticket = None;

@@ -7,7 +7,6 @@ use std::path::Path;
 /// The context's name when nobody says otherwise.
 const NAME: &str = "local";
 
-/// What became of the context.
 pub(super) enum Saved {
     /// Commands that name no context use it.
     Current(String),
@@ -44,7 +43,6 @@ impl Saved {
         }
     }
 
-    /// As one line.
     pub(super) fn words(&self) -> String {
         match self {
             Self::Current(name) => format!("context {name}: every pullyard command speaks to it now"),

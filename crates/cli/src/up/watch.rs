@@ -15,7 +15,6 @@ const JUMP: Duration = Duration::from_secs(60);
 /// Units: bytes.
 const NEARLY_FULL: u64 = 256 << 20;
 
-/// What the clock should say.
 pub(super) struct Clock {
     file: PathBuf,
     wall: SystemTime,
@@ -57,7 +56,6 @@ impl Clock {
     }
 }
 
-/// Looks again and again.
 pub(super) async fn forever(mut clock: Clock, data: &Path, screen: &Screen) -> Infallible {
     let mut full = false;
     loop {

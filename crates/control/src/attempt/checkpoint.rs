@@ -13,7 +13,6 @@ const MOST_RETRIES: usize = 3;
 /// How many are looked at in all.
 const MOST_JOBS: usize = 50;
 
-/// What there is to go on from.
 #[derive(Clone, Debug)]
 pub struct Left {
     /// The newest checkpoint that is to be had.
@@ -22,27 +21,21 @@ pub struct Left {
     pub missing: Option<Missing>,
 }
 
-/// Where a checkpoint is to be got.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The job whose attempt left it.
     pub job: JobId,
-    /// That attempt.
     pub attempt: u32,
-    /// What it is.
     pub artifact: Artifact,
     /// The way to it, for a short while. A credential.
     pub address: String,
 }
 
-/// One that is not to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     /// The job whose attempt kept it.
     pub job: JobId,
-    /// That attempt.
     pub attempt: u32,
-    /// Why.
     pub why: WhyMissing,
 }
 

@@ -18,7 +18,6 @@ use std::time::Duration;
 /// What an attempt proves itself with to the forge.
 #[derive(Clone)]
 pub struct Credentials {
-    /// For git and REST.
     pub forge_token: Arc<str>,
     /// How long it works at least; none when that is not known.
     pub expires_in: Option<Duration>,

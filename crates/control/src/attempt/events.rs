@@ -10,15 +10,11 @@ use std::time::Duration;
 /// The answer to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// The number expected next.
     pub next: u64,
-    /// What the job's people want.
     pub want: Want,
-    /// Somebody looks.
     pub watched: bool,
     /// How soon the next batch is to be sent.
     pub send_every: Duration,
-    /// How many inputs they gave it.
     pub inputs: u32,
 }
 

@@ -12,12 +12,10 @@ use pullyard_domain::outcome::link_of;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Proof, Write};
 
-/// What a runner says at the end.
 #[derive(Clone, Debug)]
 pub struct Finish {
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub id: FinishId,
-    /// How it ended.
     pub end: End,
     /// What it cost, if that is known, or about. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,

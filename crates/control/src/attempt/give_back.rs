@@ -17,7 +17,6 @@ pub struct GivesBack {
     pub work: Option<Work>,
 }
 
-/// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GaveBack {
     /// The attempt is over, and this is its job's status.

@@ -9,7 +9,6 @@ use std::time::Duration;
 /// The answer to a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progressed {
-    /// What the job's people want.
     pub want: Want,
     /// Only for Syncing: for how long nobody else ends the attempt, from now.
     pub push_for: Option<Duration>,

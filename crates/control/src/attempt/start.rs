@@ -13,12 +13,9 @@ use pullyard_store::Write;
 /// How far back it is looked which jobs a retry does again.
 const MOST_RETRIES: usize = 50;
 
-/// What an attempt gets to know.
 #[derive(Clone)]
 pub struct Assignment {
-    /// The job as claimed.
     pub job: Job,
-    /// Its frozen context.
     pub context: prompt::Context,
     /// The forge it works with.
     pub integration: Integration,

@@ -19,9 +19,7 @@ use std::collections::BTreeSet;
 /// A hook with what was heard of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookView {
-    /// The hook.
     pub hook: Hook,
-    /// What was heard of it.
     pub heard: HookHeard,
     /// Until when the secret before the present one counts.
     pub old_secret_until: Option<Timestamp>,
@@ -151,7 +149,6 @@ fn subscription(kind: ForgeKind, one: &pullyard_forge::Hook) -> Vec<Drift> {
     drifts
 }
 
-/// The newest deliveries.
 fn failing(newest: &[Delivery]) -> Option<Drift> {
     let last = newest.first().filter(|last| !last.arrived())?;
     let failed = newest.iter().take_while(|delivery| !delivery.arrived()).count();
@@ -166,7 +163,6 @@ fn failing(newest: &[Delivery]) -> Option<Drift> {
     ))
 }
 
-/// What is seen from here.
 fn here(view: &HookView) -> Option<Drift> {
     let heard = &view.heard;
     let wrong = heard.refused_at.is_some_and(|at| heard.verified_at.is_none_or(|good| at > good));

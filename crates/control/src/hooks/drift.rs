@@ -3,9 +3,7 @@
 /// One way in which a hook is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
-    /// Which, for programs.
     pub code: &'static str,
-    /// In words.
     pub sentence: String,
     /// `hooks repair` mends it.
     pub repairable: bool,

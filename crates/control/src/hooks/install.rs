@@ -15,10 +15,8 @@ use pullyard_forge::webhook::Secret;
 use pullyard_forge::{Forge, HookScope, HookSettings};
 use pullyard_store::Write;
 
-/// What a new hook is to be of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// One repository.
     Repository(RepositoryName),
     /// All repositories of an organisation.
     Organisation(String),
@@ -31,13 +29,10 @@ pub enum Target {
 pub struct NewHook {
     /// The last part of its address.
     pub name: HookName,
-    /// At which forge.
     pub integration: IntegrationId,
     /// The project that is told of what belongs to none.
     pub home: ProjectId,
-    /// Further projects.
     pub others: Vec<ProjectId>,
-    /// What it is of.
     pub target: Target,
     /// Our address as the forge reaches it.
     pub base_url: String,

@@ -6,10 +6,8 @@ use pullyard_domain::hook::Hook;
 use pullyard_domain::id::HookName;
 use pullyard_store::Error as StoreError;
 
-/// A page of webhooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HookViews {
-    /// Those that whoever asks may see, by name.
     pub hooks: Vec<HookView>,
     /// Those of which something can't be read, and why. Whose they are, nobody can say.
     pub unreadable: Vec<(HookName, String)>,

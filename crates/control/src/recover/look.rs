@@ -36,13 +36,9 @@ const APART: Duration = Duration::from_secs(600);
 const PASSED_OVER: &str = "more open pull requests changed than a look reads of the list, and the older of them were \
                            passed over; those that were opened again among them are not known";
 
-/// Where to look.
 pub(super) struct Place<'a> {
-    /// For whose projects.
     pub(super) reach: &'a Reach,
-    /// At which forge.
     pub(super) integration: &'a Integration,
-    /// In this repository only.
     pub(super) only: Option<u64>,
     /// What was submitted before is left alone in the first round.
     pub(super) from: Timestamp,
@@ -50,7 +46,6 @@ pub(super) struct Place<'a> {
     pub(super) lists_every: Duration,
 }
 
-/// What a round found.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
     pub(super) pull_requests: usize,
@@ -62,13 +57,11 @@ struct Round<'a> {
     ctx: &'a Context,
     place: &'a Place<'a>,
     started: Timestamp,
-    /// What was submitted before has been seen.
     since: Timestamp,
     /// The same of those that were opened again: nobody looked at one before the forge's list named it.
     since_listed: Timestamp,
     found: Found,
     problem: Option<String>,
-    /// As in what is known of the look.
     listed: Option<Timestamp>,
     again: Vec<u64>,
 }
@@ -152,7 +145,6 @@ impl Round<'_> {
         self.found.pull_requests >= usize::from(most_compared(self.place.integration.kind))
     }
 
-    /// Whether it could be compared.
     async fn compare(&mut self, id: &PullRequestId, since: Timestamp) -> Result<bool, Error> {
         self.found.pull_requests += 1;
         // Boxed: the future of a whole decision is large, and there are two ways to it.
@@ -304,10 +296,8 @@ fn is_here(place: &Place<'_>, id: &PullRequestId) -> bool {
     id.integration == place.integration.id && place.only.is_none_or(|only| only == id.repository)
 }
 
-/// What the comparison of one pull request found.
 #[derive(Default)]
 struct Compared {
-    /// How many reviews nobody had told of.
     reviews: usize,
     /// Why one could not be decided yet: the forge did not say whose it is. Were what was seen moved on, nobody would
     /// look at that again.

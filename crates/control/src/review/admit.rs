@@ -29,11 +29,8 @@ const MOST_TRIES: u32 = 5;
 /// What became of a job whose review was to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It may be run now.
     Ready,
-    /// It is tried again later.
     Later,
-    /// It has ended.
     Ended,
     /// It was not waiting for this, or not yet again.
     Nothing,
@@ -166,7 +163,6 @@ enum Read {
     Silent,
     /// The forge will not give it, today or tomorrow.
     Unavailable,
-    /// Not this time.
     Fault(ContextFault),
 }
 

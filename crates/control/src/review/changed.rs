@@ -9,14 +9,12 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::SeenPullRequest;
 use pullyard_store::Write;
 
-/// What news of a pull request meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
     /// It is not linked to any ticket of these projects.
     NotOurs,
     /// Nothing that was not known, or older than what is.
     Nothing,
-    /// It is noted.
     Noted,
 }
 

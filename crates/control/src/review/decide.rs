@@ -211,10 +211,8 @@ pub(super) fn named(linked: &mut PullRequest, event: &ReviewEvent) {
     }
 }
 
-/// How long a review waits.
 #[derive(Clone, Copy)]
 struct Wait {
-    /// Not before.
     opens_at: Timestamp,
     /// Nor before its project may start jobs again.
     held: bool,

@@ -18,12 +18,10 @@ pub struct Reach {
     pub hook: Option<HookName>,
     /// The project that it is recorded for if it belongs to none of them.
     pub home: ProjectId,
-    /// The other projects.
     pub others: Vec<ProjectId>,
 }
 
 impl Reach {
-    /// One project's own.
     pub fn of(project: ProjectId) -> Self {
         Self { hook: None, home: project, others: Vec::new() }
     }
@@ -35,7 +33,6 @@ impl Reach {
         Some(Self { hook, home, others: projects.collect() })
     }
 
-    /// It may be decided for this project.
     pub fn includes(&self, project: &ProjectId) -> bool {
         self.all().any(|one| one == project)
     }

@@ -23,10 +23,7 @@ pub(super) enum Unread {
     Dismissed,
     /// None of them has a word, as may be on Bitbucket, where it may be written later: an agent that is told of nothing
     /// would be paid for nothing.
-    Silent {
-        /// When the last of them was submitted.
-        asked: Timestamp,
-    },
+    Silent { asked: Timestamp },
     /// The forge did not give them.
     Forge(forge::Error),
 }

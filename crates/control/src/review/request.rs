@@ -19,11 +19,8 @@ use sha2::{Digest, Sha256};
 /// A pull request as people name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// Whose.
     pub project: ProjectId,
-    /// Its repository's name.
     pub repository: RepositoryName,
-    /// Its number.
     pub number: u64,
     /// On this forge, if the repository is connected on several.
     pub integration: Option<IntegrationId>,
@@ -180,7 +177,6 @@ struct Looked {
     from_fork: bool,
 }
 
-/// Asks the forge for a pull request.
 async fn look_at(ctx: &Context, named: &Named) -> Result<Looked, Error> {
     let repository = repository_of(ctx, named).await?;
     let Some(integration) = ctx.store.integration(&repository.integration).await? else {

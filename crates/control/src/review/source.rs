@@ -19,7 +19,6 @@ use pullyard_domain::review::{
 use pullyard_forge::{Forge, Meaning};
 use pullyard_store::Write;
 
-/// Where a job's reviews are read.
 pub(super) struct Source<'a> {
     pub(super) ctx: &'a Context,
     pub(super) job: &'a Job,

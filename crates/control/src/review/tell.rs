@@ -80,7 +80,6 @@ async fn words(ctx: &Context, linked: &PullRequest) -> Result<Option<Words>, Err
     })
 }
 
-/// The same words, leading to the job's page.
 fn on_page(ctx: &Context, job: &JobId, words: Words) -> Words {
     Words { page: Some(format!("{}/jobs/{job}", ctx.api_url.trim_end_matches('/'))), ..words }
 }
@@ -149,7 +148,6 @@ impl Place<'_> {
         }
     }
 
-    /// One comment, changed each time.
     async fn comment(&self, forge: &Forge, words: &Words) -> Result<Option<u64>, Error> {
         let body = body(self.integration.kind, words);
         let repository = self.repository.name.as_str();

@@ -23,7 +23,6 @@ const LABEL: &str = "pullyard:revise";
 /// What the first line of a comment begins with that asks for a revision.
 const COMMAND: [&str; 2] = ["/pullyard", "revise"];
 
-/// What a delivery asks of us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// A review, or a person's request with all that is needed to decide it.
@@ -33,28 +32,21 @@ pub(crate) enum Told {
     /// A review that asked for changes has other words now. It has a ledger entry of its own: it must not take the
     /// place of the review's.
     Edited {
-        /// Of which pull request.
         pull_request: PullRequestId,
-        /// Which.
         review: ReviewId,
     },
     /// News of a pull request.
     PullRequest {
-        /// What it is now.
         seen: Box<SeenPullRequest>,
-        /// The event in words.
         event: String,
     },
     /// A repository has another name or is gone.
     Repository(RepositoryEvent),
-    /// The hook works.
     Ping {
         /// The forge's id of it.
         hook: Option<u64>,
     },
-    /// Nothing of ours.
     Nothing {
-        /// The event in words.
         event: String,
     },
 }

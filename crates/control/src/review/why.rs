@@ -17,15 +17,12 @@ use pullyard_domain::why::why;
 /// A linked pull request and what is so with it.
 #[derive(Clone, Debug)]
 pub struct PullRequestView {
-    /// The pull request.
     pub pull_request: PullRequest,
     /// The job that works on it, or did last.
     pub job: Option<JobId>,
     /// Until when reviews wait, if any do.
     pub deferred_until: Option<Timestamp>,
-    /// What is so.
     pub sentence: String,
-    /// What to do about it.
     pub help: String,
 }
 

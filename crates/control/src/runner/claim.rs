@@ -14,7 +14,6 @@ use pullyard_store::Write;
 /// A job that a runner got.
 #[derive(Clone)]
 pub struct Claimed {
-    /// The job as claimed.
     pub job: Job,
     /// What its `run-job` exchanges for the assignment.
     pub bootstrap: String,
@@ -28,12 +27,9 @@ impl std::fmt::Debug for Claimed {
     }
 }
 
-/// What a claim brings.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// A job.
     Job(Box<Claimed>),
-    /// There is none to take now.
     Nothing,
     /// This very claim has had its job, which the runner holds no more.
     Spent,

@@ -5,15 +5,12 @@ use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{Drain, Presence, Refusal, Runner};
 use pullyard_store::Write;
 
-/// What people want.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// It finishes what it has and takes nothing more.
     Drain {
-        /// The token that asks.
         by: String,
     },
-    /// It takes jobs again.
     Resume,
 }
 

@@ -7,20 +7,15 @@ use pullyard_domain::runner::{Introduction, MOST_SLOTS, Profile, Refusal, Runner
 use pullyard_store::{Registered, Write};
 use std::collections::BTreeSet;
 
-/// What a runner says of itself.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// Its name.
     pub name: String,
-    /// The process.
     pub instance: InstanceId,
     /// The agents it can drive.
     pub capabilities: BTreeSet<String>,
     /// Tags that jobs may require.
     pub labels: BTreeSet<String>,
-    /// Its release.
     pub version: String,
-    /// How many jobs it runs at once.
     pub slots: u32,
     /// Jobs that outlived an earlier process.
     pub active: BTreeSet<JobId>,

@@ -5,10 +5,8 @@ use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::Presence;
 use pullyard_store::Write;
 
-/// What became of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// It is gone, and its name is free.
     Gone,
     /// The sweeper takes its jobs away first.
     Begun,

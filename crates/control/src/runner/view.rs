@@ -16,10 +16,8 @@ use std::collections::BTreeMap;
 /// How many jobs before another one are counted.
 const AHEAD: i32 = 200;
 
-/// The runners that there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunnerViews {
-    /// They, by name.
     pub runners: Vec<Member>,
     /// The items of those that can't be read, each with the reason. Whose they are, nobody can say.
     pub unreadable: Vec<(String, String)>,
@@ -80,7 +78,6 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// What this job waits for, if it waits.
     pub(crate) async fn of(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
         if job.status != Status::Ready || job.place != Place::Runners {
             return Ok(why::wait(job, None, now));

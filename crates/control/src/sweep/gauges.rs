@@ -15,7 +15,6 @@ pub(super) const PER_SHARD: i32 = 40;
 /// How many jobs are looked at in one snapshot. Units: each costs a read unit or two.
 const LOOKS: usize = 10;
 
-/// What the index showed in one round.
 #[derive(Debug, Default)]
 pub(super) struct Scheduled {
     jobs: Vec<(Timestamp, JobId)>,

@@ -3,7 +3,6 @@
 use crate::Error;
 use pullyard_domain::gauges::Gauges;
 
-/// What a round did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Due items that were looked at.
@@ -12,7 +11,6 @@ pub struct Report {
     pub started: u32,
     /// Jobs that went back to Ready.
     pub requeued: u32,
-    /// Jobs that were ended.
     pub ended: u32,
     /// Tickets whose settling was asked for.
     pub tickets: u32,
@@ -124,7 +122,6 @@ impl Faults {
         }
     }
 
-    /// How many parts failed so far.
     pub(super) fn count(&self) -> u32 {
         self.count
     }

@@ -12,9 +12,7 @@ use std::time::Duration;
 /// those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Runners are seen to.
     pub(super) runners: Duration,
-    /// What is due is taken up.
     pub(super) due: Duration,
     /// The rest of the index is read, and the waiting jobs of runners are seen to.
     pub(super) ready: Duration,
@@ -53,7 +51,6 @@ pub(super) struct Time<'a> {
 }
 
 impl<'a> Time<'a> {
-    /// A round begins.
     pub(super) fn begin(clock: &'a Clock, limits: Limits) -> Self {
         Self { clock, began: clock.steady(), limits }
     }

@@ -20,7 +20,6 @@ fn state(state: ReviewState) -> &'static str {
     }
 }
 
-/// As REST tells it.
 pub fn review(shared: &Shared, entry: &Entry, number: u64, review: &ReviewRecord) -> Value {
     let full_name = entry.full_name();
     let pull = format!("{}/api/v3/repos/{full_name}/pulls/{number}", shared.url);

@@ -70,7 +70,6 @@ impl Html {
         self.close("label").close("p")
     }
 
-    /// Several lines of text.
     pub(super) fn area(&mut self, name: &str, label: &str) -> &mut Self {
         self.open("p").open("label").text(label).0.push_str("<br><textarea rows=\"4\" cols=\"70\" name=\"");
         self.text(name).0.push_str("\">");
@@ -111,7 +110,6 @@ impl Html {
     }
 }
 
-/// A finished page.
 pub(super) struct Page(String);
 
 impl IntoResponse for Page {

@@ -53,7 +53,6 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 }
 
 impl Caller {
-    /// Somebody, and no App by itself.
     pub fn actor(self) -> Result<Actor, Refusal> {
         match self.who {
             Who::Actor(actor) => Ok(*actor),

@@ -23,7 +23,6 @@ use crate::{
 /// The whole document is refused for this one; its message is the field's name.
 const UNKNOWN_FIELD: &str = "UNKNOWN_FIELD";
 
-/// What goes wrong with one field.
 struct Failure {
     kind: &'static str,
     message: String,

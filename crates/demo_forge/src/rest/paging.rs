@@ -14,12 +14,10 @@ use crate::forge::Shared;
 const DEFAULT_PER_PAGE: usize = 30;
 const MAX_PER_PAGE: usize = 100;
 
-/// Which page was asked for, and of what.
 pub struct Paging {
     per_page: usize,
     page: usize,
     path: String,
-    /// What else was asked, as it was written.
     others: Vec<String>,
     pub cursor: Option<String>,
 }

@@ -217,7 +217,6 @@ pub(crate) async fn comments(about: About, paging: Paging) -> Result<Response, R
     Ok(paging.answer(&about.shared, shown))
 }
 
-/// One comment, or an answer to one.
 pub(crate) async fn comment(about: About, body: Bytes) -> Result<Response, Refusal> {
     let fields = Fields::parse(&body)?;
     let number = about.number()?;

@@ -49,7 +49,6 @@ pub struct Recovery {
     /// Deliveries that did not arrive yet, by their `guid`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing: BTreeMap<String, Missing>,
-    /// How many were given up so far.
     #[serde(default)]
     pub given_up: u64,
     /// Why the list could not be read the last time.
@@ -60,27 +59,21 @@ pub struct Recovery {
     pub look: Look,
 }
 
-/// One try that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The forge's id of it.
     pub id: u64,
-    /// When it was made, by the forge's clock.
     pub at: Timestamp,
 }
 
 /// A delivery that did not arrive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
-    /// Its newest try: what is asked for again.
     pub id: u64,
     /// When it was tried first, as far as we know.
     pub at: Timestamp,
-    /// What happened.
     pub event: String,
-    /// How often it was asked for.
     pub asked: u8,
-    /// When it was asked for last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
 }
@@ -91,7 +84,6 @@ pub struct Look {
     /// Everything that was submitted before this has been seen; none before the first whole round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// When the round that is under way began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
     /// Where it goes on, if a round is under way. Versions before this one had another name for it: whichever meets a
@@ -136,18 +128,12 @@ impl Look {
     }
 }
 
-/// One row of the forge's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
-    /// This try.
     pub id: u64,
-    /// The delivery.
     pub guid: String,
-    /// When, by the forge's clock.
     pub at: Timestamp,
-    /// We took it.
     pub arrived: bool,
-    /// What happened.
     pub event: String,
 }
 
@@ -237,7 +223,6 @@ impl Recovery {
 }
 
 impl Missing {
-    /// It is asked for again now.
     fn is_due(&self, now: Timestamp) -> bool {
         let rest = usize::from(self.asked).checked_sub(1).map_or(Some(Duration::ZERO), |at| REST.get(at).copied());
         // After the last try there is no rest to wait for.

@@ -27,18 +27,14 @@ pub const LONGEST_REASON: usize = 120;
 /// The most of a name that is kept. Units: characters.
 const LONGEST_NAME: usize = 48;
 
-/// Who wants a job to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
-    /// Their name.
     pub by: String,
-    /// In their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What ended it instead of a person, as part of a sentence: `acme/app#231 was merged`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
-    /// When they said so.
     pub at: Timestamp,
 }
 
@@ -59,7 +55,6 @@ impl Cancel {
         self.at.plus(STOP_WITHIN)
     }
 
-    /// What became of the job, in one sentence.
     pub fn sentence(&self) -> String {
         if let Some(because) = &self.because {
             return format!("Cancelled because {because}.");

@@ -33,9 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// How far reading a review from the forge is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextWait {
-    /// Tries that failed.
     pub tries: u32,
-    /// When it is tried next.
     pub next: Timestamp,
     /// Why the last try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +41,6 @@ pub struct ContextWait {
 }
 
 impl ContextWait {
-    /// Nothing was tried yet.
     pub fn fresh(now: Timestamp) -> Self {
         Self { tries: 0, next: now.plus(FIRST_TRY), fault: None }
     }
@@ -61,20 +58,11 @@ fn wake_by(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
 #[serde(rename_all = "snake_case", tag = "fault")]
 pub enum ContextFault {
     /// The forge did not answer, or with an error of its own.
-    Away {
-        /// In words.
-        reason: String,
-    },
+    Away { reason: String },
     /// The forge asks us to wait.
-    RateLimited {
-        /// Until then.
-        until: Timestamp,
-    },
+    RateLimited { until: Timestamp },
     /// None of its reviews has a word yet.
-    Silent {
-        /// How long they are waited for.
-        until: Timestamp,
-    },
+    Silent { until: Timestamp },
 }
 
 impl Job {

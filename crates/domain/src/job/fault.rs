@@ -8,40 +8,29 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum DispatchFault {
-    /// AWS has no capacity.
     Capacity {
-        /// Since when.
         since: Timestamp,
-        /// How many starts in a row met this.
         times: u32,
     },
-    /// AWS slows our starts.
     Throttled {
-        /// How many starts in a row met this.
         times: u32,
     },
     /// AWS refuses for another reason.
     Refused {
-        /// In AWS's words, cut.
         reason: String,
-        /// How many starts in a row met this.
         times: u32,
     },
     /// The container started and died before it claimed.
     Died {
-        /// In ECS's words, cut.
         reason: String,
-        /// How many starts in a row met this.
         times: u32,
     },
     /// AWS took the Spot capacity back before the container claimed.
     Interrupted {
-        /// How many starts in a row met this.
         times: u32,
     },
     /// The container was never heard of.
     Silent {
-        /// How many starts in a row met this.
         times: u32,
     },
 }

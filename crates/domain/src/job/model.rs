@@ -23,21 +23,16 @@ pub const MOST_TROUBLES: u32 = 20;
 /// That a job waits, or has waited, for its agent's model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelWait {
-    /// What kept the model from answering.
     pub cause: Cause,
-    /// What the job asks of a runner.
     pub capability: String,
     /// Until when, as far as was known.
     pub until: Timestamp,
-    /// When it first came to wait.
     pub since: Timestamp,
-    /// How many of its attempts ended by that.
     #[serde(default, skip_serializing_if = "super::is_none_yet")]
     pub times: u32,
 }
 
 impl ModelWait {
-    /// What it waits for, while it does.
     pub fn wait(&self, now: Timestamp) -> Option<Wait> {
         (now < self.until).then(|| crate::breaker::wait(self.cause, &self.capability, self.until))
     }
@@ -52,7 +47,6 @@ pub struct Troubled {
     pub failure: Failure,
     /// The same, as what it says of the account.
     pub trouble: Trouble,
-    /// What the job asks of a runner.
     pub capability: String,
     /// Until when the account is left alone.
     pub until: Timestamp,

@@ -13,26 +13,20 @@ use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// What a new job is made from.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
-    /// Its id, derived from what asked for it.
     pub id: JobId,
-    /// Its project.
     pub project: &'a ProjectId,
     /// The project's settings, frozen into the job.
     pub settings: &'a Settings,
-    /// Where the work goes.
     pub repository: &'a Repository,
     /// The hash of its frozen context.
     pub context: String,
     /// Labels that a runner must have.
     pub labels: &'a BTreeSet<String>,
-    /// When.
     pub now: Timestamp,
 }
 
-/// A job for a ticket, and the ticket that has it.
 pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
     let mut ticket = ticket.clone();
     ticket.branches += 1;
@@ -55,7 +49,6 @@ pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
     (job, ticket)
 }
 
-/// What a revise job is made for.
 #[derive(Clone, Copy, Debug)]
 pub struct Revision<'a> {
     /// The newest review or request of those it covers.

@@ -47,10 +47,8 @@ const LONGEST_NAME: usize = 48;
 /// The most of an agent's own id of a session. Units: characters.
 const LONGEST_SESSION: usize = 128;
 
-/// Who paused a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Their name.
     pub by: String,
     /// When they asked for it; once it stands still, since when it does.
     pub at: Timestamp,
@@ -63,19 +61,14 @@ impl Pause {
     }
 }
 
-/// What an agent asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// In its words, cut.
     pub text: String,
-    /// When its attempt ended with it.
     pub at: Timestamp,
 }
 
-/// What the next attempt can go on with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Which agent worked.
     pub agent: String,
     /// The agent's own id of its session, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,9 +86,7 @@ pub struct Session {
 /// Why a runner gives its job back before its work is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// The agent asks something.
     Asks {
-        /// What.
         question: String,
     },
     /// The job's people want it to pause.
@@ -107,9 +98,7 @@ pub enum Rest {
 pub struct Yielded {
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub id: FinishId,
-    /// Why.
     pub rest: Rest,
-    /// Which agent worked, if one began.
     pub agent: Option<String>,
     /// The agent's own id of its session.
     pub session: Option<String>,
@@ -120,15 +109,11 @@ pub struct Yielded {
 /// Something that a person said to a job's agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// The job.
     pub job: JobId,
     /// Its number, from 1.
     pub seq: u32,
-    /// Who said it.
     pub by: String,
-    /// When.
     pub at: Timestamp,
-    /// What.
     pub text: String,
     /// The question that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -310,7 +295,6 @@ impl Job {
         }
     }
 
-    /// Nobody holds it, and nobody may take it.
     fn stands_still(&mut self, status: Status, now: Timestamp) {
         if self.run.is_some() {
             self.leaves_its_attempt(now);
@@ -324,7 +308,6 @@ impl Job {
         self.went_on();
     }
 
-    /// It is Ready again.
     fn goes_on(&self, now: Timestamp) -> Self {
         let mut job = self.clone();
         if job.run.is_some() {

@@ -69,37 +69,28 @@ impl Dispatch {
 /// Proof that an attempt was claimed: every write for that attempt takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
-    /// The job.
     pub job: JobId,
-    /// The attempt.
     pub attempt: u32,
-    /// The claim.
     pub claim: ClaimId,
 }
 
-/// Somebody takes a Ready job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The attempt this will be: one more than were claimed.
     pub attempt: u32,
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub claim: ClaimId,
-    /// The runner's process.
     pub instance: InstanceId,
     /// The runner, if it is not a Fargate task.
     pub runner: Option<RunnerId>,
-    /// The Fargate task.
     pub task: Option<String>,
 }
 
-/// How a job ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Its work is in a pull request.
     Completed(JobResult),
     /// It failed; work that was pushed all the same is kept.
     Failed(Failure, Option<JobResult>),
-    /// Somebody ended it.
     Cancelled,
 }
 
@@ -112,13 +103,10 @@ pub enum NotNow {
     LeaseLost,
     /// The job is not in a state that this leads on from.
     Status(Status),
-    /// It is too early.
     NotBefore(Timestamp),
-    /// Its people want it to stop.
     Unwanted,
     /// Somebody said something that its agent has not read.
     NewerInput,
-    /// It takes no more of these.
     TooMany,
 }
 
@@ -203,7 +191,6 @@ impl Job {
             .then(|| Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: fault.words() })
     }
 
-    /// Somebody takes it.
     pub fn claimed(&self, claim: &Claim, now: Timestamp) -> Result<Self, NotNow> {
         if let Some(run) = &self.run
             && self.status.is_active()
@@ -437,7 +424,6 @@ impl Job {
         self.dispatch.due = now;
     }
 
-    /// What the sweeper failed on is over.
     pub(super) fn went_on(&mut self) {
         self.tries = 0;
         self.not_before = None;

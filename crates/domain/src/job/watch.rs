@@ -11,7 +11,6 @@ const LASTS: Duration = Duration::from_secs(30);
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
 /// How soon a runner sends what it has while somebody looks.
 const WATCHED: Duration = Duration::from_millis(500);
-/// And while nobody does.
 const UNWATCHED: Duration = Duration::from_secs(10);
 
 impl Job {
@@ -21,7 +20,6 @@ impl Job {
         (!known && !self.status.is_terminal()).then(|| now.plus(LASTS))
     }
 
-    /// Whether somebody looks.
     pub fn is_watched(&self, now: Timestamp) -> bool {
         self.watched_until.is_some_and(|until| until > now)
     }

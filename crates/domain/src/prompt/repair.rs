@@ -11,12 +11,9 @@ const MOST_OF_ALL: usize = 40_000;
 /// Units: characters.
 const LONGEST_COMMAND: usize = 500;
 
-/// A check that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedCheck {
-    /// Its command.
     pub command: String,
-    /// How it ended, for a sentence.
     pub end: String,
     /// What it printed, as far as that was kept.
     pub output: String,

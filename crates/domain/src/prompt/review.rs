@@ -21,7 +21,6 @@ const LONGEST_NAME: usize = 300;
 /// A pull request and the reviews that ask for a change to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewContext {
-    /// What was reviewed.
     pub pull_request: ReviewedPullRequest,
     /// In the order of their submission.
     pub reviews: Vec<FrozenReview>,
@@ -33,11 +32,8 @@ pub struct ReviewContext {
 /// A pull request as it was when its reviews were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewedPullRequest {
-    /// Its number at the forge.
     pub number: u64,
-    /// Its page.
     pub url: String,
-    /// Its title.
     pub title: String,
     /// The branch with the change.
     pub branch: String,
@@ -47,36 +43,26 @@ pub struct ReviewedPullRequest {
     pub head: String,
 }
 
-/// One review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrozenReview {
-    /// The forge's id.
     pub id: u64,
-    /// Who wrote it.
     pub author: String,
-    /// When it was submitted.
     pub submitted_at: Timestamp,
-    /// Its page.
     pub url: String,
     /// What it says as a whole; may be empty.
     pub summary: String,
     /// The forge's ids of the comments that the summary is made of; none where it is a text of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<u64>,
-    /// It was changed after it was submitted.
     pub edited: bool,
-    /// What it says about single lines.
     pub comments: Vec<FrozenComment>,
 }
 
-/// One inline comment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrozenComment {
-    /// The forge's id.
     pub id: u64,
     /// The id of its thread's first comment; its own if it is the first.
     pub thread: u64,
-    /// The file.
     pub path: String,
     /// The line, the last one of several; none for the whole file.
     pub line: Option<u64>,
@@ -86,13 +72,9 @@ pub struct FrozenComment {
     pub start_line: Option<u64>,
     /// Which version of the file the line is of.
     pub side: Side,
-    /// Who wrote it.
     pub author: String,
-    /// What it says.
     pub text: String,
-    /// It was changed after its review was submitted.
     pub edited: bool,
-    /// Its page.
     pub url: String,
 }
 
@@ -102,11 +84,9 @@ pub struct FrozenComment {
 pub enum Side {
     /// Before the change: the line was deleted or stood so before.
     Left,
-    /// After the change.
     Right,
 }
 
-/// What had no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
     /// So many comments as a whole.
@@ -191,7 +171,6 @@ impl ReviewContext {
 /// What agents were told of comments of a pull request.
 #[derive(Clone, Debug, Default)]
 pub struct ToldBefore {
-    /// Those on lines.
     comments: Vec<(u64, String)>,
     /// Those that a summary was made of, and that.
     summaries: Vec<(Vec<u64>, String)>,
@@ -224,7 +203,6 @@ struct LaidOut<'a> {
     is_whole: bool,
 }
 
-/// The words so far.
 struct Making {
     said: String,
     /// Units: characters.
@@ -238,7 +216,6 @@ impl Making {
         Self { length: said.chars().count(), said, left_out, is_whole: true }
     }
 
-    /// Adds what has room.
     fn add(&mut self, more: String, text: &str) -> bool {
         let length = self.length + more.chars().count();
         let fits = length + NOTE <= LONGEST_REVIEWS;

@@ -9,16 +9,12 @@ const NAMED: usize = 20;
 /// How much of a path is said. Units: characters.
 const LONGEST_PATH: usize = 200;
 
-/// Such a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
-    /// Where it stands in the repository.
     pub path: String,
-    /// What it is.
     pub what: Nested,
 }
 
-/// What a repository inside another one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nested {
     /// Another working tree of a repository, most often of the one around it.
@@ -36,7 +32,6 @@ impl Nested {
     }
 }
 
-/// Where a repository inside the tree stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The repository around it has files there, or one in its place.
@@ -45,7 +40,6 @@ pub struct Place {
     pub is_ignored: bool,
 }
 
-/// What becomes of a repository inside the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Becomes {
     /// Its folder is in no commit, whole, and is named.

@@ -21,13 +21,10 @@ const LONGEST: usize = 65_536;
 /// Why a text is left as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stays {
-    /// Its part is about this commit.
     Said,
     /// It has no such part, or more than one.
     Absent,
-    /// Somebody has changed the part.
     Changed,
-    /// It would be longer than a forge takes.
     TooLong,
 }
 

@@ -17,16 +17,12 @@ use serde::{Deserialize, Serialize};
 /// The version of [`ReviewFacts`]'s shape.
 pub const FACTS: u32 = 1;
 
-/// Everything a decision about a review looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewFacts {
     /// The version of this shape.
     pub v: u32,
-    /// When it is decided.
     pub now: Timestamp,
-    /// What it asks.
     pub asks: Asks,
-    /// Who wrote it, as sentences name them.
     pub author: String,
     /// It is our own: by account, and by our mark where people share that account.
     pub own: bool,
@@ -38,15 +34,11 @@ pub struct ReviewFacts {
     pub project: ProjectId,
     /// That project's settings; none if there is no such project.
     pub settings: Option<ReviewSettings>,
-    /// The forge.
     pub integration: IntegrationId,
-    /// Its repository's name.
     pub repository: RepositoryName,
     /// The repository is connected to the project.
     pub connected: bool,
-    /// The pull request's number.
     pub number: u64,
-    /// Whether it can still change.
     pub state: PullRequestState,
     /// Whether its author may start jobs; none until the forge is asked.
     pub permission: Option<Permission>,
@@ -54,35 +46,27 @@ pub struct ReviewFacts {
     pub ticket: Option<TicketFacts>,
     /// The last job that revised the pull request.
     pub revised: Option<LastRevision>,
-    /// What the project has used up today.
     pub today: Today,
 }
 
-/// What the table knows of a review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Known {
-    /// It waits.
     Deferred {},
-    /// It is covered by this job.
     Started {
-        /// Which.
         job: JobId,
     },
     /// Another project has it, which whoever tells it does not speak for.
     Elsewhere {},
 }
 
-/// What of a project's settings decides about reviews.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewSettings {
-    /// Reviews start jobs.
     pub revise_on_review: bool,
     /// Reviews that can't start one now wait.
     pub coalesce: bool,
     /// Nothing new starts; who said so.
     pub held_by: Option<String>,
-    /// What it may use up in a day.
     pub budget: Budget,
 }
 
@@ -97,54 +81,41 @@ impl From<&Settings> for ReviewSettings {
     }
 }
 
-/// What of a ticket decides about reviews.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketFacts {
-    /// Which.
     pub key: TicketKey,
-    /// It is closed in its tool.
     pub closed: bool,
     /// Its one job that has not ended.
     pub active_job: Option<JobId>,
-    /// How its last job ended, if one did.
     pub last_outcome: Option<LastOutcome>,
     /// Reviews of this pull request wait already.
     pub defers: bool,
-    /// Of how many pull requests reviews wait.
     pub deferred: usize,
 }
 
 /// The answer to a review.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Why.
     pub reason: Reason,
-    /// What follows.
     pub follow: Follow,
 }
 
-/// What a decision about a review means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
-    /// The answer is recorded.
     Record,
     /// It waits until then, and is part of the next revision.
     Remember {
-        /// Not before.
         opens_at: Timestamp,
         /// Nor before its project may start jobs again.
         held: bool,
     },
-    /// A job is made.
     Trigger,
 }
 
 /// What is known so far, or the question that has to be asked first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// This.
     Decided(Decision),
-    /// Whether the author may start jobs.
     AskPermission,
 }
 
@@ -305,7 +276,6 @@ pub(super) fn no_linked_ticket(facts: &ReviewFacts) -> Option<Reason> {
     facts.ticket.is_none().then(|| Reason::NoLinkedTicket { pr: pr(facts) })
 }
 
-/// … that is active.
 pub(super) fn ticket_inactive(facts: &ReviewFacts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
     ticket.closed.then(|| Reason::TicketInactive { ticket: ticket.key.clone() })

@@ -9,28 +9,22 @@ use crate::decision::Reason;
 use crate::id::{JobId, ReviewId};
 use crate::time::Timestamp;
 
-/// What becomes of the reviews that waited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// None of them waits any more: only the ticket's mark is left to take off.
     Nothing,
     /// The older ones are absorbed by the newest first.
     Absorb {
-        /// The newest.
         into: ReviewId,
         /// The older ones, oldest first, at most [`MOST_ABSORBED`].
         older: Vec<ReviewId>,
     },
     /// The newest, which stands for all now, gets its job.
     Start {
-        /// The review.
         review: ReviewId,
-        /// The job.
         job: JobId,
     },
-    /// They wait on.
     Wait {
-        /// Until then.
         opens_at: Timestamp,
     },
     /// They wait until their project may start jobs again.
@@ -39,9 +33,7 @@ pub enum Settlement {
     Refuse {
         /// The newest, the last to get it: while it waits, the others are still looked at.
         newest: ReviewId,
-        /// The others, oldest first.
         others: Vec<ReviewId>,
-        /// The answer.
         reason: Reason,
     },
 }

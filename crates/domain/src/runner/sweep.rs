@@ -28,10 +28,8 @@ const STORM_FROM: usize = 3;
 /// More than this share of the runners that were Online. Units: percent.
 const STORM_SHARE: usize = 30;
 
-/// Whether a runner's token still lets it work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
-    /// It does.
     Good,
     /// It was taken back, has expired, or is gone.
     Dead,
@@ -40,13 +38,10 @@ pub enum Token {
 /// Why a runner loses a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// It was silent.
     Silent,
     /// It lives, and has no process for the job.
     NoProcess,
-    /// It is being removed.
     Deleted,
-    /// Its token is dead.
     TokenDead,
 }
 
@@ -65,16 +60,11 @@ impl Loss {
     }
 }
 
-/// What a runner needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing.
     Nothing,
-    /// It becomes this, which is Offline.
     TakeOffline(Box<Runner>),
-    /// It loses these jobs.
     Lose(Loss, Vec<(JobId, Slot)>),
-    /// It is to be removed.
     Forget,
     /// Nothing holds it any more.
     Remove,

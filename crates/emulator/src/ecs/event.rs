@@ -12,7 +12,6 @@ use super::record::Description;
 use crate::moment::{Moment, random_uuid};
 use crate::{ACCOUNT, REGION};
 
-/// Those who get the state changes.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     subscribers: Mutex<Vec<UnboundedSender<Value>>>,

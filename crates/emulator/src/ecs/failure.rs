@@ -2,7 +2,6 @@
 
 use serde::de::DeserializeOwned;
 
-/// An error answer.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// An exception of the API.
@@ -25,7 +24,6 @@ impl Failure {
     }
 }
 
-/// Reads a request.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| Failure::exception("SerializationException", error.to_string()))
 }

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use super::record::Record;
 use super::tasks::Tasks;
 
-/// Who the asking task is.
 pub(super) async fn task(State(tasks): State<Arc<Tasks>>, Path(id): Path<String>) -> Result<Json<Value>, StatusCode> {
     let task = tasks.by_id(&id).ok_or(StatusCode::NOT_FOUND)?;
     let record = task.record.lock().await;

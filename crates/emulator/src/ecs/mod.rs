@@ -37,12 +37,10 @@ use crate::Error;
 use crate::server::{self, Server};
 use tasks::Tasks;
 
-/// How tasks run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Each task gets a folder `tasks/<task id>` in here.
     pub dir: PathBuf,
-    /// What can be started.
     pub definitions: Vec<TaskDefinition>,
     /// How long a task stays in each of PROVISIONING and PENDING.
     pub transition: Duration,
@@ -75,11 +73,9 @@ pub struct TaskDefinition {
     pub container: String,
     /// The program and its arguments; a container override's `command` replaces all of it.
     pub command: Vec<String>,
-    /// The environment before overrides.
     pub environment: Vec<(String, String)>,
 }
 
-/// A running ECS.
 #[derive(Debug)]
 pub struct Ecs {
     url: String,
@@ -96,7 +92,6 @@ impl Ecs {
         Self::start_on(options, None).await
     }
 
-    /// The same on a preferred port.
     pub(crate) async fn start_on(options: Options, port: Option<u16>) -> Result<Self, Error> {
         let folder = options.dir.join("tasks");
         let unusable = |source| Error::Folder { path: folder.clone(), source };
@@ -114,7 +109,6 @@ impl Ecs {
         Ok(Self { url, tasks, server: Server::router(listener, router) })
     }
 
-    /// Where it listens, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

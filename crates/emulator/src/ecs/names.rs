@@ -13,7 +13,6 @@ pub(super) fn cluster_name(cluster: Option<&str>) -> Result<String, Failure> {
     Ok(name.to_owned())
 }
 
-/// The ARN of a task.
 pub(super) fn task_arn(cluster: &str, id: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{id}")
 }

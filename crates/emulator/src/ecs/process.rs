@@ -274,7 +274,6 @@ struct Member {
     start: String,
 }
 
-/// One line of the process table.
 struct Entry {
     member: Member,
     parent: i32,

@@ -18,7 +18,6 @@ use crate::moment::random_uuid;
 
 const PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
 
-/// Answers one call.
 pub(super) async fn answer(State(tasks): State<Arc<Tasks>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default().to_owned();
     // Detached: a client that hangs up must not leave a call half done.

@@ -28,7 +28,6 @@ impl Status {
     }
 }
 
-/// Why a task stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum StopCode {
     EssentialContainerExited,

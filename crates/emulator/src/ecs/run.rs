@@ -84,7 +84,6 @@ pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Fai
     Ok(json!({ "tasks": descriptions, "failures": [] }))
 }
 
-/// What a scripted outcome answers instead of starting.
 fn refusal(outcome: Outcome) -> Option<Result<Value, Failure>> {
     let failure = |reason: &str| Some(Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] })));
     match outcome {

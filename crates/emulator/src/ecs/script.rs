@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// What one RunTask call comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The task starts, as without a script.
@@ -28,7 +27,6 @@ pub enum Outcome {
     AnswerLost,
 }
 
-/// Outcomes still to come.
 #[derive(Debug, Default)]
 pub(super) struct Script(Mutex<VecDeque<Outcome>>);
 

@@ -21,7 +21,6 @@ use super::{Options, disk};
 #[derive(Debug)]
 pub(super) struct Tasks {
     pub(super) options: Options,
-    /// Where the metadata endpoint is.
     pub(super) url: String,
     pub(super) events: Events,
     pub(super) script: Script,
@@ -38,7 +37,6 @@ pub(super) struct Tasks {
     all: Mutex<BTreeMap<String, Arc<Task>>>,
 }
 
-/// One task.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) id: String,
@@ -47,7 +45,6 @@ pub(super) struct Task {
     pub(super) folder: PathBuf,
     /// What the child gets beside the few inherited variables.
     pub(super) environment: Vec<(String, String)>,
-    /// It gets beyond PENDING.
     pub(super) starts: bool,
     /// Cancelled once the task is to stop.
     pub(super) stop: CancellationToken,
@@ -79,7 +76,6 @@ impl Tasks {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Finds a task of a cluster by its id or its ARN.
     pub(super) fn find(&self, cluster: &str, id_or_arn: &str) -> Option<Arc<Task>> {
         let task = self.by_id(last_segment(id_or_arn))?;
         let named = id_or_arn == task.id || id_or_arn == task_arn(cluster, &task.id);
@@ -96,7 +92,6 @@ impl Tasks {
 }
 
 impl Task {
-    /// What DescribeTasks shows now.
     pub(super) async fn describe(&self) -> Description {
         self.record.lock().await.task.clone()
     }
@@ -110,7 +105,6 @@ impl Task {
         self.change_locked(&mut record, events, change).await
     }
 
-    /// The same for who already holds the lock.
     pub(super) async fn change_locked(
         &self,
         record: &mut Record,

@@ -17,12 +17,10 @@ use super::trigger::Background;
 use crate::sqs::{CallError, Sqs};
 use crate::{ACCOUNT, REGION};
 
-/// How a queue is polled.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// The most records of one invocation; 1 to 10 here.
     pub batch_size: u8,
-    /// How many invocations may run at once.
     pub concurrency: usize,
 }
 
@@ -63,7 +61,6 @@ pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) ->
 }
 
 impl EventSource {
-    /// How many invocations were begun.
     #[must_use]
     pub fn invocations(&self) -> u64 {
         self.invoker.started()
@@ -146,7 +143,6 @@ impl Poller {
     }
 }
 
-/// The ARN of a queue, out of its URL.
 fn queue_arn(queue_url: &str) -> String {
     let name = queue_url.rsplit('/').next().unwrap_or_default();
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")

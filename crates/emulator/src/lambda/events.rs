@@ -18,7 +18,6 @@ const TRIES: u32 = 6;
 /// The pause after the first failure; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A running rule.
 #[derive(Debug)]
 pub struct Rule {
     invoker: Arc<Invoker>,
@@ -52,7 +51,6 @@ pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Rule
 }
 
 impl Rule {
-    /// How many invocations were begun, retries included.
     #[must_use]
     pub fn invocations(&self) -> u64 {
         self.invoker.started()

@@ -11,7 +11,6 @@ use tokio_util::task::TaskTracker;
 
 use super::Function;
 
-/// A function under observation.
 pub(super) struct Invoker {
     function: Function,
     started: AtomicU64,
@@ -37,7 +36,6 @@ impl Invoker {
         running.await.unwrap_or_else(|_| Err("the function panicked".to_owned()))
     }
 
-    /// How many invocations were begun.
     pub(super) fn started(&self) -> u64 {
         self.started.load(Ordering::SeqCst)
     }

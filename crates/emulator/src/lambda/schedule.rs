@@ -15,7 +15,6 @@ use super::trigger::Background;
 use crate::moment::{Moment, random_uuid};
 use crate::{ACCOUNT, REGION};
 
-/// A running schedule.
 #[derive(Debug)]
 pub struct Schedule {
     invoker: Arc<Invoker>,
@@ -60,7 +59,6 @@ impl Schedule {
         self.invoker.invoke(event()).await
     }
 
-    /// How many invocations were begun.
     #[must_use]
     pub fn invocations(&self) -> u64 {
         self.invoker.started()

@@ -14,7 +14,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Error, moment};
 
-/// What is known of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct About {
     pub(super) content_type: String,
@@ -23,7 +22,6 @@ pub(super) struct About {
     pub(super) sha256: String,
 }
 
-/// An object.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
     pub(super) about: About,
@@ -33,7 +31,6 @@ pub(super) struct Object {
 /// Objects by bucket and key, with when they were put.
 type Kept = BTreeMap<(String, String), (Object, SystemTime)>;
 
-/// Where they lie.
 pub(super) enum Shelf {
     Folder(PathBuf),
     Memory(Mutex<Kept>),

@@ -26,7 +26,6 @@ pub(super) struct Kept {
     pub(super) last_changed_date: Value,
 }
 
-/// An older value.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Version {
@@ -34,10 +33,8 @@ pub(super) struct Version {
     pub(super) secret_string: String,
 }
 
-/// By name.
 pub(super) type Secrets = BTreeMap<String, Kept>;
 
-/// The file.
 pub(super) struct Disk {
     path: PathBuf,
 }

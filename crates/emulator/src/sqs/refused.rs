@@ -4,7 +4,6 @@
 
 use serde_json::Value;
 
-/// What names a message or its group.
 const NAMES: [&str; 2] = ["MessageGroupId", "MessageDeduplicationId"];
 
 /// The code and the words of a refusal. None: nothing here speaks against the request.

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{Comment, Error, Listed, Time, call::Tries, names::RepositoryName};
 
-/// Bitbucket's limit.
 const PER_PAGE: &str = "100";
 
 #[derive(Deserialize)]

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{Error, Page, PullRequest, call::Tries, names::RepositoryName};
 
-/// Bitbucket's limit.
 pub(super) const PER_PAGE: &str = "50";
 
 const WHOLE: usize = 40;

@@ -10,7 +10,6 @@ pub enum GitHubAccess {
     Token(TokenAccess),
 }
 
-/// Of the account, by any token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Reader,

@@ -5,7 +5,6 @@ use reqwest::{
     header::{HeaderMap, LINK},
 };
 
-/// GitHub's limit.
 pub(super) const PER_PAGE: &str = "100";
 
 pub(super) fn next(headers: &HeaderMap) -> Option<Url> {

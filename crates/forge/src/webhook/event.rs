@@ -65,7 +65,6 @@ pub enum PullRequestAction {
     Synchronize {
         /// Bitbucket does not send it.
         before: Option<String>,
-        /// Bitbucket sends twelve characters.
         after: String,
     },
     Edited,
@@ -97,7 +96,6 @@ pub enum CommentAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryEvent {
     pub change: RepositoryChange,
-    /// With its new name.
     pub repository: RepositoryName,
     pub sender: Actor,
     pub installation: Option<u64>,

@@ -12,10 +12,8 @@ pub(super) trait Adapter: Send {
     /// What it can be asked for by: `claude_code`, `codex`, `command`.
     fn capability(&self) -> &'static str;
 
-    /// As it stands in sentences.
     fn name(&self) -> &'static str;
 
-    /// Its program.
     fn program(&self) -> PathBuf;
 
     /// The version that its program said it has.
@@ -36,23 +34,17 @@ pub(super) trait Adapter: Send {
     fn says_its_end(&self) -> bool;
 }
 
-/// One start of its program.
 pub(super) struct Launch {
-    /// Everything after the program's name.
     pub(super) args: Vec<OsString>,
     /// Beside what every agent gets.
     pub(super) env: Vec<(&'static str, OsString)>,
-    /// What it is told first.
     pub(super) input: Vec<u8>,
-    /// When its standard input ends.
     pub(super) input_ends: InputEnds,
-    /// Reads its standard output.
     pub(super) reader: Box<dyn Reader>,
     /// Looks at what it writes elsewhere.
     pub(super) meter: Option<Box<dyn Meter>>,
 }
 
-/// When an agent's standard input is closed.
 pub(super) enum InputEnds {
     /// At once, after the prompt.
     AfterPrompt,
@@ -72,13 +64,11 @@ pub(super) trait Voice: Send {
 
 /// Reads the lines of one start. Never fails: what it does not know is passed on as `raw`.
 pub(super) trait Reader: Send {
-    /// What a line of standard output says.
     fn read(&mut self, line: &[u8]) -> Vec<Sign>;
 }
 
 /// Looks at files that an agent writes while it works. Called again and again, on a thread that may wait.
 pub(super) trait Meter: Send {
-    /// What is new since the last look.
     fn look(&mut self) -> Vec<Sign>;
 
     /// The same once its agent has ended, with what only the end shows.

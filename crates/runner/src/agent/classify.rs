@@ -33,21 +33,17 @@ const FAILED_EXIT: i32 = 1;
 /// Everything that is known of the end of a start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended<'a> {
-    /// Who, as it stands in sentences.
     pub(super) agent: &'a str,
     /// It has a line that says how it ended, so that its exit code alone proves nothing.
     pub(super) says_its_end: bool,
     /// Why it was stopped, if it was.
     pub(super) stopped: Option<&'a Stop>,
-    /// How its process ended.
     pub(super) exit: Exit,
-    /// How it said it ended.
     pub(super) terminal: Option<&'a Terminal>,
     /// The first tool that it was not allowed to use, in all starts.
     pub(super) denied: Option<&'a str>,
     /// The end of its standard error.
     pub(super) stderr: &'a str,
-    /// What it said last.
     pub(super) last_words: &'a str,
     /// The files are not what they were.
     pub(super) changed: bool,
@@ -58,22 +54,17 @@ pub(super) struct Ended<'a> {
     pub(super) cost: Option<u64>,
     /// What it cost by now, in all starts. Units: millionths of a US dollar.
     pub(super) spent: u64,
-    /// For limits that end after so long.
     pub(super) now: Timestamp,
 }
 
-/// What the end means.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// It has done its work.
     Done,
     /// It was stopped, and whatever it said about that does not matter.
     Stopped(Stop),
-    /// The same may go well later.
     Again(Transient),
     /// The session that it was to go on with is not there.
     SessionLost,
-    /// It failed for good.
     Failed(Failure),
 }
 

@@ -177,7 +177,6 @@ fn message(words: &str, id: &str) -> Vec<u8> {
     format!("{message}\n").into_bytes()
 }
 
-/// For tests of what lines mean elsewhere.
 #[cfg(test)]
 pub(super) fn lines_for_tests(tree: &std::path::Path) -> impl super::adapter::Reader + use<> {
     Lines::new(tree)

@@ -47,7 +47,6 @@ const ALWAYS: [&str; 10] = [
 pub(super) struct Codex {
     installed: Installed,
     env: Vec<(&'static str, OsString)>,
-    /// A key, and where it is for.
     key: Option<OsString>,
     url: Option<String>,
     /// A file that holds a subscription's tokens.
@@ -183,7 +182,6 @@ fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
     private_file(to, &secret)
 }
 
-/// For tests of what lines mean elsewhere.
 #[cfg(test)]
 pub(super) fn lines_for_tests(tree: &Path) -> impl super::adapter::Reader + use<> {
     Lines::new(tree, Arc::default())

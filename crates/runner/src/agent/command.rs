@@ -10,7 +10,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-/// Whatever the repository's settings name.
 pub(super) struct CommandAgent {
     program: PathBuf,
     args: Vec<String>,

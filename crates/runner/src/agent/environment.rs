@@ -6,7 +6,6 @@ use std::ffi::OsString;
 
 /// Names the program of Claude Code; without it, it is looked for in the path.
 pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";
-/// The same for Codex.
 pub(crate) const CODEX: &str = "PULLYARD_CODEX";
 /// An `auth.json` of a Codex that is signed in.
 pub(crate) const CODEX_AUTH: &str = "PULLYARD_CODEX_AUTH";
@@ -22,7 +21,6 @@ pub(super) const CLAUDE_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, "ANTHROPIC_BASE_URL", CLAUDE_TOKEN];
 /// The key of Codex's model.
 pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
-/// Where it is, if not at OpenAI.
 pub(super) const OPENAI_URL: &str = "OPENAI_BASE_URL";
 
 /// How much of the environment every agent gets from ours.
@@ -42,12 +40,10 @@ pub fn agent_variables() -> impl Iterator<Item = &'static str> {
 pub(crate) struct Environment<'a>(&'a (dyn Fn(&str) -> Option<OsString> + Sync));
 
 impl<'a> Environment<'a> {
-    /// This process's.
     pub(crate) fn ours() -> Environment<'static> {
         Environment(&|name| std::env::var_os(name))
     }
 
-    /// Another one.
     pub(crate) fn of(read: &'a (dyn Fn(&str) -> Option<OsString> + Sync)) -> Self {
         Self(read)
     }
@@ -57,7 +53,6 @@ impl<'a> Environment<'a> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
-    /// What every agent gets.
     pub(crate) fn inherited(&self) -> Vec<(&'static str, OsString)> {
         self.those(INHERITED)
     }
@@ -69,7 +64,6 @@ impl<'a> Environment<'a> {
         found
     }
 
-    /// Those of these names that are set.
     pub(super) fn those(&self, names: &[&'static str]) -> Vec<(&'static str, OsString)> {
         names.iter().filter_map(|name| Some((*name, self.get(name)?))).collect()
     }

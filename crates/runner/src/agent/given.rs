@@ -43,7 +43,6 @@ impl Given {
     }
 }
 
-/// Where an agent's driver looks for a key.
 fn variable(key: ModelKey) -> &'static str {
     match key {
         ModelKey::AnthropicApiKey => ANTHROPIC_KEY,
@@ -53,7 +52,6 @@ fn variable(key: ModelKey) -> &'static str {
     }
 }
 
-/// Whose key a variable holds.
 fn agent_of(name: &str) -> Option<&'static str> {
     use pullyard_domain::agent::{CLAUDE_CODE, CODEX};
     match name {

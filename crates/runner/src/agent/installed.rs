@@ -32,7 +32,6 @@ impl Known {
     /// In the order in which `auto` takes them.
     pub(crate) const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
 
-    /// What jobs ask for.
     pub(crate) fn capability(self) -> &'static str {
         match self {
             Self::ClaudeCode => "claude_code",
@@ -40,7 +39,6 @@ impl Known {
         }
     }
 
-    /// As it stands in sentences.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ClaudeCode => "Claude Code",
@@ -64,7 +62,6 @@ impl Known {
         }
     }
 
-    /// It can sign in.
     pub(crate) fn has_key(self, environment: &Environment<'_>) -> bool {
         self.keys().iter().any(|key| environment.get(key).is_some())
     }
@@ -76,7 +73,6 @@ impl Known {
         }
     }
 
-    /// Its package: scope and name.
     fn package(self) -> (&'static str, &'static str) {
         match self {
             Self::ClaudeCode => ("@anthropic-ai", "claude-code"),
@@ -85,12 +81,9 @@ impl Known {
     }
 }
 
-/// An agent that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Installed {
-    /// Which.
     pub(crate) known: Known,
-    /// Its program.
     pub(crate) program: PathBuf,
     /// The version that it says.
     pub(crate) version: String,

@@ -7,7 +7,6 @@ use crate::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Map, Value};
 
-/// Where a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     Out,

@@ -43,7 +43,6 @@ const NEAR_EVERY: Duration = Duration::from_millis(10);
 /// How long an agent may take to end after it was told that nothing more comes.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
-/// What bounds a start.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds<'a> {
     /// When the whole attempt has used up its time, and how much that was.
@@ -51,23 +50,17 @@ pub(super) struct Bounds<'a> {
     pub(super) wall_secs: u64,
     /// How long the agent may take to stop by itself.
     pub(super) grace: Duration,
-    /// Whether it gets a process namespace.
     pub(super) namespace: ProcessNamespace,
-    /// What stops it from outside.
     pub(super) orders: &'a Orders,
-    /// Who may say something to it.
     pub(super) people: &'a People<'a>,
     /// The number of the newest input that its prompt tells.
     pub(super) told: u32,
-    /// Everything else.
     pub(super) limits: Limits,
-    /// What earlier starts used up of it.
     pub(super) spent: Spent,
     /// What its folder may take. Units: MiB.
     pub(super) disk_mib: Option<u64>,
 }
 
-/// What a start came to.
 pub(super) struct End {
     pub(super) exit: Exit,
     /// Why it was stopped, if it was.

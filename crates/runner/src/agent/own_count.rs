@@ -21,7 +21,6 @@ const MOST_TURNS: u64 = 1_000_000;
 pub(super) struct OwnCount {
     /// What lines without `so_far` add up to.
     added: Numbers,
-    /// What the newest lines with it said.
     so_far: Numbers,
     /// It said its last word, and has begun nothing since.
     has_ended: bool,
@@ -75,7 +74,6 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// Those of a line that are numbers.
     fn of(data: &Value) -> Self {
         let number = |name: &str, most: u64| data.get(name).and_then(Value::as_u64).filter(|number| *number <= most);
         Self {

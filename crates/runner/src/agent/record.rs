@@ -19,32 +19,23 @@ const TAIL_BYTES: usize = 8 * 1024;
 /// before would leave the first part of one. Units: bytes.
 const LONGEST_WORD: usize = 64 * 1024;
 
-/// Everything heard in one start.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
-    /// When it last gave a sign of life.
     pub(super) last: Instant,
     /// Since then nothing came of it but that it asks its model again.
     pub(super) tries_again: bool,
-    /// Its last event, in words.
     pub(super) last_event: String,
-    /// Tools that run.
     pub(super) tools: BTreeSet<String>,
     /// Whatever runs, the model has an answer to every call of its.
     answered: bool,
-    /// Its session.
     pub(super) session: Option<String>,
-    /// The model it asks.
     pub(super) model: Option<String>,
-    /// Answers of the model.
     pub(super) turns: u32,
     /// The last answer asked for tools, or a tool has answered since.
     pub(super) more_follows: bool,
-    /// Tokens.
     pub(super) used: Tokens,
     /// What it cost, if that is known. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
-    /// What it cost at most.
     pub(super) cost_at_most: u64,
     /// The same as it is shown while the agent works; no limit rests on it by then.
     pub(super) cost_so_far: CostSoFar,
@@ -58,17 +49,13 @@ pub(super) struct Record {
     taken_up: Vec<String>,
     /// What it asked, if nothing that it said came after it.
     pub(super) asked: Option<String>,
-    /// How it said it ended.
     pub(super) terminal: Option<Terminal>,
     /// The first tool that it was not allowed to use, in whatever turn: each end tells of its own alone.
     pub(super) denied: Option<String>,
-    /// How often it said so.
     pub(super) ends: u32,
-    /// When it said so last.
     pub(super) ended_at: Option<Instant>,
     /// How often its model spoke, at least once in each answer.
     spoken: u32,
-    /// The same by then.
     spoken_at_end: u32,
     /// After that it began another turn, for what was handed over too late for the one before.
     pub(super) works_again: bool,
@@ -81,7 +68,6 @@ pub(super) struct Record {
 /// What a start cost so far, as well as that is known by now. Units: millionths of a US dollar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum CostSoFar {
-    /// Nobody knows.
     #[default]
     Unknown,
     /// As its agent says, or by the price of its model.
@@ -197,7 +183,6 @@ impl Record {
         }
     }
 
-    /// Its model gave one more answer.
     fn counts(&mut self) {
         self.turns = self.turns.saturating_add(1);
         self.more_follows = false;
@@ -349,12 +334,10 @@ impl Shared {
         record.last = (record.last + time).min(Instant::now());
     }
 
-    /// Waits for something new.
     pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 
-    /// What is known by now.
     pub(super) fn record(&self) -> MutexGuard<'_, Record> {
         self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
     }

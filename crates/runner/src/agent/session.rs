@@ -16,7 +16,6 @@ const TASKS: &str = "tasks/";
 const LONGEST_ID: usize = 64;
 /// Year, month and day, and the file; or a folder of the session's own with folders in it.
 const DEEPEST: u32 = 4;
-/// More is no session.
 const MOST_FILES: usize = 500;
 /// Claude Code cuts longer names, and says in its own way what was cut.
 const LONGEST_FOLDER: usize = 200;
@@ -30,12 +29,9 @@ pub(crate) struct SessionOf<'a> {
     id: &'a str,
 }
 
-/// One of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionFile {
-    /// The same in every attempt.
     pub(crate) name: String,
-    /// Where it is.
     pub(crate) path: PathBuf,
 }
 

@@ -7,10 +7,8 @@ use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};
 
-/// One thing that a line says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Sign {
-    /// For people.
     Said(Said),
     /// The same, of which nothing is known but that it asks its model again, which gave no answer that it can use: no
     /// sign of life.
@@ -25,7 +23,6 @@ pub(super) enum Sign {
     Model(String),
     /// A tool runs from here on; while one does, silence is a stall only after longer.
     ToolBegan(String),
-    /// It has ended.
     ToolEnded(String),
     /// The agent speaks again: whatever ran has ended, told or not.
     ToolsEnded,
@@ -55,12 +52,10 @@ pub(super) enum Sign {
     Ended(Terminal),
 }
 
-/// Tokens that were used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tokens {
     /// Read, those from a cache among them.
     pub(crate) input: u64,
-    /// Of these, from a cache.
     pub(crate) cached: u64,
     /// Written, those of reasoning among them.
     pub(crate) output: u64,
@@ -90,7 +85,6 @@ impl Sub for Tokens {
 /// All that a start used so far, in the words of its agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
-    /// Answers of the model.
     pub(super) turns: u32,
     pub(super) tokens: Tokens,
     /// If it says that. Units: millionths of a US dollar.
@@ -104,13 +98,11 @@ pub(super) struct Sum {
 /// How the agent says that it ended. None of it is believed alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Terminal {
-    /// It says that all went well.
     pub(super) well: bool,
     /// Its name for the end, where it has one: `error_max_turns`, `prompt_too_long`, `billing_error`.
     pub(super) marks: Vec<String>,
     /// The status of the model's provider, where it tells one.
     pub(super) status: Option<u16>,
-    /// In its own words.
     pub(super) words: String,
     /// Tools that it wanted to use in this turn and was not allowed to.
     pub(super) denied: Vec<String>,

@@ -19,9 +19,7 @@ use tokio::time::Instant;
 /// event is kept for as long as its job.
 pub(super) const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// What was told of one start.
 pub(super) struct SoFar {
-    /// What earlier starts used.
     spent: Spent,
     told: (Tokens, CostSoFar),
     /// Nothing more is told before.
@@ -45,7 +43,6 @@ impl SoFar {
         (used && self.told != (record.used, record.cost_so_far)).then_some(self.not_before)
     }
 
-    /// What is to be told now.
     pub(super) fn tell(&mut self, record: &Record, now: Instant) -> Option<Said> {
         self.due(record).filter(|due| *due <= now)?;
         self.not_before = later(now, self.every);

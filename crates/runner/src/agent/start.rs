@@ -3,17 +3,14 @@
 use crate::options::Isolation;
 use std::path::Path;
 
-/// One start.
 pub(super) struct Start<'a> {
     /// What is asked of it: the whole task, or that it goes on.
     pub(super) prompt: &'a str,
-    /// What the repository's base branch tells agents.
     pub(super) instructions: &'a str,
     /// The session to go on with; a new one without.
     pub(super) session: Option<&'a str>,
     /// The model to ask for.
     pub(super) model: Option<&'a str>,
-    /// How many requests to the model are left.
     pub(super) turns_left: Option<u32>,
     /// How much may still be spent. Units: millionths of a US dollar.
     pub(super) cost_left: Option<u64>,
@@ -21,6 +18,5 @@ pub(super) struct Start<'a> {
     pub(super) home: &'a Path,
     /// The files that it works on.
     pub(super) tree: &'a Path,
-    /// What stands between it and the machine.
     pub(super) isolation: Isolation,
 }

@@ -20,7 +20,6 @@ pub(crate) struct Tally(Mutex<Told>);
 struct Told {
     work: Option<Work>,
     spent: Spent,
-    /// What an agent is about to begin with.
     base_commit: Option<String>,
     prompt_sha256: Option<Sha256Hex>,
     /// It was started without a session: the one that it names is a new one.

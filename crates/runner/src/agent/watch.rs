@@ -26,16 +26,12 @@ pub(super) struct Limits {
     pub(super) cost: Option<u64>,
 }
 
-/// What the starts before used up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     pub(super) turns: u32,
     pub(super) tokens: Tokens,
-    /// As far as it is known, or about.
     pub(super) cost: Option<u64>,
-    /// Of that, what no agent came to say.
     pub(super) about: u64,
-    /// What it can't have passed.
     pub(super) cost_at_most: u64,
 }
 
@@ -64,12 +60,10 @@ impl Spent {
 }
 
 impl Limits {
-    /// How many requests are left.
     pub(super) fn turns_left(&self, spent: &Spent) -> Option<u32> {
         self.turns.map(|most| most.saturating_sub(spent.turns))
     }
 
-    /// How much may still be spent.
     pub(super) fn cost_left(&self, spent: &Spent) -> Option<u64> {
         self.cost.map(|most| most.saturating_sub(spent.cost_at_most))
     }
@@ -125,13 +119,11 @@ impl Limits {
         if record.tries_again { Failure::ProviderStalled { limit, event } } else { Failure::Stalled { limit, event } }
     }
 
-    /// When silence becomes a stall.
     pub(super) fn silent_until(&self, record: &Record) -> Instant {
         later(record.last, self.silence(record))
     }
 }
 
-/// It used all its requests.
 pub(super) fn turns(limit: u32) -> Failure {
     Failure::TurnLimit { limit: u64::from(limit) }
 }

@@ -3,7 +3,6 @@
 use crate::redact::Stream;
 use std::collections::VecDeque;
 
-/// An output that grows.
 pub(super) struct Kept {
     stream: Stream,
     bytes: Ends,
@@ -15,7 +14,6 @@ impl Kept {
         Self { stream, bytes: Ends { half: most / 2, head: Vec::new(), tail: VecDeque::new(), left_out: 0 } }
     }
 
-    /// Takes a piece.
     pub(super) fn push(&mut self, piece: &[u8]) {
         let clean = self.stream.push(piece);
         self.bytes.keep(&clean);

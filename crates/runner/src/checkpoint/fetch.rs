@@ -21,12 +21,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 100_000;
 const LEAST_LIMIT: Duration = Duration::from_secs(20);
 
-/// Why one try failed.
 enum Failed {
-    /// Another try may succeed.
     Passing(String),
     ForGood(Lost),
-    /// Something else ends the attempt.
     Stopped(Stop),
 }
 

@@ -42,11 +42,9 @@ struct Known {
     target: Target,
     /// The session that was taken up, how much it had read and used; none once it is lost.
     before: Option<(String, u32, Tokens)>,
-    /// How many inputs the agent is told.
     told: u32,
     /// Git's tree of the work, where it was written down since the agent ended: checks may have changed files.
     tree: Option<String>,
-    /// How many checkpoints were made.
     made: u32,
     /// The name of the newest that was handed in, if nobody has worked since.
     kept: Option<String>,
@@ -111,7 +109,6 @@ impl Working {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|known| known.kept.clone())
     }
 
-    /// For one more checkpoint.
     fn next(&self) -> Option<Known> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.as_mut()?;
@@ -140,9 +137,7 @@ impl Known {
     }
 }
 
-/// Why there is none.
 enum Not {
-    /// Nobody has worked.
     Nothing,
     /// Something is in the way, in words that follow "because".
     Because(String),
@@ -329,10 +324,8 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
     Ok(())
 }
 
-/// What became of a session's copy.
 enum Copied {
     Whole,
-    /// There is none.
     Nothing,
     /// It has a secret that can't be taken out.
     Sealed(transcript::Fault),

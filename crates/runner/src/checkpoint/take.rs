@@ -57,7 +57,6 @@ impl Lost {
         }
     }
 
-    /// The same, in its log as well.
     fn ends(&self, this: &Attempt<'_>, whose: &str) -> Stop {
         let lost = clipped(&self.to_string(), LONGEST_REASON);
         let words = format!(
@@ -97,7 +96,6 @@ enum Got {
     },
 }
 
-/// What was found before there is a worktree.
 pub(crate) struct Found {
     state: State,
     /// The job asks to go on in the session of it, or not at all.
@@ -120,7 +118,6 @@ struct There {
     lost: Option<Lost>,
 }
 
-/// What was taken up.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// The session to go on with.
@@ -136,7 +133,6 @@ pub(crate) struct TakenSession {
     pub(crate) id: String,
     /// How many of the job's inputs it has read.
     pub(crate) read: u32,
-    /// What it used in the attempts before.
     pub(crate) tokens: Tokens,
     /// The work folder that it speaks of.
     pub(crate) tree: String,
@@ -145,7 +141,6 @@ pub(crate) struct TakenSession {
 }
 
 impl Earlier {
-    /// Nobody looked.
     pub(crate) fn none() -> Self {
         Self(Got::Nothing)
     }

@@ -11,7 +11,6 @@ pub(crate) struct Found {
     has_key: bool,
 }
 
-/// Looks for every kind.
 pub(crate) async fn find(environment: &Environment<'_>) -> Vec<Found> {
     let mut found = Vec::new();
     for known in Known::ALL {
@@ -30,7 +29,6 @@ pub(crate) fn capabilities(found: &[Found]) -> BTreeSet<String> {
 }
 
 impl Found {
-    /// As it stands in a table.
     pub(crate) fn name(&self) -> &'static str {
         self.known.name()
     }

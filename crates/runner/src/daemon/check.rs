@@ -20,7 +20,6 @@ const LEAST_FREE_GIB: f64 = 1.0;
 const GIB: f64 = 1_073_741_824.0;
 const SERVER_LIMIT: Duration = Duration::from_secs(15);
 
-/// How one check went, and its words.
 type Found = Result<String, String>;
 
 /// Checks and shows everything. The exit code.
@@ -158,7 +157,6 @@ fn isolation(settings: &Settings) -> Found {
     }
 }
 
-/// What no other line says.
 fn others(read: &Read) -> Found {
     let told = |sentence: &str| !sentence.contains("stands between agents");
     let faults: Vec<_> = read

@@ -79,7 +79,6 @@ impl Record {
     }
 }
 
-/// How every child of this daemon is started.
 pub(crate) struct Starter {
     /// The program with its arguments, up to and with `run-job`.
     pub(crate) command: Vec<OsString>,
@@ -88,16 +87,12 @@ pub(crate) struct Starter {
     pub(crate) isolation: Option<Isolation>,
     pub(crate) instance: InstanceId,
     pub(crate) stop_grace: Duration,
-    /// Where records and locks are.
     pub(crate) jobs: PathBuf,
-    /// Where output goes.
     pub(crate) logs: PathBuf,
     pub(crate) keep_logs: usize,
 }
 
-/// A process that lives.
 pub(crate) enum Living {
-    /// Ours.
     Child(Child),
     /// An earlier daemon's: known by its lock.
     Adopted(PathBuf),
@@ -106,7 +101,6 @@ pub(crate) enum Living {
 /// How a process ended, as far as that can be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// As it should, or nobody knows.
     Well,
     /// With a code that says the runner failed, or by a signal that it did not expect.
     Badly(i32),
@@ -179,7 +173,6 @@ impl Starter {
 }
 
 impl Living {
-    /// Waits for its end.
     pub(crate) async fn wait(self) -> Ended {
         match self {
             Self::Child(mut child) => match child.wait().await {
@@ -219,7 +212,6 @@ pub(crate) fn remembered(jobs: &Path) -> (Vec<(Record, Living)>, Vec<Key>) {
     (living, dead)
 }
 
-/// Forgets an attempt that is over for good.
 pub(crate) fn forget(jobs: &Path, key: &Key) {
     disk::remove(&record_of(jobs, key));
     disk::remove(&lock_of(jobs, key));
@@ -251,7 +243,6 @@ fn began(pid: i32) -> Option<String> {
     fields.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// Keeps the newest.
 fn remove_old_logs(logs: &Path, keep: usize) {
     let listing = fs::read_dir(logs).into_iter().flatten().flatten();
     let written = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));

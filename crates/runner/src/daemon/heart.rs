@@ -16,7 +16,6 @@ const LEAST: Duration = Duration::from_secs(1);
 /// Unheard, the runner speaks again within this.
 const UNHEARD: Duration = Duration::from_secs(10);
 
-/// What one heartbeat says.
 #[derive(Clone, PartialEq)]
 struct Said {
     active: BTreeSet<JobId>,

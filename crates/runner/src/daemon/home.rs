@@ -70,12 +70,10 @@ impl Home {
         Ok(Self { dir, instance, _held: held })
     }
 
-    /// Where the jobs are remembered.
     pub(crate) fn jobs(&self) -> PathBuf {
         self.dir.join("jobs")
     }
 
-    /// Where the jobs' output is kept.
     pub(crate) fn logs(&self) -> PathBuf {
         self.dir.join("logs")
     }

@@ -28,7 +28,6 @@ const LAST_LETTERS: Duration = Duration::from_secs(10);
 /// How long the last heartbeat may.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// What is to be done.
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) take: Take,
@@ -37,15 +36,12 @@ pub(crate) struct Plan {
     pub(crate) command: Vec<OsString>,
 }
 
-/// How the daemon ended.
 pub(crate) struct Ended {
-    /// The exit code.
     pub(crate) code: u8,
     /// Why, if people should know.
     pub(crate) sentence: Option<String>,
 }
 
-/// SIGTERM and SIGINT.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-/// One setting.
 #[derive(Debug)]
 pub(crate) struct Named {
     /// Its flag, which is its name in sentences too.

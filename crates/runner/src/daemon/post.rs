@@ -8,7 +8,6 @@ use tokio::time::sleep;
 /// How often the outbox is looked into: a `run-job` beside us may have left something.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Delivers, for ever.
 pub(crate) async fn run(jobs: &Jobs) {
     let mut failures = 0_u32;
     loop {

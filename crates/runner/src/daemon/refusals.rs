@@ -8,7 +8,6 @@ pub(crate) const REFUSED: u8 = 3;
 pub(crate) const SIGNED_OUT: u8 = 4;
 pub(crate) const MISSING: u8 = 5;
 
-/// What was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Registration,
@@ -16,12 +15,9 @@ pub(crate) enum Asked {
     Claim,
 }
 
-/// What comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// The same call may be answered later.
     Later,
-    /// There is nothing to take now.
     NotNow,
     /// This process can't be this runner.
     Never(Fall),

@@ -24,11 +24,9 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) sentence: String,
-    /// It is the token that is missing.
     pub(crate) signed_out: bool,
 }
 
-/// Everything at once.
 pub(crate) struct Read {
     pub(crate) settings: Settings,
     pub(crate) rows: Vec<Row>,
@@ -40,7 +38,6 @@ pub(crate) struct Read {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) api_url: String,
-    /// A secret.
     pub(crate) token: String,
     pub(crate) name: String,
     pub(crate) slots: u32,

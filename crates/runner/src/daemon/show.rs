@@ -4,7 +4,6 @@ use super::agents::Found;
 use super::settings::Read;
 use std::io::Write;
 
-/// Every setting, aligned.
 pub(crate) fn config(read: &Read, agents: &[Found]) {
     let rows = read.rows.iter().map(|row| [row.name.to_owned(), row.value.clone(), row.from.clone()]);
     let unused = read.unused.iter().map(|(name, why)| [(*name).to_owned(), "not used".to_owned(), (*why).to_owned()]);

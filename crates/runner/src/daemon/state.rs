@@ -7,15 +7,12 @@ use pullyard_domain::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
 
-/// One attempt of one job.
 pub(crate) type Key = (JobId, u32);
 
 /// Why this process can't go on as this runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fall {
-    /// The exit code.
     pub(crate) code: u8,
-    /// For people.
     pub(crate) sentence: String,
 }
 
@@ -43,7 +40,6 @@ impl Now {
     }
 }
 
-/// The shared state.
 pub(crate) struct State(watch::Sender<Now>);
 
 impl State {
@@ -51,7 +47,6 @@ impl State {
         Self(watch::Sender::new(Now::default()))
     }
 
-    /// Looks.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&Now) -> T) -> T {
         at(&self.0.borrow())
     }
@@ -81,7 +76,6 @@ impl State {
         self.until(|now| now.leaving).await;
     }
 
-    /// Nothing more is taken.
     pub(crate) fn leave(&self) {
         self.change(|now| now.leaving = true);
     }

@@ -20,7 +20,6 @@ pub(crate) struct Jobs {
     pub(crate) outbox: Outbox,
 }
 
-/// A registered daemon.
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) take: Take,

@@ -15,24 +15,10 @@ pub(crate) enum Fault {
     /// A file around it could not be read or written.
     #[error("use the work folder")]
     Disk(#[source] std::io::Error),
-    /// It took too long and was killed.
     #[error("git {command} within {} s", limit.as_secs())]
-    TimedOut {
-        /// Its first argument.
-        command: String,
-        /// How long it had.
-        limit: Duration,
-    },
-    /// It said no.
+    TimedOut { command: String, limit: Duration },
     #[error("git {command}: {words}")]
-    Failed {
-        /// Its first argument.
-        command: String,
-        /// What it wrote.
-        stdout: String,
-        /// What it wrote about the failure.
-        words: String,
-    },
+    Failed { command: String, stdout: String, words: String },
 }
 
 impl Fault {

@@ -23,7 +23,6 @@ impl KeyFile {
         Ok(file)
     }
 
-    /// The settings by which git signs with it.
     pub(super) fn settings(&self) -> [(String, String); 2] {
         let path = self.0.display().to_string();
         [("gpg.format", "ssh"), ("user.signingKey", path.as_str())].map(|(name, value)| (name.into(), value.into()))

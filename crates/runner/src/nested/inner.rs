@@ -69,9 +69,7 @@ pub(crate) async fn settle(git: &Git, workspace: &Workspace) -> Result<(HashSet<
 
 /// A repository inside the tree.
 struct Repository {
-    /// What makes it one, below the tree.
     git: PathBuf,
-    /// What it is a copy of, if it is one.
     copy: Option<Nested>,
     place: Place,
 }

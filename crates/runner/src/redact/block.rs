@@ -63,7 +63,6 @@ impl Block {
     }
 }
 
-/// What follows the label that ends a block.
 fn after_end(text: &str) -> Option<&str> {
     let (_, label) = text.split_once(END)?;
     label.split_once(LABEL_ENDS).map(|(_, rest)| rest)

@@ -4,7 +4,6 @@
 /// How much of what stands before a place is looked at. Units: bytes.
 pub(super) const CONTEXT: usize = 16;
 
-/// Whether a word begins after these bytes.
 pub(super) fn is_after(before: &[u8]) -> bool {
     !before.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') || ends_escaped(before)
 }

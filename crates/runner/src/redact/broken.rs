@@ -16,9 +16,7 @@ const PROOF: usize = 4;
 /// A part of a form that stands somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Where in the bytes.
     pub(super) at: Range<usize>,
-    /// Where in the form.
     pub(super) of: Range<usize>,
 }
 
@@ -39,7 +37,6 @@ pub(super) fn line(form: &[u8], bytes: &[u8], from: usize, (place, of): (usize, 
     Part { at: place - before..place + after, of: of - before..of + after }
 }
 
-/// The same with the lines before and after it.
 pub(super) fn lines(form: &[u8], bytes: &[u8], from: usize, line: Part) -> Part {
     let mut first = line;
     for _ in 0..most_breaks(form) {

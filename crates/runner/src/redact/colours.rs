@@ -16,10 +16,8 @@ const LONGEST_NUMBERS: usize = 32;
 /// there. Units: bytes.
 const NEAR: usize = 4 * 1024;
 
-/// One text that comes in pieces.
 #[derive(Default)]
 pub(super) struct Colours {
-    /// What may be a code has come.
     begun: bool,
     held: Vec<u8>,
     /// The last of what is not held any more, without codes.
@@ -127,11 +125,9 @@ impl Plain {
     }
 }
 
-/// What begins at a place.
 enum Begins {
     /// A code of so many bytes.
     Code(usize),
-    /// What follows may make it a code.
     Open,
     Text,
 }

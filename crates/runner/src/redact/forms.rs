@@ -16,17 +16,14 @@ const SHORTEST_BROKEN: usize = 16;
 /// How lines begin that all such keys have: labels, and the head of what OpenSSH writes. Work may well speak of them.
 const OF_ALL_KEYS: [&str; 2] = ["-----", "b3BlbnNzaC1rZXktdjEA"];
 
-/// One of the forms of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Form {
     pub(super) bytes: Vec<u8>,
     pub(super) breaks: Breaks,
 }
 
-/// What programs and terminals make lines of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Breaks {
-    /// It stands in one line.
     Never,
     /// It is the secret itself: its lines count together alone, since a part of one may be a word that people write.
     ToAWhole,

@@ -4,7 +4,6 @@
 use super::forms::Hex;
 use std::fmt::Write;
 
-/// The text as all of them quote it.
 pub(super) fn all(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     for style in &JSON {
@@ -18,7 +17,6 @@ pub(super) fn all(text: &str) -> Vec<String> {
 /// How a language quotes a text in JSON, beside what all of them write out.
 struct Json {
     slash: &'static str,
-    /// What of ASCII it writes by its number.
     by_number: &'static str,
     /// It writes everything else that is not ASCII by its number as well.
     only_ascii: bool,
@@ -78,7 +76,6 @@ type Instead = &'static [(char, &'static str)];
 /// What everybody writes out in HTML.
 const MARKUP: Instead = &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")];
 
-/// What else some do.
 const HTML: [Instead; 10] = [
     // In a text of XML, and in what stands between quotes there.
     &[],

@@ -13,7 +13,6 @@ const STRIDES: [usize; 3] = [16, 8, 4];
 /// Less of a form says nothing of its secret. Units: characters.
 const SHORTEST_PART: usize = 16;
 
-/// What counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Looks {
     ForParts,
@@ -92,7 +91,6 @@ impl Samples {
         self.bits.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    /// What stands around a place.
     fn around(&self, bytes: &[u8], from: usize, place: usize, looks: Looks) -> Option<Range<usize>> {
         let gram_at = |place: usize| bytes.get(place..).and_then(<[u8]>::first_chunk::<GRAM>).copied();
         let gram = gram_at(place)?;

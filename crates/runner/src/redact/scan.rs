@@ -84,22 +84,18 @@ impl Begins {
 /// What a look for the next secret comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A secret stands here.
     Secret(Range<usize>),
     /// From here on it depends on what follows.
     Open(usize),
-    /// None.
     Nothing,
 }
 
-/// Whether more will follow what is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rests {
     More,
     Ended,
 }
 
-/// What is looked at.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
     pub(super) bytes: &'a [u8],
@@ -108,7 +104,6 @@ pub(super) struct Text<'a> {
     pub(super) rests: Rests,
 }
 
-/// What finds them.
 pub(super) struct Scanner {
     known: Samples,
 }
@@ -124,7 +119,6 @@ impl Scanner {
         self.known.longest().max(LONGEST_BEGIN)
     }
 
-    /// Whether a known secret stands in it.
     pub(super) fn has_exact(&self, bytes: &[u8]) -> bool {
         self.known.next(bytes, 0, Looks::ForTheWhole).is_some()
     }
@@ -165,7 +159,6 @@ impl Scanner {
     }
 }
 
-/// What stands somewhere further on.
 #[derive(Clone)]
 struct Seen {
     /// Without what stands from here on it would not be found.
@@ -224,7 +217,6 @@ impl Walk<'_> {
     }
 }
 
-/// Whether what begins like a token is one.
 fn of_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Seen> {
     let Text { bytes, rests, .. } = text;
     if !may_stand(shape, text, begin) {
@@ -285,7 +277,6 @@ fn is_surely_none(rest: Rest, after: &[u8]) -> bool {
     }
 }
 
-/// Whether such a token may begin here.
 fn may_stand(shape: &Shape, text: Text<'_>, start: usize) -> bool {
     let looks = match shape.stands {
         Stands::Anywhere => return true,

@@ -4,19 +4,14 @@
 //! published formats of the others. A shape that is too wide costs a readable word; one that is too narrow
 //! costs a secret.
 
-/// A kind of token.
 pub(super) struct Shape {
-    /// How it begins.
     pub(super) begins: &'static str,
     /// What of that it is found by: the part that other words have least, so that few are looked at in vain.
     pub(super) by: &'static str,
-    /// Where it may begin.
     pub(super) stands: Stands,
-    /// What follows.
     pub(super) rest: Rest,
 }
 
-/// Where a kind of token may begin.
 #[derive(Clone, Copy)]
 pub(super) enum Stands {
     /// Anywhere: its beginning is nothing else.
@@ -27,12 +22,10 @@ pub(super) enum Stands {
     AtACapital,
 }
 
-/// What follows the beginning of a token.
 #[derive(Clone, Copy)]
 pub(super) enum Rest {
     /// At least so many of letters, digits, `_` and `-`.
     Word(usize),
-    /// The same, and dots.
     Dotted(usize),
     /// At least so many letters and digits.
     Plain(usize),
@@ -66,7 +59,6 @@ const fn capital(begins: &'static str, rest: Rest) -> Shape {
     Shape { begins, by: begins, stands: Stands::AtACapital, rest }
 }
 
-/// All of them.
 pub(super) const SHAPES: &[Shape] = &[
     anywhere("ghp_", Rest::Dotted(30)),
     anywhere("gho_", Rest::Dotted(30)),

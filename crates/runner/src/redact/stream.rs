@@ -8,7 +8,6 @@ use super::scan::{Found, Rests, Scanner, Text};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One text that comes in pieces.
 pub(crate) struct Stream {
     scanner: Arc<Scanner>,
     colours: Colours,
@@ -90,9 +89,7 @@ fn write(scanner: &Scanner, text: Text<'_>, clean: &mut Vec<u8>) -> usize {
 
 /// A part of what is certain.
 pub(super) enum Piece {
-    /// There is no secret in it.
     Text(Range<usize>),
-    /// It is one.
     Secret(Range<usize>),
 }
 

@@ -16,9 +16,7 @@ const ASIDE: &str = "aside";
 pub(super) struct Aside {
     /// As the last look at the tree found them.
     found: Vec<LeftOut>,
-    /// Those that people were told of last.
     told: Vec<LeftOut>,
-    /// Those that are out of the tree now.
     moved: Vec<PathBuf>,
 }
 
@@ -107,7 +105,6 @@ fn numbered(folder: &Path, number: usize) -> PathBuf {
     folder.join(number.to_string())
 }
 
-/// What is gone needs no other place.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let done = match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

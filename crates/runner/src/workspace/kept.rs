@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// What else git goes by, beside the settings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
     /// The commit that the tree began at, once it was checked out.
     pub(super) head: Option<String>,
-    /// Where objects are borrowed from.
     pub(super) mirror: Option<PathBuf>,
     pub(super) index: Option<Arc<Index>>,
     /// The lines by which paths are kept out of the commit.
@@ -32,7 +30,6 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// That of a repository, if it has one.
     pub(super) fn of(repository: &Path) -> io::Result<Option<Self>> {
         let path = repository.join("index");
         match fs::metadata(&path) {

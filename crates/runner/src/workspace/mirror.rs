@@ -65,7 +65,6 @@ impl Mirror {
         &self.dir
     }
 
-    /// Where a branch was, if it was there.
     pub(crate) async fn branch(&self, git: &Git, name: &str) -> Result<Option<String>, Fault> {
         git::commit_of(git, &self.dir, &git::branch_ref(name)).await
     }

@@ -66,13 +66,10 @@ impl HookHeard {
 /// A secret that was given another value, and how long the last one counts beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
-    /// The secret's whole name.
     pub secret: String,
     /// The version that counts beside the present one.
     pub previous: String,
-    /// Until when.
     pub until: Timestamp,
-    /// Raised by every write.
     pub rev: u64,
 }
 
@@ -91,7 +88,6 @@ impl Revised for Rotation {
     }
 }
 
-/// The item of what was heard of a hook.
 pub(crate) fn heard(name: &HookName) -> Key {
     Key { sk: "HEARD".into(), ..key::hook(name) }
 }

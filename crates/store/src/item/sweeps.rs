@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// The sweeper's own sign of life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweeps {
-    /// The last round.
     pub at: Timestamp,
     /// The last round that looked at the Ready jobs of runners.
     pub ready_at: Timestamp,

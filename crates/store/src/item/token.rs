@@ -9,25 +9,19 @@ pub use pullyard_domain::token::{Scope, TokenKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// SHA-256 of the token, hex.
     pub hash: String,
-    /// Who shows it.
     #[serde(default)]
     pub kind: TokenKind,
     /// Its name for people, unique among tokens only by habit.
     pub name: String,
     /// The first characters of the token, to tell tokens apart.
     pub prefix: String,
-    /// What it may be used for.
     pub scopes: BTreeSet<Scope>,
-    /// For which projects; none means all.
     pub projects: Option<BTreeSet<ProjectId>>,
-    /// When it stops working.
     pub expires_at: Option<Timestamp>,
-    /// It was taken back.
     pub revoked: bool,
     /// The name of the only runner that may show it; none means any. Only of a runner's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,12 +38,10 @@ pub struct Token {
 }
 
 impl Token {
-    /// Its public id.
     pub fn id(&self) -> TokenId {
         TokenId::of_hash(&self.hash)
     }
 
-    /// It may be shown now.
     pub fn is_good(&self, now: Timestamp) -> bool {
         is_good(self.revoked, self.expires_at, now)
     }

@@ -7,7 +7,6 @@ use pullyard_domain::job::Attempt;
 use serde::de::DeserializeOwned;
 
 impl Store {
-    /// What one attempt keeps, read strongly.
     pub async fn artifacts(&self, job: &JobId, attempt: u32) -> Result<Option<Artifacts>, Error> {
         self.get(&key::artifacts(job, attempt)).await
     }

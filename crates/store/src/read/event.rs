@@ -7,14 +7,11 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
 
-/// One stored batch.
 #[derive(Clone, Debug)]
 pub struct StoredBatch<E> {
     /// The number of its first event.
     pub first: u64,
-    /// When it arrived.
     pub at: Timestamp,
-    /// Its events.
     pub events: Vec<E>,
 }
 

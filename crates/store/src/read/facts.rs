@@ -17,9 +17,7 @@ use std::collections::HashMap;
 /// Where a review of a linked pull request is decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Linked {
-    /// The project.
     pub project: Option<Project>,
-    /// Its repository.
     pub repository: Option<Repository>,
     /// The ticket that the pull request is linked to.
     pub ticket: Option<Ticket>,
@@ -28,7 +26,6 @@ pub struct Linked {
 }
 
 impl Store {
-    /// A project and one of its tickets.
     pub async fn project_and_ticket(
         &self,
         project: &ProjectId,

@@ -7,7 +7,6 @@ use pullyard_domain::hook::{Hook, Poll};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 
 impl Store {
-    /// A webhook, read strongly.
     pub async fn hook(&self, name: &HookName) -> Result<Option<Hook>, Error> {
         self.get(&key::hook(name)).await
     }

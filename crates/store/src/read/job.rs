@@ -11,7 +11,6 @@ use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
 impl Store {
-    /// A job, read strongly.
     pub async fn job(&self, job: &JobId) -> Result<Option<Job>, Error> {
         self.get(&key::job(job)).await
     }
@@ -85,7 +84,6 @@ fn ids(keys: &[String]) -> Vec<JobId> {
     keys.iter().filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok()).collect()
 }
 
-/// The last moment before.
 fn before(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.millis() - 1)
 }

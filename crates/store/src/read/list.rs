@@ -10,9 +10,7 @@ use std::collections::HashMap;
 /// Which end of a list its first page begins at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// What is listed by time.
     NewestFirst,
-    /// What is listed by its name.
     ByName,
 }
 

@@ -12,7 +12,6 @@ pub(crate) fn is_gone(integration: &Attributes) -> bool {
 }
 
 impl Store {
-    /// A project, read strongly.
     pub async fn project(&self, project: &ProjectId) -> Result<Option<Project>, Error> {
         self.get(&key::project(project)).await
     }

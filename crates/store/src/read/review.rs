@@ -8,7 +8,6 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::Review;
 
 impl Store {
-    /// One review, read strongly.
     pub async fn review(&self, pull_request: &PullRequestId, review: &ReviewId) -> Result<Option<Review>, Error> {
         self.get(&key::review(pull_request, review)).await
     }

@@ -38,12 +38,10 @@ impl Store {
         Ok(found.into_iter().filter_map(member).collect())
     }
 
-    /// Who has a runner's name, read strongly.
     pub async fn runner_named(&self, name: &str) -> Result<Option<RunnerId>, Error> {
         Ok(self.get::<Name>(&key::runner_name(name)).await?.map(|name| name.owner))
     }
 
-    /// The shards that the runners are in.
     pub fn runner_shards() -> std::ops::Range<u8> {
         0..RUNNER_SHARDS
     }
@@ -55,7 +53,6 @@ impl Store {
         Ok(items.into_iter().map(decoded).collect())
     }
 
-    /// Those of every shard.
     pub async fn runners(&self) -> Result<Vec<Result<Runner, Error>>, Error> {
         let mut runners = Vec::new();
         for shard in Self::runner_shards() {
@@ -85,7 +82,6 @@ impl Store {
         Ok(self.get::<Class>(&key::class(project, class)).await?.map(|class| class.needs))
     }
 
-    /// When the sweeper last went round, read strongly.
     pub async fn sweeps(&self) -> Result<Option<Sweeps>, Error> {
         self.get(&key::sweeps()).await
     }

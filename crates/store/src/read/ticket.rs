@@ -9,7 +9,6 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
 impl Store {
-    /// A ticket, read strongly.
     pub async fn ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<Ticket>, Error> {
         self.get(&key::ticket(project, ticket)).await
     }
@@ -51,7 +50,6 @@ impl Store {
 /// A ticket's text as it was read.
 #[derive(Clone, Debug)]
 pub struct StoredText {
-    /// What the ticket says.
     pub text: TicketText,
     /// The mark of the write it comes from: what a change of it names.
     pub(crate) written_by: String,

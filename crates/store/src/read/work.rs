@@ -13,13 +13,9 @@ use std::collections::HashMap;
 /// An item that the index names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WorkKey {
-    /// A job.
     Job(JobId),
-    /// A ticket.
     Ticket(ProjectId, TicketKey),
-    /// A pull request.
     PullRequest(PullRequestId),
-    /// A webhook.
     Hook(HookName),
     /// A repository that is looked at.
     Poll(ProjectId, IntegrationId, u64),

@@ -55,16 +55,12 @@ impl Store {
 pub enum Proof {
     /// Nothing: its own finish, a time limit, or a fault that nothing undoes.
     Nothing,
-    /// It is still Offline, in this epoch.
     Offline {
-        /// Which.
         epoch: u32,
     },
     /// It was not heard again.
     HeardLast {
-        /// In this epoch.
         epoch: u32,
-        /// At this time.
         at: Timestamp,
     },
 }

@@ -9,22 +9,17 @@ use pullyard_domain::job::{Attempt, Job};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 
-/// What is written when a job ends.
 #[derive(Clone, Debug)]
 pub struct Ended<'a> {
     /// The job as it was read.
     pub before: &'a Job,
-    /// The job as it ends.
     pub job: &'a Job,
-    /// How its attempt went, if one ran.
     pub attempt: Option<&'a Attempt>,
-    /// Its ticket without it.
     pub ticket: Option<&'a Ticket>,
     /// The pull request it left behind.
     pub pull_request: Option<&'a PullRequest>,
     /// What it gives back to its project's budget, if that day is still kept.
     pub returned: Option<&'a Returned>,
-    /// What must still be so of its runner.
     pub proof: Proof,
 }
 

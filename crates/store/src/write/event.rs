@@ -13,15 +13,11 @@ use std::time::Duration;
 /// A batch of events of one attempt. `events` is whatever the wire carries; the table does not look in.
 #[derive(Clone, Debug)]
 pub struct Batch<'a, E> {
-    /// The job.
     pub job: &'a JobId,
-    /// The attempt.
     pub attempt: u32,
     /// The number of the first event.
     pub first: u64,
-    /// When it arrived.
     pub at: Timestamp,
-    /// The events.
     pub events: &'a [E],
 }
 

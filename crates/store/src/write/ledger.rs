@@ -7,12 +7,9 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, JobId};
 
-/// What became of a review that was held.
 #[derive(Clone, Debug)]
 pub enum Conclusion {
-    /// This job covers it.
     Covered(JobId),
-    /// It got this last answer.
     Refused(Reason),
 }
 

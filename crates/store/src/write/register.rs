@@ -6,12 +6,9 @@ use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::runner::{Profile, Runner};
 
-/// What is written when a runner registers.
 #[derive(Clone, Debug)]
 pub struct Registered<'a> {
-    /// Its changing part, with the epoch it takes.
     pub runner: &'a Runner,
-    /// Its lasting part.
     pub profile: &'a Profile,
     /// The runner as it was read; none if it was never seen.
     pub seen: Option<&'a Runner>,

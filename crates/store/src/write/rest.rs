@@ -13,13 +13,11 @@ pub struct Rested<'a> {
     pub before: &'a Job,
     /// The job as it stands still or goes on.
     pub job: &'a Job,
-    /// How its attempt went, if one ran.
     pub attempt: Option<&'a Attempt>,
     /// Its ticket, if that is to show something else now.
     pub ticket: Option<&'a Ticket>,
     /// What a person said to its agent, if that is why.
     pub input: Option<&'a Input>,
-    /// What must still be so of its runner.
     pub proof: Proof,
 }
 

@@ -21,7 +21,6 @@ use pullyard_domain::time::Timestamp;
 /// What is written when a review gets its job.
 #[derive(Clone, Debug)]
 pub struct TriggerReview<'a> {
-    /// The new job.
     pub job: &'a Job,
     /// The ticket that has it now.
     pub ticket: &'a Ticket,
@@ -40,13 +39,11 @@ pub struct TriggerReview<'a> {
 pub struct WaitsForJob<'a> {
     /// The review, waiting, a version later than it was read.
     pub review: &'a Review,
-    /// The job that had it, if one did.
     pub from: Option<&'a JobId>,
     /// Its ledger entry, if that is to say so.
     pub delivery: Option<&'a Delivery>,
     /// The job that it waits for.
     pub job: &'a JobId,
-    /// Not before.
     pub opens_at: Timestamp,
 }
 
@@ -263,7 +260,6 @@ fn over(review: &Review, from: Option<&JobId>) -> Condition {
     }
 }
 
-/// The review still waits.
 fn deferred() -> Condition {
     Condition::of("#state.#is = :deferred")
         .name("#state", "state")

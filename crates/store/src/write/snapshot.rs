@@ -7,10 +7,8 @@ use crate::{Error, Store, Write};
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::ticket::Ticket;
 
-/// What became of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Snapshot {
-    /// It is stored.
     Stored,
     /// A newer one is known.
     Older,

@@ -19,11 +19,8 @@ use pullyard_domain::ticket::Ticket;
 pub struct Written<'a> {
     /// The ticket; with its job already in it, if it gets one.
     pub ticket: &'a Ticket,
-    /// What it says.
     pub text: &'a TicketText,
-    /// The decision.
     pub delivery: &'a Delivery,
-    /// Its job.
     pub job: Option<&'a Job>,
     /// What that takes from its project's budget, if there is one.
     pub charge: Option<&'a Charge>,
@@ -34,15 +31,10 @@ pub struct Written<'a> {
 /// A ticket's text that is changed on the board, with what was decided about it.
 #[derive(Clone, Debug)]
 pub struct Edited<'a> {
-    /// Whose.
     pub project: &'a ProjectId,
-    /// Which ticket's.
     pub ticket: &'a TicketKey,
-    /// What it says from now on.
     pub text: &'a TicketText,
-    /// What it said when it was read.
     pub seen: Option<&'a StoredText>,
-    /// The decision.
     pub delivery: &'a Delivery,
     /// The caller's own key for this request.
     pub request: Option<&'a Request>,

@@ -16,10 +16,8 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// What is written when a job is made.
 #[derive(Clone, Debug)]
 pub struct Trigger<'a> {
-    /// The new job.
     pub job: &'a Job,
     /// The ticket that has it now, over the revision that was read.
     pub ticket: Option<&'a Ticket>,
@@ -36,13 +34,10 @@ pub struct Trigger<'a> {
 /// A request that a caller may repeat: the same key with the same content gets the first answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Who asks.
     pub caller: String,
-    /// Their key for it.
     pub key: EventId,
     /// SHA-256 of what was asked, hex.
     pub content: String,
-    /// When.
     pub at: Timestamp,
 }
 

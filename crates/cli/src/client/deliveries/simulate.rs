@@ -33,11 +33,9 @@ pub(crate) fn change(text: &str) -> Result<Change, String> {
     if fits { Ok(Change { key: key.to_owned(), value }) } else { Err(format!("{value} is no value of {key}")) }
 }
 
-/// What would differ.
 #[derive(Serialize)]
 struct Difference<'a> {
     delivery: &'a Delivery,
-    /// The code now.
     was: String,
     /// The code under the other settings.
     would_be: String,

@@ -71,7 +71,6 @@ async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Findin
     Ok(findings)
 }
 
-/// There is no stack to look at.
 fn missing(error: &Error) -> Finding {
     let help = match error {
         Error::NoStack { .. } => {
@@ -166,7 +165,6 @@ impl Needs {
     }
 }
 
-/// Whether agents find the keys for their models.
 async fn models(aws: &Aws, needs: &Needs) -> Vec<Finding> {
     let mut findings = doctor::models(aws, &needs.models).await;
     // Good means that every project was read.
@@ -183,7 +181,6 @@ fn signing(projects: &[Project]) -> Vec<SigningNeed> {
     projects.iter().filter_map(need).collect()
 }
 
-/// What happens in repositories is heard of.
 async fn hook(session: &Session, projects: &[Project]) -> Finding {
     match heard(session, projects).await {
         Ok(finding) => finding,

@@ -18,11 +18,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 const LARGEST_HEAD: usize = 16 * 1024;
 
-/// What the page is made of.
 pub(super) struct Page {
-    /// Where the form goes.
     pub(super) action: String,
-    /// What it carries.
     pub(super) manifest: String,
 }
 
@@ -42,7 +39,6 @@ impl Loopback {
         Ok(Self { listener, port, name: random(), state: random() })
     }
 
-    /// Where GitHub sends the browser back to.
     pub(super) fn redirect(&self) -> String {
         format!("http://127.0.0.1:{}/done", self.port)
     }
@@ -83,7 +79,6 @@ impl Drop for Waiting {
 }
 
 impl Waiting {
-    /// What to open.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -111,7 +106,6 @@ impl Callback {
     }
 }
 
-/// What visits are answered from.
 struct Desk {
     port: u16,
     name: String,

@@ -33,12 +33,10 @@ impl Site {
         self.0 == "https://github.com"
     }
 
-    /// Where its REST API is.
     pub(super) fn api_url(&self) -> String {
         if self.is_github_com() { "https://api.github.com".into() } else { format!("{}/api/v3", self.0) }
     }
 
-    /// Where a manifest is posted to.
     pub(super) fn new_app(&self, org: Option<&str>, state: &str) -> String {
         format!("{}/new?state={state}", self.apps(org))
     }
@@ -51,14 +49,12 @@ impl Site {
         }
     }
 
-    /// Where an App is installed on repositories.
     pub(super) fn install(&self, slug: &str) -> String {
         let apps = if self.is_github_com() { "apps" } else { "github-apps" };
         format!("{}/{apps}/{slug}/installations/new", self.0)
     }
 }
 
-/// What an App is made from.
 pub(super) struct Manifest {
     pub(super) name: String,
     pub(super) home: String,
@@ -93,7 +89,6 @@ pub(super) fn account(text: &str) -> Result<String, String> {
     if good { Ok(text.to_owned()) } else { Err("use the name as it stands in GitHub's addresses".into()) }
 }
 
-/// An App's name.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let good = !text.trim().is_empty() && text.chars().count() <= LONGEST_NAME && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err(format!("use 1 to {LONGEST_NAME} printable characters")) }

@@ -9,7 +9,6 @@ use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{FeatureTest, FeatureVerdict};
 use std::process::ExitCode;
 
-/// Asks, and shows what was found out.
 pub(super) async fn test(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<ExitCode, Fault> {
     let tested = session.api.test_repository(project, name).await?;
     let exit = if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE };

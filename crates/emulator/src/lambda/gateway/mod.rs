@@ -33,16 +33,13 @@ const MAX_DRAINED_BYTES: usize = 16 * MAX_BODY_BYTES;
 /// How long an HTTP API waits for its function.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Which requests a function gets.
 #[derive(Clone)]
 pub struct Route {
-    /// The method; none for any.
     pub method: Option<Method>,
     /// The path's beginning in whole segments: `/api` takes `/api` and `/api/x` but not `/apix`.
     pub prefix: String,
     /// It takes no longer path, as a route without `{proxy+}`.
     pub exact: bool,
-    /// The function.
     pub function: Function,
 }
 
@@ -59,7 +56,6 @@ pub struct Gateway {
     server: Server,
 }
 
-/// Serves routes on a listener.
 #[must_use]
 pub fn serve(listener: TcpListener, routes: Vec<Route>) -> Gateway {
     serve_with_timeout(listener, routes, TIMEOUT)
@@ -75,7 +71,6 @@ pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Du
 }
 
 impl Gateway {
-    /// How many invocations were begun over all routes.
     #[must_use]
     pub fn invocations(&self) -> u64 {
         self.inner.routes.iter().map(|target| target.invoker.started()).sum()

@@ -19,7 +19,6 @@ const API: &str = "local";
 const OF_THE_CONNECTION: [&str; 7] =
     ["connection", "expect", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
-/// The event of a request.
 pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Value {
     let moment = Moment::now();
     let path = path(head.uri.path());

@@ -18,12 +18,10 @@ use std::path::{Path, PathBuf};
 /// The model of messages that it writes itself about what went wrong.
 const SYNTHETIC: &str = "<synthetic>";
 
-/// One start's lines, in their order.
 pub(super) struct Lines {
     tree: PathBuf,
     /// Messages of the model that were counted: each comes once for each of its blocks.
     messages: BTreeSet<String>,
-    /// What runs, by the id of its call.
     calls: BTreeMap<String, String>,
     /// Calls of the agent's own last answer that were not answered yet; not those of its agents.
     open: BTreeSet<String>,
@@ -41,7 +39,6 @@ pub(super) struct Lines {
     limit_until: Option<Timestamp>,
 }
 
-/// What was used by the agent's own word.
 struct Stated {
     tokens: Tokens,
     /// None where it did not say what something cost. Units: millionths of a US dollar.

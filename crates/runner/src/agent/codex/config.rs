@@ -15,7 +15,6 @@ pub(super) enum SignIn<'a> {
 
 const OPENAI: &str = "https://api.openai.com/v1";
 
-/// The whole file.
 pub(super) fn file(sign_in: &SignIn<'_>, instructions: &str, tree: &Path) -> String {
     let mut file = String::from(
         "check_for_update_on_startup = false\n\

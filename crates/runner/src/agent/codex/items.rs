@@ -130,7 +130,6 @@ impl Items {
         signs
     }
 
-    /// What it said last, told once.
     pub(super) fn last_message(&mut self) -> String {
         std::mem::take(&mut self.last_message)
     }

@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How an `error` begins that tells of a new try: "Reconnecting... 1/3 (…)".
 const AGAIN: &str = "Reconnecting...";
 
-/// One start's lines, in their order.
 pub(super) struct Lines {
     items: Items,
     counted: Arc<Mutex<Rollouts>>,

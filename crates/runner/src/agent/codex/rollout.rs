@@ -39,7 +39,6 @@ pub(super) const MOST_CALLS: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
     starts: u32,
-    /// How far each file was read.
     read: BTreeMap<PathBuf, u64>,
     /// What was counted of this thread, in all starts.
     counted: Count,
@@ -51,9 +50,7 @@ pub(super) struct Rollouts {
     unanswered: BTreeSet<String>,
     /// It got one: what is written by a version that tells no answers proves nothing.
     has_answers: bool,
-    /// What was told of that.
     answered: bool,
-    /// Of this start.
     records: u32,
     used: Tokens,
     cost: u64,
@@ -88,7 +85,6 @@ impl Rollouts {
         self.counted.tokens = tokens;
     }
 
-    /// How many starts there were.
     pub(super) fn starts(&self) -> u32 {
         self.starts
     }

@@ -25,7 +25,6 @@ pub(super) struct Input {
     voice: Option<Box<dyn Voice>>,
     /// What it was told while it works: marks, each with the number of its newest input.
     told: Vec<(String, u32)>,
-    /// When it was told something last.
     told_at: Option<Instant>,
     writer: Option<AbortOnDropHandle<()>>,
 }

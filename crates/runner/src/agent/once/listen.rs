@@ -118,7 +118,6 @@ struct Unkeyed {
     texts: Block,
 }
 
-/// What is shown of a line's texts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shows {
     All,
@@ -140,7 +139,6 @@ impl Unkeyed {
         }
     }
 
-    /// What it means.
     fn said(&mut self, mut said: Said, shows: &mut Shows) -> Said {
         if let Some(text) = &mut said.text
             && let Cow::Owned(clean) = self.texts.clean(text)
