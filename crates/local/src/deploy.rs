@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 /// Runs functions in place of their libraries, by name and configuration; none leaves the library.
 #[derive(Clone)]
-pub struct Deploy(Arc<dyn Fn(&'static str, &Config) -> Option<Function> + Send + Sync>);
+pub struct Deploy(Arc<Choose>);
+
+/// The function of this name, or `None` to run its library.
+type Choose = dyn Fn(&'static str, &Config) -> Option<Function> + Send + Sync;
 
 impl Deploy {
     /// Called once for each function when the system starts.
