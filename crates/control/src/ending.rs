@@ -11,7 +11,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Ended, Proof, Write};
 
-/// What an attempt's runner said of its work, for its record. Nothing when somebody else ended it.
+/// What the runner reports of an attempt's work. Empty if the control plane ended the attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took<'a> {
     pub(crate) work: Option<&'a Work>,
@@ -19,11 +19,10 @@ pub(crate) struct Took<'a> {
     pub(crate) spent_usd_micros: Option<u64>,
 }
 
-/// Writes an ended job: with its ticket, its attempt and its pull request, or not at all.
+/// Writes an ended job with its ticket, attempt and pull request in one transaction.
 ///
-/// All of it is read strongly: whoever makes a job end may have changed it just before. The ledger entries of reviews
-/// that were not read yet name the job before that.
-/// `proof` is what must still be so of its self-hosted runner.
+/// If the job never read its reviews, their ledger entries name the job first.
+/// `proof` is the condition on the self-hosted runner.
 pub(crate) async fn write_end(
     ctx: &Context,
     before: &Job,
@@ -34,8 +33,7 @@ pub(crate) async fn write_end(
     write_told_end(ctx, before, ended, Took::default(), proof, now).await
 }
 
-/// The same of a job that ends because of what was `heard` of the pull request that it revises: that is written with
-/// it.
+/// Ends a job because of an event of its pull request, and writes the pull request as the event shows it.
 pub(crate) async fn write_called_off(
     ctx: &Context,
     before: &Job,
@@ -46,7 +44,7 @@ pub(crate) async fn write_called_off(
     write(ctx, before, ended, (Took::default(), Some(heard)), Proof::Nothing, now).await
 }
 
-/// The same with what its runner said of the work.
+/// Ends a job with its runner's report.
 pub(crate) async fn write_told_end(
     ctx: &Context,
     before: &Job,
@@ -80,8 +78,7 @@ async fn write(
             let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&ended.id);
             let ticket = ctx.store.ticket(&ended.project, key).await?.filter(is_locked);
             match ticket.map(|ticket| ticket_after(ended, &ticket)) {
-                // No write proves the settings. An end that its runner tells at a time of its own could have come
-                // before they were changed as well as after.
+                // No condition covers the settings: the end could as well have come before they changed.
                 Some(ticket) => Some(shown(ctx, ticket).await?),
                 None => None,
             }
@@ -89,7 +86,7 @@ async fn write(
     };
     let pull_request = match (ended.pull_request(), heard) {
         (Some(_), Some(heard)) => Some(pull_request_after(ended, heard)),
-        // It exists since before the job did, whatever became of that.
+        // The pull request is older than the job, which may have no result.
         (Some(id), None) => {
             let stored = pull_request_of(ctx, ended).await?;
             let stored = if stored.is_some() { stored } else { ctx.store.pull_request(&id).await? };
@@ -98,7 +95,7 @@ async fn write(
         (None, _) => pull_request_of(ctx, ended).await?,
     };
     let returned = match ended.returned() {
-        // A day that is long ago is forgotten; nobody asks for it any more.
+        // The budget of an old day has expired.
         Some(returned) if ctx.store.budget(&returned.project, returned.day).await?.is_some() => Some(returned),
         _ => None,
     };
@@ -116,8 +113,7 @@ async fn write(
         .await?;
     if written == Write::Applied {
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
-            // The invariant says that it is locked by this job. Had the job been ended between our two
-            // reads, its revision would have refused the write.
+            // The job's revision was unchanged, so this job must hold the ticket.
             tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
         }
         ctx.tally().ended(ended.status);
@@ -136,7 +132,7 @@ async fn write(
                 ctx.wake_pull_request(&pull_request.id).await;
             }
             if ended.may_leave_a_task() {
-                // Only the dispatcher may touch tasks. Unheard, the task loses its claim or its lease at its next call.
+                // Only the dispatcher may stop tasks. If this message is lost, the task stops at its next call.
                 ctx.wake_job(&ended.id).await;
             }
         })
@@ -145,20 +141,20 @@ async fn write(
     Ok(written)
 }
 
-/// The ticket as its tool shows it: the built-in board is the table, so the write that ends the job writes back
-/// as well. Its guard is the one of settling, and nobody can come in between.
+/// The ticket as its tool will show it. The built-in board is the table, so the write that ends the job also moves the
+/// card.
 pub(crate) async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
     if !ticket.is_unsynced() {
         return Ok(ticket);
     }
-    // Without its project it stays due, and settling says what is wrong.
+    // Without its project the ticket stays due, and settling reports the error.
     Ok(match ctx.store.project(&ticket.project).await? {
         Some(project) => ticket.shown_at_once(&project.settings),
         None => ticket,
     })
 }
 
-/// Something is left to do for a ticket now. What only time can bring is the sweeper's.
+/// Whether the effects function can settle the ticket now; later due times belong to the sweeper.
 fn is_to_be_settled(ticket: &Ticket, now: Timestamp) -> bool {
     match due::ticket(ticket) {
         Some(Due::At(at)) => at <= now,
@@ -173,8 +169,8 @@ pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Opt
     Some(Attempt { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
 }
 
-/// The link of the pull request a job left behind, for a write over its `rev`, or over none. One that belongs to
-/// another ticket is left alone: losing the link must not keep the job from ending.
+/// The link to the pull request that a job opened, for a conditional write. A pull request of another ticket keeps its
+/// link, and the job ends without one.
 pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<PullRequest>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let id = result.pull_request(&job.integration, job.repository);
@@ -191,8 +187,7 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
         let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
         let repository = match repository {
             Some(repository) => Some(repository),
-            // Removed in the moment in which the job was made. Without a name nothing can be said of the link, and none
-            // of its project's could be listed.
+            // The repository was removed while the job was created; the frozen context has its name.
             None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
         };
         pull_request.repository_name = repository.map(|repository| repository.name);

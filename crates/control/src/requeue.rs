@@ -9,8 +9,8 @@ use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Write};
 
-/// Writes a job that goes back to Ready, and wakes it where somebody has to start it. One that its people
-/// want to stop has ended instead, or stands still.
+/// Puts a job back to Ready and wakes the dispatcher. A job that a user cancelled or paused meanwhile ends or pauses
+/// instead.
 pub(crate) async fn write_requeue(
     ctx: &Context,
     before: &Job,
@@ -22,7 +22,7 @@ pub(crate) async fn write_requeue(
     write_told_requeue(ctx, before, job, (failure, Took::default()), proof, now).await
 }
 
-/// The same with what its runner said of the work.
+/// Puts a job back with its runner's report.
 pub(crate) async fn write_told_requeue(
     ctx: &Context,
     before: &Job,
@@ -35,7 +35,7 @@ pub(crate) async fn write_told_requeue(
         return write_told_end(ctx, before, job, took, proof, now).await;
     }
     if job.status == Status::Paused {
-        // Its people want that, whoever lost it.
+        // A user asked for the pause; it also holds after a lost attempt.
         return write_told_rest(ctx, before, job, (AttemptEnd::Requeued { failure }, took), proof, now).await;
     }
     let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
@@ -46,7 +46,7 @@ pub(crate) async fn write_told_requeue(
     if written == Write::Applied {
         ctx.tally().add(Count::JobRequeued);
         tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
-        // Who waits for a model has nothing to do yet: the sweeper wakes it.
+        // The sweeper wakes a job that waits for its model's limit.
         if job.place == Place::Fargate && !job.waits_long(now) {
             ctx.wake_job(&job.id).await;
         }

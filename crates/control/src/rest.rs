@@ -1,4 +1,4 @@
-//! Writing that a job stands still or goes on, whoever decided it.
+//! Writes that a job pauses, waits for an answer, or continues.
 
 use crate::ending::{Took, shown, write_told_end};
 use crate::{Context, Error};
@@ -7,10 +7,10 @@ use pullyard_domain::outcome::ticket_while;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Rested, Write};
 
-/// Writes a job that stands still, goes on or was told something: with its ticket, its attempt and what was said,
-/// or not at all. One that has ended by that is written as an end.
+/// Writes a paused, waiting or continued job with its ticket, attempt and input in one transaction. A job whose new
+/// status is terminal is written as an end.
 ///
-/// `ended` is how its attempt went, if it holds one no more.
+/// `ended` is the end of the attempt, if the job no longer holds it.
 pub(crate) async fn write_rest(
     ctx: &Context,
     before: &Job,
@@ -22,7 +22,7 @@ pub(crate) async fn write_rest(
     write(ctx, before, job, (ended, input, Took::default()), proof, now).await
 }
 
-/// The same for an attempt whose job goes on later, with what its runner said of the work.
+/// Writes such a job with its runner's report.
 pub(crate) async fn write_told_rest(
     ctx: &Context,
     before: &Job,
