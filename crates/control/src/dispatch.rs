@@ -1,4 +1,4 @@
-//! Starting a task for a Ready job, and stopping those of a cancelled one. Nothing else touches tasks.
+//! Starts the Fargate task of a Ready job and stops the tasks of a cancelled one. No other module does either.
 
 use crate::proof::Bootstrap;
 use crate::tally::Count;
@@ -10,23 +10,22 @@ use pullyard_domain::job::{DispatchFault, Job, NotNow, Place, START_WITHIN, Stat
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 
-/// What a wake-up of a job led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dispatched {
-    /// A task has been asked for.
+    /// ECS accepted the start.
     Started,
-    /// AWS could not; it is tried again when due.
+    /// ECS refused or the model's limit holds; the sweeper tries again when due.
     PutOff,
-    /// It was cancelled; what it had left was stopped.
+    /// The job was cancelled, and its tasks were stopped.
     Stopped,
     Nothing,
 }
 
-/// Starts a task for a job, if it is Ready and none has been; stops the tasks of one that was cancelled.
+/// Starts a task for a Ready job without one, and stops the tasks of a cancelled job.
 ///
-/// The start is written down before it is asked for, under a number that is part of ECS's client token:
-/// a crash between the two, a lost answer and a repeated wake-up all ask for the same task again.
-/// Idempotent: by that number; a task that stops is stopped.
+/// The start is stored before ECS is called. Its number is part of ECS's client token, so a crash in between, a lost
+/// answer and a repeated message start one task.
+/// Idempotent: by that number.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
     let begun = loop {
@@ -45,13 +44,13 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
                 MayStart::Waits(None) => return Ok(Dispatched::PutOff),
                 MayStart::Now => {
                     let mut next = *next;
-                    // Stored with the start, so that a repeat asks in the same words, whatever woke it.
+                    // Stored, so that a repeated call has the same parameters.
                     next.dispatch.trace = trace::current();
                     next
                 }
             },
             Begin::Write(mut next) => {
-                // Stored with the start, so that a repeat asks in the same words, whatever woke it.
+                // Stored, so that a repeated call has the same parameters.
                 next.dispatch.trace = trace::current();
                 *next
             }
@@ -61,12 +60,11 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
                 tracing::info!(job.id = %next.id, "a job waits until its model's account may be asked again");
                 return Ok(Dispatched::PutOff);
             }
-            // A silent start was given up: the next one is due a little later.
+            // The last start timed out without a claim; the next one is due later.
             Write::Applied if !next.dispatch.starting => {
                 ctx.tally().add(Count::TaskStartFailed);
                 return Ok(Dispatched::PutOff);
             }
-            // What is stored now, with its revision.
             Write::Applied => break Job { rev: next.rev + 1, ..next },
             Write::Stale => rounds.again().await?,
         }
@@ -76,13 +74,13 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
 
 enum MayStart {
     Now,
-    /// Its model's account is left alone for now; none where it knows that already.
+    /// The model's limit holds; `None` if the job already records that.
     Waits(Option<Box<Job>>),
 }
 
-/// Whether the account of the job's model may be asked. Only of a project that names one is known whose it is.
+/// Checks the breaker of the job's model account. Only a project that names its account has one.
 async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
-    // Where it only adopts, it asks none.
+    // An attempt that only adopts a pushed commit calls no model.
     let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
     let Some(capability) = capability else { return Ok(MayStart::Now) };
     let ids = asked(job.policy.key(), capability, &job.project, None).into_iter().collect();
@@ -97,11 +95,10 @@ async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
 }
 
 enum Begin {
-    /// Nothing is to be started now.
     Nothing,
-    /// A start was written down; whether it was asked for is not known.
+    /// The start is stored; ECS may have got the call or not.
     Repeat,
-    /// The next start, or the end of one that nobody heard of.
+    /// The next start, or the end of a start that timed out.
     Write(Box<Job>),
 }
 
@@ -135,7 +132,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         job: job.id.clone(),
         attempt,
         dispatch: number,
-        // From stored values only, so that a repeat has the same parameters.
+        // From stored values only, so that a repeated call has the same parameters.
         expires: job.dispatch.due.plus(START_WITHIN),
     };
     let token = ctx.keys().await?.bootstrap(&bootstrap)?;
@@ -174,11 +171,11 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
     Ok(answer)
 }
 
-/// Notes the task's name. Best effort: it makes a death before the claim known at once; without it the
-/// start is given up when it is due.
+/// Stores the task's ARN, best effort. With it, a task that dies before its claim is noticed at once; without it, the
+/// start times out.
 async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) {
     let to = |job: &Job| job.start_named(attempt, number, arn);
-    // Mostly nothing has happened since it was begun. Whoever cancels it from here on finds the name.
+    // Usually the job is unchanged since. A later cancel finds the ARN.
     if let Ok(next) = to(begun)
         && matches!(ctx.store.update_job(&next).await, Ok(Write::Applied))
     {
@@ -190,7 +187,7 @@ async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) 
     stop_if_cancelled(ctx, &begun.id, arn).await;
 }
 
-/// A job that was cancelled while its task was asked for: whoever cancelled it could not name the task.
+/// Stops the task of a job that was cancelled before the ARN was stored.
 async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     let cancelled = matches!(ctx.store.job(job).await, Ok(Some(job)) if job.status == Status::Cancelled);
     if cancelled && let Err(error) = ctx.tasks.stop(arn, "its job was cancelled").await {
@@ -198,14 +195,13 @@ async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     }
 }
 
-/// Stops what a cancelled job left.
+/// Stops the tasks of a cancelled job.
 ///
-/// Errors: one that could not be stopped is tried again with the message. Unheard, it loses its claim or its
-/// lease at its next call and ends by itself.
+/// Errors: SQS delivers the message again. A task that no call stops ends at its next call, which is refused.
 async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut tasks = job.last_tasks().map(str::to_owned).collect::<Vec<_>>();
     if tasks.is_empty() {
-        // Asked for and not named yet: ECS knows for which job.
+        // No ARN is stored yet; ECS lists tasks by job.
         tasks = ctx.tasks.of(&job.id).await?;
     }
     let mut stopped = Ok(());
@@ -216,13 +212,13 @@ async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
     Ok(stopped?)
 }
 
-/// Puts a start off that came to nothing. No attempt is used up.
+/// Postpones a failed start, which uses up no attempt.
 async fn put_off(ctx: &Context, job: &JobId, attempt: u32, number: u32, fault: DispatchFault) -> Result<(), Error> {
     let now = ctx.clock.now();
     change(ctx, job, |job| job.start_failed(attempt, number, fault.clone(), now)).await
 }
 
-/// Changes a job that is still being started. One that moved on is left alone: the start is over.
+/// Updates a job that is still starting; a job in another state stays as it is.
 async fn change(ctx: &Context, job: &JobId, to: impl Fn(&Job) -> Result<Job, NotNow>) -> Result<(), Error> {
     let mut rounds = ctx.rounds(job);
     while let Some(stored) = ctx.store.job(job).await? {

@@ -1,4 +1,4 @@
-//! A ticket was created, changed or moved: decides it, and makes its job if it gets one.
+//! Decides the event of a created, changed or moved ticket, and creates the job of an accepted one.
 
 use crate::facts::facts_of;
 use crate::new_job::{NewJob, make};
@@ -12,7 +12,7 @@ use pullyard_domain::id::{DeliveryId, JobId};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 
-/// The answer to whatever asked for a job.
+/// The decision on a request for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub delivery: DeliveryId,
@@ -20,16 +20,14 @@ pub struct Answer {
     pub job: Option<JobId>,
 }
 
-/// Decides a ticket event, stores what the ticket looks like now, and makes the job of an accepted one.
+/// Decides a ticket event, stores the ticket, and creates the job of an accepted one.
 ///
-/// Idempotent: by the event's id; a repeat gets the first answer.
-/// Errors: `Contended` when others kept changing the ticket. No job is made then; the event's text, a frozen context
-/// that no job names and an entry of the ledger that is not final may be stored, and the same call decides anew over
-/// them.
+/// Idempotent: by the event's id; a repeat returns the first answer.
+/// Errors: `Contended` if concurrent writers kept changing the ticket. No job exists then; repeat the call.
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.key);
     let (mut facts, mut text) = facts_of(ctx, event).await?;
-    // Later rounds may find the answer of an earlier one; only what is there now came before this call.
+    // An answer that a later round finds may be from this call; only one that exists now is from an earlier delivery.
     let came_again = facts.first.is_some().then_some(facts.now);
     loop {
         if let (Some(at), Some(first)) = (came_again, &mut facts.first)
@@ -38,7 +36,7 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
             first.seen.push(at);
         }
         let decision = guard::decide(event, &facts);
-        // Boxed: the caller would hold the future of a whole trigger on its stack.
+        // Boxed, because the future of a trigger is large.
         if let Some(answer) = Box::pin(apply(ctx, event, &facts, &text, decision)).await? {
             ctx.tally().decided(&answer.reason);
             return Ok(answer);
@@ -48,7 +46,7 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
     }
 }
 
-/// Writes what a decision means. None when its facts were stale.
+/// Writes a decision; `None` if its facts were stale.
 async fn apply(
     ctx: &Context,
     event: &TicketEvent,
@@ -60,33 +58,33 @@ async fn apply(
     if let Reason::Repeat { .. } = decision.reason {
         ctx.store.note_repeat(&delivery.id, facts.now).await?;
         let first = ctx.store.delivery(&delivery.id).await?.map(|first| first.job);
-        // The ledger forgets after a while; the entry still names its job.
+        // The ledger's entry may have expired; the job's id follows from the event.
         let first = first.unwrap_or_else(|| Some(JobId::of_entry(&event.project, &event.key, &event.entry())));
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
     let written = match decision.follow {
         Follow::Nothing => ctx.store.record(&delivery).await?,
         Follow::Snapshot => {
-            // The ledger first: its facts say what the status was before, should this be decided again.
+            // The ledger first: a repeated decision takes the previous status from it.
             let written = ctx.store.record(&delivery).await?;
             if written == Write::Applied {
                 ctx.store.store_text(event).await?;
             }
             match (written, &decision.reason) {
                 (Write::Stale, _) => Write::Stale,
-                // Only while it still has that status was this no entry.
+                // The write's condition checks that the status is still the same.
                 (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.snapshot_unchanged(event).await?,
                 (Write::Applied, _) => {
                     ctx.store.snapshot(event).await?;
                     if facts.ticket.as_ref().is_some_and(|ticket| ticket.held) {
-                        // It may have left what its entry waits for; a release would find that, too.
+                        // The ticket may have left the trigger status; the sweeper would find that too.
                         ctx.wake_ticket(&event.project, &event.key).await;
                     }
                     Write::Applied
                 }
             }
         }
-        // The text first: whoever takes up what waits finds it, whoever died here.
+        // The text first, so that the waiting entry finds it after a crash.
         Follow::EnterAgain => {
             ctx.store.store_text(event).await?;
             let again = Ticket { again: Some(event.entry()), held: false, ..seen(event, facts) };
@@ -105,7 +103,7 @@ async fn apply(
     })
 }
 
-/// Stores what the ticket of an accepted entry says, and makes its job.
+/// Stores the text of an accepted ticket and creates its job.
 async fn enter(
     ctx: &Context,
     event: &TicketEvent,
@@ -118,7 +116,6 @@ async fn enter(
     trigger(ctx, facts, text, ticket, entry).await
 }
 
-/// The answer of a decision that is written.
 pub(crate) fn answered(event: &TicketEvent, delivery: Delivery, reason: Reason) -> Answer {
     tracing::info!(
         project = %event.project,
@@ -131,7 +128,7 @@ pub(crate) fn answered(event: &TicketEvent, delivery: Delivery, reason: Reason) 
     Answer { delivery: delivery.id, reason, job }
 }
 
-/// Makes the job of an accepted entry, with its ticket's lock and its ledger entry, all or nothing.
+/// Creates the job, the ticket's lock and the ledger entry in one transaction.
 pub(crate) async fn trigger(
     ctx: &Context,
     facts: &Facts,
@@ -142,7 +139,6 @@ pub(crate) async fn trigger(
     make(ctx, job_of(facts, text, &ticket, entry)?, entry, None).await
 }
 
-/// What the job of an accepted entry is made from.
 pub(crate) fn job_of<'a>(
     facts: &'a Facts,
     text: &'a TicketText,
@@ -180,7 +176,7 @@ fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
 
 /// The ledger entry of a decided event.
 pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
-    // Decided again, it is still the delivery that came first.
+    // A repeated decision keeps the arrival times of the first delivery.
     let (at, mut seen) = facts.first.as_ref().map_or((facts.now, Vec::new()), |first| (first.at, first.seen.clone()));
     seen.truncate(MOST_SEEN);
     Delivery {
@@ -201,7 +197,6 @@ pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -
     }
 }
 
-/// The job that a refusal is about.
 fn in_the_way(reason: &Reason) -> Option<JobId> {
     match reason {
         Reason::JobActive { job, .. } => Some(job.clone()),

@@ -1,4 +1,4 @@
-//! A ticket's tool is made to show what it should; then what waited for that is done.
+//! Writes a ticket's state back to its tool, then decides entries and reviews that waited for that.
 
 use crate::facts::facts_of;
 use crate::move_ticket::{delivery_of, trigger};
@@ -15,7 +15,7 @@ use pullyard_store::{WorkKey, Write};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// The tool was made to show what it should.
+    /// The tool shows the wanted state.
     pub written_back: bool,
     /// A second entry was decided.
     pub entered: bool,
@@ -23,12 +23,10 @@ pub struct Settled {
     pub reviewed: bool,
 }
 
-/// Settles a ticket.
+/// Settles a ticket. The stored ticket decides what to do, not the message, so repeated and late messages are harmless.
 ///
-/// Level-triggered: looks at the ticket, not at the message, so that one settling serves any number of
-/// wake-ups, and none that comes late does harm.
 /// Idempotent: by the ticket's revision.
-/// Errors: a ticket that can't be settled is left alone for a while, longer each time.
+/// Errors: a ticket that cannot be settled is postponed, longer each time.
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
     match settle(ctx, project, key).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
@@ -41,7 +39,7 @@ pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) 
 
 async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
     let mut settled = Settled::default();
-    // Few steps follow from one another: each leaves less to do, and the rounds inside bound each.
+    // The loop ends because each step removes a reason to settle.
     while let Some(step) = next_step(ctx, project, key).await? {
         match step {
             Settling::WriteBack(_) => settled.written_back = true,
@@ -53,7 +51,7 @@ async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<S
     Ok(settled)
 }
 
-/// Does the next thing the ticket needs. None: it needs nothing.
+/// Does the next step; `None` if the ticket is settled.
 async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<Settling>, Error> {
     let mut rounds = ctx.rounds(key);
     loop {
@@ -85,7 +83,7 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
 
 pub(crate) enum Done {
     Step,
-    /// The project may start nothing; the ticket waits until it may.
+    /// The project is held or its budget is used up.
     Waits,
     Stale,
 }
@@ -99,9 +97,9 @@ impl Done {
     }
 }
 
-/// Decides the entry that happened while the last job ran, or while the project could start nothing.
+/// Decides an entry into the trigger status that happened during a job, a hold or an exhausted budget.
 async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Settings) -> Result<Done, Error> {
-    // Who told it is in the ledger; the entry itself carries only what names its job.
+    // The ledger has the sender; the entry has only the fields that name its job.
     let told = ctx.store.delivery(&DeliveryId::of_ticket_event(&ticket.project, &entry.event)).await?;
     let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
     let event = TicketEvent {
@@ -117,17 +115,16 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
     };
     let (facts, text) = facts_of(ctx, &event).await?;
     if facts.ticket.as_ref().is_none_or(|now| now.rev != ticket.rev) {
-        // Not every answer is proven by a write of the ticket: of an older one it would say that an entry waits which
-        // a job has meanwhile.
+        // Some decisions write no ticket, so no condition would reject an outdated one.
         return Ok(Done::Stale);
     }
     let decision = decide_again(&event, &facts);
     let delivery = delivery_of(&event, &facts, &decision.reason);
-    // Status and text may be newer than the entry and stay as they are.
+    // Status and text may be newer than the entry, so they stay.
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
     let written = match decision.follow {
         Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,
-        // It waits already; if it is for something else now, the ledger says so.
+        // The entry waits already; the ledger records a changed reason.
         Follow::Nothing => {
             if facts.first.as_ref().is_none_or(|first| first.reason != decision.reason) {
                 ctx.store.record(&delivery).await?;

@@ -1,7 +1,7 @@
-//! One bounded round over everything that is due: what was lost anywhere is found here.
+//! One bounded round over all due items, which repairs lost messages, silent runners and expired leases.
 //!
-//! It reads the index, never the whole table. An item that fails is left alone for a while, longer each
-//! time, so that a poisoned one can't keep the others waiting.
+//! It reads the sparse index, never the whole table. A failing item is postponed, longer each time, so that it does not
+//! delay the others.
 
 mod gauges;
 mod held;
@@ -31,43 +31,39 @@ use runners::sweep_runners;
 use std::time::Duration;
 use time::{Limits, Time, in_turn};
 
-/// How many due items of one shard a round takes.
+/// Due items of one shard per round.
 const PER_SHARD: usize = 25;
 
-/// How often the waiting jobs of runners are looked at.
+/// Interval between checks of jobs that wait for self-hosted runners.
 const READY_EVERY: Duration = Duration::from_secs(60);
 
-/// Takes up everything that is due. What can't be read keeps nothing else waiting, nor does what takes long: each part
-/// has its time, and what is not reached in it is left to the next round.
+/// Handles all due items. Each part of the round has its own time limit, and an unreadable part delays no other.
 ///
-/// Idempotent: every step is a conditional write or a hint; two sweepers at once do no harm.
-/// What failed when a part of the index, or a whole list, can't be read is its `fault`, told with what was done.
+/// Idempotent: every step is a conditional write or a hint, so two sweepers may run at once.
+/// Errors: `fault` of the round, if a part of the index could not be read.
 pub async fn sweep(ctx: &Context) -> Round {
     go_round(ctx, Limits::SCHEDULED).await
 }
 
-/// The same in less time, since somebody waits for the answer.
-///
-/// Idempotent, as above.
+/// A round with a shorter time limit, for `POST /v1/sweep`.
 pub async fn sweep_by_hand(ctx: &Context) -> Round {
     go_round(ctx, Limits::BY_HAND).await
 }
 
-/// The runners in every round, their waiting jobs once a minute: both are read whole. With the jobs, what the
-/// deployment is doing is written down.
+/// Checks the runners in every round, and the waiting jobs and metrics once a minute.
 ///
-/// Writes: the note of the round, unless a later one stands there.
+/// Writes: the record of the round, unless a later one exists.
 async fn go_round(ctx: &Context, limits: Limits) -> Round {
     let time = &Time::begin(&ctx.clock, limits);
     let now = ctx.clock.now();
     let (mut report, mut faults) = (Report::default(), Faults::default());
     let (mut scheduled, mut gauges) = (Scheduled::default(), Gauges::default());
     let read = time.one("read the note of the last round", ctx.store.sweeps()).await;
-    // Where it can't be read, this round is as the first one: it blames no runner for its silence. So it is where a
-    // clock that was wrong wrote it.
+    // Without a readable record, or with one from the future, this counts as the first round and takes no runner
+    // offline.
     let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(AHEAD));
     let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
-    // First of all: however long the rest takes, silences are judged a minute apart.
+    // First, so that a slow round does not delay the check for silent runners.
     faults.note(Box::pin(sweep_runners(ctx, time, since, &mut gauges, &mut report)).await);
     for shard in in_turn(now) {
         faults.note(Box::pin(of_shard(ctx, shard, time, &mut scheduled, &mut report)).await);
@@ -83,7 +79,7 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
         faults.note(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
         faults.note(Box::pin(sweep_held(ctx, time, &mut gauges, &mut report)).await);
         faults.note(scheduled.count(ctx, time, &mut gauges).await);
-        // One by hand has less time: what it left out is not put off for a minute by that.
+        // A round by hand has less time; an incomplete one does not postpone the next check.
         if faults.none() || limits == Limits::SCHEDULED {
             round.ready_at = now;
         }
@@ -95,9 +91,9 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
             round.gauges = Some(gauges.of_a_part(gauges::of_before(ctx, time, &read).await, now));
         }
     }
-    // Not before: it says nothing of the counting, and what was counted last would be lost with it.
+    // After the metrics, which do not depend on this read.
     faults.note(read);
-    // Stale: a later round of another sweeper has noted itself.
+    // Stale: another sweeper stored a later round.
     let noted = time.last("note a sweep", ctx.store.put_sweeps(&round)).await;
     let is_noted = noted.is_ok();
     faults.note(noted);
@@ -118,7 +114,7 @@ async fn of_shard(
     report: &mut Report,
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
-    // Also where there is no time left to take anything up: all of it is counted.
+    // Read even without time to handle the items, because all of them are counted.
     let read = ctx.store.scheduled(shard, gauges::PER_SHARD);
     let rows = time.before(time.limits.ready, "read what is due", read).await?;
     scheduled.note(&rows, now);
@@ -203,13 +199,13 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
         let (written, done) = match step(&job, now) {
             Step::Nothing => return Ok(Done::Nothing),
             Step::Admit => {
-                // Whoever may ask forges reads it; it judges the same job again.
+                // Only the effects function may call forges; it checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Done::Admit);
             }
             Step::Start if replace(ctx, &job).await? => return Ok(Done::Start),
             Step::Start | Step::StartAnew(_) => {
-                // Only the dispatcher may start tasks; it judges the same job again.
+                // Only the dispatcher may start tasks; it checks the job again.
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Done::Start);
             }
@@ -241,8 +237,8 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
     }
 }
 
-/// Leaves an item alone for a while, longer each time; where it has a place for that, why its handler could do nothing
-/// is noted. One that can't be read is moved back as it is.
+/// Postpones an item, longer each time, and stores the error on items that have a field for it. An unreadable item is
+/// only moved in the index.
 pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
     let put_off = match key {
         WorkKey::Job(job) => put_job_off(ctx, job).await,
@@ -265,7 +261,7 @@ pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
     }
 }
 
-// Stale is as good for all of them: whoever changed the item has moved it on.
+// A stale write is fine below: the concurrent change rescheduled the item.
 
 async fn put_job_off(ctx: &Context, job: &JobId) -> Result<(), Error> {
     if let Some(mut job) = ctx.store.job(job).await? {
