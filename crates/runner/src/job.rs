@@ -1,4 +1,4 @@
-//! One job from start to finish: the order of the steps, and nothing of what they do.
+//! The phases of one attempt, in order: claim, prepare, setup, agent, push, pull request, finish.
 
 use crate::access::{Access, Minted};
 use crate::agent::{Chosen, Environment, Given, Tally};
@@ -40,25 +40,25 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
-/// How long the forge may be away before a job that only reads from it fails: a restart, not an outage.
+/// How long reads from the forge are retried: long enough for a restart of the forge.
 const SOURCE_AWAY: Duration = Duration::from_secs(20);
-/// How long the last artifacts may: the finish of a cancelled job is waited for a minute, stopping it included.
+/// Limit for the last artifacts. A cancelled job must stop and finish within a minute.
 const LAST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(30);
-/// The same when the process was told to end.
+/// Limits after SIGTERM.
 const SHUTDOWN_EVENTS_LIMIT: Duration = Duration::from_secs(3);
-/// What the next attempt can go on from may take a little longer.
+/// Longer, because the next attempt resumes from the checkpoint.
 const SHUTDOWN_ARTIFACTS_LIMIT: Duration = Duration::from_secs(6);
 
-/// What became of the last artifacts is a line.
+/// Limit for the last event, which reports how the artifacts were stored.
 const LAST_WORD_LIMIT: Duration = Duration::from_secs(2);
 
-/// Runs one attempt of a job to its end, and tells the control plane how it ended.
+/// Runs one attempt of a job and reports its end to the control plane.
 ///
 /// Writes: the work folder; the branch and pull request at the forge; the attempt at the control plane.
-/// Idempotent: an attempt that died is done again from its start, and finds what it had pushed.
-/// Errors: the attempt could not be started, or its finish not be delivered.
+/// Idempotent: the attempt after a crash starts again and adopts a commit that was pushed.
+/// Errors: the attempt could not start, or its finish could not be delivered.
 pub async fn run_job(options: Options) -> Result<Exit, Error> {
-    // At the highest level, so that a log of warnings has it as well.
+    // At level error, so that every log level has the trace id.
     let span = match &options.trace {
         Some(trace) => tracing::error_span!("run", trace_id = %trace),
         None => tracing::Span::none(),
@@ -73,7 +73,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let outbox = Outbox::in_dir(&options.work_dir);
     outbox.deliver_earlier().await;
 
-    // Counted from before the claim is sent: the server's count begins later.
+    // Before the claim is sent, so that our time limit ends before the server's.
     let began = Instant::now();
     let assignment = match start(&options, &orders).await? {
         Started::Ours(assignment) => assignment,
@@ -106,7 +106,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let ended = match work(&this, &options, &mut workspace).await {
         Err(Stop::Ordered(Order::Pause)) => match talk::pauses(&this, workspace.as_ref()).await {
             Ok(()) => Err(Stop::Rests),
-            // Something graver came while it paused.
+            // A cancel, a shutdown or a lost lease arrived during the pause.
             Err(stop) => Err(talk::breaks_off(&this, workspace.as_ref(), stop).await),
         },
         Err(stop) => Err(talk::breaks_off(&this, workspace.as_ref(), stop).await),
@@ -135,7 +135,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
         Err(Order::Shutdown) => {
             send_last(&reporter, this.artifacts, (SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_ARTIFACTS_LIMIT)).await;
             this.minted.give_back(&assignment.repository).await;
-            // The next run removes the worktree: there may be no time to.
+            // The next run removes the worktree, because little time is left.
             return Ok(Exit::Stopped);
         }
         Err(_) => Ok(Exit::LeaseLost),
@@ -147,15 +147,14 @@ async fn run(options: Options) -> Result<Exit, Error> {
     exit
 }
 
-/// Knows what this process was given for the job, and what its environment calls a secret: the agent may say
-/// either.
+/// A redactor with the bootstrap token, the lease and the secrets of the environment.
 fn redactor(options: &Options, lease: &str) -> Redactor {
     let redactor = Redactor::new(options.secrets.iter().cloned());
     [&options.bootstrap, lease].into_iter().for_each(|secret| redactor.learn(secret));
     redactor
 }
 
-/// How the attempt ended, as far as it is ours to say.
+/// The end that this runner reports. `Err`: nothing to report, because the process stops or the lease is lost.
 fn said(ended: Result<FinishResult, Stop>) -> Result<Said, Order> {
     match ended {
         Ok(result) => Ok(Said::Ends((FinishOutcome::Completed, None, Some(result)))),
@@ -166,10 +165,9 @@ fn said(ended: Result<FinishResult, Stop>) -> Result<Said, Order> {
     }
 }
 
-/// What is left to say of an attempt that is over.
 enum Said {
     Ends(Ending),
-    /// Nothing: its job was given back, and that was answered.
+    /// The control plane already knows: the job paused or waits for an answer.
     Rests,
 }
 
@@ -187,7 +185,7 @@ fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): End
     })
 }
 
-/// The last events and artifacts, side by side. After the finish nothing of the attempt is taken any more.
+/// Sends the last events and artifacts at the same time. The control plane accepts none after the finish.
 async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
     let both = |events, artifacts| send_last(reporter, uploads.artifacts(), (events, artifacts));
     tokio::select! {
@@ -199,7 +197,6 @@ async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
     }
 }
 
-/// Both, each within its limit, and then what became of the artifacts.
 async fn send_last(reporter: &Reporter, kept: &Artifacts, (events, artifacts): (Duration, Duration)) {
     tokio::join!(reporter.flush(events), kept.flush(artifacts, reporter.events()));
     reporter.flush(LAST_WORD_LIMIT).await;
@@ -220,9 +217,9 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         setup::run(beside, &commands.setup, (git, mirror), &target.start).await?;
     }
 
-    // Before it is said that an agent works: for want of its session none does.
+    // Before the phase `executing`, because an attempt without its session starts no agent.
     let taken = this.bounded(prepared.found.restore(this, git, workspace)).await?;
-    // Where an earlier attempt had pushed the work, none begins.
+    // No agent starts if an earlier attempt pushed the work.
     let agent = target.adopted.is_none().then(|| prepared.chosen.words(isolation));
     this.bounded(this.begins_to_work(agent)).await?;
     let at = (git, mirror, workspace);
@@ -243,7 +240,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
 
     let published = loop {
         if prepared.access.ends {
-            // It may be nearly over by now, or have been while the agent worked.
+            // The token may have expired while the agent worked.
             prepared.access = this.bounded(access::ask(this)).await?;
         }
         let told = made.is_told(&prepared.chosen).then(|| talk.read());
@@ -254,19 +251,19 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         made = made::Work { this, options, isolation, prepared, beside, taken }.go_further(&mut talk, made).await?;
     };
     if published.by == By::ThisAttempt {
-        // It may be another one by now, on top of what others pushed.
+        // The push may have rebased the commit onto commits of other people.
         this.tally.made(&published.commit);
     }
     let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = &prepared;
     let (head, repository) = (published.head, workspace.repository());
-    // Of a commit that an earlier attempt pushed only its own words are known, and not on what machine it was made.
+    // For an adopted commit, only its trailers say which agent made it.
     let is_ours = target.adopted.is_none() && (published.by == By::ThisAttempt || published.commit == made.commit);
     let agent = match this.told().0.filter(|_| is_ours) {
         Some(work) => Some(published::agent(&work)),
         None => commit::agent_of(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned),
     };
     let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
-    // What was checked here may be another change than what stands there.
+    // Our checks ran on our commit, not on an adopted one.
     let runs = if is_ours { made.results.runs() } else { &[] };
     let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(runs) };
     let summary = if is_ours { this.artifacts.last_word().await } else { None };
@@ -282,7 +279,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     };
     let is_open = |pull: &&PullRequest| pull.state == PullRequestState::Open;
     if let Some(pull) = target.pull_request.as_ref().filter(is_open).filter(|_| published.by != By::Somebody) {
-        // Whoever is asked to look again finds it there. Of a person's commit nothing is said in their place.
+        // The renewed description is ready before reviewers are asked again. A commit of a person gets none.
         let (commit, words) = (published.commit.as_str(), pull_request::of_commit(&said));
         let renewal = Renewal { forge, number: pull.number, commit, words: &words };
         let renewed = async {
@@ -292,7 +289,7 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
         this.unless_grave(renewed).await?;
     }
     let replies = match &assignment.revises {
-        // The push is out: whatever becomes of the answers, the job has done its work.
+        // After the push, a failed reply does not fail the job.
         Some(revises) => {
             let (commit, words) = (published.commit.as_str(), &made.words);
             let fresh = is_ours && revises.retries.is_empty();
@@ -314,8 +311,8 @@ async fn work(this: &Attempt<'_>, options: &Options, workspace: &mut Option<Work
     })
 }
 
-/// Nothing of the work is in its folder yet: what is wrong there is the machine's, and keeps a job that is bound to its
-/// session from it. A retry of `workspace_failed` would begin anew.
+/// Replaces `workspace_failed` for a job that must resume its session: a retry of `workspace_failed` would start a new
+/// session.
 fn keeps_session(this: &Attempt<'_>, stop: Stop) -> Stop {
     match stop {
         Stop::Failed(Failure::WorkspaceFailed { reason }) if may_bind(this) => {
@@ -335,7 +332,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) given: Given,
     pub(crate) mirror: Mirror,
     pub(crate) target: Target,
-    /// What an earlier attempt left; not in place yet.
+    /// The checkpoint of an earlier attempt, not restored yet.
     found: Found,
     pub(crate) workspace: &'a Workspace,
 }
@@ -347,7 +344,7 @@ async fn prepare<'a>(
 ) -> Result<Prepared<'a>, Stop> {
     let Assignment { job, attempt, repository, commands, agent, checkpoint, adopts, .. } = this.assignment;
     this.begin(Phase::Preparing).await?;
-    // It was allowed when it was set: that may be long ago, and this is where it is run.
+    // The policy may have changed since the commands were set.
     if let Some(command) = commands.as_ref().and_then(JobCommands::refused) {
         return Err(Failure::CommandNotAllowed { command: command.to_owned() }.into());
     }
@@ -357,14 +354,14 @@ async fn prepare<'a>(
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     let mut earlier = None;
     if agent.capability == AUTO && *checkpoint && !adopts {
-        // Of all agents it is for the one that worked, and which one that was stands there alone.
+        // With agent `auto`, only the checkpoint says which agent worked.
         let made = workspace.insert(Workspace::make(&work_dir(options)?, job, *attempt).await.map_err(failed)?);
         earlier = Some(Earlier::get(this, made, options.bucket_away).await?);
     }
     let chosen = match *adopts {
-        // None begins, and so none has to be installed.
+        // No agent starts, so none must be installed.
         true => Chosen::Command,
-        // Before anything else is fetched: where its agent is not installed, nothing else matters.
+        // Before the fetch, so that a missing agent fails at once.
         false => {
             let left_by = earlier.as_ref().and_then(Earlier::agent);
             agent::choose(this.assignment, left_by, &Environment::of(&|name| this.reads(&given, name))).await?
@@ -388,7 +385,7 @@ async fn prepare<'a>(
     };
     let earlier = match earlier {
         Some(earlier) => earlier,
-        // What an earlier attempt pushed is done.
+        // Pushed work needs no checkpoint.
         None if target.adopted.is_some() => Earlier::none(),
         None => Earlier::get(this, workspace, options.bucket_away).await?,
     };
@@ -401,14 +398,14 @@ async fn prepare<'a>(
     Ok(Prepared { access, chosen, given, mirror, target, found, workspace })
 }
 
-/// The folder of all attempts on this machine. Git runs in other folders than we do.
+/// The absolute folder of all attempts, because git runs in other folders.
 fn work_dir(options: &Options) -> Result<PathBuf, Failure> {
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     private_dirs(&options.work_dir).map_err(failed)?;
     options.work_dir.canonicalize().map_err(failed)
 }
 
-/// The pull request that the work goes on with, if it does.
+/// The pull request that the job revises or continues.
 async fn pull_request_to_work_on(this: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, Stop> {
     let Assignment { repository, revises, continues, .. } = this.assignment;
     let look = async || match (revises, continues) {
@@ -420,8 +417,8 @@ async fn pull_request_to_work_on(this: &Attempt<'_>, forge: &Forge) -> Result<Op
     while_away(SOURCE_AWAY, is_away, look).await
 }
 
-/// Asks for the right to push, and uses it. Returns what stands at the forge; nothing where people said something that
-/// the agent was not `told`.
+/// Asks the control plane for the right to push, then pushes. `None`: new input arrived that the agent has not read;
+/// `told` is the number of inputs that it read.
 async fn publish(
     this: &Attempt<'_>,
     prepared: &Prepared<'_>,
@@ -430,7 +427,7 @@ async fn publish(
 ) -> Result<Option<Published>, Stop> {
     let sent = Instant::now();
     let asked = this.unless_cancelled(this.begins_to_push(told));
-    // Without an answer there is no right to push, and after this long no time for one.
+    // Without an answer there is no right to push.
     let answer = match timeout_at(push::deadline(sent, None), asked).await {
         Ok(answer) => answer?,
         Err(_) => {
@@ -441,7 +438,7 @@ async fn publish(
     match answer.want {
         Want::Cancel => return Err(Stop::Ordered(Order::Cancel)),
         Want::Pause if answer.push_for_secs.is_none() => return Err(Stop::Ordered(Order::Pause)),
-        // A push that was granted beats a pause.
+        // A granted push takes precedence over a pause.
         Want::Run | Want::Pause => {}
     }
     if answer.goes_on {
