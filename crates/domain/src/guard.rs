@@ -1,7 +1,7 @@
-//! The guards of a ticket event, in the published order: the first that answers decides.
+//! The guards of a ticket event, in the published order: the first refusal decides.
 //!
-//! The order is a list, so that docs and tests can name it. The guards read facts and nothing else; a
-//! transaction that finds the facts stale reloads them and asks again, it never names a reason itself.
+//! Guards are pure functions of the facts. If a transaction finds the facts stale, the caller loads them again and
+//! decides again.
 
 use crate::budget::Today;
 use crate::decision::Reason;
@@ -30,7 +30,6 @@ pub const TICKET_GUARDS: [(&str, Guard); 12] = [
     ("repository_not_integrated", repository_not_integrated),
 ];
 
-/// The answer to a ticket event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub reason: Reason,
@@ -39,15 +38,15 @@ pub struct Decision {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
-    /// Nothing is stored of the event itself.
+    /// Store nothing of the ticket.
     Nothing,
-    /// Status and text are stored.
+    /// Store status and text.
     Snapshot,
-    /// They are, and the entry waits for the active job to end.
+    /// Store them; the entry waits for the end of the active job.
     EnterAgain,
-    /// They are, and the entry waits until the project may start jobs again.
+    /// Store them; the entry waits until the project may start jobs.
     Wait,
-    /// They are, and a job is made.
+    /// Store them and create a job.
     Trigger,
 }
 
@@ -56,7 +55,7 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     let follow = match &refused {
         None => Follow::Trigger,
         Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => Follow::Nothing,
-        // An entry that was there before the job is what that works on; one that waits for its end waits already.
+        // The active job works on this entry, or the entry waits already.
         Some(Reason::JobActive { .. }) if is_known_entry(event, facts) => Follow::Nothing,
         Some(Reason::JobActive { .. }) => Follow::EnterAgain,
         Some(reason) if reason.is_brake() => waiting(event, facts),
@@ -67,9 +66,7 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     Decision { reason, follow }
 }
 
-/// Decides an entry that happened while a job was active or the project could start nothing, now that this
-/// may be over. The guards up to
-/// `status_unchanged` passed when it happened; the rest is asked again.
+/// Decides a waiting entry again. The guards up to `status_unchanged` passed when the event came; only the others run.
 pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
     match later.map(|(_, guard)| guard(event, facts)).find(Option::is_some).flatten() {
@@ -82,7 +79,7 @@ pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     }
 }
 
-/// Decides a person's request for a job for a ticket. Status and auto-create don't matter to it.
+/// Decides a person's request for a job of a ticket, without the guards for status and auto-create.
 pub fn decide_request(
     project: &Project,
     ticket: &crate::ticket::Ticket,
@@ -104,7 +101,7 @@ pub fn decide_request(
     }
 }
 
-/// Why the project may start nothing now, whatever asks for it: its hold, then its budget.
+/// The hold or the exhausted budget that keeps a project from starting any job.
 pub fn braked(project: &Project, today: &Today) -> Option<Reason> {
     if let Some(who) = &project.settings.held_by {
         return Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() });
@@ -112,13 +109,12 @@ pub fn braked(project: &Project, today: &Today) -> Option<Reason> {
     project.settings.budget.refuses(&project.id, today)
 }
 
-/// An entry that waits already is not stored again.
 fn waiting(event: &TicketEvent, facts: &Facts) -> Follow {
     let waits = facts.ticket.as_ref().is_some_and(|ticket| ticket.waits_with(&event.entry()));
     if waits { Follow::Nothing } else { Follow::Wait }
 }
 
-/// The facts as the ledger keeps them.
+/// The facts for the ledger.
 pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
     let settings = facts.project.as_ref().map(|project| &project.settings);
     Recorded {
@@ -143,8 +139,8 @@ pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
     }
 }
 
-/// The status the ticket had before this event. When the event is decided a second time, the stored
-/// status is already its own, so the first answer's facts say what was before.
+/// The ticket's status before this event. For a repeated decision it comes from the ledger, because the stored ticket
+/// has the event's status by then.
 fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
     let ticket = facts.ticket.as_ref()?;
     match &facts.first {
@@ -153,9 +149,8 @@ fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
     }
 }
 
-/// The ticket's stored status comes from this very event, which either waits for the end of the job or was
-/// there when the job was made. One that came during the job, and was refused then for what has been mended
-/// since, is neither: sent again, it waits.
+/// Whether the event waits for the end of the job or started it. An event that was refused during the job is neither:
+/// sent again, it waits.
 fn is_known_entry(event: &TicketEvent, facts: &Facts) -> bool {
     facts.ticket.as_ref().is_some_and(|ticket| {
         let waits = ticket.again.as_ref().is_some_and(|entry| entry.event == event.event);
@@ -168,16 +163,15 @@ fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     facts.project.is_none().then(|| Reason::UnknownProject { project: event.project.clone() })
 }
 
-/// This event already has its job or its lasting answer. Before every guard, or a redelivery would meet
-/// its own job as `job_active`.
+/// The event has a final answer. First of all guards, because a redelivery would meet its own job as `job_active`.
 fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let first = facts.first.as_ref().filter(|first| first.reason.is_final()).map(|first| first.reason.code());
     let entered = facts.ticket.as_ref().and_then(|ticket| ticket.last_entry.as_ref()) == Some(&event.entry());
     first.or(entered.then_some("accepted")).map(|first| Reason::Repeat { first: first.into() })
 }
 
-/// Older than what is known. Equal is not stale: some tools tell whole seconds only, then arrival decides.
-/// An event that was seen before and whose status we have moved the ticket on from is older than our move.
+/// The event is older than the stored ticket. Equal times are not stale, because some tools send whole seconds. A
+/// repeated event is older than our own move that followed it.
 fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
     let moved_on = ticket.seen_event.as_ref() == Some(&event.event) && ticket.status != event.status;
@@ -185,8 +179,8 @@ fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
         .then(|| Reason::StaleEvent { ticket: event.key.clone(), time: ticket.seen_at })
 }
 
-/// Our own write-back coming home: by our account, or the first event after it that tells its status.
-/// The built-in board has no such echo: writing back and showing are one there.
+/// The event of our own write-back: sent by our account, or the first event with the status that we wrote. The built-in
+/// board sends none.
 fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     if event.source == Source::Board {
         return None;
@@ -203,7 +197,7 @@ fn not_trigger_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
         .then(|| Reason::NotTriggerStatus { status: event.status.clone(), trigger: trigger.clone() })
 }
 
-/// Only entering the trigger status counts; an edit of a ticket that sits in it starts nothing.
+/// Only a change into the trigger status starts a job, not an edit within it.
 fn status_unchanged(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     (status_before(event, facts) == Some(event.status.as_str()))
         .then(|| Reason::StatusUnchanged { ticket: event.key.clone(), status: event.status.clone() })

@@ -1,7 +1,6 @@
-//! The guards of a review, in the published order: the first that answers decides.
+//! The guards of a review, in the published order: the first refusal decides.
 //!
-//! They read [`ReviewFacts`] and nothing else. The facts are plain data and are kept with the decision, so
-//! that it can be made again under other settings.
+//! Guards are pure functions of [`ReviewFacts`], which the ledger stores with the decision.
 
 use super::{Asks, Permission, ReviewEvent};
 use crate::budget::{Budget, Today};
@@ -14,7 +13,7 @@ use crate::ticket::{LastOutcome, MOST_DEFERRED};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The version of [`ReviewFacts`]'s shape.
+/// The version of the stored [`ReviewFacts`].
 pub const FACTS: u32 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +92,6 @@ pub struct TicketFacts {
     pub deferred: usize,
 }
 
-/// The answer to a review.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub reason: Reason,
@@ -112,7 +110,7 @@ pub enum Follow {
     Trigger,
 }
 
-/// What is known so far, or the question that has to be asked first.
+/// The decision, or the fact that must be loaded first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Decided(Decision),
@@ -143,7 +141,7 @@ pub const REVIEW_GUARDS: [(&str, Guard); 17] = [
     ("budget_exhausted", budget_exhausted),
 ];
 
-/// Decides a review. `job` is the one that it would make.
+/// Decides a review; `job` is the id of the job that an accepted review creates.
 pub fn decide(facts: &ReviewFacts, job: JobId) -> Verdict {
     for (name, guard) in REVIEW_GUARDS {
         if name == "author_not_permitted" && facts.permission.is_none() {
@@ -153,7 +151,7 @@ pub fn decide(facts: &ReviewFacts, job: JobId) -> Verdict {
             return Verdict::Decided(refused(facts, reason));
         }
     }
-    // What waits is covered first, by one job together with this one.
+    // One job covers the waiting reviews and this one.
     if waits(facts) || others_wait(facts) {
         let reason = Reason::HeldWithOthers { pr: pr(facts) };
         return Verdict::Decided(Decision {
@@ -164,15 +162,14 @@ pub fn decide(facts: &ReviewFacts, job: JobId) -> Verdict {
     Verdict::Decided(Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger })
 }
 
-/// What a guard's answer means: a review that only has to wait waits, if the project wants that.
+/// The effect of a refusal: a review that can be accepted later waits, if the project's settings say so.
 fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     let coalesce = facts.settings.as_ref().is_some_and(|settings| settings.coalesce);
     let room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MOST_DEFERRED);
     let may_wait = coalesce && room;
     let until = |opens_at| Follow::Remember { opens_at, held: false };
     let (reason, follow) = match reason {
-        // Its ledger entry says that it waits, and so do the review and its ticket; told again, it may go on sooner,
-        // where a person asks or an hour was given back.
+        // The review waits already. It may go on sooner, because a person asks or the hour was reset.
         Reason::Repeat { .. } if waits(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
         Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
         Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),
@@ -182,7 +179,7 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     Decision { reason, follow }
 }
 
-/// When the hour since the last revision is over; now, if it is, or if a person asks, whom no hour stops.
+/// The end of the hour since the last revision, or now for a person's request, which the hour does not limit.
 pub(super) fn opens_at(facts: &ReviewFacts) -> Timestamp {
     facts
         .revised
@@ -195,7 +192,7 @@ pub(super) fn pr(facts: &ReviewFacts) -> String {
     label(Some(&facts.repository), facts.number)
 }
 
-/// A person asked for it: they see for themselves that a job makes sense.
+/// Whether a person asked for a revision, which skips guards that protect against automatic jobs.
 pub(super) fn is_request(facts: &ReviewFacts) -> bool {
     matches!(facts.asks, Asks::Revision { .. })
 }
@@ -219,13 +216,13 @@ fn event_ignored(facts: &ReviewFacts) -> Option<Reason> {
     }
 }
 
-/// It has its lasting answer. Before every guard, or a redelivery would meet its own job as `job_active`.
+/// The review has a final answer. First of all guards, because a redelivery would meet its own job as `job_active`.
 fn repeat(facts: &ReviewFacts) -> Option<Reason> {
     let (first, _) = facts.first.as_ref()?;
     Some(Reason::Repeat { first: first.clone() })
 }
 
-/// The ledger forgets after a while; the review itself still names its job, to those whose job it is.
+/// The job of a review whose ledger entry has expired.
 fn duplicate_review(facts: &ReviewFacts) -> Option<Reason> {
     match facts.stored.as_ref()? {
         Known::Started { job } => Some(Reason::DuplicateReview { job: job.clone() }),
@@ -252,7 +249,7 @@ pub(super) fn pull_request_closed(facts: &ReviewFacts) -> Option<Reason> {
         .then(|| Reason::PullRequestClosed { pr: pr(facts), state: facts.state.words().into() })
 }
 
-/// Before the six, so that a stranger's words are neither remembered nor ever reach an agent.
+/// Before the six numbered guards, so that text of a stranger is neither stored nor given to an agent.
 fn author_not_permitted(facts: &ReviewFacts) -> Option<Reason> {
     match facts.permission? {
         Permission::Write => None,
@@ -321,8 +318,8 @@ pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
 }
 
 impl ReviewFacts {
-    /// Whether the forge counts an event as our own: always for an app's account; for a person's account,
-    /// whose owner may review what it opened, only with our mark.
+    /// Whether an event is our own: always for an App's account; for a person's account only with our mark, because its
+    /// owner may review too.
     pub fn is_own(event: &ReviewEvent, account: u64) -> bool {
         event.author.id == account && (event.author.bot || event.marked)
     }
