@@ -1,4 +1,4 @@
-//! A review came in: decides it, and makes its job, remembers it, or records why not.
+//! Decides a review: creates its job, lets it wait, or records the refusal.
 
 use super::changed::pull_request_changed;
 use super::facts::{Loaded, Reach, job_of, load, project_of};
@@ -19,12 +19,11 @@ use pullyard_store::{TriggerReview, WaitsForJob, Write};
 
 /// Decides a review.
 ///
-/// Idempotent: by the review's own id, whoever tells it and however often; a repeat gets the first answer.
-/// Errors: `Contended` when others kept changing its ticket; nothing of the review is stored then, and the same call
-/// may be made again.
+/// Idempotent: by the review's id at the forge, for any number of webhooks and polls; a repeat gets the first answer.
+/// Errors: `Contended` if concurrent writers kept changing the ticket. Nothing is stored then; repeat the call.
 pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.pull_request.id);
-    // Boxed, as below: whoever awaits this one would hold all of them on their stack.
+    // Boxed, because the futures below are large.
     let mut loaded = Box::pin(load(ctx, reach, event, vouched(event))).await?;
     loop {
         if tells_news(&loaded, event) {
@@ -43,7 +42,7 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
     }
 }
 
-/// Decides of these facts; the forge is asked about the author when their turn comes, once.
+/// Decides over these facts. The forge is asked once about the author, when a guard needs the permission.
 async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Result<Decision, Error> {
     let own = || JobId::of_review(&event.pull_request.id, &event.review);
     let job = loaded.review.as_ref().map_or_else(own, Review::next_job);
@@ -54,7 +53,7 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
                 let Some(repository) = &loaded.repository else {
                     return Err(Error::Inconsistent("an author was asked about without a repository".into()));
                 };
-                // The rest is not read again for it: what changed meanwhile is refused when it is written.
+                // The other facts are not read again; the write's condition rejects stale ones.
                 let number = event.pull_request.id.number;
                 let asked = ask_now(ctx, &loaded.integration, repository, number, &event.author).await;
                 loaded.facts.permission = Some(asked);
@@ -71,8 +70,8 @@ fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
     })
 }
 
-/// The same for a caller who can't wait or come again: a review that too many others are in the way of is
-/// decided in its turn, and `queued` says so.
+/// Decides a review for a webhook, which must answer in time: under contention the review goes to the queue, and the
+/// answer is `queued`.
 pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     match decide_review(ctx, reach, event).await {
         Err(error) if is_contended(&error) => {
@@ -97,12 +96,12 @@ fn is_contended(error: &Error) -> bool {
     matches!(error, Error::Contended { .. } | Error::Store(pullyard_store::Error::Contended { .. }))
 }
 
-/// Who asks through our own API is known by their token.
+/// A caller of our API is identified by the token.
 fn vouched(event: &ReviewEvent) -> Option<Permission> {
     (event.source == Source::Person).then_some(Permission::Write)
 }
 
-/// Writes what a decision means. None when its facts were stale.
+/// Writes a decision; `None` if its facts were stale.
 async fn apply(
     ctx: &Context,
     event: &ReviewEvent,
@@ -126,7 +125,7 @@ async fn apply(
                 ctx.store.note_repeat(&first.id, now).await?;
                 first.id.clone()
             }
-            // The ledger has forgotten it.
+            // The ledger's entry has expired.
             None => delivery.id,
         };
         return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: job_of(loaded) }));
@@ -137,8 +136,7 @@ async fn apply(
         if is_for_people && tell_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
             return Ok(None);
         }
-        // Stale: somebody else told the same review and has its lasting answer. What waits has its entry since it
-        // was remembered, and perhaps its last answer by now.
+        // Stale: another delivery of the same review has its final answer.
         if ctx.store.record(&delivery).await? == Write::Stale {
             return Ok(None);
         }
@@ -154,7 +152,7 @@ async fn apply(
     Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job }))
 }
 
-/// Makes the job, with the ticket's lock, the pull request's hour, the review and its ledger entry.
+/// Creates the job with the ticket's lock, the pull request's hour, the review and its ledger entry in one transaction.
 async fn trigger(
     ctx: &Context,
     event: &ReviewEvent,
@@ -171,7 +169,7 @@ async fn trigger(
         return Err(Error::Inconsistent("a review was accepted without its ticket".into()));
     };
     let mut linked = pull_request.clone();
-    // The forge told its newest state with the review.
+    // The delivery of a review contains the newest state of the pull request.
     if let Some(heard) = linked.heard(event.pull_request.state, &event.pull_request.head, event.pull_request.updated_at)
     {
         linked = heard;
@@ -200,7 +198,7 @@ async fn trigger(
     Ok(Some(Answer { delivery: delivery.id.clone(), reason: decision.reason, job: Some(job.id) }))
 }
 
-/// What the link does not know yet of how the pull request is named.
+/// Adds URL, branch and repository name to a link that lacks them.
 pub(super) fn named(linked: &mut PullRequest, event: &ReviewEvent) {
     linked.repository_name = Some(event.pull_request.repository.clone());
     if linked.url.is_empty() {
@@ -218,8 +216,8 @@ struct Wait {
     held: bool,
 }
 
-/// Remembers that a review waits and has its ticket know that, in one write: of a review whose process died in
-/// between nobody would come again, since its ledger entry says that it waits.
+/// Stores the waiting review and marks its ticket in one transaction. With two writes, a crash in between would lose
+/// the review, because its ledger entry already says that it waits.
 async fn remember(
     ctx: &Context,
     event: &ReviewEvent,
@@ -267,8 +265,7 @@ async fn remember(
     Ok(written)
 }
 
-/// Whether people should read an answer on the pull request. What strangers and ourselves write there is
-/// nobody's business, and what asks for nothing gets no answer.
+/// Whether the answer is shown on the pull request. Reviews by strangers, by ourselves, and without a request get none.
 fn is_for_people(reason: &Reason) -> bool {
     matches!(
         reason,
@@ -342,7 +339,6 @@ fn said(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) {
     );
 }
 
-/// The ledger entry of a decided review.
 fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Delivery {
     let now = loaded.facts.now;
     let (at, mut seen) = loaded.first.as_ref().map_or((now, Vec::new()), |first| {
@@ -352,7 +348,7 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
     });
     seen.truncate(MOST_SEEN);
     let facts = pullyard_domain::review::guard::ReviewFacts {
-        // A message may be long and is no fact of the decision.
+        // The message is long and decides nothing.
         asks: match &event.asks {
             Asks::Revision { .. } => Asks::Revision { message: None },
             asks => asks.clone(),

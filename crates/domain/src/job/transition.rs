@@ -1,4 +1,4 @@
-//! The ways from one state of a job to the next. Anything not written here is refused.
+//! The transitions of a job. Any transition that is not listed here is refused.
 //!
 //! | from | to | by |
 //! |---|---|---|
@@ -41,16 +41,16 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long a Ready job may wait for its wake-up before the sweeper starts it.
+/// The sweeper starts a Ready job after this time, in case its message was lost.
 pub const WAKE_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long a started task may take until it claims.
+/// Limit from the start of a task to its claim.
 pub const START_WITHIN: Duration = Duration::from_secs(300);
 
-/// How long nobody but its runner may end a job that is being pushed.
+/// While a push may be under way, only the runner may end the job, for at most this long.
 pub const PUSH_FOR: Duration = Duration::from_secs(120);
 
-/// How long a finish may still be on its way after its container died.
+/// Wait for a finish that was sent before the container stopped.
 pub const FINISH_GRACE: Duration = Duration::from_secs(15);
 
 /// How many dead tasks of one attempt are remembered: a claim comes within seconds of its task's death, starts come
@@ -66,7 +66,7 @@ impl Dispatch {
     }
 }
 
-/// Proof that an attempt was claimed: every write for that attempt takes it.
+/// The fence of an attempt. Each write for the attempt requires it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
     pub job: JobId,
@@ -76,9 +76,9 @@ pub struct Fence {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The attempt this will be: one more than were claimed.
+    /// The number of the new attempt: one more than the claimed ones.
     pub attempt: u32,
-    /// Chosen by the runner, so that a repeat gets the same answer.
+    /// Chosen by the runner, so that a repeated claim gets the same answer.
     pub claim: ClaimId,
     pub instance: InstanceId,
     /// The runner, if it is not a Fargate task.
@@ -94,24 +94,23 @@ pub enum End {
     Cancelled,
 }
 
-/// Why a transition is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotNow {
-    /// Exactly this was done before; the job stands as it should.
+    /// The same transition happened before.
     Already,
     /// Another attempt holds the job, or none does.
     LeaseLost,
-    /// The job is not in a state that this leads on from.
+    /// The job's status does not allow the transition.
     Status(Status),
     NotBefore(Timestamp),
     Unwanted,
-    /// Somebody said something that its agent has not read.
+    /// A user sent input that the agent has not read.
     NewerInput,
     TooMany,
 }
 
 impl Job {
-    /// A deliberate start of a task: counted, and due again if nobody claims.
+    /// Starts a task: the start is counted, and due again if no claim follows.
     pub fn dispatched(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.must_be_ready_on_fargate()?;
         if self.dispatch.starting {
@@ -126,7 +125,7 @@ impl Job {
         Ok(job)
     }
 
-    /// ECS named the task that start `number` of attempt `attempt` is.
+    /// Stores the ARN of the task of start `number` of attempt `attempt`.
     pub fn start_named(&self, attempt: u32, number: u32, task: &str) -> Result<Self, NotNow> {
         self.must_be_ready_on_fargate()?;
         if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
@@ -140,8 +139,8 @@ impl Job {
         Ok(job)
     }
 
-    /// Start `number` of attempt `attempt` came to nothing: it is tried again later, or given up.
-    /// No attempt is used up.
+    /// Start `number` of attempt `attempt` failed: the job tries again later, or fails after too many starts. No attempt
+    /// is used up.
     pub fn start_failed(
         &self,
         attempt: u32,
@@ -165,8 +164,7 @@ impl Job {
         Ok(job)
     }
 
-    /// It waits elsewhere, because its project runs its jobs elsewhere now. Not while a task may be on its
-    /// way to it.
+    /// Moves a waiting job to the place where its project now runs jobs, unless a task may be starting.
     pub fn placed(&self, place: Place, now: Timestamp) -> Result<Self, NotNow> {
         if self.status != Status::Ready || self.dispatch.starting {
             return Err(NotNow::Status(self.status));
@@ -176,7 +174,7 @@ impl Job {
         }
         let mut job = self.clone();
         job.place = place;
-        // The number stays: no client token of ECS is ever used for two starts.
+        // The number stays, because each start needs a client token of its own.
         job.dispatch.fault = None;
         job.dispatch.due = now;
         job.went_on();
@@ -236,7 +234,7 @@ impl Job {
         Ok(job)
     }
 
-    /// The next phase begins. Repeating the present one is `Already`.
+    /// Begins the next phase. A repeat of the current phase is `Already`.
     pub fn progressed(&self, fence: &Fence, to: Status, now: Timestamp) -> Result<Self, NotNow> {
         self.held_by(fence)?;
         if self.status == to {
@@ -261,7 +259,7 @@ impl Job {
         Ok(job)
     }
 
-    /// The runner of the fence ends its job.
+    /// The runner with this fence ends its job.
     pub fn finished(&self, fence: &Fence, finish: &FinishId, end: End, now: Timestamp) -> Result<Self, NotNow> {
         if let Some(by) = &self.ended_by
             && by.finish.as_ref() == Some(finish)
@@ -276,18 +274,16 @@ impl Job {
         Ok(self.ended(end, Some(finish.clone()), now))
     }
 
-    /// Somebody else than its runner ends it: it is overdue, dead, or was never claimed. One that shall
-    /// stop is cancelled by that.
+    /// Ends a job that is overdue, dead or never claimed. A job that a user cancelled ends as cancelled.
     pub fn given_up(&self, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         Ok(self.ended(self.unless_cancelled(End::Failed(failure, None)), None, now))
     }
 
-    /// A platform fault puts it back, if it may go back again. One that shall stop does not go back: it is
-    /// cancelled or paused by that.
+    /// Puts a job back to Ready after a platform fault, as often as allowed. A job that a user cancelled or paused is
+    /// cancelled or paused instead.
     ///
-    /// That an attempt of it may have pushed stays on it, also where the one that is lost now has looked for that, found
-    /// nothing and begun to work: each next one looks again, which costs less than a push that nobody finds.
+    /// The mark of a possible push stays, so that each later attempt looks for the pushed commit again.
     pub fn requeued(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         if !self.status.is_active() {
@@ -303,11 +299,10 @@ impl Job {
         Ok(job)
     }
 
-    /// A loss that it would fail by puts it back once more, because an attempt of it may have pushed: whoever takes it
-    /// now looks for that and does nothing else. No requeue is used up. One that shall stop does not go back: it is
-    /// cancelled or paused by that.
+    /// Puts a job back once more instead of failing it, because an attempt may have pushed. The next attempt only adopts
+    /// the pushed commit. No requeue is used up. A job that a user cancelled or paused is cancelled or paused instead.
     ///
-    /// `Already`: that was tried. `Status`: nobody may have pushed, or nobody holds it.
+    /// `Already`: this was tried before. `Status`: no attempt may have pushed, or none holds the job.
     pub fn requeued_to_adopt(&self, loss: Failure, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         if !self.status.is_active() || !self.may_have_pushed() {
@@ -322,7 +317,7 @@ impl Job {
         let mut job = self.clone();
         job.lost_a_push = true;
         job.adopts = Some(loss.clipped());
-        // No agent works, so that nothing is gone on with and no model waited for.
+        // No agent runs, so the job resumes no session and waits for no model.
         job.session = None;
         job.model = None;
         job.goes_back(now);
@@ -334,7 +329,7 @@ impl Job {
         self.status == Status::Syncing || self.lost_a_push
     }
 
-    /// The container of its runner died; its own finish may still be on its way.
+    /// Records that the runner's container stopped; the runner's finish may still arrive.
     pub fn container_died(&self, task: &str, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
         let Some(run) = self.run.as_ref().filter(|run| self.status.is_active() && run.task.as_deref() == Some(task))
         else {
@@ -351,7 +346,7 @@ impl Job {
         Ok(job)
     }
 
-    /// Checks that the attempt of the fence holds this job.
+    /// Checks that the attempt with this fence holds the job.
     pub fn held_by(&self, fence: &Fence) -> Result<&Run, NotNow> {
         self.run
             .as_ref()
@@ -359,7 +354,7 @@ impl Job {
             .ok_or(NotNow::LeaseLost)
     }
 
-    /// How the attempt that the fence held has ended, for its ATTEMPT item.
+    /// The end of the attempt, for its ATTEMPT item.
     pub fn attempt_end(&self) -> AttemptEnd {
         match (self.status, &self.failure) {
             (Status::Completed, _) => AttemptEnd::Completed {},
@@ -401,7 +396,7 @@ impl Job {
         }
     }
 
-    /// It is Ready again without its attempt; or stands still, where its people want that.
+    /// The job without its attempt: Ready, or paused if a user asked for that.
     fn goes_back(&mut self, now: Timestamp) {
         if self.want == Want::Pause {
             return self.pauses_now(now);
@@ -437,7 +432,7 @@ impl Job {
         }
     }
 
-    /// Nobody but its runner touches a job that may be pushing.
+    /// Refuses a change by anyone but the runner while a push may be under way.
     pub(super) fn may_be_taken_away(&self, now: Timestamp) -> Result<(), NotNow> {
         if !matches!(self.status, Status::Pending | Status::Ready) && !self.status.is_active() {
             return Err(NotNow::Status(self.status));
