@@ -1,6 +1,4 @@
-//! The commands that speak to a server: each is a client of the public API like any other.
-//!
-//! No rule of business is here; what the server says is shown, and its refusals become exit codes.
+//! The commands that call a server, each a client of the public API. Refusals become exit codes.
 
 mod about;
 mod ask;
@@ -51,7 +49,7 @@ pub(crate) use session::token;
 use std::process::ExitCode;
 pub(crate) use unread::unread;
 
-/// Follows a job of a server that this process runs, until it ends: nobody else can speak to its agent.
+/// Follows a job of a server in this process until it ends. This terminal is the only one that can answer its agent.
 pub(crate) async fn follow(
     screen: Screen,
     url: &str,
@@ -90,7 +88,6 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    /// An address that requests can be sent to, without a slash at its end.
     fn url(&self) -> Result<Option<String>, Fault> {
         given(&self.url).map(|url| address(&url)).transpose()
     }
@@ -103,7 +100,6 @@ impl Global {
         given(&self.context)
     }
 
-    /// The context that was named, if one was.
     pub(crate) fn context_name(&self) -> Option<String> {
         self.context()
     }
@@ -113,7 +109,6 @@ impl Global {
     }
 }
 
-/// A variable that is set to nothing says nothing.
 fn given(value: &Option<String>) -> Option<String> {
     value.clone().filter(|value| !value.is_empty())
 }
@@ -128,13 +123,11 @@ fn address(url: &str) -> Result<String, Fault> {
     Err(Fault::usage(format!("{url} is no server's address")).help("write it as https://HOST"))
 }
 
-/// Cursors go into an address as they are.
 fn cursor(text: &str) -> Result<String, String> {
     let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if good { Ok(text.to_owned()) } else { Err("use the cursor of an earlier page".into()) }
 }
 
-/// Tokens go into a header; what can't stand there was never one.
 fn sendable(token: &str) -> Result<String, Fault> {
     if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(token.to_owned());
@@ -179,7 +172,6 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Runs it and says whatever went wrong. `program` is the whole command line, for completions.
     pub(crate) async fn run(self, global: &Global, program: clap::Command) -> ExitCode {
         let screen = Screen::new(global);
         let local = match self {
@@ -188,7 +180,7 @@ impl Command {
             Self::Contexts(contexts) => contexts.run(&screen),
             Self::Completions(completions) => completions.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
-            // A stack is found with other credentials, and may have no context yet.
+            // A stack is found with AWS credentials, and may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
             Self::Init(init) if init.stack().is_some() => init.run_on_stack(global, &screen).await,
             remote => return remote.ask(global, screen).await,

@@ -1,22 +1,19 @@
-//! The signals that end a command which keeps something running: Ctrl-C, SIGTERM, and a closed terminal.
+//! Signals that end a long-running command: SIGINT, SIGTERM, SIGHUP.
 
 use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signal that ended a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Interrupt,
     Terminate,
-    /// SIGHUP: the terminal was closed.
     HangUp,
 }
 
-/// Receives these signals from its construction on.
 pub(crate) struct Ends {
     interrupt: Signal,
     terminate: Signal,
-    /// None where nothing is shown on a terminal: `nohup` has a command go on without one, and takes both away.
+    /// None without a terminal: `nohup` must keep working.
     hang_up: Option<Signal>,
 }
 
@@ -27,7 +24,6 @@ impl Ends {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
     }
 
-    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> End {
         let Self { interrupt, terminate, hang_up } = self;
         let hung_up = async {

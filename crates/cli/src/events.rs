@@ -1,4 +1,4 @@
-//! `pullyard events`: what `sam local invoke` needs to run the functions against a `pullyard up`.
+//! `pullyard events`: files for `sam local invoke` against a running `pullyard up`.
 
 mod sign;
 
@@ -11,7 +11,7 @@ use sign::Sign;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The services that a function calls by itself. Whoever follows a signed link to S3 is not in the container.
+/// The services that functions call themselves. S3's signed links are followed outside the container.
 const CALLED: [&str; 4] = [
     "PULLYARD_DYNAMODB_ENDPOINT",
     "PULLYARD_SQS_ENDPOINT",

@@ -1,4 +1,4 @@
-//! Where this program's own log goes: never between its answers.
+//! Sets up this program's own log.
 
 use anyhow::Context as _;
 use pullyard_local::telemetry::{self, Times};
@@ -11,24 +11,22 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn filter() -> Targets {
-    // The embedded DynamoDB warns of every refused condition; here a refused condition is an answer.
+    // The embedded DynamoDB warns about every refused condition, which are normal here.
     telemetry::filter("info,dynoxide=error")
 }
 
-/// To standard error, for the runner: whoever starts it keeps that.
 pub(crate) fn to_stderr() {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(lines.with_filter(filter())).init();
 }
 
-/// To a file, one JSON object a line, for the local system.
 pub(crate) fn to_file(path: &Path) -> anyhow::Result<()> {
     let file = std::fs::File::create(path).with_context(|| format!("failed to write {}", path.display()))?;
     tracing_subscriber::registry().with(telemetry::layer(Mutex::new(file), filter(), Times::Written)).init();
     Ok(())
 }
 
-/// To a folder, a file a day, the last seven: a system that runs for months keeps its disk.
+/// One file a day, the last seven.
 pub(crate) fn to_folder(folder: &Path) -> anyhow::Result<()> {
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)

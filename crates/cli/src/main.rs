@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Command::Runner(runner) => runtime.block_on(runner.run()),
         Command::Function(function) => runtime.block_on(function.run()),
     };
-    // A thread that waits for a disk must not keep the process.
+    // Do not wait for threads that block on a disk.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

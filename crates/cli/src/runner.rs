@@ -1,5 +1,4 @@
-//! `pullyard runner …`: the runner inside this program, for the embedded ECS, which must not depend on
-//! a second program having been built.
+//! `pullyard runner …`: the runner inside this program, so that the embedded ECS needs no second binary.
 
 use pullyard_local::TaskEnvironment;
 use std::path::Path;
@@ -19,8 +18,7 @@ impl Runner {
     }
 }
 
-/// The command of a runner that ends with this process, however this one ends: nobody would be left to hear of its job.
-/// It removes the folder then.
+/// The command of a runner that ends with this process, and then deletes `folder`.
 pub(crate) fn ending_with_us(mut runner: Vec<String>, folder: Option<&Path>) -> Vec<String> {
     runner.extend(["--parent".to_owned(), std::process::id().to_string()]);
     if let Some(folder) = folder.and_then(Path::to_str) {
@@ -29,14 +27,12 @@ pub(crate) fn ending_with_us(mut runner: Vec<String>, folder: Option<&Path>) -> 
     runner
 }
 
-/// What the runners of an embedded ECS are given for their agents, as task definitions give it on AWS.
 pub(crate) fn agents_environment() -> TaskEnvironment {
     let found =
         pullyard_runner::agent_variables().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     TaskEnvironment(found.filter(|(_, value)| !value.is_empty()).collect())
 }
 
-/// The token of a forge that people's tools read from the environment.
 pub(crate) fn forge_token() -> Option<String> {
     ["GH_TOKEN", "GITHUB_TOKEN"].iter().find_map(|name| std::env::var(name).ok().filter(|token| !token.is_empty()))
 }

@@ -1,5 +1,4 @@
-//! The folder of a `demo` or a `try` that nobody keeps: made, and those removed that earlier ones left which were killed
-//! while no job of theirs was there to do it.
+//! The temporary folder of `demo` or `try`, and cleanup of abandoned ones.
 
 use std::fs;
 use std::io;
@@ -7,10 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Stands in each of them: a folder that somebody named, to keep it, may be called like one.
+/// Marks temporary folders: a folder kept by the user may have a similar name.
 const MARK: &str = "temporary";
 
-/// Makes one, which goes away with what this returns.
 pub(crate) fn folder(prefix: &str) -> io::Result<TempDir> {
     folder_in(&std::env::temp_dir(), prefix)
 }
@@ -21,7 +19,7 @@ fn folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
     let owner = fs::symlink_metadata(made.path())?.uid();
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
         let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
-        // What is ours nobody else can replace by a link to something that is not to go.
+        // Only our own folders: another user could replace theirs by a link.
         let is_ours = entry.metadata().is_ok_and(|about| about.is_dir() && about.uid() == owner);
         let is_marked = is_named_so && is_ours && entry.path().join(MARK).exists();
         if is_marked && pullyard_local::is_abandoned(&entry.path()) {
@@ -31,7 +29,7 @@ fn folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
     Ok(made)
 }
 
-/// As far as that can be done, and each by itself: its secrets stand beside what an agent left, whatever that is.
+/// Best effort, each entry by itself: the secrets must go even if an agent's files cannot.
 fn remove(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());

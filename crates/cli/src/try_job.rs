@@ -1,6 +1,4 @@
-//! `pullyard try`: one job on a real repository, from this machine, with nothing set up before or left after.
-//!
-//! Everything that `up` embeds is started on a folder that goes away again; the forge is the real one.
+//! `pullyard try`: runs one job on a real repository from this machine, with an embedded system in a temporary folder.
 
 use crate::client::{self, Exit, Fault, Global, Screen};
 use crate::ends::{End, Ends};
@@ -22,9 +20,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 const GITHUB: &str = "https://api.github.com";
-/// How long `gh` may take to say its token.
 const GH_LIMIT: Duration = Duration::from_secs(10);
-/// The one project of the one job.
 const PROJECT: &str = "try";
 
 /// Let an agent do one thing in a repository on GitHub, from this machine, and get a pull request.
@@ -91,7 +87,7 @@ impl Try {
             "run `pullyard up` in a container or virtual machine instead",
         )?;
         let token = self.token(&screen).await?;
-        // Before there is a folder, which goes away again however this is ended.
+        // Before the folder is created, so that it is deleted on any signal.
         let mut ends = Ends::listen().map_err(|error| said(error.into()))?;
         let temporary;
         let folder = match &self.keep {
@@ -112,8 +108,8 @@ impl Try {
             local = Local::start(options) => local.map_err(|error| said(error.into()))?,
             end = ends.next() => return Ok(interrupted(&screen, end, "no agent was started")),
         };
-        // The agent stops with this command, because nobody would be left to see its work. The signal is handled here
-        // alone: a task may start the agent before `work` follows the job.
+        // The agent stops with this command. Signals are handled here only: a task may start the agent before `work`
+        // follows it.
         let ended = tokio::select! {
             biased;
             ended = self.work(Screen::new(global), &local, token) => ended,
@@ -171,7 +167,6 @@ impl Try {
         client::follow(screen, local.api_url(), api, project, &job).await
     }
 
-    /// A token of the environment, else `gh`'s, if that is agreed to.
     async fn token(&self, screen: &Screen) -> Result<String, Fault> {
         if let Some(token) = crate::runner::forge_token() {
             return Ok(token);
@@ -208,7 +203,7 @@ impl Try {
     }
 }
 
-/// Reports a Ctrl-C. The sender of any other signal does not read this terminal.
+/// Silent for other signals: their sender does not read this terminal.
 fn interrupted(screen: &Screen, end: End, consequence: &str) -> ExitCode {
     if end == End::Interrupt {
         screen.note(&format!("interrupted: {consequence}"));
@@ -216,7 +211,6 @@ fn interrupted(screen: &Screen, end: End, consequence: &str) -> ExitCode {
     Exit::Interrupted.into()
 }
 
-/// The host that `gh` knows a forge by.
 fn host(api_url: &str) -> String {
     let host = api_url.split_once("://").map_or(api_url, |(_, rest)| rest).split('/').next().unwrap_or_default();
     host.strip_prefix("api.").unwrap_or(host).to_owned()

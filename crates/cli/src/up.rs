@@ -1,7 +1,6 @@
-//! `pullyard up`: the whole system on this machine, kept running.
+//! `pullyard up`: runs the whole system on this machine.
 //!
-//! Owns where the data is, which addresses are used, the four lines and the end. What runs is
-//! `pullyard-local`'s; nothing here knows a use case, and all it asks of the system it asks as a client.
+//! Chooses data folder and addresses, prints the four lines, and handles the end; `pullyard-local` does the rest.
 
 mod context;
 mod faults;
@@ -23,14 +22,11 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Where the API is when nobody says otherwise.
 const API: &str = "127.0.0.1:7878";
-/// Where the forge of local repositories is: the first of these ports that nobody has.
 const FORGE_PORTS: RangeInclusive<u16> = 7879..=7978;
 const ANY: &str = "127.0.0.1:0";
-/// The embedded AWS prefers this port and the next four, so that events/env.json reaches it.
+/// Preferred port of the embedded AWS, with the next four, so that events/env.json reaches it.
 const AWS_FIRST_PORT: u16 = 7980;
-/// The integration of repositories on this machine.
 const LOCAL_FORGE: &str = "local";
 
 /// Run all of Pullyard on this machine, and keep it running.
@@ -76,7 +72,7 @@ impl Up {
     }
 
     async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
-        // From the first moment on: a start that is interrupted ends in order, too.
+        // From the start, so that an interrupted start also shuts down in order.
         let mut ends =
             Ends::listen().map_err(|error| Fault::new(Exit::Failed, format!("can't listen to signals: {error}")))?;
         let data = folder::prepare(&self.data)?;
@@ -92,7 +88,6 @@ impl Up {
         let clock = watch::Clock::begin(&data, screen);
         let local = tokio::select! {
             local = start(options) => local.map_err(|error| faults::of_start(error, &data))?,
-            // Stopping is how one leaves here, and no failure.
             _ = ends.next() => return Ok(ExitCode::SUCCESS),
         };
         let api = Operator::new(local.api_url(), local.admin_token())?;
@@ -101,7 +96,6 @@ impl Up {
         let context = context::save(&local, &data, global.context_name());
         self.say(screen, &local, &data, &context, &sign_in)?;
         if self.open {
-            // The link stands on the screen as well.
             open(&sign_in);
         }
         tokio::select! {
@@ -117,7 +111,6 @@ impl Up {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Address, sign-in, data, and how to stop.
     fn say(
         &self,
         screen: &Screen,
@@ -148,14 +141,13 @@ impl Up {
     }
 }
 
-/// This very program runs the jobs: `cargo run` builds no second one.
+/// This program also runs the jobs, so that `cargo run` needs no second binary.
 pub(crate) fn runner() -> Result<Vec<String>, Fault> {
     let program = std::env::current_exe()
         .map_err(|error| Fault::new(Exit::Failed, format!("can't find this program on disk: {error}")))?;
     Ok(vec![program.display().to_string(), "runner".into(), "run-job".into()])
 }
 
-/// Where API and forge listen: as told, else where they were last, else the usual places.
 fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Fault> {
     let last = Addresses::last(data).map_err(|error| faults::of_start(error, data))?;
     let api = match (listen, &last) {
@@ -164,15 +156,15 @@ fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Faul
         (None, None) => API.to_owned(),
     };
     let forge = match last {
-        // Clones and pull requests know this address.
+        // Clones and pull requests contain this address.
         Some(last) => last.forge,
         None => forge_at(*FORGE_PORTS.start()),
     };
     Ok((api, forge))
 }
 
-/// Where nobody chose the forge's address, and the usual one is taken, one of the next does. It is kept, and a port
-/// that the system hands out may be somebody else's when this starts again: such a one is the last choice.
+/// Tries the next ports if the default is taken. A random port is the last resort: the address is kept, and may be
+/// taken at the next start.
 async fn start(options: Options) -> Result<Local, Error> {
     if Addresses::last(&options.data)?.is_some() {
         return Local::start(options).await;
@@ -190,8 +182,7 @@ fn forge_at(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-/// Refuses addresses that other machines reach: what is embedded asks for no password, and nothing here
-/// is encrypted.
+/// Only loopback addresses: the embedded services have no password, and nothing is encrypted.
 fn loopback(told: &str) -> Result<String, Fault> {
     let whole = if told.contains(':') { told.to_owned() } else { format!("{told}:7878") };
     let found: Vec<SocketAddr> = whole
@@ -205,7 +196,6 @@ fn loopback(told: &str) -> Result<String, Fault> {
     }
 }
 
-/// Connects the forge of local repositories, once.
 async fn connect_forge(local: &Local, api: &Operator) -> Result<(), Fault> {
     let id = IntegrationId::new(LOCAL_FORGE).map_err(|bad| Fault::new(Exit::Failed, bad.to_string()))?;
     let wanted = CreateIntegration {

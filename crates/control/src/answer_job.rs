@@ -1,4 +1,4 @@
-//! Somebody says something to a job's agent: the answer to its question, for one.
+//! Stores an input for a job's agent, such as the answer to its question.
 
 use crate::create_job::Requester;
 use crate::rest::write_rest;
@@ -8,10 +8,9 @@ use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::{AttemptEnd, Job};
 use pullyard_store::{Proof, Write};
 
-/// Keeps an input of a job. One that waits for an answer, or is paused, goes on with it; one that works reads it
-/// when its agent can; any other reads it when it begins.
+/// Stores an input of a job. A waiting or paused job becomes ready; a running agent reads it as soon as it can.
 ///
-/// Idempotent: with a key, by caller and key: the same key again says nothing twice.
+/// Idempotent: with a key, by caller and key: a repeat stores no second input.
 /// Errors: `NotFound`; `Denied` when it has ended, is being cancelled, or takes no more; `KeyReused`; `Contended`.
 pub async fn answer_job(
     ctx: &Context,
@@ -20,7 +19,7 @@ pub async fn answer_job(
     caller: &Requester,
     key: Option<EventId>,
 ) -> Result<Job, Error> {
-    // Without a key of the caller's own, one that tells this call's repeats from what was said by others.
+    // Without a caller's key, a generated one lets a retry of this loop recognise its own write.
     let key = format!("{}#{}", caller.id, key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string()));
     let mut rounds = ctx.rounds(id);
     loop {

@@ -1,7 +1,6 @@
-//! What attempts leave behind in the bucket: a place for it, that it is there, and the way to it.
+//! Artifacts of attempts. The row is written first, then the object, then the `stored` mark.
 //!
-//! The place is written first, then the object, then that it was seen. Whoever dies in between leaves a place
-//! without an object, which nobody is sent to, or an object that was not seen yet: the next one who asks for it looks.
+//! A crash in between leaves a row without an object, or an object without a mark; the next reader checks the bucket.
 
 use crate::attempt::load_held;
 use crate::runner::trusted;
@@ -13,19 +12,18 @@ use pullyard_domain::job::{Attempt, Fence, Job};
 use pullyard_domain::prompt;
 use pullyard_store::Write;
 
-/// The place of something that an attempt keeps.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub id: ArtifactId,
     pub upload: Option<Upload>,
 }
 
-/// Makes a place for an artifact of an attempt that holds its job.
+/// Reserves a place for an artifact of the attempt that holds the job.
 ///
-/// Not fenced by the job's own revision: an attempt that loses its lease at this very moment, or lost it the moment
-/// before, may still get the place, under its own number.
+/// Not fenced by the job's revision: an attempt that loses its lease at this moment may still get a place, under its
+/// own number.
 /// Idempotent: by kind and name; a repeat gets a fresh address while nothing was seen there.
-/// Errors: `LeaseLost`; `Artifact` when a limit is reached, or the name stands for something else.
+/// Errors: `LeaseLost`; `Artifact` when a limit is reached, or another artifact has the name.
 pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Result<Place, Error> {
     let job = load_held(ctx, fence).await?;
     if let Some(run) = &job.run {
@@ -56,8 +54,6 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Re
     Ok(Place { id: artifact.id, upload })
 }
 
-/// Notes that an artifact's object is there, after a look at it.
-///
 /// Idempotent: by the artifact.
 /// Errors: `LeaseLost`; `NotFound` when the attempt has no such place; `Artifact` when nothing is there.
 pub async fn artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
@@ -66,14 +62,11 @@ pub async fn artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> R
     look(ctx, kept, id).await.map(drop)
 }
 
-/// What the attempts of a job keep, the first attempt's first.
 pub async fn artifacts_of(ctx: &Context, job: &JobId) -> Result<Vec<(u32, Artifact)>, Error> {
     let kept = kept_by(ctx, job).await?;
     Ok(kept.into_iter().flat_map(|kept| kept.kept.into_iter().map(move |one| (kept.attempt, one))).collect())
 }
 
-/// Where an artifact can be got for a short while.
-///
 /// Errors: `NotFound`; `Artifact` when its bytes never came.
 pub async fn artifact_address(ctx: &Context, job: &JobId, id: &ArtifactId) -> Result<String, Error> {
     let kept = kept_by(ctx, job).await?.into_iter().find(|kept| kept.find(id).is_some());
@@ -83,8 +76,7 @@ pub async fn artifact_address(ctx: &Context, job: &JobId, id: &ArtifactId) -> Re
     Ok(ctx.objects.download(&key, &artifact).await?)
 }
 
-/// The newest checkpoint among what an attempt keeps whose bytes are there, and the way to it for a short while; and
-/// whether a newer one has a place and no bytes.
+/// The newest uploaded checkpoint with its address; and whether a newer one was never uploaded.
 pub(crate) async fn checkpoint_of(
     ctx: &Context,
     kept: &Artifacts,
@@ -104,12 +96,10 @@ pub(crate) async fn checkpoint_of(
     Ok((None, is_missing))
 }
 
-/// The attempts of a job that ended, the first one first.
 pub async fn attempts_of(ctx: &Context, job: &JobId) -> Result<Vec<Attempt>, Error> {
     Ok(ctx.store.attempts(job).await?)
 }
 
-/// What the agent of a job is told; none while that is still being read.
 pub async fn context_of(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
     Ok(ctx.store.context(&job.id, &job.context).await?)
 }
@@ -118,7 +108,7 @@ fn missing(id: &ArtifactId) -> Error {
     Error::NotFound { what: "artifact", name: id.to_string() }
 }
 
-/// What is expired and not yet deleted is not there any more: neither are its objects.
+/// Leaves out expired rows that DynamoDB has not deleted yet: the bucket may have dropped their objects.
 async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
     let now = ctx.clock.now();
     let mut all = ctx.store.all_artifacts(job).await?;
@@ -126,7 +116,6 @@ async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
     Ok(all)
 }
 
-/// An artifact whose object was seen, now or before.
 async fn look(ctx: &Context, mut kept: Artifacts, id: &ArtifactId) -> Result<Artifact, Error> {
     let (job, attempt) = (kept.job.clone(), kept.attempt);
     let artifact = kept.find(id).cloned().ok_or_else(|| missing(id))?;

@@ -1,4 +1,4 @@
-//! The built-in board: its tickets are the table's own, so what people do there are ticket events.
+//! The built-in board: creates, edits and moves tickets, as ticket events of source `Board`.
 
 use crate::create_job::{Requester, content_of};
 use crate::facts::facts_of;
@@ -18,7 +18,6 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A ticket to write on the board.
 #[derive(Clone, Debug)]
 pub struct NewTicket {
     pub project: ProjectId,
@@ -26,22 +25,19 @@ pub struct NewTicket {
     pub text: TicketText,
     pub status: Option<String>,
     pub caller: Requester,
-    /// The caller's own key for this request.
     pub request: Option<EventId>,
 }
 
-/// A change of a ticket's text that a person or program asks for.
 #[derive(Clone, Debug)]
 pub struct Edit {
     pub project: ProjectId,
     pub key: TicketKey,
     pub changes: Changes,
     pub caller: Requester,
-    /// The caller's own key for this request.
     pub request: Option<EventId>,
 }
 
-/// What is changed on a ticket; what is none stays.
+/// The fields to change; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Changes {
     pub title: Option<String>,
@@ -63,9 +59,8 @@ impl Changes {
     }
 }
 
-/// Writes a ticket on the board. Written into the trigger status, it enters it.
+/// Creates a ticket on the board, in one write with ledger entry and job.
 ///
-/// All of it is one write: whoever dies leaves the ticket with its ledger entry and its job, or nothing.
 /// Idempotent: with a key, by caller, project and key, for 24 hours: the same request again gets `repeat` and the
 /// first job, and moves nothing, wherever the ticket is by then. Without one, by the ticket's key: a repeat is
 /// `Taken`.
@@ -103,7 +98,7 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             return Ok(own(&event, first));
         }
         if facts.ticket.is_some() {
-            // Another call with the same key may have written it since we looked for that.
+            // Another call with the same key may have created it after the first lookup.
             let taken = || Error::Taken { what: "ticket", name: key.to_string() };
             return repeat(ctx, request.as_ref()).await?.ok_or_else(taken);
         }
@@ -137,24 +132,18 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
     }
 }
 
-/// A move that a person or program asks for.
 #[derive(Clone, Debug)]
 pub struct Move {
     pub project: ProjectId,
     pub key: TicketKey,
-    /// The column it goes to.
     pub status: String,
     pub caller: Requester,
-    /// The caller's own key for this request.
     pub request: Option<EventId>,
 }
 
-/// Puts a ticket in another column.
-///
-/// Idempotent: with a key, by caller, project and key, as long as its ledger entry is kept: a repeat gets
-/// `repeat` and moves nothing, wherever the ticket is by then. Where the first one's process died after its ledger
-/// entry, the repeat does what is left, unless something was told of the ticket since. Without a key it is another
-/// move.
+/// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
+/// moves nothing. If the first call crashed after its ledger entry, the repeat completes it, unless a newer event of
+/// the ticket exists. Without a key each call is a new move.
 /// Errors: `NotFound` when there is no such ticket; `KeyReused`.
 pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
     let Move { project, key, status, caller, request } = wanted;
@@ -171,19 +160,17 @@ pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
                 let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
                 return Ok(Answer { delivery: first.id, reason, job: first.job });
             }
-            // As it happened first: what somebody does since is newer.
+            // Use the time of the first call: later events are newer.
             moved.occurred_at = same.occurred_at;
         }
     }
     move_ticket(ctx, &moved).await
 }
 
-/// Changes a ticket's text. Its status stays what it is, even if somebody moves it at this moment, so
-/// that an edit never starts a job. Two edits at once both count.
+/// Edits a ticket's text, in one write with the ledger entry. Never starts a job. Concurrent edits both apply.
 ///
-/// Text and ledger entry are one write.
 /// Idempotent: with a key, by caller, project and key, for 24 hours: the same request again gets `repeat` and
-/// changes nothing, whatever the ticket says by then. Without one it is another edit.
+/// changes nothing, even if the ticket changed since. Without a key each call is a new edit.
 /// Errors: `NotFound` when there is no such ticket; `KeyReused`; `Contended`: nothing is stored then.
 pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
     let Edit { project, key, changes, caller, request } = wanted;
@@ -210,7 +197,7 @@ pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
             return Ok(own(&event, first));
         }
         let decision = guard::decide(&event, &facts);
-        // It may have been moved between the two reads; an edit never starts a job.
+        // A concurrent move between the two reads could make this a trigger; an edit never starts a job.
         if decision.follow != Follow::Trigger {
             let delivery = delivery_of(&event, &facts, &decision.reason);
             let edited = Edited {
@@ -221,7 +208,6 @@ pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
                 delivery: &delivery,
                 request: request.as_ref(),
             };
-            // Nothing but text and ledger: the status stands already.
             if ctx.store.replace_text(&edited).await? == Write::Applied {
                 return Ok(answered(&event, delivery, decision.reason));
             }
@@ -230,7 +216,6 @@ pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
     }
 }
 
-/// What the same request was answered, if it was made before.
 async fn repeat(ctx: &Context, request: Option<&Request>) -> Result<Option<Answer>, Error> {
     let Some(request) = request else { return Ok(None) };
     let Some((content, id)) = ctx.store.ticket_request(&request.caller, &request.key, request.at).await? else {
@@ -245,7 +230,7 @@ async fn repeat(ctx: &Context, request: Option<&Request>) -> Result<Option<Answe
     Ok(Some(Answer { delivery: first.id, reason, job: first.job }))
 }
 
-/// The answer that this very call stored, where it was told that it stored nothing: nobody else knows its event.
+/// The answer stored by an earlier round of this call, whose write looked stale: its event id is unique to this call.
 fn own(event: &TicketEvent, stored: &FirstAnswer) -> Answer {
     let job = match &stored.reason {
         Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
@@ -259,9 +244,8 @@ async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result
     found.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })
 }
 
-/// What somebody did on the board. A ticket tool with a fast clock may have told the same ticket later
-/// than now; what is done here is newer all the same, also than what was done here in the same millisecond: a repeat
-/// that goes on with an older move must not pass for the newest one.
+/// A board event. Later than the ticket's last event, even if a tool's clock is ahead or both happen in one
+/// millisecond: otherwise a repeat that completes an older move could pass for the newest one.
 fn event(ticket: &Ticket, now: Timestamp, status: String, text: Option<TicketText>, actor: String) -> TicketEvent {
     TicketEvent {
         source: Source::Board,
@@ -276,7 +260,7 @@ fn event(ticket: &Ticket, now: Timestamp, status: String, text: Option<TicketTex
     }
 }
 
-/// The board's own events have no sender that would name them.
+/// Board events have no sender that assigns ids.
 fn new_event_id() -> EventId {
     let id = format!("board-{}", ulid::Ulid::generate().to_string().to_lowercase());
     EventId::new(id).unwrap_or_else(|_| unreachable!("letters, digits and a dash"))

@@ -1,4 +1,4 @@
-//! The board as people see it, and the jobs of one ticket. Nothing is written here.
+//! Reads the board, and the jobs of one ticket.
 
 use crate::list_jobs::list_jobs;
 use crate::runner::Waits;
@@ -9,12 +9,9 @@ use pullyard_domain::listing::JobFilter;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
-/// A ticket with the job that works on it.
 #[derive(Clone, Debug)]
 pub struct Card {
-    /// The ticket with its text.
     pub view: TicketView,
-    /// The job that has not ended.
     pub job: Option<JobView>,
 }
 
@@ -25,7 +22,6 @@ pub struct BoardView {
     pub now: Timestamp,
 }
 
-/// A project's tickets with the jobs that work on them.
 pub async fn board_view(
     ctx: &Context,
     project: &ProjectId,
@@ -49,11 +45,9 @@ pub async fn board_view(
     Ok(BoardView { cards, next, now: ctx.clock.now() })
 }
 
-/// How many of a ticket's jobs are shown.
 const SHOWN: usize = 20;
 
-/// A ticket's newest jobs. There is no list by ticket: those are found that are among the project's newest
-/// 500, and besides them the one that runs and the last that ended.
+/// A ticket's newest jobs: those among the project's newest 500, the active one and the last ended one.
 pub async fn jobs_of_ticket(ctx: &Context, ticket: &Ticket) -> Result<Vec<JobView>, Error> {
     let mine = JobFilter { ticket: Some(ticket.key.clone()), ..JobFilter::default() };
     let mut views = list_jobs(ctx, &ticket.project, &mine, None, SHOWN).await?.jobs;

@@ -1,7 +1,6 @@
-//! The accounts of models that are left alone for a while.
+//! Opens breakers: model accounts that are not used for a while.
 //!
-//! Each breaker is written by itself, before the job that it is about: a breaker that was not written costs one more
-//! attempt, one that was written for nothing is over by itself.
+//! A breaker is written before its job. A missing breaker costs one more attempt; a needless one expires.
 
 use crate::tally::Count;
 use crate::{Context, Error};
@@ -20,8 +19,6 @@ pub(crate) async fn capability_of(ctx: &Context, job: &Job) -> Result<String, Er
     Ok(context.repository.agent.capability)
 }
 
-/// An attempt met trouble with its model: its account is left alone. Until when, also where nobody else asks it.
-///
 /// Writes: BREAKER as `Store::put_breaker` does.
 /// Idempotent: by job and attempt.
 pub(crate) async fn shut(

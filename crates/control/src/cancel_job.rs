@@ -1,4 +1,4 @@
-//! Somebody wants a job to end.
+//! Cancels a job.
 
 use crate::ending::write_end;
 use crate::{Context, Error};
@@ -7,12 +7,11 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Cancel, Job, NotNow};
 use pullyard_store::{Proof, Write};
 
-/// Cancels a job: one that nobody holds ends at once, one that is held is to be stopped by its runner, and
-/// by the sweeper if that does not happen in time.
+/// Cancels a job. A job without an attempt ends at once; otherwise its runner stops it, or the sweeper after a time
+/// limit.
 ///
-/// Its tasks are stopped afterwards, by the dispatcher: one that comes through is refused its claim and ends by
-/// itself.
-/// Idempotent: a job that is cancelled, or shall be, stays as it is; the first who cancelled is named.
+/// The dispatcher stops its tasks later. A task that starts anyway is refused its claim and exits.
+/// Idempotent: a job that is cancelled, or being cancelled, stays as it is, with the first requester's name.
 /// Errors: `NotFound`; `Denied` when it has ended otherwise; `Contended`.
 pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str>) -> Result<Job, Error> {
     let mut rounds = ctx.rounds(id);

@@ -1,4 +1,4 @@
-//! The time: the machine's, or the machine's moved forward by a test, or one that stands until it is moved.
+//! The clock: the machine's, the machine's moved forward by a test, or a simulated one.
 
 use pullyard_domain::time::Timestamp;
 use std::fmt;
@@ -9,17 +9,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// A pause that somebody waits for.
 pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where `now` comes from, and whatever else is only as repeatable as the time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     ahead_ms: Arc<AtomicU64>,
     standing: Option<Standing>,
 }
 
-/// A clock of a simulation: nothing in it is the machine's.
 #[derive(Clone)]
 struct Standing {
     start: Timestamp,
@@ -34,8 +31,6 @@ impl fmt::Debug for Standing {
 }
 
 impl Clock {
-    /// A clock that stands at `start` until it is advanced, and whose pauses end as `pause` says. For
-    /// simulations: what is done by it is done in the same way every time.
     pub fn standing(start: Timestamp, pause: impl Fn(Duration) -> Pause + Send + Sync + 'static) -> Self {
         let standing = Standing { start, made: Arc::default(), pause: Arc::new(pause) };
         Self { ahead_ms: Arc::default(), standing: Some(standing) }
@@ -46,14 +41,12 @@ impl Clock {
         start.plus(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
     }
 
-    /// The time since some moment of this process, which only goes forward: what something ages by that nobody else
-    /// looks at. Unlike `now` it is not set right while it is compared.
+    /// Monotonic time since the process started. For ages of cached values: unlike `now`, it is never adjusted.
     pub fn steady(&self) -> Duration {
         let machine = if self.standing.is_some() { Duration::ZERO } else { BEGAN.elapsed() };
         machine + Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst))
     }
 
-    /// Lets time pass for everything that shares this clock. For tests: hours in no time.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.ahead_ms.fetch_add(by, Ordering::SeqCst);
@@ -66,13 +59,12 @@ impl Clock {
         }
     }
 
-    /// What comes of it; none if it takes longer than that by the machine's time. By a clock that stands nothing takes
-    /// any, so that a busy machine decides nothing.
+    /// `None` after `limit` of real time. A simulated clock never times out: a busy machine must not change the result.
     pub(crate) async fn within<T>(&self, limit: Duration, doing: impl Future<Output = T>) -> Option<T> {
         if self.standing.is_some() { Some(doing.await) } else { tokio::time::timeout(limit, doing).await.ok() }
     }
 
-    /// A name that nothing else has, lower case; of a clock that stands the next in a row.
+    /// A unique lower-case id; a simulated clock counts.
     pub(crate) fn ulid(&self) -> String {
         let ulid = match &self.standing {
             Some(standing) => ulid::Ulid::from(u128::from(standing.made.fetch_add(1, Ordering::SeqCst))),

@@ -1,4 +1,4 @@
-//! Connecting a forge as its App: one that GitHub makes of a manifest, or one that is there.
+//! Connects a forge as a GitHub App: a new one from a manifest, or an existing one.
 
 use crate::forge::endpoint;
 use crate::projects::{usable, was_no_other};
@@ -11,21 +11,17 @@ use pullyard_domain::secret::SecretKind;
 use pullyard_forge::{GitHubApp, convert_manifest};
 use pullyard_store::Write;
 
-/// An App that is there, and the names of its secrets.
 #[derive(Clone, Debug)]
 pub struct ExistingApp {
     pub app_id: u64,
-    /// The name of the secret that holds its private key.
     pub key_secret: String,
-    /// The name of the secret that it signs its deliveries with.
     pub webhook_secret: String,
 }
 
-/// Makes an App of a manifest's code, stores what GitHub shows only now, and connects it.
+/// Creates an App from a manifest's code, and stores its key and webhook secret, which GitHub shows only once.
 ///
 /// Writes: two secrets named by the App, before anything else is done; INTEGRATION, if absent.
-/// Not to be repeated: the code works once. What went wrong after it is mended with [`connect_app`], for
-/// the key is stored first.
+/// Not repeatable: the code works once. After a later failure use [`connect_app`]; the key is stored first.
 /// Errors: the forge's; `Taken`; `Invalid` for an App without a webhook secret, and for a name that another forge had.
 pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &str) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
@@ -33,14 +29,14 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     if code.is_empty() || code.len() > 200 || !code.bytes().all(plain) {
         return Err(Error::Invalid { pointer: "/code", fault: "this is no code of a manifest".into() });
     }
-    // Asked before the code is used up: a name that is taken can still be changed.
+    // Check the name before the code is used up, while another name can still be chosen.
     if ctx.store.integration(&id).await?.is_some() {
         return Err(Error::Taken { what: "integration", name: id.to_string() });
     }
     was_no_other(ctx, &id, &api_url).await?;
     let made = convert_manifest(&endpoint(ctx, &api_url), code).await?;
     let (app_id, page) = (made.id, &made.html_url);
-    // Named by the App, so that no other one's key is ever replaced.
+    // Secret names contain the App's id, so no other App's key is ever replaced.
     let named = |what: &str| {
         SecretName::new(format!("github-app-{app_id}-{what}")).map_err(|bad| Error::Inconsistent(bad.to_string()))
     };
@@ -59,8 +55,6 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     connect_app(ctx, id, &api_url, app).await
 }
 
-/// Connects an App that is there, after asking the forge whether the key is its own.
-///
 /// Idempotent: the same integration again is a repeat.
 /// Errors: the forge's; `NoSecret`; `Invalid` when the key is another App's, and for a name that another forge had;
 /// `Taken`.
@@ -75,7 +69,7 @@ pub async fn connect_app(
     for (secret, pointer) in [(&key_secret, "/key_secret"), (&webhook_secret, "/webhook_secret")] {
         may_name(ctx, SecretKind::Forge, secret, pointer)?;
     }
-    // Asked before the forge is: whose name it is does not depend on it.
+    // Check the name before calling the forge: the result does not depend on it.
     if let Some(there) = ctx.store.integration(&id).await?
         && !matches!(there.auth, Auth::App { app_id: known, .. } if known == app_id)
     {

@@ -1,4 +1,4 @@
-//! Everything a use case needs to reach the world.
+//! The context of every use case: store, services, clock.
 
 use crate::review::Permissions;
 use crate::tally::{Count, Tally};
@@ -15,10 +15,8 @@ use rand::RngExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a decision whose facts were stale is made again.
 const ROUNDS: u32 = 5;
 
-/// The table, the services, the time.
 #[derive(Clone, Debug)]
 pub struct Context(Arc<Inner>);
 
@@ -41,19 +39,17 @@ pub struct Parts {
     pub forges: Connections,
     pub forge_tokens: ForgeTokens,
     pub clock: Clock,
-    /// The name of the secret that tokens of attempts are signed with.
     pub key_secret: String,
-    /// What the names of this deployment's secrets begin with; those of people go on with their kind's folder, and
-    /// nothing else does.
+    /// Prefix of this deployment's secret names. Only secrets of users have their kind's folder after it.
     pub secret_root: String,
     pub api_url: String,
-    /// What tasks are told about their isolation: a container of their own, or none.
+    /// The isolation of tasks: a container each, or none.
     pub task_isolation: String,
-    /// The deployment that metrics are of; without one none are written.
+    /// The deployment named in metrics; without it no metrics are written.
     pub deployment: Option<String>,
 }
 
-/// What became of a hint. Most callers need not know: the sweeper gives a lost one again.
+/// Result of sending a hint. Most callers ignore it: the sweeper repeats a lost hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
     Sent,
@@ -77,7 +73,6 @@ impl Context {
         }))
     }
 
-    /// The whole name of a secret that people named so.
     pub(crate) fn secret_name(&self, kind: SecretKind, name: &SecretName) -> String {
         format!("{}{}{name}", self.secret_root, kind.folder())
     }
@@ -86,29 +81,24 @@ impl Context {
         &self.0.tally
     }
 
-    /// What forges said lately of who may write where.
     pub(crate) fn permissions(&self) -> &Permissions {
         &self.0.permissions
     }
 
-    /// What this process noted lately of deliveries that were not let in.
     pub(crate) fn strangers(&self) -> &Strangers {
         &self.0.strangers
     }
 
-    /// The connections to forges of this process.
     pub(crate) fn connections(&self) -> &Connections {
         &self.0.parts.forges
     }
 
-    /// The keys that tokens of attempts are signed with.
     pub async fn keys(&self) -> Result<Keys, Error> {
         let secret = self.secrets.get(&self.key_secret).await?;
         Keys::new(&secret)
     }
 
-    /// Says that a job may need a task, or left one. A hint: when it is lost, the sweeper starts what waits, and a
-    /// task that was left loses its claim or its lease at its next call.
+    /// Sends a hint to start a task, or to stop one that was left. The sweeper covers a lost hint.
     pub(crate) async fn wake_job(&self, job: &JobId) {
         let wakeup = JobWakeup { job: job.clone() };
         if let Err(error) = self.hint(self.wakeups.wake_job(&wakeup)).await {
@@ -117,7 +107,6 @@ impl Context {
         }
     }
 
-    /// Says that a ticket may need settling. A hint: when it is lost, the sweeper says it again.
     pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Hint {
         let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
         match self.hint(self.wakeups.wake_ticket(&wakeup)).await {
@@ -130,7 +119,6 @@ impl Context {
         }
     }
 
-    /// Says that a job's review may be read from its forge. A hint, as above.
     pub(crate) async fn admit_job(&self, job: &JobId) {
         let wakeup = JobWakeup { job: job.clone() };
         if let Err(error) = self.hint(self.wakeups.admit_job(&wakeup)).await {
@@ -139,7 +127,6 @@ impl Context {
         }
     }
 
-    /// Says that what people read on a pull request may have to be written. A hint, as above.
     pub(crate) async fn wake_pull_request(&self, id: &PullRequestId) {
         let wakeup = PullRequestWakeup { pull_request: id.clone() };
         if let Err(error) = self.hint(self.wakeups.wake_pull_request(&wakeup)).await {
@@ -148,13 +135,12 @@ impl Context {
         }
     }
 
-    /// The rounds of deciding and writing about `subject`, until the facts hold.
     pub(crate) fn rounds(&self, subject: impl std::fmt::Display) -> Rounds {
         Rounds { subject: subject.to_string(), clock: self.clock.clone(), tried: 0 }
     }
 }
 
-/// Counts how often a decision was made again because its facts were stale.
+/// Counts the retries of a decision whose facts were stale.
 pub(crate) struct Rounds {
     subject: String,
     clock: Clock,
@@ -164,9 +150,9 @@ pub(crate) struct Rounds {
 impl Rounds {
     /// Backs off, with jitter, before the facts are read again.
     ///
-    /// Errors: `Contended` after too many rounds. The write that was to end them is not made then; what stands before it
-    /// may be: a ticket's text, a frozen context, a class, an entry of the ledger that is not final. None of it leads to
-    /// anything by itself, and the same call again finds it or writes over it.
+    /// Errors: `Contended` after too many rounds. The final write is not made. Earlier writes may exist: a ticket's
+    /// text, a frozen context, a class, a ledger entry that is not final. They are harmless, and the same call again
+    /// reuses or replaces them.
     pub(crate) async fn again(&mut self) -> Result<(), Error> {
         self.tried += 1;
         if self.tried >= ROUNDS {

@@ -1,4 +1,4 @@
-//! Somebody wants a job to go on.
+//! Continues a paused job.
 
 use crate::rest::write_rest;
 use crate::{Context, Error};
@@ -7,9 +7,7 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptEnd, Job, NotNow};
 use pullyard_store::{Proof, Write};
 
-/// Continues a paused job, or takes back a pause that its runner has not heeded yet.
-///
-/// Idempotent: a job that goes on anyway stays as it is.
+/// Idempotent: a job that is not paused stays as it is.
 /// Errors: `NotFound`; `Denied` when it waits for an answer, is being cancelled or has ended; `Contended`.
 pub async fn continue_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
     let mut rounds = ctx.rounds(id);

@@ -1,4 +1,4 @@
-//! A person or program asks for a job: for a ticket, from a prompt, or both.
+//! Creates a job at a user's request: for a ticket, from a prompt, or both.
 
 use crate::facts::{repository_fact, repository_of_retry, today};
 use crate::move_ticket::Answer;
@@ -20,37 +20,30 @@ use sha2::{Digest, Sha256};
 pub struct JobRequest {
     pub project: ProjectId,
     pub ticket: Option<TicketKey>,
-    /// What to do, beside or instead of the ticket's text.
+    /// The prompt, in addition to or instead of the ticket's text.
     pub instructions: Option<String>,
     pub repository: Option<RepositoryName>,
-    /// The branch to start from.
     pub base: Option<String>,
-    /// Which agent; the repository's when none is named, or its project's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Which model of it; when none is named, the one that was named with that agent, or its own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The ended job whose work this does again.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_id")]
     pub retry_of: Option<Job>,
 }
 
-/// What a key stands for must not change with what is stored of the job.
+/// Serializes only the id: the hash of a request must not change when the stored job does.
 fn by_id<S: Serializer>(job: &Option<Job>, to: S) -> Result<S::Ok, S::Error> {
     job.as_ref().map(|job| &job.id).serialize(to)
 }
 
 #[derive(Clone, Debug)]
 pub struct Requester {
-    /// Their credential's own id: what their keys belong to.
+    /// The credential's id, to which idempotency keys belong.
     pub id: String,
-    /// Their name, for ledger and log.
     pub name: String,
 }
 
-/// Makes a job, unless a guard refuses it.
-///
 /// Idempotent: with a key, by caller and key: the same request again gets `repeat` and the first job.
 /// Errors: `NotFound` (project, ticket), `Invalid`, `KeyReused`, `Contended`.
 pub async fn create_job(
@@ -69,12 +62,12 @@ pub async fn create_job(
             return Ok(first);
         }
         if let Some(answer) = decide_once(ctx, request, caller, &id, key.as_ref()).await? {
-            // A guard may have met the very job that this key made since we looked for it.
+            // The guard may have refused because of the very job that this key created concurrently.
             let made = answer.job.as_ref() == Some(&id);
             let first = if made { None } else { repeat(ctx, key.as_ref(), now).await? };
             return Ok(first.unwrap_or(answer));
         }
-        // A write that was stored and whose answer was lost looks like stale facts.
+        // The write may have been applied although its answer was lost; that looks like stale facts.
         if ctx.store.job(&id).await?.is_some() {
             let reason = Reason::Accepted { job: id.clone() };
             return Ok(Answer { delivery: DeliveryId::of_request(&id), reason, job: Some(id) });
@@ -83,7 +76,6 @@ pub async fn create_job(
     }
 }
 
-/// The branch to start from ends up in git's arguments and on pages.
 fn check(request: &JobRequest) -> Result<(), Error> {
     let good = |base: &String| {
         (1..=200).contains(&base.len())
@@ -97,12 +89,10 @@ fn check(request: &JobRequest) -> Result<(), Error> {
     }
 }
 
-/// Where a field of an agent stands in a request.
 fn chosen(field: &str) -> &'static str {
     if field == "model" { "/model" } else { "/agent" }
 }
 
-/// Decides and writes once. None when the facts were stale.
 async fn decide_once(
     ctx: &Context,
     request: &JobRequest,
@@ -181,7 +171,7 @@ async fn decide_once(
     })
 }
 
-/// A job without a ticket needs a prompt and a repository; both are the caller's to name.
+/// A job without a ticket needs a prompt and a repository from the caller.
 fn without_ticket(
     project: &pullyard_domain::project::Project,
     fact: &RepositoryFact,
@@ -218,7 +208,7 @@ async fn repeat(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<
     Ok(Some(Answer { delivery: DeliveryId::of_request(&job), reason, job: Some(job) }))
 }
 
-/// What was asked, as a hash: the same key with other content is a mistake of the caller.
+/// Hash of a request: the same key with other content is refused.
 pub(crate) fn content_of(asked: &impl Serialize) -> String {
     let json = serde_json::to_vec(asked).unwrap_or_default();
     Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,9 +1,6 @@
-//! The messages that failed too often: listing, sending back and dropping them.
+//! Lists, redrives and drops dead letters. The log has the error of each message under its id.
 //!
-//! The log has the error that each met, under the message's id.
-//!
-//! A death of a task that the tasks function did not get was in no queue of ours: sent back, it is noted here and
-//! now, by the use case that the function has.
+//! A task's death event has no queue to return to: a redrive runs the function's use case directly.
 
 use crate::{Context, Error, task_stopped};
 use pullyard_cloud::{DeadMessage, Look, Undelivered, Wanted, parse_dead_letter};
@@ -12,16 +9,14 @@ use pullyard_domain::id::MessageId;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 
-/// How many of each queue are shown at once.
 const SHOWN: usize = 50;
 
-/// How many messages of a queue are looked through for those that a person named.
 const SEARCHED: usize = 1_000;
 
-/// How much of a message is shown. Units: characters.
+/// Truncates the shown body. Units: characters.
 const LONGEST_BODY: usize = 4_000;
 
-/// How much of an event that can't be read is shown: it may have secrets further on. Units: characters.
+/// Truncates an unparsable event further, as it may contain secrets. Units: characters.
 const LONGEST_START: usize = 100;
 
 #[derive(Clone, Debug)]
@@ -29,9 +24,10 @@ pub struct Letter {
     pub id: MessageId,
     pub queue: Queue,
     pub sent_at: Option<Timestamp>,
+    /// How often it was received, listings included.
     pub received: u32,
     pub message: Message,
-    /// The same as text, cut; nothing in it does harm on a screen.
+    /// The body as text, truncated, without control characters.
     pub body: String,
 }
 
@@ -43,23 +39,20 @@ pub struct Letters {
 
 #[derive(Clone, Debug, Default)]
 pub struct Moved {
-    /// Those that it was done to, as they were.
     pub done: Vec<Letter>,
-    /// Those that can't be sent back: this version can't read them, or what they are about.
+    /// Letters that cannot be redriven because this version cannot parse them or their subject.
     pub unreadable: Vec<Letter>,
-    /// Those that were not found: gone, looked at by somebody else at this moment, or behind others.
+    /// Letters that were not found: gone, in another reader's visibility timeout, or beyond the search limit.
     pub missing: Vec<MessageId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Back to the queue that it failed in.
     Redrive,
     Drop,
 }
 
-/// Every dead letter, or those of one queue; so many of each queue as fit on a page. Of a queue that this process was
-/// not told of there are none, unless it is the one that was asked for.
+/// Up to a page per queue. Queues unknown to this process are skipped, unless requested by name.
 ///
 /// Errors: a queue's.
 pub async fn dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<Letters, Error> {
@@ -68,7 +61,7 @@ pub async fn dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<Letters
         None if !ctx.dead_letters.knows(one) => Ok(Letters::default()),
         _ => of_queue(ctx, one).await,
     };
-    // At once: each waits a second where nothing is.
+    // Concurrently: an empty queue takes a second of long polling.
     let (dispatch, effects, undelivered) =
         tokio::join!(of(Queue::Dispatch), of(Queue::Effects), of(Queue::Undelivered));
     let mut all = dispatch?;
@@ -91,9 +84,7 @@ async fn of_queue(ctx: &Context, queue: Queue) -> Result<Letters, Error> {
     Ok(Letters { letters, more })
 }
 
-/// One dead letter.
-///
-/// Errors: `NotFound` also while somebody else looks at it; a queue's.
+/// Errors: `NotFound`, also while another reader has received it; a queue's.
 pub async fn dead_letter(ctx: &Context, id: &MessageId) -> Result<Letter, Error> {
     for queue in known(ctx) {
         let ids = [id.clone()].into();
@@ -107,11 +98,11 @@ pub async fn dead_letter(ctx: &Context, id: &MessageId) -> Result<Letter, Error>
     Err(Error::NotFound { what: "dead letter", name: id.to_string() })
 }
 
-/// Sends these back to the queues that they failed in, or drops them. A death that is sent back is noted.
+/// Redrives these letters, or drops them. A redriven death is recorded.
 ///
-/// Idempotent: what is sent back twice is a hint twice, a death is noted once, and what is dropped is gone; one that
-/// an earlier call moved is `missing`.
-/// Errors: a queue's, or the table's; those that were done before it stay done.
+/// Idempotent: a repeated redrive sends a hint twice and records a death once; a letter moved by an earlier call is
+/// `missing`.
+/// Errors: a queue's, or the table's; letters processed before the error stay processed.
 pub async fn move_dead_letters(ctx: &Context, ids: &BTreeSet<MessageId>, order: Order) -> Result<Moved, Error> {
     let mut moved = Moved::default();
     let mut left = ids.clone();
@@ -158,7 +149,7 @@ async fn do_one(
             return Ok(false);
         }
         (Order::Redrive, said) => {
-            // The death is noted first: a process that stops in between notes it twice, which changes nothing.
+            // Record the death before deleting the letter: a crash in between repeats the recording, which is harmless.
             if let Message::Death(_, stopped) = said {
                 match task_stopped(ctx, stopped).await {
                     Ok(()) => {}
@@ -196,8 +187,7 @@ fn letter(queue: Queue, message: &DeadMessage) -> Letter {
     }
 }
 
-/// What may be shown of a message. Ours have nothing in them that is secret; ECS's events have the variables of their
-/// task, its token among them.
+/// Our messages contain no secrets; ECS events contain the task's environment, including its token.
 fn shown(queue: Queue, body: &str) -> String {
     if queue != Queue::Undelivered {
         return body.to_owned();

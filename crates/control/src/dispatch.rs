@@ -1,4 +1,4 @@
-//! Starts the Fargate task of a Ready job and stops the tasks of a cancelled one. No other module does either.
+//! Starts a task for a Ready job, and stops the tasks of a cancelled one. Nothing else calls ECS for tasks.
 
 use crate::proof::Bootstrap;
 use crate::tally::Count;
@@ -12,20 +12,16 @@ use pullyard_store::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dispatched {
-    /// ECS accepted the start.
     Started,
-    /// ECS refused or the model's limit holds; the sweeper tries again when due.
     PutOff,
-    /// The job was cancelled, and its tasks were stopped.
     Stopped,
     Nothing,
 }
 
-/// Starts a task for a Ready job without one, and stops the tasks of a cancelled job.
+/// Starts a task for a Ready job; stops the tasks of a cancelled one.
 ///
-/// The start is stored before ECS is called. Its number is part of ECS's client token, so a crash in between, a lost
-/// answer and a repeated message start one task.
-/// Idempotent: by that number.
+/// The start is stored before RunTask, with a number that is part of the client token: a repeat asks for the same task.
+/// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
     let begun = loop {
@@ -44,13 +40,12 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
                 MayStart::Waits(None) => return Ok(Dispatched::PutOff),
                 MayStart::Now => {
                     let mut next = *next;
-                    // Stored, so that a repeated call has the same parameters.
+                    // Stored with the start, so that a repeated RunTask has the same parameters.
                     next.dispatch.trace = trace::current();
                     next
                 }
             },
             Begin::Write(mut next) => {
-                // Stored, so that a repeated call has the same parameters.
                 next.dispatch.trace = trace::current();
                 *next
             }
@@ -60,7 +55,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
                 tracing::info!(job.id = %next.id, "a job waits until its model's account may be asked again");
                 return Ok(Dispatched::PutOff);
             }
-            // The last start timed out without a claim; the next one is due later.
+            // A start without an answer was given up; the next one is due later.
             Write::Applied if !next.dispatch.starting => {
                 ctx.tally().add(Count::TaskStartFailed);
                 return Ok(Dispatched::PutOff);
@@ -74,13 +69,12 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
 
 enum MayStart {
     Now,
-    /// The model's limit holds; `None` if the job already records that.
+    /// The breaker of its model is open. `None` if the job has recorded that.
     Waits(Option<Box<Job>>),
 }
 
-/// Checks the breaker of the job's model account. Only a project that names its account has one.
+/// Checks the breaker of the job's model. Only a project that names the account can have one.
 async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
-    // An attempt that only adopts a pushed commit calls no model.
     let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
     let Some(capability) = capability else { return Ok(MayStart::Now) };
     let ids = asked(job.policy.key(), capability, &job.project, None).into_iter().collect();
@@ -96,9 +90,9 @@ async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
 
 enum Begin {
     Nothing,
-    /// The start is stored; ECS may have got the call or not.
+    /// A start was stored; whether RunTask was called is unknown.
     Repeat,
-    /// The next start, or the end of a start that timed out.
+    /// The next start, or giving up one without an answer.
     Write(Box<Job>),
 }
 
@@ -132,7 +126,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         job: job.id.clone(),
         attempt,
         dispatch: number,
-        // From stored values only, so that a repeated call has the same parameters.
+        // Derived from stored values only: a repeat must have the same parameters.
         expires: job.dispatch.due.plus(START_WITHIN),
     };
     let token = ctx.keys().await?.bootstrap(&bootstrap)?;
@@ -171,11 +165,10 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
     Ok(answer)
 }
 
-/// Stores the task's ARN, best effort. With it, a task that dies before its claim is noticed at once; without it, the
-/// start times out.
+/// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.
 async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) {
     let to = |job: &Job| job.start_named(attempt, number, arn);
-    // Usually the job is unchanged since. A later cancel finds the ARN.
+    // Usually the job is unchanged since the start. A later cancel finds the ARN.
     if let Ok(next) = to(begun)
         && matches!(ctx.store.update_job(&next).await, Ok(Write::Applied))
     {
@@ -187,7 +180,7 @@ async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) 
     stop_if_cancelled(ctx, &begun.id, arn).await;
 }
 
-/// Stops the task of a job that was cancelled before the ARN was stored.
+/// Stops the task of a job that was cancelled during RunTask, when the cancel did not know the ARN yet.
 async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     let cancelled = matches!(ctx.store.job(job).await, Ok(Some(job)) if job.status == Status::Cancelled);
     if cancelled && let Err(error) = ctx.tasks.stop(arn, "its job was cancelled").await {
@@ -195,13 +188,10 @@ async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     }
 }
 
-/// Stops the tasks of a cancelled job.
-///
-/// Errors: SQS delivers the message again. A task that no call stops ends at its next call, which is refused.
+/// Errors: a task that could not be stopped; the message is retried. Such a task is refused at its next call and exits.
 async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut tasks = job.last_tasks().map(str::to_owned).collect::<Vec<_>>();
     if tasks.is_empty() {
-        // No ARN is stored yet; ECS lists tasks by job.
         tasks = ctx.tasks.of(&job.id).await?;
     }
     let mut stopped = Ok(());
@@ -212,13 +202,11 @@ async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
     Ok(stopped?)
 }
 
-/// Postpones a failed start, which uses up no attempt.
 async fn put_off(ctx: &Context, job: &JobId, attempt: u32, number: u32, fault: DispatchFault) -> Result<(), Error> {
     let now = ctx.clock.now();
     change(ctx, job, |job| job.start_failed(attempt, number, fault.clone(), now)).await
 }
 
-/// Updates a job that is still starting; a job in another state stays as it is.
 async fn change(ctx: &Context, job: &JobId, to: impl Fn(&Job) -> Result<Job, NotNow>) -> Result<(), Error> {
     let mut rounds = ctx.rounds(job);
     while let Some(stored) = ctx.store.job(job).await? {

@@ -11,18 +11,15 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Ended, Proof, Write};
 
-/// What the runner reports of an attempt's work. Empty if the control plane ended the attempt.
+/// The runner's report on its work, for the attempt's record. Empty if the runner did not end it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took<'a> {
     pub(crate) work: Option<&'a Work>,
-    /// What it cost. Units: millionths of a US dollar.
+    /// Units: millionths of a US dollar.
     pub(crate) spent_usd_micros: Option<u64>,
 }
 
-/// Writes an ended job with its ticket, attempt and pull request in one transaction.
-///
-/// If the job never read its reviews, their ledger entries name the job first.
-/// `proof` is the condition on the self-hosted runner.
+/// Writes an ended job with its ticket, attempt and pull request, or nothing. `proof` is a condition on its runner.
 pub(crate) async fn write_end(
     ctx: &Context,
     before: &Job,
@@ -33,7 +30,7 @@ pub(crate) async fn write_end(
     write_told_end(ctx, before, ended, Took::default(), proof, now).await
 }
 
-/// Ends a job because of an event of its pull request, and writes the pull request as the event shows it.
+/// Like `write_end`, for a job ended by a pull request event: writes the pull request with it.
 pub(crate) async fn write_called_off(
     ctx: &Context,
     before: &Job,
@@ -44,7 +41,7 @@ pub(crate) async fn write_called_off(
     write(ctx, before, ended, (Took::default(), Some(heard)), Proof::Nothing, now).await
 }
 
-/// Ends a job with its runner's report.
+/// Like `write_end`, with the runner's report.
 pub(crate) async fn write_told_end(
     ctx: &Context,
     before: &Job,
@@ -78,7 +75,7 @@ async fn write(
             let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&ended.id);
             let ticket = ctx.store.ticket(&ended.project, key).await?.filter(is_locked);
             match ticket.map(|ticket| ticket_after(ended, &ticket)) {
-                // No condition covers the settings: the end could as well have come before they changed.
+                // The settings are not part of the write's condition: a concurrent change may count before or after.
                 Some(ticket) => Some(shown(ctx, ticket).await?),
                 None => None,
             }
@@ -86,7 +83,7 @@ async fn write(
     };
     let pull_request = match (ended.pull_request(), heard) {
         (Some(_), Some(heard)) => Some(pull_request_after(ended, heard)),
-        // The pull request is older than the job, which may have no result.
+        // The pull request is older than the job, so it exists whatever the job's result.
         (Some(id), None) => {
             let stored = pull_request_of(ctx, ended).await?;
             let stored = if stored.is_some() { stored } else { ctx.store.pull_request(&id).await? };
@@ -95,7 +92,7 @@ async fn write(
         (None, _) => pull_request_of(ctx, ended).await?,
     };
     let returned = match ended.returned() {
-        // The budget of an old day has expired.
+        // The budget of a past day may be deleted; nothing reads it.
         Some(returned) if ctx.store.budget(&returned.project, returned.day).await?.is_some() => Some(returned),
         _ => None,
     };
@@ -113,7 +110,8 @@ async fn write(
         .await?;
     if written == Write::Applied {
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
-            // The job's revision was unchanged, so this job must hold the ticket.
+            // By invariant the ticket is locked by this job; had the job ended meanwhile, its revision would refuse the
+            // write.
             tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
         }
         ctx.tally().ended(ended.status);
@@ -132,7 +130,7 @@ async fn write(
                 ctx.wake_pull_request(&pull_request.id).await;
             }
             if ended.may_leave_a_task() {
-                // Only the dispatcher may stop tasks. If this message is lost, the task stops at its next call.
+                // Only the dispatcher stops tasks. If the hint is lost, the task is refused at its next call.
                 ctx.wake_job(&ended.id).await;
             }
         })
@@ -141,20 +139,18 @@ async fn write(
     Ok(written)
 }
 
-/// The ticket as its tool will show it. The built-in board is the table, so the write that ends the job also moves the
-/// card.
+/// Sets a board ticket's status in the same write: the board is the table, so settling has nothing to send.
 pub(crate) async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
     if !ticket.is_unsynced() {
         return Ok(ticket);
     }
-    // Without its project the ticket stays due, and settling reports the error.
+    // Without its project it stays due, and settling reports the problem.
     Ok(match ctx.store.project(&ticket.project).await? {
         Some(project) => ticket.shown_at_once(&project.settings),
         None => ticket,
     })
 }
 
-/// Whether the effects function can settle the ticket now; later due times belong to the sweeper.
 fn is_to_be_settled(ticket: &Ticket, now: Timestamp) -> bool {
     match due::ticket(ticket) {
         Some(Due::At(at)) => at <= now,
@@ -169,8 +165,7 @@ pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Opt
     Some(Attempt { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
 }
 
-/// The link to the pull request that a job opened, for a conditional write. A pull request of another ticket keeps its
-/// link, and the job ends without one.
+/// The link of a job's pull request. A link of another ticket stays: a lost link must not keep the job from ending.
 pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<PullRequest>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let id = result.pull_request(&job.integration, job.repository);
@@ -187,7 +182,7 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
         let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
         let repository = match repository {
             Some(repository) => Some(repository),
-            // The repository was removed while the job was created; the frozen context has its name.
+            // The repository was removed while the job was being created. Without a name the link could not be listed.
             None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
         };
         pull_request.repository_name = repository.map(|repository| repository.name);

@@ -1,4 +1,4 @@
-//! Loading the facts of a decision: strongly, since most refusals are proven by no write.
+//! Loads the facts of a decision, with strong reads: most refusals are not verified by a write.
 
 use crate::{Context, Error};
 use pullyard_domain::budget::{Day, Today};
@@ -26,7 +26,6 @@ pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Fact
     Ok((Facts { now, first, project, ticket, repository, today }, text))
 }
 
-/// What the same event was answered at first, if it came before.
 async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstAnswer>, Error> {
     let first = ctx.store.delivery(&DeliveryId::of_ticket_event(&event.project, &event.event)).await?;
     Ok(first.map(|first| FirstAnswer {
@@ -37,7 +36,7 @@ async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<First
     }))
 }
 
-/// What a project has used up today. Read only where there is a budget: nobody else pays for it.
+/// A project's usage of today. Skips the read without a budget.
 pub(crate) async fn today(ctx: &Context, project: Option<&Project>, now: Timestamp) -> Result<Today, Error> {
     let day = Day::of(now);
     let stored = match project.filter(|project| project.settings.budget.is_set()) {
@@ -47,7 +46,6 @@ pub(crate) async fn today(ctx: &Context, project: Option<&Project>, now: Timesta
     Ok(stored.unwrap_or(Today::unused(day)))
 }
 
-/// What is known of the repository that is named, or of the project's default, with the agent that works on it.
 pub(crate) async fn repository_fact(
     ctx: &Context,
     project: &Project,
@@ -62,8 +60,7 @@ pub(crate) async fn repository_fact(
     })
 }
 
-/// The same of the repository whose job is done again: that one, whatever it and others are called by now. Where it is
-/// connected no more, what its name leads to.
+/// The repository of a retried job, by id, even if renamed. If it was removed, the repository that now has its name.
 pub(crate) async fn repository_of_retry(
     ctx: &Context,
     project: &Project,
@@ -76,7 +73,7 @@ pub(crate) async fn repository_of_retry(
     }
 }
 
-/// A tool that tells only the status has told the text before; if not, the key is all there is.
+/// The stored text, for events without one; the key as title if there is none.
 async fn stored_text(ctx: &Context, event: &TicketEvent) -> Result<TicketText, Error> {
     let stored = ctx.store.ticket_text(&event.project, &event.key).await?;
     Ok(stored

@@ -1,7 +1,4 @@
-//! A forge's client, made from its integration: with the token its secret holds, or as its App with a token
-//! of the installation, for one repository and what Pullyard does itself there.
-//!
-//! Tokens of attempts are minted in `attempt::credentials`, never taken from here.
+//! Creates a forge client, with a stored or an App's token. Tokens of attempts are minted in `attempt::credentials`.
 
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
@@ -14,7 +11,6 @@ use pullyard_forge::{
 };
 use std::time::Duration;
 
-/// The client of a connected forge, for a connected repository.
 pub(crate) async fn forge_of(
     ctx: &Context,
     integration: &Integration,
@@ -31,7 +27,6 @@ pub(crate) async fn forge_of(
     client(ctx, integration.kind, &integration.api_url, token)
 }
 
-/// The client of a connected forge, for a repository that is being connected.
 pub(crate) async fn forge_for_new(
     ctx: &Context,
     integration: &Integration,
@@ -44,7 +39,6 @@ pub(crate) async fn forge_for_new(
     client(ctx, integration.kind, &integration.api_url, token)
 }
 
-/// The client of a forge at an address, with the token of a secret.
 pub(crate) async fn forge_at(
     ctx: &Context,
     kind: ForgeKind,
@@ -54,7 +48,7 @@ pub(crate) async fn forge_at(
     client(ctx, kind, api_url, read(ctx, token_secret).await?)
 }
 
-/// Who the token belongs to. Of an access token that Bitbucket lets in, it need not say so.
+/// The token's account. Bitbucket access tokens may not read it; they get a placeholder.
 pub(crate) async fn account_of(forge: &Forge) -> Result<Account, Error> {
     match (forge.account().await, forge) {
         (Ok(account), _) => Ok(Account { id: account.id, login: account.login }),
@@ -63,9 +57,6 @@ pub(crate) async fn account_of(forge: &Forge) -> Result<Account, Error> {
     }
 }
 
-/// The client for a webhook of ours. An App's own hook is a setting of the App: the App itself is asked, by its
-/// key, for no token of an installation may touch it.
-///
 /// Errors: `Invalid` for an organisation's hook with an App, and an App's hook without one.
 pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Forge, Error> {
     match (&integration.auth, &hook.kind) {
@@ -88,8 +79,7 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
     }
 }
 
-/// The repository of this id that a hook is of, as the first of its projects has it that has it still; none where none
-/// does.
+/// The repository with this id in the first of the hook's projects that still has it.
 pub(crate) async fn repository_of_hook(ctx: &Context, hook: &Hook, id: u64) -> Result<Option<Repository>, Error> {
     for project in hook.projects() {
         if let Some(known) = ctx.store.repository(project, &hook.integration, id).await? {
@@ -99,7 +89,6 @@ pub(crate) async fn repository_of_hook(ctx: &Context, hook: &Hook, id: u64) -> R
     Ok(None)
 }
 
-/// The App of an integration, with its key; none when it is connected by a token.
 pub(crate) async fn app_of(ctx: &Context, integration: &Integration) -> Result<Option<GitHubApp>, Error> {
     match (&integration.auth, integration.auth.issuer()) {
         (Auth::App { key_secret, .. }, Some(issuer)) => {
@@ -110,7 +99,7 @@ pub(crate) async fn app_of(ctx: &Context, integration: &Integration) -> Result<O
     }
 }
 
-/// A new token of an App's installation, for one repository and what `wanted` makes of what was granted.
+/// Mints an installation token for one repository, with the permissions that `wanted` derives from the granted ones.
 ///
 /// Errors: the forge's; `Forbidden` when less was granted than is wanted, or the App was switched off.
 pub(crate) async fn mint(
@@ -139,7 +128,6 @@ pub(crate) async fn mint(
     Ok(app.installation_token(installation.id, only, &wanted).await?)
 }
 
-/// What is said of a forge that did not answer within the time that somebody has for it: it is away, for now.
 pub(crate) fn too_slow(integration: &Integration, within: Duration) -> Error {
     let reason = format!("it did not answer within {} s", within.as_secs());
     Error::Forge(pullyard_forge::Error::Unreachable { host: integration.api_url.clone(), reason })
@@ -158,7 +146,7 @@ async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {
     token_in(ctx, secret).await?.map_err(unusable)
 }
 
-/// The token that a secret holds, or what keeps its value from being one, in words that have nothing of it.
+/// The token in a secret, or why its value is invalid, without quoting it.
 pub(crate) async fn token_in(ctx: &Context, secret: &str) -> Result<Result<Token, String>, Error> {
     let value = ctx.secrets.get(secret).await?;
     Ok(match flaw_of_token(&value) {

@@ -1,5 +1,4 @@
-//! The control plane's own tokens of App installations: one per repository, used until shortly before its
-//! end, and minted once however many need it at the same time. Nothing of it is stored.
+//! Caches the control plane's own App tokens in memory: one per repository, minted once for concurrent callers.
 
 use crate::{Clock, Error};
 use pullyard_domain::id::IntegrationId;
@@ -9,17 +8,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long before its end a token is given to nobody any more: what is begun with it must also end.
+/// Tokens are not handed out during this time before expiry, so that started work can finish.
 const MARGIN: Duration = Duration::from_secs(300);
-/// How many repositories are remembered before those that nobody waits for are forgotten.
+/// Number of cached repositories above which unused ones are dropped.
 const MOST: usize = 1_000;
 
-/// Of which repository, and of whose tokens: the integration, what its App is named by, and the forge's id. An
-/// integration may be connected anew as another App.
+/// Integration, App issuer, repository id. An integration may be reconnected as another App.
 pub(crate) type Of = (IntegrationId, Option<String>, u64);
 type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 
-/// The tokens of one process.
 #[derive(Clone, Default)]
 pub struct ForgeTokens(Arc<Mutex<HashMap<Of, Slot>>>);
 
@@ -35,7 +32,6 @@ impl std::fmt::Debug for ForgeTokens {
 }
 
 impl ForgeTokens {
-    /// The token of a repository; minted when there is none that lives long enough.
     pub(crate) async fn get(
         &self,
         of: Of,
@@ -43,12 +39,11 @@ impl ForgeTokens {
         mint: impl AsyncFnOnce() -> Result<InstallationToken, Error>,
     ) -> Result<Token, Error> {
         let slot = self.slot(of);
-        // Whoever comes while one is minted waits for that one.
+        // Concurrent callers wait here for the one that mints.
         let mut kept = slot.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| clock.now() < kept.until) {
             return Ok(kept.token.clone());
         }
-        // Its life counts from before it was asked for.
         let asked_at = clock.now();
         let minted = mint().await?;
         let until = asked_at.plus(minted.expires_in.saturating_sub(MARGIN));
@@ -57,7 +52,7 @@ impl ForgeTokens {
     }
 
     fn slot(&self, of: Of) -> Slot {
-        // Whole values only stand in it, so a panic elsewhere can't have left half of one.
+        // Every insert is complete, so the map of a poisoned lock is valid.
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MOST {
             slots.retain(|_, slot| Arc::strong_count(slot) > 1);

@@ -1,4 +1,4 @@
-//! A project is held: nothing new starts, and what asks for it is written down. It is released: that is caught up.
+//! Holds and releases a project. While held it starts no jobs and queues the requests.
 
 use crate::context::Hint;
 use crate::facts::today;
@@ -9,23 +9,19 @@ use pullyard_domain::project::{Project, Settings};
 use pullyard_store::{WorkKey, Write};
 use std::time::Duration;
 
-/// How many waiting tickets are woken at once, oldest entry first; the sweeper wakes the next a minute later.
+/// How many waiting tickets are woken at once, oldest entry first; the sweeper wakes more a minute later.
 const AT_ONCE: i32 = 100;
 
-/// For how long; the queue may be away, and each of them takes seconds then.
+/// Time limit for waking: an unreachable queue takes seconds per message.
 pub(crate) const WAKES_FOR: Duration = Duration::from_secs(3);
 
-/// Holds a project.
-///
 /// Writes: PROJECT if `rev` is the one seen.
-/// Idempotent: a project that is held stays as it is; the first who held it is named.
+/// Idempotent: a held project stays as it is, with the first requester's name.
 /// Errors: `NotFound`; `Invalid`; `Contended`.
 pub async fn hold_project(ctx: &Context, id: &ProjectId, by: &str, reason: &str) -> Result<Project, Error> {
     change(ctx, id, |settings| settings.held(by, reason)).await
 }
 
-/// Releases a project, and wakes the tickets whose entries wait for that.
-///
 /// Writes: PROJECT if `rev` is the one seen; then hints, which the sweeper sends again if they are lost.
 /// Idempotent: a project that is not held stays as it is.
 /// Errors: `NotFound`; `Contended`.
@@ -35,8 +31,6 @@ pub async fn release_project(ctx: &Context, id: &ProjectId) -> Result<Project, E
     Ok(released)
 }
 
-/// A project, and what it has used up today.
-///
 /// Errors: `NotFound`.
 pub async fn budget_of(ctx: &Context, id: &ProjectId) -> Result<(Project, Today), Error> {
     let found = ctx.store.project(id).await?;
@@ -65,7 +59,6 @@ async fn change(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings
     }
 }
 
-/// Wakes the tickets whose entries wait for this project, if it may start jobs now. A hint.
 pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
     ctx.hints(async {
         if let Err(error) = take_up_held(ctx, project).await {
@@ -75,10 +68,7 @@ pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
     .await;
 }
 
-/// Wakes the tickets whose entries wait for this project, if it may start jobs now; how many. One whose message was
-/// lost was not woken: the next round of the sweeper does it.
-///
-/// Level-triggered: each entry is decided when its ticket is settled, once, over the ticket's revision.
+/// Wakes the tickets that wait for this project, if it may start jobs; returns how many.
 pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32, Error> {
     if project.settings.held_by.is_some() {
         return Ok(0);
@@ -87,7 +77,7 @@ pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32
     if waiting.is_empty() {
         return Ok(0);
     }
-    // No more than there is room for, so that the oldest get it.
+    // No more than the budget has room for, so that the oldest get it.
     let room = project.settings.budget.room(&today(ctx, Some(project), ctx.clock.now()).await?);
     let (mut woken, began) = (0, ctx.clock.steady());
     for key in waiting.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {

@@ -1,4 +1,4 @@
-//! Our webhooks: made here and at the forge, compared, mended, removed.
+//! Webhooks at forges: install, compare, repair, remove.
 
 mod app;
 mod compare;

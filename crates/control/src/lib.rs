@@ -1,11 +1,10 @@
-//! The use cases: load facts, ask the domain, write once, ring a bell.
+//! The use cases: load facts, decide in the domain, write once, send hints.
 //!
-//! One public async function per file. No rule of business is here (the domain has them all), and no
-//! HTTP, Lambda or SDK type: the functions translate. Every use case may be repeated, and may be stopped
-//! after any line: what it leaves behind is derivable from the table and taken up by [`sweep`].
+//! One public async function per file. Business rules are in the domain; HTTP, Lambda and SDK types are in the
+//! functions. Every use case may be repeated, and may crash after any line: the remaining work is derivable from the
+//! table and found by [`sweep`].
 
 pub mod attempt {
-    //! The calls of one attempt, from its claim to its end.
     mod checkpoint;
     mod credentials;
     mod events;

@@ -1,4 +1,4 @@
-//! A page of a project's ledger that a reader wants to see.
+//! Lists a project's ledger entries by filter, page by page.
 
 use crate::{Context, Error};
 use pullyard_domain::delivery::Delivery;
@@ -7,39 +7,31 @@ use pullyard_domain::listing::DeliveryFilter;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// How long the ledger keeps its entries.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// How many entries one page looks at, whatever it asks of them: the rest is for the next page.
 const MOST_LOOKED_AT: usize = 500;
 
-/// How many entries are looked at together.
 const TOGETHER: usize = 100;
 
-/// A page of the ledger.
 #[derive(Clone, Debug)]
 pub struct DeliveryList {
     pub deliveries: Vec<Delivery>,
-    /// Where the next page begins; none when nothing older is left.
     pub next: Option<String>,
-    /// When the oldest entry that was looked at came: between it and the last one shown nothing is missing.
+    /// Time of the oldest entry read: every match up to it is on this page.
     pub looked_back_to: Option<Timestamp>,
 }
 
-/// A place in the ledger, which is one list for each day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     day: Timestamp,
-    /// The cursor within the day; none is its newest entry.
     after: Option<String>,
 }
 
-/// A project's entries that the filter takes, newest first, at most `limit`.
+/// Reads at most 500 entries, then returns how far back it read and a cursor.
 ///
-/// Never reads the whole ledger: after 500 entries it says how far back it looked, and where to go on.
-/// Errors: `BadCursor` for a cursor that no page of this time gave.
+/// Errors: `BadCursor` for a cursor that this version did not issue.
 pub async fn list_deliveries(
     ctx: &Context,
     project: &ProjectId,
@@ -105,7 +97,7 @@ async fn day(
     Ok((ctx.store.deliveries(&ids).await?, older))
 }
 
-/// The cursor of this place, or of the first older one that has an entry: nobody shall turn to an empty page.
+/// The cursor of this place, or of the next older one with an entry, so that no page is empty.
 async fn next_of(
     ctx: &Context,
     project: &ProjectId,
@@ -132,7 +124,7 @@ impl Place {
         Self { day: self.day.minus(DAY), after: None }
     }
 
-    /// `20261120` and the cursor within the day.
+    /// `20261120`, then the cursor within the day.
     fn cursor(&self) -> String {
         format!("{}{}", self.day.day().replace('-', ""), self.after.as_deref().unwrap_or_default())
     }
@@ -143,7 +135,6 @@ impl Place {
         let (month, date) = rest.split_at_checked(2)?;
         let start = Timestamp::parse(&format!("{year}-{month}-{date}T00:00:00Z")).ok()?;
         let place = Self { day: start, after: (!after.is_empty()).then(|| after.to_owned()) };
-        // What is read otherwise than it is written was not written by us.
         (place.cursor() == cursor).then_some(place)
     }
 }

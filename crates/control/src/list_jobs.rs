@@ -1,4 +1,4 @@
-//! A page of a project's jobs that a reader wants to see.
+//! Lists a project's jobs by filter, page by page.
 
 use crate::runner::Waits;
 use crate::views::{JobView, view};
@@ -7,25 +7,21 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::time::Timestamp;
 
-/// How many jobs one page looks at, whatever it asks of them: the rest is for the next page.
 const MOST_LOOKED_AT: usize = 500;
 
-/// How many jobs are looked at together.
 const TOGETHER: usize = 100;
 
 #[derive(Clone, Debug)]
 pub struct JobList {
     pub jobs: Vec<JobView>,
-    /// Where the next page begins; none when nothing older is left.
     pub next: Option<String>,
-    /// When the oldest job that was looked at was made: between it and the last one shown nothing is missing.
+    /// Creation time of the oldest job read: every match up to it is on this page.
     pub looked_back_to: Option<Timestamp>,
 }
 
-/// A project's jobs that the filter takes, newest first, at most `limit`.
+/// Reads at most 500 jobs, then returns how far back it read and a cursor.
 ///
-/// Never reads the whole list: after 500 jobs it says how far back it looked, and where to go on.
-/// Errors: `BadCursor` for a cursor that no page of this time gave.
+/// Errors: `BadCursor` for a cursor that this version did not issue.
 pub async fn list_jobs(
     ctx: &Context,
     project: &ProjectId,

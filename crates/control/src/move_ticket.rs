@@ -1,4 +1,4 @@
-//! Decides the event of a created, changed or moved ticket, and creates the job of an accepted one.
+//! Handles a ticket event: decides whether it starts a job, and writes the decision.
 
 use crate::facts::facts_of;
 use crate::new_job::{NewJob, make};
@@ -12,7 +12,6 @@ use pullyard_domain::id::{DeliveryId, JobId};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 
-/// The decision on a request for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub delivery: DeliveryId,
@@ -20,14 +19,15 @@ pub struct Answer {
     pub job: Option<JobId>,
 }
 
-/// Decides a ticket event, stores the ticket, and creates the job of an accepted one.
+/// Decides a ticket event, stores the ticket's new state, and creates a job if every guard passes.
 ///
-/// Idempotent: by the event's id; a repeat returns the first answer.
-/// Errors: `Contended` if concurrent writers kept changing the ticket. No job exists then; repeat the call.
+/// Idempotent: by event id; a repeated event returns the first decision.
+/// Errors: `Contended` if the ticket changed during every round. No job exists then; the event's text, an unused frozen
+/// context and a ledger entry that is not final may. The same call decides again over them.
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.key);
     let (mut facts, mut text) = facts_of(ctx, event).await?;
-    // An answer that a later round finds may be from this call; only one that exists now is from an earlier delivery.
+    // Later rounds may find the answer of an earlier round; only an answer found now is older than this call.
     let came_again = facts.first.is_some().then_some(facts.now);
     loop {
         if let (Some(at), Some(first)) = (came_again, &mut facts.first)
@@ -36,7 +36,7 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
             first.seen.push(at);
         }
         let decision = guard::decide(event, &facts);
-        // Boxed, because the future of a trigger is large.
+        // Boxed: the future of a whole trigger would be on the caller's stack.
         if let Some(answer) = Box::pin(apply(ctx, event, &facts, &text, decision)).await? {
             ctx.tally().decided(&answer.reason);
             return Ok(answer);
@@ -46,7 +46,6 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
     }
 }
 
-/// Writes a decision; `None` if its facts were stale.
 async fn apply(
     ctx: &Context,
     event: &TicketEvent,
@@ -58,33 +57,33 @@ async fn apply(
     if let Reason::Repeat { .. } = decision.reason {
         ctx.store.note_repeat(&delivery.id, facts.now).await?;
         let first = ctx.store.delivery(&delivery.id).await?.map(|first| first.job);
-        // The ledger's entry may have expired; the job's id follows from the event.
+        // After the ledger entry expired, the job's id is still derivable.
         let first = first.unwrap_or_else(|| Some(JobId::of_entry(&event.project, &event.key, &event.entry())));
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
     let written = match decision.follow {
         Follow::Nothing => ctx.store.record(&delivery).await?,
         Follow::Snapshot => {
-            // The ledger first: a repeated decision takes the previous status from it.
+            // The ledger first: its facts hold the previous status if this must be decided again.
             let written = ctx.store.record(&delivery).await?;
             if written == Write::Applied {
                 ctx.store.store_text(event).await?;
             }
             match (written, &decision.reason) {
                 (Write::Stale, _) => Write::Stale,
-                // The write's condition checks that the status is still the same.
+                // The decision holds only while the ticket still has that status.
                 (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.snapshot_unchanged(event).await?,
                 (Write::Applied, _) => {
                     ctx.store.snapshot(event).await?;
                     if facts.ticket.as_ref().is_some_and(|ticket| ticket.held) {
-                        // The ticket may have left the trigger status; the sweeper would find that too.
+                        // It may have left the status that its queued entry waits for. A release would find that, too.
                         ctx.wake_ticket(&event.project, &event.key).await;
                     }
                     Write::Applied
                 }
             }
         }
-        // The text first, so that the waiting entry finds it after a crash.
+        // The text first, so that a crash leaves no entry whose text is missing.
         Follow::EnterAgain => {
             ctx.store.store_text(event).await?;
             let again = Ticket { again: Some(event.entry()), held: false, ..seen(event, facts) };
@@ -103,7 +102,6 @@ async fn apply(
     })
 }
 
-/// Stores the text of an accepted ticket and creates its job.
 async fn enter(
     ctx: &Context,
     event: &TicketEvent,
@@ -128,7 +126,7 @@ pub(crate) fn answered(event: &TicketEvent, delivery: Delivery, reason: Reason) 
     Answer { delivery: delivery.id, reason, job }
 }
 
-/// Creates the job, the ticket's lock and the ledger entry in one transaction.
+/// Creates the job of an accepted entry, with its ticket's lock and its ledger entry, in one transaction.
 pub(crate) async fn trigger(
     ctx: &Context,
     facts: &Facts,
@@ -162,7 +160,6 @@ pub(crate) fn job_of<'a>(
     })
 }
 
-/// The ticket as the event shows it.
 fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
     let mut ticket = facts.ticket.clone().unwrap_or_else(|| {
         Ticket::first_seen(event.project.clone(), event.key.clone(), event.status.clone(), event.occurred_at, None)
@@ -174,9 +171,8 @@ fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
     ticket
 }
 
-/// The ledger entry of a decided event.
 pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
-    // A repeated decision keeps the arrival times of the first delivery.
+    // When decided again, it keeps its first arrival time.
     let (at, mut seen) = facts.first.as_ref().map_or((facts.now, Vec::new()), |first| (first.at, first.seen.clone()));
     seen.truncate(MOST_SEEN);
     Delivery {

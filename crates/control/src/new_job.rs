@@ -1,4 +1,4 @@
-//! A new job: what it is made of, how it is written with the answer to what asked for it, and the bells that ring then.
+//! Creates a job: plans it, writes it with its ledger entry, and sends hints.
 
 use crate::{Context, Error, review};
 use pullyard_domain::checks::JobCommands;
@@ -21,28 +21,22 @@ pub(crate) struct NewJob<'a> {
     pub(crate) id: JobId,
     pub(crate) project: &'a Project,
     pub(crate) repository: &'a Repository,
-    /// Its ticket, with everything but the job already in it.
     pub(crate) ticket: Option<(&'a Ticket, &'a TicketText)>,
     pub(crate) instructions: Option<String>,
-    /// The branch to start from; the repository's default when none.
     pub(crate) base: Option<String>,
-    /// The ended job whose work this does again.
     pub(crate) retry_of: Option<&'a Job>,
     pub(crate) now: Timestamp,
 }
 
-/// A new job and what it changes.
 struct Prepared {
     job: Job,
     ticket: Option<Ticket>,
-    /// The pull request that it revises.
     pull_request: Option<PullRequest>,
 }
 
-/// Makes a new job, with its ticket's lock and its ledger entry, all or nothing.
+/// Creates a job, with its ticket's lock and its ledger entry (`entry`), in one transaction.
 ///
-/// `entry` is the ledger entry.
-/// Writes: as `Store::trigger` does; before that the context, which stays behind unread if the job is then not made.
+/// Writes: as `Store::trigger` does; before that the context, which stays unused if the job is then not created.
 /// Idempotent: by the job's id.
 pub(crate) async fn make(
     ctx: &Context,
@@ -68,8 +62,6 @@ pub(crate) async fn make(
     Ok(written)
 }
 
-/// Makes the new job of a ticket that is written with it, and with its ledger entry, all or nothing.
-///
 /// Writes: as `Store::create_ticket` does; before that the context, as above.
 /// Idempotent: by the ticket's key.
 pub(crate) async fn make_with_ticket(
@@ -93,9 +85,7 @@ pub(crate) async fn make_with_ticket(
     Ok(written)
 }
 
-/// Freezes the context of a new job, and makes the job and the ticket that has it.
-///
-/// Writes: the context, which stays behind unread if the job is then not made.
+/// Writes: the context, which stays unused if the job is then not created.
 async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
     let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
     let mut plan = Plan {
@@ -154,8 +144,7 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
     Ok(prepared)
 }
 
-/// The retry of a revision is one, while its pull request can change and is where the retry works: with the very words
-/// that were frozen for the first, or, if those were never read, waiting for them again.
+/// Plans the retry of a revision as a revision, while its pull request is open. Reuses its frozen review texts.
 async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket) -> Result<Option<Prepared>, Error> {
     let (Some(id), Some(revises)) = (of.pull_request(), &of.revises) else { return Ok(None) };
     let Some(review) = &revises.review else { return Ok(None) };
@@ -171,8 +160,7 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
     let Some(linked) = linked.filter(open) else { return Ok(None) };
     let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, Revision { review, head: None });
     if let Some(context) = ctx.store.context(&of.id, &of.context).await? {
-        // The words stay what they were; what is run around the agent, and who commits, is what people say now. So is
-        // what the repository is called: another one may have the old name.
+        // Only the review texts stay frozen. The repository's old name may belong to another one.
         let (commands, author) = (JobCommands::of(plan.settings, plan.repository), Author::of(plan.settings));
         let repository = Repository { agent: context.repository.agent, ..plan.repository.clone() };
         let context = prompt::Context { commands, author, repository, ..context };
@@ -183,7 +171,7 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
     Ok(Some(Prepared { job, ticket: Some(ticket), pull_request: Some(pull_request) }))
 }
 
-/// Rings the bells of a new job. Losing them costs a minute.
+/// Sends the hints of a new job. A lost hint delays it by a minute.
 async fn announce(ctx: &Context, made: &Prepared) {
     let job = &made.job;
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a job was made");

@@ -1,4 +1,4 @@
-//! Somebody wants a job to pause.
+//! Pauses a job.
 
 use crate::rest::write_rest;
 use crate::{Context, Error};
@@ -7,10 +7,7 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptEnd, Job, NotNow, Pause};
 use pullyard_store::{Proof, Write};
 
-/// Pauses a job: one that waits stands still at once, one that is held is to be given back by its runner.
-///
-/// A task that was on its way is refused its claim, and ends by itself.
-/// Idempotent: a job that is paused, or shall be, stays as it is; the first who paused it is named.
+/// Idempotent: a paused job, or one being paused, stays as it is, with the first requester's name.
 /// Errors: `NotFound`; `Denied` where it can't be paused; `Contended`.
 pub async fn pause_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
     let mut rounds = ctx.rounds(id);

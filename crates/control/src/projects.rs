@@ -1,4 +1,4 @@
-//! Projects, their settings and repositories, and the forges they use.
+//! Creates and changes projects, and connects repositories and forges.
 
 use crate::forge::{account_of, forge_at, forge_for_new, token_in};
 use crate::hold::wake_held;
@@ -13,8 +13,6 @@ use pullyard_domain::removal::name_of_another;
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
-/// Makes a project.
-///
 /// Idempotent: the same project again is a repeat.
 /// Errors: `Invalid` settings; `Taken` when there is another project of that name.
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
@@ -30,8 +28,6 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
     }
 }
 
-/// Replaces a project's settings, if nobody changed them since `revision`.
-///
 /// Errors: `Invalid`; `NotFound`; `ChangedMeanwhile`.
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.tidied();
@@ -46,7 +42,6 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
         Write::Applied => {
-            // Whatever was changed may be what they wait for.
             wake_held(ctx, &changed).await;
             Ok(Project { rev: revision + 1, ..changed })
         }
@@ -54,8 +49,6 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
     }
 }
 
-/// Connects a forge, after asking it who the token belongs to.
-///
 /// Idempotent: the same integration again is a repeat.
 /// Errors: the forge's; `NoSecret`; `Invalid` for a value that can be no token, and for a name that another forge had;
 /// `Taken`.
@@ -67,7 +60,7 @@ pub async fn connect_forge(
     token_secret: String,
 ) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
-    // Its value is sent to that address.
+    // The secret's value is sent to that address.
     may_name(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
     was_no_other(ctx, &id, &api_url).await?;
     if let Err(flaw) = token_in(ctx, &token_secret).await? {
@@ -86,7 +79,7 @@ pub async fn connect_forge(
     }
 }
 
-/// Refuses a name that another forge had.
+/// Refuses a name that was used for another forge before.
 pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
     let former = ctx.store.former_address(id).await?;
     match name_of_another(id, former.as_deref(), api_url) {
@@ -97,17 +90,13 @@ pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &st
 
 #[derive(Clone, Debug)]
 pub struct RepositoryWork {
-    /// The agent that works on it, or that its project chooses.
     pub agent: Agent,
-    /// Jobs may change its workflows.
     pub workflows: bool,
-    /// What is run around its agent, if not what its project says.
+    /// Commands around the agent that replace the project's.
     pub commands: OwnCommands,
 }
 
-/// Connects a repository to a project, after asking the forge for it.
-///
-/// Idempotent: the same repository again replaces what was said of it.
+/// Idempotent: the same repository again replaces its settings.
 /// Errors: the forge's; `NotFound` (project, integration); `Invalid`; `Taken`.
 pub async fn add_repository(
     ctx: &Context,
@@ -151,13 +140,13 @@ pub async fn add_repository(
     }
 }
 
-/// An address of a forge's API that tokens may be sent to, without a slash at its end.
+/// Validates an API address to which tokens may be sent; strips the trailing slash.
 pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
     let api_url = api_url.trim_end_matches('/').to_owned();
     if !(api_url.starts_with("https://") || api_url.starts_with("http://127.0.0.1:")) {
         return Err(Error::Invalid { pointer: "/api_url", fault: "use https; plain http only to 127.0.0.1".into() });
     }
-    // Each call would have it, too.
+    // A query or fragment would be part of every request.
     if api_url.contains(['?', '#']) {
         return Err(Error::Invalid { pointer: "/api_url", fault: "leave out `?` and `#`, and what follows".into() });
     }
@@ -170,7 +159,7 @@ fn refused(bad: SettingFault) -> Error {
 
 fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
     settings.check().map_err(refused)?;
-    // Runners are given their values.
+    // Runners receive the values of these secrets.
     settings.model_secrets.named().try_for_each(|(key, secret)| {
         let pointer = match key {
             ModelKey::AnthropicApiKey => "/model_secrets/anthropic_api_key",
@@ -186,12 +175,10 @@ fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
     }
 }
 
-/// Where one kind of commands stands in a request.
 fn of_commands(field: &str) -> &'static str {
     if field == "setup" { "/commands/setup" } else { "/commands/checks" }
 }
 
-/// Where a field of an agent stands in a request.
 fn of_agent(field: &str) -> &'static str {
     match field {
         "command" => "/agent/command",
@@ -200,8 +187,7 @@ fn of_agent(field: &str) -> &'static str {
     }
 }
 
-/// Git sends the forge's token to wherever the repository is cloned from, so that must be the forge's own
-/// host, reached as safely as its API.
+/// Git sends the forge's token to the clone URL, so it must be on the forge's own host, with the scheme of its API.
 fn may_clone_from(api_url: &str, clone_url: &str) -> bool {
     let parts = |url: &str| {
         let (scheme, rest) = url.split_once("://")?;

@@ -1,8 +1,5 @@
-//! Proofs that need no read: the bootstrap token of a task, the lease of an attempt, the code of a sign-in
-//! link and the session of a browser.
-//!
-//! All are a MAC (HMAC-SHA256) over what they are for. A bootstrap token is made from stored values
-//! only, so that asking ECS twice for the same start has the same parameters.
+//! Tokens that are verified without a read: an HMAC-SHA256 each. A bootstrap token is derived from stored values only,
+//! so that a repeated RunTask has the same parameters.
 
 use crate::Error;
 use data_encoding::BASE64URL_NOPAD;
@@ -20,39 +17,33 @@ const SIGN_IN: &str = "pyc_";
 const SESSION: &str = "pys_";
 /// A key shorter than the hash would weaken it.
 const SHORTEST_KEY: usize = 32;
-/// Longer tokens are not ours; they are refused before any work is done on them.
 const LONGEST: usize = 1_024;
 
-/// What a task may do: claim this attempt, until then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
     pub job: JobId,
     pub attempt: u32,
-    /// The number of the start.
     pub dispatch: u32,
     pub expires: Timestamp,
 }
 
-/// What a sign-in link is for: one session with the rights of this token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignInCode {
-    /// The hash of the API token that made it.
     pub token: String,
-    /// What makes it one of its own, so that it can be used up.
+    /// Unique, so that the code can be used only once.
     pub nonce: String,
     pub expires: Timestamp,
 }
 
-/// A browser that is signed in. What it may do is in the table, under its token.
+/// A signed-in browser. Its rights are read from the table, by its token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The hash of the API token it stands for.
     pub token: String,
     pub issued: Timestamp,
     pub expires: Timestamp,
 }
 
-/// The signing key. Never in a log: there is no `Debug` of its content.
+/// The signing key. No `Debug`, so that it reaches no log.
 #[derive(Clone)]
 pub struct Keys(Hmac<Sha256>);
 
@@ -63,7 +54,6 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// From a secret of at least 32 bytes.
     pub fn new(secret: &str) -> Result<Self, Error> {
         if secret.len() < SHORTEST_KEY {
             return Err(Error::Inconsistent(format!("the signing key has fewer than {SHORTEST_KEY} characters")));
@@ -73,44 +63,38 @@ impl Keys {
         Ok(Self(mac))
     }
 
-    /// The token for a task.
     pub fn bootstrap(&self, bootstrap: &Bootstrap) -> Result<String, Error> {
         self.seal(BOOTSTRAP, bootstrap)
     }
 
-    /// What a task's token is for, if it is ours and has not expired.
     pub fn read_bootstrap(&self, token: &str, now: Timestamp) -> Result<Bootstrap, Error> {
         let bootstrap: Bootstrap = self.open(BOOTSTRAP, token)?;
         if now < bootstrap.expires { Ok(bootstrap) } else { Err(Error::BadProof) }
     }
 
-    /// The lease of a claimed attempt. Whether it still holds its job is in the table.
+    /// The lease of a claimed attempt. The table decides whether the attempt still holds its job.
     pub fn lease(&self, fence: &Fence) -> Result<String, Error> {
         self.seal(LEASE, fence)
     }
 
-    /// Which attempt a lease is for, if it is ours.
     pub fn read_lease(&self, token: &str) -> Result<Fence, Error> {
         self.open(LEASE, token)
     }
 
-    /// The code of a sign-in link.
     pub(crate) fn sign_in_code(&self, code: &SignInCode) -> Result<String, Error> {
         self.seal(SIGN_IN, code)
     }
 
-    /// What a sign-in code is for, if it is ours and has not expired. Whether it was used is in the table.
+    /// Verifies a sign-in code and its expiry. The table decides whether it was used.
     pub(crate) fn read_sign_in_code(&self, code: &str, now: Timestamp) -> Result<SignInCode, Error> {
         let code: SignInCode = self.open(SIGN_IN, code)?;
         if now < code.expires { Ok(code) } else { Err(Error::BadProof) }
     }
 
-    /// The value of a session's cookie.
     pub(crate) fn session(&self, session: &Session) -> Result<String, Error> {
         self.seal(SESSION, session)
     }
 
-    /// Which session a cookie is for, if it is ours and has not expired.
     pub fn read_session(&self, cookie: &str, now: Timestamp) -> Result<Session, Error> {
         let session: Session = self.open(SESSION, cookie)?;
         if now < session.expires { Ok(session) } else { Err(Error::BadProof) }
@@ -127,13 +111,13 @@ impl Keys {
         let sealed = token.strip_prefix(kind).filter(|_| token.len() <= LONGEST).ok_or(Error::BadProof)?;
         let (body, mac) = sealed.split_once('.').ok_or(Error::BadProof)?;
         let mac = BASE64URL_NOPAD.decode(mac.as_bytes()).map_err(|_| Error::BadProof)?;
-        // Constant time, and before anything of the body is read.
+        // Verify in constant time, before parsing the body.
         self.mac(kind, body).verify_slice(&mac).map_err(|_| Error::BadProof)?;
         let json = BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| Error::BadProof)?;
         serde_json::from_slice(&json).map_err(|_| Error::BadProof)
     }
 
-    /// The kind is part of what is signed, so that no bootstrap token can pass for a lease.
+    /// The kind is part of the signed bytes, so that a bootstrap token cannot pass for a lease.
     fn mac(&self, kind: &str, body: &str) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         mac.update(kind.as_bytes());

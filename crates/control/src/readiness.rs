@@ -1,4 +1,4 @@
-//! Whether the deployment can do its work, and what it is doing: one item answers both.
+//! Reports whether the deployment works, and its current load, from the sweeper's item.
 
 use crate::{Context, Error};
 use pullyard_domain::gauges::{Gauges, Sweeping, sweeping};
@@ -6,14 +6,10 @@ use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// How long ago its last round was; none before the first.
     pub swept: Option<Duration>,
-    /// What the deployment was doing; none before the first look.
     pub gauges: Option<Gauges>,
 }
 
-/// How it stands with the sweeper. That it can be told means that the table can be read.
-///
 /// Errors: the table's.
 pub async fn readiness(ctx: &Context) -> Result<Sweeping, Error> {
     let last = ctx.store.sweeps().await.inspect_err(|error| {

@@ -1,9 +1,8 @@
-//! Finds what webhooks missed, in two ways.
+//! Finds events that our webhooks missed: requests redelivery, and compares all open pull requests with the forge.
 //!
-//! Redelivery: the forge sends failed deliveries again; GitHub keeps them for three days, Bitbucket keeps none.
-//! Comparison: every open pull request is read at the forge, which finds reviews, `/pullyard revise` comments, closed
-//! and merged pull requests and moved heads, and for a single repository reopened pull requests. Labels older than
-//! three days are not found.
+//! Redelivery: works for the three days that GitHub keeps deliveries, and includes comments and labels.
+//! Comparison: needs no delivery; finds reviews, closed, merged and (for a single repository) reopened pull requests,
+//! and moved heads, but no old comments and labels. Forges without a list of deliveries have only this.
 
 mod look;
 
@@ -23,38 +22,28 @@ use pullyard_forge::{Forge, HookScope};
 use pullyard_store::{WorkKey, Write};
 use std::time::Duration;
 
-/// How many pages of deliveries a round reads at most; a hundred are on each.
 const MOST_PAGES: u32 = 30;
 
-/// How long a forge may take for its list of deliveries, and until when it is asked for some of them again: the
-/// function is stopped after a minute, and open pull requests are still to be compared.
+/// Time limit for reading the list and requesting redeliveries: the function has a minute, and the comparison follows.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
 const ASK_UNTIL: Duration = Duration::from_secs(12);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Tries of deliveries that were looked at.
     pub looked_at: usize,
-    /// Deliveries that were asked for again.
     pub asked: usize,
-    /// Deliveries that did not arrive yet.
     pub missing: usize,
-    /// Deliveries that were given up so far.
     pub given_up: u64,
-    /// Open pull requests that were compared.
     pub pull_requests: usize,
-    /// Reviews that nobody had told of.
+    /// Reviews that no webhook had delivered.
     pub reviews: usize,
     /// Why the list of deliveries, or a pull request, could not be read.
     pub problems: Vec<String>,
 }
 
-/// Looks for what a hook should have told, if it is time.
-///
-/// Idempotent: what is asked for again is the same delivery, and reviews are known by their ids.
-/// Errors: the table's. What the forge refuses is noted on the hook. Where no repeat helps, that is noted too, and
-/// the hook is left alone for a while, longer each time until a round ends: it stays due, and the sweeper would send
-/// for it in every round.
+/// Idempotent: a redelivery is the same delivery, and reviews are known by their ids.
+/// Errors: the table's. A refusal by the forge is noted on the hook. After an error that no retry fixes, the hook is
+/// put off, longer each time until a round succeeds: otherwise every sweep would send it again.
 pub async fn recover_hook(ctx: &Context, name: &HookName) -> Result<Recovered, Error> {
     match recover_if_due(ctx, name).await {
         Err(error) if !error.is_transient() => {
@@ -68,15 +57,12 @@ pub async fn recover_hook(ctx: &Context, name: &HookName) -> Result<Recovered, E
 async fn recover_if_due(ctx: &Context, name: &HookName) -> Result<Recovered, Error> {
     let Some(hook) = ctx.store.hook(name).await? else { return Ok(Recovered::default()) };
     let now = ctx.clock.now();
-    // The message came twice, or somebody else was quicker.
     if hook.recovery.next > now || hook.not_before.is_some_and(|not_before| not_before > now) {
         return Ok(Recovered::default());
     }
     recover(ctx, hook).await
 }
 
-/// Looks for everything that a hook should have told since then, now.
-///
 /// Errors: `NotFound`; `Contended`; the table's.
 pub async fn recover_since(ctx: &Context, name: &HookName, since: Option<Timestamp>) -> Result<Recovered, Error> {
     let mut rounds = ctx.rounds(name);
@@ -103,24 +89,22 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     let Some(integration) = integration else {
         return Err(Error::NotFound { what: "integration", name: hook.integration.to_string() });
     };
-    // A release that knew of one kind alone, and was rolled back to, has left it out of what it wrote.
+    // An older release, after a rollback, writes hooks without this field.
     hook.forge = integration.kind;
     let scope = scope_of(ctx, &hook).await?;
     let known = hook.forge_id.or(matches!(hook.kind, HookKind::App {}).then_some(0));
     let mut learnt = None;
     let list = async {
-        // What its forge does not list is found by the comparison alone. And nothing leads to one whose address is not
-        // known either.
+        // Without a list of deliveries, only the comparison applies. A hook without id and address cannot be found.
         if !integration.kind.lists_deliveries() || (known.is_none() && hook.url().is_none()) {
             return Ok(None);
         }
         let forge = forge_of_hook(ctx, &integration, &hook).await?;
         let id = match known {
             Some(id) => id,
-            // Made by hand, and its first ping has not come: it may have been lost, and no other one follows.
+            // Created by hand, and its first ping, the only one, may have been lost: find it by its address.
             None => match at_address(&forge, &scope, &hook).await? {
                 Some(id) => *learnt.insert(id),
-                // Nobody has made it there yet: there is no list to read.
                 None => return Ok(None),
             },
         };
@@ -131,7 +115,6 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     let listed = listed.unwrap_or_else(|_| Err(too_slow(&integration, LIST_WITHIN)));
     if let Some(id) = learnt {
         tracing::info!(hook = %hook.name, id, "a hook was found at its forge by its address");
-        // Stored with what this round saw, over the hook that was read.
         hook.forge_id = Some(id);
     }
     let (known, ask) = match listed {
@@ -154,9 +137,9 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
     (found.missing, found.given_up) = (known.missing.len(), known.given_up);
     hook.recovery = known;
     hook.not_before = None;
-    // Before anything is asked for: killed after it, one try of three is lost, and none is one too many.
+    // Store before requesting: a crash in between loses one of three tries, and never adds one.
     if ctx.store.put_hook(&hook).await? == Write::Stale {
-        // Whoever changed it has looked after it, or left it due; of what this round saw, nothing is kept.
+        // The hook changed: discard the results. The concurrent writer handled it, or left it due.
         return Ok(Recovered { problems: vec![CHANGED.to_owned()], ..Recovered::default() });
     }
     hook.rev += 1;
@@ -172,7 +155,7 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
                 Err(error) => {
                     tracing::warn!(hook = %hook.name, delivery, error = %error, "a delivery could not be asked for again");
                     if error.is_transient() {
-                        // This one may have been taken all the same; those after it were not asked for.
+                        // This request may have succeeded; the later ones were not sent.
                         unused = ask.get(at + 1..).unwrap_or_default();
                         break;
                     }
@@ -183,7 +166,7 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
             match give_back(ctx, &hook, unused, now).await {
                 Ok(Some(again)) => hook = again,
                 Ok(None) => return Ok(found),
-                // The comparison below is worth more than a try.
+                // The comparison below matters more than a lost try.
                 Err(error) => tracing::warn!(hook = %hook.name, error = %error, "tries that were not used are lost"),
             }
         }
@@ -192,21 +175,20 @@ async fn recover(ctx: &Context, mut hook: Hook) -> Result<Recovered, Error> {
         HookKind::Repository { id, .. } => Some(*id),
         HookKind::Organisation { .. } | HookKind::App {} => None,
     };
-    // Rounds of a hook are as far apart as lists are to be, and a person may ask for one.
+    // A hook's rounds are as rare as list reads should be, and a user may request one.
     let (reach, from, lists_every) = (&reach_of(&hook), hook.created, Duration::ZERO);
     let place = look::Place { reach, integration: &integration, only, from, lists_every };
     let looked = look(ctx, &place, &hook.recovery.look).await?;
     counted(&mut found, looked, &mut hook.recovery.look);
-    // Not sooner: a round that no repeat can end is put off for longer each time.
+    // Only now: `tries` must grow while rounds fail.
     hook.tries = 0;
-    // Stale: somebody changed the hook; the next round compares the same again.
+    // If stale, the next round compares again.
     ctx.store.put_hook(&hook).await?;
     tracing::info!(hook = %hook.name, ?found, "a hook was looked after");
     Ok(found)
 }
 
-/// Gives tries back that were not used, before anything else that may fail: on the hook as it is by now, since others
-/// change it while its forge is asked. None: it is gone.
+/// Restores unused tries on the current hook, which may have changed. `None`: it was removed.
 ///
 /// Errors: `Contended`.
 async fn give_back(ctx: &Context, asked: &Hook, unused: &[u64], asked_at: Timestamp) -> Result<Option<Hook>, Error> {
@@ -219,7 +201,7 @@ async fn give_back(ctx: &Context, asked: &Hook, unused: &[u64], asked_at: Timest
             return Ok(Some(hook));
         }
         rounds.again().await?;
-        // Another one of its name was not asked for anything.
+        // A new hook with the same name had no requests.
         match ctx.store.hook(&asked.name).await?.filter(|again| again.created == asked.created) {
             Some(again) => hook = again,
             None => return Ok(None),
@@ -235,23 +217,18 @@ fn counted(found: &mut Recovered, looked: (Found, Look), kept: &mut Look) {
     *kept = next;
 }
 
-/// What is said where the list was longer than a round reads. What is older is known no more by the list; the
-/// comparison with open pull requests finds the reviews among it.
+/// Reported when the list exceeds the limit. Older entries are lost to redelivery; the comparison finds their reviews.
 const PASSED_OVER: &str = "more than 3,000 deliveries were to be looked at, and the older of them were passed over; \
                            comments and labels among them are not asked for again";
 
-/// What is said where somebody changed the hook while its forge's list was read.
 const CHANGED: &str = "the hook was changed while its deliveries were read; what is missing is looked for anew";
 
-/// The list of a forge, as far as it was read.
 struct Listed {
     rows: Vec<Tried>,
-    /// There are older ones that were to be looked at, too.
     left_out: bool,
 }
 
-/// The tries that are to be looked at, newest first. All of them, for the forge's own filter leaves out those that
-/// nobody answered.
+/// The relevant deliveries, newest first. Unfiltered: the forge's own filter omits those without a response.
 async fn rows(
     forge: &Forge,
     scope: &HookScope,
@@ -283,7 +260,6 @@ async fn rows(
     Ok(Listed { rows, left_out: true })
 }
 
-/// Where a hook is at its forge; a repository by the name it has now.
 pub(crate) async fn scope_of(ctx: &Context, hook: &Hook) -> Result<HookScope, Error> {
     Ok(match &hook.kind {
         HookKind::App {} => HookScope::App,
@@ -295,16 +271,13 @@ pub(crate) async fn scope_of(ctx: &Context, hook: &Hook) -> Result<HookScope, Er
     })
 }
 
-/// An error as a hook shows it.
 pub(crate) fn said(error: &Error) -> String {
     pullyard_domain::text::clipped(&format!("failed to {error}"), 300)
 }
 
-/// Looks at a repository without a hook, if it is time.
-///
 /// Idempotent: reviews are known by their ids.
-/// Errors: the table's. What the forge refuses is noted. Where no repeat helps, that is noted too, and the repository
-/// is left alone for a while, longer each time until a round ends.
+/// Errors: the table's. A refusal by the forge is noted. After an error that no retry fixes, the repository is put off,
+/// longer each time until a round succeeds.
 pub async fn poll_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -333,7 +306,7 @@ async fn poll_if_due(
         return Ok(());
     }
     let known = ctx.store.integration(integration).await?;
-    // Before anything is asked of the forge: a round that fails or is killed must not be begun again at once.
+    // Store the next due time before calling the forge: a failed or killed round must not restart at once.
     poll.next = now.plus(known.as_ref().map_or(POLL_EVERY, |known| poll_every(known.kind)));
     poll.not_before = None;
     if ctx.store.put_poll(&poll).await? == Write::Stale {
@@ -350,14 +323,11 @@ async fn poll_if_due(
         None => poll.look.problem = Some(format!("there is no integration {integration}")),
     }
     poll.tries = 0;
-    // Stale: somebody changed how it is heard of; the next round compares the same again.
+    // If stale, the next round compares again.
     ctx.store.put_poll(&poll).await?;
     Ok(())
 }
 
-/// Sets how what happens in a repository is heard of. What was submitted before it is looked at for the first
-/// time is left alone.
-///
 /// Idempotent: a level.
 /// Errors: `Contended`; the table's.
 pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {

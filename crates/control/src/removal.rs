@@ -1,5 +1,4 @@
-//! What keeps people from removing what is in use: the lists are read until one thing is found that is in the way. Which
-//! is, the domain says; the lists may lag behind what was written a moment ago.
+//! Shared checks before a removal: reads lists until the domain finds a use. Lists may lag behind recent writes.
 
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
@@ -8,10 +7,9 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Job;
 use pullyard_store::Error as StoreError;
 
-/// How many projects, jobs, pull requests or hooks are looked at together.
 pub(crate) const TOGETHER: i32 = 100;
 
-/// What a job among so many of the project's newest keeps: an older one that still rests is passed over, and goes on.
+/// Checks the project's newest jobs, up to a limit. An older suspended job is not found, and continues.
 pub(crate) async fn kept_by_newest_jobs(
     ctx: &Context,
     project: &ProjectId,
@@ -31,7 +29,6 @@ pub(crate) async fn kept_by_newest_jobs(
     }
 }
 
-/// What a hook keeps; one that is gone meanwhile keeps nothing.
 pub(crate) async fn kept_by_hooks(
     ctx: &Context,
     keeps: impl Fn(&Hook) -> Option<Denial>,
@@ -52,7 +49,7 @@ pub(crate) async fn kept_by_hooks(
     }
 }
 
-/// Of a row that can't be read nobody can say whether it is in the way: it is named, and nothing is removed.
+/// An unreadable item might be in use: reports it and refuses the removal.
 pub(crate) fn kept_by_unreadable(error: Error, of: &str) -> Result<Option<Denial>, Error> {
     match error {
         Error::Store(StoreError::Corrupt { key, reason }) => {

@@ -1,8 +1,7 @@
-//! A forge is disconnected.
+//! Disconnects a forge.
 //!
-//! What is looked for before keeps people from disconnecting what is in use. A repository that is connected, or a job
-//! that is made, in the same moment names a forge that is gone; the forge connected again under its name mends that.
-//! No other one is ever connected under it.
+//! The checks are for users: after a concurrent write, reconnecting the forge under its name repairs everything, and no
+//! other forge can be connected under that name.
 
 use crate::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
 use crate::{Context, Error};
@@ -12,16 +11,13 @@ use pullyard_domain::project::Integration;
 use pullyard_domain::removal::{forge_kept_by_hook, forge_kept_by_job, forge_kept_by_repository};
 use pullyard_store::Write;
 
-/// How many of each project's newest jobs are looked at: those of repositories that are there need no look, and of one
-/// that was removed its removal looked at more.
+/// How many of each project's newest jobs are checked. The repository checks cover the rest.
 const MOST_JOBS: usize = 200;
 
-/// Disconnects a forge; there, and of its secrets, nothing changes.
-///
 /// Writes: as `Store::remove_integration` does.
-/// Idempotent: one that is gone is `NotFound`, and nothing of it is left.
-/// Errors: `NotFound`; `Denied` while a repository, a hook or a job that has not ended is of it, and while one of them
-/// can't be read; `Contended`.
+/// Idempotent: a repeat is `NotFound`.
+/// Errors: `NotFound`; `Denied` while a repository, a hook or an active job uses it, or one of them can't be read;
+/// `Contended`.
 pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
@@ -39,8 +35,7 @@ pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Int
     }
 }
 
-/// What keeps it, as far as the lists tell: they may lag behind what was written a moment ago. A repository first: most
-/// that is in the way goes with it.
+/// A use of the forge that the lists show. Repositories first: removing them removes most other uses.
 async fn kept(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Error> {
     let projects = projects(ctx).await?;
     for project in &projects {

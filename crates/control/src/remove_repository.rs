@@ -1,7 +1,4 @@
-//! A repository is taken out of its project.
-//!
-//! What is looked for before keeps people from removing what is in use; that nothing breaks rests on none of it: a job
-//! goes on with what it was made with, and what is made in the same moment is as what was made just before.
+//! Removes a repository from its project. The checks are for users: a job continues with its frozen context.
 
 use crate::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
 use crate::{Context, Error};
@@ -13,24 +10,19 @@ use pullyard_domain::removal::{kept_by_hook, kept_by_job, kept_by_pull_request, 
 use pullyard_store::{Removal, Write};
 use std::collections::BTreeSet;
 
-/// How many of the project's newest jobs are looked at.
 const MOST_JOBS: usize = 2_000;
 
-/// A repository that is connected to its project no more.
 #[derive(Clone, Debug)]
 pub struct RemovedRepository {
     pub repository: Repository,
-    /// The project's settings named it as the default, and name none now.
+    /// It was the project's default repository, which is now unset.
     pub was_default: bool,
 }
 
-/// Takes a repository out of its project: nothing new starts in it. At its forge nothing changes.
-///
 /// Writes: as `Store::remove_repository` does.
-/// Idempotent: one that is gone is `NotFound`, and nothing of it is left.
-/// Errors: `NotFound` (project, repository); `Denied` while a job of it has not ended, or while it has an open pull
-/// request with a ticket, or a hook of its own, and while one of those jobs or pull requests, or any hook, can't be read;
-/// `Contended`.
+/// Idempotent: a repeat is `NotFound`.
+/// Errors: `NotFound` (project, repository); `Denied` while it has an active job, an open pull request with a ticket,
+/// or a hook of its own, or while one of those jobs or pull requests, or any hook, can't be read; `Contended`.
 pub async fn remove_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -48,7 +40,8 @@ pub async fn remove_repository(
         if let Some(denial) = kept {
             return Err(Error::Denied(denial));
         }
-        // The settings last: those that name it in no way are not proven, and to look at all jobs takes a while.
+        // Settings last: if they do not name the repository, they are no condition of the write, and the checks take a
+        // while.
         let (names, poll, stored) = tokio::try_join!(
             ctx.store.repository_names(&repository),
             ctx.store.poll(project, &repository.integration, repository.id),
@@ -68,7 +61,6 @@ pub async fn remove_repository(
     }
 }
 
-/// What keeps it, as far as the lists tell: they may lag behind what was written a moment ago.
 async fn kept(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
     let by_job = kept_by_newest_jobs(ctx, &repository.project, MOST_JOBS, |job| kept_by_job(repository, job));
     if let Some(denial) = by_job.await? {

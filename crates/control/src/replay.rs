@@ -1,5 +1,4 @@
-//! A delivery is decided again because a person wants it: from what its forge says now, through the same use
-//! case as the first time.
+//! Decides a delivery again at a user's request, with the forge's current data.
 
 use crate::forge::forge_of;
 use crate::move_ticket::{Answer, move_ticket};
@@ -14,10 +13,8 @@ use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Forge, ReviewState};
 
-/// Decides a delivery again.
-///
-/// Idempotent: what has a lasting answer keeps it, as with a redelivery.
-/// Errors: `NotFound`; `Invalid` for what nothing is kept of; `Forge`; `Contended`.
+/// Idempotent: a final answer stays, as with a redelivery.
+/// Errors: `NotFound`; `Invalid` for a delivery without stored content; `Forge`; `Contended`.
 pub async fn replay(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
     let delivery = ctx.store.delivery(id).await?;
     let delivery = delivery.ok_or_else(|| Error::NotFound { what: "delivery", name: id.to_string() })?;
@@ -36,7 +33,7 @@ pub async fn replay(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
                 previous_status: facts.previous_status.clone(),
                 key: key.clone(),
                 status: facts.status.clone(),
-                // The text that came with it is the ticket's by now, or an older one than the ticket's.
+                // The event's text is the ticket's by now, or older.
                 text: None,
             };
             Box::pin(move_ticket(ctx, &event)).await
@@ -49,7 +46,6 @@ fn nothing_kept(fault: &str) -> Error {
     Error::Invalid { pointer: "/delivery", fault: fault.into() }
 }
 
-/// The review or comment as its forge has it now.
 async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject) -> Result<ReviewEvent, Error> {
     let id = &subject.pull_request;
     let Some(review) = &subject.review else {
@@ -88,7 +84,6 @@ async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject)
     })
 }
 
-/// What a comment asks for, as the forge has it now.
 struct Commented {
     author: Author,
     submitted_at: Timestamp,

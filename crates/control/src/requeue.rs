@@ -1,4 +1,4 @@
-//! Puts a job back to Ready after a lost or failed attempt.
+//! Requeues a job after a lost or failed attempt.
 
 use crate::ending::{Took, attempt_of, write_told_end};
 use crate::rest::write_told_rest;
@@ -9,8 +9,7 @@ use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Write};
 
-/// Puts a job back to Ready and wakes the dispatcher. A job that a user cancelled or paused meanwhile ends or pauses
-/// instead.
+/// Writes a requeued job; or its end or pause, if that was requested.
 pub(crate) async fn write_requeue(
     ctx: &Context,
     before: &Job,
@@ -22,7 +21,6 @@ pub(crate) async fn write_requeue(
     write_told_requeue(ctx, before, job, (failure, Took::default()), proof, now).await
 }
 
-/// Puts a job back with its runner's report.
 pub(crate) async fn write_told_requeue(
     ctx: &Context,
     before: &Job,
@@ -35,7 +33,6 @@ pub(crate) async fn write_told_requeue(
         return write_told_end(ctx, before, job, took, proof, now).await;
     }
     if job.status == Status::Paused {
-        // A user asked for the pause; it also holds after a lost attempt.
         return write_told_rest(ctx, before, job, (AttemptEnd::Requeued { failure }, took), proof, now).await;
     }
     let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
@@ -46,7 +43,7 @@ pub(crate) async fn write_told_requeue(
     if written == Write::Applied {
         ctx.tally().add(Count::JobRequeued);
         tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
-        // The sweeper wakes a job that waits for its model's limit.
+        // A job that waits for a model is woken by the sweeper.
         if job.place == Place::Fargate && !job.waits_long(now) {
             ctx.wake_job(&job.id).await;
         }

@@ -1,4 +1,4 @@
-//! Writes that a job pauses, waits for an answer, or continues.
+//! Writes that a job is suspended or resumes.
 
 use crate::ending::{Took, shown, write_told_end};
 use crate::{Context, Error};
@@ -7,10 +7,8 @@ use pullyard_domain::outcome::ticket_while;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Rested, Write};
 
-/// Writes a paused, waiting or continued job with its ticket, attempt and input in one transaction. A job whose new
-/// status is terminal is written as an end.
-///
-/// `ended` is the end of the attempt, if the job no longer holds it.
+/// Writes a job that was suspended, resumed, ended or given an input, with its ticket, attempt and input, or nothing.
+/// `ended` is how its attempt ended, if it did.
 pub(crate) async fn write_rest(
     ctx: &Context,
     before: &Job,
@@ -22,7 +20,6 @@ pub(crate) async fn write_rest(
     write(ctx, before, job, (ended, input, Took::default()), proof, now).await
 }
 
-/// Writes such a job with its runner's report.
 pub(crate) async fn write_told_rest(
     ctx: &Context,
     before: &Job,

@@ -1,4 +1,4 @@
-//! The work of an ended job is to be done again.
+//! Retries an ended job.
 
 use crate::create_job::{JobRequest, Requester, create_job};
 use crate::move_ticket::Answer;
@@ -7,10 +7,9 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId, RepositoryName};
 use pullyard_domain::job::{Job, may_be_retried};
 
-/// Makes a new job for what a failed or cancelled one was to do: the same ticket with its present text, the
-/// same words, repository, base and agent; unless a guard refuses it, as it may any request.
+/// Retries a failed or cancelled job with the same instructions and the ticket's current text.
 ///
-/// Idempotent: with a key, as any request for a job.
+/// Idempotent: with a key, like any job request.
 /// Errors: `NotFound` (job, ticket), `Denied` when it has not failed, `KeyReused`, `Contended`.
 pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
     let Some(job) = ctx.store.job(of).await? else {
@@ -30,7 +29,6 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
             model: context.repository.agent.model,
             retry_of: Some(job),
         },
-        // Its review was never read; its retry waits for that again.
         None => JobRequest {
             project: job.project.clone(),
             ticket: job.ticket.clone(),
@@ -45,8 +43,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
     create_job(ctx, &request, caller, key).await
 }
 
-/// What the repository of a job is called whose review was never read: as its pull request has it, once the repository
-/// is connected no more.
+/// The repository's name of a job without a context; from its pull request if the repository was removed.
 async fn repository_name(ctx: &Context, job: &Job) -> Result<RepositoryName, Error> {
     if let Some(known) = ctx.store.repository(&job.project, &job.integration, job.repository).await? {
         return Ok(known.name);

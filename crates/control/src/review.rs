@@ -1,8 +1,7 @@
-//! Reviews: from what a forge or a person tells to a revise job, or to one true sentence why not.
+//! Reviews: from an event or a user's request to a revise job, or the reason for none.
 //!
-//! [`decide_review`] decides what comes in; what has to wait is remembered and taken up by
-//! [`settle_reviews`] once its ticket is free; [`admit_job`] reads the words of the reviews that a job
-//! covers before anybody may run it; [`tell_pull_request`] shows on the pull request what became of it.
+//! [`decide_review`] decides an event, [`settle_reviews`] decides stored reviews when their ticket is free,
+//! [`admit_job`] reads their texts before a job may start, [`tell_pull_request`] shows the result.
 
 mod admit;
 mod changed;

@@ -1,4 +1,4 @@
-//! A secret gets another value, and the one it had counts beside it for a while.
+//! Rotates a secret: the previous value stays valid for a while.
 
 use crate::secrets::{UserSecret, whole_name};
 use crate::{Context, Error};
@@ -9,15 +9,11 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::{Rotation, Write};
 use std::time::Duration;
 
-/// The longest time that two values count.
 const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// Gives a secret that has a value another one; the one it had counts until `overlap` is over, for signatures
-/// that others make with it.
+/// The accepted version is recorded before the new value is written: after a crash, no older value is ever accepted.
 ///
-/// What counts is named by its version before the new value is there: killed in between, nothing older than it
-/// ever counts.
-/// Idempotent: by the value; the one that it has already changes nothing.
+/// Idempotent: by the value; the present value again changes nothing.
 /// Errors: `Invalid`; `Cloud` with `NoSecret` for one that was never set; `Contended`.
 pub async fn rotate_secret(
     ctx: &Context,
@@ -55,7 +51,6 @@ pub async fn rotate_secret(
     }
 }
 
-/// Until when the value before the present one counts; none if it does not.
 pub async fn counts_until(ctx: &Context, secret: &str) -> Result<Option<Timestamp>, Error> {
     let now = ctx.clock.now();
     let Some(stored) = ctx.store.rotation(secret).await?.filter(|stored| stored.until > now) else { return Ok(None) };
@@ -68,7 +63,6 @@ fn until_of(stored: Option<&Rotation>, versions: &Versions, now: Timestamp) -> O
     stored.filter(|stored| stored.previous == previous.id && stored.until > now).map(|stored| stored.until)
 }
 
-/// The value before the present one, while it counts.
 pub(crate) async fn accepted_previous(
     ctx: &Context,
     secret: &str,

@@ -1,4 +1,4 @@
-//! Self-hosted runners: what they say between jobs, and what people see and want of them.
+//! Self-hosted runners: registration, heartbeats, claims and commands.
 
 mod claim;
 mod command;
@@ -26,15 +26,15 @@ use pullyard_domain::runner::sweep::Token;
 use pullyard_store::TokenKind;
 use std::collections::BTreeSet;
 
-/// What the token of a runner says, as it was just read.
 #[derive(Clone, Debug)]
 pub struct RunnerToken {
-    /// Its hash: with the name, who the runner is.
+    /// Its hash; identifies the runner together with the name.
     pub hash: String,
+    /// Permitted projects; `None` means all.
     pub projects: Option<BTreeSet<ProjectId>>,
 }
 
-/// A runner of this token; one of another token is as if it were not there.
+/// A runner of this token. Another token's runner is `NotFound`.
 async fn own(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner, Error> {
     let runner = ctx.store.runner(id).await?.filter(|runner| runner.token == token.hash);
     runner.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })

@@ -1,8 +1,5 @@
-//! Secrets that people set, by the names they gave them. A value goes in and never comes out here.
-//!
-//! Their whole names begin with a prefix for each kind, so that nothing set here can ever replace the key that
-//! attempts are signed with, or a secret of somebody else in the same account, and that a function's role can read
-//! one kind and not the other.
+//! Sets and lists users' secrets. Names have a prefix per kind: a user cannot replace the signing key or a foreign
+//! secret, and a function's role can be limited to one kind.
 
 use crate::{Context, Error};
 use data_encoding::BASE64URL_NOPAD;
@@ -10,22 +7,17 @@ use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 
-/// What Secrets Manager stores at most. Units: bytes.
+/// Limit of Secrets Manager. Units: bytes.
 const LARGEST: usize = 65_536;
 
-/// A secret, without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSecret {
     pub kind: SecretKind,
-    /// The name people gave it.
     pub name: SecretName,
-    /// Its whole name in Secrets Manager, as an integration names it.
     pub secret: String,
     pub set_at: Option<Timestamp>,
 }
 
-/// Sets a secret, whether or not it was set before.
-///
 /// Idempotent: the same value again is the same.
 /// Errors: `Invalid` for a value that can't be stored; Secrets Manager's.
 pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
@@ -46,8 +38,7 @@ pub(crate) fn whole_name(ctx: &Context, kind: SecretKind, name: &SecretName, val
     Ok(secret)
 }
 
-/// Only secrets that people set for it may be named: what is connected has the value sent to an address that its
-/// connector chooses, jobs are given theirs, and functions may read no others.
+/// The value is sent to an address that the user chooses, or given to jobs: allow only users' secrets of this kind.
 pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &'static str) -> Result<(), Error> {
     let prefix = format!("{}{}", ctx.secret_root, kind.folder());
     if secret == ctx.key_secret || !secret.starts_with(&prefix) {
@@ -60,9 +51,9 @@ pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &
     Ok(())
 }
 
-/// A page of the secrets that people set, and where the next one begins. A page may be empty and not the last.
+/// A page of the users' secrets, and the next cursor. A page may be empty without being the last.
 pub async fn secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecret>, Option<String>), Error> {
-    // Secrets Manager's own cursors do not go into an address as they are.
+    // Encoded: Secrets Manager's cursors are not URL-safe.
     let read = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
     let after = after.map(|cursor| read(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;
     let (seen, next) = ctx.secrets.list(&ctx.secret_root, after.as_deref()).await?;

@@ -1,4 +1,4 @@
-//! Writes a ticket's state back to its tool, then decides entries and reviews that waited for that.
+//! Settles a ticket: writes its state to the ticket tool, then decides queued entries and reviews.
 
 use crate::facts::facts_of;
 use crate::move_ticket::{delivery_of, trigger};
@@ -15,18 +15,15 @@ use pullyard_store::{WorkKey, Write};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// The tool shows the wanted state.
     pub written_back: bool,
-    /// A second entry was decided.
     pub entered: bool,
-    /// Reviews that waited were decided.
     pub reviewed: bool,
 }
 
-/// Settles a ticket. The stored ticket decides what to do, not the message, so repeated and late messages are harmless.
+/// Level-triggered: reads the ticket, not the message, so duplicate and late wake-ups are harmless.
 ///
 /// Idempotent: by the ticket's revision.
-/// Errors: a ticket that cannot be settled is postponed, longer each time.
+/// Errors: a ticket that can't be settled is put off, longer each time.
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
     match settle(ctx, project, key).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
@@ -39,7 +36,7 @@ pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) 
 
 async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
     let mut settled = Settled::default();
-    // The loop ends because each step removes a reason to settle.
+    // Terminates: each step leaves less to do, and each has bounded rounds.
     while let Some(step) = next_step(ctx, project, key).await? {
         match step {
             Settling::WriteBack(_) => settled.written_back = true,
@@ -51,7 +48,6 @@ async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<S
     Ok(settled)
 }
 
-/// Does the next step; `None` if the ticket is settled.
 async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<Settling>, Error> {
     let mut rounds = ctx.rounds(key);
     loop {
@@ -83,7 +79,6 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
 
 pub(crate) enum Done {
     Step,
-    /// The project is held or its budget is used up.
     Waits,
     Stale,
 }
@@ -97,9 +92,9 @@ impl Done {
     }
 }
 
-/// Decides an entry into the trigger status that happened during a job, a hold or an exhausted budget.
+/// Decides the entry that was queued during the last job or a hold.
 async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Settings) -> Result<Done, Error> {
-    // The ledger has the sender; the entry has only the fields that name its job.
+    // The ledger has the source; the queued entry only has the parts of the job's id.
     let told = ctx.store.delivery(&DeliveryId::of_ticket_event(&ticket.project, &entry.event)).await?;
     let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
     let event = TicketEvent {
@@ -115,16 +110,16 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
     };
     let (facts, text) = facts_of(ctx, &event).await?;
     if facts.ticket.as_ref().is_none_or(|now| now.rev != ticket.rev) {
-        // Some decisions write no ticket, so no condition would reject an outdated one.
+        // Not every answer is verified by a write of the ticket; an outdated one could claim that an entry waits.
         return Ok(Done::Stale);
     }
     let decision = decide_again(&event, &facts);
     let delivery = delivery_of(&event, &facts, &decision.reason);
-    // Status and text may be newer than the entry, so they stay.
+    // Status and text may be newer than the entry; keep them.
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
     let written = match decision.follow {
         Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,
-        // The entry waits already; the ledger records a changed reason.
+        // The entry keeps waiting; record a changed reason.
         Follow::Nothing => {
             if facts.first.as_ref().is_none_or(|first| first.reason != decision.reason) {
                 ctx.store.record(&delivery).await?;

@@ -1,7 +1,5 @@
-//! Signing a browser in: by a link that works once, or by an API token itself.
-//!
-//! A session has no item of its own: it is a sealed cookie that names a token, and that token is read at
-//! every request. So revoking or expiring the token ends its sessions at once.
+//! Signs a browser in: by a link that works once, or by an API token. A session is a sealed cookie that names a token,
+//! which is read at every request: revoking it ends the session.
 
 use crate::proof::{Session, SignInCode};
 use crate::{Context, Error};
@@ -9,21 +7,17 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::{Token, TokenKind, Write};
 use std::time::Duration;
 
-/// How long a link works.
 const LINK_FOR: Duration = Duration::from_secs(600);
 
-/// How long a browser stays signed in.
 const SESSION_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// A link that signs one browser in, once.
 #[derive(Clone)]
 pub struct SignInLink {
-    /// Where to go. A credential: not for logs.
+    /// A credential: not for logs.
     pub url: String,
     pub expires_in: Duration,
 }
 
-/// A browser that is signed in from now on.
 #[derive(Clone)]
 pub struct SignedIn {
     /// The session's cookie. A credential: not for logs.
@@ -31,8 +25,7 @@ pub struct SignedIn {
     pub expires_in: Duration,
 }
 
-/// Makes a sign-in link for whoever shows the token of this hash. Nothing is stored: the link is used up
-/// by writing down that it was.
+/// Creates a sign-in link for the API token of this hash. Stores nothing; its use is stored.
 pub async fn sign_in_link(ctx: &Context, token: String) -> Result<SignInLink, Error> {
     let nonce = ulid::Ulid::generate().to_string().to_lowercase();
     let code = SignInCode { token, nonce, expires: ctx.clock.now().plus(LINK_FOR) };
@@ -41,10 +34,10 @@ pub async fn sign_in_link(ctx: &Context, token: String) -> Result<SignInLink, Er
     Ok(SignInLink { url, expires_in: LINK_FOR })
 }
 
-/// Signs a browser in by a link's code, which is used up.
+/// Signs a browser in with a link's code, which is used up.
 ///
-/// Errors: `BadProof` when it is not ours, has expired or was used, or when its token is gone. Stopped after
-/// the write, the link is used up and nobody is signed in: make another.
+/// Errors: `BadProof` when the code is forged, expired or used, or when its token is gone. After a crash behind the
+/// write, the link is used up without a session: create another.
 pub async fn sign_in(ctx: &Context, code: &str) -> Result<SignedIn, Error> {
     let now = ctx.clock.now();
     let code = ctx.keys().await?.read_sign_in_code(code, now)?;
@@ -55,8 +48,6 @@ pub async fn sign_in(ctx: &Context, code: &str) -> Result<SignedIn, Error> {
     }
 }
 
-/// Signs a browser in by the hash of an API token that a person typed.
-///
 /// Errors: `BadProof` when there is no such token, or it has expired or was revoked.
 pub async fn sign_in_with_token(ctx: &Context, token: String) -> Result<SignedIn, Error> {
     current_token(ctx, &token).await?.ok_or(Error::BadProof)?;
@@ -68,8 +59,7 @@ async fn session(ctx: &Context, token: String, now: Timestamp) -> Result<SignedI
     Ok(SignedIn { cookie: ctx.keys().await?.session(&session)?, expires_in: SESSION_FOR })
 }
 
-/// The token of this hash, if it is a person's or program's and good now. Read strongly: revoking it acts
-/// at once.
+/// The valid API token of this hash. Read strongly: a revocation acts at once.
 pub async fn current_token(ctx: &Context, hash: &str) -> Result<Option<Token>, Error> {
     let now = ctx.clock.now();
     Ok(ctx.store.token(hash).await?.filter(|token| token.kind == TokenKind::Api && token.is_good(now)))

@@ -1,7 +1,4 @@
-//! One bounded round over all due items, which repairs lost messages, silent runners and expired leases.
-//!
-//! It reads the sparse index, never the whole table. A failing item is postponed, longer each time, so that it does not
-//! delay the others.
+//! Sweeps everything that is due, in one bounded round. A failing item is put off, so that it cannot block the others.
 
 mod gauges;
 mod held;
@@ -31,39 +28,34 @@ use runners::sweep_runners;
 use std::time::Duration;
 use time::{Limits, Time, in_turn};
 
-/// Due items of one shard per round.
 const PER_SHARD: usize = 25;
 
-/// Interval between checks of jobs that wait for self-hosted runners.
 const READY_EVERY: Duration = Duration::from_secs(60);
 
-/// Handles all due items. Each part of the round has its own time limit, and an unreadable part delays no other.
+/// Each part has a time limit and handles its own read errors; the next round does the rest.
 ///
-/// Idempotent: every step is a conditional write or a hint, so two sweepers may run at once.
-/// Errors: `fault` of the round, if a part of the index could not be read.
+/// Idempotent: every step is a conditional write or a hint; concurrent sweepers are harmless.
 pub async fn sweep(ctx: &Context) -> Round {
     go_round(ctx, Limits::SCHEDULED).await
 }
 
-/// A round with a shorter time limit, for `POST /v1/sweep`.
 pub async fn sweep_by_hand(ctx: &Context) -> Round {
     go_round(ctx, Limits::BY_HAND).await
 }
 
-/// Checks the runners in every round, and the waiting jobs and metrics once a minute.
+/// Runners in every round, waiting jobs and gauges once a minute: both are read whole.
 ///
-/// Writes: the record of the round, unless a later one exists.
+/// Writes: the note of the round, unless a later one is stored.
 async fn go_round(ctx: &Context, limits: Limits) -> Round {
     let time = &Time::begin(&ctx.clock, limits);
     let now = ctx.clock.now();
     let (mut report, mut faults) = (Report::default(), Faults::default());
     let (mut scheduled, mut gauges) = (Scheduled::default(), Gauges::default());
     let read = time.one("read the note of the last round", ctx.store.sweeps()).await;
-    // Without a readable record, or with one from the future, this counts as the first round and takes no runner
-    // offline.
+    // Without a readable note, or with one from a wrong clock, no runner is judged by its silence.
     let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(AHEAD));
     let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
-    // First, so that a slow round does not delay the check for silent runners.
+    // First, so that silences are judged a minute apart, however long the rest takes.
     faults.note(Box::pin(sweep_runners(ctx, time, since, &mut gauges, &mut report)).await);
     for shard in in_turn(now) {
         faults.note(Box::pin(of_shard(ctx, shard, time, &mut scheduled, &mut report)).await);
@@ -79,7 +71,7 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
         faults.note(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
         faults.note(Box::pin(sweep_held(ctx, time, &mut gauges, &mut report)).await);
         faults.note(scheduled.count(ctx, time, &mut gauges).await);
-        // A round by hand has less time; an incomplete one does not postpone the next check.
+        // A round by hand has less time: its omissions must not postpone the next check by a minute.
         if faults.none() || limits == Limits::SCHEDULED {
             round.ready_at = now;
         }
@@ -91,9 +83,8 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
             round.gauges = Some(gauges.of_a_part(gauges::of_before(ctx, time, &read).await, now));
         }
     }
-    // After the metrics, which do not depend on this read.
+    // Noted last: a failed read of the note does not affect the counts, which would be lost with it.
     faults.note(read);
-    // Stale: another sweeper stored a later round.
     let noted = time.last("note a sweep", ctx.store.put_sweeps(&round)).await;
     let is_noted = noted.is_ok();
     faults.note(noted);
@@ -114,7 +105,7 @@ async fn of_shard(
     report: &mut Report,
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
-    // Read even without time to handle the items, because all of them are counted.
+    // Read even without time to process it: all rows are counted.
     let read = ctx.store.scheduled(shard, gauges::PER_SHARD);
     let rows = time.before(time.limits.ready, "read what is due", read).await?;
     scheduled.note(&rows, now);
@@ -199,13 +190,13 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
         let (written, done) = match step(&job, now) {
             Step::Nothing => return Ok(Done::Nothing),
             Step::Admit => {
-                // Only the effects function may call forges; it checks the job again.
+                // Another function may call forges; it judges the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Done::Admit);
             }
             Step::Start if replace(ctx, &job).await? => return Ok(Done::Start),
             Step::Start | Step::StartAnew(_) => {
-                // Only the dispatcher may start tasks; it checks the job again.
+                // Only the dispatcher starts tasks; it judges the job again.
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Done::Start);
             }
@@ -237,8 +228,7 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
     }
 }
 
-/// Postpones an item, longer each time, and stores the error on items that have a field for it. An unreadable item is
-/// only moved in the index.
+/// Puts an item off, longer each time, with the reason where it has a field. An unreadable item is only moved.
 pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
     let put_off = match key {
         WorkKey::Job(job) => put_job_off(ctx, job).await,
@@ -261,7 +251,7 @@ pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
     }
 }
 
-// A stale write is fine below: the concurrent change rescheduled the item.
+// Stale is fine for all of them: the concurrent write moved the item.
 
 async fn put_job_off(ctx: &Context, job: &JobId) -> Result<(), Error> {
     if let Some(mut job) = ctx.store.job(job).await? {

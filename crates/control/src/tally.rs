@@ -1,7 +1,4 @@
-//! What happened in this process since somebody last asked, in plain numbers.
-//!
-//! Use cases note, the edge that invoked them takes and publishes. Nothing here knows of a metric, and nothing
-//! is decided by a number of it: a process that dies loses what it had not told.
+//! Counts events in this process for metrics. Counts affect no decision, and are lost in a crash.
 
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::job::Status;
@@ -19,30 +16,22 @@ macro_rules! counts {
 }
 
 counts! {
-    /// A delivery, event or request got a job.
     DeliveryAccepted,
     DeliveryHeld,
-    /// It asked for a job and may not have one.
     DeliveryRefused,
     DeliveryIgnored,
     DeliveryDuplicate,
-    /// It could not be read or trusted.
     DeliveryInvalid,
-    /// A delivery of a webhook was not signed with the hook's secret.
     SignatureRefused,
-    /// A Fargate task was asked for.
     TaskStarted,
-    /// A start of a task was refused, put off, or died before it claimed.
+    /// A start was refused, postponed, or died before its claim.
     TaskStartFailed,
-    /// A job ended with its work done.
     JobCompleted,
     JobFailed,
     JobCancelled,
-    /// A job went back to wait after a fault of the platform.
     JobRequeued,
-    /// An account of a model is left alone for a while: its limit is used up, or its provider keeps failing.
+    /// The breaker of a model's account was opened: its limit is used up, or its provider keeps failing.
     ModelLeftAlone,
-    /// A hint could not be sent; the sweeper sends it again.
     WakeupLost,
 }
 
@@ -62,7 +51,7 @@ impl Tally {
         }
     }
 
-    /// A decision was made. One that waits for its turn is counted when it is decided.
+    /// Counts a decision. A queued one is counted when it is decided.
     pub fn decided(&self, reason: &Reason) {
         if matches!(reason, Reason::Queued { .. }) {
             return;
@@ -86,7 +75,7 @@ impl Tally {
         }
     }
 
-    /// Takes what was counted; each number is taken once, whoever asks at the same time.
+    /// Takes and resets the counts; concurrent callers share them without overlap.
     pub fn take(&self) -> Vec<(Count, u64)> {
         let taken = Count::ALL.iter().zip(&self.0).map(|(what, count)| (*what, count.swap(0, Ordering::Relaxed)));
         taken.filter(|(_, count)| *count > 0).collect()

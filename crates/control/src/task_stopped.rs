@@ -1,4 +1,4 @@
-//! ECS says that a task stopped.
+//! Handles the event that an ECS task stopped.
 
 use crate::tally::Count;
 use crate::{Context, Error};
@@ -6,8 +6,7 @@ use pullyard_domain::job::NotNow;
 use pullyard_domain::task_stopped::TaskStopped;
 use pullyard_store::Write;
 
-/// Notes the death of a container. One that died before it claimed is started again later; one that
-/// held its job gives the finish a little time to arrive, then the sweeper decides.
+/// A task that stopped before its claim is started again; one that held its job leaves a little time for a late finish.
 ///
 /// Idempotent: by the task; a repeat finds it noted.
 pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Error> {
@@ -18,7 +17,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             return Ok(());
         };
         if job.status.is_terminal() {
-            // It stopped because its job had ended, and nothing follows an end: mostly it is this.
+            // The usual case: it stopped because its job ended.
             return Ok(());
         }
         let unclaimed = job.awaits(&stopped.arn);
@@ -32,9 +31,8 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
                 }
                 return Ok(());
             }
-            // It may have claimed since it was read: nobody else tells of this death.
+            // It may have claimed meanwhile. Retry: no other event reports this death.
             Ok(_) => rounds.again().await?,
-            // An older start of it stopped.
             Err(NotNow::LeaseLost | NotNow::Already) => return Ok(()),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         }

@@ -1,4 +1,4 @@
-//! Whether a connected forge still takes our token, asked of the forge itself.
+//! Tests whether a forge still accepts our token.
 
 use crate::forge::{account_of, app_of, forge_at};
 use crate::{Context, Error};
@@ -9,15 +9,12 @@ use pullyard_domain::project::{Account, Integration};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tested {
     Works,
-    /// It belongs to somebody else: a person's own token was put where the bot's had been, perhaps.
+    /// It belongs to another account, such as a person's instead of the bot's.
     Another(Account),
-    /// The forge did not take it, or could not be asked; why, in words.
     Refused(String),
 }
 
-/// Asks the forge who the token belongs to. Writes nothing.
-///
-/// Errors: `NotFound`; what is wrong with our own services. What is wrong with the forge is an answer.
+/// Errors: `NotFound`; those of our own services. A forge's error is an answer.
 pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Tested, Error> {
     let Some(integration) = ctx.store.integration(id).await? else {
         return Err(Error::NotFound { what: "integration", name: id.to_string() });
@@ -33,7 +30,6 @@ pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Teste
     }
 }
 
-/// The account that we are there: a token's, or an App's bot, if the key is still the App's.
 async fn ask(ctx: &Context, integration: &Integration) -> Result<Account, Error> {
     match (&integration.auth, app_of(ctx, integration).await?) {
         (Auth::Token { secret }, _) => {

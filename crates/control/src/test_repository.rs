@@ -1,4 +1,4 @@
-//! Which features work in a repository with what its forge was connected by, asked of the forge itself.
+//! Tests which features work in a repository with our credentials.
 
 use crate::forge::{app_of, forge_of};
 use crate::{Context, Error};
@@ -10,15 +10,15 @@ use pullyard_forge::{Error as Refusal, Forge};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryTested {
-    /// The repository can be seen; what of each feature.
     Seen(Vec<(&'static Row, Verdict)>),
-    /// It can't; why, and what to do about it.
-    Unseen { why: String, help: String },
+    Unseen {
+        /// Reads after "failed to".
+        why: String,
+        help: String,
+    },
 }
 
-/// Asks the forge what may be done in a repository. Changes nothing, there or here.
-///
-/// Errors: `NotFound`; what is wrong with our own services. What is wrong with the forge is an answer.
+/// Errors: `NotFound`; those of our own services. A forge's error is an answer.
 pub async fn test_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -73,7 +73,7 @@ fn judged(access: &GitHubAccess, workflows: Workflows) -> Vec<(&'static Row, Ver
     TABLE.iter().map(|row| (row, judge(row, access, workflows))).collect()
 }
 
-/// Whether a repository that can be seen shows its pull requests as well: what a token may write is told nowhere.
+/// Whether pull requests are readable, too. Bitbucket does not tell what a token may write.
 async fn pulls_seen(forge: &Forge, name: &str) -> Result<BitbucketPulls, Refusal> {
     forge.repository(name).await?;
     match forge.open_pull_requests(name, 1).await {

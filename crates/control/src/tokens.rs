@@ -1,4 +1,4 @@
-//! Tokens of people, programs and runners: making, listing and revoking them.
+//! Creates, lists and revokes API and runner tokens.
 
 use crate::create_job::Requester;
 use crate::{Context, Error};
@@ -8,7 +8,6 @@ use pullyard_domain::token::{NewToken, SHOWN};
 use pullyard_store::{Request, Token, Write};
 use sha2::{Digest, Sha256};
 
-/// A token that was just made. Its text is nowhere else, and nobody can read it again.
 pub struct MadeToken {
     /// The token itself. Never in a log.
     pub text: String,
@@ -21,15 +20,12 @@ impl std::fmt::Debug for MadeToken {
     }
 }
 
-/// The hash under which a token is kept: SHA-256, hex.
 pub fn token_hash(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-/// Makes a token.
-///
-/// Idempotent: with a key, by caller and key, for 24 hours: a repeat makes no second token. It can't show the
-/// first one again either, so it is told as `TokenShown`.
+/// Idempotent: with a key, by caller and key, for 24 hours: a repeat creates no second token. The first one cannot be
+/// shown again, so the repeat is `TokenShown`.
 /// Errors: `Invalid`; `NotFound` (project); `TokenShown`; `KeyReused`; `Contended`.
 pub async fn create_token(
     ctx: &Context,
@@ -53,13 +49,11 @@ pub async fn create_token(
             tracing::info!(token = %made.stored.id(), name = new.name, caller = caller.name, "a token was made");
             return Ok(made);
         }
-        // Another call with the same key was first.
         refuse_repeat(ctx, request.as_ref(), now).await?;
         rounds.again().await?;
     }
 }
 
-/// Keys of requests for tokens stand apart from those for jobs.
 fn keys_of(caller: &Requester) -> String {
     format!("{} tokens", caller.id)
 }
@@ -74,7 +68,7 @@ async fn refuse_repeat(ctx: &Context, request: Option<&Request>, now: Timestamp)
 }
 
 fn made(new: &NewToken, caller: &Requester, now: Timestamp) -> MadeToken {
-    // The thread's generator is a cryptographic one, seeded by the operating system.
+    // The thread's generator is cryptographic, seeded by the operating system.
     let text = format!("{}{}", new.kind.prefix(), hex(&rand::random::<[u8; 32]>()));
     let stored = Token {
         hash: token_hash(&text),
@@ -93,7 +87,7 @@ fn made(new: &NewToken, caller: &Requester, now: Timestamp) -> MadeToken {
     MadeToken { text, stored }
 }
 
-/// A page of all tokens, newest first, and where the next one begins. Revoked and expired ones are there too.
+/// A page of all tokens, newest first, and the next cursor. Includes revoked and expired ones.
 pub async fn tokens(ctx: &Context, after: Option<&str>, limit: i32) -> Result<(Vec<Token>, Option<String>), Error> {
     let (hashes, next) = ctx.store.token_hashes(after, limit).await?;
     let mut tokens = Vec::with_capacity(hashes.len());
@@ -103,8 +97,6 @@ pub async fn tokens(ctx: &Context, after: Option<&str>, limit: i32) -> Result<(V
     Ok((tokens, next))
 }
 
-/// Revokes a token. Whoever shows it is refused from this moment on: every look reads strongly.
-///
 /// Idempotent: a revoked token is revoked again.
 /// Errors: `NotFound`.
 pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Result<Token, Error> {
@@ -119,7 +111,6 @@ pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Re
     Ok(Token { revoked: true, ..token })
 }
 
-/// What was asked, as a hash: the same key with other content is a mistake of the caller.
 fn content_of(new: &NewToken) -> String {
     hex(&Sha256::digest(serde_json::to_vec(new).unwrap_or_default()))
 }

@@ -1,4 +1,4 @@
-//! A call that could not be read gets its ledger entry too: nobody should wonder where it went.
+//! Records unreadable ticket events in the ledger.
 
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -6,8 +6,6 @@ use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId};
 use sha2::{Digest, Sha256};
 
-/// Records a ticket tool's call that is malformed or too large. The body itself is not kept.
-///
 /// Idempotent: by caller and content; the same broken call again is the same entry.
 pub async fn record_unreadable(
     ctx: &Context,

@@ -1,4 +1,4 @@
-//! What readers see: values put together from several items. Nothing is written here.
+//! Views of jobs and tickets for readers, composed of several items.
 
 use crate::runner::Waits;
 use crate::{Context, Error};
@@ -13,7 +13,6 @@ use pullyard_store::Error as StoreError;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A job with the words of its context.
 #[derive(Clone, Debug)]
 pub struct JobView {
     pub job: Job,
@@ -24,23 +23,18 @@ pub struct JobView {
     pub now: Timestamp,
 }
 
-/// The pull request that a job revises, as people know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevisedPullRequest {
     pub number: u64,
-    /// `acme/app#7`.
     pub label: String,
     pub url: String,
 }
 
-/// A ticket with its text.
 #[derive(Clone, Debug)]
 pub struct TicketView {
     pub ticket: Ticket,
     pub text: TicketText,
-    /// What its entry waits for, if its project may start nothing.
     pub waits: Option<Wait>,
-    /// What became of the pull request that it shows, as far as its forge told us.
     pub pull_request: Option<PullRequestState>,
 }
 
@@ -50,12 +44,11 @@ impl TicketView {
     }
 }
 
-/// A page of a job's events.
 #[derive(Clone, Debug)]
 pub struct JobEvents<E> {
     /// Attempt, arrival, event; oldest first.
     pub events: Vec<(u32, Timestamp, E)>,
-    /// The attempt and number of the last event, to go on after.
+    /// Attempt and number of the last event; the cursor of the next page.
     pub cursor: (u32, u64),
     /// The job has ended and this reaches its last event.
     pub end: bool,
@@ -85,8 +78,7 @@ pub(crate) async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<J
     })
 }
 
-/// What became of the pull request that a job made, as far as its forge told us. Of one that can't be read nothing is
-/// known, and nothing is said of one that is another project's by now.
+/// The last known state of a job's pull request. `None` if it is unreadable or belongs to another project by now.
 pub async fn state_of_made(ctx: &Context, job: &Job) -> Result<Option<PullRequestState>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let (integration, repository) = (job.integration.clone(), job.repository);
@@ -101,7 +93,6 @@ pub async fn state_of_made(ctx: &Context, job: &Job) -> Result<Option<PullReques
     }
 }
 
-/// What a job is about whose context is still being read from its forge.
 async fn unread(ctx: &Context, job: &Job) -> Result<(String, Option<RepositoryName>), Error> {
     let text = match &job.ticket {
         Some(key) => ctx.store.ticket_text(&job.project, key).await?,
@@ -129,7 +120,6 @@ pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) ->
     Ok(view)
 }
 
-/// A ticket without what became of its pull request.
 async fn with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
     let (ticket, text) = tokio::try_join!(ctx.store.ticket(project, key), ctx.store.ticket_text(project, key))?;
     let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
@@ -138,8 +128,7 @@ async fn with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
     Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
 }
 
-/// Adds what became of the pull requests that these show, in one read for all of them. Of one that can't be read nothing
-/// is known, and nothing is said of one that is another project's by now.
+/// Skips those that are unreadable or belong to another project by now.
 async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {
     let ids: BTreeSet<_> = views.iter().filter_map(TicketView::shows).cloned().collect();
     let mut known = BTreeMap::new();
@@ -161,7 +150,6 @@ async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error
     Ok(())
 }
 
-/// A page of a project's tickets, by key, and where the next begins.
 pub async fn ticket_views(
     ctx: &Context,
     project: &ProjectId,
@@ -173,7 +161,7 @@ pub async fn ticket_views(
     for key in keys {
         match with_text(ctx, project, &key).await {
             Ok(view) => views.push(view),
-            // The index named what is gone since.
+            // The index may lag behind a deletion.
             Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -182,13 +170,9 @@ pub async fn ticket_views(
     Ok((views, next))
 }
 
-/// How many batches one page of events reads.
 const BATCHES: i32 = 20;
 
-/// A job's events after `cursor`, an attempt and the number of its last event that was seen.
-///
-/// Only numbers that follow one another are given while the attempt runs: a batch that is still on its
-/// way is waited for. Once the job moved on, what is missing will never come and is passed over.
+/// Events after `cursor` (attempt, number). Gapless while the attempt runs: a missing batch is waited for.
 pub async fn events_of<E: DeserializeOwned>(
     ctx: &Context,
     id: &JobId,
@@ -208,7 +192,7 @@ pub async fn events_of<E: DeserializeOwned>(
             if running && batch.first > seq + 1 {
                 break;
             }
-            // A batch may say numbers of an earlier one again; what was first given for them stays.
+            // Batches may overlap; the numbers seen first count.
             let said_before = usize::try_from((seq + 1).saturating_sub(batch.first)).unwrap_or(usize::MAX);
             seq = seq.max(batch.first + batch.events.len() as u64 - 1);
             let new = batch.events.into_iter().skip(said_before);
@@ -222,8 +206,7 @@ pub async fn events_of<E: DeserializeOwned>(
     }
 }
 
-/// Whoever reads a job's events looks at it: its runner is told to send them soon. Best effort: the next page
-/// says it again.
+/// Marks the job as watched: its runner then sends events sooner. Best effort; the next page repeats it.
 async fn note_watched(ctx: &Context, job: &Job) {
     let Some(until) = job.watch(ctx.clock.now()) else { return };
     if let Err(error) = ctx.store.note_watched(&job.id, until).await {

@@ -1,7 +1,5 @@
-//! What forges tell our webhooks: verified, read, decided, and in the ledger.
-//!
-//! The order is the published one: unknown hook, signature, body, ping, an event that is not ours, and then
-//! the guards of reviews. Only what the signed body says decides; what the headers say is shown.
+//! Handles webhook deliveries. The order of checks is documented: unknown hook, signature, body, ping, irrelevant
+//! event, then the guards of reviews. Only the signed body affects decisions; headers are for display.
 
 mod strangers;
 mod verify;
@@ -26,22 +24,20 @@ use pullyard_store::Write;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// How long a forge may take to say what the pull request of a comment is: its own calls are tried three times of ten
-/// seconds, and the function has less than that in all.
+/// The forge client tries three times ten seconds, which exceeds the function's limit.
 const FORGE_WITHIN: Duration = Duration::from_secs(8);
 
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
     pub forge: ForgeKind,
-    /// The last part of the address.
     pub hook: &'a str,
-    /// What it claims to be about: GitHub's `X-GitHub-Event`, Bitbucket's `X-Event-Key`.
+    /// GitHub's `X-GitHub-Event`, Bitbucket's `X-Event-Key`.
     pub event: &'a str,
-    /// What the forge calls it: `X-GitHub-Delivery`, `X-Request-UUID`. Not signed.
+    /// `X-GitHub-Delivery`, `X-Request-UUID`. Not signed.
     pub delivery: Option<&'a str>,
     /// `X-Hub-Signature-256`, `X-Hub-Signature`.
     pub signature: Option<&'a str>,
-    /// The bytes that were signed.
+    /// The signed bytes.
     pub body: &'a [u8],
 }
 
@@ -54,9 +50,8 @@ impl std::fmt::Debug for Call<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     UnknownHook,
-    /// It is not from who knows the secret.
     Unverified(Reason),
-    /// The body is not of the event that it claims.
+    /// The body does not match the claimed event.
     Unreadable {
         pointer: String,
         fault: String,
@@ -65,11 +60,9 @@ pub enum Received {
     Decided(Answer),
 }
 
-/// Takes one call.
-///
-/// Idempotent: reviews by their own ids, everything else by hook and body, whoever tells it and however often.
-/// Errors: the table's, the secrets' and the forge's; the forge lists the delivery as failed then, and it is
-/// asked for again.
+/// Idempotent: reviews by their own ids, everything else by hook and body, over all sources and repeats.
+/// Errors: the table's, the secrets' and the forge's; the forge then lists the delivery as failed, and it is requested
+/// again.
 pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> {
     let Ok(name) = HookName::new(call.hook) else { return Ok(Received::UnknownHook) };
     let hook = ctx.store.hook(&name).await?.filter(|hook| hook.forge == call.forge);
@@ -126,7 +119,7 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
                 let forge = forge_of(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
             };
-            // Whoever told us waits for ten seconds; without an answer it is told again, or looked for.
+            // The forge waits ten seconds for our answer. After a failure it is redelivered or found by recovery.
             let asked = tokio::time::timeout(FORGE_WITHIN, asked).await;
             let pull_request = asked.unwrap_or_else(|_| Err(too_slow(&integration, FORGE_WITHIN)))?;
             decide(ctx, &reach, &command.on(hook, shown_name(call), &pull_request)).await?
@@ -147,11 +140,10 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
             if let Some(known) = ctx.store.review(&pull_request, &review).await?
                 && reach.includes(&known.project)
             {
-                // Stale: another project has it since.
+                // Stale: another project has it by now.
                 ctx.store.note_review_edited(&pull_request, &review, &known.project).await?;
             }
-            // Else nothing was made of it for whom this hook speaks, or it is not stored yet. Then it is read as it
-            // is after the edit, and not marked.
+            // Otherwise it is not stored, or other projects'. It will be read with the edited text, unmarked.
             note(ctx, hook, call, Reason::EditedReview {}, None).await?
         }
         Told::Nothing { event } => {
@@ -162,11 +154,10 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
 }
 
 async fn decide(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
-    // Boxed: the future of the whole decision is large, and there are several ways to it.
+    // Boxed: the future of the whole decision is large, and has several call sites.
     Box::pin(decide_or_queue(ctx, reach, event)).await
 }
 
-/// The repository in the first project that it is connected to.
 pub(crate) async fn connected(
     ctx: &Context,
     reach: &Reach,
@@ -185,7 +176,7 @@ pub(crate) fn reach_of(hook: &Hook) -> Reach {
     Reach { hook: Some(hook.name.clone()), home: hook.home.clone(), others: hook.others.clone() }
 }
 
-/// A hook of one repository that tells of another one: whoever knows its secret may not speak for that.
+/// The refusal of a repository's hook that reports about another repository: its secret does not authorise that.
 fn foreign(hook: &Hook, event: &Event) -> Option<Reason> {
     let (id, name) = repository_of(event)?;
     if hook.may_tell_of(id) {
@@ -197,15 +188,13 @@ fn foreign(hook: &Hook, event: &Event) -> Option<Reason> {
     })
 }
 
-/// What the forge calls the delivery, for people who look for it there.
 fn shown_name(call: &Call<'_>) -> Option<EventId> {
     EventId::new(clipped(call.delivery?, 128)).ok()
 }
 
-/// A hook that was made by hand learns its id at the forge from its first ping, which is signed. No other one follows
-/// by itself, and without the id nothing that the hook misses is ever asked for again.
+/// Stores a hook's id from its first, signed ping, the only one. Without the id no redelivery can be requested.
 ///
-/// Errors: `Contended`: the forge lists its ping as failed then.
+/// Errors: `Contended`: the forge then lists its ping as failed.
 async fn learn(ctx: &Context, hook: &Hook, forge_id: Option<u64>) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&hook.name);
     let mut hook = hook.clone();
@@ -214,7 +203,6 @@ async fn learn(ctx: &Context, hook: &Hook, forge_id: Option<u64>) -> Result<(), 
             break;
         }
         rounds.again().await?;
-        // Another one of its name was not told of by this ping.
         match ctx.store.hook(&hook.name).await?.filter(|again| again.created == hook.created) {
             Some(again) => hook = again,
             None => break,
@@ -236,7 +224,7 @@ fn subject(seen: &SeenPullRequest) -> ReviewSubject {
     }
 }
 
-/// Puts into the ledger what is no review. The same body again is the same entry.
+/// Records a delivery that is no review. The same body again is the same entry.
 async fn note(
     ctx: &Context,
     hook: &Hook,
@@ -250,7 +238,7 @@ async fn note(
         .or_else(|| EventId::new(clipped(&format!("sha256:{hash}"), 40)).ok())
         .ok_or_else(|| Error::Inconsistent("a hash is no event id".into()))?;
     let delivery = entry(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
-    // Stale never is: nothing that is no review has a lasting answer.
+    // Never stale: only reviews have final answers.
     ctx.store.record(&delivery).await?;
     ctx.tally().decided(&reason);
     tracing::info!(
@@ -259,7 +247,6 @@ async fn note(
     Ok(Answer { delivery: id, reason, job: None })
 }
 
-/// The ledger entry, with what is known of earlier arrivals.
 async fn entry(
     ctx: &Context,
     hook: &Hook,

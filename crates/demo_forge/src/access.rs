@@ -1,5 +1,4 @@
-//! What somebody may do to a repository: a person by role, an App's token by its permissions.
-//! How a request is turned into a caller is not here: that is `rest::caller` and `smart_http`.
+//! Permissions in a repository: a person's role, or the permissions of an App's token.
 
 use std::sync::Arc;
 
@@ -12,25 +11,19 @@ use crate::{
     users::{Account, Member, Reach},
 };
 
-/// What somebody is in a repository; each role may do what the ones before it may.
+/// The role of an account; each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Not a collaborator: a private repository is not there for them.
     None,
-    /// May look, review and comment.
     Read,
-    /// May set labels and ask for reviews, too.
     Triage,
-    /// May push and merge, too.
     Write,
-    /// May change settings that destroy nothing, too.
     Maintain,
     Admin,
 }
 
 impl Role {
-    /// GitHub's `role_name`.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -42,7 +35,7 @@ impl Role {
         }
     }
 
-    /// GitHub's older `permission`, which knows four words only.
+    /// GitHub's older `permission`, which has only four values.
     pub fn permission(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -53,7 +46,6 @@ impl Role {
     }
 }
 
-/// What a call asks of its caller: a person's role, and an App's permission with its level.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
     pub role: Role,
@@ -65,7 +57,7 @@ pub struct Need {
 pub enum Level {
     Read,
     Write,
-    /// On Bitbucket, where some of it has a scope of its own.
+    /// A separate scope on Bitbucket.
     Delete,
 }
 
@@ -78,9 +70,7 @@ impl Need {
     pub const CONTENTS_READ: Self = need(Role::Read, "contents", Level::Read);
     pub const CONTENTS_WRITE: Self = need(Role::Write, "contents", Level::Write);
     pub const PULLS_READ: Self = need(Role::Read, "pull_requests", Level::Read);
-    /// Reviewing and commenting, which a reader may.
     pub const PULLS_WRITE: Self = need(Role::Read, "pull_requests", Level::Write);
-    /// Opening, closing and naming reviewers.
     pub const PULLS_CHANGE: Self = need(Role::Triage, "pull_requests", Level::Write);
     pub const PULLS_OPEN: Self = need(Role::Write, "pull_requests", Level::Write);
     pub const ISSUES_READ: Self = need(Role::Read, "issues", Level::Read);
@@ -110,9 +100,8 @@ pub enum May {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
     Yes,
-    /// It is there, but not for this.
     No,
-    /// They must not even learn that it is there.
+    /// A 404 instead of a 403.
     Hidden,
 }
 
@@ -147,7 +136,6 @@ impl RepositoryRecord {
     }
 }
 
-/// The role of an account, as the collaborators' list has it.
 pub async fn role_of(entry: &Entry, member: &Member) -> Role {
     match member.reach {
         Reach::Everywhere => Role::Admin,

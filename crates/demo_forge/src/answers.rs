@@ -1,5 +1,4 @@
-//! Everything the forge tells, as GitHub's JSON: with each field that its published description requires.
-//! REST writes a review's state in capitals, webhooks write it small; that is the only difference kept here.
+//! Renders objects as GitHub's JSON, with every field that the published schema requires.
 
 mod accounts;
 mod commits;
@@ -19,7 +18,7 @@ fn link(href: impl Into<String>) -> Value {
     json!({ "href": href.into() })
 }
 
-/// GitHub says nothing useful of private members, so nobody may rely on it here either.
+/// GitHub's value is unreliable for private members, so clients must not depend on it.
 const ASSOCIATION: &str = "CONTRIBUTOR";
 
 fn merged(mut one: Value, other: Value) -> Value {

@@ -1,6 +1,6 @@
-//! The forge's clock: the real time, plus what its host put it forward by.
-//! Times are written as GitHub writes them: RFC 3339, UTC, whole seconds. What people say is kept to the microsecond,
-//! as Bitbucket tells it.
+//! The forge's clock: real time plus an offset set by the host.
+//!
+//! GitHub's times are RFC 3339 in UTC with whole seconds, Bitbucket's have microseconds.
 
 use std::{
     sync::{
@@ -17,7 +17,6 @@ const MILLISECOND_MICROS: i64 = 1_000;
 #[derive(Debug, Default)]
 pub struct Clock {
     ahead_secs: AtomicU64,
-    /// The last moment that was given out, in microseconds since 1970.
     last_moment: Mutex<i64>,
 }
 
@@ -37,8 +36,8 @@ impl Clock {
         write(self.time())
     }
 
-    /// This moment, to the microsecond. No two are in one millisecond: Bitbucket's verdicts have no id, and whoever
-    /// tells them apart by their times keeps no more of these.
+    /// Unique to the millisecond: Bitbucket's verdicts have no id, and clients that identify them by time may keep
+    /// milliseconds only.
     pub fn moment(&self) -> String {
         let now = i64::try_from(self.time().unix_timestamp_nanos() / 1_000).unwrap_or_default();
         let mut last = self.last_moment.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,23 +52,20 @@ impl Clock {
     }
 }
 
-/// The time of a count of seconds.
 pub fn at(unix_secs: i64) -> String {
     OffsetDateTime::from_unix_timestamp(unix_secs).map(write).unwrap_or_default()
 }
 
-/// A moment as GitHub tells it: its second.
 pub fn second_of(moment: &str) -> String {
     moment.split_once('.').map_or_else(|| moment.to_owned(), |(second, _)| format!("{second}Z"))
 }
 
-/// The count of seconds of a time that this module wrote.
 pub fn unix_secs_of(text: &str) -> i64 {
     OffsetDateTime::parse(text, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp)
 }
 
 fn write(time: OffsetDateTime) -> String {
-    // Formatting a UTC time of this millennium can't fail; an empty time is still better than no forge.
+    // Cannot fail for a UTC time of this millennium.
     time.replace_nanosecond(0).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
 

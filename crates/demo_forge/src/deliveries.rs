@@ -1,5 +1,4 @@
-//! Calling hooks over HTTP, once, and remembering for three days what was sent and what came back, as GitHub does.
-//! What is sent is decided in `hooks`; only loopback addresses are called.
+//! Calls hooks, once, and keeps each request and response for three days, as GitHub does. Only loopback addresses.
 
 use std::{
     collections::BTreeMap,
@@ -22,24 +21,21 @@ use crate::{
     state::{Face, HookRecord},
 };
 
-/// How long either forge waits for an answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const KEPT_SECS: i64 = 3 * 24 * 60 * 60;
-/// How many calls are under way at once.
 const AT_ONCE: usize = 128;
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// One call of a hook, as the API tells it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryRecord {
     pub id: u64,
     pub hook: u64,
+    /// The same for every attempt of an event.
     pub guid: String,
     pub delivered_at: String,
     pub redelivery: bool,
     pub duration_secs: f64,
     pub status: String,
-    /// 0 when nothing came back.
     pub status_code: u16,
     pub event: String,
     pub action: Option<String>,
@@ -52,13 +48,12 @@ pub struct DeliveryRecord {
     pub received: String,
 }
 
+/// Injected faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryFault {
-    /// It is not sent, and recorded as one that could not connect.
     NotSent,
-    /// It is neither sent nor recorded: only the repository's state shows that something happened.
     Forgotten,
-    /// It is sent, and its answer is lost: it is recorded as timed out.
+    /// Sent, but recorded as timed out.
     AnswerLost,
 }
 
@@ -83,9 +78,9 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Takes up what an earlier forge recorded; a last line that was cut off is left out.
+    /// Loads recorded deliveries; skips a truncated last line.
     pub fn load(dir: &Path) -> Result<Self, Error> {
-        // An owner's folder can't have this name: owners have no dots.
+        // Owner names have no dots, so this name is free.
         let dir = dir.join("deliveries.d");
         std::fs::create_dir_all(&dir).map_err(Error::storage(&dir))?;
         let mut kept: BTreeMap<u64, Vec<Arc<DeliveryRecord>>> = BTreeMap::new();
@@ -137,9 +132,7 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Until nothing is under way.
     pub async fn settled(&self) {
-        // The sender lives as long as this does.
         let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
     }
 
@@ -157,7 +150,7 @@ impl Deliveries {
     }
 }
 
-/// Sends one parcel, in a task of its own: whoever caused the event does not wait for its listeners.
+/// In a separate task: the event's cause does not wait for hooks.
 pub fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Result<(), Error> {
     let id = shared.ids.next()?;
     let fault = shared.extension.delivery_fault();
@@ -180,7 +173,7 @@ pub fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Result<()
     Ok(())
 }
 
-/// Counts a delivery off, however its task ends.
+/// Decrements the count however the task ends.
 struct Done(Arc<Shared>);
 
 impl Drop for Done {
@@ -305,7 +298,6 @@ fn githubs_headers(hook: &HookRecord, parcel: &Parcel) -> BTreeMap<&'static str,
     ])
 }
 
-/// Whether an address is of this machine; the forge calls no other.
 fn is_loopback(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);

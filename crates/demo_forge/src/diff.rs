@@ -1,11 +1,10 @@
-//! Where lines are: in the change that a pull request shows, and after a later push.
-//! It reads what git printed; which commits are compared is decided in `pulls` and `reviews`.
+//! Maps line numbers: within a pull request's diff, and across a later push.
 
 use crate::record::Side;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
-    /// Counted from the line after the first hunk's header, which GitHub does, too.
+    /// Counted from the line after the first hunk header, as on GitHub.
     position: u64,
     old: Option<u64>,
     new: Option<u64>,
@@ -13,14 +12,12 @@ struct Line {
     text: String,
 }
 
-/// The change of one file.
 #[derive(Debug, Default)]
 pub(crate) struct FileDiff {
     headers: Vec<String>,
     lines: Vec<Line>,
 }
 
-/// A line that can be commented on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
     pub(crate) side: Side,
@@ -30,7 +27,6 @@ pub(crate) struct Spot {
 }
 
 impl FileDiff {
-    /// Understands what `git diff` prints for one file.
     pub(crate) fn parse(text: &str) -> Self {
         let mut diff = Self::default();
         let (mut old, mut new, mut position) = (0, 0, 0);
@@ -69,7 +65,6 @@ impl FileDiff {
         Some(self.spot(line, side, wanted))
     }
 
-    /// The older way to name a line.
     pub(crate) fn at_position(&self, wanted: u64) -> Option<Spot> {
         let line = self.lines.iter().find(|line| line.position == wanted)?;
         match (line.new, line.old) {
@@ -79,7 +74,6 @@ impl FileDiff {
         }
     }
 
-    /// The hunk from its header down to the line, which is what a comment shows.
     fn spot(&self, line: &Line, side: Side, number: u64) -> Spot {
         let mut hunk = self.headers.get(line.hunk).cloned().unwrap_or_default();
         for above in self.lines.iter().filter(|above| above.hunk == line.hunk && above.position <= line.position) {
@@ -90,11 +84,11 @@ impl FileDiff {
     }
 }
 
-/// Where a line of the older file is in the newer one, given their change without context; `None` when it changed.
+/// The new number of a line, given a diff without context; `None` when the line changed.
 pub(crate) fn follow(change: &str, line: u64) -> Option<u64> {
     let mut moved = i64::try_from(line).ok()?;
     for ((old, removed), (_, added)) in change.lines().filter_map(hunk_ranges) {
-        // Without removed lines git names the line above the new ones.
+        // Without removed lines, git names the line above the insertion.
         let first = if removed == 0 { old + 1 } else { old };
         if line < first {
             break;

@@ -1,6 +1,4 @@
-//! What happened, in the shape GitHub's webhooks tell it, handed to every hook that asked for it on GitHub's face.
-//! The extension gets each of them as well, for hooks of another API.
-//! Which hooks there are and how they are called is in `hooks` and `deliveries`.
+//! Publishes events in GitHub's webhook format to its hooks, and to the extension for other formats.
 
 use std::sync::Arc;
 
@@ -19,9 +17,7 @@ use crate::{
     users::AccountKind,
 };
 
-/// One thing that happened, not yet anybody's.
 pub struct Event {
-    /// Hooks of the other face do not hear of it.
     pub face: Face,
     pub name: &'static str,
     pub action: Option<String>,
@@ -103,7 +99,6 @@ pub fn previous_owner(shared: &Shared, login: &str) -> Value {
     }
 }
 
-/// Adds what every event has and hands it on.
 async fn emit(
     shared: &Arc<Shared>,
     entry: &Entry,

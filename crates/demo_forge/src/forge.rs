@@ -1,5 +1,4 @@
-//! Starting and stopping the forge. What its host may do to it without HTTP is in `host`;
-//! how requests are answered is in `smart_http`, `rest` and `pages`.
+//! Starts and stops the forge.
 
 use std::{
     any::Any,
@@ -33,38 +32,28 @@ use crate::{
     users::{Account, Member, Users},
 };
 
-/// How long requests under way may take once the forge is told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Options {
-    /// Where everything is kept; an earlier forge's folder is taken up again.
     pub dir: PathBuf,
-    /// Bound by the caller on a loopback address.
     pub listener: TcpListener,
-    /// Who may do everything in every repository; others are added later.
+    /// Admins of every repository.
     pub users: Vec<User>,
-    /// What the host adds; `NoExtension` adds nothing.
     pub extension: Arc<dyn Extension>,
 }
 
-/// A repository of the forge, as its host sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// The id in the REST API; may be larger than 2^53.
+    /// May exceed 2^53.
     pub id: u64,
-    /// `owner/name`.
     pub full_name: String,
-    /// The branch of the first commit.
     pub default_branch: String,
-    /// What `git clone` takes.
     pub clone_url: String,
     pub html_url: String,
-    /// The bare repository on disk.
     pub git_dir: PathBuf,
 }
 
-/// A running forge; dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct DemoForge {
     pub(crate) shared: Arc<Shared>,
@@ -90,22 +79,19 @@ pub struct Shared {
     pub state: State,
     pub(crate) extension: Arc<dyn Extension>,
     pub(crate) deliveries: Deliveries,
-    /// Closed when the forge is over, for what would outlive the server.
+    /// Closed at shutdown, for tasks that outlive the server.
     pub(crate) over: watch::Receiver<()>,
 }
 
 impl DemoForge {
-    /// Serves the folder on the listener until `shutdown`.
-    ///
-    /// Errors: the listener is not on a loopback address, git is not installed, or the folder
-    /// can't be used.
+    /// Errors: the listener is not on a loopback address, git is missing, or the folder is unusable.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let Options { dir, listener, users, extension } = options;
         let address = listener.local_addr().map_err(Error::storage("the listener"))?;
         if !address.ip().is_loopback() {
             return Err(Error::NotLoopback { address });
         }
-        // Git's children get absolute paths, whatever folder the host runs in.
+        // Absolute, since git's children run in other folders.
         let dir = std::path::absolute(&dir).map_err(Error::storage(&dir))?;
         tokio::fs::create_dir_all(&dir).await.map_err(Error::storage(&dir))?;
         let git = Arc::new(Git::find(&dir).await?);
@@ -133,13 +119,12 @@ impl DemoForge {
             .merge(extension.routes())
             .merge(rest::graphql_route())
             .with_state(shared.clone());
-        // Outside of the routes: a path may be another one before it is looked up.
+        // Before routing, as it may change the path.
         let routes =
             Router::new().fallback_service(routes).layer(middleware::from_fn_with_state(shared.clone(), rest::by_id));
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
             let stopped = async move {
-                // A dropped forge stops as well.
                 let _ = stopped.await;
             };
             if let Err(error) = extension.serve(listener, routes, Box::pin(stopped)).await {
@@ -149,22 +134,19 @@ impl DemoForge {
         Ok(Self { shared, running: Mutex::new(Some(Running { stop, server, over })) })
     }
 
-    /// The base of pages and git, such as `http://127.0.0.1:4010`, without a slash at the end.
     pub fn url(&self) -> String {
         self.shared.url.clone()
     }
 
-    /// The base of the REST API, where GitHub Enterprise has it.
     pub fn api_url(&self) -> String {
         format!("{}/api/v3", self.shared.url)
     }
 
-    /// The forge behind its routes, for an extension.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    /// Makes a repository with one first commit of these files: path, contents, executable.
+    /// Creates a repository with one commit of these files: path, contents, executable.
     ///
     /// Writes: the bare repository and its record under the folder.
     /// Errors: `RepositoryExists`, `InvalidName`, or git and the disk fail.
@@ -184,8 +166,7 @@ impl DemoForge {
         Some(self.shared.describe(&entry))
     }
 
-    /// Stops serving: requests under way get a few seconds to end, and then their git is told to. Repeating it does
-    /// nothing.
+    /// Waits a few seconds for open requests, then ends their git processes. Idempotent.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { stop, mut server, over }) = running else {
@@ -195,15 +176,13 @@ impl DemoForge {
         if timeout(STOP_LIMIT, &mut server).await.is_err() {
             server.abort();
         }
-        // A fetch or push that is still under way ends here. Whoever stops the forge may end this process next, and
-        // nobody would be left to tell its git.
+        // Ends transfers that are still running: the host process may exit next, and could not stop them any more.
         drop(over);
         let _ = timeout(STOP_LIMIT, self.shared.git.rest()).await;
     }
 }
 
 impl Shared {
-    /// The extension that the host started the forge with, if it is of this type.
     pub fn extension<T: Extension>(&self) -> Option<&T> {
         let extension: &dyn Any = &*self.extension;
         extension.downcast_ref()
@@ -221,8 +200,6 @@ impl Shared {
         }
     }
 
-    /// Adds a member, or replaces the one with the same id.
-    ///
     /// Writes: the forge's record.
     pub async fn put_member(&self, member: Member) -> Result<(), Error> {
         let added = member.clone();
@@ -236,7 +213,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Renames or transfers a repository, and tells of it; the old name leads to it from then on.
+    /// Renames or transfers a repository; the old name redirects.
     ///
     /// Writes: the old name in the forge's record, then the repository's own.
     pub async fn rename(self: &Arc<Self>, entry: &Arc<Entry>, by: &Actor, full_name: &str) -> Result<(), Error> {
@@ -245,7 +222,7 @@ impl Shared {
         let (old, new) = (names::lookup_key(&old_owner, &old_name), full_name.to_ascii_lowercase());
         let moved = self.state.change(|state| {
             state.moved.insert(old, entry.id);
-            // A name that is somebody's leads nowhere else.
+            // An existing repository's name does not redirect.
             state.moved.remove(&new);
             Ok::<_, Error>(())
         });
@@ -263,7 +240,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Deletes a repository. GitHub's hooks receive no event of it.
+    /// GitHub's hooks receive no event.
     pub async fn delete(self: &Arc<Self>, entry: &Arc<Entry>, by: &Account) -> Result<(), Error> {
         self.repositories.delete(entry).await?;
         self.extension.publish(self, entry, by, Occurrence::Deleted).await;

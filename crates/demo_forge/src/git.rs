@@ -1,6 +1,5 @@
-//! Starting git: which programs, in which environment, for how long, and the questions asked of it.
-//! Always argument vectors, never a shell; of what a caller sent over HTTP nothing but hexadecimal digits, and paths
-//! where git takes nothing else.
+//! Runs git: programs, environment, time limits and common queries. Never through a shell; from HTTP callers accepts
+//! only hexadecimal ids, and paths where git allows nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -19,14 +18,11 @@ use tokio::{
 
 use crate::{Error, group::Group};
 
-/// How long a git command may take that is not a transfer.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 const MAX_STDERR_BYTES: u64 = 16 * 1024;
 
-/// The only configuration that git reads here: the host's own is shut out.
-///
-/// `safe.directory` because the folder may be mounted from another user, the two `gc` settings so
-/// that no process outlives a push, `hideRefs` and `maxInputSize` because GitHub does the same.
+/// The only configuration that git reads. `safe.directory`: the folder may be mounted from another user. `gc`: no
+/// process outlives a push. `hideRefs`, `maxInputSize`: as on GitHub.
 const CONFIG: &str = "\
 [safe]
 \tdirectory = *
@@ -48,11 +44,11 @@ const CONFIG: &str = "\
 pub struct Git {
     home: PathBuf,
     config: PathBuf,
-    /// Whole, where it was found: a name that is to be looked up on a path of the child's own makes the child a copy of
-    /// this process first, which takes longer the larger this is.
+    /// An absolute path. With a bare name and a changed PATH, spawning forks the whole process, which is slow if it is
+    /// large.
     git: PathBuf,
     http_backend: PathBuf,
-    /// Each git that was started and not dropped has a receiver.
+    /// Each running git holds a receiver.
     at_work: watch::Sender<()>,
 }
 
@@ -60,7 +56,6 @@ pub struct Output {
     command: String,
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
-    /// Whether stdout was longer than asked for and was cut.
     pub truncated: bool,
     stderr: String,
 }
@@ -71,7 +66,7 @@ impl Output {
     }
 
     pub fn success(self) -> Result<Self, Error> {
-        // Git dies of the closed pipe when its answer is cut: that is no failure.
+        // A truncated answer closes the pipe, which kills git: no failure.
         if self.code == Some(0) || self.truncated { Ok(self) } else { Err(self.failure()) }
     }
 
@@ -84,7 +79,6 @@ impl Output {
     }
 }
 
-/// Git's own place, or its name where the path has none: the error of its start says so then.
 fn on_path() -> PathBuf {
     let name = format!("git{}", std::env::consts::EXE_SUFFIX);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -92,9 +86,8 @@ fn on_path() -> PathBuf {
 }
 
 impl Git {
-    /// Finds git on the path and writes the configuration it will read.
     pub async fn find(dir: &Path) -> Result<Self, Error> {
-        // An owner's folder can't have this name: owners have no dots.
+        // Owner names have no dots, so this name is free.
         let config = dir.join("server.gitconfig");
         tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
         let (home, at_work) = (dir.to_owned(), watch::Sender::new(()));
@@ -116,21 +109,19 @@ impl Git {
         self.command(&self.http_backend)
     }
 
-    /// Starts git, and counts it until it is dropped.
     pub(crate) fn start(&self, command: &mut Command) -> io::Result<Group> {
         Ok(Group::new(command.spawn()?, &self.at_work))
     }
 
-    /// Waits until each git that was started has ended, or was told to.
     pub async fn rest(&self) {
         self.at_work.closed().await;
     }
 
-    /// A child that sees neither the host's environment nor its configuration, and leads a group of its own.
+    /// With an empty environment and a process group of its own.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear();
-        // Git needs the path to find its own parts, and Windows can't start sockets without its root.
+        // Git finds its own programs by PATH, and Windows needs SYSTEMROOT for sockets.
         for name in ["PATH", "SYSTEMROOT"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -173,7 +164,7 @@ impl Git {
         let talk = async {
             let write = async move {
                 if let Some(mut stdin) = stdin {
-                    // Git that stops reading early says why on stderr.
+                    // If git stops reading early, stderr says why.
                     let _ = stdin.write_all(input).await;
                 }
             };
@@ -207,12 +198,10 @@ impl Git {
         })
     }
 
-    /// Runs git with something to read.
     pub async fn feed(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
         self.complete(Some(repository), args, input, u64::MAX).await?.success().map(drop)
     }
 
-    /// All branches with the commit each points to.
     pub async fn branches(&self, repository: &Path) -> Result<BTreeMap<String, String>, Error> {
         let args = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/"];
         let listed = self.run(Some(repository), &args).await?.text();
@@ -223,7 +212,6 @@ impl Git {
             .collect())
     }
 
-    /// How many commits `head` has that `base` has not.
     pub async fn commits_between(&self, repository: &Path, base: &str, head: &str) -> Result<u64, Error> {
         let range = format!("{base}..{head}");
         let output = self.run(Some(repository), &["rev-list", "--count", &range, "--"]).await?;
@@ -233,7 +221,6 @@ impl Git {
         })
     }
 
-    /// Where the two histories part, or `None` when they never met.
     pub async fn merge_base(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
         let output = self.complete(Some(repository), &["merge-base", base, head], &[], 1024).await?;
         if output.code == Some(1) && output.stderr.is_empty() {
@@ -242,14 +229,12 @@ impl Git {
         Ok(Some(output.success()?.text().trim().to_owned()))
     }
 
-    /// What a reviewer sees: the change from where the two parted up to `head`.
     pub async fn diff(&self, repository: &Path, base: &str, head: &str, max_bytes: u64) -> Result<Output, Error> {
         let range = format!("{base}...{head}");
         let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", &range, "--"];
         self.complete(Some(repository), &args, &[], max_bytes).await?.success()
     }
 
-    /// The newest commits of `head` that `base` has not: short id, author, subject.
     pub async fn commits(
         &self,
         repository: &Path,
@@ -272,7 +257,7 @@ impl Git {
     }
 }
 
-/// Reads to the end or the limit, then closes the pipe, so that a child with more to say ends.
+/// Reads up to the limit, then closes the pipe, so that the child ends.
 async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
     let mut read = Vec::new();
     if let Some(pipe) = pipe {

@@ -1,5 +1,4 @@
-//! The longer questions asked of git: one file's change, the list of files, commits in full, and merging.
-//! How git is started is in `git`.
+//! Longer git queries: diffs, file lists, commits and merges.
 
 use std::path::Path;
 
@@ -9,10 +8,8 @@ use crate::{
     git::{Git, Output},
 };
 
-/// A change longer than this is not looked into line by line.
 const MAX_FILE_DIFF_BYTES: u64 = 8 * 1024 * 1024;
 
-/// A commit as the REST API tells it.
 pub struct Commit {
     pub sha: String,
     pub tree: String,
@@ -35,24 +32,21 @@ pub struct ChangedFile {
     pub deletions: u64,
 }
 
-/// Whether two histories merge by themselves, and into which tree.
 pub enum Merged {
     Tree(String),
     Conflict,
 }
 
-/// Who a commit that the forge makes is by.
 pub struct Identity<'a> {
     pub name: &'a str,
     pub email: &'a str,
 }
 
-/// What a caller may send as a commit: a full object id and nothing else.
+/// The only form in which callers may name a commit.
 pub fn is_object_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The pathspec that is this path and no pattern.
 fn literally(path: &str) -> String {
     format!(":(top,literal){path}")
 }
@@ -65,7 +59,6 @@ impl Git {
         Ok(FileDiff::parse(&output.text()))
     }
 
-    /// The change of a file between two commits without context, as `diff::follow` reads it.
     pub async fn bare_change(&self, dir: &Path, old: &str, new: &str, path: &str) -> Result<String, Error> {
         let path = literally(path);
         let args =
@@ -81,7 +74,6 @@ impl Git {
         Ok(output.code == Some(0) && output.text().trim() == "commit")
     }
 
-    /// The whole id of a commit that is named by it or by its beginning.
     pub async fn whole_id(&self, dir: &Path, named: &str) -> Result<Option<String>, Error> {
         if !(7..=64).contains(&named.len()) || !named.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(None);
@@ -105,10 +97,9 @@ impl Git {
         Ok(commits(&self.run(Some(dir), &args).await?).pop())
     }
 
-    /// The commits of `head` that `base` has not, oldest first.
     pub async fn commits_in_full(&self, dir: &Path, base: &str, head: &str) -> Result<Vec<Commit>, Error> {
         let range = format!("{base}..{head}");
-        // GitHub tells at most 250 of them.
+        // GitHub's limit.
         let args = ["log", "-z", "--reverse", "--max-count=250", FORMAT, &range, "--"];
         Ok(commits(&self.run(Some(dir), &args).await?))
     }
@@ -136,7 +127,6 @@ impl Git {
             if let (Some(additions), Some(deletions), Some(path)) = (parts.next(), parts.next(), parts.next())
                 && let Some(file) = files.iter_mut().find(|file| file.path == path)
             {
-                // A binary file has dashes.
                 file.additions = additions.parse().unwrap_or(0);
                 file.deletions = deletions.parse().unwrap_or(0);
             }
@@ -170,7 +160,7 @@ impl Git {
         Ok(output.text().trim().to_owned())
     }
 
-    /// Moves a branch, if it still is where it was. False when somebody else was faster.
+    /// Moves a branch if it still points to `old`; false if it moved.
     pub async fn move_branch(&self, dir: &Path, branch: &str, new: &str, old: &str) -> Result<bool, Error> {
         let name = format!("refs/heads/{branch}");
         Ok(self.complete(Some(dir), &["update-ref", &name, new, old], &[], 1024).await?.code == Some(0))
@@ -181,7 +171,6 @@ impl Git {
         Ok(self.complete(Some(dir), &["update-ref", "-d", &name, old], &[], 1024).await?.code == Some(0))
     }
 
-    /// Whether somebody works in a checkout of this branch, as in a repository that was linked.
     pub async fn is_checked_out(&self, dir: &Path, branch: &str) -> Result<bool, Error> {
         let bare = self.run(Some(dir), &["rev-parse", "--is-bare-repository"]).await?.text();
         let head = self.complete(Some(dir), &["symbolic-ref", "--short", "HEAD"], &[], 1024).await?.text();

@@ -1,5 +1,4 @@
-//! Reading a GraphQL document: as much of the language as a client of three operations writes.
-//! What its fields mean is decided in `rest::graphql`. Fragments and directives are refused.
+//! Parses the subset of GraphQL that clients of three operations need. Refuses fragments and directives.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +6,6 @@ use serde_json::{Map, Value};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Field {
-    /// Under which name its answer stands.
     pub(crate) alias: String,
     pub(crate) name: String,
     pub(crate) arguments: Map<String, Value>,
@@ -20,7 +18,6 @@ pub(crate) struct Document {
     pub(crate) fields: Vec<Field>,
 }
 
-/// How deep a document may go.
 const MAX_DEPTH: usize = 24;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +28,6 @@ enum Token {
     Mark(char),
 }
 
-/// Understands a document with its variables, or says why not.
 pub(crate) fn parse(text: &str, variables: &Map<String, Value>) -> Result<Document, String> {
     let mut parser = Parser { tokens: tokens(text)?, at: 0, variables, defaults: BTreeMap::new() };
     let mut is_mutation = false;
@@ -88,7 +84,6 @@ impl Parser<'_> {
         }
     }
 
-    /// `$name: Type = default`, where the types are GitHub's business.
     fn declarations(&mut self) -> Result<(), String> {
         while !self.take(')') {
             self.expect('$')?;
@@ -133,7 +128,7 @@ impl Parser<'_> {
         Ok(fields)
     }
 
-    /// `... on Type { … }`: the types are few here, so that each is the right one.
+    /// `... on Type { … }`. Accepted for any type.
     fn inline_fragment(&mut self, depth: usize, fields: &mut Vec<Field>) -> Result<(), String> {
         for _ in 0..3 {
             self.expect('.')?;
@@ -220,7 +215,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
 
 fn string(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String, String> {
     let unfinished = || "A string has no end".to_owned();
-    // Its escapes are JSON's.
+    // Escapes are JSON's.
     let mut json = String::from('"');
     loop {
         let character = rest.next().ok_or_else(unfinished)?;

@@ -1,5 +1,4 @@
-//! A git that was started, with all that it starts: hooks, and whatever those start.
-//! It deliberately ends them only when nobody waits for git any more; a git that ended by itself waited for its own.
+//! A running git with all processes that it starts. The group is killed only when git is dropped while running.
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -7,11 +6,10 @@ use nix::{
 };
 use tokio::{process::Child, sync::watch};
 
-/// A child that leads a process group of its own; one that is dropped while it runs takes its group along.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) child: Child,
-    /// Goes once the group was told to end: whoever stops the forge waits for that.
+    /// Dropped after the group was told to end; shutdown waits for that.
     _at_work: watch::Receiver<()>,
 }
 
@@ -24,9 +22,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // A child that nobody waited for has its number, whether it lives or not: it is nobody else's group.
+        // A child that was not waited for keeps its id, dead or alive, so the group cannot be another process's.
         let Some(leader) = self.child.id().and_then(|id| i32::try_from(id).ok()) else { return };
-        // Git takes its locks away at this signal. One that it leaves behind refuses every later push to its branch.
+        // Git removes its locks on SIGTERM. A leftover lock would refuse every later push to its branch.
         let _ = killpg(Pid::from_raw(leader), Signal::SIGTERM);
     }
 }

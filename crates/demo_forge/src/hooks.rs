@@ -1,5 +1,4 @@
-//! The rules of webhooks: which there may be, who listens to what, and what a ping says.
-//! How a hook is called is in `deliveries`.
+//! Rules of webhooks: validation, recipients, pings.
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::{
     state::{Face, HookRecord, TargetKind},
 };
 
-/// What the forge tells of; GitHub knows more, and refuses what it does not know.
+/// GitHub supports more, and refuses unknown ones.
 const EVENTS: &[&str] = &[
     "*",
     "check_run",
@@ -33,7 +32,6 @@ const EVENTS: &[&str] = &[
     "status",
 ];
 
-/// Whose hooks are meant, and those of which face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     pub face: Face,
@@ -41,7 +39,6 @@ pub struct Target {
     pub id: u64,
 }
 
-/// What a caller may say of a hook; `None` leaves it.
 #[derive(Default)]
 pub struct Settings {
     pub description: Option<String>,
@@ -56,7 +53,6 @@ pub struct Settings {
 }
 
 pub enum Objection {
-    /// The field and what is wrong with it.
     Invalid(&'static str, String),
     Exists,
     NotFound,
@@ -78,7 +74,7 @@ fn check(hook: &HookRecord) -> Result<(), Objection> {
         return Err(Objection::Invalid("content_type", "content_type is json or form".to_owned()));
     }
     match hook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
-        // An extension checks the events of its own hooks.
+        // Extensions check events of their own hooks.
         Some(event) if hook.face == Face::GitHub => {
             Err(Objection::Invalid("events", format!("The event {event:?} is not known")))
         }
@@ -102,9 +98,9 @@ fn apply(hook: &mut HookRecord, settings: Settings) {
     hook.active = active.unwrap_or(hook.active);
 }
 
-/// Makes a hook, and pings it if it is one of GitHub's face.
+/// Creates a hook, and pings it on GitHub's API.
 ///
-/// Writes: the forge's record, on GitHub's face if the target has no hook with the same address and events in common.
+/// Writes: the forge's record, on GitHub's API if the target has no hook with the same address and events in common.
 pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Objection> {
     if settings.url.is_none() {
         return Err(Objection::Invalid("url", "url wasn't supplied".to_owned()));
@@ -134,7 +130,7 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
                 && known.url == added.url
                 && known.events.iter().any(|event| added.events.contains(event))
         };
-        // Bitbucket takes a second one, and tells both.
+        // Bitbucket accepts a second one, and calls both.
         if target.face == Face::GitHub && state.hooks.iter().any(twin) {
             return Err(Objection::Exists);
         }
@@ -189,7 +185,6 @@ fn is_of(hook: &HookRecord, target: Target) -> bool {
     (hook.face, hook.kind, hook.target) == (target.face, target.kind, target.id)
 }
 
-/// Sends a ping, also to a hook that is switched off.
 pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> {
     let mut payload = json!({
         "zen": "Keep it logically awesome.",
@@ -215,7 +210,7 @@ pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> 
     deliveries::send(shared, hook.clone(), parcel)
 }
 
-/// Sends an earlier delivery again, with its guid and as it was.
+/// Repeats a delivery unchanged, with its guid.
 pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryRecord) -> Result<(), Error> {
     let parcel = Parcel {
         guid: earlier.guid.clone(),
@@ -229,10 +224,8 @@ pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryReco
     deliveries::send(shared, hook.clone(), parcel)
 }
 
-/// A hook that receives an event, with the App installation that it receives it through.
 type Recipient = (HookRecord, Option<u64>);
 
-/// The active hooks of this face that receive this event of this repository.
 async fn recipients(shared: &Shared, entry: &Entry, (face, event): (Face, &str)) -> Vec<Recipient> {
     let organization = answers::owner(shared, &entry.owner()).id;
     let wants = |hook: &&HookRecord| {
@@ -259,7 +252,6 @@ pub async fn anyone_listens(shared: &Shared, entry: &Entry, event: (Face, &str))
     !recipients(shared, entry, event).await.is_empty()
 }
 
-/// Sends an event to every hook that receives it, each with a guid of its own.
 pub async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
     for (hook, installation) in recipients(shared, entry, (event.face, event.name)).await {
         let mut payload = event.payload.clone();
@@ -281,7 +273,6 @@ pub async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
     }
 }
 
-/// A random UUID, version 4.
 fn guid() -> String {
     let random = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{random:032x}");
@@ -289,7 +280,7 @@ fn guid() -> String {
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
-/// A hook as GitHub tells it: the secret is never shown.
+/// GitHub never returns the secret.
 pub async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
     let newest = shared.deliveries.of(hook.id, shared.clock.unix_secs()).into_iter().next();
     let last = match newest {
@@ -332,7 +323,6 @@ pub async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
     answer
 }
 
-/// Where a hook calls and how; stars stand for its secret.
 pub fn config_shown(hook: &HookRecord) -> Value {
     let mut config = json!({ "url": hook.url, "content_type": hook.content_type, "insecure_ssl": hook.insecure_ssl });
     if hook.secret.is_some() {

@@ -1,4 +1,4 @@
-//! What the forge's host may do to it without HTTP: people and their roles, commits of others, time.
+//! The host's API without HTTP: users, roles, commits, time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,15 +13,13 @@ use crate::{
 };
 
 impl DemoForge {
-    /// Somebody who may do in each repository what their role there says; without one it is not there for them.
+    /// Adds a user without a role, or replaces the one with the same id.
     ///
-    /// Writes: the forge's record. Somebody with the same id is replaced.
+    /// Writes: the forge's record.
     pub async fn add_user(&self, user: User, kind: AccountKind) -> Result<(), Error> {
         self.shared.put_member(Member { user, kind, reach: Reach::ByRole }).await
     }
 
-    /// Says what somebody is in a repository.
-    ///
     /// Writes: the repository's record.
     pub async fn set_role(&self, full_name: &str, login: &str, role: Role) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
@@ -32,9 +30,7 @@ impl DemoForge {
         entry.replace(&mut record, changed).await
     }
 
-    /// Puts a commit with these files on a branch, as somebody who pushes it, and gives its id.
-    ///
-    /// A branch that is not there yet starts at the default branch. Pull requests follow, as after any push.
+    /// Commits these files to a branch, like a push by this user. A new branch starts at the default branch.
     pub async fn commit(
         &self,
         full_name: &str,
@@ -51,14 +47,12 @@ impl DemoForge {
         branches.get(branch).cloned().ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })
     }
 
-    /// Renames or transfers a repository: from then on the old name leads to it.
     pub async fn rename_repository(&self, full_name: &str, new: &str, login: &str) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let actor = Actor::of(&self.member(login)?);
         self.shared.rename(&entry, &actor, new).await
     }
 
-    /// Lets a pull request be told as one of a fork with this id; its branch stays where it is.
     pub async fn show_as_fork(&self, full_name: &str, number: u64, fork: u64) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let shown = pulls::touch(&self.shared, &entry, number, |pull| {
@@ -73,24 +67,21 @@ impl DemoForge {
         }
     }
 
-    /// Takes a repository away, as its owner.
     pub async fn delete_repository(&self, full_name: &str) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let owner = answers::owner(&self.shared, &entry.owner());
         self.shared.delete(&entry, &owner).await
     }
 
-    /// Puts the forge's clock forward: deliveries are forgotten and tokens expire by it.
+    /// Moves the clock: deliveries and tokens expire.
     pub fn advance(&self, by: Duration) {
         self.shared.clock.put_forward(by);
     }
 
-    /// Until every hook that was to be called has answered, or has not in time.
     pub async fn deliveries_settled(&self) {
         self.shared.deliveries.settled().await;
     }
 
-    /// The repository of this name.
     pub async fn entry(&self, full_name: &str) -> Result<Arc<Entry>, Error> {
         let FullName { owner, name } = FullName::parse(full_name)?;
         let entry = self.shared.repositories.find(&owner, &name).await;
@@ -101,10 +92,9 @@ impl DemoForge {
         self.shared.users.by_login(login).ok_or_else(|| Error::UserMissing { login: login.to_owned() })
     }
 
-    /// Gives the next pull request of a repository this number, so that a demo does not begin at 1.
+    /// Sets the next pull request's number, unless it was used already.
     ///
-    /// Writes: the repository's record. A number that was given out already is never given again:
-    /// a lower one changes nothing.
+    /// Writes: the repository's record.
     pub async fn number_pull_requests_from(&self, full_name: &str, next: u64) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let mut record = entry.record.lock().await;

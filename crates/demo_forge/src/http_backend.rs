@@ -1,6 +1,6 @@
-//! One request through `git http-backend`, which is a CGI program: the request becomes environment
-//! variables and stdin, stdout becomes the response, both streamed.
-//! Whether the caller may do this is decided before, in `smart_http`.
+//! Runs a request through `git http-backend`, a CGI program, streaming both ways.
+//!
+//! `smart_http` checks permissions before.
 
 use std::{io, path::Path, process::Stdio, time::Duration};
 
@@ -19,7 +19,6 @@ use tokio::{
 
 use crate::{Error, git::Git, group::Group};
 
-/// How long one fetch or push may take.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(10 * 60);
 const MAX_HEADER_BYTES: u64 = 64 * 1024;
 const MAX_STDERR_BYTES: u64 = 8 * 1024;
@@ -42,9 +41,7 @@ impl Service {
 
 #[derive(Clone, Copy)]
 pub(crate) enum Exchange {
-    /// The list of branches that starts every conversation.
     Advertise,
-    /// The fetch or the push itself.
     Call,
 }
 
@@ -56,9 +53,9 @@ pub(crate) struct Call<'a> {
     pub(crate) repository: String,
     pub(crate) user: &'a str,
     pub(crate) headers: &'a HeaderMap,
-    /// Closed when the forge is over.
+    /// Closed at shutdown.
     pub(crate) over: watch::Receiver<()>,
-    /// What is to be done once git is done and before the caller knows.
+    /// Runs after git ends and before the caller gets the answer.
     pub(crate) afterwards: Afterwards,
 }
 
@@ -84,7 +81,7 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
     };
     for (header, variable) in [
         ("content-type", "CONTENT_TYPE"),
-        // A big push comes in chunks and has no length: git then reads to the end.
+        // A large push is chunked, without a length: git then reads to the end.
         ("content-length", "CONTENT_LENGTH"),
         ("content-encoding", "HTTP_CONTENT_ENCODING"),
         ("git-protocol", "GIT_PROTOCOL"),
@@ -97,10 +94,10 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
     let git = started.map_err(|source| Error::GitMissing { program: "git-http-backend".to_owned(), source })?;
     let (head_sender, head) = oneshot::channel();
     let (chunk_sender, chunks) = mpsc::channel(1);
-    // In a task of its own, so that the time limit also holds for a caller who stops reading.
+    // In a separate task, so that the time limit also holds when the caller stops reading.
     tokio::spawn(attend(git, (body, call.afterwards), head_sender, chunk_sender, call.over));
     let Ok(head) = head.await else {
-        // The caller hung up, the time is up, or the forge is over.
+        // The caller hung up, the time limit passed, or the forge stops.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
     let head = head?;
@@ -114,9 +111,8 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
 type HeadSender = oneshot::Sender<Result<Head, Error>>;
 type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
 
-/// Ends git and all that it started when it is done, when its time is up, or with the forge.
-///
-/// A caller who hangs up ends only what would read on: a push that was heard whole goes on, as at other forges.
+/// Ends git and its children when it is done, at the time limit, or at shutdown. If the caller hangs up, a completely
+/// received push continues, as at other forges.
 async fn attend(
     mut git: Group,
     (body, afterwards): (Body, Afterwards),
@@ -134,15 +130,15 @@ async fn attend(
             })
         }
         () = chunks.closed() => {
-            // It might wait for the rest of what it was promised. The push itself is its child's work.
+            // It might wait for more input. Its child does the push.
             let _ = git.child.start_kill();
             tokio::select! {
-                // Whoever works on has it open: its end is the end of them all.
+                // All children hold stderr open, so its end is the end of all.
                 _ = timeout(TRANSFER_LIMIT, drained(&mut stderr)) => {}
                 _ = over.changed() => return,
             }
             drop(git);
-            // Git may have done its work before the caller hung up, or after it.
+            // Git may have finished before or after the hang-up.
             afterwards.await;
             return;
         }
@@ -151,13 +147,13 @@ async fn attend(
     drop(git);
     afterwards.await;
     if let Err(error) = result {
-        // Whoever has half the answer must not take it for the whole.
+        // A partial answer must not look complete.
         let _ = chunks.send(Err(error)).await;
     }
 }
 
-/// Moves the request to git and the answer back, both at once: git may answer before it has read
-/// everything. The answer ends after the child, so that whoever has it finds everything on disk.
+/// Sends the request and the answer at the same time: git may answer before it has read everything. The answer ends
+/// after the child, so that everything is on disk by then.
 async fn transfer(
     child: &mut Child,
     stderr: &mut ChildStderr,
@@ -177,8 +173,8 @@ async fn transfer(
     };
     let (answered, complaints) = tokio::select! {
         talked = talk => talked,
-        // `http-backend` waits for the promised length for ever, and at full speed, when its input
-        // ends before (git 2.47): it has to be killed.
+        // git 2.47: `http-backend` waits for the promised length for ever, in a busy loop, when its input ends early.
+        // It has to be killed.
         error = ask => return Err(error),
     };
     if let (Err(error), Some(head)) = (&answered, head) {
@@ -188,18 +184,16 @@ async fn transfer(
     answered?;
     let status = child.wait().await?;
     if !status.success() {
-        // Refusing a bad request is git's ordinary work, and the caller was told.
+        // A refused request is normal, and the caller has the reason.
         tracing::debug!(reason = complaints, "git http-backend ended with {status}");
     }
     Ok(())
 }
 
-/// Passes the answer on: first the head, then the rest.
 async fn answer(stdout: ChildStdout, head: &mut Option<HeadSender>, chunks: &ChunkSender) -> io::Result<()> {
     let mut stdout = BufReader::with_capacity(CHUNK_BYTES, stdout);
     let read = read_head(&mut stdout).await?;
     if let Some(head) = head.take() {
-        // A caller who hung up is noticed below.
         let _ = head.send(Ok(read));
     }
     loop {
@@ -214,13 +208,12 @@ async fn answer(stdout: ChildStdout, head: &mut Option<HeadSender>, chunks: &Chu
     }
 }
 
-/// Passes the request on; fails when it broke off.
 async fn pump(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(io::Error::other)?;
         if stdin.write_all(&chunk).await.is_err() {
-            // Git has read enough, and says in its answer why.
+            // Git has read enough; its answer says why.
             return Ok(());
         }
     }
@@ -230,7 +223,7 @@ async fn pump(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
 async fn complaints(stderr: &mut ChildStderr) -> String {
     let mut read = Vec::new();
     let _ = (&mut *stderr).take(MAX_STDERR_BYTES).read_to_end(&mut read).await;
-    // Git never waits for us to read on.
+    // Git must never block on stderr.
     drained(stderr).await;
     String::from_utf8_lossy(&read).trim().to_owned()
 }
@@ -244,7 +237,6 @@ struct Head {
     headers: HeaderMap,
 }
 
-/// Reads what a CGI program writes before the empty line.
 async fn read_head(stdout: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head> {
     let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut limited = stdout.take(MAX_HEADER_BYTES);

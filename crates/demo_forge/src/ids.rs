@@ -1,5 +1,4 @@
-//! Ids that are never given out twice, also over restarts, and that no double can hold.
-//! Blocks of them are reserved on disk, so that most cost no write; a crash skips the rest of a block.
+//! Unique ids, also after restarts. Blocks of ids are reserved on disk; a crash skips the rest of a block.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,13 +12,12 @@ const BLOCK: u64 = 2_000;
 #[derive(Debug)]
 pub struct Ids {
     path: PathBuf,
-    /// The next id, and the first one that is not reserved.
     state: Mutex<(u64, u64)>,
 }
 
 impl Ids {
     pub fn load(dir: &Path) -> Result<Self, Error> {
-        // An owner's folder can't have this name: owners have no dots.
+        // Owner names have no dots, so this name is free.
         let path = dir.join("ids.next");
         let reserved = match std::fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().unwrap_or(FIRST_ID),
@@ -29,7 +27,7 @@ impl Ids {
         Ok(Self { path, state: Mutex::new((reserved, reserved)) })
     }
 
-    /// Every one is odd and above 2^53: whoever keeps it as a floating point number loses it.
+    /// Odd and above 2^53: a client that stores ids as doubles loses them.
     pub fn next(&self) -> Result<u64, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.0 >= state.1 {

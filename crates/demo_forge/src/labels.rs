@@ -1,4 +1,4 @@
-//! Labels of a repository, and which of them a pull request has.
+//! Labels of a repository and of its pull requests.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::{Error, access::Actor, answers, events, forge::Shared, pulls, record::LabelRecord, repositories::Entry};
 
-/// As JSON; `None` when there is no such pull request.
 pub(crate) async fn of(shared: &Shared, entry: &Entry, number: u64) -> Option<Vec<Value>> {
     let record = entry.record.lock().await;
     let pull = record.pulls.iter().find(|pull| pull.number == number)?;
@@ -14,9 +13,9 @@ pub(crate) async fn of(shared: &Shared, entry: &Entry, number: u64) -> Option<Ve
     Some(pull.labels.iter().filter_map(find).map(|label| answers::label(shared, entry, label)).collect())
 }
 
-/// Sets labels; one that the repository has not yet is made. False when there is no such pull request.
+/// Sets labels, creating missing ones. False when there is no such pull request.
 ///
-/// Idempotent: a label that is set already is left, and told to nobody.
+/// Idempotent: a label that is set already causes no event.
 pub(crate) async fn add(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -51,7 +50,6 @@ pub(crate) async fn add(
     Ok(true)
 }
 
-/// Takes a label off. False when the pull request has it not.
 pub(crate) async fn remove(
     shared: &Arc<Shared>,
     entry: &Entry,

@@ -1,10 +1,9 @@
-//! A small forge for demos and tests: real git over HTTP, and the part of GitHub's REST API, GraphQL and
-//! webhooks that opening and reviewing a pull request needs, refusing what GitHub refuses.
+//! A small forge for demos and tests: real git over HTTP, and the parts of GitHub's REST API, GraphQL and webhooks that
+//! opening and reviewing a pull request needs, with GitHub's refusals.
 //!
-//! It owns bare repositories, pull requests with their reviews, hooks and a page for people, all under one folder. It
-//! deliberately knows nothing of Pullyard, calls loopback addresses only, and is no place to keep work: its pages ask
-//! for no password, which is why it serves loopback addresses only. `extension` is the seam through which the fake
-//! forge, which only tests link, adds Bitbucket's API, GitHub Apps and faults; the public modules are for it.
+//! Stores bare repositories, reviews and hooks in one folder, and serves pages without a password: so it listens on and
+//! calls loopback addresses only. It knows nothing of Pullyard. `extension` is the interface of the fake forge, which
+//! only tests link.
 
 #![expect(missing_docs, reason = "the public modules serve one crate of this workspace")]
 

@@ -1,7 +1,6 @@
-//! A repository that somebody has already, served where it is: a link to it, and a record beside the link.
+//! Serves an existing repository in place, by a symbolic link and a record beside it.
 //!
-//! A running forge finds new links by itself, so whoever may write the forge's folder can add one at any
-//! time, with the forge running or not.
+//! A running forge finds new links by itself, so other processes may add them at any time.
 
 use crate::Error;
 use crate::names::FullName;
@@ -12,12 +11,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Serves the repository at `path` as `full_name`, and says which branch is its default.
-///
-/// `path` is a bare repository or the top folder of a checkout. What is pushed arrives in it.
+/// Serves the repository at `path`, bare or a checkout, as `full_name`; returns its default branch.
 ///
 /// Writes: a symbolic link and a record, both only if absent.
-/// Idempotent: the same link again changes nothing; a link that was cut off half-way is completed.
+/// Idempotent: the same link again changes nothing; an incomplete link is completed.
 /// Errors: `InvalidName`; `NotARepository`; `RepositoryExists` when the name is another repository's.
 pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
     let name = FullName::parse(full_name)?;
@@ -46,7 +43,6 @@ pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
     Ok(default_branch)
 }
 
-/// The git folder of a bare repository or of a checkout.
 fn git_dir(path: &Path) -> Result<PathBuf, Error> {
     let not = |reason| Error::NotARepository { path: path.to_owned(), reason };
     let path = fs::canonicalize(path).map_err(Error::storage(path))?;
@@ -69,7 +65,7 @@ fn head_branch(git_dir: &Path, path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Ids only have to differ: a count would need to know every other link that is made right now.
+/// Random: a counter would need a lock between processes.
 fn random_id() -> u64 {
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
     FIRST_ID + (random >> 8)

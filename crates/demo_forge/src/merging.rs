@@ -1,4 +1,4 @@
-//! Merging a pull request on the forge, and deleting a branch there.
+//! Merges pull requests and deletes branches.
 
 use std::{path::Path, sync::Arc};
 
@@ -26,7 +26,6 @@ pub struct Wish {
     pub method: Method,
     pub title: Option<String>,
     pub message: Option<String>,
-    /// The head that was looked at.
     pub sha: Option<String>,
 }
 
@@ -35,13 +34,12 @@ pub enum Merging {
         sha: String,
     },
     Missing,
-    /// 405, in GitHub's words.
+    /// 405 with GitHub's text.
     NotMergeable(&'static str),
-    /// 409, in GitHub's words.
     Moved(&'static str),
 }
 
-/// Merges, on the condition that neither branch moved meanwhile.
+/// Merges, unless a branch moved meanwhile.
 ///
 /// Writes: the base branch, if it still is where it was; then the record.
 pub async fn merge(
@@ -89,7 +87,7 @@ pub async fn merge(
     drop(record);
     let pull = Pull { record: stored, ..pull };
     events::pull_request(shared, entry, actor, &pull, "closed", json!({})).await;
-    // Others with the same base follow it.
+    // Updates other pull requests with the same base.
     pushes::take_up(shared, entry, actor).await?;
     Ok(Merging::Done { sha })
 }
@@ -129,7 +127,6 @@ pub enum Deleting {
     Missing,
 }
 
-/// Deletes a branch, which closes its pull requests.
 pub async fn delete_branch(
     shared: &Arc<Shared>,
     entry: &Entry,

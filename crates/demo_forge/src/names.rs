@@ -1,16 +1,13 @@
-//! Which repository, branch and file names the forge takes when it creates a repository.
-//! Names that arrive over HTTP are never checked here: they are only looked up, so that a path on
-//! disk is always built from a name that passed this file.
+//! Validates repository, branch and file names at creation. Names from HTTP are only looked up, never part of a path.
 
 use crate::Error;
 
-/// `owner/name`, taken apart.
 pub(crate) struct FullName {
     pub(crate) owner: String,
     pub(crate) name: String,
 }
 
-/// Owners that would shadow the forge's own routes.
+/// Would hide the forge's own routes.
 const RESERVED_OWNERS: &[&str] = &["api", "apps", "organizations", "settings"];
 
 impl FullName {
@@ -35,7 +32,7 @@ impl FullName {
         if !name_fits {
             return Err(refuse("a repository has up to 100 letters, digits, '-', '_' and inner '.'"));
         }
-        // `.git` is what clients put behind a name, the others are what this forge does.
+        // Clients append `.git`; the forge uses the others.
         if [".git", ".json", ".new"].iter().any(|suffix| name.to_ascii_lowercase().ends_with(suffix)) {
             return Err(refuse("a repository may not end in .git, .json or .new"));
         }
@@ -43,7 +40,7 @@ impl FullName {
     }
 }
 
-/// How a repository is looked up: GitHub does not tell upper from lower case, and takes `.git`.
+/// Case-insensitive, with an optional `.git`, as on GitHub.
 pub(crate) fn lookup_key(owner: &str, name: &str) -> String {
     let name = name.strip_suffix(".git").unwrap_or(name);
     format!("{owner}/{name}").to_ascii_lowercase()
@@ -69,7 +66,7 @@ pub(crate) fn check_branch(branch: &str) -> Result<(), Error> {
 
 pub(crate) fn check_file(path: &str) -> Result<(), Error> {
     let part_fits = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
-    // A leading quote would be read as quoting by `git fast-import`.
+    // `git fast-import` would treat a leading quote as quoting.
     let fits = path.split('/').all(part_fits)
         && !path.starts_with('"')
         && !path.contains('\\')

@@ -1,6 +1,4 @@
-//! The rules of comments on the whole of a pull request, whichever face they are written through.
-//! Only Bitbucket has answers to them.
-//! How they look as JSON is not decided here.
+//! Rules of comments on a whole pull request. Only Bitbucket has replies to them.
 
 use std::sync::Arc;
 
@@ -16,7 +14,6 @@ use crate::{
     reviews::{Objection, touched},
 };
 
-/// Writes one below the pull request, and tells of it.
 pub async fn write(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -27,7 +24,6 @@ pub async fn write(
     write_below(shared, entry, actor, (number, None), body).await
 }
 
-/// The same, as an answer to another comment if there is one.
 pub async fn write_below(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -47,7 +43,6 @@ pub async fn write_below(
     Ok((note, pull))
 }
 
-/// Rewords one of one's own, and tells of it.
 pub async fn reword(
     shared: &Arc<Shared>,
     entry: &Entry,

@@ -1,5 +1,4 @@
-//! Pages for people: what there is, and one pull request with its commits and its change.
-//! No password, no script, and one form, for a review. Every word from outside is escaped.
+//! HTML pages: the list, and one pull request. No password, no script, one form. All text is escaped.
 
 mod html;
 mod review;
@@ -82,7 +81,7 @@ async fn list(html: &mut Html, shared: &Shared, entry: &Entry) -> Result<(), Abs
     Ok(())
 }
 
-/// The page, or with `.diff` behind the number the change as plain text.
+/// With `.diff` after the number, the change as plain text.
 pub async fn pull_request(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, number)): Path<(String, String, String)>,
@@ -105,14 +104,14 @@ async fn plain_diff(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Respo
     let (base, head) = (&pull.base_sha, &pull.head_sha);
     let diff = shared.git.diff(&entry.git_dir(), base, head, MAX_PLAIN_DIFF_BYTES).await?;
     if diff.truncated {
-        // Half a change must not be taken for a whole one.
+        // A truncated diff must not look complete.
         return Err(Absent::TooLarge);
     }
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Ok((headers, diff.stdout).into_response())
 }
 
-/// What a page shows of somebody's words: as on GitHub, no comment that has a line to itself.
+/// Hides comments on lines of their own, as GitHub does.
 fn shown(words: &str) -> String {
     words.split_inclusive('\n').filter(|line| !is_comment(line)).collect()
 }
@@ -169,12 +168,9 @@ fn short(sha: &str) -> &str {
     sha.get(..10).unwrap_or(sha)
 }
 
-/// Why there is no page.
 pub enum Absent {
     NotFound,
-    /// A form that another site's page sent.
     Foreign,
-    /// In the forge's own words.
     Refused(String),
     TooLarge,
     Failed,

@@ -1,4 +1,4 @@
-//! What people do on a pull request, for a host that plays them, and what they then see there.
+//! People's actions on a pull request, for a host that plays them.
 
 use crate::{
     DemoForge, Error,
@@ -9,7 +9,6 @@ use crate::{
     reviews::{self, At, NewComment, NewReview, Verdict},
 };
 
-/// A remark on a line, as the newest commit has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Remark<'a> {
     pub path: &'a str,
@@ -17,26 +16,21 @@ pub struct Remark<'a> {
     pub words: &'a str,
 }
 
-/// What somebody sees who looks at a pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// The commit at its head.
     pub head: String,
     pub open: bool,
     pub merged: bool,
     pub requested: Vec<String>,
-    /// Every comment on a line, oldest first: its author and its words.
     pub comments: Vec<(String, String)>,
-    /// Every comment on the whole.
     pub notes: Vec<(String, String)>,
-    /// The newest status of each name beside the head: name, state, description.
     pub statuses: Vec<(String, String, String)>,
 }
 
 impl DemoForge {
-    /// Somebody requests changes, with remarks on lines. Gives the review's id.
+    /// Returns the review's id.
     ///
-    /// Errors: `NotDone` with the forge's own words when it won't.
+    /// Errors: `NotDone` with the forge's reason.
     pub async fn request_changes(
         &self,
         full_name: &str,
@@ -65,9 +59,7 @@ impl DemoForge {
         }
     }
 
-    /// Somebody changes the summary of their own review.
-    ///
-    /// Errors: `NotDone` with the forge's own words when it won't.
+    /// Errors: `NotDone` with the forge's reason.
     pub async fn reword_review(
         &self,
         full_name: &str,
@@ -82,9 +74,7 @@ impl DemoForge {
         edited.map(drop).map_err(|objection| not_done("edit a review", objection))
     }
 
-    /// Somebody merges a pull request.
-    ///
-    /// Errors: `NotDone` with the forge's own words when it won't.
+    /// Errors: `NotDone` with the forge's reason.
     pub async fn merge(&self, full_name: &str, number: u64, login: &str) -> Result<String, Error> {
         let entry = self.entry(full_name).await?;
         let actor = Actor::of(&self.member(login)?);
@@ -97,7 +87,6 @@ impl DemoForge {
         }
     }
 
-    /// Looks at a pull request. None: there is none of that number.
     pub async fn look(&self, full_name: &str, number: u64) -> Result<Option<Look>, Error> {
         let entry = self.entry(full_name).await?;
         let Some(pull) = pulls::find(&self.shared, &entry, number).await? else { return Ok(None) };

@@ -1,5 +1,4 @@
-//! The rules of pull requests: when one may be opened, what may change, and what its commits are
-//! right now. How that looks as JSON or as a page is not decided here.
+//! Rules of pull requests: opening, changing, and their current commits.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,7 +11,6 @@ use crate::{
     repositories::Entry,
 };
 
-/// A pull request with the commits its branches point to at this moment.
 #[derive(Clone, Debug)]
 pub struct Pull {
     pub record: PullRecord,
@@ -30,35 +28,39 @@ pub struct Proposal {
 }
 
 pub enum Outcome {
-    /// The pull request was stored.
     Stored(Box<Pull>),
     Missing,
-    /// GitHub would refuse it, for these reasons.
     Refused(Vec<Objection>),
 }
 
-/// Why GitHub would refuse a proposal or a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Objection {
     HeadUnknown,
     BaseUnknown,
-    AlreadyOpen { owner: String, branch: String },
-    NoCommits { base: String, head: String },
-    NoCommonHistory { base: String, head: String },
+    AlreadyOpen {
+        owner: String,
+        branch: String,
+    },
+    NoCommits {
+        base: String,
+        head: String,
+    },
+    NoCommonHistory {
+        base: String,
+        head: String,
+    },
+    /// Cannot be reopened, for this reason.
     StateStays(String),
 }
 
-/// What may be changed about a pull request; `None` leaves it as it is.
 pub struct Change {
     pub title: Option<String>,
     pub body: Option<Option<String>>,
     pub state: Option<PullState>,
 }
 
-/// Opens a pull request, or says why GitHub would not.
-///
-/// Writes: the repository's record, on the condition that no open pull request has the same head
-/// and base; racing twins wait for each other.
+/// Writes: the repository's record, on the condition that no open pull request has the same head and base; concurrent
+/// calls wait for each other.
 pub async fn open(shared: &Arc<Shared>, entry: &Entry, author: &Actor, proposal: Proposal) -> Result<Outcome, Error> {
     let (git, git_dir) = (&shared.git, entry.git_dir());
     let mut record = entry.record.lock().await;
@@ -129,10 +131,7 @@ pub async fn open(shared: &Arc<Shared>, entry: &Entry, author: &Actor, proposal:
     Ok(Outcome::Stored(Box::new(pull)))
 }
 
-/// Changes title, body or state.
-///
-/// Writes: the repository's record; opening again on the condition that the branch is still there and
-/// goes on where it was.
+/// Writes: the repository's record; reopening on the condition that the branch still exists and contains the old head.
 pub async fn change(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -186,7 +185,7 @@ pub async fn change(
     Ok(Outcome::Stored(Box::new(pull)))
 }
 
-/// A closed pull request keeps the commits it had when it was closed.
+/// A closed pull request keeps its commits.
 pub fn close(pull: &mut PullRecord, branches: &BTreeMap<String, String>) {
     let last = live(pull.clone(), branches);
     pull.head_sha = last.head_sha;
@@ -229,7 +228,6 @@ async fn stays_closed(
     Ok(None)
 }
 
-/// All pull requests, newest first.
 pub async fn list(shared: &Shared, entry: &Entry) -> Result<Vec<Pull>, Error> {
     let pulls = entry.record.lock().await.pulls.clone();
     let branches = shared.git.branches(&entry.git_dir()).await?;
@@ -243,15 +241,14 @@ pub async fn find(shared: &Shared, entry: &Entry, number: u64) -> Result<Option<
     Ok(Some(live(found, &branches)))
 }
 
-/// What a change to a pull request's record came to.
 pub enum Touched<T> {
     Done(T, Box<Pull>),
     Missing,
 }
 
-/// Changes something of one pull request; what `change` refuses is not stored.
+/// Changes one pull request; an error of `change` stores nothing.
 ///
-/// Writes: the repository's record, while nobody else may.
+/// Writes: the repository's record, under its lock.
 pub async fn touch<T, E: From<Error>>(
     shared: &Shared,
     entry: &Entry,
@@ -282,7 +279,7 @@ pub fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
     Pull { record, head_sha, base_sha }
 }
 
-/// The branch in this repository; there are no forks, so another owner's branch is none.
+/// There are no forks, so another owner's branch does not exist.
 fn own_branch<'a>(entry: &Entry, head: &'a str) -> Option<&'a str> {
     match head.split_once(':') {
         None => Some(head),

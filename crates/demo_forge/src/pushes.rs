@@ -1,5 +1,4 @@
-//! What a push does to pull requests: their head moves, comments become outdated, a lost branch closes them,
-//! and commits that arrived in the base merge them.
+//! Applies pushes to pull requests: new heads, outdated comments, closed and merged ones.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,10 +14,9 @@ use crate::{
     repositories::Entry,
 };
 
-/// Takes up what the branches point to now.
-///
 /// Writes: the repository's record, if a branch of an open pull request moved.
-/// Idempotent: by the commits that are recorded; a second call finds nothing new.
+///
+/// Idempotent: by the recorded commits; a second call finds nothing new.
 pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> Result<(), Error> {
     let git_dir = entry.git_dir();
     let mut record = entry.record.lock().await;
@@ -46,7 +44,7 @@ pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> 
         }
         if base_moved && shared.git.is_ancestor(&git_dir, &head, &base).await? {
             let at = pull.updated_at.clone();
-            // The base stays what it was: else the pull request would show no change any more.
+            // Keep the old base: otherwise the pull request would show no change.
             pull.state = PullState::Closed;
             pull.closed_at = Some(at.clone());
             pull.merged = Some(MergeRecord { at, by: by.account.clone(), sha: base });
@@ -73,7 +71,7 @@ pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> 
     Ok(())
 }
 
-/// Follows each commented line into the new head; a line that changed has none any more.
+/// Maps each commented line to the new head; a changed line becomes outdated.
 async fn outdate(shared: &Shared, entry: &Entry, pull: &mut PullRecord, head: &str) -> Result<(), Error> {
     let git_dir = entry.git_dir();
     let mut changes = BTreeMap::new();

@@ -1,5 +1,4 @@
-//! What the forge remembers of one repository, as a JSON file beside it, replaced atomically.
-//! Branches and commits are not here: git is asked for them each time.
+//! The stored data of one repository, a JSON file beside it. Branches and commits are always read from git.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +17,7 @@ pub struct RepositoryRecord {
     pub default_branch: String,
     pub next_number: u64,
     pub pulls: Vec<PullRecord>,
-    // What follows came later: a folder of an older forge has none of it.
+    // The following fields are missing in folders of older forges.
     #[serde(default)]
     pub roles: BTreeMap<u64, Role>,
     #[serde(default)]
@@ -37,7 +36,7 @@ pub struct PullRecord {
     pub base: String,
     pub state: PullState,
     pub draft: bool,
-    /// The last known commits, for when a branch is gone or the pull request is closed.
+    /// The last known commits, for a deleted branch or closed pull request.
     pub head_sha: String,
     pub base_sha: String,
     pub author_id: u64,
@@ -47,38 +46,33 @@ pub struct PullRecord {
     pub closed_at: Option<String>,
     #[serde(default)]
     pub merged: Option<MergeRecord>,
-    /// Names of labels of the repository.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Who was asked for a review and has not given one since.
+    /// Requested reviewers who have not reviewed since.
     #[serde(default)]
     pub requested: Vec<u64>,
     #[serde(default)]
     pub reviews: Vec<ReviewRecord>,
-    /// Comments on lines, of all reviews.
     #[serde(default)]
     pub comments: Vec<LineCommentRecord>,
     #[serde(default)]
     pub notes: Vec<NoteRecord>,
-    /// Who resolved which thread; a thread is known by its first comment.
     #[serde(default)]
     pub resolved: BTreeMap<u64, Account>,
-    /// Its branch is in this other repository, as far as the API tells.
     #[serde(default)]
     pub fork: Option<u64>,
-    /// Who was asked and has given a review since: Bitbucket keeps them among the reviewers.
+    /// Bitbucket keeps requested reviewers after their review.
     #[serde(default)]
     pub answered: Vec<u64>,
-    /// Which comment answers which, where only Bitbucket has that: a comment on the whole, or one that is an answer.
+    /// Bitbucket's replies: to a comment on the whole, or to a reply.
     #[serde(default)]
     pub parents: BTreeMap<u64, u64>,
-    /// Comments that were taken away: Bitbucket still tells that they were there.
+    /// Bitbucket still lists deleted comments.
     #[serde(default)]
     pub deleted: Vec<DeletedRecord>,
 }
 
 impl PullRecord {
-    /// Somebody gave a review: whoever was asked for one is asked no more.
     pub fn take_answer(&mut self, of: u64) {
         if self.requested.contains(&of) && !self.answered.contains(&of) {
             self.answered.push(of);
@@ -86,7 +80,7 @@ impl PullRecord {
         self.requested.retain(|asked| *asked != of);
     }
 
-    /// Somebody's last approval or request for changes, unless it was dismissed.
+    /// The last approval or request for changes, unless it was dismissed.
     pub fn verdict_of(&self, account: u64) -> Option<&ReviewRecord> {
         let verdicts = self.reviews.iter().filter(|review| review.author.id == account && review.verdict().is_some());
         let last = verdicts.max_by(|one, other| one.submitted_at.cmp(&other.submitted_at));
@@ -98,7 +92,6 @@ impl PullRecord {
 pub struct MergeRecord {
     pub at: String,
     pub by: Account,
-    /// The commit that brought it into the base branch.
     pub sha: String,
 }
 
@@ -120,10 +113,9 @@ pub struct StatusRecord {
     pub target_url: Option<String>,
     pub creator: Account,
     pub created_at: String,
-    /// What Bitbucket shows in the key's place. GitHub has only the context, which is that key.
+    /// Shown by Bitbucket instead of the key, which is GitHub's context.
     #[serde(default)]
     pub name: Option<String>,
-    /// The branch that whoever said it on Bitbucket named.
     #[serde(default)]
     pub refname: Option<String>,
 }
@@ -134,9 +126,7 @@ pub struct ReviewRecord {
     pub author: Account,
     pub body: String,
     pub state: ReviewState,
-    /// The head that was reviewed.
     pub commit: String,
-    /// None while it is pending: then only its author sees it.
     pub submitted_at: Option<String>,
     pub updated_at: String,
     #[serde(default)]
@@ -144,11 +134,10 @@ pub struct ReviewRecord {
 }
 
 impl ReviewRecord {
-    /// The approval or request for changes that it is, or was before it was dismissed.
     pub fn verdict(&self) -> Option<ReviewState> {
         match self.state {
             ReviewState::Approved | ReviewState::ChangesRequested => Some(self.state),
-            // A folder of an older forge does not know what it was.
+            // Unknown in folders of older forges.
             ReviewState::Dismissed => Some(self.dismissed.unwrap_or(ReviewState::ChangesRequested)),
             ReviewState::Pending | ReviewState::Commented => None,
         }
@@ -180,7 +169,7 @@ pub struct LineCommentRecord {
     pub body: String,
     pub path: String,
     pub side: Side,
-    /// Null once a push changed the lines: the comment is outdated.
+    /// Null once a push changed the lines.
     pub line: Option<u64>,
     pub start_line: Option<u64>,
     pub original_line: u64,
@@ -188,7 +177,7 @@ pub struct LineCommentRecord {
     pub position: Option<u64>,
     pub original_position: u64,
     pub diff_hunk: String,
-    /// The newest commit that the lines are still in.
+    /// The newest commit that still has the lines.
     pub commit: String,
     pub original_commit: String,
     pub created_at: String,
@@ -196,7 +185,6 @@ pub struct LineCommentRecord {
 }
 
 impl LineCommentRecord {
-    /// The first comment of its thread.
     pub fn thread(&self) -> u64 {
         self.in_reply_to.unwrap_or(self.id)
     }
@@ -227,11 +215,9 @@ pub struct NoteRecord {
     pub updated_at: String,
 }
 
-/// A comment without its words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeletedRecord {
     pub id: u64,
-    /// The comment that it answered.
     pub parent: Option<u64>,
     pub author: Account,
     pub created_at: String,
@@ -246,7 +232,6 @@ pub enum PullState {
     Closed,
 }
 
-/// Reads a record of any kind.
 pub async fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let bytes = tokio::fs::read(path).await.map_err(Error::storage(path))?;
     serde_json::from_slice(&bytes).map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })
@@ -265,7 +250,6 @@ pub async fn save<T: Serialize>(record: &T, path: &Path) -> Result<(), Error> {
 }
 
 impl RepositoryRecord {
-    /// What is said about a commit now, newest first: of each context the last word.
     pub fn newest_statuses(&self, sha: &str) -> Vec<&StatusRecord> {
         let mut newest: Vec<&StatusRecord> = Vec::new();
         for status in self.statuses.iter().rev().filter(|status| status.sha == sha) {
@@ -276,7 +260,7 @@ impl RepositoryRecord {
         newest
     }
 
-    /// Writes: the record as a whole, only if there is none. Two writers at once: one of them wins.
+    /// Writes: the record as a whole, only if there is none. Of concurrent writers one wins.
     pub fn save_if_absent(&self, path: &Path) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self)
             .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;

@@ -1,4 +1,4 @@
-//! Answers to comments on lines. On GitHub each answers the first comment of its thread.
+//! Replies to comments on lines. On GitHub each belongs to the thread's first comment.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     reviews::{Objection, announce, touched},
 };
 
-/// An answer in a thread, named by its first comment. It makes a review that says nothing, as on GitHub.
+/// A reply also creates an empty review, as on GitHub.
 pub async fn in_thread(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -22,7 +22,6 @@ pub async fn in_thread(
     on_a_line(shared, entry, actor, (number, first, None), body).await
 }
 
-/// An answer on the line of the thread `first`; `parent` is the comment that it answers.
 pub async fn on_a_line(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -34,7 +33,7 @@ pub async fn on_a_line(
     let changed = pulls::touch(shared, entry, number, |pull| {
         let pending: Vec<u64> =
             pull.reviews.iter().filter(|review| review.state == ReviewState::Pending).map(|review| review.id).collect();
-        // The first comment may have been deleted: then any other of its thread knows the place.
+        // The first comment may have been deleted: any other of its thread has the line.
         let before = pull
             .comments
             .iter()

@@ -1,5 +1,4 @@
-//! The repositories of the forge: creating them, and finding them again after a restart.
-//! A caller's name is only ever looked up; the paths come from names checked at creation.
+//! Stores and finds repositories. Paths come from names validated at creation; a caller's name is only looked up.
 
 use std::{
     collections::BTreeMap,
@@ -16,8 +15,7 @@ use crate::{
     record::{self, RepositoryRecord},
 };
 
-/// The first id is the smallest whole number that a double can't hold: whoever parses ids as
-/// floating point finds out on the demo forge, not on GitHub.
+/// Not representable as a double, so that a client that parses ids as floating point fails here and not on GitHub.
 pub const FIRST_ID: u64 = 9_007_199_254_740_993;
 
 #[derive(Debug)]
@@ -25,7 +23,7 @@ pub struct Entry {
     pub id: u64,
     pub default_branch: String,
     place: Lock<Place>,
-    /// Held while a pull request is checked and stored, so that two callers can't both be first.
+    /// Held while a pull request is checked and stored, so that concurrent callers cannot both be first.
     pub record: Mutex<RepositoryRecord>,
 }
 
@@ -82,7 +80,7 @@ impl Entry {
         format!("{owner}/{name}")
     }
 
-    /// Stores the changed record, and only then lets others see it.
+    /// Stores the changed record before making it visible.
     pub async fn replace(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
         let place = self.place();
         if place.gone {
@@ -102,14 +100,12 @@ pub struct Repositories {
 }
 
 impl Repositories {
-    /// Takes up what an earlier forge left in the folder.
     pub async fn load(dir: &Path, git: Arc<Git>) -> Result<Self, Error> {
         let repositories = Self { dir: dir.to_owned(), git, entries: RwLock::default() };
         repositories.discover().await?;
         Ok(repositories)
     }
 
-    /// Takes up what is in the folder and not served yet: all of it at the start, later what was linked.
     async fn discover(&self) -> Result<(), Error> {
         let dir = &self.dir;
         for owner in children(dir).await? {
@@ -124,10 +120,10 @@ impl Repositories {
                 let name = FullName::parse(&record.full_name)?;
                 let key = names::lookup_key(&name.owner, &name.name);
                 let entry = Entry::new(dir, name, record);
-                // Without its repository it is the rest of a creation that was cut off.
+                // A record without its repository is left by an interrupted creation.
                 let place = entry.place();
                 if place.record_path == path && place.git_dir.is_dir() {
-                    // One that is served already keeps its entry: others may hold its lock.
+                    // Keep an existing entry: its lock may be held.
                     self.entries.write().await.entry(key).or_insert_with(|| Arc::new(entry));
                 }
             }
@@ -160,10 +156,8 @@ impl Repositories {
         self.entries.read().await.values().find(|entry| entry.id == id).cloned()
     }
 
-    /// Gives a repository another name, another owner, or both.
-    ///
-    /// Writes: the new record, then the repository's folder moves, then the old record goes; whatever is
-    /// cut off in between leaves one of the two names complete and the other without its repository.
+    /// Writes: the new record, then the repository's folder moves, then the old record goes; an interruption leaves one
+    /// complete name, and the other without its repository.
     pub async fn rename(&self, entry: &Arc<Entry>, full_name: &str) -> Result<(), Error> {
         let name = FullName::parse(full_name)?;
         let key = names::lookup_key(&name.owner, &name.name);
@@ -193,7 +187,7 @@ impl Repositories {
         Ok(())
     }
 
-    /// Takes a repository away. One that was linked stays where it is; only the link goes.
+    /// Of a linked repository only the link is deleted.
     pub async fn delete(&self, entry: &Arc<Entry>) -> Result<(), Error> {
         let mut entries = self.entries.write().await;
         let _record = entry.record.lock().await;
@@ -201,7 +195,7 @@ impl Repositories {
         if place.gone {
             return Ok(());
         }
-        // Without its record nobody takes it up again.
+        // The record first: without it the repository is not loaded again.
         tokio::fs::remove_file(&place.record_path).await.map_err(Error::storage(&place.record_path))?;
         entry.place.write().unwrap_or_else(PoisonError::into_inner).gone = true;
         entries.remove(&names::lookup_key(&place.owner, &place.name));
@@ -239,7 +233,7 @@ impl Repositories {
         };
         let entry = Entry::new(&self.dir, name, record.clone());
 
-        // Built beside its place and moved last: a cut-off creation is neither served nor in the way.
+        // Built under another name and moved last, so that an interrupted creation is neither served nor in the way.
         let place = entry.place();
         let draft = self.dir.join(&place.owner).join(format!("{}.new", place.name));
         if draft.exists() {
@@ -261,7 +255,6 @@ impl Repositories {
     }
 }
 
-/// The first commit as git's import stream. Who and when are fixed, so that its id is, too.
 fn fast_import(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
     const MESSAGE: &str = "First commit";
     let mut stream = format!(
@@ -278,7 +271,6 @@ fn fast_import(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
     stream.into_bytes()
 }
 
-/// Puts a commit on a branch, which starts at `from` when it is new.
 pub async fn commit(
     git: &Git,
     git_dir: &Path,

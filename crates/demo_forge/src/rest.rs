@@ -1,5 +1,4 @@
-//! The part of GitHub's REST API that reviewing a pull request needs, under `/api/v3`.
-//! Owns routes and authentication; what is refused and why is decided in `pulls`, `reviews` and `hooks`.
+//! GitHub's REST API under `/api/v3`: routes and authentication.
 
 pub mod caller;
 mod conversation;
@@ -34,7 +33,7 @@ pub fn routes(added: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
         .merge(about_hooks())
         .route("/graphql", post(graphql::answer))
         .fallback(async || Refusal::not_found())
-        // GitHub does not say "method not allowed".
+        // GitHub never answers "method not allowed".
         .method_not_allowed_fallback(async || Refusal::not_found())
 }
 
@@ -100,11 +99,10 @@ fn about_hooks() -> Router<Arc<Shared>> {
     Router::new().nest("/repos/{owner}/{name}/hooks", hooks.clone()).nest("/orgs/{org}/hooks", hooks)
 }
 
-/// The address as it was before routes took parts of it away.
 #[derive(Clone)]
 pub struct Asked(pub Uri);
 
-/// `/repositories/{id}/…` is the repository whatever its name is now; redirects lead there.
+/// `/repositories/{id}/…` works under any name; redirects lead there.
 pub async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     const START: &str = "/api/v3/repositories/";
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();

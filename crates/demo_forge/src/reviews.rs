@@ -1,5 +1,4 @@
-//! The rules of reviews: who may give which, and which lines can be commented on.
-//! Answers are in `replies`, Bitbucket's verdicts in `verdicts`. How it looks as JSON is not decided here.
+//! Rules of reviews: permissions, and lines that can be commented on.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::{
     repositories::Entry,
 };
 
-/// No file has a longer one, and no argument of a program may be much longer.
+/// Near the limits of file systems and program arguments.
 const MAX_PATH_BYTES: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,6 @@ impl Verdict {
 }
 
 pub struct NewReview {
-    /// Without one the review is pending.
     pub verdict: Option<Verdict>,
     pub body: String,
     pub commit: Option<String>,
@@ -66,12 +64,9 @@ pub enum At {
     Position(u64),
 }
 
-/// Why GitHub would not, in its words.
 #[derive(Debug)]
 pub enum Objection {
-    /// 422 with one sentence.
     Unprocessable(String),
-    /// 403 with one sentence.
     Forbidden(&'static str),
     NotFound,
     Broken(Error),
@@ -87,7 +82,6 @@ fn unprocessable(words: &str) -> Objection {
     Objection::Unprocessable(words.to_owned())
 }
 
-/// What was changed, or that there is no such pull request.
 pub fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objection> {
     match touched {
         Touched::Done(value, pull) => Ok((value, pull)),
@@ -95,7 +89,6 @@ pub fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objection> {
     }
 }
 
-/// Gives a review, or starts one that nobody else sees.
 pub async fn give(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -143,7 +136,6 @@ pub async fn give(
     Ok((review, pull))
 }
 
-/// Submits a pending review of one's own.
 pub async fn submit(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -175,7 +167,6 @@ pub async fn submit(
     Ok((review, pull))
 }
 
-/// Takes a pending review of one's own back.
 pub async fn discard(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -194,7 +185,6 @@ pub async fn discard(
     touched(changed.await?)
 }
 
-/// Changes the summary of one's own review.
 pub async fn edit(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -216,7 +206,6 @@ pub async fn edit(
     Ok((review, pull))
 }
 
-/// Makes a review that approves or requests changes count no longer.
 pub async fn dismiss(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -242,7 +231,7 @@ pub async fn dismiss(
     Ok((review, pull))
 }
 
-/// One comment on a line, which is a review of its own, as on GitHub.
+/// Also creates a review, as on GitHub.
 pub async fn comment(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -295,7 +284,7 @@ async fn reviewed_commit(
     Ok(named.to_owned())
 }
 
-/// Whether it may be the path of a file: nothing else is asked of git, which would take `.` for all of them.
+/// Other pathspecs are refused: git would take `.` for all files.
 fn is_path(path: &str) -> bool {
     path.len() <= MAX_PATH_BYTES
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
@@ -351,7 +340,6 @@ async fn line_comment(
     })
 }
 
-/// Tells of a submitted review and of each of its comments, as GitHub does: in no promised order.
 pub async fn announce(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, review: &ReviewRecord) {
     events::review(shared, entry, actor, pull, review, ("submitted", json!({}))).await;
     for comment in pull.record.comments.iter().filter(|comment| comment.review == review.id) {

@@ -1,5 +1,4 @@
-//! Git's smart HTTP protocol: who may use it and for which repository.
-//! The protocol itself is spoken by `git http-backend`; the dumb protocol is not served.
+//! Git's smart HTTP protocol: access checks, then `git http-backend`.
 
 use std::sync::Arc;
 
@@ -120,7 +119,7 @@ async fn serve(
     })
 }
 
-/// After a push pull requests are looked at, before whoever pushed is told that it is done.
+/// Updates pull requests before the push is answered.
 fn afterwards(shared: &Arc<Shared>, entry: &Arc<Entry>, actor: &Actor, what: (Service, Exchange)) -> Afterwards {
     if !matches!(what, (Service::ReceivePack, Exchange::Call)) {
         return Box::pin(std::future::ready(()));
@@ -133,7 +132,7 @@ fn afterwards(shared: &Arc<Shared>, entry: &Arc<Entry>, actor: &Actor, what: (Se
     })
 }
 
-/// A repository that has another name now: git follows the first question's answer, as with GitHub.
+/// Git follows redirects of the first request, as with GitHub.
 async fn moved(
     shared: &Shared,
     (owner, name): (&str, &str),

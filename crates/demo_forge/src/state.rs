@@ -1,5 +1,4 @@
-//! What the forge remembers beside its repositories: people, hooks and old names, in one file.
-//! An extension keeps a file of its own.
+//! The stored data beside repositories: users, hooks and old names, in one file.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +14,6 @@ use crate::{Error, record, users::Member};
 #[serde(default)]
 pub struct ForgeRecord {
     pub users: Vec<Member>,
-    /// Looked-up names that lead to a repository under another name now.
     pub moved: BTreeMap<String, u64>,
     pub hooks: Vec<HookRecord>,
 }
@@ -28,7 +26,7 @@ pub enum TargetKind {
     Integration,
 }
 
-/// Through which API something was made, and so in whose shape and words it is told.
+/// The API through which an object was created, which determines its format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Face {
@@ -40,11 +38,10 @@ pub enum Face {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookRecord {
     pub id: u64,
-    /// The other face neither shows it nor tells it anything. All hooks of an older forge were made on GitHub's.
+    /// Only visible through this API. Hooks of an older forge are GitHub's.
     #[serde(default)]
     pub face: Face,
     pub kind: TargetKind,
-    /// The repository, the App, or the organisation's account.
     pub target: u64,
     pub active: bool,
     pub events: Vec<String>,
@@ -65,7 +62,6 @@ pub struct State<R = ForgeRecord> {
 }
 
 impl<R: Clone + Default + Serialize + DeserializeOwned> State<R> {
-    /// Loads the record from this file of the forge's folder; without one it is empty.
     pub async fn load(dir: &Path, file: &str) -> Result<Self, Error> {
         let path = dir.join(file);
         let record = if path.exists() { record::load(&path).await? } else { R::default() };
@@ -76,7 +72,7 @@ impl<R: Clone + Default + Serialize + DeserializeOwned> State<R> {
         read(&*self.record.lock().await)
     }
 
-    /// Writes: the record, only when `change` says so by `Ok`; others see it once it is on disk.
+    /// Writes: the record, only when `change` returns `Ok`; it is on disk before it is visible.
     pub async fn change<T, E: From<Error>>(&self, change: impl FnOnce(&mut R) -> Result<T, E>) -> Result<T, E> {
         let mut record = self.record.lock().await;
         let mut changed = record.clone();

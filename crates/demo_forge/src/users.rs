@@ -1,5 +1,4 @@
-//! Who may use the forge, and how a request proves it: Basic for git, Bearer or `token` for REST.
-//! What somebody may do to a repository is in `access`.
+//! Users and authentication: Basic for git, Bearer or `token` for REST.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -10,9 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Serialize, Deserialize)]
 pub struct User {
     pub login: String,
-    /// The account's id; may be larger than 2^53.
+    /// May exceed 2^53.
     pub id: u64,
-    /// The one token that proves to be this account.
     pub token: String,
 }
 
@@ -22,13 +20,10 @@ impl std::fmt::Debug for User {
     }
 }
 
-/// What GitHub writes as an account's `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccountKind {
     User,
-    /// An App's own account, or a machine's.
     Bot,
-    /// An owner of repositories who is nobody.
     Organization,
 }
 
@@ -42,7 +37,6 @@ impl AccountKind {
     }
 }
 
-/// What is told of an account, and kept with what it wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub id: u64,
@@ -50,12 +44,10 @@ pub struct Account {
     pub kind: AccountKind,
 }
 
-/// How far an account reaches when no repository says anything about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reach {
-    /// It may do everything everywhere: whoever the host started the forge with.
+    /// An admin of every repository, given by the host.
     Everywhere,
-    /// It may do what its role in a repository says.
     ByRole,
 }
 
@@ -73,10 +65,9 @@ impl Member {
     }
 }
 
-/// What the `Authorization` header of a request amounts to.
 pub enum Credentials {
     Missing,
-    /// There is one, of nobody who is known here; an App's token may be.
+    /// Unknown; may be an App's token.
     Other(String),
     Of(Box<Member>),
 }
@@ -85,7 +76,7 @@ pub enum Credentials {
 pub struct Users(RwLock<Vec<Member>>);
 
 impl Users {
-    /// Those the host names win over those remembered: their tokens may have changed.
+    /// The host's users replace stored ones: their tokens may have changed.
     pub fn new(named: Vec<User>, remembered: Vec<Member>) -> Self {
         let named = named.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: Reach::Everywhere });
         let mut members: Vec<Member> = named.collect();
@@ -115,17 +106,15 @@ impl Users {
         self.search(|members| members.iter().find(|member| member.user.login.eq_ignore_ascii_case(login)).cloned())
     }
 
-    /// Everybody, in the order they came.
     pub fn all(&self) -> Vec<Member> {
         self.search(<[Member]>::to_vec)
     }
 
-    /// As git sends it: any user name, the password is the token.
+    /// Any user name, with the token as the password.
     pub fn by_basic(&self, headers: &HeaderMap) -> Credentials {
         self.identify(headers, password)
     }
 
-    /// As REST clients send it: `Bearer TOKEN` or `token TOKEN`.
     pub fn by_bearer(&self, headers: &HeaderMap) -> Credentials {
         self.identify(headers, |scheme, value| {
             let fits = ["bearer", "token"].iter().any(|word| scheme.eq_ignore_ascii_case(word));
@@ -133,7 +122,6 @@ impl Users {
         })
     }
 
-    /// The caller whose token is in the header, as `token` reads it from scheme and value.
     pub fn identify(&self, headers: &HeaderMap, token: impl FnOnce(&str, &str) -> Option<String>) -> Credentials {
         let Some(header) = headers.get(AUTHORIZATION) else {
             return Credentials::Missing;
@@ -144,15 +132,14 @@ impl Users {
             .and_then(|header| header.split_once(' '))
             .and_then(|(scheme, value)| token(scheme, value.trim()))
             .unwrap_or_default();
-        // An empty token never matches, even for a user who was given one by mistake.
-        // Tokens of a demo on this machine need no comparison in constant time.
+        // An empty token never matches, even for a user who has one by mistake. Constant time is not needed for a local
+        // demo.
         let member = self
             .search(|members| members.iter().find(|member| !token.is_empty() && member.user.token == token).cloned());
         member.map_or(Credentials::Other(token), |member| Credentials::Of(Box::new(member)))
     }
 }
 
-/// The password of Basic; the name before it is not looked at.
 pub fn password(scheme: &str, value: &str) -> Option<String> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

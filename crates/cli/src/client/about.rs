@@ -96,7 +96,6 @@ impl Version {
     }
 }
 
-/// The server's release, and its commit in short. Older servers send no commit.
 fn release(server: &version::Version) -> String {
     match server.commit.as_str() {
         "" => server.version.clone(),

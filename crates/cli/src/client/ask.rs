@@ -1,4 +1,4 @@
-//! Questions to a person: whether to go on, what a command needs, and what nobody else may read.
+//! Asks a person on the terminal: confirmations, answers, hidden values.
 
 use super::fault::{Exit, Fault};
 use super::screen::{Screen, tame};
@@ -8,8 +8,6 @@ pub(super) fn is_asked(screen: &Screen) -> bool {
     !screen.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks before something is destroyed, unless `yes` was said beforehand. Without a terminal nobody can be
-/// asked, and nothing is destroyed.
 pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), Fault> {
     if yes {
         return Ok(());
@@ -28,7 +26,6 @@ pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), 
     Err(Fault::new(Exit::Failed, "nothing was done"))
 }
 
-/// What a person answers on one line; none where nobody can be asked.
 pub(super) fn answer(screen: &Screen, what: &str) -> Result<Option<String>, Fault> {
     if !is_asked(screen) {
         return Ok(None);
@@ -41,8 +38,8 @@ pub(super) fn answer(screen: &Screen, what: &str) -> Result<Option<String>, Faul
     Ok(Some(line.trim().to_owned()))
 }
 
-/// A value that nobody may read on the way: from a prompt that does not show it, or all of stdin without the
-/// line's end. Never from an argument: others on this machine can read those.
+/// Reads a secret from a hidden prompt, or from stdin. Never from an argument, which other users of this machine can
+/// see.
 pub(super) fn hidden(screen: &Screen, what: &str, most: usize) -> Result<String, Fault> {
     let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
     if io::stdin().is_terminal() {
@@ -52,7 +49,7 @@ pub(super) fn hidden(screen: &Screen, what: &str, most: usize) -> Result<String,
         return rpassword::prompt_password(format!("{}: ", tame(what))).map_err(unread);
     }
     let mut bytes = Vec::new();
-    // Two more for the line's end, one more to see that there is too much.
+    // Two more bytes for the line end, one more to notice excess.
     io::stdin().lock().take(most as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
     let text = String::from_utf8(bytes).map_err(|_| Fault::usage(format!("{what} is not UTF-8 text")))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);

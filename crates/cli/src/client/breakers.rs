@@ -1,5 +1,5 @@
-//! `pullyard breakers`: models' accounts that are left alone, because their limit is used up or their provider keeps
-//! failing.
+//! `pullyard breakers`: model accounts that are not used for a while, as their limit is used up or their provider
+//! fails.
 
 use super::fault::Fault;
 use super::session::Session;

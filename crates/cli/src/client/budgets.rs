@@ -1,4 +1,4 @@
-//! `pullyard budgets`: what a project's jobs may use up on each day, and what they have used up today.
+//! `pullyard budgets`: a project's daily limits, and today's usage.
 
 use super::fault::Fault;
 use super::session::Session;
@@ -46,7 +46,6 @@ enum Command {
     },
 }
 
-/// A limit, or that there is none.
 #[derive(Clone, Copy)]
 struct Limit<T>(Option<T>);
 
@@ -97,7 +96,6 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), Fault> {
     facts(&session.screen, &lines)
 }
 
-/// A budget in one line: `20 jobs and $50.00 a day`. None: there is no limit.
 pub(super) fn words(budget: &Budget) -> Option<String> {
     let jobs = budget.jobs_per_day.map(|most| count_of(most.into(), "job", "jobs"));
     let dollars = budget.usd_micros_per_day.map(usd);
@@ -116,7 +114,7 @@ fn limit_in_usd(text: &str) -> Result<Limit<u64>, String> {
     if text == "none" { Ok(Limit(None)) } else { micros(text).map(|most| Limit(Some(most))) }
 }
 
-/// Dollars, to the millionth, never through a float. Units: millionths of a US dollar.
+/// Dollars to the millionth, never through a float. Units: millionths of a US dollar.
 pub(crate) fn micros(text: &str) -> Result<u64, String> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,4 @@
-//! The contexts of this user: which servers, with which tokens, about which projects.
-//!
-//! One file, `pullyard/config.toml` in the configuration folder, readable by its owner only, replaced
-//! whole by every change.
+//! The user's contexts: servers, tokens and default projects, in one file that only its owner can read.
 
 use super::fault::{Exit, Fault};
 use serde::{Deserialize, Serialize};
@@ -13,34 +10,29 @@ use std::path::{Path, PathBuf};
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// The context of commands that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
     #[serde(default)]
     pub(crate) contexts: BTreeMap<String, Signed>,
 }
 
-/// A server and how one is signed in there. Never printed whole.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Signed {
     pub(crate) url: String,
     pub(crate) token: String,
-    /// The project of commands that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<String>,
-    /// The data folder of a system on this machine, for what only its owner may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
 }
 
 impl Config {
-    /// Reads the file; none is an empty one.
     pub(crate) fn load() -> Result<Self, Fault> {
         let Some(path) = path() else { return Ok(Self::default()) };
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
-                // Not the whole error: it quotes the line, and a line may hold a token.
+                // Leave out the whole error: it quotes the line, which may contain a token.
                 Fault::new(Exit::Failed, format!("can't understand {}: {}", path.display(), error.message()))
                     .help("correct the file, or remove it and sign in again")
             }),
@@ -60,7 +52,6 @@ impl Config {
         Ok(path)
     }
 
-    /// The context of this name.
     pub(crate) fn named(&self, name: &str) -> Result<&Signed, Fault> {
         self.contexts.get(name).ok_or_else(|| {
             Fault::not_found(format!("there is no context {name}")).help("`pullyard contexts` lists them")
@@ -68,7 +59,6 @@ impl Config {
     }
 }
 
-/// A file beside the configuration that nobody else may read, whatever it held before.
 pub(crate) fn keep_beside(name: &str, text: &str) -> io::Result<PathBuf> {
     let path = path().ok_or(io::ErrorKind::NotFound)?.with_file_name(name);
     replace(&path, text)?;
@@ -81,11 +71,11 @@ fn path() -> Option<PathBuf> {
     Some(config.join("pullyard").join("config.toml"))
 }
 
-/// Written beside and renamed, so that it is never half there, and never readable by others.
+/// Writes a second file and renames it, so that it is never half written, and never readable by others.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // A name of our own: two commands at once must not write into the same half.
+    // With the process id, as two commands may write at once.
     let mut half = path.as_os_str().to_owned();
     half.push(format!(".{}", std::process::id()));
     let _ = fs::remove_file(&half);

@@ -1,4 +1,4 @@
-//! `pullyard dlq`: messages that failed too often.
+//! `pullyard dlq`: dead letters.
 
 use super::fault::{Exit, Fault};
 use super::screen::Colour;
@@ -12,8 +12,7 @@ use pullyard_protocol::dead_letter::{DeadLetter, MOST_NAMED, MoveDeadLetters, Mo
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-/// How often `--all` asks for more: enough for what fits into one sitting, and an end where letters come as fast
-/// as they go.
+/// Bounds `--all`, in case letters arrive as fast as they are moved.
 const MOST_ROUNDS: usize = 100;
 
 /// List, show, send back and drop messages that failed too often.
@@ -77,7 +76,6 @@ struct Which {
     queue: Option<Queue>,
 }
 
-/// What is done to them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Redrive,
@@ -148,7 +146,6 @@ fn when(letter: &DeadLetter) -> Cell {
     letter.sent_at.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, words::now()))
 }
 
-/// `ticket APP-17`; for programs the name alone.
 fn about(letter: &DeadLetter) -> Cell {
     let kind = words::wire(&letter.about).replace('_', " ");
     match &letter.name {
@@ -192,7 +189,7 @@ async fn show(session: &Session, said: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A function that never ran has no log: what the sentence says of it decides where to look.
+/// A function that never ran has no log.
 fn where_why_stands(queue: Queue, id: &MessageId) -> String {
     let of_death = "if the tasks function failed, its log says why; if it had no room, look at its Throttles in \
                     CloudWatch, and if it was not reached, at FailedInvocations of the rule that ends in \
@@ -207,7 +204,6 @@ fn id(said: &str) -> Result<MessageId, Fault> {
     said.parse().map_err(|bad| Fault::usage(format!("{said} is no message's id: {bad}")))
 }
 
-/// The one whose id begins so.
 fn meant<'a>(said: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, Fault> {
     let mut found = letters.iter().filter(|letter| !said.is_empty() && letter.id.as_str().starts_with(said));
     match (found.next(), found.next()) {
@@ -255,7 +251,6 @@ async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Resu
         }
         listed = look(session, &which).await?;
     }
-    // Those that were not found stand there still where they are listed again.
     let stays = |id: &MessageId| !seen.contains(id) || moved.missing.contains(id);
     let reached = match all {
         false => Reached::Named,
@@ -265,31 +260,23 @@ async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Resu
     tell(session, order, &moved, reached)
 }
 
-/// How far an order came.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reached {
-    /// It was about those that were named.
     Named,
-    /// Everything that was meant.
     All,
-    /// More may stand there.
     NotAll,
 }
 
-/// What is listed of what is meant.
 struct Listed {
     ids: BTreeSet<MessageId>,
-    /// There may be more.
     more: bool,
 }
 
-/// Everything that is listed.
 async fn look(session: &Session, which: &Which) -> Result<Listed, Fault> {
     let page = session.api.dead_letters(which.queue).await?;
     Ok(Listed { ids: page.letters.into_iter().map(|letter| letter.id).collect(), more: page.more })
 }
 
-/// Whole ids are taken as they are; beginnings are looked for.
 async fn named(session: &Session, said: &[String]) -> Result<BTreeSet<MessageId>, Fault> {
     let mut letters = None;
     let mut ids = BTreeSet::new();
@@ -340,7 +327,6 @@ fn tell(session: &Session, order: Order, moved: &MovedDeadLetters, reached: Reac
     }
     match (behind, moved.missing.first()) {
         (Some(behind), _) => Ok(behind.after_the_answer(screen)),
-        // Of everything, what went away meanwhile is no fault.
         (None, Some(id)) if reached == Reached::Named => Ok(Fault::not_found(format!("there is no dead letter {id}"))
             .help("it is gone, or somebody else looks at it: try again in half a minute")
             .after_the_answer(screen)),

@@ -1,4 +1,4 @@
-//! `pullyard deliveries`: what came in, and what was decided about it.
+//! `pullyard deliveries`: events that arrived, and the decisions about them.
 
 mod list;
 mod simulate;
@@ -135,7 +135,6 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     } else if wanted.is_empty() && unreadable.is_none() {
         session.screen.note("There is no hook that could have missed anything; `pullyard hooks install` makes one.");
     }
-    // A look at the forge that could not be made is no success.
     if let Some(fault) = unreadable {
         return Ok(fault.after_the_answer(&session.screen));
     }
@@ -145,7 +144,6 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     })
 }
 
-/// What a look at a hook's forge came to, which may list what it delivered or not.
 fn recovered(name: &HookName, found: &Recovered, is_listed: bool) -> String {
     let count = |count: usize, one, many| words::count_of(count as u64, one, many);
     let compared = format!(

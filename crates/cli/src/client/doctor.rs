@@ -1,5 +1,4 @@
-//! `pullyard doctor`: looks at everything between this command line and a pull request, and says what is
-//! wrong and how to mend it. It changes nothing.
+//! `pullyard doctor`: checks everything between this machine and a pull request, without changing anything.
 
 mod project;
 mod stack;
@@ -18,11 +17,10 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::process::Command;
 
-/// Signatures and deadlines bear less than a few minutes.
+/// Signatures and deadlines tolerate only a few minutes.
 const SKEW: Duration = Duration::from_secs(60);
-/// Jobs need room for worktrees. Units: bytes.
+/// For worktrees. Units: bytes.
 const LITTLE_ROOM: u64 = 1 << 30;
-/// The next token has to be made by then.
 const ENDS_SOON: Duration = Duration::from_secs(7 * 86_400);
 const GIT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -58,12 +56,10 @@ impl Doctor {
         show_all(&session.screen, &examine(session).await)
     }
 
-    /// The stack that it is about, if it is about one.
     pub(super) fn stack(&self) -> Option<&str> {
         self.account.stack.as_deref()
     }
 
-    /// Looks at a stack: it needs no server to speak to, and says so if there is none.
     pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
         stack::run(self.account, global, screen).await
     }
@@ -102,8 +98,8 @@ fn show(screen: &Screen, finding: &Finding) -> Result<(), Fault> {
     }
 }
 
-/// Every look, in the order of the way from here to a pull request. What depends on something that is
-/// wrong is not looked at: one cause, one finding.
+/// All checks, in the order from here to a pull request. Skips those that depend on a failed one: one cause, one
+/// finding.
 async fn examine(session: &Session) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(data) = &session.data {
@@ -130,7 +126,6 @@ async fn examine(session: &Session) -> Vec<Finding> {
     findings
 }
 
-/// Forges, and every project that the token may touch.
 async fn projects(session: &Session, projects: &[Project], findings: &mut Vec<Finding>) {
     forges(session, findings).await;
     if projects.is_empty() {
@@ -150,7 +145,6 @@ async fn projects(session: &Session, projects: &[Project], findings: &mut Vec<Fi
     }
 }
 
-/// The runner of embedded tasks uses this machine's git.
 async fn git() -> Finding {
     let help = "Install git, version 2.38 or later.";
     let asked = tokio::time::timeout(GIT_LIMIT, Command::new("git").arg("--version").output()).await;
@@ -162,7 +156,6 @@ async fn git() -> Finding {
     }
 }
 
-/// The server answers, and speaks our protocol at our time.
 async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
     let server = match session.api.version().await {
         Ok(server) => server,
@@ -203,7 +196,6 @@ async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
     true
 }
 
-/// The token is taken and lasts; gives the projects it may touch.
 async fn token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Project>> {
     let asked = async { Ok::<_, Fault>((session.api.own_token().await?, session.projects().await?)) };
     match asked.await {
@@ -223,7 +215,6 @@ async fn token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Pro
     }
 }
 
-/// One that ends soon stops scripts on a day when nobody thinks of it.
 fn lasting(token: &Token) -> Finding {
     let name = &token.name;
     let Some(left) = token.expires_at.map(|at| at.since(words::now())) else {
@@ -241,19 +232,16 @@ fn lasting(token: &Token) -> Finding {
     Finding::good("token", format!("The token {name} is taken, and expires in {shown}."))
 }
 
-/// What went wrong, as a sentence of its own.
 fn sentence(fault: &Fault) -> String {
     sentence_of(&fault.words())
 }
 
-/// A part of a line as a sentence.
 fn sentence_of(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     format!("{}.", first.chain(letters).collect::<String>())
 }
 
-/// Every forge takes our token.
 async fn forges(session: &Session, findings: &mut Vec<Finding>) {
     let forges = match integrations::all(session).await {
         Ok(forges) => forges,

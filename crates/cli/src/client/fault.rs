@@ -1,4 +1,4 @@
-//! Why a command ends other than well: its exit code, one sentence, and what to do about it.
+//! Errors of commands: exit code, sentence, and help.
 
 mod report;
 
@@ -6,17 +6,16 @@ use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
 
-/// The exit codes of every command, beside 0.
+/// The exit codes of every command, besides 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Server, network, or unexpected; or a question was not answered with yes.
+    /// Server, network or unexpected errors; or a confirmation was refused.
     Failed = 1,
     Usage = 2,
     Refused = 3,
-    /// Not signed in, or not allowed.
     NotAllowed = 4,
     NotFound = 5,
-    /// The watched job ended Failed or Cancelled.
+    /// The watched job failed or was cancelled.
     Ended = 6,
     Changed = 8,
     Interrupted = 130,
@@ -28,11 +27,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A command that did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct Fault {
     exit: Exit,
-    /// Empty when there is nobody left to read it.
     error: String,
     help: Option<String>,
     problem: Option<Box<Problem>>,
@@ -52,7 +49,6 @@ impl Fault {
         Self::new(Exit::NotFound, error)
     }
 
-    /// The reader of our output went away.
     pub(super) fn unread() -> Self {
         Self::new(Exit::Failed, "")
     }
@@ -62,12 +58,10 @@ impl Fault {
         self
     }
 
-    /// What to do about it, as part of another line.
     pub(super) fn what_to_do(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    /// The fault as part of another line.
     pub(crate) fn words(&self) -> String {
         self.error.clone()
     }
@@ -120,12 +114,12 @@ impl From<Error> for Fault {
 
 fn problem_fault(problem: Box<Problem>) -> Fault {
     let exit = match problem.status {
-        // Not an answer of ours: it says nothing about what was asked for.
+        // A gateway's error says nothing about the request.
         _ if problem.code == "gateway" => Exit::Failed,
         401 | 403 => Exit::NotAllowed,
         404 => Exit::NotFound,
         412 => Exit::Changed,
-        // A name that another thing has is no guard's word.
+        // A taken name is no guard's refusal.
         409 if problem.code != "taken" => Exit::Refused,
         400 => Exit::Usage,
         422 if problem.code == "invalid" => Exit::Usage,
@@ -150,7 +144,6 @@ fn problem_fault(problem: Box<Problem>) -> Fault {
     Fault { help, problem: Some(problem), ..Fault::new(exit, error) }
 }
 
-/// The command that lists what a server says it has not.
 fn listed_by(detail: &str) -> Option<String> {
     let command = match detail.strip_prefix("There is no ")?.split(' ').next()? {
         "delivery" => "deliveries",
@@ -167,7 +160,6 @@ fn listed_by(detail: &str) -> Option<String> {
     Some(format!("`pullyard {command}` lists them"))
 }
 
-/// A sentence as part of a line: its first letter is small, unless the word is a name.
 fn lower_first(sentence: &str) -> String {
     let word = sentence.split(' ').next().unwrap_or_default();
     let plain = [
@@ -203,10 +195,8 @@ fn lower_first(sentence: &str) -> String {
     sentence.to_owned()
 }
 
-/// The server's help when there is nothing to do.
 pub(super) const NOTHING: &str = "Nothing to do.";
 
-/// Commands print no help that says that there is nothing to do.
 pub(super) fn is_nothing(help: &str) -> bool {
     help.is_empty() || help.eq_ignore_ascii_case(NOTHING)
 }

@@ -1,4 +1,4 @@
-//! `pullyard help`: of a command, or of a topic that belongs to none.
+//! `pullyard help`: for a command, or a topic.
 
 use super::fault::Fault;
 use super::screen::Screen;
@@ -54,7 +54,6 @@ impl Help {
             screen.out(topic)?;
             return Ok(ExitCode::SUCCESS);
         }
-        // Flags of the whole program belong to each of its commands.
         program.build();
         let mut command = &mut program;
         for name in &self.about {

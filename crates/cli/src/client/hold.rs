@@ -1,4 +1,4 @@
-//! `pullyard hold`, `release`: nothing new starts in a project, or in all of them, until somebody releases it.
+//! `pullyard hold`, `release`: stops and resumes new jobs in projects.
 
 use super::fault::Fault;
 use super::session::Session;
@@ -86,7 +86,6 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, Fault> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Who holds a project and why: `ann: deploy freeze`. None: nobody does.
 pub(super) fn words(project: &Project) -> Option<String> {
     let who = project.settings.held_by.as_ref()?;
     let words = match &project.settings.held_reason {

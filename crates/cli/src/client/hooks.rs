@@ -1,4 +1,4 @@
-//! `pullyard hooks`: the webhooks by which forges tell us of reviews.
+//! `pullyard hooks`: webhooks at forges.
 
 use super::ask::confirm;
 use super::fault::{Exit, Fault};
@@ -12,13 +12,11 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, HookCheck, InstallHook, UnreadableHook};
 use std::process::ExitCode;
 
-/// How many projects a hook serves beside its home.
 const MOST_OTHERS: usize = 50;
 
-/// What `verify` exits with when a hook is not what it should be.
+/// Exit code of `verify` for a drift.
 const DRIFT: u8 = 3;
 
-/// What is said where there are none.
 const NONE: &str = "There is no hook. Make one with `pullyard hooks install`; its help has examples.";
 
 /// Set up, check and mend the webhooks by which a forge tells of reviews.
@@ -167,7 +165,6 @@ impl Hooks {
     }
 }
 
-/// The projects beside its home that a hook of many repositories is to serve: all that there are.
 pub(super) async fn others(session: &Session, home: &ProjectId) -> Result<Vec<ProjectId>, Fault> {
     let all = session.projects().await?.into_iter().map(|project| project.id);
     let others: Vec<ProjectId> = all.filter(|project| project != home).take(MOST_OTHERS + 1).collect();
@@ -178,7 +175,6 @@ pub(super) async fn others(session: &Session, home: &ProjectId) -> Result<Vec<Pr
     Ok(others)
 }
 
-/// `acme/app` as `acme-app`.
 fn name_of(words: &str) -> Result<HookName, Fault> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = words.chars().map(plain).take(40).collect();
@@ -186,7 +182,6 @@ fn name_of(words: &str) -> Result<HookName, Fault> {
         .map_err(|bad| Fault::usage(format!("{words} makes no name: {bad}")).help("choose one with --name"))
 }
 
-/// A forge on the internet can't reach this machine.
 async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &IntegrationId) -> Result<(), Fault> {
     let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
     let host = host.split(['/', ':']).next().unwrap_or_default();
@@ -211,7 +206,6 @@ fn by_hand_words(session: &Session, hooks: &[Hook]) {
     }
 }
 
-/// What a person enters at the forge.
 fn to_enter(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
     let told = match hook.forge {
@@ -224,7 +218,6 @@ fn to_enter(hook: &Hook) -> String {
     format!("at the forge enter {url}, {told}, and a secret that you set here with `pullyard secrets set {secret}`")
 }
 
-/// What nobody can say yet of hooks that their forge does not try.
 fn unheard_words(session: &Session, hooks: &[Hook]) {
     for hook in hooks.iter().filter(|hook| !is_listed(hook) && hook.verified_at.is_none()) {
         session.screen.hint(&format!(
@@ -235,12 +228,10 @@ fn unheard_words(session: &Session, hooks: &[Hook]) {
     }
 }
 
-/// Its forge says what became of its deliveries.
 pub(super) fn is_listed(hook: &Hook) -> bool {
     hook.forge.is_none_or(ForgeKind::lists_deliveries)
 }
 
-/// The hooks that the token may see.
 #[derive(Default)]
 pub(super) struct All {
     pub(super) hooks: Vec<Hook>,
@@ -248,7 +239,6 @@ pub(super) struct All {
 }
 
 impl All {
-    /// Those that are there and can't be read, once the others were seen to.
     pub(super) fn fault(&self) -> Option<Fault> {
         let first = self.unreadable.first()?;
         let more = match self.unreadable.len() {
@@ -260,7 +250,6 @@ impl All {
     }
 }
 
-/// Every hook that the token may see.
 pub(super) async fn all(session: &Session) -> Result<All, Fault> {
     let (mut all, mut after) = (All::default(), None);
     loop {
@@ -303,7 +292,6 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
     table.show(&session.screen, NONE)
 }
 
-/// What is said of a hook whose last look at its forge met problems; nothing where it met none.
 fn last_look(problems: &[String]) -> String {
     match problems {
         [] => String::new(),
@@ -348,7 +336,7 @@ async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<
 
 fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
     let (hook, now) = (&check.hook, words::now());
-    // No forge says what a hook's secret is; that what it sends fits ours does.
+    // No forge returns a hook's secret; a valid delivery proves that it matches.
     let verified = hook.verified_at.map_or_else(|| Cell::same("no delivery yet"), |at| words::when(at, now));
     let state = match check.drifts.len() {
         0 => "as it should be".to_owned(),

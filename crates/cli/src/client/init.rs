@@ -1,6 +1,6 @@
-//! `pullyard init`: connecting GitHub as an App that it makes itself, in one visit of a browser.
+//! `pullyard init`: connects GitHub as a new App, in one visit of a browser.
 //!
-//! The App's key never comes here: GitHub gives the browser a code, and the server trades it.
+//! The App's key never reaches this machine: GitHub gives the browser a code, and the server exchanges it.
 
 mod loopback;
 mod manifest;
@@ -25,10 +25,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// GitHub forgets a manifest's code after an hour.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Where people see Bitbucket Cloud.
 const BITBUCKET: &str = "https://bitbucket.org";
 
 /// Set up what a new system needs: GitHub, as an App of your own, or all that a deployed stack begins with.
@@ -81,12 +79,10 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    /// The stack that is set up, if one is.
     pub(super) fn stack(&self) -> Option<&str> {
         self.stack.account.stack.as_deref()
     }
 
-    /// Sets up a stack: there is no token to speak to its server with yet.
     pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
         let (kind, api_url) = match self.forge.trim_end_matches('/') {
             BITBUCKET => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.usual_api_url().to_owned()),
@@ -101,7 +97,7 @@ impl Init {
         let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));
         let public = public.map(manifest::public).transpose()?;
         self.must_be_free(session).await?;
-        // Asked for before GitHub makes anything: the App's hook needs a project that is told.
+        // Before GitHub creates anything: the App's hook needs a project.
         let hook = match &public {
             Some(base_url) => self.hook(session, base_url).await?,
             None => None,
@@ -127,7 +123,7 @@ impl Init {
         };
         let request = MakeGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
         let made = session.api.make_github_app(&request).await;
-        // The key is stored, or nothing will ever be: now the browser may know.
+        // The server has stored the key or failed for good: answer the browser now.
         let words = match &made {
             Ok(made) => format!("The App is connected as {}. You can close this page.", made.id),
             Err(_) => "The App could not be connected. The terminal says why.".to_owned(),
@@ -157,14 +153,12 @@ impl Init {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The hook that the App is told of; none as long as there is no project.
     async fn hook(&self, session: &Session, base_url: &str) -> Result<Option<InstallHook>, Fault> {
         let project = match session.project().await {
             Ok(project) => project,
             Err(fault) if fault.is_not_found() => return Ok(None),
             Err(fault) => return Err(fault),
         };
-        // The manifest names it so.
         let name = HookName::new(self.id.as_str()).map_err(|bad| Fault::usage(bad.to_string()))?;
         Ok(Some(InstallHook {
             name,
@@ -179,7 +173,7 @@ impl Init {
         }))
     }
 
-    /// A name that is taken is told before GitHub makes an App in vain.
+    /// Checks the name before GitHub creates an App that could not be connected.
     async fn must_be_free(&self, session: &Session) -> Result<(), Fault> {
         match session.api.integration(&self.id).await.map_err(Fault::from) {
             Ok(there) => Err(Fault::new(Exit::Refused, format!("there is an integration {} already", there.id))
@@ -203,7 +197,7 @@ impl Init {
         Ok(())
     }
 
-    /// The code is used up, and GitHub shows a key once: what is left to do depends on how far it came.
+    /// The code works once, and GitHub shows a key once: the remaining steps depend on how far it came.
     fn failed(&self, site: &Site, error: pullyard_protocol::client::Error) -> Fault {
         Fault::from(error).help(format!(
             "if GitHub made the App, generate a private key on its page ({}), store it and a webhook secret with \
@@ -224,7 +218,6 @@ impl Init {
     }
 }
 
-/// The command that lets the App's deliveries in.
 fn hooks_install(id: &IntegrationId, base_url: &str, project: Option<&ProjectId>) -> String {
     let project = project.map(|project| format!(" --project {project}")).unwrap_or_default();
     format!("pullyard hooks install --app --integration {id} --name {id} --base-url {base_url}{project}")

@@ -12,7 +12,7 @@ use pullyard_protocol::client::Error;
 use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration};
 use std::process::ExitCode;
 
-/// What is longer is no name that somebody typed. Units: characters.
+/// Longer than any typed name. Units: characters.
 const LONGEST_TYPED: usize = 32;
 
 /// Connect forges.
@@ -96,7 +96,6 @@ fn kind(text: &str) -> Result<ForgeKind, String> {
     ForgeKind::of_code(text).ok_or_else(|| "use github or bitbucket".into())
 }
 
-/// The REST base that is meant.
 fn address(kind: ForgeKind, api_url: Option<String>) -> String {
     api_url.unwrap_or_else(|| kind.usual_api_url().to_owned())
 }
@@ -135,12 +134,10 @@ impl Integrations {
     }
 }
 
-/// Secrets that people set have a longer name than they were set by, and another forge than was meant refuses in
-/// words that do not say so.
 fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
     let secret = &request.token_secret;
     let help = match error.code() {
-        // It may be the token itself, which is not said again.
+        // It may be the token itself: do not repeat it.
         Some("secret_missing" | "invalid") if !secret.contains('/') && secret.chars().count() > LONGEST_TYPED => Some(
             "name a secret, never the token: `pullyard secrets set NAME` asks for it, and prints what names it"
                 .to_owned(),
@@ -161,7 +158,6 @@ fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
     }
 }
 
-/// Every connected forge.
 pub(super) async fn all(session: &Session) -> Result<Vec<Integration>, Fault> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
@@ -233,7 +229,6 @@ async fn test(session: &Session, id: &IntegrationId) -> Result<ExitCode, Fault> 
     Ok(if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What proves who we are.
 fn by(auth: &Auth) -> String {
     match auth {
         Auth::Token { secret } => format!("token in {secret}"),

@@ -1,4 +1,4 @@
-//! `pullyard jobs`: what can be asked about jobs and ordered of them. One file for each subject.
+//! `pullyard jobs`: one file per subcommand.
 
 pub(super) mod answer;
 mod artifacts;
@@ -112,7 +112,6 @@ impl Jobs {
     }
 }
 
-/// That the job has this attempt, where one is named.
 async fn known_attempt(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<(), Fault> {
     match attempt {
         Some(attempt) => has_attempt(&session.api.job(id).await?, attempt),
@@ -120,7 +119,6 @@ async fn known_attempt(session: &Session, id: &JobId, attempt: Option<u32>) -> R
     }
 }
 
-/// Attempts are counted from one, as they are claimed.
 fn has_attempt(job: &Job, attempt: u32) -> Result<(), Fault> {
     let has = match job.attempt {
         has if attempt <= has => return Ok(()),
@@ -131,7 +129,6 @@ fn has_attempt(job: &Job, attempt: u32) -> Result<(), Fault> {
     Err(Fault::not_found(format!("job {} has no attempt {attempt}; {has}", job.id.short())))
 }
 
-/// The job, or the one attempt of it that is named.
 fn job_or_attempt(id: &JobId, attempt: Option<u32>) -> String {
     match attempt {
         Some(attempt) => format!("attempt {attempt} of job {}", id.short()),

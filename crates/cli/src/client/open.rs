@@ -40,10 +40,10 @@ impl Open {
     }
 }
 
-/// Asks the desktop, which may not be there; whatever comes of it, the link stands on the screen.
+/// Opens the link with the desktop's program, if any. The link is printed, too.
 ///
-/// The browser gets a page of ours that leads on: everybody on a machine sees the arguments of a program, and
-/// whoever follows the link first is signed in.
+/// The program gets a local page that redirects: arguments are visible to all users, and the link signs its first user
+/// in.
 pub(crate) fn open(url: &str) -> bool {
     let Ok(page) = keep_beside("sign-in.html", &leading_to(url)) else { return false };
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };

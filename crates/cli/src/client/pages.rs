@@ -1,22 +1,17 @@
-//! Lists that the server gives page by page, newest first: read as far as was asked for, with where to go on.
+//! Reads lists page by page, up to a limit.
 
 use super::fault::Fault;
 use super::screen::Screen;
 use pullyard_domain::time::Timestamp;
 
-/// The most that the server gives at once.
 const PAGE: usize = 50;
 
-/// A part of a list.
 pub(super) struct Part<T> {
     pub(super) found: Vec<T>,
     pub(super) next: Option<String>,
-    /// How far back was looked for it, where that says anything.
     pub(super) looked_back_to: Option<Timestamp>,
 }
 
-/// As many of the server's pages as it takes to have what is wanted. `ask` is told how many at most, if fewer
-/// than a page, and after which cursor.
 pub(super) async fn read<T>(
     limit: Option<u16>,
     after: Option<String>,
@@ -31,14 +26,13 @@ pub(super) async fn read<T>(
         all.found.extend(page.found);
         all.next = page.next;
         all.looked_back_to = page.looked_back_to.or(all.looked_back_to);
-        // A page that is not full looked as far back as one call does; how far, is said.
+        // A page that is not full reached the server's search limit.
         if all.next.is_none() || all.found.len() >= wanted || found < left.min(PAGE) {
             return Ok(all);
         }
     }
 }
 
-/// That nothing was found, and how far back that is known.
 pub(super) fn nothing(what: &str, next: Option<&str>, looked_back_to: Option<Timestamp>) -> String {
     match looked_back_to.filter(|_| next.is_some()) {
         Some(to) => format!("No such {what} back to {}.", to.day()),

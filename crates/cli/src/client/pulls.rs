@@ -1,4 +1,4 @@
-//! Pull requests on the command line: `pulls`, `link` and `unlink`, and how one is named.
+//! `pullyard pulls`, `link` and `unlink`, and names of pull requests.
 
 mod revise;
 
@@ -162,7 +162,6 @@ impl Unlink {
     }
 }
 
-/// What is so with a pull request: the sentence, or the API's own body that it is from.
 pub(super) async fn why(session: &Session, said_as: &str) -> Result<(), Fault> {
     let pull = session.api.why_pull(&find(session, said_as, None).await?).await?;
     if session.screen.is_json() {
@@ -177,8 +176,7 @@ fn said(session: &Session, pull: &PullRequest) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The pull request that is meant. An address must be one of the forge that its repository is connected on:
-/// another forge may have a repository of the same name.
+/// A URL's host must be the repository's forge: another forge may have a repository of the same name.
 async fn find(session: &Session, text: &str, integration: Option<IntegrationId>) -> Result<PullRequestQuery, Fault> {
     let unknown = || Fault::usage(format!("{text} names no pull request")).help(PULL_REQUEST_NAMES);
     let name = PullRequestName::parse(text).ok_or_else(unknown)?;
@@ -197,7 +195,7 @@ async fn find(session: &Session, text: &str, integration: Option<IntegrationId>)
     let Some(host) = &name.host else { return Ok(PullRequestQuery { project, repository, number, integration }) };
     let connected = match session.api.repositories(&project).await.map_err(Fault::from) {
         Ok(found) => found.repositories,
-        // Whoever may ask for jobs and not read takes the server's word for it.
+        // The token may create jobs but not read: let the server decide.
         Err(fault) if fault.exit() == Exit::NotAllowed => {
             return Ok(PullRequestQuery { project, repository, number, integration });
         }

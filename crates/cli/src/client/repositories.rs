@@ -190,8 +190,7 @@ impl Repos {
     }
 }
 
-/// The first repository becomes the one of tickets and prompts that name none. Somebody who chose
-/// otherwise meanwhile is not overruled.
+/// Makes the first repository the project's default, unless a concurrent change set one.
 async fn make_default_if_only(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), Fault> {
     let mut before = session.api.told_project(project).await?;
     let default = &mut before.settings["default_repository"];
@@ -228,13 +227,11 @@ fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
     table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add`; its help has examples.")
 }
 
-/// Its own checks, or that it has none; a dash where its project's are run.
 fn checks(own: Option<&[String]>) -> Cell {
     let own = own.map(|checks| if checks.is_empty() { "none".to_owned() } else { checks.join("; ") });
     Cell::maybe(own)
 }
 
-/// A command as it is run, another agent with its model.
 fn works(agent: &Agent) -> String {
     match (agent.capability.as_str(), &agent.model) {
         (COMMAND, _) => agent.command.join(" "),

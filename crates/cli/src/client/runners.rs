@@ -60,7 +60,6 @@ enum Command {
 }
 
 impl Command {
-    /// Whom it is about.
     fn runner(&self) -> Option<&str> {
         match self {
             Self::List => None,
@@ -75,7 +74,7 @@ impl Runners {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let command = self.command.unwrap_or(Command::List);
         if let Some(runner) = command.runner().filter(|runner| check_name(runner).is_err()) {
-            // No address can name it either: gateways decode paths.
+            // Gateways decode paths, so no URL can contain it.
             return Err(Fault::not_found(format!("there is no runner {runner}")).help("`pullyard runners` lists them"));
         }
         match command {
@@ -106,7 +105,6 @@ impl Runners {
     }
 }
 
-/// What is lost with it.
 fn question(runner: &Runner) -> String {
     let jobs = match runner.busy {
         0 => "It runs no job now.".to_owned(),
@@ -116,7 +114,6 @@ fn question(runner: &Runner) -> String {
     format!("Delete runner {}? {jobs}", runner.name)
 }
 
-/// Shape, its stand-in where only ASCII can be shown, word, colour.
 fn look(status: RunnerStatus) -> (&'static str, &'static str, &'static str, Colour) {
     match status {
         RunnerStatus::Online => ("●", "+", "Online", Colour::Green),
@@ -146,7 +143,6 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
     } else {
         listed(session, &list.runners)?;
     }
-    // Those that are there and can't be read, once the others were seen.
     Ok(list.unreadable.first().map_or(ExitCode::SUCCESS, |first| {
         let more = match list.unreadable.len() {
             1 => String::new(),

@@ -1,4 +1,4 @@
-//! Where words go: stdout is data, stderr is talk.
+//! Output: data on stdout, messages on stderr.
 
 use super::Global;
 use super::fault::{Exit, Fault, is_nothing};
@@ -7,10 +7,8 @@ use pullyard_domain::text::clipped;
 use serde::Serialize;
 use std::io::{self, BufRead, IsTerminal, Write};
 
-/// The width of a terminal that does not say it.
 const WIDTH: usize = 80;
 
-/// One of the eight colours that every terminal's theme has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
     Red,
@@ -37,7 +35,6 @@ impl Colour {
 pub(crate) struct Screen {
     json: bool,
     quiet: bool,
-    /// The terminal that stdout is; none when it is piped.
     width: Option<usize>,
     colour: bool,
     colour_talk: bool,
@@ -64,17 +61,14 @@ impl Screen {
         }
     }
 
-    /// One JSON document is wanted, and no question may be asked.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// The width to cut to; none when a program reads.
     pub(super) fn width(&self) -> Option<usize> {
         self.width
     }
 
-    /// Shapes beyond ASCII can be shown.
     pub(super) fn has_shapes(&self) -> bool {
         self.shapes
     }
@@ -94,14 +88,12 @@ impl Screen {
         })
     }
 
-    /// One JSON document: on one line for programs, spread out for people.
     pub(crate) fn json(&self, body: &impl Serialize) -> Result<(), Fault> {
         let written =
             if self.width.is_some() { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
         self.out(&written.map_err(|error| Fault::new(Exit::Failed, format!("can't write JSON: {error}")))?)
     }
 
-    /// Asks for a yes, on a terminal only; anything else is a no.
     pub(crate) fn agreed(&self, question: &str) -> Result<bool, Fault> {
         if self.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Err(Fault::usage("this asks first, and there is nobody to ask").help("add --yes"));
@@ -114,13 +106,11 @@ impl Screen {
         Ok(matches!(said.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// An empty screen, on a terminal.
     pub(super) fn clear(&self) -> Result<(), Fault> {
         let mut out = io::stdout().lock();
         write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| Fault::unread())
     }
 
-    /// Talk that `--quiet` silences.
     pub(crate) fn note(&self, line: &str) {
         if !self.quiet {
             talk(&tame(line));
@@ -141,7 +131,6 @@ impl Screen {
         talk(&format!("{} {}", self.talk_painted(Colour::Yellow, "warning:"), tame(line)));
     }
 
-    /// What to do about it; silent where that is nothing.
     pub(crate) fn help(&self, line: &str) {
         if is_nothing(line) {
             return;
@@ -154,17 +143,17 @@ impl Screen {
     }
 }
 
-/// Text from outside without anything that a terminal would obey, on one line.
+/// Removes everything that a terminal would interpret, and line breaks.
 pub(super) fn tame(text: &str) -> String {
     clipped(text, usize::MAX)
 }
 
 fn talk(line: &str) {
-    // Nobody listens: that is no reason to fail.
+    // The reader may be gone.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// As POSIX has it: the first of these that is set decides.
+/// As in POSIX, the first set variable decides.
 fn speaks_utf8() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let locale = set.into_iter().flatten().next().unwrap_or_default().to_lowercase();

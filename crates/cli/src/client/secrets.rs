@@ -1,4 +1,4 @@
-//! `pullyard secrets`: values go in and never come out.
+//! `pullyard secrets`: values are written, never read.
 
 use super::fault::Fault;
 use super::session::Session;
@@ -10,7 +10,7 @@ use pullyard_domain::secret::{SecretKind, flaw_of_token};
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use std::process::ExitCode;
 
-/// What Secrets Manager stores at most. Units: bytes.
+/// Limit of Secrets Manager. Units: bytes.
 const LARGEST: usize = 65_536;
 
 /// Set secrets, such as a forge's token, and list their names.
@@ -125,9 +125,8 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
     Ok(())
 }
 
-/// What to say of a value that can be no token, before whoever is shown it refuses it in other words. What a value is
-/// for is not known here: a private key has lines, and so has what Codex signs in with, which is JSON; the secret of a
-/// webhook may be any text.
+/// Warns about a value that cannot be a token. The purpose is unknown here: private keys and Codex's JSON are
+/// multi-line, and a webhook's secret may be any text.
 fn unlike_a_token(name: &SecretName, value: &str) -> Option<String> {
     let has_lines = value.contains("-----BEGIN ") || value.trim_start().starts_with('{');
     let is_other = has_lines || name.as_str().starts_with("hook-");
@@ -135,7 +134,6 @@ fn unlike_a_token(name: &SecretName, value: &str) -> Option<String> {
     Some(format!("the value of {name} {flaw}; if it is a token or a model's key, set it again without that"))
 }
 
-/// A number and `s`, `m`, `h` or `d`, in seconds.
 fn a_time(text: &str) -> Result<u64, String> {
     let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
     let found =

@@ -1,4 +1,4 @@
-//! One command's connection: which server, with which token, about which project, and how ids are read.
+//! A command's session: server, token, project, and resolving ids.
 
 use super::Global;
 use super::config::{Config, Signed};
@@ -10,19 +10,16 @@ use pullyard_protocol::job::Job;
 use pullyard_protocol::project::Project;
 use std::path::PathBuf;
 
-/// Where a server is that nobody named.
 pub(super) const LOCAL: &str = "http://127.0.0.1:7878";
 
-/// Among how many of the newest jobs a short id is looked for. Units: pages of 50.
+/// How far back a short id is looked up. Units: pages of 50.
 const PAGES: usize = 4;
 
 pub(super) struct Session {
     pub(super) screen: Screen,
     pub(super) api: Operator,
     pub(super) url: String,
-    /// The data folder of the server, when `pullyard up` runs it on this machine.
     pub(super) data: Option<PathBuf>,
-    /// By flag or environment, for this very command.
     pub(super) named_project: Option<String>,
     project: Option<String>,
 }
@@ -35,8 +32,7 @@ struct Found {
 }
 
 impl Session {
-    /// Flags and environment first, then the context. A context's token and project go to its own server
-    /// only.
+    /// Flags and environment first, then the context. A context's token and project are only used for its own server.
     pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, Fault)> {
         match Self::found(global) {
             Ok(Found { api, url, data, project }) => {
@@ -46,7 +42,6 @@ impl Session {
         }
     }
 
-    /// To this server, with the token that was named or that any context has for it.
     pub(super) fn at(global: &Global, screen: Screen, url: &str) -> Result<Option<Self>, Fault> {
         let config = Config::load()?;
         let context = global.context().and_then(|name| config.contexts.get(&name).cloned());
@@ -59,7 +54,6 @@ impl Session {
         Ok(Some(Self { screen, api, url: url.into(), data: None, named_project: global.project(), project }))
     }
 
-    /// To a server that this process runs, about one project of it.
     pub(super) fn with(screen: Screen, url: &str, api: Operator, project: ProjectId) -> Self {
         Self { screen, api, url: url.into(), data: None, named_project: None, project: Some(project.to_string()) }
     }
@@ -78,12 +72,10 @@ impl Session {
         Ok(Found { api: Operator::new(&url, &token)?, url, data, project })
     }
 
-    /// Neither flag, environment nor context say which project.
     pub(super) fn named_none(&self) -> bool {
         self.project.is_none()
     }
 
-    /// The project that was named, else the only one.
     pub(super) async fn project(&self) -> Result<ProjectId, Fault> {
         if let Some(named) = &self.project {
             return named.parse().map_err(|bad| Fault::usage(format!("{named} is no project's id: {bad}")));
@@ -102,7 +94,7 @@ impl Session {
         }
     }
 
-    /// A list that is empty may be one of a project that does not exist: a name mistyped.
+    /// An empty list may be due to a mistyped project.
     pub(super) async fn known_if(&self, empty: bool, project: &ProjectId) -> Result<(), Fault> {
         if empty {
             self.api.project(project).await?;
@@ -110,7 +102,6 @@ impl Session {
         Ok(())
     }
 
-    /// Every project that the token may touch.
     pub(super) async fn projects(&self) -> Result<Vec<Project>, Fault> {
         let (mut projects, mut after) = (Vec::new(), None);
         loop {
@@ -136,7 +127,6 @@ impl Session {
         Ok(jobs)
     }
 
-    /// The job that is meant: a whole id, the last characters or the beginning of one, or `@last`.
     pub(super) async fn job(&self, said: &str) -> Result<JobId, Fault> {
         if let Ok(job) = said.to_lowercase().parse() {
             return Ok(job);
@@ -171,7 +161,6 @@ impl Session {
     }
 }
 
-/// The token that was given, else the current context's.
 pub(crate) fn token(global: &Global) -> Result<String, Fault> {
     let token = match global.token()? {
         Some(token) => Some(token),
@@ -183,7 +172,6 @@ pub(crate) fn token(global: &Global) -> Result<String, Fault> {
     })
 }
 
-/// The context that is named, else the current one.
 fn context(global: &Global) -> Result<Option<Signed>, Fault> {
     let config = Config::load()?;
     match global.context().or_else(|| config.current.clone()) {

@@ -63,8 +63,6 @@ fn key_of(change: &str) -> &str {
     change.split('=').next().unwrap_or_default()
 }
 
-/// The settings with one change. What the value is, the setting's own type says; of one that a newer server has,
-/// that server.
 fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
     let Some((key, said)) = change.split_once('=') else {
         return Err(Fault::usage(format!("{change} names no value")).help("write it as KEY=VALUE"));
@@ -80,7 +78,6 @@ fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
     let json = serde_json::from_str::<Value>(said).ok();
     let tries = match said {
         "" | "null" => [Some(Value::Null), Some(text)],
-        // A status may be called 5, or true.
         _ if there.is_string() => [Some(text), json],
         _ => [json, Some(text)],
     };
@@ -107,7 +104,6 @@ fn unknown(settings: &Value, key: &str) -> Fault {
     Fault::usage(format!("there is no setting {key}")).help(format!("there are {known}"))
 }
 
-/// Every setting under its dotted key.
 fn flat(settings: &Value, under: &str) -> Vec<(String, String)> {
     match settings {
         Value::Object(group) => {

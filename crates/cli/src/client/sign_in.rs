@@ -56,7 +56,6 @@ impl Login {
     }
 }
 
-/// The token, from a prompt that does not show it, or the first line of stdin.
 fn asked(screen: &Screen, url: &str) -> Result<String, Fault> {
     let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read the token: {error}"));
     let said = if io::stdin().is_terminal() {

@@ -1,14 +1,12 @@
-//! Tables and lists of facts: cut to the terminal for people, whole and separated by tabs for programs.
+//! Tables and fact lists: cut to the terminal for people, whole and tab-separated for programs.
 
 use super::fault::Fault;
 use super::screen::{Colour, Screen, tame};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The least that is left of a cut column.
 const LEAST: usize = 8;
 const GAP: &str = "  ";
 
-/// How a column behaves when the terminal is narrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     Whole(&'static str),
@@ -24,7 +22,6 @@ impl Column {
     }
 }
 
-/// One value, as people and as programs read it.
 pub(super) struct Cell {
     shown: String,
     piped: String,
@@ -37,7 +34,6 @@ impl Cell {
         Self { shown: text.clone(), piped: text, colour: None }
     }
 
-    /// A dash for people and nothing for programs where there is none.
     pub(super) fn maybe(text: Option<impl AsRef<str>>) -> Self {
         text.map_or_else(|| Self { shown: "-".into(), piped: String::new(), colour: None }, Self::same)
     }
@@ -54,13 +50,11 @@ impl Cell {
 
 #[cfg(test)]
 impl Cell {
-    /// For people, and for programs.
     pub(super) fn both(&self) -> (&str, &str) {
         (&self.shown, &self.piped)
     }
 }
 
-/// Rows under one head.
 pub(super) struct Table {
     columns: Vec<Column>,
     rows: Vec<(Vec<Cell>, String)>,
@@ -75,12 +69,10 @@ impl Table {
         self.rows.push((cells.into(), String::new()));
     }
 
-    /// A row with a sentence: a second line for people, one more column for programs.
     pub(super) fn row_with(&mut self, cells: impl Into<Vec<Cell>>, sentence: &str) {
         self.rows.push((cells.into(), tame(sentence)));
     }
 
-    /// Prints it; `empty` is said when there are no rows.
     pub(super) fn show(&self, screen: &Screen, empty: &str) -> Result<(), Fault> {
         if self.rows.is_empty() {
             screen.note(empty);
@@ -130,7 +122,7 @@ impl Table {
         fields.collect::<Vec<_>>().join(GAP)
     }
 
-    /// Every column as wide as its widest cell, then the widest text column is cut until all of it fits.
+    /// Each column gets its widest cell, then the widest text columns are cut until all fits.
     fn widths(&self, width: usize) -> Vec<usize> {
         let widest = |at: usize, column: &Column| {
             let cells = self.rows.iter().filter_map(|(cells, _)| cells.get(at)).map(|cell| cell.shown.width());
@@ -148,7 +140,6 @@ impl Table {
     }
 }
 
-/// At most `width` columns of a text, its cut marked.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -164,7 +155,6 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// The facts of one thing: a name and a value on each line.
 pub(super) fn facts(screen: &Screen, facts: &[(&str, Cell)]) -> Result<(), Fault> {
     let widest = facts.iter().map(|(name, _)| name.width()).max().unwrap_or_default();
     for (name, cell) in facts {

@@ -1,4 +1,4 @@
-//! What somebody types while a job is followed that nobody else can speak to: it is said to the job's agent.
+//! Reads typed lines while a job is followed, and sends them to its agent.
 
 use super::ask::is_asked;
 use super::fault::{Exit, Fault};
@@ -14,11 +14,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
-/// The only one who can answer a job's agent.
 pub(super) struct Talk {
-    /// None: nobody is there to type.
     typed: Option<UnboundedReceiver<String>>,
-    /// When the question was asked that was shown last.
     shown: Option<Timestamp>,
 }
 
@@ -31,7 +28,7 @@ impl Talk {
         Self { typed, shown: None }
     }
 
-    /// Shows a question whole, once. Errors: nobody can answer it, and the job would wait for days.
+    /// Shows a question once. Errors: there is no terminal to answer it, and the job would wait for days.
     pub(super) fn show(&mut self, screen: &Screen, job: &Job) -> Result<(), Fault> {
         let Some(Question { text, at }) = job.question.as_ref().filter(|_| job.status == Status::AwaitingInput) else {
             return Ok(());
@@ -49,7 +46,6 @@ impl Talk {
         Ok(())
     }
 
-    /// Says what is typed until so much time is over. What can't be said is shown, and the job goes on.
     pub(super) async fn listen(&mut self, session: &Session, job: &JobId, time: Duration) {
         let until = Instant::now() + time;
         while let Ok(said) = timeout_at(until, self.next()).await {
@@ -65,7 +61,6 @@ impl Talk {
         }
     }
 
-    /// What was typed; lines that came at once are one text. None, once, when nothing more can come.
     async fn next(&mut self) -> Option<String> {
         while let Some(typed) = &mut self.typed {
             let Some(mut text) = typed.recv().await else {
@@ -83,14 +78,14 @@ impl Talk {
     }
 }
 
-/// Lines of standard input. Read on a thread of its own: nothing waits for it when the job has ended.
+/// On a thread of its own, so that a blocked read does not delay the exit.
 fn lines() -> UnboundedReceiver<String> {
     let (typed, lines) = unbounded_channel();
     std::thread::spawn(move || {
         let mut input = std::io::stdin().lock();
         let mut line = Vec::new();
         while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            // What is pasted may be in any encoding: it is heard as well as can be.
+            // Pasted text may have any encoding.
             let text = String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned();
             if typed.send(text).is_err() {
                 return;

@@ -138,7 +138,6 @@ impl Tickets {
     }
 }
 
-/// What was done to a ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Done {
     Written,
@@ -156,8 +155,7 @@ impl Done {
     }
 }
 
-/// What was decided. A refusal is one of a job only: what was asked of the ticket itself is done. An edit
-/// asks for no job, so it can't be refused one.
+/// A refusal concerns only the job: the ticket was changed. An edit requests no job.
 fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<ExitCode, Fault> {
     let TicketAnswer { ticket, decision } = answer;
     let screen = &session.screen;
@@ -167,7 +165,6 @@ fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<Exit
     if done != Done::Edited && matches!(decision.verdict, Verdict::Refused | Verdict::Invalid) {
         let sentence = decision.sentence.trim_end_matches('.');
         let all_the_same = match decision.code.as_str() {
-            // It was there before.
             "status_unchanged" => String::new(),
             _ => format!("; {} is {} all the same, and in {}", ticket.key, done.words(), ticket.status),
         };
@@ -224,7 +221,6 @@ fn list(session: &Session, tickets: &[Ticket]) -> Result<(), Fault> {
     table.show(&session.screen, "No ticket yet. Write one with `pullyard tickets create KEY --title TEXT`.")
 }
 
-/// Its number, which is what ends its address, and that it is merged or closed. Programs get its address.
 fn pull_request(ticket: &Ticket) -> Cell {
     let Some(url) = &ticket.pull_request else { return Cell::maybe(None::<&str>) };
     let number = url.rsplit('/').next().unwrap_or_default();

@@ -89,12 +89,10 @@ impl Tokens {
     }
 }
 
-/// A code as the wire has it.
 fn coded<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
 }
 
-/// `90d` in seconds.
 fn length(text: &str) -> Result<u64, String> {
     let bad = || "write it as 90d, 12h or 30m".to_owned();
     let unit = text.chars().last().ok_or_else(bad)?;
@@ -143,7 +141,6 @@ fn names<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
     all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// The scopes of a token as text.
 pub(super) fn scopes(token: &Token) -> String {
     match token.kind {
         TokenKind::Runner => "runner".into(),
@@ -151,7 +148,6 @@ pub(super) fn scopes(token: &Token) -> String {
     }
 }
 
-/// When a token ends, as people read it.
 pub(super) fn expires(token: &Token, now: Timestamp) -> Cell {
     let Some(at) = token.expires_at else { return Cell::new("never", "") };
     let shown = match at.since(now).as_secs() {
@@ -222,7 +218,7 @@ async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), Fault> 
     ask::confirm(&session.screen, yes, &format!("Revoke token {shown}? {stops}"))?;
     let own = session.api.own_token().await?.id == token.id;
     let revoked = match session.api.revoke_token(&token.id).await {
-        // The first answer was lost, and what it revoked was asked with again.
+        // The first answer was lost, and the retry used the revoked token.
         Err(error) if own && error.code() == Some("not_signed_in") => None,
         answer => Some(answer?),
     };
@@ -236,7 +232,6 @@ async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), Fault> 
     Ok(())
 }
 
-/// The token that is meant: among those that match, one that is not revoked yet.
 async fn meant(session: &Session, which: &str) -> Result<Token, Fault> {
     let said = which.trim_end_matches(['…', '.']);
     let is_id = said.parse::<TokenId>().is_ok();
@@ -259,14 +254,14 @@ async fn meant(session: &Session, which: &str) -> Result<Token, Fault> {
     if found.iter().any(|token| token.state != TokenState::Revoked) {
         found.retain(|token| token.state != TokenState::Revoked);
     }
-    // Revoking a revoked one again changes nothing, so any of those will do.
+    // Revoking a revoked one changes nothing, so any of them will do.
     let more = found.iter().skip(1).any(|token| token.state != TokenState::Revoked);
     match found.into_iter().next() {
         Some(token) if !more => Ok(token),
         Some(token) => Err(Fault::usage(format!("{which} means more than one token, {} among them", token.id))
             .help("name one by its id; `pullyard tokens list` shows them")),
         None => {
-            // A whole token must not be repeated to a screen or a log.
+            // Do not print a whole token.
             let which = if which.len() > 40 { "of that name" } else { which };
             Err(Fault::new(Exit::NotFound, format!("there is no token {which}"))
                 .help("`pullyard tokens list` lists them"))

@@ -1,20 +1,19 @@
-//! A line that no command can be read from: help that was asked for, or wrong usage.
+//! Handles a command line that cannot be parsed: help or wrong usage.
 
 use super::fault::Fault;
 use clap::error::ErrorKind;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Shows the help that was asked for, or what is wrong; with `--json` as a problem document, too.
 pub(crate) fn unread(error: &clap::Error, line: &mut clap::Command) -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-    // Variables that stand for flags would have it miss a command, instead of showing which there are.
+    // With flags set by the environment, clap would report a missing command instead of printing the help.
     if words.is_empty() && error.kind() == ErrorKind::MissingSubcommand {
         let _ = write!(io::stderr(), "{}", line.render_help());
         return code;
     }
-    // Nobody listens: that changes nothing about the line.
+    // The reader may be gone.
     let _ = error.print();
     let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     if error.use_stderr()
@@ -26,7 +25,6 @@ pub(crate) fn unread(error: &clap::Error, line: &mut clap::Command) -> ExitCode 
     code
 }
 
-/// What is said before how it is used, on one line.
 fn wrong_usage(said: &str) -> Fault {
     let lines = said.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let words: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();

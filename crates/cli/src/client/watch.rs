@@ -14,16 +14,13 @@ use pullyard_protocol::job::Job;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// How soon the server is asked again: as soon as a runner that is watched sends what its agent says, and seldomer
-/// while it says nothing.
+/// As often as a watched runner sends; less often while it is silent.
 pub(super) fn look_again(heard: bool) -> Duration {
     Duration::from_millis(if heard { 500 } else { 1_000 })
 }
 
-/// After how long a state is explained by a sentence.
 const SAY_WHY_AFTER: Duration = Duration::from_secs(2);
 
-/// Follows a job; Ctrl-C leaves it alone.
 pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fault> {
     tokio::select! {
         ended = follow(session, job, None) => ended,
@@ -34,7 +31,6 @@ pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fa
     }
 }
 
-/// Follows a job that ends with this process, and sends typed lines to its agent. The caller handles Ctrl-C.
 pub(super) async fn talk(session: &Session, job: &JobId) -> Result<ExitCode, Fault> {
     follow(session, job, Some(Talk::begin(&session.screen))).await
 }
@@ -44,7 +40,6 @@ async fn follow(session: &Session, id: &JobId, mut talk: Option<Talk>) -> Result
     let (mut cursor, mut told) = (None, Told::default());
     loop {
         let job = session.api.job(id).await?;
-        // A question that is answered here is shown whole instead.
         let is_asked = talk.is_some() && job.status == Status::AwaitingInput;
         if !job.status.is_terminal() && !is_asked {
             told.tell(session, &job).await?;
@@ -68,17 +63,14 @@ async fn follow(session: &Session, id: &JobId, mut talk: Option<Talk>) -> Result
     }
 }
 
-/// What was said of the job's state, so that it is said once.
 #[derive(Default)]
 struct Told {
     state: String,
     since: Option<Instant>,
-    /// Why it is so has been said, too.
     why: bool,
 }
 
 impl Told {
-    /// A new state in a word; why it lasts, once it has lasted.
     async fn tell(&mut self, session: &Session, job: &Job) -> Result<(), Fault> {
         let state = state(job);
         if state != self.state {
@@ -86,7 +78,6 @@ impl Told {
             *self = Self { state, since: Some(Instant::now()), why: false };
         }
         let lasts = self.since.is_some_and(|since| since.elapsed() >= SAY_WHY_AFTER);
-        // What runs says by itself what it does.
         if lasts && !self.why && (job.waits.is_some() || job.cancel.is_some()) {
             self.why = true;
             session.screen.note(&session.api.why(&job.id).await?.sentence);
@@ -98,7 +89,7 @@ impl Told {
 fn state(job: &Job) -> String {
     let word = words::status_word(job.status);
     match &job.waits {
-        // Its sentence counts the seconds; said again for each it would be noise.
+        // Its sentence counts seconds: do not repeat it.
         Some(waits) if job.attempt == 0 => format!("{word}: {}", waits.code.replace('_', " ")),
         Some(waits) => format!("{word} after attempt {}: {}", job.attempt, waits.code.replace('_', " ")),
         None if job.cancel.is_some() => format!("{word}: to be cancelled"),
@@ -117,7 +108,6 @@ fn ended(screen: &Screen, job: &Job) -> Result<ExitCode, Fault> {
     Ok(exit)
 }
 
-/// Says how it ended; 6 if it did not complete.
 pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
     let took = words::length(job.ended.unwrap_or(job.created).since(job.created));
     if job.status == Status::Completed {
@@ -147,20 +137,17 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
 
 fn told_to_look(screen: &Screen, job: &Job) {
     if job.untold_push.is_some() {
-        // Which branch that would be is the server's to say.
         let why = job.id.short();
         screen.help(&format!("look at the forge first: an earlier attempt may have pushed; `pullyard why {why}`"));
     }
 }
 
-/// One event: cut to one line for people, whole for programs.
 pub(super) fn line(screen: &Screen, seen: &SeenEvent, since: Timestamp) -> String {
     let event = &seen.event;
     let kind = words::wire(&event.kind);
     let said = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| tame(text));
     let mut text = said.collect::<Vec<_>>().join(" ");
     if let (true, Some(data)) = (text.is_empty(), &event.data) {
-        // Numbers of ours, in words of ours.
         let used = event.usage().and_then(|usage| usage.sentence());
         text = used.unwrap_or_else(|| tame(&data.to_string()));
     }

@@ -1,4 +1,4 @@
-//! `pullyard why`: one plain sentence on a job, a ticket, a pull request or a delivery.
+//! `pullyard why`: explains a job, a ticket, a pull request or a delivery in one sentence.
 
 use super::fault::Fault;
 use super::fault::NOTHING;
@@ -15,7 +15,7 @@ use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// Among how many deliveries a ticket's is looked for. Units: pages, of 500 deliveries that are looked at.
+/// How far back a ticket's deliveries are searched. Units: pages that search 500 deliveries each.
 const PAGES: usize = 4;
 
 /// Say in one sentence why a job, a ticket, a pull request or a delivery is as it is.
@@ -46,7 +46,7 @@ impl Why {
     }
 }
 
-/// A ticket may be called anything, so it is asked for first.
+/// A ticket's key may look like anything, so try it first.
 async fn ticket_or_job(session: &Session, what: &str) -> Result<(), Fault> {
     let project = session.project().await?;
     if let Ok(key) = what.parse::<TicketKey>() {
@@ -74,7 +74,7 @@ async fn job(session: &Session, before: &str, id: &JobId) -> Result<(), Fault> {
     say(session, &format!("{before}{}", why.sentence), &words::about_job(&why.help, id), &why)
 }
 
-/// The job it has; else what it waits for; else why it got none since the last; else how the last ended; else what was said of it.
+/// In this order: its active job, what it waits for, why it got none, how the last one ended, the last decision.
 async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Result<(), Fault> {
     if let Some(active) = &ticket.active_job {
         return job(session, &format!("Job {}: ", active.short()), active).await;
@@ -100,7 +100,6 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     job(session, &format!("Job {}: ", last.id.short()), &last.id).await
 }
 
-/// The newest job that was made for it. One that ended before an agent worked is in the ledger alone.
 async fn last_made(
     session: &Session,
     project: &ProjectId,
@@ -125,7 +124,6 @@ async fn last_made(
     Ok(last)
 }
 
-/// What asked for none; a review that got none leaves what was done for the ticket before as it is.
 fn no_job(session: &Session, ticket: &Ticket, delivery: &Delivery) -> Result<(), Fault> {
     let asked = match &delivery.review {
         Some(subject) if subject.review.is_some() => format!("the last request to revise {}", subject.pull_request),
@@ -134,7 +132,6 @@ fn no_job(session: &Session, ticket: &Ticket, delivery: &Delivery) -> Result<(),
     delivery_said(session, &format!("No job was started for {asked}: "), delivery)
 }
 
-/// The newest delivery about a ticket; if a verdict is named, the newest with that.
 async fn newest_about(
     session: &Session,
     project: &ProjectId,
@@ -160,7 +157,6 @@ fn delivery_said(session: &Session, before: &str, delivery: &Delivery) -> Result
     say(session, &format!("{before}{}", delivery.sentence), &delivery.help, delivery)
 }
 
-/// The sentence, or the API's own body that it is from.
 fn say(session: &Session, sentence: &str, help: &str, body: &impl Serialize) -> Result<(), Fault> {
     if session.screen.is_json() {
         return session.screen.json(body);

@@ -1,4 +1,4 @@
-//! How states, times and lengths are said in tables.
+//! Texts for states, times and lengths.
 
 use super::screen::{Colour, Screen};
 use super::table::Cell;
@@ -9,13 +9,12 @@ use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Now, by this machine's clock.
 pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A call's own key: its repeats, where only its answer was lost, do nothing twice. No other call anywhere has it.
+/// A unique idempotency key, for retries after a lost answer.
 pub(super) fn own_key() -> String {
     format!("cli-{:032x}", rand::random::<u128>())
 }
@@ -24,7 +23,6 @@ pub(super) fn wire(code: &impl Serialize) -> String {
     serde_json::to_value(code).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Shape, its stand-in where only ASCII can be shown, word, colour.
 fn look(status: Status) -> (&'static str, &'static str, &'static str, Colour) {
     match status {
         Status::Pending => ("◌", ".", "Pending", Colour::Muted),
@@ -41,19 +39,16 @@ fn look(status: Status) -> (&'static str, &'static str, &'static str, Colour) {
     }
 }
 
-/// A status as people read it.
 pub(super) fn status_word(status: Status) -> &'static str {
     look(status).2
 }
 
-/// A status in a table: its shape, word and colour.
 pub(super) fn status(screen: &Screen, status: Status) -> Cell {
     let (shape, plain, word, colour) = look(status);
     let shape = if screen.has_shapes() { shape } else { plain };
     Cell::new(format!("{shape} {word}"), wire(&status)).coloured(colour)
 }
 
-/// A verdict in a table.
 pub(super) fn verdict(screen: &Screen, verdict: Verdict) -> Cell {
     let (shape, plain, colour) = match verdict {
         Verdict::Accepted => ("✓", "+", Colour::Green),
@@ -68,24 +63,20 @@ pub(super) fn verdict(screen: &Screen, verdict: Verdict) -> Cell {
     Cell::new(format!("{shape} {}", capital.collect::<String>()), word).coloured(colour)
 }
 
-/// What to do about a job, with its id in the commands that name none.
 pub(super) fn about_job(help: &str, job: &JobId) -> String {
     ["retry", "logs", "answer", "continue", "checks", "artifacts"].iter().fold(help.to_owned(), |help, command| {
         help.replace(&format!("`pullyard jobs {command}`"), &format!("`pullyard jobs {command} {}`", job.short()))
     })
 }
 
-/// `1 file`, `2 files`.
 pub(super) fn files(count: u32) -> String {
     count_of(count.into(), "file", "files")
 }
 
-/// `1 try`, `2 tries`.
 pub(super) fn count_of(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// `812 B`, `12 KB`, `1.4 MB`; in bytes for programs.
 pub(super) fn bytes(size: u64) -> Cell {
     let shown = match size {
         0..1_000 => format!("{size} B"),
@@ -95,17 +86,14 @@ pub(super) fn bytes(size: u64) -> Cell {
     Cell::new(shown, size.to_string())
 }
 
-/// `$0.42`, a dash where it is not known, `about $0.42` where a part of it is only about right; in millionths for
-/// programs.
+/// `$0.42`, `about $0.42` if estimated, a dash if unknown; in millionths for programs.
 pub(super) fn dollars(micros: Option<u64>, about: Option<u64>) -> Cell {
     let Some(micros) = micros else { return Cell::maybe(None::<&str>) };
-    // A tenth of a cent is the least that anybody looks at.
     let digits = if micros < 10_000 { 4 } else { 2 };
     let about = if about.is_some() { "about " } else { "" };
     Cell::new(format!("{about}${:.digits$}", micros as f64 / 1e6), micros.to_string())
 }
 
-/// `0:40`, `1 h 04`.
 pub(super) fn length(length: Duration) -> String {
     let secs = length.as_secs();
     if secs < 3_600 {
@@ -114,12 +102,10 @@ pub(super) fn length(length: Duration) -> String {
     format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
 }
 
-/// A length in a table; in seconds for programs.
 pub(super) fn took(took: Duration) -> Cell {
     Cell::new(length(took), took.as_secs().to_string())
 }
 
-/// `4 min ago`, or the date when it is longer than two days; RFC 3339 for programs.
 pub(super) fn when(at: Timestamp, now: Timestamp) -> Cell {
     let shown = match now.since(at).as_secs() {
         secs if secs < 60 => format!("{secs} s ago"),

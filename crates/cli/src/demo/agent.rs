@@ -12,7 +12,6 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    /// It is not the script.
     pub(super) fn is_ai(&self) -> bool {
         self.agent != SCRIPTED
     }
@@ -22,7 +21,6 @@ impl Cast {
         Agent { capability: self.agent.clone(), command, model: self.model.clone() }
     }
 
-    /// In a sentence for the title.
     pub(super) fn words(&self) -> &'static str {
         if self.is_ai() {
             "An AI is called, and your provider bills you for it."
@@ -31,13 +29,11 @@ impl Cast {
         }
     }
 
-    /// How long anything may take before the demo calls it lost.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_secs(if self.is_ai() { 900 } else { 120 })
     }
 }
 
-/// `owner/name` of the demo's repository.
 pub(super) const REPOSITORY: &str = "acme/shop";
 
 pub(super) const FILES: [(&str, &str, bool); 4] = [
@@ -47,10 +43,8 @@ pub(super) const FILES: [(&str, &str, bool); 4] = [
     ("agent.sh", SCRIPT, true),
 ];
 
-/// Reads the prompt, does what its one understood line asks for, and says what it does as events.
-///
-/// It really edits files; it fails where an agent would: on a file that is not there, on words it does
-/// not find, on a ticket it does not understand. POSIX `sh` and `awk` only.
+/// Applies the last `In FILE replace OLD with NEW` line of the prompt, and prints events. Fails on a missing file,
+/// missing words or an unknown ticket. POSIX `sh` and `awk` only.
 const SCRIPT: &str = r#"#!/bin/sh
 # The agent of Pullyard's demo: a script, no AI. It reads the prompt from its standard input and
 # understands one kind of line, of which the last counts: what a reviewer says comes after the ticket.

@@ -1,4 +1,4 @@
-//! What `git` itself says about the story: a fresh clone from the forge, as any reviewer would make one.
+//! Verifies the demo's claims in a fresh clone from the forge.
 
 use super::agent::REPOSITORY;
 use super::screen::Screen;
@@ -9,7 +9,6 @@ use pullyard_protocol::job::JobResult;
 use std::path::Path;
 use tokio::process::Command;
 
-/// What the API claimed about one pull request, and what the ticket had asked for.
 pub(super) struct Expected {
     pub(super) ticket: TicketKey,
     pub(super) job: JobId,
@@ -19,7 +18,6 @@ pub(super) struct Expected {
     pub(super) commits: u32,
 }
 
-/// Clones the repository and holds every claim against it.
 pub(super) async fn check(local: &Local, screen: &mut Screen, claims: &[Expected]) -> anyhow::Result<()> {
     let repository = local.forge().repository(REPOSITORY).await.context("the forge lost its repository")?;
     let folder = tempfile::Builder::new().prefix("pullyard-look-").tempdir()?;
@@ -56,7 +54,6 @@ pub(super) async fn check(local: &Local, screen: &mut Screen, claims: &[Expected
     Ok(())
 }
 
-/// Runs git without the machine's own configuration, and returns what it printed.
 async fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let run = Command::new("git")
         .args(arguments)

@@ -1,5 +1,5 @@
-//! The demo's second half: a reviewer requests changes, the branch gets another commit, a second review
-//! waits for its hour, and the pull request is merged.
+//! The demo's second half: a review leads to another commit, a second one waits for its hour, and the pull request is
+//! merged.
 
 use super::agent::REPOSITORY;
 use super::evidence::Expected;
@@ -17,7 +17,6 @@ use std::time::Instant;
 const REVIEWER: &str = "rita";
 
 impl Teller<'_> {
-    /// A person who may review, and a webhook that tells of it.
     pub(super) async fn set_up_reviews(&mut self, local: &Local, integration: &IntegrationId) -> anyhow::Result<()> {
         let token = format!("demo-{:032x}", rand::random::<u128>());
         let reviewer = User { login: REVIEWER.into(), id: 7_001, token };
@@ -39,7 +38,6 @@ impl Teller<'_> {
         Ok(())
     }
 
-    /// The reviewer requests changes on the first pull request; a revise job answers.
     pub(super) async fn a_review_becomes_a_commit(
         &mut self,
         local: &Local,
@@ -80,7 +78,6 @@ impl Teller<'_> {
         self.a_second_review_waits(local, first).await
     }
 
-    /// Within the hour nothing starts, nothing is lost, and everybody can read why.
     async fn a_second_review_waits(&mut self, local: &Local, first: &Expected) -> anyhow::Result<()> {
         let number = first.result.number;
         let words = "One more thing: please say it twice.";
@@ -104,7 +101,6 @@ impl Teller<'_> {
         }
     }
 
-    /// Merged, the pull request asks for nothing any more.
     pub(super) async fn it_is_merged(&mut self, local: &Local, first: &Expected) -> anyhow::Result<()> {
         let number = first.result.number;
         self.screen.ticket(first.ticket.as_str(), "The pull request is merged");
@@ -119,7 +115,6 @@ impl Teller<'_> {
         Ok(())
     }
 
-    /// The revise job of a ticket, once it is there.
     async fn revision(&mut self, of: &Expected) -> anyhow::Result<Job> {
         let started = Instant::now();
         loop {

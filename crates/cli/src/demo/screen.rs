@@ -1,4 +1,4 @@
-//! What the demo shows: the same steps as lines for people or as one JSON document.
+//! The demo's output: steps as lines for people, or one JSON document.
 
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +14,6 @@ struct Step {
     detail: String,
 }
 
-/// Shows and remembers the steps.
 pub(super) struct Screen {
     since: Instant,
     silent: bool,
@@ -31,11 +30,10 @@ impl Screen {
         Self { since: Instant::now(), silent, is_ai, colour, ticket: None, steps: Vec::new(), tickets: Vec::new() }
     }
 
-    /// A line of its own; flushed, because the next thing may take a while.
     fn line(&self, text: &str) {
         if !self.silent {
             let mut out = std::io::stdout().lock();
-            // A reader that went away is no reason to fail: the record is still written.
+            // The reader may be gone; the record is still written.
             let _ = writeln!(out, "{text}").and_then(|()| out.flush());
         }
     }
@@ -49,7 +47,6 @@ impl Screen {
         self.line("");
     }
 
-    /// From here on the steps are about this ticket.
     pub(super) fn ticket(&mut self, key: &str, title: &str) {
         self.ticket = Some(key.to_owned());
         self.line("");
@@ -68,7 +65,6 @@ impl Screen {
         });
     }
 
-    /// Text that belongs to the last step: a diff.
     pub(super) fn block(&self, text: &str) {
         for line in text.lines() {
             let painted = match line.chars().next() {
@@ -85,7 +81,6 @@ impl Screen {
         self.ticket = None;
     }
 
-    /// A ticket's pull request has another head, by this job.
     pub(super) fn revised(&mut self, key: &str, job: &str, head: &str) {
         for ticket in self.tickets.iter_mut().filter(|ticket| ticket["key"] == key) {
             ticket["job"] = job.into();
@@ -97,7 +92,6 @@ impl Screen {
         self.step("Failed", why);
     }
 
-    /// The whole story as one JSON document.
     pub(super) fn record(&self, ok: bool, api: &str, forge: &str) -> String {
         let record = json!({
             "ok": ok,

@@ -1,4 +1,4 @@
-//! The three tickets, told through the public API.
+//! The demo's three tickets, through the public API.
 
 use super::agent::{Cast, FILES, REPOSITORY};
 use super::evidence::Expected;
@@ -26,10 +26,8 @@ const TRIGGER: &str = "AI Processing";
 const REVIEW: &str = "In Review";
 const BADGE: &str = "AI Failed";
 
-/// How often the API is asked.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(150);
 
-/// The demo's hand on the API.
 pub(super) struct Teller<'a> {
     pub(super) api: Operator,
     pub(super) project: ProjectId,
@@ -44,13 +42,12 @@ impl<'a> Teller<'a> {
     }
 }
 
-/// Tells the story; what it claims about pull requests is for `git` to confirm.
 pub(super) async fn tell(local: &Local, screen: &mut Screen, cast: Cast) -> anyhow::Result<Vec<Expected>> {
     let is_ai = cast.is_ai();
     let mut teller = Teller::new(local, screen, cast)?;
     teller.set_up(local).await?;
     let mut first = teller.a_ticket_becomes_a_pull_request().await?;
-    // An AI may well find what a ticket meant that names the wrong file.
+    // An AI may guess the meaning of a ticket with a wrong file name.
     let second = if is_ai { None } else { Some(teller.a_failure_is_mended().await?) };
     let third = teller.an_edit_starts_nothing().await?;
     teller.a_review_becomes_a_commit(local, &mut first).await?;
@@ -93,7 +90,6 @@ impl Teller<'_> {
         self.set_up_reviews(local, &connected.id).await
     }
 
-    /// The first ticket: in, and out as a pull request.
     async fn a_ticket_becomes_a_pull_request(&mut self) -> anyhow::Result<Expected> {
         let key = TicketKey::new("DEMO-1")?;
         let title = "Greet in French";
@@ -102,7 +98,6 @@ impl Teller<'_> {
         self.completes(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.").await
     }
 
-    /// The second ticket: fails, says so, is corrected, and succeeds.
     async fn a_failure_is_mended(&mut self) -> anyhow::Result<Expected> {
         let key = TicketKey::new("DEMO-2")?;
         self.write(&key, "Say goodbye in French", "In `goodbye.txt` replace `Goodbye` with `Au revoir`").await?;
@@ -129,14 +124,13 @@ impl Teller<'_> {
         self.completes(&key, &second, "farewell.txt", "Au revoir, see you soon.").await
     }
 
-    /// The third ticket: told by a ticket tool, and edited while it sits in the trigger column.
     async fn an_edit_starts_nothing(&mut self) -> anyhow::Result<Expected> {
         let key = TicketKey::new("DEMO-3")?;
         let title = "Name the shop";
         self.screen.ticket(key.as_str(), title);
         let description = "In `README.md` replace `A small shop` with `The Acme shop`";
         let before = self.api.jobs(&self.project, None).await?.jobs.len();
-        // The tool's clock, in whole seconds as some tools have it: both calls happen in the same one.
+        // In whole seconds, as some tools send: both events get the same time.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let at = Timestamp::from_millis(i64::try_from(now.as_secs())? * 1_000);
         let told = self.tell_event(at, &key, "tool-1", title, description).await?;
@@ -206,7 +200,6 @@ impl Teller<'_> {
         Ok(())
     }
 
-    /// Moves a ticket into the trigger status, and expects a job.
     async fn accepted(&mut self, key: &TicketKey) -> anyhow::Result<JobId> {
         let moved = self.api.move_ticket(&self.project, key, TRIGGER, None).await?;
         self.screen.step("Moved", &format!("{TODO} → {TRIGGER}"));
@@ -220,7 +213,6 @@ impl Teller<'_> {
         moved.decision.job.context("an accepted move has no job")
     }
 
-    /// Follows a job to its pull request, and its ticket into review.
     async fn completes(
         &mut self,
         key: &TicketKey,
@@ -255,7 +247,6 @@ impl Teller<'_> {
         Ok(Expected { ticket: key.clone(), job: job.id, result, file, line, commits: 1 })
     }
 
-    /// Shows everything a job does until it has ended. What it waits for is said after two seconds.
     pub(super) async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
         let (mut cursor, mut attempt, mut said) = (None, 0, None);
         let started = Instant::now();

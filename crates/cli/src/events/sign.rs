@@ -1,4 +1,4 @@
-//! `pullyard events sign`: adds to an API Gateway event the header that proves its sender.
+//! `pullyard events sign`: signs an API Gateway event.
 
 use crate::client::{Exit, Fault, Global, Screen, token};
 use base64::Engine as _;
@@ -73,7 +73,6 @@ fn parse_forge(text: &str) -> Result<ForgeKind, String> {
     forges.into_iter().find(|forge| forge.code() == text).ok_or_else(|| "use github or bitbucket".into())
 }
 
-/// The forge of the event's path, which may begin with the name of a stage.
 fn forge_of(event: &Value) -> Option<ForgeKind> {
     let path = event["rawPath"].as_str().unwrap_or_default();
     let (_, hook) = path.split_once("/webhooks/")?;
@@ -87,7 +86,6 @@ fn signature_header(forge: ForgeKind) -> &'static str {
     }
 }
 
-/// The bytes that the forge sent.
 fn body_of(event: &Value) -> Result<Vec<u8>, Fault> {
     let body = event["body"].as_str().unwrap_or_default();
     if event["isBase64Encoded"] != Value::Bool(true) {
@@ -96,7 +94,7 @@ fn body_of(event: &Value) -> Result<Vec<u8>, Fault> {
     BASE64.decode(body).map_err(|error| Fault::usage(format!("the event's body is not base64: {error}")))
 }
 
-/// API Gateway sends the names of headers in small letters; an event that was written by hand may not.
+/// API Gateway lower-cases header names; events written by hand may not.
 fn set_header(event: &mut Value, name: &str, value: String) -> Result<(), Fault> {
     let headers = event.get_mut("headers").and_then(Value::as_object_mut);
     let headers = headers.ok_or_else(|| {

@@ -1,22 +1,17 @@
-//! The context that makes every command of this user speak to the system that just started.
+//! Saves a context, so that the user's commands use the system that just started.
 
 use crate::client::{Config, Signed};
 use pullyard_local::Local;
 use std::path::Path;
 
-/// The context's name when nobody says otherwise.
 const NAME: &str = "local";
 
 pub(super) enum Saved {
-    /// Commands that name no context use it.
     Current(String),
-    /// Another one is in use; this one has to be named.
     Beside(String),
-    /// It could not be saved, and why.
     Not(String),
 }
 
-/// Saves address and token. A context of another server stays the current one.
 pub(super) fn save(local: &Local, data: &Path, name: Option<String>) -> Saved {
     let name = name.unwrap_or_else(|| NAME.into());
     let mut config = match Config::load() {

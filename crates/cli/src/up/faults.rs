@@ -1,4 +1,4 @@
-//! Why `up` did not start, as a sentence and what to do.
+//! Explains why `up` did not start.
 
 use crate::client::{Exit, Fault};
 use crate::disk::free_bytes;
@@ -7,10 +7,9 @@ use pullyard_local::{Addresses, Error};
 use std::io;
 use std::path::Path;
 
-/// Too little to start with. Units: bytes.
+/// Units: bytes.
 const FULL: u64 = 4 << 20;
 
-/// The sentence for a start that failed.
 pub(super) fn of_start(error: Error, data: &Path) -> Fault {
     let failed = |words: String| Fault::new(Exit::Failed, words);
     let full = |source: &io::Error| source.kind() == io::ErrorKind::StorageFull;
@@ -34,12 +33,11 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
     }
 }
 
-/// Nobody can choose that address: clones and pull requests know it.
+/// This address cannot be changed: clones and pull requests contain it.
 fn is_forge(address: &str, data: &Path) -> bool {
     matches!(Addresses::last(data), Ok(Some(last)) if last.forge == address)
 }
 
-/// There is no room to start in, or to go on.
 pub(super) fn disk_full(data: &Path) -> Fault {
     Fault::new(Exit::Failed, format!("the disk of {} is full", data.display()))
         .help("free some space, then start again; nothing is lost")

@@ -1,4 +1,4 @@
-//! The data folder: made for its owner only, and never committed by accident.
+//! The data folder: private, and never committed by accident.
 
 use super::faults::disk_full;
 use crate::client::{Exit, Fault};
@@ -6,7 +6,6 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Makes the folder if it is not there, and gives its whole path.
 pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
     let failed = |error: io::Error| {
         if error.kind() == io::ErrorKind::StorageFull {
@@ -21,7 +20,7 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(failed)?;
     let whole = fs::canonicalize(folder).map_err(failed)?;
-    // The default stands in a project of the user's, perhaps.
+    // The default folder may be inside the user's project.
     let ignored = whole.join(".gitignore");
     if !ignored.exists() {
         fs::write(&ignored, "*\n").map_err(failed)?;
@@ -29,7 +28,6 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
     Ok(whole)
 }
 
-/// Makes a folder in it.
 pub(super) fn inner(data: &Path, name: &str) -> Result<PathBuf, Fault> {
     let path = data.join(name);
     fs::create_dir_all(&path)

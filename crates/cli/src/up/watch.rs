@@ -1,5 +1,4 @@
-//! What happens to machines while `up` runs for days: clocks that move, disks that fill up. A line each,
-//! once, when it begins.
+//! Warns about clock jumps and full disks while `up` runs.
 
 use crate::client::Screen;
 use crate::disk::free_bytes;
@@ -10,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Corrections by a time service stay below it.
+/// Time services make smaller corrections.
 const JUMP: Duration = Duration::from_secs(60);
 /// Units: bytes.
 const NEARLY_FULL: u64 = 256 << 20;
@@ -22,7 +21,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Compares with when the folder was last in use: a clock that was moved back makes what is due late.
+    /// Compares with the last run: after the clock was set back, everything due is late.
     pub(super) fn begin(data: &Path, screen: &Screen) -> Self {
         let clock = Self { file: data.join("last-seen"), wall: SystemTime::now(), steady: Instant::now() };
         let last = fs::read_to_string(&clock.file).ok().and_then(|text| text.trim().parse().ok());
@@ -37,7 +36,6 @@ impl Clock {
         clock
     }
 
-    /// How far the clock has moved against the time that passed; signed by which way.
     fn jump(&mut self) -> Option<(Duration, &'static str)> {
         let (wall, steady) = (SystemTime::now(), Instant::now());
         let expected = self.wall + steady.duration_since(self.steady);
@@ -51,7 +49,6 @@ impl Clock {
 
     fn remember(&self) {
         let secs = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        // Only a hint for the next start.
         let _ = fs::write(&self.file, secs.to_string());
     }
 }

@@ -1,4 +1,4 @@
-//! What an earlier attempt left for this one to go on from.
+//! Finds the checkpoint from which an attempt resumes.
 
 use super::load_trusted;
 use crate::artifacts::checkpoint_of;
@@ -7,40 +7,35 @@ use pullyard_domain::artifact::{Artifact, WhyMissing};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Fence, goes_on_from};
 
-/// How many jobs back a checkpoint is given of, where each is the retry of the one before. One in which no agent began
-/// is none of them: it had nothing to keep, and may have failed for want of this very checkpoint.
+/// Limit of retries followed. Jobs without an agent do not count: they may have failed for lack of this checkpoint.
 const MOST_RETRIES: usize = 3;
-/// How many are looked at in all.
 const MOST_JOBS: usize = 50;
 
 #[derive(Clone, Debug)]
 pub struct Left {
-    /// The newest checkpoint that is to be had.
     pub checkpoint: Option<Checkpoint>,
-    /// A newer one that was kept and is not to be had.
+    /// A newer checkpoint that was reserved but cannot be downloaded.
     pub missing: Option<Missing>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The job whose attempt left it.
     pub job: JobId,
     pub attempt: u32,
     pub artifact: Artifact,
-    /// The way to it, for a short while. A credential.
+    /// Short-lived download address. A credential.
     pub address: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// The job whose attempt kept it.
     pub job: JobId,
     pub attempt: u32,
     pub why: WhyMissing,
 }
 
-/// The newest checkpoint of an earlier attempt whose bytes are there; of a retry, also of the jobs that it does again.
-/// One that was kept after it is said to be missing, as long as its row is there.
+/// The newest downloadable checkpoint of an earlier attempt or retried job. A newer one that is not is reported
+/// missing.
 ///
 /// Errors: `LeaseLost`.
 pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {

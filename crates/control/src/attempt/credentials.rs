@@ -1,7 +1,4 @@
-//! The secrets of an attempt, for as long as it holds its job.
-//!
-//! A token of an App is minted at every call, for one repository and what a runner does there. It is stored
-//! nowhere: its runner revokes it at its end, or it ends by itself within the hour.
+//! The credentials of an attempt, while it holds its job. An App's token is minted per call and never stored.
 
 use super::load_trusted;
 use crate::forge::{endpoint, mint};
@@ -15,15 +12,11 @@ use pullyard_forge::{InstallationToken, Only, revoke_installation_token};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an attempt proves itself with to the forge.
 #[derive(Clone)]
 pub struct Credentials {
     pub forge_token: Arc<str>,
-    /// How long it works at least; none when that is not known.
     pub expires_in: Option<Duration>,
-    /// For the agent's model, where the project names secrets for it.
     pub model: Vec<(ModelKey, Arc<str>)>,
-    /// The SSH key that signs its commits, where the project names one.
     pub signing_key: Option<Arc<str>>,
 }
 
@@ -33,8 +26,6 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// The forge token for an attempt: its own at every call, where the forge is connected as an App.
-///
 /// Errors: `LeaseLost`; `NoSecret` when a secret of the integration is missing, `NoModelSecret` when one for the
 /// agent's model is, `NoSigningSecret` when the key for commits is; the forge's.
 pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
@@ -52,16 +43,14 @@ pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Er
     Ok(Credentials { forge_token, expires_in, model, signing_key })
 }
 
-/// The job's project as it is now, where it named a secret when the job was made: the others pay for no look.
+/// The current project, if the job needs one of its secrets; other jobs skip the read.
 async fn of_project(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
-    // Where it only adopts, it asks no model and commits nothing.
     if job.adopts.is_some() || job.policy.model_of.is_none() && !job.policy.signs {
         return Ok(None);
     }
     Ok(ctx.store.project(&job.project).await?)
 }
 
-/// What the project names now for signing commits; nothing where it signs none any more.
 async fn of_commits(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Option<Arc<str>>, Error> {
     let named =
         project.filter(|_| job.policy.signs).and_then(|project| project.settings.commits.signing_secret.as_ref());
@@ -73,7 +62,6 @@ async fn of_commits(ctx: &Context, job: &Job, project: Option<&Project>) -> Resu
     }
 }
 
-/// What the project names now for the model of the job's agent.
 async fn of_model(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Vec<(ModelKey, Arc<str>)>, Error> {
     let (Some(capability), Some(project)) = (&job.policy.model_of, project) else {
         return Ok(Vec::new());
@@ -100,7 +88,7 @@ async fn minted(
 ) -> Result<(Arc<str>, Option<Duration>), Error> {
     let repository = match ctx.store.repository(&job.project, &job.integration, job.repository).await? {
         Some(repository) => Some(repository),
-        // Removed in the moment in which the job was made: it goes on with what it was made with.
+        // The repository was removed while the job was being created; use the job's frozen copy.
         None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
     };
     let Repository { name, workflows, .. } =
@@ -109,7 +97,7 @@ async fn minted(
     let only = Only::Id(job.repository);
     let InstallationToken { token, expires_in } =
         mint(ctx, integration, &name, only, |_| of_attempt(workflows)).await?;
-    // Meanwhile the attempt may have been superseded, and its runner is to get nothing new.
+    // The attempt may have been superseded meanwhile; its runner must not receive a new token.
     if let Err(lost) = load_trusted(ctx, fence).await {
         if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {
             tracing::warn!(job.id = %job.id, error = %error, "a token that nobody got was not revoked; it ends by itself");

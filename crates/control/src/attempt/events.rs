@@ -1,4 +1,4 @@
-//! What an agent does, as it does it. An empty batch is a heartbeat.
+//! Stores the events of an agent. An empty batch is a heartbeat.
 
 use super::load_held;
 use crate::{Context, Error};
@@ -7,23 +7,19 @@ use pullyard_store::{Batch, Write};
 use serde::Serialize;
 use std::time::Duration;
 
-/// The answer to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
     pub next: u64,
     pub want: Want,
     pub watched: bool,
-    /// How soon the next batch is to be sent.
     pub send_every: Duration,
     pub inputs: u32,
 }
 
-/// Stores a batch of events of an attempt that holds its job.
+/// Stores a batch of events, and the number of inputs that the agent has read.
 ///
-/// Events are other items than the job, so a batch that races the loss of its lease may still be
-/// stored; it stands under its own attempt and misleads nobody.
-/// How many inputs the agent has heard is fenced, and written when it is news.
-/// Idempotent: by attempt and first number; what was stored first stays.
+/// A batch that races the loss of its lease may be stored; it belongs to its own attempt, which is harmless.
+/// Idempotent: by attempt and first number; the first batch stored stays.
 /// Errors: `LeaseLost`.
 pub async fn record_events<E: Serialize>(
     ctx: &Context,
@@ -49,7 +45,6 @@ pub async fn record_events<E: Serialize>(
     })
 }
 
-/// Writes down how many inputs the agent of an attempt has heard.
 async fn note_heard(ctx: &Context, fence: &Fence, inputs: u32) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&fence.job);
     loop {

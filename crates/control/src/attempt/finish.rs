@@ -1,4 +1,4 @@
-//! A runner ends its attempt.
+//! Finishes an attempt when its runner reports the outcome.
 
 use crate::breaker::{capability_of, shut};
 use crate::ending::{Took, pull_request_of, write_told_end};
@@ -17,19 +17,16 @@ pub struct Finish {
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub id: FinishId,
     pub end: End,
-    /// What it cost, if that is known, or about. Units: millionths of a US dollar.
+    /// Known or estimated cost. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
-    /// Which agent worked and what it took; none when none began.
     pub work: Option<Work>,
 }
 
-/// Ends an attempt and its job. One whose agent's model answers nobody for now goes back to wait instead, and its
-/// account is left alone (`breaker.rs`).
+/// Ends an attempt and its job. If the model's account is unavailable, the job waits instead (`breaker.rs`).
 ///
 /// Idempotent: by the finish's id.
-/// Errors: `LeaseLost` when the attempt does not hold the job any more. A result that comes too late is
-/// kept and its pull request linked all the same (`recorded`), because it exists: without the link every
-/// later review of it would be refused.
+/// Errors: `LeaseLost` when the attempt no longer holds the job. A late result is still stored and its pull request
+/// linked (`recorded`): without the link, every later review of it would be refused.
 pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Status, Error> {
     let mut rounds = ctx.rounds(&fence.job);
     loop {
@@ -37,7 +34,8 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        // One that only adopts asks no model. An older runner's agent does, without a key: it says nothing of the account.
+        // An adopting job calls no model. An older runner starts an agent for it, without a key: no sign about the
+        // account.
         let asks_its_model = job.adopts.is_none() && job.held_by(fence).is_ok();
         if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| asks_its_model) {
             match waits(ctx, &job, fence, finish, (failure, &trouble)).await? {
@@ -64,7 +62,6 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
     }
 }
 
-/// What is wrong with the model's account, if that is all that went wrong.
 fn trouble_of(end: &End) -> Option<(&Failure, Trouble)> {
     match end {
         End::Failed(failure, None) => Trouble::of(failure).map(|trouble| (failure, trouble)),
@@ -72,9 +69,9 @@ fn trouble_of(end: &End) -> Option<(&Failure, Trouble)> {
     }
 }
 
-/// Shuts the account, then puts the job back; or ends it, where it has waited enough. None: the job has changed.
+/// Opens the breaker, then requeues the job, or ends it if it has waited too long. `None`: the job has changed.
 ///
-/// Idempotent: a repeat finds the account shut by this attempt, and the job put back by this finish.
+/// Idempotent: a repeat finds the breaker opened by this attempt, and the job requeued by this finish.
 async fn waits(
     ctx: &Context,
     job: &Job,
@@ -94,7 +91,6 @@ async fn waits(
         session: finish.work.as_ref().map(|work| (work.agent.clone(), work.session.clone())),
     };
     let now = ctx.clock.now();
-    // It holds the job as it was read; what is stale by now is refused by the write.
     let next = job.waits_for_model(fence, &met, now).map_err(|refusal| Error::refused(refusal, now))?;
     let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
     let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
@@ -115,9 +111,8 @@ async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) ->
     Ok(noted)
 }
 
-/// Links the pull request that a job left behind, unless somebody did, and shows it on a ticket that has none, so that
-/// its next job goes on with it instead of making another. Where neither is done it is one write: whoever said it may
-/// be gone by now.
+/// Links the pull request of a late result, and shows it on its ticket, so that the next job continues it. Both are one
+/// write: the runner may not report again.
 async fn link(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&job.id);
     while let Some(pull_request) = pull_request_of(ctx, job).await? {
@@ -139,12 +134,11 @@ async fn link(ctx: &Context, job: &Job) -> Result<(), Error> {
     Ok(())
 }
 
-/// The job's ticket with what the job left behind, if it has no pull request.
 async fn showing(ctx: &Context, job: &Job) -> Result<Option<Ticket>, Error> {
     let (Some(key), Some(link)) = (&job.ticket, link_of(job)) else { return Ok(None) };
     let ticket = ctx.store.ticket(&job.project, key).await?.filter(|ticket| ticket.pull_request.is_none());
     Ok(ticket.map(|mut ticket| {
-        // A move that was made is not made again; one that is still wanted stays wanted.
+        // A status change that was synced is not requested again; a pending one stays pending.
         let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
         ticket.want(status, ticket.wanted.badge, Some(link));
         ticket

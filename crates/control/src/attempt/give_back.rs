@@ -1,4 +1,4 @@
-//! A runner gives its job back before its work is done: its agent asks something, or people want it to pause.
+//! Suspends a job at its runner's request: its agent asks a question, or a user wants a pause.
 
 use crate::ending::Took;
 use crate::rest::write_told_rest;
@@ -6,28 +6,24 @@ use crate::{Context, Error};
 use pullyard_domain::job::{AttemptEnd, Fence, NotNow, Rest, Status, Work, Yielded};
 use pullyard_store::{Proof, Write};
 
-/// What a runner says when it gives its job back.
 #[derive(Clone, Debug)]
 pub struct GivesBack {
-    /// Why, and what the next attempt can go on with.
+    /// The reason, and the state from which the next attempt resumes.
     pub yielded: Yielded,
-    /// What the attempt cost, if that is known, or about. Units: millionths of a US dollar.
+    /// Known or estimated cost. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
-    /// Which agent worked and what it took; none when none began, or an older runner does not say.
+    /// The agent and its usage; none if no agent began, or for an older runner.
     pub work: Option<Work>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GaveBack {
-    /// The attempt is over, and this is its job's status.
     Over(Status),
-    /// Somebody said something that the agent has not read: the attempt goes on.
+    /// The agent has not read the newest input: the attempt continues.
     NewerInput,
 }
 
-/// Ends an attempt whose job goes on later.
-///
-/// Idempotent: by the id of what was yielded.
+/// Idempotent: by the id of `yielded`.
 /// Errors: `LeaseLost` when the attempt does not hold the job any more; `WrongStatus` where it may not stop.
 pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Result<GaveBack, Error> {
     let GivesBack { yielded, spent_usd_micros, work } = gives;

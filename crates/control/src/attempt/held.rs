@@ -4,8 +4,6 @@ use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Job};
 
-/// The job, if the attempt holds it.
-///
 /// Errors: `LeaseLost` when another attempt or none holds it.
 pub(crate) async fn load_held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
@@ -13,7 +11,7 @@ pub(crate) async fn load_held(ctx: &Context, fence: &Fence) -> Result<Job, Error
     Ok(job)
 }
 
-/// The job, if the attempt holds it and its runner may still work: for calls that hand out secrets.
+/// Loads a job and checks that the attempt holds it and its runner is still trusted. For calls that hand out secrets.
 pub(crate) async fn load_trusted(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = load_held(ctx, fence).await?;
     if let Some(run) = &job.run {

@@ -1,4 +1,4 @@
-//! The next phase of an attempt begins.
+//! Records the next phase of an attempt.
 
 use crate::runner::trusted;
 use crate::{Context, Error};
@@ -6,22 +6,21 @@ use pullyard_domain::job::{Fence, Job, NotNow, Status, Want};
 use pullyard_store::Write;
 use std::time::Duration;
 
-/// The answer to a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progressed {
     pub want: Want,
-    /// Only for Syncing: for how long nobody else ends the attempt, from now.
+    /// Only for Syncing: for how long from now the lease cannot be ended by others.
     pub push_for: Option<Duration>,
-    /// Syncing has not begun: people said something that the agent was not told.
+    /// Syncing has not begun: there are inputs that the agent has not read.
     pub goes_on: bool,
 }
 
-/// Writes the phase of an attempt.
+/// Stores the phase of an attempt.
 ///
-/// Idempotent: the present phase again is a repeat. Repeating Syncing answers what is left of its time,
-/// it never extends it.
-/// Where the job is to pause, Syncing does not begin: the answer has no time to push. Nor does it where there are more
-/// inputs than the agent was told; `told` is none for one that is told nothing while it works.
+/// Syncing does not begin while a pause is requested (the answer then has no `push_for`), nor while there are more
+/// inputs than `told`, which is none for an agent that reads none.
+/// Idempotent: the present phase again is a repeat. Repeating Syncing returns the time that is left, and never extends
+/// it.
 /// Errors: `LeaseLost`, `WrongStatus`, `Unwanted` (only for Syncing).
 pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32>) -> Result<Progressed, Error> {
     let mut rounds = ctx.rounds(&fence.job);
@@ -41,7 +40,7 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
         };
         let next = match decided {
             Ok(next) => next,
-            // It is to pause instead of pushing: the answer says so, and that nothing has begun.
+            // A requested pause takes precedence over the push; the answer says that Syncing has not begun.
             Err(NotNow::Unwanted) if job.want == Want::Pause => return Ok(answer(&job)),
             Err(NotNow::NewerInput) => return Ok(Progressed { goes_on: true, ..answer(&job) }),
             Err(NotNow::Already) => return Ok(answer(&job)),

@@ -1,4 +1,4 @@
-//! A task claims its attempt and gets to know what to do.
+//! Claims an attempt for a task and returns its assignment.
 
 use crate::proof::Bootstrap;
 use crate::runner::trusted;
@@ -10,35 +10,29 @@ use pullyard_domain::prompt;
 use pullyard_domain::published::ISOLATION_OF_RUNNER;
 use pullyard_store::Write;
 
-/// How far back it is looked which jobs a retry does again.
 const MOST_RETRIES: usize = 50;
 
 #[derive(Clone)]
 pub struct Assignment {
     pub job: Job,
     pub context: prompt::Context,
-    /// The forge it works with.
     pub integration: Integration,
-    /// What stands between the agent and its host, for the pull request.
+    /// How the agent is isolated from its host, for the pull request's text.
     pub isolation: String,
-    /// What people said to its agent so far, oldest first.
     pub inputs: Vec<Input>,
-    /// The earlier jobs whose reviews it answers, where it does their work again.
+    /// The earlier jobs whose review comments this retry may find answered.
     pub retries: Vec<JobId>,
-    /// Credential of every further call.
     pub lease: String,
 }
 
 impl std::fmt::Debug for Assignment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The lease never reaches a log.
+        // Leave out the lease: it must not reach a log.
         let (job, attempt) = (&self.job.id, self.job.attempt);
         f.debug_struct("Assignment").field("job", job).field("attempt", &attempt).finish_non_exhaustive()
     }
 }
 
-/// Claims an attempt for a task, or tells the one that its self-hosted runner has claimed.
-///
 /// Idempotent: by `claim`; repeating it returns the same assignment and lease.
 /// Errors: `LeaseLost` when another task was quicker, `WrongStatus`, `Unwanted`.
 pub async fn start(
@@ -56,7 +50,7 @@ pub async fn start(
             return Err(Error::NotFound { what: "job", name: bootstrap.job.to_string() });
         };
         if claim.task.is_none() && job.dispatch.number == bootstrap.dispatch {
-            // A task that could not ask ECS for its own name; without it its death would go unnoticed.
+            // Such a task could not read its own ARN from ECS; without it, its death would go unnoticed.
             claim.task.clone_from(&job.dispatch.task);
         }
         match job.claimed(&claim, now) {
@@ -72,7 +66,6 @@ pub async fn start(
     tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
     let (context, integration) =
         tokio::try_join!(ctx.store.context(&job.id, &job.context), ctx.store.integration(&job.integration))?;
-    // Nearly every job begins without any.
     let inputs = if job.inputs > 0 { ctx.store.inputs(&job.id, 0).await? } else { Vec::new() };
     let retries = earlier(ctx, &job).await?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
@@ -91,7 +84,7 @@ pub async fn start(
     })
 }
 
-/// The jobs whose work a revise job does again, the newest first: they may have answered its reviewers.
+/// The jobs whose work a revise job repeats, newest first: they may have answered its reviewers.
 async fn earlier(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
     let mut all = Vec::new();
     let mut next = job.retry_of.clone().filter(|_| job.kind == Kind::Revise);

@@ -1,5 +1,4 @@
-//! What of an App's own hook is a setting of the App, which GitHub has no call for: said, with the page where a
-//! person mends it.
+//! Reports the settings of an App that its hook needs but GitHub's API cannot change, with a link to the page.
 
 use super::drift::{Drift, drift};
 use crate::forge::app_of;
@@ -9,7 +8,6 @@ use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_forge::features::{lacking, least_of_app};
 use pullyard_forge::{App, GitHubApp};
 
-/// The App whose own hook this is; none when it is another kind's.
 pub(super) async fn of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<GitHubApp>, Error> {
     match hook.kind {
         HookKind::App {} => app_of(ctx, integration).await,
@@ -17,7 +15,6 @@ pub(super) async fn of(ctx: &Context, integration: &Integration, hook: &Hook) ->
     }
 }
 
-/// In which ways an App is not what its hook needs.
 pub(super) fn of_settings(app: &App) -> Vec<Drift> {
     let page = format!("{}/permissions", app.settings_url);
     let mut drifts = Vec::new();
@@ -38,18 +35,16 @@ pub(super) fn of_settings(app: &App) -> Vec<Drift> {
     drifts
 }
 
-/// The App has no hook at all, and no call makes one.
 pub(super) fn missing(app: &App) -> Drift {
     drift("missing", format!("The App has no webhook; switch it on at {}.", app.settings_url), false)
 }
 
-/// Whether it is switched on no call tells; that it never delivered anything may have that reason.
+/// The API does not show whether an App's hook is active; a hook without any delivery may be inactive.
 pub(super) fn silent(app: &App) -> Drift {
     let sentence = format!("Nothing was delivered yet; whether its webhook is active stands at {}.", app.settings_url);
     drift("silent", sentence, false)
 }
 
-/// Why an App that has no hook can't be told where to call us.
 pub(super) async fn has_none(app: &GitHubApp) -> Result<Error, Error> {
     let page = app.app().await?.settings_url;
     let fault = format!("the App has no webhook; switch it on at {page}, then install it here again");

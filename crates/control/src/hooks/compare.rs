@@ -1,4 +1,4 @@
-//! A hook as it should be, and as its forge has it.
+//! Compares a hook with its configuration at the forge, and repairs it.
 
 use super::app;
 use super::drift::{Drift, drift};
@@ -16,16 +16,15 @@ use pullyard_forge::Delivery;
 use pullyard_store::{HookHeard, Write};
 use std::collections::BTreeSet;
 
-/// A hook with what was heard of it.
+/// A hook with its observed state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookView {
     pub hook: Hook,
     pub heard: HookHeard,
-    /// Until when the secret before the present one counts.
+    /// Until when the previous secret is accepted.
     pub old_secret_until: Option<Timestamp>,
 }
 
-/// A hook with what was heard of it.
 pub async fn view(ctx: &Context, hook: Hook) -> Result<HookView, Error> {
     let heard = ctx.store.hook_heard(&hook).await?;
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
@@ -36,9 +35,7 @@ pub async fn view(ctx: &Context, hook: Hook) -> Result<HookView, Error> {
     Ok(HookView { hook, heard, old_secret_until })
 }
 
-/// In which ways a hook is not what it should be. Changes nothing.
-///
-/// Errors: `NotFound`; the table's. What the forge refuses is a drift.
+/// Errors: `NotFound`; the table's. A refusal by the forge is reported as a drift.
 pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
     let hook = ctx.store.hook(name).await?;
     let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
@@ -52,8 +49,6 @@ pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
     Ok((view, drifts))
 }
 
-/// Has the forge's hook be what it should be, with all its settings, and compares again.
-///
 /// Idempotent: the same settings again change nothing.
 /// Errors: `NotFound`, `Forge`, `Contended`; `Invalid` for a secret that the forge does not take.
 pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
@@ -83,7 +78,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
         None => None,
     };
     let one = match settings {
-        // It has no other one, whatever it calls.
+        // An App has only this hook, whatever its address.
         Some(_) => there.first(),
         None => {
             let by_id = there.iter().find(|one| Some(one.id) == hook.forge_id);
@@ -112,7 +107,6 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     if !one.verifies_tls {
         drifts.push(drift("insecure_ssl", "It does not check our certificate.", true));
     }
-    // What is not listed says nothing for or against it.
     if !integration.kind.lists_deliveries() {
         return Ok(drifts);
     }
@@ -122,7 +116,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
             drifts.extend(settings.as_ref().filter(|_| never).map(app::silent));
             drifts.extend(failing(&page.found));
         }
-        // A forge that does not list them says nothing against the hook.
+        // Failure to list deliveries is no fault of the hook.
         Err(error) => {
             drifts.push(drift("deliveries", format!("Its deliveries can't be listed: failed to {error}."), false));
         }
@@ -130,7 +124,6 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     Ok(drifts)
 }
 
-/// What a hook that a call makes is told of.
 fn subscription(kind: ForgeKind, one: &pullyard_forge::Hook) -> Vec<Drift> {
     let mut drifts = Vec::new();
     if !one.active {

@@ -1,11 +1,10 @@
-//! A difference between a hook and what its forge has.
+//! A difference between a hook and its configuration at the forge.
 
-/// One way in which a hook is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
     pub code: &'static str,
     pub sentence: String,
-    /// `hooks repair` mends it.
+    /// `hooks repair` can fix it.
     pub repairable: bool,
 }
 

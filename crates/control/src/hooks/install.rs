@@ -1,4 +1,4 @@
-//! Making a hook, here and at its forge, and removing it.
+//! Installs and removes a hook, in the table and at its forge.
 
 use super::app;
 use crate::forge::{forge_for_new, forge_of_hook};
@@ -18,34 +18,30 @@ use pullyard_store::Write;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Repository(RepositoryName),
-    /// All repositories of an organisation.
     Organisation(String),
-    /// All installations of the integration's App.
     App,
 }
 
-/// A hook that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHook {
-    /// The last part of its address.
     pub name: HookName,
     pub integration: IntegrationId,
-    /// The project that is told of what belongs to none.
+    /// The project for events that belong to no repository.
     pub home: ProjectId,
     pub others: Vec<ProjectId>,
     pub target: Target,
-    /// Our address as the forge reaches it.
+    /// The webhook function's address as the forge reaches it.
     pub base_url: String,
-    /// A person makes it at the forge; we are only told of it.
+    /// A person creates it at the forge; only the table is written.
     pub by_hand: bool,
 }
 
-/// Makes a hook, here first, then at its forge, unless it is there by its address.
+/// Installs a hook: stores it, then creates it at the forge, or updates an existing one with the same address.
 ///
-/// Idempotent: by name; the same again mends what differs at the forge. Two at once end with what the later
-/// one stored: whoever meets a change of the hook tells the forge again.
-/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, also for an App's at a
-/// forge without Apps and for a secret that the forge does not take, `Forge`, `Contended`.
+/// Idempotent: by name; a repeat repairs differences at the forge. Two concurrent installs end with the later one's
+/// settings: a stale writer updates the forge again.
+/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, also for an App's at
+/// a forge without Apps and for a secret that the forge does not take, `Forge`, `Contended`.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     for project in std::iter::once(&new.home).chain(&new.others) {
         if ctx.store.project(project).await?.is_none() {
@@ -93,8 +89,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         }
         let forge_id = tell(ctx, &integration, &hook).await?;
         let told = Hook { forge_id, ..hook };
-        // Written even if it says so already: two who install at once must not leave the forge with one's secret
-        // and us with the other's.
+        // Written even if unchanged: of two concurrent installs, the last must store the secret that the forge has.
         if ctx.store.put_hook(&told).await? == Write::Applied {
             tracing::info!(hook = %told.name, of = told.kind.words(), "a hook is installed");
             return Ok(Hook { rev: told.rev + 1, ..told });
@@ -103,8 +98,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     }
 }
 
-/// Has the forge call us: by a new hook, or by the one that does so already, with all its settings. An App has
-/// one hook, made with it. Gives the forge's id of it, as far as it is known.
+/// Creates the forge's hook, or updates the one with our address. An App has exactly one hook, made with it.
 ///
 /// Errors: `Forge`; `Invalid` for an App that has no hook, and for a secret that the forge does not take.
 pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<u64>, Error> {
@@ -128,17 +122,16 @@ pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) 
     Ok(Some(told.id))
 }
 
-/// Forgets a hook, at its forge first: what is left there would be answered 404 for ever. What calls its address is
-/// taken away there, too: whoever made that may have died before its id was noted.
+/// Removes a hook, at its forge first, and any hook there with its address: a leftover would get a 404 for ever.
 ///
-/// Idempotent: one that is gone at the forge is gone.
+/// Idempotent: a hook that is missing at the forge is no error.
 /// Errors: `NotFound`; `Forge`, unless `keep_at_forge`; `Contended`.
 pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) -> Result<(), Error> {
     let mut rounds = ctx.rounds(name);
     loop {
         let hook = ctx.store.hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
-        // An App's hook is a setting of the App, which no call takes away.
+        // An App's hook cannot be deleted by the API.
         let is_deletable = !matches!(hook.kind, HookKind::App {});
         if is_deletable && !keep_at_forge {
             let integration = integration_of(ctx, &hook.integration).await?;
@@ -150,7 +143,6 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
             match by_address(&forge, &scope, &hook).await {
                 Ok(Some(id)) => forge.delete_hook(&scope, id).await?,
                 Ok(None) => {}
-                // The one that is known is gone.
                 Err(_) if hook.forge_id.is_some() => {}
                 Err(error) => return Err(error),
             }
@@ -163,8 +155,7 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
     }
 }
 
-/// The forge's id of what calls a hook's address: of several one that is switched on, and of those the first made.
-/// None: nothing calls it, or it is not known.
+/// The forge's id of the hook with our address: an active one first, then the oldest. `None` if absent or unknown.
 pub(crate) async fn at_address(
     forge: &Forge,
     scope: &HookScope,
@@ -176,11 +167,11 @@ pub(crate) async fn at_address(
     Ok(ours.min_by_key(|one| (!one.active, one.id)).map(|one| one.id))
 }
 
-/// The same where there may be no repository any more that could have one: then there is none.
+/// Like `at_address`, but a deleted repository has no hooks.
 async fn by_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, Error> {
     match (at_address(forge, scope, hook).await, scope) {
         (Ok(id), _) => Ok(id),
-        // A forge says the same to whoever may not see its hooks: that none is there is said by the repository itself.
+        // The forge also answers 404 when the token may not list hooks; only the repository tells the cases apart.
         (Err(error @ NotFound { .. }), HookScope::Repository(name)) => match forge.repository(name).await {
             Err(NotFound { .. }) => Ok(None),
             _ => Err(error.into()),
@@ -194,8 +185,6 @@ pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<
     found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
 }
 
-/// What the forge is to be told of a hook.
-///
 /// Errors: `Invalid` for one without an address, and for a secret that the forge does not take.
 async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<HookSettings, Error> {
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
@@ -212,7 +201,7 @@ async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> R
 fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration) -> Result<Hook, Error> {
     let secret = match (&kind, &integration.auth) {
         (HookKind::App {}, Auth::App { webhook_secret, .. }) => {
-            // The forge made it with the App, and keeps signing with it.
+            // The forge created the secret with the App, and keeps signing with it.
             webhook_secret.rsplit('/').next().unwrap_or(webhook_secret).to_owned()
         }
         (HookKind::App {}, Auth::Token { .. }) => {
@@ -240,7 +229,7 @@ fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration)
     })
 }
 
-/// A repository that was renamed is the same.
+/// A renamed repository has the same id.
 fn same(one: &HookKind, other: &HookKind) -> bool {
     match (one, other) {
         (HookKind::Repository { id: one, .. }, HookKind::Repository { id: other, .. }) => one == other,
@@ -248,11 +237,8 @@ fn same(one: &HookKind, other: &HookKind) -> bool {
     }
 }
 
-/// The forge takes the value that people gave the hook's secret before there was a hook; one that is made here fits.
-///
-/// Errors: `Invalid`, with the secret's name.
+/// Errors: `Invalid` for an existing secret that is too long for the forge.
 async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Result<(), Error> {
-    // What fits whatever it is need not be read.
     if longest_secret(kind).is_none() {
         return Ok(());
     }
@@ -266,7 +252,7 @@ async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Re
     }
 }
 
-/// The hook's secret, made if there is none. Nothing replaces one that is there.
+/// Creates the hook's secret if it does not exist. Never replaces one.
 async fn have_secret(ctx: &Context, hook: &Hook) -> Result<(), Error> {
     let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
     match ctx.secrets.fresh_versions(&name).await {

@@ -1,4 +1,4 @@
-//! Our webhooks, a page at a time. One that can't be read hides no other.
+//! Lists webhooks page by page; an unreadable one does not hide the others.
 
 use super::compare::{HookView, view};
 use crate::{Context, Error};
@@ -9,15 +9,12 @@ use pullyard_store::Error as StoreError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HookViews {
     pub hooks: Vec<HookView>,
-    /// Those of which something can't be read, and why. Whose they are, nobody can say.
+    /// Unreadable hooks with the reason. Their projects are unknown.
     pub unreadable: Vec<(HookName, String)>,
-    /// Where the next page begins; none when this was the last.
     pub next: Option<String>,
 }
 
-/// The webhooks that somebody may see, so many at once.
-///
-/// Errors: the table's. That of an item that this version does not understand stands beside the other webhooks.
+/// Errors: the table's. An item that this version cannot parse is listed as unreadable.
 pub async fn hook_views(
     ctx: &Context,
     after: Option<&str>,

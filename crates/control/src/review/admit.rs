@@ -1,6 +1,4 @@
-//! The words of the reviews that a job covers are read from the forge and frozen; then anybody may run it.
-//!
-//! A forge that is away costs time and nothing else: the job waits, its ticket stays locked, its hour runs.
+//! Reads and freezes the texts of a job's reviews; only then may it start. It waits for an unreachable forge.
 
 use super::owed::{covered_with, first_of, have_wait, owed, take_over};
 use super::read::Unread;
@@ -23,24 +21,20 @@ use pullyard_store::{Conclusion, Error as StoreError, Proof, WorkKey, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How often a job that can do without them asks for reviews.
+/// Limit of tries for a job that can work without its reviews.
 const MOST_TRIES: u32 = 5;
 
-/// What became of a job whose review was to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
     Ready,
     Later,
     Ended,
-    /// It was not waiting for this, or not yet again.
     Nothing,
 }
 
-/// Reads and freezes what a job's reviewers wrote.
-///
-/// Idempotent: a job that is not Pending any more needs nothing; what is frozen is named by its content.
-/// Errors: only those of our own services; what is wrong with the forge is kept on the job. Where no repeat helps, the
-/// job is left alone for a while, longer each time: it stays due, and the sweeper would send for it in every round.
+/// Idempotent: a job that is not Pending needs nothing; frozen contexts are named by their content.
+/// Errors: only those of our own services; the forge's are stored on the job. After an error that no retry fixes, the
+/// job is put off, longer each time: otherwise every sweep would send it again.
 pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
     match admit_if_due(ctx, id).await {
         Err(error) if !error.is_transient() => {
@@ -97,7 +91,7 @@ fn tries_of(job: &Job) -> u32 {
     job.waits.as_ref().map_or(0, |waits| waits.tries)
 }
 
-/// It can do its work without them, and must not wait for ever.
+/// An implement job can work without reviews, and must not wait for ever.
 fn may_go_on_alone(read: &Read, job: &Job) -> bool {
     job.kind == Kind::Implement
         && match read {
@@ -107,14 +101,13 @@ fn may_go_on_alone(read: &Read, job: &Job) -> bool {
         }
 }
 
-/// A job goes on without the reviews that it can't be told of; those that may still be answered wait for its end.
-/// Where some are its own already, since somebody died before it could begin with them, they are waited for or given
-/// up with it: nobody else would be told of them.
+/// Starts a job without its unreadable reviews, which wait for its end. If some are assigned to this job already, it
+/// waits for them or fails with them: no other job would get them.
 async fn alone(ctx: &Context, job: &Job, read: Read) -> Result<Read, Error> {
     let may_be_answered = matches!(read, Read::Silent | Read::Unavailable | Read::Fault(_));
     if let Some(id) = job.reviewed().filter(|_| may_be_answered) {
         let all = ctx.store.reviews(&id).await?;
-        // Those that say nothing by now give it nothing more to do.
+        // Reviews without any text add no work.
         if !covered(&job.id, &all).is_empty() && !matches!(read, Read::Silent) {
             return Ok(read);
         }
@@ -147,7 +140,6 @@ async fn announce(ctx: &Context, job: &Job) -> Admitted {
     }
 }
 
-/// What a pull request that can't change any more means for its job.
 pub(super) fn closed(job: &Job, state: PullRequestState, now: Timestamp) -> Cancel {
     let number = job.revises.as_ref().map_or(0, |revises| revises.number);
     Cancel::by_itself(&format!("#{number} was {}", state.words()), now)
@@ -155,14 +147,13 @@ pub(super) fn closed(job: &Job, state: PullRequestState, now: Timestamp) -> Canc
 
 enum Read {
     Context(Box<prompt::Context>),
-    /// The pull request can't change any more.
     Closed(PullRequestState),
-    /// All that it was made for was dismissed.
     Dismissed,
-    /// All that it was made for is without a word, and words had their time.
+    /// All its reviews are still empty after the waiting time.
     Silent,
-    /// The forge will not give it, today or tomorrow.
+    /// The forge refuses for good.
     Unavailable,
+    /// Retry later.
     Fault(ContextFault),
 }
 
@@ -178,12 +169,12 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         ctx.store.ticket_text(&job.project, key),
     )?;
     let mut told = BTreeSet::new();
-    // What it covers, and those of it that it gets only once it was read what they say.
+    // The covered reviews, and those that the job takes over once their texts are read.
     let (first, mut covered, owed) = match job.kind {
         Kind::Revise => {
             let first = first_of(ctx, job).await?;
             let covered: Vec<Review> = covered(&first, &all).into_iter().cloned().collect();
-            // Before anything that may end the job: what it was made for names it, however it ends.
+            // First, since later steps may end the job: its reviews' ledger entries must name it.
             conclude(ctx, job, &id, &covered, &mut told).await?;
             (first, covered, Vec::new())
         }
@@ -193,7 +184,6 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         }
     };
     let (Some(integration), Some(repository)) = (integration, repository) else {
-        // Disconnected since: there is nobody to ask.
         return Ok(Read::Unavailable);
     };
     if let Some(linked) = linked.filter(|linked| linked.state != PullRequestState::Open) {
@@ -215,7 +205,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
             return Ok(job.silent(asked, ctx.clock.now()).map_or(Read::Silent, Read::Fault));
         }
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
-        // Somebody took our credentials away; the day that they have to bring them back runs.
+        // Our credentials are missing or denied; the job waits up to a day for them.
         Err(Stopped::Ours(Error::Cloud(error))) => {
             return Ok(Read::Fault(ContextFault::Away { reason: causes(&error) }));
         }
@@ -248,12 +238,11 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     Ok(Read::Context(Box::new(context)))
 }
 
-/// What was frozen when the job was made, if anything was.
 async fn frozen(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
     if job.context.is_empty() { Ok(None) } else { Ok(ctx.store.context(&job.id, &job.context).await?) }
 }
 
-/// Reviews that waited are in a job now: their ledger entries name it. `told` are those that do.
+/// Sets the job in the ledger entries of its reviews. `told` collects those done.
 async fn conclude(
     ctx: &Context,
     job: &Job,
@@ -266,25 +255,21 @@ async fn conclude(
             continue;
         }
         let entry = DeliveryId::of_review(&review.project, id, &review.id);
-        // Looked at first: most reviews made their job themselves, and a write that is refused is charged, too.
+        // Most reviews created their job themselves, and a refused conditional write costs as much as a successful one.
         if ctx.store.delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
             continue;
         }
-        // Stale: it names its job by now.
         ctx.store.conclude(&entry, &Conclusion::Covered(job.id.clone())).await?;
     }
     Ok(())
 }
 
-/// The reviews of a job that ends before it was read what they say name it all the same, whoever ends it: nobody looks
-/// at it again, and they would be held for ever.
+/// Sets the job in the ledger entries of its unread reviews before it ends, since later nothing would.
 ///
-/// Idempotent: before its end is written, so that whoever is stopped in between leaves a job that waits as before.
+/// Idempotent: runs before the end is written, so that a crash leaves a pending job.
 ///
-/// Where somebody else wrote the end meanwhile, the ticket's next job may take one of them over while this goes on. No
-/// entry is named after a wrong job by that: whoever wrote the end had named all that this job had by then, and none is
-/// named twice. One that this job took over between that and its end names whichever of the two is quicker: each had
-/// it, and what a repeat is answered goes by the review, not by its entry.
+/// If another process writes the end meanwhile, the next job may take over a review concurrently. An entry is set once,
+/// and repeats are answered from the review, so none names a wrong job.
 pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
     let Some(id) = job.reviewed() else { return Ok(()) };
     let read = async {
@@ -301,7 +286,7 @@ pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
     Ok(())
 }
 
-/// None where it can't be read: whoever ends the job can't mend that, and its ticket must come free.
+/// `None` if unreadable: that cannot be fixed here, and the ticket must be released.
 fn if_legible<T>(job: &Job, read: Result<T, Error>) -> Result<Option<T>, Error> {
     match read {
         Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
@@ -325,7 +310,6 @@ fn unread(job: &JobId, error: &pullyard_forge::Error, now: Timestamp) -> Read {
     }
 }
 
-/// Used by whoever hears that a pull request was closed: its job, if that revises it.
 pub(super) fn revising(linked: &PullRequest, job: &Job) -> bool {
     job.pull_request().as_ref() == Some(&linked.id) && !job.status.is_terminal()
 }

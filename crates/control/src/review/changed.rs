@@ -1,4 +1,4 @@
-//! A pull request was closed, merged, opened again, or its head moved.
+//! Records that a pull request was closed, merged or reopened, or that its head moved.
 
 use super::admit::{closed, revising};
 use super::facts::Reach;
@@ -11,19 +11,15 @@ use pullyard_store::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// It is not linked to any ticket of these projects.
     NotOurs,
-    /// Nothing that was not known, or older than what is.
     Nothing,
     Noted,
 }
 
-/// Notes what a forge says of a pull request. One that can't change any more takes the job that revises it
-/// with it, in the same write, and what waits for it is answered.
+/// Records a pull request's state. A closed one ends its revise job in the same write; its waiting reviews are settled.
 ///
-/// Idempotent: ordered by the forge's own time; the end of its job and the settling of what waits are asked
-/// for again by every call that finds it closed. Nobody has to call again: what waits is settled when its hour is over,
-/// too.
+/// Idempotent: ordered by the forge's time; every call that finds it closed requests the end of the job and the
+/// settling again. No further call is needed: waiting reviews are settled at the end of their hour, too.
 pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Changed, Error> {
     let mut rounds = ctx.rounds(&seen.id);
     let (linked, changed) = loop {
@@ -50,8 +46,7 @@ pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullR
     Ok(changed)
 }
 
-/// Writes what was heard, and of one that is closed with it what that means for its job: it is among the open ones no
-/// more, and nobody who looks at those would come back for the job.
+/// Writes the end of its job with it: a closed pull request leaves the index of open ones, so no later round would.
 async fn note(ctx: &Context, heard: &PullRequest) -> Result<Write, Error> {
     let to_stop = match heard.state {
         PullRequestState::Open => None,
@@ -63,7 +58,7 @@ async fn note(ctx: &Context, heard: &PullRequest) -> Result<Write, Error> {
     }
 }
 
-/// Stops the job of one that is known to be closed: it was closed before the two were one write.
+/// Ends the job of a pull request stored as closed by an older version, which used two writes.
 async fn stop(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&linked.id);
     let mut linked = linked.clone();
@@ -80,7 +75,6 @@ async fn stop(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
     Ok(())
 }
 
-/// The job that revises a pull request, and the same as it is to end. None: there is none, or it is stopping already.
 async fn to_stop(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job, Job)>, Error> {
     let Some(key) = &linked.ticket else { return Ok(None) };
     let ticket = ctx.store.ticket(&linked.project, key).await?;
@@ -94,7 +88,6 @@ async fn to_stop(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job, Job
     }
 }
 
-/// What can't be done any more is not gone on with.
 async fn write(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Result<Write, Error> {
     let written = match next.status.is_terminal() {
         true => write_called_off(ctx, job, next, linked, ctx.clock.now()).await?,
@@ -106,8 +99,7 @@ async fn write(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Re
     Ok(written)
 }
 
-/// What waits for a pull request is looked at now instead of when its hour is over. Killed before it, the hour's end
-/// has it looked at.
+/// Settles waiting reviews now instead of at the end of their hour. After a crash here, the hour's end does it.
 async fn settle_now(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
     let Some(key) = &linked.ticket else { return Ok(()) };
     let mut rounds = ctx.rounds(key);

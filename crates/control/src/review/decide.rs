@@ -1,4 +1,4 @@
-//! Decides a review: creates its job, lets it wait, or records the refusal.
+//! Decides a review: creates its job, stores it to wait, or records the refusal.
 
 use super::changed::pull_request_changed;
 use super::facts::{Loaded, Reach, job_of, load, project_of};
@@ -17,18 +17,16 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_store::{TriggerReview, WaitsForJob, Write};
 
-/// Decides a review.
-///
-/// Idempotent: by the review's id at the forge, for any number of webhooks and polls; a repeat gets the first answer.
-/// Errors: `Contended` if concurrent writers kept changing the ticket. Nothing is stored then; repeat the call.
+/// Idempotent: by the review's id, over all sources; a repeat gets the first answer.
+/// Errors: `Contended` when concurrent writers kept changing its ticket. Nothing of the review is stored, and the call
+/// may be made again.
 pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.pull_request.id);
-    // Boxed, because the futures below are large.
+    // Boxed, as below: all these futures would be on the caller's stack.
     let mut loaded = Box::pin(load(ctx, reach, event, vouched(event))).await?;
     loop {
         if tells_news(&loaded, event) {
-            // First: where the review waits, what is known of its pull request by then decides what becomes of it, and
-            // nobody may tell of that again.
+            // First: the stored state decides about a waiting review, and this news may not arrive again.
             Box::pin(pull_request_changed(ctx, reach, &event.pull_request)).await?;
             loaded = Box::pin(load(ctx, reach, event, loaded.facts.permission)).await?;
         }
@@ -42,7 +40,7 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
     }
 }
 
-/// Decides over these facts. The forge is asked once about the author, when a guard needs the permission.
+/// Decides from loaded facts. Asks the forge about the author at most once, when that guard's turn comes.
 async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Result<Decision, Error> {
     let own = || JobId::of_review(&event.pull_request.id, &event.review);
     let job = loaded.review.as_ref().map_or_else(own, Review::next_job);
@@ -53,7 +51,7 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
                 let Some(repository) = &loaded.repository else {
                     return Err(Error::Inconsistent("an author was asked about without a repository".into()));
                 };
-                // The other facts are not read again; the write's condition rejects stale ones.
+                // The other facts are not reloaded: the write refuses them if they changed.
                 let number = event.pull_request.id.number;
                 let asked = ask_now(ctx, &loaded.integration, repository, number, &event.author).await;
                 loaded.facts.permission = Some(asked);
@@ -62,7 +60,7 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
     }
 }
 
-/// The forge says with it that its pull request was closed or reopened, and nobody had told us.
+/// The event carries a change of the pull request's state that was not recorded yet.
 fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
     let seen = &event.pull_request;
     loaded.pull_request.as_ref().is_some_and(|linked| {
@@ -70,8 +68,7 @@ fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
     })
 }
 
-/// Decides a review for a webhook, which must answer in time: under contention the review goes to the queue, and the
-/// answer is `queued`.
+/// `decide_review` for a caller that cannot retry: a contended review is queued, and answered with `Queued`.
 pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     match decide_review(ctx, reach, event).await {
         Err(error) if is_contended(&error) => {
@@ -84,7 +81,6 @@ pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) 
                 Some(&event.pull_request.repository),
                 event.pull_request.id.number,
             );
-            // Where its answer will stand.
             let project = project_of(ctx, reach, &event.pull_request).await?;
             Ok(Answer { delivery: event.ledger_id(&project), reason: Reason::Queued { pr }, job: None })
         }
@@ -96,12 +92,11 @@ fn is_contended(error: &Error) -> bool {
     matches!(error, Error::Contended { .. } | Error::Store(pullyard_store::Error::Contended { .. }))
 }
 
-/// A caller of our API is identified by the token.
+/// A user of our own API is authorised by the token.
 fn vouched(event: &ReviewEvent) -> Option<Permission> {
     (event.source == Source::Person).then_some(Permission::Write)
 }
 
-/// Writes a decision; `None` if its facts were stale.
 async fn apply(
     ctx: &Context,
     event: &ReviewEvent,
@@ -125,18 +120,17 @@ async fn apply(
                 ctx.store.note_repeat(&first.id, now).await?;
                 first.id.clone()
             }
-            // The ledger's entry has expired.
             None => delivery.id,
         };
         return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: job_of(loaded) }));
     }
     let is_for_people = is_for_people(&decision.reason);
     if !remembered {
-        // Shown first: once it is in the ledger no look comes back to it, and the forge tells it once.
+        // Show it first: once in the ledger, no later round returns to it.
         if is_for_people && tell_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
             return Ok(None);
         }
-        // Stale: another delivery of the same review has its final answer.
+        // Stale: another process decided the same review finally. A waiting review already has its entry.
         if ctx.store.record(&delivery).await? == Write::Stale {
             return Ok(None);
         }
@@ -152,7 +146,6 @@ async fn apply(
     Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job }))
 }
 
-/// Creates the job with the ticket's lock, the pull request's hour, the review and its ledger entry in one transaction.
 async fn trigger(
     ctx: &Context,
     event: &ReviewEvent,
@@ -169,7 +162,6 @@ async fn trigger(
         return Err(Error::Inconsistent("a review was accepted without its ticket".into()));
     };
     let mut linked = pull_request.clone();
-    // The delivery of a review contains the newest state of the pull request.
     if let Some(heard) = linked.heard(event.pull_request.state, &event.pull_request.head, event.pull_request.updated_at)
     {
         linked = heard;
@@ -198,7 +190,6 @@ async fn trigger(
     Ok(Some(Answer { delivery: delivery.id.clone(), reason: decision.reason, job: Some(job.id) }))
 }
 
-/// Adds URL, branch and repository name to a link that lacks them.
 pub(super) fn named(linked: &mut PullRequest, event: &ReviewEvent) {
     linked.repository_name = Some(event.pull_request.repository.clone());
     if linked.url.is_empty() {
@@ -212,12 +203,10 @@ pub(super) fn named(linked: &mut PullRequest, event: &ReviewEvent) {
 #[derive(Clone, Copy)]
 struct Wait {
     opens_at: Timestamp,
-    /// Nor before its project may start jobs again.
     held: bool,
 }
 
-/// Stores the waiting review and marks its ticket in one transaction. With two writes, a crash in between would lose
-/// the review, because its ledger entry already says that it waits.
+/// One write with its mark on the ticket: otherwise, after a crash, nothing would settle the review.
 async fn remember(
     ctx: &Context,
     event: &ReviewEvent,
@@ -233,8 +222,7 @@ async fn remember(
     let remembering = ticket.remembering(&pull_request.id, opens_at);
     let marked = Ticket { held: remembering.held || wait.held, ..remembering };
     let written = if matches!(loaded.facts.stored, Some(Known::Deferred {})) {
-        // Told again. Its ticket knows, and hears at most that it may go on sooner. Another one that its pull request
-        // was linked to since has no part in it.
+        // A repeat: at most the ticket's time changes. A ticket linked to the pull request later is not concerned.
         let is_its = |waits: &Review| waits.project == ticket.project && waits.ticket == ticket.key;
         if marked == *ticket || !loaded.review.as_ref().is_some_and(is_its) {
             return Ok(Write::Applied);
@@ -242,17 +230,16 @@ async fn remember(
         ctx.store.update_ticket(&marked).await?
     } else {
         let waits = Review::of(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
-        // Whoever is about to refuse it for the last time must see that it waits anew.
+        // Makes a concurrent final refusal of the same review stale.
         let review = &waits.after(loaded.review.as_ref());
         let is_request = matches!(event.asks, Asks::Revision { .. });
-        // A request may bring forward when others go on, which is known only over what was read.
+        // A request may shorten the wait of others, so it needs the condition on the ticket.
         match ticket.active_job.as_ref().filter(|_| !is_request) {
             Some(job) => {
                 let wait = WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at };
                 match ctx.store.wait_for_job(&wait).await? {
                     Write::Applied => Write::Applied,
-                    // The job has ended, or the ticket is of a version that had no place for it: over what was read it
-                    // gets one.
+                    // The job ended, or an older version wrote the ticket: write over the ticket as read.
                     Write::Stale => ctx.store.remember_review(review, delivery, &marked).await?,
                 }
             }
@@ -265,7 +252,7 @@ async fn remember(
     Ok(written)
 }
 
-/// Whether the answer is shown on the pull request. Reviews by strangers, by ourselves, and without a request get none.
+/// Strangers, our own comments and events that ask for nothing get no visible answer.
 fn is_for_people(reason: &Reason) -> bool {
     matches!(
         reason,
@@ -282,10 +269,9 @@ fn is_for_people(reason: &Reason) -> bool {
     )
 }
 
-/// Has a refusal shown on the pull request that it was decided of: noted there, it is due until it stands at the forge.
+/// Stores a refusal to be shown on the pull request.
 ///
-/// Idempotent: the same refusal again is no other note. Stale: somebody changed the pull request since, and with it
-/// perhaps the decision.
+/// Idempotent: the same refusal is not stored twice. Stale: the pull request changed, and the decision may have.
 async fn tell_refusal(ctx: &Context, loaded: &Loaded, reason: &Reason) -> Result<Write, Error> {
     let Some(known) = &loaded.pull_request else { return Ok(Write::Applied) };
     let mut linked = known.clone();
@@ -300,8 +286,7 @@ async fn tell_refusal(ctx: &Context, loaded: &Loaded, reason: &Reason) -> Result
     Ok(Write::Applied)
 }
 
-/// Shows on the pull request what waits. One try per change of it: the ledger has the answer all the same, and what
-/// waits is taken up or gets its last answer, which is shown.
+/// Best effort: the ledger has the answer, and the final one is shown later.
 async fn tell(ctx: &Context, loaded: &Loaded, reason: &Reason) {
     let Some(id) = loaded.pull_request.as_ref().map(|linked| &linked.id) else { return };
     for _ in 0..3 {
@@ -348,7 +333,7 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
     });
     seen.truncate(MOST_SEEN);
     let facts = pullyard_domain::review::guard::ReviewFacts {
-        // The message is long and decides nothing.
+        // Omitted: it may be long and does not affect the decision.
         asks: match &event.asks {
             Asks::Revision { .. } => Asks::Revision { message: None },
             asks => asks.clone(),
@@ -383,7 +368,6 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
     }
 }
 
-/// What a review is called that no delivery told.
 fn told_as(event: &ReviewEvent) -> EventId {
     EventId::new(event.review.as_str()).unwrap_or_else(|_| unreachable!("a review's id is plain text"))
 }

@@ -1,4 +1,4 @@
-//! Loading the facts of a decision about a review.
+//! Loads the facts of a decision about a review.
 
 use crate::facts::today;
 use crate::{Context, Error};
@@ -11,12 +11,9 @@ use pullyard_domain::review::{Permission, Review, ReviewEvent, ReviewState, Seen
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Linked;
 
-/// For whose projects something that came in may be decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// The hook it came by, if it came by one.
     pub hook: Option<HookName>,
-    /// The project that it is recorded for if it belongs to none of them.
     pub home: ProjectId,
     pub others: Vec<ProjectId>,
 }
@@ -26,7 +23,7 @@ impl Reach {
         Self { hook: None, home: project, others: Vec::new() }
     }
 
-    /// These projects', the home first; none if there are none.
+    /// `None` without projects. The first one is the home.
     pub fn over(hook: Option<HookName>, projects: Vec<ProjectId>) -> Option<Self> {
         let mut projects = projects.into_iter();
         let home = projects.next()?;
@@ -37,28 +34,23 @@ impl Reach {
         self.all().any(|one| one == project)
     }
 
-    /// All of them, the home first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &ProjectId> {
         std::iter::once(&self.home).chain(&self.others)
     }
 }
 
-/// What a decision is made from, and what it is made into.
 pub(super) struct Loaded {
     pub(super) facts: ReviewFacts,
-    /// Where its answer stands: of a review that another project of the hook's has, in that one's ledger.
+    /// Its ledger entry; in another project's ledger if the review belongs to another project of the hook.
     pub(super) first: Option<Delivery>,
     pub(super) project: Option<Project>,
     pub(super) repository: Option<Repository>,
     pub(super) integration: Integration,
     pub(super) pull_request: Option<PullRequest>,
     pub(super) ticket: Option<Ticket>,
-    /// The review as it is stored.
     pub(super) review: Option<Review>,
 }
 
-/// The facts of a review.
-///
 /// Errors: `NotFound` for an integration that is gone.
 pub(super) async fn load(
     ctx: &Context,
@@ -70,7 +62,6 @@ pub(super) async fn load(
     let (pull_request, stored, integration) = ctx.store.link_and_review(id, &event.review).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
-    // A hook speaks for its own projects only.
     let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
     let (place, ticket, first) = match &pull_request {
         Some(linked) => where_linked(ctx, linked, event).await?,
@@ -83,12 +74,12 @@ pub(super) async fn load(
     };
     let stored_as = match &stored {
         Some(review) if reach.includes(&review.project) => known(ctx, review).await?,
-        // What another project made of it is told to nobody who does not speak for that, and is not written over.
+        // The review belongs to a project outside the hook's reach: its result is not revealed and not overwritten.
         Some(review) if pull_request.is_some() => known(ctx, review).await?.is_some().then_some(Known::Elsewhere {}),
         _ => None,
     };
     let first = match (&stored, &stored_as) {
-        // It was linked to a ticket of that one before: nothing is decided here, and this one has no entry of it.
+        // The pull request was linked to another project's ticket before; that project's ledger has the entry.
         (Some(review), Some(Known::Started { .. } | Known::Deferred {}))
             if first.is_none() && review.project != decided_for =>
         {
@@ -113,7 +104,7 @@ pub(super) async fn load(
         repository: event.pull_request.repository.clone(),
         connected: place.repository.is_some(),
         number: id.number,
-        // What was told later counts, whichever came first.
+        // The newer state by the forge's time, whatever arrived first.
         state: linked_state.map_or(event.pull_request.state, |linked| linked.state),
         permission,
         ticket: ticket_facts(place.project.as_ref(), ticket.as_ref(), pull_request.as_ref()),
@@ -132,15 +123,13 @@ pub(super) async fn load(
     })
 }
 
-/// The code and the job of an answer that lasts. Whatever it says, the one of a review that waits stands while it does.
+/// The code and job of a final answer; or of any answer while the review waits.
 fn lasting(first: Option<&Delivery>, stored: Option<&Known>) -> Option<(String, Option<JobId>)> {
     let waits = stored == Some(&Known::Deferred {});
     let lasting = first.filter(|first| first.reason.is_final() || waits);
     lasting.map(|first| (first.reason.code().to_owned(), first.job.clone()))
 }
 
-/// For which project something is decided: the one that its pull request is linked to, or else the first that has
-/// its repository.
 pub(crate) async fn project_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<ProjectId, Error> {
     let linked = ctx.store.pull_request(&seen.id).await?.filter(|linked| reach.includes(&linked.project));
     if let Some(linked) = linked {
@@ -150,7 +139,6 @@ pub(crate) async fn project_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequ
     Ok(place.project.map_or_else(|| reach.home.clone(), |project| project.id))
 }
 
-/// What of a ticket decides about reviews of this pull request.
 pub(super) fn ticket_facts(
     project: Option<&Project>,
     ticket: Option<&Ticket>,
@@ -173,7 +161,6 @@ struct Place {
     repository: Option<Repository>,
 }
 
-/// The place of a linked pull request, its ticket, and the review's ledger entry there.
 async fn where_linked(
     ctx: &Context,
     linked: &PullRequest,
@@ -192,7 +179,6 @@ async fn place_in(ctx: &Context, project: &ProjectId, seen: &SeenPullRequest) ->
     Ok(Place { project, repository })
 }
 
-/// The first project that the repository is connected to; the home, if it is connected to none.
 async fn place_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Place, Error> {
     let home = place_in(ctx, &reach.home, seen).await?;
     if home.repository.is_some() {
@@ -207,7 +193,7 @@ async fn place_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Resul
     Ok(home)
 }
 
-/// What became of a review, along the way of those it was absorbed by.
+/// The result of a review; follows the chain of reviews that absorbed it.
 async fn known(ctx: &Context, review: &Review) -> Result<Option<Known>, Error> {
     let state = match &review.state {
         ReviewState::Absorbed { .. } => {
@@ -218,14 +204,13 @@ async fn known(ctx: &Context, review: &Review) -> Result<Option<Known>, Error> {
     };
     Ok(match state {
         ReviewState::Started { job } => Some(Known::Started { job }),
-        // At the end of the way nothing is absorbed, unless what absorbed it is gone: then it still waits.
+        // The end of the chain is absent only if the absorbing review is gone: then this one still waits.
         ReviewState::Deferred {} | ReviewState::Absorbed { .. } => Some(Known::Deferred {}),
-        // Decided again, when somebody sends it again on purpose.
+        // A deliberate redelivery is decided again.
         ReviewState::Refused { .. } => None,
     })
 }
 
-/// The job that already covers it.
 pub(super) fn job_of(loaded: &Loaded) -> Option<JobId> {
     match (&loaded.facts.first, &loaded.facts.stored) {
         (_, Some(Known::Started { job })) => Some(job.clone()),

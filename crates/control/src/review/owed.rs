@@ -1,7 +1,5 @@
-//! The reviews that nobody answered: a ticket's next job is told of them, and where it can't be they wait for its end.
-//!
-//! They become a job's when it was read what they say, and not before: a job that goes on without them, or ends
-//! before it could begin, leaves them to the next one.
+//! Finds a ticket's unanswered reviews for its next job. A review is assigned only after its text was read; a job that
+//! starts without it, or ends before, leaves it to the next one.
 
 use crate::{Context, Error};
 use futures::future::try_join_all;
@@ -15,28 +13,24 @@ use pullyard_domain::ticket::LastOutcome;
 use pullyard_store::{Error as StoreError, WaitsForJob, Write};
 use std::collections::BTreeSet;
 
-/// How many jobs are read at once: there may be as many of a pull request as it had revisions.
+/// Concurrency: a pull request has as many jobs as revisions.
 const AT_ONCE: usize = 16;
 
-/// How many retries of one revision are followed back.
 const MOST_RETRIES: usize = 50;
 
-/// Whether reviews that nobody answered are to be read for this job, which goes on with their pull request.
 pub(crate) async fn has_unanswered(ctx: &Context, job: &Job) -> Result<bool, Error> {
     let Some(id) = job.reviewed() else { return Ok(false) };
     Ok(!owed(ctx, job, &ctx.store.reviews(&id).await?).await?.is_empty())
 }
 
-/// Those that this job is to be told of, as they are stored. `all` are its pull request's.
 pub(super) async fn owed(ctx: &Context, job: &Job, all: &[Review]) -> Result<Vec<Review>, Error> {
     let Some(key) = &job.ticket else { return Ok(Vec::new()) };
     let unfinished = unfinished(ctx, job, &job.id, all).await?;
     Ok(unanswered(all, &job.project, key, &unfinished).into_iter().cloned().collect())
 }
 
-/// The jobs that have reviews of this job's ticket, have ended, and left those to its next job. `first` is the one
-/// that this job's own reviews were given to. One that can't be read left none: it must not be in the way of every new
-/// job of its pull request.
+/// Ended jobs of this ticket whose reviews pass to its next job. `first` owns this job's own reviews. An unreadable job
+/// is skipped: it must not block every new job of the pull request.
 pub(super) async fn unfinished(
     ctx: &Context,
     job: &Job,
@@ -59,12 +53,11 @@ pub(super) async fn unfinished(
     Ok(unfinished)
 }
 
-/// A job, unless it is none that this version understands.
+/// A job, or `None` if this version cannot parse it.
 pub(super) async fn legible_job(ctx: &Context, id: &JobId) -> Result<Option<Job>, Error> {
     if_legible(id, ctx.store.job(id).await.map_err(Error::from))
 }
 
-/// What was read for this job, and nothing where that is not understood.
 pub(super) fn if_legible<T>(id: &JobId, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
     match read {
         Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
@@ -75,7 +68,7 @@ pub(super) fn if_legible<T>(id: &JobId, read: Result<Option<T>, Error>) -> Resul
     }
 }
 
-/// The last job of a ticket that an agent worked on, if it did not complete; of retries the first.
+/// The ticket's last job with an agent, if it did not complete; the first of its retries.
 async fn last_undone(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, Error> {
     let last = ctx.store.ticket(project, key).await?.and_then(|ticket| ticket.last_job);
     let Some(last) = last.filter(|last| last.outcome != LastOutcome::Completed) else { return Ok(None) };
@@ -85,7 +78,6 @@ async fn last_undone(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Res
     }
 }
 
-/// The job that the reviews were given to: of retries the first.
 pub(super) async fn first_of(ctx: &Context, job: &Job) -> Result<JobId, Error> {
     let mut first = job.clone();
     for _ in 0..MOST_RETRIES {
@@ -98,7 +90,6 @@ pub(super) async fn first_of(ctx: &Context, job: &Job) -> Result<JobId, Error> {
     Ok(first.id)
 }
 
-/// What a job covers once it has taken these over, oldest first.
 pub(super) fn covered_with(job: &JobId, all: &[Review], taken: &[Review]) -> Vec<Review> {
     let is_taken = |review: &Review| taken.iter().any(|one| one.id == review.id);
     let each = all.iter().map(|review| if is_taken(review) { review.taken_by(job) } else { review.clone() });
@@ -106,7 +97,7 @@ pub(super) fn covered_with(job: &JobId, all: &[Review], taken: &[Review]) -> Vec
     covered(job, &all).into_iter().cloned().collect()
 }
 
-/// Makes them this job's, and returns those that are: what somebody sent again meanwhile has its own way.
+/// Returns those assigned. A review that was redelivered meanwhile is decided on its own.
 pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Result<Vec<Review>, Error> {
     let mut taken = Vec::with_capacity(owed.len());
     for review in owed {
@@ -117,21 +108,17 @@ pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Re
     Ok(taken)
 }
 
-/// Where nothing waits, one that a failed job had is nobody's, like one that waited for that: were it left where it is,
-/// nobody would be told of it once another job completed.
+/// Unassigns a failed job's review where reviews do not wait: after another job completes, it would never be read.
 async fn give_back(ctx: &Context, review: &Review) -> Result<(), Error> {
     let Some(id) = review.job() else { return Ok(()) };
     let by = ctx.store.job(id).await?;
     if let Some(back) = by.and_then(|by| review.given_back(&by, ctx.clock.now())) {
-        // Stale: somebody took it meanwhile.
         ctx.store.take_review(&back, Some(id)).await?;
     }
     Ok(())
 }
 
-/// Has those that a job could not be told of wait for its end, which has them settled.
-///
-/// Idempotent: each changes hands once, and whoever looks again finds those that are left.
+/// Idempotent: each is reassigned once; a repeat finds the rest.
 pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all: &[Review]) -> Result<(), Error> {
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(()) };
     for review in owed(ctx, job, all).await? {
@@ -139,7 +126,7 @@ pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all:
             give_back(ctx, &review).await?;
             continue;
         };
-        // The entry of one that a job had names that, for good.
+        // The entry of a review that had a job names that job for good.
         let entry = match review.job() {
             None => ctx.store.delivery(&DeliveryId::of_review(&review.project, id, &review.id)).await?,
             Some(_) => None,
@@ -153,7 +140,6 @@ pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all:
             job: &job.id,
             opens_at: ctx.clock.now(),
         };
-        // Stale: somebody sent it again meanwhile, or the job has ended.
         if ctx.store.wait_for_job(&wait).await? == Write::Applied {
             tracing::info!(job.id = %job.id, pull_request = %id, review = %review.id, "a review waits for a job that could not be told of it");
         }

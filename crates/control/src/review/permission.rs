@@ -1,4 +1,4 @@
-//! Whether somebody may start jobs for a repository, asked of its forge.
+//! Asks the forge whether an account may start jobs for a repository, with a cache.
 
 use crate::forge::forge_of;
 use crate::{Context, Error};
@@ -12,28 +12,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// How long an answer is believed.
 const BELIEVED: Duration = Duration::from_secs(600);
 
-/// How many answers are kept.
 const MOST: usize = 10_000;
 
-/// Of which forge, which repository, which of its pull requests where that makes a difference, who.
+/// Forge, repository, pull request (only where the answer depends on it), account.
 type Question = (IntegrationId, u64, Option<u64>, u64);
 
-/// The answer and when it was given; locked while the forge is asked.
 type Slot = Arc<Mutex<Option<(Permission, Timestamp)>>>;
 
-/// What forges said lately, kept by the process. A storm of one person's reviews asks once.
+/// Cache of this process. Many reviews by one person cause one request.
 #[derive(Debug, Default)]
 pub struct Permissions {
     known: Mutex<HashMap<Question, Slot>>,
 }
 
-/// Whether the author of a review of this pull request may write to the repository. A few seconds at most.
+/// Takes a few seconds at most. Only answers are cached, not failures.
 ///
-/// Only an answer of the forge is remembered: where it gave none, it is asked again the next time.
-/// Errors: `Forge` where it did not say, `Cloud` where its token could not be read.
+/// Errors: `Forge` if it did not answer, `Cloud` if its token could not be read.
 pub(super) async fn ask(
     ctx: &Context,
     integration: &Integration,
@@ -43,7 +39,7 @@ pub(super) async fn ask(
 ) -> Result<Permission, Error> {
     let of = match integration.kind {
         ForgeKind::GitHub => None,
-        // Where the token may not ask what somebody may do there, being one of its reviewers counts.
+        // Where the token cannot read permissions, being a reviewer of the pull request counts.
         ForgeKind::Bitbucket => Some(number),
     };
     let question = (integration.id.clone(), repository.id, of, author.id);
@@ -54,7 +50,7 @@ pub(super) async fn ask(
         }
         known.entry(question).or_default().clone()
     };
-    // Held while the forge is asked: whoever asks the same meanwhile gets the same answer.
+    // Held during the request, so that concurrent callers share the answer.
     let mut answer = slot.lock().await;
     let now = ctx.clock.now();
     if let Some((permission, at)) = *answer
@@ -65,7 +61,7 @@ pub(super) async fn ask(
     let forge = forge_of(ctx, integration, repository).await?;
     let account = Actor { id: author.id, login: author.login.clone(), is_bot: author.bot };
     let access = forge.permission(repository.name.as_str(), number, &account).await?;
-    // A name may have been given to somebody else since the review was written.
+    // The login may have been reassigned since the review.
     let same = access.account.is_none_or(|account| account == author.id);
     let permission = match access.permission {
         Access::Admin | Access::Write if same => Permission::Write,
@@ -75,7 +71,6 @@ pub(super) async fn ask(
     Ok(permission)
 }
 
-/// The same for whoever decides at once: `Unknown` where the forge does not say.
 pub(super) async fn ask_now(
     ctx: &Context,
     integration: &Integration,

@@ -1,4 +1,4 @@
-//! What a forge says of a pull request and of the reviews that a job covers, in the domain's shape.
+//! Reads a pull request and its reviews from the forge, as domain types.
 
 use pullyard_domain::id::JobId;
 use pullyard_domain::prompt::review::{
@@ -12,19 +12,16 @@ use pullyard_forge::{Forge, Lines, ReviewComment, Side};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How long after it was submitted a change of a review still is the forge's own writing.
+/// A review's update within this time of its submission is the forge's own.
 const SAME: Duration = Duration::from_secs(2);
 
-/// Why the reviews are not read.
 pub(super) enum Unread {
-    /// The pull request can't change any more.
     Closed(PullRequestState),
-    /// Somebody took the force of each of them away: nothing is asked for any more.
     Dismissed,
-    /// None of them has a word, as may be on Bitbucket, where it may be written later: an agent that is told of nothing
-    /// would be paid for nothing.
-    Silent { asked: Timestamp },
-    /// The forge did not give them.
+    /// All reviews are empty. On Bitbucket the text may follow the verdict; an agent without instructions wastes money.
+    Silent {
+        asked: Timestamp,
+    },
     Forge(forge::Error),
 }
 
@@ -34,7 +31,6 @@ impl From<forge::Error> for Unread {
     }
 }
 
-/// Reads the pull request, which must still be able to change.
 pub(super) async fn read_pull_request(
     forge: &Forge,
     repository: &str,
@@ -47,8 +43,7 @@ pub(super) async fn read_pull_request(
     }
 }
 
-/// The reviews that ask for changes and are in no job, or in one that is `unfinished`: what a person means who asks
-/// for a revision and names none.
+/// Reviews that request changes without a job, or with an `unfinished` one: those meant by a user's request.
 pub(super) async fn read_unanswered(
     forge: &Forge,
     repository: &str,
@@ -61,9 +56,7 @@ pub(super) async fn read_unanswered(
     Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known, unfinished)).collect())
 }
 
-/// Reads the `covered` reviews of a pull request with all their comments. One that was dismissed meanwhile is
-/// left out: its author, or who may overrule them, wants nothing of it any more. So are comments that an agent was told
-/// of before.
+/// Reads the `covered` reviews with all comments. Omits dismissed reviews, and comments that an earlier agent received.
 pub(super) async fn read_reviews(
     forge: &Forge,
     repository: &str,
@@ -87,7 +80,7 @@ pub(super) async fn read_reviews(
         let frozen = frozen(review, comments.found);
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
     }
-    // A person's request asks for something by itself.
+    // A user's request is an instruction by itself.
     if !told.is_empty() && covered.iter().all(|review| review.request.is_none()) {
         if reviews.is_empty() {
             return Err(Unread::Dismissed);
@@ -122,7 +115,6 @@ fn forge_id(review: &Review) -> Option<u64> {
     review.id.as_str().parse().ok()
 }
 
-/// Another job was made for it, and does or did what it asks.
 fn is_taken(id: u64, all: &[Review], unfinished: &BTreeSet<JobId>) -> bool {
     let of = all.iter().find(|review| forge_id(review) == Some(id));
     of.is_some_and(|review| match &review.state {
@@ -132,7 +124,6 @@ fn is_taken(id: u64, all: &[Review], unfinished: &BTreeSet<JobId>) -> bool {
     })
 }
 
-/// The domain's word for a pull request's state.
 pub(super) fn state_of(state: forge::PullRequestState) -> PullRequestState {
     match state {
         forge::PullRequestState::Open => PullRequestState::Open,
@@ -141,7 +132,6 @@ pub(super) fn state_of(state: forge::PullRequestState) -> PullRequestState {
     }
 }
 
-/// The forge's time in ours.
 pub(super) fn time_of(time: forge::Time) -> Timestamp {
     Timestamp::from_millis(time.millis())
 }
@@ -152,7 +142,7 @@ fn login(actor: Option<&forge::Actor>) -> String {
 
 fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
     let submitted_at = review.submitted_at.map_or(Timestamp::from_millis(0), time_of);
-    // The forge tells when a review's own text was changed only in its webhooks; of comments it always does.
+    // A review's own edits are only visible in webhooks; those of comments always are.
     let changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(SAME);
     FrozenReview {
         id: review.id,
@@ -183,7 +173,7 @@ fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
                     },
                     author: login(comment.author.as_ref()),
                     text: comment.body,
-                    // On Bitbucket one may be written after the verdict that it goes with.
+                    // On Bitbucket a comment may be written after its verdict.
                     edited: changed(comment.updated_at, submitted_at.max(time_of(comment.created_at))),
                     url: comment.url,
                 }
@@ -192,7 +182,7 @@ fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
     }
 }
 
-/// A comment may answer one that answers another: all of them are the thread of the first.
+/// Replies to replies belong to the thread of the first comment.
 fn thread(reviews: &mut [FrozenReview]) {
     let parents: HashMap<u64, u64> =
         reviews.iter().flat_map(|review| &review.comments).map(|comment| (comment.id, comment.thread)).collect();

@@ -1,4 +1,4 @@
-//! A repository was renamed, given away or deleted at its forge. Its id stays, and with it every link.
+//! Records that a repository was renamed, transferred or deleted. Its id, and so every link, stays.
 
 use super::facts::Reach;
 use crate::forge::forge_of;
@@ -11,11 +11,10 @@ use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::{RepositoryChange, RepositoryEvent};
 use pullyard_store::Write;
 
-/// Notes what became of a repository in every project that it is connected to. A name is taken from the
-/// forge's own answer, not from the delivery: an old delivery that comes late must not bring an old name back.
+/// Records a change of a repository. The name comes from a request to the forge: a late delivery has an old one.
 ///
-/// Idempotent: what is noted already stays; that it is gone is noted by when that was told last.
-/// Errors: `Forge` when it does not answer; the delivery is asked for again then.
+/// Idempotent: a recorded state stays; a deletion is recorded with the time of its latest report.
+/// Errors: `Forge` when it does not answer; the delivery is then requested again.
 pub(crate) async fn repository_changed(
     ctx: &Context,
     reach: &Reach,
@@ -32,7 +31,7 @@ pub(crate) async fn repository_changed(
                 said = "deleted";
                 gone(ctx, &known, ctx.clock.now()).await?;
             }
-            // Nothing that was signed says that it is gone: its forge does, or that it is there.
+            // This event is not signed proof of a deletion: ask the forge.
             RepositoryChange::PerhapsDeleted => {
                 said = "deleted";
                 rename(ctx, known, &event.repository.full_name).await?;
@@ -57,8 +56,7 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     let forge = forge_of(ctx, &integration, &known).await?;
     let asked = ctx.clock.now();
     let found = match forge.repository(told).await {
-        // A delivery that is old or late tells a name that leads nowhere any more, where the forge does not lead on from
-        // former ones. Of one that has the name we know by now nothing follows for ours, which is under neither.
+        // The name may be unused at a forge without redirects. If another repository has the known name, ours is gone.
         Err(pullyard_forge::Error::NotFound { .. }) if known.name.as_str() != told => {
             match forge.repository(known.name.as_str()).await {
                 Ok(found) if found.id != known.id => {
@@ -71,13 +69,12 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     };
     let found = match found {
         Ok(found) => found,
-        // Given to somebody who does not let us in any more, or deleted since: what we have still tells people.
+        // Transferred out of our reach, or deleted: keep the stored data for display.
         Err(pullyard_forge::Error::NotFound { .. }) => {
             return gone(ctx, &known, asked).await;
         }
         Err(error) => return Err(error.into()),
     };
-    // The name belongs to another repository by now: the event is old.
     if found.id != known.id {
         return Ok(());
     }
@@ -85,12 +82,9 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     back(ctx, &known, asked).await
 }
 
-/// Takes the name over that an answer of the forge has for a repository, in every project that it is connected to: its
-/// event may have been lost, and the old name leads there only until somebody else takes it. From the forge's own
-/// answer about the new name, as where the event tells it.
+/// Takes over a new name seen in a forge's answer: the rename event may be lost, and the old name may be reused.
 ///
-/// Idempotent: what is noted already stays. That it is not there under the new name means nothing: only an event says
-/// that it is gone.
+/// Idempotent: a recorded name stays. A 404 under the new name is ignored: only an event reports a deletion.
 /// Errors: `Forge` when it does not answer; the next look has the same answer.
 pub(crate) async fn name_learnt(
     ctx: &Context,
@@ -114,7 +108,6 @@ pub(crate) async fn name_learnt(
     Ok(())
 }
 
-/// Stores what the forge says of a repository that may have another name now.
 async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Repository) -> Result<(), Error> {
     let name = RepositoryName::new(&found.full_name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
     let mut rounds = ctx.rounds(&name);
@@ -123,7 +116,7 @@ async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Rep
         let next = Repository {
             name: name.clone(),
             default_branch: found.default_branch.clone(),
-            // Only where it leads to the host that it led to before: git takes our token there.
+            // Only on the same host: git sends our token there.
             clone_url: match same_host(&known.clone_url, &found.clone_url) {
                 true => found.clone_url.clone(),
                 false => known.clone_url.clone(),
@@ -145,8 +138,7 @@ async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Rep
     }
 }
 
-/// It stays connected, and says that it is gone: jobs of the past name it. `since` is when that was told, or when its
-/// forge was asked.
+/// Marks a repository as gone; it stays connected, since old jobs refer to it.
 async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.rounds(id);
@@ -172,8 +164,7 @@ async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Resul
     }
 }
 
-/// It was taken for gone, as it had been renamed once more when the name before that was told. Its forge says that it is
-/// there, so it is looked at again. `asked` is when its forge was asked for that: what was noted since is newer.
+/// Clears the mark after the forge returned the repository, unless it is newer than the request (`asked`).
 async fn back(ctx: &Context, repository: &Repository, asked: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.rounds(id);

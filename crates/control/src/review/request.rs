@@ -1,4 +1,4 @@
-//! A person asks for a revision, and links pull requests to tickets by hand.
+//! Requests a revision by hand, and links pull requests to tickets.
 
 use super::decide::decide_review;
 use super::facts::Reach;
@@ -16,18 +16,14 @@ use pullyard_domain::text::clipped;
 use pullyard_store::Write;
 use sha2::{Digest, Sha256};
 
-/// A pull request as people name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     pub project: ProjectId,
     pub repository: RepositoryName,
     pub number: u64,
-    /// On this forge, if the repository is connected on several.
     pub integration: Option<IntegrationId>,
 }
 
-/// Makes a revise job that a person asks for, unless a guard other than the six refuses it.
-///
 /// Idempotent: with a key, by caller and key.
 /// Errors: `NotFound` (project, repository, pull request), `Forge`, `Contended`.
 pub async fn request_revision(
@@ -52,7 +48,6 @@ pub async fn request_revision(
     decide_review(ctx, &Reach::of(named.project.clone()), &event).await
 }
 
-/// Without a key every request is one of its own.
 fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
     let id = match key {
         None => ulid::Ulid::generate().to_string().to_lowercase(),
@@ -68,15 +63,13 @@ fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
     ReviewId::new(format!("request-{id}")).unwrap_or_else(|_| unreachable!("letters, digits and a dash"))
 }
 
-/// Links a pull request to a ticket, so that its reviews start jobs.
-///
-/// Idempotent: what is linked so already stays.
-/// Errors: `NotFound` (project, repository, ticket, pull request), `Denied` when it is linked to another
-/// ticket, `Invalid` for one that can't change any more or comes from a fork, `Forge`, `Contended`.
+/// Idempotent: an existing link stays.
+/// Errors: `NotFound` (project, repository, ticket, pull request), `Denied` when it is linked to another ticket,
+/// `Invalid` for one that was closed, merged or comes from a fork, `Forge`, `Contended`.
 pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullRequest, Error> {
     let Looked { repository, seen, from_fork, .. } = look_at(ctx, named).await?;
     if from_fork {
-        // Nothing that we may push to, and its words are those of whoever made the fork.
+        // We cannot push to a fork, and its text is untrusted.
         let fault = format!("{}#{} comes from a fork, where nothing can be pushed to", seen.repository, seen.id.number);
         return Err(Error::Invalid { pointer: "/number", fault });
     }
@@ -95,7 +88,7 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
             if stored.project == named.project && other == key {
                 return Ok(stored.clone());
             }
-            // The tickets of other projects are theirs.
+            // Do not reveal other projects' tickets.
             let to = match stored.project == named.project {
                 true => other.to_string(),
                 false => "a ticket of another project".into(),
@@ -125,9 +118,7 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
     }
 }
 
-/// Takes the link of a pull request away: its reviews start nothing any more.
-///
-/// Idempotent: what is not linked stays so.
+/// Idempotent: an unlinked one stays so.
 /// Errors: `NotFound` (project, repository), `Contended`.
 pub async fn unlink(ctx: &Context, named: &Named) -> Result<Option<TicketKey>, Error> {
     let repository = repository_of(ctx, named).await?;
@@ -156,8 +147,6 @@ pub async fn unlink(ctx: &Context, named: &Named) -> Result<Option<TicketKey>, E
     }
 }
 
-/// The connected repository that a person named.
-///
 /// Errors: `NotFound` (project, repository).
 pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, Error> {
     if ctx.store.project(&named.project).await?.is_none() {
@@ -169,11 +158,9 @@ pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, E
         .ok_or_else(|| Error::NotFound { what: "repository", name: named.repository.to_string() })
 }
 
-/// A pull request that somebody named, as the forge has it.
 struct Looked {
     repository: Repository,
     seen: SeenPullRequest,
-    /// Its branch is in another repository, or in one that was deleted.
     from_fork: bool,
 }
 

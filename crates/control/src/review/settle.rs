@@ -1,4 +1,4 @@
-//! Reviews that waited, once their ticket is free: one job for all of them, a longer wait, or a last answer.
+//! Settles waiting reviews once their ticket is free: one job for all, a longer wait, or a refusal.
 
 use super::facts::ticket_facts;
 use super::start::{announce_revision, plan};
@@ -16,10 +16,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Conclusion, TriggerReview, Write};
 
-/// Settles the reviews of one pull request that waited for this ticket.
-///
-/// Idempotent: each step changes only reviews that still wait, and the ticket only over the revision that
-/// was read before them; whoever remembers another one meanwhile has raised it.
+/// Idempotent: changes only waiting reviews, and the ticket over the revision read before; a new waiting one raises it.
 pub(crate) async fn settle_reviews(
     ctx: &Context,
     project: &Project,
@@ -37,7 +34,7 @@ pub(crate) async fn settle_reviews(
         Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
         Settlement::Wait { opens_at } => {
             let told = ticket.deferring(id, opens_at).unwrap_or_else(|| ticket.clone());
-            // For the hour now, and no more for its project.
+            // The reviews now wait for a time, no longer for the project.
             let held = told.held && told.again.is_some();
             ctx.store.update_ticket(&Ticket { held, ..told }).await?
         }
@@ -92,8 +89,7 @@ pub(crate) async fn settle_reviews(
     Ok(Done::of(written))
 }
 
-/// Gives reviews that waited their last answer. Killed on the way, what was not reached still waits, and the
-/// ticket still says so.
+/// Refuses waiting reviews. After a crash, the rest still wait, and the ticket is still marked.
 async fn refuse(
     ctx: &Context,
     linked: Option<PullRequest>,
@@ -104,7 +100,7 @@ async fn refuse(
 ) -> Result<Write, Error> {
     let id = &newest.pull_request;
     let state = ReviewState::Refused { reason: reason.clone().clipped(), at: now };
-    // The ledger first, and then the pull request: once the reviews say so, nobody comes back to them.
+    // Ledger and pull request first: once the reviews are refused, no later round returns to them.
     for review in others.iter().chain([&newest]) {
         ctx.store
             .conclude(
@@ -128,8 +124,6 @@ async fn refuse(
     Ok(written)
 }
 
-/// The facts of the newest review that waits; none if none does. Its author was asked about when it was
-/// remembered.
 async fn facts_of(
     ctx: &Context,
     project: &Project,
@@ -146,7 +140,7 @@ async fn facts_of(
     let name = repository.as_ref().map(|repository| repository.name.clone());
     let name = name.or_else(|| linked.and_then(|linked| linked.repository_name.clone()));
     let Some(name) = name else {
-        // Never told by any forge and connected no more: nothing can be said of it.
+        // Removed before any event had its name.
         return Err(Error::Inconsistent(format!("{id} has no name")));
     };
     let now = ctx.clock.now();
@@ -172,7 +166,7 @@ async fn facts_of(
     }))
 }
 
-/// Shows the last answer on the pull request, unless it has something newer to say than `seen` had.
+/// Shows the refusal on the pull request, unless its note is newer than in `seen`.
 async fn tell(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&seen.id);
     let version = seen.note_version;
@@ -183,7 +177,7 @@ async fn tell(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), E
             ctx.wake_pull_request(&linked.id).await;
             return Ok(());
         }
-        // Mostly by whoever noted that the end of the job, which was to be said before, is said.
+        // Usually a concurrent write that marked the earlier note as shown.
         rounds.again().await?;
         match ctx.store.pull_request(&linked.id).await? {
             Some(again) if again.note_version == version => linked = again,

@@ -1,7 +1,6 @@
-//! Where the reviews of a job are read: its pull request at the forge.
+//! Reads the reviews of a job from its forge.
 //!
-//! A job that a person asked for takes on the way what nobody answered: reviews, and what people had asked for; on
-//! Bitbucket one of a review what its author had asked for before. What is frozen of it is `admit`'s.
+//! A user's job also takes over unanswered reviews and requests; a Bitbucket review's job its author's earlier ones.
 
 use super::owed::{if_legible, legible_job, unfinished};
 use super::permission::ask;
@@ -22,14 +21,12 @@ use pullyard_store::Write;
 pub(super) struct Source<'a> {
     pub(super) ctx: &'a Context,
     pub(super) job: &'a Job,
-    /// The job that they were given to: of retries the first.
     pub(super) first: &'a JobId,
     pub(super) integration: &'a Integration,
     pub(super) forge: &'a Forge,
     pub(super) repository: &'a Repository,
 }
 
-/// Why the reviews are not read: by the forge, or by a fault of our own services.
 pub(super) enum Stopped {
     Unread(Unread),
     Ours(Error),
@@ -51,7 +48,6 @@ impl From<Error> for Stopped {
 }
 
 impl Source<'_> {
-    /// Reads the `covered` reviews, and what the job takes on the way, which are covered then.
     pub(super) async fn read(
         &self,
         id: &PullRequestId,
@@ -61,7 +57,7 @@ impl Source<'_> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
         let takes = takes_unanswered(self.integration.kind, covered);
-        // Also if it took some of them before: whoever did that may have died before the rest.
+        // Also if it took some before: an earlier process may have crashed in between.
         if self.job.kind == Kind::Revise && takes != Takes::Nothing {
             let mut unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
             if takes == Takes::Earlier {
@@ -72,7 +68,7 @@ impl Source<'_> {
             found.retain(|review| {
                 takes.has(own, review.author.as_ref().map(|author| author.id), review.submitted_at.map(time_of))
             });
-            // None is taken before it is known of each whether it may be: the forge may say that later.
+            // Take none before all permissions are known: the forge may fail in between.
             let mut admitted = self.admitted(id, found, all).await?;
             if let Some(key) = self.job.ticket.as_ref().filter(|_| takes == Takes::All) {
                 let requests = unanswered_requests(all, &self.job.project, key, &unfinished);
@@ -84,14 +80,14 @@ impl Source<'_> {
             }
             covered.extend(absorbed_by(&taken, all).into_iter().cloned());
             covered.extend(taken);
-            // As whoever comes after a death reads them: what a person said last is told last.
+            // In the order that a restart would read them: the newest request last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
         let before = self.told_before(covered, all).await?;
         Ok(read_reviews(self.forge, name, pull, covered, &before).await?)
     }
 
-    /// The jobs that had what the authors of these had asked for before, and were called off before they read it.
+    /// The jobs of these authors' earlier requests that were cancelled before reading them.
     async fn unheard(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
         let mut unheard = Vec::new();
         for id in told_before(self.integration.kind, covered, all) {
@@ -100,8 +96,7 @@ impl Source<'_> {
         Ok(unheard)
     }
 
-    /// What was told with the requests that the authors of these had made before, by jobs that did what they asked. What
-    /// can't be read of it is told once more.
+    /// Comments handled by completed jobs of these authors' earlier requests.
     async fn told_before(&self, covered: &[Review], all: &[Review]) -> Result<ToldBefore, Error> {
         let mut told = ToldBefore::default();
         for id in told_before(self.integration.kind, covered, all) {
@@ -115,8 +110,7 @@ impl Source<'_> {
         Ok(told)
     }
 
-    /// Those whose authors may start jobs, as this job's. The author of one that the table knows was asked about before
-    /// it was remembered, whatever became of it since.
+    /// The reviews whose authors may start jobs, assigned to this job. Stored reviews had that check before.
     async fn admitted(
         &self,
         id: &PullRequestId,
@@ -142,7 +136,7 @@ impl Source<'_> {
                     request: None,
                     at: self.ctx.clock.now(),
                     version: 0,
-                    // Of retries the first has them: what one of them took would be nobody's once that died.
+                    // The first of the retries owns them: those of a failed retry would be lost.
                     state: ReviewState::Started { job: self.first.clone() },
                     edited: false,
                     had: None,
@@ -152,9 +146,7 @@ impl Source<'_> {
         Ok(admitted)
     }
 
-    /// Who wrote a review that nothing is remembered of, if they may start jobs and it is not our own.
-    ///
-    /// Errors: the forge does not say for now. Where it says that it won't, that costs the review and not the job.
+    /// Errors: the forge does not answer for now. A lasting refusal skips the review only.
     async fn permitted(&self, number: u64, review: &pullyard_forge::Review) -> Result<Option<Author>, Error> {
         let Some(author) = &review.author else { return Ok(None) };
         let author = Author { id: author.id, login: author.login.clone(), bot: author.is_bot };
@@ -171,7 +163,6 @@ impl Source<'_> {
         }
     }
 
-    /// Makes a review one of this job's, if nobody took it or told it again meanwhile.
     async fn take(&self, review: Review, all: &[Review]) -> Result<Option<Review>, Error> {
         let from = all.iter().find(|known| known.id == review.id).and_then(Review::job);
         let written = self.ctx.store.take_review(&review, from).await?;
@@ -179,7 +170,7 @@ impl Source<'_> {
     }
 }
 
-/// The forge says the same tomorrow.
+/// A retry would get the same answer.
 fn is_lasting(error: &pullyard_forge::Error) -> bool {
     matches!(error.meaning(), Meaning::Missing | Meaning::Denied | Meaning::Refused)
 }

@@ -1,4 +1,4 @@
-//! A revise job: what it is made of, and the bells that ring once it is.
+//! Plans a revise job, and sends its hints.
 
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
@@ -10,7 +10,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 
-/// Plans the job of a review. Its words are not read here: a forge that is away must not cost the review.
+/// Plans the job of a review. The texts are read later: an unreachable forge must not lose the review.
 #[expect(clippy::too_many_arguments, reason = "each is one item of the transaction that follows")]
 pub(super) async fn plan(
     ctx: &Context,
@@ -23,7 +23,7 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<(Job, Ticket, PullRequest), Error> {
     let repository = &repository.clone().under(&project.settings);
-    // Nobody asks for them on Fargate, and whoever places it on runners later takes them from what is frozen by then.
+    // Fargate ignores labels, and moving a job to runners later derives them from the frozen context.
     let labels = match Place::of(project.settings.compute) {
         Place::Runners => labels(ctx, project, ticket).await?,
         Place::Fargate => BTreeSet::new(),
@@ -45,13 +45,12 @@ pub(super) async fn plan(
     Ok(planned)
 }
 
-/// What a runner must have for this ticket's jobs.
 async fn labels(ctx: &Context, project: &Project, ticket: &Ticket) -> Result<BTreeSet<String>, Error> {
     let text = ctx.store.ticket_text(&project.id, &ticket.key).await?;
     Ok(text.map(|stored| stored.text.runner_labels()).unwrap_or_default())
 }
 
-/// Rings the bells of a new revise job. Losing them costs half a minute.
+/// Sends the hints of a new revise job. A lost hint delays it by half a minute.
 pub(super) async fn announce_revision(ctx: &Context, job: &Job, pull_request: &PullRequest) {
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a revise job was made");
     ctx.hints(async {

@@ -1,5 +1,4 @@
-//! What people read on a pull request: a status of ours beside its head commit, or one comment of ours
-//! where we may not set statuses.
+//! Shows a job's state on its pull request: as a commit status, or as one comment where statuses are not permitted.
 
 use crate::forge::forge_of;
 use crate::sweep::put_off;
@@ -16,13 +15,10 @@ use pullyard_domain::why::why;
 use pullyard_forge::{CommitState, CommitStatus, Forge, Meaning};
 use pullyard_store::{WorkKey, Write};
 
-/// What our statuses are called at the forge.
 const CONTEXT: &str = "pullyard";
 
-/// Writes what people shall read on a pull request, if it does not stand there.
-///
-/// Idempotent: a status of one name replaces the one before, and our comment is known by its mark.
-/// Errors: a forge that is away; it is tried again later, less often each time.
+/// Idempotent: a status replaces the one of the same name, and our comment is found by its marker.
+/// Errors: a forge that is unreachable; retried later, less often each time.
 pub async fn tell_pull_request(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
     match tell(ctx, id).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
@@ -51,7 +47,7 @@ async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
             let place = Place { integration: &integration, repository: &repository, linked: &linked };
             told.comment = place.write(ctx, &words).await?;
         }
-        // Stale: somebody has something newer to say, or moved it; the next round says it.
+        // Stale: there is a newer note, or the head moved; the next round writes it.
         if ctx.store.update_pull_request(&told).await? == Write::Applied {
             return Ok(());
         }
@@ -66,7 +62,6 @@ struct Words {
     page: Option<String>,
 }
 
-/// What the note says now: a job's sentence is the one of its state.
 async fn words(ctx: &Context, linked: &PullRequest) -> Result<Option<Words>, Error> {
     Ok(match &linked.note {
         None => None,
@@ -87,7 +82,7 @@ fn on_page(ctx: &Context, job: &JobId, words: Words) -> Words {
 fn decided(reason: &Reason) -> Words {
     let state = match reason.verdict() {
         Verdict::Held => CommitState::Pending,
-        // Nothing is under way: a refusal must not keep anybody from merging.
+        // Not pending or failed: a refusal must not block the merge.
         _ => CommitState::Success,
     };
     Words { state, sentence: reason.sentence(), help: Some(reason.help()), page: None }
@@ -106,7 +101,7 @@ fn stands(job: &Job, now: Timestamp) -> Words {
             let head: String = result.head.chars().take(7).collect();
             (CommitState::Success, format!("Job {short} revised {files} in {head}."), None)
         }
-        // In the words that are said of it everywhere: it may have pushed, and a reviewer is who looks there.
+        // The standard explanation: the job may have pushed, and reviewers look here.
         (Status::Failed | Status::Cancelled, _) => {
             let state = if job.status == Status::Failed { CommitState::Failure } else { CommitState::Error };
             let (sentence, help) = why(job, None, None, now);
@@ -124,7 +119,6 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Writes it, and returns our comment's id where it is one.
     async fn write(&self, ctx: &Context, words: &Words) -> Result<Option<u64>, Error> {
         let forge = forge_of(ctx, self.integration, self.repository).await?;
         let status = CommitStatus {
@@ -160,7 +154,7 @@ impl Place<'_> {
                     comment.author.as_ref().is_some_and(|author| self.integration.account.may_have_written(author.id))
                         && Marker::of(&comment.body) == Some(Marker::Status)
                 };
-                // A list that can't be read costs a second comment, not the sentence.
+                // If the list cannot be read, a second comment is better than none.
                 listed.ok().and_then(|listed| listed.found.into_iter().find(ours)).map(|comment| comment.id)
             }
         };
@@ -168,21 +162,20 @@ impl Place<'_> {
             Some(id) => forge.edit_comment(repository, number, id, &body).await.map(|_| id),
             None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
         };
-        // One that was found by its mark alone may be another's, who copied that.
+        // A comment found by its marker alone may be a copy of another author.
         let is_gone = |meaning: Meaning| {
             meaning == Meaning::Missing || meaning == Meaning::Denied && self.linked.comment.is_none()
         };
         if let (Some(_), Err(error)) = (known, &written)
             && is_gone(error.meaning())
         {
-            // Somebody deleted it, or it is not ours.
             written = forge.create_comment(repository, number, &body).await.map(|comment| comment.id);
         }
         match written {
             Ok(id) => Ok(Some(id)),
             Err(error) => match error.meaning() {
                 Meaning::Missing | Meaning::Denied | Meaning::Refused => {
-                    // It will not let us tomorrow either; the ledger has the answer.
+                    // A retry would be refused as well; the ledger has the answer.
                     tracing::warn!(pull_request = %self.linked.id, error = %error, "nothing may be said on a pull request");
                     Ok(self.linked.comment)
                 }
@@ -192,7 +185,6 @@ impl Place<'_> {
     }
 }
 
-/// The whole text of a comment.
 fn body(kind: ForgeKind, words: &Words) -> String {
     let mut body = published::sentence(&words.sentence);
     if let Some(help) = words.help.as_ref().filter(|help| *help != "Nothing to do.") {

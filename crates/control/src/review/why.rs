@@ -1,4 +1,4 @@
-//! What is so with a pull request's reviews, in one sentence. Nothing is written here.
+//! Explains the state of a pull request's reviews in one sentence.
 
 use super::facts::{Reach, load};
 use super::request::{Named, repository_of};
@@ -14,20 +14,15 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::why::why;
 
-/// A linked pull request and what is so with it.
 #[derive(Clone, Debug)]
 pub struct PullRequestView {
     pub pull_request: PullRequest,
-    /// The job that works on it, or did last.
     pub job: Option<JobId>,
-    /// Until when reviews wait, if any do.
     pub deferred_until: Option<Timestamp>,
     pub sentence: String,
     pub help: String,
 }
 
-/// One pull request.
-///
 /// Errors: `NotFound` (project, repository); one that is not linked is an answer.
 pub async fn pull_request_view(ctx: &Context, named: &Named) -> Result<PullRequestView, Error> {
     let repository = repository_of(ctx, named).await?;
@@ -38,7 +33,6 @@ pub async fn pull_request_view(ctx: &Context, named: &Named) -> Result<PullReque
     view(ctx, linked).await
 }
 
-/// The pull request that a ticket is linked to; none if it is linked to none.
 pub async fn pull_request_of(ctx: &Context, ticket: &Ticket) -> Result<Option<PullRequestView>, Error> {
     let Some(link) = &ticket.pull_request else { return Ok(None) };
     let linked = ctx.store.pull_request(&link.id).await?;
@@ -48,14 +42,12 @@ pub async fn pull_request_of(ctx: &Context, ticket: &Ticket) -> Result<Option<Pu
         let repository = ctx.store.repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
         linked.repository_name = repository.map(|repository| repository.name);
     }
-    // Disconnected before anybody told its name: there is nothing to say of it.
     if linked.repository_name.is_none() {
         return Ok(None);
     }
     view(ctx, linked).await.map(Some)
 }
 
-/// A page of a project's open linked pull requests, and where the next begins.
 pub async fn pull_request_views(
     ctx: &Context,
     project: &ProjectId,
@@ -65,9 +57,8 @@ pub async fn pull_request_views(
     let (ids, next) = ctx.store.open_pull_requests(project, after, limit).await?;
     let mut views = Vec::with_capacity(ids.len());
     for (id, _) in ids {
-        // The index may name what was closed since.
         let linked = ctx.store.pull_request(&id).await?;
-        // The index names every open one: also what a person took from its ticket, or a job made for none.
+        // The index also contains open ones without a ticket.
         if let Some(linked) = linked.filter(|linked| linked.ticket.is_some()) {
             views.push(view(ctx, linked).await?);
         }
@@ -113,7 +104,7 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
     Ok(PullRequestView { pull_request: linked, job, deferred_until, sentence, help })
 }
 
-/// What would become of a permitted reviewer's request for changes now.
+/// The answer to a permitted reviewer's request for changes if it came now.
 async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, String), Error> {
     let repository = ctx.store.repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
     let name = linked.repository_name.clone().or(repository.map(|repository| repository.name));
@@ -141,7 +132,7 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
     };
     let loaded = load(ctx, &Reach::of(linked.project.clone()), &event, Some(Permission::Write)).await?;
     Ok(match decide(&loaded.facts, JobId::of_review(&linked.id, &event.review)) {
-        // Its own sentence is of a review that is there.
+        // Rephrased: the reason's sentence is about an existing review.
         Verdict::Decided(Decision { reason: Reason::HeldUntil { ago, time }, .. }) => {
             let (label, left) = (linked.label(), Span::from(time.since(loaded.facts.now)));
             (
@@ -162,7 +153,6 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
     })
 }
 
-/// The start of a sentence in the middle of another.
 fn lower(sentence: &str) -> String {
     let mut rest = sentence.chars();
     rest.next().map_or_else(String::new, |first| first.to_lowercase().chain(rest).collect())

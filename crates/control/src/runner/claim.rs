@@ -1,4 +1,4 @@
-//! A self-hosted runner takes a job.
+//! Claims a job for a self-hosted runner.
 
 use super::waiting::{Seeker, classes_of};
 use super::{RunnerToken, own_member};
@@ -11,17 +11,16 @@ use pullyard_domain::runner::sweep::holds;
 use pullyard_domain::runner::{Closed, Runner};
 use pullyard_store::Write;
 
-/// A job that a runner got.
 #[derive(Clone)]
 pub struct Claimed {
     pub job: Job,
-    /// What its `run-job` exchanges for the assignment.
+    /// `run-job` exchanges it for the assignment.
     pub bootstrap: String,
 }
 
 impl std::fmt::Debug for Claimed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The bootstrap token never reaches a log.
+        // Leave out the bootstrap token: it must not reach a log.
         let (job, attempt) = (&self.job.id, self.job.attempt);
         f.debug_struct("Claimed").field("job", job).field("attempt", &attempt).finish_non_exhaustive()
     }
@@ -31,15 +30,14 @@ impl std::fmt::Debug for Claimed {
 pub enum Answer {
     Job(Box<Claimed>),
     Nothing,
-    /// This very claim has had its job, which the runner holds no more.
+    /// This claim already had a job, which the runner no longer holds.
     Spent,
 }
 
-/// Gives a runner the first Ready job that it may take, if there is one.
+/// Claims the first Ready job that a runner may take: adopting ones first, then the oldest; after a lost race, a random
+/// one of the oldest.
 ///
-/// Only jobs of the projects that its token is for, of classes whose capability and labels it has, oldest first once
-/// those that only adopt are taken; where other runners were quicker, a random one of the oldest.
-/// Idempotent: by `claim`; repeating it returns the same job, and never a second one.
+/// Idempotent: by `claim`; a repeat returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
 pub async fn claim(
     ctx: &Context,
@@ -78,7 +76,6 @@ pub async fn claim(
     }
 }
 
-/// The job that this very claim got before, if the runner still holds it.
 async fn claimed_before(
     ctx: &Context,
     runner: &Runner,
@@ -96,7 +93,7 @@ async fn handed_out(ctx: &Context, job: Job) -> Result<Answer, Error> {
         job: job.id.clone(),
         attempt: job.attempt,
         dispatch: job.dispatch.number,
-        // Counted from each answer: a runner that had to repeat its claim has as much time as any.
+        // Counted from each answer, so that a repeated claim has the full time.
         expires: ctx.clock.now().plus(START_WITHIN),
     };
     Ok(Answer::Job(Box::new(Claimed { bootstrap: ctx.keys().await?.bootstrap(&bootstrap)?, job })))

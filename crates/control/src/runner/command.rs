@@ -1,4 +1,4 @@
-//! What people want of a self-hosted runner.
+//! Drains and resumes a self-hosted runner.
 
 use crate::{Context, Error};
 use pullyard_domain::id::RunnerId;
@@ -7,17 +7,14 @@ use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// It finishes what it has and takes nothing more.
+    /// Finish the present jobs and claim none.
     Drain {
         by: String,
     },
     Resume,
 }
 
-/// Asks a runner to drain or to go on. It takes nothing from this moment; it is told in the answer to its
-/// next heartbeat.
-///
-/// Idempotent: a level; a drain that is wanted already stays as it was asked first.
+/// Idempotent: a wanted drain stays as first requested.
 /// Errors: `NotFound`; `Runner` when it is being removed.
 pub async fn command(ctx: &Context, id: &RunnerId, command: &Command) -> Result<Runner, Error> {
     let mut rounds = ctx.rounds(id);

@@ -1,4 +1,4 @@
-//! A self-hosted runner says that it lives.
+//! Handles heartbeats of self-hosted runners.
 
 use super::{RunnerToken, own};
 use crate::{Context, Error};
@@ -6,9 +6,7 @@ use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{Heartbeat, Presence, Runner};
 use pullyard_store::Write;
 
-/// Stores that a runner was heard, and answers what it is now.
-///
-/// Idempotent: a repeat says the same a little later.
+/// Idempotent: a repeat stores a slightly later time.
 /// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
 pub async fn heartbeat(ctx: &Context, token: &RunnerToken, id: &RunnerId, said: &Heartbeat) -> Result<Runner, Error> {
     let mut rounds = ctx.rounds(id);

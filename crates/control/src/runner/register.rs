@@ -1,4 +1,4 @@
-//! A self-hosted runner introduces itself.
+//! Registers a self-hosted runner.
 
 use super::RunnerToken;
 use crate::{Context, Error};
@@ -11,9 +11,7 @@ use std::collections::BTreeSet;
 pub struct Registration {
     pub name: String,
     pub instance: InstanceId,
-    /// The agents it can drive.
     pub capabilities: BTreeSet<String>,
-    /// Tags that jobs may require.
     pub labels: BTreeSet<String>,
     pub version: String,
     pub slots: u32,
@@ -37,11 +35,8 @@ impl Registration {
     }
 }
 
-/// Registers a runner, or lets this process take over from one that is gone.
-///
-/// Idempotent: by the process; its repeat finds itself, and brings what it runs and can up to date.
-/// Errors: `Runner` when another process lives, the name is taken, or the runner is being removed;
-/// `Invalid`.
+/// Idempotent: by the process; a repeat updates its active jobs and profile.
+/// Errors: `Runner` when another process lives, the name is taken, or the runner is being removed; `Invalid`.
 pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<Runner, Error> {
     new.check()?;
     let id = RunnerId::of(&token.hash, &new.name);

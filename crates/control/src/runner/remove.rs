@@ -1,4 +1,4 @@
-//! A self-hosted runner is removed.
+//! Removes a self-hosted runner.
 
 use crate::{Context, Error};
 use pullyard_domain::id::RunnerId;
@@ -8,14 +8,12 @@ use pullyard_store::Write;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
     Gone,
-    /// The sweeper takes its jobs away first.
     Begun,
 }
 
-/// Removes a runner: nothing is claimed or heard for it any more, the sweeper takes away what it has, and
-/// without a job it is gone at once.
+/// The sweeper takes away the runner's jobs. Without a job it is removed at once.
 ///
-/// Idempotent: a repeat goes on where the first one stopped; one that is gone is `NotFound`.
+/// Idempotent: a repeat continues the removal; a removed one is `NotFound`.
 pub async fn remove(ctx: &Context, id: &RunnerId) -> Result<Removed, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
@@ -29,7 +27,7 @@ pub async fn remove(ctx: &Context, id: &RunnerId) -> Result<Removed, Error> {
             }
             tracing::info!(runner = %id, name = %runner.name, "a runner is being removed");
         }
-        // Refused where it has a slot; the sweeper removes it after the last one.
+        // Refused while it has a slot; the sweeper removes it after the last one.
         return Ok(match ctx.store.remove_runner(&runner).await? {
             Write::Applied => Removed::Gone,
             Write::Stale => Removed::Begun,

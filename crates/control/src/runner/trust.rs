@@ -1,4 +1,4 @@
-//! Whether a self-hosted runner may still work: asked where an attempt gets something, and by every sweep.
+//! Checks that a self-hosted runner may still work, when an attempt requests something.
 
 use super::token_state;
 use crate::{Context, Error};
@@ -6,8 +6,7 @@ use pullyard_domain::job::Run;
 use pullyard_domain::runner::Presence;
 use pullyard_domain::runner::sweep::Token;
 
-/// Refuses the lease of an attempt whose runner was removed or whose token was taken back. The sweeper ends
-/// it a little later; until then it gets no secret and may not push. A Fargate task has no token.
+/// Refuses the lease of an attempt whose runner was removed or whose token was revoked, until the sweeper ends it.
 pub(crate) async fn trusted(ctx: &Context, run: &Run) -> Result<(), Error> {
     let Some(id) = &run.runner else { return Ok(()) };
     let lost = || Error::LeaseLost { recorded: false };

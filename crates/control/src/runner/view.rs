@@ -1,4 +1,4 @@
-//! What readers see of self-hosted runners. Nothing is written here.
+//! Lists self-hosted runners, and explains what jobs wait for.
 
 use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
@@ -13,19 +13,16 @@ use pullyard_domain::why;
 use pullyard_store::Error as StoreError;
 use std::collections::BTreeMap;
 
-/// How many jobs before another one are counted.
 const AHEAD: i32 = 200;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunnerViews {
     pub runners: Vec<Member>,
-    /// The items of those that can't be read, each with the reason. Whose they are, nobody can say.
+    /// Unreadable items with the reason. Their projects are unknown.
     pub unreadable: Vec<(String, String)>,
 }
 
-/// Every runner, by name.
-///
-/// Errors: the table's. That of an item that this version does not understand stands beside the other runners.
+/// Errors: the table's. An item that this version cannot parse is listed as unreadable.
 pub async fn runners(ctx: &Context) -> Result<RunnerViews, Error> {
     let (mut runners, mut unreadable) = (Vec::<Runner>::new(), Vec::new());
     for runner in ctx.store.runners().await? {
@@ -42,7 +39,6 @@ pub async fn runners(ctx: &Context) -> Result<RunnerViews, Error> {
     Ok(RunnerViews { runners: members, unreadable })
 }
 
-/// A part of a runner, where it can be read; else its item and the reason are added to those.
 fn readable<T>(part: Result<T, StoreError>, unreadable: &mut Vec<(String, String)>) -> Result<Option<T>, StoreError> {
     match part {
         Ok(part) => Ok(Some(part)),
@@ -55,7 +51,7 @@ fn readable<T>(part: Result<T, StoreError>, unreadable: &mut Vec<(String, String
     }
 }
 
-/// A runner by its id or its name, read strongly.
+/// A runner by its id or name, read strongly.
 pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
     let missing = || Error::NotFound { what: "runner", name: said.to_owned() };
     let by_id = RunnerId::new(said).ok();
@@ -68,7 +64,7 @@ pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
     ctx.store.member(&id).await?.ok_or_else(missing)
 }
 
-/// Answers what jobs wait for, and reads the runners at most once for all of them.
+/// Explains what jobs wait for; reads the runners at most once for all of them.
 #[derive(Default)]
 pub(crate) struct Waits {
     members: Option<Vec<Member>>,

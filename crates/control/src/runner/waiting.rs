@@ -1,7 +1,4 @@
-//! The jobs that wait for a runner, and which of them its claim tries next.
-//!
-//! A row of the index is a suggestion: each job is read strongly before the claim is written, and only the condition
-//! of that write decides.
+//! Lists the jobs that wait for a runner. Index rows are suggestions: each job is read strongly before its claim.
 
 use super::RunnerToken;
 use crate::{Context, Error};
@@ -12,10 +9,8 @@ use pullyard_domain::runner::Profile;
 use pullyard_domain::select::{Candidate, MOST_TRIES, Needs, WIDTHS, in_order, is_claimable, matches, pick};
 use std::collections::BTreeSet;
 
-/// How many project ids one query returns.
 const PAGE: i32 = 100;
 
-/// A class whose jobs a runner can do.
 pub(super) struct Class {
     project: ProjectId,
     id: ClassId,
@@ -23,13 +18,12 @@ pub(super) struct Class {
 }
 
 impl Class {
-    /// The accounts that its jobs ask with this runner.
+    /// The breakers that its jobs depend on with this runner.
     fn accounts(&self, runner: &RunnerId) -> Vec<BreakerId> {
         asked(self.needs.key, &self.needs.capability, &self.project, Some(runner))
     }
 }
 
-/// The classes of the token's projects that need no more than the runner has.
 pub(super) async fn classes_of(ctx: &Context, token: &RunnerToken, profile: &Profile) -> Result<Vec<Class>, Error> {
     let projects = match &token.projects {
         Some(projects) => projects.iter().cloned().collect(),
@@ -37,7 +31,6 @@ pub(super) async fn classes_of(ctx: &Context, token: &RunnerToken, profile: &Pro
     };
     let mut found = Vec::new();
     for project in projects {
-        // The sweeper reports a class that can't be read.
         for (id, needs) in ctx.store.classes(&project).await?.into_iter().flatten() {
             if matches(&needs, profile) {
                 found.push(Class { project: project.clone(), id, needs });
@@ -59,17 +52,14 @@ async fn all_projects(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
     }
 }
 
-/// A claim's search for a job: the oldest first, then a random one of the oldest. It looks at more of them when the
-/// ones that it saw are gone.
+/// Tries the oldest job first, then a random one of the oldest. Reads more when those are gone.
 pub(super) struct Seeker<'a> {
     ctx: &'a Context,
     claim: &'a ClaimId,
     runner: &'a RunnerId,
     classes: Vec<Class>,
     widths: std::slice::Iter<'static, usize>,
-    /// Oldest first, without those that are gone.
     candidates: Vec<Candidate>,
-    /// Other jobs may wait behind the candidates.
     more: bool,
     tried: usize,
 }
@@ -79,8 +69,7 @@ impl<'a> Seeker<'a> {
         Self { ctx, claim, runner, classes, widths: WIDTHS.iter(), candidates: Vec::new(), more: true, tried: 0 }
     }
 
-    /// The next job to claim, read strongly. A job whose claim was refused stays a candidate until a read shows that
-    /// it is gone: the refusal may be about the runner.
+    /// A refused job stays a candidate until a read shows that it is gone: the refusal may be about the runner.
     pub(super) async fn next(&mut self) -> Result<Option<Job>, Error> {
         while self.tried < MOST_TRIES {
             let at = pick(self.claim, self.tried, self.candidates.len());
@@ -100,7 +89,6 @@ impl<'a> Seeker<'a> {
         Ok(None)
     }
 
-    /// Reads that many of the oldest jobs. Those that wait for an account are left out before the oldest are chosen.
     async fn look(&mut self, width: usize) -> Result<(), Error> {
         let limit = i32::try_from(width).unwrap_or(i32::MAX);
         let (mut waiting, mut accounts) = (Vec::new(), BTreeSet::new());
@@ -119,7 +107,7 @@ impl<'a> Seeker<'a> {
             let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| asked.contains(&breaker.id)).collect();
             let may =
                 |row: &Candidate| row.only_adopts() || keeps_back(breakers.iter().copied(), &row.job, now).is_none();
-            // Jobs that only adopt come first; while the account is shut, all behind the others wait for it as well.
+            // Adopting jobs sort first, so while the breaker is open, all rows after a blocked one are blocked as well.
             let all_wait =
                 breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
             more |= rows.len() >= width && !all_wait;

@@ -1,7 +1,5 @@
-//! What the deployment is doing, counted from what a round reads anyway.
-//!
-//! The index says which jobs there are and not where they stand, so the few that are due first are looked at:
-//! those wait for a task or for their review, while one that is worked on is due at its time limit.
+//! Counts what the deployment is doing. The index has no job status, so the first few due jobs are read: a running job
+//! is due late, at its time limit.
 
 use super::time::Time;
 use crate::{Context, Error};
@@ -10,9 +8,9 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Sweeps, WorkKey};
 
-/// How many keys of a shard are read: what fits into the half unit that the read costs at least.
+/// Keys read per shard: the read costs half a unit at least, which covers as many.
 pub(super) const PER_SHARD: i32 = 40;
-/// How many jobs are looked at in one snapshot. Units: each costs a read unit or two.
+/// Limit of jobs read per snapshot. Units: each costs a read unit or two.
 const LOOKS: usize = 10;
 
 #[derive(Debug, Default)]
@@ -23,7 +21,6 @@ pub(super) struct Scheduled {
 }
 
 impl Scheduled {
-    /// Notes what one shard holds.
     pub(super) fn note(&mut self, rows: &[(WorkKey, Timestamp)], now: Timestamp) {
         self.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= PER_SHARD);
         for (key, at) in rows {
@@ -35,9 +32,7 @@ impl Scheduled {
         }
     }
 
-    /// Adds them to a snapshot. A job that can't be read is left out, and there is more then: why, the sweep itself says.
-    ///
-    /// Errors: `TooSlow`: some were not looked at.
+    /// Errors: `TooSlow`: some were not read.
     pub(super) async fn count(mut self, ctx: &Context, time: &Time<'_>, gauges: &mut Gauges) -> Result<(), Error> {
         self.jobs.sort();
         gauges.more |= self.more;
@@ -57,8 +52,7 @@ impl Scheduled {
     }
 }
 
-/// The snapshot of before, for a round that left a part out. Where the note with it was not read when the round began,
-/// perhaps only that one call failed, and what nobody read is not to be lost for it.
+/// The previous snapshot, for a round that skipped a part. Reads it again if the first read of the note failed.
 pub(super) async fn of_before(ctx: &Context, time: &Time<'_>, last: &Result<Option<Sweeps>, Error>) -> Option<Gauges> {
     match last {
         Ok(last) => last.as_ref().and_then(|last| last.gauges.clone()),

@@ -1,5 +1,4 @@
-//! One round over the entries that wait until their projects may start jobs: a release whose wake-ups were
-//! lost, a budget that was raised, dollars that came back, and every midnight are found here.
+//! Wakes entries that wait for their project, after a lost wake-up, a raised budget, returned dollars, or midnight.
 
 use super::projects::all_in_turn;
 use super::report::Report;
@@ -9,11 +8,9 @@ use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::ProjectId;
 
-/// How many entries of a project are counted: what fits into the half unit that the read costs at least.
+/// Entries counted per project: the read costs half a unit at least, which covers as many.
 const COUNTED: i32 = 30;
 
-/// Wakes what waits for nothing any more.
-///
 /// Errors: the list of projects, or `TooSlow`: some were not reached.
 pub(super) async fn sweep_held(
     ctx: &Context,
@@ -36,7 +33,6 @@ pub(super) async fn sweep_held(
     Ok(())
 }
 
-/// Most projects have nothing that waits, and only the index says so.
 async fn look(ctx: &Context, id: &ProjectId, gauges: &mut Gauges) -> Result<u32, Error> {
     let held = ctx.store.held(id, COUNTED).await?;
     if held.is_empty() {

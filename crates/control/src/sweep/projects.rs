@@ -1,4 +1,4 @@
-//! The projects of a deployment, another one first each minute: where there is no time for all, each has its turn.
+//! Lists all projects, starting with another one each minute, so that each has its turn when time is short.
 
 use super::time::Time;
 use crate::{Context, Error};
@@ -6,11 +6,8 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// How many are read at once.
 const PAGE: i32 = 100;
 
-/// All of them.
-///
 /// Errors: the table's; `TooSlow`.
 pub(super) async fn all_in_turn(ctx: &Context, time: &Time<'_>, until: Duration) -> Result<Vec<ProjectId>, Error> {
     let (mut all, mut after) = (Vec::new(), None);
@@ -28,7 +25,7 @@ pub(super) async fn all_in_turn(ctx: &Context, time: &Time<'_>, until: Duration)
     Ok(all)
 }
 
-/// Which of so many comes first in this minute: multiples of the golden ratio lie evenly, however many there are.
+/// The first index of this minute: multiples of the golden ratio spread evenly over any count.
 fn first_of(count: usize, now: Timestamp) -> usize {
     let minute = u64::try_from(now.millis() / 60_000).unwrap_or_default();
     let share = u128::from(minute.wrapping_mul(0x9E37_79B9_7F4A_7C15));

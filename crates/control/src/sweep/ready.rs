@@ -1,6 +1,4 @@
-//! One round over the Ready jobs of runners: those that nobody takes, and those that wait in the wrong place.
-//!
-//! They are due by no time, so they stand in their class and not among what is due.
+//! Sweeps the Ready jobs of runners: untaken or misplaced ones. They have no due time, so they are listed by class.
 
 use super::projects::all_in_turn;
 use super::report::Report;
@@ -18,13 +16,10 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use pullyard_store::{Error as StoreError, Proof, Write};
 
-/// How many of a class's oldest jobs a round looks at.
 const HEADS: usize = 25;
-/// How many jobs of a class are counted: what fits into the half unit that the read costs at least.
+/// Jobs counted per class: the read costs half a unit at least, which covers as many.
 const COUNTED: i32 = 40;
 
-/// Goes over the oldest Ready jobs of every class. A project or a class that can't be read keeps no other waiting.
-///
 /// Errors: the list of projects, or `TooSlow`: some were not reached.
 pub(super) async fn sweep_ready(
     ctx: &Context,
@@ -38,7 +33,7 @@ pub(super) async fn sweep_ready(
         time.still(until, "see to the waiting jobs of runners")?;
         match of_project(ctx, time, &id, gauges, &mut waits, report).await {
             Ok(()) => {}
-            // Nor is there time for those after it.
+            // No time is left for the next ones either.
             Err(error @ Error::TooSlow { .. }) if time.is_over(until) => return Err(error),
             Err(error) => {
                 report.failed += 1;
@@ -58,7 +53,7 @@ async fn of_project(
     waits: &mut Waits,
     report: &mut Report,
 ) -> Result<(), Error> {
-    // Once for all its jobs: what is changed meanwhile, the next round sees.
+    // Read once for all its jobs; the next round sees changes.
     let until = time.limits.ready;
     let Some(project) = time.before(until, "read a project", ctx.store.project(id)).await? else { return Ok(()) };
     for class in time.before(until, "read the classes of a project", ctx.store.classes(&project.id)).await? {
@@ -104,7 +99,6 @@ async fn of_class(
     Ok(())
 }
 
-/// Since when the job waits, if it still does.
 async fn look(
     ctx: &Context,
     project: &Project,
@@ -116,12 +110,11 @@ async fn look(
     report.looked_at += 1;
     let now = ctx.clock.now();
     let compute = project.settings.compute;
-    // Only who gives up says why, and only then the runners are read.
+    // Only giving up needs the reason, which reads the runners.
     let why = match waiting(&job, compute, "", now) {
         Waiting::GiveUp(_) => waits.of(ctx, &job, now).await?.map(|wait: Wait| wait.sentence()).unwrap_or_default(),
         _ => String::new(),
     };
-    // Stale is as good for both: somebody took it meanwhile.
     match waiting(&job, compute, &why, now) {
         Waiting::Nothing => {}
         Waiting::Place(place) => {
@@ -137,8 +130,6 @@ async fn look(
     Ok((job.status == Status::Ready).then_some(job.ready_since))
 }
 
-/// Moves a Ready job to where its project runs its jobs now; whether it was elsewhere.
-///
 /// Writes: JOB if `rev` is the one seen; CLASS first, if it is to wait for runners.
 pub(super) async fn replace(ctx: &Context, job: &Job) -> Result<bool, Error> {
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(false) };
@@ -152,7 +143,7 @@ async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Erro
     let now = ctx.clock.now();
     let Ok(mut next) = job.placed(place, now) else { return Ok(false) };
     if place == Place::Runners {
-        // On Fargate its class may be without the labels, which nobody looked up.
+        // A job planned for Fargate may have a class without labels.
         let context = ctx.store.context(&job.id, &job.context).await?;
         let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
         let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();

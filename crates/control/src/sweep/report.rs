@@ -1,39 +1,28 @@
-//! What one round of the sweeper did, in numbers, and what of it could not be done at all.
+//! The result of a sweep.
 
 use crate::Error;
 use pullyard_domain::gauges::Gauges;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Due items that were looked at.
     pub looked_at: u32,
-    /// Jobs whose start was asked for.
     pub started: u32,
-    /// Jobs that went back to Ready.
     pub requeued: u32,
     pub ended: u32,
-    /// Tickets whose settling was asked for.
     pub tickets: u32,
-    /// Jobs whose review is to be read from its forge.
     pub admitted: u32,
-    /// Pull requests whose note is to be written.
     pub pull_requests: u32,
-    /// Hooks and repositories whose look at the forge was asked for.
+    /// Hooks and repositories sent to be compared with the forge.
     pub looks: u32,
-    /// Items that needed nothing: the index was behind, or somebody else was quicker.
+    /// Items that needed nothing: the index lagged, or another process was faster.
     pub nothing: u32,
-    /// What failed: items, which are left alone for a while, and parts of the round that were left out.
     pub failed: u32,
-    /// Self-hosted runners that were taken Offline.
     pub offline: u32,
-    /// More is due than one round takes.
     pub more: bool,
-    /// What the deployment is doing, where the round looked: once a minute.
     pub gauges: Option<Gauges>,
 }
 
 impl Report {
-    /// What a part of the round did as well.
     pub(super) fn add(&mut self, part: Self) {
         let Self {
             looked_at,
@@ -69,7 +58,6 @@ impl Report {
         self.gauges = gauges.or(self.gauges.take());
     }
 
-    /// What the round set going again because it was due.
     pub fn healed(&self) -> u32 {
         [self.started, self.requeued, self.ended, self.tickets, self.admitted, self.pull_requests, self.offline]
             .iter()
@@ -77,22 +65,17 @@ impl Report {
     }
 }
 
-/// A round that was gone to its end, and what of it failed.
 #[derive(Debug)]
 #[must_use]
 pub struct Round {
-    /// What it did. Each part that could not be done at all counts in `failed`.
     pub report: Report,
-    /// It stands in the table, or a later one of another sweeper does: the sign of life.
+    /// The round, or a later one, is stored in the table: the sign of life.
     pub noted: bool,
-    /// What went wrong first with the parts that could not be done at all.
     pub fault: Option<Error>,
 }
 
 impl Round {
-    /// What it did.
-    ///
-    /// Errors: the first part that could not be done at all.
+    /// Errors: the first failed part.
     pub fn whole(self) -> Result<Report, Error> {
         match self.fault {
             None => Ok(self.report),
@@ -101,8 +84,7 @@ impl Round {
     }
 }
 
-/// What failed of parts that are all seen to, whatever becomes of those before: the first failure is kept until then,
-/// and further ones are told of where they are met.
+/// Collects failures of parts that all run regardless: returns the first, logs the others.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     first: Option<Error>,
@@ -110,7 +92,6 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Notes what became of one part.
     pub(super) fn note<T>(&mut self, part: Result<T, Error>) {
         if let Err(error) = part {
             self.count = self.count.saturating_add(1);
@@ -126,7 +107,6 @@ impl Faults {
         self.count
     }
 
-    /// No part failed so far.
     pub(super) fn none(&self) -> bool {
         self.first.is_none()
     }

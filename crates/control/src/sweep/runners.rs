@@ -1,7 +1,4 @@
-//! One round over all self-hosted runners: the silent ones go Offline, jobs without a process end, and what
-//! is being removed goes.
-//!
-//! The runners are read whole, a few hundred bytes each; nothing of them stands in the `work` index.
+//! Sweeps all self-hosted runners: sets silent ones Offline, takes away jobs without a process, finishes removals.
 
 use super::report::{Faults, Report};
 use super::time::Time;
@@ -20,15 +17,13 @@ use pullyard_store::{Proof, Store, Write};
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 
-/// How many runners are seen to at once: each that needs something takes a few calls of some milliseconds, and a
-/// thousand may need it in one round.
+/// Concurrency: a thousand runners may need a few calls of some milliseconds each in one round.
 const AT_ONCE: usize = 16;
 
-/// Steps of one runner in one round: it goes Offline, then loses its jobs, then is removed.
+/// Steps of one runner in one round: Offline, loss of its jobs, removal.
 const STEPS: usize = 3;
 
-/// Goes over every runner, as far as there is time. A silence of before `since` may be ours: a sweeper that was down
-/// blames nobody.
+/// Checks every runner, as time permits. A silence before `since` may be the sweeper's own downtime and does not count.
 pub(super) async fn sweep_runners(
     ctx: &Context,
     time: &Time<'_>,
@@ -41,7 +36,6 @@ pub(super) async fn sweep_runners(
         let read = time.before(time.limits.runners, "read the runners", ctx.store.runners_of(shard)).await;
         let some = match read {
             Ok(some) => some,
-            // Those that were read are seen to all the same.
             Err(error) => {
                 faults.note(Err::<(), _>(error));
                 if time.is_over(time.limits.runners) {
@@ -86,7 +80,6 @@ pub(super) async fn sweep_runners(
     faults.told()
 }
 
-/// What was read of tokens in this round, by their hashes.
 type Tokens = Mutex<HashMap<String, Token>>;
 
 async fn sweep_runner(
@@ -108,7 +101,6 @@ async fn sweep_runner(
                 report.offline += 1;
                 tracing::warn!(runner = %runner.id, name = %runner.name, slots = runner.slots.len(), storm, "a runner is silent and counts as offline");
                 if runner.slots.is_empty() {
-                    // What it claimed since is the next round's.
                     return Ok(());
                 }
             }
@@ -128,7 +120,7 @@ async fn sweep_runner(
                 return Ok(());
             }
         }
-        // The next step is judged by what is there now, not by what this one meant to leave.
+        // Judge the next step by the stored state.
         match ctx.store.runner(&runner.id).await? {
             Some(next) if next != runner => runner = next,
             _ => return Ok(()),
@@ -137,12 +129,12 @@ async fn sweep_runner(
     Ok(())
 }
 
-/// One read for each token in a round, and none for runners without a job.
+/// Reads each token once per round, and none for runners without jobs.
 async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<Token, Error> {
     if runner.slots.is_empty() {
         return Ok(Token::Good);
     }
-    // Held while one is read: the others wait for it instead of reading it as well.
+    // Held during the read, so that concurrent callers share it.
     let mut tokens = tokens.lock().await;
     if let Some(known) = tokens.get(&runner.token) {
         return Ok(*known);
@@ -152,7 +144,7 @@ async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<Tok
     Ok(token)
 }
 
-/// Takes one job away from a runner, unless it may be pushing, or the runner was heard meanwhile.
+/// Takes one job from a runner, unless it may be pushing or sent a heartbeat meanwhile.
 async fn lose(
     ctx: &Context,
     runner: &Runner,
@@ -164,7 +156,7 @@ async fn lose(
     let now = ctx.clock.now();
     let job = ctx.store.job(id).await?;
     let Some(job) = job.filter(|job| sweep::holds(job, runner, slot)) else {
-        // It ended without its slot, which no transaction of ours leaves behind; healed all the same.
+        // A slot without its job; no transaction of ours leaves that behind, but repair it.
         if ctx.store.drop_slot(runner, id, slot).await? == Write::Applied {
             tracing::warn!(job.id = %id, runner = %runner.id, "a slot of a job that is not held was emptied");
         }
@@ -173,10 +165,10 @@ async fn lose(
     let proof = match loss {
         Loss::Silent => Proof::Offline { epoch: runner.epoch },
         Loss::NoProcess => Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat },
-        // Neither is undone by anything the runner says.
+        // No later heartbeat undoes either.
         Loss::Deleted | Loss::TokenDead => Proof::Nothing,
     };
-    // Stale is as good: it ended by itself, or its runner was heard; the next round judges anew.
+    // Stale is fine: the job ended, or the runner was heard; the next round judges again.
     match lost(&job, loss.failure(runner, now), now) {
         JobStep::Requeue(failure) => {
             let next = job.requeued(now).map_err(|refusal| Error::refused(refusal, now))?;

@@ -1,34 +1,30 @@
-//! What time a round has: its parts begin nothing after theirs, and no single thing takes longer than it may, so that
-//! one that is slow costs the others a while and never their turn.
+//! Time limits of a round, its parts and its calls, so that a slow one cannot take the others' turn.
 //!
-//! Whether something more begins is by the context's steady clock; how long one thing may take is by the machine's.
+//! The limits of parts use the context's steady clock; those of calls use real time.
 
 use crate::{Clock, Error};
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// Until when each part of a round begins something, since the round began. A part that needs less leaves the rest to
-/// those after it.
+/// Until when each part may start something, counted from the round's beginning. Unused time goes to the later parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) runners: Duration,
     pub(super) due: Duration,
-    /// The rest of the index is read, and the waiting jobs of runners are seen to.
+    /// For the rest of the index, and jobs that wait for runners.
     pub(super) ready: Duration,
-    /// What waits for its project is woken, and jobs are counted.
+    /// For waiting entries, and counting jobs.
     pub(super) held: Duration,
-    /// How long one thing may take. What is due is put off in as much again, and those after it have time left then.
+    /// Time limit for one call. Putting a failed item off may take as much again.
     pub(super) one: Duration,
-    /// The round is noted by then.
     pub(super) end: Duration,
 }
 
 impl Limits {
-    /// Of a round by the schedule: it ends before the next one begins, a minute later. Were it not noted by then, the
-    /// next one would take the silence of runners for one that nobody watched.
+    /// Ends before the next round, a minute later. Without this round's note the next one would ignore silent runners.
     pub(super) const SCHEDULED: Self = Self::of_secs([8, 22, 36, 42, 6, 58]);
-    /// Of one that somebody waits for: the function that answers is stopped after 28 s.
+    /// For a round by hand: the API function is stopped after 28 s.
     pub(super) const BY_HAND: Self = Self::of_secs([3, 8, 13, 17, 4, 27]);
 
     const fn of_secs([runners, due, ready, held, one, end]: [u64; 6]) -> Self {
@@ -43,7 +39,6 @@ impl Limits {
     }
 }
 
-/// The time of one round.
 pub(super) struct Time<'a> {
     clock: &'a Clock,
     began: Duration,
@@ -61,20 +56,15 @@ impl Time<'_> {
         until.saturating_sub(self.clock.steady().saturating_sub(self.began))
     }
 
-    /// Nothing more is to be begun of what has time until then.
     pub(super) fn is_over(&self, until: Duration) -> bool {
         self.left(until).is_zero()
     }
 
-    /// Something more may be begun.
-    ///
     /// Errors: `TooSlow`.
     pub(super) fn still(&self, until: Duration, what: &'static str) -> Result<(), Error> {
         if self.is_over(until) { Err(Error::TooSlow { what, within: until }) } else { Ok(()) }
     }
 
-    /// Does one thing, which is left where it stands if it takes too long: it could die there as well.
-    ///
     /// Errors: its own; `TooSlow`.
     pub(super) async fn one<T, E>(
         &self,
@@ -87,8 +77,6 @@ impl Time<'_> {
         self.within(self.limits.one, what, doing).await
     }
 
-    /// Does one thing, if it may still be begun.
-    ///
     /// Errors: its own; `TooSlow`.
     pub(super) async fn before<T, E>(
         &self,
@@ -103,8 +91,6 @@ impl Time<'_> {
         self.one(what, doing).await
     }
 
-    /// Does the last thing of a round, with all the time that is left.
-    ///
     /// Errors: its own; `TooSlow`.
     pub(super) async fn last<T, E>(
         &self,
@@ -126,7 +112,7 @@ impl Time<'_> {
     where
         Error: From<E>,
     {
-        // Boxed: the future of an end is large, and a round has many ways to one.
+        // Boxed: the future of an end is large, and has many call sites here.
         match self.clock.within(limit, Box::pin(doing)).await {
             Some(done) => Ok(done?),
             None => Err(Error::TooSlow { what, within: limit }),
@@ -134,7 +120,7 @@ impl Time<'_> {
     }
 }
 
-/// The shards of the index, another one first each minute: where there is no time for all, each has its turn.
+/// The shards of the index, starting with another one each minute, so that each has its turn when time is short.
 pub(super) fn in_turn(now: Timestamp) -> impl Iterator<Item = u8> {
     let minute = now.millis() / 60_000;
     let first = u8::try_from(minute % i64::from(SHARDS)).unwrap_or_default();

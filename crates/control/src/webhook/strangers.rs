@@ -1,7 +1,4 @@
-//! What is noted of deliveries without a decision: that they come, and that some were not let in.
-//!
-//! Whoever knows an address can send to it, so the table is written to at most once a minute for each hook
-//! and process; in between the process counts.
+//! Counts accepted and refused deliveries. Anyone can send, so the table is written once a minute per hook and process.
 
 use super::entry;
 use crate::{Context, Error};
@@ -13,8 +10,7 @@ use pullyard_store::Write;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What this process noted lately, by hook and by when that was made: another one of its name is another one. Only
-/// hooks that there are get in.
+/// By hook and its creation time: a new hook may have the same name. Only existing hooks are added.
 #[derive(Debug, Default)]
 pub struct Strangers(Mutex<HashMap<(HookName, Timestamp), Noted>>);
 
@@ -31,12 +27,10 @@ impl Strangers {
     }
 }
 
-/// A minute is over since then.
 fn is_over(since: Option<Timestamp>, now: Timestamp) -> bool {
     since.is_none_or(|at| now.since(at) >= NOTED_EVERY)
 }
 
-/// Notes that the hook's deliveries come and fit its secret.
 pub(super) async fn note_verified(ctx: &Context, hook: &Hook) -> Result<(), Error> {
     let now = ctx.clock.now();
     {
@@ -47,12 +41,12 @@ pub(super) async fn note_verified(ctx: &Context, hook: &Hook) -> Result<(), Erro
         }
         noted.verified_at = Some(now);
     }
-    // Stale: another process noted it, or the hook is gone, and there is another one by its name.
+    // Stale: another process recorded it, or the hook was replaced.
     ctx.store.note_hook_verified(hook, now).await?;
     Ok(())
 }
 
-/// Counts a delivery that was not let in, and has the ledger say so: one entry for each hook, reason and day.
+/// Counts a refused delivery, with one ledger entry per hook, reason and day.
 pub(super) async fn note_refused(ctx: &Context, hook: &Hook, reason: &Reason) -> Result<(), Error> {
     let now = ctx.clock.now();
     let more = {
@@ -66,12 +60,11 @@ pub(super) async fn note_refused(ctx: &Context, hook: &Hook, reason: &Reason) ->
         std::mem::take(&mut noted.refused)
     };
     if ctx.store.note_hook_refused(hook, more, now).await? == Write::Stale {
-        // The hook is gone, and there is another one by its name: of that one nothing was refused.
         return Ok(());
     }
     let all = ctx.store.hook_heard(hook).await?.refused;
     let id = DeliveryId::of_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
-    // They have no name that could be trusted: how many there were so far stands in its place.
+    // Refused deliveries have no trusted id; show the count instead.
     let event = EventId::new(format!("{all} not let in so far"))
         .map_err(|_| Error::Inconsistent("a number is no event id".into()))?;
     let delivery = entry(ctx, hook, id, event, reason.clone(), None).await?;

@@ -1,4 +1,4 @@
-//! Whether a delivery is from who knows the hook's secret.
+//! Verifies the signature of a delivery.
 
 use super::Call;
 use crate::{Context, Error, rotate_secret::accepted_previous};
@@ -8,14 +8,10 @@ use pullyard_domain::hook::Hook;
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::webhook::{Secret, SignatureFault, verify};
 
-/// The reason why it is not, if it is not.
-///
-/// What has no signature is refused before any secret is read: a stranger who can't even write one has us ask for
-/// nothing, and is told nothing of a secret that is missing.
-/// A signature that fits nothing may be of a secret that was set a moment ago: it is fetched anew, at most
-/// once in ten seconds for each hook, since strangers can send what they like.
+/// A malformed call is refused before any secret is read. A signature that does not match may belong to a new secret:
+/// it is fetched again, at most once in ten seconds per hook, since anyone can send.
 pub(super) async fn verified(ctx: &Context, hook: &Hook, call: &Call<'_>) -> Result<Result<(), Reason>, Error> {
-    // No secret fits, so `Wrong` is what it can at best be.
+    // With no secrets, a well-formed signature yields `Wrong`.
     if verify(&[], call.body, call.signature) != Err(SignatureFault::Wrong) {
         return Ok(Err(Reason::SignatureMissing {}));
     }
@@ -31,8 +27,7 @@ pub(super) async fn verified(ctx: &Context, hook: &Hook, call: &Call<'_>) -> Res
     Ok(Err(Reason::SignatureWrong { n: accepted, integration: hook.integration.clone() }))
 }
 
-/// Whether it fits, or how many secrets are accepted now. The last value is looked up only for what the present one
-/// does not fit.
+/// Returns the number of accepted secrets if none matches. Reads the previous secret only when needed.
 async fn fits(ctx: &Context, name: &str, versions: &Versions, call: &Call<'_>) -> Result<Result<(), u64>, Error> {
     let is_made_with = |value: &str| verify(&[Secret::new(value)], call.body, call.signature).is_ok();
     if is_made_with(&versions.current.value) {

@@ -1,4 +1,4 @@
-//! Accounts, organisations and installations.
+//! Renders accounts, organisations and installations.
 
 use serde_json::{Value, json};
 
@@ -10,11 +10,11 @@ use crate::{
     users::{Account, AccountKind, Member},
 };
 
-/// A simple user. Somebody who left keeps the name he had.
+/// A simple user. A deleted account keeps its last login.
 pub fn account(shared: &Shared, account: &Account) -> Value {
     let known = shared.users.by_id(account.id).map(|member| member.account());
     let Account { id, login, kind } = known.as_ref().unwrap_or(account);
-    // `[` and `]` of an App's account.
+    // For `[` and `]` of an App's account.
     let path = login.replace('[', "%5B").replace(']', "%5D");
     let url = format!("{}/api/v3/users/{path}", shared.url);
     let under = |rest: &str| format!("{url}/{rest}");
@@ -60,7 +60,6 @@ pub fn collaborator_permission(shared: &Shared, member: &Member, role: Role) -> 
     json!({ "permission": role.permission(), "role_name": role.name(), "user": user })
 }
 
-/// Whose repository it is: one of the users, or an organisation that is nobody.
 pub fn owner(shared: &Shared, login: &str) -> Account {
     if let Some(member) = shared.users.by_login(login) {
         return member.account();
@@ -68,7 +67,7 @@ pub fn owner(shared: &Shared, login: &str) -> Account {
     Account { id: id_of_organization(login), login: login.to_owned(), kind: AccountKind::Organization }
 }
 
-/// Organisations are nowhere recorded, so their ids come from their names (FNV-1a).
+/// Organisations are not stored, so their ids are a hash of the name (FNV-1a).
 pub(super) fn id_of_organization(login: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325_u64;
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

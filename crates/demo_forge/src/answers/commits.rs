@@ -1,4 +1,4 @@
-//! Branches, commits, changed files and commit statuses.
+//! Renders branches, commits, changed files and commit statuses.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
                 "verified": false, "reason": "unsigned", "signature": null, "payload": null, "verified_at": null,
             },
         },
-        // No account is known by an e-mail address here.
+        // No account has an e-mail address here.
         "author": null,
         "committer": null,
         "parents": parents,
@@ -60,7 +60,6 @@ pub fn branch(shared: &Shared, entry: &Entry, name: &str, head: &Commit) -> Valu
     })
 }
 
-/// A branch as lists have it: its newest commit by name only.
 pub fn short_branch(shared: &Shared, entry: &Entry, name: &str, sha: &str) -> Value {
     let api = format!("{}/api/v3/repos/{}", shared.url, entry.full_name());
     json!({ "name": name, "commit": { "sha": sha, "url": format!("{api}/commits/{sha}") }, "protected": false })
@@ -105,7 +104,6 @@ pub fn status(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
     answer
 }
 
-/// The newest of each context, and what they amount to.
 pub fn combined_status(shared: &Shared, entry: &Entry, sha: &str, newest: &[&StatusRecord]) -> Value {
     let any = |states: &[&str]| newest.iter().any(|status| states.contains(&status.state.as_str()));
     let state = if any(&["failure", "error"]) {

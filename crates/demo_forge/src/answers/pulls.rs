@@ -1,4 +1,4 @@
-//! Pull requests in full and reduced, as the issue they are, too; labels, notes and requested reviewers.
+//! Renders pull requests, the issues behind them, labels, notes and requested reviewers.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,6 @@ pub fn requested(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
     known.map(|member| account(shared, &member.account())).collect()
 }
 
-/// As in lists and in the events of reviews.
 pub async fn reduced_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let full_name = entry.full_name();
@@ -125,7 +124,6 @@ pub async fn reduced_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value 
     })
 }
 
-/// What a pull request's record has not: how large it is, and whether it merges.
 struct Size {
     commits: usize,
     additions: u64,
@@ -143,7 +141,7 @@ async fn measure(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Size, cr
         PullState::Open => match shared.git.merge_tree(&git_dir, base, head).await {
             Ok(Merged::Tree(_)) => Some(true),
             Ok(Merged::Conflict) => Some(false),
-            // An older git can't tell; GitHub often does not know yet, either.
+            // An older git cannot tell; GitHub often does not know yet, either.
             Err(_) => None,
         },
     };
@@ -156,7 +154,6 @@ async fn measure(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Size, cr
     })
 }
 
-/// As `GET` of one pull request and the events of pull requests tell it.
 pub async fn full_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let size = measure(shared, entry, pull).await.unwrap_or_else(|error| {
@@ -190,7 +187,6 @@ pub(super) fn is_pending(pull: &PullRecord, review: u64) -> bool {
     pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending)
 }
 
-/// GitHub calls a pull request an issue where it talks of the conversation.
 pub async fn issue(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let repo = format!("{}/api/v3/repos/{}", shared.url, entry.full_name());
@@ -236,7 +232,6 @@ pub async fn issue(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     })
 }
 
-/// A comment on the whole pull request.
 pub fn note(shared: &Shared, entry: &Entry, number: u64, note: &NoteRecord) -> Value {
     let repo = format!("{}/api/v3/repos/{}", shared.url, entry.full_name());
     let url = format!("{repo}/issues/comments/{}", note.id);

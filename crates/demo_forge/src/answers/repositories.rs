@@ -1,11 +1,10 @@
-//! Repositories, with their some fifty addresses.
+//! Renders repositories with their many URLs.
 
 use serde_json::{Value, json};
 
 use super::{account, merged, owner};
 use crate::{forge::Shared, repositories::Entry};
 
-/// Each address by its field, as what comes after the repository's own.
 const ADDRESSES: [(&str, &str); 37] = [
     ("archive_url", "/{archive_format}{/ref}"),
     ("assignees_url", "/assignees{/user}"),
@@ -66,7 +65,6 @@ pub fn repository(shared: &Shared, entry: &Entry) -> Value {
         "mirror_url": null,
         "default_branch": described.default_branch,
     });
-    // What a demo's repository never is.
     let constant = json!({
         "description": null,
         "homepage": null,
@@ -104,7 +102,6 @@ pub fn repository(shared: &Shared, entry: &Entry) -> Value {
     answer
 }
 
-/// What `GET` of one repository answers.
 pub fn full_repository(shared: &Shared, entry: &Entry) -> Value {
     let more = json!({
         "subscribers_count": 0,

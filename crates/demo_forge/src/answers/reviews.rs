@@ -1,4 +1,4 @@
-//! Reviews and the comments on lines.
+//! Renders reviews and comments on lines.
 
 use serde_json::{Value, json};
 
@@ -36,14 +36,14 @@ pub fn review(shared: &Shared, entry: &Entry, number: u64, review: &ReviewRecord
         "commit_id": review.commit,
         "author_association": ASSOCIATION,
     });
-    // A pending one has not this field.
+    // Pending reviews lack this field.
     if let Some(at) = &review.submitted_at {
         answer["submitted_at"] = json!(clock::second_of(at));
     }
     answer
 }
 
-/// As webhooks tell it: the state is written small, and a summary that is empty is null.
+/// In webhooks the state is lower case, and an empty summary is null.
 pub fn review_in_webhook(shared: &Shared, entry: &Entry, number: u64, told: &ReviewRecord) -> Value {
     let mut answer = review(shared, entry, number, told);
     answer["state"] = json!(state(told.state).to_ascii_lowercase());
@@ -89,7 +89,7 @@ pub fn line_comment(shared: &Shared, entry: &Entry, number: u64, comment: &LineC
         "updated_at": clock::second_of(&comment.updated_at),
         "reactions": reactions(&url),
     });
-    // Only answers have this field.
+    // Only replies have this field.
     if let Some(first) = comment.in_reply_to {
         answer["in_reply_to_id"] = json!(first);
     }

@@ -1,4 +1,4 @@
-//! Writing HTML so that text can't become markup: tags are fixed words, everything else is escaped.
+//! Builds HTML in which text cannot become markup.
 
 use axum::{
     http::header,
@@ -10,7 +10,6 @@ padding:0 1rem}pre{overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;pad
 font-size:14px}ins{color:#1a7f37;text-decoration:none}del{color:#cf222e;text-decoration:none}\
 b{font-weight:600}input,select,textarea{max-width:100%;box-sizing:border-box}:root{color-scheme:light dark}";
 
-/// The inside of a page, while it is written.
 pub(super) struct Html(String);
 
 impl Html {
@@ -52,7 +51,6 @@ impl Html {
         self.text(text).close("a")
     }
 
-    /// A form that posts to an address, up to `end_form`.
     pub(super) fn form(&mut self, address: &str) -> &mut Self {
         self.0.push_str("<form method=\"post\" action=\"");
         self.text(address).0.push_str("\">");
@@ -63,7 +61,6 @@ impl Html {
         self.open("button").text(button).close("button").close("form")
     }
 
-    /// A labelled line of text.
     pub(super) fn field(&mut self, name: &str, label: &str) -> &mut Self {
         self.open("p").open("label").text(label).text(" ").0.push_str("<input name=\"");
         self.text(name).0.push_str("\">");
@@ -76,7 +73,6 @@ impl Html {
         self.close("textarea").close("label").close("p")
     }
 
-    /// One of several: what is sent, and what is shown.
     pub(super) fn choice(&mut self, name: &str, label: &str, options: &[(&str, &str)]) -> &mut Self {
         self.open("p").open("label").text(label).text(" ").0.push_str("<select name=\"");
         self.text(name).0.push_str("\">");
@@ -88,7 +84,6 @@ impl Html {
         self.close("select").close("label").close("p")
     }
 
-    /// Added and removed lines in colour.
     pub(super) fn diff(&mut self, diff: &str) -> &mut Self {
         for line in diff.split_inclusive('\n') {
             match line.as_bytes().first() {
@@ -116,7 +111,7 @@ impl IntoResponse for Page {
     fn into_response(self) -> Response {
         let headers = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-            // Should an escape ever be missing, the browser still runs nothing.
+            // A second defence in case an escape is missing.
             (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];

@@ -1,4 +1,4 @@
-//! What reviewers said, and the form by which a person at the demo says something as one of the users.
+//! The page's list of reviews, and its review form.
 
 use std::sync::Arc;
 
@@ -31,7 +31,6 @@ fn state(state: ReviewState) -> &'static str {
     }
 }
 
-/// Requested reviewers, labels, statuses, reviews with their comments, and comments on the whole.
 pub(super) async fn show(html: &mut Html, shared: &Shared, entry: &Entry, pull: &Pull) {
     let record = &pull.record;
     let asked: Vec<String> =
@@ -91,7 +90,7 @@ async fn statuses(html: &mut Html, entry: &Entry, head: &str) {
     }
 }
 
-/// Nobody without a role can review, nor can the author more than comment.
+/// Without a role one cannot review, and authors can only comment.
 pub(super) async fn form(html: &mut Html, shared: &Shared, entry: &Entry, pull: &PullRecord) {
     if pull.state == PullState::Closed {
         return;
@@ -127,8 +126,7 @@ pub(super) struct Filled {
     comment: String,
 }
 
-/// Whether a page of this forge sent it. Every browser says where a form comes from, so that a page of
-/// another site, open in the same browser, can't make anybody here request changes.
+/// CSRF protection: browsers send the origin of a form's page.
 pub fn is_own(shared: &Shared, headers: &HeaderMap) -> bool {
     let origin = headers.get(header::ORIGIN);
     let Some(origin) = origin else { return true };
@@ -171,7 +169,7 @@ pub(super) async fn submit(
     Ok(Redirect::to(&format!("/{}/pull/{number}", entry.full_name())))
 }
 
-/// Browsers send the ends of lines as Windows writes them.
+/// Browsers send CRLF.
 fn unix(text: &str) -> String {
     text.trim().replace("\r\n", "\n")
 }

@@ -1,4 +1,4 @@
-//! Who calls the REST API, as an extractor: a wrong token is refused before anything is looked up.
+//! Extracts the caller of a REST request. An invalid token is refused before any lookup.
 
 use std::sync::Arc;
 
@@ -16,10 +16,9 @@ use crate::{
     users::Credentials,
 };
 
-/// Somebody with a right token, or nobody; never somebody with a wrong one.
 pub struct Caller {
     who: Who,
-    /// The method and what comes after the repository in the path, for when it has moved.
+    /// Method and path after the repository, for a redirect.
     method_is_get: bool,
     path: String,
 }
@@ -27,7 +26,6 @@ pub struct Caller {
 enum Who {
     Nobody,
     Actor(Box<Actor>),
-    /// An App by its id, which an extension verified.
     App(u64),
 }
 
@@ -61,13 +59,11 @@ impl Caller {
         }
     }
 
-    /// A person, or an account that has a token of its own.
     pub fn user(self) -> Result<Actor, Refusal> {
         let actor = self.actor()?;
         if matches!(actor.may, May::Granted(_)) { Err(Refusal::not_accessible()) } else { Ok(actor) }
     }
 
-    /// An App that proves itself by its key.
     pub fn app(self) -> Result<u64, Refusal> {
         match self.who {
             Who::App(app) => Ok(app),
@@ -76,7 +72,7 @@ impl Caller {
         }
     }
 
-    /// The repository, which is private: without a token it is not there, as on GitHub.
+    /// Repositories are private: 404 without a token, as on GitHub.
     pub async fn repository(
         self,
         shared: &Shared,
@@ -101,7 +97,7 @@ impl Caller {
             Allowed::Yes => Ok((*actor, entry)),
             Allowed::Hidden => Err(Refusal::not_found()),
             Allowed::No if matches!(actor.may, May::Granted(_)) => Err(Refusal::not_accessible()),
-            // Whoever is no admin does not learn which hooks there are.
+            // Hide hooks from anyone but admins.
             Allowed::No if need.permission == Need::HOOKS_READ.permission => Err(Refusal::not_found()),
             Allowed::No => Err(Refusal::role_too_low(need.role)),
         }

@@ -1,5 +1,4 @@
-//! What is said and set around a pull request: requested reviewers, comments on the whole, labels, and the issue that
-//! it is.
+//! Routes around a pull request: requested reviewers, comments on the whole, labels, and its issue.
 
 use std::sync::Arc;
 
@@ -35,7 +34,6 @@ fn done<T>(touched: Touched<T>) -> Result<(T, Box<pulls::Pull>), Refusal> {
     }
 }
 
-/// The accounts of these names, each a collaborator and none the author.
 async fn reviewers(shared: &Shared, entry: &Entry, author: u64, logins: &[String]) -> Result<Vec<u64>, Refusal> {
     let mut ids = Vec::new();
     for login in logins {
@@ -116,7 +114,6 @@ pub(crate) async fn withdraw(
     Ok(Json(answers::reduced_pull(&shared, &entry, &pull).await))
 }
 
-/// Pull requests as the issues they are; there are no others here.
 pub(crate) async fn issues(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

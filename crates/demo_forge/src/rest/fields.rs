@@ -1,4 +1,4 @@
-//! Reading the JSON object a caller sent, with GitHub's own complaints and length limits.
+//! Parses JSON bodies, with GitHub's complaints and length limits.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,6 @@ pub struct Fields(Map<String, Value>);
 
 impl Fields {
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        // Some calls need nothing, and may be sent without a body.
         if body.is_empty() {
             return Ok(Self(Map::new()));
         }
@@ -36,7 +35,6 @@ impl Fields {
         self.text(name)?.flatten().ok_or_else(|| Refusal::invalid_request(&format!("\"{name}\" wasn't supplied.")))
     }
 
-    /// `None` when the field is left out or null.
     pub fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -46,7 +44,6 @@ impl Fields {
         }
     }
 
-    /// `None` when the field is left out or null.
     pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
         let wrong = |value: &Value| {
             Refusal::invalid_request(&format!("For 'properties/{name}', {value} is not an array of strings."))
@@ -61,7 +58,6 @@ impl Fields {
         }
     }
 
-    /// The objects of a list; none when it is left out.
     pub fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
         let wrong = || Refusal::invalid_request(&format!("For 'properties/{name}', an array of objects is expected."));
         match self.0.get(name) {
@@ -74,7 +70,6 @@ impl Fields {
         }
     }
 
-    /// An object; an empty one when it is left out.
     pub fn object(&self, name: &str) -> Result<Self, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(Self(Map::new())),
@@ -100,7 +95,6 @@ impl Fields {
     }
 }
 
-/// What GitHub says of a title and a body, whoever sends them.
 pub fn check_words(title: Option<&str>, body: Option<&str>) -> Result<(), Refusal> {
     let mut faults = Vec::new();
     if let Some(title) = title {

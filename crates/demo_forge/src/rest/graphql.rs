@@ -1,5 +1,5 @@
-//! The three GraphQL operations that review threads need, which REST has not.
-//! A field that fails is null, with its error beside it, in an answer that is 200, as on GitHub.
+//! The three GraphQL operations for review threads, which REST lacks. A failed field is null, with an error in a 200
+//! answer.
 
 use std::sync::Arc;
 
@@ -20,7 +20,6 @@ use crate::{
     reviews,
 };
 
-/// The whole document is refused for this one; its message is the field's name.
 const UNKNOWN_FIELD: &str = "UNKNOWN_FIELD";
 
 struct Failure {
@@ -102,13 +101,12 @@ pub(crate) async fn answer(
     Ok(Json(answer))
 }
 
-/// Refuses a selection that can't be answered before anything is done, as GitHub does.
+/// Refuses unknown fields before any change, as GitHub does.
 fn answerable(shape: &Value, field: &Field) -> Result<(), Failure> {
     let unknown = |message| Failure { kind: UNKNOWN_FIELD, message };
     project(shape, &field.fields).map(drop).map_err(unknown)
 }
 
-/// Takes what was asked for out of what there is. A list under `nodes` is paged by its arguments.
 fn project(value: &Value, fields: &[Field]) -> Result<Value, String> {
     if fields.is_empty() {
         return Ok(value.clone());
@@ -128,7 +126,6 @@ fn project(value: &Value, fields: &[Field]) -> Result<Value, String> {
     }
 }
 
-/// A connection's page: `first` after the cursor `after`, or the `last` ones.
 fn page(found: &Value, arguments: &Map<String, Value>) -> Value {
     let Some(Value::Array(nodes)) = found.get("nodes") else { return found.clone() };
     let number =
@@ -175,7 +172,7 @@ fn comment_node(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: &Lin
         "__typename": "PullRequestReviewComment",
         "id": shown["node_id"],
         "databaseId": comment.id,
-        // The other field is too small for ids of today.
+        // `databaseId` is too small for today's ids.
         "fullDatabaseId": comment.id.to_string(),
         "author": actor_node(shared, &comment.author),
         "body": comment.body,
@@ -245,7 +242,7 @@ async fn repository(shared: &Shared, actor: &Actor, field: &Field) -> Result<Val
         kind: "NOT_FOUND",
         message: format!("Could not resolve to a Repository with the name '{owner}/{name}'."),
     };
-    // GitHub follows renames here unless it is asked not to.
+    // GitHub follows renames here by default.
     let entry = match shared.repositories.find(owner, name).await {
         Some(entry) => Some(entry),
         None => {
@@ -274,7 +271,6 @@ async fn repository(shared: &Shared, actor: &Actor, field: &Field) -> Result<Val
     Ok(answer)
 }
 
-/// A thread or a pull request by its id.
 async fn node(shared: &Shared, actor: &Actor, field: &Field) -> Result<Value, Failure> {
     let id = field.arguments.get("id").and_then(Value::as_str).unwrap_or_default();
     if let Some(number) = id.strip_prefix("PR_").and_then(|number| number.parse::<u64>().ok()) {
@@ -345,7 +341,7 @@ async fn reply(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<Val
     Ok(payload(comment_node(shared, &entry, &pull.record, &comment)))
 }
 
-/// GitHub wants the right to write contents for this, besides the one for pull requests.
+/// GitHub requires permission to write contents as well.
 async fn resolve(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<Value, Failure> {
     let id = input(field, "threadId").unwrap_or_default();
     let (entry, pull, first) = thread(shared, actor, id).await?;
@@ -354,7 +350,7 @@ async fn resolve(shared: &Arc<Shared>, actor: &Actor, field: &Field) -> Result<V
     for need in needs {
         allowed &= actor.may(&entry, need).await == Allowed::Yes;
     }
-    // Whoever opened a pull request may resolve its threads, without the right to push.
+    // A pull request's author may resolve its threads without the right to push.
     let is_author = pull.author_id == actor.account.id && matches!(actor.may, crate::access::May::ByRole);
     if !allowed && !is_author {
         return Err(Failure::forbidden(actor, "ResolveReviewThread"));

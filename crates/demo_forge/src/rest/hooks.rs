@@ -1,4 +1,4 @@
-//! Webhooks of repositories, organisations and Apps, and what was delivered to them.
+//! Routes of webhooks and their deliveries.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,10 +21,8 @@ use crate::{
     state::{Face, HookRecord, TargetKind},
 };
 
-/// Whose hooks a request is about, once its caller may do this to them.
 pub struct Place {
     pub target: Target,
-    /// Of the hook and of the delivery, as far as the path names them.
     pub hook: Option<u64>,
     delivery: Option<u64>,
 }
@@ -57,7 +55,7 @@ impl FromRequestParts<Arc<Shared>> for Place {
     }
 }
 
-/// Whoever may do it to every repository of the organisation may do it to the organisation.
+/// Requires the permission in every repository of the organisation.
 async fn organization(shared: &Shared, caller: Caller, org: &str, need: Need) -> Result<Target, Refusal> {
     let actor = caller.actor()?;
     let all = shared.repositories.all().await;
@@ -86,7 +84,6 @@ impl Place {
     }
 }
 
-/// `insecure_ssl`, which may be a number or a text.
 pub fn insecure_ssl(config: &Fields) -> Option<String> {
     match config.get("insecure_ssl") {
         None | Some(Value::Null) => None,
@@ -105,7 +102,7 @@ fn settings(body: &[u8]) -> Result<Settings, Refusal> {
     Ok(Settings {
         description: None,
         url: config.text("url")?.flatten(),
-        // A configuration that is sent without a secret takes the secret away, as on GitHub.
+        // As on GitHub, a configuration without a secret removes it.
         secret: fields.get("config").map(|_| config.text("secret").map(Option::flatten)).transpose()?,
         content_type: config.text("content_type")?.flatten(),
         insecure_ssl: insecure_ssl(&config),
@@ -168,7 +165,7 @@ fn item(delivery: &DeliveryRecord) -> Value {
     })
 }
 
-/// `status=failure` is 400 to 599 only, as on GitHub: what never got an answer is in neither half.
+/// As on GitHub, `status=failure` means 400 to 599: deliveries without a response are in neither half.
 fn fits(wanted: Option<&str>, delivery: &DeliveryRecord) -> bool {
     match wanted {
         Some("success") => (200..400).contains(&delivery.status_code),

@@ -1,4 +1,4 @@
-//! Pages of a list, with the `Link` header that leads to the others.
+//! Pages of a list, with the `Link` header.
 
 use axum::{
     Json,
@@ -43,7 +43,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 }
 
 impl Paging {
-    /// The part of the list that was asked for, and the headers that go with it.
     pub fn cut<T>(&self, shared: &Shared, all: Vec<T>) -> (HeaderMap, Vec<T>) {
         let last = all.len().div_ceil(self.per_page).max(1);
         let mut links = Vec::new();
@@ -59,7 +58,7 @@ impl Paging {
         (headers, all.into_iter().skip(skipped).take(self.per_page).collect())
     }
 
-    /// For lists that grow at the front while they are read: `id` of each, largest first.
+    /// For lists that grow at the front; ordered by `id`, largest first.
     pub fn cut_at_cursor<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
         let below = self.cursor.as_deref().and_then(|cursor| cursor.strip_prefix("v1_")?.parse().ok());
         let mut left: Vec<T> = all.into_iter().filter(|one| below.is_none_or(|below: u64| id(one) < below)).collect();

@@ -1,4 +1,4 @@
-//! The pull request routes: reading what was asked, and answering in GitHub's shapes.
+//! Routes of pull requests.
 
 use std::sync::Arc;
 
@@ -36,7 +36,6 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// In which state; none means in any.
     pub(super) fn state(&self) -> Result<Option<PullState>, Refusal> {
         match self.state.as_deref() {
             None | Some("open") => Ok(Some(PullState::Open)),
@@ -172,7 +171,6 @@ pub(crate) async fn merge(
     }
 }
 
-/// 204 when it was merged, 404 when it was not.
 pub(crate) async fn is_merged(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

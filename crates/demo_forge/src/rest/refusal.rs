@@ -1,4 +1,4 @@
-//! Errors as GitHub writes them.
+//! Errors in GitHub's format.
 
 use axum::{
     Json,
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::{Error, access::Role, hooks, pulls::Objection, reviews};
 
-/// One entry of `errors`.
 #[derive(Debug, Default, Serialize)]
 pub struct Fault {
     resource: &'static str,
@@ -56,7 +55,6 @@ impl From<Objection> for Fault {
     }
 }
 
-/// An answer that is not what the caller wanted.
 #[derive(Debug)]
 pub struct Refusal {
     status: StatusCode,
@@ -86,7 +84,6 @@ impl Refusal {
         Self::plain(StatusCode::BAD_REQUEST, "Problems parsing JSON")
     }
 
-    /// The body is JSON of the wrong shape.
     pub fn invalid_request(what: &str) -> Self {
         Self::plain(StatusCode::UNPROCESSABLE_ENTITY, format!("Invalid request.\n\n{what}"))
     }
@@ -96,13 +93,12 @@ impl Refusal {
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed") }
     }
 
-    /// What GitHub says of reviews and reviewers: sentences instead of objects.
+    /// For reviews and reviewers, GitHub sends sentences instead of objects.
     pub fn unprocessable(sentence: impl Into<String>) -> Self {
         let errors = vec![Value::String(sentence.into())];
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity") }
     }
 
-    /// 422 with nothing but words.
     pub fn unsupported(words: impl Into<String>) -> Self {
         Self::plain(StatusCode::UNPROCESSABLE_ENTITY, words)
     }
@@ -115,7 +111,6 @@ impl Refusal {
         Self::plain(StatusCode::FORBIDDEN, words)
     }
 
-    /// An App's token without the permission.
     pub fn not_accessible() -> Self {
         Self::forbidden("Resource not accessible by integration")
     }
@@ -139,7 +134,7 @@ impl Refusal {
         Self::plain(StatusCode::CONFLICT, words)
     }
 
-    /// The repository has another name now. What is not a `GET` must stay what it is.
+    /// Other methods than `GET` must be preserved.
     pub fn moved(url: String, is_get: bool) -> Self {
         let status = if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
         let words = if is_get { "Moved Permanently" } else { "Temporary Redirect" };

@@ -1,4 +1,4 @@
-//! Accounts, repositories, their collaborators and their branches.
+//! Routes of accounts, repositories, collaborators and branches.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(crate) async fn repository(
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::METADATA).await?;
     let mut shown = answers::full_repository(&shared, &entry);
-    // What the caller's account may, whatever the token may; an App's token has no account.
+    // The account's role, whatever its token allows; an App's token has no account.
     let role = match actor.may {
         May::Everything => Some(Role::Admin),
         May::ByRole => Some(entry.record.lock().await.role_of(actor.account.id)),
@@ -76,7 +76,6 @@ fn name_taken(error: Error) -> Refusal {
     }
 }
 
-/// Only the name can be changed.
 pub(crate) async fn change(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Reviews and the comments on lines.
+//! Routes of reviews and comments on lines.
 
 use std::sync::Arc;
 
@@ -29,7 +29,6 @@ use crate::{
     reviews::{self, At, NewComment, NewReview, Verdict},
 };
 
-/// Who asks about which pull request, once its caller may.
 pub(crate) struct About {
     shared: Arc<Shared>,
     actor: Actor,
@@ -63,7 +62,6 @@ impl About {
         parse(&self.number)
     }
 
-    /// Of the review or the comment that the path names.
     fn id(&self) -> Result<u64, Refusal> {
         parse(&self.id)
     }
@@ -82,7 +80,7 @@ impl About {
     }
 }
 
-/// The same for a dismissal, for which one must be able to push.
+/// Dismissals require the right to push.
 pub(crate) struct Dismissing(About);
 
 impl FromRequestParts<Arc<Shared>> for Dismissing {
@@ -94,7 +92,6 @@ impl FromRequestParts<Arc<Shared>> for Dismissing {
     }
 }
 
-/// Only its author sees a pending review.
 fn sees(actor: &Actor, review: &ReviewRecord) -> bool {
     review.state != ReviewState::Pending || review.author.id == actor.account.id
 }
@@ -191,7 +188,7 @@ pub(crate) async fn dismiss(Dismissing(about): Dismissing, body: Bytes) -> Resul
     Ok(about.review(of.0, &review))
 }
 
-/// Of one review. What is outdated has no `line` here, while the pull request's own list says null.
+/// Outdated comments lack `line` here, but have null in the pull request's list.
 pub(crate) async fn comments_of(about: About, paging: Paging) -> Result<Response, Refusal> {
     let (pull, id) = (about.pull().await?, about.id()?);
     let review = pull.reviews.iter().find(|review| review.id == id && sees(&about.actor, review));

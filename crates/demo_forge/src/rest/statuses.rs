@@ -1,4 +1,4 @@
-//! Commit statuses.
+//! Routes of commit statuses.
 
 use std::sync::Arc;
 
@@ -69,7 +69,6 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(answers::status(&shared, &entry, &status))).into_response())
 }
 
-/// A commit, a branch, or nothing.
 async fn resolve(shared: &Shared, entry: &Entry, name: &str) -> Result<String, Refusal> {
     let git_dir = entry.git_dir();
     if is_object_id(name) && shared.git.is_commit(&git_dir, name).await? {

@@ -1,4 +1,4 @@
-//! `pullyard deliveries list`: the ledger, or what is asked for of it.
+//! `pullyard deliveries list`: the ledger, with filters.
 
 use crate::client::fault::Fault;
 use crate::client::jobs::moment;
@@ -48,7 +48,6 @@ pub(super) struct List {
 }
 
 impl List {
-    /// It is not just the plain list.
     pub(super) fn asks_anything(&self) -> bool {
         self.is_filtered() || self.limit.is_some() || self.after.is_some()
     }
@@ -123,7 +122,6 @@ impl List {
     }
 }
 
-/// The pull request and who wrote of it, else the ticket.
 fn about(delivery: &Delivery) -> Cell {
     match &delivery.review {
         Some(review) if review.author.is_empty() => Cell::same(&review.pull_request),
@@ -132,7 +130,6 @@ fn about(delivery: &Delivery) -> Cell {
     }
 }
 
-/// As the ledger has it.
 fn a_day(text: &str) -> Result<String, String> {
     let at = Timestamp::parse(&format!("{text}T00:00:00Z")).map(Timestamp::day);
     if at.is_ok_and(|day| day == text) { Ok(text.to_owned()) } else { Err("write it as 2026-11-20".into()) }
@@ -146,7 +143,7 @@ fn verdict(word: &str) -> Result<Verdict, String> {
     })
 }
 
-/// Which ones there are, the server knows: it may be a newer one.
+/// Not checked against a list: the server may be newer.
 fn code(word: &str) -> Result<String, String> {
     let code = word.trim().to_lowercase().replace('-', "_");
     let good = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');

@@ -1,7 +1,6 @@
-//! `pullyard deliveries simulate`: what would have been decided under other settings.
+//! `pullyard deliveries simulate`: replays the guards over the ledger with other settings.
 //!
-//! The ledger keeps what each review was decided from; the very guards of the server decide it again here.
-//! Nothing is changed. Each is decided by itself: what an earlier one would have done instead is not followed.
+//! Changes nothing. Each delivery is decided by itself, without the effects that an earlier one would have had.
 
 use super::super::fault::Fault;
 use super::super::session::Session;
@@ -14,14 +13,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A setting and its other value.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     key: String,
     value: Value,
 }
 
-/// `KEY=VALUE` of a setting that reviews are decided by.
 pub(crate) fn change(text: &str) -> Result<Change, String> {
     let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
@@ -37,7 +34,6 @@ pub(crate) fn change(text: &str) -> Result<Change, String> {
 struct Difference<'a> {
     delivery: &'a Delivery,
     was: String,
-    /// The code under the other settings.
     would_be: String,
 }
 
@@ -106,7 +102,6 @@ fn code(facts: &ReviewFacts) -> String {
     let Ok(job) = JobId::new(format!("job_{}", "a".repeat(26))) else { return String::new() };
     match decide(facts, job) {
         Verdict::Decided(decision) => decision.reason.code().to_owned(),
-        // It was refused before its author was asked about, and would not be now.
         Verdict::AskPermission => "depends on the author's permission".to_owned(),
     }
 }

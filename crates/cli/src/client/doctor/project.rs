@@ -1,4 +1,4 @@
-//! What `doctor` looks at in each project: whether its tickets become jobs, and whether anybody takes those.
+//! `doctor`'s checks of a project: whether its tickets become jobs, and whether runners claim them.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -10,7 +10,6 @@ use pullyard_protocol::client::Error;
 use pullyard_protocol::fleet::{Runner, RunnerStatus};
 use pullyard_protocol::project::{Project, Repository};
 
-/// Tickets of the project can become jobs.
 pub(super) async fn repositories(session: &Session, project: &Project) -> Finding {
     let (id, settings) = (&project.id, &project.settings);
     let repositories = match session.api.repositories(id).await {
@@ -50,14 +49,12 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
     Finding::good("project", format!("Tickets of {id} that enter {} start jobs.", settings.statuses.trigger))
 }
 
-/// A repository of this machine that was moved or deleted since: its link leads nowhere.
 fn gone<'a>(session: &Session, repository: &'a Repository) -> Option<&'a RepositoryName> {
     let folder = Local::forge_folder(session.data.as_deref()?);
     let link = folder.join(format!("{}.git", repository.name));
     (link.is_symlink() && !link.exists()).then_some(&repository.name)
 }
 
-/// Somebody takes its jobs, where its jobs are for runners.
 pub(super) fn runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
     if project.settings.compute != Compute::Runners {
         return None;

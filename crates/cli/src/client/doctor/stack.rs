@@ -1,4 +1,4 @@
-//! `pullyard doctor --stack`: from AWS's account to the webhooks, with what each side says of itself.
+//! `pullyard doctor --stack`: checks a stack from the AWS account to the webhooks.
 
 use super::{Account, projects, sentence, sentence_of, show_all, token};
 use crate::client::fault::Fault;
@@ -22,7 +22,7 @@ pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> R
     let findings = match Aws::connect(account.region, account.profile).await {
         Err(error) => vec![missing(&error)],
         Ok(aws) => match Stack::find(&aws, &name).await {
-            // The clock first: it is a reason for everything else.
+            // The clock first: it may be the cause of everything else.
             Err(error) => doctor::clock(&aws).into_iter().chain([missing(&error)]).collect(),
             Ok(stack) => examine(&aws, &stack, global).await?,
         },
@@ -89,7 +89,6 @@ fn missing(error: &Error) -> Finding {
     Finding::wrong("stack", format!("The stack can't be looked at: failed to {words}."), help)
 }
 
-/// The release that was deployed is the one that runs, and this program understands it.
 fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
     let ours = VERSION;
     let server = match server {
@@ -127,7 +126,6 @@ fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Err
     }
 }
 
-/// The whole names of the secrets that forges and hooks use. What can't be asked is told elsewhere.
 async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
     let forges = integrations::all(session).await.unwrap_or_default();
     let of_forges = forges.iter().flat_map(|forge| forge.auth.secrets().into_iter().map(str::to_owned));
@@ -136,11 +134,10 @@ async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
     of_forges.chain(own.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
 }
 
-/// The agents that projects use.
 #[derive(Default)]
 struct Needs {
     models: Vec<ModelNeed>,
-    /// A project is missing, because the API did not list its repositories. The look at the project reports it.
+    /// A project is missing because the API did not list its repositories; its own check reports that.
     is_partial: bool,
 }
 
@@ -167,12 +164,10 @@ impl Needs {
 
 async fn models(aws: &Aws, needs: &Needs) -> Vec<Finding> {
     let mut findings = doctor::models(aws, &needs.models).await;
-    // Good means that every project was read.
     findings.retain(|finding| !needs.is_partial || finding.verdict != Verdict::Good);
     findings
 }
 
-/// The projects that sign their commits.
 fn signing(projects: &[Project]) -> Vec<SigningNeed> {
     let need = |project: &Project| {
         let secret = project.settings.commits.signing_secret.clone()?;
@@ -220,7 +215,7 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                         HookKind::App {} => true,
                     }
             };
-            // A hook tells the projects that there were when it was installed.
+            // A hook serves the projects that existed when it was installed.
             let tells = |hook: &&Hook| hook.project == project.id || hook.others.contains(&project.id);
             let Some(hook) = hooks.iter().filter(covers).find(tells) else {
                 let sentence = match hooks.iter().find(covers) {
@@ -232,7 +227,6 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                         )
                     }
                 };
-                // The same again serves every project that there is by then.
                 let of = match hooks.iter().find(covers).map(|hook| (&hook.kind, &hook.name)) {
                     Some((HookKind::Organisation { login }, name)) => format!("--org {login} --name {name}"),
                     Some((HookKind::App {}, name)) => format!("--app --name {name}"),
@@ -245,7 +239,7 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                      `pullyard repos ingress {} poll --project {}`.",
                     session.url, repository.integration, repository.name, project.id
                 );
-                // Without revisions nothing but tickets is waited for, and those come another way.
+                // Without revisions only tickets matter, and those arrive another way.
                 return Ok(match project.settings.revise_on_review {
                     true => Finding::wrong("hook", sentence, help),
                     false => Finding::warning("hook", sentence, help),

@@ -1,11 +1,10 @@
-//! Prints a fault.
+//! Prints an error.
 
 use super::Fault;
 use crate::client::screen::Screen;
 use std::process::ExitCode;
 
 impl Fault {
-    /// Says it on stderr, and with `--json` as a problem document on stdout.
     pub(crate) fn show(self, screen: &Screen) -> ExitCode {
         let exit = self.exit.into();
         if self.error.is_empty() {
@@ -13,19 +12,18 @@ impl Fault {
         }
         self.say(screen);
         if screen.is_json() {
-            // A reader that went away changes nothing about the fault.
+            // The reader may be gone; the exit code stays.
             let _ = screen.json(&self.document());
         }
         exit
     }
 
-    /// Says it after the answer was printed, which with `--json` is the one document on stdout.
+    /// On stderr only: with `--json`, stdout already has its one document.
     pub(in crate::client) fn after_the_answer(self, screen: &Screen) -> ExitCode {
         self.say(screen);
         self.exit.into()
     }
 
-    /// Says it on stderr only.
     pub(in crate::client) fn say(&self, screen: &Screen) {
         screen.error(&self.error);
         if let Some(help) = &self.help {

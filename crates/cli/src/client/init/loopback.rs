@@ -1,8 +1,7 @@
-//! The page that posts a manifest, and the address that GitHub sends the browser back to: a few answers of
-//! HTTP on 127.0.0.1, for one visit. A server's library would be the larger part of this program.
+//! Serves the page that posts a manifest, and receives GitHub's redirect, on 127.0.0.1. An HTTP library would be
+//! larger.
 //!
-//! The page stands under a name that only this terminal knows, and an answer counts only with the state
-//! that the page sent along, once: nobody else's App can be slipped in.
+//! Page and state are random and used once, so that no other process can inject an App.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -14,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-/// How long a browser may take to say what it wants. Some connect in advance and say nothing.
+/// Browsers connect in advance and may send nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LARGEST_HEAD: usize = 16 * 1024;
 
@@ -23,7 +22,6 @@ pub(super) struct Page {
     pub(super) manifest: String,
 }
 
-/// An address on this machine, before anything is served there.
 pub(super) struct Loopback {
     listener: TcpListener,
     port: u16,
@@ -47,14 +45,13 @@ impl Loopback {
         &self.state
     }
 
-    /// Answers browsers until it is dropped.
     pub(super) fn serve(self, page: Page) -> Waiting {
         let address = format!("http://127.0.0.1:{}/{}", self.port, self.name);
         let (tell, callbacks) = mpsc::channel(1);
         let listener = self.listener;
         let desk = Arc::new(Desk { port: self.port, name: self.name, state: self.state, page: form(&page), tell });
         let server = tokio::spawn(async move {
-            // Each on its own: a connection that says nothing holds up nobody. All end with this task.
+            // One task per connection: an idle one blocks no other. All end with this task.
             let mut visits = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 visits.spawn(visit(desk.clone(), stream));
@@ -65,7 +62,6 @@ impl Loopback {
     }
 }
 
-/// A page that is served.
 pub(super) struct Waiting {
     address: String,
     callbacks: mpsc::Receiver<Callback>,
@@ -83,23 +79,20 @@ impl Waiting {
         &self.address
     }
 
-    /// Waits for the browser to come back.
     pub(super) async fn callback(&mut self) -> Option<Callback> {
         let callback = self.callbacks.recv().await;
-        // One use: whoever comes now is told so.
         self.callbacks.close();
         callback
     }
 }
 
-/// A browser that came back with a code, and waits for what becomes of it.
 pub(super) struct Callback {
     pub(super) code: String,
     stream: TcpStream,
 }
 
 impl Callback {
-    /// Tells the browser how it ended. It may be gone; nothing depends on it.
+    /// Best effort: the browser may be gone.
     pub(super) async fn answer(mut self, good: bool, words: &str) {
         let status = if good { "200 OK" } else { "502 Bad Gateway" };
         let _ = timeout(PATIENCE, respond(&mut self.stream, status, &said(words))).await;
@@ -145,7 +138,7 @@ impl Desk {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("host").then(|| value.trim())
         });
-        // Another name for this machine is a page elsewhere that would like to read ours.
+        // Against DNS rebinding: a page elsewhere may use another name for this machine.
         if host != Some(&format!("127.0.0.1:{}", self.port)) {
             return Wish::Refused("421 Misdirected Request", "There is nothing here under that name.");
         }
@@ -176,7 +169,7 @@ impl Desk {
     }
 }
 
-/// Compares in a time that does not tell where they differ.
+/// Constant-time comparison.
 fn same(one: &str, other: &str) -> bool {
     let differ = one.bytes().zip(other.bytes()).fold(0, |differ, (one, other)| differ | (one ^ other));
     one.len() == other.len() && differ == 0

@@ -1,19 +1,16 @@
-//! The manifest of an App and the addresses of GitHub around it: plain functions of text.
+//! The manifest of an App, and GitHub's addresses around it.
 
 use crate::client::fault::Fault;
 use pullyard_forge::features::{EVENTS, Workflows, of_app};
 use serde_json::json;
 
-/// The longest name that GitHub takes for an App.
 const LONGEST_NAME: usize = 34;
-/// GitHub wants an address for the webhook, also of an App whose webhook is off; nothing is ever sent there.
+/// GitHub requires a webhook address even for an inactive webhook.
 const NOWHERE: &str = "https://example.com/webhook-is-off";
 
-/// A GitHub, by the address that people see.
 pub(super) struct Site(String);
 
 impl Site {
-    /// Reads an address of GitHub or of an Enterprise Server.
     pub(super) fn parse(forge: &str) -> Result<Self, Fault> {
         let url = forge.trim_end_matches('/');
         let safe = url.starts_with("https://") || url.starts_with("http://127.0.0.1:");
@@ -41,7 +38,6 @@ impl Site {
         format!("{}/new?state={state}", self.apps(org))
     }
 
-    /// The page of somebody's Apps.
     pub(super) fn apps(&self, org: Option<&str>) -> String {
         match org {
             Some(org) => format!("{}/organizations/{org}/settings/apps", self.0),
@@ -58,7 +54,6 @@ impl Site {
 pub(super) struct Manifest {
     pub(super) name: String,
     pub(super) home: String,
-    /// Where its deliveries go; none where GitHub can't reach us.
     pub(super) hook: Option<String>,
     pub(super) redirect: String,
     pub(super) workflows: Workflows,
@@ -81,7 +76,6 @@ impl Manifest {
     }
 }
 
-/// An account's name, which becomes part of an address.
 pub(super) fn account(text: &str) -> Result<String, String> {
     let good = !text.is_empty()
         && text.len() <= 100
@@ -94,7 +88,6 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     if good { Ok(text.to_owned()) } else { Err(format!("use 1 to {LONGEST_NAME} printable characters")) }
 }
 
-/// An address that GitHub can send to.
 pub(super) fn public(base: &str) -> Result<String, Fault> {
     let base = base.trim_end_matches('/');
     let good = base.strip_prefix("https://").is_some_and(|host| !host.is_empty() && !host.starts_with('/'));

@@ -1,7 +1,7 @@
-//! `pullyard init --stack`: from a deployed stack to its first ticket's project, by one command.
+//! `pullyard init --stack`: sets up a deployed stack up to its first project.
 //!
-//! Each step looks first and leaves what is there; whoever is interrupted runs it again. The token is saved
-//! here before it is written there, so that no admin token is ever nobody's.
+//! Each step keeps existing things, so that an interrupted run can be repeated. The token is saved here before it is
+//! written to the stack, so that no admin token is ever lost.
 
 use crate::client::config::{Config, Signed};
 use crate::client::doctor::Account;
@@ -21,7 +21,7 @@ use pullyard_protocol::secret::SetSecret;
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// What Secrets Manager stores at most. Units: bytes.
+/// Limit of Secrets Manager. Units: bytes.
 const LARGEST: usize = 65_536;
 
 /// What a stack begins with.
@@ -47,14 +47,12 @@ pub(super) struct StackSetUp {
     agent_command: Vec<String>,
 }
 
-/// The forge that is connected.
 pub(super) struct Forge {
     pub(super) id: IntegrationId,
     pub(super) kind: ForgeKind,
     pub(super) api_url: String,
 }
 
-/// What became of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Did {
@@ -63,7 +61,6 @@ enum Did {
     Skipped,
 }
 
-/// One step, done.
 #[derive(Debug, Serialize)]
 struct Step {
     step: &'static str,
@@ -71,7 +68,6 @@ struct Step {
     sentence: String,
 }
 
-/// All that was done.
 #[derive(Debug, Serialize)]
 struct Done {
     stack: String,
@@ -175,7 +171,6 @@ fn fault(error: Error) -> Fault {
     Fault::new(exit, format!("failed to {}", pullyard_domain::text::causes(&error))).help(help)
 }
 
-/// The first admin token, saved here and then made there.
 async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Result<Step, Fault> {
     let before = Config::load()?;
     let url = &stack.api_url;
@@ -195,7 +190,7 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
     config.save()?;
     let made = match first_token(aws, stack, &token, renew).await {
         Ok(made) => made,
-        // Whether it was written is not known: what is saved here is what a second run tries.
+        // The write may have succeeded: keep the token for a second run.
         Err(error) if error.is_transient() => return Err(fault(error)),
         Err(error) => {
             before.save()?;
@@ -213,7 +208,6 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
                 format!("The first admin token exists; this command line is signed in to {url} as context {context}.");
             Ok(Step::new("token", Did::Existed, sentence))
         }
-        // The token of a context may be any other that works: made for this person by an admin.
         FirstToken::Taken { name, prefix } => {
             let works =
                 saved.is_some() && pullyard_protocol::client::Operator::new(url, &token)?.own_token().await.is_ok();
@@ -237,7 +231,6 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
     }
 }
 
-/// The project that was named, else the only one; where there is none, the one that is named when asked for.
 async fn first_project(session: &Session) -> Result<(ProjectId, Step), Fault> {
     let id = if session.named_none() && session.projects().await?.is_empty() {
         asked_name(&session.screen)?
@@ -255,7 +248,6 @@ async fn first_project(session: &Session) -> Result<(ProjectId, Step), Fault> {
     }
 }
 
-/// How the first project is to be called.
 fn asked_name(screen: &Screen) -> Result<ProjectId, Fault> {
     let named = ask::answer(screen, "the name of the first project, such as acme")?.filter(|named| !named.is_empty());
     let Some(named) = named else {
@@ -266,7 +258,6 @@ fn asked_name(screen: &Screen) -> Result<ProjectId, Fault> {
     named.parse().map_err(|bad| Fault::usage(format!("{named} is no project's id: {bad}")))
 }
 
-/// The project of commands that name none.
 fn remember(context: &str, project: &ProjectId) -> Result<(), Fault> {
     let mut config = Config::load()?;
     if let Some(saved) = config.contexts.get_mut(context)
@@ -278,7 +269,6 @@ fn remember(context: &str, project: &ProjectId) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The forge, by a token that is asked for and goes nowhere but into the stack's own secret.
 async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
     let Forge { id, kind, api_url } = forge;
     match session.api.integration(id).await.map_err(Fault::from) {
@@ -304,7 +294,6 @@ async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
     Ok(Step::new("forge", Did::Made, sentence))
 }
 
-/// The repository, unless it is connected; its agent is then left as it is.
 async fn repository(session: &Session, project: &ProjectId, wanted: &AddRepository) -> Result<Step, Fault> {
     let there = session.api.repositories(project).await?.repositories;
     let same = |name: &RepositoryName| name.as_str().eq_ignore_ascii_case(wanted.name.as_str());
@@ -315,7 +304,6 @@ async fn repository(session: &Session, project: &ProjectId, wanted: &AddReposito
     Ok(Step::new("repository", Did::Made, format!("Connected {}, branch {}.", made.name, made.default_branch)))
 }
 
-/// What is left to do, in order.
 fn next(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
     let heard_of = match forge.kind {
         ForgeKind::GitHub => format!(

@@ -1,4 +1,4 @@
-//! `pullyard jobs answer` and `pullyard jobs send`: something is said to a job's agent.
+//! `pullyard jobs answer` and `pullyard jobs send`: sends text to a job's agent.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -61,20 +61,18 @@ async fn say(session: &Session, id: &str, text: &str) -> Result<ExitCode, Fault>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says it, and when it is heard.
 pub(in crate::client) async fn tell(session: &Session, id: &JobId, text: &str) -> Result<Job, Fault> {
     let key = words::own_key();
     let job = session.api.answer_job(id, text, Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
     match (job.status, &job.adopts) {
-        // What stood still goes on by that, and so does what waits to be taken.
         (Status::Ready, None) => screen.note(&format!("Job {short} was told, and goes on.")),
         _ => screen.note(format!("Job {short} was told. {}", job.hears_when().unwrap_or_default()).trim_end()),
     }
     Ok(job)
 }
 
-/// A little more than is taken, so that the server says what is too much.
+/// Reads a little more than the limit, so that the server reports the excess.
 fn from_standard_input() -> Result<String, Fault> {
     let most = 4 * LONGEST_INPUT as u64 + 1;
     let mut text = String::new();

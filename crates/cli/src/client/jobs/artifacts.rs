@@ -1,4 +1,4 @@
-//! `pullyard jobs artifacts` and `jobs diff`: what attempts left behind, as a list and as bytes.
+//! `pullyard jobs artifacts` and `jobs diff`: lists and downloads artifacts.
 
 use super::{job_or_attempt, known_attempt};
 use crate::client::fault::{Exit, Fault};
@@ -54,7 +54,6 @@ pub(super) struct Diff {
 }
 
 impl List {
-    /// One of them, to the standard output.
     pub(super) fn of(id: String, name: String, attempt: Option<u32>) -> Self {
         Self { id, name: Some(name), attempt, out: None }
     }
@@ -90,7 +89,6 @@ impl Diff {
     }
 }
 
-/// Why there is no patch, as far as the job says it.
 async fn none(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<Fault, Fault> {
     let job = session.api.job(id).await?;
     let short = id.short();
@@ -135,8 +133,7 @@ fn listed(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// The bytes as they are, to a file or to the standard output. With `--json` only what is known of them is printed,
-/// and a file is needed for the bytes.
+/// Writes the bytes to a file or stdout. With `--json` prints only metadata, and requires a file for the bytes.
 async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Path>) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     if screen.is_json() && out.is_none() {
@@ -155,12 +152,11 @@ async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Pat
         Fault::new(Exit::Failed, format!("can't write {}: {error}", out.display()))
             .help("name another file with --out, in a folder that you may write to")
     };
-    // Beside its place first: whoever finds the file has all of it.
+    // Write a second file and rename it, so that a partial file never has the final name.
     let half = half_of(out);
     let mut file = File::create(&half).map_err(unwritten)?;
     let came = copied(&mut download, one, &mut file, unwritten).await;
     if let Err(fault) = came.and_then(|()| std::fs::rename(&half, out).map_err(unwritten)) {
-        // A half is of no use to anybody.
         let _ = std::fs::remove_file(&half);
         return Err(fault);
     }
@@ -172,7 +168,6 @@ async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Pat
     Ok(ExitCode::SUCCESS)
 }
 
-/// All of its bytes, as they come.
 async fn copied(
     download: &mut Download,
     one: &Artifact,

@@ -10,7 +10,6 @@ use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How often the server is asked whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Cancel jobs: what waits ends at once, what runs is stopped within a minute.
@@ -48,7 +47,6 @@ impl Cancel {
         }
         let request = CancelJob { reason: self.reason.clone() };
         let (mut answers, mut first) = (Vec::new(), None);
-        // One that is too late keeps none of the others from being cancelled.
         for id in &meant {
             match self.one(session, id, &request).await {
                 Ok(job) => answers.push(serde_json::to_value(job).unwrap_or_default()),
@@ -80,7 +78,7 @@ impl Cancel {
             job = session.api.job(id).await?;
         }
         if job.status != Status::Cancelled {
-            // It was done, or failed by itself, before it heard of it: the server says which.
+            // It completed or failed first: the server says which.
             return Err(session.api.cancel_job(id, request).await.map_or_else(Fault::from, |_| Fault::unread()));
         }
         said(&session.screen, &job);
@@ -98,7 +96,6 @@ fn said(screen: &Screen, job: &Job) {
     }
 }
 
-/// Asks, on a terminal only.
 async fn agreed(session: &Session, jobs: &[JobId]) -> Result<bool, Fault> {
     let question = match jobs {
         [one] => {

@@ -1,4 +1,4 @@
-//! `pullyard jobs checks`: what came of the checks on a job's work.
+//! `pullyard jobs checks`: results of the checks.
 
 use super::{job_or_attempt, known_attempt};
 use crate::client::fault::Fault;

@@ -1,4 +1,4 @@
-//! `pullyard jobs create`, and what is said of a decision about a new job.
+//! `pullyard jobs create`, and printing decisions about new jobs.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -53,8 +53,7 @@ impl Create {
     }
 }
 
-/// Says what was decided, and follows the job if that is wanted. With `--json` only the last word is
-/// printed: the decision, or the job as it ended.
+/// Prints a decision, and follows the job if wanted. With `--json` prints only the last document.
 pub(in crate::client) async fn decided(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     let followed = decision.job.as_ref().filter(|_| wait);

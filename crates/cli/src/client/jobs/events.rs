@@ -1,4 +1,4 @@
-//! `pullyard jobs events`: everything that was told, one line each.
+//! `pullyard jobs events`: all events, one line each.
 
 use crate::client::fault::{Exit, Fault};
 use crate::client::screen::Screen;
@@ -48,7 +48,6 @@ impl Events {
     }
 }
 
-/// An event on one line.
 pub(super) fn as_json(screen: &Screen, event: &SeenEvent) -> Result<(), Fault> {
     let line = serde_json::to_string(event).map_err(|error| Fault::new(Exit::Failed, error.to_string()))?;
     screen.out(&line)

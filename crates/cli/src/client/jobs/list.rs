@@ -1,4 +1,4 @@
-//! `pullyard jobs list`: a project's jobs that are asked for, once or again and again.
+//! `pullyard jobs list`: jobs by filter, once or repeatedly.
 
 use super::show::{place, took};
 use crate::client::fault::{Exit, Fault};
@@ -13,7 +13,6 @@ use pullyard_protocol::job::{Job, JobPage, JobQuery};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How often `--watch` looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// List a project's jobs, newest first.
@@ -46,7 +45,6 @@ pub(super) struct List {
 }
 
 impl List {
-    /// It is not just the plain list.
     pub(super) fn asks_anything(&self) -> bool {
         self.is_filtered() || self.limit.is_some() || self.after.is_some() || self.watch
     }
@@ -68,7 +66,7 @@ impl List {
 
     async fn again_and_again(&self, session: &Session) -> Result<ExitCode, Fault> {
         loop {
-            // Read before the screen is cleared: what is read stays readable.
+            // Read before clearing the screen, so that the old page stays while loading.
             let page = self.page(session).await?;
             session.screen.clear()?;
             self.show(session, page)?;
@@ -141,7 +139,6 @@ impl List {
     }
 }
 
-/// What it is about; what it changes, before it.
 fn title(job: &Job) -> Cell {
     match &job.pull_request {
         Some(pull) => Cell::new(format!("Revise #{}: {}", pull.number, job.title), &job.title),
@@ -149,7 +146,6 @@ fn title(job: &Job) -> Cell {
     }
 }
 
-/// Why it waits or failed.
 fn sentence(job: &Job) -> &str {
     let said = if job.status == Status::Failed { &job.failure } else { &job.waits };
     said.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
@@ -163,7 +159,6 @@ fn status(word: &str) -> Result<Status, String> {
     })
 }
 
-/// A length before now, a day, or a time.
 pub(in crate::client) fn moment(said: &str) -> Result<Timestamp, String> {
     let bad = || "use 30m, 12h, 7d, a day as 2026-11-20, or a time as 2026-11-20T12:00:00Z".to_owned();
     if let Ok(at) = Timestamp::parse(said).or_else(|_| Timestamp::parse(&format!("{said}T00:00:00Z"))) {

@@ -1,4 +1,4 @@
-//! `pullyard jobs logs`: the text of what happened, as people read it.
+//! `pullyard jobs logs`: readable text of the events.
 
 use super::events::as_json;
 use crate::client::fault::{Exit, Fault};
@@ -62,12 +62,10 @@ impl Logs {
         loop {
             let page = session.api.events(id, cursor.as_deref()).await?;
             let nothing_new = page.events.is_empty();
-            // What comes after the attempt belongs to others.
             let over = self.attempt.is_some_and(|only| page.events.iter().any(|seen| seen.attempt > only));
             let ours = page.events.into_iter().filter(|seen| self.attempt.is_none_or(|only| seen.attempt == only));
             let ours: Vec<SeenEvent> = ours.collect();
             let ended = over || page.end;
-            // Of what was used so far, the newest says all, and in the end it is known what was used in all.
             let newest = ours.iter().rposition(|seen| seen.event.used_so_far().is_some()).filter(|_| !ended);
             for (at, seen) in ours.into_iter().enumerate() {
                 used.note(&seen);
@@ -106,18 +104,12 @@ impl Logs {
     }
 }
 
-/// What the agent of an attempt used, by its events.
 #[derive(Default)]
 struct Used {
-    /// The newest that said anything of it.
     attempt: u32,
-    /// The newest sums of the attempt.
     so_far: Option<String>,
-    /// How many starts of the agent said what they used themselves.
     ends: u32,
-    /// What the last of them said, with its cost, and after the newest sums.
     end: Option<String>,
-    /// What people were told last.
     told: Option<String>,
 }
 
@@ -140,8 +132,8 @@ impl Used {
         self.tell(screen, self.so_far.clone());
     }
 
-    /// When the attempt has ended, its record says it. Where that does not, as of a runner that never came to
-    /// say it, the end of the only start does; the ends of several are only parts of the sums.
+    /// The total from the attempt's record. Without one, e.g. of an old runner, the end of the only start; several ends
+    /// are only parts.
     async fn tell_in_all(&mut self, session: &Session, job: &JobId) -> Result<(), Fault> {
         if self.so_far.is_none() {
             return Ok(());
@@ -161,7 +153,6 @@ impl Used {
     }
 }
 
-/// What an attempt used, by its record; none where that does not say what it cost, for its log may.
 fn recorded(record: &Attempt) -> Option<String> {
     let (work, cost) = (record.work.as_ref()?, record.spent_usd_micros?);
     let used = Usage {
@@ -174,7 +165,6 @@ fn recorded(record: &Attempt) -> Option<String> {
     used.sentence()
 }
 
-/// The words of one event; a phase is talk, what was used is told by `Used`, and what has no words is not for reading.
 fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     let event = &seen.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
@@ -217,7 +207,7 @@ fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     Ok(())
 }
 
-/// As `tame`, but the line's own spaces at its beginning stay: they are how code and diffs are read.
+/// Like `tame`, but keeps leading spaces, which matter in code and diffs.
 pub(super) fn tame_line(line: &str) -> String {
     let indent = line.chars().take_while(|c| matches!(c, ' ' | '\t')).collect::<String>();
     format!("{indent}{}", tame(line))

@@ -1,4 +1,4 @@
-//! `pullyard jobs provenance` and `jobs context`: which agent made what of what, at which cost, and what it was told.
+//! `pullyard jobs provenance` and `jobs context`: agent, cost, prompt and commits of each attempt.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -9,7 +9,6 @@ use pullyard_domain::job::Work;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use std::process::ExitCode;
 
-/// Each attempt: its agent, version, model and session, what stood around it, tokens and cost, prompt and commits.
 pub(super) async fn provenance(session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
     let (screen, attempts) = (&session.screen, session.api.attempts(id).await?);
     if screen.is_json() {
@@ -73,13 +72,12 @@ fn of_work(work: &Work) -> Vec<(&'static str, Cell)> {
     ]
 }
 
-/// The prompt as it was frozen.
 pub(super) async fn context(session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
     let (screen, context) = (&session.screen, session.api.job_context(id).await?);
     if screen.is_json() {
         screen.json(&context)?;
     } else {
-        // Line by line: what somebody wrote in a ticket is nothing that a terminal obeys.
+        // Line by line: ticket text may contain terminal escapes.
         context.prompt.lines().try_for_each(|line| screen.out(&super::logs::tame_line(line)))?;
     }
     Ok(ExitCode::SUCCESS)

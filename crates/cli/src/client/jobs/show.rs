@@ -1,4 +1,4 @@
-//! `pullyard jobs show`, and how a job's parts are said.
+//! `pullyard jobs show`, and texts for a job's parts.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -29,7 +29,6 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         lines.push(("Why", Cell::same(&explained.sentence)));
         lines.extend(explained.class.map(|class| ("Fault", Cell::new(class.words(), words::wire(&class)))));
     }
-    // How one that ended came to that is said above.
     if let Some(loss) = job.adopts.as_ref().filter(|_| !job.status.is_terminal()) {
         let looks = format!("only what a lost attempt may have pushed. How it was lost: {}", loss.sentence);
         lines.push(("Adopts", Cell::same(looks)));
@@ -50,7 +49,6 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         ("Took", words::took(took(&job, now))),
         ("Created", words::when(job.created, now)),
     ]);
-    // On this machine a task is a process like any other.
     let task = job.task.filter(|_| session.data.is_none());
     lines.extend(task.map(|task| ("Task", Cell::same(task.words()))));
     lines.extend(job.retry_of.as_ref().map(|of| ("Retry of", Cell::new(of.short(), of.as_str()))));
@@ -71,7 +69,6 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
     Ok(ExitCode::SUCCESS)
 }
 
-/// For people by what it is: `pullyard up` plays Fargate by processes of its own.
 pub(super) fn place(session: &Session, place: Place) -> Cell {
     let word = match place {
         Place::Fargate if session.data.is_some() => "this machine",
@@ -81,7 +78,6 @@ pub(super) fn place(session: &Session, place: Place) -> Cell {
     Cell::new(word, words::wire(&place))
 }
 
-/// How long it has waited, worked, or worked in all.
 pub(super) fn took(job: &Job, now: Timestamp) -> Duration {
     job.ended.unwrap_or(now).since(job.started.unwrap_or(job.created))
 }

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How often it is looked whether a request that waits has its job.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Ask for a revision of an open pull request, as a reviewer does who requests changes; prints the job's id.
@@ -62,7 +61,7 @@ impl Revise {
     }
 }
 
-/// Nothing is printed but by --json: there is no job of it yet, and the one it waits for is another.
+/// Prints nothing without --json: there is no job yet, and the active one is another.
 async fn held(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     screen.note(&decision.sentence);
@@ -85,7 +84,6 @@ async fn held(session: &Session, decision: &Decision, wait: bool) -> Result<Exit
     watch::watch(session, &job).await
 }
 
-/// The job that covers a request, once there is one.
 async fn covered(session: &Session, request: &DeliveryId) -> Result<JobId, Fault> {
     loop {
         let entry = session.api.delivery(request).await?;
@@ -104,7 +102,7 @@ fn read(file: &Path) -> Result<String, Fault> {
     let what = file.display();
     let failed = |error: std::io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
     let mut bytes = Vec::new();
-    // A character has four bytes at most; one more to see that there is too much.
+    // Four bytes per character at most, and one more to notice excess.
     let most = LONGEST_MESSAGE as u64 * 4 + 1;
     if file == Path::new("-") {
         std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! `pullyard repos set`, and the flags of `repos add` that say the same: a repository's agent, and what is run around it.
+//! `pullyard repos set`, and the same flags of `repos add`: agent and commands of a repository.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -19,7 +19,6 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// Where nothing is said, the project's are run.
     pub(super) fn own(self) -> OwnCommands {
         let some = |lines: Vec<String>| (!lines.is_empty()).then_some(lines);
         OwnCommands { setup: some(self.setup), checks: some(self.checks) }
@@ -59,7 +58,6 @@ pub(super) struct Set {
 }
 
 impl Set {
-    /// The repository with it.
     pub(super) async fn made(self, session: &Session, project: &ProjectId) -> Result<Repository, Fault> {
         let Self { name, agent, model, commands, no_setup, no_checks, project_commands } = self;
         let there = session.api.repositories(project).await?.repositories;

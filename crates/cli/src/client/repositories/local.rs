@@ -1,4 +1,4 @@
-//! A repository on this machine, for a server that runs on this machine with this user's data folder.
+//! Connects a repository on this machine, for a server on this machine.
 
 use crate::client::fault::{Exit, Fault};
 use crate::client::session::Session;
@@ -7,10 +7,8 @@ use pullyard_domain::text::causes;
 use pullyard_local::{ForgeError, Local};
 use std::path::Path;
 
-/// The integration that `pullyard up` makes for what is on this machine.
 const INTEGRATION: &str = "local";
 
-/// Serves the repository at the local forge, and says under which name it is to be connected.
 pub(super) fn link(
     session: &Session,
     path: &Path,
@@ -29,7 +27,6 @@ pub(super) fn link(
     Ok((name, integration))
 }
 
-/// `local/FOLDER`, without the `.git` of a bare repository.
 fn named_after(path: &Path) -> Result<RepositoryName, Fault> {
     let whole = std::fs::canonicalize(path)
         .map_err(|error| Fault::usage(format!("can't use the folder {}: {error}", path.display())))?;
