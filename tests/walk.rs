@@ -148,13 +148,13 @@ async fn a_pull_request_that_nobody_told_was_closed_ends_its_job_whatever_dies()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_never_arrived_is_asked_for_again_whatever_dies() {
-    walk(flows::reviews::redelivered().own(), 113).await;
+    walk(flows::reviews::redelivered().own(), 120).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
 async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
-    walk(flows::reviews::redelivered(), 113).await;
+    walk(flows::reviews::redelivered(), 120).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
