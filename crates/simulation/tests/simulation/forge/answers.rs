@@ -38,7 +38,7 @@ impl Forge {
                 let id = number(id);
                 self.reviews.iter().find(|review| review.id == id).map(|review| self.shown(review)).unwrap()
             }
-            ("GET", ["pulls", _, "reviews", _, "comments"]) => json!([]),
+            ("GET", ["pulls", _, "reviews", _, "comments"] | ["issues", _, "comments"]) => json!([]),
             ("POST", ["statuses", _]) => json!({}),
             _ => panic!("{method} {path} is not simulated"),
         };
