@@ -38,7 +38,7 @@ pub(super) const WRITTEN: &[Items] = &[
     ("RUNNERS#", "runners", &["api", "sweeper"]),
     ("RUNNER#", "profiles of runners", &["api", "sweeper"]),
     ("NAME#", "names of runners", &["api", "sweeper"]),
-    ("BREAKER#", "models' accounts that are left alone", &["api", "dispatcher"]),
+    ("BREAKER#", "models' accounts that are left alone", &["api"]),
     ("ROTATION#", "secrets that are being replaced", &["api"]),
     ("IDEMPOTENCY#", "keys of requests", &["api", "pages"]),
     ("SIGNIN#", "sign-in links that were used", &["pages"]),
