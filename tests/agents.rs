@@ -297,7 +297,7 @@ async fn a_repository_that_is_gone_and_a_token_that_is_refused_have_their_own_co
             clone_url: format!("{url}/{name}.git"),
             ..known.clone()
         };
-        store.put_repository(&repository).await.unwrap();
+        store.put_repository(&repository, None).await.unwrap();
     }
     story.local.forge().create_repository("acme/secret", "main", &[("README.md", "# Secret\n", false)]).await.unwrap();
     for (key, name, code, sentence) in [

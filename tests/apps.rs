@@ -179,7 +179,8 @@ async fn a_job_whose_repository_was_removed_while_it_was_made_goes_on_with_what_
     let shop = all.iter().find(|repository| repository.name.as_str() == SHOP).unwrap();
     // Whoever removes it has looked for jobs before this one was there.
     let names = store.repository_names(shop).await.unwrap();
-    let removal = Removal { repository: shop, names: &names, poll: None, project: None };
+    let poll = store.poll(&story.project, &shop.integration, shop.id).await.unwrap();
+    let removal = Removal { repository: shop, names: &names, poll: poll.as_ref(), project: None };
     assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
 
     story.task_of(&job, 1).await;

@@ -3,8 +3,7 @@
 
 use crate::story::{Setup, Story, Task};
 use crate::webhooks::{SECRET, signed};
-use pullyard_domain::hook::recovery::Look;
-use pullyard_domain::hook::{Ingress, Poll};
+use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::Kind;
 use pullyard_domain::project::{ForgeKind, Settings};
@@ -418,19 +417,9 @@ async fn a_deletion_that_was_noted_while_the_forge_was_asked_is_not_taken_back()
     });
     let clock = &world.story.clock;
     let later = clock.now().plus(Duration::from_secs(3_600));
-    let poll = Poll {
-        project: world.story.project.clone(),
-        integration: integration(),
-        repository: world.shop.id,
-        ingress: Ingress::Webhook,
-        gone_at: Some(later),
-        next: later,
-        look: Look::default(),
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    };
-    assert_eq!(world.story.store().await.put_poll(&poll).await.unwrap(), Write::Applied);
+    let store = world.story.store().await;
+    let poll = store.poll(&world.story.project, &integration(), world.shop.id).await.unwrap().unwrap();
+    assert_eq!(store.put_poll(&poll.gone(later).unwrap()).await.unwrap(), Write::Applied);
     world.check("repo:transfer", &told, "noted").await;
     assert!(world.is_gone().await, "it was noted after the forge was asked");
     clock.advance(Duration::from_secs(3_600));

@@ -198,21 +198,19 @@ async fn a_hook_that_a_person_makes_there_is_found_by_its_address() {
 
 /// A release that knows of GitHub alone leaves the kind of forge out of the hooks that it writes.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_that_an_earlier_release_wrote_meanwhile_is_bitbuckets_again_once_it_is_looked_after() {
+async fn a_hook_that_an_earlier_release_wrote_is_bitbuckets_again_once_it_is_repaired() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
     let made = world.one(OF_SHOP).await;
     let (store, name) = (world.story.store().await, HookName::new("acme-shop").unwrap());
-    for mending in [&["hooks", "repair", "acme-shop"][..], &["deliveries", "recover", "--hook", "acme-shop"]] {
-        let hook = store.hook(&name).await.unwrap().unwrap();
-        assert_eq!(hook.forge, ForgeKind::Bitbucket);
-        let written = Hook { forge: ForgeKind::GitHub, ..hook };
-        assert_eq!(store.put_hook(&written).await.unwrap(), Write::Applied);
-        assert_eq!(world.drifts("acme-shop").await, ["url"]);
-        world.user.run(mending).await.done();
-        assert!(world.drifts("acme-shop").await.is_empty(), "{mending:?}");
-        assert_eq!(world.one(OF_SHOP).await["url"], made["url"]);
-    }
+    let hook = store.hook(&name).await.unwrap().unwrap();
+    assert_eq!(hook.forge, ForgeKind::Bitbucket);
+    let written = Hook { forge: ForgeKind::GitHub, ..hook };
+    assert_eq!(store.put_hook(&written).await.unwrap(), Write::Applied);
+    assert_eq!(world.drifts("acme-shop").await, ["url"]);
+    world.user.run(&["hooks", "repair", "acme-shop"]).await.done();
+    assert!(world.drifts("acme-shop").await.is_empty());
+    assert_eq!(world.one(OF_SHOP).await["url"], made["url"]);
     let number = world.opened().await;
     world.asks(number).await;
     world.revised().await;
@@ -256,7 +254,7 @@ async fn a_review_that_an_installed_hook_tells_starts_one_job_however_often_it_i
     let said = world.user.run(&["hooks", "verify", "acme-shop"]).await.done();
     assert!(said.contains("as it should be") && !said.contains("no delivery yet"), "{said}");
     // A look sees the same review. Of deliveries, of which nobody can say anything, nothing is said.
-    let seen = "acme-shop: 1 pull request compared, 0 reviews found\n";
+    let seen = "acme-shop: 1 repository looked at, 1 pull request compared, 0 reviews found\n";
     assert_eq!(world.looked(&[]).await, seen);
     assert_eq!(world.looked(&["--since", "2020-01-01T00:00:00Z"]).await, seen);
     assert_eq!(world.revisions().await.len(), 1);
@@ -288,13 +286,19 @@ async fn a_review_whose_delivery_was_lost_is_found_by_the_look_of_its_hook() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
     let number = world.opened().await;
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 pull request compared, 0 reviews found\n");
+    assert_eq!(
+        world.looked(&[]).await,
+        "acme-shop: 1 repository looked at, 1 pull request compared, 0 reviews found\n"
+    );
     world.story.local.forge().order_delivery_fault(1_000, DeliveryFault::Forgotten);
     world.asks(number).await;
     assert!(world.revisions().await.is_empty());
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 pull request compared, 1 review found\n");
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository looked at, 1 pull request compared, 1 review found\n");
     world.revised().await;
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 pull request compared, 0 reviews found\n");
+    assert_eq!(
+        world.looked(&[]).await,
+        "acme-shop: 1 repository looked at, 1 pull request compared, 0 reviews found\n"
+    );
     assert_eq!(world.revisions().await.len(), 1);
     world.story.end().await;
 }
@@ -308,7 +312,7 @@ async fn a_lost_comment_is_found_by_the_look_of_its_hook() {
     let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
     let comment = json!({ "content": { "raw": "/pullyard revise use tabs" } });
     world.story.bitbucket(ANNS_TOKEN, Method::POST, &path, comment).await;
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 pull request compared, 1 review found\n");
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository looked at, 1 pull request compared, 1 review found\n");
     world.revised().await;
     world.story.end().await;
 }

@@ -64,7 +64,7 @@ async fn a_renamed_repository_is_cloned_from_its_new_name_and_from_no_other_host
     let elsewhere = "http://127.0.0.1:1/acme/shop.git";
     let stored = store.repository(&story.project, &IntegrationId::new("gh1").unwrap(), world.repository).await;
     let there = Stored { clone_url: elsewhere.into(), ..stored.unwrap().unwrap() };
-    assert_eq!(store.put_repository(&there).await.unwrap(), Write::Applied);
+    assert_eq!(store.put_repository(&there, None).await.unwrap(), Write::Applied);
     forge.rename_repository("acme/shop", "acme/store", "pullyard-bot").await.unwrap();
     world.renamed("acme/store").await;
     let moved = world.connected().await;
@@ -205,7 +205,7 @@ async fn a_repository_stays_while_a_hook_can_not_be_read_that_may_be_of_it() {
     let spoilt = json!({
         "TableName": "pullyard",
         "Key": key,
-        "UpdateExpression": "SET tries = :odd",
+        "UpdateExpression": "SET forge_id = :odd",
         "ConditionExpression": "attribute_exists(pk)",
         "ExpressionAttributeValues": { ":odd": { "S": "odd" } },
     });
@@ -215,9 +215,9 @@ async fn a_repository_stays_while_a_hook_can_not_be_read_that_may_be_of_it() {
     let restored = json!({
         "TableName": "pullyard",
         "Key": key,
-        "UpdateExpression": "SET tries = :none",
+        "UpdateExpression": "SET forge_id = :none",
         "ConditionExpression": "attribute_exists(pk)",
-        "ExpressionAttributeValues": { ":none": { "N": "0" } },
+        "ExpressionAttributeValues": { ":none": { "NULL": true } },
     });
     story.dynamodb("UpdateItem", restored).await;
     assert_eq!(refused().await.1, "hook_of_repository");
@@ -289,7 +289,7 @@ async fn a_forge_stays_connected_while_a_repository_a_hook_or_a_job_is_of_it_and
     let again = refusal(story.api.remove_integration(&gh1).await);
     assert_eq!((again.0, again.1.as_str()), (404, "not_found"));
     // What still leads there is healed by the same forge under its name.
-    assert_eq!(store.put_repository(&repository).await.unwrap(), Write::Applied);
+    assert_eq!(store.put_repository(&repository, None).await.unwrap(), Write::Applied);
     let api_url = story.local.forge().api_url();
     let add = ["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", story.local.forge_secret()];
     User::of(story).run(&add).await.done();

@@ -138,7 +138,7 @@ async fn a_retry_is_for_the_same_repository_whatever_that_and_another_one_are_ca
     let after = Repository { name: RepositoryName::new("acme/shop").unwrap(), ..before.clone() };
     assert_eq!(store.rename_repository(&before, &after).await.unwrap(), Write::Applied);
     let other = Repository { id: before.id + 1, ..before.clone() };
-    assert_eq!(store.put_repository(&other).await.unwrap(), Write::Applied);
+    assert_eq!(store.put_repository(&other, None).await.unwrap(), Write::Applied);
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
     assert_eq!(store.job(&again).await.unwrap().unwrap().repository, before.id);
 
@@ -339,14 +339,15 @@ async fn a_retry_in_another_repository_revises_no_pull_request_of_the_first() {
     // Whoever removes it has looked before its pull request was linked.
     let before = store.repositories(&story.project).await.unwrap().remove(0);
     let names = [before.name.clone()];
-    let removal = Removal { repository: &before, names: &names, poll: None, project: None };
+    let poll = store.poll(&story.project, &before.integration, before.id).await.unwrap();
+    let removal = Removal { repository: &before, names: &names, poll: poll.as_ref(), project: None };
     assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
     let (status, code, said) = refusal(story.api.retry_job(&job.id, None).await);
     assert_eq!((status, code.as_str()), (409, "repository_not_integrated"));
     assert!(said.starts_with("acme/app is not connected to acme."), "{said}");
 
     let other = Repository { id: before.id + 1, ..before.clone() };
-    assert_eq!(store.put_repository(&other).await.unwrap(), Write::Applied);
+    assert_eq!(store.put_repository(&other, None).await.unwrap(), Write::Applied);
     let again = story.api.retry_job(&job.id, None).await.unwrap().job.unwrap();
     let made = store.job(&again).await.unwrap().unwrap();
     assert_eq!((made.kind, made.repository, made.revises), (Kind::Implement, other.id, None));

@@ -48,7 +48,7 @@ async fn a_dead_tasks_job_fails_whatever_else_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_is_started_when_there_is_room_whatever_dies() {
-    walk(flows::tickets::started_when_there_is_room(), 71).await;
+    walk(flows::tickets::started_when_there_is_room(), 79).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,14 +147,14 @@ async fn a_pull_request_that_nobody_told_was_closed_ends_its_job_whatever_dies()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_never_arrived_is_asked_for_again_whatever_dies() {
-    walk(flows::reviews::redelivered().own(), 120).await;
+async fn a_delivery_that_never_arrived_is_found_by_polling_whatever_dies() {
+    walk(flows::reviews::found_by_polling().own(), 104).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes long, and is walked on demand"]
-async fn a_delivery_that_never_arrived_is_asked_for_again_wherever_it_dies() {
-    walk(flows::reviews::redelivered(), 120).await;
+async fn a_delivery_that_never_arrived_is_found_by_polling_wherever_it_dies() {
+    walk(flows::reviews::found_by_polling(), 104).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,9 @@
 //! Webhooks from outside: signed bodies through the gateway, hooks at the demo forge, secrets that rotate, and
 //! what is found that nobody told.
 
+mod compared;
 mod installed;
 mod looks;
-mod opened_again;
 mod others;
 mod recovery;
 mod replays;
@@ -257,7 +257,7 @@ async fn a_delivery_is_let_in_in_the_published_order() {
     let refused: Vec<_> = ledger.iter().filter(|entry| entry.code.starts_with("signature_")).collect();
     assert_eq!(refused.len(), 1, "at most one write a minute: {refused:?}");
     let hook = world.story.api.hook(&name("acme")).await.unwrap();
-    assert!(hook.verified_at.is_some() && hook.refused_at.is_some() && hook.forge_id == Some(7));
+    assert!(hook.verified_at.is_some() && hook.refused_at.is_some());
     world.story.end().await;
 }
 

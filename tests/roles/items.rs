@@ -32,7 +32,7 @@ pub(super) const WRITTEN: &[Items] = &[
     ("BUDGET#", "what a day's jobs took", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("PROJECT#", "projects, their repositories and the names of those", &["webhook", "api", "pages", "effects"]),
     ("INTEGRATION#", "connected forges", &["api"]),
-    ("HOOK#", "webhooks, and when they were heard", &["webhook", "api", "effects", "sweeper"]),
+    ("HOOK#", "webhooks, and when they were heard", &["webhook", "api"]),
     ("POLL#", "repositories that are looked at", &["webhook", "api", "effects", "sweeper"]),
     ("POOL#", "classes of runners' jobs", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("RUNNERS#", "runners", &["api", "sweeper"]),
@@ -68,12 +68,12 @@ pub(super) const READ: &[(&str, &[&str])] = &[
     ("tickets", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "TOKEN#"]),
     ("dispatcher", &["JOB#", "BREAKER#"]),
     ("tasks", &["JOB#"]),
-    ("effects", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "HOOK#", "POLL#"]),
+    ("effects", &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "POLL#"]),
     (
         "sweeper",
         &[
-            "JOB#", "TICKET#", "PR#", "BUDGET#", "PROJECT#", "HOOK#", "POLL#", "POOL#", "RUNNERS#", "RUNNER#",
-            "TOKEN#", "SWEEPER",
+            "JOB#", "TICKET#", "PR#", "BUDGET#", "PROJECT#", "POLL#", "POOL#", "RUNNERS#", "RUNNER#", "TOKEN#",
+            "SWEEPER",
         ],
     ),
 ];
@@ -95,8 +95,7 @@ const RARE: &[(&str, &str, &str)] = &[
     ("webhook", "BUDGET#", "a review starts a job under a budget"),
     ("pages", "BUDGET#", "a person starts a job under a budget, or cancels one"),
     ("webhook", "POLL#", "a repository is gone"),
-    ("sweeper", "HOOK#", "a look that can't be asked for is put off"),
-    ("sweeper", "POLL#", "the same of a repository without a hook"),
+    ("sweeper", "POLL#", "a look that can't be asked for is put off"),
 ];
 
 const WRITES: [&str; 3] = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];

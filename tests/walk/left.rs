@@ -3,7 +3,7 @@
 
 use super::world::World;
 use pullyard_domain::due::{self, Due};
-use pullyard_domain::hook::{Hook, Poll};
+use pullyard_domain::hook::Poll;
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
@@ -17,16 +17,12 @@ pub(super) type Left = BTreeMap<String, Value>;
 /// Attributes that tell how it came to be, not what is so: marks and revisions of writes, and when.
 const OF_THE_WAY: [&str; 5] = ["mark", "rev", "ws", "ls", "expires"];
 
-/// A start that is asked for again after a crash is a start of its own, with a number and a wait before it. A hook
-/// looks at its forge as time passes, and may be in the middle of that; the newest try of a delivery that it has seen
-/// is another one where it was asked for twice. What a review waits for is noted on its pull request by one try: whose
-/// process died before it leaves that to the next note. What stands there in the end is compared, not how often.
-/// A repository's look that died once all was done comes to its end with the next one.
-const OF_TRIES: [(&str, &[&str]); 4] = [
-    ("recovery", &["look", "cursor"]),
-    ("look", &["listed"]),
+/// A start that is asked for again after a crash is a start of its own, with a number and a wait before it. What a
+/// review waits for is noted on its pull request by one try: whose process died before it leaves that to the next note.
+/// Repositories are looked at as time passes. What stands there in the end is compared, not how often.
+const OF_TRIES: [(&str, &[&str]); 2] = [
     ("dispatch", &["number", "due", "fault", "trace", "dead", "task", "starting"]),
-    ("", &["tries", "not_before", "seen", "note_version", "noted_version"]),
+    ("", &["tries", "not_before", "seen", "note_version", "noted_version", "look"]),
 ];
 
 /// DynamoDB's JSON without its types.
@@ -51,14 +47,13 @@ pub(super) async fn items(world: &World) -> Vec<Value> {
     world.raw.items().await.iter().map(|item| plain(&json!({ "M": item }))).collect()
 }
 
-/// Whether something still needs a next step. Hooks and repositories that are looked at always do: a hook rests where
-/// it misses nothing, and could read its list. What waits for a project rests while that is held.
+/// Whether something still needs a next step. Repositories are looked at for ever. What waits for a project rests
+/// while that is held.
 pub(super) fn is_at_rest(items: &[Value]) -> bool {
     let held = items.iter().filter(|item| item["settings"]["held_by"].is_string());
     let held: Vec<_> = held.map(|project| text(project, "pk").replace("PROJECT#", "HELD#")).collect();
     let waits = |item: &Value| match text(item, "sk") {
         "POLL" => false,
-        "HOOK" => ["missing", "problem"].iter().any(|name| item["recovery"].get(name).is_some()),
         _ => item.get("wk").is_some_and(|row| !held.iter().any(|held| row == held.as_str())),
     };
     !items.iter().any(waits)
@@ -132,7 +127,6 @@ fn stands_in_its_row(item: &Value) {
         "JOB" => due_of::<Job>(item, due::job),
         "TICKET" => due_of::<Ticket>(item, due::ticket),
         "PR" => due_of::<PullRequest>(item, due::pull_request),
-        "HOOK" => due_of::<Hook>(item, due::hook),
         "POLL" => due_of::<Poll>(item, due::poll),
         _ => return,
     };

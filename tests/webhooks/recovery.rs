@@ -1,23 +1,20 @@
-//! What a hook should have told, where the forge has much of it, is slow, fails in between, or says nothing.
+//! What a webhook missed, while the forge fails in between or does not answer.
 
-use super::{ANN, ANNS_TOKEN, SECRET, World, name};
+use super::{ANN, SECRET, World, name};
 use crate::cli::User;
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
-use pullyard_domain::hook::Hook;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Integration, Repository, Settings};
+use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 use pullyard_fake_forge::{Calls, DeliveryFault, Fault, TestForge as _};
 use pullyard_protocol::hook::{InstallHook, RecoverHook, Recovered};
-use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::secret::SetSecret;
 use pullyard_store::{Scope, Write};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,19 +48,6 @@ impl World {
         let found = self.story.api.recover_hook(&name(hook), &RecoverHook::default()).await.unwrap();
         self.story.local.forge().deliveries_settled().await;
         found
-    }
-
-    /// How often each delivery that has not arrived was asked for again, fewest first.
-    async fn tries(&self, hook: &str) -> Vec<u8> {
-        let hook = self.story.store().await.hook(&name(hook)).await.unwrap().unwrap();
-        let mut tries: Vec<u8> = hook.recovery.missing.values().map(|missing| missing.asked).collect();
-        tries.sort_unstable();
-        tries
-    }
-
-    /// We write below the pull request, at the forge itself.
-    async fn we_write(&self, words: &str) {
-        self.story.forge(Method::POST, &format!("/issues/{}/comments", self.number), json!({ "body": words })).await;
     }
 }
 
@@ -144,55 +128,6 @@ async fn an_author_whom_a_forge_never_vouches_for_holds_no_look_up_for_longer_th
         assert_eq!((found.reviews, found.problems.len()), (0, problems), "{:?}", found.problems);
     }
     assert!(world.revisions().await.is_empty());
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_never_came_is_asked_for_again_from_behind_a_whole_page_of_newer_ones() {
-    let world = World::hooked().await;
-    let forge = world.story.local.forge();
-    let hook = world.story.api.hook(&name("acme")).await.unwrap().forge_id.unwrap();
-    let deliveries = format!("/hooks/{hook}/deliveries");
-    let ping = world.story.forge(Method::GET, &deliveries, Value::Null).await[0]["id"].clone();
-    forge.order_delivery_fault(1, DeliveryFault::NotSent);
-    world.commented(ANNS_TOKEN, "/pullyard revise use tabs").await;
-    // What has come is sent again, as often as there are rows on a page.
-    for _ in 0..100 {
-        world.story.forge(Method::POST, &format!("{deliveries}/{ping}/attempts"), Value::Null).await;
-    }
-    forge.deliveries_settled().await;
-    assert!(world.revisions().await.is_empty(), "nobody told us");
-    let found = world.recovered("acme").await;
-    assert_eq!(found.looked_at, 102, "a page, and on the next one Ann's comment and the ping: {found:?}");
-    assert_eq!((found.asked, found.missing, found.problems), (1, 1, vec![]));
-    world.revised().await;
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_is_not_asked_for_since_another_one_met_an_error_uses_up_no_try() {
-    let world = World::hooked().await;
-    let forge = world.story.local.forge();
-    forge.order_delivery_fault(2, DeliveryFault::NotSent);
-    world.we_write("Looks good.").await;
-    world.we_write("Looks better.").await;
-    forge.deliveries_settled().await;
-    let asking = Calls { method: Some("POST".into()), path: "/attempts".into() };
-    forge.order_fault(asking, 1, Fault::status(503));
-    let stopped = world.recovered("acme").await;
-    assert_eq!((stopped.asked, stopped.missing), (0, 2));
-    assert_eq!(world.tries("acme").await, [0, 1], "the one that met the error may have been taken all the same");
-    // The one that met it rests for an hour, the other one does not.
-    let next = world.recovered("acme").await;
-    assert_eq!((next.asked, next.missing), (1, 2));
-    assert_eq!(world.tries("acme").await, [1, 1]);
-    let resting = world.recovered("acme").await;
-    assert_eq!((resting.asked, resting.missing), (0, 1));
-    world.story.clock.advance(HOUR);
-    let rested = world.recovered("acme").await;
-    assert_eq!((rested.asked, rested.missing), (1, 1));
-    let done = world.recovered("acme").await;
-    assert_eq!((done.asked, done.missing, done.given_up), (0, 0, 0));
     world.story.end().await;
 }
 
@@ -279,124 +214,13 @@ impl World {
         let integration = IntegrationId::new("far").unwrap();
         let name = RepositoryName::new("acme/far").unwrap();
         let there = Repository { project: project.clone(), integration: integration.clone(), id: FAR_ID, name, ..here };
-        assert_eq!(store.put_repository(&there).await.unwrap(), Write::Applied);
+        assert_eq!(store.put_repository(&there, None).await.unwrap(), Write::Applied);
         for number in numbers {
             let id = PullRequestId { integration: integration.clone(), repository: FAR_ID, number };
             let linked = PullRequest::linked(id, project.clone(), None, None);
             assert_eq!(store.update_pull_request(&linked).await.unwrap(), Write::Applied);
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn more_pull_requests_of_several_projects_than_a_round_compares_are_compared_once_each_in_several() {
-    let world = World::make().await;
-    let says = |call: &str| match call.ends_with("/deliveries") {
-        true => Some((200, "[]".to_owned())),
-        false => Some((404, NOT_FOUND.to_owned())),
-    };
-    let far = Far::start(says).await;
-    let [second, third] = ["second", "third"].map(|id| ProjectId::new(id).unwrap());
-    for id in [&second, &third] {
-        let create = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
-        world.story.api.create_project(&create).await.unwrap();
-    }
-    world.connect(&far, &[second.clone(), third.clone()]).await;
-    // A round ends within the first project, and the next one with the last of the second.
-    let open = [(&world.story.project, 101..=125), (&second, 201..=215), (&third, 301..=303)];
-    let mut all = Vec::new();
-    for (project, numbers) in open {
-        world.open_far(project, numbers.clone()).await;
-        all.extend(numbers.map(|number| format!("GET /repos/acme/far/pulls/{number}")));
-    }
-    // Three rounds do it; where their time is over sooner, it takes more of them.
-    for _ in 0..all.len() {
-        if far.asked("/pulls/").len() < all.len() {
-            world.recovered("far").await;
-        }
-    }
-    assert_eq!(far.asked("/pulls/"), all);
-    world.recovered("far").await;
-    assert_eq!(far.asked("/pulls/")[all.len()], all[0], "and then the first again");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_is_listed_once_it_is_over_behind_a_quicker_later_one_is_asked_for_again() {
-    let world = World::make().await;
-    let now = world.story.clock.now();
-    let row = |id: u64, secs: u64, status: u16| {
-        let at = now.minus(Duration::from_secs(secs)).to_string();
-        json!({
-            "id": id, "guid": format!("guid-{id}"), "delivered_at": at, "status": "", "status_code": status,
-            "event": "issue_comment",
-        })
-    };
-    let (slow, quick) = (row(1, 18, 0), row(2, 12, 200));
-    let is_over = Arc::new(AtomicBool::new(false));
-    let over = is_over.clone();
-    let far = Far::start(move |call: &str| match call.ends_with("/deliveries") {
-        true if over.load(Ordering::SeqCst) => Some((200, json!([quick, slow]).to_string())),
-        true => Some((200, json!([quick]).to_string())),
-        false => Some((202, "{}".to_owned())),
-    })
-    .await;
-    world.connect(&far, &[]).await;
-    let found = world.recovered("far").await;
-    assert_eq!((found.looked_at, found.asked, found.missing), (1, 0, 0), "{found:?}");
-    is_over.store(true, Ordering::SeqCst);
-    for asked in [1, 0] {
-        let found = world.recovered("far").await;
-        assert_eq!((found.looked_at, found.asked, found.missing), (2, asked, 1), "{found:?}");
-    }
-    assert_eq!(far.asked("/attempts"), ["POST /orgs/acme/hooks/7/deliveries/1/attempts"]);
-    world.story.end().await;
-}
-
-/// A forge's list of three deliveries that nobody took, newest first.
-fn three_that_timed_out(now: Timestamp) -> String {
-    let row = |id: u64| {
-        let at = now.minus(Duration::from_secs(60 - 10 * id)).to_string();
-        json!({
-            "id": id, "guid": format!("guid-{id}"), "delivered_at": at, "status": "timed out", "status_code": 0,
-            "event": "issue_comment",
-        })
-    };
-    json!([row(3), row(2), row(1)]).to_string()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn deliveries_that_are_not_asked_for_use_up_no_try_though_somebody_changes_the_hook_meanwhile() {
-    let world = World::make().await;
-    let second = ProjectId::new("second").unwrap();
-    let create = CreateProject { id: second.clone(), name: "Second".into(), settings: Settings::default() };
-    world.story.api.create_project(&create).await.unwrap();
-    let store = world.story.store().await;
-    let listed = three_that_timed_out(world.story.clock.now());
-    let (table, other) = (store.clone(), second.clone());
-    let far = Far::start(move |call: &str| {
-        if call.ends_with("/deliveries") {
-            return Some((200, listed.clone()));
-        }
-        // While the first is asked for, the hook is made to serve a further project.
-        let change = async {
-            let hook = table.hook(&name("far")).await.unwrap().unwrap();
-            let hook = Hook { others: vec![other.clone()], ..hook };
-            assert_eq!(table.put_hook(&hook).await.unwrap(), Write::Applied);
-        };
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(change));
-        Some((503, "{}".to_owned()))
-    })
-    .await;
-    world.connect(&far, &[]).await;
-    let found = world.recovered("far").await;
-    assert_eq!((found.asked, found.missing), (0, 3));
-    assert_eq!(far.asked("/attempts").len(), 1);
-    assert_eq!(world.tries("far").await, [0, 0, 1], "the one that met the error may have been taken all the same");
-    let hook = store.hook(&name("far")).await.unwrap().unwrap();
-    assert_eq!(hook.others, [second]);
-    assert!(hook.recovery.look.since.is_some(), "and pull requests were compared: {hook:?}");
-    world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -432,86 +256,16 @@ async fn a_hook_that_can_not_be_read_is_named_as_such_and_keeps_no_other_from_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_whose_hook_somebody_changes_meanwhile_says_so_and_nothing_that_it_did_not_keep() {
-    let world = World::make().await;
-    let store = world.story.store().await;
-    let listed = three_that_timed_out(world.story.clock.now());
-    let (table, is_changed) = (store.clone(), Arc::new(AtomicBool::new(false)));
-    let far = Far::start(move |call: &str| {
-        if !call.ends_with("/deliveries") {
-            return Some((202, "{}".to_owned()));
-        }
-        if !is_changed.swap(true, Ordering::SeqCst) {
-            let change = async {
-                let hook = table.hook(&name("far")).await.unwrap().unwrap();
-                let hook = Hook { base_url: Some("https://pullyard.example".into()), ..hook };
-                assert_eq!(table.put_hook(&hook).await.unwrap(), Write::Applied);
-            };
-            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(change));
-        }
-        Some((200, listed.clone()))
-    })
-    .await;
-    world.connect(&far, &[]).await;
-    let found = world.recovered("far").await;
-    assert_eq!((found.looked_at, found.asked, found.missing), (0, 0, 0), "{found:?}");
-    assert!(found.problems.len() == 1 && found.problems[0].contains("was changed"), "{found:?}");
-    assert!(world.tries("far").await.is_empty() && far.asked("/attempts").is_empty());
-    let found = world.recovered("far").await;
-    assert_eq!((found.looked_at, found.asked, found.missing, found.problems), (3, 3, 3, vec![]));
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn deliveries_that_a_slow_forge_leaves_no_time_to_ask_for_are_asked_for_in_the_next_rounds() {
-    let world = World::make().await;
-    let clock = world.story.clock.clone();
-    let listed = three_that_timed_out(clock.now());
-    let far = Far::start(move |call: &str| {
-        if call.ends_with("/deliveries") {
-            return Some((200, listed.clone()));
-        }
-        clock.advance(Duration::from_secs(20));
-        Some((202, "{}".to_owned()))
-    })
-    .await;
-    world.connect(&far, &[]).await;
-    for id in 1..=3 {
-        let found = world.recovered("far").await;
-        assert_eq!((found.asked, found.missing, found.problems), (1, 3, vec![]), "each round has time for one");
-        let last = format!("POST /orgs/acme/hooks/7/deliveries/{id}/attempts");
-        assert_eq!(far.asked("/attempts").last(), Some(&last));
-    }
-    assert_eq!(world.tries("far").await, [1, 1, 1]);
-    assert_eq!(world.recovered("far").await.asked, 0, "each rests for an hour");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_deliveries_that_never_comes_keeps_no_round_from_comparing_pull_requests() {
-    let world = World::make().await;
-    let far = Far::start(|call: &str| match call.ends_with("/deliveries") {
-        true => None,
-        false => Some((404, NOT_FOUND.to_owned())),
-    })
-    .await;
-    world.connect(&far, &[]).await;
-    world.open_far(&world.story.project, 101..=101).await;
-    let found = world.recovered("far").await;
-    assert_eq!((found.looked_at, found.pull_requests), (0, 1), "{found:?}");
-    assert!(found.problems[0].contains("did not answer within"), "{found:?}");
-    // The call for the list is one that would be tried three times.
-    assert_eq!(far.asked(""), ["GET /orgs/acme/hooks/7/deliveries", "GET /repos/acme/far/pulls/101"]);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_whose_item_can_not_be_read_keeps_no_other_from_being_compared() {
     let world = World::make().await;
     let at = world.story.clock.now();
     let far = Far::start(move |call: &str| {
-        let is_one = call.ends_with("/pulls/102");
-        Some((200, if is_one { told(102, at).to_string() } else { "[]".to_owned() }))
+        let said = match call.strip_prefix("GET /repos/acme/far/pulls") {
+            Some("") => Value::from(vec![told(101, at), told(102, at)]),
+            Some("/102") => told(102, at),
+            _ => json!([]),
+        };
+        Some((200, said.to_string()))
     })
     .await;
     world.connect(&far, &[]).await;
@@ -529,8 +283,9 @@ async fn a_pull_request_whose_item_can_not_be_read_keeps_no_other_from_being_com
     assert_eq!((found.pull_requests, found.problems.len()), (2, 1), "{found:?}");
     assert!(found.problems[0].contains(&format!("PR#far#{FAR_ID}#101")), "{found:?}");
     assert_eq!(far.asked("/pulls/"), ["GET /repos/acme/far/pulls/102", "GET /repos/acme/far/pulls/102/reviews"]);
-    let hook = world.story.store().await.hook(&name("far")).await.unwrap().unwrap();
-    assert_eq!(hook.recovery.look.since, None, "what was submitted there is not taken for seen");
+    let (store, far) = (world.story.store().await, IntegrationId::new("far").unwrap());
+    let poll = store.poll(&world.story.project, &far, FAR_ID).await.unwrap().unwrap();
+    assert_eq!(poll.look.changed, [101], "it is compared again");
     world.story.end().await;
 }
 
@@ -562,11 +317,12 @@ async fn a_review_of_before_the_last_look_is_found_when_somebody_looks_again_sin
     // An hour later everything of before is thought to have been seen.
     clock.advance(HOUR);
     let store = world.story.store().await;
-    let mut hook = store.hook(&name("acme")).await.unwrap().unwrap();
-    hook.recovery.look.since = Some(clock.now());
-    assert_eq!(store.put_hook(&hook).await.unwrap(), Write::Applied);
+    let here = IntegrationId::new("gh1").unwrap();
+    let mut poll = store.poll(&world.story.project, &here, world.repository).await.unwrap().unwrap();
+    (poll.look.since, poll.look.listed) = (Some(clock.now()), Some(clock.now()));
+    assert_eq!(store.put_poll(&poll).await.unwrap(), Write::Applied);
     let found = api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 0, vec![]));
+    assert_eq!((found.pull_requests, found.reviews, found.problems), (0, 0, vec![]));
     let since = RecoverHook { since: Some(clock.now().minus(HOUR * 2)) };
     let found = api.recover_hook(&name("acme"), &since).await.unwrap();
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));

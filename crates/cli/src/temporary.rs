@@ -4,13 +4,36 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Marks temporary folders: a folder kept by the user may have a similar name.
 const MARK: &str = "temporary";
 
-pub(crate) fn folder(prefix: &str) -> io::Result<TempDir> {
-    folder_in(&std::env::temp_dir(), prefix)
+/// Removed when it is dropped.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    /// Tries again for a second: a thread that is still ending may write into it meanwhile.
+    fn drop(&mut self) {
+        for _ in 0..50 {
+            match fs::remove_dir_all(self.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => thread::sleep(Duration::from_millis(20)),
+                _ => break,
+            }
+        }
+    }
+}
+
+pub(crate) fn folder(prefix: &str) -> io::Result<Folder> {
+    folder_in(&std::env::temp_dir(), prefix).map(Folder)
 }
 
 fn folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {

@@ -5,7 +5,7 @@ use crate::lazy::Lazy;
 use crate::{Error, trace};
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use pullyard_domain::id::{pull_request_group, ticket_group};
-use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
+use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
 use serde::Serialize;
 
 #[derive(Clone, Debug)]
@@ -61,10 +61,6 @@ impl Wakeups {
     pub async fn queue_review(&self, review: &QueuedReview) -> Result<(), Error> {
         let group = pull_request_group(&review.event.pull_request.id);
         self.in_turn("queue a review", group, body(review)?).await
-    }
-
-    pub async fn recover_hook(&self, wakeup: &HookWakeup) -> Result<(), Error> {
-        self.in_turn("send the wake-up of a hook", format!("hook-{}", wakeup.recover), body(wakeup)?).await
     }
 
     pub async fn poll(&self, wakeup: &PollWakeup) -> Result<(), Error> {

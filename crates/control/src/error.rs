@@ -120,3 +120,8 @@ impl Error {
         }
     }
 }
+
+/// The error as people read it, for a field of the table.
+pub(crate) fn said(error: &Error) -> String {
+    pullyard_domain::text::clipped(&format!("failed to {error}"), 300)
+}

@@ -8,6 +8,5 @@ mod list;
 
 pub use compare::{HookView, repair_hook, verify_hook, view};
 pub use drift::Drift;
-pub(crate) use install::at_address;
 pub use install::{NewHook, Target, install_hook, remove_hook};
 pub use list::{HookViews, hook_views};

@@ -7,6 +7,7 @@ use crate::{Context, Error};
 use pullyard_domain::agent::{self, Agent, ModelKey};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings};
 use pullyard_domain::removal::name_of_another;
@@ -134,9 +135,19 @@ pub async fn add_repository(
         workflows,
         commands,
     };
-    match ctx.store.put_repository(&repository).await? {
-        Write::Applied => Ok(repository),
-        Write::Stale => Err(Error::Taken { what: "repository", name: repository.name.to_string() }),
+    let mut rounds = ctx.rounds(&repository.name);
+    loop {
+        let known = ctx.store.poll(project, &repository.integration, repository.id).await?;
+        let new = known.is_none().then(|| Poll::new(&repository, ctx.clock.now()));
+        if ctx.store.put_repository(&repository, new.as_ref()).await? == Write::Applied {
+            return Ok(repository);
+        }
+        let named = ctx.store.repository_named(project, &repository.name).await?;
+        if named.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
+            return Err(Error::Taken { what: "repository", name: repository.name.to_string() });
+        }
+        // Somebody else connected the same repository meanwhile.
+        rounds.again().await?;
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::facts::facts_of;
 use crate::move_ticket::{delivery_of, trigger};
+use crate::put_off::put_off;
 use crate::review::settle_reviews;
-use crate::sweep::put_off;
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;

@@ -9,18 +9,17 @@ mod runners;
 mod time;
 
 use crate::ending::write_end;
-use crate::recover::said;
+use crate::put_off::put_off;
 use crate::requeue::write_requeue;
 use crate::{Context, Error};
 use gauges::Scheduled;
 use held::sweep_held;
 use pullyard_domain::gauges::{AHEAD, Gauges};
-use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
-use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::watched_since;
-use pullyard_domain::sweep::{Step, back_off, step};
-use pullyard_domain::wakeup::{HookWakeup, JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
-use pullyard_store::{Error as StoreError, Proof, Sweeps, WorkKey, Write};
+use pullyard_domain::sweep::{Step, step};
+use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
+use pullyard_store::{Proof, Sweeps, WorkKey, Write};
 use ready::{replace, sweep_ready};
 use report::Faults;
 pub use report::{Report, Round};
@@ -157,10 +156,6 @@ async fn done_about(ctx: &Context, key: &WorkKey) -> Result<Done, Error> {
             let wakeup = PullRequestWakeup { pull_request: id.clone() };
             ctx.wakeups.wake_pull_request(&wakeup).await.map(|()| Done::PullRequest).map_err(Error::from)
         }
-        WorkKey::Hook(name) => {
-            let wakeup = HookWakeup { recover: name.clone() };
-            ctx.wakeups.recover_hook(&wakeup).await.map(|()| Done::Look).map_err(Error::from)
-        }
         WorkKey::Poll(project, integration, repository) => {
             let wakeup =
                 PollWakeup { poll: project.clone(), integration: integration.clone(), repository: *repository };
@@ -226,82 +221,4 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
         }
         rounds.again().await?;
     }
-}
-
-/// Puts an item off, longer each time, with the reason where it has a field. An unreadable item is only moved.
-pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
-    let put_off = match key {
-        WorkKey::Job(job) => put_job_off(ctx, job).await,
-        WorkKey::Ticket(project, ticket) => put_ticket_off(ctx, project, ticket).await,
-        WorkKey::PullRequest(id) => put_pull_request_off(ctx, id).await,
-        WorkKey::Hook(name) => put_hook_off(ctx, name, why).await,
-        WorkKey::Poll(project, integration, repository) => {
-            put_poll_off(ctx, project, integration, *repository, why).await
-        }
-    };
-    let put_off = match put_off {
-        Err(Error::Store(StoreError::Corrupt { .. })) => {
-            let until = ctx.clock.now().plus(back_off(u32::MAX));
-            ctx.store.put_row_off(key, until).await.map(|_| ()).map_err(Error::from)
-        }
-        put_off => put_off,
-    };
-    if let Err(error) = put_off {
-        tracing::warn!(item = ?key, error = %error, "an item that failed was not put off");
-    }
-}
-
-// Stale is fine for all of them: the concurrent write moved the item.
-
-async fn put_job_off(ctx: &Context, job: &JobId) -> Result<(), Error> {
-    if let Some(mut job) = ctx.store.job(job).await? {
-        job.not_before = Some(ctx.clock.now().plus(back_off(job.tries)));
-        job.tries += 1;
-        ctx.store.update_job(&job).await?;
-    }
-    Ok(())
-}
-
-async fn put_ticket_off(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
-    if let Some(mut ticket) = ctx.store.ticket(project, key).await? {
-        ticket.not_before = Some(ctx.clock.now().plus(back_off(ticket.tries)));
-        ticket.tries += 1;
-        ctx.store.update_ticket(&ticket).await?;
-    }
-    Ok(())
-}
-
-async fn put_pull_request_off(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
-    if let Some(mut pull_request) = ctx.store.pull_request(id).await? {
-        pull_request.not_before = Some(ctx.clock.now().plus(back_off(pull_request.tries)));
-        pull_request.tries += 1;
-        ctx.store.update_pull_request(&pull_request).await?;
-    }
-    Ok(())
-}
-
-async fn put_hook_off(ctx: &Context, name: &HookName, why: Option<&Error>) -> Result<(), Error> {
-    if let Some(mut hook) = ctx.store.hook(name).await? {
-        hook.not_before = Some(ctx.clock.now().plus(back_off(hook.tries)));
-        hook.tries += 1;
-        hook.recovery.problem = why.map(said).or(hook.recovery.problem);
-        ctx.store.put_hook(&hook).await?;
-    }
-    Ok(())
-}
-
-async fn put_poll_off(
-    ctx: &Context,
-    project: &ProjectId,
-    integration: &IntegrationId,
-    repository: u64,
-    why: Option<&Error>,
-) -> Result<(), Error> {
-    if let Some(mut poll) = ctx.store.poll(project, integration, repository).await? {
-        poll.not_before = Some(ctx.clock.now().plus(back_off(poll.tries)));
-        poll.tries += 1;
-        poll.look.problem = why.map(said).or(poll.look.problem);
-        ctx.store.put_poll(&poll).await?;
-    }
-    Ok(())
 }

@@ -76,7 +76,7 @@ fn judged(access: &GitHubAccess, workflows: Workflows) -> Vec<(&'static Row, Ver
 /// Whether pull requests are readable, too. Bitbucket does not tell what a token may write.
 async fn pulls_seen(forge: &Forge, name: &str) -> Result<BitbucketPulls, Refusal> {
     forge.repository(name).await?;
-    match forge.open_pull_requests(name, 1).await {
+    match forge.pull_requests(name, 1).await {
         Ok(_) => Ok(BitbucketPulls::Readable),
         Err(Refusal::Forbidden { .. } | Refusal::NotFound { .. }) => Ok(BitbucketPulls::Hidden),
         Err(error) => Err(error),

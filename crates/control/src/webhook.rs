@@ -20,7 +20,6 @@ use pullyard_domain::pull_request::{PullRequestId, label};
 use pullyard_domain::review::{ReviewEvent, SeenPullRequest};
 use pullyard_domain::text::clipped;
 use pullyard_forge::webhook::{Event, Language, parse};
-use pullyard_store::Write;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -100,8 +99,7 @@ pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> 
 async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Result<Received, Error> {
     let reach = reach_of(hook);
     let answer = match told {
-        Told::Ping { hook: forge_id } => {
-            learn(ctx, hook, forge_id).await?;
+        Told::Ping => {
             note(ctx, hook, call, Reason::Ping {}, None).await?;
             return Ok(Received::Pong);
         }
@@ -119,7 +117,7 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
                 let forge = forge_of(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
             };
-            // The forge waits ten seconds for our answer. After a failure it is redelivered or found by recovery.
+            // The forge waits ten seconds for our answer. After a failure polling finds the comment.
             let asked = tokio::time::timeout(FORGE_WITHIN, asked).await;
             let pull_request = asked.unwrap_or_else(|_| Err(too_slow(&integration, FORGE_WITHIN)))?;
             decide(ctx, &reach, &command.on(hook, shown_name(call), &pull_request)).await?
@@ -158,7 +156,7 @@ async fn decide(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Ans
     Box::pin(decide_or_queue(ctx, reach, event)).await
 }
 
-pub(crate) async fn connected(
+async fn connected(
     ctx: &Context,
     reach: &Reach,
     integration: &IntegrationId,
@@ -172,7 +170,7 @@ pub(crate) async fn connected(
     Ok(None)
 }
 
-pub(crate) fn reach_of(hook: &Hook) -> Reach {
+fn reach_of(hook: &Hook) -> Reach {
     Reach { hook: Some(hook.name.clone()), home: hook.home.clone(), others: hook.others.clone() }
 }
 
@@ -190,25 +188,6 @@ fn foreign(hook: &Hook, event: &Event) -> Option<Reason> {
 
 fn shown_name(call: &Call<'_>) -> Option<EventId> {
     EventId::new(clipped(call.delivery?, 128)).ok()
-}
-
-/// Stores a hook's id from its first, signed ping, the only one. Without the id no redelivery can be requested.
-///
-/// Errors: `Contended`: the forge then lists its ping as failed.
-async fn learn(ctx: &Context, hook: &Hook, forge_id: Option<u64>) -> Result<(), Error> {
-    let mut rounds = ctx.rounds(&hook.name);
-    let mut hook = hook.clone();
-    while hook.forge_id.is_none() && forge_id.is_some() {
-        if ctx.store.put_hook(&Hook { forge_id, ..hook.clone() }).await? == Write::Applied {
-            break;
-        }
-        rounds.again().await?;
-        match ctx.store.hook(&hook.name).await?.filter(|again| again.created == hook.created) {
-            Some(again) => hook = again,
-            None => break,
-        }
-    }
-    Ok(())
 }
 
 fn subject(seen: &SeenPullRequest) -> ReviewSubject {

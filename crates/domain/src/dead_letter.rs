@@ -84,8 +84,6 @@ pub enum About {
     Ticket,
     /// A pull request.
     PullRequest,
-    /// A webhook of ours.
-    Hook,
     /// A repository that is looked at.
     Repository,
     /// A review that is decided in turn.
@@ -126,7 +124,6 @@ impl Message {
             Self::Start(_) | Self::Effect(Effect::Admit(_)) | Self::Death(..) => About::Job,
             Self::Effect(Effect::Settle(_)) => About::Ticket,
             Self::Effect(Effect::Tell(_)) => About::PullRequest,
-            Self::Effect(Effect::Recover(_)) => About::Hook,
             Self::Effect(Effect::Poll(_)) => About::Repository,
             Self::Effect(Effect::Review(_)) => About::Review,
             Self::DeathOfOther(_) | Self::Unreadable => About::Unknown,
@@ -141,7 +138,6 @@ impl Message {
             Self::Effect(Effect::Admit(wakeup)) => wakeup.job.to_string(),
             Self::Effect(Effect::Settle(wakeup)) => wakeup.ticket.to_string(),
             Self::Effect(Effect::Tell(wakeup)) => wakeup.pull_request.to_string(),
-            Self::Effect(Effect::Recover(wakeup)) => wakeup.recover.to_string(),
             Self::Effect(Effect::Poll(wakeup)) => format!("{}/{}", wakeup.integration, wakeup.repository),
             Self::Effect(Effect::Review(queued)) => reviewed(queued),
             Self::DeathOfOther(_) | Self::Unreadable => return None,
@@ -165,7 +161,6 @@ impl Message {
             Self::Effect(Effect::Admit(_)) => format!("It would have read the reviews of job {name}."),
             Self::Effect(Effect::Settle(_)) => format!("It would have settled {name}."),
             Self::Effect(Effect::Tell(_)) => format!("It would have written on {name}."),
-            Self::Effect(Effect::Recover(_)) => format!("It would have looked for what the hook {name} missed."),
             Self::Effect(Effect::Poll(_)) => format!("It would have looked at repository {name}."),
             Self::Effect(Effect::Review(_)) => format!("It would have decided a review of {name}."),
             Self::Death(why, _) => format!("The tasks function {} when a task of job {name} stopped.", why.words()),

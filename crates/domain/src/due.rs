@@ -2,7 +2,7 @@
 //!
 //! Every write stores the row this module names, so nothing that needs a next step can be forgotten.
 
-use crate::hook::{Hook, Ingress, Poll};
+use crate::hook::Poll;
 use crate::id::{ClassId, ProjectId};
 use crate::job::{FINISH_GRACE, Job, Place, Status};
 use crate::pull_request::PullRequest;
@@ -87,15 +87,10 @@ pub fn pull_request(pull_request: &PullRequest) -> Option<Due> {
     pull_request.is_untold().then(|| Due::At(pull_request.not_before.unwrap_or(Timestamp::from_millis(0))))
 }
 
-/// When what a hook should have told is looked for.
-pub fn hook(hook: &Hook) -> Option<Due> {
-    Some(Due::At(hook.not_before.map_or(hook.recovery.next, |not_before| hook.recovery.next.max(not_before))))
-}
-
-/// When a repository is looked at. None: its forge calls us, or it is gone.
+/// When a repository is polled. `None`: it is gone.
 pub fn poll(poll: &Poll) -> Option<Due> {
     let at = poll.not_before.map_or(poll.next, |not_before| poll.next.max(not_before));
-    (poll.ingress != Ingress::Webhook && poll.gone_at.is_none()).then_some(Due::At(at))
+    poll.gone_at.is_none().then_some(Due::At(at))
 }
 
 #[cfg(test)]

@@ -1,15 +1,12 @@
-//! Our webhooks at forges: whose they are, and how far what they should have told is known.
-//!
-//! A hook is an address with a secret. Which deliveries of it are asked for again is in [`recovery`]; how a
-//! repository without any hook is looked at is [`Poll`].
+//! Our webhooks at forges, and how connected repositories are polled for what no webhook told.
 
-pub mod recovery;
+pub mod look;
 
 use crate::decision::Reason;
 use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use crate::project::ForgeKind;
+use crate::project::{ForgeKind, Repository};
 use crate::time::Timestamp;
-use recovery::Recovery;
+use look::Look;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -65,20 +62,11 @@ pub fn no_apps(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
     }
 }
 
-/// How often what a hook should have told is looked for.
+/// How often a repository is polled whose webhook tells what happens.
 pub const RECOVER_EVERY: Duration = Duration::from_secs(300);
 
-/// How often a repository without a hook is looked at, where its forge allows for that.
+/// How often a repository without a webhook is polled, where its forge allows that.
 pub const POLL_EVERY: Duration = Duration::from_secs(60);
-
-/// How often one at this kind of forge is. A look calls the forge about each open pull request, [`most_compared`] at
-/// most, and Bitbucket takes 1,000 calls an hour, with those of all jobs.
-pub fn poll_every(kind: ForgeKind) -> Duration {
-    match kind {
-        ForgeKind::GitHub => POLL_EVERY,
-        ForgeKind::Bitbucket => 5 * POLL_EVERY,
-    }
-}
 
 /// About how many pull requests one round of looks compares at most at this kind of forge. One is two calls of GitHub's
 /// API: itself and its reviews. Of Bitbucket's it is four: itself, its commit, who asks for changes, and since when.
@@ -116,14 +104,6 @@ pub struct Hook {
     pub forge_id: Option<u64>,
     /// When it was made.
     pub created: Timestamp,
-    /// How far what it should have told is known.
-    pub recovery: Recovery,
-    /// Failed looks since the last success.
-    #[serde(default)]
-    pub tries: u32,
-    /// It is not to be looked at before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<Timestamp>,
     /// Raised by every write.
     pub rev: u64,
 }
@@ -197,16 +177,16 @@ impl Hook {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ingress {
-    /// The forge calls a hook.
+    /// The forge calls a hook; it is asked every five minutes what the hook missed.
     #[default]
     Webhook,
-    /// The forge is asked: for who has no public address.
+    /// The forge is asked every minute: for who has no public address.
     Poll,
     /// Both: whichever is sooner.
     Both,
 }
 
-/// A repository that is looked at.
+/// How a connected repository is polled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
     /// Whose.
@@ -224,7 +204,7 @@ pub struct Poll {
     pub next: Timestamp,
     /// How far the last looks got.
     #[serde(default)]
-    pub look: recovery::Look,
+    pub look: Look,
     /// Failed looks since the last success.
     #[serde(default)]
     pub tries: u32,
@@ -236,6 +216,22 @@ pub struct Poll {
 }
 
 impl Poll {
+    /// Of a repository that is connected now.
+    pub fn new(repository: &Repository, now: Timestamp) -> Self {
+        Self {
+            project: repository.project.clone(),
+            integration: repository.integration.clone(),
+            repository: repository.id,
+            ingress: Ingress::Webhook,
+            gone_at: None,
+            next: now.plus(RECOVER_EVERY),
+            look: Look::from(now),
+            tries: 0,
+            not_before: None,
+            rev: 0,
+        }
+    }
+
     /// How it is once it was told at `since` that it is gone; none where that was noted then or later. What was noted
     /// before is told anew: an answer of its forge that is older than this must not take it back.
     pub fn gone(self, since: Timestamp) -> Option<Self> {

@@ -78,7 +78,6 @@ pub fn without_default(settings: &Settings, names: &[RepositoryName]) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hook::recovery::Recovery;
     use crate::id::{HookName, ProjectId, SecretName};
     use crate::job::{End, Status};
     use crate::project::ForgeKind;
@@ -135,9 +134,6 @@ mod tests {
             base_url: None,
             forge_id: None,
             created: at(0),
-            recovery: Recovery::default(),
-            tries: 0,
-            not_before: None,
             rev: 1,
         }
     }

@@ -27,13 +27,6 @@ pub struct PullRequestWakeup {
     pub pull_request: PullRequestId,
 }
 
-/// What a hook should have told may have to be looked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HookWakeup {
-    pub recover: HookName,
-}
-
 /// A repository may have to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,8 +59,6 @@ pub enum Effect {
     Admit(JobWakeup),
     /// What people read on a pull request may have to be written.
     Tell(PullRequestWakeup),
-    /// What a hook should have told may have to be looked for.
-    Recover(HookWakeup),
     /// A repository may have to be looked at.
     Poll(PollWakeup),
     /// A review is decided in turn.

@@ -1,6 +1,6 @@
 //! Webhooks as the forge stores them, and their deliveries.
 
-use crate::{Time, webhook::Secret};
+use crate::webhook::Secret;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HookScope {
@@ -39,21 +39,11 @@ pub struct HookSettings {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Id of this try; unique on its forge, may be larger than 2^53.
-    pub id: u64,
-    /// The same for every try; the receiver sees it in `X-GitHub-Delivery`.
-    pub guid: String,
-    pub delivered_at: Time,
-    /// Whether this try was requested through `redeliver` or the page.
-    pub redelivery: bool,
     /// The forge's word; `OK` when the receiver accepted it.
     pub status: String,
     /// 0 without a response.
     pub status_code: u16,
     pub event: String,
-    pub action: Option<String>,
-    pub installation: Option<u64>,
-    pub repository: Option<u64>,
 }
 
 impl Delivery {
@@ -62,32 +52,13 @@ impl Delivery {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeliveryBody {
-    pub delivery: Delivery,
-    /// For [`webhook::parse`](crate::webhook::parse). Not the signed bytes, so its signature does not verify; GitHub's
-    /// API is trusted instead.
-    pub payload: Vec<u8>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_delivery_has_arrived_where_somebody_said_that_it_did() {
-        let answered = |status_code| Delivery {
-            id: 1,
-            guid: "g".to_owned(),
-            delivered_at: Time::from_millis(0),
-            redelivery: false,
-            status: "OK".to_owned(),
-            status_code,
-            event: "ping".to_owned(),
-            action: None,
-            installation: None,
-            repository: None,
-        };
+        let answered = |status_code| Delivery { status: "OK".to_owned(), status_code, event: "ping".to_owned() };
         for (code, arrived) in
             [(0, false), (199, false), (200, true), (202, true), (299, true), (300, false), (502, false)]
         {

@@ -36,7 +36,7 @@ pub use github::{
     App, ConvertedApp, GitHub, GitHubApp, Installation, InstallationToken, Only, Permissions, Right, TokenAccess,
     convert_manifest, revoke_installation_token,
 };
-pub use hook::{Delivery, DeliveryBody, Hook, HookScope, HookSettings};
+pub use hook::{Delivery, Hook, HookScope, HookSettings};
 pub use listed::{Listed, Page};
 pub use permission::{Access, Permission};
 pub use pull_request::{BaseRepository, NewPullRequest, PullRequest, PullRequestState};

@@ -74,12 +74,6 @@ pub struct Hook {
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub old_secret_until: Option<Timestamp>,
-    /// How many deliveries did not arrive yet; 0 at a forge that lists none, as Bitbucket.
-    pub missing: usize,
-    /// How many were given up so far.
-    pub given_up: u64,
-    /// Why the forge's deliveries or pull requests could not be read the last time.
-    pub problems: Vec<String>,
 }
 
 /// `GET /v1/hooks?after=CURSOR`: by name; those of other projects are left out, and so are those that can't be read,
@@ -130,13 +124,12 @@ pub struct Drift {
     pub repairable: bool,
 }
 
-/// `POST /v1/hooks/{name}/recover`: looks for what it should have told, now. Of a hook on Bitbucket, which lists no
-/// deliveries, open pull requests alone are compared.
+/// `POST /v1/hooks/{name}/recover`: asks the forge now what the hook missed, for each repository that it tells of.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecoverHook {
-    /// Looks at everything again since then; only at what was not looked at when absent.
+    /// Looks at everything again that was submitted since then. If absent, only at what is new since the last look.
     #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub since: Option<Timestamp>,
@@ -146,19 +139,15 @@ pub struct RecoverHook {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// Tries of deliveries that were looked at.
-    pub looked_at: usize,
-    /// Deliveries that were asked for again.
-    pub asked: usize,
-    /// Deliveries that did not arrive yet.
-    pub missing: usize,
-    /// Deliveries that were given up so far.
-    pub given_up: u64,
-    /// Open pull requests that were compared with the forge.
+    /// Repositories that were looked at.
+    pub repositories: usize,
+    /// Further repositories, which are looked at within minutes.
+    pub waiting: usize,
+    /// Pull requests that were compared with the forge.
     pub pull_requests: usize,
-    /// Reviews that nobody had told of.
+    /// Reviews and comments that no webhook had told.
     pub reviews: usize,
-    /// Why something could not be read.
+    /// Why something could not be compared.
     pub problems: Vec<String>,
 }
 

@@ -13,7 +13,6 @@ pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
             Effect::Settle(wakeup) => control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await.map(|_| ()),
             Effect::Admit(wakeup) => admit_job(ctx, &wakeup.job).await.map(|_| ()),
             Effect::Tell(wakeup) => tell_pull_request(ctx, &wakeup.pull_request).await,
-            Effect::Recover(wakeup) => control::recover_hook(ctx, &wakeup.recover).await.map(|_| ()),
             Effect::Poll(wakeup) => {
                 control::poll_repository(ctx, &wakeup.poll, &wakeup.integration, wakeup.repository).await
             }

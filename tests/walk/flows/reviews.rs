@@ -133,7 +133,7 @@ fn delivered(name: &'static str, event: &'static str, body: impl Fn(&World) -> V
         let call = call.keeping(|world, answer| world.note("delivery", answer["delivery"].clone()));
         Some(call.with("x-github-event", event).with("x-github-delivery", "guid-1").into())
     };
-    // Where GitHub does not come again, its hook's recovery has it deliver the same once more.
+    // Where GitHub does not come again, polling finds the same.
     Step::call(name, make)
 }
 
@@ -303,14 +303,14 @@ pub(in crate::walk) fn looked_for_and_closed() -> Flow {
     prepared(name, &["cancelled"], |world| polled(world).boxed(), steps)
 }
 
-pub(in crate::walk) fn redelivered() -> Flow {
+pub(in crate::walk) fn found_by_polling() -> Flow {
     let mut steps = vec![Step::wait(HOUR / 6), Step::sweep("the sweeper goes round"), Step::messages(), job_is_made()];
     steps.extend(known(attempted().into_iter().chain([attempt::fails(), Step::messages()])));
-    let name = "a delivery that never arrived is asked for again";
+    let name = "a delivery that never arrived is found by polling";
     prepared(name, &["failed"], |world| lost(world).boxed(), steps)
 }
 
-/// A delivery that was asked for in vain is asked for again an hour later.
+/// A look that died is repeated later.
 fn job_is_made() -> Step {
     Step::act("its job is made", |world| {
         async {

@@ -36,10 +36,10 @@ enum Command {
         /// Its id.
         id: DeliveryId,
     },
-    /// Look now for what webhooks should have told and did not.
+    /// Ask the forges now what webhooks missed.
     ///
-    /// GitHub keeps deliveries for three days; reviews of open pull requests are found after that, too, comments and
-    /// labels are not. Bitbucket keeps none for us: there, open pull requests are compared, and comments are not found.
+    /// Finds reviews, `/pullyard revise` comments, and pull requests that were closed, merged or reopened. Labels are not
+    /// found: set the label again, or use `pullyard revise`.
     #[command(after_help = "Examples:
   pullyard deliveries recover
   pullyard deliveries recover --since 2026-11-20T08:00:00Z --hook acme-app")]
@@ -126,7 +126,7 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
         let found = session.api.recover_hook(&hook.name, &RecoverHook { since }).await?;
         problems.extend(found.problems.clone());
         if !session.screen.is_json() {
-            session.screen.out(&recovered(&hook.name, &found, hooks::is_listed(hook)))?;
+            session.screen.out(&recovered(&hook.name, &found))?;
         }
         all.push(found);
     }
@@ -144,22 +144,17 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     })
 }
 
-fn recovered(name: &HookName, found: &Recovered, is_listed: bool) -> String {
+fn recovered(name: &HookName, found: &Recovered) -> String {
     let count = |count: usize, one, many| words::count_of(count as u64, one, many);
-    let compared = format!(
-        "{} compared, {} found",
+    let waiting = match found.waiting {
+        0 => String::new(),
+        more => format!("; {} left for the next minutes", count(more, "repository", "repositories")),
+    };
+    format!(
+        "{name}: {} looked at, {} compared, {} found{waiting}",
+        count(found.repositories, "repository", "repositories"),
         count(found.pull_requests, "pull request", "pull requests"),
         count(found.reviews, "review", "reviews"),
-    );
-    if !is_listed {
-        return format!("{name}: {compared}");
-    }
-    format!(
-        "{name}: {} looked at, {} asked for again, {} missing, {} given up; {compared}",
-        count(found.looked_at, "try", "tries"),
-        found.asked,
-        found.missing,
-        found.given_up,
     )
 }
 
@@ -193,27 +188,24 @@ mod tests {
     use super::{HookName, Recovered, recovered};
 
     #[test]
-    fn what_was_looked_at_is_counted_as_people_count() {
-        let found = |count: usize| Recovered {
-            looked_at: count,
-            asked: count,
-            missing: 0,
-            given_up: 0,
+    fn recovered_counts_as_people_do() {
+        let found = |count: usize, waiting| Recovered {
+            repositories: count,
+            waiting,
             pull_requests: count,
             reviews: count,
             problems: Vec::new(),
         };
         let name = HookName::new("acme").unwrap();
-        for (count, said) in [
-            (1, "1 try looked at, 1 asked for again, 0 missing, 0 given up; 1 pull request compared, 1 review found"),
+        for (count, waiting, said) in [
+            (1, 0, "1 repository looked at, 1 pull request compared, 1 review found"),
             (
                 2,
-                "2 tries looked at, 2 asked for again, 0 missing, 0 given up; 2 pull requests compared, 2 reviews found",
+                1,
+                "2 repositories looked at, 2 pull requests compared, 2 reviews found; 1 repository left for the next minutes",
             ),
         ] {
-            assert_eq!(recovered(&name, &found(count), true), format!("acme: {said}"));
+            assert_eq!(recovered(&name, &found(count, waiting)), format!("acme: {said}"));
         }
-        // Of a list that nobody could read nothing is said.
-        assert_eq!(recovered(&name, &found(1), false), "acme: 1 pull request compared, 1 review found");
     }
 }

@@ -273,7 +273,6 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
         Column::Whole("INTEGRATION"),
         Column::Whole("VERIFIED"),
         Column::Whole("REFUSED"),
-        Column::Whole("MISSING"),
         Column::Text("ADDRESS"),
     ];
     let (mut table, now) = (Table::new(columns), words::now());
@@ -284,19 +283,11 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
             Cell::same(hook.integration.as_str()),
             hook.verified_at.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, now)),
             Cell::same(hook.refused.to_string()),
-            Cell::same(hook.missing.to_string()),
             Cell::maybe(hook.url.as_deref()),
         ];
-        table.row_with(cells, &last_look(&hook.problems));
+        table.row(cells);
     }
     table.show(&session.screen, NONE)
-}
-
-fn last_look(problems: &[String]) -> String {
-    match problems {
-        [] => String::new(),
-        _ => format!("The last look at its forge: {}.", problems.join("; ")),
-    }
 }
 
 async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<ExitCode, Fault> {
@@ -362,17 +353,7 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{last_look, name_of};
-
-    #[test]
-    fn every_problem_of_the_last_look_is_said_and_nothing_where_there_was_none() {
-        assert_eq!(last_look(&[]), "");
-        let both = ["the list was refused".to_owned(), "there is no repository acme/app".to_owned()];
-        assert_eq!(
-            last_look(&both),
-            "The last look at its forge: the list was refused; there is no repository acme/app."
-        );
-    }
+    use super::name_of;
 
     #[test]
     fn a_name_is_made_of_a_repositorys_and_fits() {

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use pullyard_domain::agent::{Agent, COMMAND, OF_REPOSITORIES, PROJECT};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_protocol::hook::SetIngress;
+use pullyard_protocol::hook::{RepositoryIngress, SetIngress};
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -123,7 +123,8 @@ impl Repos {
                 if session.screen.is_json() {
                     session.screen.json(&found)?;
                 } else {
-                    show(session, &found.repositories)?;
+                    let looks = session.api.ingresses(&project).await?.repositories;
+                    show(session, &found.repositories, &looks)?;
                 }
             }
             Command::Ingress { name, ingress } => {
@@ -206,7 +207,7 @@ async fn make_default_if_only(session: &Session, project: &ProjectId, name: &Rep
     Ok(())
 }
 
-fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
+fn show(session: &Session, repositories: &[Repository], looks: &[RepositoryIngress]) -> Result<(), Fault> {
     let columns = [
         Column::Whole("REPOSITORY"),
         Column::Whole("INTEGRATION"),
@@ -216,15 +217,25 @@ fn show(session: &Session, repositories: &[Repository]) -> Result<(), Fault> {
     ];
     let mut table = Table::new(columns);
     for repository in repositories {
-        table.row([
+        let look = looks.iter().find(|look| look.repository == repository.name);
+        let cells = [
             Cell::same(repository.name.as_str()),
             Cell::same(repository.integration.as_str()),
             Cell::same(&repository.default_branch),
             Cell::same(works(&repository.agent)),
             checks(repository.commands.checks.as_deref()),
-        ]);
+        ];
+        table.row_with(cells, &look.map(trouble).unwrap_or_default());
     }
     table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add`; its help has examples.")
+}
+
+fn trouble(look: &RepositoryIngress) -> String {
+    match (&look.gone_at, &look.problem) {
+        (Some(_), _) => "The forge says that this repository is gone, or no longer shows it to us.".to_owned(),
+        (None, Some(problem)) => format!("The forge could not be asked for changes: {problem}."),
+        (None, None) => String::new(),
+    }
 }
 
 fn checks(own: Option<&[String]>) -> Cell {

@@ -25,9 +25,6 @@ fn the_advice_follows_from_the_kind_of_message() {
     let settle = json!({ "project": "acme", "ticket": "APP-1" }).to_string();
     check(Queue::Effects, &settle, Advice::Either, About::Ticket, Some("APP-1"), "It would have settled APP-1.");
     assert_eq!(parse_dead_letter(Queue::Effects, &settle).project(), Some(&"acme".parse().unwrap()));
-    let hook = json!({ "recover": "acme" }).to_string();
-    let missed = "It would have looked for what the hook acme missed.";
-    check(Queue::Effects, &hook, Advice::Either, About::Hook, Some("acme"), missed);
     let poll = json!({ "poll": "acme", "integration": "gh1", "repository": 99 }).to_string();
     let look = "It would have looked at repository gh1/99.";
     check(Queue::Effects, &poll, Advice::Either, About::Repository, Some("gh1/99"), look);

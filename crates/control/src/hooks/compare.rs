@@ -2,9 +2,9 @@
 
 use super::app;
 use super::drift::{Drift, drift};
-use super::install::{integration_of, tell};
+use super::install::{integration_of, scope_of, tell};
+use crate::error::said;
 use crate::forge::forge_of_hook;
-use crate::recover::{said, scope_of};
 use crate::rotate_secret::counts_until;
 use crate::{Context, Error};
 use pullyard_domain::hook::{Hook, events};
@@ -110,11 +110,11 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     if !integration.kind.lists_deliveries() {
         return Ok(drifts);
     }
-    match forge.deliveries(&scope, one.id, None).await {
-        Ok(page) => {
-            let never = page.found.is_empty() && view.heard.verified_at.is_none();
+    match forge.deliveries(&scope, one.id).await {
+        Ok(newest) => {
+            let never = newest.is_empty() && view.heard.verified_at.is_none();
             drifts.extend(settings.as_ref().filter(|_| never).map(app::silent));
-            drifts.extend(failing(&page.found));
+            drifts.extend(failing(&newest));
         }
         // Failure to list deliveries is no fault of the hook.
         Err(error) => {

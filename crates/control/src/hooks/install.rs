@@ -1,11 +1,9 @@
 //! Installs and removes a hook, in the table and at its forge.
 
 use super::app;
-use crate::forge::{forge_for_new, forge_of_hook};
-use crate::recover::scope_of;
+use crate::forge::{forge_for_new, forge_of_hook, repository_of_hook};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::hook::recovery::Recovery;
 use pullyard_domain::hook::{Hook, HookKind, events, longest_secret, no_apps, unfit_secret};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Integration};
@@ -156,11 +154,7 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
 }
 
 /// The forge's id of the hook with our address: an active one first, then the oldest. `None` if absent or unknown.
-pub(crate) async fn at_address(
-    forge: &Forge,
-    scope: &HookScope,
-    hook: &Hook,
-) -> Result<Option<u64>, pullyard_forge::Error> {
+async fn at_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, pullyard_forge::Error> {
     let Some(url) = hook.url() else { return Ok(None) };
     let there = forge.hooks(scope).await?.found;
     let ours = there.iter().filter(|one| one.url == url);
@@ -222,10 +216,18 @@ fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration)
         base_url: None,
         forge_id: None,
         created: ctx.clock.now(),
-        recovery: Recovery { next: ctx.clock.now().plus(pullyard_domain::hook::RECOVER_EVERY), ..Recovery::default() },
-        tries: 0,
-        not_before: None,
         rev: 0,
+    })
+}
+
+pub(super) async fn scope_of(ctx: &Context, hook: &Hook) -> Result<HookScope, Error> {
+    Ok(match &hook.kind {
+        HookKind::App {} => HookScope::App,
+        HookKind::Organisation { login } => HookScope::Organisation(login.clone()),
+        HookKind::Repository { name, id } => {
+            let known = repository_of_hook(ctx, hook, *id).await?;
+            HookScope::Repository(known.map_or_else(|| name.to_string(), |known| known.name.to_string()))
+        }
     })
 }
 

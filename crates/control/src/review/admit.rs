@@ -5,7 +5,7 @@ use super::read::Unread;
 use super::source::{Source, Stopped};
 use crate::ending::write_end;
 use crate::forge::forge_of;
-use crate::sweep::put_off;
+use crate::put_off::put_off;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;

@@ -4,7 +4,7 @@ use super::facts::Reach;
 use crate::forge::forge_of;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::hook::{Ingress, Poll, recovery::Look};
+use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::time::Timestamp;
@@ -144,18 +144,7 @@ async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Resul
     let mut rounds = ctx.rounds(id);
     loop {
         let known = ctx.store.poll(project, integration, *id).await?;
-        let poll = known.unwrap_or_else(|| Poll {
-            project: project.clone(),
-            integration: integration.clone(),
-            repository: *id,
-            ingress: Ingress::Webhook,
-            gone_at: None,
-            next: since,
-            look: Look::default(),
-            tries: 0,
-            not_before: None,
-            rev: 0,
-        });
+        let poll = known.unwrap_or_else(|| Poll::new(repository, since));
         let Some(poll) = poll.gone(since) else { return Ok(()) };
         if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());

@@ -42,10 +42,7 @@ pub(crate) enum Told {
     },
     /// A repository has another name or is gone.
     Repository(RepositoryEvent),
-    Ping {
-        /// The forge's id of it.
-        hook: Option<u64>,
-    },
+    Ping,
     Nothing {
         event: String,
     },
@@ -111,7 +108,7 @@ pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
 /// Errors: `BadId` for a repository's name that no forge gives.
 pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, now: Timestamp) -> Result<Told, BadId> {
     Ok(match event {
-        Event::Ping { hook } => Told::Ping { hook },
+        Event::Ping { .. } => Told::Ping,
         Event::Review(event) => {
             let name = RepositoryName::new(event.repository.full_name)?;
             let seen = seen(hook.integration.clone(), event.repository.id, name, &event.pull_request);

@@ -30,7 +30,7 @@ async fn what_needs_a_repository_is_found_behind_a_whole_page_of_jobs_pull_reque
     let (ctx, store, project) = (&world.ctx, &world.ctx.store, &world.project);
     let name = RepositoryName::new("acme/site").unwrap();
     let site = Repository { id: OTHER, name: name.clone(), ..world.repository() };
-    applied(store.put_repository(&site).await);
+    applied(store.put_repository(&site, None).await);
 
     let old = world.jobs("old", 1, 1).await.remove(0);
     applied(store.update_job(&Job { repository: OTHER, ..old.clone() }).await);
@@ -74,7 +74,7 @@ async fn a_forge_stays_connected_for_a_repository_of_a_project_behind_a_whole_pa
         create_project(ctx, later(number), "Later".into(), Settings::default()).await.unwrap();
     }
     let last = Repository { project: later(PAGE), ..repository };
-    applied(ctx.store.put_repository(&last).await);
+    applied(ctx.store.put_repository(&last, None).await);
     assert_eq!(code(remove_integration(ctx, &last.integration).await), "repository_of_integration");
     remove_repository(ctx, &last.project, &last.name).await.unwrap();
     assert_eq!(remove_integration(ctx, &last.integration).await.unwrap().id, last.integration);

@@ -5,8 +5,8 @@ use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Report, sweep, sweep_by_hand};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
-use pullyard_domain::hook::recovery::Look;
-use pullyard_domain::hook::{Hook, Ingress, Poll};
+use pullyard_domain::hook::look::Look;
+use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{ClaimId, EventId, InstanceId, TicketKey};
 use pullyard_domain::job::{Claim, Place, Status};
 use pullyard_domain::project::{Compute, Settings};
@@ -159,12 +159,10 @@ async fn an_entry_whose_wake_up_was_lost_is_not_told_as_taken_up_before_it_is_wo
 /// When what could not be woken is looked at again, and how often that failed.
 type PutOff = (Option<Timestamp>, u32);
 
-/// A hook, a repository that is looked at and the note of a pull request, all of them due.
-async fn due(world: &World) -> (Hook, Poll, PullRequest) {
+/// A repository and the note of a pull request, both due.
+async fn due(world: &World) -> (Poll, PullRequest) {
     let (ctx, repository) = (&world.ctx, world.repository());
     let now = ctx.clock.now();
-    let hook = world.hook();
-    applied(ctx.store.put_hook(&hook).await);
     let poll = Poll {
         project: world.project.clone(),
         integration: repository.integration.clone(),
@@ -182,24 +180,23 @@ async fn due(world: &World) -> (Hook, Poll, PullRequest) {
     let mut linked = PullRequest::linked(id, world.project.clone(), None, None);
     linked.tell(Note::Decision { reason: pullyard_domain::decision::Reason::EditedReview {} });
     applied(ctx.store.link_if_unlinked(&linked).await);
-    (hook, poll, linked)
+    (poll, linked)
 }
 
 #[tokio::test]
-async fn a_hook_a_poll_and_a_note_that_can_not_be_woken_are_put_off_for_longer_each_time() {
+async fn a_poll_and_a_note_that_can_not_be_woken_are_put_off_for_longer_each_time() {
     let world = unheard().await;
     let ctx = &world.ctx;
-    let (hook, poll, linked) = due(&world).await;
-    let put_off = async || -> [PutOff; 3] {
-        let hook = ctx.store.hook(&hook.name).await.unwrap().unwrap();
+    let (poll, linked) = due(&world).await;
+    let put_off = async || -> [PutOff; 2] {
         let poll = ctx.store.poll(&poll.project, &poll.integration, poll.repository).await.unwrap().unwrap();
         let linked = ctx.store.pull_request(&linked.id).await.unwrap().unwrap();
-        [(hook.not_before, hook.tries), (poll.not_before, poll.tries), (linked.not_before, linked.tries)]
+        [(poll.not_before, poll.tries), (linked.not_before, linked.tries)]
     };
     for (times, secs) in [(1, 60), (2, 120)] {
         let rest = Duration::from_secs(secs);
         let least = ctx.clock.now().plus(rest);
-        assert_eq!(sweep(ctx).await.whole().unwrap().failed, 3);
+        assert_eq!(sweep(ctx).await.whole().unwrap().failed, 2);
         let most = ctx.clock.now().plus(rest);
         for (not_before, tries) in put_off().await {
             assert!(not_before.is_some_and(|at| least <= at && at <= most), "{not_before:?}: {least} to {most}");

@@ -7,8 +7,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use pullyard_control::{Clock, Count, hold_project, release_project, sweep};
-use pullyard_domain::hook::Hook;
-use pullyard_domain::id::{EventId, HookName, TicketKey};
+use pullyard_domain::hook::Poll;
+use pullyard_domain::id::{EventId, TicketKey};
+use pullyard_domain::project::Repository;
 use pullyard_domain::runner::Presence;
 use pullyard_domain::ticket::{Entry, Ticket};
 use pullyard_domain::time::Timestamp;
@@ -81,24 +82,23 @@ impl HttpConnector for SilentConnector {
     }
 }
 
-/// So many hooks, all of them due by then.
-async fn due(world: &World, count: usize, at: Timestamp) -> Vec<HookName> {
-    let mut names = Vec::new();
-    for number in 0..count {
-        let name = HookName::new(format!("hook-{number}")).unwrap();
-        let mut hook = Hook { name: name.clone(), ..world.hook() };
-        hook.recovery.next = at;
-        applied(world.ctx.store.put_hook(&hook).await);
-        names.push(name);
+/// So many repositories, all of them due by then.
+async fn due(world: &World, count: u64, at: Timestamp) -> Vec<u64> {
+    let ids: Vec<u64> = (1..=count).collect();
+    for id in &ids {
+        let repository = Repository { id: *id, ..world.repository() };
+        let poll = Poll { next: at, ..Poll::new(&repository, at) };
+        applied(world.ctx.store.put_poll(&poll).await);
     }
-    names
+    ids
 }
 
 /// How often each of them could not be woken.
-async fn tries(world: &World, hooks: &[HookName]) -> Vec<u32> {
+async fn tries(world: &World, repositories: &[u64]) -> Vec<u32> {
     let mut tries = Vec::new();
-    for name in hooks {
-        tries.push(world.ctx.store.hook(name).await.unwrap().unwrap().tries);
+    for id in repositories {
+        let poll = world.ctx.store.poll(&world.project, &world.repository().integration, *id).await.unwrap();
+        tries.push(poll.unwrap().tries);
     }
     tries
 }
@@ -118,7 +118,7 @@ async fn a_round_whose_messages_take_long_sees_to_silent_runners_is_noted_in_tim
     let world = slow().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
-    let hooks = due(&world, 20, ctx.clock.now()).await;
+    let repositories = due(&world, 20, ctx.clock.now()).await;
     ctx.clock.advance(MINUTE * 2);
     let mut rounds = 0;
     loop {
@@ -137,7 +137,7 @@ async fn a_round_whose_messages_take_long_sees_to_silent_runners_is_noted_in_tim
         }
         rounds += 1;
         ctx.clock.advance(MINUTE.saturating_sub(took));
-        let tries = tries(&world, &hooks).await;
+        let tries = tries(&world, &repositories).await;
         if tries.iter().all(|tries| *tries > 0) {
             break;
         }
@@ -180,12 +180,12 @@ async fn a_message_that_is_never_answered_keeps_neither_another_one_nor_the_note
     wire.next("SendMessage", Fault::StopBefore);
     wire.always("SendMessage", Fault::error(400, "AccessDenied"));
     let world = World::before(wire).await;
-    let hooks = due(&world, 2, world.ctx.clock.now()).await;
+    let repositories = due(&world, 2, world.ctx.clock.now()).await;
     let began = Instant::now();
     let round = sweep(&world.ctx).await;
     assert!(round.noted && began.elapsed() < MINUTE, "it took {:?}", began.elapsed());
     assert_eq!((round.report.looked_at, round.report.failed), (2, 2), "{:?}", round.report);
-    assert_eq!(tries(&world, &hooks).await, [1, 1], "both are put off");
+    assert_eq!(tries(&world, &repositories).await, [1, 1], "both are put off");
 }
 
 /// By itself each of these messages is given up after a minute.

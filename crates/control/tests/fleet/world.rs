@@ -17,7 +17,6 @@ use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::KeyOf;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::hook::recovery::Recovery;
 use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{
     ClaimId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
@@ -65,7 +64,7 @@ pub(crate) fn pushed(job: &Job) -> JobResult {
 }
 
 impl World {
-    /// A hook that was made by hand and has told of itself nothing yet, so that its forge has no list of deliveries.
+    /// A hook that was made by hand.
     pub(crate) fn hook(&self) -> Hook {
         let now = self.ctx.clock.now();
         Hook {
@@ -79,9 +78,6 @@ impl World {
             base_url: None,
             forge_id: None,
             created: now,
-            recovery: Recovery { next: now, ..Recovery::default() },
-            tries: 0,
-            not_before: None,
             rev: 0,
         }
     }
@@ -189,7 +185,7 @@ impl World {
         };
         self.ctx.secrets.put(FORGE, "a token").await.unwrap();
         applied(self.ctx.store.put_integration(&integration).await);
-        applied(self.ctx.store.put_repository(&self.repository()).await);
+        applied(self.ctx.store.put_repository(&self.repository(), None).await);
     }
 
     /// A Ready job, made under these settings.

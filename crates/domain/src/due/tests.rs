@@ -1,10 +1,8 @@
 use super::*;
 use crate::failure::Failure;
-use crate::hook::HookKind;
-use crate::hook::recovery::{Look, Recovery};
-use crate::id::{HookName, SecretName};
+use crate::hook::Ingress;
+use crate::hook::look::Look;
 use crate::job::{ContextFault, DispatchFault, End, START_WITHIN, WAKE_WITHIN};
-use crate::project::ForgeKind;
 use crate::pull_request::Note;
 use crate::story::{
     TRIGGER, active, asking, at, crashed, entry, finished, job_id, linked, no_changes, paused, pending, project_id,
@@ -211,31 +209,7 @@ fn what_people_shall_read_on_a_pull_request_is_due_until_it_stands_there() {
 }
 
 #[test]
-fn a_hook_is_looked_after_when_it_is_time_and_not_before_it_was_put_off() {
-    let known = Hook {
-        name: HookName::new("acme").unwrap(),
-        integration: ready().integration,
-        forge: ForgeKind::GitHub,
-        home: project_id(),
-        others: Vec::new(),
-        kind: HookKind::App {},
-        secret: SecretName::new("hook-acme").unwrap(),
-        base_url: None,
-        forge_id: None,
-        created: at(0),
-        recovery: Recovery { next: at(60), ..Recovery::default() },
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    };
-    let put_off = |secs| Hook { not_before: Some(at(secs)), ..known.clone() };
-    for (known, secs) in [(known.clone(), 60), (put_off(50), 60), (put_off(70), 70)] {
-        assert_eq!(hook(&known), Some(Due::At(at(secs))));
-    }
-}
-
-#[test]
-fn a_repository_is_looked_at_when_it_is_time_while_it_is_there_and_not_told_of_alone() {
+fn a_repository_is_polled_when_it_is_time_until_it_is_gone() {
     let asked = Poll {
         project: project_id(),
         integration: ready().integration,
@@ -249,10 +223,9 @@ fn a_repository_is_looked_at_when_it_is_time_while_it_is_there_and_not_told_of_a
         rev: 0,
     };
     let put_off = |secs| Poll { not_before: Some(at(secs)), ..asked.clone() };
-    let both = Poll { ingress: Ingress::Both, ..asked.clone() };
-    for (asked, secs) in [(asked.clone(), 60), (both, 60), (put_off(50), 60), (put_off(70), 70)] {
+    let told = Poll { ingress: Ingress::Webhook, ..asked.clone() };
+    for (asked, secs) in [(asked.clone(), 60), (told, 60), (put_off(50), 60), (put_off(70), 70)] {
         assert_eq!(poll(&asked), Some(Due::At(at(secs))));
     }
-    assert_eq!(poll(&Poll { ingress: Ingress::Webhook, ..asked.clone() }), None);
     assert_eq!(poll(&Poll { gone_at: Some(at(5)), ..asked }), None);
 }

@@ -92,12 +92,12 @@ impl Bitbucket {
         self.client.get(address, &what, Tries::Three).await
     }
 
-    pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
+    pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         let page = page.max(1);
         let mut address = self.address(RepositoryName::parse(full_name)?, &["pullrequests"]);
         address
             .query_pairs_mut()
-            .append_pair("state", "OPEN")
+            .extend_pairs(["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].map(|state| ("state", state)))
             .append_pair("sort", "-updated_on")
             .append_pair("pagelen", PER_PAGE)
             .append_pair("page", &page.to_string());

@@ -317,13 +317,14 @@ async fn the_text_is_replaced_and_what_else_people_wrote_is_written_again() {
 }
 
 #[tokio::test]
-async fn open_pull_requests_come_in_pages_that_are_asked_for_by_number() {
+async fn pull_requests_of_all_states_come_in_pages() {
     let next = format!("{API}/repositories/acme/app/pullrequests?page=3");
     let played = play([ok(json!({ "values": [pull(7, "OPEN")], "next": next })), page(json!([]))]);
-    let listed = played.forge.open_pull_requests(REPOSITORY, 2).await.unwrap();
+    let listed = played.forge.pull_requests(REPOSITORY, 2).await.unwrap();
     assert_eq!((listed.found.len(), listed.next), (1, Some(3)));
-    assert_eq!(played.forge.open_pull_requests(REPOSITORY, 0).await.unwrap().next, None);
-    let address = "GET /repositories/acme/app/pullrequests?state=OPEN&sort=-updated_on&pagelen=50&page=";
+    assert_eq!(played.forge.pull_requests(REPOSITORY, 0).await.unwrap().next, None);
+    let address = "GET /repositories/acme/app/pullrequests?state=OPEN&state=MERGED&state=DECLINED&state=SUPERSEDED\
+                   &sort=-updated_on&pagelen=50&page=";
     assert_eq!(played.requests(), [format!("{address}2"), format!("{address}1")]);
 }
 

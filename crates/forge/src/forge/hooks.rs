@@ -1,6 +1,6 @@
 //! Webhooks of a forge and their deliveries.
 
-use crate::{Delivery, DeliveryBody, Error, Hook, HookScope, HookSettings, Listed, Page};
+use crate::{Delivery, Error, Hook, HookScope, HookSettings, Listed};
 
 use super::{Forge, unsupported};
 
@@ -43,34 +43,12 @@ impl Forge {
         }
     }
 
-    /// One page of deliveries of any outcome, newest first. GitHub keeps three days; each retry is an entry with the
-    /// same `guid`.
-    /// Errors: `Unsupported` on Bitbucket, as for everything below.
-    pub async fn deliveries(
-        &self,
-        scope: &HookScope,
-        hook: u64,
-        cursor: Option<&str>,
-    ) -> Result<Page<Delivery, String>, Error> {
+    /// The latest deliveries of any outcome, newest first, at most 100.
+    /// Errors: `Unsupported` on Bitbucket.
+    pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
         match self {
-            Self::GitHub(github) => github.deliveries(scope, hook, cursor).await,
+            Self::GitHub(github) => github.deliveries(scope, hook).await,
             Self::Bitbucket(_) => unsupported(DELIVERIES),
-        }
-    }
-
-    /// Errors: `NotFound` when the forge no longer has it.
-    pub async fn delivery(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<DeliveryBody, Error> {
-        match self {
-            Self::GitHub(github) => github.delivery(scope, hook, delivery).await,
-            Self::Bitbucket(_) => unsupported(DELIVERIES),
-        }
-    }
-
-    /// Requests another try under the same `guid`; `deliveries` shows the outcome.
-    pub async fn redeliver(&self, scope: &HookScope, hook: u64, delivery: u64) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.redeliver(scope, hook, delivery).await,
-            Self::Bitbucket(_) => unsupported("have something delivered again"),
         }
     }
 }

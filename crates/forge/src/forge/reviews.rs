@@ -34,11 +34,11 @@ impl Forge {
         }
     }
 
-    /// One page, from 1, newest update first. A pull request that changes in between may be on two pages or on none.
-    pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
+    /// One page of open, closed and merged pull requests, from 1, newest update first. A pull request that changes in between may be on two pages or on none.
+    pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         match self {
-            Self::GitHub(github) => github.open_pull_requests(full_name, page).await,
-            Self::Bitbucket(bitbucket) => bitbucket.open_pull_requests(full_name, page).await,
+            Self::GitHub(github) => github.pull_requests(full_name, page).await,
+            Self::Bitbucket(bitbucket) => bitbucket.pull_requests(full_name, page).await,
         }
     }
 

@@ -16,10 +16,6 @@ pub(super) fn next(headers: &HeaderMap) -> Option<Url> {
     })
 }
 
-pub(super) fn query(address: &Url, name: &str) -> Option<String> {
-    address.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

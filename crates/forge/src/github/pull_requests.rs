@@ -43,13 +43,13 @@ impl GitHub {
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls`.
-    pub async fn open_pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
+    pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let page = page.max(1);
         let mut address = self.client.address(&["repos", owner, name, "pulls"]);
         address
             .query_pairs_mut()
-            .append_pair("state", "open")
+            .append_pair("state", "all")
             .append_pair("sort", "updated")
             .append_pair("direction", "desc")
             .append_pair("per_page", pages::PER_PAGE)

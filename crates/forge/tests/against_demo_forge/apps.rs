@@ -159,7 +159,7 @@ async fn what_is_asked_again_as_an_app_is_asked_with_another_jwt() {
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
     let forge = Forge::GitHub(GitHub::as_app(&app).unwrap());
     assert_eq!(forge.hooks(&HookScope::App).await.unwrap().found[0].url, "https://h");
-    forge.redeliver(&HookScope::App, 0, 5).await.unwrap_err();
+    forge.deliveries(&HookScope::App, 0).await.unwrap_err();
     let asked = stage.seen();
     let jwts: BTreeSet<_> = asked.iter().map(|(_, bearer, _)| bearer.clone().unwrap()).collect();
     assert_eq!((asked.len(), jwts.len()), (3, 3), "one for each request, also for one that is repeated");

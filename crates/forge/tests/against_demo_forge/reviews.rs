@@ -70,13 +70,13 @@ async fn a_pull_request_is_read_by_its_number() {
 }
 
 #[tokio::test]
-async fn open_pull_requests_come_page_by_page_what_changed_last_first() {
+async fn pull_requests_of_all_states_come_in_pages_latest_change_first() {
     let (forge, scripted) = play([page(json!([pull("open", Value::Null)])), ok(json!([]))]).await;
-    let first = forge.open_pull_requests(REPOSITORY, 1).await.unwrap();
+    let first = forge.pull_requests(REPOSITORY, 1).await.unwrap();
     assert_eq!((first.found.len(), first.next), (1, Some(2)));
-    let second = forge.open_pull_requests(REPOSITORY, 2).await.unwrap();
+    let second = forge.pull_requests(REPOSITORY, 2).await.unwrap();
     assert_eq!((second.found.len(), second.next), (0, None));
-    let query = "state=open&sort=updated&direction=desc&per_page=100";
+    let query = "state=all&sort=updated&direction=desc&per_page=100";
     assert_eq!(scripted.requests()[1], format!("GET /repos/acme/app/pulls?{query}&page=2"));
 }
 

@@ -48,7 +48,7 @@ async fn done(world: &World) -> FinishResult {
 
 /// The one pull request that is open.
 async fn only_open(world: &World) -> PullRequest {
-    let mut open = rest(world).open_pull_requests(REPOSITORY, 1).await.unwrap().found;
+    let mut open = rest(world).pull_requests(REPOSITORY, 1).await.unwrap().found;
     assert_eq!(open.len(), 1, "{open:?}");
     open.remove(0)
 }

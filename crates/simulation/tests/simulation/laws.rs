@@ -5,7 +5,7 @@ use crate::rests::stands_still;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::hook::Hook;
+use pullyard_domain::hook::Poll;
 use pullyard_domain::job::{Attempt, AttemptEnd, Job, Kind, Status};
 use pullyard_domain::pull_request::REVISE_WINDOW;
 use pullyard_domain::review::{Review, covered};
@@ -49,19 +49,19 @@ pub(crate) fn found_by_looking(items: &Items) -> u64 {
     deliveries(items).filter(|delivery| delivery.source == Source::Poll).count() as u64
 }
 
-/// When something is to be done about what has to be done: a webhook is looked after for ever. What waits for no time
+/// When something is to be done about what has to be done: a repository is polled for ever. What waits for no time
 /// has been due for ever.
 pub(crate) fn due(items: &Items) -> impl Iterator<Item = Timestamp> + '_ {
-    items.iter().filter(|((pk, _), item)| item["wk"].is_string() && !pk.starts_with("HOOK#")).map(|(_, item)| {
+    items.iter().filter(|((pk, _), item)| item["wk"].is_string() && !pk.starts_with("POLL#")).map(|(_, item)| {
         let at = item["ws"].as_i64().filter(|_| item["wk"].as_str().is_some_and(|wk| wk.starts_with("DUE#")));
         Timestamp::from_millis(at.unwrap_or_default())
     })
 }
 
-/// Every pull request was compared with the forge since then, where there is a webhook.
+/// What changed at the forge was compared since then.
 pub(crate) fn looked_since(items: &Items, then: Timestamp) -> bool {
-    let mut hooks = items.iter().filter(|((_, sk), _)| sk == "HOOK").map(|(_, item)| value::<Hook>(item));
-    hooks.all(|hook| hook.recovery.look.since.is_some_and(|since| since >= then))
+    let mut polls = items.iter().filter(|((_, sk), _)| sk == "POLL").map(|(_, item)| value::<Poll>(item));
+    polls.all(|poll| poll.look.seen_until().is_some_and(|seen| seen >= then))
 }
 
 /// What one write broke.

@@ -10,8 +10,7 @@ use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::checks::OwnCommands;
-use pullyard_domain::hook::recovery::Recovery;
-use pullyard_domain::hook::{Hook, HookKind, RECOVER_EVERY};
+use pullyard_domain::hook::{Hook, HookKind, Poll};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{
     Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
@@ -72,12 +71,8 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
             kind: HookKind::Repository { name: name.clone(), id },
             secret: SecretName::new(HOOK_SECRET).unwrap(),
             base_url: None,
-            // What was not told is found by looking at pull requests alone: there is no list of deliveries.
             forge_id: None,
             created: now,
-            recovery: Recovery { next: now.plus(RECOVER_EVERY), ..Recovery::default() },
-            tries: 0,
-            not_before: None,
             rev: 0,
         };
         applied(store.put_hook(&stored).await.unwrap());
@@ -93,7 +88,8 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
         workflows: false,
         commands: OwnCommands::default(),
     };
-    applied(store.put_repository(&stored).await.unwrap());
+    let poll = (mood.reviews > 0).then(|| Poll::new(&stored, now));
+    applied(store.put_repository(&stored, poll.as_ref()).await.unwrap());
     applied(store.put_token(&stored_token(ADMIN, "admin", [Scope::Admin].into(), None)).await.unwrap());
     let mut daemons = Vec::new();
     for (name, token) in &RUNNERS[..1 + dice.below(RUNNERS.len())] {

@@ -12,9 +12,6 @@ impl Stored for Hook {
     fn key(&self) -> Key {
         key::hook(&self.name)
     }
-    fn due(&self) -> Option<Due> {
-        due::hook(self)
-    }
     fn listed(&self) -> Option<(String, String)> {
         Some((key::HOOK_LIST.into(), self.name.to_string()))
     }

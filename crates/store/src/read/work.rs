@@ -4,7 +4,7 @@ use crate::schema::WORK;
 use crate::transaction::text;
 use crate::{Error, Store, key};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::id::{ClassId, HookName, IntegrationId, JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{ClassId, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::select::Candidate;
 use pullyard_domain::time::Timestamp;
@@ -16,7 +16,6 @@ pub enum WorkKey {
     Job(JobId),
     Ticket(ProjectId, TicketKey),
     PullRequest(PullRequestId),
-    Hook(HookName),
     /// A repository that is looked at.
     Poll(ProjectId, IntegrationId, u64),
 }
@@ -28,9 +27,6 @@ impl WorkKey {
         }
         if let Some(id) = pk.strip_prefix("PR#") {
             return id.replace('#', "/").parse().ok().map(Self::PullRequest);
-        }
-        if let Some(name) = pk.strip_prefix(key::HOOKS) {
-            return HookName::new(name).ok().map(Self::Hook);
         }
         if let Some(poll) = pk.strip_prefix(key::POLLS) {
             let mut parts = poll.split('#');
@@ -57,7 +53,7 @@ impl Store {
         let rows = self.rows(&key::ready(class), limit).await?;
         let candidate = |(key, order)| match key {
             WorkKey::Job(job) => Some(Candidate { job, class: class.clone(), order }),
-            WorkKey::Ticket(..) | WorkKey::PullRequest(_) | WorkKey::Hook(_) | WorkKey::Poll(..) => None,
+            WorkKey::Ticket(..) | WorkKey::PullRequest(_) | WorkKey::Poll(..) => None,
         };
         Ok(rows.into_iter().filter_map(candidate).collect())
     }

@@ -51,7 +51,6 @@ impl Store {
             WorkKey::Job(job) => key::job(job),
             WorkKey::Ticket(project, ticket) => key::ticket(project, ticket),
             WorkKey::PullRequest(id) => key::pull_request(id),
-            WorkKey::Hook(name) => key::hook(name),
             WorkKey::Poll(project, integration, repository) => key::poll(project, integration, *repository),
         };
         let condition = Condition::of("attribute_exists(wk)").value(":until", number(until.millis()));

@@ -43,11 +43,11 @@ impl Store {
         Transaction::new("connect a forge").put(integration, free)?.commit(self).await
     }
 
-    /// Connects a repository, or replaces what was said of the same one.
+    /// Connects a repository, or replaces the settings of the same one. A new one is polled.
     ///
-    /// Writes: REPO; its name's alias if absent or already its own. `Stale` when another repository of
-    /// the project has that name.
-    pub async fn put_repository(&self, repository: &Repository) -> Result<Write, Error> {
+    /// Writes: REPO; its name's alias if absent or already its own; POLL if absent. `Stale` when another repository of
+    /// the project has that name, or the repository is polled already.
+    pub async fn put_repository(&self, repository: &Repository, poll: Option<&Poll>) -> Result<Write, Error> {
         let alias = key::repository_name(&repository.project, &repository.name);
         let item = Attributes::from([
             ("pk".to_owned(), text(alias.pk)),
@@ -59,7 +59,11 @@ impl Store {
             .value(":integration", text(repository.integration.as_str()))
             .value(":id", number(repository.id));
         let same = Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", text(repository.key().pk));
-        Transaction::new("connect a repository").put(repository, same)?.put_item(item, own).commit(self).await
+        let mut transaction = Transaction::new("connect a repository").put(repository, same)?.put_item(item, own);
+        if let Some(poll) = poll {
+            transaction = transaction.revise(poll)?;
+        }
+        transaction.commit(self).await
     }
 
     /// Gives a connected repository the name that its forge has for it now.

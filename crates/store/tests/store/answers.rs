@@ -313,7 +313,7 @@ async fn a_runner_is_removed_though_the_answer_was_lost() {
 #[tokio::test]
 async fn a_repository_is_connected_though_the_answer_was_lost() {
     let repository = sample::repository(1, "acme/app");
-    check_recovers(TRANSACTION, async |_| (), async |store, ()| store.put_repository(&repository).await).await;
+    check_recovers(TRANSACTION, async |_| (), async |store, ()| store.put_repository(&repository, None).await).await;
 }
 
 #[tokio::test]
@@ -332,7 +332,7 @@ async fn a_repository_is_removed_though_the_answer_was_lost() {
         TRANSACTION,
         async |world| {
             world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
-            world.applies(world.store.put_repository(&sample::repository(99, "acme/app"))).await;
+            world.applies(world.store.put_repository(&sample::repository(99, "acme/app"), None)).await;
             world.applies(world.store.put_poll(&sample::poll(0))).await;
         },
         async |store, ()| {

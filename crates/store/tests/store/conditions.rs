@@ -145,13 +145,13 @@ async fn a_ticket_without_a_place_for_reviews_gets_one_over_what_was_read() {
 async fn a_name_of_another_repository_is_not_taken_by_renaming() {
     let world = World::new().await;
     let (ours, theirs) = (sample::repository(1, "acme/app"), sample::repository(2, "acme/web"));
-    world.applies(world.store.put_repository(&ours)).await;
-    world.applies(world.store.put_repository(&theirs)).await;
+    world.applies(world.store.put_repository(&ours, None)).await;
+    world.applies(world.store.put_repository(&theirs, None)).await;
     let wanted = Repository { name: RepositoryName::new("acme/web").unwrap(), ..ours.clone() };
     world.refuses(world.store.rename_repository(&ours, &wanted)).await;
     // Ids are a forge's own: another forge may have the same one.
     let same = Repository { integration: IntegrationId::new("gh2").unwrap(), ..sample::repository(1, "acme/site") };
-    world.applies(world.store.put_repository(&same)).await;
+    world.applies(world.store.put_repository(&same, None)).await;
     let wanted = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
     world.refuses(world.store.rename_repository(&ours, &wanted)).await;
     // Nor is one freed that another has meanwhile, by its id or by its forge.
@@ -210,8 +210,8 @@ async fn a_shorter_look_at_a_job_is_not_noted_over_a_longer_one() {
 async fn a_repository_is_renamed_over_the_name_that_was_read_also_to_one_that_differs_by_case_alone() {
     let world = World::new().await;
     let [seen, now, cased] = ["acme/app", "acme/web", "Acme/App"].map(|name| sample::repository(1, name));
-    world.applies(world.store.put_repository(&seen)).await;
-    world.applies(world.store.put_repository(&now)).await;
+    world.applies(world.store.put_repository(&seen, None)).await;
+    world.applies(world.store.put_repository(&now, None)).await;
     // The name that was read is still one of its own.
     world.refuses(world.store.rename_repository(&seen, &cased)).await;
 }
@@ -222,8 +222,8 @@ async fn a_repository_is_renamed_over_the_name_that_was_read_also_to_one_that_di
 async fn a_repository_goes_back_to_a_name_that_is_still_its_own() {
     let world = World::new().await;
     let [old, now] = ["acme/old", "acme/app"].map(|name| sample::repository(1, name));
-    world.applies(world.store.put_repository(&old)).await;
-    world.applies(world.store.put_repository(&now)).await;
+    world.applies(world.store.put_repository(&old, None)).await;
+    world.applies(world.store.put_repository(&now, None)).await;
     world.applies(world.store.rename_repository(&now, &old)).await;
     assert_eq!(world.store.repository_names(&old).await.unwrap(), [old.name]);
 }
@@ -232,7 +232,7 @@ async fn a_repository_goes_back_to_a_name_that_is_still_its_own() {
 async fn a_repository_whose_old_name_is_gone_is_renamed() {
     let world = World::new().await;
     let ours = sample::repository(1, "acme/app");
-    world.applies(world.store.put_repository(&ours)).await;
+    world.applies(world.store.put_repository(&ours, None)).await;
     world.lose("PROJECT#acme", "REPONAME#acme/app").await;
     let next = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
     world.applies(world.store.rename_repository(&ours, &next)).await;

@@ -29,7 +29,7 @@ async fn facts_are_read_in_one_call_and_what_is_absent_is_none() {
     assert_eq!(world.reads(), (4, 0));
 
     world.applies(world.store.put_project(&project)).await;
-    world.applies(world.store.put_repository(&repository)).await;
+    world.applies(world.store.put_repository(&repository, None)).await;
     world.applies(world.store.record(&delivery)).await;
     let read = world.store.project(shop).await.unwrap();
     let connected = world.store.repository(shop, of, 5).await.unwrap();

@@ -3,15 +3,13 @@
 use crate::reviews::waits;
 use crate::sample::{at, repository};
 use crate::world::World;
-use pullyard_domain::due;
-use pullyard_domain::hook::recovery::Recovery;
 use pullyard_domain::hook::{Hook, HookKind};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Repository};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::Review;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Rotation, WaitsForJob, WorkKey, Write};
+use pullyard_store::{Rotation, WaitsForJob, Write};
 use std::time::Duration;
 
 pub(crate) fn hook(name: &str) -> Hook {
@@ -26,15 +24,12 @@ pub(crate) fn hook(name: &str) -> Hook {
         base_url: None,
         forge_id: None,
         created: at(1),
-        recovery: Recovery { next: at(5), ..Recovery::default() },
-        tries: 0,
-        not_before: None,
         rev: 0,
     }
 }
 
 #[tokio::test]
-async fn a_hook_is_written_over_the_revision_that_was_read_and_stands_among_what_is_due() {
+async fn a_hook_is_written_over_the_revision_that_was_read() {
     let world = World::new().await;
     let new = hook("acme");
     assert_eq!(world.store.put_hook(&new).await.unwrap(), Write::Applied);
@@ -44,9 +39,6 @@ async fn a_hook_is_written_over_the_revision_that_was_read_and_stands_among_what
     let (one, other) = tokio::join!(world.store.put_hook(&stored), world.store.put_hook(&stored));
     let applied = [one.unwrap(), other.unwrap()].into_iter().filter(|write| *write == Write::Applied).count();
     assert_eq!(applied, 1);
-    let shard = due::shard("HOOK#acme");
-    let due = world.due(shard, at(5), 10).await;
-    assert_eq!(due, [WorkKey::Hook(new.name.clone())]);
     let names = world.in_the_end(async || world.store.hook_names(None, 10).await.unwrap().0).await;
     assert_eq!(names, std::slice::from_ref(&new.name));
     assert_eq!(world.store.delete_hook(&stored).await.unwrap(), Write::Stale);
@@ -66,7 +58,7 @@ async fn a_hook_that_was_made_since_the_one_that_was_read_was_forgotten_is_neith
     world.applies(world.store.put_hook(&Hook { created: at(4), ..hook("acme") })).await;
     let stored = world.store.hook(&gone.name).await.unwrap().unwrap();
     assert_eq!((stored.rev, stored.created), (gone.rev, at(4)));
-    world.refuses(world.store.put_hook(&Hook { tries: 3, ..gone.clone() })).await;
+    world.refuses(world.store.put_hook(&Hook { forge_id: Some(3), ..gone.clone() })).await;
     world.refuses(world.store.delete_hook(&gone)).await;
     assert_eq!(world.store.hook(&gone.name).await.unwrap(), Some(stored));
 }
@@ -155,7 +147,7 @@ async fn a_rotation_is_written_over_the_revision_that_was_read() {
 async fn a_renamed_repository_is_found_by_its_new_name_alone() {
     let world = World::new().await;
     let before = repository(9_901, "acme/app");
-    assert_eq!(world.store.put_repository(&before).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.put_repository(&before, None).await.unwrap(), Write::Applied);
     let named = async |name: &RepositoryName| world.store.repository_named(&before.project, name).await.unwrap();
     // Where reads lag, whoever asks next may be told of this.
     assert_eq!(named(&before.name).await, Some(before.clone()));

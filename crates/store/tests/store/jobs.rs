@@ -530,8 +530,6 @@ async fn an_item_of_each_kind_is_put_off_and_no_other_with_it() {
     world.applies(world.store.update_ticket(&ticket)).await;
     let link = PullRequest { note_version: 1, ..sample::pull_request(&job, 7) };
     world.applies(world.store.link_if_unlinked(&link)).await;
-    let hook = crate::hooks::hook("acme");
-    world.applies(world.store.put_hook(&hook)).await;
     let poll = sample::poll(0);
     world.applies(world.store.put_poll(&poll)).await;
     let until = at(9_000);
@@ -540,7 +538,6 @@ async fn an_item_of_each_kind_is_put_off_and_no_other_with_it() {
         (WorkKey::Job(job.id.clone()), "JOB"),
         (WorkKey::Ticket(sample::project(), ticket.key.clone()), "TICKET"),
         (WorkKey::PullRequest(link.id.clone()), "PR"),
-        (WorkKey::Hook(hook.name.clone()), "HOOK"),
         (WorkKey::Poll(sample::project(), sample::integration(), 99), "POLL"),
     ] {
         world.applies(world.store.put_row_off(&key, until)).await;

@@ -99,7 +99,7 @@ async fn what_is_read_strongly_is_as_it_was_written_just_now() {
     let world = World::lagging(&lag).await;
     let (store, project, key) = (&world.store, sample::project(), sample::ticket_key("APP-1"));
     world.applies(store.put_project(&sample::settings_of(project.as_str()))).await;
-    world.applies(store.put_repository(&sample::repository(99, "acme/app"))).await;
+    world.applies(store.put_repository(&sample::repository(99, "acme/app"), None)).await;
     let kite = world.registered(&sample::runner("kite", 1)).await;
     let job = answered(&world, "APP-1").await;
     let read = [

@@ -173,7 +173,7 @@ async fn what_one_answer_leaves_out_is_asked_for_again() {
 async fn what_belongs_to_a_project_is_read_whole_where_one_page_does_not_hold_it() {
     let world = World::calm().await;
     for id in 1..4 {
-        world.applies(world.store.put_repository(&sample::repository(id, &format!("acme/app-{id}")))).await;
+        world.applies(world.store.put_repository(&sample::repository(id, &format!("acme/app-{id}")), None)).await;
     }
     world.faults.calls("Query");
     for _ in 0..2 {

@@ -456,7 +456,6 @@ pub(crate) fn check_items(items: &Items) {
                 due = tickets.last().and_then(due::ticket);
             }
             "PR" => due = due::pull_request(&decoded(item)),
-            "HOOK" => due = due::hook(&decoded(item)),
             "POLL" => due = due::poll(&decoded(item)),
             _ if pk.starts_with("RUNNERS#") => runners.push(decoded(item)),
             _ if sk.starts_with("ATTEMPT#") => {

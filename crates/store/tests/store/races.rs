@@ -498,7 +498,7 @@ async fn one_of_many_repositories_gets_a_name() {
     let world = world().await;
     let answers = race(&world, |world, number| async move {
         let repository = sample::repository(number as u64, "acme/app");
-        world.store.put_repository(&repository).await
+        world.store.put_repository(&repository, None).await
     })
     .await;
     let won = sample::repository(winner(&answers) as u64, "acme/app");

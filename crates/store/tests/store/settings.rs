@@ -161,7 +161,7 @@ fn name(name: &str) -> RepositoryName {
 async fn a_repository_is_found_by_its_id_and_by_its_name_in_any_case() {
     let world = World::new().await;
     let repository = sample::repository(u64::MAX, "Acme/App");
-    world.applies(world.store.put_repository(&repository)).await;
+    world.applies(world.store.put_repository(&repository, None)).await;
     let project = sample::project();
     let by_id = world.store.repository(&project, &repository.integration, u64::MAX).await;
     assert_eq!(by_id.unwrap(), Some(repository.clone()));
@@ -175,9 +175,9 @@ async fn a_repository_is_found_by_its_id_and_by_its_name_in_any_case() {
 async fn a_repository_is_replaced_by_what_is_said_of_the_same_one() {
     let world = World::new().await;
     let mut repository = sample::repository(1, "acme/app");
-    world.applies(world.store.put_repository(&repository)).await;
+    world.applies(world.store.put_repository(&repository, None)).await;
     repository.default_branch = "trunk".into();
-    world.applies(world.store.put_repository(&repository)).await;
+    world.applies(world.store.put_repository(&repository, None)).await;
     let stored = world.store.repository_named(&sample::project(), &repository.name).await;
     assert_eq!(stored.unwrap(), Some(repository));
     assert_eq!(world.items().await.len(), 2);
@@ -186,9 +186,9 @@ async fn a_repository_is_replaced_by_what_is_said_of_the_same_one() {
 #[tokio::test]
 async fn a_renamed_repository_is_found_by_both_names() {
     let world = World::new().await;
-    world.applies(world.store.put_repository(&sample::repository(1, "acme/old"))).await;
+    world.applies(world.store.put_repository(&sample::repository(1, "acme/old"), None)).await;
     let renamed = sample::repository(1, "acme/new");
-    world.applies(world.store.put_repository(&renamed)).await;
+    world.applies(world.store.put_repository(&renamed, None)).await;
     for named in ["acme/old", "acme/new"] {
         let stored = world.store.repository_named(&sample::project(), &name(named)).await;
         assert_eq!(stored.unwrap().as_ref(), Some(&renamed), "{named}");
@@ -198,11 +198,11 @@ async fn a_renamed_repository_is_found_by_both_names() {
 #[tokio::test]
 async fn a_repository_whose_name_another_one_has_is_refused() {
     let world = World::new().await;
-    world.applies(world.store.put_repository(&sample::repository(1, "acme/app"))).await;
-    world.refuses(world.store.put_repository(&sample::repository(2, "ACME/App"))).await;
+    world.applies(world.store.put_repository(&sample::repository(1, "acme/app"), None)).await;
+    world.refuses(world.store.put_repository(&sample::repository(2, "ACME/App"), None)).await;
     let mut elsewhere = sample::repository(1, "acme/app");
     elsewhere.integration = sample::forge("gh2").id;
-    world.refuses(world.store.put_repository(&elsewhere)).await;
+    world.refuses(world.store.put_repository(&elsewhere, None)).await;
 }
 
 #[tokio::test]
@@ -219,10 +219,10 @@ async fn how_a_repository_is_looked_at_is_stored_over_the_revision_that_was_read
 #[tokio::test]
 async fn a_removed_repository_leaves_nothing_under_any_name_that_it_had() {
     let world = World::new().await;
-    world.applies(world.store.put_repository(&sample::repository(99, "acme/old"))).await;
+    world.applies(world.store.put_repository(&sample::repository(99, "acme/old"), None)).await;
     let (repository, other) = (sample::repository(99, "Acme/App"), sample::repository(100, "acme/web"));
-    world.applies(world.store.put_repository(&repository)).await;
-    world.applies(world.store.put_repository(&other)).await;
+    world.applies(world.store.put_repository(&repository, None)).await;
+    world.applies(world.store.put_repository(&other, None)).await;
     world.applies(world.store.put_poll(&sample::poll(0))).await;
     let names = world.store.repository_names(&repository).await.unwrap();
     assert_eq!(names, [name("acme/app"), name("acme/old")]);
@@ -236,7 +236,7 @@ async fn a_removed_repository_leaves_nothing_under_any_name_that_it_had() {
     let left = world.store.repositories(&sample::project()).await.unwrap();
     assert_eq!((left.as_slice(), world.items().await.len()), (std::slice::from_ref(&other), 2));
     world.applies(world.store.remove_repository(&removal)).await;
-    world.applies(world.store.put_repository(&sample::repository(101, "acme/old"))).await;
+    world.applies(world.store.put_repository(&sample::repository(101, "acme/old"), None)).await;
 }
 
 /// A repository with two names, how it is looked at, and its project, as they are to be written.
@@ -245,7 +245,7 @@ async fn removable(world: &World) -> ([Repository; 2], Poll, Project) {
     let project = sample::settings_of("acme");
     world.applies(world.store.put_project(&project)).await;
     for repository in &repositories {
-        world.applies(world.store.put_repository(repository)).await;
+        world.applies(world.store.put_repository(repository, None)).await;
     }
     world.applies(world.store.put_poll(&sample::poll(0))).await;
     (repositories, sample::poll(1), Project { rev: 1, ..project })

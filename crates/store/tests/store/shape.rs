@@ -170,7 +170,7 @@ fn rotation() -> Rotation {
 async fn settings(world: &World) {
     world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
     world.applies(world.store.put_integration(&sample::forge("gh1"))).await;
-    world.applies(world.store.put_repository(&sample::repository(99, "acme/app"))).await;
+    world.applies(world.store.put_repository(&sample::repository(99, "acme/app"), None)).await;
     world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
     world.applies(world.store.note_token_use("abc", at(5))).await;
     world.applies(world.store.use_sign_in("one", at(600))).await;
@@ -418,7 +418,7 @@ async fn indexes_hold_only_what_they_are_for() {
     let world = everything().await;
     let items = world.items().await;
     let work = kinds(&items, |item| item.contains_key("wk"));
-    assert_eq!(work, ["HOOK", "JOB", "POLL", "TICKET"].map(str::to_owned).into());
+    assert_eq!(work, ["JOB", "POLL", "TICKET"].map(str::to_owned).into());
     let lists = kinds(&items, |item| item.contains_key("lk"));
     assert_eq!(
         lists,

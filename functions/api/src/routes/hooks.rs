@@ -4,7 +4,7 @@ use super::page::{After, PAGE};
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target};
-use pullyard_control::{Context, Error, recover_since};
+use pullyard_control::{Context, Error, poll_now};
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::HookName;
 use pullyard_entry::openapi::Created;
@@ -27,9 +27,6 @@ fn shown(view: HookView) -> wire::Hook {
     let HookView { hook, heard, old_secret_until } = view;
     wire::Hook {
         url: hook.url(),
-        missing: hook.recovery.missing.len(),
-        given_up: hook.recovery.given_up,
-        problems: hook.recovery.problem.into_iter().chain(hook.recovery.look.problem).collect(),
         name: hook.name,
         integration: hook.integration,
         forge: Some(hook.forge),
@@ -153,12 +150,10 @@ pub(crate) async fn recover(
     Strict(wanted): Strict<wire::RecoverHook>,
 ) -> Result<Json<wire::Recovered>, Problem> {
     own(&ctx, &caller, &name).await?;
-    let found = recover_since(&ctx, &name, wanted.since).await?;
+    let found = poll_now(&ctx, &name, wanted.since).await?;
     Ok(Json(wire::Recovered {
-        looked_at: found.looked_at,
-        asked: found.asked,
-        missing: found.missing,
-        given_up: found.given_up,
+        repositories: found.repositories,
+        waiting: found.waiting,
         pull_requests: found.pull_requests,
         reviews: found.reviews,
         problems: found.problems,

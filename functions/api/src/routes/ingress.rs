@@ -12,7 +12,7 @@ fn shown(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress {
     RepositoryIngress {
         repository,
         ingress: poll.as_ref().map(|poll| poll.ingress).unwrap_or_default(),
-        seen_until: poll.as_ref().and_then(|poll| poll.look.since),
+        seen_until: poll.as_ref().and_then(|poll| poll.look.seen_until()),
         gone_at: poll.as_ref().and_then(|poll| poll.gone_at),
         problem: poll.and_then(|poll| poll.look.problem),
     }

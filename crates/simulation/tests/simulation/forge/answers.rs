@@ -22,13 +22,7 @@ impl Forge {
             ("GET", ["collaborators", _, "permission"]) => {
                 json!({ "permission": "write", "role_name": "write", "user": { "id": REVIEWER.0 } })
             }
-            // The open ones are asked for, those that changed last first.
-            ("GET", ["pulls"]) => {
-                let numbered = self.pulls.iter().zip(1..).filter(|(pull, _)| pull.is_open());
-                let mut open: Vec<(&Pull, u64)> = numbered.collect();
-                open.sort_by_key(|(pull, _)| std::cmp::Reverse(pull.changed));
-                open.into_iter().map(|(_, number)| self.pull_request(number)).collect()
-            }
+            ("GET", ["pulls"]) => self.latest_first().map(|number| self.pull_request(number)).collect(),
             ("GET", ["pulls", pull]) => self.pull_request(number(pull)),
             ("GET", ["pulls", pull, "reviews"]) => {
                 let pull = number(pull);

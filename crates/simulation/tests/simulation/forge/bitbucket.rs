@@ -27,12 +27,8 @@ impl Forge {
                 let may_write = |review: &Review| json!({ "permission": "write", "user": reviewer(review) });
                 page(self.reviews.iter().map(may_write).collect())
             }
-            // The open ones are asked for, those that changed last first.
             ("GET", ["pullrequests"]) => {
-                let numbered = self.pulls.iter().zip(1..).filter(|(pull, _)| pull.is_open());
-                let mut open: Vec<(&Pull, u64)> = numbered.collect();
-                open.sort_by_key(|(pull, _)| std::cmp::Reverse(pull.changed));
-                page(open.into_iter().map(|(_, number)| self.pull_on_bitbucket(number)).collect())
+                page(self.latest_first().map(|number| self.pull_on_bitbucket(number)).collect())
             }
             ("GET", ["pullrequests", pull]) => self.pull_on_bitbucket(super::answers::number(pull)),
             // Newest first.

@@ -36,6 +36,13 @@ impl Forge {
         self.pulls.get(place(number)?)
     }
 
+    /// The numbers of all pull requests, those that changed last first.
+    pub(super) fn latest_first(&self) -> impl Iterator<Item = u64> {
+        let mut numbers: Vec<u64> = (1..=self.pulls.len() as u64).collect();
+        numbers.sort_by_key(|number| std::cmp::Reverse(self.pull(*number).map(|pull| pull.changed)));
+        numbers.into_iter()
+    }
+
     /// The number of the open pull request of a branch, if there is one.
     pub(crate) fn open_pull(&self, branch: &str) -> Option<u64> {
         let at = self.pulls.iter().position(|pull| pull.branch == branch && pull.is_open())?;

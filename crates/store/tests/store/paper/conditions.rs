@@ -162,7 +162,7 @@ const WRITES: &[(&str, Forms)] = &[
         })
     }),
     ("put_repository", |store| {
-        Box::pin(async move { store.put_repository(&repository(99, "acme/app")).await.map(drop) })
+        Box::pin(async move { store.put_repository(&repository(99, "acme/app"), None).await.map(drop) })
     }),
     ("put_rotation", |store| {
         Box::pin(async move {
@@ -178,7 +178,6 @@ const WRITES: &[(&str, Forms)] = &[
                 WorkKey::Job(job_id("one")),
                 WorkKey::Ticket(ticket.project, ticket.key),
                 WorkKey::PullRequest(id()),
-                WorkKey::Hook(hook("acme").name),
                 WorkKey::Poll(poll.project, poll.integration, poll.repository),
             ];
             for key in keys {

@@ -8,7 +8,7 @@ use crate::sample::{self, at};
 use crate::world::{World, count, requeue_of};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::{Breaker, KeyOf};
-use pullyard_domain::hook::recovery::Look;
+use pullyard_domain::hook::look::Look;
 use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::job::{Job, Status};
@@ -130,7 +130,7 @@ async fn one_of_many_changes_of_what_an_attempt_keeps_is_stored() {
 async fn one_of_many_new_names_of_a_repository_is_its_name() {
     let world = world().await;
     let before = sample::repository(99, "acme/app");
-    world.applies(world.store.put_repository(&before)).await;
+    world.applies(world.store.put_repository(&before, None)).await;
     let named = |number: usize| Repository {
         name: RepositoryName::new(format!("acme/name-{number}")).unwrap(),
         ..sample::repository(99, "acme/app")
@@ -174,7 +174,7 @@ async fn a_forge_is_disconnected_as_it_was_read_and_never_another_one_of_its_nam
 async fn a_repository_is_removed_under_the_name_that_was_read_or_renamed_first() {
     let world = world().await;
     let before = sample::repository(99, "acme/app");
-    world.applies(world.store.put_repository(&before)).await;
+    world.applies(world.store.put_repository(&before, None)).await;
     world.applies(world.store.put_poll(&sample::poll(0))).await;
     let after = sample::repository(99, "acme/web");
     let answers = race(&world, |world, number| {
@@ -211,7 +211,7 @@ async fn a_name_that_many_repositories_want_is_given_to_one() {
     let world = world().await;
     let of = |number: usize| sample::repository(1 + number as u64, &format!("acme/name-{number}"));
     for number in 0..RACERS {
-        world.applies(world.store.put_repository(&of(number))).await;
+        world.applies(world.store.put_repository(&of(number), None)).await;
     }
     let wanted = |number: usize| Repository { name: RepositoryName::new("acme/app").unwrap(), ..of(number) };
     let answers = race(&world, |world, number| {

@@ -26,10 +26,10 @@ async fn a_hook_that_is_removed_while_it_is_looked_after_leaves_the_next_of_its_
                     // The name is not free yet.
                     (0, Some(_)) => continue,
                     (1, Some(hook)) => world.store.delete_hook(&hook).await?,
-                    // A look that got further, and a change of what it is.
-                    (2, Some(hook)) if hook.recovery.next >= at(600) => return Ok(()),
+                    // The forge's id of it, and a change of what it is.
+                    (2, Some(hook)) if hook.forge_id.is_some() => return Ok(()),
                     (2, Some(mut hook)) => {
-                        hook.recovery.next = at(600);
+                        hook.forge_id = Some(7);
                         world.store.put_hook(&hook).await?
                     }
                     (_, Some(hook)) if hook.base_url.is_some() => return Ok(()),
@@ -54,7 +54,7 @@ async fn a_hook_that_is_removed_while_it_is_looked_after_leaves_the_next_of_its_
 async fn a_repository_that_is_removed_while_it_is_looked_at_leaves_nothing_to_look_at() {
     let world = world().await;
     let repository = sample::repository(99, "acme/app");
-    world.applies(world.store.put_repository(&repository)).await;
+    world.applies(world.store.put_repository(&repository, None)).await;
     world.applies(world.store.put_poll(&sample::poll(0))).await;
     let came = race(&world, |world, number| {
         let repository = repository.clone();

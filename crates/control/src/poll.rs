@@ -1,0 +1,181 @@
+//! Looks at connected repositories for what no webhook told.
+//!
+//! A look finds reviews, `/pullyard revise` comments, closed, merged and reopened pull requests, and moved heads. It
+//! cannot find labels: a label is known by who set it and when, which a forge's lists do not tell.
+
+mod round;
+
+use crate::error::said;
+use crate::put_off::put_off;
+use crate::{Context, Error};
+use pullyard_domain::hook::look::{Look, look_every};
+use pullyard_domain::hook::{Hook, HookKind, Ingress, Poll};
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
+use pullyard_domain::project::Repository;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{WorkKey, Write};
+use round::{Found, problem_of};
+use std::time::Duration;
+
+/// After this long `poll_now` begins no further look: one may take half a minute, and its caller waits.
+const BEGINS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What `poll_now` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    pub repositories: usize,
+    /// Repositories that are due, and that the sweeper looks at.
+    pub waiting: usize,
+    /// Pull requests that were compared.
+    pub pull_requests: usize,
+    /// Reviews and comments that no webhook had delivered.
+    pub reviews: usize,
+    pub problems: Vec<String>,
+}
+
+/// Idempotent: reviews are known by their ids.
+/// Errors: the table's. A refusal by the forge is noted. After an error that no retry fixes, the repository is put off,
+/// longer each time until a look succeeds: otherwise every sweep would send it again.
+pub async fn poll_repository(
+    ctx: &Context,
+    project: &ProjectId,
+    integration: &IntegrationId,
+    repository: u64,
+) -> Result<(), Error> {
+    match poll_if_due(ctx, project, integration, repository).await {
+        Err(error) if !error.is_transient() => {
+            put_off(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository), Some(&error)).await;
+            Err(error)
+        }
+        polled => polled,
+    }
+}
+
+async fn poll_if_due(
+    ctx: &Context,
+    project: &ProjectId,
+    integration: &IntegrationId,
+    repository: u64,
+) -> Result<(), Error> {
+    let Some(poll) = ctx.store.poll(project, integration, repository).await? else { return Ok(()) };
+    let now = ctx.clock.now();
+    let is_resting = poll.not_before.is_some_and(|not_before| not_before > now);
+    if poll.gone_at.is_some() || poll.next > now || is_resting {
+        return Ok(());
+    }
+    look(ctx, poll).await.map(drop)
+}
+
+/// Looks at once at every repository that a hook tells of.
+///
+/// Idempotent: reviews are known by their ids.
+/// Errors: `NotFound`; `Contended`; the table's. What a forge refuses is among the problems.
+pub async fn poll_now(ctx: &Context, name: &HookName, since: Option<Timestamp>) -> Result<Looked, Error> {
+    let hook = ctx.store.hook(name).await?;
+    let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+    let began = ctx.clock.now();
+    let mut looked = Looked::default();
+    for repository in repositories_of(ctx, &hook).await? {
+        let Some(poll) = make_due(ctx, &repository, since).await? else { continue };
+        if ctx.clock.now().since(began) >= BEGINS_WITHIN {
+            looked.waiting += 1;
+            continue;
+        }
+        match look(ctx, poll).await {
+            Ok(Some(found)) => {
+                looked.repositories += 1;
+                looked.pull_requests += found.pull_requests;
+                looked.reviews += found.reviews;
+                looked.problems.extend(found.problem);
+            }
+            Ok(None) => looked.waiting += 1,
+            Err(error) => looked.problems.push(said(&problem_of(error)?)),
+        }
+    }
+    tracing::info!(hook = %hook.name, ?looked, "the repositories of a hook were looked at");
+    Ok(looked)
+}
+
+async fn repositories_of(ctx: &Context, hook: &Hook) -> Result<Vec<Repository>, Error> {
+    let mut all = Vec::new();
+    for project in hook.projects() {
+        match &hook.kind {
+            HookKind::Repository { id, .. } => all.extend(ctx.store.repository(project, &hook.integration, *id).await?),
+            HookKind::Organisation { .. } | HookKind::App {} => {
+                let connected = ctx.store.repositories(project).await?.into_iter();
+                all.extend(connected.filter(|repository| repository.integration == hook.integration));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Makes the next look due now, and has it begin at `since` where that is earlier. `None` for a repository that is gone.
+async fn make_due(ctx: &Context, repository: &Repository, since: Option<Timestamp>) -> Result<Option<Poll>, Error> {
+    let mut rounds = ctx.rounds(&repository.name);
+    loop {
+        let now = ctx.clock.now();
+        let known = ctx.store.poll(&repository.project, &repository.integration, repository.id).await?;
+        let mut poll = known.unwrap_or_else(|| Poll::new(repository, now));
+        if poll.gone_at.is_some() {
+            return Ok(None);
+        }
+        if let Some(since) = since {
+            poll.look = Look::from(poll.look.since.map_or(since, |seen| seen.min(since)));
+        }
+        (poll.next, poll.not_before) = (now, None);
+        if ctx.store.put_poll(&poll).await? == Write::Applied {
+            poll.rev += 1;
+            return Ok(Some(poll));
+        }
+        rounds.again().await?;
+    }
+}
+
+/// One look. `None`: somebody else looks, or changed how.
+async fn look(ctx: &Context, mut poll: Poll) -> Result<Option<Found>, Error> {
+    let integration = ctx.store.integration(&poll.integration).await?;
+    // Stored before the forge is called: a look that fails or is killed must not begin again at once.
+    let every = integration.as_ref().map(|integration| look_every(poll.ingress, integration.kind));
+    poll.next = ctx.clock.now().plus(every.unwrap_or(pullyard_domain::hook::RECOVER_EVERY));
+    poll.not_before = None;
+    if ctx.store.put_poll(&poll).await? == Write::Stale {
+        return Ok(None);
+    }
+    poll.rev += 1;
+    let found = match integration {
+        Some(integration) => {
+            let (found, next) = round::look(ctx, &integration, &poll).await?;
+            poll.look = next;
+            found
+        }
+        None => {
+            poll.look.problem = Some(format!("there is no integration {}", poll.integration));
+            Found::default()
+        }
+    };
+    poll.tries = 0;
+    // Stale: the next look compares again.
+    ctx.store.put_poll(&poll).await?;
+    Ok(Some(Found { problem: poll.look.problem, ..found }))
+}
+
+/// Idempotent: a level.
+/// Errors: `Contended`; the table's.
+pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {
+    let mut rounds = ctx.rounds(&repository.name);
+    loop {
+        let now = ctx.clock.now();
+        let known = ctx.store.poll(&repository.project, &repository.integration, repository.id).await?;
+        let mut poll = known.unwrap_or_else(|| Poll::new(repository, now));
+        if poll.ingress == ingress && poll.rev > 0 {
+            return Ok(poll);
+        }
+        (poll.ingress, poll.next, poll.gone_at) = (ingress, now, None);
+        if ctx.store.put_poll(&poll).await? == Write::Applied {
+            poll.rev += 1;
+            return Ok(poll);
+        }
+        rounds.again().await?;
+    }
+}

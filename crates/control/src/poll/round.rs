@@ -1,0 +1,354 @@
+//! One look at a repository: compares pull requests that we know with their forge.
+
+use crate::error::said;
+use crate::forge::{forge_of, too_slow};
+use crate::review::translate::{comment_event, review_event, seen};
+use crate::review::{Reach, decide_review, name_learnt, pull_request_changed};
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Source;
+use pullyard_domain::hook::look::{Look, MOST_CHANGED};
+use pullyard_domain::hook::{Poll, is_answered, is_answered_when_linked, is_undecided, most_compared};
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::project::{ForgeKind, Integration, Repository};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::{Asks, ReviewEvent};
+use pullyard_domain::time::Timestamp;
+use pullyard_forge::{PullRequest as Told, Review, ReviewState};
+use pullyard_store::Error as StoreError;
+use std::time::Duration;
+
+/// A round reads at most this many pages of the forge's list, and begins none after this time.
+const MOST_PAGES: u32 = 5;
+const PAGES_WITHIN: Duration = Duration::from_secs(5);
+
+/// Time limits of a round and of one pull request. The function is stopped after a minute, and what was not stored by
+/// then is compared again.
+const ROUND: Duration = Duration::from_secs(15);
+const ONE: Duration = Duration::from_secs(15);
+
+/// How far the forge's clock and ours may be apart. Also the time in which a review may come before its pull request
+/// is linked to a ticket.
+const APART: Duration = Duration::from_secs(600);
+
+const PASSED_OVER: &str = "more pull requests changed than a look reads of the list, and the older of them were passed \
+                           over; the next comparison of all open ones finds what they missed, but no reopened ones";
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    pub(super) pull_requests: usize,
+    pub(super) reviews: usize,
+    pub(super) problem: Option<String>,
+}
+
+struct Round<'a> {
+    ctx: &'a Context,
+    integration: &'a Integration,
+    repository: &'a Repository,
+    reach: Reach,
+    started: Timestamp,
+    /// Reviews from before this were seen.
+    since: Timestamp,
+    found: Found,
+    look: Look,
+    compared: Vec<u64>,
+}
+
+/// Compares changed pull requests, then, if that is due, all open ones, from where the last round stopped.
+///
+/// Errors: the table's.
+pub(super) async fn look(ctx: &Context, integration: &Integration, poll: &Poll) -> Result<(Found, Look), Error> {
+    let known = &poll.look;
+    let repository = ctx.store.repository(&poll.project, &poll.integration, poll.repository).await?;
+    let Some(repository) = repository else { return Ok((Found::default(), known.clone())) };
+    let started = ctx.clock.now();
+    let is_full = known.is_full_due(integration.kind, started);
+    let seen = known.since.unwrap_or(started);
+    let mut round = Round {
+        ctx,
+        integration,
+        repository: &repository,
+        reach: Reach::of(poll.project.clone()),
+        started,
+        since: seen.minus(APART),
+        found: Found::default(),
+        look: Look {
+            since: Some(seen),
+            began: known.began.or(is_full.then_some(started)),
+            problem: known.problem.clone().filter(|_| known.began.is_some()),
+            ..known.clone()
+        },
+        compared: Vec::new(),
+    };
+    round.list_changed().await?;
+    round.compare_changed().await?;
+    if is_full {
+        round.compare_open().await?;
+    }
+    Ok((round.found, round.look))
+}
+
+impl Round<'_> {
+    fn is_over(&self) -> bool {
+        self.ctx.clock.now().since(self.started) >= ROUND
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.pull_requests >= usize::from(most_compared(self.integration.kind))
+    }
+
+    fn id(&self, number: u64) -> PullRequestId {
+        PullRequestId { integration: self.integration.id.clone(), repository: self.repository.id, number }
+    }
+
+    /// Adds what the forge's list names to the pull requests that are to be compared.
+    async fn list_changed(&mut self) -> Result<(), Error> {
+        let since = self.look.listed.or(self.look.since).unwrap_or(self.started).minus(APART);
+        let mut numbers = Vec::new();
+        let listed = in_time(self.integration, self.changed_since(since, &mut numbers)).await;
+        // Also of a list that broke off: what it named is compared, and the whole of it is read again.
+        let mut has_room = true;
+        for number in numbers {
+            if !self.look.changed.contains(&number) {
+                has_room = self.look.changed.len() < MOST_CHANGED;
+                if !has_room {
+                    break;
+                }
+                self.look.changed.push(number);
+            }
+        }
+        match listed {
+            Ok(is_cut) => {
+                if has_room {
+                    self.look.listed = Some(self.started);
+                }
+                if is_cut {
+                    tracing::warn!(repository = %self.repository.name, "older changed pull requests were passed over");
+                    self.look.problem = Some(PASSED_OVER.to_owned());
+                }
+            }
+            Err(error) => {
+                let error = problem_of(error)?;
+                tracing::warn!(repository = %self.repository.name, error = %error, "a forge did not list pull requests");
+                self.look.problem = Some(said(&error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the linked pull requests that changed since then, the latest first; whether older ones were passed over.
+    async fn changed_since(&self, since: Timestamp, numbers: &mut Vec<u64>) -> Result<bool, Error> {
+        let forge = forge_of(self.ctx, self.integration, self.repository).await?;
+        let began = self.ctx.clock.now();
+        for page in 1..=MOST_PAGES {
+            // A list that is cut counts as read; one that takes too long would be as long the next time.
+            if page > 1 && self.ctx.clock.now().since(began) >= PAGES_WITHIN {
+                break;
+            }
+            let listed = forge.pull_requests(self.repository.name.as_str(), page).await?;
+            if let Some(first) = listed.found.first().filter(|_| page == 1) {
+                self.name_in(first).await?;
+            }
+            for told in listed.found {
+                if Timestamp::from_millis(told.updated_at.millis()) < since {
+                    return Ok(false);
+                }
+                let is_linked = match self.ctx.store.pull_request(&self.id(told.number)).await {
+                    Ok(linked) => linked.is_some_and(|linked| self.reach.includes(&linked.project)),
+                    // Compared, so that the problem is told.
+                    Err(StoreError::Corrupt { .. }) => true,
+                    Err(error) => return Err(error.into()),
+                };
+                if is_linked {
+                    numbers.push(told.number);
+                }
+            }
+            if listed.next.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What fails, or can't be decided yet, is kept for the next round, behind the others.
+    async fn compare_changed(&mut self) -> Result<(), Error> {
+        let mut left = std::mem::take(&mut self.look.changed).into_iter();
+        let mut again = Vec::new();
+        // At least one: a list that takes all of the time must not keep every round from comparing.
+        while self.compared.is_empty() || !(self.is_over() || self.is_full()) {
+            let Some(number) = left.next() else { break };
+            if !self.compare(number).await? {
+                again.push(number);
+            }
+        }
+        self.look.changed = left.chain(again).collect();
+        Ok(())
+    }
+
+    /// Once it has compared all of them without a problem, everything from before it began was seen.
+    async fn compare_open(&mut self) -> Result<(), Error> {
+        let page = i32::from(most_compared(self.integration.kind));
+        loop {
+            if self.is_over() || self.is_full() {
+                return Ok(());
+            }
+            let after = self.look.after.as_deref();
+            let (ids, next) = self.ctx.store.open_pull_requests(&self.repository.project, after, page).await?;
+            let last = ids.len();
+            for (nth, (id, row)) in (1..).zip(ids) {
+                if id == self.id(id.number) && !self.compared.contains(&id.number) {
+                    self.compare(id.number).await?;
+                    if self.is_over() && (nth < last || next.is_some()) {
+                        self.look.after = Some(row);
+                        return Ok(());
+                    }
+                }
+            }
+            self.look.after = next;
+            if self.look.after.is_none() {
+                break;
+            }
+        }
+        let began = self.look.began.take();
+        if self.look.problem.is_none() && self.look.changed.is_empty() {
+            self.look.since = began;
+        }
+        Ok(())
+    }
+
+    /// Whether it is done with this one.
+    async fn compare(&mut self, number: u64) -> Result<bool, Error> {
+        self.found.pull_requests += 1;
+        self.compared.push(number);
+        // Boxed: the future of a whole decision is large.
+        match in_time(self.integration, Box::pin(self.compared(&self.id(number)))).await {
+            Ok(compared) => {
+                self.found.reviews += compared.reviews;
+                let is_done = compared.undecided.is_none();
+                self.look.problem = compared.undecided.or(self.look.problem.take());
+                Ok(is_done)
+            }
+            Err(error) => {
+                let error = problem_of(error)?;
+                tracing::warn!(pull_request = %self.id(number), error = %error, "a pull request was not compared");
+                self.look.problem = Some(said(&error));
+                Ok(false)
+            }
+        }
+    }
+
+    async fn compared(&self, id: &PullRequestId) -> Result<Compared, Error> {
+        let mut compared = Compared::default();
+        let linked = self.ctx.store.pull_request(id).await?.filter(|linked| self.reach.includes(&linked.project));
+        let Some(linked) = linked else { return Ok(compared) };
+        let forge = forge_of(self.ctx, self.integration, self.repository).await?;
+        let told = forge.pull_request(self.repository.name.as_str(), id.number).await?;
+        let name = self.name_in(&told).await?;
+        let now = seen(id.integration.clone(), id.repository, name.clone(), &told);
+        pull_request_changed(self.ctx, &self.reach, &now).await?;
+        if now.state != PullRequestState::Open {
+            return Ok(compared);
+        }
+        let reviews = forge.reviews(name.as_str(), id.number).await?.found;
+        // A review without this time is not submitted yet.
+        for review in standing(self.integration.kind, &reviews).filter(|review| review.submitted_at.is_some()) {
+            let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), self.ctx.clock.now());
+            self.decide_missed(&linked, &event, &mut compared).await?;
+        }
+        // Last, so that reviews are decided also while the forge does not list the comments.
+        for comment in forge.issue_comments(name.as_str(), id.number).await?.found {
+            let Some(event) = comment_event(&comment, now.clone()) else { continue };
+            self.decide_missed(&linked, &event, &mut compared).await?;
+        }
+        Ok(compared)
+    }
+
+    /// Decides a review or comment that the ledger has no answer to.
+    async fn decide_missed(
+        &self,
+        linked: &PullRequest,
+        event: &ReviewEvent,
+        compared: &mut Compared,
+    ) -> Result<(), Error> {
+        if event.submitted_at < self.since {
+            return Ok(());
+        }
+        let first = self.ctx.store.delivery(&event.ledger_id(&linked.project)).await?;
+        let first = first.as_ref().map(|first| &first.reason);
+        let is_known = match linked.ticket {
+            Some(_) => is_answered_when_linked(first),
+            None => is_answered(first),
+        };
+        if is_known {
+            return Ok(());
+        }
+        let answer = Box::pin(decide_review(self.ctx, &self.reach, event)).await?;
+        match answer.reason {
+            reason if is_undecided(&reason, self.ctx.clock.now().since(event.submitted_at)) => {
+                compared.undecided = Some(reason.sentence());
+            }
+            Reason::PermissionUnknown { .. } => {}
+            _ => compared.reviews += 1,
+        }
+        Ok(())
+    }
+
+    /// The repository's name as the forge tells it with a pull request. A new name is stored.
+    ///
+    /// Errors: `Taken` if another repository has our repository's name by now: nothing of the answer is ours.
+    async fn name_in(&self, told: &Told) -> Result<RepositoryName, Error> {
+        let known = self.repository;
+        let Some(base) = &told.base_repository else { return Ok(known.name.clone()) };
+        if base.id != known.id {
+            return Err(Error::Taken { what: "repository", name: known.name.to_string() });
+        }
+        let Some(name) = &base.full_name else { return Ok(known.name.clone()) };
+        name_learnt(self.ctx, &self.reach, self.integration, known, name).await?;
+        RepositoryName::new(name).map_err(|bad| Error::Inconsistent(bad.to_string()))
+    }
+}
+
+#[derive(Default)]
+struct Compared {
+    reviews: usize,
+    /// Why one could not be decided yet: the forge did not say what its author may do.
+    undecided: Option<String>,
+}
+
+/// The error, if the round goes on after it and tells it. Contention and an unreadable item are about one pull request.
+///
+/// Errors: the table's others.
+pub(super) fn problem_of(error: Error) -> Result<Error, Error> {
+    match error {
+        Error::Store(error) if !matches!(error, StoreError::Contended { .. } | StoreError::Corrupt { .. }) => {
+            Err(error.into())
+        }
+        error => Ok(error),
+    }
+}
+
+/// Ends a step that takes too long: the forge would not answer the next call either, and the others wait.
+async fn in_time<T>(integration: &Integration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(ONE, step).await {
+        Ok(done) => done,
+        Err(_) => Err(too_slow(integration, ONE)),
+    }
+}
+
+/// The reviews that still ask for changes: an approval of the same person takes earlier ones back. Where a person has
+/// one request at a time, only the last one counts.
+fn standing(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review> {
+    let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
+    let overrules = move |state: ReviewState| match state {
+        ReviewState::Approved => true,
+        ReviewState::ChangesRequested => kind.has_one_request_each(),
+        ReviewState::Commented | ReviewState::Dismissed | ReviewState::Pending => false,
+    };
+    let overruled = move |review: &Review| {
+        reviews.iter().any(|later| {
+            let same = later.author.as_ref().map(|author| author.id) == review.author.as_ref().map(|author| author.id);
+            overrules(later.state) && same && later.submitted_at > review.submitted_at
+        })
+    };
+    reviews.iter().filter(asks).filter(move |review| !overruled(review))
+}

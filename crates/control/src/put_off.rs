@@ -1,0 +1,75 @@
+//! Puts a due item off after a failure, so that it does not block the others.
+
+use crate::error::said;
+use crate::{Context, Error};
+use pullyard_domain::id::{IntegrationId, JobId, ProjectId, TicketKey};
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::sweep::back_off;
+use pullyard_store::{Error as StoreError, WorkKey};
+
+/// Puts an item off, longer each time, with the reason where it has a field. An unreadable item is only moved.
+pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
+    let put_off = match key {
+        WorkKey::Job(job) => put_job_off(ctx, job).await,
+        WorkKey::Ticket(project, ticket) => put_ticket_off(ctx, project, ticket).await,
+        WorkKey::PullRequest(id) => put_pull_request_off(ctx, id).await,
+        WorkKey::Poll(project, integration, repository) => {
+            put_poll_off(ctx, project, integration, *repository, why).await
+        }
+    };
+    let put_off = match put_off {
+        Err(Error::Store(StoreError::Corrupt { .. })) => {
+            let until = ctx.clock.now().plus(back_off(u32::MAX));
+            ctx.store.put_row_off(key, until).await.map(|_| ()).map_err(Error::from)
+        }
+        put_off => put_off,
+    };
+    if let Err(error) = put_off {
+        tracing::warn!(item = ?key, error = %error, "an item that failed was not put off");
+    }
+}
+
+// Stale is fine for all of them: the concurrent write moved the item.
+
+async fn put_job_off(ctx: &Context, job: &JobId) -> Result<(), Error> {
+    if let Some(mut job) = ctx.store.job(job).await? {
+        job.not_before = Some(ctx.clock.now().plus(back_off(job.tries)));
+        job.tries += 1;
+        ctx.store.update_job(&job).await?;
+    }
+    Ok(())
+}
+
+async fn put_ticket_off(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
+    if let Some(mut ticket) = ctx.store.ticket(project, key).await? {
+        ticket.not_before = Some(ctx.clock.now().plus(back_off(ticket.tries)));
+        ticket.tries += 1;
+        ctx.store.update_ticket(&ticket).await?;
+    }
+    Ok(())
+}
+
+async fn put_pull_request_off(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
+    if let Some(mut pull_request) = ctx.store.pull_request(id).await? {
+        pull_request.not_before = Some(ctx.clock.now().plus(back_off(pull_request.tries)));
+        pull_request.tries += 1;
+        ctx.store.update_pull_request(&pull_request).await?;
+    }
+    Ok(())
+}
+
+async fn put_poll_off(
+    ctx: &Context,
+    project: &ProjectId,
+    integration: &IntegrationId,
+    repository: u64,
+    why: Option<&Error>,
+) -> Result<(), Error> {
+    if let Some(mut poll) = ctx.store.poll(project, integration, repository).await? {
+        poll.not_before = Some(ctx.clock.now().plus(back_off(poll.tries)));
+        poll.tries += 1;
+        poll.look.problem = why.map(said).or(poll.look.problem);
+        ctx.store.put_poll(&poll).await?;
+    }
+    Ok(())
+}

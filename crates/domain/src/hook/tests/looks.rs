@@ -1,0 +1,41 @@
+//! How far a repository was compared with its forge.
+
+use super::at;
+use crate::hook::Ingress;
+use crate::hook::look::{Look, look_every};
+use crate::project::ForgeKind::{Bitbucket, GitHub};
+
+#[test]
+fn github_is_compared_in_full_each_hour_and_bitbucket_each_time() {
+    let look = Look::from(at(0));
+    assert!(!look.is_full_due(GitHub, at(3_599)) && look.is_full_due(GitHub, at(3_600)));
+    assert!(look.is_full_due(Bitbucket, at(0)));
+    assert!(Look::default().is_full_due(GitHub, at(0)), "it never was");
+    assert!(Look { began: Some(at(1)), ..look }.is_full_due(GitHub, at(2)), "one is under way");
+}
+
+#[test]
+fn look_has_seen_what_is_listed_once_nothing_is_left_to_compare() {
+    let look = Look { listed: Some(at(9)), ..Look::from(at(5)) };
+    assert_eq!(look.seen_until(), Some(at(9)));
+    for left in [
+        Look { began: Some(at(8)), ..look.clone() },
+        Look { problem: Some("no".into()), ..look.clone() },
+        Look { changed: vec![7], ..look.clone() },
+    ] {
+        assert_eq!(left.seen_until(), Some(at(5)), "{left:?}");
+    }
+}
+
+#[test]
+fn repository_is_polled_each_minute_without_a_webhook_where_its_forge_allows_it() {
+    for (ingress, kind, secs) in [
+        (Ingress::Webhook, GitHub, 300),
+        (Ingress::Poll, GitHub, 60),
+        (Ingress::Both, GitHub, 60),
+        (Ingress::Webhook, Bitbucket, 300),
+        (Ingress::Poll, Bitbucket, 300),
+    ] {
+        assert_eq!(look_every(ingress, kind).as_secs(), secs, "{ingress:?} {kind:?}");
+    }
+}
