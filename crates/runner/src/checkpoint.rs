@@ -9,6 +9,7 @@
 mod archive;
 mod fetch;
 mod keep;
+mod lost;
 mod take;
 mod transcript;
 

@@ -15,10 +15,12 @@ mod life;
 mod names;
 mod pace;
 mod post;
+mod record;
 mod refusals;
 mod settings;
 mod show;
 mod state;
+mod take;
 mod world;
 
 pub use args::{Check, Config, Start};

@@ -1,6 +1,6 @@
 //! Getting the newest checkpoint of an earlier attempt: from the bucket, and believed by its hash alone.
 
-use super::take::Lost;
+use super::lost::Lost;
 use crate::attempt::Attempt;
 use crate::retry::while_away;
 use crate::stop::Stop;

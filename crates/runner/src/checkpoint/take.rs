@@ -4,6 +4,7 @@
 
 use super::archive;
 use super::fetch::fetch;
+use super::lost::{Lost, of_file};
 use super::{ABOUT, About, FORMAT, LARGEST_ABOUT, PATCH, REPLIES, SESSION, hash_of};
 use crate::agent::{Chosen, SessionOf, Tokens};
 use crate::attempt::Attempt;
@@ -29,57 +30,6 @@ const FOLDER: &str = "earlier";
 const LONGEST_PATH: usize = 500;
 /// The most of an agent's name that is said. Units: characters.
 const LONGEST_NAME: usize = 48;
-/// The most of a reason that is said. Units: characters.
-const LONGEST_REASON: usize = 200;
-
-/// Why an earlier session is not resumed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Lost {
-    #[error("{0}")]
-    NotKept(String),
-    /// It may be in the bucket: a retry resumes it.
-    #[error("it could not be fetched: {0}")]
-    Unreachable(String),
-    #[error("it can't be read: {0}")]
-    Unreadable(String),
-    #[error("`{0}` worked on it")]
-    OtherAgent(String),
-    #[error("its work does not fit: {0}")]
-    DoesNotFit(String),
-}
-
-impl Lost {
-    /// The failure of a job that requires the session.
-    fn failure(&self) -> Failure {
-        match self {
-            Self::Unreachable(reason) => Failure::SessionUnreachable { reason: reason.clone() },
-            _ => Failure::SessionLost {},
-        }
-    }
-
-    fn ends(&self, this: &Attempt<'_>, whose: &str) -> Stop {
-        let lost = clipped(&self.to_string(), LONGEST_REASON);
-        let words = format!(
-            "The earlier session{whose} can't be gone on with, because {lost}; the job asks for it or none \
-             (`resume: require`)."
-        );
-        this.events.add(Said::words(EventKind::Log, words));
-        self.failure().into()
-    }
-}
-
-/// An error of a file: the machine's own, unless it is of what was fetched, which may have a name twice, a folder where
-/// a file belongs, or not what it must have.
-fn of_file(error: &io::Error) -> Lost {
-    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
-    let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
-    // What a decoder finds wrong is no error of the system.
-    if error.raw_os_error().is_some() && !by_content {
-        Lost::Unreachable(error.to_string())
-    } else {
-        Lost::Unreadable(error.to_string())
-    }
-}
 
 /// What was got of an earlier attempt, before it is known which agent goes on and on what commit.
 pub(crate) struct Earlier(Got);
@@ -276,7 +226,7 @@ impl Found {
                 if self.bound {
                     return Err(lost.ends(this, &whose));
                 }
-                let lost = clipped(&lost.to_string(), LONGEST_REASON);
+                let lost = lost.words();
                 let work = if taken.has_work { ", with the work that it had done" } else { "" };
                 said(format!(
                     "The earlier session{whose} can't be gone on with, because {lost}; the agent begins again{work}."

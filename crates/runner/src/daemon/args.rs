@@ -5,6 +5,7 @@ use super::life::{self, Ended};
 use super::names::Given;
 use super::refusals::{REFUSED, SIGNED_OUT};
 use super::settings::{Read, Settings, length};
+use super::take::Take;
 use super::{agents, check, show};
 use crate::agent::Environment;
 use crate::args::hide_from_children;
@@ -15,17 +16,6 @@ use std::time::Duration;
 
 /// The exit code of a setting that can't be used.
 const WRONG_USAGE: u8 = 2;
-
-/// How much is taken before the runner ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Take {
-    /// What one claim brings, be it nothing.
-    Once,
-    /// One job.
-    One,
-    /// Whatever comes.
-    All,
-}
 
 /// The settings of a runner.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -5,7 +5,7 @@
 //! its number and of whoever started it. When to start and to stop is decided elsewhere.
 
 use super::disk;
-use super::state::Key;
+use super::record::{Key, Record};
 use crate::Isolation;
 use crate::agent;
 use crate::git::NETWORK_ENVIRONMENT;
@@ -47,23 +47,7 @@ const INHERITED: &[&str] = &[
     "HTTP_PROXY",
 ];
 
-/// What is remembered of a process on disk. No secret: the bootstrap token is only in its environment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
-    pub(crate) job: JobId,
-    pub(crate) attempt: u32,
-    pub(crate) claim_id: ClaimId,
-    /// Absent when we died between the start and its record.
-    pub(crate) pid: Option<i32>,
-    /// When the process began, as the kernel tells it; with the number it names one process.
-    pub(crate) began: Option<String>,
-}
-
 impl Record {
-    pub(crate) fn key(&self) -> Key {
-        (self.job.clone(), self.attempt)
-    }
-
     /// Asks the process to end, if its lock, among those of these jobs, says that it lives: where the kernel does not
     /// tell when a process began, its number alone may be another's by now.
     pub(crate) fn terminate(&self, jobs: &Path) {

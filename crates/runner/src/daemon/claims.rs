@@ -1,10 +1,10 @@
 //! The one loop that claims, for all slots: claims of one runner never race one another.
 
-use super::args::Take;
 use super::heart::bounded;
 use super::pace;
 use super::refusals::{Asked, Meaning, meaning};
 use super::state::Fall;
+use super::take::Take;
 use super::world::World;
 use crate::Error;
 use pullyard_domain::id::ClaimId;

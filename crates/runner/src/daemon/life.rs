@@ -1,12 +1,12 @@
 //! The daemon from its start to its end: what it takes over, what it waits for, and how it leaves.
 
-use super::args::Take;
 use super::child::{self, Starter};
 use super::heart::{self, bounded};
 use super::home::Home;
 use super::refusals::{Asked, Meaning, SIGNED_OUT, meaning};
 use super::settings::Settings;
 use super::state::{Fall, State};
+use super::take::Take;
 use super::world::{Jobs, World};
 use super::{claims, pace, post};
 use crate::Error;

@@ -2,12 +2,10 @@
 //!
 //! It is a level that everybody can wait on; nobody sends messages. Processes and files are elsewhere.
 
-use super::child::Record;
+use super::record::{Key, Record};
 use pullyard_domain::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
-
-pub(crate) type Key = (JobId, u32);
 
 /// Why this process can't go on as this runner.
 #[derive(Clone, Debug, PartialEq, Eq)]

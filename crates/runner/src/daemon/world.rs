@@ -1,11 +1,13 @@
 //! What every part of the registered daemon holds, and the two things that several of them do: start
 //! watching a process, and see that an attempt is over.
 
-use super::args::Take;
-use super::child::{Ended, Living, Record, Starter, forget};
+use super::child::{Ended, Living, Starter, forget};
 use super::home::Home;
+use super::record::Key;
+use super::record::Record;
 use super::settings::Settings;
-use super::state::{Key, State};
+use super::state::State;
+use super::take::Take;
 use crate::outbox::Outbox;
 use crate::workspace::Workspace;
 use pullyard_domain::id::RunnerId;

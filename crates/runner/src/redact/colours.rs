@@ -5,8 +5,8 @@
 
 use super::MARK;
 use super::boundary::CONTEXT;
+use super::parts::{Piece, walk};
 use super::scan::{Rests, Scanner, Text};
-use super::stream::{Piece, walk};
 use std::ops::Range;
 
 const ESCAPE: u8 = 0x1b;

@@ -1,6 +1,7 @@
 //! The forms in which programs write a secret: as it is, in base64 wherever it stands in what is encoded, in
 //! URLs, and quoted in JSON, in HTML and for a shell.
 
+use super::hex::Hex;
 use super::quoted;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -109,13 +110,6 @@ const STYLES: [Style; 9] = [
     Style { leaves: "*", space: "+" },
     Style { leaves: "~/", space: "+" },
 ];
-
-/// The letters of a number.
-#[derive(Clone, Copy)]
-pub(super) enum Hex {
-    Upper,
-    Lower,
-}
 
 fn percent(text: &str, style: Style, hex: Hex) -> String {
     let mut encoded = String::with_capacity(text.len());

@@ -1,7 +1,7 @@
 //! How programs quote a text where not every character can stand: in JSON, in HTML and for a shell. Each language
 //! writes out other characters, and in another way.
 
-use super::forms::Hex;
+use super::hex::Hex;
 use std::fmt::Write;
 
 pub(super) fn all(text: &str) -> Vec<String> {

@@ -4,8 +4,8 @@
 use super::MARK;
 use super::boundary::CONTEXT;
 use super::colours::{self, Colours};
+use super::parts::{Piece, walk};
 use super::scan::{Found, Rests, Scanner, Text};
-use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) struct Stream {
@@ -85,32 +85,4 @@ fn write(scanner: &Scanner, text: Text<'_>, clean: &mut Vec<u8>) -> usize {
             Piece::Secret(_) => MARK.as_bytes(),
         });
     })
-}
-
-/// A part of what is certain.
-pub(super) enum Piece {
-    Text(Range<usize>),
-    Secret(Range<usize>),
-}
-
-/// Tells what is certain part by part; how many bytes that was.
-pub(super) fn walk(scanner: &Scanner, text: Text<'_>, mut tell: impl FnMut(Piece)) -> usize {
-    let (mut walk, mut at) = (scanner.walk(text), 0);
-    loop {
-        let certain = match walk.next(at) {
-            Found::Secret(range) => {
-                tell(Piece::Text(at..range.start));
-                at = range.end;
-                tell(Piece::Secret(range));
-                continue;
-            }
-            Found::Open(start) => start,
-            Found::Nothing => match text.rests {
-                Rests::Ended => text.bytes.len(),
-                Rests::More => at.max(text.bytes.len().saturating_sub(scanner.lookahead() - 1)),
-            },
-        };
-        tell(Piece::Text(at..certain));
-        return certain;
-    }
 }

@@ -1,0 +1,66 @@
+//! Why an earlier session is not resumed.
+
+use crate::attempt::Attempt;
+use crate::said::Said;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::clipped;
+use pullyard_protocol::event::EventKind;
+use std::io;
+
+/// The most of a reason that is said. Units: characters.
+const LONGEST_REASON: usize = 200;
+
+/// Why an earlier session is not resumed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("{0}")]
+    NotKept(String),
+    /// It may be in the bucket: a retry resumes it.
+    #[error("it could not be fetched: {0}")]
+    Unreachable(String),
+    #[error("it can't be read: {0}")]
+    Unreadable(String),
+    #[error("`{0}` worked on it")]
+    OtherAgent(String),
+    #[error("its work does not fit: {0}")]
+    DoesNotFit(String),
+}
+
+impl Lost {
+    /// As people read it.
+    pub(super) fn words(&self) -> String {
+        clipped(&self.to_string(), LONGEST_REASON)
+    }
+
+    /// The failure of a job that requires the session.
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Unreachable(reason) => Failure::SessionUnreachable { reason: reason.clone() },
+            _ => Failure::SessionLost {},
+        }
+    }
+
+    pub(super) fn ends(&self, this: &Attempt<'_>, whose: &str) -> Stop {
+        let lost = self.words();
+        let words = format!(
+            "The earlier session{whose} can't be gone on with, because {lost}; the job asks for it or none \
+             (`resume: require`)."
+        );
+        this.events.add(Said::words(EventKind::Log, words));
+        self.failure().into()
+    }
+}
+
+/// An error of a file: the machine's own, unless it is of what was fetched, which may have a name twice, a folder where
+/// a file belongs, or not what it must have.
+pub(super) fn of_file(error: &io::Error) -> Lost {
+    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
+    let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
+    // What a decoder finds wrong is no error of the system.
+    if error.raw_os_error().is_some() && !by_content {
+        Lost::Unreachable(error.to_string())
+    } else {
+        Lost::Unreadable(error.to_string())
+    }
+}

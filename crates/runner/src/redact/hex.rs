@@ -1,0 +1,7 @@
+//! Letters of hexadecimal numbers.
+
+#[derive(Clone, Copy)]
+pub(super) enum Hex {
+    Upper,
+    Lower,
+}
