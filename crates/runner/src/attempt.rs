@@ -5,7 +5,6 @@ use crate::agent::{self, Tally};
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Working;
 use crate::git::password_of;
-use crate::job::ours;
 use crate::left;
 use crate::orders::{Order, Orders};
 use crate::people::Given;
@@ -165,7 +164,7 @@ impl Attempt<'_> {
     /// A variable of the environment that the job is given, or else ours. Where it names a file of tokens, these are
     /// learned.
     pub(crate) fn reads(&self, given: &agent::Given, name: &str) -> Option<OsString> {
-        let value = given.read(name, ours);
+        let value = given.read(name, |name| agent::Environment::ours().get(name));
         let named = value.as_ref().filter(|_| is_name_of_file_of_secrets(name));
         // One that can't be read is the driver's to tell of.
         if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {

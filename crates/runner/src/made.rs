@@ -7,7 +7,7 @@ use crate::beside::Beside;
 use crate::checkpoint::{Taken, hash_of};
 use crate::checks::{self, Checked, Results, Rounds};
 use crate::git::{Fault, Git};
-use crate::job::Prepared;
+use crate::job::prepare::Prepared;
 use crate::options::Isolation;
 use crate::patch::{self, Binaries};
 use crate::people::{People, newest};

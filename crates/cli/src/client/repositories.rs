@@ -160,7 +160,7 @@ impl Repos {
                 if session.screen.is_json() {
                     session.screen.json(&made)?;
                 } else {
-                    show(session, &[made])?;
+                    show(session, &[made], &[])?;
                 }
             }
             Command::Add { name, integration, path, workflows, agent, model, agent_command, commands } => {
@@ -183,7 +183,7 @@ impl Repos {
                 if session.screen.is_json() {
                     session.screen.json(&made)?;
                 } else {
-                    show(session, &[made])?;
+                    show(session, &[made], &[])?;
                 }
             }
         }

@@ -34,7 +34,7 @@ impl Lost {
     }
 
     /// The failure of a job that requires the session.
-    fn failure(&self) -> Failure {
+    pub(super) fn failure(&self) -> Failure {
         match self {
             Self::Unreachable(reason) => Failure::SessionUnreachable { reason: reason.clone() },
             _ => Failure::SessionLost {},

@@ -15,7 +15,6 @@ use crate::stop::Stop;
 use crate::target::{Target, commit_of_job};
 use crate::workspace::{Mirror, Workspace, private_dirs};
 use pullyard_domain::agent::AUTO;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::text::clipped;
 use pullyard_protocol::event::EventKind;
 use serde_json::error::Category;

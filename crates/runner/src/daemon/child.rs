@@ -12,9 +12,8 @@ use crate::git::NETWORK_ENVIRONMENT;
 use crate::workspace::{lock_file, private_dirs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_protocol::runner::ClaimedJob;
-use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -242,6 +241,7 @@ fn remove_old_logs(logs: &Path, keep: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pullyard_domain::id::JobId;
 
     fn starter(dir: &Path, script: &str) -> Starter {
         let jobs = dir.join("jobs");

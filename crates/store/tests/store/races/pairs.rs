@@ -55,9 +55,9 @@ pub(super) const PAIRS: &[(&str, &str, &str)] = &[
         "a_runner_that_stops_for_a_pause_that_may_be_taken_back_leaves_it_as_the_last_word_says",
     ),
     ("conclude", "DELIVERY", "a_review_that_is_covered_never_reads_as_refused"),
-    ("hook-told hook-change", "HOOK", "what_is_known_of_a_hook_is_never_set_back_by_an_older_reading"),
+    ("hook-repair hook-change", "HOOK", "what_is_known_of_a_hook_is_never_set_back_by_an_older_reading"),
     (
-        "hook-told hook-change hook-removal",
+        "hook-repair hook-change hook-removal",
         "HOOK",
         "a_hook_that_is_removed_while_it_is_looked_after_leaves_the_next_of_its_name_as_that_was_made",
     ),

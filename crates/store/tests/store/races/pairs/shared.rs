@@ -45,7 +45,7 @@ pub(crate) const USE_CASES: &[(&str, &str)] = &[
     ("record", "DELIVERY"),
     ("conclude", "DELIVERY"),
     ("repeat", "DELIVERY"),
-    ("hook-look", "HOOK"),
+    ("hook-repair", "HOOK"),
     ("hook-change", "HOOK"),
     ("hook-removal", "HOOK HEARD"),
     ("hook-heard", "HEARD"),

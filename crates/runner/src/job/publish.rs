@@ -1,0 +1,57 @@
+//! The push of a commit, once the control plane grants it.
+
+use super::prepare::Prepared;
+use crate::access::Access;
+use crate::attempt::Attempt;
+use crate::orders::Order;
+use crate::push::{self, By, Published, Push};
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::Want;
+use tokio::time::{Instant, timeout_at};
+
+/// Asks the control plane for the right to push, then pushes. `None`: new input arrived that the agent has not read;
+/// `told` is the number of inputs that it read.
+pub(super) async fn publish(
+    this: &Attempt<'_>,
+    prepared: &Prepared<'_>,
+    commit: &str,
+    told: Option<u32>,
+) -> Result<Option<Published>, Stop> {
+    let sent = Instant::now();
+    let asked = this.unless_cancelled(this.begins_to_push(told));
+    // Without an answer there is no right to push.
+    let answer = match timeout_at(push::deadline(sent, None), asked).await {
+        Ok(answer) => answer?,
+        Err(_) => {
+            let last_words = "the control plane did not answer in time before the push".into();
+            return Err(Failure::Unknown { last_words }.into());
+        }
+    };
+    match answer.want {
+        Want::Cancel => return Err(Stop::Ordered(Order::Cancel)),
+        Want::Pause if answer.push_for_secs.is_none() => return Err(Stop::Ordered(Order::Pause)),
+        // A granted push takes precedence over a pause.
+        Want::Run | Want::Pause => {}
+    }
+    if answer.goes_on {
+        return Ok(None);
+    }
+    let Prepared { access: Access { git, .. }, target, workspace, .. } = prepared;
+    if target.adopted.is_some() {
+        let commit = commit.to_owned();
+        let head = target.expected.clone().unwrap_or_else(|| commit.clone());
+        return Ok(Some(Published { head, commit, by: By::EarlierAttempt }));
+    }
+    let forge = this.assignment.repository.forge_name();
+    let push = Push {
+        git,
+        repository: &workspace.repository(),
+        target,
+        commit,
+        job: &this.assignment.job,
+        forge: &forge,
+        name: &this.assignment.repository.name,
+    };
+    this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs))).await.map(Some)
+}
