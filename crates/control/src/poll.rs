@@ -6,7 +6,7 @@
 mod round;
 
 use crate::error::said;
-use crate::put_off::put_off;
+use crate::sweep::put_off::put_off;
 use crate::{Context, Error};
 use pullyard_domain::hook::look::{Look, look_every};
 use pullyard_domain::hook::{Hook, HookKind, Ingress, Poll};

@@ -3,14 +3,14 @@
 mod gauges;
 mod held;
 mod projects;
+pub(crate) mod put_off;
 mod ready;
 mod report;
 mod runners;
 mod time;
 
-use crate::ending::write_end;
-use crate::put_off::put_off;
-use crate::requeue::write_requeue;
+use crate::jobs::ending::write_end;
+use crate::jobs::requeue::write_requeue;
 use crate::{Context, Error};
 use gauges::Scheduled;
 use held::sweep_held;
@@ -20,6 +20,7 @@ use pullyard_domain::runner::sweep::watched_since;
 use pullyard_domain::sweep::{Step, step};
 use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::{Proof, Sweeps, WorkKey, Write};
+use put_off::put_off;
 use ready::{replace, sweep_ready};
 use report::Faults;
 pub use report::{Report, Round};

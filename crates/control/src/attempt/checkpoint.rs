@@ -1,7 +1,7 @@
 //! Finds the checkpoint from which an attempt resumes.
 
 use super::load_trusted;
-use crate::artifacts::checkpoint_of;
+use crate::jobs::artifacts::checkpoint_of;
 use crate::{Context, Error};
 use pullyard_domain::artifact::{Artifact, WhyMissing};
 use pullyard_domain::id::JobId;

@@ -1,8 +1,8 @@
 //! Finishes an attempt when its runner reports the outcome.
 
-use crate::breaker::{capability_of, shut};
-use crate::ending::{Took, pull_request_of, write_told_end};
-use crate::requeue::write_told_requeue;
+use crate::attempt::breaker::{capability_of, shut};
+use crate::jobs::ending::{Took, pull_request_of, write_told_end};
+use crate::jobs::requeue::write_told_requeue;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Trouble;
 use pullyard_domain::failure::Failure;

@@ -1,7 +1,7 @@
 //! Suspends a job at its runner's request: its agent asks a question, or a user wants a pause.
 
-use crate::ending::Took;
-use crate::rest::write_told_rest;
+use crate::jobs::ending::Took;
+use crate::jobs::rest::write_told_rest;
 use crate::{Context, Error};
 use pullyard_domain::job::{AttemptEnd, Fence, NotNow, Rest, Status, Work, Yielded};
 use pullyard_store::{Proof, Write};

@@ -1,6 +1,6 @@
 //! Claims an attempt for a task and returns its assignment.
 
-use crate::proof::Bootstrap;
+use crate::admin::proof::Bootstrap;
 use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};

@@ -3,9 +3,9 @@
 use super::app;
 use super::drift::{Drift, drift};
 use super::install::{integration_of, scope_of, tell};
+use crate::admin::rotate_secret::counts_until;
 use crate::error::said;
 use crate::forge::forge_of_hook;
-use crate::rotate_secret::counts_until;
 use crate::{Context, Error};
 use pullyard_domain::hook::{Hook, events};
 use pullyard_domain::id::HookName;

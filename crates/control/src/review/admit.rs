@@ -3,9 +3,9 @@
 use super::owed::{covered_with, first_of, have_wait, owed, take_over};
 use super::read::Unread;
 use super::source::{Source, Stopped};
-use crate::ending::write_end;
 use crate::forge::forge_of;
-use crate::put_off::put_off;
+use crate::jobs::ending::write_end;
+use crate::sweep::put_off::put_off;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;

@@ -2,7 +2,7 @@
 
 use super::admit::{closed, revising};
 use super::facts::Reach;
-use crate::ending::write_called_off;
+use crate::jobs::ending::write_called_off;
 use crate::{Context, Error};
 use pullyard_domain::job::{Job, NotNow};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};

@@ -4,7 +4,7 @@ use super::changed::pull_request_changed;
 use super::facts::{Loaded, Reach, job_of, load, project_of};
 use super::permission::ask_now;
 use super::start::{announce_revision, plan};
-use crate::move_ticket::Answer;
+use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};

@@ -4,7 +4,7 @@ use super::decide::decide_review;
 use super::facts::Reach;
 use super::read::{state_of, time_of};
 use crate::forge::forge_of;
-use crate::move_ticket::Answer;
+use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error, Requester};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::denial::Denial;

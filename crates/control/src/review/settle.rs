@@ -3,7 +3,7 @@
 use super::facts::ticket_facts;
 use super::start::{announce_revision, plan};
 use crate::facts::today;
-use crate::settle_ticket::Done;
+use crate::tickets::settle_ticket::Done;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::DeliveryId;

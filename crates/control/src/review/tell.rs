@@ -1,7 +1,7 @@
 //! Shows a job's state on its pull request: as a commit status, or as one comment where statuses are not permitted.
 
 use crate::forge::forge_of;
-use crate::put_off::put_off;
+use crate::sweep::put_off::put_off;
 use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::id::JobId;

@@ -2,7 +2,7 @@
 
 use super::waiting::{Seeker, classes_of};
 use super::{RunnerToken, own_member};
-use crate::proof::Bootstrap;
+use crate::admin::proof::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};

@@ -3,7 +3,7 @@
 use super::projects::all_in_turn;
 use super::report::Report;
 use super::time::Time;
-use crate::hold::take_up_held;
+use crate::admin::hold::take_up_held;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::ProjectId;

@@ -3,7 +3,7 @@
 use super::projects::all_in_turn;
 use super::report::Report;
 use super::time::Time;
-use crate::ending::write_end;
+use crate::jobs::ending::write_end;
 use crate::runner::Waits;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;

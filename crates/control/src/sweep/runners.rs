@@ -2,8 +2,8 @@
 
 use super::report::{Faults, Report};
 use super::time::Time;
-use crate::ending::write_end;
-use crate::requeue::write_requeue;
+use crate::jobs::ending::write_end;
+use crate::jobs::requeue::write_requeue;
 use crate::runner::token_state;
 use crate::{Context, Error};
 use futures::StreamExt as _;

@@ -130,7 +130,7 @@ pub(super) fn in_turn(now: Timestamp) -> impl Iterator<Item = u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hold::WAKES_FOR;
+    use crate::admin::hold::WAKES_FOR;
     use std::collections::BTreeSet;
 
     #[test]

@@ -1,7 +1,8 @@
 //! Verifies the signature of a delivery.
 
 use super::Call;
-use crate::{Context, Error, rotate_secret::accepted_previous};
+use crate::admin::rotate_secret::accepted_previous;
+use crate::{Context, Error};
 use pullyard_cloud::Versions;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::Hook;

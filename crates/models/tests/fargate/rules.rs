@@ -411,7 +411,7 @@ impl Rules {
     }
 }
 
-/// What a wake-up begins, as `crates/control/src/dispatch.rs` judges it.
+/// What a wake-up begins, as `crates/control/src/jobs/dispatch.rs` judges it.
 fn begin(job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
     if job.status != Status::Ready || job.never_started().is_some() {
         return Ok(None);

@@ -1,9 +1,9 @@
 //! Decides a delivery again at a user's request, with the forge's current data.
 
 use crate::forge::forge_of;
-use crate::move_ticket::{Answer, move_ticket};
 use crate::review::translate::{asked, review_event, seen};
 use crate::review::{Reach, decide_review};
+use crate::tickets::move_ticket::{Answer, move_ticket};
 use crate::{Context, Error};
 use pullyard_domain::delivery::{Delivery, ReviewSubject};
 use pullyard_domain::event::TicketEvent;

@@ -1,7 +1,7 @@
 //! Signs a browser in: by a link that works once, or by an API token. A session is a sealed cookie that names a token,
 //! which is read at every request: revoking it ends the session.
 
-use crate::proof::{Session, SignInCode};
+use crate::admin::proof::{Session, SignInCode};
 use crate::{Context, Error};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Token, TokenKind, Write};

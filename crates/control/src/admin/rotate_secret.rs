@@ -1,6 +1,6 @@
 //! Rotates a secret: the previous value stays valid for a while.
 
-use crate::secrets::{UserSecret, whole_name};
+use crate::admin::secrets::{UserSecret, whole_name};
 use crate::{Context, Error};
 use pullyard_cloud::{Version, Versions};
 use pullyard_domain::id::SecretName;

@@ -1,9 +1,9 @@
 //! Settles a ticket: writes its state to the ticket tool, then decides queued entries and reviews.
 
 use crate::facts::facts_of;
-use crate::move_ticket::{delivery_of, trigger};
-use crate::put_off::put_off;
 use crate::review::settle_reviews;
+use crate::sweep::put_off::put_off;
+use crate::tickets::move_ticket::{delivery_of, trigger};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;

@@ -1,8 +1,8 @@
 //! Creates and changes projects, and connects repositories and forges.
 
+use crate::admin::hold::wake_held;
+use crate::admin::secrets::may_name;
 use crate::forge::{account_of, forge_at, forge_for_new, token_in};
-use crate::hold::wake_held;
-use crate::secrets::may_name;
 use crate::{Context, Error};
 use pullyard_domain::agent::{self, Agent, ModelKey};
 use pullyard_domain::auth::Auth;

@@ -1,7 +1,7 @@
 //! Stores an input for a job's agent, such as the answer to its question.
 
-use crate::create_job::Requester;
-use crate::rest::write_rest;
+use crate::jobs::create_job::Requester;
+use crate::jobs::rest::write_rest;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId};

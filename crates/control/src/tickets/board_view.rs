@@ -1,8 +1,8 @@
 //! Reads the board, and the jobs of one ticket.
 
-use crate::list_jobs::list_jobs;
+use crate::jobs::list_jobs::list_jobs;
+use crate::jobs::views::{JobView, TicketView, job_view, ticket_views, view};
 use crate::runner::Waits;
-use crate::views::{JobView, TicketView, job_view, ticket_views, view};
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::listing::JobFilter;

@@ -1,6 +1,6 @@
 //! Creates, lists and revokes API and runner tokens.
 
-use crate::create_job::Requester;
+use crate::jobs::create_job::Requester;
 use crate::{Context, Error};
 use pullyard_domain::id::{EventId, TokenId};
 use pullyard_domain::time::Timestamp;

@@ -1,7 +1,7 @@
 //! Retries an ended job.
 
-use crate::create_job::{JobRequest, Requester, create_job};
-use crate::move_ticket::Answer;
+use crate::jobs::create_job::{JobRequest, Requester, create_job};
+use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId, RepositoryName};

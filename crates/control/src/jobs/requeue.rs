@@ -1,7 +1,7 @@
 //! Requeues a job after a lost or failed attempt.
 
-use crate::ending::{Took, attempt_of, write_told_end};
-use crate::rest::write_told_rest;
+use crate::jobs::ending::{Took, attempt_of, write_told_end};
+use crate::jobs::rest::write_told_rest;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::failure::Failure;

@@ -1,7 +1,7 @@
 //! Lists a project's jobs by filter, page by page.
 
+use crate::jobs::views::{JobView, view};
 use crate::runner::Waits;
-use crate::views::{JobView, view};
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::listing::JobFilter;

@@ -3,7 +3,7 @@
 //! The checks are for users: after a concurrent write, reconnecting the forge under its name repairs everything, and no
 //! other forge can be connected under that name.
 
-use crate::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
+use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{IntegrationId, ProjectId};

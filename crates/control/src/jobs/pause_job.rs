@@ -1,31 +1,31 @@
-//! Continues a paused job.
+//! Pauses a job.
 
-use crate::rest::write_rest;
+use crate::jobs::rest::write_rest;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{AttemptEnd, Job, NotNow};
+use pullyard_domain::job::{AttemptEnd, Job, NotNow, Pause};
 use pullyard_store::{Proof, Write};
 
-/// Idempotent: a job that is not paused stays as it is.
-/// Errors: `NotFound`; `Denied` when it waits for an answer, is being cancelled or has ended; `Contended`.
-pub async fn continue_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
+/// Idempotent: a paused job, or one being paused, stays as it is, with the first requester's name.
+/// Errors: `NotFound`; `Denied` where it can't be paused; `Contended`.
+pub async fn pause_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.job(id).await? else {
             return Err(Error::NotFound { what: "job", name: id.to_string() });
         };
-        let next = match job.continued(now) {
+        let next = match job.paused(Pause::new(by, now), now) {
             Ok(next) => next,
             Err(NotNow::Already) => return Ok(job),
             Err(refusal) => {
-                let denial = Denial::of_going_on(&job, &refusal);
+                let denial = Denial::of_pause(&job, &refusal);
                 return Err(denial.map_or_else(|| Error::refused(refusal, now), Error::Denied));
             }
         };
         if write_rest(ctx, &job, &next, (AttemptEnd::Paused {}, None), Proof::Nothing, now).await? == Write::Applied {
-            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "a job was continued");
+            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "a job was paused");
             return Ok(next);
         }
         rounds.again().await?;

@@ -1,8 +1,8 @@
 //! Creates a job at a user's request: for a ticket, from a prompt, or both.
 
 use crate::facts::{repository_fact, repository_of_retry, today};
-use crate::move_ticket::Answer;
-use crate::new_job::{NewJob, make};
+use crate::jobs::new_job::{NewJob, make};
+use crate::tickets::move_ticket::Answer;
 use crate::{Clock, Context, Error};
 use pullyard_domain::budget::Today;
 use pullyard_domain::decision::Reason;

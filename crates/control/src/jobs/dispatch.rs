@@ -1,6 +1,6 @@
 //! Starts a task for a Ready job, and stops the tasks of a cancelled one. Nothing else calls ECS for tasks.
 
-use crate::proof::Bootstrap;
+use crate::admin::proof::Bootstrap;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_cloud::{Start, Started, trace};

@@ -1,6 +1,6 @@
 //! Cancels a job.
 
-use crate::ending::write_end;
+use crate::jobs::ending::write_end;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::JobId;

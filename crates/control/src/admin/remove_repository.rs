@@ -1,6 +1,6 @@
 //! Removes a repository from its project. The checks are for users: a job continues with its frozen context.
 
-use crate::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
+use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{ProjectId, RepositoryName};

@@ -1,9 +1,9 @@
 //! The built-in board: creates, edits and moves tickets, as ticket events of source `Board`.
 
-use crate::create_job::{Requester, content_of};
 use crate::facts::facts_of;
-use crate::move_ticket::{Answer, answered, delivery_of, job_of, move_ticket};
-use crate::new_job::make_with_ticket;
+use crate::jobs::create_job::{Requester, content_of};
+use crate::jobs::new_job::make_with_ticket;
+use crate::tickets::move_ticket::{Answer, answered, delivery_of, job_of, move_ticket};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;

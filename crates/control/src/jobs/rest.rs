@@ -1,6 +1,6 @@
 //! Writes that a job is suspended or resumes.
 
-use crate::ending::{Took, shown, write_told_end};
+use crate::jobs::ending::{Took, shown, write_told_end};
 use crate::{Context, Error};
 use pullyard_domain::job::{Attempt, AttemptEnd, Input, Job, Place, Status};
 use pullyard_domain::outcome::ticket_while;

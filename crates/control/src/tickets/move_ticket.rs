@@ -1,7 +1,7 @@
 //! Handles a ticket event: decides whether it starts a job, and writes the decision.
 
 use crate::facts::facts_of;
-use crate::new_job::{NewJob, make};
+use crate::jobs::new_job::{NewJob, make};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN};

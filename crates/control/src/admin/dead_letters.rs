@@ -2,7 +2,8 @@
 //!
 //! A task's death event has no queue to return to: a redrive runs the function's use case directly.
 
-use crate::{Context, Error, task_stopped};
+use crate::jobs::task_stopped::task_stopped;
+use crate::{Context, Error};
 use pullyard_cloud::{DeadMessage, Look, Undelivered, Wanted, parse_dead_letter};
 use pullyard_domain::dead_letter::{Message, Queue};
 use pullyard_domain::id::MessageId;

@@ -1,8 +1,8 @@
 //! Connects a forge as a GitHub App: a new one from a manifest, or an existing one.
 
+use crate::admin::projects::{usable, was_no_other};
+use crate::admin::secrets::{may_name, set_secret};
 use crate::forge::endpoint;
-use crate::projects::{usable, was_no_other};
-use crate::secrets::{may_name, set_secret};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, SecretName};

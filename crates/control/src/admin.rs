@@ -1,0 +1,19 @@
+//! What operators do: forges, repositories, tokens, secrets, dead letters.
+
+pub(crate) mod connect_app;
+pub(crate) mod dead_letters;
+pub(crate) mod forge_tokens;
+pub(crate) mod hold;
+pub(crate) mod projects;
+pub(crate) mod proof;
+pub(crate) mod readiness;
+pub(crate) mod removal;
+pub(crate) mod remove_integration;
+pub(crate) mod remove_repository;
+pub(crate) mod rotate_secret;
+pub(crate) mod secrets;
+pub(crate) mod sign_in;
+pub(crate) mod test_integration;
+pub(crate) mod test_repository;
+pub(crate) mod tokens;
+pub(crate) mod unreadable;

@@ -1,0 +1,17 @@
+//! Jobs from their creation to their end.
+
+pub(crate) mod answer_job;
+pub(crate) mod artifacts;
+pub(crate) mod cancel_job;
+pub(crate) mod continue_job;
+pub(crate) mod create_job;
+pub(crate) mod dispatch;
+pub(crate) mod ending;
+pub(crate) mod list_jobs;
+pub(crate) mod new_job;
+pub(crate) mod pause_job;
+pub(crate) mod requeue;
+pub(crate) mod rest;
+pub(crate) mod retry_job;
+pub(crate) mod task_stopped;
+pub(crate) mod views;

@@ -1,0 +1,6 @@
+//! Tickets of the board and of other tools.
+
+pub(crate) mod board;
+pub(crate) mod board_view;
+pub(crate) mod move_ticket;
+pub(crate) mod settle_ticket;
