@@ -3,7 +3,8 @@
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, until};
 use pullyard_domain::budget::{Budget, Day};
-use pullyard_domain::id::{DeliveryId, EventId, JobId, ticket_group};
+use pullyard_domain::id::derived::ticket_group;
+use pullyard_domain::id::{DeliveryId, EventId, JobId};
 use pullyard_domain::job::Status;
 use pullyard_domain::project::Settings;
 use pullyard_domain::wakeup::TicketWakeup;

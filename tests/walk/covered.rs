@@ -111,7 +111,10 @@ const NOT_WALKED: &[(&str, &str)] = &[
         "jobs/artifacts::artifact_address",
         "what it may note of an object that nobody noted is what `checkpoint` notes, by the same write",
     ),
-    ("admin/connect_app::connect_app", "it stores an integration over none, as `connect_forge` does, after reads alone"),
+    (
+        "admin/connect_app::connect_app",
+        "it stores an integration over none, as `connect_forge` does, after reads alone",
+    ),
     (
         "admin/connect_app::make_app",
         "the forge's code works once, so that nobody can repeat it; `tests/apps.rs` holds what its key is kept for",

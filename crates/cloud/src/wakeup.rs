@@ -4,7 +4,7 @@
 use crate::lazy::Lazy;
 use crate::{Error, trace};
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
-use pullyard_domain::id::{pull_request_group, ticket_group};
+use pullyard_domain::id::derived::{pull_request_group, ticket_group};
 use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, QueuedReview, TicketWakeup};
 use serde::Serialize;
 

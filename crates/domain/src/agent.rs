@@ -1,6 +1,5 @@
 //! Which agent works on a job, who chooses it, and what it proves itself with to its model.
 
-use crate::project::{SettingFault, Settings};
 use serde::{Deserialize, Serialize};
 
 /// Drives any program by its output.
@@ -102,17 +101,6 @@ impl Agent {
         }
     }
 
-    /// The agent that works where a repository of a project with these settings says this: itself, unless it leaves
-    /// the choice to its project; then the project's with the project's model, or whichever is installed. The program
-    /// stays known.
-    pub fn under(self, settings: &Settings) -> Self {
-        if self.capability != PROJECT {
-            return self;
-        }
-        let capability = settings.agent.clone().unwrap_or_else(|| AUTO.into());
-        Self { capability, model: settings.model.clone(), ..self }
-    }
-
     /// The same with another agent or model. What is not named stays, but for a model when the agent changes: it was
     /// named for that one.
     pub fn with(&self, capability: Option<&str>, model: Option<&str>) -> Self {
@@ -136,41 +124,12 @@ impl Agent {
     }
 }
 
-/// Refuses an agent that a project can't choose, and a model without its agent.
-pub(crate) fn check(settings: &Settings) -> Result<(), SettingFault> {
-    let fault = |pointer, fault: String| Err(SettingFault { pointer, fault: fault.into() });
-    match (&settings.agent, &settings.model) {
-        (Some(agent), _) if !OF_PROJECTS.contains(&agent.as_str()) => {
-            let choices = OF_PROJECTS.join(", ");
-            fault("/agent", format!("choose one of {choices}, or null; a command is set for its repository"))
-        }
-        (None, Some(_)) => fault("/model", "a model belongs to an agent: set `agent` as well".into()),
-        (Some(_), Some(model)) if !is_model(model) => fault("/model", model_fault()),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a model that is the same when its project's agent was changed: it was named for the other one. A change is
-/// all of the settings and does not say what somebody named in it, so whoever means that model sets it once more.
-pub fn check_change(before: &Settings, after: &Settings) -> Result<(), SettingFault> {
-    match (&before.agent, &before.model) {
-        (Some(agent), Some(model)) if before.agent != after.agent && after.model.as_ref() == Some(model) => {
-            let fault = format!(
-                "{model} was named for {agent}: with the new agent name another, or null; {model} itself is taken by a \
-                 change after that"
-            );
-            Err(SettingFault { pointer: "/model", fault: fault.into() })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn model_fault() -> String {
+pub(crate) fn model_fault() -> String {
     format!("use at most {LONGEST_MODEL} letters, digits and any of .:/_@[]-, beginning with a letter or digit")
 }
 
 /// A model's name ends up among an agent's arguments.
-fn is_model(name: &str) -> bool {
+pub(crate) fn is_model(name: &str) -> bool {
     (1..=LONGEST_MODEL).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || ".:/_@[]-".contains(c))
@@ -233,6 +192,7 @@ impl ModelKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::{Settings, check_change};
 
     fn agent(capability: &str, command: &[&str], model: Option<&str>) -> Agent {
         let command = command.iter().map(|word| (*word).to_owned()).collect();

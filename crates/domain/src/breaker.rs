@@ -12,6 +12,7 @@
 use crate::agent::{CLAUDE_CODE, CODEX};
 use crate::failure::Failure;
 use crate::id::{BadId, JobId, ProjectId, RunnerId};
+pub use crate::key_of::KeyOf;
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
@@ -39,15 +40,6 @@ const SHORTEST: Duration = Duration::from_secs(60);
 const FIRST: Duration = Duration::from_secs(300);
 
 const SLOWEST: Duration = Duration::from_secs(3_600);
-
-/// Whose key a job's agent asks its model with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyOf {
-    #[default]
-    Runner,
-    Project,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

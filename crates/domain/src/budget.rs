@@ -6,14 +6,13 @@
 
 use crate::decision::Reason;
 use crate::id::ProjectId;
-use crate::job::Job;
-use crate::project::SettingFault;
+use crate::setting_fault::SettingFault;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The most dollars that a limit may name. Units: millionths of a US dollar.
-const MOST: u64 = 1_000_000_000_000;
+pub(crate) const MOST: u64 = 1_000_000_000_000;
 
 /// The most jobs that a limit may name.
 const MOST_JOBS: u32 = 1_000_000;
@@ -77,18 +76,6 @@ impl Budget {
     /// What a job that is made now reserves.
     pub fn reserve(&self, now: Timestamp) -> Option<Reserved> {
         self.is_set().then(|| Reserved { day: Day::of(now), usd_micros: self.usd_micros_per_job })
-    }
-
-    /// What making this job takes from its day, and how much of the day may be taken before it.
-    pub fn charge(&self, job: &Job) -> Option<Charge> {
-        let reserved = job.reserved?;
-        Some(Charge {
-            project: job.project.clone(),
-            day: reserved.day,
-            usd_micros: reserved.usd_micros,
-            jobs_below: self.jobs_per_day,
-            usd_micros_at_most: self.usd_micros_per_day.map(|most| most.saturating_sub(reserved.usd_micros)),
-        })
     }
 
     /// Refuses a budget under which nothing could start.
@@ -207,26 +194,6 @@ pub struct Returned {
     pub reserved_usd_micros: u64,
     /// What of it, or beyond it, was spent. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
-}
-
-impl Job {
-    /// What its end gives back. None: it reserved nothing, or has not ended.
-    pub fn returned(&self) -> Option<Returned> {
-        let reserved = self.reserved.filter(|_| self.status.is_terminal())?;
-        Some(Returned {
-            project: self.project.clone(),
-            day: reserved.day,
-            jobs: u32::from(!self.worked),
-            reserved_usd_micros: reserved.usd_micros,
-            spent_usd_micros: self.spent_usd_micros,
-        })
-    }
-
-    /// The job with what one more attempt of it cost. Units: millionths of a US dollar.
-    pub fn with_cost(mut self, usd_micros: u64) -> Self {
-        self.spent_usd_micros = self.spent_usd_micros.saturating_add(usd_micros).min(MOST);
-        self
-    }
 }
 
 /// An amount as people write it, to the cent: `$1.50`. Units: millionths of a US dollar.

@@ -2,14 +2,13 @@
 //! into a job, and what came of a check.
 
 use crate::commands::CommandPolicy;
-use crate::project::{Repository, SettingFault, Settings};
 use crate::text::clipped;
 use serde::{Deserialize, Serialize};
 
 /// The longest that a command may be given. Units: seconds.
-const LONGEST_SECS: u64 = 21_600;
+pub(crate) const LONGEST_SECS: u64 = 21_600;
 /// The most output of a check that is kept. Units: KiB.
-const MOST_OUTPUT_KIB: u64 = 16_384;
+pub(crate) const MOST_OUTPUT_KIB: u64 = 16_384;
 /// The most results that an attempt keeps: every check, and every check again. There are more where people speak, and
 /// each time everything is checked anew.
 const MOST_RUNS: usize = 2 * crate::commands::MOST;
@@ -107,38 +106,11 @@ pub struct JobCommands {
 }
 
 impl JobCommands {
-    /// What a new job of this project on this repository has run; none where nothing is.
-    pub fn of(settings: &Settings, repository: &Repository) -> Option<Self> {
-        let (mut setup, mut checks) = (settings.setup.clone(), settings.checks.clone());
-        let OwnCommands { setup: own_setup, checks: own_checks } = repository.commands.clone();
-        setup.commands = own_setup.unwrap_or(setup.commands);
-        checks.commands = own_checks.unwrap_or(checks.commands);
-        let has_any = !setup.commands.is_empty() || !checks.commands.is_empty();
-        has_any.then_some(Self { policy: settings.command_policy, setup, checks })
-    }
-
     /// The first command that may not be run.
     pub fn refused(&self) -> Option<&str> {
         let all = self.setup.commands.iter().chain(&self.checks.commands);
         all.map(String::as_str).find(|line| self.policy.words(line).is_err())
     }
-}
-
-/// Refuses what could not work.
-pub(crate) fn check(settings: &Settings) -> Result<(), SettingFault> {
-    let Settings { setup, checks, command_policy, .. } = settings;
-    let listed = [("/setup/commands", &setup.commands), ("/checks/commands", &checks.commands)];
-    listed.into_iter().try_for_each(|(pointer, lines)| {
-        command_policy.check(lines).map_err(|fault| SettingFault { pointer, fault: fault.into() })
-    })?;
-    let limits = [("/setup/limit_secs", setup.limit_secs), ("/checks/limit_secs", checks.limit_secs)];
-    if let Some((pointer, _)) = limits.into_iter().find(|(_, secs)| !(1..=LONGEST_SECS).contains(secs)) {
-        return Err(SettingFault { pointer, fault: "use 1 to 21600 seconds".into() });
-    }
-    if !(4..=MOST_OUTPUT_KIB).contains(&checks.output_kib) {
-        return Err(SettingFault { pointer: "/checks/output_kib", fault: "use 4 to 16384 KiB".into() });
-    }
-    Ok(())
 }
 
 /// What came of one check.
@@ -224,6 +196,7 @@ impl CheckRun {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::{Repository, Settings};
     use crate::story;
 
     fn lines(lines: &[&str]) -> Vec<String> {

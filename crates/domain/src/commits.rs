@@ -1,6 +1,5 @@
 //! Whose name stands on the commits of a project's jobs, and which key signs them.
 
-use crate::project::{SettingFault, Settings};
 use serde::{Deserialize, Serialize};
 
 /// The name on commits where a project says none.
@@ -8,7 +7,7 @@ pub const NAME: &str = "Pullyard";
 /// The address on commits where a project says none.
 pub const EMAIL: &str = "pullyard@users.noreply.github.com";
 /// Units: characters.
-const LONGEST: usize = 100;
+pub(crate) const LONGEST: usize = 100;
 
 /// How a project's jobs commit.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -39,48 +38,10 @@ impl Default for Author {
     }
 }
 
-impl Author {
-    /// Of a project's commits; none where it is everybody's.
-    pub fn of(settings: &Settings) -> Option<Self> {
-        let Commits { name, email, .. } = &settings.commits;
-        (name.is_some() || email.is_some()).then(|| Self {
-            name: name.clone().unwrap_or_else(|| NAME.into()),
-            email: email.clone().unwrap_or_else(|| EMAIL.into()),
-        })
-    }
-}
-
-/// Refuses what git would not take, or take for something else.
-pub(crate) fn check(settings: &Settings) -> Result<(), SettingFault> {
-    let Commits { name, email, .. } = &settings.commits;
-    let plain = |text: &str| {
-        let odd = |c: char| c.is_control() || matches!(c, '<' | '>');
-        (1..=LONGEST).contains(&text.trim().chars().count()) && !text.contains(odd)
-    };
-    if !name.as_deref().is_none_or(|name| plain(name) && name.contains(char::is_alphanumeric)) {
-        return Err(SettingFault {
-            pointer: "/commits/name",
-            fault: "use 1 to 100 printable characters without < and >".into(),
-        });
-    }
-    let is_address = |email: &str| {
-        let parts = email.split_once('@');
-        plain(email)
-            && !email.contains(char::is_whitespace)
-            && parts.is_some_and(|(who, at)| !who.is_empty() && !at.is_empty())
-    };
-    if !email.as_deref().is_none_or(is_address) {
-        return Err(SettingFault {
-            pointer: "/commits/email",
-            fault: "use an address, such as bot@example.com".into(),
-        });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::Settings;
 
     fn with(name: Option<&str>, email: Option<&str>) -> Settings {
         let commits = Commits { name: name.map(str::to_owned), email: email.map(str::to_owned), signing_secret: None };

@@ -3,7 +3,7 @@
 use crate::decision::Reason;
 use crate::facts::Recorded;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, TicketKey};
-use crate::pull_request::PullRequestId;
+use crate::pull_request_id::PullRequestId;
 use crate::review::guard::ReviewFacts;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;

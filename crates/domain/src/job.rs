@@ -5,6 +5,7 @@
 //! still the job it replaces.
 
 mod cancel;
+mod charge;
 mod context;
 mod fault;
 mod hears;
@@ -23,22 +24,21 @@ pub use model::{MOST_TROUBLES, ModelWait, Troubled};
 pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
 pub use record::{Attempt, AttemptEnd, Looked, Work};
 pub use rest::{
-    Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, REST_AT_MOST, Rest, Session,
-    Yielded,
+    Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, Rest, Session, Yielded,
 };
 pub use retry::{
     as_retry, did_what_was_asked, goes_on_from, leaves_reviews, leaves_work, left_unheard, may_be_retried,
 };
 pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
 
-use crate::breaker::KeyOf;
 use crate::budget::Reserved;
 use crate::failure::Failure;
 use crate::id::{
     ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
 };
-use crate::project::{Compute, OfflinePolicy, Resume};
-use crate::pull_request::PullRequestId;
+use crate::key_of::KeyOf;
+use crate::project::{Compute, OfflinePolicy, REST_AT_MOST, Resume};
+use crate::pull_request_id::PullRequestId;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trace::TraceId;

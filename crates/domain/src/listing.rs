@@ -83,7 +83,7 @@ mod tests {
     use crate::decision::Reason;
     use crate::delivery::Source;
     use crate::id::{DeliveryId, IntegrationId, ReviewId};
-    use crate::pull_request::PullRequestId;
+    use crate::pull_request_id::PullRequestId;
     use crate::story::{active, at, event_id, key, project_id, ready};
 
     #[test]

@@ -1,17 +1,26 @@
 //! A project's settings, its repositories and the forges they live on.
 
-use crate::agent::{Agent, ModelSecrets, check as check_agent};
+mod check;
+mod defaults;
+
+pub use crate::setting_fault::SettingFault;
+pub use check::check_change;
+
+use crate::agent::{Agent, ModelSecrets};
 use crate::auth::Auth;
 use crate::budget::Budget;
-use crate::checks::{Checks, OwnCommands, Setup, check as check_commands};
+use crate::checks::{Checks, OwnCommands, Setup};
 use crate::commands::CommandPolicy;
-use crate::commits::{Commits, check as check_commits};
+use crate::commits::Commits;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::task::{TaskCapacity, TaskSize};
 use crate::text::clipped;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long a job stands still before it is ended, where its project says nothing else: a week.
+pub const REST_AT_MOST: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The longest reason for a hold. Units: characters.
 pub const LONGEST_HOLD: usize = 200;
@@ -190,7 +199,7 @@ impl Default for Limits {
             cost_usd_micros: None,
             turns: None,
             disk_mib: None,
-            input_secs: crate::job::REST_AT_MOST.as_secs(),
+            input_secs: REST_AT_MOST.as_secs(),
         }
     }
 }
@@ -401,15 +410,6 @@ impl Repository {
     }
 }
 
-/// What is wrong with a setting: its JSON pointer and the fault in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingFault {
-    /// Where.
-    pub pointer: &'static str,
-    /// What.
-    pub fault: Cow<'static, str>,
-}
-
 impl Settings {
     /// Refuses settings that could not work: a todo or completion status that is the trigger status
     /// would make every write-back start the next job, for ever.
@@ -473,9 +473,9 @@ impl Settings {
         if !(60..=2_592_000).contains(&self.limits.input_secs) {
             return fault("/limits/input_secs", "use 60 to 2592000 seconds (30 days)");
         }
-        check_agent(self)?;
-        check_commands(self)?;
-        check_commits(self)?;
+        check::agent(self)?;
+        check::commands(self)?;
+        check::commits(self)?;
         self.budget.check()
     }
 

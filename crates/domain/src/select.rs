@@ -1,8 +1,8 @@
 //! Which runner may take which job, and in which order.
 
-use crate::breaker::KeyOf;
 use crate::id::{ClaimId, ClassId, JobId, RunnerId};
 use crate::job::{Job, Place, Status, Want};
+use crate::key_of::KeyOf;
 use crate::runner::Profile;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};

@@ -18,7 +18,8 @@ use crate::job::{
     plan_revision,
 };
 use crate::project::{Project, Repository, Settings};
-use crate::pull_request::{PullRequest, PullRequestId};
+use crate::pull_request::PullRequest;
+use crate::pull_request_id::PullRequestId;
 use crate::runner::{Introduction, Runner, Slot};
 use crate::ticket::{Entry, Ticket};
 use crate::time::Timestamp;

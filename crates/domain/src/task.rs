@@ -2,7 +2,6 @@
 //!
 //! How many processors a size has is the deployment's business: its task definitions say so.
 
-use crate::project::Settings;
 use serde::{Deserialize, Serialize};
 
 /// How big a task is. Each deployment has one task definition of each.
@@ -67,11 +66,6 @@ pub struct Task {
 }
 
 impl Task {
-    /// What new jobs of a project with these settings get.
-    pub fn of(settings: &Settings) -> Self {
-        Self { size: settings.task_size, capacity: settings.task_capacity }
-    }
-
     /// What most jobs have: not worth the bytes of a job that is written at every step.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
@@ -87,6 +81,7 @@ impl Task {
 mod tests {
     use super::*;
     use crate::job::Job;
+    use crate::project::Settings;
     use crate::story::{TRIGGER, at, job_id, planned, settings, ticket_in};
     use serde_json::{Value, json};
 

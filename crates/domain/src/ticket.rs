@@ -5,7 +5,8 @@
 use crate::budget::Day;
 use crate::id::{EventId, JobId, ProjectId, TicketKey};
 use crate::project::{Project, Settings};
-use crate::pull_request::{PullRequestId, PullRequestLink};
+use crate::pull_request::PullRequestLink;
+use crate::pull_request_id::PullRequestId;
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};

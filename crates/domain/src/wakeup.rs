@@ -1,7 +1,7 @@
 //! What a wake-up says: look at this now. A hint; the table holds the truth.
 
 use crate::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
-use crate::pull_request::PullRequestId;
+use crate::pull_request_id::PullRequestId;
 use crate::review::ReviewEvent;
 use serde::{Deserialize, Serialize};
 

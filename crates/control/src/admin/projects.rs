@@ -4,12 +4,12 @@ use crate::admin::hold::wake_held;
 use crate::admin::secrets::may_name;
 use crate::forge::{account_of, forge_at, forge_for_new, token_in};
 use crate::{Context, Error};
-use pullyard_domain::agent::{self, Agent, ModelKey};
+use pullyard_domain::agent::{Agent, ModelKey};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::OwnCommands;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings};
+use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings, check_change};
 use pullyard_domain::removal::name_of_another;
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
@@ -39,7 +39,7 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
     if project.rev != revision {
         return Err(Error::ChangedMeanwhile { revision: project.rev });
     }
-    agent::check_change(&project.settings, &settings).map_err(refused)?;
+    check_change(&project.settings, &settings).map_err(refused)?;
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
         Write::Applied => {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::failure::Failure;
+use crate::job::Job;
 use crate::job::{End, Status};
 use crate::story::{self, active, at, finished, project_id, ready};
 

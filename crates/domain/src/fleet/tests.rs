@@ -1,7 +1,7 @@
 use super::*;
-use crate::breaker::KeyOf;
 use crate::id::ProjectId;
 use crate::job::Place;
+use crate::key_of::KeyOf;
 use crate::runner::Drain;
 use crate::story::{at, crashed, job_id, project_id, ready, runner, slot};
 use std::collections::BTreeSet;

@@ -1,11 +1,9 @@
 //! A new job: everything that is frozen when it is made.
 
-use super::{
-    ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, REST_AT_MOST, Revises, Status, WAKE_WITHIN, Want,
-};
-use crate::breaker::KeyOf;
+use super::{ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, Revises, Status, WAKE_WITHIN, Want};
 use crate::id::{ClassId, JobId, ProjectId, ReviewId, TicketKey};
-use crate::project::{Repository, Settings};
+use crate::key_of::KeyOf;
+use crate::project::{REST_AT_MOST, Repository, Settings};
 use crate::pull_request::{LastRevision, Note, PullRequest};
 use crate::task::Task;
 use crate::ticket::Ticket;

@@ -26,9 +26,6 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long a job stands still before it is ended, where its project says nothing else: a week.
-pub const REST_AT_MOST: Duration = Duration::from_secs(7 * 24 * 3_600);
-
 /// The most of a question that is kept. Units: characters.
 pub const LONGEST_QUESTION: usize = 2_000;
 

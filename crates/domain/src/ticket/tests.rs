@@ -1,6 +1,6 @@
 use super::*;
 use crate::id::IntegrationId;
-use crate::pull_request::PullRequestId;
+use crate::pull_request_id::PullRequestId;
 use crate::story::{
     DOING, REVIEW, TODO, TRIGGER, at, entry, event_id, job_id, key, linked, project_id, pull_request_id, settings,
     ticket_in,

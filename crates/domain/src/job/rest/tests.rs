@@ -2,7 +2,7 @@ use super::*;
 use crate::due::{self, Due};
 use crate::job::{AttemptEnd, Place};
 use crate::outcome::{ticket_after, ticket_while};
-use crate::project::Resume;
+use crate::project::{REST_AT_MOST, Resume};
 use crate::story::{
     active, asking, asks, at, claim, crashed, fence, finish_id, finished, job_and_ticket, just_before, paused, pending,
     ready, result, yielded,

@@ -1,0 +1,143 @@
+use super::derived::{derived, pull_request_group, ticket_group};
+use super::*;
+use crate::key_of::KeyOf;
+use crate::pull_request_id::PullRequestId;
+
+#[test]
+fn parts_never_run_together() {
+    assert_ne!(derived("", "d", &["ab", "c"]), derived("", "d", &["a", "bc"]));
+    assert_ne!(derived("", "d", &["a"]), derived("", "da", &[]));
+}
+
+#[test]
+fn derived_ids_are_valid_ids() {
+    let project = ProjectId::new("acme").unwrap();
+    let id = JobId::of_request(&project, "token", "key");
+    assert_eq!(JobId::new(id.as_str()), Ok(id.clone()));
+    assert_eq!(id.short().len(), 4);
+}
+
+#[test]
+fn each_button_of_each_page_has_a_key_of_its_own() {
+    let key =
+        |page: &str, ticket: &str, status: &str| EventId::of_button(page, &TicketKey::new(ticket).unwrap(), status);
+    let one = key("page-1", "A-1", "Done");
+    assert_eq!(one, key("page-1", "A-1", "Done"));
+    assert_eq!(EventId::new(one.as_str()), Ok(one.clone()));
+    for other in [key("page-2", "A-1", "Done"), key("page-1", "A-2", "Done"), key("page-1", "A-1", "Blocked")] {
+        assert_ne!(one, other);
+    }
+}
+
+#[test]
+fn a_chosen_key_can_never_name_a_tickets_job() {
+    let project = ProjectId::new("acme").unwrap();
+    let ticket = TicketKey::new("A-1").unwrap();
+    let entry = crate::ticket::Entry { at: crate::time::Timestamp::from_millis(5), event: EventId::new("e").unwrap() };
+    assert_ne!(JobId::of_entry(&project, &ticket, &entry), JobId::of_request(&project, "A-1", "5"));
+}
+
+#[test]
+fn a_review_names_its_job_and_one_more_after_each_that_had_it() {
+    let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
+    let review = ReviewId::new("80").unwrap();
+    let mut jobs = vec![JobId::of_review(&pull_request, &review)];
+    for _ in 0..3 {
+        let had = jobs.last().unwrap();
+        let after = JobId::of_review_after(&pull_request, &review, had);
+        assert_eq!(after, JobId::of_review_after(&pull_request, &review, had));
+        jobs.push(after);
+    }
+    let other = ReviewId::new("81").unwrap();
+    jobs.push(JobId::of_review_after(&pull_request, &other, &jobs[0]));
+    assert_eq!(jobs.iter().collect::<std::collections::BTreeSet<_>>().len(), jobs.len());
+}
+
+#[test]
+fn bad_ids_are_refused() {
+    assert!(ProjectId::new("Acme").is_err());
+    assert!(ProjectId::new("-a").is_err());
+    assert!(ProjectId::new("a#b").is_err());
+    assert!(TicketKey::new("").is_err());
+    assert!(TicketKey::new("a\nb").is_err());
+    assert!(TicketKey::new("x".repeat(65)).is_err());
+    assert!(TicketKey::new(".").is_err() && TicketKey::new("..").is_err());
+    assert!(TicketKey::new("A#1/ü").is_ok());
+    for name in ["acme", "acme/", "/app", "a/b/c", "../x", "a/..", "a b/c", "acme/app.git", "-o/x"] {
+        assert!(RepositoryName::new(name).is_err(), "{name}");
+    }
+    assert!(RepositoryName::new("acme/app.rs").is_ok());
+}
+
+/// What is stored was found by its id: one that is made otherwise after an update is a second job, a second entry
+/// of the ledger, a second runner.
+#[test]
+fn what_was_named_by_an_earlier_version_has_the_same_name_today() {
+    let (project, ticket) = (ProjectId::new("acme").unwrap(), TicketKey::new("APP-17").unwrap());
+    let event = EventId::new("e1").unwrap();
+    let at = crate::time::Timestamp::from_millis(1_795_154_400_000);
+    let entry = crate::ticket::Entry { at, event: event.clone() };
+    let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
+    let review = ReviewId::new("80").unwrap();
+    let first = JobId::of_review(&pull_request, &review);
+    let asked = JobId::of_request(&project, "pat", "k1");
+    let (hook, file) = (HookName::new("acme").unwrap(), ArtifactName::new("changes.patch").unwrap());
+    let labels = ["eu", "gpu"].map(str::to_owned).into();
+    for (id, expected) in [
+        (JobId::of_entry(&project, &ticket, &entry).to_string(), "job_lw2xem5iktet3xr5f4aomg2ksz"),
+        (asked.to_string(), "job_sosut73pfrahw4zhnclt2mrkbu"),
+        (first.to_string(), "job_aycjrdc47n2vpgmncbroukeffq"),
+        (JobId::of_review_after(&pull_request, &review, &first).to_string(), "job_zmhcz32bsc4tobgdvqqtslnvze"),
+        (EventId::of_move("pat", "k1").to_string(), "board-uxws6fkrqabkn5kokydytklshu"),
+        (DeliveryId::of_ticket_event(&project, &event).to_string(), "dlv_prp5srg4fwlmjxpao32sfpsgy7"),
+        (DeliveryId::of_review(&project, &pull_request, &review).to_string(), "dlv_l3zxywexwrs2inzlfnsadoxitx"),
+        (DeliveryId::of_webhook(&hook, "00ff").to_string(), "dlv_qgcnqcpp4ftgx273uazr3uopoe"),
+        (DeliveryId::of_request(&asked).to_string(), "dlv_srtmw7j3jzvpxrzqn5zhzqvwkt"),
+        (DeliveryId::of_unreadable("pat", "00ff").to_string(), "dlv_dxcc7vhfx322crrttjo6age23b"),
+        (RunnerId::of("t1", "kite").to_string(), "rnr_u2oqvg3qhzkdizjssexepqc26p"),
+        (ArtifactId::of(&asked, 1, crate::artifact::Kind::Patch, &file).to_string(), "art_depwlhy7bvvwmxtzeqkqnc55iq"),
+        (ClassId::of("acme", "codex", &labels).to_string(), "tnrgn6kudkebxk5t"),
+        (ClassId::of_key("acme", "codex", &labels, KeyOf::Project).to_string(), "jivax5yewandsyrv"),
+        (ticket_group(&project, &ticket), "ticket-a4zgpsel2b3sowhhqzjuu577ir"),
+        (pull_request_group(&pull_request), "pr-wt57uprilltquku7lrvvugihcq"),
+    ] {
+        assert_eq!(id, expected);
+    }
+    assert_eq!(JobId::of_entry(&project, &ticket, &entry).short(), "2KSZ");
+    assert_eq!(TokenId::of_hash(&"0123456789abcdef".repeat(4)).as_str(), "0123456789abcdef");
+}
+
+#[test]
+fn an_id_is_as_long_as_its_field_says_and_no_longer() {
+    fn check<Id>(new: impl Fn(String) -> Result<Id, BadId>, longest: &str) {
+        assert!(new(longest.to_owned()).is_ok(), "{longest}");
+        assert!(new(format!("{longest}a")).is_err(), "{longest} and one more");
+    }
+    check(ProjectId::new, &"a".repeat(40));
+    check(TicketKey::new, &"ü".repeat(64));
+    check(EventId::new, &"ü".repeat(128));
+    check(ReviewId::new, &"a".repeat(64));
+    check(SecretName::new, &"a".repeat(128));
+    check(RepositoryName::new, &format!("{}/{}", "a".repeat(100), "b".repeat(100)));
+    check(JobId::new, &format!("job_{}", "a".repeat(26)));
+    check(DeliveryId::new, &format!("dlv_{}", "a".repeat(26)));
+    check(RunnerId::new, &format!("rnr_{}", "a".repeat(26)));
+    check(ArtifactId::new, &format!("art_{}", "a".repeat(26)));
+    check(TokenId::new, &"a".repeat(16));
+    check(Sha256Hex::new, &"a".repeat(64));
+    assert!(JobId::new(format!("job_{}", "a".repeat(25))).is_err());
+    assert!(TokenId::new("a".repeat(15)).is_err() && TokenId::new("g".repeat(16)).is_err());
+    assert!(Sha256Hex::new("a".repeat(63)).is_err() && Sha256Hex::new("A".repeat(64)).is_err());
+    assert!(RepositoryName::new(format!("{}/b", "a".repeat(101))).is_err());
+    assert!(SecretName::new(".a").is_err() && SecretName::new("").is_err());
+    assert!(EventId::new(" e1").is_err() && EventId::new("").is_err());
+}
+
+#[test]
+fn only_a_key_of_plain_characters_stands_in_the_path_of_an_address() {
+    for (key, fits) in
+        [("APP-17", true), ("a.b_c~1", true), ("A/1", false), ("A 1", false), ("A%201", false), ("ü", false)]
+    {
+        assert_eq!(TicketKey::new(key).unwrap().fits_a_path(), fits, "{key}");
+    }
+}
