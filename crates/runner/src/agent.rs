@@ -12,6 +12,7 @@ mod codex;
 mod command;
 pub(crate) mod disk;
 mod environment;
+mod exceeded;
 mod given;
 #[cfg(test)]
 mod goldens;
@@ -31,10 +32,9 @@ mod sign;
 mod so_far;
 mod start;
 mod tally;
+mod waits;
 mod watch;
 
-pub use again::Waits;
-pub(crate) use again::waits;
 pub(crate) use environment::Environment;
 pub use environment::agent_variables;
 pub(crate) use given::Given;
@@ -43,6 +43,8 @@ pub(crate) use program::find as find_program;
 pub(crate) use session::SessionOf;
 pub(crate) use sign::Tokens;
 pub(crate) use tally::Tally;
+pub use waits::Waits;
+pub(crate) use waits::waits;
 
 use crate::checkpoint::Working;
 use crate::commit;

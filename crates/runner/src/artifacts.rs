@@ -7,17 +7,14 @@
 mod body;
 mod record;
 mod upload;
+mod uploads;
 
 pub(crate) use record::{RawCapture, Record};
+pub(crate) use uploads::Uploads;
 
-use crate::reporter::Events;
-use crate::said::Said;
 use crate::workspace::private_dirs;
 use pullyard_domain::artifact::{Kind, LARGEST, MOST};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
-use pullyard_domain::text::clipped;
-use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::event::EventKind;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -28,7 +25,6 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
 /// Places that are left for what there is little of: the patch, the record, the last word and a checkpoint come late.
 const SPARED: usize = 8;
@@ -120,70 +116,6 @@ struct Shared {
     lost_checkpoint: AtomicBool,
 }
 
-/// The task that uploads; it ends when this is dropped.
-pub(crate) struct Uploads {
-    artifacts: Artifacts,
-    _task: AbortOnDropHandle<()>,
-}
-
-impl Uploads {
-    /// Begins to upload what is handed in, and to say what is not kept of it: of a checkpoint the next attempt may begin
-    /// again for want of it. A bucket that is away is waited for so long with one.
-    pub(crate) fn start(client: AttemptClient, events: Events, away: Duration) -> Self {
-        let (artifacts, waiting) = Artifacts::new();
-        let task = tokio::spawn(one_by_one((client, away), waiting, artifacts.clone(), events));
-        Self { artifacts, _task: AbortOnDropHandle::new(task) }
-    }
-
-    pub(crate) fn artifacts(&self) -> &Artifacts {
-        &self.artifacts
-    }
-}
-
-async fn one_by_one(
-    (client, away): (AttemptClient, Duration),
-    mut waiting: UnboundedReceiver<Handed>,
-    artifacts: Artifacts,
-    events: Events,
-) {
-    let say = |words: String| events.add(Said::words(EventKind::Log, words));
-    let mut lost = false;
-    while let Some(handed) = waiting.recv().await {
-        let is_checkpoint = handed.is_checkpoint();
-        match handed {
-            Handed::In(kept) if !lost => {
-                let (kind, name) = (kept.kind, kept.name.clone());
-                let uploaded = upload::upload(&client, kept, away).await;
-                if is_checkpoint {
-                    artifacts.0.lost_checkpoint.store(uploaded.is_err(), Ordering::Relaxed);
-                }
-                match uploaded {
-                    Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "an artifact was uploaded"),
-                    Err(failed) => {
-                        // Whoever took the attempt over keeps its own.
-                        lost = failed.is_for_all();
-                        let shown = kind.as_str();
-                        tracing::warn!(kind = shown, name = %name, error = %failed, "an artifact was not kept: {failed}");
-                        let reason = clipped(&failed.to_string(), LONGEST_REASON);
-                        if is_checkpoint {
-                            say(work_not_kept(&format!("its upload failed: {reason}")));
-                        } else if !lost && is_looked_for(kind) {
-                            say(not_kept(name.as_str(), &reason));
-                        }
-                    }
-                }
-            }
-            Handed::In(_) => {}
-            Handed::Not(words) => say(words),
-        }
-        if is_checkpoint {
-            // Whoever sees that it is done with sees what became of it.
-            artifacts.0.checkpoints.fetch_sub(1, Ordering::Release);
-        }
-        artifacts.0.done.send_modify(|done| *done += 1);
-    }
-}
-
 /// Whether people, or the next attempt, look for things of this kind by themselves. Of a check its result says
 /// whether its output is kept.
 fn is_looked_for(kind: Kind) -> bool {
@@ -232,18 +164,18 @@ impl Artifacts {
         self.0.folder.get().map(|folder| folder.join(name))
     }
 
-    /// Waits until everything that was handed in is done with, for at most this long. Of a checkpoint that is not, it
-    /// is told.
-    pub(crate) async fn flush(&self, limit: Duration, events: &Events) {
+    /// Waits until everything that was handed in is done with, for at most this long. Gives what is to be told where a
+    /// checkpoint is not.
+    pub(crate) async fn flush(&self, limit: Duration) -> Option<String> {
         let wanted = self.0.count.load(Ordering::Relaxed);
         let mut done = self.0.done.subscribe();
         let waited = timeout(limit, done.wait_for(|done| *done >= wanted)).await;
-        if waited.is_err() {
-            tracing::warn!("some artifacts could not be uploaded before the end");
-            if self.0.checkpoints.load(Ordering::Relaxed) > 0 {
-                events.add(Said::words(EventKind::Log, work_not_kept("there was no time to upload it")));
-            }
+        if waited.is_ok() {
+            return None;
         }
+        tracing::warn!("some artifacts could not be uploaded before the end");
+        let is_lost = self.0.checkpoints.load(Ordering::Relaxed) > 0;
+        is_lost.then(|| work_not_kept("there was no time to upload it"))
     }
 
     /// Whether every checkpoint is done with, and the newest was not kept.
@@ -473,8 +405,7 @@ mod tests {
             artifacts.0.done.send_modify(|done| *done += 1);
         }
         assert_eq!(said, ["larger.txt is not kept: it is too large."]);
-        let events = Events::unsent();
-        let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600), &events));
+        let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
         assert!(flushed.await.is_ok(), "it waits for what nobody uploads");
     }
 
@@ -482,13 +413,12 @@ mod tests {
     async fn of_a_checkpoint_that_there_is_no_time_to_upload_it_is_told_and_of_nothing_else() {
         let (dir, artifacts, _waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
-        let events = Events::unsent();
         artifacts.keep(Kind::CheckOutput, "check-1.txt", "ok");
-        artifacts.flush(Duration::ZERO, &events).await;
+        assert_eq!(artifacts.flush(Duration::ZERO).await, None);
         artifacts.keep(Kind::Checkpoint, "checkpoint.tar.zst", "a session");
-        artifacts.flush(Duration::ZERO, &events).await;
-        let told: Vec<_> = events.said().await.into_iter().filter_map(|event| event.text).collect();
-        assert_eq!(told, ["What the agent did so far is not kept, because there was no time to upload it."]);
+        let told = artifacts.flush(Duration::ZERO).await;
+        let expected = "What the agent did so far is not kept, because there was no time to upload it.";
+        assert_eq!(told.as_deref(), Some(expected));
     }
 
     #[test]

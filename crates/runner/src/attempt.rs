@@ -1,13 +1,13 @@
 //! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
 
-use crate::access::Minted;
 use crate::agent::{self, Tally};
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Working;
 use crate::git::password_of;
 use crate::left;
+use crate::minted::Minted;
 use crate::orders::{Order, Orders};
-use crate::people::Given;
+use crate::people::given::Given;
 use crate::redact::{Redactor, is_name_of_file_of_secrets};
 use crate::reporter::Events;
 use crate::retry::{BackOff, Refusal, refusal};
@@ -22,6 +22,7 @@ use pullyard_protocol::attempt::{
     Assignment, CheckpointAnswer, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
+use pullyard_protocol::event::EventKind;
 use std::ffi::OsString;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -204,7 +205,9 @@ impl Attempt<'_> {
             biased;
             _ = self.orders.at_least(Order::Cancel) => {}
             () = sleep_until(self.until) => {}
-            () = self.artifacts.flush(REST_ARTIFACTS_LIMIT, self.events) => {}
+            lost = self.artifacts.flush(REST_ARTIFACTS_LIMIT) => {
+                lost.into_iter().for_each(|words| self.events.add(Said::words(EventKind::Log, words)));
+            }
         }
         // What became of those is among them.
         tokio::select! {
@@ -269,23 +272,5 @@ impl Attempt<'_> {
                 }
             }
         }
-    }
-}
-
-/// An instant so much later. A length from the wire may be any number; beyond a decade, all are the same.
-pub(crate) fn later(at: Instant, length: Duration) -> Instant {
-    const DECADE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
-    at + length.min(DECADE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_length_is_too_long() {
-        let now = Instant::now();
-        assert!(later(now, Duration::from_secs(u64::MAX)) > now);
-        assert_eq!(later(now, Duration::from_secs(5)), now + Duration::from_secs(5));
     }
 }

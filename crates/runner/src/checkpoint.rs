@@ -12,9 +12,11 @@ mod keep;
 mod lost;
 mod take;
 mod transcript;
+mod working;
 
-pub(crate) use keep::{FAILED_LIMIT, REST_LIMIT, Working, keep, keep_at_shutdown};
+pub(crate) use keep::{FAILED_LIMIT, REST_LIMIT, keep, keep_at_shutdown};
 pub(crate) use take::{Earlier, Found, Taken, TakenSession, may_bind};
+pub(crate) use working::Working;
 
 use crate::agent::Tokens;
 use pullyard_domain::id::JobId;

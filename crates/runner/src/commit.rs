@@ -10,6 +10,7 @@ use crate::nested::{Inner, make_way, settle, told_apart};
 use crate::redact::Redactor;
 use crate::stop::Stop;
 use crate::target::Target;
+use crate::trailers::JOB_TRAILER;
 use crate::workspace::{Mirror, Workspace};
 use pullyard_domain::agent::WORKERS;
 use pullyard_domain::failure::Failure;
@@ -22,8 +23,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
-pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
 /// Names the agent that made it, to whoever reads the pull request.
 const AGENT_TRAILER: &str = "Pullyard-Agent";

@@ -5,15 +5,16 @@ mod publish;
 mod report;
 mod work;
 
-use crate::access::Minted;
 use crate::agent::Tally;
 use crate::artifacts::{Artifacts, Uploads};
-use crate::attempt::{Attempt, LAST_EVENTS_LIMIT, later};
+use crate::attempt::{Attempt, LAST_EVENTS_LIMIT};
 use crate::checkpoint::Working;
+use crate::deadline::later;
 use crate::finish::finish;
+use crate::minted::Minted;
 use crate::orders::{Order, Orders};
 use crate::outbox::{Letter, Outbox};
-use crate::people::Given as Inputs;
+use crate::people::given::Given as Inputs;
 use crate::redact::Redactor;
 use crate::reporter::{Heeds, Reporter};
 use crate::start::{Started, start};
@@ -22,6 +23,7 @@ use crate::{Error, Exit, Options, ids, parent, signals, talk};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult};
 use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -183,6 +185,7 @@ async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
 }
 
 async fn send_last(reporter: &Reporter, kept: &Artifacts, (events, artifacts): (Duration, Duration)) {
-    tokio::join!(reporter.flush(events), kept.flush(artifacts, reporter.events()));
+    let ((), lost) = tokio::join!(reporter.flush(events), kept.flush(artifacts));
+    lost.into_iter().for_each(|words| reporter.events().add(crate::said::Said::words(EventKind::Log, words)));
     reporter.flush(LAST_WORD_LIMIT).await;
 }

@@ -17,7 +17,7 @@ use crate::stop::Stop;
 use crate::talk::{self, Asked, Talk};
 use crate::target::Target;
 use crate::workspace::Workspace;
-use crate::{Options, commit, leak, nested, protected};
+use crate::{Options, commit, leak, left_out, protected};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
@@ -107,7 +107,7 @@ impl Work<'_> {
             self.work(talk, further.as_deref()).await?;
             let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await;
             // Above all where there is nothing else: then the work may be there.
-            let left_out = nested::tell(this, workspace);
+            let left_out = left_out::tell(this, workspace);
             let tree = tree?;
             this.working.made(&tree);
             this.bounded(protected::look(this, git, workspace, (&target.start, &tree))).await?;

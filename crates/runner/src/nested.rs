@@ -2,16 +2,13 @@
 //! git never runs there. `inner` decides what becomes of the folder.
 
 mod inner;
+mod listed;
 
-pub(crate) use inner::{Inner, make_way, settle, submodules, told_apart};
+pub(crate) use inner::{Inner, make_way, settle, told_apart};
+pub(crate) use listed::submodules;
 
-use crate::attempt::Attempt;
-use crate::said::Said;
-use crate::workspace::Workspace;
 use nix::fcntl::OFlag;
-use pullyard_domain::prompt::untrusted::visible;
-use pullyard_domain::published::left_out::{Folder, Nested, in_words};
-use pullyard_protocol::event::EventKind;
+use pullyard_domain::published::left_out::Nested;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,22 +24,6 @@ pub(crate) struct LeftOut {
     pub(crate) what: Nested,
     /// The repository ignores it as well.
     pub(crate) is_ignored: bool,
-}
-
-/// Tells whoever follows the job which folders are no part of the work, where these are others than it was told before.
-/// Those that there are now.
-pub(crate) fn tell(this: &Attempt<'_>, workspace: &Workspace) -> Vec<Folder> {
-    let folder = |left: &LeftOut| {
-        // A secret is taken out while it is whole.
-        let path = this.redactor.text(&visible(&left.folder.to_string_lossy())).into_owned();
-        Folder { path, what: left.what }
-    };
-    let folders: Vec<Folder> = workspace.left_out().iter().map(folder).collect();
-    if workspace.leaves_out_others() && !folders.is_empty() {
-        let words = this.redactor.text(&in_words(&folders)).into_owned();
-        this.events.add(Said::words(EventKind::Log, words));
-    }
-    folders
 }
 
 /// What a repository inside the tree is a copy of, by its `.git`; none where the agent began it there.

@@ -4,6 +4,8 @@
 //! An input is heard once the model has answered with it before it; until then the next start tells it again, in this
 //! attempt or in another one. How an agent is told is its driver's business (`agent::adapter`), when is `agent`'s.
 
+pub(crate) mod given;
+
 use crate::attempt::Attempt;
 use crate::said::Said;
 use crate::stop::Stop;
@@ -13,57 +15,7 @@ use pullyard_protocol::event::EventKind;
 use serde_json::json;
 use std::fmt::Write;
 use std::future::pending;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
-
-/// How many inputs people gave the job, as the control plane last said with an answer to its events, and how many of
-/// them it is told that the agent has heard.
-#[derive(Clone, Debug)]
-pub(crate) struct Given(Arc<Counts>);
-
-#[derive(Debug)]
-struct Counts {
-    given: watch::Sender<u32>,
-    /// Of these, how many the agent has heard; none before it has heard any.
-    heard: Mutex<Option<u32>>,
-}
-
-impl Given {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Counts { given: watch::Sender::new(0), heard: Mutex::new(None) }))
-    }
-
-    /// There are so many. Fewer than before is an older answer.
-    pub(crate) fn note(&self, inputs: u32) {
-        self.0.given.send_if_modified(|known| {
-            let more = inputs > *known;
-            *known = inputs.max(*known);
-            more
-        });
-    }
-
-    fn now(&self) -> u32 {
-        *self.0.given.borrow()
-    }
-
-    /// How many of them the agent has heard, to be told with the next events.
-    pub(crate) fn heard(&self) -> Option<u32> {
-        *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_heard(&self, inputs: u32) {
-        let mut heard = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        *heard = (*heard).max(Some(inputs).filter(|inputs| *inputs > 0));
-    }
-
-    async fn more_than(&self, inputs: u32) {
-        let mut given = self.0.given.subscribe();
-        if given.wait_for(|now| *now > inputs).await.is_err() {
-            // Never: `self` holds the sender.
-            pending::<()>().await;
-        }
-    }
-}
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The people of a job, as an agent hears them from its first start to its last.
 pub(crate) struct People<'a> {
@@ -185,6 +137,7 @@ pub(crate) fn with_unheard(prompt: &str, inputs: &[Input]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use given::Given;
 
     fn input(seq: u32, text: &str) -> Input {
         Input { seq, by: "ana".into(), question: None, text: text.into() }

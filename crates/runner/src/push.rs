@@ -10,7 +10,7 @@
 //! Where a person pushed to the pull request meanwhile, our one commit goes on top of theirs (`onto`), once:
 //! nothing of theirs is ever rewritten.
 
-use crate::attempt::later;
+use crate::deadline::later;
 use crate::git::{self, Call, Fault, Git};
 use crate::onto::Onto;
 use crate::retry::BackOff;

@@ -7,7 +7,7 @@ mod sender;
 
 use crate::artifacts::Record;
 use crate::orders::Orders;
-use crate::people::Given;
+use crate::people::given::Given;
 use crate::redact::Redactor;
 use crate::said::Said;
 use pullyard_protocol::client::AttemptClient;

@@ -1,9 +1,9 @@
 //! Where the work goes: which branch, from which commit, and what the forge's branch must be when it is
 //! pushed. Fetching is in `workspace`; nothing is written here.
 
-use crate::commit::JOB_TRAILER;
 use crate::git::{self, Call, Fault, Git};
 use crate::stop::Stop;
+use crate::trailers::JOB_TRAILER;
 use crate::workspace::Mirror;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;

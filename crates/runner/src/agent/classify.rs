@@ -8,9 +8,9 @@
 
 mod bare;
 
+use super::exceeded;
 use super::quota;
 use super::sign::Terminal;
-use super::watch;
 use crate::enclosure::Exit;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
@@ -155,8 +155,8 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
         return Verdict::Again(Transient::of_agent(ended, &doubtful));
     }
     let failure = match meaning {
-        Some(Meaning::Turns) => watch::turns(ended.turns.unwrap_or_default()),
-        Some(Meaning::Cost) => watch::cost(ended.spent, ended.cost.unwrap_or_default()),
+        Some(Meaning::Turns) => exceeded::turns(ended.turns.unwrap_or_default()),
+        Some(Meaning::Cost) => exceeded::cost(ended.spent, ended.cost.unwrap_or_default()),
         Some(Meaning::Context) => Failure::ContextTooLong {},
         Some(Meaning::Limit) => {
             let time = terminal.limit_until.or_else(|| quota::end_in(words, ended.now));

@@ -3,6 +3,7 @@
 //! `lines` parses its output, `rollout` its session files.
 
 mod config;
+mod count;
 mod items;
 mod lines;
 mod rollout;

@@ -11,7 +11,7 @@ use super::record::{Record, Shared};
 use super::sign::Terminal;
 use super::so_far::{SoFar, TELL_EVERY};
 use super::watch::{Limits, Spent};
-use crate::attempt::later;
+use crate::deadline::later;
 use crate::enclosure::{Enclosure, Exit};
 use crate::group::Group;
 use crate::options::ProcessNamespace;

@@ -8,7 +8,7 @@ use super::prices;
 use super::record::{CostSoFar, Record};
 use super::sign::Tokens;
 use super::watch::Spent;
-use crate::attempt::later;
+use crate::deadline::later;
 use crate::said::Said;
 use pullyard_domain::usage::Usage;
 use pullyard_protocol::event::EventKind;

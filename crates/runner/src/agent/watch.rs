@@ -3,9 +3,10 @@
 //! A limit on turns or cost stops before the next request to the model: an agent that has just given its
 //! last answer is let go, whatever that answer cost.
 
+use super::exceeded::{cost, turns};
 use super::record::Record;
 use super::sign::Tokens;
-use crate::attempt::later;
+use crate::deadline::later;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::time::Duration;
@@ -124,26 +125,9 @@ impl Limits {
     }
 }
 
-pub(super) fn turns(limit: u32) -> Failure {
-    Failure::TurnLimit { limit: u64::from(limit) }
-}
-
-/// It spent all it may. Units: millionths of a US dollar.
-pub(super) fn cost(spent: u64, limit: u64) -> Failure {
-    Failure::CostLimit { spent: dollars(spent), limit: dollars(limit) }
-}
-
-/// An amount as people write it: whole cents, and more digits only below a cent.
-fn dollars(micros: u64) -> String {
-    if micros > 0 && micros < 10_000 {
-        return format!("${}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    }
-    let cents = micros.saturating_add(5_000) / 10_000;
-    format!("${}.{:02}", cents / 100, cents % 100)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::exceeded::dollars;
     use super::*;
     use crate::agent::record::Shared;
     use crate::agent::sign::{Sign, Sum, Terminal};

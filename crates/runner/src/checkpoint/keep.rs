@@ -1,8 +1,9 @@
 //! Making a checkpoint when an attempt rests or breaks off. Its agent is gone by then, with all that it started.
 
 use super::archive::{self, LARGEST_UNPACKED};
+use super::working::Known;
 use super::{ABOUT, About, FORMAT, NAME, PATCH, REPLIES, SESSION, hash_of, transcript};
-use crate::agent::{SessionOf, Tokens};
+use crate::agent::SessionOf;
 use crate::attempt::Attempt;
 use crate::git::{Fault, Git};
 use crate::orders::Order;
@@ -11,9 +12,8 @@ use crate::redact::Redactor;
 use crate::replies;
 use crate::said::Said;
 use crate::stop::Stop;
-use crate::target::Target;
-use crate::workspace::{Mirror, Workspace, private_dirs, private_file};
-use crate::{commit, leak, nested};
+use crate::workspace::{Workspace, private_dirs, private_file};
+use crate::{commit, leak, left_out};
 use pullyard_domain::artifact::{Kind, LARGEST};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Work;
@@ -21,7 +21,6 @@ use pullyard_protocol::event::EventKind;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -31,111 +30,6 @@ pub(crate) const REST_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) const FAILED_LIMIT: Duration = Duration::from_secs(15);
 /// The same when the process was told to end.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
-
-/// What is to be known of an attempt for its checkpoint, once an agent is about to work.
-#[derive(Debug, Default)]
-pub(crate) struct Working(Mutex<Option<Known>>);
-
-#[derive(Clone, Debug)]
-struct Known {
-    mirror: Mirror,
-    target: Target,
-    /// The session that was taken up, how much it had read and used; none once it is lost.
-    before: Option<(String, u32, Tokens)>,
-    told: u32,
-    /// Git's tree of the work, where it was written down since the agent ended: checks may have changed files.
-    tree: Option<String>,
-    made: u32,
-    /// The name of the newest that was handed in, if nobody has worked since.
-    kept: Option<String>,
-}
-
-impl Working {
-    /// An agent is about to work, on what earlier ones left.
-    pub(crate) fn begins(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
-        let (mirror, target) = (mirror.clone(), target.clone());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Known { mirror, target, before, told: 0, tree: None, made: 0, kept: None });
-    }
-
-    /// It begins, and is told so many of the job's inputs.
-    pub(crate) fn tells(&self, inputs: u32) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            (known.told, known.tree, known.kept) = (inputs, None, None);
-        }
-    }
-
-    /// While it worked, it heard what people said up to this input.
-    pub(crate) fn hears(&self, input: u32) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.told = known.told.max(input);
-        }
-    }
-
-    /// This session is not there any more: the next attempt would look for it in vain.
-    pub(crate) fn loses(&self, session: &str) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.before.take_if(|(before, ..)| before.as_str() == session);
-        }
-    }
-
-    /// It has ended, and this is git's tree of what it made.
-    pub(crate) fn made(&self, tree: &str) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.tree = Some(tree.to_owned());
-        }
-    }
-
-    /// What the session of this work has used in all attempts; in this one so many tokens.
-    pub(crate) fn used(&self, work: &Work, tokens: Tokens) -> Tokens {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map_or_else(Tokens::default, |known| known.used(work, tokens))
-    }
-
-    /// How many inputs the session has read of which an agent told.
-    pub(crate) fn read(&self, session: Option<&str>) -> u32 {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.map_or(0, |known| known.read(session))
-    }
-
-    /// A checkpoint of it was handed in under this name.
-    fn keeps(&self, name: String) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.kept = Some(name);
-        }
-    }
-
-    fn kept(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|known| known.kept.clone())
-    }
-
-    fn next(&self) -> Option<Known> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.as_mut()?;
-        known.made += 1;
-        Some(known.clone())
-    }
-}
-
-impl Known {
-    /// One that did not come to say its name has not read what it was told.
-    fn read(&self, session: Option<&str>) -> u32 {
-        match (session, &self.before) {
-            (None, Some((_, read, _))) => *read,
-            (None, None) => 0,
-            (Some(_), _) => self.told,
-        }
-    }
-
-    fn used(&self, work: &Work, mut tokens: Tokens) -> Tokens {
-        if let Some((session, _, used)) = &self.before
-            && work.session.as_ref().is_none_or(|now| now == session)
-        {
-            tokens += *used;
-        }
-        tokens
-    }
-}
 
 enum Not {
     Nothing,
@@ -286,7 +180,7 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
         None => {
             let made = commit::tree(&git, workspace, &known.mirror, &known.target, this.assignment).await;
             // They are not kept either.
-            nested::tell(this, workspace);
+            left_out::tell(this, workspace);
             made
         }
     };

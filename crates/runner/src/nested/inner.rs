@@ -1,26 +1,17 @@
 //! The repositories inside the tree: where they are, and what each of them is to the work. On the way, way is made for
 //! git, which is about to look at the whole tree.
 
+use super::listed::{path_of, submodules};
 use super::{LeftOut, copy_of};
 use crate::git::{Call, Fault, Git};
 use crate::workspace::{Workspace, remove_entry};
 use pullyard_domain::published::left_out::{Becomes, Nested, Place, becomes};
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// The paths of submodules, relative to the tree, as `ls-files --stage -z` lists them.
-pub(crate) fn submodules(listed: &[u8]) -> HashSet<PathBuf> {
-    listed
-        .split(|byte| *byte == 0)
-        .filter(|entry| entry.starts_with(b"160000 "))
-        .filter_map(path_of)
-        .map(|path| PathBuf::from(OsString::from_vec(path.to_vec())))
-        .collect()
-}
 
 /// Where the repository has files, as `ls-files --stage -z` lists them: each file, and every folder above one.
 fn places(listed: &[u8]) -> HashSet<&[u8]> {
@@ -33,10 +24,6 @@ fn places(listed: &[u8]) -> HashSet<&[u8]> {
         }
     }
     places
-}
-
-fn path_of(entry: &[u8]) -> Option<&[u8]> {
-    entry.splitn(2, |byte| *byte == b'\t').nth(1)
 }
 
 /// Makes way for git, which is about to look at the whole tree: it can read all of it, and waits for nothing there.

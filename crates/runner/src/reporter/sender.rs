@@ -192,7 +192,7 @@ fn is_a_note(request: &EventsRequest) -> bool {
 mod tests {
     use super::*;
     use crate::orders::Orders;
-    use crate::people::Given;
+    use crate::people::given::Given;
     use crate::redact::Redactor;
     use pullyard_domain::id::JobId;
 

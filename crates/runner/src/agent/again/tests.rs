@@ -1,5 +1,7 @@
 use super::*;
+use crate::agent::waits::waits;
 use crate::orders::Order;
+use std::time::Duration;
 
 async fn wait(again: &Again<'_>, orders: &Orders, until: Duration) -> (Result<(), Stop>, Option<String>) {
     let mut told = None;

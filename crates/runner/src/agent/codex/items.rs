@@ -1,6 +1,6 @@
 //! Parses the items of `codex exec --json` (messages, commands, file changes, tools).
 
-use super::rollout::{LONGEST_CALL, MOST_CALLS};
+use super::count::{LONGEST_CALL, MOST_CALLS};
 use crate::agent::json_lines::{inside, text};
 use crate::agent::sign::{Sign, Terminal};
 use crate::said::Said;

@@ -4,12 +4,12 @@
 //! as it is an end, the same command may be told at its end only or not at all, and its tokens are those of
 //! the whole thread.
 
+use super::count::count_of;
 use super::items::{Items, ended};
 use super::rollout::Rollouts;
 use crate::agent::adapter::Reader;
 use crate::agent::json_lines::{self, raw, text};
-use crate::agent::prices::Count;
-use crate::agent::sign::{Sign, Terminal, Tokens};
+use crate::agent::sign::{Sign, Terminal};
 use crate::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
@@ -67,13 +67,6 @@ impl Reader for Lines {
             _ => vec![raw(object)],
         })
     }
-}
-
-/// A count as it stands in its lines and in its files.
-pub(super) fn count_of(usage: &Value) -> Count {
-    let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let (input, cached, output) = (count("input_tokens"), count("cached_input_tokens"), count("output_tokens"));
-    Count { tokens: Tokens { input, cached, output }, cache_write: count("cache_write_input_tokens") }
 }
 
 #[cfg(test)]

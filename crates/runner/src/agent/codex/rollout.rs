@@ -5,7 +5,7 @@
 //! The files stand where the agent's commands may write as well: nothing is followed, waited for or
 //! believed beyond a count.
 
-use super::lines::count_of;
+use super::count::{LONGEST_CALL, MOST_CALLS, count_of};
 use crate::agent::adapter::Meter;
 use crate::agent::json_lines::text;
 use crate::agent::prices::{self, Count, Prices};
@@ -29,11 +29,6 @@ const USAGE: &str = "token_usage_record";
 const MOST_FILES: usize = 256;
 /// At most so much of a file is read in one look.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
-/// What a call of the model may be called: what stands between Codex and its model may keep some thousand bytes of its
-/// own in there. Units: bytes.
-pub(super) const LONGEST_CALL: usize = 16 * 1024;
-/// More calls are never under way at once: with the longest names, that is 16 MiB.
-pub(super) const MOST_CALLS: usize = 1024;
 
 /// What was read of an attempt's files, over all starts.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use super::Bounds;
 use crate::agent::adapter::{InputEnds, Voice};
 use crate::agent::record::Record;
-use crate::attempt::later;
+use crate::deadline::later;
 use crate::ids;
 use crate::people::{People, newest, while_it_works};
 use pullyard_protocol::attempt::Input as Words;

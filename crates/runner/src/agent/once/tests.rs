@@ -1,13 +1,13 @@
 use super::*;
-use crate::access::Minted;
 use crate::agent::Tally;
 use crate::agent::adapter::InputEnds;
 use crate::agent::sign::{Sign, Tokens};
 use crate::artifacts::Uploads;
 use crate::attempt::Attempt;
 use crate::checkpoint::Working;
+use crate::minted::Minted;
 use crate::orders::Order;
-use crate::people::Given;
+use crate::people::given::Given;
 use crate::redact::Redactor;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::attempt::Assignment;

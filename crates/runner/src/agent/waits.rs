@@ -1,0 +1,25 @@
+//! How long is waited before an agent starts again.
+
+use std::time::Duration;
+
+/// How long is waited before each further start; there are no more than that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits(pub(super) Vec<Duration>);
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self([30, 60, 90].map(Duration::from_secs).to_vec())
+    }
+}
+
+/// Reads waits such as `30,60,90`: seconds, at most ten of them, none for no further start.
+pub(crate) fn waits(text: &str) -> Result<Waits, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let read: Result<Vec<u64>, _> = parts.map(str::parse).collect();
+    match read {
+        Ok(secs) if secs.len() <= 10 && secs.iter().all(|secs| *secs <= 3_600) => {
+            Ok(Waits(secs.into_iter().map(Duration::from_secs).collect()))
+        }
+        _ => Err("use at most ten whole numbers up to 3600, such as 30,60,90".into()),
+    }
+}

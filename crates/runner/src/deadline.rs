@@ -1,0 +1,22 @@
+//! Instants in the future.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An instant so much later. A length from the wire may be any number; beyond a decade, all are the same.
+pub(crate) fn later(at: Instant, length: Duration) -> Instant {
+    const DECADE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+    at + length.min(DECADE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_length_is_too_long() {
+        let now = Instant::now();
+        assert!(later(now, Duration::from_secs(u64::MAX)) > now);
+        assert_eq!(later(now, Duration::from_secs(5)), now + Duration::from_secs(5));
+    }
+}

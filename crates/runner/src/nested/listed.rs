@@ -1,0 +1,20 @@
+//! Reads what `git ls-files --stage -z` lists.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// The paths of submodules, relative to the tree.
+pub(crate) fn submodules(listed: &[u8]) -> HashSet<PathBuf> {
+    listed
+        .split(|byte| *byte == 0)
+        .filter(|entry| entry.starts_with(b"160000 "))
+        .filter_map(path_of)
+        .map(|path| PathBuf::from(OsString::from_vec(path.to_vec())))
+        .collect()
+}
+
+pub(super) fn path_of(entry: &[u8]) -> Option<&[u8]> {
+    entry.splitn(2, |byte| *byte == b'\t').nth(1)
+}

@@ -1,0 +1,54 @@
+//! How many inputs people gave a job, and how many its agent heard.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// How many inputs people gave the job, as the control plane last said with an answer to its events, and how many of
+/// them it is told that the agent has heard.
+#[derive(Clone, Debug)]
+pub(crate) struct Given(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    given: watch::Sender<u32>,
+    /// Of these, how many the agent has heard; none before it has heard any.
+    heard: Mutex<Option<u32>>,
+}
+
+impl Given {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Counts { given: watch::Sender::new(0), heard: Mutex::new(None) }))
+    }
+
+    /// There are so many. Fewer than before is an older answer.
+    pub(crate) fn note(&self, inputs: u32) {
+        self.0.given.send_if_modified(|known| {
+            let more = inputs > *known;
+            *known = inputs.max(*known);
+            more
+        });
+    }
+
+    pub(super) fn now(&self) -> u32 {
+        *self.0.given.borrow()
+    }
+
+    /// How many of them the agent has heard, to be told with the next events.
+    pub(crate) fn heard(&self) -> Option<u32> {
+        *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_heard(&self, inputs: u32) {
+        let mut heard = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = (*heard).max(Some(inputs).filter(|inputs| *inputs > 0));
+    }
+
+    pub(super) async fn more_than(&self, inputs: u32) {
+        let mut given = self.0.given.subscribe();
+        if given.wait_for(|now| *now > inputs).await.is_err() {
+            // Never: `self` holds the sender.
+            pending::<()>().await;
+        }
+    }
+}
