@@ -1,7 +1,7 @@
 //! `run-job` on a command line: its flags, each with an environment name, and the one secret that only
 //! comes from the environment. What is done with them is in `job`.
 
-use crate::agent::{Waits, waits};
+use crate::agent::waits::{Waits, waits};
 use crate::options::{Afterwards, Isolation, Options, ProcessNamespace};
 use crate::redact::{credentials_in_addresses, is_name_of_secret};
 use crate::{Error, Exit};

@@ -5,14 +5,11 @@
 //! in an artifact is made where it comes from: the agent's output in `record`, the patch in `patch`.
 
 mod body;
-mod record;
+pub(crate) mod record;
 mod upload;
-mod uploads;
+pub(crate) mod uploads;
 
-pub(crate) use record::{RawCapture, Record};
-pub(crate) use uploads::Uploads;
-
-use crate::workspace::private_dirs;
+use crate::workspace::disk::private_dirs;
 use pullyard_domain::artifact::{Kind, LARGEST, MOST};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
 use sha2::{Digest, Sha256};

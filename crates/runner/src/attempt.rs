@@ -1,8 +1,10 @@
 //! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
 
-use crate::agent::{self, Tally};
+use crate::agent::environment::Environment;
+use crate::agent::given::Given as Secrets;
+use crate::agent::tally::Tally;
 use crate::artifacts::Artifacts;
-use crate::checkpoint::Working;
+use crate::checkpoint::working::Working;
 use crate::git::password_of;
 use crate::left;
 use crate::minted::Minted;
@@ -164,8 +166,8 @@ impl Attempt<'_> {
 
     /// A variable of the environment that the job is given, or else ours. Where it names a file of tokens, these are
     /// learned.
-    pub(crate) fn reads(&self, given: &agent::Given, name: &str) -> Option<OsString> {
-        let value = given.read(name, |name| agent::Environment::ours().get(name));
+    pub(crate) fn reads(&self, given: &Secrets, name: &str) -> Option<OsString> {
+        let value = given.read(name, |name| Environment::ours().get(name));
         let named = value.as_ref().filter(|_| is_name_of_file_of_secrets(name));
         // One that can't be read is the driver's to tell of.
         if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {

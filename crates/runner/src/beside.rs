@@ -4,7 +4,8 @@
 
 mod output;
 
-use crate::agent::{Environment, disk, find_program, kind_of};
+use crate::agent::environment::Environment;
+use crate::agent::{disk, find_program, kind_of};
 use crate::attempt::Attempt;
 use crate::enclosure::{Enclosure, Exit};
 use crate::group::Group;
@@ -13,7 +14,8 @@ use crate::redact::Redactor;
 use crate::said::Said;
 use crate::stop::Stop;
 use crate::stray;
-use crate::workspace::{Workspace, private_dirs};
+use crate::workspace::Workspace;
+use crate::workspace::disk::private_dirs;
 use output::Kept;
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;

@@ -10,15 +10,13 @@ mod archive;
 mod fetch;
 mod keep;
 mod lost;
-mod take;
+pub(crate) mod take;
 mod transcript;
-mod working;
+pub(crate) mod working;
 
 pub(crate) use keep::{FAILED_LIMIT, REST_LIMIT, keep, keep_at_shutdown};
-pub(crate) use take::{Earlier, Found, Taken, TakenSession, may_bind};
-pub(crate) use working::Working;
 
-use crate::agent::Tokens;
+use crate::agent::sign::Tokens;
 use pullyard_domain::id::JobId;
 use serde::{Deserialize, Serialize};
 

@@ -6,12 +6,13 @@
 //! forced them into a commit.
 
 use crate::git::{Call, Fault, Git};
-use crate::nested::{Inner, make_way, settle, told_apart};
+use crate::nested::inner::{Inner, make_way, settle, told_apart};
 use crate::redact::Redactor;
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::trailers::JOB_TRAILER;
-use crate::workspace::{Mirror, Workspace};
+use crate::workspace::Workspace;
+use crate::workspace::mirror::Mirror;
 use pullyard_domain::agent::WORKERS;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;

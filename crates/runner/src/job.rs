@@ -5,10 +5,11 @@ mod publish;
 mod report;
 mod work;
 
-use crate::agent::Tally;
-use crate::artifacts::{Artifacts, Uploads};
+use crate::agent::tally::Tally;
+use crate::artifacts::Artifacts;
+use crate::artifacts::uploads::Uploads;
 use crate::attempt::{Attempt, LAST_EVENTS_LIMIT};
-use crate::checkpoint::Working;
+use crate::checkpoint::working::Working;
 use crate::deadline::later;
 use crate::finish::finish;
 use crate::minted::Minted;

@@ -44,6 +44,7 @@ mod people;
 mod protected;
 mod pull_request;
 mod push;
+mod quoted;
 mod redact;
 mod renewal;
 mod replies;

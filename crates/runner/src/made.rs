@@ -1,10 +1,12 @@
 //! What the agent of an attempt makes: it works, its work is checked, mended once where a check failed, and becomes one
 //! commit. What comes before and after that is in `job`.
 
-use crate::agent::{self, Chosen, Environment};
+use crate::agent::environment::Environment;
+use crate::agent::{self, Chosen};
 use crate::attempt::Attempt;
 use crate::beside::Beside;
-use crate::checkpoint::{Taken, hash_of};
+use crate::checkpoint::hash_of;
+use crate::checkpoint::take::Taken;
 use crate::checks::{self, Checked, Results, Rounds};
 use crate::git::{Fault, Git};
 use crate::job::prepare::Prepared;

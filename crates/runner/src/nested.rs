@@ -1,10 +1,10 @@
 //! Finds out what a repository inside an agent's tree is, by its `.git`. The agent writes that, so it permits nothing, and
 //! git never runs there. `inner` decides what becomes of the folder.
 
-mod inner;
+pub(crate) mod inner;
 mod listed;
 
-pub(crate) use inner::{Inner, make_way, settle, told_apart};
+pub(crate) use inner::make_way;
 pub(crate) use listed::submodules;
 
 use nix::fcntl::OFlag;

@@ -1,6 +1,6 @@
 //! What a run is told from outside, checked.
 
-use crate::agent::Waits;
+use crate::agent::waits::Waits;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
 use std::path::PathBuf;

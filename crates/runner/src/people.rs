@@ -7,9 +7,9 @@
 pub(crate) mod given;
 
 use crate::attempt::Attempt;
+use crate::quoted::quoted;
 use crate::said::Said;
 use crate::stop::Stop;
-use crate::talk::quoted;
 use pullyard_protocol::attempt::Input;
 use pullyard_protocol::event::EventKind;
 use serde_json::json;

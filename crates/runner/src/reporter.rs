@@ -5,7 +5,7 @@
 mod queue;
 mod sender;
 
-use crate::artifacts::Record;
+use crate::artifacts::record::Record;
 use crate::orders::Orders;
 use crate::people::given::Given;
 use crate::redact::Redactor;

@@ -8,7 +8,7 @@ use crate::git::{Call, Fault, Git};
 use crate::nested;
 use crate::said::Said;
 use crate::stop::Stop;
-use crate::workspace::Mirror;
+use crate::workspace::mirror::Mirror;
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::checks::Setup;
 use pullyard_domain::failure::Failure;

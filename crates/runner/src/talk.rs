@@ -4,11 +4,14 @@
 //! An agent that goes on in its session is told what is new to it. One that begins again is told the conversation in
 //! its prompt. Where the files of either come from is not known here.
 
-use crate::agent::{GoesOn, Tokens};
+use crate::agent::GoesOn;
+use crate::agent::sign::Tokens;
 use crate::attempt::Attempt;
-use crate::checkpoint::{self, Taken, TakenSession};
+use crate::checkpoint::take::{Taken, TakenSession};
+use crate::checkpoint::{self};
 use crate::ids;
 use crate::orders::Order;
+use crate::quoted::quoted;
 use crate::said::Said;
 use crate::stop::Stop;
 use crate::workspace::Workspace;
@@ -175,9 +178,4 @@ fn words(
     let (agent, session) = work.as_ref().map_or((None, None), |work| (Some(work.agent.clone()), work.session.clone()));
     let yield_id = ids::finish().map_err(unnamed)?;
     Ok(YieldRequest { yield_id, outcome, question, agent, session, inputs, spent_usd_micros, work })
-}
-
-/// Each line behind a `>`, so that nothing said in it reads as ours.
-pub(crate) fn quoted(text: &str) -> String {
-    text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
 }

@@ -4,7 +4,7 @@
 use crate::git::{self, Call, Fault, Git};
 use crate::stop::Stop;
 use crate::trailers::JOB_TRAILER;
-use crate::workspace::Mirror;
+use crate::workspace::mirror::Mirror;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_forge::{Forge, PullRequest, PullRequestState};

@@ -9,7 +9,7 @@ use super::environment::{CLAUDE_KEYS, Environment};
 use super::installed::Installed;
 use super::start::Start;
 use crate::ids;
-use crate::workspace::private_folder;
+use crate::workspace::disk::private_folder;
 use lines::Lines;
 use serde_json::json;
 use std::ffi::OsString;

@@ -7,9 +7,7 @@ mod count;
 mod items;
 mod lines;
 mod rollout;
-mod version;
-
-pub(super) use version::check_version;
+pub(super) mod version;
 
 use super::adapter::{Adapter, InputEnds, Launch, Meter};
 use super::as_words;
@@ -19,7 +17,7 @@ use super::prices::Prices;
 use super::sign::Tokens;
 use super::start::Start;
 use crate::options::Isolation;
-use crate::workspace::{private_file, private_folder};
+use crate::workspace::disk::{private_file, private_folder};
 use lines::Lines;
 use rollout::Rollouts;
 use std::ffi::OsString;

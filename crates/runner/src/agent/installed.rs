@@ -3,7 +3,7 @@
 //! What npm puts into the path may be a stub that says that its program was never unpacked, or a script
 //! that needs another program; the program itself lies beside it, and is what is started.
 
-use super::codex::check_version;
+use super::codex::version::check_version;
 use super::environment::{self, Environment};
 use super::program;
 use crate::group::Group;

@@ -3,7 +3,7 @@
 use super::archive::{self, LARGEST_UNPACKED};
 use super::working::Known;
 use super::{ABOUT, About, FORMAT, NAME, PATCH, REPLIES, SESSION, hash_of, transcript};
-use crate::agent::SessionOf;
+use crate::agent::session::SessionOf;
 use crate::attempt::Attempt;
 use crate::git::{Fault, Git};
 use crate::orders::Order;
@@ -12,7 +12,8 @@ use crate::redact::Redactor;
 use crate::replies;
 use crate::said::Said;
 use crate::stop::Stop;
-use crate::workspace::{Workspace, private_dirs, private_file};
+use crate::workspace::Workspace;
+use crate::workspace::disk::{private_dirs, private_file};
 use crate::{commit, leak, left_out};
 use pullyard_domain::artifact::{Kind, LARGEST};
 use pullyard_domain::failure::Failure;

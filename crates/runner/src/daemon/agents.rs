@@ -1,7 +1,8 @@
 //! Which agents this machine can drive: what is advertised when nobody says otherwise, and what people are
 //! shown of it.
 
-use crate::agent::{Environment, Installed, Known, probe};
+use crate::agent::environment::Environment;
+use crate::agent::installed::{Installed, Known, probe};
 use std::collections::BTreeSet;
 
 /// One kind of agent, looked for on this machine.

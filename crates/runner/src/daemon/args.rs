@@ -7,7 +7,7 @@ use super::refusals::{REFUSED, SIGNED_OUT};
 use super::settings::{Read, Settings, length};
 use super::take::Take;
 use super::{agents, check, show};
-use crate::agent::Environment;
+use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
 use pullyard_domain::text::causes;
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use super::record::{Key, Record};
 use crate::Isolation;
 use crate::agent;
 use crate::git::NETWORK_ENVIRONMENT;
-use crate::workspace::{lock_file, private_dirs};
+use crate::workspace::disk::{lock_file, private_dirs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_domain::id::{ClaimId, InstanceId};

@@ -4,7 +4,7 @@
 //! `child`'s. No secret is ever written here.
 
 use super::disk;
-use crate::workspace::{lock_file, private_dirs};
+use crate::workspace::disk::{lock_file, private_dirs};
 use crate::{Error, ids};
 use pullyard_domain::id::{ClaimId, InstanceId};
 use serde::{Deserialize, Serialize};

@@ -2,15 +2,19 @@
 
 use crate::Options;
 use crate::access::{self, Access};
-use crate::agent::{self, Chosen, Environment, Given};
-use crate::artifacts::{RawCapture, Record};
+use crate::agent::environment::Environment;
+use crate::agent::given::Given;
+use crate::agent::{self, Chosen};
+use crate::artifacts::record::{RawCapture, Record};
 use crate::attempt::Attempt;
-use crate::checkpoint::{Earlier, Found, may_bind};
+use crate::checkpoint::take::{Earlier, Found, may_bind};
 use crate::git::Fault;
 use crate::retry::while_away;
 use crate::stop::Stop;
 use crate::target::{self, Target};
-use crate::workspace::{Checkout, Mirror, Workspace, private_dirs};
+use crate::workspace::disk::private_dirs;
+use crate::workspace::mirror::Mirror;
+use crate::workspace::{Checkout, Workspace};
 use pullyard_domain::agent::AUTO;
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;

@@ -1,7 +1,8 @@
 //! Folders of the tree that are no part of the work. The project's checks run without them, since what is published is
 //! what was checked; an agent that works on finds them where it left them.
 
-use super::{Workspace, on_disk, private_dirs, private_folder, remove, stands};
+use super::disk::{on_disk, private_dirs, private_folder, stands};
+use super::{Workspace, remove};
 use crate::nested::LeftOut;
 use std::fs::{self, Permissions};
 use std::io;

@@ -1,7 +1,8 @@
 //! What the runner's own repository has to have when it is used, as nothing but we ourselves made it. Kept in memory:
 //! whatever lies on the disk is within reach of what an attempt runs.
 
-use super::{private_file, private_folder, remove};
+use super::disk::{private_file, private_folder};
+use super::remove;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};

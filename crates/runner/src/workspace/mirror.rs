@@ -3,7 +3,8 @@
 //! Only its objects and branches are kept. It is fetched under a lock, never collected, and never
 //! written to by an attempt, which only takes away what an agent put among its objects.
 
-use super::{lock_file, on_disk, private_dirs, remove, stands};
+use super::disk::{lock_file, on_disk, private_dirs, stands};
+use super::remove;
 use crate::git::{self, Call, Fault, Git};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
