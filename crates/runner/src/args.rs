@@ -3,7 +3,7 @@
 
 use crate::agent::waits::{Waits, waits};
 use crate::options::{Afterwards, Isolation, Options, ProcessNamespace};
-use crate::redact::{credentials_in_addresses, is_name_of_secret};
+use crate::secrets::redact::{credentials_in_addresses, is_name_of_secret};
 use crate::{Error, Exit};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use std::ffi::OsString;
@@ -80,11 +80,11 @@ impl RunJob {
     /// Errors: the bootstrap token is missing, or what [`run_job`](crate::run_job) fails with.
     pub async fn run(self) -> Result<Exit, Error> {
         hide_from_children();
-        crate::stray::adopt_orphans();
+        crate::process::stray::adopt_orphans();
         let folder = self.parent.zip(self.parent_folder.clone());
         let exit = crate::run_job(self.options()?).await;
         if let Some((parent, folder)) = folder {
-            crate::parent::remove_folder_of(parent, &folder);
+            crate::process::parent::remove_folder_of(parent, &folder);
         }
         exit
     }

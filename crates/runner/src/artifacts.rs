@@ -9,7 +9,7 @@ pub(crate) mod record;
 mod upload;
 pub(crate) mod uploads;
 
-use crate::workspace::disk::private_dirs;
+use crate::git::workspace::disk::private_dirs;
 use pullyard_domain::artifact::{Kind, LARGEST, MOST};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
 use sha2::{Digest, Sha256};

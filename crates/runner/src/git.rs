@@ -4,13 +4,24 @@
 //! The forge's token is in the environment of the commands that talk to the forge, and nowhere else:
 //! not in an argument, not in a file. What a command is for, and what its failure means, is elsewhere.
 
+pub(crate) mod blobs;
+pub(crate) mod commit;
+pub(crate) mod conflicts;
 mod fault;
+pub(crate) mod left_out;
+pub(crate) mod nested;
+pub(crate) mod onto;
+pub(crate) mod patch;
+pub(crate) mod protected;
 mod signing;
+pub(crate) mod target;
+pub(crate) mod trailers;
+pub(crate) mod workspace;
 
 pub(crate) use fault::Fault;
 
-use crate::group::Group;
-use crate::redact::Redactor;
+use crate::process::group::Group;
+use crate::secrets::redact::Redactor;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pullyard_domain::commits::Author;

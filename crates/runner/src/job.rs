@@ -1,26 +1,34 @@
 //! One attempt of a job, from its claim to its finish. The phases between are in `work`.
 
+pub(crate) mod beside;
+pub(crate) mod checks;
+pub(crate) mod made;
 pub(crate) mod prepare;
 mod publish;
 mod report;
+pub(crate) mod setup;
 mod work;
 
 use crate::agent::tally::Tally;
+use crate::api::attempt::{Attempt, LAST_EVENTS_LIMIT};
+use crate::api::finish::finish;
+use crate::api::ids;
+use crate::api::outbox::{Letter, Outbox};
+use crate::api::reporter::{Heeds, Reporter};
+use crate::api::start::{Started, start};
 use crate::artifacts::Artifacts;
 use crate::artifacts::uploads::Uploads;
-use crate::attempt::{Attempt, LAST_EVENTS_LIMIT};
 use crate::checkpoint::working::Working;
 use crate::deadline::later;
-use crate::finish::finish;
-use crate::minted::Minted;
-use crate::orders::{Order, Orders};
-use crate::outbox::{Letter, Outbox};
-use crate::people::given::Given as Inputs;
-use crate::redact::Redactor;
-use crate::reporter::{Heeds, Reporter};
-use crate::start::{Started, start};
+use crate::inputs::orders::{Order, Orders};
+use crate::inputs::people::given::Given as Inputs;
+use crate::inputs::talk;
+use crate::process::parent;
+use crate::process::signals;
+use crate::secrets::minted::Minted;
+use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
-use crate::{Error, Exit, Options, ids, parent, signals, talk};
+use crate::{Error, Exit, Options};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult};
 use pullyard_protocol::client::AttemptClient;
@@ -187,6 +195,6 @@ async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
 
 async fn send_last(reporter: &Reporter, kept: &Artifacts, (events, artifacts): (Duration, Duration)) {
     let ((), lost) = tokio::join!(reporter.flush(events), kept.flush(artifacts));
-    lost.into_iter().for_each(|words| reporter.events().add(crate::said::Said::words(EventKind::Log, words)));
+    lost.into_iter().for_each(|words| reporter.events().add(crate::api::said::Said::words(EventKind::Log, words)));
     reporter.flush(LAST_WORD_LIMIT).await;
 }

@@ -1,8 +1,8 @@
 //! What an agent leaves for people: files in its worktree, which is a stranger's. They are opened without following
 //! anything, and have a size.
 
+use crate::git::workspace::Workspace;
 use crate::git::{Call, Git};
-use crate::workspace::Workspace;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};

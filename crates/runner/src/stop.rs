@@ -1,6 +1,6 @@
 //! How a step ends when it does not end well. A step either gives its typed outcome or one of these.
 
-use crate::orders::Order;
+use crate::inputs::orders::Order;
 use pullyard_domain::failure::Failure;
 
 /// Why an attempt goes no further.

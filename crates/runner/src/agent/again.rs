@@ -3,8 +3,8 @@
 use super::classify::Transient;
 use super::waits::Waits;
 use super::{Run, Tally};
-use crate::orders::Orders;
-use crate::said::Said;
+use crate::api::said::Said;
+use crate::inputs::orders::Orders;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;

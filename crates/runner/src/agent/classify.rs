@@ -11,7 +11,7 @@ mod bare;
 use super::exceeded;
 use super::quota;
 use super::sign::Terminal;
-use crate::enclosure::Exit;
+use crate::process::enclosure::Exit;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Until;

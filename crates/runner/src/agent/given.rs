@@ -2,7 +2,7 @@
 //! environment, because somebody chose them for this very project.
 
 use super::environment::{ANTHROPIC_KEY, CLAUDE_TOKEN, CODEX_AUTH, OPENAI_KEY};
-use crate::workspace::disk::private_file;
+use crate::git::workspace::disk::private_file;
 use pullyard_domain::agent::ModelKey;
 use pullyard_protocol::attempt::ModelCredential;
 use std::ffi::OsString;

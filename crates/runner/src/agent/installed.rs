@@ -6,7 +6,7 @@
 use super::codex::version::check_version;
 use super::environment::{self, Environment};
 use super::program;
-use crate::group::Group;
+use crate::process::group::Group;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! is its driver's business.
 
 use super::sign::Sign;
-use crate::said::Said;
+use crate::api::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 use std::path::Path;

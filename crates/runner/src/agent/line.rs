@@ -3,7 +3,7 @@
 //! A JSON object on standard output with a known `kind` is that event; one with another `kind` is passed
 //! on as `raw`; any other line is `text`. Standard error is `log`.
 
-use crate::said::Said;
+use crate::api::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Map, Value};
 

@@ -1,7 +1,7 @@
 //! Lines from a pipe, in bounded memory: a longer line is cut, its rest skipped, and no part of a secret left at the
 //! cut.
 
-use crate::redact::Redactor;
+use crate::secrets::redact::Redactor;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// No line is kept longer than this.

@@ -5,7 +5,7 @@
 //! than anybody's, is as if it had not been said. What the sums mean for limits is decided in `watch`, not here.
 
 use super::sign::{Sum, Tokens};
-use crate::said::Said;
+use crate::api::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 

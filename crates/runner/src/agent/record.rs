@@ -4,7 +4,7 @@
 use super::classify::is_of_the_account;
 use super::line::{Stream, kind_name};
 use super::sign::{Sign, Sum, Terminal, Tokens};
-use crate::said::Said;
+use crate::api::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 use std::collections::BTreeSet;

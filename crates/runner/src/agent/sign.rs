@@ -2,7 +2,7 @@
 //!
 //! What a fact means for the job is decided in `classify` and `watch`, not here.
 
-use crate::said::Said;
+use crate::api::said::Said;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};

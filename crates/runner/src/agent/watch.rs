@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::agent::record::Shared;
     use crate::agent::sign::{Sign, Sum, Terminal};
-    use crate::said::Said;
+    use crate::api::said::Said;
     use pullyard_protocol::event::EventKind;
 
     const LIMITS: Limits = Limits { stall: Duration::from_secs(60), turns: Some(3), cost: Some(1_000_000) };

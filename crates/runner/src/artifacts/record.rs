@@ -6,7 +6,7 @@
 //! printed them are kept only where an operator wants that.
 
 use super::Artifacts;
-use crate::said::{MAX_DATA_BYTES, MAX_TEXT_BYTES, Said};
+use crate::api::said::{MAX_DATA_BYTES, MAX_TEXT_BYTES, Said};
 use pullyard_domain::artifact::{Kind, LARGEST};
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@
 
 use super::body::FileBody;
 use super::{Kept, measured};
-use crate::retry::{BackOff, Refusal, refusal};
+use crate::api::retry::{BackOff, Refusal, refusal};
 use pullyard_domain::artifact::Kind;
 use pullyard_domain::text::causes;
 use pullyard_protocol::artifact::{ArtifactPlace, ReserveArtifact};

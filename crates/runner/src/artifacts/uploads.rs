@@ -1,8 +1,8 @@
 //! Uploads what is handed in, one after the other.
 
 use super::{Artifacts, Handed, LONGEST_REASON, is_looked_for, not_kept, upload, work_not_kept};
-use crate::reporter::Events;
-use crate::said::Said;
+use crate::api::reporter::Events;
+use crate::api::said::Said;
 use pullyard_domain::text::clipped;
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::EventKind;

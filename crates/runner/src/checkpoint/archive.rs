@@ -3,7 +3,7 @@
 //! What is unpacked came over a bucket from an agent's machine. Nothing but regular files is taken, under names that
 //! lead nowhere else, each once, and no more than the limits say, however small it was packed.
 
-use crate::workspace::disk::private_dirs;
+use crate::git::workspace::disk::private_dirs;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;

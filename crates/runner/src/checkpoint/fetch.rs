@@ -1,8 +1,8 @@
 //! Getting the newest checkpoint of an earlier attempt: from the bucket, and believed by its hash alone.
 
 use super::lost::Lost;
-use crate::attempt::Attempt;
-use crate::retry::while_away;
+use crate::api::attempt::Attempt;
+use crate::api::retry::while_away;
 use crate::stop::Stop;
 use pullyard_domain::artifact::LARGEST;
 use pullyard_domain::text::causes;

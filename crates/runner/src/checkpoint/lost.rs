@@ -1,7 +1,7 @@
 //! Why an earlier session is not resumed.
 
-use crate::attempt::Attempt;
-use crate::said::Said;
+use crate::api::attempt::Attempt;
+use crate::api::said::Said;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::clipped;

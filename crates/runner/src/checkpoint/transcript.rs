@@ -4,7 +4,7 @@
 //! sealed can't be changed: the provider would refuse the whole session.
 
 use super::archive::LARGEST_UNPACKED;
-use crate::redact::Redactor;
+use crate::secrets::redact::Redactor;
 use nix::fcntl::OFlag;
 use serde_json::Value;
 use std::borrow::Cow;

@@ -1,8 +1,8 @@
 //! What is known of an attempt for its checkpoint.
 
 use crate::agent::sign::Tokens;
-use crate::target::Target;
-use crate::workspace::mirror::Mirror;
+use crate::git::target::Target;
+use crate::git::workspace::mirror::Mirror;
 use pullyard_domain::job::Work;
 use std::sync::{Mutex, PoisonError};
 

@@ -9,7 +9,7 @@ use super::record::{Key, Record};
 use crate::Isolation;
 use crate::agent;
 use crate::git::NETWORK_ENVIRONMENT;
-use crate::workspace::disk::{lock_file, private_dirs};
+use crate::git::workspace::disk::{lock_file, private_dirs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_domain::id::{ClaimId, InstanceId};
@@ -251,7 +251,7 @@ mod tests {
             api_url: "http://x".into(),
             work_dir: dir.to_owned(),
             isolation: Some(Isolation::None),
-            instance: crate::ids::instance().unwrap(),
+            instance: crate::api::ids::instance().unwrap(),
             stop_grace: Duration::from_secs(1),
             jobs,
             logs: dir.join("logs"),
@@ -267,7 +267,7 @@ mod tests {
     async fn a_process_is_known_by_its_lock_until_it_is_dead() {
         let dir = tempfile::tempdir().unwrap();
         let starter = starter(dir.path(), "exec sleep 600");
-        let claim = crate::ids::claim().unwrap();
+        let claim = crate::api::ids::claim().unwrap();
         let (record, living) = starter.start(&claimed("a"), &claim).unwrap();
         assert!(starter.start(&claimed("a"), &claim).is_err(), "it runs already");
 
@@ -289,7 +289,7 @@ mod tests {
     async fn another_process_with_its_number_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let starter = starter(dir.path(), "exec sleep 600");
-        let (record, living) = starter.start(&claimed("a"), &crate::ids::claim().unwrap()).unwrap();
+        let (record, living) = starter.start(&claimed("a"), &crate::api::ids::claim().unwrap()).unwrap();
         Record { began: Some("1".into()), ..record.clone() }.terminate(&starter.jobs);
         assert!(is_held(&lock_of(&starter.jobs, &record.key())));
         record.terminate(&starter.jobs);
@@ -301,7 +301,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut other = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
         let pid = other.id().and_then(|pid| i32::try_from(pid).ok());
-        let (job, claim_id) = (claimed("a").job, crate::ids::claim().unwrap());
+        let (job, claim_id) = (claimed("a").job, crate::api::ids::claim().unwrap());
         let record = Record { job, attempt: 1, claim_id, pid, began: pid.and_then(began) };
         record.terminate(dir.path());
         other.start_kill().unwrap();
@@ -319,7 +319,7 @@ mod tests {
             ("d", "kill -KILL $$", Ended::Badly(137)),
         ] {
             let starter = starter(dir.path(), script);
-            let (_, living) = starter.start(&claimed(letter), &crate::ids::claim().unwrap()).unwrap();
+            let (_, living) = starter.start(&claimed(letter), &crate::api::ids::claim().unwrap()).unwrap();
             assert_eq!(living.wait().await, ended, "{script}");
         }
         assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), 3);

@@ -4,8 +4,9 @@
 //! `child`'s. No secret is ever written here.
 
 use super::disk;
-use crate::workspace::disk::{lock_file, private_dirs};
-use crate::{Error, ids};
+use crate::Error;
+use crate::api::ids;
+use crate::git::workspace::disk::{lock_file, private_dirs};
 use pullyard_domain::id::{ClaimId, InstanceId};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};

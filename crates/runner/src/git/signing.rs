@@ -5,7 +5,7 @@
 //! since 8.2.
 
 use super::Fault;
-use crate::workspace::disk::private_file;
+use crate::git::workspace::disk::private_file;
 use pullyard_domain::failure::Failure;
 use std::io;
 use std::path::{Path, PathBuf};

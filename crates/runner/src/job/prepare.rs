@@ -1,20 +1,20 @@
 //! The phase `preparing`: access, agent, mirror, target, worktree.
 
 use crate::Options;
-use crate::access::{self, Access};
 use crate::agent::environment::Environment;
 use crate::agent::given::Given;
 use crate::agent::{self, Chosen};
+use crate::api::attempt::Attempt;
+use crate::api::retry::while_away;
 use crate::artifacts::record::{RawCapture, Record};
-use crate::attempt::Attempt;
 use crate::checkpoint::take::{Earlier, Found, may_bind};
 use crate::git::Fault;
-use crate::retry::while_away;
+use crate::git::target::{self, Target};
+use crate::git::workspace::disk::private_dirs;
+use crate::git::workspace::mirror::Mirror;
+use crate::git::workspace::{Checkout, Workspace};
+use crate::secrets::access::{self, Access};
 use crate::stop::Stop;
-use crate::target::{self, Target};
-use crate::workspace::disk::private_dirs;
-use crate::workspace::mirror::Mirror;
-use crate::workspace::{Checkout, Workspace};
 use pullyard_domain::agent::AUTO;
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
@@ -77,7 +77,8 @@ pub(super) async fn prepare<'a>(
         while_away(SOURCE_AWAY, is_away, async || Mirror::fetched(git, &work_dir).await.map_err(of_source)).await?;
     let target = target::choose(git, forge, &mirror, this.assignment, open).await;
     if let Err(Stop::Failed(Failure::NothingPushed {})) = &target {
-        this.events.add(crate::said::Said::words(EventKind::Log, "No commit of an earlier attempt is on the branch."));
+        this.events
+            .add(crate::api::said::Said::words(EventKind::Log, "No commit of an earlier attempt is on the branch."));
     }
     let mut target = target?;
     let workspace: &Workspace = match workspace {

@@ -1,10 +1,10 @@
 //! The push of a commit, once the control plane grants it.
 
 use super::prepare::Prepared;
-use crate::access::Access;
-use crate::attempt::Attempt;
-use crate::orders::Order;
-use crate::push::{self, By, Published, Push};
+use crate::api::attempt::Attempt;
+use crate::inputs::orders::Order;
+use crate::publish::push::{self, By, Published, Push};
+use crate::secrets::access::Access;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;

@@ -1,14 +1,16 @@
 //! What follows the push: the pull request, the answers to the review, the result.
 
 use super::prepare::Prepared;
-use crate::access::Access;
-use crate::attempt::Attempt;
-use crate::made::Made;
-use crate::push::{By, Published};
-use crate::renewal::Renewal;
-use crate::replies;
+use crate::Isolation;
+use crate::api::attempt::Attempt;
+use crate::git::commit;
+use crate::job::made::Made;
+use crate::publish::pull_request;
+use crate::publish::push::{By, Published};
+use crate::publish::renewal::Renewal;
+use crate::publish::replies;
+use crate::secrets::access::Access;
 use crate::stop::Stop;
-use crate::{Isolation, commit, pull_request};
 use pullyard_domain::published::{self, Checked as Checks};
 use pullyard_forge::{PullRequest, PullRequestState};
 use pullyard_protocol::attempt::FinishResult;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::agent::waits::waits;
-use crate::orders::Order;
+use crate::inputs::orders::Order;
 use std::time::Duration;
 
 async fn wait(again: &Again<'_>, orders: &Orders, until: Duration) -> (Result<(), Stop>, Option<String>) {

@@ -5,7 +5,7 @@ mod words;
 use super::*;
 use crate::agent::adapter::Reader;
 use crate::agent::goldens;
-use crate::orders::Order;
+use crate::inputs::orders::Order;
 use Verdict::{Again, Done, Failed, SessionLost, Stopped};
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use crate::agent::adapter::Reader;
 use crate::agent::json_lines::{self, inside, raw, text};
 use crate::agent::prices::{Count, Prices};
 use crate::agent::sign::{Sign, Terminal, Tokens, micros};
-use crate::said::Said;
+use crate::api::said::Said;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use super::count::{LONGEST_CALL, MOST_CALLS};
 use crate::agent::json_lines::{inside, text};
 use crate::agent::sign::{Sign, Terminal};
-use crate::said::Said;
+use crate::api::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

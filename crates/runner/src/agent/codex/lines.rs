@@ -10,7 +10,7 @@ use super::rollout::Rollouts;
 use crate::agent::adapter::Reader;
 use crate::agent::json_lines::{self, raw, text};
 use crate::agent::sign::{Sign, Terminal};
-use crate::said::Said;
+use crate::api::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 use std::path::Path;

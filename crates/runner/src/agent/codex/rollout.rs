@@ -10,7 +10,7 @@ use crate::agent::adapter::Meter;
 use crate::agent::json_lines::text;
 use crate::agent::prices::{self, Count, Prices};
 use crate::agent::sign::{Sign, Tokens};
-use crate::said::Said;
+use crate::api::said::Said;
 use nix::fcntl::OFlag;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};

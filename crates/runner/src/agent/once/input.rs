@@ -3,9 +3,9 @@
 use super::Bounds;
 use crate::agent::adapter::{InputEnds, Voice};
 use crate::agent::record::Record;
+use crate::api::ids;
 use crate::deadline::later;
-use crate::ids;
-use crate::people::{People, newest, while_it_works};
+use crate::inputs::people::{People, newest, while_it_works};
 use pullyard_protocol::attempt::Input as Words;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;

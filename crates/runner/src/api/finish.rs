@@ -1,0 +1,52 @@
+//! The finish: how the attempt ended, kept on disk first, then sent until it is answered.
+
+use crate::api::outbox::{self, Delivered, Letter, Outbox};
+use crate::inputs::orders::{Order, Orders};
+use crate::{Error, Exit};
+use pullyard_protocol::client;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How long the control plane may be out of reach at the end.
+const LIMIT: Duration = Duration::from_secs(600);
+/// How long the finish is still tried when the process was told to end: ECS waits for thirty seconds.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Delivers the finish.
+///
+/// Writes: the outbox before the first call; removed when the answer came.
+/// Idempotent: by the finish id in the letter.
+pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> Result<Exit, Error> {
+    // A disk that can't keep it is no reason not to send it.
+    let kept = match outbox.keep(&letter) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            tracing::error!(error = %error, "the finish could not be kept in the outbox: {error}");
+            None
+        }
+    };
+    let patience = async {
+        tokio::select! {
+            () = sleep(LIMIT) => {}
+            // A signal long ago, too: then this is a short try.
+            _ = orders.at_least(Order::Shutdown) => sleep(SHUTDOWN_LIMIT).await,
+        }
+    };
+    let delivered = tokio::select! {
+        delivered = outbox::deliver_at_last(&letter) => delivered,
+        () = patience => {
+            return Err(Error::FinishUndelivered(client::Error::Unreachable {
+                url: letter.api_url,
+                reason: "it stays in the outbox for the next run".into(),
+            }));
+        }
+    };
+    if let Some(path) = kept {
+        outbox::forget(&path);
+    }
+    match delivered {
+        Delivered::Accepted => Ok(Exit::Finished),
+        Delivered::Late => Ok(Exit::LeaseLost),
+        Delivered::Refused(error) => Err(Error::FinishRefused(error)),
+    }
+}

@@ -1,0 +1,252 @@
+//! The outbox: a finish stands on disk before it is sent, until the control plane has answered for good.
+//!
+//! It survives the process: the next run in the same work folder delivers what an earlier one could not.
+//! How long one finish is tried is decided by the caller.
+
+use crate::api::retry::{BackOff, Refusal, refusal};
+use pullyard_domain::id::JobId;
+use pullyard_domain::trace::TraceId;
+use pullyard_protocol::attempt::FinishRequest;
+use pullyard_protocol::client::{AttemptClient, Error};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tokio::time::{sleep, timeout};
+
+/// How long earlier finishes may hold up a new job.
+const EARLIER_LIMIT: Duration = Duration::from_secs(15);
+/// A lease is long over then, and so is the job.
+const TOO_OLD: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// A finish and everything that is needed to send it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Letter {
+    pub(crate) api_url: String,
+    pub(crate) job: JobId,
+    pub(crate) attempt: u32,
+    pub(crate) lease: String,
+    pub(crate) finish: FinishRequest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<TraceId>,
+}
+
+/// What became of a letter that was answered for good.
+#[derive(Debug)]
+pub(crate) enum Delivered {
+    /// The attempt ended as it says.
+    Accepted,
+    /// Somebody else had ended it; a result was noted all the same.
+    Late,
+    /// It will never be accepted.
+    Refused(Error),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox {
+    dir: PathBuf,
+}
+
+impl Outbox {
+    pub(crate) fn in_dir(work_dir: &Path) -> Self {
+        Self { dir: work_dir.join("outbox") }
+    }
+
+    /// Keeps a letter, readable by nobody else: it has the lease in it.
+    pub(crate) fn keep(&self, letter: &Letter) -> io::Result<PathBuf> {
+        let mut dirs = fs::DirBuilder::new();
+        dirs.recursive(true).mode(0o700).create(&self.dir)?;
+        let name = format!("{}-{}-{}", letter.job, letter.attempt, letter.finish.finish_id);
+        let path = self.dir.join(format!("{name}.json"));
+        let draft = self.dir.join(format!("{name}.draft"));
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(&serde_json::to_vec(letter)?)?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)?;
+        File::open(&self.dir)?.sync_all()?;
+        Ok(path)
+    }
+
+    /// Delivers what earlier runs left, as well as it goes in a short time.
+    pub(crate) async fn deliver_earlier(&self) {
+        self.deliver_others(&|_| false).await;
+    }
+
+    /// The same, but for the attempts that deliver their own.
+    pub(crate) async fn deliver_others(&self, delivers_its_own: &(impl Fn(&(JobId, u32)) -> bool + Sync)) {
+        let all = async {
+            for path in self.letters() {
+                if !attempt_of(&path).is_some_and(|key| delivers_its_own(&key)) {
+                    self.deliver_one(&path).await;
+                }
+            }
+        };
+        if timeout(EARLIER_LIMIT, all).await.is_err() {
+            tracing::warn!("not every earlier finish could be delivered yet");
+        }
+    }
+
+    async fn deliver_one(&self, path: &Path) {
+        let letter = match fs::read(path).map(|text| serde_json::from_slice::<Letter>(&text)) {
+            Ok(Ok(letter)) => letter,
+            unreadable => {
+                let reason = match unreadable {
+                    Ok(Err(error)) => error.to_string(),
+                    Err(error) => error.to_string(),
+                    Ok(Ok(_)) => return,
+                };
+                tracing::warn!(reason = %reason, "a letter in the outbox can't be read: {reason}");
+                return forget_if_old(path);
+            }
+        };
+        match deliver(&letter).await {
+            Ok(delivered) => {
+                tracing::info!(job.id = %letter.job, attempt = letter.attempt, outcome = ?delivered, "an earlier finish was delivered");
+                forget(path);
+            }
+            Err(error) => {
+                tracing::warn!(job.id = %letter.job, attempt = letter.attempt, error = %error, "an earlier finish could not be delivered: {error}");
+                forget_if_old(path);
+            }
+        }
+    }
+
+    /// The attempts whose finish was not delivered yet.
+    pub(crate) fn waiting(&self) -> BTreeSet<(JobId, u32)> {
+        self.letters().iter().filter_map(|path| attempt_of(path)).collect()
+    }
+
+    fn letters(&self) -> Vec<PathBuf> {
+        let Ok(listing) = fs::read_dir(&self.dir) else {
+            return Vec::new();
+        };
+        let paths = listing.flatten().map(|entry| entry.path());
+        let mut letters: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+        letters.sort();
+        letters
+    }
+}
+
+/// Whose letter it is: `{job}-{attempt}-{finish}.json`, and no job has a dash.
+fn attempt_of(path: &Path) -> Option<(JobId, u32)> {
+    let mut parts = path.file_stem()?.to_str()?.splitn(3, '-');
+    Some((JobId::new(parts.next()?).ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Removes a letter. One that is gone was delivered by a run beside us.
+pub(crate) fn forget(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(error = %error, "a delivered finish could not be removed from the outbox: {error}");
+    }
+}
+
+fn forget_if_old(path: &Path) {
+    let written = fs::metadata(path).and_then(|about| about.modified());
+    let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    if age.is_some_and(|age| age > TOO_OLD) {
+        tracing::warn!("a finish was given up after a week in the outbox");
+        forget(path);
+    }
+}
+
+/// Sends a letter until it is answered for good.
+pub(crate) async fn deliver_at_last(letter: &Letter) -> Delivered {
+    let mut back_off = BackOff::new();
+    loop {
+        match deliver(letter).await {
+            Ok(delivered) => return delivered,
+            Err(error) => {
+                tracing::warn!(error = %error, "the finish could not be delivered yet: {error}");
+            }
+        }
+        sleep(back_off.next()).await;
+    }
+}
+
+async fn deliver(letter: &Letter) -> Result<Delivered, Error> {
+    let client =
+        AttemptClient::new(&letter.api_url, &letter.lease, &letter.job, letter.attempt)?.within(letter.trace.clone());
+    match client.finish(&letter.finish).await {
+        Ok(_) => Ok(Delivered::Accepted),
+        Err(error) => match refusal(&error) {
+            Refusal::LeaseLost | Refusal::Unwanted => Ok(Delivered::Late),
+            Refusal::Final => Ok(Delivered::Refused(error)),
+            Refusal::Transient => Err(error),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_protocol::attempt::FinishOutcome;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Of an attempt whose control plane is not there.
+    fn letter(job: &str) -> Letter {
+        Letter {
+            api_url: "http://127.0.0.1:1".into(),
+            job: JobId::new(format!("job_{}", job.repeat(26))).unwrap(),
+            attempt: 2,
+            lease: "secret".into(),
+            finish: FinishRequest {
+                finish_id: crate::api::ids::finish().unwrap(),
+                outcome: FinishOutcome::Cancelled,
+                failure: None,
+                result: None,
+                spent_usd_micros: None,
+                work: None,
+            },
+            trace: None,
+        }
+    }
+
+    #[test]
+    fn a_letter_is_kept_whole_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::in_dir(dir.path());
+        let letter = letter("a");
+        let path = outbox.keep(&letter).unwrap();
+        assert_eq!(outbox.letters(), vec![path.clone()]);
+        assert_eq!(outbox.waiting(), BTreeSet::from([(letter.job.clone(), 2)]));
+        for (private, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
+            assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, mode);
+        }
+        let read: Letter = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert!(read == letter);
+        forget(&path);
+        assert!(outbox.letters().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_nobody_takes_stays_for_a_week_and_one_of_a_living_attempt_for_as_long_as_that_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::in_dir(dir.path());
+        let kept = |job: &str, days: u64| {
+            let path = outbox.keep(&letter(job)).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3_600)).unwrap();
+            path
+        };
+        let [_old, fresh, living] = [kept("a", 8), kept("b", 6), kept("c", 8)];
+        let lives = JobId::new(format!("job_{}", "c".repeat(26))).unwrap();
+        outbox.deliver_others(&|(job, attempt): &(JobId, u32)| *job == lives && *attempt == 2).await;
+        assert_eq!(outbox.letters(), [fresh, living]);
+    }
+
+    #[test]
+    fn whose_a_letter_is_stands_in_its_name_and_nobodys_counts_for_none() {
+        let job = format!("job_{}", "a".repeat(26));
+        let of = |name: &str| attempt_of(Path::new(name)).map(|(job, attempt)| (job.to_string(), attempt));
+        assert_eq!(of(&format!("/o/{job}-12-a-b_c.json")), Some((job.clone(), 12)));
+        for odd in ["x.json".to_owned(), format!("{job}.json"), format!("{job}-x-y.json"), "nobody-1-x.json".into()] {
+            assert_eq!(of(&odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Events that wait to be sent, in bounded memory: when an agent says more than can be sent, it is held up for a
+//! moment; when that does not help, its oldest words are left out, and one event in their place says how many.
+
+use crate::api::said::Said;
+use pullyard_protocol::event::{Event, EventKind};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// More than this never waits.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Room is made down to this, so that it is not made again for every event.
+const ROOM_BYTES: usize = 6 * 1024 * 1024;
+/// While more than this waits, whoever says more is held up.
+const FULL_BYTES: usize = 4 * 1024 * 1024;
+/// But for no longer than this in a row: what is not sent by then is not sent soon.
+const HOLDS_UP_FOR: Duration = Duration::from_secs(30);
+/// A batch is closed when it has this much.
+pub(super) const BATCH_BYTES: usize = 64 * 1024;
+const BATCH_EVENTS: usize = 1_000;
+
+pub(super) struct Queue {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    /// Since when more waits than should.
+    full_since: Option<Instant>,
+}
+
+struct Waiting {
+    at: Instant,
+    size: usize,
+    what: What,
+}
+
+enum What {
+    Said(Said),
+    /// So many events stood here.
+    LeftOut(u64),
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, full_since: None }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn is_worth_a_batch(&self) -> bool {
+        self.bytes >= BATCH_BYTES || self.waiting.len() >= BATCH_EVENTS
+    }
+
+    /// Until when whoever says more is to be held up, unless there is room before.
+    pub(super) fn holds_up_until(&self) -> Option<Instant> {
+        self.full_since.map(|since| since + HOLDS_UP_FOR)
+    }
+
+    pub(super) fn add(&mut self, at: Instant, said: Said) {
+        let size = said.size();
+        self.bytes += size;
+        self.waiting.push_back(Waiting { at, size, what: What::Said(said) });
+        if self.bytes > MAX_BYTES {
+            self.make_room(|kind| matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw));
+        }
+        if self.bytes > MAX_BYTES {
+            self.make_room(|kind| !is_waited_for(kind));
+        }
+        if self.bytes > MAX_BYTES {
+            // It says nothing else than that: memory is bounded whatever it does.
+            self.make_room(|kind| kind != EventKind::Phase);
+        }
+        if self.bytes > FULL_BYTES {
+            self.full_since.get_or_insert(at);
+        }
+    }
+
+    fn make_room(&mut self, may_go: impl Fn(EventKind) -> bool) {
+        let mut left_out = 0;
+        let mut place = None;
+        let mut kept = VecDeque::with_capacity(self.waiting.len());
+        for waiting in self.waiting.drain(..) {
+            let gone = match &waiting.what {
+                // Told together with the new ones.
+                What::LeftOut(n) => *n,
+                What::Said(said) if self.bytes > ROOM_BYTES && may_go(said.kind) => 1,
+                What::Said(_) => {
+                    kept.push_back(waiting);
+                    continue;
+                }
+            };
+            left_out += gone;
+            self.bytes = self.bytes.saturating_sub(waiting.size);
+            place = place.or(Some((kept.len(), waiting.at)));
+        }
+        if let Some((index, at)) = place {
+            let what = What::LeftOut(left_out);
+            kept.insert(index, Waiting { at, size: 0, what });
+        }
+        self.waiting = kept;
+    }
+
+    /// The next batch, numbered from `first`, aged at `now`.
+    pub(super) fn take(&mut self, first: u64, now: Instant) -> Vec<Event> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES && batch.len() < BATCH_EVENTS {
+            let Some(Waiting { at, size, what }) = self.waiting.pop_front() else {
+                break;
+            };
+            bytes += size;
+            self.bytes = self.bytes.saturating_sub(size);
+            let said = match what {
+                What::Said(said) => said,
+                What::LeftOut(n) => Said::words(
+                    EventKind::Log,
+                    format!("{n} events are left out here: the agent said more than could be sent."),
+                ),
+            };
+            let age = now.saturating_duration_since(at).as_millis();
+            batch.push(Event {
+                seq: first + batch.len() as u64,
+                age_ms: u64::try_from(age).unwrap_or(u64::MAX),
+                kind: said.kind,
+                text: said.text,
+                name: said.name,
+                path: said.path,
+                call: said.call,
+                data: said.data,
+            });
+        }
+        if self.bytes <= FULL_BYTES {
+            self.full_since = None;
+        }
+        batch
+    }
+}
+
+/// Whether somebody acts on it, or counts by it: what people and the agent say to each other, its last word, and what it
+/// used.
+fn is_waited_for(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Phase | EventKind::Question | EventKind::Steer | EventKind::Usage | EventKind::Result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(n: usize) -> Said {
+        Said::words(EventKind::Text, format!("{n} {}", "x".repeat(10_000)))
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_left_out_is_told_once() {
+        let mut queue = Queue::new();
+        let now = Instant::now();
+        queue.add(now, Said::phase("executing"));
+        for n in 0..5_000 {
+            queue.add(now, text(n));
+            assert!(queue.bytes <= MAX_BYTES);
+        }
+        let mut all = Vec::new();
+        while !queue.is_empty() {
+            let batch = queue.take(all.len() as u64 + 1, now);
+            assert!(batch.len() <= 10);
+            all.extend(batch);
+        }
+        assert_eq!(queue.bytes, 0);
+        assert!(all.iter().enumerate().all(|(n, event)| event.seq == n as u64 + 1));
+        assert_eq!(all[0].kind, EventKind::Phase);
+        let left_out: Vec<_> = all.iter().filter(|event| event.kind == EventKind::Log).collect();
+        assert_eq!(left_out.len(), 1);
+        assert_eq!(left_out[0].seq, 2);
+        let told: usize = left_out[0].text.as_ref().unwrap().split(' ').next().unwrap().parse().unwrap();
+        let texts: Vec<_> = all.iter().filter(|event| event.kind == EventKind::Text).collect();
+        assert_eq!(told + texts.len(), 5_000);
+        assert!(texts.last().unwrap().text.as_ref().unwrap().starts_with("4999 "));
+    }
+
+    #[test]
+    fn a_batch_has_at_most_a_thousand_events() {
+        let mut queue = Queue::new();
+        for _ in 0..1_500 {
+            queue.add(Instant::now(), Said::phase(""));
+        }
+        // Small events: the size closes the batch first.
+        assert!(queue.take(1, Instant::now()).len() <= BATCH_EVENTS);
+    }
+
+    #[test]
+    fn who_fills_it_is_held_up_until_there_is_room_or_for_half_a_minute_in_a_row() {
+        let (mut queue, start) = (Queue::new(), Instant::now());
+        let at = |secs: u64| start + Duration::from_secs(secs);
+        let fill = |queue: &mut Queue, now| (0..500).for_each(|n| queue.add(now, text(n)));
+        assert_eq!(queue.holds_up_until(), None);
+        fill(&mut queue, at(0));
+        assert_eq!(queue.holds_up_until(), Some(at(30)));
+        // Nothing is sent: who was held up so long is not held up anew by what it says next.
+        fill(&mut queue, at(31));
+        assert_eq!(queue.holds_up_until(), Some(at(30)));
+        while queue.bytes > FULL_BYTES {
+            assert_eq!(queue.holds_up_until(), Some(at(30)));
+            queue.take(1, at(40));
+        }
+        assert_eq!(queue.holds_up_until(), None);
+        fill(&mut queue, at(50));
+        assert_eq!(queue.holds_up_until(), Some(at(80)));
+    }
+
+    #[test]
+    fn what_somebody_acts_on_or_counts_by_stays_while_anything_else_can_go() {
+        let (mut queue, now) = (Queue::new(), Instant::now());
+        let waited_for = [EventKind::Question, EventKind::Steer, EventKind::Usage, EventKind::Result];
+        for kind in waited_for {
+            queue.add(now, Said { kind, ..text(0) });
+        }
+        let others = [
+            EventKind::Text,
+            EventKind::Log,
+            EventKind::Raw,
+            EventKind::ToolCall,
+            EventKind::ToolResult,
+            EventKind::FileEdit,
+            EventKind::Command,
+        ];
+        for n in 0..5_000 {
+            queue.add(now, Said { kind: others[n % others.len()], ..text(n) });
+            assert!(queue.bytes <= MAX_BYTES);
+        }
+        let mut kept = Vec::new();
+        while !queue.is_empty() {
+            kept.extend(queue.take(1, now).into_iter().map(|event| event.kind));
+        }
+        assert_eq!(kept.iter().copied().filter(|kind| waited_for.contains(kind)).collect::<Vec<_>>(), waited_for);
+        // Of nothing but that the oldest go, too: memory is bounded whatever an agent does.
+        for n in 0..2_000 {
+            queue.add(now, Said { kind: EventKind::Question, ..text(n) });
+            assert!(queue.bytes <= MAX_BYTES);
+        }
+    }
+
+    #[test]
+    fn words_are_left_out_before_deeds_and_no_phase_ever_is() {
+        let (mut queue, now) = (Queue::new(), Instant::now());
+        let deed = || Said { kind: EventKind::ToolCall, ..text(0) };
+        let size = deed().size();
+        queue.add(now, Said::phase("executing"));
+        let words = 100;
+        (0..words).for_each(|n| queue.add(now, text(n)));
+        // Together with the words too much, without them not.
+        let deeds = MAX_BYTES / size - 1;
+        (0..deeds).for_each(|_| queue.add(now, deed()));
+        let kinds = |queue: &Queue, kind: EventKind| {
+            let of = |waiting: &&Waiting| matches!(&waiting.what, What::Said(said) if said.kind == kind);
+            queue.waiting.iter().filter(of).count()
+        };
+        let kept = [EventKind::Text, EventKind::ToolCall, EventKind::Phase].map(|kind| kinds(&queue, kind));
+        assert_eq!(kept, [0, deeds, 1]);
+        // Of nothing but deeds the oldest go, too: memory is bounded whatever an agent does.
+        for _ in 0..2 * deeds {
+            queue.add(now, deed());
+            assert!(queue.bytes <= MAX_BYTES);
+        }
+        assert_eq!(kinds(&queue, EventKind::Phase), 1);
+    }
+}

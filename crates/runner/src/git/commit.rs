@@ -1,0 +1,295 @@
+//! What the agent left in its tree becomes one commit of ours, or turns out to be nothing.
+//!
+//! Commits of the agent's own are not kept: it was told not to make any, they would carry whatever
+//! author, message and trailers it likes, and they stand in a repository we don't trust. Their content
+//! is in the tree, and so in our commit. Files that the repository ignores stay out, even if the agent
+//! forced them into a commit.
+
+use crate::git::nested::inner::{Inner, make_way, settle, told_apart};
+use crate::git::target::Target;
+use crate::git::trailers::JOB_TRAILER;
+use crate::git::workspace::Workspace;
+use crate::git::workspace::mirror::Mirror;
+use crate::git::{Call, Fault, Git};
+use crate::secrets::redact::Redactor;
+use crate::stop::Stop;
+use pullyard_domain::agent::WORKERS;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Kind;
+use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
+use pullyard_protocol::attempt::Assignment;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+const TICKET_TRAILER: &str = "Pullyard-Ticket";
+/// Names the agent that made it, to whoever reads the pull request.
+const AGENT_TRAILER: &str = "Pullyard-Agent";
+/// Says how the checks of a commit ended: an attempt that finds its job's earlier push knows them by it.
+pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed,
+}
+
+impl Verdict {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What the message of a commit is made of.
+pub(crate) struct About<'a> {
+    pub(crate) assignment: &'a Assignment,
+    /// The agent that made it, by our own word for it: what an agent says of itself is no part of a message, in which
+    /// forges look for words that close issues.
+    pub(crate) agent: Option<&'a str>,
+    pub(crate) checks: Option<Verdict>,
+    /// The ticket's own words may hold a secret.
+    pub(crate) redactor: &'a Redactor,
+}
+
+/// Writes down what is in the tree now. The id of git's tree.
+///
+/// Errors: `NoChanges` when the tree is as it was.
+pub(crate) async fn tree(
+    git: &Git,
+    workspace: &Workspace,
+    mirror: &Mirror,
+    target: &Target,
+    assignment: &Assignment,
+) -> Result<String, Stop> {
+    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    workspace.seal(Some(mirror)).await.map_err(failed)?;
+    let (submodules, left_out) = settle(git, workspace).await.map_err(failed)?;
+
+    // Submodules stay as they are: their repositories are the agent's, and git would run in them.
+    let mut paths = b".\0".to_vec();
+    let mut leave = |path: &OsStr| {
+        paths.extend_from_slice(b":(exclude,top,literal)");
+        paths.extend_from_slice(path.as_bytes());
+        paths.push(0);
+    };
+    let left = left_out.iter().filter(|left| !left.is_ignored).map(|left| &left.folder);
+    submodules.iter().chain(left).for_each(|path| leave(path.as_os_str()));
+    // Words for people, not work.
+    leave(OsStr::new(QUESTION_FILE));
+    if assignment.kind == Kind::Revise {
+        leave(OsStr::new(REPLIES_FILE));
+    }
+    // Whoever finds no change in the end has them to tell.
+    workspace.leave_out(left_out);
+    // How many there are is the agent's to say: more than a program takes as its arguments.
+    let add = Call::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
+    git.run(add.repository(&repository).tree(&tree)).await.map_err(failed)?;
+    let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
+    workspace.remember().await.map_err(|error| failed(Fault::Disk(error)))?;
+    let before = format!("{}^{{tree}}", target.start);
+    let before =
+        git.line(Call::new(["rev-parse", "--verify", &before]).repository(&repository)).await.map_err(failed)?;
+    if made == before {
+        return Err(Failure::NoChanges {}.into());
+    }
+    Ok(made)
+}
+
+/// Commits such a tree onto the target's start. The id of the commit.
+pub(crate) async fn commit(
+    git: &Git,
+    workspace: &Workspace,
+    tree: &str,
+    target: &Target,
+    about: &About<'_>,
+) -> Result<String, Stop> {
+    let (message, repository) = (message(about), workspace.repository());
+    let call = Call::new(["commit-tree", tree, "-p", &target.start, "-F", "-"]);
+    let call = call.input(message.as_bytes()).repository(&repository).commits_for_good();
+    git.line(call).await.map_err(|fault| git.of_commit(&fault).into())
+}
+
+/// Whether a commit of ours says that its checks failed.
+pub(crate) async fn failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
+    let format = format!("--format=%(trailers:key={CHECKS_TRAILER},valueonly)");
+    let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
+    // Who can't tell does not call it well: a draft is made ready by one press.
+    said.map_or(true, |said| said.lines().any(|word| word.trim() == Verdict::Failed.word()))
+}
+
+/// The agent that made a commit, where that says that an attempt of this job made it, and by which one. Whoever may
+/// push can say so: more than a word of the closed list is never told of it.
+pub(crate) async fn agent_of(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Option<&'static str> {
+    let [jobs, agents] =
+        [JOB_TRAILER, AGENT_TRAILER].map(|key| format!("%(trailers:key={key},valueonly,separator=%x20)"));
+    let format = format!("--format={jobs}%n{agents}");
+    let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
+    agent_said(&said.ok()?, job)
+}
+
+/// The same of the values of both trailers, each on a line.
+fn agent_said(said: &str, job: &JobId) -> Option<&'static str> {
+    let (jobs, agents) = said.split_once('\n')?;
+    let is_of_job = jobs.split_whitespace().any(|made| made.split('/').next() == Some(job.as_str()));
+    // Two of them are none.
+    WORKERS.into_iter().find(|agent| is_of_job && agents.trim() == *agent)
+}
+
+/// Makes the files what such a tree has, but for those that the repository ignores: whatever was run on them since
+/// is no part of the work.
+pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
+    let (files, repository) = (workspace.tree(), workspace.repository());
+    // Above all, that nothing is removed elsewhere.
+    workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
+    workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
+    make_way(workspace).await.map_err(|fault| fault.of_workspace())?;
+    let replies = format!("--exclude=/{REPLIES_FILE}");
+    for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {
+        let call = Call::new(args).repository(&repository).tree(&files);
+        git.run(call).await.map_err(|fault| fault.of_workspace())?;
+    }
+    workspace.put_left_out_back().await.map_err(|error| Fault::Disk(error).of_workspace())?;
+    workspace.remember().await.map_err(|error| Fault::Disk(error).of_workspace())?;
+    Ok(())
+}
+
+/// Whether a job of this kind has anything to commit, as far as that shows without writing a tree.
+pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> Result<bool, Stop> {
+    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    workspace.seal(None).await.map_err(failed)?;
+    make_way(workspace).await.map_err(failed)?;
+    let Inner { submodules, left_out, .. } = told_apart(git, workspace).await.map_err(failed)?;
+    // What is in no commit is no change.
+    let outside: HashSet<PathBuf> = left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
+    let is_work = |path: &[u8]| {
+        let path = Path::new(OsStr::from_bytes(path));
+        let is_for_people =
+            path == Path::new(QUESTION_FILE) || (kind == Kind::Revise && path == Path::new(REPLIES_FILE));
+        !path.as_os_str().is_empty() && !is_for_people && !path.ancestors().any(|above| outside.contains(above))
+    };
+    // What an earlier round made was written down, and shows in the index alone since then.
+    let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
+    let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
+    for args in [earlier, now] {
+        let changed = git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
+        if changed.split(|byte| *byte == 0).any(is_work) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn message(about: &About<'_>) -> String {
+    let About { assignment, agent, checks, redactor } = *about;
+    let title = redactor.text(&assignment.pull_request.title);
+    // One line: what follows an empty line could pass for a trailer of ours.
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    // In one line a secret may be whole that had something else between two of its words.
+    let title = redactor.text(&title).into_owned();
+    let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
+    let title = if assignment.kind == Kind::Revise { format!("Revise {title}") } else { title };
+    let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
+    if let Some(ticket) = &assignment.ticket {
+        message.push_str(&format!("{TICKET_TRAILER}: {}\n", redactor.text(ticket.key.as_str())));
+    }
+    if let Some(agent) = agent {
+        message.push_str(&format!("{AGENT_TRAILER}: {agent}\n"));
+    }
+    if let Some(checks) = checks {
+        message.push_str(&format!("{CHECKS_TRAILER}: {}\n", checks.word()));
+    }
+    message
+}
+
+/// What a commit changed against the base, for the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) files: u32,
+    pub(crate) insertions: u32,
+    pub(crate) deletions: u32,
+}
+
+/// Counts what a reviewer will see. A count that can't be made is no reason to fail a pushed job.
+pub(crate) async fn size(git: &Git, repository: &Path, base: &str, head: &str) -> Size {
+    let range = format!("{base}...{head}");
+    let args =
+        ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options", &range, "--"];
+    match git.run(Call::new(args).repository(repository)).await {
+        Ok(said) => counted(&said),
+        Err(fault) => {
+            tracing::warn!(error = %fault, "the change could not be counted: {fault}");
+            Size::default()
+        }
+    }
+}
+
+fn counted(numstat: &[u8]) -> Size {
+    let mut size = Size::default();
+    for line in numstat.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
+        let line = String::from_utf8_lossy(line);
+        let mut fields = line.split('\t');
+        // Binary files have dashes.
+        let mut number = || fields.next().and_then(|field| field.parse::<u32>().ok()).unwrap_or(0);
+        size.files += 1;
+        size.insertions = size.insertions.saturating_add(number());
+        size.deletions = size.deletions.saturating_add(number());
+    }
+    size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_counted_with_binary_files_and_odd_names() {
+        let counts = counted(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
+        assert_eq!(counts, Size { files: 3, insertions: 13, deletions: 1 });
+        assert_eq!(counted(b""), Size::default());
+    }
+
+    #[test]
+    fn no_line_of_a_message_has_a_secret() {
+        let job = format!("job_{}", "a".repeat(26));
+        let ticket = serde_json::json!({ "key": "planted-4711", "title": "t", "url": null });
+        let assignment: Assignment = serde_json::from_value(serde_json::json!({
+            "job": job, "attempt": 1, "lease": "pyl_x", "kind": "implement", "ticket": ticket,
+            "repository": { "forge": "github", "api_url": "http://x", "name": "acme/app", "clone_url": "x" },
+            "base": "main", "branch": "b", "continues": null, "prompt": "Do it.",
+            "agent": { "capability": "command", "command": [] },
+            "pull_request": { "title": "Use correct  horse\tbattery", "body": "b" },
+            "limits": { "wall_secs": 600, "stall_secs": 300 }, "heartbeat_secs": 1,
+        }))
+        .unwrap();
+        let redactor = Redactor::new(["correct horse battery", "planted-4711"].map(String::from));
+        let about = About { assignment: &assignment, agent: None, checks: None, redactor: &redactor };
+        let said = message(&about);
+        let alone = format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n");
+        assert_eq!(said, alone);
+        let said = message(&About { agent: Some("codex"), checks: Some(Verdict::Passed), ..about });
+        assert_eq!(said, format!("{alone}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));
+    }
+
+    #[test]
+    fn a_commit_of_the_job_names_one_agent_of_the_list_or_none() {
+        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+        let said = |jobs: &str, agents: &str| agent_said(&format!("{jobs}\n{agents}"), &job);
+        for agent in ["claude_code", "codex", "command"] {
+            assert_eq!(said(&format!("{job}/1"), agent), Some(agent));
+            assert_eq!(said(&format!("job_{}/1 {job}/2", "b".repeat(26)), agent), Some(agent));
+            assert_eq!(said(&format!("job_{}/1", "b".repeat(26)), agent), None);
+            assert_eq!(said("", agent), None);
+        }
+        for agents in ["", "auto", "Codex", "codex claude_code", "codex codex", "@all", "codex\ncommand"] {
+            assert_eq!(said(&format!("{job}/1"), agents), None, "{agents}");
+        }
+        assert_eq!(agent_said(&format!("{job}/1"), &job), None);
+    }
+}

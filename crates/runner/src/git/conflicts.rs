@@ -1,0 +1,93 @@
+//! Where what an agent begins with no longer goes together with the branches beside it: the one that its work goes to,
+//! and that of a pull request that moved since its work began. The agent is told which files those are before it
+//! begins. What stands there in the end is for the push and for reviewers to find.
+
+use crate::api::attempt::Attempt;
+use crate::api::said::Said;
+use crate::git::commit;
+use crate::git::onto::conflicting;
+use crate::git::target::Target;
+use crate::git::workspace::Workspace;
+use crate::git::workspace::mirror::Mirror;
+use crate::git::{Call, Fault, Git};
+use pullyard_domain::prompt::conflict::conflict_prompt;
+use pullyard_protocol::event::EventKind;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long it may take before the agent begins without it: a repository can be made to keep git busy for long.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the agent is told, and whoever looks on; empty where everything goes together. What can't be found out is no
+/// reason to fail: the push finds out as well.
+///
+/// Writes: objects, and the index of the runner's own repository where there is earlier work.
+pub(crate) async fn look(
+    this: &Attempt<'_>,
+    (git, mirror, workspace): (&Git, &Mirror, &Workspace),
+    target: &Target,
+    has_work: bool,
+) -> String {
+    let mut told = Vec::new();
+    let unknown = |fault: &Fault| tracing::warn!(error = %fault, "conflicts could not be looked for: {fault}");
+    let branches = match branches(git, mirror, target).await {
+        Ok(branches) if branches.is_empty() => return String::new(),
+        Ok(branches) => branches,
+        Err(fault) => {
+            unknown(&fault);
+            return String::new();
+        }
+    };
+    let ours = if has_work { with_work(this, (git, mirror, workspace), target).await } else { None };
+    let (ours, repository) = (ours.as_ref().unwrap_or(&target.start), workspace.repository());
+    for (branch, commit) in branches {
+        match files(git, &repository, &commit, ours).await {
+            Ok(files) if files.is_empty() => {}
+            Ok(files) => {
+                let count = if files.len() == 1 { "one file".to_owned() } else { format!("{} files", files.len()) };
+                let words = format!("The work does not merge with `{branch}` in {count}; the agent is told which.");
+                this.events.add(Said::words(EventKind::Log, words));
+                told.push(conflict_prompt(&branch, &commit, &files));
+            }
+            Err(fault) => unknown(&fault),
+        }
+    }
+    told.join("\n")
+}
+
+/// The branches that have something which the work doesn't begin with, and where they are.
+async fn branches(git: &Git, mirror: &Mirror, target: &Target) -> Result<Vec<(String, String)>, Fault> {
+    // There is nothing left to do for an agent.
+    if target.adopted.is_some() {
+        return Ok(Vec::new());
+    }
+    let mut all = vec![(target.base_branch.clone(), target.base.clone())];
+    if target.pull_request.is_some() && target.branch != target.base_branch {
+        let head = mirror.branch(git, &target.branch).await?;
+        all.extend(head.map(|head| (target.branch.clone(), head)));
+    }
+    all.retain(|(_, commit)| *commit != target.start);
+    Ok(all)
+}
+
+/// A commit that nobody will see, with the work of an earlier attempt; none where that changed nothing, or can't be
+/// told.
+async fn with_work(
+    this: &Attempt<'_>,
+    (git, mirror, workspace): (&Git, &Mirror, &Workspace),
+    target: &Target,
+) -> Option<String> {
+    let tree = commit::tree(git, workspace, mirror, target, this.assignment).await.ok()?;
+    let repository = workspace.repository();
+    let call = Call::new(["commit-tree", tree.as_str(), "-p", target.start.as_str(), "-F", "-"]);
+    git.line(call.input(b"A side of a merge\n").repository(&repository).commits()).await.ok()
+}
+
+/// The files that git could not merge by itself.
+async fn files(git: &Git, repository: &Path, theirs: &str, ours: &str) -> Result<Vec<String>, Fault> {
+    let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", theirs, ours];
+    match git.run(Call::new(args).repository(repository)).await {
+        Ok(_) => Ok(Vec::new()),
+        Err(fault) => conflicting(&fault).map(|files| files.into_iter().collect()).ok_or(fault),
+    }
+}

@@ -1,0 +1,344 @@
+//! The repositories inside the tree: where they are, and what each of them is to the work. On the way, way is made for
+//! git, which is about to look at the whole tree.
+
+use super::listed::{path_of, submodules};
+use super::{LeftOut, copy_of};
+use crate::git::workspace::{Workspace, remove_entry};
+use crate::git::{Call, Fault, Git};
+use pullyard_domain::published::left_out::{Becomes, Nested, Place, becomes};
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Where the repository has files, as `ls-files --stage -z` lists them: each file, and every folder above one.
+fn places(listed: &[u8]) -> HashSet<&[u8]> {
+    let mut places = HashSet::new();
+    for path in listed.split(|byte| *byte == 0).filter_map(path_of) {
+        let mut place = Some(path);
+        // What is above one that is known is known.
+        while let Some(known) = place.filter(|place| places.insert(*place)) {
+            place = known.iter().rposition(|byte| *byte == b'/').and_then(|end| known.get(..end));
+        }
+    }
+    places
+}
+
+/// Makes way for git, which is about to look at the whole tree: it can read all of it, and waits for nothing there.
+pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
+    let root = workspace.tree();
+    let walk = tokio::task::spawn_blocking(move || inner_repositories(&root, &HashSet::new())).await;
+    walk.map_err(std::io::Error::from).flatten().map(drop).map_err(Fault::Disk)
+}
+
+/// What the repositories inside the tree are to the work.
+pub(crate) struct Inner {
+    /// What the repository names itself: those stay as they are.
+    pub(crate) submodules: HashSet<PathBuf>,
+    /// The folders that are left out of the commit, whole.
+    pub(crate) left_out: Vec<LeftOut>,
+    /// By what makes them repositories: their files are work, and this is not.
+    plain: Vec<PathBuf>,
+}
+
+/// Makes the repositories inside the tree what they are to the work: git would record only a link to a commit nobody has,
+/// and run in them with their settings to find out more. The submodules, and the folders that are left out of the commit,
+/// whole.
+pub(crate) async fn settle(git: &Git, workspace: &Workspace) -> Result<(HashSet<PathBuf>, Vec<LeftOut>), Fault> {
+    let Inner { submodules, left_out, plain } = told_apart(git, workspace).await?;
+    let root = workspace.tree();
+    let removed = move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)));
+    tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
+    Ok((submodules, left_out))
+}
+
+/// A repository inside the tree.
+struct Repository {
+    git: PathBuf,
+    copy: Option<Nested>,
+    place: Place,
+}
+
+/// Finds out what the repositories inside the tree are to the work, and changes none.
+pub(crate) async fn told_apart(git: &Git, workspace: &Workspace) -> Result<Inner, Fault> {
+    let (root, repository) = (workspace.tree(), workspace.repository());
+    let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
+    let submodules = submodules(&listed);
+    let keep = submodules.clone();
+    let walk = tokio::task::spawn_blocking(move || {
+        let found = inner_repositories(&root, &keep)?;
+        let copies = found.iter().map(|path| copy_of(&root.join(path))).collect::<Vec<_>>();
+        Ok::<_, std::io::Error>((found, copies))
+    });
+    let (found, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(Fault::Disk)?;
+    let ignored = ignored(git, workspace, &found).await?;
+    let places = if found.is_empty() { HashSet::new() } else { places(&listed) };
+    let all = found.into_iter().zip(copies).filter_map(|(git, copy)| {
+        let folder = git.parent()?;
+        let has_files = places.contains(folder.as_os_str().as_bytes());
+        let place = Place { has_files, is_ignored: ignored.contains(folder) };
+        Some(Repository { git, copy, place })
+    });
+    let (left_out, plain) = sorted_out(all.collect());
+    Ok(Inner { submodules, left_out, plain })
+}
+
+/// The folders that are left out, and what goes of those that are not. What is inside a folder that is left out goes with
+/// it, whatever it is by itself.
+fn sorted_out(mut all: Vec<Repository>) -> (Vec<LeftOut>, Vec<PathBuf>) {
+    // A folder comes before what is in it.
+    all.sort_by(|one, other| one.git.parent().cmp(&other.git.parent()));
+    let (mut left_out, mut plain) = (Vec::<LeftOut>::new(), Vec::new());
+    for Repository { git, copy, place } in all {
+        let folder = git.parent().unwrap_or(Path::new(""));
+        // The last one that was left out is the only one that it may be in.
+        if left_out.last().is_some_and(|left| folder.starts_with(&left.folder)) {
+            continue;
+        }
+        match becomes(copy, place) {
+            Becomes::LeftOut(what) => {
+                left_out.push(LeftOut { folder: folder.to_owned(), what, is_ignored: place.is_ignored });
+            }
+            Becomes::Files => plain.push(git),
+            Becomes::Untouched => {}
+        }
+    }
+    (left_out, plain)
+}
+
+/// The folders that have one of these in them and that the repository ignores.
+async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<HashSet<PathBuf>, Fault> {
+    let mut asked = Vec::new();
+    for folder in found.iter().filter_map(|path| path.parent()) {
+        // By itself a name may pass for a pattern.
+        asked.extend_from_slice(b"./");
+        asked.extend_from_slice(folder.as_os_str().as_bytes());
+        asked.push(0);
+    }
+    if asked.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    let call = Call::new(["check-ignore", "-z", "--stdin"]).repository(&repository).tree(&tree).input(&asked);
+    match git.run(call).await {
+        Ok(said) => {
+            let paths = said.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./"));
+            Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
+        }
+        // None of them is; or git would not say, and then none is taken to be.
+        Err(Fault::Failed { .. }) => Ok(HashSet::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The repositories inside the tree, by the `.git` of each. On the way everything is made readable, because git leaves out
+/// a folder that it cannot read, and pipes, sockets and devices are removed, because git would wait for them. It looks
+/// into each repository that it comes by, also into ignored ones.
+///
+/// Errors: `InvalidFilename` for a folder that is too deep: git, which begins at the tree, can look further.
+fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
+    let (mut folders, mut found) = (vec![PathBuf::new()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let at = tree.join(&folder);
+        make_readable(&at);
+        let listing = match std::fs::read_dir(&at) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(too_deep()),
+            Err(error) => {
+                // It is another user's, so nothing of the agent's own is in it.
+                tracing::warn!(error = %error, "a folder of the worktree can't be read: {error}");
+                continue;
+            }
+        };
+        for entry in listing {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            let kind = entry.file_type()?;
+            // Some disks do not tell letters apart.
+            let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
+            let is_own = is_git && folder.as_os_str().is_empty();
+            if is_git && !is_own {
+                found.push(path.clone());
+            }
+            if kind.is_dir() {
+                // The agent's own repository is none that the runner's git reads.
+                let is_own_git = is_own && entry.file_name() == ".git";
+                if !is_own_git && !keep.contains(&path) {
+                    folders.push(path);
+                }
+            } else if kind.is_file() {
+                make_readable(&entry.path());
+            } else if !kind.is_symlink() {
+                match std::fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(too_deep()),
+                    // What is another user's stays, and nothing of the agent's own is in it.
+                    removed => drop(removed),
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn too_deep() -> std::io::Error {
+    std::io::Error::new(ErrorKind::InvalidFilename, "folders in the worktree are too deep")
+}
+
+/// Makes a folder or a file readable to its owner.
+fn make_readable(path: &Path) {
+    let Ok(about) = std::fs::symlink_metadata(path) else { return };
+    let (needed, given) = match about.is_dir() {
+        true => (0o500, 0o700),
+        false if about.is_file() => (0o400, 0o400),
+        false => return,
+    };
+    let mode = about.permissions().mode() & 0o7777;
+    if mode & needed != needed {
+        // What is another's can't be changed, and says so when it is read.
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | given));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_may_read_is_made_readable_and_looked_into_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [tree, outside] = ["tree", "outside"].map(|name| dir.path().join(name));
+        for folder in [&tree.join("closed/inner/.git"), &tree.join("sub/.git"), &outside.join("x/.git")] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        for file in ["sub/a", "unreadable"] {
+            std::fs::write(tree.join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, tree.join("link")).unwrap();
+        nix::unistd::mkfifo(&tree.join("closed/.gitignore"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mode = |folder: &str| std::fs::metadata(tree.join(folder)).unwrap().permissions().mode() & 0o777;
+        for (path, mode) in [("closed/inner", 0o600), ("closed", 0o000), ("unreadable", 0o010), ("sub/a", 0o200)] {
+            std::fs::set_permissions(tree.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o300)).unwrap();
+        let found = inner_repositories(&tree, &HashSet::from(["sub".into()])).unwrap();
+        assert_eq!(found, [PathBuf::from("closed/inner/.git")], "a submodule's is its own");
+        assert_eq!([mode("closed"), mode("closed/inner")], [0o700, 0o700]);
+        assert_eq!([mode("unreadable"), mode("sub/a")], [0o410, 0o200]);
+        assert!(!tree.join("closed/.gitignore").exists());
+        let about = std::fs::symlink_metadata(&outside).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o300, "it is none of ours");
+        std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn inner_repositories_go_and_submodules_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [".git", "a/.git", "a/b/.GIT", "sub/.git"] {
+            std::fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        std::fs::create_dir_all(dir.path().join("c")).unwrap();
+        std::fs::write(dir.path().join("c/.git"), "gitdir: /elsewhere").unwrap();
+        let found = inner_repositories(dir.path(), &HashSet::from([PathBuf::from("sub")])).unwrap();
+        found.iter().for_each(|path| remove_entry(&dir.path().join(path)).unwrap());
+        for (path, stays) in
+            [(".git", true), ("a/.git", false), ("a/b/.GIT", false), ("c/.git", false), ("sub/.git", true)]
+        {
+            assert_eq!(dir.path().join(path).exists(), stays, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_folder_that_is_left_out_goes_with_it_and_no_other() {
+        use Nested::{Clone, Worktree};
+        let repository = |folder: &str, copy, is_ignored| Repository {
+            git: PathBuf::from(folder).join(".git"),
+            copy,
+            place: Place { has_files: false, is_ignored },
+        };
+        let (left_out, plain) = sorted_out(vec![
+            repository("a/in/it", None, false),
+            repository("a.b", None, false),
+            repository("begun/copy", Some(Clone), false),
+            repository("begun", None, false),
+            repository("a", Some(Clone), false),
+            repository("made/deps", Some(Clone), true),
+            repository("made/tree", Some(Worktree), true),
+            repository("a/copy", Some(Worktree), false),
+        ]);
+        let left_out: Vec<_> = left_out.iter().map(|left| (left.folder.to_str().unwrap(), left.what)).collect();
+        assert_eq!(left_out, [("a", Clone), ("begun/copy", Clone), ("made/tree", Worktree)]);
+        assert_eq!(plain, ["a.b/.git", "begun/.git"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_git_takes_for_a_folder_by_its_letters_is_looked_into() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in [".GIT/x/.git", "a/.Git/y", "a/.git/z"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        for pipe in [".GIT/x/.git/HEAD", "a/.Git/y/.gitignore", "a/.git/z/.gitignore"] {
+            nix::unistd::mkfifo(&dir.path().join(pipe), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        let found: HashSet<_> = inner_repositories(dir.path(), &HashSet::new()).unwrap().into_iter().collect();
+        // Where letters make no difference, the last two are one.
+        assert!(found.contains(Path::new("a/.git")) || found.contains(Path::new("a/.Git")), "{found:?}");
+        let pipes = [".GIT/x/.git/HEAD", "a/.Git/y/.gitignore", "a/.git/z/.gitignore"];
+        assert_eq!(pipes.map(|path| dir.path().join(path).exists()), [false; 3]);
+    }
+
+    #[test]
+    fn folders_that_are_deeper_than_we_can_look_are_no_work_and_are_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, next) = (dir.path().join("tree"), dir.path().join("next"));
+        let chain: PathBuf = ["deep"; 100].iter().collect();
+        std::fs::create_dir(&tree).unwrap();
+        for _ in 0..9 {
+            std::fs::create_dir_all(next.join(&chain)).unwrap();
+            std::fs::rename(&tree, next.join(&chain).join("deep")).unwrap();
+            std::fs::rename(&next, &tree).unwrap();
+        }
+        let error = inner_repositories(&tree, &HashSet::new()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidFilename);
+        remove_entry(&tree).unwrap();
+    }
+
+    #[test]
+    fn places_of_files_are_told_from_those_beside_them_and_submodules_from_files() {
+        let listed = b"100644 aaaa 0\tvendor/lib/a b.txt\x00100644 aaaa 0\tvendor/lib/c\x00\
+                       100755 bbbb 0\tvendor/library\x00160000 cccc 0\tsub\0";
+        let found = places(listed);
+        for (place, has) in [
+            ("vendor/lib", true),
+            ("vendor", true),
+            // A folder may stand there now.
+            ("vendor/library", true),
+            ("vendor/lib/c", true),
+            ("vendor/li", false),
+            ("lib", false),
+            ("", false),
+        ] {
+            assert_eq!(found.contains(place.as_bytes()), has, "{place}");
+        }
+        assert_eq!(places(b""), HashSet::new());
+        assert_eq!(submodules(listed), HashSet::from([PathBuf::from("sub")]));
+    }
+
+    #[test]
+    fn pipes_and_sockets_are_removed_and_files_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        for name in [".gitignore", "a/.gitattributes"] {
+            nix::unistd::mkfifo(&dir.path().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        std::fs::write(dir.path().join("a/.gitignore"), "made\n").unwrap();
+        std::fs::create_dir(dir.path().join("a/.git")).unwrap();
+        nix::unistd::mkfifo(&dir.path().join("a/.git/HEAD"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(dir.path().join("a/socket")).unwrap();
+        assert_eq!(inner_repositories(dir.path(), &HashSet::new()).unwrap(), [PathBuf::from("a/.git")]);
+        drop(socket);
+        let names = [".gitignore", "a/.gitattributes", "a/.git/HEAD", "a/socket", "a/.gitignore"];
+        assert_eq!(names.map(|name| dir.path().join(name).exists()), [false, false, false, false, true]);
+    }
+}

@@ -1,0 +1,194 @@
+//! What a commit changed, as a patch in a file: it may be more than fits into memory.
+
+use crate::git::{Call, Fault, Git};
+use crate::secrets::redact::{Search, Stream};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// How much is read at once. Units: bytes.
+const PIECE: usize = 64 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binaries {
+    /// Everything, as `git apply` takes it.
+    Whole,
+    Named,
+}
+
+/// Writes it as `git apply` takes it, but for binary files that are only named.
+pub(crate) async fn write(
+    git: &Git,
+    repository: &Path,
+    range: (&str, &str),
+    binaries: Binaries,
+    file: &Path,
+) -> Result<(), Fault> {
+    let how: &[&str] = match binaries {
+        Binaries::Whole => &["--binary", "--full-index"],
+        Binaries::Named => &["--full-index"],
+    };
+    diff(git, repository, range, (how, None), file).await
+}
+
+/// Whether a secret of the job stands in what was changed, in what goes as well: in binary files, too, of which a patch
+/// has an encoding that hides it.
+pub(crate) async fn changes_a_secret(
+    git: &Git,
+    repository: &Path,
+    range: (&str, &str),
+    search: Search,
+) -> Result<bool, Fault> {
+    let file = repository.join("changed.diff");
+    write_text(git, repository, range, None, &file).await?;
+    // It may be a lot, and limits and orders count meanwhile.
+    let looked = tokio::task::spawn_blocking(move || {
+        let found = has_secret(&file, Lines::All, search);
+        let _ = fs::remove_file(&file);
+        found
+    });
+    looked.await.map_err(io::Error::from).flatten().map_err(Fault::Disk)
+}
+
+/// Writes it to be looked through: binary files as text, or what is in them would not be seen, and nothing around a
+/// change; of one file alone where it is named.
+pub(crate) async fn write_text(
+    git: &Git,
+    repository: &Path,
+    range: (&str, &str),
+    name: Option<&[u8]>,
+    file: &Path,
+) -> Result<(), Fault> {
+    diff(git, repository, range, (&["--text", "--unified=0"], name), file).await
+}
+
+async fn diff(
+    git: &Git,
+    repository: &Path,
+    (start, commit): (&str, &str),
+    (how, name): (&[&str], Option<&[u8]>),
+    file: &Path,
+) -> Result<(), Fault> {
+    // Whatever stands there leads nowhere else.
+    if let Err(error) = fs::remove_file(file).or_else(unless_missing) {
+        return Err(Fault::Disk(error));
+    }
+    let mut output = OsString::from("--output=");
+    output.push(file);
+    let fixed = ["diff", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"];
+    let mut args: Vec<OsString> = fixed.iter().chain(how).map(OsString::from).collect();
+    args.extend([output, "--end-of-options".into(), start.into(), commit.into(), "--".into()]);
+    args.extend(name.map(|name| {
+        let mut only = OsString::from(":(literal)");
+        only.push(OsStr::from_bytes(name));
+        only
+    }));
+    git.run(Call::new(args).repository(repository)).await.map(drop)
+}
+
+fn unless_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// Copies a patch without the secrets that its lines hold: those that go and those around a change are the
+/// repository's, and may have been there before. Where one stood, what is left does not apply any more.
+pub(crate) fn without_secrets(patch: &Path, to: &Path, mut stream: Stream) -> io::Result<()> {
+    let (mut from, mut to) = (File::open(patch)?, File::create(to)?);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut piece)?;
+        if read == 0 {
+            return to.write_all(&stream.end());
+        }
+        to.write_all(&stream.push(piece.get(..read).unwrap_or_default()))?;
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    All,
+    /// As one text: a secret in base64 goes on over several. A header of a file that begins alike has no secret in it
+    /// that its name hasn't.
+    Added,
+}
+
+/// Whether a secret of the job stands in a patch.
+pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: Search) -> io::Result<bool> {
+    let mut from = File::open(patch)?;
+    let (mut piece, mut added) = (vec![0; PIECE], Added::default());
+    loop {
+        let read = from.read(&mut piece)?;
+        let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else { return Ok(false) };
+        let found = match lines {
+            Lines::All => search.push(part),
+            Lines::Added => search.push(&added.of(part)),
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+}
+
+/// Where in its lines a patch is that comes in pieces.
+#[derive(Default)]
+struct Added {
+    adds: bool,
+    is_inside: bool,
+}
+
+impl Added {
+    fn of(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut kept = piece.to_vec();
+        kept.retain(|byte| {
+            let is_sign = !self.is_inside;
+            if is_sign {
+                self.adds = *byte == b'+';
+            }
+            self.is_inside = *byte != b'\n';
+            self.adds && !is_sign
+        });
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::redact::Redactor;
+
+    #[test]
+    fn what_is_added_is_one_text_however_it_is_cut() {
+        let diff =
+            b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n-old\n+one\n+\n++two\n-\n\\ No newline\n+end";
+        for size in 1..diff.len() {
+            let mut added = Added::default();
+            let all: Vec<u8> = diff.chunks(size).flat_map(|piece| added.of(piece)).collect();
+            assert_eq!(all, b"++ b/x\none\n\n+two\nend", "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_patch_without_secrets_stays_as_it_is_and_of_another_one_no_line_has_any() {
+        let dir = tempfile::tempdir().unwrap();
+        let redactor = Redactor::new(["the-secret".to_owned()]);
+        let cleaned = |text: &str| {
+            let [patch, to] = ["patch", "to"].map(|name| dir.path().join(name));
+            std::fs::write(&patch, text).unwrap();
+            without_secrets(&patch, &to, redactor.stream()).unwrap();
+            (
+                std::fs::read_to_string(to).unwrap(),
+                [Lines::All, Lines::Added].map(|lines| has_secret(&patch, lines, redactor.search()).unwrap()),
+            )
+        };
+        let long = format!("@@ -1 +1 @@\n-old\n+{}\n", "x".repeat(PIECE));
+        assert_eq!(cleaned(&long), (long.clone(), [false, false]));
+        for sign in ["-", "+", " "] {
+            let text = format!("{}\n{sign}the-secret\n", "x".repeat(PIECE - 5));
+            assert_eq!(cleaned(&text), (text.replace("the-secret", "[redacted]"), [true, sign == "+"]));
+        }
+        let token = "-ghp_0123456789abcdefghijABCDEFGHIJ012345\n";
+        assert_eq!(cleaned(token), ("-[redacted]\n".into(), [false, false]), "a shape alone may be an example");
+    }
+}

@@ -1,0 +1,320 @@
+//! Rejects work that would store in git, as plain content, a file that its repository keeps in Git LFS or encrypted.
+//!
+//! The runner runs no filter of a repository, because a filter is a program that the repository names. So an agent sees
+//! the pointer or the cipher, and whatever it writes in its place would be in git's history for good.
+
+use crate::api::attempt::Attempt;
+use crate::api::said::Said;
+use crate::git::blobs;
+use crate::git::workspace::Workspace;
+use crate::git::{self, Call, Fault, Git};
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::prompt::untrusted::{code, visible};
+use pullyard_protocol::event::EventKind;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Of so many files git is asked at once: its answer is in memory.
+const AT_ONCE: usize = 4_096;
+/// So many files are named in the log.
+const NAMED: usize = 20;
+/// Units: characters.
+const LONGEST_PATH: usize = 200;
+/// SOPS writes its own part at the end of a file. Units: bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// How the files of each program begin. OpenSSL's is transcrypt's as well.
+const HEADERS: [(&[u8], &str); 10] = [
+    (b"version https://git-lfs.github.com/spec/", "Git LFS"),
+    (b"version https://hawser.github.com/spec/", "Git LFS"),
+    (b"\0GITCRYPT\0", "git-crypt"),
+    (b"U2FsdGVkX1", "OpenSSL"),
+    (b"Salted__", "OpenSSL"),
+    (b"age-encryption.org/v1", "age"),
+    (b"-----BEGIN AGE ENCRYPTED FILE-----", "age"),
+    (b"# STRONGBOX ENCRYPTED RESOURCE", "Strongbox"),
+    (b"-----BEGIN PGP MESSAGE-----", "OpenPGP"),
+    (b"$ANSIBLE_VAULT;", "Ansible Vault"),
+];
+/// A value that SOPS encrypted, whatever the file's format.
+const VALUE_OF_SOPS: &[u8] = b"ENC[AES256_GCM,data:";
+/// The filter of Git LFS.
+const LFS: &[u8] = b"lfs";
+
+/// A file that is there after a change.
+#[derive(Debug, PartialEq, Eq)]
+struct Changed<'a> {
+    path: &'a [u8],
+    before: Option<&'a [u8]>,
+    now: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protection {
+    /// An empty file has nothing to protect: filters leave it empty.
+    Empty,
+    By(&'static str),
+    Plain,
+}
+
+/// Looks at what a tree, which is in the repository's index and in the worktree, changes of the commit that the work
+/// starts from.
+///
+/// Errors: `ProtectedContent` with the first file that would be plain content.
+pub(crate) async fn look(
+    this: &Attempt<'_>,
+    git: &Git,
+    workspace: &Workspace,
+    range: (&str, &str),
+) -> Result<(), Stop> {
+    let plain = plain_files(git, workspace, range).await.map_err(|fault| fault.of_workspace())?;
+    // Secrets are redacted in the whole path, before it is cut.
+    let clean = |name: &[u8]| this.redactor.text(&visible(&String::from_utf8_lossy(name))).into_owned();
+    let Some((path, by)) = plain.first() else { return Ok(()) };
+    let names: Vec<_> = plain.iter().take(NAMED).map(|(path, _)| code(&clean(path), LONGEST_PATH)).collect();
+    let others = match plain.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    let words = format!("Protected files that would be plain content in git: {}{others}.", names.join(", "));
+    this.events.add(Said::words(EventKind::Log, words));
+    Err(Failure::ProtectedContent { path: clean(path), by: clean(by) }.into())
+}
+
+/// The files that must not be committed as they are, each with what protects it.
+async fn plain_files(
+    git: &Git,
+    workspace: &Workspace,
+    (start, tree): (&str, &str),
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+    let (repository, files) = (workspace.repository(), workspace.tree());
+    let args = ["diff-tree", "-r", "-z", "--raw", "--find-renames=100%", "--end-of-options", start, tree, "--"];
+    let said = git.run(Call::new(args).repository(&repository)).await?;
+    let changed = changed(&said);
+    // The attributes of the start count as well: whoever removes the pattern together with the cipher would have the
+    // file in plain content all the same.
+    let index_before = repository.join("index-of-start");
+    let asks_before = names_attributes(&said);
+    if asks_before {
+        git::remove(&index_before).await.map_err(Fault::Disk)?;
+        git.run(Call::new(["read-tree", start]).repository(&repository).index(&index_before)).await?;
+    }
+    let mut plain = Vec::new();
+    for some in changed.chunks(AT_ONCE) {
+        let blobs: BTreeSet<&[u8]> = some.iter().flat_map(|file| [Some(file.now), file.before]).flatten().collect();
+        let protections = blobs::each(git, &repository, &blobs, LARGEST, protection).await?;
+        let paths = some.iter().map(|file| file.path).collect::<Vec<_>>().join(&0u8);
+        let of_index = || Call::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
+        let mut calls = vec![of_index(), Call::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files)];
+        calls.extend(asks_before.then(|| of_index().index(&index_before)));
+        let mut answers = Vec::new();
+        for call in calls {
+            answers.push(git.run(call.repository(&repository).input(&paths)).await?);
+        }
+        let filters: Vec<_> = answers.iter().map(|said| filters(said)).collect();
+        for file in some {
+            let of_path = filters.iter().filter_map(|filters| filters.get(file.path).copied());
+            if let Some(by) = protector(file, of_path, &protections) {
+                plain.push((file.path.to_vec(), by.to_vec()));
+            }
+        }
+    }
+    if asks_before {
+        git::remove(&index_before).await.map_err(Fault::Disk)?;
+    }
+    Ok(plain)
+}
+
+/// What should protect a file that is plain content now, by its content before or by its filters.
+fn protector<'a>(
+    file: &Changed<'_>,
+    mut filters: impl Iterator<Item = &'a [u8]>,
+    protections: &BTreeMap<Vec<u8>, Protection>,
+) -> Option<&'a [u8]> {
+    // A blob that git does not have is not known to be protected.
+    let protection = |blob: &[u8]| protections.get(blob).copied().unwrap_or(Protection::Plain);
+    if protection(file.now) != Protection::Plain {
+        return None;
+    }
+    let before = file.before.map(protection);
+    if let Some(Protection::By(program)) = before {
+        return Some(program.as_bytes());
+    }
+    // A file whose plain content is in Git LFS's patterns already may change: its history has it.
+    filters.find(|filter| encrypts(filter) || (*filter == LFS && before != Some(Protection::Plain)))
+}
+
+fn encrypts(filter: &[u8]) -> bool {
+    String::from_utf8_lossy(filter).to_ascii_lowercase().contains("crypt")
+}
+
+fn protection(content: &[u8]) -> Protection {
+    if content.is_empty() {
+        return Protection::Empty;
+    }
+    // An editor may have put its mark or empty lines before an armour: age and OpenPGP read it all the same.
+    let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content).trim_ascii_start();
+    match HEADERS.iter().find(|(header, _)| text.starts_with(header)) {
+        Some((_, program)) => Protection::By(program),
+        None if is_of_sops(content) => Protection::By("SOPS"),
+        None => Protection::Plain,
+    }
+}
+
+/// Beside the values, SOPS encrypts its code over the whole file. Where only that one is left, all values are plain.
+fn is_of_sops(content: &[u8]) -> bool {
+    let values = content.windows(VALUE_OF_SOPS.len()).filter(|window| *window == VALUE_OF_SOPS);
+    let is_cut = content.len() >= LARGEST;
+    values.take(2).count() > usize::from(!is_cut) && (is_cut || content.windows(4).any(|window| window == b"sops"))
+}
+
+/// Parses `diff-tree --raw -z`, without deleted files, links, submodules and files that kept their content.
+fn changed(said: &[u8]) -> Vec<Changed<'_>> {
+    let mut parts = said.split(|byte| *byte == 0);
+    let mut all = Vec::new();
+    while let (Some(about), Some(mut path)) = (parts.next(), parts.next()) {
+        if about.rsplit(|byte| *byte == b' ').next().is_some_and(|status| status.starts_with(b"R")) {
+            let Some(to) = parts.next() else { break };
+            path = to;
+        }
+        let mut words = about.split(|byte| *byte == b' ');
+        let (modes, blobs) = ([words.next(), words.next()], [words.next(), words.next()]);
+        if let ([Some(mode_before), Some(mode)], [Some(before), Some(now)]) = (modes, blobs)
+            && mode.starts_with(b"100")
+            && before != now
+        {
+            all.push(Changed { path, before: mode_before.starts_with(b":100").then_some(before), now });
+        }
+    }
+    all
+}
+
+/// Whether `diff-tree -z` names a file of attributes.
+fn names_attributes(said: &[u8]) -> bool {
+    let file = b".gitattributes";
+    said.split(|byte| *byte == 0).any(|part| part == file || part.ends_with(b"/.gitattributes"))
+}
+
+/// The filter of each path that has one, from `check-attr -z`.
+fn filters(said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+    let mut parts = said.split(|byte| *byte == 0);
+    let mut found = BTreeMap::new();
+    while let (Some(path), Some(_), Some(filter)) = (parts.next(), parts.next(), parts.next()) {
+        if ![&b""[..], b"unspecified", b"unset", b"set"].contains(&filter) {
+            found.insert(path, filter);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUE: &str = "ENC[AES256_GCM,data:Zm9v,iv:YmFy,tag:YmF6,type:str]";
+
+    fn file<'a>(path: &'a str, before: Option<&'a str>, now: &'a str) -> Changed<'a> {
+        Changed { path: path.as_bytes(), before: before.map(str::as_bytes), now: now.as_bytes() }
+    }
+
+    #[test]
+    fn changed_files_are_parsed_and_moved_ones_are_skipped() {
+        let said = b":000000 100644 0000 aaaa A\0a b.bin\0:120000 100755 bbbb cccc T\0was a link\0\
+                     :100644 120000 dddd eeee T\0is a link\0:160000 160000 ffff 1111 M\0sub\0\
+                     :100644 000000 5555 0000 D\0gone\0\
+                     :100644 100644 4444 4444 R100\0from\0to\0:100644 100644 2222 3333 M\0x\0";
+        let expected =
+            [file("a b.bin", None, "aaaa"), file("was a link", None, "cccc"), file("x", Some("2222"), "3333")];
+        assert_eq!(changed(said), expected);
+        assert!(changed(b"").is_empty());
+    }
+
+    #[test]
+    fn a_changed_file_of_attributes_is_found_in_any_folder() {
+        for said in [
+            &b":100644 000000 5555 0000 D\0.gitattributes\0"[..],
+            b":100644 100644 5555 6666 M\0a/b/.gitattributes\0",
+            b":100644 100644 4444 4444 R100\0a/.gitattributes\0a/attributes\0",
+        ] {
+            assert!(names_attributes(said), "{}", String::from_utf8_lossy(said));
+        }
+        assert!(!names_attributes(b":100644 100644 5555 6666 M\0x.gitattributes\0"));
+    }
+
+    #[test]
+    fn a_filter_is_a_name_and_neither_set_nor_unset() {
+        let said = b"a.bin\0filter\0lfs\0b\nc\0filter\0unspecified\0d\0filter\0unset\0e\0filter\0set\0\
+                     f\0filter\0git-crypt\0";
+        let expected = BTreeMap::from([(&b"a.bin"[..], &b"lfs"[..]), (b"f", b"git-crypt")]);
+        assert_eq!(filters(said), expected);
+    }
+
+    #[test]
+    fn plain_content_is_protected_by_what_it_was_or_by_its_filter() {
+        let all = [
+            ("e", Protection::Empty),
+            ("s", Protection::By("age")),
+            ("l", Protection::By("Git LFS")),
+            ("p", Protection::Plain),
+        ];
+        let protections = all.map(|(blob, protection)| (blob.as_bytes().to_vec(), protection)).into();
+        for (filter, before, plain) in [
+            (None, None, None),
+            (None, Some("p"), None),
+            (None, Some("s"), Some("age")),
+            (None, Some("l"), Some("Git LFS")),
+            (Some("git-crypt"), None, Some("git-crypt")),
+            (Some("My-Crypts"), Some("p"), Some("My-Crypts")),
+            (Some("git-crypt"), Some("s"), Some("age")),
+            (Some("lfs"), None, Some("lfs")),
+            (Some("lfs"), Some("e"), Some("lfs")),
+            (Some("lfs"), Some("p"), None),
+            (Some("nbstripout"), None, None),
+        ] {
+            for now in ["e", "s", "l", "p", "?"] {
+                let filters = filter.into_iter().map(str::as_bytes);
+                let found = protector(&file("x", before, now), filters, &protections);
+                let expected = plain.filter(|_| "p?".contains(now)).map(str::as_bytes);
+                assert_eq!(found, expected, "{filter:?}: {before:?} to {now}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_header_is_known_at_the_beginning_alone() {
+        assert_eq!(protection(b""), Protection::Empty);
+        for (header, by) in [
+            (&b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"[..], "Git LFS"),
+            (b"version https://hawser.github.com/spec/v1\n", "Git LFS"),
+            (b"\0GITCRYPT\0", "git-crypt"),
+            (b"U2FsdGVkX1/abc=\n", "OpenSSL"),
+            (b"Salted__", "OpenSSL"),
+            (b"age-encryption.org/v1\n", "age"),
+            (b"-----BEGIN AGE ENCRYPTED FILE-----\n", "age"),
+            (b"# STRONGBOX ENCRYPTED RESOURCE ;", "Strongbox"),
+            (b"-----BEGIN PGP MESSAGE-----\n", "OpenPGP"),
+            (b"$ANSIBLE_VAULT;1.1;AES256\n", "Ansible Vault"),
+        ] {
+            assert_eq!(protection(header), Protection::By(by));
+            assert_eq!(protection(&[&b"\xef\xbb\xbf\r\n\n "[..], header].concat()), Protection::By(by));
+            assert_eq!(protection(&[&b"As in:\n"[..], header].concat()), Protection::Plain, "it is quoted: {by}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_sops_is_known_in_each_of_its_formats() {
+        for file in [
+            "password: @\nsops:\n    age: []\n    mac: @\n    version: 3.9.0\n",
+            "{\"password\": \"@\",\n\t\"sops\": {\n\t\t\"mac\": \"@\"}}",
+            "PASSWORD=@\nsops_version=3.9.0\nsops_mac=@\n",
+            "[db]\npassword = @\n[sops]\nmac                = @\n",
+        ] {
+            assert_eq!(protection(file.replace('@', VALUE).as_bytes()), Protection::By("SOPS"), "{file}");
+        }
+        for file in ["password: x\n", "password: @\nother: @\n", "password: x\nsops:\n    mac: @\n", "sops: a tool\n"] {
+            assert_eq!(protection(file.replace('@', VALUE).as_bytes()), Protection::Plain, "{file}");
+        }
+        let large = [VALUE.as_bytes(), &b" ".repeat(LARGEST)].concat();
+        assert!(is_of_sops(large.get(..LARGEST).unwrap()) && !is_of_sops(&b" ".repeat(LARGEST)));
+    }
+}

@@ -1,0 +1,6 @@
+//! What people want of a running job: cancel, pause, messages, answers.
+
+pub(crate) mod orders;
+pub(crate) mod people;
+pub(crate) mod quoted;
+pub(crate) mod talk;

@@ -1,0 +1,242 @@
+//! A command that the project has run beside its agent: started without a key of anybody's, listened to, limited,
+//! and gone with everything it started when this returns. What is run when, and what an end means, is in `setup`
+//! and `checks`.
+
+mod output;
+
+use crate::agent::environment::Environment;
+use crate::agent::{disk, find_program, kind_of};
+use crate::api::attempt::Attempt;
+use crate::api::said::Said;
+use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::private_dirs;
+use crate::options::Options;
+use crate::process::enclosure::{Enclosure, Exit};
+use crate::process::group::Group;
+use crate::process::stray;
+use crate::secrets::redact::Redactor;
+use crate::stop::Stop;
+use output::Kept;
+use pullyard_domain::commands::CommandPolicy;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
+use pullyard_protocol::event::EventKind;
+use serde_json::json;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::Child;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long the last words may take to be read once nobody is left to say more.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
+/// How much of the end of an output an event tells. Units: bytes.
+const TOLD: usize = 8 * 1024;
+/// What a shell says of a program that can't be started.
+const NOT_STARTED: i32 = 127;
+
+pub(crate) struct Beside<'a> {
+    pub(crate) this: &'a Attempt<'a>,
+    pub(crate) options: &'a Options,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) policy: CommandPolicy,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Line<'a> {
+    pub(crate) line: &'a str,
+    /// Joins what is told of it.
+    pub(crate) call: &'a str,
+    pub(crate) limit: Duration,
+    /// How much of its output is kept. Units: bytes.
+    pub(crate) most: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// None when it was stopped, at its limit or with its attempt.
+    pub(crate) exit: Option<Exit>,
+    pub(crate) stopped: Option<Stop>,
+    pub(crate) took: Duration,
+    pub(crate) output: String,
+    /// The middle of it was not kept.
+    pub(crate) truncated: bool,
+}
+
+impl Ran {
+    /// Its program could not be started.
+    fn not_started(why: &str, took: Duration) -> Self {
+        let output = format!("{why}\n");
+        Self { exit: Some(Exit::Code(NOT_STARTED)), stopped: None, took, output, truncated: false }
+    }
+
+    /// It ended with exit code 0.
+    pub(crate) fn is_well(&self) -> bool {
+        self.exit == Some(Exit::Code(0))
+    }
+}
+
+impl Beside<'_> {
+    /// Runs a command to its end, or to that of the attempt, and tells of it.
+    ///
+    /// Errors: `CommandNotAllowed`, and processes that could not be stopped. Orders and the attempt's own limits are in
+    /// what came of it: what it printed by then is for people as well.
+    pub(crate) async fn run(&self, line: Line<'_>) -> Result<Ran, Stop> {
+        let words = self.policy.words(line.line);
+        let words = words.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
+        let call = Some(line.call.to_owned());
+        self.this.events.add(Said { call: call.clone(), ..Said::words(EventKind::Command, line.line) });
+        let ran = self.started(&words, line).await?;
+        let end = match ran.exit {
+            Some(exit) => exit.to_string(),
+            None if ran.stopped.is_some() => "stopped with its attempt".to_owned(),
+            None => format!("stopped after {}", Span::from(line.limit)),
+        };
+        tracing::info!(job.id = %self.this.assignment.job, end, "a command of the project ended");
+        let took_ms = u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX);
+        self.this.events.add(Said {
+            call,
+            data: Some(json!({ "end": end, "took_ms": took_ms, "truncated": ran.truncated })),
+            ..Said::words(EventKind::ToolResult, end_of(&ran.output))
+        });
+        Ok(ran)
+    }
+
+    async fn started(&self, words: &[String], line: Line<'_>) -> Result<Ran, Stop> {
+        let began = Instant::now();
+        let env = self.environment()?;
+        let path = env.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.as_os_str());
+        let Some((named, args)) = words.split_first() else {
+            return Ok(Ran::not_started("there is no command", began.elapsed()));
+        };
+        let program = match find_program(named, &self.workspace.tree(), path) {
+            Ok(program) => program,
+            Err(why) => return Ok(Ran::not_started(&why, began.elapsed())),
+        };
+        let enclosure = Enclosure::of_this_machine(self.options.process_namespace).await;
+        let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
+        // One pipe for both, so that what is told stands in its order.
+        let (out, into) = std::io::pipe().map_err(failed)?;
+        let pipe = Receiver::from_owned_fd(OwnedFd::from(out)).map_err(failed)?;
+        let mut command = enclosure.command(&program);
+        command
+            .args(args)
+            .current_dir(self.workspace.tree())
+            .env_clear()
+            .envs(env)
+            .stdin(Stdio::null())
+            .stdout(into.try_clone().map_err(failed)?)
+            .stderr(into)
+            .process_group(0)
+            .kill_on_drop(true);
+        let spawned = command.spawn();
+        // It holds the pipe open on our side.
+        drop(command);
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(error) => return Ok(Ran::not_started(&error.to_string(), began.elapsed())),
+        };
+        let Some(mut group) = Group::of(&child) else {
+            return Err(Failure::Unknown { last_words: "a command has no process id".into() }.into());
+        };
+        let reader = listen(pipe, &self.this.redactor, line.most);
+        let ended = self.supervise(&mut child, enclosure, line.limit).await;
+        let took = began.elapsed();
+        let stopped = group.stop(&mut child, self.options.stop_grace).await;
+        let strays = stray::end_all(&self.workspace.temporary()).await;
+        if let Err(outlived) = stray::ended(stopped, strays) {
+            tracing::error!(error = %outlived, "failed to {outlived}");
+            self.workspace.keep_for_the_next_look();
+            // Whatever it is, it may still write: nothing of this is published.
+            return Err(Failure::WorkspaceFailed { reason: outlived.reason("a command") }.into());
+        }
+        let (output, truncated) = match timeout(LAST_WORDS_LIMIT, reader).await {
+            Ok(Ok(kept)) => kept.end(),
+            _ => ("its output could not be read to its end\n".to_owned(), true),
+        };
+        let (exit, stopped) = match ended {
+            Ok(exit) => {
+                // It may have filled the folder since the last look.
+                let passed = disk::passed(self.workspace.root(), self.this.assignment.limits.disk_mib).await;
+                (exit, passed.map(Stop::from))
+            }
+            Err(stop) => (None, Some(stop)),
+        };
+        Ok(Ran { exit, stopped, took, output, truncated })
+    }
+
+    /// How the command's own process came to its end; none at its limit.
+    async fn supervise(&self, child: &mut Child, enclosure: Enclosure, limit: Duration) -> Result<Option<Exit>, Stop> {
+        let Attempt { assignment, orders, until, .. } = self.this;
+        let disk_mib = assignment.limits.disk_mib;
+        tokio::select! {
+            biased;
+            order = orders.any() => Err(Stop::Ordered(order)),
+            status = child.wait() => match status {
+                Ok(status) => Ok(Some(enclosure.end_of(status))),
+                Err(error) => Err(Failure::Unknown { last_words: error.to_string() }.into()),
+            },
+            () = sleep_until(*until) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
+            failure = disk::too_large(self.workspace.root().to_owned(), disk_mib) => Err(failure.into()),
+            () = sleep(limit) => Ok(None),
+        }
+    }
+
+    /// What a command's environment has: a home that is not the agent's, and nothing that proves who anybody is.
+    fn environment(&self) -> Result<Vec<(&'static str, OsString)>, Stop> {
+        let assignment = self.this.assignment;
+        let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
+        let home = self.workspace.home_of_commands();
+        private_dirs(&home).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
+        let mut env = Environment::ours().inherited();
+        env.extend([
+            ("TERM", "dumb".into()),
+            ("CI", "true".into()),
+            ("TMPDIR", self.workspace.temporary().into()),
+            ("HOME", home.into()),
+            ("PULLYARD_JOB", assignment.job.as_str().into()),
+            ("PULLYARD_KIND", kind_of(assignment).into()),
+            ("PULLYARD_TICKET", ticket.into()),
+        ]);
+        Ok(env)
+    }
+}
+
+/// The last of an output, from the beginning of a line on where there is one.
+fn end_of(output: &str) -> &str {
+    let from = output.ceil_char_boundary(output.len().saturating_sub(TOLD));
+    let rest = output.get(from..).unwrap_or_default();
+    match rest.split_once('\n') {
+        Some((_, lines)) if from > 0 && !lines.is_empty() => lines,
+        _ => rest,
+    }
+}
+
+/// Reads what is printed, on a task of its own: a command that prints much must never wait for us.
+fn listen(mut pipe: Receiver, redactor: &Redactor, most: usize) -> AbortOnDropHandle<Kept> {
+    let mut kept = Kept::new(redactor.stream(), most);
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = pipe.read(&mut piece).await {
+            kept.push(piece.get(..read).unwrap_or_default());
+        }
+        kept
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_output_begins_with_a_whole_line() {
+        assert_eq!(end_of("short\nwords\n"), "short\nwords\n");
+        let long = format!("{}\nlast line\n", "ü".repeat(TOLD));
+        assert_eq!(end_of(&long), "last line\n");
+        assert!(end_of(&"x".repeat(2 * TOLD)).len() <= TOLD);
+    }
+}

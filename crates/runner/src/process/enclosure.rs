@@ -1,0 +1,239 @@
+//! What an agent's processes can't leave: a process namespace, where this machine can make one.
+//!
+//! When the first process of a namespace ends, the kernel ends all others in it: those that left their group
+//! and session, that wiped their environment, that were forked a moment ago. Where there is none, `stray`
+//! looks for them. `tether` ends that first process, or the agent where there is no namespace, when we die.
+//!
+//! Source: pid_namespaces(7), unshare(1) of util-linux from 2.38 on (`--kill-child`, `--map-current-user`).
+
+mod tether;
+
+use crate::options::ProcessNamespace;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// How long making a namespace may take. Units: seconds.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+const UNSHARE: &str = "unshare";
+/// With the rights of root, and without: then in a user namespace as well, in which nobody gets more rights
+/// than they have, `sudo` included.
+const WAYS: [&[&str]; 2] =
+    [NAMESPACE, &["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]];
+const NAMESPACE: &[&str] = &["--pid", "--fork", "--kill-child", "--mount-proc"];
+/// The first process of a namespace is not ended by signals that it does not catch, so the agent is not the
+/// first: a shell is, that waits for it. What follows keeps the shell from becoming the agent; its own words
+/// about how the agent ended go nowhere.
+const FIRST: [&str; 3] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (exec \"$0\" \"$@\" 2>&3 3>&-); exit $?"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Enclosure {
+    /// How a process namespace is made, where one is.
+    namespace: Option<&'static [&'static str]>,
+    tethered: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Code(i32),
+    Signal(i32),
+    Unknown,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Unknown => f.write_str("an unknown exit code"),
+        }
+    }
+}
+
+impl Enclosure {
+    /// What this machine has; tried once for each process of ours.
+    pub(crate) async fn of_this_machine(wanted: ProcessNamespace) -> Self {
+        static FOUND: OnceCell<Enclosure> = OnceCell::const_new();
+        match wanted {
+            ProcessNamespace::Auto => *FOUND.get_or_init(Self::found).await,
+            ProcessNamespace::Off => Self::without().await,
+        }
+    }
+
+    async fn found() -> Self {
+        let without = Self::without().await;
+        for way in WAYS {
+            let enclosure = Self { namespace: Some(way), ..without };
+            if enclosure.works().await {
+                return enclosure;
+            }
+        }
+        tracing::info!(
+            "this machine makes no process namespaces; an agent's processes are looked for when it has ended"
+        );
+        without
+    }
+
+    async fn without() -> Self {
+        Self { namespace: None, tethered: tether::is_there().await }
+    }
+
+    async fn works(self) -> bool {
+        let mut command = self.command(Path::new("/bin/sh"));
+        // It must be one of its own, or nothing would end with it.
+        command.args(["-c", "[ \"$PPID\" = 1 ]"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let Ok(mut child) = command.spawn() else { return false };
+        matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success())
+    }
+
+    /// A command that runs the program in it. Signals are for its process group: its leader may not be the program.
+    pub(crate) fn command(self, program: &Path) -> Command {
+        let first = if self.namespace.is_some() { Path::new(UNSHARE) } else { program };
+        let mut command = if self.tethered { tether::command(first) } else { Command::new(first) };
+        if let Some(way) = self.namespace {
+            command.args(way).arg("--").args(FIRST).arg(program);
+        }
+        command
+    }
+
+    /// How the program ended: the shell that waits for it tells of a signal as shells do.
+    pub(crate) fn end_of(self, status: ExitStatus) -> Exit {
+        match (self.namespace, status.code(), status.signal()) {
+            (Some(_), Some(code @ 129..=192), _) => Exit::Signal(code - 128),
+            (_, Some(code), _) => Exit::Code(code),
+            (_, None, Some(signal)) => Exit::Signal(signal),
+            (_, None, None) => Exit::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::group::Group;
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    async fn here() -> Option<Enclosure> {
+        let enclosure = Enclosure::of_this_machine(ProcessNamespace::Auto).await;
+        if enclosure.namespace.is_none() {
+            eprintln!("skipped: this machine makes no process namespaces");
+        }
+        enclosure.namespace.is_some().then_some(enclosure)
+    }
+
+    fn shell(enclosure: Enclosure, script: &str) -> tokio::process::Child {
+        let mut command = enclosure.command(Path::new("/bin/sh"));
+        command.args(["-c", script]).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command.spawn().unwrap()
+    }
+
+    /// An account that nobody has. The kernel calls each one 65534 that a user namespace has no number for.
+    const NOBODY: &str = "65533";
+
+    /// The same command of the account that is nobody's, who has no rights that others lack.
+    fn of_nobody(command: &Command) -> Command {
+        let own = command.as_std();
+        let mut nobodys = Command::new("setpriv");
+        nobodys.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]);
+        nobodys.arg(own.get_program()).args(own.get_args());
+        nobodys.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
+        nobodys
+    }
+
+    /// How a namespace is made without the rights of root, where a test can be somebody else and the machine lets them.
+    async fn without_rights() -> Option<Enclosure> {
+        if !nix::unistd::Uid::effective().is_root() {
+            eprintln!("skipped: only root can run something as somebody else");
+            return None;
+        }
+        let mut own = Command::new(UNSHARE);
+        own.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", "exit 0"]);
+        let made = of_nobody(&own).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        if !made.is_ok_and(|made| made.success()) {
+            eprintln!("skipped: this machine lets nobody but root make namespaces");
+            return None;
+        }
+        Some(Enclosure { namespace: Some(WAYS[1]), tethered: false })
+    }
+
+    /// How a shell with this script ends in it, of the account that is nobody's.
+    async fn end_by_nobody(enclosure: Enclosure, script: &str) -> Exit {
+        let mut command = enclosure.command(Path::new("/bin/sh"));
+        command.args(["-c", script]);
+        enclosure.end_of(of_nobody(&command).status().await.unwrap())
+    }
+
+    /// Whether a process runs that has this among its arguments, zombies aside.
+    fn runs(mark: &str) -> bool {
+        std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(mark)
+        })
+    }
+
+    #[tokio::test]
+    async fn the_programs_end_is_the_commands_end() {
+        let bare = Enclosure { namespace: None, tethered: false };
+        let without = Enclosure::of_this_machine(ProcessNamespace::Off).await;
+        for enclosure in [Some(bare), Some(without), here().await].into_iter().flatten() {
+            for (script, expected) in
+                [("exit 7", Exit::Code(7)), ("exit 0", Exit::Code(0)), ("kill -9 $$", Exit::Signal(9))]
+            {
+                let status = shell(enclosure, script).wait().await.unwrap();
+                assert_eq!(enclosure.end_of(status), expected, "{enclosure:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_leaves_its_group_session_and_environment_ends_with_the_program() {
+        let Some(enclosure) = here().await else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let ready = dir.path().join("ready");
+        let script = format!(
+            "env -i PATH=$PATH setsid sh -c 'echo > {0}; while :; do sleep 0.1; done' >/dev/null &
+             while [ ! -e {0} ]; do sleep 0.02; done; exit 0",
+            ready.display()
+        );
+        let mut child = shell(enclosure, &script);
+        assert!(child.wait().await.unwrap().success());
+        assert!(!runs(ready.to_str().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_catches_sigterm_ends_by_itself() {
+        let Some(enclosure) = here().await else { return };
+        let mut child = shell(enclosure, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "ready");
+        let mut group = Group::of(&child).unwrap();
+        let status = group.stop(&mut child, Duration::from_secs(20)).await.unwrap();
+        assert_eq!(status.and_then(|status| status.code()), Some(9));
+    }
+
+    #[tokio::test]
+    async fn who_is_not_root_has_a_namespace_of_their_own_and_stays_who_they_are() {
+        let Some(enclosure) = without_rights().await else { return };
+        let alone = format!("[ \"$PPID\" = 1 ] && [ \"$(id -u)\" = {NOBODY} ] && exit 7");
+        assert_eq!(end_by_nobody(enclosure, &alone).await, Exit::Code(7));
+        assert_eq!(end_by_nobody(enclosure, "kill -9 $$").await, Exit::Signal(9));
+    }
+
+    #[tokio::test]
+    async fn what_leaves_its_group_session_and_environment_ends_with_the_program_of_who_is_not_root() {
+        let Some(enclosure) = without_rights().await else { return };
+        let mark = format!("left-by-nobody-{}", std::process::id());
+        // It has begun when it has said so and holds the output no longer.
+        let script = format!(
+            "said=$(env -i PATH=\"$PATH\" setsid sh -c 'echo ready; exec >/dev/null; sleep 600; :' {mark} &)
+             [ \"$said\" = ready ]"
+        );
+        assert_eq!(end_by_nobody(enclosure, &script).await, Exit::Code(0));
+        assert!(!runs(&mark));
+    }
+}

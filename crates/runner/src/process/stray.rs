@@ -1,0 +1,347 @@
+//! Ends processes of an attempt that outlived its agent's process group: build daemons, or our own git where our process
+//! was killed during a push.
+//!
+//! On Linux they are found in `/proc`: by a mark in their environment, as descendants of a marked process, and, in a
+//! process that runs one job alone, because every orphan becomes its child. `enclosure` leaves none to find. Other
+//! systems end the process group only, so that a daemon that left its group survives its job there.
+
+mod proc;
+
+use crate::process::group::StillAlive;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use proc::{Unseen, descendants};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long they may take to be gone.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long what was killed at the last moment may take.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Processes of an attempt that would not die, as far as anybody knows.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Outlived {
+    #[error("stop {0} processes that the agent left behind")]
+    Alive(usize),
+    #[error(transparent)]
+    Group(#[from] StillAlive),
+    #[error(transparent)]
+    Unseen(#[from] Unseen),
+}
+
+impl Outlived {
+    /// Why nothing of the work of one is published whose processes they are, as people are told.
+    pub(crate) fn reason(&self, of: &str) -> String {
+        match self {
+            Self::Alive(_) | Self::Group(_) => format!("processes of {of} could not be stopped"),
+            Self::Unseen(_) => format!("nobody can say which processes of {of} still run"),
+        }
+    }
+}
+
+/// Orphans below this process become its children from now on: they can be found then. For a process that
+/// runs one job and nothing else.
+pub(crate) fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        tracing::warn!(error = %error, "what an agent leaves behind may not be found: {error}");
+    }
+}
+
+struct Search {
+    marks: Vec<Vec<u8>>,
+    /// Every descendant of this process as well.
+    all_below_us: bool,
+}
+
+/// Ends whatever was started with this `TMPDIR`, which is one attempt's own, and, where orphans are adopted, everything
+/// that descends from this process. No other child of ours may be at work.
+pub(crate) async fn end_all(temporary: &Path) -> Result<(), Outlived> {
+    Search { marks: vec![mark_of(temporary)], all_below_us: adopts_orphans() }.end().await
+}
+
+/// Whether nothing is left: neither of a group that was stopped, nor of what had left it.
+pub(crate) fn ended<T>(group: Result<T, StillAlive>, strays: Result<(), Outlived>) -> Result<(), Outlived> {
+    group?;
+    strays
+}
+
+/// Ends whatever was started with this `TMPDIR`, and git at work in this repository of ours, with what descends from
+/// either: an earlier attempt's, whose runner is dead.
+pub(crate) async fn end_marked(temporary: &Path, repository: &Path) -> Result<(), Outlived> {
+    Search { marks: vec![mark_of(temporary), git_in(repository)], all_below_us: false }.end().await
+}
+
+/// How many processes this machine shows; none where it shows only process groups.
+pub(crate) fn seen() -> Result<Option<usize>, Unseen> {
+    if cfg!(target_os = "linux") { Ok(Some(proc::look(&[], |_| ())?.len())) } else { Ok(None) }
+}
+
+#[cfg(target_os = "linux")]
+fn adopts_orphans() -> bool {
+    nix::sys::prctl::get_child_subreaper().unwrap_or(false)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn adopts_orphans() -> bool {
+    false
+}
+
+/// Whether there are children of ours that nobody else waits for: also where we are the first process of a container.
+fn inherits_orphans() -> bool {
+    adopts_orphans() || nix::unistd::getpid().as_raw() == 1
+}
+
+impl Search {
+    async fn end(self) -> Result<(), Outlived> {
+        if cfg!(target_os = "linux") { self.end_within(LIMIT).await } else { Ok(()) }
+    }
+
+    async fn end_within(self, limit: Duration) -> Result<(), Outlived> {
+        let mut until = Instant::now() + limit;
+        let (mut told, mut is_last) = (false, false);
+        let mut before: Option<BTreeSet<Pid>> = None;
+        loop {
+            let strays = match self.held() {
+                Ok(strays) => strays,
+                // What can't be seen is not known to be gone.
+                Err(error) if Instant::now() > until => return Err(error.into()),
+                Err(_) => {
+                    sleep(LOOK_EVERY).await;
+                    continue;
+                }
+            };
+            if !told && !strays.is_empty() {
+                tracing::warn!(count = strays.len(), "{} processes outlived the agent and are killed", strays.len());
+                told = true;
+            }
+            let is_late = !strays.is_empty() && Instant::now() > until;
+            match next(before.as_ref(), &strays) {
+                Next::Gone => return Ok(()),
+                Next::LookAgain if !is_late => tokio::task::yield_now().await,
+                Next::LookAgain | Next::Kill => {
+                    // The youngest first: what is stopped and loses its parent may be told to go on by the kernel.
+                    for stray in strays.iter().rev() {
+                        // It may be gone meanwhile, or not be ours to wait for.
+                        let _ = kill(*stray, Signal::SIGKILL);
+                        let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
+                    }
+                    if is_late && is_last {
+                        return Err(Outlived::Alive(strays.len()));
+                    }
+                    if is_late {
+                        // What was killed just now is not gone yet, and may be in a moment.
+                        (is_last, until) = (true, Instant::now() + LAST_LOOK);
+                    }
+                    sleep(LOOK_EVERY).await;
+                }
+            }
+            before = Some(strays);
+        }
+    }
+
+    /// Finds them, and stops each as soon as it is seen: a stopped process forks no more, so the walk overtakes forks.
+    fn held(&self) -> Result<BTreeSet<Pid>, Unseen> {
+        let (mut strays, mut roots) = (BTreeSet::new(), Vec::new());
+        let mut hold = |pid: i32| {
+            let pid = Pid::from_raw(pid);
+            if strays.insert(pid) {
+                // It may have exited meanwhile.
+                let _ = kill(pid, Signal::SIGSTOP);
+            }
+        };
+        let parents = proc::look(&self.marks, |pid| {
+            hold(pid);
+            roots.push(pid);
+        })?;
+        roots.extend(self.all_below_us.then(|| nix::unistd::getpid().as_raw()));
+        descendants(&parents, roots).into_iter().for_each(hold);
+        Ok(strays)
+    }
+}
+
+fn mark_of(temporary: &Path) -> Vec<u8> {
+    variable(b"TMPDIR=", temporary)
+}
+
+/// What our own git has in its environment, and the helpers that it starts.
+fn git_in(repository: &Path) -> Vec<u8> {
+    variable(b"GIT_DIR=", repository)
+}
+
+fn variable(name: &[u8], value: &Path) -> Vec<u8> {
+    [name, value.as_os_str().as_encoded_bytes()].concat()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Gone,
+    LookAgain,
+    /// Everything is stopped that was found: nobody is left to start anew what dies.
+    Kill,
+}
+
+/// A walk through all processes is no moment: what is forked behind its back is found by the one after it. So only two
+/// that found nothing say that nothing is left, and only one that found nothing new that all are held.
+fn next(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> Next {
+    match before {
+        Some(before) if now.is_empty() && before.is_empty() => Next::Gone,
+        Some(before) if !now.is_empty() && now.is_subset(before) => Next::Kill,
+        _ => Next::LookAgain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pids<const N: usize>(numbers: [i32; N]) -> BTreeSet<Pid> {
+        numbers.map(Pid::from_raw).into()
+    }
+
+    fn marked(temporary: &Path) -> Search {
+        Search { marks: vec![mark_of(temporary)], all_below_us: false }
+    }
+
+    #[test]
+    fn of_processes_that_nobody_sees_it_is_not_said_that_they_could_not_be_stopped() {
+        let unseen = ended(Ok(()), Err(Unseen("/proc: denied".into()).into())).unwrap_err();
+        assert_eq!(unseen.reason("the agent"), "nobody can say which processes of the agent still run");
+        let alive = ended(Ok(()), Err(Outlived::Alive(2))).unwrap_err();
+        assert_eq!(alive.reason("a command"), "processes of a command could not be stopped");
+        assert!(ended(Ok(()), Ok(())).is_ok());
+    }
+
+    #[test]
+    fn one_look_that_finds_nothing_proves_nothing() {
+        assert_eq!(next(None, &pids([])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([2])), &pids([])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([])), &pids([])), Next::Gone);
+    }
+
+    #[test]
+    fn nothing_is_killed_while_looks_find_what_is_not_stopped_yet() {
+        assert_eq!(next(None, &pids([2])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([])), &pids([2])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([2])), &pids([2, 3])), Next::LookAgain);
+        assert_eq!(next(Some(&pids([2, 3])), &pids([2, 3])), Next::Kill);
+        assert_eq!(next(Some(&pids([2, 3])), &pids([3])), Next::Kill);
+    }
+
+    /// Waits until a program has a variable: while it becomes another one it has no environment, or still ours.
+    #[cfg(target_os = "linux")]
+    async fn has_begun(child: &tokio::process::Child, variable: &[u8]) {
+        let environ = format!("/proc/{}/environ", child.id().unwrap());
+        let has_it = || std::fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|found| found == variable);
+        let begun = async {
+            while !has_it() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, begun).await.unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_is_killed_at_the_last_moment_is_looked_for_once_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = tokio::process::Command::new("sleep");
+        let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
+        has_begun(&child, &mark_of(dir.path())).await;
+        marked(dir.path()).end_within(Duration::ZERO).await.unwrap();
+        // The dead have no environment.
+        let environ = std::fs::read(format!("/proc/{}/environ", child.id().unwrap()));
+        assert!(environ.unwrap_or_default().is_empty());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_a_look_finds_is_stopped_by_it_and_dead_in_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = tokio::process::Command::new("sleep");
+        let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
+        let pid = i32::try_from(child.id().unwrap()).unwrap();
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+        };
+        let search = marked(dir.path());
+        has_begun(&child, &mark_of(dir.path())).await;
+        assert_eq!(search.held().unwrap(), pids([pid]));
+        let stopped = async {
+            while state() != Some('T') {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, stopped).await.unwrap();
+        end_marked(dir.path(), Path::new("/elsewhere")).await.unwrap();
+        assert!(matches!(state(), None | Some('Z')), "{:?}", state());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn git_of_an_attempt_that_died_is_ended_and_that_of_another_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let at_work = |name: &str| {
+            let mut command = tokio::process::Command::new("sleep");
+            command.arg("600").env("GIT_DIR", dir.path().join(name)).kill_on_drop(true).spawn().unwrap()
+        };
+        let children = [at_work("git"), at_work("git-of-another")];
+        let environments = children.each_ref().map(|child| format!("/proc/{}/environ", child.id().unwrap()));
+        for (child, name) in children.iter().zip(["git", "git-of-another"]) {
+            has_begun(child, &git_in(&dir.path().join(name))).await;
+        }
+        end_marked(&dir.path().join("tmp"), &dir.path().join("git")).await.unwrap();
+        // The dead have no environment.
+        let lives = environments.map(|environ| !std::fs::read(environ).unwrap_or_default().is_empty());
+        assert_eq!(lives, [false, true]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_the_marked_began_is_ended_with_them_though_it_wiped_its_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > wiped.new; mv wiped.new wiped; sleep 600' & wait";
+        let mut command = tokio::process::Command::new("/bin/sh");
+        command.args(["-c", script]).env("TMPDIR", dir.path()).current_dir(dir.path()).kill_on_drop(true);
+        let began = command.spawn().unwrap();
+        let file = dir.path().join("wiped");
+        let written = async {
+            while !file.exists() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, written).await.unwrap();
+        let wiped: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+        marked(dir.path()).end().await.unwrap();
+        // The dead have no environment.
+        let lives = [began.id(), Some(wiped)].map(|pid| {
+            let environ = std::fs::read(format!("/proc/{}/environ", pid.unwrap_or_default()));
+            !environ.unwrap_or_default().is_empty()
+        });
+        assert_eq!(lives, [false, false]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_end_of_another_child_is_left_to_whoever_waits_for_it() {
+        let mut other = std::process::Command::new("true").spawn().unwrap();
+        let is_dead = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();
+            stat.contains(") Z ")
+        };
+        let dead = async {
+            while !is_dead() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, dead).await.unwrap();
+        end_marked(tempfile::tempdir().unwrap().path(), Path::new("/elsewhere")).await.unwrap();
+        assert!(other.wait().unwrap().success());
+    }
+}

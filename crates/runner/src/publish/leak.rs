@@ -1,0 +1,63 @@
+//! Whether a commit would publish a secret of its own job: a key that the agent wrote into a file is everybody's
+//! once it is pushed, whatever becomes of the pull request.
+
+use crate::git::patch::{self, Lines};
+use crate::git::{Call, Git};
+use crate::secrets::redact::Redactor;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use std::io;
+use std::path::Path;
+
+/// Looks at what a commit adds to the one it starts from.
+///
+/// Errors: `SecretInChange` with the first such file.
+pub(crate) async fn look(
+    git: &Git,
+    repository: &Path,
+    (start, commit): (&str, &str),
+    redactor: &Redactor,
+) -> Result<(), Stop> {
+    let args = ["diff", "--name-only", "-z", "--diff-filter=d", "--no-renames", "--no-ext-diff", "--no-textconv"];
+    let args = args.into_iter().chain(["--end-of-options", start, commit, "--"]);
+    let names = git.run(Call::new(args).repository(repository)).await.map_err(|fault| fault.of_workspace())?;
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    if let Some(name) = names.clone().find(|name| redactor.knows_one_in(name)) {
+        return Err(of(name, redactor));
+    }
+    let adds_one = async |name| adds_one(git, repository, (start, commit), name, redactor).await;
+    if !adds_one(None).await? {
+        return Ok(());
+    }
+    for name in names {
+        if adds_one(Some(name)).await? {
+            return Err(of(name, redactor));
+        }
+    }
+    Err(of(b"its files", redactor))
+}
+
+fn of(name: &[u8], redactor: &Redactor) -> Stop {
+    Failure::SecretInChange { path: redactor.text(&String::from_utf8_lossy(name)).into_owned() }.into()
+}
+
+/// Whether a commit adds a secret, in the one file if it is named.
+async fn adds_one(
+    git: &Git,
+    repository: &Path,
+    range: (&str, &str),
+    name: Option<&[u8]>,
+    redactor: &Redactor,
+) -> Result<bool, Stop> {
+    let file = repository.join("added.diff");
+    patch::write_text(git, repository, range, name, &file).await.map_err(|fault| fault.of_workspace())?;
+    let search = redactor.search();
+    // It may be a lot, and limits and orders count meanwhile.
+    let looked = tokio::task::spawn_blocking(move || {
+        let found = patch::has_secret(&file, Lines::Added, search);
+        let _ = std::fs::remove_file(&file);
+        found
+    });
+    let failed = |error: io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
+    Ok(looked.await.map_err(io::Error::from).flatten().map_err(failed)?)
+}

@@ -1,0 +1,188 @@
+//! The pull request of a pushed branch: the one it goes on with, else the one that is open, else a new one.
+
+use crate::api::retry::{rest, while_it_rests};
+use crate::git::target::Target;
+use crate::options::Isolation;
+use crate::secrets::redact::Redactor;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::project::ForgeKind;
+use pullyard_domain::prompt::untrusted;
+use pullyard_domain::published::left_out::{Folder, in_markdown};
+use pullyard_domain::published::{self, Checked, Newest, newest};
+use pullyard_forge::{Forge, NewPullRequest};
+use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the forge may take in all.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How long it may be away, or want to be left alone: GitHub wants a minute where it says nothing else.
+const AWAY: Duration = Duration::from_secs(90);
+
+/// What one says of our commit, beside the ticket.
+pub(crate) struct Said<'a> {
+    /// The id of the commit.
+    pub(crate) commit: &'a str,
+    /// What stood between the agent and this machine, if it was this one that the agent worked on.
+    pub(crate) isolation: Option<Isolation>,
+    /// The agent that made its commit, if that is known.
+    pub(crate) agent: Option<&'a str>,
+    pub(crate) summary: Option<&'a str>,
+    /// What is known of the checks of its commit. It is a draft if they failed.
+    pub(crate) checks: Checked<'a>,
+    /// It was put on top of what others had pushed after these had run.
+    pub(crate) on_top: bool,
+    /// What its agent left that is not in it.
+    pub(crate) left_out: &'a [Folder],
+    /// The ticket's own words may hold a secret as well.
+    pub(crate) redactor: &'a Redactor,
+}
+
+/// Finds or opens it.
+///
+/// Idempotent: by the head branch.
+/// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`; the branch is pushed by then.
+pub(crate) async fn find_or_open(
+    forge: &Forge,
+    target: &Target,
+    assignment: &Assignment,
+    said: &Said<'_>,
+) -> Result<FinishPullRequest, Stop> {
+    if let Some(pull) = &target.pull_request {
+        return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
+    }
+    let new = NewPullRequest {
+        title: said.redactor.text(&assignment.pull_request.title).into_owned(),
+        body: body(assignment.repository.forge, &assignment.pull_request.body, &assignment.agent.capability, said),
+        head: target.branch.clone(),
+        base: assignment.base.clone(),
+        draft: said.checks.failed(),
+    };
+    let repository = assignment.repository.name.as_str();
+    // The work is pushed: it would be a pity to fail now because the forge is away, or wants rest, for a moment.
+    let ask = async || forge.find_or_create_pull_request(repository, &new).await;
+    let reason = match timeout(LIMIT, while_it_rests(AWAY, rest, ask)).await {
+        Ok(Ok(pull)) => {
+            return Ok(FinishPullRequest { number: pull.number, url: pull.url });
+        }
+        Ok(Err(pullyard_forge::Error::Forbidden { .. })) => {
+            let (forge, repo) = (assignment.repository.forge_name(), assignment.repository.name.clone());
+            return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
+        }
+        // Of a repository that can't have any, such as a private one of a free plan.
+        Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && is_of_draft(&reason) => {
+            let forge = assignment.repository.forge_name();
+            return Err(Failure::DraftRefused { forge, reason }.into());
+        }
+        // The forge's own reason reads best; the rest of the sentence is ours.
+        Ok(Err(pullyard_forge::Error::Refused { reason })) => reason,
+        Ok(Err(error)) => format!("failed to {error}"),
+        Err(_) => "it did not answer in time".into(),
+    };
+    let forge = assignment.repository.forge_name();
+    Err(Failure::PullRequestRefused { forge, reason }.into())
+}
+
+/// Whether these words of a forge are of the draft, and not of a branch that is called so.
+fn is_of_draft(reason: &str) -> bool {
+    let reason = reason.to_lowercase();
+    reason.contains("draft pull request") || reason.split("; ").any(|said| said.starts_with("draft "))
+}
+
+/// The whole text of a new one, without secrets. `asked` is the agent that the job asks for.
+fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> String {
+    let clean = |text: &str| said.redactor.text(text).into_owned();
+    // Before anything of it is cut, and once nothing invisible stands between two parts of a secret.
+    let summary = said.summary.map(|words| clean(&untrusted::visible(words)));
+    let beginning = clean(beginning);
+    let beginning = match said.isolation {
+        Some(isolation) => published::isolated(&beginning, isolation.word()),
+        None => beginning,
+    };
+    let beginning = match said.agent {
+        Some(agent) => published::worked(&beginning, asked, agent),
+        None => beginning,
+    };
+    // What is made one line there loses the same. The part for the commit tells by a hash whether it was changed.
+    let opening = clean(&published::opening(&beginning, summary.as_deref()));
+    let about = with_left_out(&published::checks(said.checks), said.left_out);
+    format!("{opening}\n{}", newest::part(kind, said.commit, &clean(&about)))
+}
+
+/// What one that was open is to say of the commit, without secrets.
+pub(crate) fn of_commit(said: &Said<'_>) -> String {
+    let clean = |text: &str| said.redactor.text(text).into_owned();
+    let [agent, summary] = [said.agent, said.summary].map(|words| words.map(|words| clean(&untrusted::visible(words))));
+    let Said { commit, checks, on_top, .. } = *said;
+    let newest = Newest { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, on_top };
+    clean(&with_left_out(&published::newest(&newest), said.left_out))
+}
+
+/// What is said of a commit, with what is not in it.
+fn with_left_out(said: &str, folders: &[Folder]) -> String {
+    let parts = [said, &in_markdown(folders)].map(str::to_owned);
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::checks::{CheckOutcome, CheckRun};
+
+    #[test]
+    fn a_secret_with_something_invisible_in_it_is_not_whole_in_the_text() {
+        let redactor = Redactor::new(["the-secret-of-all".to_owned()]);
+        let run = CheckRun {
+            command: "check the-secret\u{2060}-of-all".into(),
+            round: 0,
+            outcome: CheckOutcome::Passed,
+            exit_code: Some(0),
+            signal: None,
+            took_ms: 1_000,
+            truncated: false,
+            artifact: None,
+        };
+        // The second one would be cut in its middle.
+        let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
+        let said = Said {
+            commit: "0123456789abcdef",
+            isolation: None,
+            agent: Some("codex, model: `the-\u{2060}secret-of-all`"),
+            summary: Some(&words),
+            checks: Checked::Now(std::slice::from_ref(&run)),
+            on_top: false,
+            left_out: &[],
+            redactor: &redactor,
+        };
+        let (body, newest) = (body(ForgeKind::GitHub, "Ticket: APP-1\n", "auto", &said), of_commit(&said));
+        for text in [&body, &newest] {
+            assert!(text.contains("It is [redacted]. xxx") && text.contains("`check [redacted]` passed"), "{text}");
+            assert!(!text.contains("the-sec"), "{text}");
+        }
+        assert!(newest.contains("Commit 0123456789 (agent: codex, model: `[redacted]`)."), "{newest}");
+        // What was taken out is no change of somebody's.
+        let next = newest::renewed(&body, "another", &newest).unwrap();
+        assert!(newest::renewed(&next, "a third", "").is_ok(), "{next}");
+    }
+
+    #[test]
+    fn a_refused_draft_is_told_from_a_branch_that_is_called_so() {
+        for reason in [
+            "Draft pull requests are not supported in this repository",
+            "validation failed: no draft pull request can be opened here",
+            "bad request; Draft is no field of this repository",
+        ] {
+            assert!(is_of_draft(reason), "{reason}");
+        }
+        for reason in [
+            "no commits between main and draft",
+            "validation failed; base: draft is no branch",
+            "drafts of ours are locked",
+            "",
+        ] {
+            assert!(!is_of_draft(reason), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,573 @@
+//! Publishing the commit, safely even when the attempt was meanwhile replaced.
+//!
+//! Three layers: git is killed well before anybody else may end the attempt, counted from before the
+//! status was sent; every attempt pushes with the same expected old head, so that the forge admits one;
+//! and an attempt whose push is refused adopts the commit of its own job that stands there instead.
+//!
+//! A push whose answer is lost until then may have been taken: the branch is read for a while after it, which needs no
+//! grant, and nothing is pushed any more.
+//!
+//! Where a person pushed to the pull request meanwhile, our one commit goes on top of theirs (`onto`), once:
+//! nothing of theirs is ever rewritten.
+
+use crate::api::retry::BackOff;
+use crate::deadline::later;
+use crate::git::onto::Onto;
+use crate::git::target::{self, Target};
+use crate::git::{self, Call, Fault, Git};
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{JobId, RepositoryName};
+use pullyard_domain::text::Quoted;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+/// How long before the end of our time git is killed: its last packet may still be on its way.
+const MARGIN: Duration = Duration::from_secs(30);
+/// What the server grants when it doesn't say.
+const USUAL: Duration = Duration::from_secs(120);
+/// Where a head that isn't ours is kept while it is looked at.
+const FOUND: &str = "refs/pullyard/found";
+/// How often a push is tried that a forge which answers neither took nor refused.
+const TRIES: u32 = 4;
+/// How long it is tried to read the branch once our time to push is over.
+const LOOK_FOR: Duration = Duration::from_secs(90);
+/// How long one such look may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(20);
+/// How long it may take to fetch what the branch is at by then: another try has to fit.
+const FETCH_LIMIT: Duration = Duration::from_secs(40);
+/// How often a forge that answers says then that the branch is where it was, before that is believed.
+const LOOKS: u32 = 6;
+
+/// When git must be done. `sent` is an instant before the status `syncing` was sent the first time.
+pub(crate) fn deadline(sent: Instant, push_for_secs: Option<u64>) -> Instant {
+    let granted = push_for_secs.map_or(USUAL, Duration::from_secs);
+    later(sent, granted.saturating_sub(MARGIN))
+}
+
+/// A commit and where it goes.
+pub(crate) struct Push<'a> {
+    pub(crate) git: &'a Git,
+    pub(crate) repository: &'a Path,
+    pub(crate) target: &'a Target,
+    pub(crate) commit: &'a str,
+    pub(crate) job: &'a JobId,
+    pub(crate) forge: &'a str,
+    pub(crate) name: &'a RepositoryName,
+}
+
+/// What stands at the forge when it is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// The commit with the job's work.
+    pub(crate) commit: String,
+    /// The head of the branch; somebody may have pushed on top of an earlier attempt's commit.
+    pub(crate) head: String,
+    pub(crate) by: By,
+}
+
+impl Published {
+    /// This commit of this attempt, that the branch is at.
+    fn now(commit: &str) -> Self {
+        Self { commit: commit.to_owned(), head: commit.to_owned(), by: By::ThisAttempt }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// This attempt: its commit, or the same change on top of what others pushed.
+    ThisAttempt,
+    /// An earlier attempt of the job, as its trailer says.
+    EarlierAttempt,
+    /// Somebody who pushed the same change: the commit is none of ours.
+    Somebody,
+}
+
+/// One commit, and where the forge's branch must be for it.
+#[derive(Clone)]
+struct Change {
+    commit: String,
+    expected: Option<String>,
+}
+
+enum Landed {
+    /// It stands there, perhaps below what others pushed since, or that of an earlier attempt of this job does.
+    Ours(Published),
+    /// The branch is elsewhere, at this commit, which is in our repository now.
+    Moved(String),
+}
+
+impl Push<'_> {
+    /// Pushes, and returns what stands at the forge's branch: our work, or that of an earlier attempt of
+    /// this job. Where somebody pushed to the pull request meanwhile, our commit is put on top, once.
+    ///
+    /// Errors: `HeadMoved` when they do it again, `Conflict`, `BranchDeleted`, and what the forge refuses.
+    pub(crate) async fn publish(&self, until: Instant) -> Result<Published, Stop> {
+        if until <= Instant::now() {
+            return Err(self.rejected("no time was left for it").into());
+        }
+        let sent = Mutex::new(None);
+        if let Ok(published) = timeout_at(until, self.attempt(&sent)).await {
+            return published;
+        }
+        // Dropping it has killed git. What git had sent by then may have been taken.
+        let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tracing::warn!(job.id = %self.job, "a push had no answer in its time; the branch is read");
+        let unanswered = || Stop::from(self.rejected("it gave no answer in time"));
+        let landed = match &sent {
+            Some(change) => timeout(LOOK_FOR, self.look(change)).await.unwrap_or(Ok(None))?,
+            None => None,
+        };
+        landed.ok_or_else(unanswered)
+    }
+
+    /// What became of a push whose answer was lost. Nothing where the forge has not taken it, as far as it says.
+    async fn look(&self, sent: &Change) -> Result<Option<Published>, Stop> {
+        let (mut back_off, mut looks) = (BackOff::new(), 0);
+        loop {
+            match timeout(LOOK_LIMIT, self.remote_head()).await {
+                Ok(Ok(Some(head))) if head == sent.commit => return Ok(Some(Published::now(&head))),
+                Ok(Ok(head)) if head == sent.expected => looks += 1,
+                Ok(Ok(None)) => return Err(self.deleted().into()),
+                Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.there(sent)).await {
+                    Ok(Ok(Some(Landed::Ours(published)))) => return Ok(Some(published)),
+                    Ok(Ok(Some(Landed::Moved(_)))) => return Ok(None),
+                    Ok(Ok(None)) => return Err(self.deleted().into()),
+                    // It has moved, and whose it is, is not known yet.
+                    Ok(Err(fault)) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
+                    Err(_) => {}
+                },
+                // It is away.
+                Ok(Err(_)) | Err(_) => {}
+            }
+            if looks == LOOKS {
+                return Ok(None);
+            }
+            sleep(back_off.next()).await;
+        }
+    }
+
+    /// Notes what it is about to push in `sent`.
+    async fn attempt(&self, sent: &Mutex<Option<Change>>) -> Result<Published, Stop> {
+        let first = Change { commit: self.commit.to_owned(), expected: self.target.expected.clone() };
+        let head = match self.land(&first, sent).await? {
+            Landed::Ours(published) => return Ok(published),
+            Landed::Moved(head) => head,
+        };
+        if self.target.pull_request.is_none() {
+            // A branch of our own naming that somebody else has made: nothing of ours belongs there.
+            return Err(self.rejected("the branch has moved").into());
+        }
+        tracing::info!(job.id = %self.job, "somebody pushed meanwhile; the work is put on top of theirs");
+        let onto = Onto { git: self.git, repository: self.repository, branch: &self.target.branch };
+        let Some(commit) = onto.replay(&self.target.start, self.commit, &head).await? else {
+            // Theirs is the same change: there is nothing to add to it.
+            return Ok(Published { commit: head.clone(), head, by: By::Somebody });
+        };
+        match self.land(&Change { commit, expected: Some(head) }, sent).await? {
+            Landed::Ours(published) => Ok(published),
+            Landed::Moved(_) => Err(Failure::HeadMoved {}.into()),
+        }
+    }
+
+    async fn land(&self, change: &Change, sent: &Mutex<Option<Change>>) -> Result<Landed, Stop> {
+        *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.clone());
+        let mut back_off = BackOff::new();
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let ours = || Landed::Ours(Published::now(&change.commit));
+            let Err(fault) = self.push(change).await else {
+                return Ok(ours());
+            };
+            tracing::warn!(error = %fault, "a push was not accepted: {fault}");
+            // The answer may be all that was lost, so the branch itself is asked.
+            match self.remote_head().await {
+                Ok(Some(head)) if head == change.commit => return Ok(ours()),
+                Ok(None) if change.expected.is_some() => return Err(self.deleted().into()),
+                Ok(head) if head != change.expected => match self.there(change).await {
+                    Ok(there) => return there.ok_or_else(|| self.deleted().into()),
+                    Err(fault) if tried == TRIES => {
+                        let reason = format!("the branch has moved, and {}", fault.reason());
+                        return Err(self.rejected(&reason).into());
+                    }
+                    // Whose it is, is not known yet: it may be our own, below what others pushed since.
+                    Err(fault) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
+                },
+                Ok(_) => {
+                    if let Some(refusal) = self.refusal(&fault) {
+                        return Err(refusal.into());
+                    }
+                }
+                // It is away: our time to push is the limit, and not how often.
+                Err(_) => tried -= 1,
+            }
+            if tried == TRIES {
+                return Err(self.rejected(&fault.reason()).into());
+            }
+            sleep(back_off.next()).await;
+        }
+    }
+
+    async fn push(&self, change: &Change) -> Result<(), Fault> {
+        let reference = git::branch_ref(&self.target.branch);
+        let expected = change.expected.as_deref().unwrap_or_default();
+        let lease = format!("--force-with-lease={reference}:{expected}");
+        let refspec = format!("{}:{reference}", change.commit);
+        let args = [
+            "push",
+            "--porcelain",
+            "--no-verify",
+            "--no-follow-tags",
+            "--recurse-submodules=no",
+            &lease,
+            "--",
+            self.git.url(),
+            &refspec,
+        ];
+        self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await.map(drop)
+    }
+
+    async fn remote_head(&self) -> Result<Option<String>, Fault> {
+        let reference = git::branch_ref(&self.target.branch);
+        let args = ["ls-remote", "--quiet", "--", self.git.url(), &reference];
+        let said = self.git.line(Call::new(args).repository(self.repository).reaching_forge()).await?;
+        // The pattern also matches refs that only end in it.
+        let heads = said.lines().filter_map(|line| line.split_once('\t'));
+        Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
+    }
+
+    /// Fetches what the branch is at, where that is not this change, and looks whose it is. None where it is gone.
+    async fn there(&self, change: &Change) -> Result<Option<Landed>, Fault> {
+        let refspec = format!("+{}:{FOUND}", git::branch_ref(&self.target.branch));
+        let args = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--",
+            self.git.url(),
+            &refspec,
+        ];
+        self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await?;
+        // It may have moved again; what was fetched is what we know.
+        let Some(head) = git::commit_of(self.git, self.repository, FOUND).await? else {
+            return Ok(None);
+        };
+        let base = &self.target.base;
+        let Some(commit) = target::commit_of_job(self.git, self.repository, &head, base, self.job).await? else {
+            return Ok(Some(Landed::Moved(head)));
+        };
+        let by = if commit == change.commit {
+            tracing::info!(job.id = %self.job, "the push was taken, and others have pushed on top of it");
+            By::ThisAttempt
+        } else {
+            tracing::info!(job.id = %self.job, "an earlier attempt of this job had pushed; its commit is the result");
+            By::EarlierAttempt
+        };
+        Ok(Some(Landed::Ours(Published { commit, head, by })))
+    }
+
+    fn deleted(&self) -> Failure {
+        Failure::BranchDeleted { branch: self.target.branch.clone() }
+    }
+
+    /// What the forge's words mean, if they are a refusal and not a fault on the way.
+    fn refusal(&self, fault: &Fault) -> Option<Failure> {
+        let Fault::Failed { stdout, words, .. } = fault else {
+            return None;
+        };
+        // A line `! <from>:<to> [remote rejected] (reason)` for the branch, words of the forge beside it.
+        let line = stdout.lines().find(|line| line.starts_with('!'));
+        let all = format!("{words}\n{stdout}").to_lowercase();
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| all.contains(phrase));
+        if all.contains("workflow") && says(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
+            return Some(Failure::WorkflowPermission {});
+        }
+        // A ref that is locked or was moved under our push: nobody has decided anything.
+        if says(&["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"]) {
+            return None;
+        }
+        if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
+            return Some(self.rejected(&secret(words)));
+        }
+        // The last one is Bitbucket's.
+        let protected = [
+            "protected branch",
+            "protected ref",
+            "gh006",
+            "gh013",
+            "rule violations",
+            "permission denied to update branch",
+        ];
+        if says(&protected) {
+            let (branch, reason) = (self.target.branch.clone(), Quoted(rule(words).map(str::to_owned)));
+            return Some(Failure::BranchProtected { branch, reason });
+        }
+        // GitHub says the first of a person's token, and the second of an App's; Bitbucket the third of any.
+        if all.contains("permission to ") && all.contains(" denied to ")
+            || says(&["write access to repository not granted", "lack one or more required privilege scopes"])
+        {
+            let (forge, repo) = (self.forge.into(), self.name.clone());
+            return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
+        }
+        if says(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
+            return Some(self.rejected(&fault.reason()));
+        }
+        let line = line?;
+        let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
+        // What a hook says tells more than that it was a hook.
+        let said = |by: &str| {
+            let lines = words.lines().filter_map(|line| line.trim().strip_prefix(by));
+            lines.map(str::trim).find(|line| !line.is_empty())
+        };
+        // Bitbucket's begin without a word that says what they are.
+        let own_words = || said("remote: error: ").or_else(|| said("remote: "));
+        let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
+        Some(self.rejected(reason))
+    }
+
+    fn rejected(&self, reason: &str) -> Failure {
+        Failure::PushRejected { forge: self.forge.into(), reason: reason.into() }
+    }
+}
+
+/// What the forge says of a push, line by line.
+fn of_forge(words: &str) -> impl Iterator<Item = &str> {
+    let lines = words.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
+    lines.map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// The rule that a push broke, in the forge's words. GitHub lists such rules below a heading, or says each as an error
+/// of its own, and may tell something else before, as that the repository has another name; Bitbucket has one line.
+fn rule(words: &str) -> Option<&str> {
+    let is_heading =
+        |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
+    let told: Vec<&str> = of_forge(words).filter(|line| !is_heading(line)).collect();
+    let begins = |with: &str| told.iter().find_map(|line| line.strip_prefix(with));
+    begins("- ").or_else(|| begins("error: ")).or(told.first().copied()).map(str::trim)
+}
+
+/// Where the forge found a secret, or what it says of it.
+fn secret(words: &str) -> String {
+    if let Some(path) = of_forge(words).find_map(|line| line.strip_prefix("path: ")) {
+        return format!("it found a secret in {path}");
+    }
+    let says = of_forge(words).find(|line| line.to_lowercase().contains("secret"));
+    match says.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
+        Some(line) => format!("it found a secret: {line}"),
+        None => "it found a secret in the change".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            branch: "x".into(),
+            start: "a".into(),
+            base_branch: "main".into(),
+            base: "a".into(),
+            expected: None,
+            pull_request: None,
+            adopted: None,
+        }
+    }
+
+    fn refusal(stdout: &str, words: &str) -> Option<Failure> {
+        let target = target();
+        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+        let git = Git::new("https://forge.test/a/b.git", "");
+        let name = RepositoryName::new("acme/app").unwrap();
+        let push = Push {
+            git: &git,
+            repository: Path::new("/"),
+            target: &target,
+            commit: "b",
+            job: &job,
+            forge: "GitHub",
+            name: &name,
+        };
+        let fault = Fault::Failed { command: "push".into(), stdout: stdout.into(), words: words.into() };
+        push.refusal(&fault)
+    }
+
+    #[track_caller]
+    fn check(stdout: &str, words: &str, code: Option<&str>) {
+        assert_eq!(refusal(stdout, words).map(|failure| failure.code()), code, "{stdout} {words}");
+    }
+
+    #[track_caller]
+    fn check_reason(stdout: &str, words: &str, sentence: &str) {
+        assert_eq!(refusal(stdout, words).map(|failure| failure.sentence()).as_deref(), Some(sentence));
+    }
+
+    #[test]
+    fn the_words_of_a_refused_push_become_codes() {
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a Personal Access Token to create or update workflow `.github/workflows/ci.yml` without `workflow` scope)\n",
+            "",
+            Some("workflow_permission"),
+        );
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
+            "remote: error: GH006: Protected branch update failed",
+            Some("branch_protected"),
+        );
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)",
+            "",
+            Some("branch_protected"),
+        );
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: Permission denied to update branch x.",
+            Some("branch_protected"),
+        );
+        check("!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)", "", Some("push_rejected"));
+        check("", "fatal: unable to access 'https://x/': The requested URL returned error: 403", Some("push_rejected"));
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission)\n",
+            "",
+            Some("workflow_permission"),
+        );
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)",
+            "remote: error: GH013: Repository rule violations found for refs/heads/x.\nremote: - Push cannot contain secrets",
+            Some("push_rejected"),
+        );
+        let denied = "remote: Permission to acme/app.git denied to bot.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", denied, Some("permission_missing"));
+        let not_granted = "remote: Write access to repository not granted.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", not_granted, Some("permission_missing"));
+        let no_scope = "remote: Your credentials lack one or more required privilege scopes.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", no_scope, Some("permission_missing"));
+        check("!\tHEAD:refs/heads/x\t[remote rejected] (cannot lock ref 'refs/heads/x')", "", None);
+        check("", "fatal: unable to access 'https://x/': Could not resolve host: x", None);
+    }
+
+    #[test]
+    fn a_hook_is_quoted_with_its_own_words() {
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: error: GH001: Large files detected.\nerror: failed to push some refs to 'https://x'",
+            "GitHub rejected the push: GH001: Large files detected.",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: \nremote: The office is closed.\nremote: Come back.\nerror: failed to push some refs to 'https://x'",
+            "GitHub rejected the push: The office is closed.",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (the office is closed)",
+            "",
+            "GitHub rejected the push: the office is closed.",
+        );
+    }
+
+    #[test]
+    fn a_rule_that_refused_is_named_in_the_forges_words() {
+        let ruled = "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)";
+        let heading = "remote: error: GH013: Repository rule violations found for refs/heads/x.        \n\
+             remote: Review all repository rules at https://github.com/acme/app/rules?ref=refs%2Fheads%2Fx\nremote: \n";
+        check_reason(
+            ruled,
+            &format!("{heading}remote: - Commits must have verified signatures.\nremote:   Found 1 violation:\n"),
+            "`x` is protected against this account: \"Commits must have verified signatures\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
+            "remote: error: GH006: Protected branch update failed for refs/heads/x.\n\
+             remote: error: Changes must be made through a pull request.",
+            "`x` is protected against this account: \"Changes must be made through a pull request\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: Permission denied to update branch x.",
+            "`x` is protected against this account: \"Permission denied to update branch x\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
+            "remote: This repository moved. Please use the new location:\nremote:   https://github.com/acme/new.git\n\
+             remote: error: GH006: Protected branch update failed for refs/heads/x.\n\
+             remote: error: Cannot force-push to this branch",
+            "`x` is protected against this account: \"Cannot force-push to this branch\".",
+        );
+        check_reason(ruled, heading, "`x` is protected against this account.");
+        check_reason(
+            ruled,
+            &format!(
+                "{heading}remote: - GITHUB PUSH PROTECTION\nremote:     - Push cannot contain secrets\n\
+                 remote:          - commit: 8728dbe67\nremote:            path: README.md:4\n"
+            ),
+            "GitHub rejected the push: it found a secret in README.md:4.",
+        );
+        check_reason(
+            ruled,
+            &format!("{heading}remote: - Push cannot contain secrets\n"),
+            "GitHub rejected the push: it found a secret: Push cannot contain secrets.",
+        );
+    }
+
+    #[test]
+    fn git_is_done_half_a_minute_before_our_time_is_over() {
+        let sent = Instant::now();
+        assert_eq!(deadline(sent, Some(120)), sent + Duration::from_secs(90));
+        assert_eq!(deadline(sent, None), sent + Duration::from_secs(90));
+        assert_eq!(deadline(sent, Some(20)), sent);
+    }
+
+    #[test]
+    fn each_word_of_a_refusal_has_its_meaning_by_itself() {
+        let rejected = |reason: &str| format!("!\tHEAD:refs/heads/x\t[remote rejected] ({reason})\n");
+        for (words, code) in [
+            ("protected branch hook declined", "branch_protected"),
+            ("this is a protected ref", "branch_protected"),
+            ("GH006: no", "branch_protected"),
+            ("GH013: no", "branch_protected"),
+            ("repository rule violations found", "branch_protected"),
+            ("secret detected in commit", "push_rejected"),
+            ("blocked by push protection", "push_rejected"),
+            ("fatal: Authentication failed for 'https://x/'", "push_rejected"),
+            ("fatal: could not read Username for 'https://x'", "push_rejected"),
+            ("The requested URL returned error: 401", "push_rejected"),
+            ("Permission to acme/app.git denied to bot", "permission_missing"),
+        ] {
+            check("", words, Some(code));
+            check(&rejected(words), "", Some(code));
+        }
+        // Nobody has decided anything, whatever a line says beside it.
+        for fault in ["cannot lock ref", "failed to update ref", "unable to lock", "Internal Server Error"] {
+            check(&rejected(fault), "", None);
+            check(&rejected("no"), &format!("remote: {fault}"), None);
+        }
+        // Only both together are about a workflow, and only the beginning of a line is git's word for a refusal.
+        check(&rejected("no"), "remote: this workflow is odd", Some("push_rejected"));
+        check("the office !\tis closed", "", None);
+    }
+
+    #[tokio::test]
+    async fn a_branch_that_only_ends_like_ours_is_not_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let forge = dir.path().join("forge.git");
+        let git = Git::new(&format!("file://{}", forge.display()), "");
+        git::init_bare(&git, forge.clone()).await.unwrap();
+        let made = async |args: &[&str]| git.line(Call::new(args).repository(&forge).commits()).await.unwrap();
+        let tree = made(&["mktree"]).await;
+        let [theirs, ours] =
+            [made(&["commit-tree", &tree, "-m", "a"]).await, made(&["commit-tree", &tree, "-m", "b"]).await];
+        let (target, job) = (target(), JobId::new(format!("job_{}", "a".repeat(26))).unwrap());
+        let (name, repository) = (RepositoryName::new("acme/app").unwrap(), forge.as_path());
+        let push =
+            Push { git: &git, repository, target: &target, commit: &ours, job: &job, forge: "GitHub", name: &name };
+        made(&["update-ref", "refs/heads/before/refs/heads/x", &theirs]).await;
+        assert_eq!(push.remote_head().await.unwrap(), None);
+        made(&["update-ref", "refs/heads/x", &ours]).await;
+        assert_eq!(push.remote_head().await.unwrap().as_deref(), Some(ours.as_str()));
+    }
+}

@@ -1,0 +1,191 @@
+//! What reviewers hear after the push: one answer in each thread, and a new request to look at it.
+//!
+//! The work is done by then, so nothing here fails a job; what did not succeed is said in its events and
+//! counted in its result. Threads are answered and never resolved: that is for whoever asked.
+
+mod words;
+
+pub(crate) use words::{Words, put_back, text_of_agent, words_of_agent};
+
+use crate::api::attempt::Attempt;
+use crate::api::retry::{BackOff, rest};
+use crate::api::said::Said;
+use crate::secrets::redact::Redactor;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Replies;
+use pullyard_domain::marker::Marker;
+use pullyard_domain::prompt::untrusted;
+use pullyard_domain::published;
+use pullyard_forge::{Error, Forge, Listed, ReviewComment, Thread};
+use pullyard_protocol::attempt::Revises;
+use pullyard_protocol::event::EventKind;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long all of it may take.
+const LIMIT: Duration = Duration::from_secs(180);
+/// How often a forge that is away is asked.
+const TRIES: u32 = 4;
+
+pub(crate) struct Answers<'a> {
+    pub(crate) forge: &'a Forge,
+    pub(crate) revises: &'a Revises,
+    /// The commit that the answers name.
+    pub(crate) commit: &'a str,
+    pub(crate) words: &'a Words,
+    /// The agent that made that commit, if it is known.
+    pub(crate) agent: Option<&'a str>,
+    /// Neither an attempt of this job nor one that it does again can have answered before.
+    pub(crate) fresh: bool,
+}
+
+impl Answers<'_> {
+    /// Answers each thread, then asks its reviewers to look again. None if there was no thread to answer.
+    ///
+    /// Idempotent: by the job's mark in the thread, so that neither a lost answer nor a second attempt or a retry says
+    /// anything twice; asking a reviewer again who was asked changes nothing.
+    pub(crate) async fn give(&self, this: &Attempt<'_>) -> Option<Replies> {
+        let until = this.until.min(Instant::now() + LIMIT);
+        let mut open: BTreeMap<u64, String> =
+            self.revises.comments.iter().map(|comment| (comment.thread, String::new())).collect();
+        let all = open.len();
+        let mut back_off = BackOff::new();
+        let mut fresh = self.fresh;
+        for tried in 1..=TRIES {
+            let Some(rest) = self.answer(this, &mut open, fresh).await else {
+                break;
+            };
+            fresh = false;
+            let pause = back_off.next().max(rest);
+            if tried == TRIES || Instant::now() + pause >= until {
+                break;
+            }
+            sleep(pause).await;
+        }
+        for (thread, reason) in &open {
+            let reason = if reason.is_empty() { "there was no time" } else { reason };
+            say(this, &format!("The thread of comment {thread} was not answered: {reason}."));
+        }
+        self.ask_again(this, until).await;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
+    }
+
+    /// Answers what has no answer yet, and leaves of `open` what still has none, and why. How long to rest
+    /// if it may help to do it again.
+    async fn answer(&self, this: &Attempt<'_>, open: &mut BTreeMap<u64, String>, fresh: bool) -> Option<Duration> {
+        if open.is_empty() {
+            return None;
+        }
+        // Looked at each time: the answer to an earlier try may be all that was lost.
+        let (comments, threads) = match self.look(this).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                open.values_mut().for_each(|reason| *reason = format!("failed to {error}"));
+                return rest(&error);
+            }
+        };
+        let (job, kind) = (&this.assignment.job, this.assignment.repository.forge);
+        let jobs: BTreeSet<&JobId> = self.revises.retries.iter().chain([job]).collect();
+        for thread in answered(&comments.found, &jobs) {
+            open.remove(&thread);
+        }
+        if comments.more && !fresh {
+            let unseen = "there are too many comments to see whether it has an answer";
+            open.values_mut().for_each(|reason| *reason = unseen.into());
+            return None;
+        }
+        let mut again = None;
+        for thread in open.keys().copied().collect::<Vec<_>>() {
+            let said = match threads.found.iter().find(|one| one.comments.contains(&thread)) {
+                Some(at) => self
+                    .forge
+                    .reply(&at.id, &Marker::Job(job.clone()).on(kind, &self.text(thread, &this.redactor)))
+                    .await
+                    .map(drop),
+                None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),
+            };
+            match said {
+                Ok(()) => drop(open.remove(&thread)),
+                Err(error) => {
+                    again = again.max(rest(&error));
+                    let is_tired = matches!(error, Error::RateLimited { .. });
+                    open.insert(thread, format!("failed to {error}"));
+                    if is_tired {
+                        // What comes after it would be refused as well, and make it worse.
+                        break;
+                    }
+                }
+            }
+        }
+        again
+    }
+
+    async fn look(&self, this: &Attempt<'_>) -> Result<(Listed<ReviewComment>, Listed<Thread>), Error> {
+        let name = this.assignment.repository.name.as_str();
+        let comments = self.forge.comments(name, self.revises.number).await?;
+        let threads = self.forge.threads(name, self.revises.number).await?;
+        Ok((comments, threads))
+    }
+
+    /// What is said in a thread: the agent's words for its comments without secrets, if it left any, the commit, and
+    /// who made it.
+    fn text(&self, thread: u64, redactor: &Redactor) -> String {
+        let commit = published::short(self.commit);
+        let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
+        let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
+        // The model's name is what the agent's output says it is.
+        let clean = |agent| redactor.text(&untrusted::visible(agent)).into_owned();
+        let by = self.agent.map(|agent| format!(" (agent: {})", clean(agent))).unwrap_or_default();
+        match self.words.of(&ids, redactor) {
+            // It may be words about why something was not done.
+            Some(words) => format!("In {commit}{by}:\n\n{words}"),
+            None => format!("Done in {commit}{by}."),
+        }
+    }
+
+    /// Puts the pull request back on the reviewers' lists.
+    async fn ask_again(&self, this: &Attempt<'_>, until: Instant) {
+        let name = this.assignment.repository.name.as_str();
+        let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
+        for reviewer in reviewers {
+            // One at a time: GitHub refuses all of them for one that may not be asked.
+            if let Err(error) = self.ask(name, reviewer, until).await {
+                say(this, &format!("{reviewer} was not asked to review again: failed to {error}."));
+            }
+        }
+    }
+
+    /// Asks one reviewer, and again where that may help: who asked before changes nothing.
+    async fn ask(&self, name: &str, reviewer: &str, until: Instant) -> Result<(), Error> {
+        let mut back_off = BackOff::new();
+        let mut tried = 1;
+        loop {
+            let Err(error) = self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await else {
+                return Ok(());
+            };
+            let Some(rest) = rest(&error) else { return Err(error) };
+            let pause = back_off.next().max(rest);
+            if tried == TRIES || Instant::now() + pause >= until {
+                return Err(error);
+            }
+            tried += 1;
+            sleep(pause).await;
+        }
+    }
+}
+
+/// The threads that have an answer of one of these jobs.
+fn answered(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64> {
+    let is_of_us = |body: &str| matches!(Marker::of(body), Some(Marker::Job(job)) if jobs.contains(&job));
+    let of_us = comments.iter().filter(|comment| is_of_us(&comment.body));
+    of_us.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
+}
+
+fn say(this: &Attempt<'_>, words: &str) {
+    // The log is nobody's but this machine's, and quotes the forge all the same.
+    let words = this.redactor.text(words).into_owned();
+    tracing::warn!(job.id = %this.assignment.job, "{words}");
+    this.events.add(Said::words(EventKind::Log, words));
+}

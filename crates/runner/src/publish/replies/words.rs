@@ -1,0 +1,147 @@
+//! What the agent wants said to reviewers: a file in its worktree, whose words are taken as untrusted as any other.
+
+use crate::git::Git;
+use crate::git::workspace::Workspace;
+use crate::left;
+use crate::secrets::redact::Redactor;
+use pullyard_domain::prompt::{REPLIES_FILE, untrusted};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The largest file that is read. Units: bytes.
+const LARGEST: u64 = 256 * 1024;
+/// The most that is said in one thread. Units: characters.
+const LONGEST: usize = 4_000;
+
+/// Words for comments, by the comment's id.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Words(BTreeMap<u64, String>);
+
+impl Words {
+    /// The words for the comments of one thread without secrets, in the order of the comments.
+    pub(super) fn of(&self, comments: &BTreeSet<u64>, redactor: &Redactor) -> Option<String> {
+        let words: Vec<&str> = comments.iter().filter_map(|id| self.0.get(id).map(String::as_str)).collect();
+        // Before they are cut: half of a secret is none to the redactor.
+        (!words.is_empty()).then(|| untrusted::capped(&redactor.text(&words.join("\n\n")), LONGEST))
+    }
+
+    fn read(text: &str) -> Result<Self, serde_json::Error> {
+        let told: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)?;
+        let words = told.iter().filter_map(|(id, words)| {
+            // Nothing that hides, and so no mark of ours either.
+            let words = untrusted::visible(words.as_str()?);
+            Some((id.parse().ok()?, words.trim().to_owned())).filter(|(_, words)| !words.is_empty())
+        });
+        Ok(Self(words.collect()))
+    }
+}
+
+/// The agent's words, if it left any that can be read. A file that the repository itself has is nobody's
+/// answer.
+pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
+    if !left::is_the_agents(git, workspace, REPLIES_FILE).await {
+        return Words::default();
+    }
+    let tree = workspace.tree();
+    let read = tokio::task::spawn_blocking(move || text_of_agent(&tree)).await.map_err(io::Error::from).flatten();
+    match read.map(|text| Words::read(&text)) {
+        Ok(Ok(words)) => words,
+        Ok(Err(error)) => {
+            // In its own words it quotes the text.
+            let (kind, line, column) = (error.classify(), error.line(), error.column());
+            tracing::warn!(
+                ?kind,
+                line,
+                column,
+                "the agent's words for reviewers could not be understood, at line {line}, column {column}"
+            );
+            Words::default()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Words::default(),
+        Err(error) => {
+            tracing::warn!(error = %error, "the agent's words for reviewers could not be read: {error}");
+            Words::default()
+        }
+    }
+}
+
+/// The file as the agent left it.
+pub(crate) fn text_of_agent(tree: &Path) -> io::Result<String> {
+    left::read(tree, REPLIES_FILE, LARGEST)
+}
+
+/// Puts back what the agent of an earlier attempt left, where nothing stands.
+pub(crate) fn put_back(tree: &Path, text: &str) -> io::Result<()> {
+    let (folder, name) = REPLIES_FILE.split_once('/').unwrap_or((".", REPLIES_FILE));
+    let folder = tree.join(folder);
+    match std::fs::create_dir(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // Nobody is at work there, so what is a folder now stays one.
+    if !std::fs::symlink_metadata(&folder)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    File::create_new(folder.join(name))?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::marker::Marker;
+
+    #[test]
+    fn words_are_read_by_comment_and_stripped_of_what_hides() {
+        let words =
+            Words::read(r#"{"1":" Kept.<!-- pullyard:status --> ","2":"","x":"y","3":4,"18446744073709551615":"b"}"#);
+        let words = words.unwrap();
+        let redactor = Redactor::new([]);
+        let said = words.of(&BTreeSet::from([1, 2, 3]), &redactor).unwrap();
+        assert_eq!(said, "Kept.(hidden text left out)");
+        assert!(!Marker::is_on(&said));
+        assert_eq!(words.of(&BTreeSet::from([u64::MAX]), &redactor).as_deref(), Some("b"));
+        assert_eq!(words.of(&BTreeSet::from([2]), &redactor), None);
+        assert!(Words::read("[]").is_err() && Words::read("").is_err());
+        let long = Words(BTreeMap::from([(1, "ü".repeat(9_000))])).of(&BTreeSet::from([1]), &redactor).unwrap();
+        assert!(long.chars().count() < LONGEST + 60 && long.contains("5000 more characters left out"));
+    }
+
+    #[test]
+    fn words_that_are_cut_within_a_secret_leave_no_part_of_it() {
+        let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
+        let words = format!("{}planted-secret-4711 and on", "x".repeat(LONGEST - 10));
+        let said = Words(BTreeMap::from([(1, words)])).of(&BTreeSet::from([1]), &redactor).unwrap();
+        assert!(said.contains("xxx[redacted]") && !said.contains("planted"), "{said}");
+    }
+
+    #[test]
+    fn what_an_earlier_agent_left_takes_no_place_and_is_written_nowhere_but_in_the_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let [tree, elsewhere] = ["tree", "elsewhere"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&tree).unwrap();
+        std::fs::create_dir(&elsewhere).unwrap();
+        put_back(&tree, "{}").unwrap();
+        assert!(put_back(&tree, "[]").is_err(), "something stands there");
+        assert_eq!(text_of_agent(&tree).unwrap(), "{}");
+        let (folder, file) = (tree.join(".pullyard"), tree.join(REPLIES_FILE));
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(elsewhere.join("replies.json"), &file).unwrap();
+        assert!(put_back(&tree, "{}").is_err(), "a file that leads elsewhere");
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
+        assert!(put_back(&tree, "{}").is_err(), "a folder that leads elsewhere");
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn words_of_256_kibibytes_are_read_and_more_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for (size, is_read) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
+            put_back(dir.path(), &" ".repeat(size)).unwrap();
+            assert_eq!(text_of_agent(dir.path()).is_ok(), is_read, "{size}");
+            std::fs::remove_dir_all(dir.path().join(".pullyard")).unwrap();
+        }
+    }
+}
