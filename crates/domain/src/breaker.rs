@@ -1,13 +1,11 @@
-//! The brake on a model's account: while its limit is used up or its provider keeps failing, jobs that would ask it
+//! Breakers: while an account's limit is used up or its provider keeps failing, jobs of that account
 //! wait instead of failing one after the other.
 //!
-//! A breaker is not the truth about a job, only about an account: a claim that has not seen it costs one more
-//! attempt, which meets the same trouble. An attempt opens it and says until when. Afterwards it reopens job by job:
-//! each job may start at a time of its own within [`SPREAD`]. The early jobs are the probe: their trouble opens the
-//! breaker again, for longer, before most of the others have started. All of it follows from the time, the stored
-//! breaker and the job's id, so nothing has to be written or woken when it ends.
-//!
-//! Which jobs ask one account is decided here; starting, claiming and requeueing jobs is not.
+//! A breaker is about an account, not about a job: a claim that has not seen it costs one more attempt with the same
+//! trouble. An attempt opens it and stores until when. Afterwards it closes job by job: each job may start at a time of
+//! its own within [`SPREAD`]. The early jobs probe the account. If they fail, the breaker opens again for longer, before
+//! most of the others started. All of this follows from the time, the stored breaker and the job's id, so nothing is
+//! written when it ends.
 
 use crate::agent::{CLAUDE_CODE, CODEX};
 use crate::failure::Failure;
@@ -19,24 +17,24 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// The longest that an account is left alone before it is tried again, whatever its provider says.
+/// Longest time before an account is tried again, whatever its provider says.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long after its end a breaker lets jobs start one by one: long enough that an early job's trouble is known before
-/// most of the others start, and short enough to wait for.
+/// After its end a breaker lets jobs start one by one within this time. An early job's trouble is known before most of
+/// the others start.
 pub const SPREAD: Duration = Duration::from_secs(600);
 
-/// How often a job on Fargate looks whether it may start, at most: a breaker that was closed by hand tells nobody.
+/// How often a job on Fargate checks whether it may start: closing a breaker by hand notifies no job.
 pub const LOOK_EVERY: Duration = Duration::from_secs(300);
 
-/// How long after its end the next trouble still counts as one in a row: an agent may need an hour of setup before it
-/// asks its model.
+/// A trouble within this time after the end counts as one in a row: setup may take an hour before an agent asks its
+/// model.
 const IN_A_ROW: Duration = Duration::from_secs(3_600);
 
-/// The shortest time that is waited for a limit whose end is known: it doubles up to [`SLOWEST`].
+/// Shortest wait for a limit whose end is known. It doubles up to [`SLOWEST`].
 const SHORTEST: Duration = Duration::from_secs(60);
 
-/// The first time that is waited where nobody knows the end: it doubles up to [`SLOWEST`].
+/// First wait if the end is unknown. It doubles up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_secs(300);
 
 const SLOWEST: Duration = Duration::from_secs(3_600);
@@ -44,22 +42,22 @@ const SLOWEST: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Account {
-    /// The one that a project names secrets for.
+    /// The account of a project's secrets.
     Project(ProjectId),
-    /// What a self-hosted runner has itself: its key, and its way to the provider.
+    /// A self-hosted runner's own key and network.
     Runner(RunnerId),
 }
 
-/// One account, as jobs of one capability ask it.
+/// An account as used by jobs of one capability.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BreakerId {
     pub account: Account,
-    /// What the jobs ask of a runner: `claude_code`, `codex`, `auto`, `command`.
+    /// The jobs' capability: `claude_code`, `codex`, `auto`, `command`.
     pub capability: String,
 }
 
 impl BreakerId {
-    /// What its text looks like, for the API's description.
+    /// The pattern of its text, for the API's description.
     pub const PATTERN: &str = r"^(project/[a-z0-9][a-z0-9-]{0,39}|runner/rnr_[a-z0-9]{26})/[a-z0-9_]{1,40}$";
 }
 
@@ -100,7 +98,6 @@ impl std::str::FromStr for BreakerId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// The account's limit is used up.
     LimitReached,
     ProviderUnavailable,
 }
@@ -112,7 +109,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The trouble that a failure is, if it is one of the account and not of the work.
+    /// The trouble behind a failure, if the account caused it.
     pub fn of(failure: &Failure) -> Option<Self> {
         match failure {
             Failure::AgentQuota { time } => Some(Self { cause: Cause::LimitReached, ends: time.0 }),
@@ -123,10 +120,10 @@ impl Trouble {
         }
     }
 
-    /// Until when nothing more is tried, when it is met for the `times`th time in a row.
+    /// Until when nothing is tried, if this is the `times`th trouble in a row.
     ///
-    /// A limit whose end is known is waited for, within 24 h and never less than a minute, doubling: a clock that
-    /// is wrong must not make a loop. Otherwise 5 min doubling to an hour.
+    /// A limit with a known end is waited for, between a minute (doubling, in case a clock is wrong) and 24 h.
+    /// Otherwise 5 min, doubling to an hour.
     pub fn until(&self, times: u32, now: Timestamp) -> Timestamp {
         let doubled = |first: Duration| first.saturating_mul(1 << times.clamp(1, 7).saturating_sub(1)).min(SLOWEST);
         match (self.cause, self.ends) {
@@ -135,10 +132,10 @@ impl Trouble {
         }
     }
 
-    /// The account that this is a trouble of. None: nobody else asks it, so that only the job waits.
+    /// The account of this trouble. `None`: no other job uses it, so only the job waits.
     ///
-    /// A limit is its key's. What keeps failing is met by a self-hosted runner for itself: its own way out may be
-    /// what is broken, and another runner of the project may do well.
+    /// A limit belongs to its key. Other failures belong to the self-hosted runner: its own network may be broken while
+    /// other runners work.
     pub fn account(&self, key: KeyOf, project: &ProjectId, runner: Option<&RunnerId>) -> Option<Account> {
         match (key, self.cause, runner) {
             (KeyOf::Project, Cause::LimitReached, _) | (KeyOf::Project, _, None) => {
@@ -150,26 +147,26 @@ impl Trouble {
     }
 }
 
-/// The accounts that a job of this capability asks, where this runner, or a Fargate task, takes it.
+/// The accounts that a job of this capability uses on this runner, or on Fargate.
 pub fn asked(key: KeyOf, capability: &str, project: &ProjectId, runner: Option<&RunnerId>) -> Vec<BreakerId> {
     let of_project = (key == KeyOf::Project).then(|| Account::Project(project.clone()));
     let accounts = of_project.into_iter().chain(runner.cloned().map(Account::Runner));
     accounts.map(|account| BreakerId { account, capability: capability.to_owned() }).collect()
 }
 
-/// An attempt, by its job.
+/// An attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct By {
     pub job: JobId,
     pub attempt: u32,
 }
 
-/// An account that is left alone for a while.
+/// An open breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
     pub id: BreakerId,
     pub cause: Cause,
-    /// Until when nobody asks it.
+    /// Until when the account is not used.
     pub until: Timestamp,
     pub times: u32,
     pub opened: Timestamp,
@@ -177,7 +174,7 @@ pub struct Breaker {
     pub rev: u64,
 }
 
-/// Which of these breakers keeps a job back the longest, and until when. None: the job may ask all of the accounts.
+/// The breaker that delays a job the longest, and until when. `None`: the job may start.
 pub fn keeps_back<'a>(
     breakers: impl IntoIterator<Item = &'a Breaker>,
     job: &JobId,
@@ -188,16 +185,16 @@ pub fn keeps_back<'a>(
 }
 
 impl Breaker {
-    /// The breaker after an attempt met trouble, over the one that stands. None: it says nothing new, so that a
-    /// repeat is a repeat.
+    /// The breaker after a trouble. `None`: the trouble is known already, so that a repeat is
+    /// recognised.
     ///
-    /// While it is open, an attempt that began before adds nothing but a later end. Trouble after its end opens it for
-    /// longer, and trouble an hour later is the first in a row.
+    /// While it is open, older attempts only extend it. Trouble after its end opens it for
+    /// longer, and trouble an hour later counts as the first.
     pub fn opened(before: Option<&Self>, id: &BreakerId, trouble: &Trouble, by: &By, now: Timestamp) -> Option<Self> {
         if before.is_some_and(|before| before.by == *by) {
             return None;
         }
-        // One that is over is replaced, too.
+        // An expired breaker is replaced.
         let rev = before.map_or(0, |before| before.rev);
         let before = before.filter(|before| now < before.until.plus(IN_A_ROW));
         match before.filter(|before| now < before.until) {
@@ -230,23 +227,23 @@ impl Breaker {
         now >= self.until.plus(SPREAD)
     }
 
-    /// Until when no job asks the account; then until when the last job may. For readers.
+    /// Until when no job uses the account, and when the last job may start. For display.
     pub fn holds_until(&self, now: Timestamp) -> Timestamp {
         if now < self.until { self.until } else { self.until.plus(SPREAD) }
     }
 
-    /// When the table may delete it. Units: an instant.
+    /// When the table may delete it.
     pub fn forgotten(&self) -> Timestamp {
         self.until.plus(IN_A_ROW)
     }
 
-    /// What a job that it keeps back waits for.
+    /// Why a delayed job waits.
     pub fn wait(&self, until: Timestamp) -> Wait {
         wait(self.cause, &self.id.capability, until)
     }
 }
 
-/// What a job waits for that such a trouble keeps back.
+/// Why a job waits after such a trouble.
 pub fn wait(cause: Cause, capability: &str, until: Timestamp) -> Wait {
     match cause {
         Cause::LimitReached => Wait::LimitReached { time: until },
@@ -254,7 +251,7 @@ pub fn wait(cause: Cause, capability: &str, until: Timestamp) -> Wait {
     }
 }
 
-/// Whom the agents of a capability ask, as people know it.
+/// The provider of a capability, as people know it.
 fn provider(capability: &str) -> &'static str {
     match capability {
         CLAUDE_CODE => "Anthropic",

@@ -1,8 +1,8 @@
-//! What a project may use up in a day: jobs and dollars.
+//! A project's daily budget of jobs and dollars.
 //!
-//! Owns the rule: what a job reserves when it is made, when that is refused, and what comes back when the job
-//! ends. Only what may still be taken is handed to the transaction, so that the rule is written down once.
-//! A day is one in UTC, and a job belongs to the day it was made on, however long it works.
+//! A job reserves money when it is made, and its end returns the rest. The transaction only gets the remaining
+//! amount, so that the rule exists once.
+//! Days are in UTC. A job belongs to the day on which it was made.
 
 use crate::decision::Reason;
 use crate::id::ProjectId;
@@ -11,10 +11,10 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The most dollars that a limit may name. Units: millionths of a US dollar.
+/// Largest limit. Units: millionths of a US dollar.
 pub(crate) const MOST: u64 = 1_000_000_000_000;
 
-/// The most jobs that a limit may name.
+/// Largest limit of jobs.
 const MOST_JOBS: u32 = 1_000_000;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -39,12 +39,12 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// There is a limit.
+    /// Whether there is a limit.
     pub fn is_set(&self) -> bool {
         self.jobs_per_day.is_some() || self.usd_micros_per_day.is_some()
     }
 
-    /// Why no further job may be made today, if so.
+    /// Why no further job may be made today.
     pub fn refuses(&self, project: &ProjectId, today: &Today) -> Option<Reason> {
         let exhausted = |used, limit| {
             Some(Reason::BudgetExhausted { project: project.clone(), used, limit, time: today.day.end() })
@@ -63,7 +63,7 @@ impl Budget {
         exhausted(used, usd(most))
     }
 
-    /// How many further jobs today leaves room for.
+    /// How many further jobs fit into today.
     pub fn room(&self, today: &Today) -> u32 {
         let by_jobs = self.jobs_per_day.map(|most| most.saturating_sub(today.jobs));
         let by_dollars = self.usd_micros_per_day.map(|most| {
@@ -73,12 +73,12 @@ impl Budget {
         by_jobs.unwrap_or(u32::MAX).min(by_dollars.unwrap_or(u32::MAX))
     }
 
-    /// What a job that is made now reserves.
+    /// What a new job reserves.
     pub fn reserve(&self, now: Timestamp) -> Option<Reserved> {
         self.is_set().then(|| Reserved { day: Day::of(now), usd_micros: self.usd_micros_per_job })
     }
 
-    /// Refuses a budget under which nothing could start.
+    /// Refuses a budget that allows no job.
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         if self.jobs_per_day.is_some_and(|jobs| !(1..=MOST_JOBS).contains(&jobs)) {
@@ -102,24 +102,21 @@ impl Budget {
     }
 }
 
-/// A day in UTC, by its first instant.
+/// A day in UTC, stored as its first instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Day(Timestamp);
 
 impl Day {
-    /// The day of this instant.
     pub fn of(at: Timestamp) -> Self {
         let length = i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
         Self(Timestamp::from_millis(at.millis() - at.millis().rem_euclid(length)))
     }
 
-    /// Its first instant.
     pub fn start(self) -> Timestamp {
         self.0
     }
 
-    /// The first instant that is not of it any more.
     pub fn end(self) -> Timestamp {
         self.0.plus(DAY)
     }
@@ -131,49 +128,44 @@ impl std::fmt::Display for Day {
     }
 }
 
-/// What a project has used up on one day.
+/// What a project used on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Today {
-    /// Which day.
     pub day: Day,
-    /// Jobs that were made, but those that ended before an agent worked.
+    /// Jobs, without those that ended before an agent worked.
     pub jobs: u32,
-    /// What its jobs spent, and what those that have not ended reserve. Units: millionths of a US dollar.
+    /// Spent by all jobs and reserved by jobs that have not ended. Units: millionths of a US dollar.
     pub taken_usd_micros: u64,
-    /// What its ended jobs spent. Units: millionths of a US dollar.
+    /// Spent by ended jobs. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
 }
 
 impl Today {
-    /// A day on which nothing was used up.
     pub fn unused(day: Day) -> Self {
         Self { day, jobs: 0, taken_usd_micros: 0, spent_usd_micros: 0 }
     }
 
-    /// What jobs that have not ended reserve. Units: millionths of a US dollar.
+    /// Reserved by jobs that have not ended. Units: millionths of a US dollar.
     pub fn reserved_usd_micros(&self) -> u64 {
         self.taken_usd_micros.saturating_sub(self.spent_usd_micros)
     }
 }
 
-/// What a job took from its day when it was made.
+/// What a job took from its day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserved {
-    /// Which day.
     pub day: Day,
-    /// Beside one job. Units: millionths of a US dollar.
+    /// Units: millionths of a US dollar.
     pub usd_micros: u64,
 }
 
-/// What making a job takes from a day: one job, and dollars. The transaction proves the two bounds, which say
-/// what the guard saw as arithmetic on the stored item.
+/// What a new job takes from a day: one job, and dollars. The two bounds express the guard's facts as
+/// arithmetic on the stored item; the transaction checks them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// Whose.
     pub project: ProjectId,
-    /// Which day.
     pub day: Day,
-    /// What is reserved. Units: millionths of a US dollar.
+    /// Reserved. Units: millionths of a US dollar.
     pub usd_micros: u64,
     /// Only if fewer jobs were made before.
     pub jobs_below: Option<u32>,
@@ -181,18 +173,16 @@ pub struct Charge {
     pub usd_micros_at_most: Option<u64>,
 }
 
-/// What the end of a job gives back to the day it was made on.
+/// What the end of a job returns to its day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Returned {
-    /// Whose.
     pub project: ProjectId,
-    /// Which day.
     pub day: Day,
-    /// How many jobs: one, if no agent ever worked on it.
+    /// One job if no agent ever worked on it, else none.
     pub jobs: u32,
-    /// What was reserved. Units: millionths of a US dollar.
+    /// Reserved. Units: millionths of a US dollar.
     pub reserved_usd_micros: u64,
-    /// What of it, or beyond it, was spent. Units: millionths of a US dollar.
+    /// Spent, which may exceed the reservation. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
 }
 

@@ -1,8 +1,8 @@
-//! A job: one piece of work, its states, and the only ways from one to the next.
+//! A job: one piece of work, its states, and the transitions between them.
 //!
-//! Every transition is a pure function from the job as stored to the job as it shall be stored. What a
-//! caller may not do is refused here and nowhere else; the store only proves that the job it read is
-//! still the job it replaces.
+//! Every transition is a pure function from the stored job to the job to store. It refuses what a caller may
+//! not do. The store only checks that the job it read is
+//! still the one that it replaces.
 
 mod cancel;
 mod charge;
@@ -171,7 +171,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Where jobs of a project with this setting run.
+    /// The place that a project's setting means.
     pub fn of(compute: Compute) -> Self {
         match compute {
             Compute::Fargate => Self::Fargate,
@@ -180,163 +180,147 @@ impl Place {
     }
 }
 
-/// What is mostly zero is not stored while it is: it would be paid for at every step.
+/// Zeros are not stored: they would be paid for at every step.
 fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
 
-/// A job as the table keeps it. At most about 1 KB: it is written at every step, and what a write costs is
-/// counted in whole KB.
+/// A job as the table stores it, about 1 KB at most: it is written at every step, and writes are
+/// charged in whole KB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Which.
     pub id: JobId,
-    /// Its project.
     pub project: ProjectId,
-    /// What kind of work.
     pub kind: Kind,
-    /// Where it is.
     pub status: Status,
-    /// The ticket it is for.
+    /// The ticket that it works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketKey>,
-    /// The ended job that it does again.
+    /// The ended job that it retries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
-    /// The forge of its repository.
     pub integration: IntegrationId,
     /// The forge's id of its repository.
     pub repository: u64,
-    /// The branch it makes, if it does not go on with an open pull request.
+    /// The branch that it creates, unless it continues an open pull request.
     pub branch: String,
-    /// The ticket's earlier pull request, to go on with if it is still open.
+    /// The ticket's earlier pull request, to continue if it is still open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Continues>,
-    /// The pull request that it revises, and for which review.
+    /// The pull request that it revises, and the review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revises: Option<Revises>,
-    /// While it is Pending: how far reading its review from the forge is.
+    /// In Pending: how far its review was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<ContextWait>,
-    /// Jobs of one class ask a runner for the same.
+    /// Jobs of one class ask the same of a runner.
     pub class: ClassId,
-    /// Where it runs.
     pub place: Place,
-    /// What its Fargate task is like, where it has one. Frozen when the job was made.
+    /// Size and capacity of its Fargate task, frozen when the job was made.
     #[serde(default, skip_serializing_if = "Task::is_default")]
     pub task: Task,
-    /// When it was made.
     pub created: Timestamp,
     /// Since when it has been Ready this time.
     pub ready_since: Timestamp,
     /// How many attempts were claimed.
     pub attempt: u32,
-    /// An agent has worked on it: only then its end counts as the ticket's last job.
+    /// Whether an agent worked on it. Only then its end counts as the ticket's last job.
     pub worked: bool,
-    /// How many times a platform fault put it back.
+    /// How often a platform fault put it back.
     pub requeues: u32,
-    /// An attempt of it was lost that may have pushed, and nobody told what became of that; where it was cancelled, nobody
-    /// has looked for it either.
+    /// An attempt that may have pushed was lost, and its push was not found or excluded yet. In a cancelled job nobody
+    /// looked for it.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub lost_a_push: bool,
-    /// Its attempts only look for what a lost one may have pushed, and adopt it. What the job fails by where nothing
-    /// comes of that: the loss. Where this is, `lost_a_push` is.
+    /// Its attempts only look for a lost push, and adopt it. The job fails by this loss if none is found. Implies
+    /// `lost_a_push`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Failure>,
-    /// Where it has failed, what is known of what a lost attempt may have pushed. None where none was lost so, and where
-    /// a later one failed at its own work, which it began because it had found nothing.
+    /// In Failed: what is known about the push of a lost attempt. `None` if no such attempt was lost, or if a later
+    /// attempt found nothing and failed by its own work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<Looked>,
-    /// Starting a task for the next attempt.
+    /// The start of a task for the next attempt.
     pub dispatch: Dispatch,
-    /// Who holds it.
+    /// The attempt that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
-    /// What its people want.
     pub want: Want,
-    /// Who wants it to end, while that is so and once it has been cancelled.
+    /// Who cancels it, or cancelled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
-    /// Who paused it, while that is wanted or so.
+    /// Who pauses it, or paused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
-    /// What its agent asked, while nobody has answered.
+    /// The agent's question until it is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
-    /// How many inputs people gave it.
+    /// How many inputs people gave.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub inputs: u32,
-    /// How many of them an agent of it has heard, as its runners said.
+    /// How many inputs an agent has read, by its runners' word.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub heard: u32,
-    /// What its next attempt can go on with, if an earlier one yielded.
+    /// The session for the next attempt, if an earlier one yielded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
-    /// That its agent's model answered nobody, while it waits for that and for as long as it is counted.
+    /// The trouble of its agent's model, while it waits for it and while troubles are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelWait>,
-    /// Until when nobody but its runner may end it.
+    /// Until then only its runner may end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_until: Option<Timestamp>,
-    /// What it may use up, frozen when it was made.
+    /// Its limits, frozen when it was made.
     pub policy: Policy,
-    /// What it took from its project's budget, and from which day.
+    /// What it took from its project's budget, and of which day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<Reserved>,
-    /// What its attempts cost. Units: millionths of a US dollar.
+    /// Cost of its attempts. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub spent_usd_micros: u64,
-    /// The hash of its frozen context; empty while that is still being read.
+    /// The hash of its frozen context. Empty while the context is read.
     pub context: String,
-    /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// What it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<JobResult>,
-    /// Who ended it or yielded it last, so that a repeat of that is a repeat.
+    /// The last end or yield, so that a repeat is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<EndedBy>,
-    /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// Failed tries of the sweeper, since its last success.
+    /// Failed sweeps since the last success.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub tries: u32,
-    /// Not to be swept before.
+    /// It is not swept before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// Somebody looks at what it does, at least until then. Written past `rev`: whoever looks says it again.
+    /// Somebody watches it at least until then. Written without `rev`, because it is repeated anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_until: Option<Timestamp>,
     /// Raised by every write.
     pub rev: u64,
 }
 
-/// An earlier pull request to go on with.
+/// An earlier pull request to continue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continues {
-    /// Its number.
     pub number: u64,
-    /// Its head branch.
     pub branch: String,
 }
 
-/// The pull request that a job revises.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revises {
-    /// Its number.
     pub number: u64,
-    /// Its head branch.
     pub branch: String,
-    /// The commit at its head when the job was made; the work starts from the newest.
+    /// The head when the job was made. Work starts from the newest head.
     pub head: String,
-    /// The newest review or request that the job was made for.
+    /// The newest review or request of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewId>,
 }
 
-/// As it may have been stored: when a job remembered the last of its dead tasks only, that one stood alone.
+/// Reads the older form too, in which a job kept only its last dead task.
 fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -350,97 +334,93 @@ fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::
     })
 }
 
-/// Starting a Fargate task for the next attempt. A start is only a try: the attempt is counted at the claim.
+/// The start of a Fargate task for the next attempt. The attempt is counted at the claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatch {
-    /// How many deliberate starts there were for this attempt.
+    /// How many starts there were for this attempt.
     pub number: u32,
-    /// When the sweeper looks: to start it if `starting` is off, to start it anew if it is on.
+    /// When the sweeper acts: it starts a task, or starts it again if `starting` is on.
     pub due: Timestamp,
-    /// A start was asked for and has not been claimed.
+    /// A start was requested and no claim followed yet.
     pub starting: bool,
     /// The task, once ECS named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// The tasks of this attempt that died before they claimed, the last of them last: their claims may still be on
-    /// the way.
+    /// Tasks of this attempt that stopped before they claimed, in order: their claims may still arrive.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_several")]
     pub dead: Vec<String>,
-    /// Why the last start did not happen.
+    /// Why the last start failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
-    /// What the start was part of. Kept, because a start that is asked for again must be asked for in the same
-    /// words, and the message that asks again is part of something else.
+    /// The trace of the start. A repeated request must use the same words, and the repeating message belongs to another
+    /// trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceId>,
 }
 
-/// Who holds a job.
+/// The attempt that holds a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// The runner, if it is not a Fargate task.
+    /// The runner, unless it is a Fargate task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
-    /// The process.
     pub instance: InstanceId,
-    /// The claim, so that repeating it gets the same answer.
+    /// The claim, so that its repeat gets the same answer.
     pub claim: ClaimId,
-    /// Since when.
     pub started: Timestamp,
-    /// The Fargate task; once the job has ended, only its ATTEMPT has it.
+    /// The Fargate task. In an ended job only its ATTEMPT has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// The container died, and why; the runner's own finish may still be on its way.
+    /// The container stopped. The runner's finish may still arrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<Died>,
 }
 
-/// A container that died under a job.
+/// A container that stopped under a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Died {
-    /// When we heard of it.
     pub at: Timestamp,
-    /// What it will be called if nothing better is heard.
+    /// The failure, unless the runner reports a better one.
     pub failure: Failure,
 }
 
-/// What a job may use up, frozen when it was made.
+/// The limits of a job, frozen when it was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// From the claim to the end. Units: seconds.
+    /// From claim to end. Units: seconds.
     pub wall_secs: u64,
-    /// Without any event from the agent. Units: seconds.
+    /// Without an event of the agent. Units: seconds.
     pub stall_secs: u64,
-    /// How often a platform fault may put it back.
+    /// How many platform faults may put it back.
     pub requeues: u32,
-    /// What a death while the agent works means.
+    /// What happens if the runner dies while the agent works.
     pub offline: OfflinePolicy,
-    /// What one attempt may cost. Units: millionths of a US dollar.
+    /// Cost of one attempt. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd_micros: Option<u64>,
-    /// How often one attempt may ask its model.
+    /// Requests to the model per attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<u32>,
-    /// How big the work folder may grow. Units: MiB.
+    /// Size of the work folder. Units: MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_mib: Option<u64>,
-    /// How long it may wait for an answer or stay paused. None is a week. Units: seconds.
+    /// How long it may wait for an answer or stay paused; a week if `None`. Units: seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_secs: Option<u64>,
-    /// What becomes of one that yielded where its session can't be found again.
+    /// What happens if its session cannot be found again.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub resume: Resume,
-    /// Its agent's capability, where its project names secrets for that agent's model: they are looked up when
-    /// its runner asks.
+    /// Its agent's capability, if the project names secrets for the model. They are read when the
+    /// runner asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_of: Option<String>,
-    /// Its project names a key that signs commits: it is looked up when its runner asks.
+    /// The project names a signing key, which is read when the runner asks.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub signs: bool,
 }
 
 impl Policy {
-    /// Whose key its agent asks its model with.
+    /// Whose key its agent uses.
     pub fn key(&self) -> KeyOf {
         if self.model_of.is_some() { KeyOf::Project } else { KeyOf::Runner }
     }
@@ -451,24 +431,17 @@ impl Policy {
     }
 }
 
-/// What a job made.
+/// The result of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
-    /// The branch it pushed.
     pub branch: String,
-    /// The commit at its head.
     pub head: String,
-    /// The pull request's number.
     pub number: u64,
-    /// The pull request's page.
     pub url: String,
-    /// Files changed against the base.
     pub files: u32,
-    /// Lines added.
     pub insertions: u32,
-    /// Lines removed.
     pub deletions: u32,
-    /// How the reviewers' threads were answered; none where there were none.
+    /// Answered threads of reviewers; `None` without threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replies: Option<Replies>,
 }
@@ -490,7 +463,7 @@ impl Job {
         self.revises.as_ref().map(|revises| self.numbered(revises.number))
     }
 
-    /// The pull request whose reviews it may be told of: the one that it revises or goes on with.
+    /// The pull request that it revises or continues: its reviews concern the job.
     pub fn reviewed(&self) -> Option<PullRequestId> {
         self.pull_request().or_else(|| self.continues.as_ref().map(|continues| self.numbered(continues.number)))
     }
@@ -501,18 +474,16 @@ impl Job {
 }
 
 impl JobResult {
-    /// The pull request by its forge's ids.
+    /// The id of the pull request.
     pub fn pull_request(&self, integration: &IntegrationId, repository: u64) -> PullRequestId {
         PullRequestId { integration: integration.clone(), repository, number: self.number }
     }
 }
 
-/// Who ended a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedBy {
-    /// The attempt.
     pub attempt: u32,
-    /// The runner's finish; none when somebody else ended it.
+    /// The runner's finish; `None` if somebody else ended the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<FinishId>,
 }

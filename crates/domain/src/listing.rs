@@ -1,4 +1,4 @@
-//! Which jobs and which entries of the ledger of a project a reader wants to see.
+//! Filters of lists of jobs and ledger entries.
 
 use crate::decision::Verdict;
 use crate::delivery::{Delivery, ReviewSubject};
@@ -8,7 +8,7 @@ use crate::pull_request::label;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 
-/// What is asked of each job of a list. What is none, or empty, asks nothing.
+/// A filter of jobs. Empty fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
     pub statuses: BTreeSet<Status>,
@@ -19,7 +19,7 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
-    /// It lets through whatever was made in its time: the list's own order finds those.
+    /// Whether it filters by time only, which the list's order does.
     pub fn asks_only_when(&self) -> bool {
         self.statuses.is_empty() && self.ticket.is_none()
     }
@@ -32,7 +32,7 @@ impl JobFilter {
     }
 }
 
-/// What is asked of each entry of the ledger. What is none, or empty, asks nothing.
+/// A filter of ledger entries. Empty fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
     /// With one of these answers.
@@ -40,15 +40,15 @@ pub struct DeliveryFilter {
     pub codes: BTreeSet<String>,
     pub ticket: Option<TicketKey>,
     pub pull_request: Option<PullRequestMeant>,
-    /// Came at this time or later.
+    /// At this time or later.
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
 }
 
-/// A pull request as somebody who looks for it names it.
+/// A pull request in a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestMeant {
-    /// Of this repository; of any if none is named.
+    /// Its repository; any if `None`.
     pub repository: Option<RepositoryName>,
     pub number: u64,
 }
@@ -96,7 +96,7 @@ mod tests {
         let ticket = |ticket| JobFilter { ticket: Some(ticket), ..all.clone() };
         assert!(ticket(key()).takes(&job) && !ticket(TicketKey::new("X-1").unwrap()).takes(&job));
         assert!(!ticket(key()).asks_only_when());
-        // Made at 0 s: since is inclusive, until is not.
+        // Made at 0 s: `since` is inclusive, `until` is not.
         let between = |since, until| JobFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
         assert!(between(0, 1).takes(&ready()) && !between(1, 2).takes(&ready()) && !between(0, 0).takes(&ready()));
         let both = JobFilter { ticket: Some(key()), ..of(&[Status::Failed]) };
@@ -124,7 +124,7 @@ mod tests {
         for (repository, number) in [(None, 8), (Some("acme/app"), 8), (Some("acme/ap"), 7)] {
             assert!(!meant(repository, number).takes(&entry), "{repository:?} {number}");
         }
-        // What is about no pull request is about none that is meant.
+        // Entries without a pull request do not match.
         assert!(!meant(None, 7).takes(&Delivery { review: None, ..entry.clone() }));
         let between = |since, until| DeliveryFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
         assert!(between(0, 1).takes(&entry) && !between(1, 2).takes(&entry) && !between(0, 0).takes(&entry));

@@ -1,4 +1,4 @@
-//! Pull requests: how one is named, and which ticket it belongs to.
+//! Pull requests and their links to tickets.
 
 pub use crate::pull_request_id::PullRequestId;
 
@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long after a revise job was made the next review of the same pull request may make one. Exactly this
+/// Time between two revise jobs of a pull request, counted from the making of the first. Exactly this
 /// long after is allowed.
 pub const REVISE_WINDOW: Duration = Duration::from_secs(3_600);
 
@@ -27,7 +27,7 @@ pub enum PullRequestState {
 }
 
 impl PullRequestState {
-    /// As sentences have it.
+    /// As people read it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -40,60 +40,52 @@ impl PullRequestState {
 /// A pull request as a ticket shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequestLink {
-    /// Which.
     pub id: PullRequestId,
-    /// Its page.
     pub url: String,
-    /// Its head branch.
     pub branch: String,
 }
 
 /// The stored link from a pull request to its ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
-    /// Which.
     pub id: PullRequestId,
-    /// Its project.
     pub project: ProjectId,
-    /// The ticket it is for; none for a job from a free prompt.
+    /// Its ticket; `None` for a job without one.
     pub ticket: Option<TicketKey>,
-    /// The job that last pushed to it; none where a person linked it.
+    /// The job that last pushed to it; `None` if a person linked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// Its page.
     pub url: String,
-    /// Its head branch.
     pub branch: String,
-    /// The commit at its head when that job ended.
+    /// The head commit when that job ended.
     pub head: String,
-    /// Its repository as it was named then; names change, the id does not.
+    /// The repository's name at that time. Names change, the id does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_name: Option<RepositoryName>,
-    /// Whether it can still change.
     #[serde(default)]
     pub state: PullRequestState,
-    /// When the forge changed it last, as far as it told us: older news of it are no news.
+    /// When the forge last changed it, as reported. Older reports are ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
     /// The last job that revised it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised: Option<LastRevision>,
-    /// What people shall read on it.
+    /// What its status or comment should say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
     /// Raised by every change of `note`.
     #[serde(default)]
     pub note_version: u32,
-    /// The version of `note` that stands at the forge.
+    /// The version of `note` that the forge shows.
     #[serde(default)]
     pub noted_version: u32,
-    /// Our own comment on it, where a status could not be set.
+    /// Our comment, if a status could not be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<u64>,
-    /// Failed tries to write the note, since the last success.
+    /// Failed writes of the note since the last success.
     #[serde(default)]
     pub tries: u32,
-    /// The note is not to be written before.
+    /// The note is not written before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// Raised by every write.
@@ -103,68 +95,59 @@ pub struct PullRequest {
 /// The last job that revised a pull request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRevision {
-    /// When it was made: the window is counted from here.
+    /// When it was made. The window counts from here.
     pub at: Timestamp,
-    /// Which.
     pub job: JobId,
-    /// The one before, whose hour runs on should this one end before an agent worked.
+    /// The revision before, whose window counts if this one ends before an agent worked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Box<LastRevision>>,
 }
 
 impl LastRevision {
-    /// The last revision is now this job, after the one that was.
+    /// A new last revision.
     pub fn begun(job: &JobId, at: Timestamp, before: Option<Self>) -> Self {
-        // Whatever was before that one had its agent, or that one would not be the last.
+        // An older one had its agent, or this one would not be the last.
         let earlier = before.map(|before| Box::new(Self { earlier: None, ..before }));
         Self { at, job: job.clone(), earlier }
     }
 }
 
-/// What people shall read on a pull request.
+/// What a pull request's status or comment says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "about")]
 pub enum Note {
-    /// What became of the newest review.
-    Decision {
-        /// Why.
-        reason: Reason,
-    },
-    /// How far the job is that works on it.
+    /// The decision about the newest review.
+    Decision { reason: Reason },
+    /// The progress of its job.
     Job {
-        /// Which.
         job: JobId,
-        /// Whether it had ended when this was noted, in the write that made or ended it; none of a version that did not
-        /// say so.
+        /// Made or ended. `None` in items of versions that did not store it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stage: Option<Stage>,
     },
 }
 
-/// How far a job was when it was noted on its pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// It was made.
     Begun,
-    /// It ended.
     Ended,
 }
 
 impl Note {
-    /// Of a job, for the write that makes it.
+    /// For the write that makes the job.
     pub fn begun(job: JobId) -> Self {
         Self::Job { job, stage: Some(Stage::Begun) }
     }
 
-    /// Of a job, for the write that ends it.
+    /// For the write that ends the job.
     pub fn ended(job: JobId) -> Self {
         Self::Job { job, stage: Some(Stage::Ended) }
     }
 }
 
 impl PullRequest {
-    /// A link that a job or a person makes.
+    /// A new link, by a job or a person.
     pub fn linked(id: PullRequestId, project: ProjectId, ticket: Option<TicketKey>, job: Option<JobId>) -> Self {
         Self {
             id,
@@ -193,7 +176,7 @@ impl PullRequest {
         self.revised.as_ref().map(|revised| revised.at.plus(REVISE_WINDOW))
     }
 
-    /// Wants people to read something else on it.
+    /// Changes the note.
     pub fn tell(&mut self, note: Note) {
         if self.note.as_ref() != Some(&note) || matches!(note, Note::Job { .. }) {
             self.note = Some(note);
@@ -203,29 +186,29 @@ impl PullRequest {
         }
     }
 
-    /// What people read on it is not what they shall read.
+    /// Whether the forge shows an older note.
     pub fn is_untold(&self) -> bool {
         self.noted_version < self.note_version
     }
 
-    /// What the forge says of it now, unless something newer is known. None: nothing changes.
+    /// The link after a report of the forge. `None`: nothing changes, or something newer is known.
     pub fn heard(&self, state: PullRequestState, head: &str, updated_at: Timestamp) -> Option<Self> {
         if self.updated_at.is_some_and(|known| updated_at < known) || self.state == PullRequestState::Merged {
             return None;
         }
-        // Bitbucket says no more than the beginning of a commit's id, and nothing once the branch is gone.
+        // Bitbucket sends only the beginning of a commit's id, and nothing once the branch is gone.
         let head = if self.head.starts_with(head) { self.head.as_str() } else { head };
         let next = Self { state, head: head.to_owned(), updated_at: Some(updated_at), ..self.clone() };
         (next != *self).then_some(next)
     }
 
-    /// `#231`, or with the repository's name where it is known: `acme/app#231`.
+    /// `#231`, or with the repository's name if it is known: `acme/app#231`.
     pub fn label(&self) -> String {
         label(self.repository_name.as_ref(), self.id.number)
     }
 }
 
-/// A pull request as sentences name it.
+/// A pull request in messages.
 pub fn label(repository: Option<&RepositoryName>, number: u64) -> String {
     repository.map_or_else(|| format!("#{number}"), |name| format!("{name}#{number}"))
 }

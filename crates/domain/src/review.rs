@@ -1,7 +1,7 @@
-//! A review that asks for changes: how a forge tells it, and how the table keeps it.
+//! A review that requests changes, as a forge tells it and as the table stores it.
 //!
-//! Its words are not here: they are read from the forge when the job is made. Whether it may start a job
-//! is in [`guard`], and what becomes of reviews that waited in [`settle`].
+//! Its text is not stored: it is read from the forge when the job is made. [`guard`] decides whether it may start a
+//! job, [`settle`] decides about reviews that waited.
 
 pub mod guard;
 pub mod settle;
@@ -17,16 +17,16 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The longest message of a person who asks for a revision. Units: characters.
+/// Longest message of a request for a revision. Units: characters.
 pub const LONGEST_MESSAGE: usize = 4_000;
 
-/// Somebody asks for changes to a pull request, freed of the forge's format. Everything that names it comes
-/// from what was signed, or from the forge's own answer.
+/// A request for changes to a pull request, in one form for all forges. Its names come
+/// from signed data, or from the forge's own answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewEvent {
     pub source: Source,
-    /// What the forge calls the delivery. Not signed: kept to be shown, never decides.
+    /// The forge's name of the delivery. Not signed: for display only.
     pub delivery: Option<EventId>,
     pub review: ReviewId,
     pub asks: Asks,
@@ -38,7 +38,7 @@ pub struct ReviewEvent {
 }
 
 impl ReviewEvent {
-    /// Its entry in the ledger of the project that it is decided for.
+    /// Its ledger entry in this project.
     pub fn ledger_id(&self, project: &ProjectId) -> DeliveryId {
         DeliveryId::of_review(project, &self.pull_request.id, &self.review)
     }
@@ -48,11 +48,11 @@ impl ReviewEvent {
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum Asks {
     Changes {},
-    /// A person asks for a revision: by command, comment or label. It goes before the six guards.
+    /// A person asks for a revision by command, comment or label. It precedes the six guards.
     Revision {
         message: Option<String>,
     },
-    /// Nothing new: a review was edited.
+    /// An edited review asks for nothing new.
     Edited {},
     Nothing {
         event: String,
@@ -61,7 +61,7 @@ pub enum Asks {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
-    /// The forge's id of the account; may pass 2^53.
+    /// The forge's id of the account; may exceed 2^53.
     pub id: u64,
     pub login: String,
     pub bot: bool,
@@ -73,7 +73,6 @@ pub struct SeenPullRequest {
     pub id: PullRequestId,
     pub repository: RepositoryName,
     pub state: PullRequestState,
-    /// The commit at its head.
     pub head: String,
     pub branch: String,
     pub url: String,
@@ -84,14 +83,14 @@ pub struct SeenPullRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
-    /// It may write there, or a person of ours vouches for it.
+    /// It may push, or a Pullyard user vouches for it.
     Write,
     Less,
-    /// The forge did not say.
+    /// The forge did not answer.
     Unknown,
 }
 
-/// One review as the table keeps it: which job it belongs to, once it does.
+/// A stored review and its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
     pub pull_request: PullRequestId,
@@ -100,24 +99,23 @@ pub struct Review {
     pub ticket: TicketKey,
     pub author: Author,
     pub submitted_at: Timestamp,
-    /// What a person asks for; none for a forge's review.
+    /// A person's request; `None` for a review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
     pub at: Timestamp,
     pub state: ReviewState,
-    /// Raised whenever it absorbs others, and whenever it waits anew: who refuses it must have seen that.
+    /// Raised when it absorbs others and when it waits again. Whoever refuses it must have seen that.
     #[serde(default)]
     pub version: u32,
-    /// Its words were changed after it was submitted, as the forge told us: asked for a review, it does not say.
+    /// The forge reported an edit after it was submitted. Its list of reviews does not show edits.
     #[serde(default)]
     pub edited: bool,
-    /// Which job had it last when it waited, or was refused, anew: its next one is named after that, since each is made
-    /// once.
+    /// The last job that had it when it waited or was refused again. Its next job is named after it, because each job is
+    /// made once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub had: Option<JobId>,
 }
 
-/// A person's request for a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,13 +125,13 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum ReviewState {
-    /// It waits to be covered by a later job.
+    /// It waits for a later job.
     Deferred {},
-    /// It is covered by whatever covers that newer one.
+    /// The job of the newer review covers it.
     Absorbed { into: ReviewId },
     /// This job was made for it.
     Started { job: JobId },
-    /// It waited, and then could not start a job any more.
+    /// It waited, and then could not start a job.
     Refused { reason: Reason, at: Timestamp },
 }
 
@@ -169,7 +167,7 @@ impl Review {
         }
     }
 
-    /// The same review once more, after it was refused, if it was: a version later, still known as edited, and by the
+    /// The review again after it was refused: one version later, still marked as edited, and with the
     /// job that had it.
     pub fn after(self, refused: Option<&Self>) -> Self {
         let Some(refused) = refused else { return self };
@@ -188,7 +186,7 @@ impl Review {
         }
     }
 
-    /// The job that is made for it next: the same for whoever makes it.
+    /// The next job of the review: the same id for every caller.
     pub fn next_job(&self) -> JobId {
         match &self.had {
             None => JobId::of_review(&self.pull_request, &self.id),
@@ -196,18 +194,18 @@ impl Review {
         }
     }
 
-    /// The same review as this job's, whatever became of it before.
+    /// The review as covered by this job.
     pub fn taken_by(&self, job: &JobId) -> Self {
         Self { state: ReviewState::Started { job: job.clone() }, ..self.clone() }.after(Some(self))
     }
 
-    /// The same review once more, waiting, whatever became of it before; none where its project has nothing wait.
+    /// The review waiting again. `None` if its project lets none wait.
     pub fn waiting_anew(&self, settings: &Settings) -> Option<Self> {
         settings.coalesce.then(|| self.anew(ReviewState::Deferred {}))
     }
 
-    /// The same review with the answer that it had got, had it waited for the job which has it; none if that is not
-    /// this one, or did not end without its work. Whoever asks is told of it then, also when others completed since.
+    /// The review with the answer that it had, as if it had waited for its job. `None` if that job is another, or
+    /// did its work. Whoever asks is told of the review then, even if other jobs completed since.
     pub fn given_back(&self, by: &Job, at: Timestamp) -> Option<Self> {
         if self.job() != Some(&by.id) || may_be_retried(by).is_err() {
             return None;
@@ -217,15 +215,15 @@ impl Review {
         Some(self.anew(ReviewState::Refused { reason, at }))
     }
 
-    /// The same review once more, without the job that had it.
+    /// The review again, without its job.
     fn anew(&self, state: ReviewState) -> Self {
         let had = self.job().or(self.had.as_ref()).cloned();
         Self { state, had, ..self.clone() }.after(Some(self))
     }
 }
 
-/// The reviews that nobody answered: they waited for a job which then failed, or one of `unfinished` was to answer them,
-/// which have ended without that. The ticket's next job is told of them.
+/// Reviews without an answer: they waited for a job that failed, or one of `unfinished` was to answer them. The ticket's
+/// next job is told of them.
 pub fn unanswered<'a>(
     all: &'a [Review],
     project: &ProjectId,
@@ -235,14 +233,14 @@ pub fn unanswered<'a>(
     let is_left = |state: &ReviewState| match state {
         ReviewState::Refused { reason, .. } => matches!(reason, Reason::PreviousJobNotCompleted { .. }),
         ReviewState::Started { job } => unfinished.contains(job),
-        // What was absorbed goes with what absorbed it.
+        // An absorbed review follows the one that absorbed it.
         ReviewState::Deferred {} | ReviewState::Absorbed { .. } => false,
     };
     let is_ours = |review: &Review| review.project == *project && review.ticket == *ticket;
     all.iter().filter(|review| is_left(&review.state) && is_ours(review)).collect()
 }
 
-/// The same of what people asked for alone: no list of the forge's has that.
+/// Like `unanswered`, for requests of people, which no list of the forge has.
 pub fn unanswered_requests<'a>(
     all: &'a [Review],
     project: &ProjectId,
@@ -254,8 +252,8 @@ pub fn unanswered_requests<'a>(
     left
 }
 
-/// What people want beside the reviews that a job covers, in the order of these: what was said again, with a request
-/// that follows one whose revision failed, stands where it was said last.
+/// Requests beside the reviews that a job covers, in this order. A repeated request, or one that follows
+/// a failed revision, takes the place of the last.
 pub fn messages(covered: &[Review]) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for message in covered.iter().filter_map(|review| review.request.as_ref()?.message.as_ref()) {
@@ -265,9 +263,9 @@ pub fn messages(covered: &[Review]) -> Vec<String> {
     messages
 }
 
-/// Which of the jobs that have reviews have to be read to know whether they left them, as [`leaves_reviews`] says: of
-/// revisions `last` alone. A revision is known by its name, which is made of one of `all` the pull request's reviews;
-/// one whose review had another job since may not be, and is read in vain.
+/// The jobs to read to know whether they left their reviews, as [`leaves_reviews`] says: of revisions only
+/// `last`. A revision is recognised by its id, which is derived from one of `all` the pull request's reviews. A job
+/// whose review had another job since may be read in vain.
 ///
 /// [`leaves_reviews`]: crate::job::leaves_reviews
 pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
@@ -277,18 +275,18 @@ pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option
     having.iter().copied().filter(may).cloned().collect()
 }
 
-/// Which of the forge's reviews that nobody answered a job is told of beside those that it covers.
+/// Which unanswered reviews of the forge a job is told of, beside those that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     Nothing,
-    /// What the authors of those that it covers had asked for before.
+    /// Earlier ones of the authors that it covers.
     Earlier,
-    /// All of them, and what people asked for.
+    /// All of them, and requests of people.
     All,
 }
 
 impl Takes {
-    /// Whether one of this author and of that time is among them, for the job that covers these.
+    /// Whether a review of this author and time belongs, for the job that covers these.
     pub fn has(self, covered: &[Review], author: Option<u64>, submitted_at: Option<Timestamp>) -> bool {
         let came_before = |one: &Review| {
             one.request.is_none()
@@ -303,11 +301,11 @@ impl Takes {
     }
 }
 
-/// What the job that covers these is told of as well. All, if a person asked for it, with whatever else they cover by
-/// now, or if others have its reviews since, or it had nothing to do.
+/// What the job that covers these reviews is told of as well: all, if a person asked for it, if other jobs have its
+/// reviews since, or if it had nothing to do.
 ///
-/// On Bitbucket a request for changes has no words of its own: they are its author's since their request before it. Was
-/// that refused, or taken back before a job read it, the comments that came with it are told with the next one.
+/// A request for changes on Bitbucket has no text of its own: it means its author's comments since their last request. If
+/// that request was refused or withdrawn before a job read it, its comments come with the next one.
 pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
     if covered.is_empty() || covered.iter().any(|review| review.request.is_some()) {
         return Takes::All;
@@ -315,9 +313,9 @@ pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
     if kind.has_one_request_each() { Takes::Earlier } else { Takes::Nothing }
 }
 
-/// The jobs that have what the authors of these had asked for before. Where requests have no words of their own, what was
-/// written after one is read with it while it is the last, and is among the words of the next as well; where the forge
-/// forgets a request that was withdrawn, among those of every later one. None where each has its own.
+/// The jobs that had earlier requests of these authors. On a forge whose requests have no text, comments after a request
+/// belong to it while it is the last, and to the next one as well. If the forge forgets withdrawn requests, they belong
+/// to every later one. None if requests have text.
 pub fn told_before<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
     if !kind.has_one_request_each() {
         return BTreeSet::new();
@@ -335,7 +333,7 @@ pub fn told_before<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -
     all.iter().filter(is_before).filter_map(|one| resolved(one, all).job()).collect()
 }
 
-/// The reviews that stand behind these: they were absorbed by one of them.
+/// The reviews that one of these absorbed.
 pub fn absorbed_by<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
     let is_behind = |review: &Review| {
         let stands_for_it = &resolved(review, all).id;
@@ -344,11 +342,11 @@ pub fn absorbed_by<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
     all.iter().filter(|review| is_behind(review)).collect()
 }
 
-/// What became of a review that was absorbed, of all reviews of its pull request: the state of the one at
-/// the end of its way.
+/// The state of an absorbed review, found among all reviews of its pull request: that of the last one in its
+/// chain.
 pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
     let mut at = review;
-    // Each step leads to a newer one, so there are no more steps than reviews.
+    // Each step leads to a newer review, so the chain is no longer than the list.
     for _ in 0..all.len() {
         let ReviewState::Absorbed { into } = &at.state else { break };
         match all.iter().find(|other| other.id == *into) {
@@ -359,8 +357,8 @@ pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
     at
 }
 
-/// The reviews that this job covers, oldest first: the one it was made for, and all that were absorbed
-/// into it. Which is older the forge's clock says, then ours, then the name.
+/// The reviews that this job covers, oldest first: its own, and all that it
+/// absorbed. The order is by the forge's time, then ours, then the id.
 pub fn covered<'a>(job: &JobId, all: &'a [Review]) -> Vec<&'a Review> {
     let is_ours =
         |review: &&Review| matches!(&resolved(review, all).state, ReviewState::Started { job: by } if by == job);

@@ -1,8 +1,7 @@
-//! A self-hosted runner as the control plane knows it: who it is, whether it can be counted on, and what
-//! it may do next.
+//! A self-hosted runner: identity, presence and slots.
 //!
-//! Every step is a pure function of the runner as stored; the store only proves that what was read is
-//! still there. What a sweep does about runners is decided in [`sweep`](self::sweep).
+//! Every step is a pure function of the stored runner. The store only checks that it is
+//! unchanged. [`sweep`](self::sweep) decides what the sweeper does about runners.
 
 pub mod sweep;
 
@@ -13,68 +12,68 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Silent for this long, a runner counts as Offline.
+/// A runner that is silent for this long counts as Offline.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(90);
 
-/// How often a runner that runs nothing is to be heard: two heartbeats may be lost.
+/// Heartbeat interval of an idle runner. Two heartbeats may be lost.
 pub const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
 
-/// How often a runner with a job is to be heard.
+/// Heartbeat interval of a runner with a job.
 pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 
-/// How long a runner waits after a claim that got nothing.
+/// Pause after a claim that got nothing.
 pub const POLL: Duration = Duration::from_secs(3);
 
-/// The most jobs one runner may run at once.
+/// Most jobs of one runner at once.
 pub const MOST_SLOTS: u32 = 12;
 
-/// How many of a runner's claims that got a job are known: more than it can make while a repeat of one is on its way.
+/// How many successful claims of a runner are kept: more than it can make while a repeat of one is under way.
 pub const CLAIMS_KEPT: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
     Online,
-    /// It was silent for too long, or said goodbye.
+    /// It was silent for too long, or signed off.
     Offline,
     Deleting,
 }
 
-/// The part of a runner that changes at every claim and heartbeat.
+/// The part of a runner that changes with every claim and heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
     pub id: RunnerId,
-    /// Unique among runners; also in its profile, here for sentences.
+    /// Unique among runners. Also in its profile; here for messages.
     pub name: String,
-    /// The hash of its token: once that is taken back, it loses its jobs.
+    /// The hash of its token. When the token is revoked, the runner loses its jobs.
     pub token: String,
     pub status: Presence,
-    /// Raised whenever it is taken Offline or over, so that ends decided for an earlier life are refused.
+    /// Raised when the runner goes Offline or is taken over, so that ends decided for its earlier life are refused.
     pub epoch: u32,
-    /// The process that speaks for it; another one is an older or a copied one.
+    /// The process that acts as the runner. Another one is older, or a copy.
     pub instance: InstanceId,
     pub last_heartbeat: Timestamp,
-    /// It has sent a heartbeat since it was first registered.
+    /// Whether it sent a heartbeat since it was first registered.
     pub heard: bool,
     pub slots: BTreeMap<JobId, Slot>,
-    /// What it said it runs when it was last heard. A slot that is missing here has lost its process.
+    /// The jobs of its last heartbeat. The process of a slot that is missing here is lost.
     pub active: BTreeSet<JobId>,
     pub max: u32,
-    /// It says that it finishes what it has and takes nothing.
+    /// It finishes its jobs and takes no more, by its own word.
     pub draining: bool,
-    /// People want it to take nothing more. A level, not a message: told in every heartbeat's answer.
+    /// An operator wants that. A level, not a message: every heartbeat's answer repeats it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
-    /// Its jobs are not failed before: many fell silent at once, or the sweeper itself was late.
+    /// Its jobs do not fail before this time: many runners fell silent at once, or the sweeper was late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spared_until: Option<Timestamp>,
-    /// Its newest claims that got a job, the newest last: a repeat of one never gets a second job, however late it
-    /// comes. At least [`CLAIMS_KEPT`], once there were so many.
+    /// Its newest successful claims in order, so that a repeat never gets a second job. At least
+    /// [`CLAIMS_KEPT`] of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimId>,
 }
 
-/// That people want a runner to take nothing more.
+/// An operator's wish that a runner takes no more jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
     pub by: String,
@@ -87,7 +86,7 @@ pub struct Drain {
 pub struct Slot {
     pub attempt: u32,
     pub claim: ClaimId,
-    /// The job's project, for who may see it.
+    /// The job's project, for permissions.
     pub project: ProjectId,
     pub since: Timestamp,
 }
@@ -97,12 +96,12 @@ pub struct Slot {
 pub struct Profile {
     pub id: RunnerId,
     pub name: String,
-    /// The agents it can drive.
+    /// Agents that it can run.
     pub capabilities: BTreeSet<String>,
-    /// Tags that jobs may require.
+    /// Labels that jobs may require.
     pub labels: BTreeSet<String>,
     pub version: String,
-    /// The projects its token was for when it registered; none means all. For looking only: a claim asks
+    /// The projects of its token at registration; `None` means all. For display only: a claim checks
     /// the token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projects: Option<BTreeSet<ProjectId>>,
@@ -114,17 +113,17 @@ impl Profile {
     }
 }
 
-/// A process that introduces itself.
+/// A process that registers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
-    /// The runner, made of token and name.
+    /// The id, derived from token and name.
     pub id: RunnerId,
     pub name: String,
     /// The hash of its token.
     pub token: String,
     pub instance: InstanceId,
     pub max: u32,
-    /// Jobs that outlived an earlier process.
+    /// Jobs that survived an earlier process.
     pub active: BTreeSet<JobId>,
 }
 
@@ -136,10 +135,10 @@ pub struct Heartbeat {
     pub last: bool,
 }
 
-/// Why a runner is not let in, or not heard.
+/// Why a runner is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another process of the same name is still heard.
+    /// Another process of this name is alive.
     Live {
         name: String,
         ago: Span,
@@ -148,7 +147,7 @@ pub enum Refusal {
     NameTaken {
         name: String,
     },
-    /// Another process has taken over.
+    /// Another process took over.
     Replaced {
         name: String,
     },
@@ -191,25 +190,24 @@ impl Refusal {
     }
 }
 
-/// Why a runner gets no job now, whatever is Ready.
+/// Why a runner gets no job, whatever is Ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     Draining,
     /// Every slot has a job.
     Full,
-    /// It counts as Offline; its next heartbeat changes that.
+    /// It counts as Offline until its next heartbeat.
     Silent,
-    /// This very claim got a job before, which has ended since.
+    /// This claim got a job before, which has ended since.
     Answered,
 }
 
-/// Refuses what can't be a runner's name.
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     InstanceId::new(name).map(|_| ()).map_err(|bad| bad.0)
 }
 
 impl Runner {
-    /// It can be counted on. Asked at reading too: the sweeper may be late or down.
+    /// Whether it is alive. Also checked when it is read, because the sweeper may be late.
     pub fn is_online(&self, now: Timestamp) -> bool {
         self.status == Presence::Online && !self.is_silent(now)
     }
@@ -222,7 +220,7 @@ impl Runner {
         self.heard || !self.claims.is_empty()
     }
 
-    /// It takes nothing, by its own or by its people's wish.
+    /// Whether it takes no more jobs, by its own or an operator's wish.
     pub fn is_draining(&self) -> bool {
         self.draining || self.drain.is_some()
     }
@@ -231,12 +229,12 @@ impl Runner {
         self.max.saturating_sub(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
     }
 
-    /// A process introduces itself: the first one of a new runner, one that takes over from another that is
-    /// gone, or the one that is registered, again.
+    /// Registers a process: of a new runner, of one that takes over from a dead process, or the known process
+    /// again.
     ///
-    /// A takeover keeps the slots; those that the new process does not run are ended by the sweeper.
-    /// The same process again is a daemon that was killed and goes on: the runner is the same, and is now
-    /// what it says.
+    /// A takeover keeps the slots. The sweeper ends those that the new process does not run.
+    /// The known process again is a daemon that was killed and continues. The runner is now
+    /// what it reports.
     pub fn registered(seen: Option<&Self>, new: Introduction, now: Timestamp) -> Result<Self, Refusal> {
         let Introduction { id, name, token, instance, max, active } = new;
         let Some(old) = seen else {
@@ -265,10 +263,10 @@ impl Runner {
         if lives && old.instance != instance {
             return Err(Refusal::Live { name, ago: now.since(old.last_heartbeat).into() });
         }
-        // Its id is made of its name and its token, so that these are the same.
+        // The id is derived from these two.
         Ok(Self {
             status: Presence::Online,
-            // What was decided about its silence is void; where it was not silent, nothing was.
+            // Decisions about its silence are void. If it was not silent, there are none.
             epoch: if lives { old.epoch } else { old.epoch + 1 },
             instance,
             last_heartbeat: now.max(old.last_heartbeat),
@@ -280,7 +278,7 @@ impl Runner {
         })
     }
 
-    /// It is heard: whatever it was, it is Online again, unless these were its last words.
+    /// A heartbeat. The runner is Online again, unless it signs off.
     pub fn heard(&self, said: Heartbeat, now: Timestamp) -> Result<Self, Refusal> {
         self.must_be_spoken_for_by(&said.instance)?;
         let mut runner = self.clone();
@@ -309,11 +307,11 @@ impl Runner {
         self.slots.iter().find(|(_, slot)| slot.claim == *claim)
     }
 
-    /// Whether a claim of this process may look for a job.
+    /// Whether a claim of this process may search for a job.
     pub fn may_claim(&self, instance: &InstanceId, claim: &ClaimId, now: Timestamp) -> Result<Option<Closed>, Refusal> {
         self.must_be_spoken_for_by(instance)?;
         Ok(if !self.is_online(now) {
-            // The sweeper may be about to end what it has; a job given now would be ended with it.
+            // The sweeper may be about to end its jobs, and would end a new one with them.
             Some(Closed::Silent)
         } else if self.claims.contains(claim) {
             Some(Closed::Answered)

@@ -1,6 +1,6 @@
-//! A ticket as the control plane knows it: where it is, what runs for it, what it should show.
+//! A ticket as Pullyard knows it: its status, its job, and what its tool should show.
 //!
-//! Its text lives elsewhere: an update of this is charged for the whole of it.
+//! Its text is another item, because an update is charged for the whole item.
 
 use crate::budget::Day;
 use crate::id::{EventId, JobId, ProjectId, TicketKey};
@@ -12,7 +12,7 @@ use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Of how many pull requests of one ticket reviews may wait.
+/// Most pull requests of one ticket with waiting reviews.
 pub const MOST_DEFERRED: usize = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,53 +21,49 @@ pub struct Ticket {
     pub key: TicketKey,
     pub status: String,
     pub seen_at: Timestamp,
-    /// The event that said so.
+    /// The event that told the status.
     pub seen_event: Option<EventId>,
-    /// The status we wrote last, until the first event after it: that one is our own echo.
+    /// The status that we wrote last, until the next event: that one is our own echo.
     pub written: Option<String>,
     /// The entry into the trigger status that made the newest job.
     pub last_entry: Option<Entry>,
-    /// An entry that happened while a job was active, or while the project may start nothing; settled when
-    /// that is over.
+    /// A further entry during a job, or while the project is held. It is settled
+    /// afterwards.
     pub again: Option<Entry>,
-    /// The project may start nothing, so `again` waits until it may; without a job in the way.
+    /// `again` waits for the project, not for a job.
     #[serde(default)]
     pub held: bool,
-    /// The badge that the end of a job held back because of `again`; shown if that leads to no job.
+    /// The badge of the last job's end, held back because of `again`. Shown if that leads to no job.
     pub owed: Option<Badge>,
-    /// Reviews of these pull requests wait, each until then: `gh1/99/231`.
-    /// Stored even if it is empty: an update reaches into it.
+    /// Until when reviews of these pull requests wait, by their ids: `gh1/99/231`.
+    /// Stored even if it is empty: updates address its entries.
     #[serde(default)]
     pub deferred: BTreeMap<String, Timestamp>,
-    /// The one job that has not ended.
+    /// The job that has not ended.
     pub active_job: Option<JobId>,
-    /// The status in which that job found the ticket: the only one its end may move it from.
+    /// The status in which that job found the ticket. Its end moves the ticket only from there.
     pub found_in: Option<String>,
-    /// The last job that ended.
     pub last_job: Option<LastJob>,
     pub branches: u32,
-    /// The newest pull request linked to it.
     pub pull_request: Option<PullRequestLink>,
     pub wanted: Wanted,
     pub shown: Shown,
-    /// The version of `wanted` that was written back.
+    /// The version of `wanted` that was written to the tool.
     pub synced_version: u32,
-    /// Failed tries to settle it, since the last success.
+    /// Failed settlements since the last success.
     pub tries: u32,
-    /// Not to be settled before.
+    /// It is not settled before this time.
     pub not_before: Option<Timestamp>,
     pub rev: u64,
 }
 
-/// One entry of a ticket into the trigger status: the identity of the job it makes.
+/// An entry of a ticket into the trigger status. It identifies the job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub at: Timestamp,
-    /// The event that told it.
     pub event: EventId,
 }
 
-/// The last job of a ticket that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastJob {
     pub id: JobId,
@@ -82,12 +78,12 @@ pub enum LastOutcome {
     Cancelled,
 }
 
-/// A mark on the ticket that people see.
+/// A mark on the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Badge {
     AiFailed,
-    /// The job stands still until a person speaks.
+    /// The job stands still until a person acts.
     AiWaiting,
 }
 
@@ -100,21 +96,20 @@ impl Badge {
     }
 }
 
-/// What the ticket tool should show. Higher versions replace lower ones.
+/// What the ticket tool should show. A higher version replaces a lower one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     pub version: u32,
-    /// Where the ticket should move, if it is still where its job found it.
+    /// Where the ticket should move, if it still has the status in which its job found it.
     pub status: Option<Move>,
     pub badge: Option<Badge>,
 }
 
-/// Where a ticket should move. The status itself is read from the settings when it is written.
+/// A move of a ticket. The status name comes from the settings when it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
-    /// To which of the project's statuses.
     pub to: Target,
-    /// Only from this status: a person's move in the meantime wins.
+    /// Only from this status, so that a person's move wins.
     pub expected: String,
 }
 
@@ -131,24 +126,23 @@ pub struct Shown {
     pub pull_request: Option<PullRequestLink>,
 }
 
-/// What a ticket needs now that no job is in the way.
+/// What to do about a ticket without an active job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settling {
-    /// Its tool does not show what it should: this is the ticket once it does.
+    /// Write to the tool; the ticket afterwards.
     WriteBack(Box<Ticket>),
-    /// It was moved into the trigger status again while its last job ran.
+    /// Judge a further entry into the trigger status.
     Enter(Entry),
-    /// That second entry leads nowhere any more: this is the ticket without it.
+    /// Drop an entry that is void; the ticket afterwards.
     Forget(Box<Ticket>),
-    /// Reviews of this pull request waited until now.
+    /// Decide waiting reviews of this pull request.
     Revise(PullRequestId),
-    /// This is the ticket without what names no pull request.
+    /// Remove a waiting mark that names no pull request; the ticket afterwards.
     Mend(Box<Ticket>),
     Nothing,
 }
 
 impl Ticket {
-    /// A ticket seen for the first time.
     pub fn first_seen(
         project: ProjectId,
         key: TicketKey,
@@ -182,13 +176,13 @@ impl Ticket {
         }
     }
 
-    /// The ticket tool does not show what it should.
+    /// Whether the tool is out of date.
     pub fn is_unsynced(&self) -> bool {
         self.synced_version < self.wanted.version
     }
 
-    /// Wants another badge or move, if it is not what is wanted already. A move that was wanted before and
-    /// is not written yet is given up: it must not overtake what made this one wanted.
+    /// Wants a badge or a move. An earlier move that was not written is dropped: it must not overtake
+    /// what replaced it.
     pub fn want(&mut self, status: Option<Move>, badge: Option<Badge>, pull_request: Option<PullRequestLink>) {
         let link_changes = pull_request.is_some() && pull_request != self.pull_request;
         if link_changes {
@@ -200,7 +194,7 @@ impl Ticket {
         }
     }
 
-    /// Its pull request is not shown any more. A move that is wanted and not written yet stays wanted.
+    /// Removes the link to a pull request. A move that was not written stays.
     pub fn unlink(&mut self) {
         let unsynced = self.is_unsynced();
         let status = self.wanted.status.take().filter(|_| unsynced);
@@ -208,8 +202,8 @@ impl Ticket {
         self.wanted = Wanted { version: self.wanted.version + 1, status, badge: self.wanted.badge };
     }
 
-    /// The ticket whose job is a retry: it stands in the trigger status again, and that job's end moves it
-    /// from there. Written at once, with the job: its tool reads it, and telling it back is an echo.
+    /// The ticket of a retry. It is in the trigger status again, and the job's end moves it
+    /// from there. Written with the job; the tool reads it, and its event is an echo.
     pub(crate) fn put_back(mut self, trigger: &str) -> Self {
         if self.status != trigger {
             self.status = trigger.to_owned();
@@ -219,9 +213,9 @@ impl Ticket {
         self
     }
 
-    /// Reviews of a pull request wait: not before `opens_at` one job may be made for them.
+    /// Notes that reviews of a pull request wait. One job may be made for them from `opens_at` on.
     ///
-    /// None: that is known already, or no more can be remembered.
+    /// `None`: known already, or too many wait.
     pub fn deferring(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Option<Self> {
         let key = pull_request.to_string();
         let full = self.deferred.len() >= MOST_DEFERRED && !self.deferred.contains_key(&key);
@@ -233,11 +227,11 @@ impl Ticket {
         Some(ticket)
     }
 
-    /// A review of a pull request was remembered, and may be settled from `opens_at` on: what waits there may
-    /// then go on at the earliest of these times.
+    /// Notes that a stored review may be settled from `opens_at` on. The earliest time
+    /// wins.
     ///
-    /// Not counted: whoever decides does that first, and what is stored must not be forgotten because others
-    /// were faster.
+    /// The number is not limited: the decision was made, and a stored review must not be forgotten because others
+    /// came first.
     pub fn remembering(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Self {
         let mut ticket = self.clone();
         let earliest = ticket.deferred.entry(pull_request.to_string()).or_insert(opens_at);
@@ -245,7 +239,7 @@ impl Ticket {
         ticket
     }
 
-    /// Nothing of this pull request waits any more.
+    /// Removes the mark of this pull request.
     pub fn without_deferred(&self, pull_request: &PullRequestId) -> Self {
         let mut ticket = self.clone();
         ticket.deferred.remove(&pull_request.to_string());
@@ -255,13 +249,13 @@ impl Ticket {
         ticket
     }
 
-    /// Reviews of this pull request wait.
+    /// Whether reviews of this pull request wait.
     pub fn defers(&self, pull_request: &PullRequestId) -> bool {
         self.deferred.contains_key(&pull_request.to_string())
     }
 
-    /// What this ticket needs next. The order is the published one: write-back, the second entry, then
-    /// the reviews that waited longest.
+    /// What the ticket needs next: first the write to the tool, then the further entry, then
+    /// the reviews that have waited longest.
     pub fn settling(&self, settings: &Settings, now: Timestamp) -> Settling {
         if self.is_unsynced() {
             return Settling::WriteBack(Box::new(self.written_back(settings)));
@@ -286,17 +280,17 @@ impl Ticket {
         }
     }
 
-    /// The ticket whose entry waits until its project may start jobs again; a newer entry replaces an older.
+    /// Stores an entry until the project may start jobs. It replaces an older one.
     pub fn waiting_with(self, entry: Entry) -> Self {
         Self { again: Some(entry), held: true, ..self }
     }
 
-    /// This entry waits for the project.
+    /// Whether this entry waits for the project.
     pub fn waits_with(&self, entry: &Entry) -> bool {
         self.held && self.again.as_ref() == Some(entry)
     }
 
-    /// What its entry waits for, while its project may start nothing and it has not left the trigger status.
+    /// Why its entry waits, if the project is held and the ticket is still in the trigger status.
     pub fn waits(&self, project: &Project, now: Timestamp) -> Option<Wait> {
         let settings = &project.settings;
         if !self.held || self.active_job.is_some() || self.status != settings.statuses.trigger {
@@ -306,12 +300,12 @@ impl Ticket {
         match &settings.held_by {
             Some(who) => Some(Wait::ProjectHeld { project: id, who: who.clone() }),
             None if settings.budget.is_set() => Some(Wait::BudgetWait { project: id, time: Day::of(now).end() }),
-            // It is about to be taken up.
+            // It is due now.
             None => None,
         }
     }
 
-    /// The ticket whose second entry leads to no job: what its last job's end held back is shown now.
+    /// Drops a further entry that leads to no job. The held-back badge is shown.
     pub fn forgotten(&self, settings: &Settings) -> Self {
         let mut ticket = Self { again: None, held: false, ..self.clone() };
         if let Some(badge) = ticket.owed.take() {
@@ -321,13 +315,13 @@ impl Ticket {
         ticket
     }
 
-    /// The ticket whose tool shows at once what it should: for whoever writes it anyway, so that nobody has to
-    /// come back for that. What waits beside is settled as ever.
+    /// Marks the tool as up to date, for callers that write it themselves. Waiting reviews
+    /// stay.
     pub fn shown_at_once(self, settings: &Settings) -> Self {
         if self.is_unsynced() { self.written_back(settings) } else { self }
     }
 
-    /// The ticket once its tool shows what it should. A person's move in the meantime wins.
+    /// The ticket after the tool was written. A person's move wins.
     fn written_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();
         if let Some(wanted) = &self.wanted.status {

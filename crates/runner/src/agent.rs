@@ -1,7 +1,7 @@
-//! The agent of one attempt: which one it is, started until it has done its work or failed for good.
+//! Runs the agent of one attempt until it has done its work or failed for good.
 //!
-//! One start of it is in `once`, what an end means in `classify`, which limit it passed in `watch`. What is
-//! particular to a kind of agent is behind `adapter`: `claude_code`, `codex`, `command`.
+//! `once` runs one start, `classify` judges its end, `watch` checks limits. `adapter` hides the kinds of agents:
+//! `claude_code`, `codex`, `command`.
 
 mod adapter;
 mod again;
@@ -70,33 +70,32 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use watch::{Limits, Spent};
 
-/// What a session that broke off is told.
+/// Tells a session that it was interrupted.
 const GO_ON: &str = "The connection to the model broke off. Go on with the task from where you were.";
-/// What a session that has ended its work is told, before what people said meanwhile.
+/// Tells a session that ended its work about new messages.
 pub(crate) const HEED: &str =
     "You ended your work, and it is not published yet. Do first what follows from what people said.";
-/// The same where it had asked something: what they said may be the answer.
+/// Tells a session that asked something about new messages: they may be the answer.
 const UNASKED: &str = "You asked something that nobody has seen yet, because people had said something before. Go on \
                        with what they said, and ask again if you still have to.";
-/// What a new session is told where an earlier one is lost.
+/// Tells a new session that an earlier one is lost.
 const BEGIN_AGAIN: &str = "\n\nAn earlier session on this task broke off; files in this folder may already hold a \
                            part of its work. Look at them first.";
 
-/// The agent that an attempt is for, found before anything is changed.
+/// The chosen agent, found before anything is changed.
 pub(crate) enum Chosen {
-    /// One with a command line of its own.
     Known(Installed),
-    /// What the repository's settings name; where it is shows when the files are there.
+    /// The command of the repository's settings, which may be in the repository.
     Command,
 }
 
 impl Chosen {
-    /// Whether it is told what people say while it works.
+    /// Whether it reads messages of people while it works.
     pub(crate) fn hears_people(&self) -> bool {
         matches!(self, Self::Known(_))
     }
 
-    /// What jobs ask for it by.
+    /// Its capability.
     pub(crate) fn capability(&self) -> &'static str {
         match self {
             Self::Known(installed) => installed.known.capability(),
@@ -104,7 +103,7 @@ impl Chosen {
         }
     }
 
-    /// Which one it is and what stands between it and this machine, for whoever looks on.
+    /// Agent and isolation, as people read them.
     pub(crate) fn words(&self, isolation: Isolation) -> String {
         let version = match self {
             Self::Known(installed) => format!(" {}", installed.version),
@@ -114,49 +113,44 @@ impl Chosen {
     }
 }
 
-/// A session that an agent goes on with, of an earlier attempt or of its own.
+/// A session to continue, of an earlier attempt or of this one.
 pub(crate) struct GoesOn {
-    /// The agent's own id of it.
+    /// The agent's id of the session.
     pub(crate) session: String,
-    /// What it is told.
+    /// The prompt.
     pub(crate) prompt: String,
-    /// What it used before.
+    /// Tokens that it used before.
     pub(crate) tokens: Tokens,
 }
 
-/// Everything that a run of the agent needs.
+/// The input of a run.
 pub(crate) struct Run<'a> {
     pub(crate) assignment: &'a Assignment,
-    /// The session to go on with; a new one without.
+    /// The session to continue. `None` starts a new one.
     pub(crate) goes_on: Option<&'a GoesOn>,
-    /// Work of an earlier attempt is in the worktree.
+    /// Whether the worktree has work of an earlier attempt.
     pub(crate) has_work: bool,
     pub(crate) workspace: &'a Workspace,
     pub(crate) events: &'a Events,
     pub(crate) orders: &'a Orders,
-    /// Who may say something while it works.
     pub(crate) people: &'a People<'a>,
-    /// The runner's own git.
     pub(crate) git: &'a Git,
     /// The base branch and its commit.
     pub(crate) base: (&'a str, &'a str),
     pub(crate) isolation: Isolation,
-    /// When the whole attempt has used up its time.
+    /// When the attempt's time ends.
     pub(crate) until: Instant,
-    /// Whether the agent gets a process namespace.
     pub(crate) namespace: ProcessNamespace,
-    /// How long the agent may take to stop by itself.
+    /// Time that the agent has to stop by itself.
     pub(crate) grace: Duration,
-    /// How long is waited before each further start.
+    /// Pauses before further starts.
     pub(crate) waits: &'a Waits,
-    /// What it was and took.
     pub(crate) tally: &'a Tally,
-    /// What its checkpoint has to know.
     pub(crate) working: &'a Working,
 }
 
-/// Finds the agent that the assignment asks for. Where that may be any, it is the one that left what is gone on from,
-/// if it can be used here.
+/// Finds the agent that the assignment asks for. With `auto` it is the one that left the checkpoint, if it is usable
+/// here.
 ///
 /// Errors: `AgentMissing` with its name.
 pub(crate) async fn choose(
@@ -170,7 +164,7 @@ pub(crate) async fn choose(
         "command" => return Ok(Chosen::Command),
         "auto" => {
             let mut all = Known::ALL.to_vec();
-            // Who began goes on, if that is possible here.
+            // The agent that began continues, if possible.
             all.sort_by_key(|known| Some(known.capability()) != began);
             all
         }
@@ -180,7 +174,7 @@ pub(crate) async fn choose(
     for known in &candidates {
         match probe(*known, environment).await {
             Ok(installed) if known.has_key(environment) => return Ok(Chosen::Known(installed)),
-            // It will say itself that it is not signed in, unless another one is.
+            // It reports itself that it is not signed in, unless another agent is.
             Ok(installed) => keyless = keyless.or(Some(installed)),
             Err(reason) => tracing::warn!("{} can't be used: {reason}", known.name()),
         }
@@ -193,7 +187,7 @@ pub(crate) async fn choose(
     Err(Failure::AgentMissing { agent, runner: "the runner".into() }.into())
 }
 
-/// Runs the agent to its end. It has done its work when this is well.
+/// Runs the agent to its end.
 pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> Result<(), Stop> {
     let mut adapter = adapter_of(run, chosen, environment)?;
     let instructions = instructions(run, adapter.as_ref()).await?;
@@ -215,11 +209,11 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         if let Some(failure) = limits.used_up(&spent) {
             return Err(failure.into());
         }
-        // A command's contract is its own: it hears people when it asks, and when it begins.
+        // A command reads messages when it asks, and at its start.
         let hears = match &session {
             _ if !adapter.says_its_end() => Vec::new(),
             Some(_) => run.people.unheard().await?,
-            // What another session heard is news to this one.
+            // This session has not read what another one heard.
             None => run.people.unheard().await.map(|_| run.people.said())?,
         };
         let told = with_unheard(&prompt, &hears);
@@ -256,7 +250,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
             Verdict::Done => {
-                // What a known agent asks in the middle of its work it has gone on without.
+                // A known agent that asked while it worked went on without the answer.
                 let asked = match end.record.asked.filter(|_| !adapter.says_its_end()) {
                     Some(question) => Some(question),
                     None => left_question(run).await,
@@ -268,9 +262,9 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                 further = if asked.is_some() { UNASKED } else { HEED };
             }
             Verdict::Stopped(stop) => return Err(stop),
-            // By what people said meanwhile it may do without what it was kept from.
+            // With new messages it may not need what was denied.
             Verdict::Failed(failure @ Failure::PermissionDenied { .. }) => {
-                // What it asks is no change, and may be about just that.
+                // Its question may be about the denial.
                 let asked = left_question(run).await;
                 if !is_to_hear_more(run).await? {
                     return Err(asked.map_or_else(|| failure.into(), Stop::Asks));
@@ -288,7 +282,6 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                 let Some(lost) = session.take().filter(|_| !run.assignment.fails_without_session()) else {
                     return Err(Failure::SessionLost {}.into());
                 };
-                // Until another one is named, none is to be gone on with.
                 run.tally.loses(&lost);
                 run.working.loses(&lost);
                 let words = format!("The earlier session of {} is lost: it begins again.", adapter.name());
@@ -302,27 +295,26 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
     }
 }
 
-/// Whether people said something that it has not heard, and it has a turn left for that.
+/// Whether there are messages that the agent has not read, and a turn is left for them.
 async fn is_to_hear_more(run: &Run<'_>) -> Result<bool, Stop> {
     let hears = !run.people.unheard().await?.is_empty();
     Ok(hears && !is_used_up(run.events, run.tally, run.assignment))
 }
 
-/// What an agent asks by a file: one who reads its events sees that, too.
+/// The question that an agent left in a file. It becomes an event as well.
 async fn left_question(run: &Run<'_>) -> Option<String> {
     let question = left::question(run.git, run.workspace).await?;
     run.events.add(Said::words(EventKind::Question, question.as_str()));
     Some(question)
 }
 
-/// What an agent is told in a session that is not the first.
+/// The prompt of a further session.
 fn begin_again(run: &Run<'_>, adapter: &dyn Adapter) -> String {
-    // What a command is told is its contract's.
     let look = if adapter.says_its_end() { BEGIN_AGAIN } else { "" };
     format!("{}{look}", run.assignment.prompt)
 }
 
-/// Whether no limit leaves it a turn to hear what people said last: then its work is used without.
+/// Whether limits leave the agent no turn for new messages. Its work is used without them.
 pub(crate) fn is_used_up(events: &Events, tally: &Tally, assignment: &Assignment) -> bool {
     let Some(failure) = used_up(tally, assignment) else { return false };
     let words = format!("The agent did not hear what people said last. {}", failure.sentence());
@@ -330,12 +322,10 @@ pub(crate) fn is_used_up(events: &Events, tally: &Tally, assignment: &Assignment
     true
 }
 
-/// The limit that leaves an agent of the attempt no turn.
 pub(crate) fn used_up(tally: &Tally, assignment: &Assignment) -> Option<Failure> {
     limits(assignment).used_up(&tally.spent())
 }
 
-/// What the job allows its agent.
 fn limits(assignment: &Assignment) -> Limits {
     let allowed = &assignment.limits;
     Limits { stall: Duration::from_secs(allowed.stall_secs), turns: allowed.turns, cost: allowed.cost_usd_micros }

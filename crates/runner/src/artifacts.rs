@@ -1,8 +1,7 @@
-//! What the attempt leaves behind: each thing is a file of the attempt first, and is uploaded from there beside
-//! everything else, one at a time.
+//! Artifacts of an attempt. Each is a file first, and is uploaded in the background,
+//! one at a time.
 //!
-//! Nothing of it fails a job: what can't be kept is told in the log, and in the job's where people look for it. What is
-//! in an artifact is made where it comes from: the agent's output in `record`, the patch in `patch`.
+//! A lost artifact fails no job: the log says so. `record` makes the agent's output, `patch` the patch.
 
 mod body;
 pub(crate) mod record;
@@ -23,14 +22,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Places that are left for what there is little of: the patch, the record, the last word and a checkpoint come late.
+/// Places reserved for the patch, the record, the last word and a checkpoint, which come late.
 const SPARED: usize = 8;
-/// How large things may be together of which there are many: the largest of the others fit beside them. Units: bytes.
+/// Total size of the numerous kinds, so that the largest of the others fit. Units: bytes.
 const LARGEST_OF_MANY: u64 = 64 << 20;
-/// The most of a reason that is said. Units: characters.
+/// Longest reason in a message. Units: characters.
 const LONGEST_REASON: usize = 200;
 
-/// A file that is to be kept.
+/// A file to upload.
 #[derive(Debug)]
 struct Kept {
     kind: Kind,
@@ -41,7 +40,7 @@ struct Kept {
 #[derive(Debug)]
 enum Handed {
     In(Kept),
-    /// This is said in the job's log, of what is not.
+    /// A message for the job's log about a file that is not kept.
     Not(String),
 }
 
@@ -57,18 +56,16 @@ enum Rank {
     OneOfMany,
 }
 
-/// What is taken of all that an attempt may keep.
+/// Places and bytes taken so far.
 #[derive(Default)]
 struct Taken {
     places: usize,
-    /// By things of which there are many.
+    /// By the numerous kinds.
     bytes_of_many: u64,
 }
 
 impl Taken {
-    /// Takes a place.
-    ///
-    /// Errors: why there is none.
+    /// Errors: why there is no place.
     fn take(&mut self, rank: Rank, size: u64) -> Result<(), &'static str> {
         if size > LARGEST {
             return Err("it is too large");
@@ -96,25 +93,25 @@ impl Taken {
 pub(crate) struct Artifacts(Arc<Shared>);
 
 struct Shared {
-    /// Known once the attempt has a workspace; nothing is kept before.
+    /// Set when the attempt has a workspace; nothing is kept before.
     folder: OnceLock<PathBuf>,
-    /// Never more than [`MOST`] wait for an upload, and what waits is a path: the bytes are on disk.
+    /// At most [`MOST`] entries wait. They are paths, so the bytes are on disk.
     handed_in: UnboundedSender<Handed>,
-    /// The newest last word of the agent.
+    /// The agent's newest last word.
     last_word: Mutex<Option<PathBuf>>,
     taken: Mutex<Taken>,
-    /// So many were handed in, ever, or are to be told of.
+    /// Entries handed in so far.
     count: AtomicUsize,
-    /// So many are done with, one way or the other.
+    /// Entries done so far.
     done: watch::Sender<usize>,
-    /// So many checkpoints were handed in and are not done with.
+    /// Checkpoints handed in and not done.
     checkpoints: AtomicUsize,
-    /// The upload of the last one that is done with failed.
+    /// Whether the upload of the newest checkpoint failed.
     lost_checkpoint: AtomicBool,
 }
 
-/// Whether people, or the next attempt, look for things of this kind by themselves. Of a check its result says
-/// whether its output is kept.
+/// Whether people or the next attempt look for this kind. The result of a check says
+/// whether its output was kept.
 fn is_looked_for(kind: Kind) -> bool {
     match kind {
         Kind::Patch | Kind::FinalMessage | Kind::AgentOutput | Kind::Checkpoint => true,
@@ -126,13 +123,12 @@ fn not_kept(name: &str, why: &str) -> String {
     format!("{name} is not kept: {why}.")
 }
 
-/// Of a checkpoint: nobody goes on from what the agent did, for this reason.
+/// The message about a lost checkpoint.
 fn work_not_kept(because: &str) -> String {
     format!("What the agent did so far is not kept, because {because}.")
 }
 
 impl Artifacts {
-    /// None yet, and what is handed in.
     fn new() -> (Self, UnboundedReceiver<Handed>) {
         let (handed_in, waiting) = unbounded_channel();
         let shared = Shared {
@@ -148,21 +144,21 @@ impl Artifacts {
         (Self(Arc::new(shared)), waiting)
     }
 
-    /// From now on things are kept, in this folder of the attempt.
+    /// Sets the folder. From now on artifacts are kept.
     pub(crate) fn open(&self, folder: PathBuf) -> io::Result<()> {
         private_dirs(&folder)?;
-        // A second call would be our own mistake, and the first folder is as good.
+        // A second call is a bug; the first folder stays.
         let _ = self.0.folder.set(folder);
         Ok(())
     }
 
-    /// A file to write something into that is handed in later; none before anything is kept.
+    /// A path for a file that is handed in later; `None` before there is a folder.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         self.0.folder.get().map(|folder| folder.join(name))
     }
 
-    /// Waits until everything that was handed in is done with, for at most this long. Gives what is to be told where a
-    /// checkpoint is not.
+    /// Waits for the uploads, with a limit. Returns the message about a checkpoint that was not uploaded
+    /// in time.
     pub(crate) async fn flush(&self, limit: Duration) -> Option<String> {
         let wanted = self.0.count.load(Ordering::Relaxed);
         let mut done = self.0.done.subscribe();
@@ -175,12 +171,12 @@ impl Artifacts {
         is_lost.then(|| work_not_kept("there was no time to upload it"))
     }
 
-    /// Whether every checkpoint is done with, and the newest was not kept.
+    /// Whether all checkpoints are done and the newest was lost.
     pub(crate) fn has_lost_checkpoint(&self) -> bool {
         self.0.checkpoints.load(Ordering::Acquire) == 0 && self.0.lost_checkpoint.load(Ordering::Relaxed)
     }
 
-    /// Keeps these words, and says whether it does. Nothing is kept of what says nothing.
+    /// Keeps a text. Returns whether it did; empty texts are not kept.
     pub(crate) fn keep(&self, kind: Kind, name: &str, words: &str) -> bool {
         let Some(path) = self.file(name).filter(|_| !words.trim().is_empty()) else { return false };
         match File::create(&path).and_then(|mut file| file.write_all(words.as_bytes())) {
@@ -197,24 +193,24 @@ impl Artifacts {
         }
     }
 
-    /// The agent's last word, once the record of what it said has ended: of the newest part that has one.
+    /// The agent's last word, from the newest part of the record that has one.
     pub(crate) async fn last_word(&self) -> Option<String> {
         let file = self.0.last_word.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         tokio::fs::read_to_string(file).await.ok()
     }
 
-    /// Hands in a file of the folder. False when it is not kept: it is too large, there are too many, or nothing in
-    /// it.
+    /// Hands in a file of the folder. Returns whether it is kept: files may be too large, too many or
+    /// empty.
     pub(crate) fn hand_in(&self, kind: Kind, name: &str) -> bool {
         self.hand_in_as(kind, name, if kind == Kind::CheckOutput { Rank::OneOfMany } else { Rank::Own })
     }
 
-    /// The same of an output that stands beside the record.
+    /// Like `keep_file`, for large outputs beside the record.
     fn hand_in_beside(&self, name: &str) -> bool {
         self.hand_in_as(Kind::AgentOutput, name, Rank::OneOfMany)
     }
 
-    /// Hands in a checkpoint once more whose upload failed. It has its place.
+    /// Hands in a checkpoint again after a failed upload. It keeps its place.
     pub(crate) fn hand_in_again(&self, name: &str) -> bool {
         let (Some(path), Ok(name)) = (self.file(name), ArtifactName::new(name)) else { return false };
         self.hand_over(Handed::In(Kept { kind: Kind::Checkpoint, name, path }))
@@ -229,7 +225,7 @@ impl Artifacts {
         let taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner).take(rank, size);
         match taken {
             Ok(()) => self.hand_over(Handed::In(Kept { kind, name: artifact, path })),
-            // Who makes a checkpoint says that there is none.
+            // The maker of a checkpoint reports its absence.
             Err(why) if rank == Rank::Own && kind != Kind::Checkpoint => {
                 self.not_kept(kind, name, why);
                 false
@@ -241,8 +237,8 @@ impl Artifacts {
         }
     }
 
-    /// Tells that something can't be kept, in the job's log where it is looked for. It may be told by whoever holds the
-    /// record: nothing is recorded before this is over.
+    /// Logs that something is not kept, if people look for it. The caller may hold the record's lock, so nothing is
+    /// recorded here.
     pub(crate) fn not_kept(&self, kind: Kind, name: &str, why: &str) {
         tracing::warn!(name, "an artifact was not kept: {why}");
         if is_looked_for(kind) {
@@ -255,12 +251,12 @@ impl Artifacts {
             self.0.checkpoints.fetch_add(1, Ordering::Relaxed);
         }
         self.0.count.fetch_add(1, Ordering::Relaxed);
-        // The receiver lives as long as the attempt does.
+        // The receiver lives as long as the attempt.
         self.0.handed_in.send(handed).is_ok()
     }
 }
 
-/// Size and hash of a file, read piece by piece.
+/// Size and hash of a file.
 fn measured(path: &Path) -> io::Result<(u64, Sha256Hex)> {
     let mut file = File::open(path)?;
     let (mut hash, mut size, mut piece) = (Sha256::new(), 0, vec![0; 64 * 1024]);
@@ -284,7 +280,7 @@ mod tests {
         (dir, artifacts, waiting)
     }
 
-    /// The names of what is to be uploaded by now, and what is said of the rest.
+    /// Names to upload so far, and messages about the rest.
     pub(super) fn handed(waiting: &mut UnboundedReceiver<Handed>) -> (Vec<String>, Vec<String>) {
         let (mut names, mut said) = (Vec::new(), Vec::new());
         while let Ok(handed) = waiting.try_recv() {
@@ -359,7 +355,7 @@ mod tests {
         file("agent-output.jsonl", LARGEST);
         assert!(artifacts.hand_in(Kind::AgentOutput, "agent-output.jsonl"));
         assert_eq!(handed(&mut waiting).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
-        // With the largest record, patch and checkpoint it is what all may be together.
+        // With the largest record, patch and checkpoint this is the total limit.
         assert_eq!(3 * LARGEST + LARGEST_OF_MANY, pullyard_domain::artifact::LARGEST_TOGETHER);
     }
 

@@ -1,8 +1,8 @@
-//! Running git: in an environment made for it, with hooks, helpers and surprises off, bounded in time,
-//! and killed with all its children when it is no longer wanted.
+//! Runs git in an environment of its own, without hooks and helpers, with a time limit,
+//! and kills it with all its children when it is no longer needed.
 //!
-//! The forge's token is in the environment of the commands that talk to the forge, and nowhere else:
-//! not in an argument, not in a file. What a command is for, and what its failure means, is elsewhere.
+//! The forge's token is only in the environment of commands that talk to the forge:
+//! not in an argument, not in a file.
 
 pub(crate) mod blobs;
 pub(crate) mod commit;
@@ -37,23 +37,23 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long a command may take that does not use the network.
+/// Limit of commands without the network.
 const LOCAL_LIMIT: Duration = Duration::from_secs(600);
-/// How long one that does may take; whoever calls it has a limit of its own.
+/// Limit of commands with the network. Callers have limits of their own.
 const NETWORK_LIMIT: Duration = Duration::from_secs(1_800);
-/// How long git may take to remove its lock files when it is stopped.
+/// Time for git to remove its lock files when it is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// More words are not read by anyone.
+/// Longest output that is kept.
 const MAX_STDERR_BYTES: u64 = 64 * 1024;
 
-/// Settings that no repository can change: they stand above its own configuration.
+/// Settings that no repository can change: they override its own configuration.
 const SETTINGS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.untrackedCache", "false"),
-    // It says of a commit what its tree is, and is believed before the commit.
+    // Replace objects could show another tree of a commit.
     ("core.commitGraph", "false"),
-    // No file of a commit's name is looked into.
+    // A commit's name is looked up in no file.
     ("core.warnAmbiguousRefs", "false"),
     ("core.askPass", ""),
     ("credential.helper", ""),
@@ -70,12 +70,12 @@ const SETTINGS: &[(&str, &str)] = &[
     ("protocol.allow", "never"),
     ("protocol.http.allow", "always"),
     ("protocol.https.allow", "always"),
-    // A forge that stops sending is a forge that is not there.
+    // A forge that stops sending counts as unreachable.
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "60"),
 ];
 
-/// What the machine may say about the way to the network.
+/// Environment variables about the way to the network.
 pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
     "http_proxy",
     "https_proxy",
@@ -89,16 +89,16 @@ pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
-/// Git, for one repository at one forge.
+/// Git for one repository at one forge.
 pub(crate) struct Git {
     url: String,
-    /// Who its token speaks for, as the forge calls that for git.
+    /// The account of its token, as git needs it.
     user: &'static str,
     token: String,
     author: Author,
-    /// Signs those that are published.
+    /// Signs published commits.
     signing_key: Option<String>,
-    /// Takes secrets out of what it says.
+    /// Removes secrets from git's output.
     redactor: Redactor,
 }
 
@@ -135,7 +135,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The repository, never found by looking around.
+    /// The repository. It is never discovered.
     pub(crate) fn repository(mut self, dir: &'a Path) -> Self {
         self.repository = Some(dir);
         self
@@ -147,13 +147,13 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Another index than the repository's own.
+    /// An index other than the repository's.
     pub(crate) fn index(mut self, file: &'a Path) -> Self {
         self.index = Some(file);
         self
     }
 
-    /// No more of what it writes is kept, though all of it is read. Units: bytes.
+    /// Keeps at most this much of the output. Units: bytes.
     pub(crate) fn at_most(mut self, most: u64) -> Self {
         self.most = most;
         self
@@ -169,13 +169,13 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// It writes a commit that is published: signed, where the project signs its commits.
+    /// Writes a commit for publishing, signed if the project signs.
     pub(crate) fn commits_for_good(mut self) -> Self {
         self.published = true;
         self.commits()
     }
 
-    /// It talks to the forge, and may prove who it is.
+    /// Talks to the forge with the token.
     pub(crate) fn reaching_forge(mut self) -> Self {
         self.reach = Reach::Forge;
         self
@@ -183,13 +183,13 @@ impl<'a> Call<'a> {
 }
 
 impl Git {
-    /// `url` is what is cloned; `token` proves to its forge who asks, as GitHub wants it.
+    /// `url` is cloned; `token` authenticates as GitHub wants it.
     pub(crate) fn new(url: &str, token: &str) -> Self {
         let (url, token, redactor) = (url.to_owned(), token.to_owned(), Redactor::new([]));
         Self { url, user: "x-access-token", token, author: Author::default(), signing_key: None, redactor }
     }
 
-    /// The same, proving it as this kind of forge wants it.
+    /// Authenticates as this kind of forge wants it.
     pub(crate) fn at(self, kind: ForgeKind) -> Self {
         match kind {
             ForgeKind::GitHub => self,
@@ -201,18 +201,18 @@ impl Git {
         }
     }
 
-    /// The same, committing as somebody else, and signing what is published where there is a key.
+    /// Commits as somebody else, and signs if there is a key.
     pub(crate) fn committing(self, author: Option<Author>, signing_key: Option<String>) -> Self {
         Self { author: author.unwrap_or_default(), signing_key, ..self }
     }
 
-    /// The same, saying nothing of what this takes out: its words, and those of the forge that it repeats, are logged
-    /// and told in parts.
+    /// Removes secrets from everything that is logged or reported: git's words, and those of the forge that it
+    /// repeats.
     pub(crate) fn without_secrets(self, redactor: &Redactor) -> Self {
         Self { redactor: redactor.clone(), ..self }
     }
 
-    /// What it means that a commit for good was not made.
+    /// The failure if a commit for publishing was not made.
     pub(crate) fn of_commit(&self, fault: &Fault) -> Failure {
         if self.signing_key.is_some() { fault.of_signing() } else { fault.of_workspace() }
     }
@@ -221,7 +221,6 @@ impl Git {
         &self.url
     }
 
-    /// Runs it and returns what it wrote.
     pub(crate) async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, Fault> {
         let name = call.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let limit = match call.reach {
@@ -235,13 +234,13 @@ impl Git {
             _ => None,
         };
         let mut child = self.command(&call, key.as_ref()).spawn().map_err(Fault::Missing)?;
-        // Dropped with everything else when nobody waits for the answer any more; then it kills.
+        // Dropping the future kills git.
         let mut group = Group::of(&child);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let talk = async {
             let write = async {
                 if let Some(mut stdin) = pipes.0 {
-                    // Git that stops reading early says why on its standard error.
+                    // Git that stops reading early explains it on standard error.
                     let _ = stdin.write_all(call.input).await;
                 }
             };
@@ -251,7 +250,7 @@ impl Git {
         };
         let said = timeout(limit, talk).await;
         if let Some(group) = &mut group {
-            // Helpers that outlive git, such as one that hangs in the network, go with it.
+            // Helpers that outlive git, such as one that hangs in the network, are killed with it.
             let _ = group.stop(&mut child, STOP_GRACE).await;
         }
         match said {
@@ -259,7 +258,7 @@ impl Git {
             Ok(Err(error)) => Err(Fault::Missing(error)),
             Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
             Ok(Ok((_, stdout, stderr))) => {
-                // What was not read may have been the rest of a secret.
+                // The part that was not read may be the rest of a secret.
                 let is_cut = stderr.len() as u64 >= MAX_STDERR_BYTES;
                 let stderr = if is_cut { self.redactor.beginning(&stderr) } else { stderr };
                 Err(Fault::Failed { command: name, stdout: self.redacted(&stdout), words: self.redacted(&stderr) })
@@ -267,7 +266,7 @@ impl Git {
         }
     }
 
-    /// Runs it and returns the one line it wrote.
+    /// Returns one line of output.
     pub(crate) async fn line(&self, call: Call<'_>) -> Result<String, Fault> {
         let said = self.run(call).await?;
         Ok(String::from_utf8_lossy(&said).trim().to_owned())
@@ -284,7 +283,7 @@ impl Git {
             .args(args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()))
-            // No `.netrc`, no user's configuration.
+            // No `.netrc` and no user configuration.
             .env("HOME", "/dev/null")
             .env("LC_ALL", "C")
             .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -341,7 +340,7 @@ impl Git {
         BASE64_STANDARD.encode(format!("{}:{}", self.user, self.token))
     }
 
-    /// A forge may repeat what it was told; our words never do.
+    /// A forge may repeat the token; our messages never do.
     fn redacted(&self, words: &[u8]) -> String {
         let mut words = String::from_utf8_lossy(words).into_owned();
         if !self.token.is_empty() {
@@ -351,7 +350,7 @@ impl Git {
     }
 }
 
-/// What of a forge's token git has for a password: on Bitbucket a token may have its account's address before it.
+/// The password for git. On Bitbucket a token may have the account's address before it.
 pub(crate) fn password_of(kind: ForgeKind, token: &str) -> &str {
     match kind {
         ForgeKind::GitHub => token,
@@ -359,7 +358,7 @@ pub(crate) fn password_of(kind: ForgeKind, token: &str) -> &str {
     }
 }
 
-/// Settings as the environment carries them.
+/// Settings as environment variables.
 fn configuration(settings: &[(String, String)]) -> Vec<(String, String)> {
     let count = ("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
     let pairs = settings.iter().enumerate().flat_map(|(n, (name, value))| {
@@ -372,27 +371,27 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
     let mut said = Vec::new();
     if let Some(mut pipe) = pipe {
         (&mut pipe).take(most).read_to_end(&mut said).await?;
-        // The rest is drained, so that git never waits for us.
+        // The rest is read and dropped, so that git never blocks.
         tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
     }
     Ok(said)
 }
 
-/// The settings that a repository of the runner's own has; written anew before each use.
+/// The settings of the runner's own repository, written anew before each use.
 pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
     const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
-    // A link in the place of one of them would have us remove and write elsewhere.
+    // A link in place of one of them could lead elsewhere.
     for folder in ["info", "objects", "objects/info"].map(|folder| repository.join(folder)) {
         if !is_folder(&folder).await {
             remove(&folder).await?;
         }
     }
-    // What is kept out of the commit stays. In its place anything else leads elsewhere, or keeps git waiting.
+    // `info/exclude` stays. Anything else in its place could lead elsewhere or block git.
     let exclude = repository.join("info/exclude");
     if !tokio::fs::symlink_metadata(&exclude).await.is_ok_and(|about| about.is_file() || about.is_dir()) {
         remove(&exclude).await?;
     }
-    // The first of them would have git read another repository's settings.
+    // The first would make git read another repository's settings.
     for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"] {
         remove(&repository.join(foreign)).await?;
     }
@@ -407,18 +406,18 @@ pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::i
     Ok(())
 }
 
-/// Writes a file anew. What stands there goes first: it may lead elsewhere, or keep whoever opens it waiting.
+/// Writes a file anew. What is there is removed first: it may lead elsewhere or block.
 pub(crate) async fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
     remove(path).await?;
     tokio::fs::write(path, content).await
 }
 
-/// Whether it is a folder itself, and no link to one.
+/// Whether it is a folder and no link to one.
 pub(crate) async fn is_folder(path: &Path) -> bool {
     tokio::fs::symlink_metadata(path).await.is_ok_and(|about| about.is_dir())
 }
 
-/// Removes a file, or a link and not what it leads to, if there is one.
+/// Removes a file or a link, never its target.
 pub(crate) async fn remove(path: &Path) -> std::io::Result<()> {
     match tokio::fs::remove_file(path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -426,7 +425,7 @@ pub(crate) async fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Whether the text is a branch's name and nothing else, such as an option or a revision.
+/// Whether the text is a plain branch name, not an option or a revision.
 pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, Fault> {
     if name.starts_with('-') || name.is_empty() {
         return Ok(false);
@@ -438,13 +437,13 @@ pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, Fault>
     }
 }
 
-/// The commit that a full ref of a repository, or another revision, points to, if it has that.
+/// The commit of a full ref or another revision, if it exists.
 pub(crate) async fn commit_of(git: &Git, repository: &Path, reference: &str) -> Result<Option<String>, Fault> {
     let commit = format!("{reference}^{{commit}}");
     let call = Call::new(["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
     match git.line(call.repository(repository)).await {
         Ok(id) => Ok(Some(id)),
-        // It says nothing of what is not there, of what is no commit that, and of everything else why.
+        // Git does not say why it failed: the revision is missing, or is no commit.
         Err(Fault::Failed { words, .. }) if words.trim().is_empty() || words.contains("expected commit type") => {
             Ok(None)
         }
@@ -456,7 +455,7 @@ pub(crate) fn branch_ref(branch: &str) -> String {
     format!("refs/heads/{branch}")
 }
 
-/// Where a repository of the runner's own is made, if it isn't there yet.
+/// Creates a repository of the runner if it does not exist.
 pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, Fault> {
     let args = [
         OsStr::new("init"),

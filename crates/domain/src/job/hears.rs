@@ -1,14 +1,13 @@
-//! An agent hears what people say while it works: what its runner says of that, and what it means for a push.
+//! Which messages a working agent has read, and what that means for a push.
 //!
-//! Which input an agent has heard is noted for people; what its next attempt is told again follows from the session
-//! that it goes on in, never from this.
+//! The number is for people. What the next attempt gets again follows from its session.
 
 use super::transition::{Fence, NotNow};
 use super::{Job, Status};
 use crate::time::Timestamp;
 
 impl Job {
-    /// The agent of the fence has heard so many of its inputs. `Already`: that is known.
+    /// The agent of this fence has read this many inputs. `Already`: known.
     pub fn hears(&self, fence: &Fence, inputs: u32) -> Result<Self, NotNow> {
         self.held_by(fence)?;
         let mut job = self.clone();
@@ -16,28 +15,28 @@ impl Job {
         if job.heard == self.heard { Err(NotNow::Already) } else { Ok(job) }
     }
 
-    /// The runner of the fence wants to push what was made with regard to so many inputs.
+    /// The runner of this fence wants to push work that considers this many inputs.
     ///
-    /// `NewerInput`: there are more, and it goes on with those; else as [`Job::progressed`] into Syncing.
+    /// `NewerInput`: there are more, and the agent goes on. Otherwise like [`Job::progressed`] into Syncing.
     pub fn pushed(&self, fence: &Fence, inputs: u32, now: Timestamp) -> Result<Self, NotNow> {
         let job = self.progressed(fence, Status::Syncing, now)?;
         if inputs < self.inputs { Err(NotNow::NewerInput) } else { Ok(job) }
     }
 
-    /// When its agent hears what somebody says to it now; none where nobody does.
+    /// When the agent will read a message that is sent now; `None` if no agent will.
     pub fn hears_when(&self) -> Option<&'static str> {
         self.status.hears_when(self.adopts.is_some())
     }
 
-    /// Nobody has heard what nobody has said, and what was heard once was heard.
+    /// The count cannot exceed the inputs, and never falls.
     pub(super) fn hears_up_to(&mut self, inputs: u32) {
         self.heard = self.heard.max(inputs.min(self.inputs));
     }
 }
 
 impl Status {
-    /// When the agent of a job in this status hears what somebody says to it now; none where nobody does. No agent
-    /// works on one that only `adopts` what a lost attempt may have pushed.
+    /// When the agent of a job in this status will read a message; `None` if no agent will. No agent
+    /// works on a job that only adopts.
     pub fn hears_when(self, adopts: bool) -> Option<&'static str> {
         Some(match self {
             Self::Completed | Self::Failed | Self::Cancelled => return None,
@@ -59,7 +58,7 @@ mod tests {
     use crate::job::{Rest, Want};
     use crate::story::{active, at, crashed, fence, yielded};
 
-    /// Its agent works, and people said so much.
+    /// A job whose agent works, with this many inputs.
     fn told(inputs: u32) -> Job {
         (0..inputs).fold(active(Status::Executing), |job, _| job.told(at(240)).unwrap())
     }
@@ -96,7 +95,7 @@ mod tests {
         assert_eq!(job.pushed(&fence, 0, at(250)), Err(NotNow::NewerInput));
         let pushing = job.pushed(&fence, 1, at(250)).unwrap();
         assert_eq!(pushing, job.progressed(&fence, Status::Syncing, at(250)).unwrap());
-        // What comes after that comes too late, and a repeat is a repeat.
+        // Later messages come too late, and a repeat is recognised.
         let later = pushing.told(at(260)).unwrap();
         assert_eq!((later.status, later.pushed(&fence, 1, at(270))), (Status::Syncing, Err(NotNow::Already)));
     }

@@ -1,4 +1,4 @@
-//! The record of an attempt: how it went, and which agent worked in it, kept after it.
+//! The record of an ended attempt.
 
 use super::Run;
 use crate::checks::CheckRun;
@@ -7,70 +7,58 @@ use crate::id::{JobId, Sha256Hex};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How one attempt went, kept after it.
+/// An ended attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Its job.
     pub job: JobId,
-    /// Its number.
     pub number: u32,
-    /// Who ran it.
     pub run: Run,
-    /// When it ended.
     pub ended_at: Timestamp,
-    /// How it ended.
     pub ended: AttemptEnd,
-    /// Which agent worked and what it took; none when none began, or its runner did not come to say.
+    /// Agent and usage. `None` if no agent began, or the runner did not report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Work>,
-    /// What it cost, as far as that is known, or about (`Work::about_usd_micros`). Units: millionths of a US dollar.
+    /// Its cost, if known, or estimated (`Work::about_usd_micros`). Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
 }
 
 impl Attempt {
-    /// Whether it says what its agent used and what that cost. Where it does not, about that stands in its log alone.
+    /// Whether it has the agent's usage and cost. Otherwise only its log has an estimate.
     pub fn says_what_it_took(&self) -> bool {
         self.work.is_some() && self.spent_usd_micros.is_some()
     }
 }
 
-/// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum AttemptEnd {
     /// Its work is in a pull request.
     Completed {},
-    /// It failed, and its job with it.
-    Failed {
-        /// Why.
-        failure: Failure,
-    },
-    /// It looked for what a lost attempt may have pushed, and there was nothing: its job failed by that loss. One that
-    /// could not look has failed, and its job by the loss all the same.
+    /// It failed with its job.
+    Failed { failure: Failure },
+    /// It searched for the push of a lost attempt and found none; the job failed by that loss. An attempt that could not
+    /// search is `Failed`, and the job fails by the loss as well.
     FoundNothing {},
-    /// It was cancelled, and its job with it.
+    /// It was cancelled with its job.
     Cancelled {},
-    /// Its agent asked something; its job waits for the answer.
+    /// Its agent asked something, and the job waits for the answer.
     Asked {},
-    /// It stopped for a pause; its job can go on.
+    /// It stopped for a pause.
     Paused {},
-    /// A platform fault ended it; its job went back.
-    Requeued {
-        /// Why.
-        failure: Failure,
-    },
+    /// A platform fault ended it, and the job was requeued.
+    Requeued { failure: Failure },
 }
 
-/// What is known of what a lost attempt may have pushed, once its job has failed.
+/// In a failed job: what is known about the push of a lost attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum Looked {
-    /// Somebody looked, and there was nothing.
+    /// Somebody searched and found none.
     FoundNothing {},
-    /// Nobody came to say what became of it: it may be there.
+    /// Unknown: the push may exist.
     Failed {
-        /// What ended the look, or what was to follow it, or kept everybody from it.
+        /// What prevented or ended the search.
         failure: Failure,
     },
 }
@@ -131,7 +119,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// The same with every word of the runner's cut, so that what is stored stays small.
+    /// Cuts the runner's texts, so that the item stays small.
     #[must_use]
     pub fn clipped(self) -> Self {
         let cut = |text: String| crate::text::clipped(&text, 200);
@@ -187,7 +175,7 @@ mod tests {
         });
         let read: Work = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(read, work("codex"));
-        // Nor does one that says nothing of it look otherwise to who read it before.
+        // A missing value looks the same to earlier versions.
         assert_eq!(serde_json::to_value(read).unwrap(), stored);
     }
 

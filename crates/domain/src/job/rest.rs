@@ -1,4 +1,4 @@
-//! A job that stands still and has not ended: a person paused it, or its agent asked something.
+//! Jobs that stand still: a person paused the job, or its agent asked something.
 //!
 //! | status | pause | continue | input, an answer for one | its runner yields |
 //! |---|---|---|---|---|
@@ -10,12 +10,11 @@
 //! | AwaitingInput | refused: it stands still | refused: it waits for an answer | Ready | – |
 //! | Paused | a repeat | Ready | Ready | – |
 //!
-//! What people want is a level, not a message: a runner that yields for a pause which was taken back meanwhile
-//! puts its job back, and one that asks what was answered meanwhile, or pushes what was spoken to meanwhile, is
-//! refused and goes on. Whoever stands still holds no slot, and what the next attempt can go on with is kept on the
-//! job.
+//! What people want is a level, not a message. A runner that yields for a pause that was taken back puts the job
+//! back. A runner that asks a question that was just answered, or pushes although a new input exists, is refused and
+//! goes on. A job that stands still holds no slot; the job keeps the session for its next attempt.
 //!
-//! The texts themselves are not here: each input is an item of its own.
+//! Each input is an item of its own; the texts are not here.
 
 use super::transition::{End, Fence, NotNow};
 use super::{Cancel, EndedBy, Job, Status, Want};
@@ -26,33 +25,33 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The most of a question that is kept. Units: characters.
+/// Longest question that is kept. Units: characters.
 pub const LONGEST_QUESTION: usize = 2_000;
 
-/// The most of an input that is taken. Units: characters.
+/// Longest input. Units: characters.
 pub const LONGEST_INPUT: usize = 10_000;
 
-/// How many inputs one job takes.
+/// Most inputs of one job.
 pub const MOST_INPUTS: u32 = 200;
 
-/// How long a job that was begun on a runner is left to that runner before others may take it.
+/// How long a job that began on a runner waits for that runner before others may take it.
 pub const PREFERRED_FOR: Duration = Duration::from_secs(30);
 
-/// The most of a name that is kept. Units: characters.
+/// Longest name that is kept. Units: characters.
 const LONGEST_NAME: usize = 48;
 
-/// The most of an agent's own id of a session. Units: characters.
+/// Longest session id. Units: characters.
 const LONGEST_SESSION: usize = 128;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     pub by: String,
-    /// When they asked for it; once it stands still, since when it does.
+    /// When it was requested, or since when it stands still.
     pub at: Timestamp,
 }
 
 impl Pause {
-    /// Cut to what a job keeps.
+    /// Cuts the reason.
     pub fn new(by: &str, at: Timestamp) -> Self {
         Self { by: clipped(by, LONGEST_NAME), at }
     }
@@ -67,43 +66,43 @@ pub struct Question {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub agent: String,
-    /// The agent's own id of its session, where it has one.
+    /// The agent's id of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The self-hosted runner that keeps its files.
+    /// The self-hosted runner that has its files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
-    /// The attempt that it was last part of.
+    /// The last attempt of the session.
     pub attempt: u32,
     /// How many of the job's inputs it has read.
     #[serde(default)]
     pub inputs: u32,
 }
 
-/// Why a runner gives its job back before its work is done.
+/// Why a runner yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
     Asks {
         question: String,
     },
-    /// The job's people want it to pause.
+    /// A user wants a pause.
     Pauses,
 }
 
-/// What a runner says when it gives its job back.
+/// A runner's report when it yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Yielded {
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub id: FinishId,
     pub rest: Rest,
     pub agent: Option<String>,
-    /// The agent's own id of its session.
+    /// The agent's id of its session.
     pub session: Option<String>,
     /// How many of the job's inputs the agent has read.
     pub inputs: u32,
 }
 
-/// Something that a person said to a job's agent.
+/// A message of a person to a job's agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     pub job: JobId,
@@ -115,13 +114,13 @@ pub struct Input {
     /// The question that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// What its sender calls it, so that a repeat is a repeat.
+    /// The sender's key, so that a repeat is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
 
 impl Session {
-    /// Cut to what a job keeps, of an attempt that has not said what it read.
+    /// Cuts the texts, for an attempt that has not reported what it read.
     pub(super) fn new(agent: &str, id: Option<&str>, runner: Option<RunnerId>, attempt: u32) -> Self {
         let id = id.map(|id| clipped(id, LONGEST_SESSION));
         Self { agent: clipped(agent, LONGEST_NAME), id, runner, attempt, inputs: 0 }
@@ -129,9 +128,9 @@ impl Session {
 }
 
 impl Job {
-    /// Somebody wants it to pause. One that nobody holds pauses here; one that is held is to be stopped.
+    /// A user pauses the job. Without an attempt it pauses at once; otherwise its runner is asked to stop.
     ///
-    /// `Already`: that is wanted, or so. `Unwanted`: it is to end. `Status`: it can't be paused there.
+    /// `Already`: it pauses or is paused. `Unwanted`: it is to end. `Status`: it cannot be paused there.
     pub fn paused(&self, pause: Pause, now: Timestamp) -> Result<Self, NotNow> {
         match self.status {
             Status::Paused => Err(NotNow::Already),
@@ -155,7 +154,7 @@ impl Job {
         }
     }
 
-    /// Somebody wants it to go on. `Already`: nobody wants anything else of it.
+    /// A user continues the job. `Already`: it is not paused.
     pub fn continued(&self, now: Timestamp) -> Result<Self, NotNow> {
         match self.status {
             Status::Paused => Ok(self.goes_on(now)),
@@ -172,9 +171,9 @@ impl Job {
         }
     }
 
-    /// Somebody says something to its agent: one that stands still goes on with it.
+    /// A user sends an input. A job that stands still continues with it.
     ///
-    /// `TooMany`: it takes no more.
+    /// `TooMany`: the job takes no more inputs.
     pub fn told(&self, now: Timestamp) -> Result<Self, NotNow> {
         if self.status.is_terminal() {
             return Err(NotNow::Status(self.status));
@@ -204,10 +203,10 @@ impl Job {
         }
     }
 
-    /// The runner of the fence gives its job back before its work is done.
+    /// The runner with this fence yields.
     ///
-    /// One that its people want to end has ended by that; one that pauses though nobody wants it any more is
-    /// Ready again. `NewerInput`: what it asks may be answered, and it goes on.
+    /// A job that is to end is cancelled. A job whose pause was taken back becomes Ready. `NewerInput`: the question may be
+    /// answered already, so the agent goes on.
     pub fn yielded(&self, fence: &Fence, yielded: &Yielded, now: Timestamp) -> Result<Self, NotNow> {
         let known = self.ended_by.as_ref();
         if known.is_some_and(|by| by.finish.as_ref() == Some(&yielded.id) && by.attempt == fence.attempt) {
@@ -217,8 +216,8 @@ impl Job {
         let question = match &yielded.rest {
             Rest::Asks { question } if self.status == Status::Executing => Some(question),
             Rest::Asks { .. } => return Err(NotNow::Status(self.status)),
-            // From Syncing as well: a repeat of its asking to push may come late, once the pause that it was told of is
-            // taken back. Who gives its job back pushes nothing, whatever was granted since.
+            // Also from Syncing: a repeated request to push may arrive after the pause was taken back. A runner that yields
+            // pushes nothing, whatever was granted since.
             Rest::Pauses => None,
         };
         if self.want == Want::Cancel {
@@ -243,14 +242,14 @@ impl Job {
         job.hears_up_to(yielded.inputs);
         if let Some(agent) = &yielded.agent {
             let session = Session::new(agent, yielded.session.as_deref(), runner, self.attempt);
-            // Nobody has read what nobody has said.
+            // The count cannot exceed the inputs.
             job.session = Some(Session { inputs: yielded.inputs.min(self.inputs), ..session });
         }
         job.ended_by = Some(EndedBy { attempt: self.attempt, finish: Some(yielded.id.clone()) });
         Ok(job)
     }
 
-    /// Nobody answered or continued it in time: somebody else ends it.
+    /// Nobody answered or continued it in time.
     pub fn expired(&self, now: Timestamp) -> Result<Self, NotNow> {
         let Some(until) = self.rests_until() else { return Err(NotNow::Status(self.status)) };
         if now < until {
@@ -266,25 +265,25 @@ impl Job {
         Ok(job)
     }
 
-    /// Until when it stands still, if it does.
+    /// When it stops standing still.
     pub fn rests_until(&self) -> Option<Timestamp> {
         let since = match self.status {
             Status::AwaitingInput => self.question.as_ref().map(|question| question.at),
             Status::Paused => self.pause.as_ref().map(|pause| pause.at),
             _ => return None,
         };
-        // One that lost what it waits for is looked at as if it had just been made: it would be forgotten otherwise.
+        // A job without the time of its pause counts as new; otherwise it would be forgotten.
         Some(since.unwrap_or(self.created).plus(self.policy.rest_at_most()))
     }
 
-    /// Whether this runner may take it now: what was begun elsewhere is left for a while to whoever began it, whose
-    /// copy of the repository is warm. What it left can be gone on from anywhere.
+    /// Whether this runner may take it now. A job is left for a while to the runner that began it, because that runner has a
+    /// copy of the repository.
     pub fn is_left_to(&self, runner: &RunnerId, now: Timestamp) -> bool {
         let keeper = self.session.as_ref().and_then(|session| session.runner.as_ref());
         keeper.is_none_or(|keeper| keeper == runner || now >= self.ready_since.plus(PREFERRED_FOR))
     }
 
-    /// Its people want it to pause, and nobody holds it any more.
+    /// It becomes paused, because no attempt holds it.
     pub(super) fn pauses_now(&mut self, now: Timestamp) {
         self.stands_still(Status::Paused, now);
         if let Some(pause) = &mut self.pause {
@@ -296,7 +295,7 @@ impl Job {
         if self.run.is_some() {
             self.leaves_its_attempt(now);
         } else if self.dispatch.starting {
-            // The task that is on its way comes too late, also when the job goes on before it comes.
+            // A task that is starting comes too late, even if the job is continued before.
             self.dispatch.buries_its_task();
             self.dispatch.starting = false;
         }
@@ -314,7 +313,7 @@ impl Job {
         job.want = Want::Run;
         job.pause = None;
         job.question = None;
-        // Whoever says that it goes on begins the count anew.
+        // A new count begins.
         job.model = None;
         job.ready_since = now;
         job.dispatch.fault = None;

@@ -26,12 +26,12 @@
 //! | Syncing | Completed | its runner |
 //! | Syncing | Failed, Cancelled | its runner at once; others after `push_until` |
 //!
-//! While its people want a job to stop, whatever would put it back or let it fail without its runner ends
-//! it as cancelled. While they want it to pause, what would put it back pauses it.
+//! While a job is to end, whatever would put it back or fail it without its runner cancels
+//! it. While it is to pause, whatever would put it back pauses it.
 //!
-//! One that only adopts fails by the loss that it was put back for, whatever else ends it before it has found
-//! something; that is kept beside it, since only one of those ends says that there is nothing. So it is of any other
-//! that fails before it could look for what a lost attempt may have pushed.
+//! A job that only adopts fails by the loss that it was put back for, whatever ends it before it found something.
+//! Whether the push was searched for is stored beside it. The same holds for a job that failed before it could look
+//! for a lost push.
 
 use super::fault::DispatchFault;
 use super::{AttemptEnd, Dispatch, EndedBy, Job, JobResult, Looked, Place, Run, Status, Want};
@@ -53,12 +53,12 @@ pub const PUSH_FOR: Duration = Duration::from_secs(120);
 /// Wait for a finish that was sent before the container stopped.
 pub const FINISH_GRACE: Duration = Duration::from_secs(15);
 
-/// How many dead tasks of one attempt are remembered: a claim comes within seconds of its task's death, starts come
-/// minutes apart, and the item must stay small.
+/// How many stopped tasks of one attempt are kept. A claim comes within seconds, starts are minutes apart, and the
+/// item must stay small.
 const MOST_DEAD: usize = 10;
 
 impl Dispatch {
-    /// Its task claims nothing any more, whenever its claim comes.
+    /// This task may not claim any more.
     pub(super) fn buries_its_task(&mut self) {
         self.dead.extend(self.task.take());
         let forgotten = self.dead.len().saturating_sub(MOST_DEAD);
@@ -89,7 +89,7 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     Completed(JobResult),
-    /// It failed; work that was pushed all the same is kept.
+    /// It failed; pushed work is kept.
     Failed(Failure, Option<JobResult>),
     Cancelled,
 }
@@ -181,7 +181,7 @@ impl Job {
         Ok(job)
     }
 
-    /// The failure of a job whose starts have failed too often, if they have.
+    /// The failure after too many failed starts.
     pub fn never_started(&self) -> Option<Failure> {
         let fault = self.dispatch.fault.as_ref()?;
         let enough = fault.gives_up_after().is_some_and(|most| fault.times() >= most);
@@ -201,7 +201,7 @@ impl Job {
             return Err(NotNow::LeaseLost);
         }
         if matches!(self.status, Status::Cancelled | Status::Paused | Status::AwaitingInput) {
-            // Its task was on the way when it ended or paused: that is an order to stop, not a fault of the task.
+            // The job ended or paused while the task was starting: the task is stopped, which is no fault.
             return Err(NotNow::Unwanted);
         }
         if self.status != Status::Ready {
@@ -211,7 +211,7 @@ impl Job {
             return Err(NotNow::Unwanted);
         }
         if claim.task.as_ref().is_some_and(|task| self.dispatch.dead.contains(task)) {
-            // Nobody would hear of its death a second time.
+            // Its stop would not be reported again.
             return Err(NotNow::LeaseLost);
         }
         let mut job = self.clone();
@@ -324,7 +324,7 @@ impl Job {
         Ok(job)
     }
 
-    /// An attempt of it may have pushed, and nobody has told of that: the one that holds it, or one that was lost.
+    /// Whether an attempt may have pushed without a report: the current one, or a lost one.
     pub fn may_have_pushed(&self) -> bool {
         self.status == Status::Syncing || self.lost_a_push
     }
@@ -359,7 +359,7 @@ impl Job {
         match (self.status, &self.failure) {
             (Status::Completed, _) => AttemptEnd::Completed {},
             (Status::Cancelled, _) => AttemptEnd::Cancelled {},
-            // The loss is an earlier one's.
+            // The loss belongs to an earlier attempt.
             (_, Some(failure)) => match &self.looked {
                 Some(Looked::FoundNothing {}) => AttemptEnd::FoundNothing {},
                 Some(Looked::Failed { failure }) => AttemptEnd::Failed { failure: failure.clone() },
@@ -369,10 +369,10 @@ impl Job {
         }
     }
 
-    /// The failure that it ends by: what adopts has failed by its loss before, unless it has found something. It asks to
-    /// push once it has. What is known by then of a push that was lost stands beside it.
+    /// The failure of the job. A job that adopts fails by its loss unless it found a push, which it shows by asking to
+    /// push. What is known of a lost push stands beside the failure.
     fn fails_by(&mut self, failure: Failure) -> Failure {
-        // Every attempt looks before it begins to work. What else that one did since, its failure says.
+        // Every attempt looks before it works. Its own failure tells the rest.
         let nobody_looked = matches!(self.status, Status::Ready | Status::Claimed | Status::Preparing);
         if self.adopts.is_none() && !(self.lost_a_push && nobody_looked) {
             return failure;
@@ -385,12 +385,12 @@ impl Job {
         self.adopts.clone().filter(|_| !has_found).unwrap_or(failure)
     }
 
-    /// Whether an attempt of it may have pushed and nobody says what became of that, where it is cancelled now; its runner
-    /// says so itself, or somebody else ends it.
+    /// Whether an attempt may have pushed and nobody reports it, if the job is cancelled now. `None`: its runner reports
+    /// it.
     fn leaves_a_push_untold(&self, by_its_runner: bool) -> bool {
         match self.status {
             Status::Syncing => !by_its_runner || self.lost_a_push,
-            // Every attempt looks before it works, and one that only adopts goes on where it has found something.
+            // Every attempt looks before it works. One that adopts continues only if it found a push.
             Status::Executing | Status::AwaitingInput => self.adopts.is_some(),
             _ => self.lost_a_push,
         }
@@ -407,7 +407,7 @@ impl Job {
         self.went_on();
     }
 
-    /// Nothing is left of its attempt but the number, and the next one's starts are counted anew.
+    /// Removes everything of the attempt but its number, and resets the count of starts.
     pub(super) fn leaves_its_attempt(&mut self, now: Timestamp) {
         self.run = None;
         self.push_until = None;
@@ -468,7 +468,7 @@ impl Job {
         }
         let may_leave_a_task = job.may_leave_a_task();
         if let Some(run) = &mut job.run {
-            // Of use while somebody may hear of that task's death, or has to stop it. Its attempt keeps both.
+            // Needed while the task's stop may be reported, or the task must be stopped. Its attempt keeps both.
             run.task = run.task.take().filter(|_| may_leave_a_task);
             run.died = None;
         }

@@ -1,7 +1,7 @@
-//! One child process and all it brings into the world.
+//! One child process and its descendants.
 //!
-//! Owns starting it with nothing inherited but a few variables, knowing it again after a restart of the
-//! parent, and killing it with its descendants, as the end of a container does. When to do so is the life cycle's business.
+//! Starts it with only a few inherited variables, recognises it after a restart of the
+//! parent, and kills it with its descendants, as the end of a container does.
 
 use std::fs::File;
 use std::io;
@@ -18,21 +18,21 @@ use tokio::process::{Child, Command};
 use super::names::last_segment;
 use super::record::ProcessMark;
 
-/// All a task inherits from the process that hosts the emulator.
+/// Variables that a task inherits from the emulator's process.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];
 
-/// How often a running task is looked at for new members.
+/// How often a running task is checked for new members.
 ///
-/// Who leaves the group, clears its environment and loses its parent between two looks is not found.
+/// A process that leaves the group, clears its environment and loses its parent between two checks is not found.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often a process that is no child any more is asked whether it lives.
+/// How often a process that is no child is checked.
 const POLL: Duration = Duration::from_millis(200);
 
-/// The variable every process of a task carries; its value ends with the id of the task.
+/// Every process of a task has this variable. Its value ends with the task's id.
 pub(super) const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
-/// A started child, the leader of its own process group.
+/// A started child, the leader of its process group.
 #[derive(Debug)]
 pub(super) struct Process {
     leader: Leader,
@@ -41,16 +41,16 @@ pub(super) struct Process {
     over: bool,
 }
 
-/// The process whose end is the end of the task.
+/// The task ends with this process.
 #[derive(Debug)]
 enum Leader {
     Child(Child),
-    /// A child of an earlier life of this program: it can be watched, but not waited for.
+    /// Started by an earlier run of this program: it can be watched, not waited for.
     Adopted(ProcessMark),
 }
 
 impl Leader {
-    /// Waits for the end; only a child's exit code is known.
+    /// Waits for the end. Only a child's exit code is known.
     async fn wait(&mut self) -> io::Result<Option<i32>> {
         match self {
             Self::Child(child) => child.wait().await.map(|status| Some(exit_code(status))),
@@ -65,7 +65,7 @@ impl Leader {
 }
 
 impl Process {
-    /// Starts a program with its output in files of the folder.
+    /// Starts a program whose output goes to files of the folder.
     pub(super) fn spawn(
         command: &[String],
         environment: &[(String, String)],
@@ -104,13 +104,13 @@ impl Process {
         })
     }
 
-    /// Takes up a process of an earlier life, if it is still that process.
+    /// Adopts a process of an earlier run, if it is still the same.
     pub(super) fn adopt(mark: ProcessMark, task: &str) -> Option<Self> {
         let group = living(&mark)?;
         Some(Self { leader: Leader::Adopted(mark), group, members: Members::of(Some(group), task), over: false })
     }
 
-    /// Lets the process run on alone.
+    /// Lets the process run alone.
     pub(super) fn leave(mut self) {
         self.over = true;
     }
@@ -120,7 +120,7 @@ impl Process {
         ProcessMark { pid: self.group.as_raw().unsigned_abs(), start_mark: start_mark(self.group) }
     }
 
-    /// Waits for the process's end, then kills what it left behind; gives its exit code if it can be known.
+    /// Waits for the end, then kills what is left. Returns the exit code, if known.
     pub(super) async fn wait(&mut self) -> io::Result<Option<i32>> {
         let mut looks = tokio::time::interval(LOOK);
         let code = loop {
@@ -134,7 +134,7 @@ impl Process {
         Ok(code)
     }
 
-    /// SIGTERM to the group, SIGKILL to every member after the timeout; gives the exit code.
+    /// SIGTERM to the group, SIGKILL to every member after the timeout. Returns the exit code.
     pub(super) async fn terminate(&mut self, timeout: Duration) -> io::Result<Option<i32>> {
         self.members.look();
         signal_group(self.group, Signal::SIGTERM);
@@ -146,9 +146,9 @@ impl Process {
     }
 }
 
-/// SIGKILL to what a task left behind whose process is gone, or was never recorded.
+/// SIGKILL to what is left of a task whose process is gone or was never recorded.
 ///
-/// Found by the metadata URI alone: by now the number of its group may be another's.
+/// It is found only by the metadata URI, because the group's number may have been reused.
 pub(super) async fn kill_remains(task: &str) {
     Members::of(None, task).kill().await;
 }
@@ -157,9 +157,9 @@ pub(super) async fn kill_remains(task: &str) {
 #[derive(Debug)]
 struct Members {
     group: Option<Pid>,
-    /// The id of the task, which marks the members, wherever they went.
+    /// The task's id, which marks the members.
     task: String,
-    /// Members at the last look: a crashed leader no longer shows who descends from it.
+    /// Members at the last check: a dead leader does not show its descendants.
     known: Vec<Member>,
 }
 
@@ -172,15 +172,15 @@ impl Members {
         self.known = self.living();
     }
 
-    /// SIGKILL to the group and to members that left it for a group or session of their own.
+    /// SIGKILL to the group and to members with a group or session of their own.
     ///
-    /// Repeated until none is found, because a member may fork while it is looked for.
+    /// Repeated until none is found, because a member may fork meanwhile.
     async fn kill(&mut self) {
         for _ in 0..100 {
-            // Before the group is killed, while its leader still shows its children.
+            // Before the group is killed, while the leader still shows its children.
             self.look();
             for member in &self.known {
-                // Gone meanwhile is as good.
+                // It may be gone already.
                 let _gone = kill(member.pid, Signal::SIGKILL);
             }
             if let Some(group) = self.group {
@@ -194,9 +194,9 @@ impl Members {
         tracing::warn!(task = self.task, "processes of an ECS task survive SIGKILL");
     }
 
-    /// The living members: the known, the group, those that carry the mark, and their descendants.
+    /// The living members: the known ones, the group, marked processes, and their descendants.
     ///
-    /// Elsewhere than on Linux there is no `/proc`, and only the group is known.
+    /// Without `/proc` only the group is known.
     fn living(&self) -> Vec<Member> {
         let Ok(table) = std::fs::read_dir("/proc") else {
             return Vec::new();
@@ -226,7 +226,7 @@ impl Members {
 }
 
 impl Drop for Process {
-    /// A host that ends without a shutdown takes its tasks with it.
+    /// A host that ends without a shutdown ends its tasks.
     fn drop(&mut self) {
         if !self.over {
             signal_group(self.group, Signal::SIGKILL);
@@ -234,11 +234,11 @@ impl Drop for Process {
     }
 }
 
-/// Signals a group. The leader may already be reaped: as long as a member lives the number can't
-/// be given out again, and without members it was free for microseconds only, or for one poll of an adopted leader.
+/// Signals a group. The leader may be reaped already: while a member lives, the number is not
+/// reused.
 fn signal_group(group: Pid, signal: Signal) {
     match killpg(group, signal) {
-        // EPERM is what macOS answers for a group of zombies.
+        // macOS answers EPERM for a group of zombies.
         Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
         Err(error) => tracing::warn!(%error, "an ECS task could not be signalled"),
     }
@@ -249,16 +249,16 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-/// Boot id and start time: together with the pid they name one process for good. Linux only.
+/// Boot id and start time: with the pid they identify one process. Linux only.
 fn start_mark(pid: Pid) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = Stat::read(pid.as_raw())?;
     Some(format!("{}/{}", boot.trim(), stat.start))
 }
 
-/// The group of a marked process, if that very process lives.
+/// The group of a marked process, if that process lives.
 ///
-/// Without a start mark nobody can tell it from a later one with its pid: it counts as dead.
+/// Without a start time it counts as dead, because a later process may have its pid.
 fn living(mark: &ProcessMark) -> Option<Pid> {
     let pid = i32::try_from(mark.pid).ok()?;
     let stat = Stat::read(pid)?;
@@ -267,7 +267,7 @@ fn living(mark: &ProcessMark) -> Option<Pid> {
     (same && !stat.is_over()).then_some(pid)
 }
 
-/// A process that can't be mistaken for a later one with its pid.
+/// A process that cannot be confused with a later one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Member {
     pid: Pid,
@@ -282,13 +282,13 @@ struct Entry {
 }
 
 impl Entry {
-    /// A living process; the dead need no killing and are reaped by whoever adopted them.
+    /// A living process. Dead ones need no kill.
     fn read(pid: i32, task: &str) -> Option<Self> {
         let stat = Stat::read(pid)?;
         if stat.is_over() {
             return None;
         }
-        // Not readable for other users' processes, which are none of ours.
+        // Processes of other users are unreadable, and not ours.
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         Some(Self {
             member: Member { pid: Pid::from_raw(pid), start: stat.start },
@@ -299,14 +299,14 @@ impl Entry {
     }
 }
 
-/// Whether a variable is the metadata URI of a task; the port differs after a restart of the parent.
+/// Whether a variable is the metadata URI of a task. The port differs after a restart of the parent.
 fn is_mark(pair: &[u8], task: &str) -> bool {
     let text = std::str::from_utf8(pair).unwrap_or_default();
     let uri = text.strip_prefix(METADATA_URI).and_then(|rest| rest.strip_prefix('='));
     uri.is_some_and(|uri| last_segment(uri) == task)
 }
 
-/// What `/proc/<pid>/stat` tells.
+/// Facts of `/proc/<pid>/stat`.
 struct Stat {
     state: String,
     parent: i32,
@@ -318,7 +318,7 @@ struct Stat {
 impl Stat {
     fn read(pid: i32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Counted after the command's closing bracket, since the command may hold spaces.
+        // Counted after the command's closing bracket, because the command may have spaces.
         let (_, after) = stat.rsplit_once(')')?;
         let mut fields = after.split_whitespace();
         Some(Self {
@@ -330,7 +330,7 @@ impl Stat {
         })
     }
 
-    /// Dead, though perhaps not yet reaped.
+    /// Dead, perhaps not reaped yet.
     fn is_over(&self) -> bool {
         matches!(self.state.as_str(), "Z" | "X")
     }
@@ -347,7 +347,7 @@ mod tests {
         let command = ["/bin/sh", "-c", script].map(str::to_owned);
         let mut process = Process::spawn(&command, &[], "http://here/v4/only", folder.path()).unwrap();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-        // Both have to be there: who has not yet cleared its environment is found by its mark.
+        // Both are needed: a process that has not cleared its environment is found by its mark.
         let seen = loop {
             process.members.look();
             let printed = std::fs::read_to_string(folder.path().join("stdout.log")).unwrap();

@@ -1,10 +1,10 @@
-//! What the end of one start means: a pure function over everything that is known of it.
+//! Judges the end of one start: a pure function of everything that is known about it.
 //!
-//! Nothing that an agent says of itself is believed alone. It has done its work when nobody stopped it, it
-//! said that all went well, its exit code is 0, and it was not kept from working. What went wrong is told
-//! by what its line was marked with, then by the provider's status, then by its words. What nobody knows is
-//! a failure, and not tried again. What would hold other jobs up, too, a limit of the account or trouble of its
-//! provider, is believed only of an agent that ended as it does when it fails: a tool can write where it writes.
+//! An agent's own words alone prove nothing. It has done its work if nobody stopped it, it reported success, its exit
+//! code is 0, and nothing kept it from working. A failure is classified by the mark on its last line, then by the
+//! provider's status, then by words. Unknown ends are failures without another start. A limit of the account and
+//! trouble of the provider hold up other jobs. They are believed only of an agent that ended as it does when it fails:
+//! a tool can write to the same streams.
 
 mod bare;
 
@@ -17,42 +17,42 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 
-/// The exit code by which any program says that it may be tried again: EX_TEMPFAIL.
+/// EX_TEMPFAIL: any program may use it to ask for another try.
 const TRY_AGAIN: i32 = 75;
-/// What an agent is marked with that was interrupted in a tool or an answer. We stop one that we interrupt: so it was
-/// somebody else, and no word of the provider's.
+/// The mark of an agent that was interrupted in a tool or an answer. We kill an agent that we interrupt, so it was
+/// somebody else.
 const INTERRUPTED: [&str; 2] = ["aborted_tools", "aborted_streaming"];
-/// A crash prints its stack behind its words. Units: lines.
+/// A crash prints its stack after its message. Units: lines.
 const LAST_LINES: usize = 20;
 const SIGKILL: i32 = 9;
-/// The exit code that says the same of a process below another one.
+/// The same exit code from a process below another one.
 const KILLED: i32 = 128 + SIGKILL;
-/// The exit code with which every known agent reported a failure of its own.
+/// The exit code with which every known agent reports its own failure.
 const FAILED_EXIT: i32 = 1;
 
-/// Everything that is known of the end of a start.
+/// What is known about the end of a start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended<'a> {
     pub(super) agent: &'a str,
-    /// It has a line that says how it ended, so that its exit code alone proves nothing.
+    /// Whether its protocol has a last line, so that the exit code alone proves nothing.
     pub(super) says_its_end: bool,
-    /// Why it was stopped, if it was.
+    /// Why it was stopped.
     pub(super) stopped: Option<&'a Stop>,
     pub(super) exit: Exit,
     pub(super) terminal: Option<&'a Terminal>,
-    /// The first tool that it was not allowed to use, in all starts.
+    /// The first tool that was denied, in all starts.
     pub(super) denied: Option<&'a str>,
     /// The end of its standard error.
     pub(super) stderr: &'a str,
     pub(super) last_words: &'a str,
-    /// The files are not what they were.
+    /// Whether files changed.
     pub(super) changed: bool,
-    /// The model that was asked, if that is known.
+    /// The model, if known.
     pub(super) model: Option<&'a str>,
-    /// The limits that it was told: requests to the model, and millionths of a US dollar.
+    /// Its limits: requests to the model, and millionths of a US dollar.
     pub(super) turns: Option<u32>,
     pub(super) cost: Option<u64>,
-    /// What it cost by now, in all starts. Units: millionths of a US dollar.
+    /// Its cost in all starts. Units: millionths of a US dollar.
     pub(super) spent: u64,
     pub(super) now: Timestamp,
 }
@@ -60,10 +60,10 @@ pub(super) struct Ended<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
     Done,
-    /// It was stopped, and whatever it said about that does not matter.
+    /// It was stopped; its words about that do not matter.
     Stopped(Stop),
     Again(Transient),
-    /// The session that it was to go on with is not there.
+    /// The session to continue does not exist.
     SessionLost,
     Failed(Failure),
 }
@@ -71,7 +71,7 @@ pub(super) enum Verdict {
 /// A fault after which another start may succeed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Transient {
-    /// The beginning of the sentence that announces the wait.
+    /// The beginning of the sentence that announces the pause.
     pub(super) cause: String,
     failure: Failure,
 }
@@ -102,7 +102,6 @@ impl Transient {
     }
 }
 
-/// Judges the end of a start.
 pub(super) fn classify(ended: &Ended<'_>) -> Verdict {
     if let Some(stop) = ended.stopped {
         return Verdict::Stopped(stop.clone());
@@ -144,13 +143,13 @@ fn failed(ended: &Ended<'_>) -> Failure {
 /// An end that the agent itself calls a failure.
 fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
     let words = terminal.words.as_str();
-    // Not by its standard error, where any program that it ran may speak: it said itself how it ended.
+    // Not by standard error, which any program that it ran may write: its own last line counts.
     if is_session_lost(words) {
         return Verdict::SessionLost;
     }
     let meaning = meaning(terminal);
     if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(FAILED_EXIT) {
-        // Its model answered it after that, it was killed, or somebody else said so: another start tells.
+        // The model answered afterwards, it was killed, or another program wrote this: another start will show.
         let doubtful = format!("said that it failed, and ended with {}", ended.exit);
         return Verdict::Again(Transient::of_agent(ended, &doubtful));
     }
@@ -169,7 +168,7 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
         Some(Meaning::SlowDown) => return Verdict::Again(Transient::slow_down()),
         Some(Meaning::Overloaded) => return Verdict::Again(Transient::overloaded()),
         Some(Meaning::Unreachable) => {
-            // Whole: it is cut once secrets were taken out of it.
+            // Uncut: it is cut after secrets are removed.
             return Verdict::Again(Transient::unreachable(words));
         }
         None => failed(ended),
@@ -193,7 +192,7 @@ enum Meaning {
 }
 
 impl Meaning {
-    /// The account is left alone for it: other jobs wait as well.
+    /// Other jobs of this account wait as well.
     fn holds_others(self) -> bool {
         matches!(self, Self::Limit | Self::SlowDown | Self::Overloaded | Self::Unreachable)
     }
@@ -209,12 +208,12 @@ fn meaning(terminal: &Terminal) -> Option<Meaning> {
         .or_else(|| by_bare_word(terminal))
 }
 
-/// Whether an agent that ended so failed by its account or its provider, as far as that is its own word.
+/// Whether the agent itself says that its account or provider was the reason.
 pub(super) fn is_of_the_account(terminal: &Terminal) -> bool {
     !terminal.well && meaning(terminal).is_some_and(Meaning::holds_others)
 }
 
-/// What an end was marked with, where that leaves no doubt.
+/// The meaning of its mark, if that is unambiguous.
 fn by_mark(terminal: &Terminal) -> Option<Meaning> {
     if let Some((_, meaning)) = MARKS.iter().find(|(mark, _)| terminal.is_marked(mark)) {
         return Some(*meaning);
@@ -225,7 +224,7 @@ fn by_mark(terminal: &Terminal) -> Option<Meaning> {
     if LOST_CONNECTION.iter().any(|mark| terminal.is_marked(mark)) {
         return Some(Meaning::Unreachable);
     }
-    // Of these two it says no more than that they are the provider's fault.
+    // Both say only that the provider is at fault.
     if terminal.is_marked("rate_limit") {
         return Some(too_many(terminal));
     }
@@ -247,13 +246,13 @@ fn by_status(terminal: &Terminal) -> Option<Meaning> {
     })
 }
 
-/// What it means that too much was asked for, where nothing but that is told for sure.
+/// The meaning of "too many requests" without further detail.
 fn too_many(terminal: &Terminal) -> Meaning {
     let is_limit = matches!(terminal.status, None | Some(429)) && is_limit_reached(&terminal.words);
     if is_limit { Meaning::Limit } else { Meaning::SlowDown }
 }
 
-/// Marks that say one thing only.
+/// Marks with one meaning.
 const MARKS: &[(&str, Meaning)] = &[
     ("error_max_turns", Meaning::Turns),
     ("error_max_budget_usd", Meaning::Cost),
@@ -262,8 +261,7 @@ const MARKS: &[(&str, Meaning)] = &[
     ("authentication_failed", Meaning::Auth),
     ("model_not_found", Meaning::Model),
     ("refusal", Meaning::Refused),
-    // Kinds of an error as Claude Code 2.1.330 names them, beside a status and a mark that say less. The first was
-    // measured, the others read in that program, which describes each.
+    // Error kinds of Claude Code 2.1.330. The first was measured; the others are described in that program.
     ("org_disabled_credential", Meaning::Auth),
     ("api_key_auth_disabled", Meaning::Auth),
     ("invalid_credential_header", Meaning::Auth),
@@ -278,12 +276,12 @@ const MARKS: &[(&str, Meaning)] = &[
     ("message_over_context_limit", Meaning::Context),
     ("safety_monitor_blocked", Meaning::Refused),
 ];
-/// Kinds of a failed request as Claude Code 2.1.330 names them: the host was not reached or the connection broke,
-/// nothing came in time, nothing more came, and the machine slept meanwhile. The first was measured, the others read.
+/// Error kinds of failed requests of Claude Code 2.1.330: host not reached or connection broken, timeout, stalled
+/// answer, and the machine slept. The first was measured; the others were read in the program.
 const LOST_CONNECTION: &[&str] = &["connection_failed", "no_response", "stream_idle_timeout", "computer_slept"];
 const SESSION_LOST: &[&str] = &["no conversation found with session id", "no rollout found for thread id"];
 const RESUME_FAILED: &str = "thread/resume failed";
-/// What follows that where Codex has the session's file no more, or can't read it: with the same one it never will.
+/// Codex's words if the session's file is missing or unreadable. It stays so.
 const UNREADABLE: &[&str] = &[
     "failed to resolve rollout path",
     "failed to load rollout",
@@ -295,14 +293,14 @@ const LIMIT: &[&str] = &[
     "regain access",
     "out of extra usage",
     "spend limit",
-    // As older ones of Claude Code name them: "5-hour limit reached".
+    // Older versions of Claude Code: "5-hour limit reached".
     "5-hour limit",
     "session limit",
     "weekly limit",
 ];
-/// One of Claude Code's sentences says that it is no such limit.
+/// One sentence of Claude Code denies that it is such a limit.
 const NO_LIMIT: &[&str] = &["not your usage limit"];
-/// What makes of a limit one that is over in a moment.
+/// Words of a limit that ends within a moment.
 const A_RATE: &[&str] = &["rate limit", "per minute", "per second"];
 const UNREACHABLE: &[&str] = &[
     "unable to connect",
@@ -316,21 +314,21 @@ const UNREACHABLE: &[&str] = &[
     "connection failed",
     "stream disconnected",
     "error sending request",
-    // Somebody between it and the provider answered, or the answer broke off.
+    // A proxy answered, or the answer broke off.
     "api error: failed to parse json",
     "api error: json parse error",
     "api error: api returned an empty or malformed response",
-    // A Codex with a subscription that does not reach ChatGPT.
+    // Codex with a subscription that does not reach ChatGPT.
     "workspace routing discovery",
 ];
 
-/// What else runtimes print of a connection that broke, in a crash alone.
+/// Words of runtimes about a broken connection, in crashes only.
 const BROKEN: &[&str] = &["socket hang up", "eai_again", "econnrefused", "connection reset"];
-/// What a crash prints that is the same with each further start.
+/// Words of crashes that every further start would repeat.
 const NO_MEMORY: &[&str] = &["out of memory", "cannot allocate memory", "enomem", "memory allocation of"];
 
-/// Words that agents use, from the most certain to the least. None is so short that an address or an id, which stand
-/// among their words, could hold it: what nobody knows would be tried again.
+/// Words of agents, most certain first. Each is long enough not to occur in an address or id, because an unknown end
+/// would then be tried again.
 const WORDS: &[(Meaning, &[&str])] = &[
     (
         Meaning::Billing,
@@ -349,11 +347,11 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "invalid api key",
             "not logged in",
             "failed to authenticate",
-            // Older ones of Claude Code mark it by nothing.
+            // Older versions of Claude Code have no mark for it.
             "belongs to a disabled organization",
             "401 unauthorized",
             "403 forbidden",
-            // A Codex with a subscription whose token for that was spent, revoked, or is too old.
+            // Codex with a subscription whose token was used, revoked or expired.
             "access token could not be refreshed",
         ],
     ),
@@ -397,8 +395,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
     (Meaning::Unreachable, UNREACHABLE),
 ];
 
-/// Whether a process that ended so without a word on it crashed by itself. SIGKILL is what an operating system without
-/// memory sends, or people.
+/// Whether a process that ended without a word crashed by itself. The kernel sends SIGKILL when memory is short, and so do
+/// people.
 fn is_crash(exit: Exit) -> bool {
     match exit {
         Exit::Code(code) => code != 0 && code != KILLED,
@@ -407,8 +405,8 @@ fn is_crash(exit: Exit) -> bool {
     }
 }
 
-/// Whether the last lines of a crash say that the model's provider or the way to it was the trouble. Any program of the
-/// agent may have printed them: so this never holds up other jobs, and comes to no more than some further starts.
+/// Whether the last lines of a crash blame the provider or the network. Any program of the agent may have printed them,
+/// so this only causes further starts and never holds up other jobs.
 fn speaks_of_what_passes(stderr: &str) -> bool {
     let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join("\n");
@@ -427,18 +425,18 @@ fn speaks_of_what_passes(stderr: &str) -> bool {
 fn is_session_lost(words: &str) -> bool {
     has(words, SESSION_LOST)
         || UNREADABLE.iter().any(|reason| has_in_line(words, RESUME_FAILED, reason))
-        // Any port or file may be in use as well.
+        // Any port or file may be "in use" as well.
         || has_in_line(words, "session id ", "is already in use")
 }
 
-/// Plans have limits of their own names: "You've hit your Opus limit".
+/// Plans name their own limits: "You've hit your Opus limit".
 fn is_limit(words: &str) -> bool {
     let is_named = has(words, LIMIT) || has_in_line(words, "hit your ", "limit");
     is_named && !has(words, NO_LIMIT)
 }
 
-/// "You've reached your Fable 5 limit", as models have them. So are other limits told as well, of money, of what one
-/// request may be, or of how many a minute has: it counts where nothing surer says what is wrong.
+/// "You've reached your Fable 5 limit": limits of models. Other limits read alike, so it counts only if nothing more
+/// certain is known.
 fn is_limit_reached(words: &str) -> bool {
     has_in_line(words, "reached your ", "limit") && !has(words, A_RATE) && !has(words, NO_LIMIT)
 }
@@ -452,9 +450,9 @@ fn by_words(words: &str) -> Option<Meaning> {
     if !is_sure && is_limit_reached(words) { Some(Meaning::Limit) } else { known }
 }
 
-/// What one word alone says, where nothing surer does: never more than that the same may go well later.
+/// The meaning of a single word, if nothing more certain is known: at most that a later start may succeed.
 fn by_bare_word(terminal: &Terminal) -> Option<Meaning> {
-    // A status that the provider gave says more than a word beside it: what it refused may be about a timeout.
+    // The provider's status is more certain than a word: what it refused may mention a timeout.
     if terminal.status.is_some() {
         return None;
     }
@@ -471,7 +469,7 @@ fn has(words: &str, known: &[&str]) -> bool {
     known.iter().any(|known| words.contains(known))
 }
 
-/// Whether one line has the one, and behind it the other.
+/// Whether one line has `one` and `other` in this order.
 fn has_in_line(words: &str, first: &str, then: &str) -> bool {
     let words = words.to_lowercase();
     words.lines().any(|line| line.split_once(first).is_some_and(|(_, rest)| rest.contains(then)))

@@ -1,4 +1,4 @@
-//! What one start of an agent has come to so far: facts, kept as they are heard, for the watchdogs and for
+//! What is known about one start of an agent so far, for the watchdogs and for
 //! the judgement at the end.
 
 use super::classify::is_of_the_account;
@@ -13,51 +13,51 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How much of the standard error is kept for the judgement.
+/// How much of standard error is kept.
 const TAIL_BYTES: usize = 8 * 1024;
-/// How much of a last word is kept. It is quoted in a sentence only after secrets were taken out of it: what was cut
-/// before would leave the first part of one. Units: bytes.
+/// How much of a last word is kept. Secrets are removed before it is quoted, so a cut here would leave a part of one.
+/// Units: bytes.
 const LONGEST_WORD: usize = 64 * 1024;
 
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) last: Instant,
-    /// Since then nothing came of it but that it asks its model again.
+    /// Since then it only repeats requests to its model.
     pub(super) tries_again: bool,
     pub(super) last_event: String,
     pub(super) tools: BTreeSet<String>,
-    /// Whatever runs, the model has an answer to every call of its.
+    /// Every tool call has its answer, so the model is next.
     answered: bool,
     pub(super) session: Option<String>,
     pub(super) model: Option<String>,
     pub(super) turns: u32,
-    /// The last answer asked for tools, or a tool has answered since.
+    /// The last answer asked for tools, or a tool answered since.
     pub(super) more_follows: bool,
     pub(super) used: Tokens,
-    /// What it cost, if that is known. Units: millionths of a US dollar.
+    /// Its cost, if known. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
     pub(super) cost_at_most: u64,
-    /// The same as it is shown while the agent works; no limit rests on it by then.
+    /// The cost that is shown while it works. No limit uses it.
     pub(super) cost_so_far: CostSoFar,
-    /// When the prices were compared with the public list that its cost is by, where it is not by its own word.
+    /// The date of the price list, if the cost is ours and not the agent's.
     pub(super) prices_of: Option<String>,
-    /// The newest count of an agent that says its sums itself.
+    /// The newest count of an agent that reports totals.
     pub(super) own_sum: Option<Sum>,
-    /// Marks of what was handed over and the model has answered to.
+    /// Marks of inputs that the model answered.
     pub(super) heard: Vec<String>,
-    /// Marks of what is on its way to the model.
+    /// Marks of inputs on their way to the model.
     taken_up: Vec<String>,
-    /// What it asked, if nothing that it said came after it.
+    /// Its question, if nothing followed it.
     pub(super) asked: Option<String>,
     pub(super) terminal: Option<Terminal>,
-    /// The first tool that it was not allowed to use, in whatever turn: each end tells of its own alone.
+    /// The first denied tool of all turns: each end reports only its own.
     pub(super) denied: Option<String>,
     pub(super) ends: u32,
     pub(super) ended_at: Option<Instant>,
-    /// How often its model spoke, at least once in each answer.
+    /// How often its model spoke, at least once per answer.
     spoken: u32,
     spoken_at_end: u32,
-    /// After that it began another turn, for what was handed over too late for the one before.
+    /// Another turn began afterwards, for inputs that came too late.
     pub(super) works_again: bool,
     /// The end of its standard error.
     pub(super) stderr: String,
@@ -65,16 +65,16 @@ pub(super) struct Record {
     err: String,
 }
 
-/// What a start cost so far, as well as that is known by now. Units: millionths of a US dollar.
+/// The cost of a start so far. Units: millionths of a US dollar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum CostSoFar {
     #[default]
     Unknown,
-    /// As its agent says, or by the price of its model.
+    /// By the agent's word, or by the model's price.
     Known(u64),
-    /// About so much: its agent has not said it yet.
+    /// An estimate until the agent reports it.
     About(u64),
-    /// No more than this: its model has no price that we know.
+    /// An upper bound: the model has no known price.
     AtMost(u64),
 }
 
@@ -114,7 +114,7 @@ impl Record {
 
     fn note(&mut self, sign: &Sign, now: Instant) {
         match sign {
-            // What was learned by looking elsewhere, or said at the end, is no sign of life.
+            // Facts from files, and words after the end, are no sign of life.
             Sign::Used(_) | Sign::Cost(_) | Sign::CostAtMost(_) | Sign::CostAbout(_) | Sign::Model(_) => {}
             Sign::TriesAgain(_) => self.tries_again = true,
             _ => {
@@ -130,7 +130,7 @@ impl Record {
             Sign::ToolBegan(id) => {
                 self.tools.insert(id.clone());
             }
-            // Who waited for it is asked next, whoever spoke last: an agent of the agent ends with words of its own.
+            // Whoever asked is next, whoever spoke last: a subagent ends with words of its own.
             Sign::ToolEnded(id) => self.more_follows |= self.tools.remove(id) && !self.answered,
             Sign::ToolsEnded => self.tools.clear(),
             Sign::Answered(answered) => self.answered = *answered,
@@ -141,7 +141,7 @@ impl Record {
             Sign::Counted => self.counts(),
             Sign::TakenUp(mark) => {
                 self.taken_up.push(mark.clone());
-                // Another turn begins with it.
+                // It begins another turn.
                 self.works_again = self.terminal.is_some();
             }
             Sign::MoreFollows => self.more_follows = true,
@@ -159,7 +159,7 @@ impl Record {
                 if let Some(cost) = sum.cost {
                     self.costs(cost);
                 }
-                // Nobody but its own last word says which answer was the last one.
+                // Only its own last word says which answer was the last.
                 self.more_follows = sum.goes_on;
                 self.own_sum = Some(*sum);
             }
@@ -170,8 +170,8 @@ impl Record {
                 self.spoken_at_end = self.spoken;
                 self.works_again = false;
                 self.denied = self.denied.take().or_else(|| terminal.denied.first().cloned());
-                // A second one is of a turn for what came late; the first failure stays. That of its account gives way
-                // to any other: who has met the end of that does nothing more that could go wrong.
+                // A second end belongs to a turn for late inputs, and the first failure stays. A failure of the account yields to any
+                // other, because nothing else can go wrong after it.
                 let stays = self.terminal.as_ref().is_some_and(|known| {
                     let gives_way = is_of_the_account(known) && !terminal.well && !is_of_the_account(terminal);
                     !known.well && !gives_way
@@ -188,14 +188,14 @@ impl Record {
         self.more_follows = false;
     }
 
-    /// Its model answers, with all that it was told by now.
+    /// Its model answers, with every input so far.
     fn spoke(&mut self) {
         self.spoken = self.spoken.saturating_add(1);
         self.works_again = self.terminal.is_some();
         self.heard.append(&mut self.taken_up);
     }
 
-    /// It says that it cost so much by now. Units: millionths of a US dollar.
+    /// It reports its cost so far. Units: millionths of a US dollar.
     fn costs(&mut self, cost: u64) {
         self.cost = Some(cost);
         self.cost_at_most = self.cost_at_most.max(cost);
@@ -229,7 +229,7 @@ impl Record {
         }
     }
 
-    /// About what it cost beyond what its agent said, where that did not come to say all of it. Units: millionths of a
+    /// The estimated cost beyond what the agent reported, if it ended early. Units: millionths of a
     /// US dollar.
     pub(super) fn unsaid_cost(&self) -> Option<u64> {
         match self.cost_so_far {
@@ -240,41 +240,41 @@ impl Record {
         }
     }
 
-    /// It said how it ended, and has begun no other turn since.
+    /// It reported its end and began no other turn.
     pub(super) fn has_ended(&self) -> bool {
         self.terminal.is_some() && !self.works_again
     }
 
-    /// It ended well, and whatever it has begun since, its model has not answered to it.
+    /// It ended well, and its model has answered nothing since.
     pub(super) fn has_ended_well(&self) -> bool {
         self.terminal.as_ref().is_some_and(|terminal| terminal.well) && self.spoken == self.spoken_at_end
     }
 
-    /// It has ended, or it has said once more how it ended since it had said so this often.
+    /// It ended, or reported its end more often than `often`.
     pub(super) fn has_ended_since(&self, ends: u32) -> bool {
         self.has_ended() || self.ends > ends
     }
 
-    /// It is a tool that has the next word, not the model.
+    /// A tool is next, not the model.
     pub(super) fn waits_for_a_tool(&self) -> bool {
         !self.tools.is_empty() && !self.answered
     }
 
-    /// What was handed over with this mark goes to the model, or has gone.
+    /// The input with this mark is sent to the model.
     pub(super) fn has_taken_up(&self, mark: &str) -> bool {
         self.taken_up.iter().chain(&self.heard).any(|known| known == mark)
     }
 
-    /// What it said last, up to its last line. Errors say more than output, and its own word on its end says most.
+    /// Its last words, up to the last line. Errors beat output, and its own report of its end beats both.
     pub(super) fn last_words(&self) -> String {
-        // That is one sentence, however many lines it has.
+        // One sentence, however many lines it has.
         let own = self.terminal.as_ref().map(|terminal| one_line(&terminal.words)).unwrap_or_default();
         let words = [&own, &self.err, &self.out].into_iter().find(|words| !words.is_empty());
         words.map_or_else(|| "it said nothing".into(), String::clone)
     }
 }
 
-/// The end of a text, from the beginning of a line on; of a last line that is too long by itself, its beginning.
+/// The end of a text, from the beginning of a line. A last line that is too long keeps its beginning.
 fn last_of(text: &str) -> String {
     let text = text.trim_end();
     let from = text.ceil_char_boundary(text.len().saturating_sub(LONGEST_WORD));
@@ -295,7 +295,7 @@ fn one_line(words: &str) -> String {
     first_of(words.trim()).split(['\r', '\n']).collect::<Vec<_>>().join(" ")
 }
 
-/// A record that several listen into.
+/// A record with several listeners.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Inner>);
 
@@ -309,7 +309,7 @@ impl Shared {
         Self(Arc::new(Inner { record: Mutex::new(Record::new(Instant::now())), changed: Notify::new() }))
     }
 
-    /// Notes what a line or a look came to.
+    /// Notes what a line or a look showed.
     pub(super) fn note(&self, sign: &Sign) {
         self.record().note(sign, Instant::now());
         self.0.changed.notify_one();
@@ -318,7 +318,7 @@ impl Shared {
     /// Notes a line of standard error.
     pub(super) fn note_error(&self, line: &str, said: &Said) {
         let mut record = self.record();
-        // Beside a try to reach its model, it tells of that.
+        // During a retry of its model, the line is about that.
         if !record.tries_again {
             record.last = Instant::now();
         }
@@ -328,7 +328,7 @@ impl Shared {
         self.0.changed.notify_one();
     }
 
-    /// Nothing of it was read for so long, because what it says could not be sent as fast: that is no silence of its own.
+    /// It was not read for this long because events could not be sent. That is not its own silence.
     pub(super) fn held_up(&self, time: Duration) {
         let mut record = self.record();
         record.last = (record.last + time).min(Instant::now());

@@ -1,4 +1,4 @@
-//! What the steps of one attempt share: its calls to the control plane, and what bounds every step.
+//! What the steps of an attempt share: calls to the control plane, and limits.
 
 use crate::agent::environment::Environment;
 use crate::agent::given::Given as Secrets;
@@ -29,16 +29,16 @@ use std::ffi::OsString;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// How long the last events may hold up the end of an attempt.
+/// How long the last events may delay the end of an attempt.
 pub(crate) const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
-/// How long what an attempt leaves may hold up its rest, where nothing presses.
+/// How long artifacts may delay a yield.
 const REST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(120);
 
-/// Where agents that are signed in keep their tokens, below their home.
+/// Token files of signed-in agents, below their home.
 const SIGNED_IN: [&str; 2] = ["codex/auth.json", "claude/.credentials.json"];
-/// How soon what an agent gets in their place is known.
+/// How often these files are read.
 const LEARN_EVERY: Duration = Duration::from_secs(1);
-/// A larger file holds something else. Units: bytes.
+/// Larger files are no token files. Units: bytes.
 const LARGEST_SIGNED_IN: u64 = 256 * 1024;
 
 pub(crate) struct Attempt<'a> {
@@ -49,16 +49,16 @@ pub(crate) struct Attempt<'a> {
     pub(crate) given: &'a Given,
     pub(crate) until: Instant,
     pub(crate) artifacts: &'a Artifacts,
-    /// Tokens of its own, taken back at its end.
+    /// Tokens of this attempt, revoked at its end.
     pub(crate) minted: Minted,
-    /// Takes its secrets out of what leaves this machine.
+    /// Removes secrets from everything that leaves this machine.
     pub(crate) redactor: Redactor,
     pub(crate) tally: Tally,
     pub(crate) working: Working,
 }
 
 impl Attempt<'_> {
-    /// Does a step that any order and the end of the time cut off.
+    /// Runs a step that any order and the time limit interrupt.
     pub(crate) async fn bounded<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
@@ -71,7 +71,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Does a step that a pause comes too late for: whether it took effect would not be known.
+    /// Runs a step that a pause must not interrupt, because its outcome would be unknown.
     pub(crate) async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
@@ -84,7 +84,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Does a step after the push was granted: a cancellation comes too late for it, and it has a limit
+    /// Runs a step after the push was granted. A cancel comes too late, and the step has a limit
     /// of its own.
     pub(crate) async fn unless_grave<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
@@ -94,17 +94,17 @@ impl Attempt<'_> {
         }
     }
 
-    /// Says that a phase begins.
+    /// Reports that a phase begins.
     pub(crate) async fn begin(&self, phase: Phase) -> Result<StatusAnswer, Stop> {
         self.begins(phase, None, None).await
     }
 
-    /// Says that an agent is about to work, which one, and what stands between it and this machine.
+    /// Reports that an agent starts, with its name and isolation.
     pub(crate) async fn begins_to_work(&self, agent: Option<String>) -> Result<StatusAnswer, Stop> {
         self.begins(Phase::Executing, None, agent).await
     }
 
-    /// Asks for the right to push what was made by an agent that was told so many inputs.
+    /// Asks for the right to push the work of an agent that has read this many inputs.
     pub(crate) async fn begins_to_push(&self, told: Option<u32>) -> Result<StatusAnswer, Stop> {
         self.begins(Phase::Syncing, told, None).await
     }
@@ -124,11 +124,11 @@ impl Attempt<'_> {
         Ok(answer)
     }
 
-    /// Fetches the secrets of the attempt: where the forge's tokens end, new ones at each call.
+    /// Fetches the attempt's secrets. Forge tokens that expire are new with every call.
     pub(crate) async fn credentials(&self) -> Result<Credentials, Stop> {
         let repository = &self.assignment.repository;
         let refused = |error: &Error| match error.code() {
-            // The forge gives no token, or its secret is gone: nothing is wrong with the job.
+            // The forge gives no token, or its secret is missing: the job is not at fault.
             Some("forge_refused" | "secret_missing") => {
                 Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
             }
@@ -140,7 +140,7 @@ impl Attempt<'_> {
         let model = credentials.model.iter().map(|model| model.value.as_str());
         let signing_key = credentials.signing_key.as_deref();
         let token = credentials.forge_token.as_str();
-        // Whole, as REST has it, and as git has it.
+        // In the forms for REST and for git.
         let of_forge = [token, password_of(repository.forge, token)];
         let secrets = of_forge.into_iter().chain(model).chain(signing_key);
         secrets.for_each(|secret| self.redactor.learn(secret));
@@ -150,33 +150,32 @@ impl Attempt<'_> {
         Ok(credentials)
     }
 
-    /// What the agent was and took, as it is told: an agent says its model and its session itself. A secret in a name is
-    /// taken out while it is whole, and once nothing invisible stands in it.
+    /// Agent and usage for a report. Names come from the agent, so secrets and invisible characters are removed.
     pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
         let (mut work, spent) = self.tally.told();
         if let Some(work) = &mut work {
             for said in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
                 *said = self.redactor.text(&untrusted::visible(said)).into_owned();
             }
-            // Without a part of it, it would be the id of no session; none has anything invisible in it.
+            // A redacted session id would identify nothing.
             work.session = work.session.take().filter(|id| self.redactor.text(&untrusted::visible(id)) == id.as_str());
         }
         (work, spent)
     }
 
-    /// A variable of the environment that the job is given, or else ours. Where it names a file of tokens, these are
-    /// learned.
+    /// A variable of the job's environment, or of ours. If it names a file of tokens, the redactor learns
+    /// them.
     pub(crate) fn reads(&self, given: &Secrets, name: &str) -> Option<OsString> {
         let value = given.read(name, |name| Environment::ours().get(name));
         let named = value.as_ref().filter(|_| is_name_of_file_of_secrets(name));
-        // One that can't be read is the driver's to tell of.
+        // The driver reports a file that cannot be read.
         if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {
             self.redactor.learn_file(&text);
         }
         value
     }
 
-    /// Waits for the agent's work, and learns the tokens that it gets meanwhile.
+    /// Waits for the agent's work, and learns tokens that it gets meanwhile.
     pub(crate) async fn learning<T>(&self, workspace: &Workspace, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         let done = loop {
@@ -185,23 +184,22 @@ impl Attempt<'_> {
                 Err(_) => self.learn_changed(workspace),
             }
         };
-        // Before what its end leaves is told or published.
+        // Before its results are reported or published.
         self.learn_changed(workspace);
         done
     }
 
-    /// Learns the tokens that the agent has by now: signed in by a subscription, it changes them as it works.
+    /// Learns the agent's current tokens: a subscription renews them.
     pub(crate) fn learn_changed(&self, workspace: &Workspace) {
         for path in SIGNED_IN {
-            // The file is the agent's: whatever it is, nothing else is read in its place.
+            // The agent owns the file, so links are not followed.
             if let Ok(text) = left::read(&workspace.home(), path, LARGEST_SIGNED_IN) {
                 self.redactor.learn_file_of_agent(&text);
             }
         }
     }
 
-    /// Gives the job back before its work is done, once what its agent said is on record and what it leaves is kept:
-    /// afterwards the lease is gone. A cancel is answered by that, too, and at once.
+    /// Yields, after events and artifacts are stored: then the lease is gone. A cancel interrupts the waiting.
     pub(crate) async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
         tokio::select! {
             biased;
@@ -211,7 +209,7 @@ impl Attempt<'_> {
                 lost.into_iter().for_each(|words| self.events.add(Said::words(EventKind::Log, words)));
             }
         }
-        // What became of those is among them.
+        // The results of the uploads are events as well.
         tokio::select! {
             biased;
             _ = self.orders.grave() => {}
@@ -235,17 +233,17 @@ impl Attempt<'_> {
 
     /// The newest checkpoint of an earlier attempt, and whether a newer one is missing.
     ///
-    /// Errors: `Failed` when the control plane has none to give.
+    /// Errors: `Failed` if the control plane cannot give it.
     pub(crate) async fn checkpoint(&self) -> Result<CheckpointAnswer, Stop> {
         self.insist(async || self.client.checkpoint().await).await
     }
 
-    /// Makes a call until it is answered for good.
+    /// Repeats a call until it has a final answer.
     async fn insist<T>(&self, call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Stop> {
         self.insist_or(call, |error| Failure::Unknown { last_words: error.to_string() }).await
     }
 
-    /// The same, with what it means when it will never be accepted.
+    /// Like `insist`, with the meaning of a final refusal.
     async fn insist_or<T>(
         &self,
         call: impl AsyncFn() -> Result<T, Error>,

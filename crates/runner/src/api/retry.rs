@@ -1,4 +1,4 @@
-//! When a call to the control plane or to a forge is made again, and what a refusal of the former means for the
+//! Retries of calls to the control plane and forges, and what a refusal of the control plane means for the
 //! attempt.
 
 use pullyard_protocol::client::Error;
@@ -6,14 +6,14 @@ use rand::RngExt;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// What the answer to a call that failed means.
+/// The meaning of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The attempt is not ours any more.
+    /// Another attempt has the job.
     LeaseLost,
-    /// The attempt is ours, and its people want it to stop.
+    /// The job is to stop.
     Unwanted,
-    /// This call will never be accepted.
+    /// The call will never succeed.
     Final,
     Transient,
 }
@@ -21,7 +21,7 @@ pub(crate) enum Refusal {
 pub(crate) fn refusal(error: &Error) -> Refusal {
     match error {
         Error::Unreachable { .. } => Refusal::Transient,
-        // Whatever a proxy puts in our way is gone some time.
+        // A proxy's refusal may pass.
         Error::Unreadable { .. } => Refusal::Transient,
         Error::Problem(problem) if problem.code == "gateway" => Refusal::Transient,
         Error::Problem(problem) => match (problem.status, problem.code.as_str()) {
@@ -34,7 +34,7 @@ pub(crate) fn refusal(error: &Error) -> Refusal {
     }
 }
 
-/// Pauses that grow from a fifth of a second to fifteen, jittered.
+/// Pauses from 0.2 to 15 seconds, with jitter.
 pub(crate) struct BackOff(Duration);
 
 impl BackOff {
@@ -49,7 +49,7 @@ impl BackOff {
     }
 }
 
-/// Repeats what failed only because the other side was away, until it has been for so long.
+/// Repeats a call while the other side is unreachable, for a limited time.
 pub(crate) async fn while_away<T, E>(
     limit: Duration,
     is_away: impl Fn(&E) -> bool,
@@ -58,8 +58,8 @@ pub(crate) async fn while_away<T, E>(
     while_it_rests(limit, |error| is_away(error).then_some(Duration::ZERO), attempt).await
 }
 
-/// The same, of another side that may say for how long it wants to be left alone: `rest` is none of what is final. One
-/// that wants more than there is time for is not asked again.
+/// Like `while_away`, for a side that may name a pause (`rest`; `None` for final failures). If the pause exceeds
+/// the time, the call is not repeated.
 pub(crate) async fn while_it_rests<T, E>(
     limit: Duration,
     rest: impl Fn(&E) -> Option<Duration>,
@@ -77,7 +77,7 @@ pub(crate) async fn while_it_rests<T, E>(
     }
 }
 
-/// How long a forge wants to be left alone before the same call may succeed; none if it never will.
+/// The pause that a forge demands; `None` if the call will never succeed.
 pub(crate) fn rest(error: &pullyard_forge::Error) -> Option<Duration> {
     match error {
         pullyard_forge::Error::RateLimited { retry_after, .. } => Some(*retry_after),
@@ -113,7 +113,7 @@ mod tests {
         check(403, "gateway", Refusal::Transient);
         check(429, "slow_down", Refusal::Transient);
         check(503, "busy", Refusal::Transient);
-        // What may be answered otherwise a moment later, and what stands between.
+        // Answers that may change within moments, and those of proxies.
         for status in [408, 425, 500, 504, 302] {
             check(status, "no", Refusal::Transient);
         }
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn who_wants_rest_gets_it_and_is_not_asked_again_where_that_is_too_long() {
         let limited = |retry_after| pullyard_forge::Error::RateLimited { host: "h".into(), retry_after };
-        // Longer than the first pause is by itself.
+        // Longer than the first pause.
         let wanted = Duration::from_millis(400);
         let (mut asked, since) = (0, Instant::now());
         let rested = while_it_rests(Duration::from_secs(60), rest, async || {

@@ -1,6 +1,6 @@
-//! Taking up what an earlier attempt left: its work in a fresh worktree on the same commit, its session where the
-//! agent finds it again. Whatever is not as it should be is said, and the agent begins again; where the project wants
-//! the same session or none, the job fails if it rested, or if one was kept for it.
+//! Restores what an earlier attempt left: its work in a fresh worktree on the same commit, and its session for the
+//! agent. If something is missing, the log says so and the agent begins again. A job that requires the session fails
+//! instead.
 
 use super::archive;
 use super::fetch::fetch;
@@ -27,20 +27,20 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where it is unpacked, in the attempt's own folder.
+/// The folder for unpacking, below the attempt's.
 const FOLDER: &str = "earlier";
-/// The most of a path that is said again. Units: characters.
+/// Longest path in a message. Units: characters.
 const LONGEST_PATH: usize = 500;
-/// The most of an agent's name that is said. Units: characters.
+/// Longest agent name in a message. Units: characters.
 const LONGEST_NAME: usize = 48;
 
-/// What was got of an earlier attempt, before it is known which agent goes on and on what commit.
+/// The checkpoint of an earlier attempt, before agent and commit are known.
 pub(crate) struct Earlier(Got);
 
 enum Got {
-    /// Nothing was to be expected.
+    /// None was expected.
     Nothing,
-    /// Something was, and is not there.
+    /// One was expected and is missing.
     Lost(Lost),
     There {
         about: Box<About>,
@@ -51,14 +51,14 @@ enum Got {
 
 pub(crate) struct Found {
     state: State,
-    /// The job asks to go on in the session of it, or not at all.
+    /// The job requires its session.
     bound: bool,
 }
 
 enum State {
-    /// Nothing was to be expected.
+    /// None was expected.
     Nothing,
-    /// Something was, and is not there.
+    /// One was expected and is missing.
     Lost(Lost),
     There(Box<There>),
 }
@@ -67,29 +67,29 @@ struct There {
     about: About,
     folder: PathBuf,
     attempt: u32,
-    /// The session can't be gone on with, but the work can.
+    /// Its session cannot be resumed, but its work can be used.
     lost: Option<Lost>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// The session to go on with.
+    /// The session to resume.
     pub(crate) session: Option<TakenSession>,
-    /// Work of an earlier attempt is in the worktree.
+    /// Whether work of an earlier attempt is in the worktree.
     pub(crate) has_work: bool,
 }
 
-/// A session of an earlier attempt, where its agent finds it.
+/// A session of an earlier attempt, restored for its agent.
 #[derive(Clone, Debug)]
 pub(crate) struct TakenSession {
-    /// The agent's own id of it.
+    /// The agent's id of the session.
     pub(crate) id: String,
     /// How many of the job's inputs it has read.
     pub(crate) read: u32,
     pub(crate) tokens: Tokens,
-    /// The work folder that it speaks of.
+    /// The work folder that it mentions.
     pub(crate) tree: String,
-    /// It was begun for the task as it stands.
+    /// It began with the task as it is now.
     pub(crate) same_task: bool,
 }
 
@@ -98,9 +98,9 @@ impl Earlier {
         Self(Got::Nothing)
     }
 
-    /// Fetches what an earlier attempt left, and reads what is known of it. A bucket that is away is asked for so long.
+    /// Fetches the checkpoint and reads its description. `away` is how long an unreachable bucket is retried.
     ///
-    /// Writes: the attempt's own folder.
+    /// Writes: the attempt's folder.
     pub(crate) async fn get(this: &Attempt<'_>, workspace: &Workspace, away: Duration) -> Result<Self, Stop> {
         let expected = is_expected(this);
         if !(this.assignment.checkpoint || expected) {
@@ -130,12 +130,12 @@ impl Earlier {
     }
 }
 
-/// Whether an attempt rested, so that there must be something of it.
+/// Whether the attempt rested, so that a checkpoint must exist.
 fn is_expected(this: &Attempt<'_>) -> bool {
     this.assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some())
 }
 
-/// Whether the job is bound to what was kept for it as long as nobody knows what that is.
+/// Whether the job may require the session while the checkpoint is unknown.
 pub(crate) fn may_bind(this: &Attempt<'_>) -> bool {
     let (assignment, expected) = (this.assignment, is_expected(this));
     let may_have_session = assignment.checkpoint && assignment.agent.capability != "command";
@@ -143,10 +143,10 @@ pub(crate) fn may_bind(this: &Attempt<'_>) -> bool {
 }
 
 impl Found {
-    /// Looks at what was got of an earlier attempt, and sets the target to the commit that its work is on.
+    /// Examines the checkpoint, and sets the target to the commit of its work.
     ///
-    /// Errors: `SessionLost` and `SessionUnreachable` where the project wants the same session or none, and it is known
-    /// by now that it is not to be had: before anything is set up for an agent that does not begin.
+    /// Errors: `SessionLost` and `SessionUnreachable` if the job requires a session that is known to be unavailable,
+    /// before anything is set up.
     pub(crate) async fn look(
         this: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),
@@ -157,11 +157,11 @@ impl Found {
         let (assignment, expected) = (this.assignment, is_expected(this));
         let binds = |session: bool| assignment.fails_without_session() && (expected || session);
         let found = |state, session| Self { state, bound: binds(session) }.unless_it_ends(this);
-        // What an earlier attempt pushed is done.
+        // Work that an earlier attempt pushed is done.
         if target.adopted.is_some() {
             return found(State::Nothing, false);
         }
-        // Of what can't be read nobody knows whether it held one.
+        // An unreadable checkpoint may have held one.
         let may_have_session = matches!(chosen, Chosen::Known(_));
         let (about, folder, attempt) = match earlier.0 {
             Got::Nothing => return found(State::Nothing, false),
@@ -170,14 +170,14 @@ impl Found {
         };
         let (mut lost, mut session) = (None, about.session.is_some());
         if about.agent != chosen.capability() {
-            // Whoever asks for this agent by name wants no session of the other one.
+            // Another agent's session is of no use.
             session &= assignment.agent.capability == AUTO;
             lost = Some(Lost::OtherAgent(clipped(&about.agent, LONGEST_NAME)));
         } else if about.session.is_none() && !matches!(chosen, Chosen::Command) {
             lost = Some(Lost::NotKept("no session was kept".into()));
         }
         if folder.join(PATCH).exists() && was_pushed(git, mirror, &about, target).await? {
-            // Nothing of it is lost: it stands where the agent begins.
+            // Nothing is lost: the work is already where the agent begins.
             return found(State::Lost(Lost::DoesNotFit("it was pushed".into())), false);
         }
         if folder.join(PATCH).exists() && !rebase(git, mirror, &about, target).await? {
@@ -187,7 +187,7 @@ impl Found {
         found(State::There(Box::new(There { about, folder, attempt, lost })), session)
     }
 
-    /// The same, where the job is not bound to a session of which it is known that it can't be gone on with.
+    /// Like `look`, for a job that does not require a session.
     fn unless_it_ends(self, this: &Attempt<'_>) -> Result<Self, Stop> {
         let (lost, there) = match &self.state {
             State::Nothing => (None, None),
@@ -200,10 +200,10 @@ impl Found {
         }
     }
 
-    /// Puts it into the worktree, which is set up by then, and the agent's home, and says what became of it.
+    /// Restores work and session, and logs the result. The worktree must be set up.
     ///
-    /// Errors: `SessionLost` and `SessionUnreachable` where the project wants the same session or none, and it does not
-    /// fit there.
+    /// Errors: `SessionLost` and `SessionUnreachable` if the job requires a session that does not
+    /// fit.
     pub(crate) async fn restore(&self, this: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Result<Taken, Stop> {
         let (taken, lost, there) = match &self.state {
             State::Nothing => return Ok(Taken::default()),
@@ -240,14 +240,14 @@ impl Found {
     }
 }
 
-/// Whose session it is, after a noun, as far as anybody knows.
+/// The agent's name after a noun, if known.
 fn whose(this: &Attempt<'_>, there: Option<&There>) -> String {
     let asked = this.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
     let agent = there.map(|there| &there.about.agent).or(asked);
     agent.map_or_else(String::new, |agent| format!(" of `{}`", clipped(agent, LONGEST_NAME)))
 }
 
-/// Unpacks it, and reads what is known of it.
+/// Unpacks the checkpoint and reads its description.
 fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
     let unreadable = |error: io::Error| of_file(&error);
     private_dirs(folder).map_err(unreadable)?;
@@ -263,11 +263,11 @@ fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
     if about.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         return Err(Lost::Unreadable("a newer runner kept it".into()));
     }
-    // Of its text once more, which has places.
+    // Parsed from its text once more, which has positions.
     serde_json::from_str(&text).map_err(not_understood)
 }
 
-/// What is wrong with it and where. In its own words the error quotes what an agent's machine sent.
+/// What is wrong and where. The error's own words quote what an agent's machine sent.
 fn not_understood(error: serde_json::Error) -> Lost {
     let wrong = match error.classify() {
         Category::Io => "it breaks",
@@ -278,8 +278,8 @@ fn not_understood(error: serde_json::Error) -> Lost {
     Lost::Unreadable(format!("`{ABOUT}`: {wrong}, at line {}, column {}", error.line(), error.column()))
 }
 
-/// Whether the branch has the work already, of an attempt that ended between its push and its end: put on top of
-/// itself, it would not fit. What an attempt of this very job pushed is adopted before anybody looks here.
+/// Whether the branch already has the work, of an attempt that died between push and finish: it would not apply twice.
+/// Pushes of this job are adopted earlier.
 async fn was_pushed(git: &Git, mirror: &Mirror, about: &About, target: &Target) -> Result<bool, Stop> {
     let (Some(job), Some(_)) = (&about.job, &target.pull_request) else { return Ok(false) };
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
@@ -290,7 +290,7 @@ async fn was_pushed(git: &Git, mirror: &Mirror, about: &About, target: &Target) 
     Ok(found.map_err(failed)?.is_some())
 }
 
-/// The text names a commit, and the repository has it.
+/// Whether the text names a commit of the repository.
 async fn is_there(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop> {
     let is_id = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_id {
@@ -300,8 +300,8 @@ async fn is_there(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop
     Ok(found.map_err(|fault| Stop::Failed(fault.of_workspace()))?.as_deref() == Some(commit))
 }
 
-/// Sets the target to the commit that the work is on. Where its branch has moved since, the push finds that out, and
-/// puts the work on top. False if that commit leads nowhere any more.
+/// Sets the target to the work's commit. If the branch moved since, the push notices it and puts the work on top.
+/// `false` if the commit is not reachable any more.
 async fn rebase(git: &Git, mirror: &Mirror, about: &About, target: &mut Target) -> Result<bool, Stop> {
     let start = about.start.as_str();
     if *start == target.start {
@@ -317,7 +317,7 @@ async fn rebase(git: &Git, mirror: &Mirror, about: &About, target: &mut Target) 
         }
         target.expected = Some(start.to_owned());
     } else {
-        // Nothing that was taken out of the base branch comes back by a branch of ours.
+        // A commit that was removed from the base branch must not return through our branch.
         let call = Call::new(["merge-base", "--is-ancestor", start, &target.base]).repository(mirror.dir());
         match git.run(call).await {
             Ok(_) => {}
@@ -334,7 +334,7 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
     let (tree, repository, patch) = (workspace.tree(), workspace.repository(), folder.join(PATCH));
     let has_work = patch.exists();
     if has_work {
-        // All of it or nothing, and nowhere but in the worktree; git runs nothing for it.
+        // All or nothing, and only in the worktree. Git runs no program for it.
         let args = ["apply", "--binary", "--whitespace=nowarn", "--"].map(Into::into);
         let args = args.into_iter().chain([patch.into_os_string()]);
         let applied = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
@@ -370,7 +370,7 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
     Ok(Taken { session: Some(session), has_work })
 }
 
-/// The home is this attempt's, and nobody has written in it yet.
+/// The home is new: nobody has written in it yet.
 fn put_session_back(session: &SessionOf<'_>, from: &Path, below: &str) -> io::Result<()> {
     for entry in fs::read_dir(from.join(below))? {
         let entry = entry?;

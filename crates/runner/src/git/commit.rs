@@ -1,9 +1,8 @@
-//! What the agent left in its tree becomes one commit of ours, or turns out to be nothing.
+//! Makes one commit of what the agent left in its tree.
 //!
-//! Commits of the agent's own are not kept: it was told not to make any, they would carry whatever
-//! author, message and trailers it likes, and they stand in a repository we don't trust. Their content
-//! is in the tree, and so in our commit. Files that the repository ignores stay out, even if the agent
-//! forced them into a commit.
+//! Commits of the agent are not kept: it was told to make none, and they could have any
+//! author, message and trailers. Their content is in the tree, and so in our commit. Ignored files stay out, even
+//! if the agent committed them.
 
 use crate::git::nested::inner::{Inner, make_way, settle, told_apart};
 use crate::git::target::Target;
@@ -25,9 +24,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
-/// Names the agent that made it, to whoever reads the pull request.
+/// The trailer with the agent's name.
 const AGENT_TRAILER: &str = "Pullyard-Agent";
-/// Says how the checks of a commit ended: an attempt that finds its job's earlier push knows them by it.
+/// The trailer about failed checks, for attempts that adopt the commit.
 pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,20 +44,20 @@ impl Verdict {
     }
 }
 
-/// What the message of a commit is made of.
+/// The parts of a commit message.
 pub(crate) struct About<'a> {
     pub(crate) assignment: &'a Assignment,
-    /// The agent that made it, by our own word for it: what an agent says of itself is no part of a message, in which
-    /// forges look for words that close issues.
+    /// The agent, in our words: an agent's own words could contain keywords that close
+    /// issues.
     pub(crate) agent: Option<&'a str>,
     pub(crate) checks: Option<Verdict>,
-    /// The ticket's own words may hold a secret.
+    /// The ticket's text may contain a secret.
     pub(crate) redactor: &'a Redactor,
 }
 
-/// Writes down what is in the tree now. The id of git's tree.
+/// Writes the tree. Returns its id.
 ///
-/// Errors: `NoChanges` when the tree is as it was.
+/// Errors: `NoChanges` if the tree is unchanged.
 pub(crate) async fn tree(
     git: &Git,
     workspace: &Workspace,
@@ -80,14 +79,14 @@ pub(crate) async fn tree(
     };
     let left = left_out.iter().filter(|left| !left.is_ignored).map(|left| &left.folder);
     submodules.iter().chain(left).for_each(|path| leave(path.as_os_str()));
-    // Words for people, not work.
+    // Texts for people are no work.
     leave(OsStr::new(QUESTION_FILE));
     if assignment.kind == Kind::Revise {
         leave(OsStr::new(REPLIES_FILE));
     }
-    // Whoever finds no change in the end has them to tell.
+    // Callers report them if nothing changed.
     workspace.leave_out(left_out);
-    // How many there are is the agent's to say: more than a program takes as its arguments.
+    // The agent decides how many there are: perhaps more than fit into arguments.
     let add = Call::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
     git.run(add.repository(&repository).tree(&tree)).await.map_err(failed)?;
     let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
@@ -101,7 +100,7 @@ pub(crate) async fn tree(
     Ok(made)
 }
 
-/// Commits such a tree onto the target's start. The id of the commit.
+/// Commits a tree onto the target's start. Returns the commit.
 pub(crate) async fn commit(
     git: &Git,
     workspace: &Workspace,
@@ -115,16 +114,16 @@ pub(crate) async fn commit(
     git.line(call).await.map_err(|fault| git.of_commit(&fault).into())
 }
 
-/// Whether a commit of ours says that its checks failed.
+/// Whether our commit's trailer says that its checks failed.
 pub(crate) async fn failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
     let format = format!("--format=%(trailers:key={CHECKS_TRAILER},valueonly)");
     let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
-    // Who can't tell does not call it well: a draft is made ready by one press.
+    // Unknown counts as failed: a draft is easily made ready.
     said.map_or(true, |said| said.lines().any(|word| word.trim() == Verdict::Failed.word()))
 }
 
-/// The agent that made a commit, where that says that an attempt of this job made it, and by which one. Whoever may
-/// push can say so: more than a word of the closed list is never told of it.
+/// The agent of a commit, if an attempt of this job made it. Anyone who may push can write
+/// trailers, so only names of a fixed list count.
 pub(crate) async fn agent_of(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Option<&'static str> {
     let [jobs, agents] =
         [JOB_TRAILER, AGENT_TRAILER].map(|key| format!("%(trailers:key={key},valueonly,separator=%x20)"));
@@ -133,19 +132,19 @@ pub(crate) async fn agent_of(git: &Git, repository: &Path, commit: &str, job: &J
     agent_said(&said.ok()?, job)
 }
 
-/// The same of the values of both trailers, each on a line.
+/// The same from the values of both trailers, one per line.
 fn agent_said(said: &str, job: &JobId) -> Option<&'static str> {
     let (jobs, agents) = said.split_once('\n')?;
     let is_of_job = jobs.split_whitespace().any(|made| made.split('/').next() == Some(job.as_str()));
-    // Two of them are none.
+    // Two values count as none.
     WORKERS.into_iter().find(|agent| is_of_job && agents.trim() == *agent)
 }
 
-/// Makes the files what such a tree has, but for those that the repository ignores: whatever was run on them since
-/// is no part of the work.
+/// Resets the files to such a tree, except ignored ones: changes by later commands are
+/// no part of the work.
 pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
     let (files, repository) = (workspace.tree(), workspace.repository());
-    // Above all, that nothing is removed elsewhere.
+    // Above all, nothing may be removed elsewhere.
     workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
     workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
     make_way(workspace).await.map_err(|fault| fault.of_workspace())?;
@@ -159,14 +158,14 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
     Ok(())
 }
 
-/// Whether a job of this kind has anything to commit, as far as that shows without writing a tree.
+/// Whether there may be something to commit, without writing a tree.
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> Result<bool, Stop> {
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.seal(None).await.map_err(failed)?;
     make_way(workspace).await.map_err(failed)?;
     let Inner { submodules, left_out, .. } = told_apart(git, workspace).await.map_err(failed)?;
-    // What is in no commit is no change.
+    // Excluded files are no change.
     let outside: HashSet<PathBuf> = left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
@@ -174,7 +173,7 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> 
             path == Path::new(QUESTION_FILE) || (kind == Kind::Revise && path == Path::new(REPLIES_FILE));
         !path.as_os_str().is_empty() && !is_for_people && !path.ancestors().any(|above| outside.contains(above))
     };
-    // What an earlier round made was written down, and shows in the index alone since then.
+    // Earlier work is in the index only.
     let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
     let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
     for args in [earlier, now] {
@@ -189,9 +188,9 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> 
 fn message(about: &About<'_>) -> String {
     let About { assignment, agent, checks, redactor } = *about;
     let title = redactor.text(&assignment.pull_request.title);
-    // One line: what follows an empty line could pass for a trailer of ours.
+    // One line: text after an empty line could look like our trailer.
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
-    // In one line a secret may be whole that had something else between two of its words.
+    // A secret may become whole when its words are on one line.
     let title = redactor.text(&title).into_owned();
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
     let title = if assignment.kind == Kind::Revise { format!("Revise {title}") } else { title };
@@ -208,7 +207,7 @@ fn message(about: &About<'_>) -> String {
     message
 }
 
-/// What a commit changed against the base, for the result.
+/// The size of a commit against its base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) files: u32,
@@ -216,7 +215,7 @@ pub(crate) struct Size {
     pub(crate) deletions: u32,
 }
 
-/// Counts what a reviewer will see. A count that can't be made is no reason to fail a pushed job.
+/// Counts what a reviewer sees. If counting fails, a pushed job does not fail.
 pub(crate) async fn size(git: &Git, repository: &Path, base: &str, head: &str) -> Size {
     let range = format!("{base}...{head}");
     let args =

@@ -1,5 +1,4 @@
-//! Where the work goes: which branch, from which commit, and what the forge's branch must be when it is
-//! pushed. Fetching is in `workspace`; nothing is written here.
+//! The target of the work: branch, start commit, and the branch's head that the push expects.
 
 use crate::git::trailers::JOB_TRAILER;
 use crate::git::workspace::mirror::Mirror;
@@ -11,28 +10,28 @@ use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{AssignedRepository, Assignment, Continues, Revises};
 use std::path::Path;
 
-/// How many of a branch's newest commits may hide an attempt's: more are not pushed while a job is repeated.
+/// How many of a branch's newest commits are searched for an attempt's commit.
 const LOOKED_AT: u32 = 200;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// The branch that is pushed.
+    /// The branch to push.
     pub(crate) branch: String,
     /// The commit that the work starts from.
     pub(crate) start: String,
-    /// The branch it goes to, and its commit.
+    /// The base branch and its commit.
     pub(crate) base_branch: String,
     pub(crate) base: String,
-    /// Where the forge's branch must be for the push; nowhere for a new one.
+    /// The branch's head that the push expects; `None` for a new branch.
     pub(crate) expected: Option<String>,
-    /// The open pull request that this goes on with; where people have merged what is adopted, that one.
+    /// The open pull request to continue. For an adopted commit also a merged one.
     pub(crate) pull_request: Option<PullRequest>,
-    /// An earlier attempt of this job pushed this commit and died: there is nothing left to do for an agent.
+    /// A commit that an earlier attempt of this job pushed before it died: no agent is needed.
     /// Others may have pushed on top of it.
     pub(crate) adopted: Option<String>,
 }
 
-/// The pull request to go on with, if the forge says that it is open.
+/// The pull request to continue, if the forge says that it is open.
 pub(crate) async fn open_pull_request(
     forge: &Forge,
     repository: &AssignedRepository,
@@ -45,9 +44,9 @@ pub(crate) async fn open_pull_request(
     }
 }
 
-/// The pull request to revise, as it is now.
+/// The pull request to revise.
 ///
-/// Errors: `PullRequestClosed`, `BranchDeleted`, `PushRejected` for a fork: before anybody works for nothing.
+/// Errors: `PullRequestClosed`, `BranchDeleted`, `PushRejected` for a fork, before an agent works.
 pub(crate) async fn revised_pull_request(
     forge: &Forge,
     repository: &AssignedRepository,
@@ -63,7 +62,7 @@ pub(crate) async fn revised_pull_request(
         PullRequestState::Closed => return Err(closed("closed").into()),
         PullRequestState::Merged => return Err(closed("merged").into()),
     }
-    // A branch of the same name here is another branch, and perhaps the one that everything is merged into.
+    // A branch of the same name here is another branch, perhaps the default branch.
     let here = forge.repository(name).await.map_err(failed)?.id;
     if pull.head_repository.is_some_and(|id| id != here) {
         let reason = "the branch of the pull request is in another repository".into();
@@ -75,7 +74,7 @@ pub(crate) async fn revised_pull_request(
     Ok(pull)
 }
 
-/// The failure that a forge's refusal to be read is.
+/// The failure behind a refused read.
 fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> Failure {
     use pullyard_forge::Error;
     let (forge, repo) = (repository.forge_name(), repository.name.clone());
@@ -88,7 +87,7 @@ fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> F
     }
 }
 
-/// Decides from what was fetched. The forge is asked where that says that people have merged the work.
+/// Decides from fetched data. The forge is asked only to learn whether the work was merged.
 pub(crate) async fn choose(
     git: &Git,
     forge: &Forge,
@@ -103,14 +102,14 @@ pub(crate) async fn choose(
         let reason = format!("`{branch}` can't be a branch");
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
-    // People may point a pull request at another branch than the one it was made for.
+    // People may change a pull request's base branch.
     let revised = open.as_ref().filter(|_| assignment.revises.is_some());
     let base_branch = revised.map_or(&assignment.base, |pull| &pull.base_branch).clone();
     let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: base_branch.clone() };
     if !git::is_branch_name(git, &base_branch).await.map_err(workspace_failed)? {
         return Err(missing().into());
     }
-    // An empty repository has no branch at all.
+    // An empty repository has no branch.
     let base = mirror.branch(git, &base_branch).await.map_err(workspace_failed)?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await.map_err(workspace_failed)?;
     for pushed_to in pushed_to(&branch, assignment) {
@@ -122,7 +121,7 @@ pub(crate) async fn choose(
         let ours = commit_of_job(git, mirror.dir(), &head, &base, &assignment.job).await.map_err(workspace_failed)?;
         if let Some(ours) = ours {
             return Ok(Target {
-                // Whether there is one of another branch is asked once more when it is pushed.
+                // The push asks again whether another branch exists.
                 pull_request: open.filter(|_| pushed_to == branch),
                 branch: pushed_to.to_owned(),
                 start: head.clone(),
@@ -134,14 +133,14 @@ pub(crate) async fn choose(
         }
     }
     if assignment.adopts {
-        // Between the two it is no more once people have merged it.
+        // It may be merged in between.
         let merged = newest_of_job(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
         if let Some(ours) = merged.map_err(workspace_failed)? {
             let Some(pull) = merged_pull_request(forge, assignment).await? else {
                 let (pr, state) = (format!("What an earlier attempt pushed to `{branch}`"), "merged".into());
                 return Err(Failure::PullRequestClosed { pr, state }.into());
             };
-            // What it changed shows against the commit before it.
+            // Its changes are against the commit before it.
             let before = git::commit_of(git, mirror.dir(), &format!("{ours}^")).await.map_err(workspace_failed)?;
             return Ok(Target {
                 branch: assignment.branch.clone(),
@@ -153,20 +152,20 @@ pub(crate) async fn choose(
                 adopted: Some(ours),
             });
         }
-        // Whoever made the branch that may be there. The control plane knows how that attempt was lost.
+        // Somebody made the branch. The control plane knows how that attempt was lost.
         return Err(Failure::NothingPushed {}.into());
     }
     let start = match (&head, &open) {
         (Some(head), Some(_)) => head.clone(),
         (None, Some(_)) => return Err(Failure::BranchDeleted { branch }.into()),
-        // Refused now, before an agent works for nothing: the push would be.
+        // The push would be refused, so refuse before an agent works.
         (Some(_), None) => return Err(Failure::BranchTaken { branch }.into()),
         (None, None) => base.clone(),
     };
     Ok(Target { branch, start, base_branch, base, expected: head, pull_request: open, adopted: None })
 }
 
-/// The pull request of the job's own branch that people have merged. One that the job goes on with is linked already.
+/// The merged pull request of the job's own branch. One that the job continues is linked already.
 async fn merged_pull_request(forge: &Forge, assignment: &Assignment) -> Result<Option<PullRequest>, Stop> {
     if assignment.revises.is_some() {
         return Ok(None);
@@ -176,9 +175,9 @@ async fn merged_pull_request(forge: &Forge, assignment: &Assignment) -> Result<O
     found.map_err(|error| of_forge(&error, repository).into())
 }
 
-/// The branches that an earlier attempt of this job may have pushed to, the one first that this one would. People may have
-/// closed or reopened the pull request that the job goes on with between the two, and each attempt goes by what is open
-/// when it begins.
+/// The branches that an earlier attempt of this job may have pushed to, ours first. People may have closed or
+/// reopened the pull request in between, and each attempt uses what is open when it
+/// begins.
 fn pushed_to<'a>(branch: &'a str, assignment: &'a Assignment) -> impl Iterator<Item = &'a str> {
     let own = (assignment.revises.is_none()).then_some(assignment.branch.as_str());
     let continued = assignment.continues.as_ref().map(|continues| continues.branch.as_str());
@@ -186,13 +185,13 @@ fn pushed_to<'a>(branch: &'a str, assignment: &'a Assignment) -> impl Iterator<I
     std::iter::once(branch).chain(others.into_iter().flatten().filter(move |other| *other != branch))
 }
 
-/// Where another branch is at the forge, if it is there and can be.
+/// The head of another branch at the forge, if it exists and is a valid name.
 async fn head_of(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, Fault> {
     if git::is_branch_name(git, branch).await? { mirror.branch(git, branch).await } else { Ok(None) }
 }
 
-/// The newest commit between `base` and `head` that an attempt of this job made: it says so in its trailer.
-/// Others may have pushed since, so it need not stand at the head.
+/// The newest commit between `base` and `head` whose trailer names an attempt of this job.
+/// Others may have pushed since, so it need not be the head.
 pub(crate) async fn commit_of_job(
     git: &Git,
     repository: &Path,

@@ -1,9 +1,9 @@
-//! The folders of one attempt, and how its files get there.
+//! The folders of one attempt.
 //!
 //! The agent works in a tree with a repository of its own. The runner commits and pushes from another
-//! repository that the agent is never told of, so that nothing the agent writes into `.git` (settings,
-//! hooks, commits, remotes) reaches the commands that carry the forge's token. Both borrow their objects
-//! from the mirror. What is committed is decided in `commit`, where the work starts in `target`.
+//! repository that the agent does not know, so that nothing in the agent's `.git` (settings,
+//! hooks, commits, remotes) reaches commands that have the forge's token. Both borrow objects
+//! from the mirror.
 
 mod aside;
 pub(crate) mod disk;
@@ -31,45 +31,45 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// By this folder's name in their environment, an attempt's processes are found.
+/// The folder whose name in the environment marks an attempt's processes.
 const TEMPORARY: &str = "tmp";
-/// The runner's own repository; so is git that outlived us.
+/// The runner's own repository. Git processes that outlived us are marked by it as well.
 const REPOSITORY: &str = "git";
-/// Held while worktrees are made and stale ones removed.
+/// Locked while worktrees are made and stale ones removed.
 const MAKING: &str = ".making";
-/// Held as long as the attempt of a worktree lives.
+/// Locked while the attempt of a worktree lives.
 const LIVING: &str = "lock";
 
-/// How often a folder that is busy is looked at, and how long after the look before. Starting a process takes a few
+/// How often a busy folder is checked, with pauses. Starting a process takes a few
 /// milliseconds.
 const LOOKS: u32 = 5;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The folders of one attempt; nobody else touches them while this is held.
+/// The folders of one attempt, locked.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
-    /// Processes of it may run that could not be ended.
+    /// Processes of it may run that could not be killed.
     outlived: AtomicBool,
-    /// What the runner's own repository is put back to before it is used.
+    /// The state to which the runner's repository is reset before each use.
     kept: Mutex<Kept>,
-    /// What in the tree is no part of the work.
+    /// Folders of the tree that are no part of the work.
     aside: Arc<Mutex<Aside>>,
     _living: File,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checkout<'a> {
-    /// The branch the work is on.
+    /// The branch of the work.
     pub(crate) branch: &'a str,
-    /// The commit the tree shows.
+    /// The commit of the tree.
     pub(crate) start: &'a str,
-    /// The branch it is compared with, and its commit.
+    /// The base branch and its commit.
     pub(crate) base: (&'a str, &'a str),
 }
 
 impl Workspace {
-    /// Makes the folders, after removing those of attempts that died, with whatever these left running.
+    /// Creates the folders, and removes those of dead attempts with their processes.
     pub(crate) async fn make(work_dir: &Path, job: &JobId, attempt: u32) -> io::Result<Self> {
         let all = work_dir.join("worktrees");
         let folder = all.clone();
@@ -80,8 +80,8 @@ impl Workspace {
         });
         let _making = making.await?;
         let root = all.join(format!("{job}-{attempt}"));
-        // A process that is just being started holds the locks of whoever starts it for a moment, also those that were
-        // given up meanwhile: what is busy may not be so at the next look.
+        // A process that is just starting inherits locks for a moment, even released ones: a busy folder may be free at the
+        // next check.
         let mut looks_left = LOOKS;
         loop {
             remove_stale(&all).await;
@@ -99,7 +99,7 @@ impl Workspace {
         private_dirs(root)?;
         let living = lock_file(&root.join(LIVING))?;
         living.try_lock().map_err(|_| busy("this attempt already runs on this machine"))?;
-        // Nobody works in what another one left.
+        // Folders are never reused.
         if fs::read_dir(root)?.flatten().any(|entry| entry.file_name() != LIVING) {
             return Err(busy("what an earlier process of this attempt left is still there"));
         }
@@ -121,12 +121,11 @@ impl Workspace {
         &self.root
     }
 
-    /// Where the folder of an attempt is, whether it is there or not.
+    /// The path of an attempt's folder, whether it exists or not.
     pub(crate) fn root_in(work_dir: &Path, job: &JobId, attempt: u32) -> PathBuf {
         work_dir.join("worktrees").join(format!("{job}-{attempt}"))
     }
 
-    /// The files the agent works on.
     pub(crate) fn tree(&self) -> PathBuf {
         self.root.join("tree")
     }
@@ -135,12 +134,12 @@ impl Workspace {
         self.root.join("home")
     }
 
-    /// The home folder of the project's own commands: nothing of the agent's is in it.
+    /// The home of the project's own commands, without anything of the agent.
     pub(crate) fn home_of_commands(&self) -> PathBuf {
         self.root.join("home-of-commands")
     }
 
-    /// Keeps these paths, with zeros between them, out of what is committed, and out of what the agent's git shows.
+    /// Excludes these paths, separated by zeros, from the commit and from the agent's `git status`.
     pub(crate) async fn exclude(&self, paths: &[u8]) -> io::Result<()> {
         let lines = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty()).flat_map(excluding);
         let lines: Vec<u8> = lines.collect();
@@ -148,7 +147,7 @@ impl Workspace {
         if lines.is_empty() {
             return Ok(());
         }
-        // The repository's own programs ran by now: what they put in the place of any of these leads nowhere else.
+        // The repository's programs ran by now: links that they created here are not followed.
         for dir in [self.repository(), self.tree().join(".git")] {
             if !git::is_folder(&dir).await {
                 continue;
@@ -163,9 +162,9 @@ impl Workspace {
         Ok(())
     }
 
-    /// Kills what an attempt left behind whose own process died: its agent, and whatever that started.
+    /// Kills what is left of an attempt whose own process died.
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
-        // As the attempt itself named it; without the folder nothing was ever started in it.
+        // By the name that the attempt used. Without the folder nothing was started in it.
         if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize()
             && let Err(error) = stray::end_marked(&root.join(TEMPORARY), &root.join(REPOSITORY)).await
         {
@@ -173,12 +172,11 @@ impl Workspace {
         }
     }
 
-    /// The agent's folder for temporary files.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.root.join(TEMPORARY)
     }
 
-    /// What the attempt leaves behind, until it is uploaded.
+    /// Artifacts until they are uploaded.
     pub(crate) fn artifacts(&self) -> PathBuf {
         self.root.join("artifacts")
     }
@@ -190,8 +188,8 @@ impl Workspace {
     pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
         git::seal(&repository, Some(mirror.dir())).await.map_err(Fault::Disk)?;
-        // The index remembers what each file looked like, so that only touched files are read again,
-        // and files that git would write differently today are not changed by us.
+        // The index remembers each file, so that only touched files are read again
+        // and files that git would write differently today do not change.
         let call = Call::new(["reset", "--hard", "--quiet", at.start]);
         git.run(Call::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
         git.run(call.repository(&repository).tree(&tree)).await?;
@@ -205,8 +203,8 @@ impl Workspace {
         self.remember().await.map_err(Fault::Disk)
     }
 
-    /// Has the runner's git never look whether a submodule is changed: it would read the repository that an agent left
-    /// there, with all that its settings name, and wait for each pipe among that.
+    /// Makes the runner's git skip submodules: it would read repositories that an agent left there, with their settings,
+    /// and could block on pipes.
     async fn pass_over_submodules(&self, git: &Git) -> Result<(), Fault> {
         let (tree, repository) = (self.tree(), self.repository());
         let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
@@ -222,10 +220,10 @@ impl Workspace {
         git.run(pass_over.repository(&repository).tree(&tree)).await.map(drop)
     }
 
-    /// Makes the runner's own repository what it was when nothing of anybody else's ran: its settings, where it stands,
-    /// what it knows of the files, and what is kept out of the commit. Each of them could hide work, or name a program.
+    /// Resets the runner's repository to its state before foreign code ran: settings, HEAD, index and excludes. Each of
+    /// them could hide work or name a program.
     ///
-    /// Errors: `Disk`, also when another folder stands in the place of one of ours, or of the mirror, or a link to one.
+    /// Errors: `Disk`, also if one of our folders, or the mirror, was replaced or is a link.
     pub(crate) async fn seal(&self, mirror: Option<&Mirror>) -> Result<(), Fault> {
         let sealed = async {
             let folders = [self.root.clone(), self.tree(), self.repository()];
@@ -245,7 +243,7 @@ impl Workspace {
         sealed.await.map_err(Fault::Disk)
     }
 
-    /// Notes what the runner's git knows of the files: nothing of anybody else's has run since it was sealed.
+    /// Stores the index: no foreign code has run since it was sealed.
     pub(crate) async fn remember(&self) -> io::Result<()> {
         let repository = self.repository();
         let index = on_disk(move || Index::of(&repository)).await?;
@@ -257,7 +255,7 @@ impl Workspace {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The agent's repository: the same files and history, no remote, no credentials, no hooks.
+    /// The agent's repository: same files and history, no remote, no credentials, no hooks.
     async fn give_repository(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
         let dir = git::init_bare(git, self.tree().join(".git")).await?;
         git::seal(&dir, Some(mirror.dir())).await.map_err(Fault::Disk)?;
@@ -274,13 +272,13 @@ impl Workspace {
         write.await.map_err(Fault::Disk)
     }
 
-    /// Notes that processes of the attempt could not be ended. Its folders stay: whoever looks next knows by them that
-    /// there is something to look for, and by what name.
+    /// Notes that processes of the attempt could not be killed. Its folders stay, so that the next attempt finds these
+    /// processes.
     pub(crate) fn keep_for_the_next_look(&self) {
         self.outlived.store(true, Ordering::Relaxed);
     }
 
-    /// Removes the folders, unless they shall be kept.
+    /// Removes the folders, unless they are to be kept.
     pub(crate) async fn end(self, afterwards: Afterwards) {
         if self.outlived.load(Ordering::Relaxed) {
             let root = self.root.display();
@@ -302,7 +300,7 @@ impl Workspace {
     }
 }
 
-/// The line by which git leaves out this path and no other. One with a line's end in it can't be named.
+/// The line that makes git exclude exactly this path. A path with a line break has none.
 fn excluding(path: &[u8]) -> Vec<u8> {
     if path.contains(&b'\n') {
         return Vec::new();
@@ -318,7 +316,7 @@ fn excluding(path: &[u8]) -> Vec<u8> {
     line
 }
 
-/// An agent that commits, against its instructions, shall not stumble over it.
+/// An agent that commits against its instructions must not fail.
 const AGENT_CONFIG: &str = "\
 [core]
 \trepositoryformatversion = 0
@@ -329,18 +327,18 @@ const AGENT_CONFIG: &str = "\
 \temail = agent@localhost
 ";
 
-/// Removes the worktrees whose process is gone: their lock is free. What it left running goes first: an agent
-/// that outlived its runner would go on writing, and asking its model.
+/// Removes worktrees whose process is gone: their lock is free. Processes that it left are killed first: an agent
+/// that outlived its runner would go on writing and asking its model.
 async fn remove_stale(all: &Path) {
     let all = all.to_owned();
     for (root, lock) in on_disk(move || stale(&all)).await.unwrap_or_default() {
         if let Err(error) = stray::end_marked(&root.join(TEMPORARY), &root.join(REPOSITORY)).await {
-            // They may still write in it; the next attempt looks again.
+            // They may still write; the next attempt tries again.
             tracing::error!(error = %error, "failed to {error}");
             continue;
         }
         let removed = on_disk(move || remove::tree(&root)).await;
-        // Until here nobody could begin the same attempt again.
+        // Until here the same attempt could not begin again.
         drop(lock);
         if let Err(error) = removed {
             tracing::warn!(error = %error, "a stale worktree could not be removed: {error}");
@@ -348,7 +346,7 @@ async fn remove_stale(all: &Path) {
     }
 }
 
-/// The folders of attempts that died, as the attempts themselves named them, each with its lock, held.
+/// The folders of dead attempts, each with its lock held.
 fn stale(all: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     let dead = |entry: fs::DirEntry| {
         let root = entry.file_type().is_ok_and(|kind| kind.is_dir()).then(|| entry.path().canonicalize().ok())??;
@@ -399,7 +397,7 @@ mod tests {
     async fn an_agents_home_is_not_below_its_folder_for_temporary_files() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
-        // Codex makes no helpers for itself below that one.
+        // Codex creates no helpers below that folder.
         assert!(!workspace.home().starts_with(workspace.temporary()));
         workspace.end(Afterwards::Removed).await;
     }
@@ -413,7 +411,7 @@ mod tests {
         let mut command = tokio::process::Command::new("sleep");
         let child = command.arg("600").env("TMPDIR", one.temporary()).kill_on_drop(true).spawn().unwrap();
         let environ = format!("/proc/{}/environ", child.id().unwrap());
-        // While it becomes another program it has no environment, or still that of the test.
+        // During exec it has no environment, or still that of the test.
         let mark = [&b"TMPDIR="[..], one.temporary().as_os_str().as_encoded_bytes()].concat();
         let is_marked = || fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|variable| variable == mark);
         let begun = async {
@@ -426,9 +424,9 @@ mod tests {
         one.end(Afterwards::Removed).await;
         assert!(folder.is_dir());
         Workspace::make(dir.path(), &job("b"), 1).await.unwrap();
-        // It stays as long as anything of it may run.
+        // It stays while anything of it may run.
         assert!(!folder.exists());
-        // The dead have no environment.
+        // Dead processes have no environment.
         assert!(fs::read(&environ).unwrap_or_default().is_empty());
     }
 

@@ -1,23 +1,23 @@
-//! What stops an attempt from outside: its people, the loss of its lease, or a signal to this process.
-//! It is a level, not a message: every step looks at it, and a graver order replaces a lighter one.
+//! What stops an attempt from outside: people, a lost lease, or a signal.
+//! A level, not a message: every step checks it, and a graver order replaces a lighter one.
 
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Why an attempt stops before its work is done. Ordered by gravity.
+/// Why an attempt stops early, by gravity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
-    /// The job's people want it to pause; the attempt gives its job back.
+    /// Pause: the attempt yields.
     Pause,
-    /// The job's people want it to stop; the attempt still says that it did.
+    /// Cancel: the attempt reports its end.
     Cancel,
-    /// Somebody else has the job now, or nobody has.
+    /// The lease is lost.
     LeaseLost,
     /// This process was told to end.
     Shutdown,
 }
 
-/// The order in force, shared by everything in a run.
+/// The current order, shared by all steps.
 #[derive(Clone, Debug)]
 pub(crate) struct Orders(Arc<watch::Sender<Option<Order>>>);
 
@@ -26,7 +26,7 @@ impl Orders {
         Self(Arc::new(watch::Sender::new(None)))
     }
 
-    /// Puts an order in force, unless a graver one is.
+    /// Sets an order, unless a graver one is set.
     pub(crate) fn give(&self, order: Order) {
         self.0.send_if_modified(|now| {
             let graver = *now < Some(order);
@@ -41,12 +41,12 @@ impl Orders {
         self.at_least(Order::Pause).await
     }
 
-    /// Waits for an order that also stops a push: a cancellation comes too late for one.
+    /// Waits for an order that stops even a push. A cancel comes too late for one.
     pub(crate) async fn grave(&self) -> Order {
         self.at_least(Order::LeaseLost).await
     }
 
-    /// Waits for the process to be told to end.
+    /// Waits for the order to end the process.
     pub(crate) async fn at_least(&self, least: Order) -> Order {
         let mut orders = self.0.subscribe();
         loop {

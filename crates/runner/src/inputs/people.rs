@@ -1,8 +1,8 @@
-//! What people say to a job's agent while it works: how this process learns that they did, what they said, and how
-//! much of it the agent has heard.
+//! Messages of people to a working agent: how this process learns of them, and how many the agent
+//! has read.
 //!
-//! An input is heard once the model has answered with it before it; until then the next start tells it again, in this
-//! attempt or in another one. How an agent is told is its driver's business (`agent::adapter`), when is `agent`'s.
+//! The agent has read a message once its model answered after it. Until then the next start repeats it, in this attempt
+//! or another one. `agent::adapter` knows how an agent gets a message, `agent` when.
 
 pub(crate) mod given;
 
@@ -17,25 +17,25 @@ use std::fmt::Write;
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The people of a job, as an agent hears them from its first start to its last.
+/// The messages of a job, from an agent's first start to its last.
 pub(crate) struct People<'a> {
     this: &'a Attempt<'a>,
     state: Mutex<State>,
 }
 
 struct State {
-    /// The number of the newest that is known.
+    /// Number of the newest known message.
     known: u32,
-    /// What they said since the agent was told its task.
+    /// Messages since the agent's task was written.
     said: Vec<Input>,
-    /// The number of the newest that the agent has heard.
+    /// Number of the newest message that the agent has read.
     heard: u32,
-    /// The number of the newest that stands among the events.
+    /// Number of the newest message that is an event.
     shown: u32,
 }
 
 impl<'a> People<'a> {
-    /// For an agent whose task tells what they said up to this number.
+    /// For an agent whose task contains the messages up to this number.
     pub(crate) fn of(this: &'a Attempt<'a>, told: u32) -> Self {
         Self { this, state: Mutex::new(State { known: told, said: Vec::new(), heard: told, shown: told }) }
     }
@@ -44,18 +44,18 @@ impl<'a> People<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until they say something, and gets it. May be dropped and called again at any time.
+    /// Waits for new messages and fetches them. Cancel-safe.
     pub(crate) async fn speak(&self) -> Vec<Input> {
         let known = self.state().known;
         self.this.given.more_than(known).await;
         match self.newer().await {
             Ok(newer) if !newer.is_empty() => newer,
-            // Whatever stops the attempt is heard elsewhere; else they are heard when the agent has ended.
+            // An order to stop arrives elsewhere; other failures are repeated after the agent's end.
             _ => pending().await,
         }
     }
 
-    /// What the agent has not heard. Calls nobody where nobody said anything.
+    /// Messages that the agent has not read. Sends no request if there are none.
     ///
     /// Errors: an order.
     pub(crate) async fn unheard(&self) -> Result<Vec<Input>, Stop> {
@@ -80,7 +80,7 @@ impl<'a> People<'a> {
         Ok(newer)
     }
 
-    /// The agent is being told these: they stand among the events here, each once.
+    /// Records each of these messages once as an event.
     pub(crate) fn show(&self, inputs: &[Input]) {
         let mut state = self.state();
         for input in inputs.iter().filter(|input| input.seq > state.shown) {
@@ -91,7 +91,7 @@ impl<'a> People<'a> {
         state.shown = inputs.iter().map(|input| input.seq).fold(state.shown, u32::max);
     }
 
-    /// It has heard what they said up to this number.
+    /// Notes that the agent has read the messages up to this number.
     pub(crate) fn heard(&self, input: u32) {
         let mut state = self.state();
         if input > state.heard {
@@ -101,18 +101,18 @@ impl<'a> People<'a> {
         self.this.given.note_heard(state.heard);
     }
 
-    /// Everything that they said since the agent was told its task, heard or not.
+    /// All messages since the agent's task was written.
     pub(crate) fn said(&self) -> Vec<Input> {
         self.state().said.clone()
     }
 }
 
-/// The number of the newest of these.
+/// Number of the newest of these.
 pub(crate) fn newest(inputs: &[Input]) -> u32 {
     inputs.iter().map(|input| input.seq).max().unwrap_or(0)
 }
 
-/// What an agent is told of these in the middle of its work.
+/// The text of these messages for a working agent.
 pub(crate) fn while_it_works(inputs: &[Input]) -> String {
     let mut words = String::new();
     for Input { by, text, .. } in inputs {
@@ -122,7 +122,7 @@ pub(crate) fn while_it_works(inputs: &[Input]) -> String {
     words
 }
 
-/// What it is told of these before anything else, or instead.
+/// The text of these messages before, or instead of, a prompt.
 pub(crate) fn with_unheard(prompt: &str, inputs: &[Input]) -> String {
     let mut words = prompt.to_owned();
     if !inputs.is_empty() {

@@ -1,8 +1,7 @@
-//! The conversation of a job: what its agent asked and what people said, over all attempts, and how an attempt
-//! that was paused or asked something gives its job back.
+//! The conversation of a job over all attempts: questions of its agent and messages of people. Also how an attempt
+//! yields for a pause or a question.
 //!
-//! An agent that goes on in its session is told what is new to it. One that begins again is told the conversation in
-//! its prompt. Where the files of either come from is not known here.
+//! A resumed session gets what is new. A new session gets the whole conversation in its prompt.
 
 use crate::agent::GoesOn;
 use crate::agent::sign::Tokens;
@@ -25,27 +24,27 @@ use std::fmt::Write;
 pub(crate) struct Talk {
     prompt: String,
     inputs: Vec<Input>,
-    /// The session of an earlier attempt that goes on.
+    /// The session to resume.
     session: Option<TakenSession>,
-    /// What it is told of branches that its work does not merge with.
+    /// Text about branches that conflict with the work.
     conflicts: String,
 }
 
 pub(crate) enum Asked {
-    /// It waits for its answer; the attempt is over.
+    /// The job waits for the answer, and the attempt is over.
     Waits,
-    /// It was answered meanwhile: the attempt goes on, and this is what its session is told.
+    /// The answer is here: the attempt goes on with this text.
     Answered(String),
 }
 
 impl Talk {
-    /// The conversation as the attempt begins, with what an earlier one left.
+    /// The conversation at the attempt's start, with the restored session.
     pub(crate) fn of(assignment: &Assignment, taken: &Taken, conflicts: String) -> Self {
         let inputs = assignment.resume.as_ref().map(|resume| resume.inputs.clone()).unwrap_or_default();
         Self { prompt: assignment.prompt.clone(), inputs, session: taken.session.clone(), conflicts }
     }
 
-    /// The assignment with the conversation in its prompt, for an agent that begins.
+    /// The assignment with the conversation in its prompt, for a new session.
     pub(crate) fn told(&self, assignment: &Assignment) -> Assignment {
         let mut prompt = self.prompt.clone();
         if !self.conflicts.is_empty() {
@@ -65,7 +64,7 @@ impl Talk {
         Assignment { prompt, ..assignment.clone() }
     }
 
-    /// What an agent is told that goes on in its session: nothing that it knows.
+    /// The text for a resumed session: only what is new to it.
     pub(crate) fn goes_on(&self, workspace: &Workspace) -> Option<GoesOn> {
         let session = self.session.as_ref()?;
         let mut prompt = String::from("You were stopped in the middle of this task, and go on with it now.\n");
@@ -93,22 +92,22 @@ impl Talk {
         Some(GoesOn { session: session.id.clone(), prompt, tokens: session.tokens })
     }
 
-    /// The session that goes on, how much it had read, and what it had used.
+    /// The resumed session, how much it had read, and its tokens.
     pub(crate) fn before(&self) -> Option<(String, u32, Tokens)> {
         self.session.as_ref().map(|session| (session.id.clone(), session.read, session.tokens))
     }
 
-    /// This was said as well, to the agent that was told the rest.
+    /// Adds a message.
     pub(crate) fn goes_further(&mut self, said: Vec<Input>) {
         self.inputs.extend(said);
     }
 
-    /// How many inputs an agent that is told this has read.
+    /// How many inputs an agent with this text has read.
     pub(crate) fn read(&self) -> u32 {
         self.inputs.last().map_or(0, |last| last.seq)
     }
 
-    /// The agent asks something: the job is given back, unless somebody said something that it has not read.
+    /// The agent asks something: the attempt yields, unless there is a message that the agent has not read.
     pub(crate) async fn asks(
         &mut self,
         this: &Attempt<'_>,
@@ -134,14 +133,14 @@ impl Talk {
     }
 }
 
-/// What the agent of this attempt is told in its own session, if it has one.
+/// The text for the agent in its own session, if it has one.
 pub(crate) fn goes_on_with(this: &Attempt<'_>, words: &str) -> Option<GoesOn> {
     let work = this.tally.told().0?;
     let (tokens, session) = (this.working.used(&work, this.tally.tokens_of_session()), work.session?);
     Some(GoesOn { session, prompt: words.to_owned(), tokens })
 }
 
-/// Its people want it to pause: what its agent did is kept, and the job is given back.
+/// Yields for a pause, after storing a checkpoint.
 pub(crate) async fn pauses(this: &Attempt<'_>, workspace: Option<&Workspace>) -> Result<(), Stop> {
     this.events.end_record();
     if let Some(workspace) = workspace {
@@ -152,7 +151,7 @@ pub(crate) async fn pauses(this: &Attempt<'_>, workspace: Option<&Workspace>) ->
     this.give_back(&request).await.map(drop)
 }
 
-/// It goes no further: what its agent did is kept where another attempt may go on from it.
+/// Ends early: stores a checkpoint if another attempt may use it.
 pub(crate) async fn breaks_off(this: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
     if let Some(workspace) = workspace {
         match &stop {

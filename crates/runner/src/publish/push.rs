@@ -1,14 +1,12 @@
-//! Publishing the commit, safely even when the attempt was meanwhile replaced.
+//! Publishes the commit, also if this attempt was replaced meanwhile.
 //!
-//! Three layers: git is killed well before anybody else may end the attempt, counted from before the
-//! status was sent; every attempt pushes with the same expected old head, so that the forge admits one;
-//! and an attempt whose push is refused adopts the commit of its own job that stands there instead.
+//! Git is killed well before another attempt may start. Every attempt pushes with the same expected old head, so the
+//! forge accepts one. An attempt whose push is refused adopts the commit of its own job on the branch.
 //!
-//! A push whose answer is lost until then may have been taken: the branch is read for a while after it, which needs no
-//! grant, and nothing is pushed any more.
+//! After a push whose answer is lost, the branch is read for a while. That needs no grant, and nothing more is pushed.
 //!
-//! Where a person pushed to the pull request meanwhile, our one commit goes on top of theirs (`onto`), once:
-//! nothing of theirs is ever rewritten.
+//! If a person pushed to the pull request meanwhile, our commit goes on top of theirs (`onto`), once. Their commits are
+//! never rewritten.
 
 use crate::api::retry::BackOff;
 use crate::deadline::later;
@@ -24,30 +22,30 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// How long before the end of our time git is killed: its last packet may still be on its way.
+/// Git is killed this long before our time ends: its last packet may still be on its way.
 const MARGIN: Duration = Duration::from_secs(30);
-/// What the server grants when it doesn't say.
+/// The grant if the server names none.
 const USUAL: Duration = Duration::from_secs(120);
-/// Where a head that isn't ours is kept while it is looked at.
+/// The ref that holds a foreign head while it is examined.
 const FOUND: &str = "refs/pullyard/found";
-/// How often a push is tried that a forge which answers neither took nor refused.
+/// Tries of a push that a forge which answers neither accepted nor refused.
 const TRIES: u32 = 4;
-/// How long it is tried to read the branch once our time to push is over.
+/// How long the branch is read after our time to push is over.
 const LOOK_FOR: Duration = Duration::from_secs(90);
-/// How long one such look may take.
+/// Limit of one read.
 const LOOK_LIMIT: Duration = Duration::from_secs(20);
-/// How long it may take to fetch what the branch is at by then: another try has to fit.
+/// Limit of a fetch of the branch's head: another try must fit.
 const FETCH_LIMIT: Duration = Duration::from_secs(40);
-/// How often a forge that answers says then that the branch is where it was, before that is believed.
+/// How often a forge must report the old head before that is believed.
 const LOOKS: u32 = 6;
 
-/// When git must be done. `sent` is an instant before the status `syncing` was sent the first time.
+/// When git must be done. `sent` is an instant before the status `syncing` was first sent.
 pub(crate) fn deadline(sent: Instant, push_for_secs: Option<u64>) -> Instant {
     let granted = push_for_secs.map_or(USUAL, Duration::from_secs);
     later(sent, granted.saturating_sub(MARGIN))
 }
 
-/// A commit and where it goes.
+/// A commit and its target.
 pub(crate) struct Push<'a> {
     pub(crate) git: &'a Git,
     pub(crate) repository: &'a Path,
@@ -58,18 +56,17 @@ pub(crate) struct Push<'a> {
     pub(crate) name: &'a RepositoryName,
 }
 
-/// What stands at the forge when it is done.
+/// The branch at the forge after publishing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Published {
     /// The commit with the job's work.
     pub(crate) commit: String,
-    /// The head of the branch; somebody may have pushed on top of an earlier attempt's commit.
+    /// The head of the branch. Somebody may have pushed on top of an earlier attempt's commit.
     pub(crate) head: String,
     pub(crate) by: By,
 }
 
 impl Published {
-    /// This commit of this attempt, that the branch is at.
     fn now(commit: &str) -> Self {
         Self { commit: commit.to_owned(), head: commit.to_owned(), by: By::ThisAttempt }
     }
@@ -77,15 +74,15 @@ impl Published {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
-    /// This attempt: its commit, or the same change on top of what others pushed.
+    /// This attempt: its commit, or the same change on top of commits of others.
     ThisAttempt,
-    /// An earlier attempt of the job, as its trailer says.
+    /// An earlier attempt of the job, by the commit's trailer.
     EarlierAttempt,
-    /// Somebody who pushed the same change: the commit is none of ours.
+    /// Somebody who pushed the same change. The commit is not ours.
     Somebody,
 }
 
-/// One commit, and where the forge's branch must be for it.
+/// A commit, and the branch's head that it expects.
 #[derive(Clone)]
 struct Change {
     commit: String,
@@ -93,17 +90,17 @@ struct Change {
 }
 
 enum Landed {
-    /// It stands there, perhaps below what others pushed since, or that of an earlier attempt of this job does.
+    /// The commit, or one of an earlier attempt of this job, is on the branch, perhaps below other commits.
     Ours(Published),
-    /// The branch is elsewhere, at this commit, which is in our repository now.
+    /// The branch is at another commit, which was fetched.
     Moved(String),
 }
 
 impl Push<'_> {
-    /// Pushes, and returns what stands at the forge's branch: our work, or that of an earlier attempt of
-    /// this job. Where somebody pushed to the pull request meanwhile, our commit is put on top, once.
+    /// Pushes, and returns the state of the branch: our work, or that of an earlier attempt of this job. If
+    /// somebody pushed to the pull request meanwhile, our commit goes on top, once.
     ///
-    /// Errors: `HeadMoved` when they do it again, `Conflict`, `BranchDeleted`, and what the forge refuses.
+    /// Errors: `HeadMoved` if they push again, `Conflict`, `BranchDeleted`, and refusals of the forge.
     pub(crate) async fn publish(&self, until: Instant) -> Result<Published, Stop> {
         if until <= Instant::now() {
             return Err(self.rejected("no time was left for it").into());
@@ -112,7 +109,7 @@ impl Push<'_> {
         if let Ok(published) = timeout_at(until, self.attempt(&sent)).await {
             return published;
         }
-        // Dropping it has killed git. What git had sent by then may have been taken.
+        // Dropping the future has killed git. The forge may have accepted what was sent by then.
         let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(job.id = %self.job, "a push had no answer in its time; the branch is read");
         let unanswered = || Stop::from(self.rejected("it gave no answer in time"));
@@ -123,7 +120,7 @@ impl Push<'_> {
         landed.ok_or_else(unanswered)
     }
 
-    /// What became of a push whose answer was lost. Nothing where the forge has not taken it, as far as it says.
+    /// The result of a push whose answer was lost. `None` if the forge does not show it.
     async fn look(&self, sent: &Change) -> Result<Option<Published>, Stop> {
         let (mut back_off, mut looks) = (BackOff::new(), 0);
         loop {
@@ -135,11 +132,11 @@ impl Push<'_> {
                     Ok(Ok(Some(Landed::Ours(published)))) => return Ok(Some(published)),
                     Ok(Ok(Some(Landed::Moved(_)))) => return Ok(None),
                     Ok(Ok(None)) => return Err(self.deleted().into()),
-                    // It has moved, and whose it is, is not known yet.
+                    // The branch moved, and it is not known yet by whom.
                     Ok(Err(fault)) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
                     Err(_) => {}
                 },
-                // It is away.
+                // The forge is away.
                 Ok(Err(_)) | Err(_) => {}
             }
             if looks == LOOKS {
@@ -149,7 +146,7 @@ impl Push<'_> {
         }
     }
 
-    /// Notes what it is about to push in `sent`.
+    /// Notes in `sent` what it is about to push.
     async fn attempt(&self, sent: &Mutex<Option<Change>>) -> Result<Published, Stop> {
         let first = Change { commit: self.commit.to_owned(), expected: self.target.expected.clone() };
         let head = match self.land(&first, sent).await? {
@@ -157,13 +154,13 @@ impl Push<'_> {
             Landed::Moved(head) => head,
         };
         if self.target.pull_request.is_none() {
-            // A branch of our own naming that somebody else has made: nothing of ours belongs there.
+            // Somebody else created a branch with our name: we push nothing to it.
             return Err(self.rejected("the branch has moved").into());
         }
         tracing::info!(job.id = %self.job, "somebody pushed meanwhile; the work is put on top of theirs");
         let onto = Onto { git: self.git, repository: self.repository, branch: &self.target.branch };
         let Some(commit) = onto.replay(&self.target.start, self.commit, &head).await? else {
-            // Theirs is the same change: there is nothing to add to it.
+            // Theirs is the same change.
             return Ok(Published { commit: head.clone(), head, by: By::Somebody });
         };
         match self.land(&Change { commit, expected: Some(head) }, sent).await? {
@@ -183,7 +180,7 @@ impl Push<'_> {
                 return Ok(ours());
             };
             tracing::warn!(error = %fault, "a push was not accepted: {fault}");
-            // The answer may be all that was lost, so the branch itself is asked.
+            // Perhaps only the answer was lost: ask the branch itself.
             match self.remote_head().await {
                 Ok(Some(head)) if head == change.commit => return Ok(ours()),
                 Ok(None) if change.expected.is_some() => return Err(self.deleted().into()),
@@ -193,7 +190,7 @@ impl Push<'_> {
                         let reason = format!("the branch has moved, and {}", fault.reason());
                         return Err(self.rejected(&reason).into());
                     }
-                    // Whose it is, is not known yet: it may be our own, below what others pushed since.
+                    // The owner is not known yet. It may be our commit, below commits of others.
                     Err(fault) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
                 },
                 Ok(_) => {
@@ -201,7 +198,7 @@ impl Push<'_> {
                         return Err(refusal.into());
                     }
                 }
-                // It is away: our time to push is the limit, and not how often.
+                // The forge is away. Time is the limit, not the number of tries.
                 Err(_) => tried -= 1,
             }
             if tried == TRIES {
@@ -239,7 +236,7 @@ impl Push<'_> {
         Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
     }
 
-    /// Fetches what the branch is at, where that is not this change, and looks whose it is. None where it is gone.
+    /// Fetches the branch's head if it is not this change, and finds its author. `None` if the branch is gone.
     async fn there(&self, change: &Change) -> Result<Option<Landed>, Fault> {
         let refspec = format!("+{}:{FOUND}", git::branch_ref(&self.target.branch));
         let args = [
@@ -253,7 +250,7 @@ impl Push<'_> {
             &refspec,
         ];
         self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await?;
-        // It may have moved again; what was fetched is what we know.
+        // It may have moved again; what was fetched counts.
         let Some(head) = git::commit_of(self.git, self.repository, FOUND).await? else {
             return Ok(None);
         };
@@ -275,7 +272,7 @@ impl Push<'_> {
         Failure::BranchDeleted { branch: self.target.branch.clone() }
     }
 
-    /// What the forge's words mean, if they are a refusal and not a fault on the way.
+    /// The forge's refusal, if its words are one.
     fn refusal(&self, fault: &Fault) -> Option<Failure> {
         let Fault::Failed { stdout, words, .. } = fault else {
             return None;
@@ -287,7 +284,7 @@ impl Push<'_> {
         if all.contains("workflow") && says(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
             return Some(Failure::WorkflowPermission {});
         }
-        // A ref that is locked or was moved under our push: nobody has decided anything.
+        // A ref is locked or moved under our push: undecided.
         if says(&["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"]) {
             return None;
         }
@@ -307,7 +304,7 @@ impl Push<'_> {
             let (branch, reason) = (self.target.branch.clone(), Quoted(rule(words).map(str::to_owned)));
             return Some(Failure::BranchProtected { branch, reason });
         }
-        // GitHub says the first of a person's token, and the second of an App's; Bitbucket the third of any.
+        // GitHub sends the first to a person's token and the second to an App's; Bitbucket sends the third.
         if all.contains("permission to ") && all.contains(" denied to ")
             || says(&["write access to repository not granted", "lack one or more required privilege scopes"])
         {
@@ -319,7 +316,7 @@ impl Push<'_> {
         }
         let line = line?;
         let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
-        // What a hook says tells more than that it was a hook.
+        // The hook's own words tell more.
         let said = |by: &str| {
             let lines = words.lines().filter_map(|line| line.trim().strip_prefix(by));
             lines.map(str::trim).find(|line| !line.is_empty())
@@ -335,7 +332,6 @@ impl Push<'_> {
     }
 }
 
-/// What the forge says of a push, line by line.
 fn of_forge(words: &str) -> impl Iterator<Item = &str> {
     let lines = words.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
     lines.map(str::trim).filter(|line| !line.is_empty())

@@ -1,7 +1,7 @@
-//! Reviews: one gets its job, one waits, older ones are absorbed, some get their last answer.
+//! Writes of reviews: a review gets a job, waits, is absorbed, or gets its last answer.
 //!
-//! Each of these changes a review only while it is `deferred` (or unknown), so that no review belongs to
-//! two jobs, whoever else is at work.
+//! Each write requires that the review is `deferred` or unknown, so that no review belongs to
+//! two jobs.
 
 use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number, text};
@@ -18,26 +18,26 @@ use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
-/// What is written when a review gets its job.
+/// A review that gets its job.
 #[derive(Clone, Debug)]
 pub struct TriggerReview<'a> {
     pub job: &'a Job,
-    /// The ticket that has it now.
+    /// The ticket with the job.
     pub ticket: &'a Ticket,
     /// The pull request whose hour begins.
     pub pull_request: &'a PullRequest,
-    /// The review, naming its job.
+    /// The review with the job's id.
     pub review: &'a Review,
-    /// The decision, where it is made at once, and over what it may be put into the ledger; none for a review that waited.
+    /// The decision, if it is made at once, and what it may replace in the ledger. `None` for a review that waited.
     pub delivery: Option<&'a Delivery>,
-    /// What the job takes from its project's budget, if there is one.
+    /// What the job takes from its project's budget.
     pub charge: Option<&'a Charge>,
 }
 
-/// A review that waits for a job which was not told of it.
+/// A review that waits for a job which does not know it.
 #[derive(Clone, Copy, Debug)]
 pub struct WaitsForJob<'a> {
-    /// The review, waiting, a version later than it was read.
+    /// The waiting review, one version later than it was read.
     pub review: &'a Review,
     pub from: Option<&'a JobId>,
     /// Its ledger entry, if that is to say so.
@@ -51,10 +51,10 @@ impl Store {
     /// Makes the job of a review.
     ///
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or
-    /// `deferred` where it waited; DELIVERY if absent, or not final where somebody looked for it; BUDGET if the day has
-    /// as much left. The two revs prove all facts of the decision but the settings, REVIEW that it has no job yet. What
-    /// is noted of a stored REVIEW beside, `edited`, stays.
-    /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
+    /// `deferred` if it waited; DELIVERY if absent, or not final if it was looked up; BUDGET if the day has
+    /// enough left. The two revs cover all facts of the decision but the settings; REVIEW shows that it has no job yet. The
+    /// attribute `edited` of a stored REVIEW stays.
+    /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
     pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
         let over = if trigger.delivery.is_some() { fresh() } else { deferred() };
         let mut transaction = Transaction::new("make the job of a review")
@@ -71,13 +71,12 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Remembers that a review waits, with its ledger entry and the mark of its ticket. All in one: of a review that
-    /// its ticket does not know nobody would come again, since the entry says that it waits; and its last answer is
-    /// never followed by the first.
+    /// Stores that a review waits, with its ledger entry and its ticket's mark. In one transaction: a review that its
+    /// ticket does not know would be forgotten, because its entry says that it waits.
     ///
     /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final; TICKET if `rev` is
-    /// the one seen. It raises `rev`, so that a settling which did not see this review can't end.
-    /// `Stale`: it waits or has its job, or the ticket moved.
+    /// the one seen. It raises `rev`, so that a settlement that did not see this review fails.
+    /// `Stale`: it waits or has its job, or the ticket changed.
     pub async fn remember_review(&self, review: &Review, delivery: &Delivery, marked: &Ticket) -> Result<Write, Error> {
         Transaction::new("remember a review")
             .put_review(review, over_refused(review))?
@@ -87,22 +86,22 @@ impl Store {
             .await
     }
 
-    /// Gives a review that nobody waits for to a job that is there already, or takes it back from one that is over.
+    /// Gives a review that does not wait to an existing job, or takes it from a job that is over.
     ///
-    /// Writes: REVIEW if absent, or refused in the version before; or, if `from` names one, if it is that job's.
-    /// `Stale`: it waits or has its job, or another one.
+    /// Writes: REVIEW if absent, or refused in the version before; if `from` names a job, if it is that job's.
+    /// `Stale`: it waits, has its job, or has another one.
     pub async fn take_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
         Transaction::new("give a review to a job").put_review(review, over(review, from))?.commit(self).await
     }
 
-    /// Has a review wait for its ticket's job, which was not told of it, and the ticket know that: the end of the job
-    /// settles it. All in one, since the job may end at any moment: a mark alone would be taken off by that, and a
-    /// review alone be forgotten.
+    /// Makes a review wait for its ticket's job, which does not know it, and marks the ticket: the end of the job
+    /// settles it. In one transaction, because the job may end at any moment and would remove a mark without a
+    /// review, or forget a review without a mark.
     ///
     /// Writes: REVIEW as [`Self::take_review`]; DELIVERY, if there is one, if absent or not final; TICKET while
-    /// `active_job` is that job and there is a map to write into. Not over `rev`: many reviews at once must not fight.
-    /// It raises `rev`, so that a settling which did not see this review can't end. Its row stays as it is: while a job
-    /// is active, its end sees to what waits. `Stale`: somebody sent it again, or the job has ended.
+    /// `active_job` is that job and it has a map of marks. Not over `rev`, so that many reviews at once do not compete.
+    /// It raises `rev`, so that a settlement that did not see this review fails. The ticket's row stays: the end of
+    /// an active job settles what waits. `Stale`: somebody sent the review again, or the job has ended.
     pub async fn wait_for_job(&self, wait: &WaitsForJob<'_>) -> Result<Write, Error> {
         let WaitsForJob { review, from, delivery, job, opens_at } = *wait;
         let ticket = key::ticket(&review.project, &review.ticket);
@@ -115,10 +114,10 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Lets the newest review stand for older ones.
+    /// Lets the newest review absorb older ones.
     ///
-    /// Writes: each older REVIEW from `deferred` to `absorbed`, and the newest, `version`, if it still waits:
-    /// had it got its job in between, what it absorbs now would be in no job.
+    /// Writes: each older REVIEW from `deferred` to `absorbed`, and the newest, `version`, if it still waits. If it
+    /// had its job already, what it absorbs now would be in no job.
     pub async fn absorb_reviews(
         &self,
         pull_request: &PullRequestId,
@@ -140,12 +139,12 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Gives what shares the fate of a review that waits its last answer.
+    /// Gives the reviews that share a waiting review's fate their last answer.
     ///
-    /// Writes: each of the others from `deferred` or `absorbed` to `refused`, and checks that the newest still
-    /// waits: had it got its job in between, that would cover them. All of them as they were read.
+    /// Writes: each of the others from `deferred` or `absorbed` to `refused`, as read, if the newest still
+    /// waits. If it had its job already, that job would cover them.
     pub async fn refuse_with(&self, newest: &Review, others: &[&Review], state: &ReviewState) -> Result<Write, Error> {
-        // An update of nothing but the mark: what a condition check is, and recognised when its answer is lost.
+        // An update of only the mark is a condition check that is recognised when its answer is lost.
         let mut transaction = Transaction::new("refuse reviews that were absorbed").update(
             key::review(&newest.pull_request, &newest.id),
             "",
@@ -163,11 +162,11 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Gives a review that waited its last answer.
+    /// Gives a waiting review its last answer.
     ///
-    /// Writes: REVIEW from `deferred` to `refused`, as it was read: what it absorbed since would be left with the
-    /// first answer, and what it was told anew as well.
-    /// Idempotent: a repeat is `Stale`: it waits no more.
+    /// Writes: REVIEW from `deferred` to `refused`, as it was read. Otherwise reviews that it absorbed since, or its own
+    /// later changes, would get this answer too.
+    /// Idempotent: a repeat is `Stale`, because it waits no more.
     pub async fn refuse_review(&self, review: &Review, state: &ReviewState) -> Result<Write, Error> {
         let condition = as_it_was(review).value(":state", stored(state)?);
         Transaction::new("refuse a review that waited")
@@ -176,17 +175,16 @@ impl Store {
             .await
     }
 
-    /// Notes that the words of a project's review were changed after it was submitted.
+    /// Notes that a review of a project was edited.
     ///
-    /// Writes: REVIEW if it is there and that project's: `edited`.
-    /// Idempotent: the same again is the same.
+    /// Writes: REVIEW if it exists and is that project's: `edited`.
     pub async fn note_review_edited(
         &self,
         pull_request: &PullRequestId,
         review: &ReviewId,
         project: &ProjectId,
     ) -> Result<Write, Error> {
-        // One that is not there is nobody's.
+        // An unknown review belongs to nobody.
         let condition = Condition::of("#project = :project")
             .name("#project", "project")
             .value(":project", text(project.as_str()))
@@ -197,7 +195,7 @@ impl Store {
             .await
     }
 
-    /// Replaces what is known of a pull request by what the domain made of it.
+    /// Replaces the link of a pull request.
     ///
     /// Writes: PR if `rev` is the one seen (absent if none was).
     pub async fn update_pull_request(&self, pull_request: &PullRequest) -> Result<Write, Error> {
@@ -213,16 +211,16 @@ impl Store {
 }
 
 impl Transaction {
-    /// The part that writes a whole review, but for `edited`: the forge tells that at any time, and it is noted
-    /// without reading anything, so a write of what was read before would take the mark off.
+    /// Writes a whole review except `edited`: the forge reports edits at any time, and they are noted
+    /// without reading, so an older copy would remove the mark.
     fn put_review(self, review: &Review, condition: Condition) -> Result<Self, Error> {
         self.put_but(review, "edited", &["request", "had"], condition)
     }
 
-    /// The part that has a ticket know that reviews wait for its job to end.
+    /// Marks a ticket: reviews wait for its job to end.
     fn mark_for_job(self, ticket: Key, pull_request: &PullRequestId, job: &JobId, opens_at: Timestamp) -> Self {
         let condition = Condition::of("active_job = :job AND attribute_exists(#deferred)")
-            // A word of DynamoDB's own.
+            // A reserved word of DynamoDB.
             .name("#deferred", "deferred")
             .name("#pr", &pull_request.to_string())
             .value(":job", text(job.as_str()))
@@ -233,7 +231,7 @@ impl Transaction {
     }
 }
 
-/// Nobody knows the review, or it was refused: a person may have mended the cause and sent it again.
+/// The review is unknown, or was refused: a user may have fixed the cause and sent it again.
 fn fresh() -> Condition {
     Condition::of("attribute_not_exists(pk) OR #state.#is = :refused")
         .name("#state", "state")
@@ -241,7 +239,7 @@ fn fresh() -> Condition {
         .value(":refused", text("refused"))
 }
 
-/// Nobody knows the review, or it was refused in the version before this one.
+/// The review is unknown, or was refused in the version before this one.
 fn over_refused(review: &Review) -> Condition {
     match review.version.checked_sub(1) {
         None => Condition::absent(),
@@ -249,7 +247,7 @@ fn over_refused(review: &Review) -> Condition {
     }
 }
 
-/// That job has the review; where none is named, nobody does.
+/// The review is that job's; without a job, it is unknown.
 fn over(review: &Review, from: Option<&JobId>) -> Condition {
     match from {
         None => over_refused(review),
@@ -267,8 +265,8 @@ fn deferred() -> Condition {
         .value(":deferred", text("deferred"))
 }
 
-/// The review still waits as it was read: it stands for no more than it did, and was not refused and
-/// remembered anew since.
+/// The review still waits as it was read: it absorbed nothing since, and was not refused and
+/// stored again.
 fn as_it_was(review: &Review) -> Condition {
     in_version("#state.#is = :deferred", review.version).value(":deferred", text("deferred"))
 }

@@ -4,15 +4,15 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// How many inputs people gave the job, as the control plane last said with an answer to its events, and how many of
-/// them it is told that the agent has heard.
+/// How many inputs the control plane reported, and how many of
+/// them the agent has read.
 #[derive(Clone, Debug)]
 pub(crate) struct Given(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
     given: watch::Sender<u32>,
-    /// Of these, how many the agent has heard; none before it has heard any.
+    /// How many of them the agent has read; `None` before the first.
     heard: Mutex<Option<u32>>,
 }
 
@@ -21,7 +21,7 @@ impl Given {
         Self(Arc::new(Counts { given: watch::Sender::new(0), heard: Mutex::new(None) }))
     }
 
-    /// There are so many. Fewer than before is an older answer.
+    /// Notes a report. A smaller number is an older answer.
     pub(crate) fn note(&self, inputs: u32) {
         self.0.given.send_if_modified(|known| {
             let more = inputs > *known;
@@ -34,7 +34,7 @@ impl Given {
         *self.0.given.borrow()
     }
 
-    /// How many of them the agent has heard, to be told with the next events.
+    /// How many the agent has read, for the next events.
     pub(crate) fn heard(&self) -> Option<u32> {
         *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
