@@ -1,4 +1,4 @@
-//! The ledger: what came in, what was decided, from which facts.
+//! The ledger of deliveries: what came in and what was decided.
 
 use crate::decision::Reason;
 use crate::facts::Recorded;
@@ -9,41 +9,36 @@ use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How many later arrivals of the same delivery are noted one by one.
+/// How many repeats of a delivery are noted with their time.
 pub const MOST_SEEN: usize = 20;
 
-/// One ledger entry. Final answers never change; others are replaced when the delivery is sent again.
+/// A ledger entry. A final answer never changes; others are replaced when the delivery is sent again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Which.
     pub id: DeliveryId,
-    /// Whose.
     pub project: ProjectId,
-    /// Where it came from.
     pub source: Source,
-    /// What its sender calls it.
+    /// The sender's id.
     pub event: EventId,
-    /// What it is about.
     pub ticket: Option<TicketKey>,
-    /// When it came first.
+    /// When it first came.
     pub at: Timestamp,
-    /// The answer.
     pub reason: Reason,
-    /// The job it made.
+    /// The job that it made.
     pub job: Option<JobId>,
-    /// What was decided from; none for what could not be read.
+    /// The facts of the decision; `None` for an unreadable call.
     pub facts: Option<Recorded>,
-    /// The pull request it is about, and which review or request of it.
+    /// Its pull request and review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewSubject>,
-    /// When it came again; capped.
+    /// When it came again, at most a fixed number.
     pub seen: Vec<Timestamp>,
 }
 
 impl Delivery {
-    /// The ledger has the move and the ticket has not: nothing was told of it since its facts were read, and whoever
-    /// decided it was stopped before the ticket was written. What is final is one write with the ticket, and a stale
-    /// move moves nothing.
+    /// Whether the ledger has a move that the ticket lacks: its facts are as they were read, and the process that decided
+    /// it was stopped before the ticket was written. Final answers are written with the ticket, and a stale move moves
+    /// nothing.
     pub fn is_unknown_to(&self, ticket: &Ticket) -> bool {
         let moves = !self.reason.is_final() && !matches!(self.reason, Reason::StaleEvent { .. });
         let seen = self.facts.as_ref().and_then(|facts| facts.seen.as_ref());
@@ -51,20 +46,18 @@ impl Delivery {
     }
 }
 
-/// A review that a ledger entry is about.
+/// The review of a ledger entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewSubject {
-    /// Of which pull request.
     pub pull_request: PullRequestId,
     /// The pull request as people name it.
     pub label: String,
-    /// Its page.
     pub url: String,
-    /// Which review or request; none for what tells of the pull request itself.
+    /// The review or request; `None` for events of the pull request.
     pub review: Option<ReviewId>,
-    /// Who wrote it.
+    /// Its author.
     pub author: String,
-    /// What was decided from.
+    /// The facts of the decision.
     pub facts: Option<Box<ReviewFacts>>,
 }
 
@@ -91,7 +84,7 @@ mod tests {
     use crate::guard::record;
     use crate::story::{TODO, TRIGGER, at, event, facts, job_id, key, project_id, ticket_in};
 
-    /// The answer to a move of a ticket that stood in Todo.
+    /// The answer to a move of a ticket in Todo.
     fn answered(reason: Reason) -> Delivery {
         let event = event("e1", TRIGGER, 500);
         let recorded = record(&event, &facts(Some(ticket_in(TODO))));
@@ -118,7 +111,7 @@ mod tests {
         assert!(!off.is_unknown_to(&Ticket { seen_at: at(1), ..ticket.clone() }), "it was told of since");
         assert!(!off.is_unknown_to(&Ticket { seen_event: None, ..ticket.clone() }));
         assert!(!Delivery { facts: None, ..off }.is_unknown_to(&ticket), "it could not be read");
-        // What made a job was stored with its ticket, and what is stale moves nothing.
+        // An answer with a job was stored with its ticket, and a stale move moves nothing.
         assert!(!answered(Reason::Accepted { job: job_id("j") }).is_unknown_to(&ticket));
         assert!(!answered(Reason::StaleEvent { ticket: key(), time: at(5) }).is_unknown_to(&ticket));
     }

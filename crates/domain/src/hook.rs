@@ -10,7 +10,7 @@ use look::Look;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What a hook of ours at this kind of forge is told, and nothing else.
+/// The events of our hooks at this kind of forge.
 pub fn events(kind: ForgeKind) -> &'static [&'static str] {
     match kind {
         ForgeKind::GitHub => &["issue_comment", "pull_request", "pull_request_review", "repository"],
@@ -28,7 +28,7 @@ pub fn events(kind: ForgeKind) -> &'static [&'static str] {
     }
 }
 
-/// The longest secret that a hook at this kind of forge has; none where everything that we store fits. Units:
+/// Longest secret of a hook at this kind of forge; `None` if every stored secret fits. Units:
 /// characters.
 pub fn longest_secret(kind: ForgeKind) -> Option<usize> {
     match kind {
@@ -37,8 +37,8 @@ pub fn longest_secret(kind: ForgeKind) -> Option<usize> {
     }
 }
 
-/// Why a hook at this kind of forge can't have this value as its secret, which people call `name`; none where it can.
-/// Has nothing of the value.
+/// Why a value is no secret for a hook at this kind of forge. `name` is the secret's name. The message does not
+/// contain the value.
 pub fn unfit_secret(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
     let most = longest_secret(kind)?;
     (value.chars().count() > most).then(|| {
@@ -50,8 +50,8 @@ pub fn unfit_secret(kind: ForgeKind, name: &SecretName, value: &str) -> Option<S
     })
 }
 
-/// Why nothing at this kind of forge is the hook of an App, with what works instead; none where Apps have hooks.
-/// `integration` is connected with it.
+/// Why this kind of forge has no hooks of Apps, with an alternative; `None` if it has. `integration` is the
+/// connected forge.
 pub fn no_apps(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
     match kind {
         ForgeKind::GitHub => None,
@@ -62,14 +62,14 @@ pub fn no_apps(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
     }
 }
 
-/// How often a repository is polled whose webhook tells what happens.
+/// How often a repository with a webhook is polled.
 pub const RECOVER_EVERY: Duration = Duration::from_secs(300);
 
-/// How often a repository without a webhook is polled, where its forge allows that.
+/// How often a repository without a webhook is polled, if its forge allows it.
 pub const POLL_EVERY: Duration = Duration::from_secs(60);
 
-/// About how many pull requests one round of looks compares at most at this kind of forge. One is two calls of GitHub's
-/// API: itself and its reviews. Of Bitbucket's it is four: itself, its commit, who asks for changes, and since when.
+/// Most pull requests that a look compares. One costs three calls on GitHub (pull request, reviews, comments) and five
+/// on Bitbucket.
 pub fn most_compared(kind: ForgeKind) -> u16 {
     match kind {
         ForgeKind::GitHub => 20,
@@ -77,38 +77,36 @@ pub fn most_compared(kind: ForgeKind) -> u16 {
     }
 }
 
-/// How often at most it is noted that a hook's deliveries come, and how many were not let in.
+/// Deliveries and refusals of a hook are noted at most this often.
 pub const NOTED_EVERY: Duration = Duration::from_secs(60);
 
-/// One of our webhook addresses.
+/// A webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// The last part of its address.
     pub name: HookName,
     /// The forge that calls it.
     pub integration: IntegrationId,
-    /// What kind of forge that is: each has its own address, headers and bodies.
+    /// The kind of forge, which determines address, headers and bodies.
     #[serde(default = "github", skip_serializing_if = "ForgeKind::is_github")]
     pub forge: ForgeKind,
-    /// The project that is told of what belongs to none.
+    /// The project for events that belong to none.
     pub home: ProjectId,
-    /// Further projects it serves.
+    /// Further projects that it serves.
     pub others: Vec<ProjectId>,
-    /// What it is of.
     pub kind: HookKind,
-    /// The name that people gave its secret.
+    /// The name of its secret.
     pub secret: SecretName,
-    /// Our address without the hook's own part, as the forge was told it; none for one that was made by hand.
+    /// Our address as the forge knows it; `None` for a hook that a person made.
     pub base_url: Option<String>,
-    /// The forge's id of it, once it is known.
+    /// The forge's id, once known.
     pub forge_id: Option<u64>,
-    /// When it was made.
     pub created: Timestamp,
     /// Raised by every write.
     pub rev: u64,
 }
 
-/// Of hooks that were stored before there was another kind.
+/// Hooks from before there was another kind.
 fn github() -> ForgeKind {
     ForgeKind::GitHub
 }
@@ -146,13 +144,13 @@ impl HookKind {
 }
 
 impl Hook {
-    /// Every project it serves, its home first.
+    /// Its projects, home first.
     pub fn projects(&self) -> impl Iterator<Item = &ProjectId> {
         std::iter::once(&self.home).chain(&self.others)
     }
 
-    /// It may tell of this repository. Who administers one repository knows its hook's secret, and must not
-    /// speak for another one by it.
+    /// Whether it may tell of this repository. An administrator of a repository knows its hook's secret, and must not
+    /// act for another repository.
     pub fn may_tell_of(&self, repository: u64) -> bool {
         match &self.kind {
             HookKind::Repository { id, .. } => *id == repository,
@@ -160,12 +158,12 @@ impl Hook {
         }
     }
 
-    /// Its path at our address.
+    /// Its path below our address.
     pub fn path(&self) -> String {
         format!("/webhooks/{}/{}", self.forge.code(), self.name)
     }
 
-    /// Where the forge should call it; none while our address is not known.
+    /// The address for the forge; `None` while our address is unknown.
     pub fn url(&self) -> Option<String> {
         let base = self.base_url.as_ref()?;
         Some(format!("{}{}", base.trim_end_matches('/'), self.path()))
@@ -189,26 +187,23 @@ pub enum Ingress {
 /// How a connected repository is polled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
-    /// Whose.
     pub project: ProjectId,
-    /// At which forge.
     pub integration: IntegrationId,
-    /// The forge's id of it.
+    /// The forge's id.
     pub repository: u64,
-    /// How it is heard of.
     pub ingress: Ingress,
-    /// When its forge last said that it was deleted, or we may not see it any more.
+    /// When its forge reported that it is deleted or hidden from us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
-    /// When it is looked at next.
+    /// When it is polled next.
     pub next: Timestamp,
-    /// How far the last looks got.
+    /// Progress of the looks.
     #[serde(default)]
     pub look: Look,
     /// Failed looks since the last success.
     #[serde(default)]
     pub tries: u32,
-    /// It is not to be looked at before.
+    /// It is not polled before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// Raised by every write.
@@ -216,7 +211,7 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// Of a repository that is connected now.
+    /// For a repository that is connected now.
     pub fn new(repository: &Repository, now: Timestamp) -> Self {
         Self {
             project: repository.project.clone(),
@@ -232,37 +227,37 @@ impl Poll {
         }
     }
 
-    /// How it is once it was told at `since` that it is gone; none where that was noted then or later. What was noted
-    /// before is told anew: an answer of its forge that is older than this must not take it back.
+    /// The item after a report at `since` that the repository is gone; `None` if a later report is stored. An older answer
+    /// of the forge must not clear it.
     pub fn gone(self, since: Timestamp) -> Option<Self> {
         self.gone_at.is_none_or(|noted| noted < since).then_some(Self { gone_at: Some(since), ..self })
     }
 
-    /// How it is looked at once its forge, which was asked at `asked`, said that it is there; none where that is
-    /// nothing new, or where it was noted later that it is gone: that is newer than the answer.
+    /// The item after the forge, asked at `asked`, showed the repository; `None` if nothing changes, or if a later report
+    /// says that it is gone.
     pub fn back(self, asked: Timestamp, now: Timestamp) -> Option<Self> {
         let noted = self.gone_at?;
         (noted <= asked).then_some(Self { gone_at: None, next: now, ..self })
     }
 }
 
-/// Whether a review that is found by looking has been answered already. Only what could not be decided then
-/// is decided again: what a person may repair is theirs to send again.
+/// Whether a review that polling found was decided before. Only undecided ones are
+/// decided again; a refusal that a user can fix is theirs to send again.
 pub fn is_answered(first: Option<&Reason>) -> bool {
     !matches!(first, None | Some(Reason::PermissionUnknown { .. } | Reason::Contended { .. }))
 }
 
-/// The same of a review whose pull request is linked to a ticket: that it was not is no answer any more. A job that
-/// opens one links it when it ends, and a quick reviewer may be sooner.
+/// The same for a linked pull request: that it was not linked is no final answer. A job links its pull request at its
+/// end, and a reviewer may be faster.
 pub fn is_answered_when_linked(first: Option<&Reason>) -> bool {
     is_answered(first) && !matches!(first, Some(Reason::NoLinkedTicket { .. }))
 }
 
-/// How long a review is looked at anew whose author its forge does not vouch for.
+/// How long a review is retried whose author's permission the forge does not tell.
 const UNDECIDED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// Whether a review that was submitted so long ago, and was looked at now, has to be looked at again. Where a forge
-/// never says whose it is, that ends after a day: no look would be whole again.
+/// Whether a review of this age must be looked at again. After a day it is not, because no look would ever be
+/// complete.
 pub fn is_undecided(answer: &Reason, age: Duration) -> bool {
     matches!(answer, Reason::PermissionUnknown { .. }) && age < UNDECIDED_FOR
 }

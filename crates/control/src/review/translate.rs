@@ -1,6 +1,6 @@
-//! From a forge's delivery to what it asks of us.
+//! Translates a forge's delivery into an event of ours.
 //!
-//! What names a thing here is from inside the signed body: two hooks that tell the same make the same of it.
+//! Ids come from the signed body, so two hooks that tell the same produce the same.
 
 use super::read::{state_of, time_of};
 use pullyard_domain::delivery::Source;
@@ -17,20 +17,20 @@ use pullyard_forge::webhook::{
 use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
 use sha2::{Digest, Sha256};
 
-/// The label that asks for a revision when somebody puts it on a pull request. Bitbucket has none.
+/// The label that asks for a revision. Bitbucket has none.
 const LABEL: &str = "pullyard:revise";
 
-/// What the first line of a comment begins with that asks for a revision.
+/// The beginning of a comment that asks for a revision.
 const COMMAND: [&str; 2] = ["/pullyard", "revise"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// A review, or a person's request with all that is needed to decide it.
+    /// A review or request with everything that the decision needs.
     Review(Box<ReviewEvent>),
-    /// A person's request whose pull request has to be read first.
+    /// A request whose pull request must be read first.
     Comment(Box<Command>),
-    /// A review that asked for changes has other words now. It has a ledger entry of its own: it must not take the
-    /// place of the review's.
+    /// A review was edited. It gets a ledger entry of its own, so that it does not replace
+    /// the review's.
     Edited {
         pull_request: PullRequestId,
         review: ReviewId,
@@ -40,7 +40,7 @@ pub(crate) enum Told {
         seen: Box<SeenPullRequest>,
         event: String,
     },
-    /// A repository has another name or is gone.
+    /// A repository was renamed or is gone.
     Repository(RepositoryEvent),
     Ping,
     Nothing {
@@ -49,8 +49,8 @@ pub(crate) enum Told {
 }
 
 impl Told {
-    /// The same in the forge's own word, for who looks for it there. `name` is what its header says, which the body fits:
-    /// GitHub's leaves out what happened, and is put together from the body.
+    /// The same with the forge's own word, so that people find it there. `name` is from the header:
+    /// GitHub's lacks the action, which is in the body.
     pub(crate) fn named(self, forge: ForgeKind, name: &str) -> Self {
         match (forge, self) {
             (ForgeKind::Bitbucket, Self::PullRequest { seen, .. }) => {
@@ -76,7 +76,7 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// The request, once its pull request was read.
+    /// The request, after its pull request was read.
     pub(crate) fn on(self, hook: &Hook, delivery: Option<EventId>, pull_request: &PullRequest) -> ReviewEvent {
         ReviewEvent {
             source: Source::Webhook,
@@ -91,7 +91,7 @@ impl Command {
     }
 }
 
-/// The repository that a delivery is about; none for what is about no single one.
+/// The repository of a delivery; `None` if it is about several.
 pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
     let named = match event {
         Event::Review(event) => &event.repository,
@@ -103,9 +103,9 @@ pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
     Some((named.id, &named.full_name))
 }
 
-/// What a delivery of this hook asks. `delivery` is what the forge calls it, which nothing is decided by.
+/// Translates a delivery of this hook. `delivery` is the forge's id of it, for display.
 ///
-/// Errors: `BadId` for a repository's name that no forge gives.
+/// Errors: `BadId` for an impossible repository name.
 pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, now: Timestamp) -> Result<Told, BadId> {
     Ok(match event {
         Event::Ping { .. } => Told::Ping,
@@ -132,7 +132,7 @@ pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, no
     })
 }
 
-/// A forge's review as a delivery or its own list tells it.
+/// A forge's review from a delivery or from its list.
 pub(crate) fn review_event(
     source: Source,
     delivery: Option<EventId>,
@@ -153,8 +153,8 @@ pub(crate) fn review_event(
     }
 }
 
-/// The event of a comment below a pull request, read from the forge. `None`: the comment is no command, or its author's
-/// account is deleted. The id is the one that a webhook's comment has, so both make one job.
+/// The event of a comment below a pull request, as read from the forge. `None`: it is no command, or its author's
+/// account is deleted. The id is the webhook's, so both make one job.
 pub(crate) fn comment_event(comment: &Comment, pull_request: SeenPullRequest) -> Option<ReviewEvent> {
     let (message, author) = (asked(&comment.body)?, comment.author.as_ref()?);
     Some(ReviewEvent {
@@ -202,7 +202,7 @@ fn pull_request(hook: &Hook, delivery: Option<EventId>, event: PullRequestEvent)
         PullRequestAction::Synchronize { .. } => news("synchronize", seen),
         PullRequestAction::Labeled { label } if label == LABEL => {
             let author = author(event.sender.as_ref());
-            // Nothing in the body names the putting of a label; its time at the forge, and who did it, do.
+            // The body has no id for adding a label; its time and author identify it.
             let mut hash = Sha256::new();
             for part in [seen.id.to_string(), author.id.to_string(), seen.updated_at.millis().to_string()] {
                 hash.update((part.len() as u64).to_be_bytes());
@@ -250,7 +250,7 @@ fn comment(event: CommentEvent) -> Result<Told, BadId> {
     })))
 }
 
-/// What a comment asks for beside the command; none if it is no command.
+/// The text after the command; `None` if it is no command.
 pub(crate) fn asked(body: &str) -> Option<String> {
     let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
     let mut words = first.split_whitespace();
@@ -263,7 +263,7 @@ pub(crate) fn asked(body: &str) -> Option<String> {
 }
 
 fn author(actor: Option<&Actor>) -> Author {
-    // Who has no account any more: the forge shows them so, and nobody can be called that.
+    // GitHub shows deleted accounts under this name, which nobody can have.
     actor.map_or_else(
         || Author { id: 0, login: "ghost".into(), bot: false },
         |actor| Author { id: actor.id, login: actor.login.clone(), bot: actor.is_bot },

@@ -1,4 +1,4 @@
-//! Somebody wants a job to end, and what that means in each of its states.
+//! Cancelling a job, in each of its states.
 //!
 //! | status | what a cancel does |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | Cancelled | a repeat: it stands as it should |
 //! | Completed, Failed | comes too late |
 //!
-//! The wish is a level, not a message: it stands on the job until the job has ended, is told in every
-//! answer to its runner, and whoever else ends the job meanwhile ends it as cancelled.
+//! The wish is a level, not a message: it is stored until the job has ended, and is in every
+//! answer to its runner. Whoever else ends the job cancels it.
 
 use super::transition::End;
 use super::{Job, NotNow, Place, Status, Want};
@@ -18,13 +18,13 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long a runner has to stop by itself before the sweeper ends its job.
+/// How long a runner may take to stop before the sweeper ends its job.
 pub const STOP_WITHIN: Duration = Duration::from_secs(60);
 
-/// The most of a reason that is taken. Units: characters.
+/// Longest reason. Units: characters.
 pub const LONGEST_REASON: usize = 120;
 
-/// The most of a name that is kept. Units: characters.
+/// Longest name that is kept. Units: characters.
 const LONGEST_NAME: usize = 48;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,18 +39,18 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// Cut to what a job keeps.
+    /// Cuts the texts.
     pub fn new(by: &str, reason: Option<&str>, at: Timestamp) -> Self {
         let reason = reason.map(|reason| clipped(reason, LONGEST_REASON)).filter(|reason| !reason.is_empty());
         Self { by: clipped(by, LONGEST_NAME), reason, because: None, at }
     }
 
-    /// Nobody asked: what the job works on is gone. `because` is part of a sentence.
+    /// A cancel without a person: the job has no purpose any more. `because` is part of a sentence.
     pub fn by_itself(because: &str, at: Timestamp) -> Self {
         Self { by: "Pullyard".into(), reason: None, because: Some(clipped(because, LONGEST_REASON)), at }
     }
 
-    /// By when the runner should have stopped.
+    /// When the runner should have stopped.
     pub fn until(&self) -> Timestamp {
         self.at.plus(STOP_WITHIN)
     }
@@ -62,7 +62,7 @@ impl Cancel {
         match &self.reason {
             None => format!("Cancelled by {}.", self.by),
             Some(reason) => {
-                // A sentence has 140 characters; the rest of the reason stands beside it.
+                // A sentence has 140 characters. The full reason is a field.
                 let most = 140usize.saturating_sub("Cancelled by : \"\".".len() + self.by.chars().count());
                 format!("Cancelled by {}: \"{}\".", self.by, clipped(reason, most))
             }
@@ -71,9 +71,9 @@ impl Cancel {
 }
 
 impl Job {
-    /// Somebody wants it to end. One that nobody holds ends here; one that is held is to be stopped.
+    /// A user cancels the job. Without an attempt it ends at once; otherwise its runner is asked to stop.
     ///
-    /// `Already`: that is wanted, or done. `Status`: it has ended otherwise.
+    /// `Already`: it is cancelled, or to be. `Status`: it has ended otherwise.
     pub fn cancelled(&self, cancel: Cancel, now: Timestamp) -> Result<Self, NotNow> {
         match self.status {
             Status::Cancelled => Err(NotNow::Already),
@@ -89,7 +89,7 @@ impl Job {
         }
     }
 
-    /// Its runner was told to stop and did not: somebody else ends it.
+    /// Its runner did not stop in time, and somebody else ends the job.
     pub fn called_off(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         match self.stops_by() {
@@ -99,27 +99,27 @@ impl Job {
         }
     }
 
-    /// By when its runner should have stopped, if it shall.
+    /// When its runner should have stopped, if it is to stop.
     pub fn stops_by(&self) -> Option<Timestamp> {
         let cancel = self.cancel.as_ref().filter(|_| self.status.is_active() && self.want == Want::Cancel)?;
         Some(cancel.until())
     }
 
-    /// It ended as cancelled without a word of its runner, and a task that was asked for may still be on its way
-    /// or at work.
+    /// It was cancelled without its runner, and a task may still start
+    /// or run.
     pub fn may_leave_a_task(&self) -> bool {
         let unheard = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
         let asked = self.dispatch.starting || self.last_tasks().next().is_some();
         self.status == Status::Cancelled && self.place == Place::Fargate && unheard && asked
     }
 
-    /// The tasks that are known by name, as of its last start and its last claim.
+    /// The known tasks of its last start and its last claim.
     pub fn last_tasks(&self) -> impl Iterator<Item = &str> {
         let claimed = self.run.as_ref().and_then(|run| run.task.as_deref());
         claimed.into_iter().chain(self.dispatch.task.as_deref())
     }
 
-    /// The end that somebody else than its runner gives it: what its people wanted is what it is called.
+    /// An end by somebody else than its runner: a cancel, if one was wanted.
     pub(super) fn unless_cancelled(&self, end: End) -> End {
         if self.want == Want::Cancel { End::Cancelled } else { end }
     }

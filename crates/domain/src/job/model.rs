@@ -1,11 +1,11 @@
-//! A job whose agent's model answers nobody for now: it goes back and waits, for a day at most in all.
+//! Jobs whose model is unavailable: they go back and wait, for at most a day in all.
 //!
 //! | status | its runner says that the model's account is used up, or its provider keeps failing |
 //! |---|---|
 //! | Executing | Ready; Paused or Cancelled where people want that; Failed when it has waited enough |
 //! | any other | as any failure |
 //!
-//! Until when an account is left alone is [`crate::breaker`]'s; which attempts may be made is here.
+//! [`crate::breaker`] decides until when an account is not used.
 
 use super::transition::{End, Fence, NotNow};
 use super::{EndedBy, Job, Place, Session, Status, Want};
@@ -17,15 +17,15 @@ use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
 
-/// How often one job may meet such a trouble before it fails by it.
+/// How many such troubles a job survives.
 pub const MOST_TROUBLES: u32 = 20;
 
-/// That a job waits, or has waited, for its agent's model.
+/// The waiting of a job for its model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelWait {
     pub cause: Cause,
     pub capability: String,
-    /// Until when, as far as was known.
+    /// Until when, as far as known.
     pub until: Timestamp,
     pub since: Timestamp,
     #[serde(default, skip_serializing_if = "super::is_none_yet")]
@@ -38,27 +38,27 @@ impl ModelWait {
     }
 }
 
-/// An attempt whose agent's model does not answer.
+/// A report that the model does not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Troubled {
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub finish: FinishId,
-    /// What its runner calls it, and what the job fails by when it has waited enough.
+    /// The failure, if the job has waited enough.
     pub failure: Failure,
-    /// The same, as what it says of the account.
+    /// The same as a fact about the account.
     pub trouble: Trouble,
     pub capability: String,
-    /// Until when the account is left alone.
+    /// Until when the account is not used.
     pub until: Timestamp,
-    /// Which agent worked, and its own id of its session.
+    /// The agent, and its id of the session.
     pub session: Option<(String, Option<String>)>,
 }
 
 impl Job {
-    /// The runner of the fence gives its job back, because the agent's model answers nobody for now.
+    /// The runner with this fence yields because the model does not answer.
     ///
-    /// One that met that too often, or would wait for more than a day in all, fails by it; so does one whose agent
-    /// was not at work. One that its people want to end or to pause does that.
+    /// The job fails after too many troubles, if it would wait for more than a day in all, or if no agent
+    /// worked. A wanted cancel or pause takes effect.
     pub fn waits_for_model(&self, fence: &Fence, met: &Troubled, now: Timestamp) -> Result<Self, NotNow> {
         let known = self.ended_by.as_ref();
         if known.is_some_and(|by| by.finish.as_ref() == Some(&met.finish) && by.attempt == fence.attempt) {
@@ -71,7 +71,7 @@ impl Job {
         }
         let since = self.model.as_ref().map_or(now, |model| model.since);
         let times = self.model.as_ref().map_or(0, |model| model.times) + 1;
-        // What is longer than may be waited is told at once, and with it when to come back.
+        // A longer wait fails at once, with the time to come back.
         let ends = met.trouble.ends.map_or(met.until, |ends| ends.max(met.until));
         if self.status != Status::Executing || times > MOST_TROUBLES || ends > since.plus(LONGEST) {
             return Ok(self.ended(End::Failed(met.failure.clone(), None), finish(), now));
@@ -84,10 +84,10 @@ impl Job {
             since,
             times,
         });
-        // Whoever wants the same session or none is bound to the one that was kept, and by its checkpoint alone: a
-        // limit may be met before there is any.
+        // A job that requires its session continues only from its checkpoint. A limit may come before there is
+        // one.
         if let Some((agent, session)) = met.session.as_ref().filter(|_| self.policy.resume == Resume::Prefer) {
-            // What it had read of what people said is not known any more; the next one is told all of it.
+            // It is unknown what the session had read; the next one gets all inputs.
             job.session = Some(Session::new(agent, session.as_deref(), runner, self.attempt));
         }
         if self.want == Want::Pause {
@@ -103,12 +103,12 @@ impl Job {
         Ok(job)
     }
 
-    /// Its model answers nobody for now, and nobody but time or a breaker says when.
+    /// Whether it waits for its model.
     pub fn waits_long(&self, now: Timestamp) -> bool {
         self.model.as_ref().is_some_and(|model| now < model.until)
     }
 
-    /// Its model answers nobody for now, so that no task is started for it. `Already`: it knows, and looks again.
+    /// Delays a job that waits for its model, so that no task starts. `Already`: it is delayed.
     pub fn left_alone(&self, cause: Cause, capability: &str, until: Timestamp, now: Timestamp) -> Result<Self, NotNow> {
         if self.status != Status::Ready || self.place != Place::Fargate || self.dispatch.starting {
             return Err(NotNow::Status(self.status));
@@ -127,7 +127,7 @@ impl Job {
     }
 }
 
-/// When a job that waits until then is looked at.
+/// When such a job is swept.
 fn looks_at(until: Timestamp, now: Timestamp) -> Timestamp {
     until.min(now.plus(LOOK_EVERY))
 }

@@ -1,35 +1,35 @@
-//! The part of a pull request's text that is about the newest commit of ours: where it stands, whether it is as we
-//! wrote it, and the text with another one in its place.
+//! The part of a pull request's text that describes our newest commit: finds it, checks whether it is unchanged,
+//! and replaces it.
 //!
-//! It stands between two lines that no page shows. The first names the commit that it is about, and by a hash what we
-//! wrote: people may write around it and into it, and nothing of theirs is ever replaced. Whoever may change the text
-//! can copy the lines; nothing is permitted because of them.
+//! It is between two invisible lines. The first has the commit and a hash of our text, so that text of people around it
+//! or in it is never replaced. Anybody who may edit the text can copy the lines; nothing is permitted because of
+//! them.
 
 use crate::marker::Form;
 use crate::project::ForgeKind;
 use sha2::{Digest, Sha256};
 
-/// What both lines are for: it stands in their mark, before what each of them says.
+/// The mark of both lines.
 const NEWEST: &str = "newest ";
-/// What the second one says.
+/// The second line's word.
 const END: &str = "end";
-/// How much of a hash is said. Units: bytes.
+/// Length of the hash. Units: bytes.
 const HASH: usize = 8;
-/// How long a text GitHub takes. Units: characters.
+/// Longest text on GitHub. Units: characters.
 const LONGEST: usize = 65_536;
 
-/// Why a text is left as it is.
+/// Why a text stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stays {
     Said,
-    /// It has no such part, or more than one.
+    /// It has no such part, or several.
     Absent,
     Changed,
     TooLong,
 }
 
-/// The part with these words about a commit, for a page of this kind of forge. They are fenced, or ours: no line of
-/// them begins as both of the part do.
+/// The part with these words about a commit. They are fenced, or ours: no line of them looks like one of the two
+/// lines.
 pub fn part(kind: ForgeKind, commit: &str, words: &str) -> String {
     part_as(Form::of(kind), commit, words)
 }
@@ -40,7 +40,7 @@ fn part_as(Form { start, end }: Form, commit: &str, words: &str) -> String {
     format!("{start}{NEWEST}{commit} {hash}{end}\n{between}{start}{NEWEST}{END}{end}\n")
 }
 
-/// The text with these words about this commit, in place of what we said of another one.
+/// The text with a new part in place of ours about another commit.
 pub fn renewed(text: &str, commit: &str, words: &str) -> Result<String, Stays> {
     let found = find(text).ok_or(Stays::Absent)?;
     if found.commit == commit {
@@ -62,7 +62,7 @@ struct Found<'a> {
     after: &'a str,
 }
 
-/// The one part of a text: whoever has quoted it as it is has made it two.
+/// The part of a text. A copy of it makes two, so there is none.
 fn find(text: &str) -> Option<Found<'_>> {
     Form::ALL.into_iter().find_map(|form| find_as(text, form))
 }
@@ -82,7 +82,7 @@ fn find_as(text: &str, form: Form) -> Option<Found<'_>> {
     Some(Found { form, before, commit, hash, words, after })
 }
 
-/// The same however a forge, or a person's browser, ends the lines.
+/// The text with uniform line ends, which forges and browsers change.
 fn hash(words: &str) -> String {
     let digest = Sha256::digest(words.replace("\r\n", "\n").trim().as_bytes());
     digest.iter().take(HASH).map(|byte| format!("{byte:02x}")).collect()

@@ -1,6 +1,5 @@
-//! One start of an agent: started, told, listened to, limited, stopped when it must be, and gone with
-//! everything it started when this returns. What its end means is in `classify`, when it is started again
-//! in `agent`.
+//! Runs one start of an agent: starts it, listens, enforces limits, stops it, and kills all its processes before it
+//! returns. `classify` judges its end, `agent` starts it again.
 
 mod input;
 mod listen;
@@ -32,45 +31,45 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
-/// How long the last words may take to be read once nobody is left to say more. What could hold the pipe open is
-/// ended before, as a rule: then this is how long a busy machine may take over a line of megabytes.
+/// How long the last output is read after all processes ended. Nothing holds the pipe open by then, so this is the time
+/// of a busy machine for a line of megabytes.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
-/// How often it is looked at what an agent writes beside its lines, while it prints none.
+/// How often the agent's files are read while it prints nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// The same while the next answer may pass a limit: of a call that fails Codex prints nothing, and it asks its model
-/// again some 20 to 40 ms after the answer before stands in its files.
+/// The same when the next answer may pass a limit: after a failed call Codex prints nothing, and asks its model
+/// again 20 to 40 ms after the answer is in its files.
 const NEAR_EVERY: Duration = Duration::from_millis(10);
-/// How long an agent may take to end after it was told that nothing more comes.
+/// How long an agent may take to end after its input is closed.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy)]
 pub(super) struct Bounds<'a> {
-    /// When the whole attempt has used up its time, and how much that was.
+    /// When the attempt's time ends, and how much it was.
     pub(super) until: Instant,
     pub(super) wall_secs: u64,
-    /// How long the agent may take to stop by itself.
+    /// Time that the agent has to stop by itself.
     pub(super) grace: Duration,
     pub(super) namespace: ProcessNamespace,
     pub(super) orders: &'a Orders,
     pub(super) people: &'a People<'a>,
-    /// The number of the newest input that its prompt tells.
+    /// Number of the newest input in its prompt.
     pub(super) told: u32,
     pub(super) limits: Limits,
     pub(super) spent: Spent,
-    /// What its folder may take. Units: MiB.
+    /// Limit of its work folder. Units: MiB.
     pub(super) disk_mib: Option<u64>,
 }
 
 pub(super) struct End {
     pub(super) exit: Exit,
-    /// Why it was stopped, if it was.
+    /// Why it was stopped.
     pub(super) stopped: Option<Stop>,
     pub(super) record: Record,
 }
 
-/// Starts the program and sees it to its end.
+/// Runs the program to its end.
 ///
-/// Errors: it could not be started, or its processes not be stopped.
+/// Errors: it could not be started, or its processes could not be killed.
 pub(super) async fn run(
     program: &Path,
     launch: Launch,
@@ -130,7 +129,7 @@ pub(super) async fn run(
     if let Err(outlived) = stray::ended(stopped, strays) {
         tracing::error!(error = %outlived, "failed to {outlived}");
         workspace.keep_for_the_next_look();
-        // Whatever it is, it may still write: nothing of this is published.
+        // It may still write, so nothing of it is published.
         return Err(Failure::WorkspaceFailed { reason: outlived.reason("the agent") }.into());
     }
     input.hears(&shared.record(), &bounds);
@@ -139,26 +138,26 @@ pub(super) async fn run(
         events.add(said);
     }
     if let Some(terminal) = ending.let_go {
-        // How it takes that is not how it ended.
+        // Its reaction to the stop is not its end.
         record.terminal = Some(terminal);
     }
     let stopped = match ending.stopped {
-        // It may have filled its folder since the last look: then nobody stopped it in time.
+        // It may have filled its folder since the last check.
         None => disk::passed(workspace.root(), bounds.disk_mib).await.map(Stop::from),
         stopped => stopped,
     };
     Ok(End { exit: ending.exit, stopped, record })
 }
 
-/// How the agent's own process came to its end.
+/// How the agent's process ended.
 struct Ending {
     exit: Exit,
     stopped: Option<Stop>,
-    /// How it had ended, where it was not to begin what it has no turn for.
+    /// Its end, if it was stopped before a turn that no limit allows.
     let_go: Option<Terminal>,
 }
 
-/// What it uses: how that is counted beside its lines, and what is told of it.
+/// Its usage, as counted outside its lines.
 struct Counted {
     meter: Option<Box<dyn Meter>>,
     look_every: Duration,
@@ -166,7 +165,7 @@ struct Counted {
     so_far: SoFar,
 }
 
-/// Everything around a start that is not changed by it.
+/// The fixed facts of a start.
 struct Around<'a> {
     enclosure: &'a Enclosure,
     shared: &'a Shared,
@@ -186,7 +185,7 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut near_looks = interval_at(Instant::now() + counted.near_every, counted.near_every);
     near_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Until then an agent whose input was closed over its silence may leave.
+    // Until then an agent whose input was closed because of silence may end by itself.
     let mut may_leave_until = Instant::now();
     loop {
         let (silent_until, passed, is_near, close_at, let_go, said, tell_at) = {
@@ -208,14 +207,14 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
             events.add(said);
         }
         if let_go.is_some() {
-            // Its work is done, and what it was told would end it as one that passed a limit.
+            // Its work is done, and a further input would pass a limit.
             return Ending { exit: Exit::Code(0), stopped: None, let_go };
         }
         if let Some(failure) = passed {
             return stop(failure.into());
         }
         if close_at.is_some_and(|at| at <= Instant::now()) {
-            // It said how it ended, and waits for nothing but this.
+            // It reported its end, and waits only for this.
             input.close();
         }
         tokio::select! {
@@ -231,12 +230,12 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
             failure = &mut too_large => return stop(failure.into()),
             () = sleep_until(silent_until) => {
                 let record = shared.record();
-                // It may have spoken meanwhile.
+                // It may have spoken in between.
                 if bounds.limits.silent_until(&record) <= Instant::now() {
                     if record.terminal.is_none() || !input.close() {
                         return stop(bounds.limits.stalled(&record).into());
                     }
-                    // It said how it ended before, and may wait for nothing but the end of its input.
+                    // It reported its end before, and may wait only for the end of its input.
                     may_leave_until = later(Instant::now(), bounds.limits.silence(&record));
                 }
             }
@@ -246,7 +245,7 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
                 input.tell(&words, bounds.people);
                 spoken.set(bounds.people.speak());
             }
-            // By that line a tool may have ended, and the model is asked next: what it took so far is counted first.
+            // This line may end a tool, and the model is next: count its usage first.
             () = shared.changed() => look(&mut counted.meter, events, shared).await,
             _ = looks.tick(), if counted.meter.is_some() => look(&mut counted.meter, events, shared).await,
             _ = near_looks.tick(), if is_near && counted.meter.is_some() => {
@@ -256,7 +255,7 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
     }
 }
 
-/// Reads what is new beside its lines, on a thread that may wait for a disk.
+/// Reads new content of its files, on a blocking thread.
 async fn look(meter: &mut Option<Box<dyn Meter>>, events: &Events, shared: &Shared) {
     let Some(mut looking) = meter.take() else { return };
     let looked = tokio::task::spawn_blocking(move || {
@@ -269,10 +268,10 @@ async fn look(meter: &mut Option<Box<dyn Meter>>, events: &Events, shared: &Shar
     }
 }
 
-/// Asks the agent to make no further request, and waits until it does as asked: when it is only told to
-/// end, it may send one more.
+/// Asks the agent to send no further request, and waits: an agent that is only told to
+/// end may send one more.
 async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace: Duration) {
-    // It may go on at once with what it was told: then it has ended all the same.
+    // It may go on with an input at once; it has ended all the same.
     let ends = shared.record().ends;
     if input.interrupt() {
         let stopped = async {
@@ -285,7 +284,7 @@ async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace:
             _ = timeout(grace, stopped) => {}
         }
     }
-    // What it was told and did not take up would be another request, what it took up after its end is one.
+    // An input that it has not taken up would be another request.
     let takes_more = {
         let record = shared.record();
         input.has_more(&record) || record.works_again

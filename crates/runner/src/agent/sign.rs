@@ -1,6 +1,6 @@
-//! What the lines of any agent come to, in one vocabulary: events for people, and facts about the run.
+//! The meaning of an agent's lines, the same for all agents: events for people, and facts about the run.
 //!
-//! What a fact means for the job is decided in `classify` and `watch`, not here.
+//! `classify` and `watch` decide what a fact means for the job.
 
 use crate::api::said::Said;
 use pullyard_domain::time::Timestamp;
@@ -10,54 +10,54 @@ use std::ops::{AddAssign, Sub};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Sign {
     Said(Said),
-    /// The same, of which nothing is known but that it asks its model again, which gave no answer that it can use: no
-    /// sign of life.
+    /// Like `Said`, but it only repeats a request to its model, which is no sign of
+    /// life.
     TriesAgain(Said),
-    /// Nothing to tell, but somebody works.
+    /// No event, but a sign of life.
     Alive,
-    /// The same, said by a line that is a piece of what a later one says whole.
+    /// Like `Alive`, for a part of a message that comes whole later.
     Piece,
-    /// The session has this id, by which it can go on.
+    /// The id of the session.
     Session(String),
-    /// The model that is asked.
+    /// The model.
     Model(String),
-    /// A tool runs from here on; while one does, silence is a stall only after longer.
+    /// A tool runs. Until it ends, silence is a stall only after a longer time.
     ToolBegan(String),
     ToolEnded(String),
-    /// The agent speaks again: whatever ran has ended, told or not.
+    /// The agent speaks again: every tool has ended.
     ToolsEnded,
-    /// Whether the model has an answer to every call of its by now: then it is asked again, and what still runs goes
-    /// on beside it.
+    /// Whether every call of the model has its answer, so that the model is next. Other tools may still
+    /// run.
     Answered(bool),
-    /// The next request to the model tells it what was handed over with this mark.
+    /// The next request to the model contains the input with this mark.
     TakenUp(String),
     /// The model answered a request.
     Turn,
-    /// The same as far as it counts, learned elsewhere than from its lines: what it said by then is not known by it.
+    /// The same, learned from files.
     Counted,
-    /// The answer asked for tools, so that another request follows.
+    /// The answer asks for tools, so another request follows.
     MoreFollows,
-    /// Tokens of this start, in addition to those already told.
+    /// Further tokens of this start.
     Used(Tokens),
-    /// What this start cost so far. Units: millionths of a US dollar.
+    /// The cost of this start so far. Units: millionths of a US dollar.
     Cost(u64),
-    /// The same where the price is not known: no more than this.
+    /// An upper bound of it, if the price is unknown.
     CostAtMost(u64),
-    /// About what it cost so far, for people who look on, until one of these two says it; none where not even that is
-    /// known.
+    /// An estimate for display, until the exact cost or a bound is known; `None` if there is
+    /// none.
     CostAbout(Option<u64>),
-    /// What this start used so far, in all, where its agent counts that itself.
+    /// The total usage of this start, by an agent that counts it.
     Sum(Sum),
-    /// The agent's own last word of this start.
+    /// The agent's report of its end.
     Ended(Terminal),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tokens {
-    /// Read, those from a cache among them.
+    /// Read, including cached ones.
     pub(crate) input: u64,
     pub(crate) cached: u64,
-    /// Written, those of reasoning among them.
+    /// Written, including those of reasoning.
     pub(crate) output: u64,
 }
 
@@ -72,7 +72,7 @@ impl AddAssign for Tokens {
 impl Sub for Tokens {
     type Output = Self;
 
-    /// Never below nothing: a count that went back is a new count.
+    /// Never negative: a smaller count is a new one.
     fn sub(self, less: Self) -> Self {
         Self {
             input: self.input.saturating_sub(less.input),
@@ -82,31 +82,31 @@ impl Sub for Tokens {
     }
 }
 
-/// All that a start used so far, in the words of its agent.
+/// The total usage of a start, by the agent's own count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) turns: u32,
     pub(super) tokens: Tokens,
-    /// If it says that. Units: millionths of a US dollar.
+    /// If it reports that. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
-    /// It may use more: it has not said its last word, or did something since.
+    /// Whether it may use more.
     pub(super) goes_on: bool,
-    /// Its line says all of this to people, too.
+    /// Whether its line becomes an event as well.
     pub(super) is_told: bool,
 }
 
-/// How the agent says that it ended. None of it is believed alone.
+/// An agent's report of its end. It proves nothing alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Terminal {
     pub(super) well: bool,
-    /// Its name for the end, where it has one: `error_max_turns`, `prompt_too_long`, `billing_error`.
+    /// Its code for the end: `error_max_turns`, `prompt_too_long`, `billing_error`.
     pub(super) marks: Vec<String>,
-    /// The status of the model's provider, where it tells one.
+    /// The provider's status code.
     pub(super) status: Option<u16>,
     pub(super) words: String,
-    /// Tools that it wanted to use in this turn and was not allowed to.
+    /// Tools that were denied in this turn.
     pub(super) denied: Vec<String>,
-    /// When the account's limit ends, where it said so apart from its words.
+    /// When the account's limit ends, if it is a field of its own.
     pub(super) limit_until: Option<Timestamp>,
 }
 
@@ -116,10 +116,10 @@ impl Terminal {
     }
 }
 
-/// Units: dollars in, millionths of a dollar out; what is no amount is none.
+/// Dollars to millionths of a dollar; `None` if it is no amount.
 pub(super) fn micros(dollars: f64) -> Option<u64> {
     let micros = dollars * 1e6;
-    // Larger than anybody's bill, and far below where a float loses whole numbers.
+    // Larger than any bill, and small enough for exact floats.
     (micros.is_finite() && (0.0..1e15).contains(&micros)).then(|| micros.round() as u64)
 }
 

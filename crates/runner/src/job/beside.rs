@@ -1,6 +1,5 @@
-//! A command that the project has run beside its agent: started without a key of anybody's, listened to, limited,
-//! and gone with everything it started when this returns. What is run when, and what an end means, is in `setup`
-//! and `checks`.
+//! Runs a command of the project beside its agent: without secrets, with a time limit,
+//! and without any process left when it returns. `setup` and `checks` decide what runs when.
 
 mod output;
 
@@ -32,11 +31,11 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long the last words may take to be read once nobody is left to say more.
+/// How long the last output is read after all processes ended.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
-/// How much of the end of an output an event tells. Units: bytes.
+/// How much of the output's end is in an event. Units: bytes.
 const TOLD: usize = 8 * 1024;
-/// What a shell says of a program that can't be started.
+/// A shell's exit code for a program that cannot be started.
 const NOT_STARTED: i32 = 127;
 
 pub(crate) struct Beside<'a> {
@@ -49,42 +48,41 @@ pub(crate) struct Beside<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Line<'a> {
     pub(crate) line: &'a str,
-    /// Joins what is told of it.
     pub(crate) call: &'a str,
     pub(crate) limit: Duration,
-    /// How much of its output is kept. Units: bytes.
+    /// How much output is kept. Units: bytes.
     pub(crate) most: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// None when it was stopped, at its limit or with its attempt.
+    /// `None` if it was stopped.
     pub(crate) exit: Option<Exit>,
     pub(crate) stopped: Option<Stop>,
     pub(crate) took: Duration,
     pub(crate) output: String,
-    /// The middle of it was not kept.
+    /// The middle of the output was not kept.
     pub(crate) truncated: bool,
 }
 
 impl Ran {
-    /// Its program could not be started.
+    /// The program could not be started.
     fn not_started(why: &str, took: Duration) -> Self {
         let output = format!("{why}\n");
         Self { exit: Some(Exit::Code(NOT_STARTED)), stopped: None, took, output, truncated: false }
     }
 
-    /// It ended with exit code 0.
+    /// Whether it ended with exit code 0.
     pub(crate) fn is_well(&self) -> bool {
         self.exit == Some(Exit::Code(0))
     }
 }
 
 impl Beside<'_> {
-    /// Runs a command to its end, or to that of the attempt, and tells of it.
+    /// Runs a command to its end, or to the attempt's, and reports it.
     ///
-    /// Errors: `CommandNotAllowed`, and processes that could not be stopped. Orders and the attempt's own limits are in
-    /// what came of it: what it printed by then is for people as well.
+    /// Errors: `CommandNotAllowed`, and processes that could not be killed. Orders and the attempt's limits are part of
+    /// the result, because people want to see the output until then.
     pub(crate) async fn run(&self, line: Line<'_>) -> Result<Ran, Stop> {
         let words = self.policy.words(line.line);
         let words = words.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
@@ -119,7 +117,7 @@ impl Beside<'_> {
         };
         let enclosure = Enclosure::of_this_machine(self.options.process_namespace).await;
         let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
-        // One pipe for both, so that what is told stands in its order.
+        // One pipe for both keeps the order of the output.
         let (out, into) = std::io::pipe().map_err(failed)?;
         let pipe = Receiver::from_owned_fd(OwnedFd::from(out)).map_err(failed)?;
         let mut command = enclosure.command(&program);
@@ -134,7 +132,7 @@ impl Beside<'_> {
             .process_group(0)
             .kill_on_drop(true);
         let spawned = command.spawn();
-        // It holds the pipe open on our side.
+        // Our end of the pipe would keep it open.
         drop(command);
         let mut child = match spawned {
             Ok(child) => child,
@@ -151,7 +149,7 @@ impl Beside<'_> {
         if let Err(outlived) = stray::ended(stopped, strays) {
             tracing::error!(error = %outlived, "failed to {outlived}");
             self.workspace.keep_for_the_next_look();
-            // Whatever it is, it may still write: nothing of this is published.
+            // It may still write, so nothing of it is published.
             return Err(Failure::WorkspaceFailed { reason: outlived.reason("a command") }.into());
         }
         let (output, truncated) = match timeout(LAST_WORDS_LIMIT, reader).await {
@@ -160,7 +158,7 @@ impl Beside<'_> {
         };
         let (exit, stopped) = match ended {
             Ok(exit) => {
-                // It may have filled the folder since the last look.
+                // It may have filled the folder since the last check.
                 let passed = disk::passed(self.workspace.root(), self.this.assignment.limits.disk_mib).await;
                 (exit, passed.map(Stop::from))
             }
@@ -169,7 +167,7 @@ impl Beside<'_> {
         Ok(Ran { exit, stopped, took, output, truncated })
     }
 
-    /// How the command's own process came to its end; none at its limit.
+    /// How the command's process ended; `None` at its limit.
     async fn supervise(&self, child: &mut Child, enclosure: Enclosure, limit: Duration) -> Result<Option<Exit>, Stop> {
         let Attempt { assignment, orders, until, .. } = self.this;
         let disk_mib = assignment.limits.disk_mib;
@@ -186,7 +184,7 @@ impl Beside<'_> {
         }
     }
 
-    /// What a command's environment has: a home that is not the agent's, and nothing that proves who anybody is.
+    /// The environment of a command: a home that is not the agent's, and no secrets.
     fn environment(&self) -> Result<Vec<(&'static str, OsString)>, Stop> {
         let assignment = self.this.assignment;
         let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
@@ -206,7 +204,7 @@ impl Beside<'_> {
     }
 }
 
-/// The last of an output, from the beginning of a line on where there is one.
+/// The end of an output, from the beginning of a line if there is one.
 fn end_of(output: &str) -> &str {
     let from = output.ceil_char_boundary(output.len().saturating_sub(TOLD));
     let rest = output.get(from..).unwrap_or_default();
@@ -216,7 +214,7 @@ fn end_of(output: &str) -> &str {
     }
 }
 
-/// Reads what is printed, on a task of its own: a command that prints much must never wait for us.
+/// Reads the output on a task of its own, so that the command never blocks on us.
 fn listen(mut pipe: Receiver, redactor: &Redactor, most: usize) -> AbortOnDropHandle<Kept> {
     let mut kept = Kept::new(redactor.stream(), most);
     AbortOnDropHandle::new(tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! What the agent of an attempt makes: it works, its work is checked, mended once where a check failed, and becomes one
-//! commit. What comes before and after that is in `job`.
+//! The agent works, its work is checked, repaired once if a check failed, and becomes one
+//! commit.
 
 use crate::Options;
 use crate::agent::environment::Environment;
@@ -31,57 +31,56 @@ use pullyard_domain::published::left_out::Folder;
 use pullyard_protocol::event::EventKind;
 
 pub(crate) struct Made {
-    /// The id of the commit.
     pub(crate) commit: String,
-    /// Git's tree of it; none where an earlier attempt made it.
+    /// Git's tree; `None` if an earlier attempt made it.
     tree: Option<String>,
     rounds: Rounds,
     times: u32,
     pub(crate) words: Words,
     pub(crate) results: Results,
-    /// What the agent left that is no part of it.
+    /// Folders that are no part of it.
     pub(crate) left_out: Vec<Folder>,
 }
 
 impl Made {
-    /// By an earlier attempt, that pushed it.
+    /// Made and pushed by an earlier attempt.
     pub(crate) fn before(commit: &str) -> Self {
         let (commit, rounds, left_out) = (commit.to_owned(), Rounds::default(), Vec::new());
         Self { commit, tree: None, rounds, times: 0, words: Words::default(), results: Results::default(), left_out }
     }
 
-    /// Whether it is made anew when people say something: by an agent that hears them.
+    /// Whether new messages start another round: the agent reads them.
     pub(crate) fn is_told(&self, chosen: &Chosen) -> bool {
         self.tree.is_some() && chosen.hears_people()
     }
 }
 
-/// Everything that an agent is given to work with.
+/// The context of an agent's work.
 pub(crate) struct Work<'a> {
     pub(crate) this: &'a Attempt<'a>,
     pub(crate) options: &'a Options,
     pub(crate) isolation: Isolation,
     pub(crate) prepared: &'a Prepared<'a>,
-    /// What runs the project's commands, where it has any.
+    /// Runs the project's commands, if it has any.
     pub(crate) beside: Option<&'a Beside<'a>>,
     pub(crate) taken: &'a Taken,
 }
 
 impl Work<'_> {
-    /// Has it made, checked and committed.
+    /// Makes, checks and commits the work.
     ///
-    /// Errors: `Rests` when the job was given back with a question, and whatever ends the attempt.
+    /// Errors: `Rests` if the job yields with a question, and whatever ends the attempt.
     pub(crate) async fn make(&self, talk: &mut Talk) -> Result<Made, Stop> {
         self.make_from(talk, None, (Rounds::default(), 1)).await
     }
 
-    /// People said something before it was published: the agent hears that, and it is made anew. It stays as it is
-    /// where no limit leaves the agent a turn.
+    /// New messages arrived before the push: the agent works again. The work stays as it is if no limit leaves the
+    /// agent a turn.
     pub(crate) async fn go_further(&self, talk: &mut Talk, made: Made) -> Result<Made, Stop> {
         let Self { this, prepared, .. } = *self;
         let newer = this.inputs(talk.read()).await?;
         if newer.is_empty() {
-            // Neither pushed nor gone on with: asking again would never end.
+            // Asking again would never end.
             let last_words = "the control plane counts more inputs than it has".into();
             return Err(Failure::Unknown { last_words }.into());
         }
@@ -89,7 +88,7 @@ impl Work<'_> {
             talk.goes_further(newer);
             return Ok(made);
         }
-        // The count of it may be late.
+        // The count may be late.
         this.given.note(newest(&newer));
         this.events.record_goes_on();
         this.events.add(Said::words(EventKind::Log, "People said something before the work was published."));
@@ -112,7 +111,7 @@ impl Work<'_> {
         let (tree, results, left_out) = loop {
             self.work(talk, further.as_deref()).await?;
             let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await;
-            // Above all where there is nothing else: then the work may be there.
+            // The folder may contain the work, above all if nothing else changed.
             let left_out = left_out::tell(this, workspace);
             let tree = tree?;
             this.working.made(&tree);
@@ -122,8 +121,8 @@ impl Work<'_> {
             };
             workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
             let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
-            // What they ran is the repository's: it may have written settings into ours, and what is signed and what
-            // carries the forge's token comes after it.
+            // The repository's commands may have written settings into our repository, and signing and pushing
+            // follow.
             let sealed = workspace.seal(Some(mirror)).await;
             let checked = checked?;
             sealed.map_err(|fault| fault.of_workspace())?;
@@ -152,7 +151,7 @@ impl Work<'_> {
         Ok(Made { commit, tree: Some(tree), rounds, times, words, results, left_out })
     }
 
-    /// Has the agent work until it asks nothing more.
+    /// Runs the agent until it asks nothing more.
     async fn work(&self, talk: &mut Talk, further: Option<&str>) -> Result<(), Stop> {
         let Self { this, options, isolation, prepared, taken, .. } = *self;
         let Prepared { access, chosen, given, target, workspace, .. } = prepared;
@@ -201,8 +200,7 @@ impl Work<'_> {
     }
 }
 
-/// Keeps what the attempt changed: against what it started from, so that a revision's patch is the revision's. It is
-/// for people: where a secret stood in what was changed, it does not apply any more.
+/// Keeps the patch against the start of the attempt. It is for people: with a secret removed it may not apply.
 async fn keep_patch(
     this: &Attempt<'_>,
     (git, workspace, target): (&Git, &Workspace, &Target),

@@ -1,9 +1,9 @@
-//! Ends processes of an attempt that outlived its agent's process group: build daemons, or our own git where our process
-//! was killed during a push.
+//! Kills processes of an attempt that outlived its agent's process group: build daemons, or our own git after we were
+//! killed during a push.
 //!
 //! On Linux they are found in `/proc`: by a mark in their environment, as descendants of a marked process, and, in a
-//! process that runs one job alone, because every orphan becomes its child. `enclosure` leaves none to find. Other
-//! systems end the process group only, so that a daemon that left its group survives its job there.
+//! process that runs one job, as its children, because it adopts orphans. `enclosure` leaves none. On other
+//! systems only the process group is killed, so a daemon that left its group survives.
 
 mod proc;
 
@@ -17,13 +17,13 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long they may take to be gone.
+/// How long they may take to end.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long what was killed at the last moment may take.
+/// How long the last killed ones may take.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Processes of an attempt that would not die, as far as anybody knows.
+/// Processes of an attempt that did not end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Outlived {
     #[error("stop {0} processes that the agent left behind")]
@@ -35,7 +35,7 @@ pub(crate) enum Outlived {
 }
 
 impl Outlived {
-    /// Why nothing of the work of one is published whose processes they are, as people are told.
+    /// The reason why nothing of such an attempt is published, for people.
     pub(crate) fn reason(&self, of: &str) -> String {
         match self {
             Self::Alive(_) | Self::Group(_) => format!("processes of {of} could not be stopped"),
@@ -44,8 +44,8 @@ impl Outlived {
     }
 }
 
-/// Orphans below this process become its children from now on: they can be found then. For a process that
-/// runs one job and nothing else.
+/// Makes this process adopt orphans below it, so that they can be found. Only for a process that
+/// runs one job.
 pub(crate) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
@@ -55,29 +55,29 @@ pub(crate) fn adopt_orphans() {
 
 struct Search {
     marks: Vec<Vec<u8>>,
-    /// Every descendant of this process as well.
+    /// Also every descendant of this process.
     all_below_us: bool,
 }
 
-/// Ends whatever was started with this `TMPDIR`, which is one attempt's own, and, where orphans are adopted, everything
-/// that descends from this process. No other child of ours may be at work.
+/// Kills processes with this `TMPDIR`, which belongs to one attempt. If orphans are adopted, also every
+/// descendant. No other child of ours may be running.
 pub(crate) async fn end_all(temporary: &Path) -> Result<(), Outlived> {
     Search { marks: vec![mark_of(temporary)], all_below_us: adopts_orphans() }.end().await
 }
 
-/// Whether nothing is left: neither of a group that was stopped, nor of what had left it.
+/// Whether nothing is left of the group and of processes that left it.
 pub(crate) fn ended<T>(group: Result<T, StillAlive>, strays: Result<(), Outlived>) -> Result<(), Outlived> {
     group?;
     strays
 }
 
-/// Ends whatever was started with this `TMPDIR`, and git at work in this repository of ours, with what descends from
-/// either: an earlier attempt's, whose runner is dead.
+/// Kills processes with this `TMPDIR`, and git in this repository of ours, with their descendants:
+/// those of an earlier attempt whose runner died.
 pub(crate) async fn end_marked(temporary: &Path, repository: &Path) -> Result<(), Outlived> {
     Search { marks: vec![mark_of(temporary), git_in(repository)], all_below_us: false }.end().await
 }
 
-/// How many processes this machine shows; none where it shows only process groups.
+/// How many processes are visible; `None` without `/proc`.
 pub(crate) fn seen() -> Result<Option<usize>, Unseen> {
     if cfg!(target_os = "linux") { Ok(Some(proc::look(&[], |_| ())?.len())) } else { Ok(None) }
 }
@@ -92,7 +92,7 @@ fn adopts_orphans() -> bool {
     false
 }
 
-/// Whether there are children of ours that nobody else waits for: also where we are the first process of a container.
+/// Whether we have children that nothing else waits for, also as the first process of a container.
 fn inherits_orphans() -> bool {
     adopts_orphans() || nix::unistd::getpid().as_raw() == 1
 }
@@ -109,7 +109,7 @@ impl Search {
         loop {
             let strays = match self.held() {
                 Ok(strays) => strays,
-                // What can't be seen is not known to be gone.
+                // An invisible process may be alive.
                 Err(error) if Instant::now() > until => return Err(error.into()),
                 Err(_) => {
                     sleep(LOOK_EVERY).await;
@@ -125,9 +125,9 @@ impl Search {
                 Next::Gone => return Ok(()),
                 Next::LookAgain if !is_late => tokio::task::yield_now().await,
                 Next::LookAgain | Next::Kill => {
-                    // The youngest first: what is stopped and loses its parent may be told to go on by the kernel.
+                    // Youngest first: the kernel may continue a stopped process that loses its parent.
                     for stray in strays.iter().rev() {
-                        // It may be gone meanwhile, or not be ours to wait for.
+                        // It may be gone, or not ours.
                         let _ = kill(*stray, Signal::SIGKILL);
                         let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
                     }
@@ -135,7 +135,7 @@ impl Search {
                         return Err(Outlived::Alive(strays.len()));
                     }
                     if is_late {
-                        // What was killed just now is not gone yet, and may be in a moment.
+                        // A process that was just killed takes a moment.
                         (is_last, until) = (true, Instant::now() + LAST_LOOK);
                     }
                     sleep(LOOK_EVERY).await;
@@ -145,13 +145,13 @@ impl Search {
         }
     }
 
-    /// Finds them, and stops each as soon as it is seen: a stopped process forks no more, so the walk overtakes forks.
+    /// Finds them, and stops each at once: a stopped process forks no more, so the walk overtakes forks.
     fn held(&self) -> Result<BTreeSet<Pid>, Unseen> {
         let (mut strays, mut roots) = (BTreeSet::new(), Vec::new());
         let mut hold = |pid: i32| {
             let pid = Pid::from_raw(pid);
             if strays.insert(pid) {
-                // It may have exited meanwhile.
+                // It may have ended.
                 let _ = kill(pid, Signal::SIGSTOP);
             }
         };
@@ -169,7 +169,7 @@ fn mark_of(temporary: &Path) -> Vec<u8> {
     variable(b"TMPDIR=", temporary)
 }
 
-/// What our own git has in its environment, and the helpers that it starts.
+/// The mark of our own git and its helpers.
 fn git_in(repository: &Path) -> Vec<u8> {
     variable(b"GIT_DIR=", repository)
 }
@@ -182,12 +182,12 @@ fn variable(name: &[u8], value: &Path) -> Vec<u8> {
 enum Next {
     Gone,
     LookAgain,
-    /// Everything is stopped that was found: nobody is left to start anew what dies.
+    /// All found processes are stopped, so nothing restarts those that die.
     Kill,
 }
 
-/// A walk through all processes is no moment: what is forked behind its back is found by the one after it. So only two
-/// that found nothing say that nothing is left, and only one that found nothing new that all are held.
+/// A walk through all processes takes time, and the next walk finds later forks. So only two empty walks prove
+/// that nothing is left, and only a walk without new ones proves that all are stopped.
 fn next(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> Next {
     match before {
         Some(before) if now.is_empty() && before.is_empty() => Next::Gone,

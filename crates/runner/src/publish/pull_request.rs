@@ -1,4 +1,4 @@
-//! The pull request of a pushed branch: the one it goes on with, else the one that is open, else a new one.
+//! The pull request of a pushed branch: the continued one, else the open one, else a new one.
 
 use crate::api::retry::{rest, while_it_rests};
 use crate::git::target::Target;
@@ -15,35 +15,34 @@ use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long the forge may take in all.
+/// Limit of all calls to the forge.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long it may be away, or want to be left alone: GitHub wants a minute where it says nothing else.
+/// How long the forge may be unreachable or demand a pause. GitHub's usual pause is a minute.
 const AWAY: Duration = Duration::from_secs(90);
 
-/// What one says of our commit, beside the ticket.
+/// Facts about our commit for the text.
 pub(crate) struct Said<'a> {
-    /// The id of the commit.
     pub(crate) commit: &'a str,
-    /// What stood between the agent and this machine, if it was this one that the agent worked on.
+    /// The isolation of the agent, if it worked on this machine.
     pub(crate) isolation: Option<Isolation>,
-    /// The agent that made its commit, if that is known.
+    /// The agent of the commit, if known.
     pub(crate) agent: Option<&'a str>,
     pub(crate) summary: Option<&'a str>,
-    /// What is known of the checks of its commit. It is a draft if they failed.
+    /// The results of the checks. After failed ones it is a draft.
     pub(crate) checks: Checked<'a>,
-    /// It was put on top of what others had pushed after these had run.
+    /// The commit was put on top of commits of others after the checks ran.
     pub(crate) on_top: bool,
-    /// What its agent left that is not in it.
+    /// Folders that are not in the commit.
     pub(crate) left_out: &'a [Folder],
-    /// The ticket's own words may hold a secret as well.
+    /// Removes secrets, which the ticket's text may contain as well.
     pub(crate) redactor: &'a Redactor,
 }
 
-/// Finds or opens it.
+/// Finds or opens the pull request.
 ///
 /// Idempotent: by the head branch.
-/// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`; the branch is pushed by then.
+/// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`. The branch is pushed by then.
 pub(crate) async fn find_or_open(
     forge: &Forge,
     target: &Target,
@@ -61,7 +60,7 @@ pub(crate) async fn find_or_open(
         draft: said.checks.failed(),
     };
     let repository = assignment.repository.name.as_str();
-    // The work is pushed: it would be a pity to fail now because the forge is away, or wants rest, for a moment.
+    // The work is pushed, so a short outage of the forge must not fail the job.
     let ask = async || forge.find_or_create_pull_request(repository, &new).await;
     let reason = match timeout(LIMIT, while_it_rests(AWAY, rest, ask)).await {
         Ok(Ok(pull)) => {
@@ -71,12 +70,12 @@ pub(crate) async fn find_or_open(
             let (forge, repo) = (assignment.repository.forge_name(), assignment.repository.name.clone());
             return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
         }
-        // Of a repository that can't have any, such as a private one of a free plan.
+        // A repository that cannot have drafts, such as a private one of a free plan.
         Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && is_of_draft(&reason) => {
             let forge = assignment.repository.forge_name();
             return Err(Failure::DraftRefused { forge, reason }.into());
         }
-        // The forge's own reason reads best; the rest of the sentence is ours.
+        // The forge's reason, without its framing.
         Ok(Err(pullyard_forge::Error::Refused { reason })) => reason,
         Ok(Err(error)) => format!("failed to {error}"),
         Err(_) => "it did not answer in time".into(),
@@ -85,16 +84,16 @@ pub(crate) async fn find_or_open(
     Err(Failure::PullRequestRefused { forge, reason }.into())
 }
 
-/// Whether these words of a forge are of the draft, and not of a branch that is called so.
+/// Whether the forge's words are about drafts, not about a branch of that name.
 fn is_of_draft(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     reason.contains("draft pull request") || reason.split("; ").any(|said| said.starts_with("draft "))
 }
 
-/// The whole text of a new one, without secrets. `asked` is the agent that the job asks for.
+/// The text of a new pull request, without secrets. `asked` is the agent that the job asks for.
 fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> String {
     let clean = |text: &str| said.redactor.text(text).into_owned();
-    // Before anything of it is cut, and once nothing invisible stands between two parts of a secret.
+    // Before anything is cut, and after invisible characters are removed.
     let summary = said.summary.map(|words| clean(&untrusted::visible(words)));
     let beginning = clean(beginning);
     let beginning = match said.isolation {
@@ -105,13 +104,13 @@ fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> Strin
         Some(agent) => published::worked(&beginning, asked, agent),
         None => beginning,
     };
-    // What is made one line there loses the same. The part for the commit tells by a hash whether it was changed.
+    // The text on one line is redacted again. The hash covers the part for the commit.
     let opening = clean(&published::opening(&beginning, summary.as_deref()));
     let about = with_left_out(&published::checks(said.checks), said.left_out);
     format!("{opening}\n{}", newest::part(kind, said.commit, &clean(&about)))
 }
 
-/// What one that was open is to say of the commit, without secrets.
+/// The new part for an open pull request, without secrets.
 pub(crate) fn of_commit(said: &Said<'_>) -> String {
     let clean = |text: &str| said.redactor.text(text).into_owned();
     let [agent, summary] = [said.agent, said.summary].map(|words| words.map(|words| clean(&untrusted::visible(words))));
@@ -120,7 +119,7 @@ pub(crate) fn of_commit(said: &Said<'_>) -> String {
     clean(&with_left_out(&published::newest(&newest), said.left_out))
 }
 
-/// What is said of a commit, with what is not in it.
+/// The sentences about a commit and about what is not in it.
 fn with_left_out(said: &str, folders: &[Folder]) -> String {
     let parts = [said, &in_markdown(folders)].map(str::to_owned);
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
@@ -144,7 +143,7 @@ mod tests {
             truncated: false,
             artifact: None,
         };
-        // The second one would be cut in its middle.
+        // The second would be cut in its middle.
         let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
         let said = Said {
             commit: "0123456789abcdef",
@@ -162,7 +161,7 @@ mod tests {
             assert!(!text.contains("the-sec"), "{text}");
         }
         assert!(newest.contains("Commit 0123456789 (agent: codex, model: `[redacted]`)."), "{newest}");
-        // What was taken out is no change of somebody's.
+        // Redaction is no change by a person.
         let next = newest::renewed(&body, "another", &newest).unwrap();
         assert!(newest::renewed(&next, "a third", "").is_ok(), "{next}");
     }

@@ -1,7 +1,7 @@
-//! What reviewers hear after the push: one answer in each thread, and a new request to look at it.
+//! Replies to reviewers after the push: one in each thread, and a new request for review.
 //!
-//! The work is done by then, so nothing here fails a job; what did not succeed is said in its events and
-//! counted in its result. Threads are answered and never resolved: that is for whoever asked.
+//! The work is done, so nothing here fails the job. Failures are in its events and
+//! counted in its result. Threads are never resolved: that is for their authors.
 
 mod words;
 
@@ -23,28 +23,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long all of it may take.
+/// Limit of all of it.
 const LIMIT: Duration = Duration::from_secs(180);
-/// How often a forge that is away is asked.
+/// Tries of a call to an unreachable forge.
 const TRIES: u32 = 4;
 
 pub(crate) struct Answers<'a> {
     pub(crate) forge: &'a Forge,
     pub(crate) revises: &'a Revises,
-    /// The commit that the answers name.
+    /// The commit that the replies name.
     pub(crate) commit: &'a str,
     pub(crate) words: &'a Words,
-    /// The agent that made that commit, if it is known.
+    /// The agent of the commit, if known.
     pub(crate) agent: Option<&'a str>,
-    /// Neither an attempt of this job nor one that it does again can have answered before.
+    /// No attempt of this job, or of the job that it retries, can have replied before.
     pub(crate) fresh: bool,
 }
 
 impl Answers<'_> {
-    /// Answers each thread, then asks its reviewers to look again. None if there was no thread to answer.
+    /// Replies in each thread, then requests reviews again. `None` without threads.
     ///
-    /// Idempotent: by the job's mark in the thread, so that neither a lost answer nor a second attempt or a retry says
-    /// anything twice; asking a reviewer again who was asked changes nothing.
+    /// Idempotent: by the job's mark in the thread. Requesting a review twice
+    /// changes nothing.
     pub(crate) async fn give(&self, this: &Attempt<'_>) -> Option<Replies> {
         let until = this.until.min(Instant::now() + LIMIT);
         let mut open: BTreeMap<u64, String> =
@@ -72,13 +72,13 @@ impl Answers<'_> {
         (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
     }
 
-    /// Answers what has no answer yet, and leaves of `open` what still has none, and why. How long to rest
-    /// if it may help to do it again.
+    /// Replies in `open` threads, and leaves those without a reply in it, with the reason. Returns a pause if
+    /// another try may help.
     async fn answer(&self, this: &Attempt<'_>, open: &mut BTreeMap<u64, String>, fresh: bool) -> Option<Duration> {
         if open.is_empty() {
             return None;
         }
-        // Looked at each time: the answer to an earlier try may be all that was lost.
+        // Read each time: perhaps only the answer to an earlier try was lost.
         let (comments, threads) = match self.look(this).await {
             Ok(seen) => seen,
             Err(error) => {
@@ -113,7 +113,7 @@ impl Answers<'_> {
                     let is_tired = matches!(error, Error::RateLimited { .. });
                     open.insert(thread, format!("failed to {error}"));
                     if is_tired {
-                        // What comes after it would be refused as well, and make it worse.
+                        // Later calls would be refused as well.
                         break;
                     }
                 }
@@ -129,35 +129,35 @@ impl Answers<'_> {
         Ok((comments, threads))
     }
 
-    /// What is said in a thread: the agent's words for its comments without secrets, if it left any, the commit, and
-    /// who made it.
+    /// The text of a reply: the agent's words without secrets, if any, the commit, and
+    /// its agent.
     fn text(&self, thread: u64, redactor: &Redactor) -> String {
         let commit = published::short(self.commit);
         let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
         let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
-        // The model's name is what the agent's output says it is.
+        // The agent's output names the model.
         let clean = |agent| redactor.text(&untrusted::visible(agent)).into_owned();
         let by = self.agent.map(|agent| format!(" (agent: {})", clean(agent))).unwrap_or_default();
         match self.words.of(&ids, redactor) {
-            // It may be words about why something was not done.
+            // The words may explain why something was not done.
             Some(words) => format!("In {commit}{by}:\n\n{words}"),
             None => format!("Done in {commit}{by}."),
         }
     }
 
-    /// Puts the pull request back on the reviewers' lists.
+    /// Requests the reviews again.
     async fn ask_again(&self, this: &Attempt<'_>, until: Instant) {
         let name = this.assignment.repository.name.as_str();
         let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
         for reviewer in reviewers {
-            // One at a time: GitHub refuses all of them for one that may not be asked.
+            // One at a time: GitHub refuses all of them for one that is not allowed.
             if let Err(error) = self.ask(name, reviewer, until).await {
                 say(this, &format!("{reviewer} was not asked to review again: failed to {error}."));
             }
         }
     }
 
-    /// Asks one reviewer, and again where that may help: who asked before changes nothing.
+    /// Requests one review, with retries: a repeat changes nothing.
     async fn ask(&self, name: &str, reviewer: &str, until: Instant) -> Result<(), Error> {
         let mut back_off = BackOff::new();
         let mut tried = 1;
@@ -176,7 +176,7 @@ impl Answers<'_> {
     }
 }
 
-/// The threads that have an answer of one of these jobs.
+/// The threads with a reply of one of these jobs.
 fn answered(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64> {
     let is_of_us = |body: &str| matches!(Marker::of(body), Some(Marker::Job(job)) if jobs.contains(&job));
     let of_us = comments.iter().filter(|comment| is_of_us(&comment.body));
@@ -184,7 +184,7 @@ fn answered(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64
 }
 
 fn say(this: &Attempt<'_>, words: &str) {
-    // The log is nobody's but this machine's, and quotes the forge all the same.
+    // The log stays on this machine, but it quotes the forge.
     let words = this.redactor.text(words).into_owned();
     tracing::warn!(job.id = %this.assignment.job, "{words}");
     this.events.add(Said::words(EventKind::Log, words));

@@ -1,4 +1,4 @@
-//! Webhooks, what was heard of them, repositories that are looked at, secrets that rotate.
+//! Writes of webhooks, their notes, polled repositories and rotated secrets.
 
 use crate::item::hook::{Rotation, heard};
 use crate::transaction::{Condition, Transaction, number};
@@ -6,25 +6,25 @@ use crate::{Error, Store, Write, key};
 use pullyard_domain::hook::{Hook, NOTED_EVERY, Poll};
 use pullyard_domain::time::Timestamp;
 
-/// What was heard is of this hook, or does not say of which: nothing was, or before it was said.
+/// The note is of this hook, or names none.
 const OF_IT: &str = "attribute_not_exists(hook_created) OR hook_created = :created";
 
-/// What was heard is of an older hook of the same name, whose delivery was noted when it was forgotten already.
+/// The note is of an older hook of the same name.
 const OF_AN_OLDER_ONE: &str = "hook_created < :created";
 
 impl Store {
     /// Stores a webhook over the revision that was read.
     ///
-    /// Writes: HOOK if `rev` and `created` are those seen (absent if new): another one of its name is left alone.
+    /// Writes: HOOK if `rev` and `created` are those seen (absent if new). Another hook of its name stays.
     pub async fn put_hook(&self, hook: &Hook) -> Result<Write, Error> {
         let seen = Condition::seen_of(hook.rev, "created", hook.created);
         Transaction::new("store a webhook").revise_over(hook, seen)?.commit(self).await
     }
 
-    /// Forgets a webhook.
+    /// Removes a webhook.
     ///
-    /// Writes: HOOK deleted if `rev` and `created` are those seen or it is gone, and what was heard of it.
-    /// Idempotent: one that is gone is gone.
+    /// Writes: HOOK deleted if `rev` and `created` are those seen or it is gone, and its note.
+    /// Idempotent: a missing hook is no error.
     pub async fn delete_hook(&self, hook: &Hook) -> Result<Write, Error> {
         let seen = Condition::seen_of_or_gone(hook.rev, "created", hook.created);
         Transaction::new("forget a webhook")
@@ -36,16 +36,16 @@ impl Store {
 
     /// Notes that a delivery of a webhook was verified.
     ///
-    /// Writes: what was heard of it, unless that was noted within the last minute: `verified_at`. What was heard of an
-    /// older hook of its name goes.
-    /// Idempotent: of many notes in one minute one is written, the others are `Stale`, as are those of a hook that
-    /// another one of its name was heard after.
+    /// Writes: `verified_at` of the note, unless noted within the last minute. The note of an older hook of its
+    /// name is replaced.
+    /// Idempotent: one note per minute is written; others are `Stale`, as are those of a hook that
+    /// another one of its name replaced.
     pub async fn note_hook_verified(&self, hook: &Hook, at: Timestamp) -> Result<Write, Error> {
         let a_minute_ago = format!("({OF_IT}) AND (attribute_not_exists(verified_at) OR verified_at <= :before)");
         let a_minute_ago = Condition::of(&a_minute_ago).value(":before", number(at.minus(NOTED_EVERY).millis()));
         let noted = (a_minute_ago, "");
         let anew = (Condition::of(OF_AN_OLDER_ONE), "refused, refused_at");
-        // Of several that find an older one's at once, one begins anew: the others go on from there.
+        // If several find an older hook's note, one replaces it and the others retry.
         for (condition, gone) in [noted.clone(), anew, noted] {
             let condition =
                 condition.value(":at", number(at.millis())).value(":created", number(hook.created.millis()));
@@ -58,16 +58,16 @@ impl Store {
         Ok(Write::Stale)
     }
 
-    /// Notes that deliveries of a webhook were not let in. A count for people: one whose answer was lost may be
-    /// counted again.
+    /// Counts refused deliveries of a webhook, for display: a retry after a lost answer may count
+    /// twice.
     ///
-    /// Writes: what was heard of it: `refused_at`, and `refused` raised. What was heard of an older hook of its name
-    /// goes.
-    /// `Stale`: another one of its name was heard after it.
+    /// Writes: `refused_at` and a raised `refused` of the note. The note of an older hook of its name is
+    /// replaced.
+    /// `Stale`: another hook of its name was noted after it.
     pub async fn note_hook_refused(&self, hook: &Hook, more: u64, at: Timestamp) -> Result<Write, Error> {
         let counted = (Condition::of(OF_IT).value(":none", number(0)), "if_not_exists(refused, :none) + :more", "");
         let anew = (Condition::of(OF_AN_OLDER_ONE), ":more", "verified_at");
-        // Of several that find an older one's at once, one begins anew: the others go on from there.
+        // If several find an older hook's note, one replaces it and the others retry.
         for (condition, count, gone) in [counted.clone(), anew, counted] {
             let condition = condition
                 .value(":at", number(at.millis()))
@@ -82,16 +82,16 @@ impl Store {
         Ok(Write::Stale)
     }
 
-    /// Stores how a repository is looked at, over the revision that was read.
+    /// Stores how a repository is polled, over the revision that was read.
     ///
-    /// Writes: POLL if `rev` is the one seen (absent if new). It says of no time when it was made: one that was removed
-    /// and made anew with its repository may be replaced by who read the first revision before. What is then wrong is
-    /// how far it was looked at or that it is looked at, of the same repository, and the next look or setting mends it.
+    /// Writes: POLL if `rev` is the one seen (absent if new). If the repository was removed and connected again, a writer
+    /// that read the first item's revision may replace the new item. Then its progress or ingress is wrong until the next
+    /// look or setting.
     pub async fn put_poll(&self, poll: &Poll) -> Result<Write, Error> {
         Transaction::new("store how a repository is looked at").revise(poll)?.commit(self).await
     }
 
-    /// Stores how long the last value of a secret counts, over the revision that was read.
+    /// Stores how long a secret's previous value counts, over the revision that was read.
     ///
     /// Writes: ROTATION if `rev` is the one seen (absent if new).
     pub async fn put_rotation(&self, rotation: &Rotation) -> Result<Write, Error> {

@@ -1,9 +1,9 @@
-//! What Codex writes of a session into its own folder while it works: every request to the model with its
-//! tokens, long before its last line tells their sum, and what the model was answered, which no line tells of a
-//! command that goes on. Limits on turns and cost rest on it, and the one on silence.
+//! Reads the session files that Codex writes while it works. They have the tokens of every request, before its last
+//! line has the sum, and the answers to tool calls. Limits on turns, cost and silence depend on
+//! them.
 //!
-//! The files stand where the agent's commands may write as well: nothing is followed, waited for or
-//! believed beyond a count.
+//! The agent's commands can write these files too: links are not followed, nothing blocks, and only counts are
+//! used.
 
 use super::count::{LONGEST_CALL, MOST_CALLS, count_of};
 use crate::agent::adapter::Meter;
@@ -21,13 +21,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Year, month and day, and the file.
+/// Year, month, day and file.
 const DEEPEST: u32 = 4;
-/// The lines that tell what a request used.
+/// The lines with the usage of a request.
 const USAGE: &str = "token_usage_record";
-/// More files are not looked at, nor more folders.
+/// Most files and folders that are read.
 const MOST_FILES: usize = 256;
-/// At most so much of a file is read in one look.
+/// Most bytes per file and look.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What was read of an attempt's files, over all starts.
@@ -35,29 +35,29 @@ const MOST_BYTES: u64 = 32 * 1024 * 1024;
 pub(super) struct Rollouts {
     starts: u32,
     read: BTreeMap<PathBuf, u64>,
-    /// What was counted of this thread, in all starts.
+    /// The count of this thread, over all starts.
     counted: Count,
     /// The model of the newest turn.
     model: Option<String>,
-    /// Since the last request that was counted, the model asked for a tool.
+    /// Since the last counted request the model asked for a tool.
     asks: bool,
-    /// Of this start: calls of the model that it has no answer to.
+    /// Calls of this start without an answer.
     unanswered: BTreeSet<String>,
-    /// It got one: what is written by a version that tells no answers proves nothing.
+    /// Whether any answer was seen: old versions write none, which proves nothing.
     has_answers: bool,
     answered: bool,
     records: u32,
     used: Tokens,
     cost: u64,
     is_at_most: bool,
-    /// A part of it is by the list's prices.
+    /// Whether a part of it uses the price list.
     by_list: bool,
-    /// What the thread as a whole used, as the last line of this start says it.
+    /// The thread's total by the last line of this start.
     thread: Option<Count>,
 }
 
 impl Rollouts {
-    /// A start begins. What stands in the files before the first one is not this attempt's.
+    /// A start begins. Content from before the first start is not this attempt's.
     pub(super) fn begin(&mut self, sessions: &Path) {
         if self.starts == 0 {
             let files = files(sessions).into_iter();
@@ -70,12 +70,12 @@ impl Rollouts {
         self.unanswered.clear();
     }
 
-    /// The thread of this start is a new one: what others used is no part of what its last line tells.
+    /// The thread is new: usage of others is no part of its total.
     pub(super) fn begin_thread(&mut self) {
         self.counted = Count::default();
     }
 
-    /// The thread used so much before this attempt: its last line tells the sum.
+    /// The thread's usage before this attempt, which its total includes.
     pub(super) fn goes_on(&mut self, tokens: Tokens) {
         self.counted.tokens = tokens;
     }
@@ -84,7 +84,7 @@ impl Rollouts {
         self.starts
     }
 
-    /// The tokens of the whole thread, all starts of it together.
+    /// The tokens of the whole thread over all starts.
     pub(super) fn note_thread(&mut self, count: Count) {
         self.thread = Some(count);
     }
@@ -103,7 +103,7 @@ impl Rollouts {
                 }
             }
         }
-        // As it is now, not as it was between two lines: the next call may be among what was just read.
+        // After all lines of this look: the next call may be among them.
         let answered = self.has_answers && self.unanswered.is_empty();
         if answered != self.answered {
             self.answered = answered;
@@ -157,7 +157,7 @@ impl Rollouts {
         signs.push(if self.is_at_most { Sign::CostAtMost(self.cost) } else { Sign::Cost(self.cost) });
     }
 
-    /// The end of a start: where the files told nothing, the last line did, for the whole thread.
+    /// The end of a start: without files, the last line has the thread's total.
     fn finish(&mut self, prices: &Prices) -> Vec<Sign> {
         let mut signs = Vec::new();
         if let Some(thread) = self.thread.filter(|_| self.records == 0) {
@@ -184,7 +184,7 @@ impl Rollouts {
     }
 }
 
-/// Looks at the files of one start.
+/// Reads the files of one start.
 pub(super) struct Look {
     sessions: PathBuf,
     counted: Arc<Mutex<Rollouts>>,
@@ -210,7 +210,7 @@ impl Meter for Look {
     }
 }
 
-/// The files of sessions, links and the like left out.
+/// The session files, without links.
 fn files(sessions: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![(sessions.to_owned(), DEEPEST)]);
     let mut looked = 0;
@@ -230,16 +230,16 @@ fn files(sessions: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What is new in a file: whole lines, and how far it is read then.
+/// New whole lines of a file, and the new position.
 struct Read {
     new: Vec<u8>,
     end: u64,
 }
 
-/// What stands in a file from a place on, up to its last whole line. A line that is longer than what is read
-/// at once is nothing of Codex's: it is passed over, not read again and again.
+/// The content of a file from a position up to its last whole line. A line that exceeds the limit of a look is
+/// not Codex's, and is skipped.
 fn whole_lines(file: &Path, from: u64, most: u64) -> io::Result<Read> {
-    // A pipe in its place must not hold us up.
+    // A pipe in its place must not block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(file)?;
     if !file.metadata()?.is_file() {

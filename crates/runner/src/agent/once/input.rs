@@ -1,4 +1,4 @@
-//! What an agent is told: its prompt, what people say while it works, that it is to stop, and that nothing more comes.
+//! The agent's input: its prompt, messages of people, a request to stop, and the end.
 
 use super::Bounds;
 use crate::agent::adapter::{InputEnds, Voice};
@@ -14,16 +14,16 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long an agent that said how it ended may take to begin with what it was told, before that or since. What it has
-/// not taken up by then is told to the next start.
+/// How long an agent that reported its end may take to begin with an input. Later inputs go to
+/// the next start.
 const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The agent's standard input, on a task of its own: an agent that never reads its prompt must not stop us
-/// from reading its words. Closed when this ends or is dropped.
+/// from reading its output. Closed when this is dropped.
 pub(super) struct Input {
     further: Option<UnboundedSender<Vec<u8>>>,
     voice: Option<Box<dyn Voice>>,
-    /// What it was told while it works: marks, each with the number of its newest input.
+    /// Inputs while it works: marks with the number of the newest input.
     told: Vec<(String, u32)>,
     told_at: Option<Instant>,
     writer: Option<AbortOnDropHandle<()>>,
@@ -40,18 +40,18 @@ impl Input {
         }
     }
 
-    /// Asks for no further request. Whether that could be asked.
+    /// Asks for no further request. Returns whether that is possible.
     pub(super) fn interrupt(&mut self) -> bool {
         let (Some(further), Some(voice)) = (&self.further, &mut self.voice) else { return false };
         voice.interrupt().is_some_and(|interrupt| further.send(interrupt).is_ok())
     }
 
-    /// Whether it listens to more than its prompt, and has not ended.
+    /// Whether it reads more than its prompt and has not ended.
     pub(super) fn may_be_told(&self) -> bool {
         self.further.is_some() && self.voice.is_some()
     }
 
-    /// Hands over what people said. Whether it is heard, its lines say; what is not is told to the next start.
+    /// Sends messages. Its lines tell whether it reads them; the others go to the next start.
     pub(super) fn tell(&mut self, words: &[Words], people: &People<'_>) {
         let (Some(further), Some(voice)) = (&self.further, &mut self.voice) else { return };
         let mark = ids::uuid();
@@ -62,18 +62,18 @@ impl Input {
         }
     }
 
-    /// It was told something that the model was not told yet.
+    /// Whether it has an input that its model does not know yet.
     pub(super) fn has_more(&self, record: &Record) -> bool {
         self.told.iter().any(|(mark, _)| !record.has_taken_up(mark))
     }
 
-    /// It was told something that the model has not answered to.
+    /// Whether it has an input that its model has not answered.
     pub(super) fn has_unheard(&self, record: &Record) -> bool {
         self.told.iter().any(|(mark, _)| !record.heard.contains(mark))
     }
 
-    /// When it may be closed, if the agent has ended: what it was told too late for its turn it takes up in another
-    /// one, and can be asked to stop only as long as this is open.
+    /// When the input may be closed after the agent's end. It takes up a late input in another
+    /// turn, and can be asked to stop only while this is open.
     pub(super) fn waited_for_until(&self, record: &Record) -> Option<Instant> {
         let ended_at = record.ended_at.filter(|_| record.has_ended())?;
         Some(match self.told_at {
@@ -82,7 +82,7 @@ impl Input {
         })
     }
 
-    /// Notes what the agent has heard by now.
+    /// Notes what the agent has read.
     pub(super) fn hears(&self, record: &Record, bounds: &Bounds<'_>) {
         if record.turns > 0 {
             bounds.people.heard(bounds.told);
@@ -92,13 +92,13 @@ impl Input {
         }
     }
 
-    /// Says that nothing more comes, and takes back what was not read by then.
+    /// Closes the input and takes back what was not read.
     pub(super) fn ends(&mut self) {
         self.close();
         self.writer = None;
     }
 
-    /// Says that nothing more comes. Whether that was news.
+    /// Closes the input. Returns whether it was open.
     pub(super) fn close(&mut self) -> bool {
         self.further.take().is_some()
     }
@@ -107,7 +107,7 @@ impl Input {
 async fn write(mut stdin: ChildStdin, prompt: Vec<u8>, mut more: UnboundedReceiver<Vec<u8>>) {
     let mut next = Some(prompt);
     while let Some(bytes) = next {
-        // An agent that doesn't want to read further is free to close it.
+        // An agent may close its input.
         if stdin.write_all(&bytes).await.is_err() || stdin.flush().await.is_err() {
             return;
         }

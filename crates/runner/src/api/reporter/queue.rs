@@ -1,5 +1,5 @@
-//! Events that wait to be sent, in bounded memory: when an agent says more than can be sent, it is held up for a
-//! moment; when that does not help, its oldest words are left out, and one event in their place says how many.
+//! Events that wait to be sent, in bounded memory. An agent that prints faster than events can be sent is delayed for a
+//! moment; then its oldest words are dropped, and one event says how many.
 
 use crate::api::said::Said;
 use pullyard_protocol::event::{Event, EventKind};
@@ -7,22 +7,22 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// More than this never waits.
+/// Most waiting events.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Room is made down to this, so that it is not made again for every event.
+/// How many are left after dropping.
 const ROOM_BYTES: usize = 6 * 1024 * 1024;
-/// While more than this waits, whoever says more is held up.
+/// From this many on, the agent is delayed.
 const FULL_BYTES: usize = 4 * 1024 * 1024;
-/// But for no longer than this in a row: what is not sent by then is not sent soon.
+/// Longest delay in a row.
 const HOLDS_UP_FOR: Duration = Duration::from_secs(30);
-/// A batch is closed when it has this much.
+/// Size at which a batch is closed.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 const BATCH_EVENTS: usize = 1_000;
 
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: usize,
-    /// Since when more waits than should.
+    /// Since when too many wait.
     full_since: Option<Instant>,
 }
 
@@ -34,7 +34,7 @@ struct Waiting {
 
 enum What {
     Said(Said),
-    /// So many events stood here.
+    /// The place of dropped events.
     LeftOut(u64),
 }
 
@@ -51,7 +51,7 @@ impl Queue {
         self.bytes >= BATCH_BYTES || self.waiting.len() >= BATCH_EVENTS
     }
 
-    /// Until when whoever says more is to be held up, unless there is room before.
+    /// Until when the agent is delayed, unless there is room before.
     pub(super) fn holds_up_until(&self) -> Option<Instant> {
         self.full_since.map(|since| since + HOLDS_UP_FOR)
     }
@@ -67,7 +67,7 @@ impl Queue {
             self.make_room(|kind| !is_waited_for(kind));
         }
         if self.bytes > MAX_BYTES {
-            // It says nothing else than that: memory is bounded whatever it does.
+            // Memory is bounded whatever the agent does.
             self.make_room(|kind| kind != EventKind::Phase);
         }
         if self.bytes > FULL_BYTES {
@@ -81,7 +81,7 @@ impl Queue {
         let mut kept = VecDeque::with_capacity(self.waiting.len());
         for waiting in self.waiting.drain(..) {
             let gone = match &waiting.what {
-                // Told together with the new ones.
+                // Reported with the new ones.
                 What::LeftOut(n) => *n,
                 What::Said(said) if self.bytes > ROOM_BYTES && may_go(said.kind) => 1,
                 What::Said(_) => {
@@ -100,7 +100,7 @@ impl Queue {
         self.waiting = kept;
     }
 
-    /// The next batch, numbered from `first`, aged at `now`.
+    /// The next batch, numbered from `first`, with ages at `now`.
     pub(super) fn take(&mut self, first: u64, now: Instant) -> Vec<Event> {
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -136,8 +136,8 @@ impl Queue {
     }
 }
 
-/// Whether somebody acts on it, or counts by it: what people and the agent say to each other, its last word, and what it
-/// used.
+/// Whether an event matters to others: messages, questions, the last word, and
+/// usage.
 fn is_waited_for(kind: EventKind) -> bool {
     matches!(kind, EventKind::Phase | EventKind::Question | EventKind::Steer | EventKind::Usage | EventKind::Result)
 }

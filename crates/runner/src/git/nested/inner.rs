@@ -1,5 +1,5 @@
-//! The repositories inside the tree: where they are, and what each of them is to the work. On the way, way is made for
-//! git, which is about to look at the whole tree.
+//! Repositories inside the tree. The walk also removes what would block
+//! git.
 
 use super::listed::{path_of, submodules};
 use super::{LeftOut, copy_of};
@@ -13,12 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Where the repository has files, as `ls-files --stage -z` lists them: each file, and every folder above one.
+/// The repository's files and the folders above them, from `git ls-files --stage -z`.
 fn places(listed: &[u8]) -> HashSet<&[u8]> {
     let mut places = HashSet::new();
     for path in listed.split(|byte| *byte == 0).filter_map(path_of) {
         let mut place = Some(path);
-        // What is above one that is known is known.
+        // Folders above a known one are known.
         while let Some(known) = place.filter(|place| places.insert(*place)) {
             place = known.iter().rposition(|byte| *byte == b'/').and_then(|end| known.get(..end));
         }
@@ -26,26 +26,26 @@ fn places(listed: &[u8]) -> HashSet<&[u8]> {
     places
 }
 
-/// Makes way for git, which is about to look at the whole tree: it can read all of it, and waits for nothing there.
+/// Prepares the tree for git: everything is readable, and nothing blocks.
 pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
     let root = workspace.tree();
     let walk = tokio::task::spawn_blocking(move || inner_repositories(&root, &HashSet::new())).await;
     walk.map_err(std::io::Error::from).flatten().map(drop).map_err(Fault::Disk)
 }
 
-/// What the repositories inside the tree are to the work.
+/// The repositories inside the tree.
 pub(crate) struct Inner {
-    /// What the repository names itself: those stay as they are.
+    /// Submodules, which stay.
     pub(crate) submodules: HashSet<PathBuf>,
-    /// The folders that are left out of the commit, whole.
+    /// Folders that are left out of the commit.
     pub(crate) left_out: Vec<LeftOut>,
-    /// By what makes them repositories: their files are work, and this is not.
+    /// `.git` of repositories whose files are work. They are removed.
     plain: Vec<PathBuf>,
 }
 
-/// Makes the repositories inside the tree what they are to the work: git would record only a link to a commit nobody has,
-/// and run in them with their settings to find out more. The submodules, and the folders that are left out of the commit,
-/// whole.
+/// Handles the repositories inside the tree. Git would record only a link to an unknown commit,
+/// and run in them with their settings. Returns submodules and folders that are left out of the
+/// commit.
 pub(crate) async fn settle(git: &Git, workspace: &Workspace) -> Result<(HashSet<PathBuf>, Vec<LeftOut>), Fault> {
     let Inner { submodules, left_out, plain } = told_apart(git, workspace).await?;
     let root = workspace.tree();
@@ -54,14 +54,13 @@ pub(crate) async fn settle(git: &Git, workspace: &Workspace) -> Result<(HashSet<
     Ok((submodules, left_out))
 }
 
-/// A repository inside the tree.
 struct Repository {
     git: PathBuf,
     copy: Option<Nested>,
     place: Place,
 }
 
-/// Finds out what the repositories inside the tree are to the work, and changes none.
+/// Finds the repositories inside the tree, and changes none.
 pub(crate) async fn told_apart(git: &Git, workspace: &Workspace) -> Result<Inner, Fault> {
     let (root, repository) = (workspace.tree(), workspace.repository());
     let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
@@ -85,15 +84,15 @@ pub(crate) async fn told_apart(git: &Git, workspace: &Workspace) -> Result<Inner
     Ok(Inner { submodules, left_out, plain })
 }
 
-/// The folders that are left out, and what goes of those that are not. What is inside a folder that is left out goes with
-/// it, whatever it is by itself.
+/// Sorts folders into those that are left out and those whose `.git` goes. Repositories inside a folder that is left
+/// out belong to it.
 fn sorted_out(mut all: Vec<Repository>) -> (Vec<LeftOut>, Vec<PathBuf>) {
-    // A folder comes before what is in it.
+    // A folder precedes its content.
     all.sort_by(|one, other| one.git.parent().cmp(&other.git.parent()));
     let (mut left_out, mut plain) = (Vec::<LeftOut>::new(), Vec::new());
     for Repository { git, copy, place } in all {
         let folder = git.parent().unwrap_or(Path::new(""));
-        // The last one that was left out is the only one that it may be in.
+        // It can only be inside the last folder that was left out.
         if left_out.last().is_some_and(|left| folder.starts_with(&left.folder)) {
             continue;
         }
@@ -108,11 +107,11 @@ fn sorted_out(mut all: Vec<Repository>) -> (Vec<LeftOut>, Vec<PathBuf>) {
     (left_out, plain)
 }
 
-/// The folders that have one of these in them and that the repository ignores.
+/// The folders with one of these that the repository ignores.
 async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<HashSet<PathBuf>, Fault> {
     let mut asked = Vec::new();
     for folder in found.iter().filter_map(|path| path.parent()) {
-        // By itself a name may pass for a pattern.
+        // A name alone could be a pattern.
         asked.extend_from_slice(b"./");
         asked.extend_from_slice(folder.as_os_str().as_bytes());
         asked.push(0);
@@ -127,17 +126,17 @@ async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<
             let paths = said.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./"));
             Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
         }
-        // None of them is; or git would not say, and then none is taken to be.
+        // None of them, or git failed: then none counts as ignored.
         Err(Fault::Failed { .. }) => Ok(HashSet::new()),
         Err(fault) => Err(fault),
     }
 }
 
-/// The repositories inside the tree, by the `.git` of each. On the way everything is made readable, because git leaves out
-/// a folder that it cannot read, and pipes, sockets and devices are removed, because git would wait for them. It looks
-/// into each repository that it comes by, also into ignored ones.
+/// The repositories inside the tree, found by their `.git`. The walk makes everything readable, because git omits
+/// unreadable folders, and removes pipes, sockets and devices, because git would block on them. It also enters
+/// repositories and ignored folders.
 ///
-/// Errors: `InvalidFilename` for a folder that is too deep: git, which begins at the tree, can look further.
+/// Errors: `InvalidFilename` for a folder that is too deep.
 fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
     let (mut folders, mut found) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -147,7 +146,7 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
             Ok(listing) => listing,
             Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(too_deep()),
             Err(error) => {
-                // It is another user's, so nothing of the agent's own is in it.
+                // It belongs to another user, so nothing of the agent is in it.
                 tracing::warn!(error = %error, "a folder of the worktree can't be read: {error}");
                 continue;
             }
@@ -156,14 +155,14 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
             let entry = entry?;
             let path = folder.join(entry.file_name());
             let kind = entry.file_type()?;
-            // Some disks do not tell letters apart.
+            // Some disks ignore case.
             let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
             let is_own = is_git && folder.as_os_str().is_empty();
             if is_git && !is_own {
                 found.push(path.clone());
             }
             if kind.is_dir() {
-                // The agent's own repository is none that the runner's git reads.
+                // The agent's own repository, which the runner's git does not read.
                 let is_own_git = is_own && entry.file_name() == ".git";
                 if !is_own_git && !keep.contains(&path) {
                     folders.push(path);
@@ -173,7 +172,7 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
             } else if !kind.is_symlink() {
                 match std::fs::remove_file(entry.path()) {
                     Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(too_deep()),
-                    // What is another user's stays, and nothing of the agent's own is in it.
+                    // Files of other users stay.
                     removed => drop(removed),
                 }
             }
@@ -186,7 +185,7 @@ fn too_deep() -> std::io::Error {
     std::io::Error::new(ErrorKind::InvalidFilename, "folders in the worktree are too deep")
 }
 
-/// Makes a folder or a file readable to its owner.
+/// Makes a folder or file readable to its owner.
 fn make_readable(path: &Path) {
     let Ok(about) = std::fs::symlink_metadata(path) else { return };
     let (needed, given) = match about.is_dir() {
@@ -196,7 +195,7 @@ fn make_readable(path: &Path) {
     };
     let mode = about.permissions().mode() & 0o7777;
     if mode & needed != needed {
-        // What is another's can't be changed, and says so when it is read.
+        // Files of other users cannot be changed; reading them fails later.
         let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | given));
     }
 }
