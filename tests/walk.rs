@@ -296,7 +296,7 @@ async fn a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_is_connected_and_its_secret_rotated_whatever_dies() {
-    walk(flows::set_up::connected_and_rotated(), 20).await;
+    walk(flows::set_up::connected_and_rotated(), 23).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use pullyard_local::{AccountKind, Role};
 use pullyard_protocol::hook::{InstallHook, RecoverHook, SetIngress};
+use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -64,6 +65,22 @@ async fn what_a_webhook_of_an_organisation_lost_is_found() {
     let found = recovered().await;
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 2, vec![]));
     assert_eq!(world.revisions().await.len(), 1, "the later one waits for the job");
+    world.story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repository_that_is_connected_again_is_polled_again() {
+    let world = World::make().await;
+    let (store, gh1) = (world.story.store().await, IntegrationId::new("gh1").unwrap());
+    let stored = async || store.poll(&world.story.project, &gh1, world.repository).await.unwrap().unwrap();
+    let gone = stored().await.gone(world.story.clock.now()).unwrap();
+    assert_eq!(store.put_poll(&gone).await.unwrap(), Write::Applied);
+    let add = json!({
+        "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },
+    });
+    let add = serde_json::from_value(add).unwrap();
+    world.story.api.add_repository(&world.story.project, &add).await.unwrap();
+    assert_eq!(stored().await.gone_at, None);
     world.story.end().await;
 }
 

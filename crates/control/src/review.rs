@@ -28,7 +28,7 @@ pub use decide::{decide_or_queue, decide_review};
 pub use facts::Reach;
 pub(crate) use owed::has_unanswered;
 pub use permission::Permissions;
-pub(crate) use repository::{name_learnt, repository_changed};
+pub(crate) use repository::{back, name_learnt, repository_changed};
 pub use request::{Named, link, repository_of, request_revision, unlink};
 pub(crate) use settle::settle_reviews;
 pub use tell::tell_pull_request;

@@ -3,6 +3,7 @@
 use crate::admin::hold::wake_held;
 use crate::admin::secrets::may_name;
 use crate::forge::{account_of, forge_at, forge_for_new, token_in};
+use crate::review::back;
 use crate::{Context, Error};
 use pullyard_domain::agent::{Agent, ModelKey};
 use pullyard_domain::auth::Auth;
@@ -116,6 +117,7 @@ pub async fn add_repository(
     let refused = |(field, fault)| Error::Invalid { pointer: of_commands(field), fault };
     commands.check(settings.command_policy).map_err(refused)?;
     agent.check().map_err(|bad| Error::Invalid { pointer: of_agent(bad.field), fault: bad.fault })?;
+    let asked = ctx.clock.now();
     let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
     if !may_clone_from(&integration.api_url, &found.clone_url) {
         return Err(Error::Invalid {
@@ -140,6 +142,8 @@ pub async fn add_repository(
         let known = ctx.store.poll(project, &repository.integration, repository.id).await?;
         let new = known.is_none().then(|| Poll::new(&repository, ctx.clock.now()));
         if ctx.store.put_repository(&repository, new.as_ref()).await? == Write::Applied {
+            // The forge has just shown it: if it counted as gone, it is polled again.
+            back(ctx, &repository, asked).await?;
             return Ok(repository);
         }
         let named = ctx.store.repository_named(project, &repository.name).await?;

@@ -154,7 +154,7 @@ async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Resul
 }
 
 /// Clears the mark after the forge returned the repository, unless it is newer than the request (`asked`).
-async fn back(ctx: &Context, repository: &Repository, asked: Timestamp) -> Result<(), Error> {
+pub(crate) async fn back(ctx: &Context, repository: &Repository, asked: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.rounds(id);
     loop {
