@@ -18,7 +18,6 @@ pub mod extension;
 pub mod forge;
 mod git;
 pub mod git_questions;
-mod graphql;
 mod group;
 pub mod hooks;
 mod host;
