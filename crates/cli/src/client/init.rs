@@ -11,6 +11,7 @@ use super::open::open;
 use super::screen::Screen;
 use super::session::Session;
 use super::{Global, hooks, integrations};
+use axum::http::StatusCode;
 use loopback::{Loopback, Page};
 use manifest::{Manifest, Site};
 use pullyard_domain::auth::Auth;
@@ -124,11 +125,11 @@ impl Init {
         let request = MakeGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
         let made = session.api.make_github_app(&request).await;
         // The server has stored the key or failed for good: answer the browser now.
-        let words = match &made {
-            Ok(made) => format!("The App is connected as {}. You can close this page.", made.id),
-            Err(_) => "The App could not be connected. The terminal says why.".to_owned(),
+        let (status, message) = match &made {
+            Ok(made) => (StatusCode::OK, format!("The App is connected as {}. You can close this page.", made.id)),
+            Err(_) => (StatusCode::BAD_GATEWAY, "The App could not be connected. The terminal says why.".to_owned()),
         };
-        callback.answer(made.is_ok(), &words).await;
+        waiting.answer(callback, status, &message).await;
         let made = made.map_err(|error| self.failed(&site, error))?;
         self.show(session, &site, &made)?;
         match (&public, hook) {
