@@ -1,8 +1,7 @@
-"""Fills a running `pullyard up` with a little of everything for .ci/schemathesis, and says what there is in
-FOLDER/mixed.toml and FOLDER/pinned.toml: the credentials of every kind, and values that name something.
+"""Creates an item of each kind in a running `pullyard up` for .ci/schemathesis, and writes credentials of each kind and
+values that name the items to FOLDER/mixed.toml and FOLDER/pinned.toml.
 
-    seed.py PROGRAM FOLDER     makes it
-    seed.py --beat FOLDER      keeps its runner alive until it is stopped
+    seed.py PROGRAM FOLDER
 """
 
 import json
@@ -10,7 +9,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 import urllib.request
 
 
@@ -50,7 +48,8 @@ def seed(program, kept):
     waiting = ask("POST", "/v1/jobs", {"project": "shop", "prompt": "Greet."})["job"]
 
     (kept / "api").write_text(api)
-    (kept / "runner.json").write_text(json.dumps({"api": api, "token": token, "runner": runner, "job": claimed["job"]}))
+    (kept / "beat.curl").write_text(f'url = "{api}/v1/runners/{runner}/heartbeat"\nheader = "Authorization: Bearer {token}"\n')
+    (kept / "beat.json").write_text(json.dumps({"instance": "i1", "active": [claimed["job"]]}))
     credentials = {"api_token": admin, "runner_token": token, "bootstrap": claimed["bootstrap"], "lease": started["lease"]}
     known = {
         "project": ["shop"],
@@ -83,21 +82,4 @@ def seed(program, kept):
     print(f"seeded {api}: a project, a repository, a ticket, 2 jobs, 2 runners, 3 tokens, an attempt with its lease")
 
 
-def beat(kept):
-    known = json.loads((kept / "runner.json").read_text())
-    run = caller(known["api"], known["token"])
-    while True:
-        try:
-            run("POST", f"/v1/runners/{known['runner']}/heartbeat", {"instance": "i1", "active": [known["job"]]})
-        except OSError:
-            pass  # It may have been removed by a call of the run.
-        time.sleep(10)
-
-
-if sys.argv[1] == "--beat":
-    try:
-        beat(pathlib.Path(sys.argv[2]))
-    except KeyboardInterrupt:
-        pass
-else:
-    seed(sys.argv[1], pathlib.Path(sys.argv[2]))
+seed(sys.argv[1], pathlib.Path(sys.argv[2]))
