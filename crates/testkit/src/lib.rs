@@ -12,7 +12,7 @@ mod proxy;
 mod schedule;
 mod wire;
 
-pub use conditions::{Conditions, Demands};
+pub use conditions::Demands;
 pub use dice::Dice;
 pub use fault::Fault;
 pub use lag::{Ask, Asked, Lag, Passing};

@@ -1,6 +1,5 @@
 //! docs/reference/table.md, from what the store's own writes leave in a table.
 
-use crate::races::table;
 use crate::shape::{everything, kind};
 use crate::world::Item;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -133,23 +132,37 @@ fn type_of(value: &AttributeValue) -> &'static str {
     }
 }
 
-/// Of every kind of item, the files of `src/write` that write it, by paper/conditions.txt. Where that is written anew in
-/// the same run, this may have read the one before.
-fn writers() -> BTreeMap<String, BTreeSet<String>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+/// The kind of item that a line of paper/conditions.txt is of: `Update PR/REVIEW of {Put JOB}` is of a REVIEW.
+fn kind_of_row(line: &str) -> Option<&str> {
+    let (action, rest) = line.strip_prefix("| ")?.split_once(' ')?;
+    let (first, last) = rest.split(' ').next()?.split_once('/')?;
+    let kind = if last == "…" { first } else { last };
+    ["Put", "Update", "Delete"].contains(&action).then_some(kind)
+}
+
+/// The files of `src/write` by the name of each write.
+pub(crate) fn files_of_writes() -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(root.join("src/write")).unwrap() {
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/write")).unwrap() {
         let path = entry.unwrap().path();
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
         for rest in std::fs::read_to_string(&path).unwrap().split("pub async fn ").skip(1) {
             files.insert(rest.split(['(', '<']).next().unwrap().to_owned(), file.clone());
         }
     }
+    files
+}
+
+/// Of every kind of item, the files of `src/write` that write it, by paper/conditions.txt. Where that is written anew in
+/// the same run, this may have read the one before.
+fn writers() -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = files_of_writes();
     let page = std::fs::read_to_string(root.join("tests/store/paper/conditions.txt")).unwrap();
     let mut writers = BTreeMap::<String, BTreeSet<String>>::new();
     for section in page.split("\n## `").skip(1) {
         let (write, rows) = section.split_once('`').unwrap();
-        for kind in rows.lines().filter_map(table::kind) {
+        for kind in rows.lines().filter_map(kind_of_row) {
             writers.entry(kind.to_owned()).or_default().insert(files[write].clone());
         }
     }

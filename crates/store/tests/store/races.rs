@@ -4,7 +4,6 @@ mod pairs;
 mod rests;
 mod rounds;
 mod single;
-pub(crate) mod table;
 
 use crate::sample::{self, at};
 use crate::world::{Ending, World, alone, count, fence, first_time, of_ticket, replace_text_by, requeue_of, written};

@@ -20,7 +20,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Edited, Ended, Error, Proof, Registered, Store, StoredText, Trigger, WorkKey, Write, Written};
-use pullyard_testkit::{Conditions, Demands, Lag, Schedule, Wire};
+use pullyard_testkit::{Demands, Lag, Schedule, Wire};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,7 +92,7 @@ impl World {
     /// left out has not noticed that anything follows from it.
     pub(crate) async fn demanding(demands: &Demands) -> Self {
         let mut world = Self::calm().await;
-        let config = config_of(demands.before(Wire::default()), &world.table);
+        let config = config(demands.before(Wire::default()), &world.table);
         world.store = Store::new(&config, Some(&world.endpoint), &world.table);
         world
     }
@@ -486,17 +486,7 @@ fn of_world(seed: u64, test: &str) -> u64 {
     parts.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// What `.ci/conditions` asks for.
-fn conditions() -> Conditions {
-    let told = |name: &str| std::env::var(name).ok();
-    Conditions { found: told("PULLYARD_CONDITIONS"), left_out: told("PULLYARD_LEAVE_OUT") }
-}
-
 fn config(client: impl HttpClient + 'static, world: &str) -> SdkConfig {
-    config_of(conditions().before(client), world)
-}
-
-fn config_of(client: impl HttpClient + 'static, world: &str) -> SdkConfig {
     // Repeats of the SDK itself come at once.
     let retry = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let credentials = Credentials::from_keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None);
