@@ -9,4 +9,4 @@ mod list;
 pub use compare::{HookView, repair_hook, verify_hook, view};
 pub use drift::Drift;
 pub use install::{NewHook, Target, install_hook, remove_hook};
-pub use list::{HookViews, hook_views};
+pub use list::hook_views;

@@ -30,6 +30,7 @@ pub mod attempt {
 mod admin;
 mod clock;
 mod context;
+mod corrupt;
 mod error;
 mod facts;
 mod forge;

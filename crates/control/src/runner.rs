@@ -16,7 +16,7 @@ pub use register::{Registration, register};
 pub use remove::{Removed, remove};
 pub(crate) use trust::trusted;
 pub(crate) use view::Waits;
-pub use view::{RunnerViews, runner, runners};
+pub use view::{runner, runners};
 
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;

@@ -33,6 +33,8 @@ counts! {
     /// The breaker of a model's account was opened: its limit is used up, or its provider keeps failing.
     ModelLeftAlone,
     WakeupLost,
+    /// An item of the table that this version cannot parse was skipped.
+    ItemCorrupt,
 }
 
 #[derive(Debug)]

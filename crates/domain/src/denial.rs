@@ -24,7 +24,6 @@ vocabulary! {
         RepositoryOfIntegration { repo: RepositoryName, project: ProjectId, forge: IntegrationId } [Person] "repository_of_integration", "{repo} of {project} is connected through {forge}.", "Take it out first: `pullyard repos remove {repo} --project {project}`.";
         HookOfIntegration { hook: String, forge: IntegrationId } [Person] "hook_of_integration", "The hook {hook} is of {forge}.", "Remove it first: `pullyard hooks remove {hook}`.";
         JobAtIntegration { job: JobId, forge: IntegrationId } [Itself] "job_at_integration", "Job {job} works at {forge} and has not ended.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
-        RowUnreadable { item: String, of: String } [Person] "row_unreadable", "{item} can't be read, so nobody can tell whether it needs {of}.", "Restore that item; docs/operations.md says how.";
     }
 }
 

@@ -53,6 +53,7 @@ metrics! {
     JOBS_REQUEUED = "JobsRequeued" "Count" "Jobs that went back to wait after a fault of the platform.";
     MODELS_LEFT_ALONE = "ModelsLeftAlone" "Count" "Accounts of models that jobs began to wait for: a limit is used up, or a provider keeps failing.";
     WAKEUPS_LOST = "WakeupsLost" "Count" "Hints that could not be sent; the sweeper sends them again.";
+    ITEMS_CORRUPT = "ItemsCorrupt" "Count" "Items of the table that could not be parsed and were skipped.";
 }
 
 fn of(count: Count) -> Metric {
@@ -72,6 +73,7 @@ fn of(count: Count) -> Metric {
         Count::JobRequeued => JOBS_REQUEUED,
         Count::ModelLeftAlone => MODELS_LEFT_ALONE,
         Count::WakeupLost => WAKEUPS_LOST,
+        Count::ItemCorrupt => ITEMS_CORRUPT,
     }
 }
 

@@ -88,26 +88,12 @@ pub struct RunnerDrain {
     pub acknowledged: Option<Timestamp>,
 }
 
-/// `GET /v1/runners`: every runner that the caller may see, by name; those that can't be read only where the token is
-/// of all projects.
+/// `GET /v1/runners`: every runner that the caller may see, by name.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerList {
     /// They.
     pub runners: Vec<Runner>,
-    /// Those that can't be read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unreadable: Vec<UnreadableRunner>,
-}
-
-/// A runner whose item in the table can't be read.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnreadableRunner {
-    /// The item's key.
-    pub item: String,
-    /// Why it can't be read.
-    pub problem: String,
 }
 
 /// What people may want of a runner.

@@ -76,28 +76,14 @@ pub struct Hook {
     pub old_secret_until: Option<Timestamp>,
 }
 
-/// `GET /v1/hooks?after=CURSOR`: by name; those of other projects are left out, and so are those that can't be read,
-/// unless the token is of all projects.
+/// `GET /v1/hooks?after=CURSOR`: by name, without those of other projects.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookPage {
     /// At most 50; a page may be empty and not the last.
     pub hooks: Vec<Hook>,
-    /// Those of the page that can't be read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unreadable: Vec<UnreadableHook>,
     /// Where the next page begins; none when this was the last.
     pub next: Option<String>,
-}
-
-/// A webhook whose item in the table can't be read.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnreadableHook {
-    /// The last part of its address.
-    pub name: HookName,
-    /// Why it can't be read.
-    pub problem: String,
 }
 
 /// `POST /v1/hooks/{name}/verify` and `…/repair`: the hook as it is, and in which ways it is not what it should be.

@@ -42,7 +42,7 @@ said! {
             [(409, "taken, secret_refused"), (422, "invalid, forge_refused")];
         get "/v1/integrations/{integration}" show_integration = "A connected forge.";
         delete "/v1/integrations/{integration}" remove_integration = "Disconnects a forge; there, and of its secrets, nothing changes."
-            [(409, "repository_of_integration, hook_of_integration, job_at_integration, row_unreadable")];
+            [(409, "repository_of_integration, hook_of_integration, job_at_integration")];
         post "/v1/integrations/{integration}/test" test_integration = "What the forge says of our token now."
             [(422, "secret_missing")];
     }
@@ -60,7 +60,7 @@ said! {
         post "/v1/projects/{project}/repositories" add_repository = "Connects a repository, after asking its forge for it."
             [(409, "taken"), (422, "invalid, forge_refused, secret_missing")];
         delete "/v1/projects/{project}/repositories/{owner}/{name}" remove_repository = "Takes a repository out of its project; at its forge nothing changes."
-            [(409, "job_in_repository, pull_request_open, hook_of_repository, row_unreadable")];
+            [(409, "job_in_repository, pull_request_open, hook_of_repository")];
         post "/v1/projects/{project}/repositories/{owner}/{name}/test" test_repository = "Which features work in a repository."
             [(422, "secret_missing")];
     }

@@ -113,13 +113,9 @@ async fn replay(session: &Session, id: &DeliveryId) -> Result<(), Fault> {
 }
 
 async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<ExitCode, Fault> {
-    let (wanted, unreadable) = match hook {
-        Some(name) => (vec![session.api.hook(&name).await?], None),
-        None => {
-            let all = hooks::all(session).await?;
-            let fault = all.fault();
-            (all.hooks, fault)
-        }
+    let wanted = match hook {
+        Some(name) => vec![session.api.hook(&name).await?],
+        None => hooks::all(session).await?,
     };
     let (mut all, mut problems) = (Vec::new(), Vec::new());
     for hook in &wanted {
@@ -132,11 +128,8 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     }
     if session.screen.is_json() {
         session.screen.json(&all)?;
-    } else if wanted.is_empty() && unreadable.is_none() {
+    } else if wanted.is_empty() {
         session.screen.note("There is no hook that could have missed anything; `pullyard hooks install` makes one.");
-    }
-    if let Some(fault) = unreadable {
-        return Ok(fault.after_the_answer(&session.screen));
     }
     Ok(match problems.first() {
         None => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! `pullyard hooks`: webhooks at forges.
 
 use super::ask::confirm;
-use super::fault::{Exit, Fault};
+use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::words;
@@ -9,7 +9,7 @@ use clap::Subcommand;
 use pullyard_domain::hook::events;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::ForgeKind;
-use pullyard_protocol::hook::{Hook, HookCheck, InstallHook, UnreadableHook};
+use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
 use std::process::ExitCode;
 
 const MOST_OTHERS: usize = 50;
@@ -98,11 +98,7 @@ impl Hooks {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         match self.command.unwrap_or(Command::List) {
             Command::List => {
-                let all = all(session).await?;
-                list(session, &all.hooks)?;
-                if let Some(fault) = all.fault() {
-                    return Ok(fault.after_the_answer(&session.screen));
-                }
+                list(session, &all(session).await?)?;
             }
             Command::Verify { names } => return check(session, names, false).await,
             Command::Repair { names } => return check(session, names, true).await,
@@ -232,30 +228,11 @@ pub(super) fn is_listed(hook: &Hook) -> bool {
     hook.forge.is_none_or(ForgeKind::lists_deliveries)
 }
 
-#[derive(Default)]
-pub(super) struct All {
-    pub(super) hooks: Vec<Hook>,
-    unreadable: Vec<UnreadableHook>,
-}
-
-impl All {
-    pub(super) fn fault(&self) -> Option<Fault> {
-        let first = self.unreadable.first()?;
-        let more = match self.unreadable.len() {
-            1 => String::new(),
-            count => format!(", and {} more hooks can't be read", count - 1),
-        };
-        let fault = Fault::new(Exit::Failed, format!("the hook {} can't be read: {}{more}", first.name, first.problem));
-        Some(fault.help("restore its item; docs/operations.md says how"))
-    }
-}
-
-pub(super) async fn all(session: &Session) -> Result<All, Fault> {
-    let (mut all, mut after) = (All::default(), None);
+pub(super) async fn all(session: &Session) -> Result<Vec<Hook>, Fault> {
+    let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = session.api.hooks(after.as_deref()).await?;
-        all.hooks.extend(page.hooks);
-        all.unreadable.extend(page.unreadable);
+        all.extend(page.hooks);
         after = page.next;
         if after.is_none() {
             return Ok(all);
@@ -291,13 +268,9 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
 }
 
 async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<ExitCode, Fault> {
-    let (names, fault) = match names.is_empty() {
-        true => {
-            let all = all(session).await?;
-            let fault = all.fault();
-            (all.hooks.into_iter().map(|hook| hook.name).collect(), fault)
-        }
-        false => (names, None),
+    let names = match names.is_empty() {
+        true => all(session).await?.into_iter().map(|hook| hook.name).collect(),
+        false => names,
     };
     let mut checks: Vec<HookCheck> = Vec::new();
     for name in &names {
@@ -312,12 +285,9 @@ async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<
         for check in &checks {
             shown(session, check)?;
         }
-        if checks.is_empty() && fault.is_none() {
+        if checks.is_empty() {
             session.screen.note(NONE);
         }
-    }
-    if let Some(fault) = fault {
-        return Ok(fault.after_the_answer(&session.screen));
     }
     Ok(match checks.iter().all(|check| check.drifts.is_empty()) {
         true => ExitCode::SUCCESS,

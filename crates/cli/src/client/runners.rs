@@ -1,7 +1,7 @@
 //! `pullyard runners`.
 
 use super::ask;
-use super::fault::{Exit, Fault};
+use super::fault::Fault;
 use super::screen::{Colour, Screen};
 use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
@@ -78,7 +78,7 @@ impl Runners {
             return Err(Fault::not_found(format!("there is no runner {runner}")).help("`pullyard runners` lists them"));
         }
         match command {
-            Command::List => return list(session).await,
+            Command::List => list(session).await?,
             Command::Show { runner } => show(session, &session.api.runner(&runner).await?)?,
             Command::Drain { runner } => {
                 let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;
@@ -136,22 +136,12 @@ fn joined<'a>(words: impl IntoIterator<Item = &'a String>) -> Cell {
     if words.is_empty() { Cell::maybe(None::<&str>) } else { Cell::new(shown, piped) }
 }
 
-async fn list(session: &Session) -> Result<ExitCode, Fault> {
+async fn list(session: &Session) -> Result<(), Fault> {
     let list = session.api.runners().await?;
     if session.screen.is_json() {
-        session.screen.json(&list)?;
-    } else {
-        listed(session, &list.runners)?;
+        return session.screen.json(&list);
     }
-    Ok(list.unreadable.first().map_or(ExitCode::SUCCESS, |first| {
-        let more = match list.unreadable.len() {
-            1 => String::new(),
-            count => format!(", and {} more runners can't be read", count - 1),
-        };
-        let said = format!("the runner of {} can't be read: {}{more}", first.item, first.problem);
-        let fault = Fault::new(Exit::Failed, said).help("restore its item; docs/operations.md says how");
-        fault.after_the_answer(&session.screen)
-    }))
+    listed(session, &list.runners)
 }
 
 fn listed(session: &Session, runners: &[Runner]) -> Result<(), Fault> {

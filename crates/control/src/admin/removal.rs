@@ -5,7 +5,6 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::hook::Hook;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Job;
-use pullyard_store::Error as StoreError;
 
 pub(crate) const TOGETHER: i32 = 100;
 
@@ -46,16 +45,5 @@ pub(crate) async fn kept_by_hooks(
             return Ok(None);
         }
         after = next;
-    }
-}
-
-/// An unreadable item might be in use: reports it and refuses the removal.
-pub(crate) fn kept_by_unreadable(error: Error, of: &str) -> Result<Option<Denial>, Error> {
-    match error {
-        Error::Store(StoreError::Corrupt { key, reason }) => {
-            tracing::error!(item = %key, reason = %reason, "what may need something that is to be removed can't be read");
-            Ok(Some(Denial::RowUnreadable { item: key, of: of.to_owned() }))
-        }
-        other => Err(other),
     }
 }

@@ -3,7 +3,7 @@
 //! The checks are for users: after a concurrent write, reconnecting the forge under its name repairs everything, and no
 //! other forge can be connected under that name.
 
-use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
+use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{IntegrationId, ProjectId};
@@ -16,15 +16,15 @@ const MOST_JOBS: usize = 200;
 
 /// Writes: as `Store::remove_integration` does.
 /// Idempotent: a repeat is `NotFound`.
-/// Errors: `NotFound`; `Denied` while a repository, a hook or an active job uses it, or one of them can't be read;
-/// `Contended`.
+/// Errors: `NotFound`; `Denied` while a repository, a hook or an active job uses it; `Contended`; `Store` if one of
+/// them cannot be parsed.
 pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
         let Some(integration) = ctx.store.integration(id).await? else {
             return Err(Error::NotFound { what: "integration", name: id.to_string() });
         };
-        if let Some(denial) = kept(ctx, id).await.or_else(|error| kept_by_unreadable(error, id.as_str()))? {
+        if let Some(denial) = kept(ctx, id).await? {
             return Err(Error::Denied(denial));
         }
         if ctx.store.remove_integration(&integration).await? == Write::Applied {

@@ -1,6 +1,6 @@
 //! Removes a repository from its project. The checks are for users: a job continues with its frozen context.
 
-use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs, kept_by_unreadable};
+use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{ProjectId, RepositoryName};
@@ -36,8 +36,7 @@ pub async fn remove_repository(
                 None => Error::NotFound { what: "project", name: project.to_string() },
             });
         };
-        let kept = kept(ctx, &repository).await.or_else(|error| kept_by_unreadable(error, repository.name.as_str()))?;
-        if let Some(denial) = kept {
+        if let Some(denial) = kept(ctx, &repository).await? {
             return Err(Error::Denied(denial));
         }
         // Settings last: if they do not name the repository, they are no condition of the write, and the checks take a

@@ -1,5 +1,6 @@
 //! Views of jobs and tickets for readers, composed of several items.
 
+use crate::corrupt::skip_corrupt;
 use crate::runner::Waits;
 use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
@@ -9,7 +10,6 @@ use pullyard_domain::pull_request::{PullRequestId, PullRequestState, label};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
-use pullyard_store::Error as StoreError;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,14 +83,8 @@ pub async fn state_of_made(ctx: &Context, job: &Job) -> Result<Option<PullReques
     let Some(result) = &job.result else { return Ok(None) };
     let (integration, repository) = (job.integration.clone(), job.repository);
     let id = PullRequestId { integration, repository, number: result.number };
-    match ctx.store.pull_request(&id).await {
-        Ok(linked) => Ok(linked.filter(|linked| linked.project == job.project).map(|linked| linked.state)),
-        Err(error @ StoreError::Corrupt { .. }) => {
-            tracing::error!(error = %error, "a pull request could not be read");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let linked = skip_corrupt(ctx, ctx.store.pull_request(&id).await)?.flatten();
+    Ok(linked.filter(|linked| linked.project == job.project).map(|linked| linked.state))
 }
 
 async fn unread(ctx: &Context, job: &Job) -> Result<(String, Option<RepositoryName>), Error> {
@@ -133,15 +127,7 @@ async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error
     let ids: BTreeSet<_> = views.iter().filter_map(TicketView::shows).cloned().collect();
     let mut known = BTreeMap::new();
     for linked in ctx.store.pull_requests(&ids).await? {
-        match linked {
-            Ok(linked) => {
-                known.insert(linked.id.clone(), linked);
-            }
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(error = %error, "a pull request could not be read");
-            }
-            Err(error) => return Err(error.into()),
-        }
+        known.extend(skip_corrupt(ctx, linked)?.map(|linked| (linked.id.clone(), linked)));
     }
     for view in views {
         let linked = view.shows().and_then(|id| known.get(id));

@@ -1,5 +1,6 @@
 //! One look at a repository: compares pull requests that we know with their forge.
 
+use crate::corrupt::skip_corrupt;
 use crate::error::said;
 use crate::forge::{forge_of, too_slow};
 use crate::review::translate::{comment_event, review_event, seen};
@@ -153,13 +154,11 @@ impl Round<'_> {
                 if Timestamp::from_millis(told.updated_at.millis()) < since {
                     return Ok(false);
                 }
-                let is_linked = match self.ctx.store.pull_request(&self.id(told.number)).await {
-                    Ok(linked) => linked.is_some_and(|linked| self.reach.includes(&linked.project)),
-                    // Compared, so that the problem is told.
-                    Err(StoreError::Corrupt { .. }) => true,
-                    Err(error) => return Err(error.into()),
-                };
-                if is_linked {
+                let linked = self.ctx.store.pull_request(&self.id(told.number)).await;
+                // An item that cannot be parsed is compared, so that the round reports it.
+                let is_linked =
+                    |linked: Option<PullRequest>| linked.is_some_and(|linked| self.reach.includes(&linked.project));
+                if skip_corrupt(self.ctx, linked)?.is_none_or(is_linked) {
                     numbers.push(told.number);
                 }
             }

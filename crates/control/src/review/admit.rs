@@ -3,6 +3,7 @@
 use super::owed::{covered_with, first_of, have_wait, owed, take_over};
 use super::read::Unread;
 use super::source::{Source, Stopped};
+use crate::corrupt::skip_corrupt;
 use crate::forge::forge_of;
 use crate::jobs::ending::write_end;
 use crate::sweep::put_off::put_off;
@@ -17,7 +18,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState
 use pullyard_domain::review::{Review, covered, messages};
 use pullyard_domain::text::causes;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Conclusion, Error as StoreError, Proof, WorkKey, Write};
+use pullyard_store::{Conclusion, Proof, WorkKey, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -277,24 +278,13 @@ pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
             Kind::Revise => first_of(ctx, job).await?,
             Kind::Implement => job.id.clone(),
         };
-        Ok((first, ctx.store.reviews(&id).await?))
+        Ok::<_, Error>((first, ctx.store.reviews(&id).await?))
     };
-    let Some((first, all)) = if_legible(job, read.await)? else { return Ok(()) };
+    let Some((first, all)) = skip_corrupt(ctx, read.await)? else { return Ok(()) };
     for review in covered(&first, &all) {
-        if_legible(job, conclude(ctx, job, &id, std::slice::from_ref(review), &mut BTreeSet::new()).await)?;
+        skip_corrupt(ctx, conclude(ctx, job, &id, std::slice::from_ref(review), &mut BTreeSet::new()).await)?;
     }
     Ok(())
-}
-
-/// `None` if unreadable: that cannot be fixed here, and the ticket must be released.
-fn if_legible<T>(job: &Job, read: Result<T, Error>) -> Result<Option<T>, Error> {
-    match read {
-        Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
-            tracing::warn!(job.id = %job.id, error = %error, "what a job was made for can't be read: a review may not name it");
-            Ok(None)
-        }
-        read => read.map(Some),
-    }
 }
 
 fn unread(job: &JobId, error: &pullyard_forge::Error, now: Timestamp) -> Read {

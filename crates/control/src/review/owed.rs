@@ -1,6 +1,7 @@
 //! Finds a ticket's unanswered reviews for its next job. A review is assigned only after its text was read; a job that
 //! starts without it, or ends before, leaves it to the next one.
 
+use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use futures::future::try_join_all;
 use pullyard_domain::decision::Reason;
@@ -10,7 +11,7 @@ use pullyard_domain::job::{Job, Kind, leaves_reviews};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{Review, covered, may_leave_reviews, unanswered};
 use pullyard_domain::ticket::LastOutcome;
-use pullyard_store::{Error as StoreError, WaitsForJob, Write};
+use pullyard_store::{WaitsForJob, Write};
 use std::collections::BTreeSet;
 
 /// Concurrency: a pull request has as many jobs as revisions.
@@ -46,34 +47,24 @@ pub(super) async fn unfinished(
     }
     let last = last_undone(ctx, &job.project, key).await?;
     for some in may_leave_reviews(&having, all, last.as_ref()).chunks(AT_ONCE) {
-        let read = try_join_all(some.iter().map(|id| legible_job(ctx, id))).await?;
+        let read = try_join_all(some.iter().map(|id| readable_job(ctx, id))).await?;
         let left = read.into_iter().flatten().filter(|by| leaves_reviews(by, last.as_ref()));
         unfinished.extend(left.map(|by| by.id));
     }
     Ok(unfinished)
 }
 
-/// A job, or `None` if this version cannot parse it.
-pub(super) async fn legible_job(ctx: &Context, id: &JobId) -> Result<Option<Job>, Error> {
-    if_legible(id, ctx.store.job(id).await.map_err(Error::from))
-}
-
-pub(super) fn if_legible<T>(id: &JobId, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
-    match read {
-        Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
-            tracing::warn!(job.id = %id, error = %error, "a job can't be read: if it left reviews, nobody is told of them");
-            Ok(None)
-        }
-        read => read,
-    }
+/// A job, or `None` if it is missing or cannot be parsed.
+pub(super) async fn readable_job(ctx: &Context, id: &JobId) -> Result<Option<Job>, Error> {
+    Ok(skip_corrupt(ctx, ctx.store.job(id).await)?.flatten())
 }
 
 /// The ticket's last job with an agent, if it did not complete; the first of its retries.
 async fn last_undone(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, Error> {
     let last = ctx.store.ticket(project, key).await?.and_then(|ticket| ticket.last_job);
     let Some(last) = last.filter(|last| last.outcome != LastOutcome::Completed) else { return Ok(None) };
-    match legible_job(ctx, &last.id).await? {
-        Some(job) => if_legible(&last.id, first_of(ctx, &job).await.map(Some)),
+    match readable_job(ctx, &last.id).await? {
+        Some(job) => skip_corrupt(ctx, first_of(ctx, &job).await),
         None => Ok(None),
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A user's job also takes over unanswered reviews and requests; a Bitbucket review's job its author's earlier ones.
 
-use super::owed::{if_legible, legible_job, unfinished};
+use super::owed::{readable_job, unfinished};
 use super::permission::ask;
 use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time_of};
+use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::{Job, Kind, did_what_was_asked, left_unheard};
@@ -91,7 +92,7 @@ impl Source<'_> {
     async fn unheard(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
         let mut unheard = Vec::new();
         for id in told_before(self.integration.kind, covered, all) {
-            unheard.extend(legible_job(self.ctx, id).await?.filter(left_unheard).map(|job| job.id));
+            unheard.extend(readable_job(self.ctx, id).await?.filter(left_unheard).map(|job| job.id));
         }
         Ok(unheard)
     }
@@ -100,10 +101,9 @@ impl Source<'_> {
     async fn told_before(&self, covered: &[Review], all: &[Review]) -> Result<ToldBefore, Error> {
         let mut told = ToldBefore::default();
         for id in told_before(self.integration.kind, covered, all) {
-            let Some(job) = legible_job(self.ctx, id).await?.filter(did_what_was_asked) else { continue };
-            let read = self.ctx.store.context(&job.id, &job.context).await;
-            let context = if_legible(id, read.map_err(Error::from))?;
-            if let Some(review) = context.and_then(|context| context.review) {
+            let Some(job) = readable_job(self.ctx, id).await?.filter(did_what_was_asked) else { continue };
+            let context = skip_corrupt(self.ctx, self.ctx.store.context(&job.id, &job.context).await)?;
+            if let Some(review) = context.flatten().and_then(|context| context.review) {
                 told.add(&review);
             }
         }

@@ -1,5 +1,6 @@
 //! Lists self-hosted runners, and explains what jobs wait for.
 
+use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::fleet::{Fleet, Member};
@@ -10,45 +11,25 @@ use pullyard_domain::select::Needs;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use pullyard_domain::why;
-use pullyard_store::Error as StoreError;
 use std::collections::BTreeMap;
 
 const AHEAD: i32 = 200;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunnerViews {
-    pub runners: Vec<Member>,
-    /// Unreadable items with the reason. Their projects are unknown.
-    pub unreadable: Vec<(String, String)>,
-}
-
-/// Errors: the table's. An item that this version cannot parse is listed as unreadable.
-pub async fn runners(ctx: &Context) -> Result<RunnerViews, Error> {
-    let (mut runners, mut unreadable) = (Vec::<Runner>::new(), Vec::new());
+/// All runners by name, without those that this version cannot parse.
+pub async fn runners(ctx: &Context) -> Result<Vec<Member>, Error> {
+    let mut runners = Vec::<Runner>::new();
     for runner in ctx.store.runners().await? {
-        runners.extend(readable(runner, &mut unreadable)?);
+        runners.extend(skip_corrupt(ctx, runner)?);
     }
     let ids = runners.iter().map(|runner| runner.id.clone()).collect::<Vec<_>>();
     let mut profiles = BTreeMap::<RunnerId, Profile>::new();
     for profile in ctx.store.runner_profiles(&ids).await? {
-        profiles.extend(readable(profile, &mut unreadable)?.map(|profile| (profile.id.clone(), profile)));
+        profiles.extend(skip_corrupt(ctx, profile)?.map(|profile| (profile.id.clone(), profile)));
     }
     let member = |runner: Runner| Some(Member { profile: profiles.remove(&runner.id)?, runner });
     let mut members = runners.into_iter().filter_map(member).collect::<Vec<_>>();
     members.sort_by(|a, b| a.profile.name.cmp(&b.profile.name));
-    Ok(RunnerViews { runners: members, unreadable })
-}
-
-fn readable<T>(part: Result<T, StoreError>, unreadable: &mut Vec<(String, String)>) -> Result<Option<T>, StoreError> {
-    match part {
-        Ok(part) => Ok(Some(part)),
-        Err(StoreError::Corrupt { key, reason }) => {
-            tracing::error!(item = %key, error = %reason, "a runner could not be read");
-            unreadable.push((key, reason));
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
+    Ok(members)
 }
 
 /// A runner by its id or name, read strongly.
@@ -79,7 +60,7 @@ impl Waits {
             return Ok(why::wait(job, None, now));
         }
         if self.members.is_none() {
-            self.members = Some(runners(ctx).await?.runners);
+            self.members = Some(runners(ctx).await?);
         }
         if self.breakers.is_none() {
             self.breakers = Some(ctx.store.breakers().await?);

@@ -12,7 +12,6 @@ use pullyard_entry::openapi::Accepted;
 use pullyard_entry::{Caller, Path, Problem, RunnerCaller, Strict, limits, scope};
 use pullyard_protocol::fleet::{
     Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerList, RunnerOrder, RunnerRemoved, RunnerStatus,
-    UnreadableRunner,
 };
 use pullyard_protocol::runner::{
     ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterRequest, Registered,
@@ -122,13 +121,9 @@ fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner
 }
 
 pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
-    let control::RunnerViews { runners, unreadable } = control::runners(&ctx).await?;
     let now = ctx.clock.now();
-    let runners = runners.into_iter().filter_map(|member| shown(&caller, member, now)).collect();
-    // The project of an unreadable item is unknown.
-    let unreadable = unreadable.into_iter().filter(|_| caller.may_touch_all().is_ok());
-    let unreadable = unreadable.map(|(item, problem)| UnreadableRunner { item, problem }).collect();
-    Ok(Json(RunnerList { runners, unreadable }))
+    let runners = control::runners(&ctx).await?.into_iter().filter_map(|member| shown(&caller, member, now)).collect();
+    Ok(Json(RunnerList { runners }))
 }
 
 /// By id or name; a runner that the caller may not see counts as missing.

@@ -129,7 +129,7 @@ fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Err
 async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
     let forges = integrations::all(session).await.unwrap_or_default();
     let of_forges = forges.iter().flat_map(|forge| forge.auth.secrets().into_iter().map(str::to_owned));
-    let hooks = hooks::all(session).await.unwrap_or_default().hooks;
+    let hooks = hooks::all(session).await.unwrap_or_default();
     let own = hooks.iter().filter(|hook| !matches!(hook.kind, HookKind::App {}));
     of_forges.chain(own.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
 }
@@ -187,12 +187,7 @@ async fn hook(session: &Session, projects: &[Project]) -> Finding {
 }
 
 async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault> {
-    let all = hooks::all(session).await?;
-    if let Some(fault) = all.fault() {
-        let sentence = format!("Not every webhook could be looked at: {}.", fault.words());
-        return Ok(Finding::wrong("hook", sentence, "Restore its item; docs/operations.md says how."));
-    }
-    let hooks = all.hooks;
+    let hooks = hooks::all(session).await?;
     let mut listening = 0;
     for project in projects {
         let repositories = session.api.repositories(&project.id).await?.repositories;

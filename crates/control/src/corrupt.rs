@@ -1,0 +1,19 @@
+//! Skips items of the table that this version cannot parse, so that one of them does not hide the others.
+
+use crate::tally::Count;
+use crate::{Context, Error};
+use pullyard_store::Error as StoreError;
+
+/// `None` for an item that this version cannot parse; it is logged and counted.
+///
+/// Errors: every other error.
+pub(crate) fn skip_corrupt<T>(ctx: &Context, loaded: Result<T, impl Into<Error>>) -> Result<Option<T>, Error> {
+    match loaded.map_err(Into::into) {
+        Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
+            ctx.tally().add(Count::ItemCorrupt);
+            tracing::error!(error = %error, "an item of the table cannot be parsed and is skipped");
+            Ok(None)
+        }
+        loaded => loaded.map(Some),
+    }
+}
