@@ -1,72 +1,67 @@
-//! Which agent works on a job, who chooses it, and what it proves itself with to its model.
+//! Agents: which agent works on a job, how a project or repository chooses it, and the credentials for its model.
 
 use serde::{Deserialize, Serialize};
 
-/// Drives any program by its output.
+/// Runs an arbitrary program and reads its output.
 pub const COMMAND: &str = "command";
-/// Anthropic's Claude Code.
 pub const CLAUDE_CODE: &str = "claude_code";
-/// OpenAI's Codex.
 pub const CODEX: &str = "codex";
 /// The first of Claude Code and Codex that is installed where the job runs.
 pub const AUTO: &str = "auto";
-/// What a repository says in place of an agent where its project chooses. No job has it.
+/// In the settings of a repository: use the project's agent. Replaced before a job is created.
 pub const PROJECT: &str = "project";
-/// Every agent that a job may have.
+/// Agents that a job may have.
 pub const AGENTS: [&str; 4] = [CLAUDE_CODE, CODEX, AUTO, COMMAND];
-/// Every agent that can have worked: where it was to be chosen, it was by then.
+/// Agents that can have worked. `auto` is resolved to one of them when an attempt starts.
 pub const WORKERS: [&str; 3] = [CLAUDE_CODE, CODEX, COMMAND];
-/// What a repository may say.
+/// Choices of a repository.
 pub const OF_REPOSITORIES: [&str; 5] = [CLAUDE_CODE, CODEX, AUTO, COMMAND, PROJECT];
-/// What a project may choose: a command is a repository's own.
+/// Choices of a project. Only a repository has a command.
 pub const OF_PROJECTS: [&str; 3] = [CLAUDE_CODE, CODEX, AUTO];
 
-/// The most arguments of a command.
 const MOST_ARGUMENTS: usize = 50;
-/// All of them together. Units: bytes.
+/// Longest command with all arguments. Units: bytes.
 const LONGEST_COMMAND: usize = 4_096;
 /// Units: bytes.
 const LONGEST_MODEL: usize = 100;
 
-/// Which agent works on a repository.
+/// The agent that works on a repository.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// What a runner must be able to drive: `claude_code`, `codex`, `command`, or `auto` for the first of
-    /// Claude Code and Codex that is installed where the job runs. A repository says `project` for what its project
-    /// chooses, which is `auto` if that chooses nothing.
+    /// The capability that a runner needs: `claude_code`, `codex`, `command`, or `auto` for the first of Claude Code
+    /// and Codex that is installed where the job runs. A repository may use `project` for its project's agent, by
+    /// default `auto`.
     pub capability: String,
-    /// Program and arguments of `command`; a relative program is found in the repository. Empty for the others.
+    /// Program and arguments of `command`. A relative program is looked up in the repository. Empty for other agents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// The model to ask for, as the agent names it; its own default if none. Not for `command`, nor for `project`,
-    /// whose model is the project's.
+    /// The model, by the agent's own name for it; if absent, the agent's default. Not allowed for `command` and
+    /// `project`: the project sets its own model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }
 
-/// What is wrong with an agent: which field, and the fault in words.
+/// The invalid field of an agent, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentFault {
     /// `capability`, `command` or `model`.
     pub field: &'static str,
-    /// What.
     pub fault: String,
 }
 
 impl Agent {
-    /// An agent that drives a program.
     pub fn command(command: Vec<String>) -> Self {
         Self { capability: COMMAND.into(), command, model: None }
     }
 
-    /// What a repository says whose project chooses.
+    /// The agent of a repository that uses its project's choice.
     pub fn of_project() -> Self {
         Self { capability: PROJECT.into(), command: Vec::new(), model: None }
     }
 
-    /// Refuses what a repository can't say: agents that nobody could drive, and a model without its agent.
+    /// Validates the agent of a repository.
     pub fn check(&self) -> Result<(), AgentFault> {
         self.check_among(&OF_REPOSITORIES)
     }
@@ -101,8 +96,7 @@ impl Agent {
         }
     }
 
-    /// The same with another agent or model. What is not named stays, but for a model when the agent changes: it was
-    /// named for that one.
+    /// Replaces the agent or the model. `None` keeps the current value, but a new agent drops the model of the old one.
     pub fn with(&self, capability: Option<&str>, model: Option<&str>) -> Self {
         let mut next = self.clone();
         if let Some(capability) = capability.filter(|wanted| *wanted != self.capability) {
@@ -115,8 +109,8 @@ impl Agent {
         next
     }
 
-    /// The agent that somebody chose for one job, where this one works as a rule. Its program stays known, so
-    /// that `command` can be chosen where the repository has one.
+    /// Applies a user's choice for one job. The command is retained, so that the user may choose `command` where the
+    /// repository has one.
     pub fn chosen(&self, capability: Option<&str>, model: Option<&str>) -> Result<Self, AgentFault> {
         let chosen = self.with(capability, model);
         chosen.check_among(&AGENTS)?;
@@ -128,45 +122,45 @@ pub(crate) fn model_fault() -> String {
     format!("use at most {LONGEST_MODEL} letters, digits and any of .:/_@[]-, beginning with a letter or digit")
 }
 
-/// A model's name ends up among an agent's arguments.
+/// Restricts the characters, because the name becomes an argument of the agent.
 pub(crate) fn is_model(name: &str) -> bool {
     (1..=LONGEST_MODEL).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || ".:/_@[]-".contains(c))
 }
 
-/// What an agent proves itself with to its model.
+/// The kind of credential that an agent uses for its model.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKey {
     /// A key of Anthropic's API, for Claude Code.
     AnthropicApiKey,
-    /// The token of a Claude subscription, as `claude setup-token` prints it.
+    /// The token of a Claude subscription, as printed by `claude setup-token`.
     ClaudeToken,
     /// A key of OpenAI's API, for Codex.
     OpenaiApiKey,
-    /// The whole `auth.json` of a Codex that is signed in to a subscription.
+    /// The complete `auth.json` of a Codex that is signed in to a subscription.
     CodexAuth,
 }
 
-/// The names of the secrets that a project has for agents' models.
+/// Names of the secrets with a project's model credentials.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSecrets {
-    /// Of a key of Anthropic's API.
+    /// The secret with a key of Anthropic's API.
     pub anthropic_api_key: Option<String>,
-    /// Of the token of a Claude subscription.
+    /// The secret with the token of a Claude subscription.
     pub claude_token: Option<String>,
-    /// Of a key of OpenAI's API.
+    /// The secret with a key of OpenAI's API.
     pub openai_api_key: Option<String>,
-    /// Of the `auth.json` of a Codex that is signed in.
+    /// The secret with the `auth.json` of a Codex that is signed in.
     pub codex_auth: Option<String>,
 }
 
 impl ModelSecrets {
-    /// Those that are named, and what they are.
+    /// The configured secrets.
     pub fn named(&self) -> impl Iterator<Item = (ModelKey, &str)> {
         let all = [
             (ModelKey::AnthropicApiKey, &self.anthropic_api_key),
@@ -179,7 +173,7 @@ impl ModelSecrets {
 }
 
 impl ModelKey {
-    /// Whether an agent of this capability uses it.
+    /// Whether an agent of this capability uses the credential. `auto` may use any.
     pub fn is_for(self, capability: &str) -> bool {
         let agent = match self {
             Self::AnthropicApiKey | Self::ClaudeToken => CLAUDE_CODE,

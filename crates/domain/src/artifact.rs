@@ -1,45 +1,45 @@
-//! Artifacts: what an attempt leaves behind that is too large for an event, and which of it may be kept.
+//! Artifacts: outputs of an attempt that are too large for an event, and the limits for storing them.
 //!
-//! The objects themselves are in a bucket; here is what is known of them. All of one attempt's are one value, so
-//! that its limits are a sum over what is there, decided in one place and proven by one revision.
+//! The objects are in a bucket; these types are their metadata. All artifacts of an attempt share one table item, so
+//! that one conditional write enforces the limits of the sum.
 
 use crate::id::{ArtifactId, ArtifactName, JobId, Sha256Hex};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How large one artifact may be. Units: bytes.
+/// Largest artifact. Units: bytes.
 pub const LARGEST: u64 = 64 << 20;
-/// How large all of an attempt may be together. Units: bytes.
+/// Most bytes of all artifacts of an attempt.
 pub const LARGEST_TOGETHER: u64 = 256 << 20;
-/// How many an attempt may keep.
+/// Most artifacts of an attempt.
 pub const MOST: usize = 50;
-/// How long artifacts are kept: as long as the attempt's record and its events.
+/// Retention of artifacts: the same as for the attempt's record and its events.
 pub const KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
 
-/// What an artifact is.
+/// The kind of an artifact.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// What setting up the work folder printed.
+    /// Output of the setup commands.
     SetupOutput,
-    /// What the agent and its tools printed.
+    /// Output of the agent and its tools.
     AgentOutput,
-    /// The agent's last word.
+    /// The agent's final message.
     FinalMessage,
-    /// What a check printed.
+    /// Output of a check.
     CheckOutput,
-    /// What the attempt changed, as git says it.
+    /// The attempt's changes as a git diff.
     Patch,
-    /// What went between the agent and its provider, as it came.
+    /// The raw exchange between the agent and its provider.
     ProviderPayload,
-    /// What another attempt can go on from.
+    /// A state from which another attempt can resume.
     Checkpoint,
 }
 
 impl Kind {
-    /// All of them, in the order in which they are shown.
+    /// All kinds in display order.
     pub const ALL: [Self; 7] = [
         Self::Patch,
         Self::FinalMessage,
@@ -50,7 +50,6 @@ impl Kind {
         Self::Checkpoint,
     ];
 
-    /// As the wire and the table write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SetupOutput => "setup_output",
@@ -63,7 +62,6 @@ impl Kind {
         }
     }
 
-    /// As people read it.
     pub fn words(self) -> &'static str {
         match self {
             Self::SetupOutput => "Setup output",
@@ -77,35 +75,27 @@ impl Kind {
     }
 }
 
-/// What a runner says of something that it wants kept.
+/// A runner's request to store an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// What it is.
     pub kind: Kind,
-    /// What it is called; once per attempt and kind.
+    /// Unique per attempt and kind.
     pub name: ArtifactName,
-    /// How large it is. Units: bytes.
     pub size_bytes: u64,
-    /// What is in it.
     pub sha256: Sha256Hex,
 }
 
-/// Something kept, or about to be.
+/// A stored artifact, or one whose upload is expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// Which.
     pub id: ArtifactId,
-    /// What it is.
     pub kind: Kind,
-    /// What it is called.
     pub name: ArtifactName,
-    /// How large it is. Units: bytes.
     pub size_bytes: u64,
-    /// What is in it.
     pub sha256: Sha256Hex,
-    /// When its place was made.
+    /// When it was reserved.
     pub at: Timestamp,
-    /// Its object was seen in the bucket.
+    /// Its object was found in the bucket.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stored: bool,
 }
@@ -114,43 +104,41 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// Everything that one attempt keeps.
+/// All artifacts of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifacts {
-    /// The job.
     pub job: JobId,
-    /// The attempt.
     pub attempt: u32,
-    /// In the order in which their places were made.
+    /// In the order of their reservation.
     pub kept: Vec<Artifact>,
-    /// When the last place was made: from then on it is kept for [`KEPT`].
+    /// The time of the last reservation, from which [`KEPT`] counts.
     pub at: Timestamp,
     /// Raised by every write.
     #[serde(default)]
     pub rev: u64,
 }
 
-/// What becomes of an offer.
+/// The result of an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// It gets a place: this is to be stored.
+    /// A new artifact, and the item to store.
     Place(Artifacts, Artifact),
-    /// It has one since an earlier offer of the same.
+    /// The artifact of an earlier, identical offer.
     Before(Artifact),
 }
 
-/// Why something gets no place, or is not to be had.
+/// Why an artifact is rejected or unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is larger than [`LARGEST`].
+    /// Larger than [`LARGEST`].
     TooLarge,
-    /// The attempt's would be larger than [`LARGEST_TOGETHER`].
+    /// The sum would exceed [`LARGEST_TOGETHER`].
     TooLargeTogether,
-    /// The attempt has [`MOST`] already.
+    /// The attempt has [`MOST`] artifacts already.
     TooMany,
-    /// The name stands for other content.
+    /// Another content has the same kind and name.
     Differs,
-    /// It has a place, and nothing is there.
+    /// Reserved, but the bucket has no complete object.
     NotThere,
 }
 
@@ -166,7 +154,6 @@ impl Refusal {
         }
     }
 
-    /// What is so.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::TooLarge => "An artifact may have 64 MiB.",
@@ -178,26 +165,26 @@ impl Refusal {
     }
 }
 
-/// Why a checkpoint that was kept is not to be had.
+/// Why a reserved checkpoint is unavailable.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhyMissing {
-    /// It has a place, and its bytes never came.
+    /// Its upload did not complete.
     NotUploaded,
-    /// It is older than [`KEPT`].
+    /// Older than [`KEPT`].
     Expired,
-    /// Agents have worked in more retries since than are looked through.
+    /// More agents worked in later retries than the server follows back.
     TooFarBack,
-    /// A reason of a newer server: a runner that can't read its answer would ask until the attempt's time is over. Ours
-    /// never says it.
+    /// A reason that only a newer server sends. Without this variant, the runner could not parse the answer and would
+    /// repeat its request until the attempt's time limit.
     #[cfg_attr(feature = "schema", schemars(skip))]
     #[serde(other)]
     Unknown,
 }
 
 impl WhyMissing {
-    /// As people read it, after "because".
+    /// For display after "because".
     pub fn words(self) -> &'static str {
         match self {
             Self::NotUploaded => "its upload did not come to its end",
@@ -209,12 +196,12 @@ impl WhyMissing {
 }
 
 impl Artifacts {
-    /// Those of an attempt that kept nothing so far.
+    /// The artifacts of an attempt before its first offer.
     pub fn none(job: JobId, attempt: u32, now: Timestamp) -> Self {
         Self { job, attempt, kept: Vec::new(), at: now, rev: 0 }
     }
 
-    /// Makes a place for an offer, or finds the one it has.
+    /// Reserves an artifact, or finds the earlier reservation.
     ///
     /// Idempotent: by kind and name.
     pub fn reserve(&self, offer: &Offer, now: Timestamp) -> Result<Reserved, Refusal> {
@@ -245,7 +232,7 @@ impl Artifacts {
         Ok(Reserved::Place(Self { kept, at: now, ..self.clone() }, made))
     }
 
-    /// The same with the object of one of them seen; none if that is known, or there is no such one.
+    /// Marks an artifact as uploaded. `None` if it is unknown or marked already.
     pub fn seen(&self, id: &ArtifactId) -> Option<Self> {
         let mut next = self.clone();
         let unseen = next.kept.iter_mut().find(|artifact| artifact.id == *id && !artifact.stored)?;
@@ -253,33 +240,32 @@ impl Artifacts {
         Some(next)
     }
 
-    /// One of them.
     pub fn find(&self, id: &ArtifactId) -> Option<&Artifact> {
         self.kept.iter().find(|artifact| artifact.id == *id)
     }
 
-    /// What another attempt can go on from, the newest first.
+    /// The checkpoints, newest first.
     pub fn checkpoints(&self) -> impl Iterator<Item = &Artifact> {
         self.kept.iter().rev().filter(|artifact| artifact.kind == Kind::Checkpoint)
     }
 
-    /// Whether they are over: what is not deleted yet is not there any more either.
+    /// Whether the retention is over. DynamoDB may not have deleted the item yet.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.at.plus(KEPT) <= now
     }
 
-    /// How large all of them are together. Units: bytes.
+    /// The sum of all sizes. Units: bytes.
     pub fn size_bytes(&self) -> u64 {
         self.kept.iter().fold(0, |sum, artifact| sum.saturating_add(artifact.size_bytes))
     }
 }
 
-/// The key of an artifact's object in its bucket. Nobody chooses any part of it.
+/// The key of an artifact's object. No part of the key is chosen by a user or runner.
 pub fn object_key(job: &JobId, attempt: u32, artifact: &ArtifactId) -> String {
     format!("{OBJECTS}{job}/{attempt:04}/{artifact}")
 }
 
-/// What the keys of all artifacts' objects begin with.
+/// Prefix of the keys of all artifacts.
 pub const OBJECTS: &str = "artifacts/";
 
 #[cfg(test)]

@@ -1,34 +1,34 @@
-//! How Pullyard proves to a forge who it is. It holds names of secrets, never a secret.
+//! How Pullyard authenticates at a forge. Contains the names of secrets, never a secret.
 
 use serde::{Deserialize, Serialize};
 
-/// How Pullyard proves to a forge who it is.
+/// How Pullyard authenticates at a forge.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Auth {
-    /// By a token that somebody made.
+    /// With a token that a user created.
     Token {
-        /// The name of the secret that holds it.
+        /// The name of the secret with the token.
         secret: String,
     },
-    /// As a GitHub App: by tokens that are made for one repository each and live for an hour.
+    /// As a GitHub App, with tokens that are valid for one repository and one hour.
     App {
-        /// The forge's id of it.
+        /// The forge's id of the App.
         app_id: u64,
-        /// What its JWTs name it by, where the forge has such a thing.
+        /// The App's client id, if the forge has one. It is the issuer of the App's JWTs.
         client_id: Option<String>,
-        /// Its name in addresses.
+        /// The App's name in URLs.
         slug: String,
-        /// The name of the secret that holds its private key.
+        /// The name of the secret with the App's private key.
         key_secret: String,
-        /// The name of the secret that it signs its deliveries with.
+        /// The name of the secret that signs the App's deliveries.
         webhook_secret: String,
     },
 }
 
 impl Auth {
-    /// The names of the secrets it needs.
+    /// The names of the required secrets.
     pub fn secrets(&self) -> Vec<&str> {
         match self {
             Self::Token { secret } => vec![secret],
@@ -36,7 +36,7 @@ impl Auth {
         }
     }
 
-    /// What an App's JWTs name it by.
+    /// The issuer of an App's JWTs: the client id, else the App id.
     pub fn issuer(&self) -> Option<String> {
         match self {
             Self::Token { .. } => None,

@@ -1,11 +1,10 @@
-//! Breakers: while an account's limit is used up or its provider keeps failing, jobs of that account
-//! wait instead of failing one after the other.
+//! Breakers: jobs of an account wait while its limit is used up or its provider fails, instead of failing one by one.
 //!
-//! A breaker is about an account, not about a job: a claim that has not seen it costs one more attempt with the same
-//! trouble. An attempt opens it and stores until when. Afterwards it closes job by job: each job may start at a time of
-//! its own within [`SPREAD`]. The early jobs probe the account. If they fail, the breaker opens again for longer, before
-//! most of the others started. All of this follows from the time, the stored breaker and the job's id, so nothing is
-//! written when it ends.
+//! A breaker belongs to an account, not to a job. A claim that has not seen the breaker costs one more attempt. An
+//! attempt opens the breaker and stores its end. After the end each job may start at a time of its own within
+//! [`SPREAD`], so that early jobs probe the account. If they fail, the breaker opens again for longer before most
+//! others start. The times follow from the clock, the stored breaker and the job's id, so no write is needed when a
+//! breaker ends.
 
 use crate::agent::{CLAUDE_CODE, CODEX};
 use crate::failure::Failure;
@@ -17,24 +16,24 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Longest time before an account is tried again, whatever its provider says.
+/// Longest time before an account is tried again, even if its provider names a later time.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// After its end a breaker lets jobs start one by one within this time. An early job's trouble is known before most of
-/// the others start.
+/// After its end a breaker lets jobs start one by one within this time, so that an early failure is known before most
+/// jobs start.
 pub const SPREAD: Duration = Duration::from_secs(600);
 
-/// How often a job on Fargate checks whether it may start: closing a breaker by hand notifies no job.
+/// How often a job on Fargate checks whether it may start. Closing a breaker by hand notifies no job.
 pub const LOOK_EVERY: Duration = Duration::from_secs(300);
 
-/// A trouble within this time after the end counts as one in a row: setup may take an hour before an agent asks its
-/// model.
+/// A failure within this time after a breaker's end continues the series: setup may take an hour before an agent calls
+/// its model.
 const IN_A_ROW: Duration = Duration::from_secs(3_600);
 
-/// Shortest wait for a limit whose end is known. It doubles up to [`SLOWEST`].
+/// Shortest wait for a limit with a known end. Doubles up to [`SLOWEST`].
 const SHORTEST: Duration = Duration::from_secs(60);
 
-/// First wait if the end is unknown. It doubles up to [`SLOWEST`].
+/// First wait if the end is unknown. Doubles up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_secs(300);
 
 const SLOWEST: Duration = Duration::from_secs(3_600);
@@ -52,12 +51,12 @@ pub enum Account {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BreakerId {
     pub account: Account,
-    /// The jobs' capability: `claude_code`, `codex`, `auto`, `command`.
+    /// `claude_code`, `codex`, `auto` or `command`.
     pub capability: String,
 }
 
 impl BreakerId {
-    /// The pattern of its text, for the API's description.
+    /// Pattern of the text form, for the OpenAPI document.
     pub const PATTERN: &str = r"^(project/[a-z0-9][a-z0-9-]{0,39}|runner/rnr_[a-z0-9]{26})/[a-z0-9_]{1,40}$";
 }
 
@@ -109,7 +108,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The trouble behind a failure, if the account caused it.
+    /// The trouble that caused a failure, if it concerns the account.
     pub fn of(failure: &Failure) -> Option<Self> {
         match failure {
             Failure::AgentQuota { time } => Some(Self { cause: Cause::LimitReached, ends: time.0 }),
@@ -120,10 +119,10 @@ impl Trouble {
         }
     }
 
-    /// Until when nothing is tried, if this is the `times`th trouble in a row.
+    /// The end of a breaker after the `times`th trouble in a row.
     ///
-    /// A limit with a known end is waited for, between a minute (doubling, in case a clock is wrong) and 24 h.
-    /// Otherwise 5 min, doubling to an hour.
+    /// A limit with a known end lasts until then: at least one minute (doubling, in case a clock is wrong), at most 24
+    /// h. Any other trouble lasts 5 min, doubling to one hour.
     pub fn until(&self, times: u32, now: Timestamp) -> Timestamp {
         let doubled = |first: Duration| first.saturating_mul(1 << times.clamp(1, 7).saturating_sub(1)).min(SLOWEST);
         match (self.cause, self.ends) {
@@ -132,10 +131,10 @@ impl Trouble {
         }
     }
 
-    /// The account of this trouble. `None`: no other job uses it, so only the job waits.
+    /// The account that had this trouble. `None` if no other job uses it, so that only this job waits.
     ///
-    /// A limit belongs to its key. Other failures belong to the self-hosted runner: its own network may be broken while
-    /// other runners work.
+    /// A limit belongs to the key. Other failures belong to the self-hosted runner, because its own network may be
+    /// broken while other runners work.
     pub fn account(&self, key: KeyOf, project: &ProjectId, runner: Option<&RunnerId>) -> Option<Account> {
         match (key, self.cause, runner) {
             (KeyOf::Project, Cause::LimitReached, _) | (KeyOf::Project, _, None) => {
@@ -147,26 +146,25 @@ impl Trouble {
     }
 }
 
-/// The accounts that a job of this capability uses on this runner, or on Fargate.
+/// The accounts that a job of this capability uses on this runner, or on Fargate if there is no runner.
 pub fn asked(key: KeyOf, capability: &str, project: &ProjectId, runner: Option<&RunnerId>) -> Vec<BreakerId> {
     let of_project = (key == KeyOf::Project).then(|| Account::Project(project.clone()));
     let accounts = of_project.into_iter().chain(runner.cloned().map(Account::Runner));
     accounts.map(|account| BreakerId { account, capability: capability.to_owned() }).collect()
 }
 
-/// An attempt.
+/// The attempt that opened a breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct By {
     pub job: JobId,
     pub attempt: u32,
 }
 
-/// An open breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
     pub id: BreakerId,
     pub cause: Cause,
-    /// Until when the account is not used.
+    /// The account is not used before this time.
     pub until: Timestamp,
     pub times: u32,
     pub opened: Timestamp,
@@ -185,16 +183,15 @@ pub fn keeps_back<'a>(
 }
 
 impl Breaker {
-    /// The breaker after a trouble. `None`: the trouble is known already, so that a repeat is
-    /// recognised.
+    /// The breaker after a trouble. `None`: the breaker does not change, because the trouble is known already or ends
+    /// no later.
     ///
-    /// While it is open, older attempts only extend it. Trouble after its end opens it for
-    /// longer, and trouble an hour later counts as the first.
+    /// An open breaker is only extended. A trouble within an hour after its end opens it for longer; a later one starts
+    /// a new series.
     pub fn opened(before: Option<&Self>, id: &BreakerId, trouble: &Trouble, by: &By, now: Timestamp) -> Option<Self> {
         if before.is_some_and(|before| before.by == *by) {
             return None;
         }
-        // An expired breaker is replaced.
         let rev = before.map_or(0, |before| before.rev);
         let before = before.filter(|before| now < before.until.plus(IN_A_ROW));
         match before.filter(|before| now < before.until) {
@@ -227,23 +224,21 @@ impl Breaker {
         now >= self.until.plus(SPREAD)
     }
 
-    /// Until when no job uses the account, and when the last job may start. For display.
+    /// For display: the end of the breaker, and afterwards the time when the last job may start.
     pub fn holds_until(&self, now: Timestamp) -> Timestamp {
         if now < self.until { self.until } else { self.until.plus(SPREAD) }
     }
 
-    /// When the table may delete it.
+    /// When the table may delete the breaker.
     pub fn forgotten(&self) -> Timestamp {
         self.until.plus(IN_A_ROW)
     }
 
-    /// Why a delayed job waits.
     pub fn wait(&self, until: Timestamp) -> Wait {
         wait(self.cause, &self.id.capability, until)
     }
 }
 
-/// Why a job waits after such a trouble.
 pub fn wait(cause: Cause, capability: &str, until: Timestamp) -> Wait {
     match cause {
         Cause::LimitReached => Wait::LimitReached { time: until },
@@ -251,7 +246,7 @@ pub fn wait(cause: Cause, capability: &str, until: Timestamp) -> Wait {
     }
 }
 
-/// The provider of a capability, as people know it.
+/// The provider's display name.
 fn provider(capability: &str) -> &'static str {
     match capability {
         CLAUDE_CODE => "Anthropic",

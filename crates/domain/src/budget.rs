@@ -1,8 +1,7 @@
 //! A project's daily budget of jobs and dollars.
 //!
-//! A job reserves money when it is made, and its end returns the rest. The transaction only gets the remaining
-//! amount, so that the rule exists once.
-//! Days are in UTC. A job belongs to the day on which it was made.
+//! A new job reserves money, and its end returns the unused part. The transaction compares only with the remaining
+//! amount, so that the rule is written once. Days are in UTC. A job belongs to the day on which it was created.
 
 use crate::decision::Reason;
 use crate::id::ProjectId;
@@ -14,21 +13,20 @@ use std::time::Duration;
 /// Largest limit. Units: millionths of a US dollar.
 pub(crate) const MOST: u64 = 1_000_000_000_000;
 
-/// Largest limit of jobs.
 const MOST_JOBS: u32 = 1_000_000;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// What a project may use up on each day. Without a limit nothing is counted.
+/// A project's limits per day. Usage is only counted if there is a limit.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
-    /// At most so many jobs are made.
+    /// Most jobs created per day.
     pub jobs_per_day: Option<u32>,
-    /// At most so much is spent and reserved. Units: millionths of a US dollar.
+    /// Most money spent and reserved per day. Units: millionths of a US dollar.
     pub usd_micros_per_day: Option<u64>,
-    /// What a job reserves until it ends, and what it cost is known. Units: millionths of a US dollar.
+    /// Reserved by a job until its cost is known at its end. Units: millionths of a US dollar.
     pub usd_micros_per_job: u64,
 }
 
@@ -39,12 +37,11 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Whether there is a limit.
     pub fn is_set(&self) -> bool {
         self.jobs_per_day.is_some() || self.usd_micros_per_day.is_some()
     }
 
-    /// Why no further job may be made today.
+    /// The reason why no further job may be created today.
     pub fn refuses(&self, project: &ProjectId, today: &Today) -> Option<Reason> {
         let exhausted = |used, limit| {
             Some(Reason::BudgetExhausted { project: project.clone(), used, limit, time: today.day.end() })
@@ -73,12 +70,12 @@ impl Budget {
         by_jobs.unwrap_or(u32::MAX).min(by_dollars.unwrap_or(u32::MAX))
     }
 
-    /// What a new job reserves.
+    /// The reservation of a new job.
     pub fn reserve(&self, now: Timestamp) -> Option<Reserved> {
         self.is_set().then(|| Reserved { day: Day::of(now), usd_micros: self.usd_micros_per_job })
     }
 
-    /// Refuses a budget that allows no job.
+    /// Rejects a budget that allows no job.
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         if self.jobs_per_day.is_some_and(|jobs| !(1..=MOST_JOBS).contains(&jobs)) {
@@ -128,7 +125,7 @@ impl std::fmt::Display for Day {
     }
 }
 
-/// What a project used on one day.
+/// A project's usage on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Today {
     pub day: Day,
@@ -151,7 +148,7 @@ impl Today {
     }
 }
 
-/// What a job took from its day.
+/// The reservation of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserved {
     pub day: Day,
@@ -159,26 +156,26 @@ pub struct Reserved {
     pub usd_micros: u64,
 }
 
-/// What a new job takes from a day: one job, and dollars. The two bounds express the guard's facts as
-/// arithmetic on the stored item; the transaction checks them.
+/// The counters that a new job adds to its day: one job, and dollars. The transaction checks the two bounds, which
+/// state the guard's rule as arithmetic on the stored item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub project: ProjectId,
     pub day: Day,
     /// Reserved. Units: millionths of a US dollar.
     pub usd_micros: u64,
-    /// Only if fewer jobs were made before.
+    /// Condition: fewer jobs were created before.
     pub jobs_below: Option<u32>,
-    /// Only if no more was taken before. Units: millionths of a US dollar.
+    /// Condition: at most this amount was taken before. Units: millionths of a US dollar.
     pub usd_micros_at_most: Option<u64>,
 }
 
-/// What the end of a job returns to its day.
+/// The counters that the end of a job subtracts from its day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Returned {
     pub project: ProjectId,
     pub day: Day,
-    /// One job if no agent ever worked on it, else none.
+    /// 1 if no agent worked on the job, otherwise 0.
     pub jobs: u32,
     /// Reserved. Units: millionths of a US dollar.
     pub reserved_usd_micros: u64,
@@ -186,7 +183,7 @@ pub struct Returned {
     pub spent_usd_micros: u64,
 }
 
-/// An amount as people write it, to the cent: `$1.50`. Units: millionths of a US dollar.
+/// Formats an amount to the cent: `$1.50`. Units: millionths of a US dollar.
 pub fn usd(micros: u64) -> String {
     let cents = micros.saturating_add(5_000) / 10_000;
     format!("${}.{:02}", cents / 100, cents % 100)

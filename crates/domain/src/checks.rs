@@ -1,26 +1,24 @@
-//! What a project has run around an agent's work: setting up before it, checks after it; what is frozen of it
-//! into a job, and what came of a check.
+//! The setup commands before an agent's work and the checks after it: settings, the frozen copy in a job, and results.
 
 use crate::commands::CommandPolicy;
 use crate::text::clipped;
 use serde::{Deserialize, Serialize};
 
-/// The longest that a command may be given. Units: seconds.
+/// Longest time limit of a command. Units: seconds.
 pub(crate) const LONGEST_SECS: u64 = 21_600;
-/// The most output of a check that is kept. Units: KiB.
+/// Most output stored per check. Units: KiB.
 pub(crate) const MOST_OUTPUT_KIB: u64 = 16_384;
-/// The most results that an attempt keeps: every check, and every check again. There are more where people speak, and
-/// each time everything is checked anew.
+/// Most results stored per attempt: every check twice. There may be more, because each input repeats all checks.
 const MOST_RUNS: usize = 2 * crate::commands::MOST;
 
-/// What is run in the checkout before the agent.
+/// Commands that run in the checkout before the agent.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Setup {
-    /// One after the other, in the repository; the first that fails ends the job.
+    /// Run one after the other in the repository. The first failure ends the job.
     pub commands: Vec<String>,
-    /// How long each may take. Units: seconds.
+    /// Time limit per command. Units: seconds.
     pub limit_secs: u64,
 }
 
@@ -30,20 +28,20 @@ impl Default for Setup {
     }
 }
 
-/// What is run on an agent's work before it is published.
+/// Commands that check an agent's work before it is published.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Checks {
-    /// All of them, one after the other, in the repository.
+    /// All run, one after the other, in the repository.
     pub commands: Vec<String>,
-    /// How long each may take. Units: seconds.
+    /// Time limit per command. Units: seconds.
     pub limit_secs: u64,
-    /// How much of each one's output is kept: its beginning and its end. Units: KiB.
+    /// Stored output per command, from its beginning and its end. Units: KiB.
     pub output_kib: u64,
-    /// The agent gets the output of what failed, once, and everything is checked again.
+    /// If a check fails, the agent gets the output once, then all checks run again.
     pub repair: bool,
-    /// What becomes of work whose checks failed.
+    /// What to do with work whose checks failed.
     pub failed: FailedChecks,
 }
 
@@ -53,38 +51,39 @@ impl Default for Checks {
     }
 }
 
-/// What becomes of work whose checks failed.
+/// What to do with work whose checks failed.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailedChecks {
-    /// The job fails, and nothing is pushed.
+    /// The job fails without a push.
     #[default]
     Fail,
-    /// It becomes a draft that says what failed. Work on a pull request that is already open fails.
+    /// Open a draft that names the failed check. If the pull request is already open, the job fails.
     Draft,
 }
 
-/// What one repository has run instead of what its project says. None is what the project says.
+/// A repository's commands in place of its project's. An absent list means the project's list.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OwnCommands {
-    /// Before the agent.
+    /// Commands before the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub setup: Option<Vec<String>>,
-    /// After it.
+    /// Commands after the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checks: Option<Vec<String>>,
 }
 
 impl OwnCommands {
-    /// It is as the project says.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Refuses what this policy does not allow: which field, and why.
+    /// Checks the commands against a policy.
+    ///
+    /// Errors: the field, and why a command is not allowed.
     pub fn check(&self, policy: CommandPolicy) -> Result<(), (&'static str, String)> {
         let named = [("setup", &self.setup), ("checks", &self.checks)];
         named.into_iter().try_for_each(|(field, lines)| {
@@ -93,49 +92,49 @@ impl OwnCommands {
     }
 }
 
-/// Everything that is run around one job's agent, frozen when the job was made.
+/// All commands around a job's agent, frozen when the job was created.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobCommands {
-    /// Looked at again where they are run.
+    /// The runner checks each command against this policy again.
     pub policy: CommandPolicy,
-    /// Before the agent.
+    /// Commands before the agent.
     pub setup: Setup,
-    /// After it.
+    /// Commands after the agent.
     pub checks: Checks,
 }
 
 impl JobCommands {
-    /// The first command that may not be run.
+    /// The first command that the policy does not allow.
     pub fn refused(&self) -> Option<&str> {
         let all = self.setup.commands.iter().chain(&self.checks.commands);
         all.map(String::as_str).find(|line| self.policy.words(line).is_err())
     }
 }
 
-/// What came of one check.
+/// The result of one run of a check.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRun {
     /// The command.
     pub command: String,
-    /// 0 after the agent's first work; one more each time it worked on: to mend it, or since people said something.
+    /// 0 after the agent's first work, then one more after each repair or further input.
     pub round: u32,
-    /// How it ended.
+    /// How the command ended.
     pub outcome: CheckOutcome,
-    /// By itself, with this; 127 where its program could not be started.
+    /// Its exit code, if it exited by itself; 127 if the program could not be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// By this signal.
+    /// The signal that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// How long it took. Units: milliseconds.
+    /// Units: milliseconds.
     pub took_ms: u64,
-    /// The middle of its output was not kept.
+    /// The middle of its output was dropped.
     #[serde(default)]
     pub truncated: bool,
-    /// The artifact with its output; none if it said nothing, or that is not kept.
+    /// The artifact with its output. Absent if there was no output, or the output was not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<String>,
 }
@@ -145,16 +144,15 @@ pub struct CheckRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
-    /// With exit code 0.
+    /// Exit code 0.
     Passed,
-    /// With another one, or by a signal.
+    /// Another exit code, or a signal.
     Failed,
-    /// It was stopped at its limit.
+    /// Stopped at its time limit.
     TimedOut,
 }
 
 impl CheckOutcome {
-    /// As people read it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Passed => "Passed",
@@ -165,12 +163,11 @@ impl CheckOutcome {
 }
 
 impl CheckRun {
-    /// It ended with exit code 0.
     pub fn passed(&self) -> bool {
         self.outcome == CheckOutcome::Passed
     }
 
-    /// How it ended, for a sentence.
+    /// The end as part of a sentence.
     pub fn end(&self) -> String {
         match (self.outcome, self.exit_code, self.signal) {
             (CheckOutcome::TimedOut, ..) => "a stop at its limit".into(),
@@ -180,7 +177,7 @@ impl CheckRun {
         }
     }
 
-    /// The last ones, which decide, so many as an attempt may keep, with every word of the runner's cut.
+    /// Limits the results for storage: the last ones, which decide, with short texts.
     #[must_use]
     pub fn kept(mut runs: Vec<Self>) -> Vec<Self> {
         runs.drain(..runs.len().saturating_sub(MOST_RUNS));

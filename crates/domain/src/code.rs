@@ -1,18 +1,16 @@
-//! One enum variant = one code = one sentence = one thing to do, with its facts typed.
+//! The macro for vocabularies: each enum variant has one code, one sentence, one advice, and typed facts.
 //!
-//! The three vocabularies (decisions, waits, failures) are written with the macro here, so that the
-//! guard, the ledger, the API, the docs and the command line cannot drift apart.
+//! Decisions, waits and failures are written with it, so that guard, ledger, API, docs and CLI use the same texts.
 
-/// A row of a vocabulary, as the generated docs and the tests see it.
+/// A row of a vocabulary, for the generated docs and the tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The stable code.
     pub code: &'static str,
     /// The verdict, class or kind in brackets.
     pub class: String,
-    /// The sentence, its facts in braces.
+    /// The sentence with its facts in braces.
     pub sentence: &'static str,
-    /// What to do, its facts in braces.
+    /// The advice with its facts in braces.
     pub help: &'static str,
 }
 
@@ -47,12 +45,11 @@ macro_rules! vocabulary {
                 match self { $(Self::$Variant { .. } => $code,)* }
             }
 
-            /// What kind of row it is.
             pub fn class(&self) -> $Class {
                 match self { $(Self::$Variant { .. } => $Class::$class,)* }
             }
 
-            /// What is so, in one sentence.
+            /// The description in one sentence.
             pub fn sentence(&self) -> String {
                 match self {
                     $(Self::$Variant { $($field),* } => $crate::text::fitted(|_most| {
@@ -62,7 +59,7 @@ macro_rules! vocabulary {
                 }
             }
 
-            /// What to do about it, in one sentence.
+            /// The advice in one sentence.
             pub fn help(&self) -> String {
                 match self {
                     $(Self::$Variant { $($field),* } => $crate::text::fitted(|_most| {
@@ -72,7 +69,7 @@ macro_rules! vocabulary {
                 }
             }
 
-            /// The same with every text from outside cut, so that what is stored stays small.
+            /// Cuts all texts of external origin, so that the table item stays small.
             pub fn clipped(self) -> Self {
                 match self {
                     $(Self::$Variant { $($field),* } => Self::$Variant { $($field: $crate::text::Fact::cut($field)),* },)*
@@ -84,7 +81,7 @@ macro_rules! vocabulary {
                 vec![$(Self::$Variant { $($field: <$Type as $crate::text::Fact>::sample()),* },)*]
             }
 
-            /// Every row as the docs show it.
+            /// Every row for the docs.
             pub fn rows() -> Vec<$crate::code::Row> {
                 vec![$($crate::code::Row {
                     code: $code,

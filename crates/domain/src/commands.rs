@@ -1,16 +1,16 @@
-//! The commands that a project has run beside its agents: what may be one, and how it is split into words.
+//! Commands that a project runs around its agents: validation and splitting into arguments.
 //!
-//! Deliberately not a sandbox: a command on the list runs whatever the repository makes of it. The list keeps
-//! settings from becoming a shell on somebody's runner; what stands around a command is the runner's affair.
+//! The allowlist is no sandbox: an allowed program executes code of the repository. It prevents that settings become a
+//! shell on a runner. Isolation of a command is the runner's task.
 
 use serde::{Deserialize, Serialize};
 
-/// The most commands of one kind.
+/// Most commands of one kind.
 pub const MOST: usize = 20;
 /// Units: characters.
 pub const LONGEST: usize = 500;
 
-/// Which commands may be run.
+/// Which commands may run.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,11 +18,11 @@ pub enum CommandPolicy {
     /// Common test and package-manager commands, without a shell.
     #[default]
     Allowlist,
-    /// Whatever the shell takes.
+    /// Any command that `/bin/sh` accepts.
     Unrestricted,
 }
 
-/// Programs that may be run with any arguments.
+/// Programs that may run with any arguments.
 const PROGRAMS: &[&str] = &[
     "./gradlew",
     "./mvnw",
@@ -90,13 +90,13 @@ const PROGRAMS: &[&str] = &[
     "yarn",
     "zig",
 ];
-/// Programs that may run a file of the repository, and nothing that stands among their arguments.
+/// Programs that may run a file of the repository, but no code from their arguments.
 const INTERPRETERS: &[&str] = &["bash", "node", "perl", "php", "python", "python3", "ruby", "sh"];
 
 impl CommandPolicy {
-    /// The program and its arguments.
+    /// Parses a command into a program and its arguments.
     ///
-    /// Errors: why it may not be run, as a sentence without its full stop.
+    /// Errors: why the command may not run, as a sentence without its full stop.
     pub fn words(self, line: &str) -> Result<Vec<String>, String> {
         well_formed(line)?;
         match self {
@@ -109,7 +109,9 @@ impl CommandPolicy {
         }
     }
 
-    /// Refuses lists of commands of which one could not be run. The fault names the command.
+    /// Checks a list of commands.
+    ///
+    /// Errors: too many commands, or the first command that may not run, and why.
     pub fn check(self, lines: &[String]) -> Result<(), String> {
         if lines.len() > MOST {
             return Err(format!("use at most {MOST} commands"));
@@ -134,7 +136,7 @@ fn well_formed(line: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What only a shell understands, and what it is called.
+/// The name of a character that only a shell interprets.
 fn shells(c: char) -> Option<&'static str> {
     Some(match c {
         '|' => "a pipe",
@@ -148,14 +150,14 @@ fn shells(c: char) -> Option<&'static str> {
     })
 }
 
-/// The words of a line: quotes keep them together, and there is no shell to do anything else.
+/// Splits a line into arguments. Quotes group characters; other shell syntax is an error.
 fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;
     for c in line.chars() {
         let shell = match quote {
-            // As in a shell: nothing is special between single quotes, and little between double ones.
+            // As in a shell: all characters are literal in single quotes, most of them in double quotes.
             Some('\'') => None,
             Some(_) => shells(c).filter(|_| matches!(c, '$' | '`' | '\\')),
             None => shells(c),
@@ -207,7 +209,7 @@ fn allowed(words: &[String]) -> Result<(), String> {
     Err(format!("{program} is not on the list of allowed programs; set command_policy=unrestricted to run any"))
 }
 
-/// Whether it is a path that stays in the repository.
+/// Whether a path stays in the repository.
 fn is_of_repository(path: &str) -> bool {
     !path.is_empty() && !path.starts_with(['-', '/', '~']) && path.split('/').all(|part| part != "..")
 }

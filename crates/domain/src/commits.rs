@@ -1,24 +1,24 @@
-//! Whose name stands on the commits of a project's jobs, and which key signs them.
+//! The author of the commits of a project's jobs, and the key that signs them.
 
 use serde::{Deserialize, Serialize};
 
-/// The name on commits where a project says none.
+/// Author name if the project sets none.
 pub const NAME: &str = "Pullyard";
-/// The address on commits where a project says none.
+/// Author address if the project sets none.
 pub const EMAIL: &str = "pullyard@users.noreply.github.com";
 /// Units: characters.
 pub(crate) const LONGEST: usize = 100;
 
-/// How a project's jobs commit.
+/// Commit settings of a project.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Commits {
-    /// Author and committer; none is "Pullyard".
+    /// Author and committer; "Pullyard" if absent.
     pub name: Option<String>,
-    /// Their address. A forge calls a signed commit verified where it is an address of the key's account.
+    /// Their email address. For a verified signature, a forge requires an address of the key's account.
     pub email: Option<String>,
-    /// The secret with the SSH key that signs commits; none signs nothing. The key has no passphrase.
+    /// The secret with the SSH key that signs commits, without a passphrase. If absent, commits are not signed.
     pub signing_secret: Option<String>,
 }
 
@@ -28,7 +28,7 @@ pub struct Commits {
 pub struct Author {
     /// Their name.
     pub name: String,
-    /// Their address.
+    /// Their email address.
     pub email: String,
 }
 

@@ -1,7 +1,7 @@
-//! Messages that failed too often: what each would have done, and what to do with it.
+//! Dead letters: messages that failed too often, and advice for each.
 //!
-//! Every wake-up is a hint, and the sweeper does what it asked for. A queued review is known only to its message, and
-//! the death of a task is reported once.
+//! The sweeper repeats the work of every wake-up from the table. The exceptions are a queued review, which only its
+//! message contains, and the stop of a task, which is reported once.
 
 use crate::id::{JobId, ProjectId};
 use crate::pull_request::label;
@@ -9,24 +9,22 @@ use crate::task_stopped::{TaskStopped, Undone};
 use crate::wakeup::{Effect, QueuedReview};
 use serde::{Deserialize, Serialize};
 
-/// A queue that has dead letters.
+/// A queue with dead letters.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Queue {
-    /// What starts tasks.
+    /// Starts of tasks.
     Dispatch,
-    /// What is worked through in turn by ticket, job or pull request.
+    /// Effects, processed in order per ticket, job or pull request.
     Effects,
-    /// Deaths of tasks that the tasks function did not get, or failed on. No queue of ours leads there.
+    /// Task stops that the tasks function did not receive or failed on. EventBridge and Lambda send them here directly.
     Undelivered,
 }
 
 impl Queue {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Dispatch, Self::Effects, Self::Undelivered];
 
-    /// As the wire has it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dispatch => "dispatch",
@@ -36,23 +34,22 @@ impl Queue {
     }
 }
 
-/// What to do with a dead letter.
+/// Advice for a dead letter.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Advice {
-    /// Nothing depends on it.
+    /// No job depends on the message.
     Drop,
-    /// The sweeper does what it asks for anyway, a little later.
+    /// The sweeper does the same work a little later anyway.
     Either,
-    /// Only this message carries it.
+    /// Only this message contains its information.
     Redrive,
-    /// This version can't read it, and another one may: a person has to look.
+    /// This version cannot parse it; another version may. A person must decide.
     Look,
 }
 
 impl Advice {
-    /// As tables show it, and as the wire has it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Drop => "drop",
@@ -62,7 +59,6 @@ impl Advice {
         }
     }
 
-    /// What a person does.
     pub fn help(self) -> &'static str {
         match self {
             Self::Drop => "Drop it.",
@@ -73,7 +69,7 @@ impl Advice {
     }
 }
 
-/// What a message was about.
+/// The subject of a message.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,31 +80,29 @@ pub enum About {
     Ticket,
     /// A pull request.
     PullRequest,
-    /// A repository that is looked at.
+    /// A repository to poll.
     Repository,
-    /// A review that is decided in turn.
+    /// A review to decide.
     Review,
-    /// Nothing that this version knows.
+    /// Unknown to this version.
     Unknown,
 }
 
-/// A dead letter, as far as this version can read it.
+/// A dead letter as this version parses it.
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// A task was to be started for a job, or stopped.
+    /// Start or stop a task of a job.
     Start(JobId),
-    /// What the effects queue carries.
     Effect(Effect),
-    /// The death of a job's task was to be noted.
+    /// Record the stop of a job's task.
     Death(Undone, Box<TaskStopped>),
-    /// The same of a task that no job started.
+    /// The stop of a task that no job started.
     DeathOfOther(Undone),
-    /// Not a message of ours, or of another version.
+    /// Invalid, or from another version.
     Unreadable,
 }
 
 impl Message {
-    /// What to do with it.
     pub fn advice(&self) -> Advice {
         match self {
             Self::Effect(Effect::Review(_)) | Self::Death(..) => Advice::Redrive,
@@ -118,7 +112,6 @@ impl Message {
         }
     }
 
-    /// What kind of thing it was about.
     pub fn about(&self) -> About {
         match self {
             Self::Start(_) | Self::Effect(Effect::Admit(_)) | Self::Death(..) => About::Job,
@@ -130,7 +123,7 @@ impl Message {
         }
     }
 
-    /// The name of that thing, as commands take it.
+    /// The subject's name as CLI commands accept it.
     pub fn name(&self) -> Option<String> {
         Some(match self {
             Self::Start(job) => job.to_string(),
@@ -144,7 +137,7 @@ impl Message {
         })
     }
 
-    /// Its project, where the message names one.
+    /// The project, if the message names one.
     pub fn project(&self) -> Option<&ProjectId> {
         match self {
             Self::Effect(Effect::Settle(wakeup)) => Some(&wakeup.project),
@@ -153,7 +146,7 @@ impl Message {
         }
     }
 
-    /// What it would have done, in one sentence.
+    /// The intended effect, in one sentence.
     pub fn sentence(&self) -> String {
         let name = self.name().unwrap_or_default();
         match self {
