@@ -1,4 +1,4 @@
-//! The one answer to a delivery: a verdict and a reason with its facts.
+//! The decision about a delivery: a verdict and a reason with its facts.
 
 use crate::code::vocabulary;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
@@ -6,31 +6,29 @@ use crate::text::Span;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// A job was made.
+    /// A job was created.
     Accepted,
     /// It will be part of a later job.
     Held,
-    /// It asked for a job and may not have one.
+    /// It requested a job and was rejected.
     Refused,
-    /// It asks for nothing.
+    /// It requests no job.
     Ignored,
-    /// It was answered before.
+    /// It was handled before.
     Duplicate,
-    /// It could not be read or trusted.
+    /// It could not be parsed or authenticated.
     Invalid,
 }
 
 impl Verdict {
-    /// Every one.
     pub const ALL: [Self; 6] =
         [Self::Accepted, Self::Held, Self::Refused, Self::Ignored, Self::Duplicate, Self::Invalid];
 
-    /// As the wire and the table write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -44,7 +42,7 @@ impl Verdict {
 }
 
 vocabulary! {
-    /// Why a delivery was answered as it was, with the facts that decided.
+    /// The reason for a decision about a delivery, with its facts.
     pub enum Reason: Verdict {
         Accepted { job: JobId } [Accepted] "accepted", "Created job {job}.", "Nothing to do.";
         HeldForJob { job: JobId } [Held] "held_for_job", "Job {job} is running; this review will be part of the next revision.", "Nothing to do.";
@@ -86,19 +84,18 @@ vocabulary! {
 }
 
 impl Reason {
-    /// The refusal ends by itself; the ticket or review is decided again then.
+    /// Whether the project may start no job for now. Afterwards the ticket or review is decided again.
     pub fn is_brake(&self) -> bool {
         matches!(self, Self::ProjectHeld { .. } | Self::BudgetExhausted { .. })
     }
 
-    /// What became of the delivery.
     pub fn verdict(&self) -> Verdict {
         self.class()
     }
 
-    /// The answer stands for ever: a redelivery gets it again instead of a new decision.
+    /// Whether the decision is permanent: a redelivery gets it again.
     ///
-    /// Other refusals are decided again, so that a person can repair the cause and redeliver.
+    /// Other refusals are decided again, so that a user can fix the cause and redeliver.
     pub fn is_final(&self) -> bool {
         matches!(self.verdict(), Verdict::Accepted | Verdict::Held | Verdict::Duplicate)
     }

@@ -1,4 +1,4 @@
-//! The ledger of deliveries: what came in and what was decided.
+//! The ledger: deliveries and their decisions.
 
 use crate::decision::Reason;
 use crate::facts::Recorded;
@@ -9,10 +9,10 @@ use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How many repeats of a delivery are noted with their time.
+/// Most repeats of a delivery recorded with their time.
 pub const MOST_SEEN: usize = 20;
 
-/// A ledger entry. A final answer never changes; others are replaced when the delivery is sent again.
+/// A ledger entry. A redelivery replaces the decision, unless it is final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     pub id: DeliveryId,
@@ -21,24 +21,23 @@ pub struct Delivery {
     /// The sender's id.
     pub event: EventId,
     pub ticket: Option<TicketKey>,
-    /// When it first came.
+    /// When it first arrived.
     pub at: Timestamp,
     pub reason: Reason,
-    /// The job that it made.
+    /// The job that it created.
     pub job: Option<JobId>,
     /// The facts of the decision; `None` for an unreadable call.
     pub facts: Option<Recorded>,
-    /// Its pull request and review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewSubject>,
-    /// When it came again, at most a fixed number.
+    /// Times of its repeats, at most [`MOST_SEEN`].
     pub seen: Vec<Timestamp>,
 }
 
 impl Delivery {
-    /// Whether the ledger has a move that the ticket lacks: its facts are as they were read, and the process that decided
-    /// it was stopped before the ticket was written. Final answers are written with the ticket, and a stale move moves
-    /// nothing.
+    /// Whether the ticket lacks this move: its last seen event is still the one in the facts, because the process
+    /// stopped between the two writes. A final decision is written together with the ticket, and a stale event never
+    /// moves a ticket.
     pub fn is_unknown_to(&self, ticket: &Ticket) -> bool {
         let moves = !self.reason.is_final() && !matches!(self.reason, Reason::StaleEvent { .. });
         let seen = self.facts.as_ref().and_then(|facts| facts.seen.as_ref());
@@ -50,31 +49,29 @@ impl Delivery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewSubject {
     pub pull_request: PullRequestId,
-    /// The pull request as people name it.
+    /// The pull request's display name.
     pub label: String,
     pub url: String,
     /// The review or request; `None` for events of the pull request.
     pub review: Option<ReviewId>,
-    /// Its author.
     pub author: String,
-    /// The facts of the decision.
     pub facts: Option<Box<ReviewFacts>>,
 }
 
-/// Where a delivery came from.
+/// The origin of a delivery.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// The ticket tool called.
+    /// A call of the ticket tool.
     TicketTool,
-    /// Somebody moved or edited a ticket on the built-in board.
+    /// A move or edit on the built-in board.
     Board,
-    /// Somebody asked for a job.
+    /// A user's request for a job.
     Person,
-    /// A forge called one of our webhooks.
+    /// A forge's call of a webhook.
     Webhook,
-    /// It was found by asking the forge.
+    /// Found by polling the forge.
     Poll,
 }
 

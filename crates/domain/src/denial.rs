@@ -1,4 +1,4 @@
-//! Why what a person asks of a job, of a pull request, of a repository or of an integration can't be done to it.
+//! The reasons for rejecting a user's request about a job, pull request, repository or integration.
 
 use crate::code::vocabulary;
 use crate::failure::Failure;
@@ -7,8 +7,8 @@ use crate::job::{Job, MOST_INPUTS, NotNow, Status};
 use crate::wait::Ends;
 
 vocabulary! {
-    /// Why a job can't be cancelled, retried, paused or continued, a pull request not be linked, or a repository or an
-    /// integration not be removed.
+    /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, or a repository or
+    /// an integration cannot be removed.
     pub enum Denial: Ends {
         TooLate { job: JobId, end: String } [Person] "too_late", "It is too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a job that failed or was cancelled is retried.", "Wait for its end, or cancel it first.";
@@ -28,7 +28,6 @@ vocabulary! {
 }
 
 impl Denial {
-    /// A cancel of a job that has ended otherwise.
     pub fn too_late(job: &Job) -> Self {
         Self::TooLate { job: job.id.clone(), end: end_of(job) }
     }
@@ -44,7 +43,7 @@ impl Denial {
         }
     }
 
-    /// Why a job was not continued, or took no input.
+    /// Why a job was not continued, or did not accept an input.
     pub fn of_going_on(job: &Job, refusal: &NotNow) -> Option<Self> {
         let id = job.id.clone();
         match refusal {
@@ -56,7 +55,6 @@ impl Denial {
         }
     }
 
-    /// A retry of a job that did not fail.
     pub fn not_retryable(job: &Job) -> Self {
         let id = job.id.clone();
         if job.status.is_terminal() {
@@ -74,7 +72,7 @@ fn state(status: Status) -> String {
     }
 }
 
-/// How it ended, as the rest of a sentence.
+/// The end of a job, to follow its name in a sentence.
 fn end_of(job: &Job) -> String {
     match (job.status, &job.result, &job.failure) {
         (Status::Completed, Some(result), _) => format!("completed with pull request #{}", result.number),

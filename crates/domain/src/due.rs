@@ -1,6 +1,6 @@
-//! When each item is due next: its one row of the `work` index, computed from the whole item.
+//! When each item is due next: its row in the `work` index, computed from the whole item.
 //!
-//! Every write stores the row this module names, so nothing that needs a next step can be forgotten.
+//! Every write stores this row, so that no item with a next step is missing in the index.
 
 use crate::hook::Poll;
 use crate::id::{ClassId, ProjectId};
@@ -12,37 +12,38 @@ use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Over how many partitions due items are spread, so that none of them gets hot.
+/// Number of partitions for due items, so that none becomes hot.
 pub const SHARDS: u8 = 16;
 
-/// How long after its time limit a job may still end by itself before the sweeper ends it.
+/// Time after its limit in which a job may end by itself, before the sweeper ends it.
 pub const OVERDUE_GRACE: Duration = Duration::from_secs(60);
 
 /// An item's row in the `work` index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// The sweeper takes it up at this time.
+    /// The sweeper processes it at this time.
     At(Timestamp),
-    /// Its project may start nothing. Taken up when that is over, lowest order first.
+    /// Its project may start no job. Processed after the hold or when there is budget, lowest order first.
     Held {
         project: ProjectId,
-        /// When the entry happened that waits. Units: milliseconds since 1970.
+        /// Time of the waiting entry, or end of the review's delay; later after a failure. Units: milliseconds since
+        /// 1970.
         order: i64,
     },
     /// Runners of this class may claim it, lowest order first.
     Ready {
         class: ClassId,
-        /// Virtual time: when it was made, less what its priority is worth.
+        /// Virtual time: the creation time, reduced according to the priority.
         order: i64,
     },
 }
 
-/// The partition of an item among the due ones.
+/// The partition of a due item.
 pub fn shard(key: &str) -> u8 {
     Sha256::digest(key.as_bytes()).first().map_or(0, |byte| byte % SHARDS)
 }
 
-/// When the sweeper looks at a job next, or who may claim it. None: it has ended.
+/// When the sweeper processes a job next, or which runners may claim it. `None`: it has ended.
 pub fn job(job: &Job) -> Option<Due> {
     let at = match job.status {
         Status::Ready if job.place == Place::Runners => {
@@ -56,7 +57,7 @@ pub fn job(job: &Job) -> Option<Due> {
             let at = [died, job.stops_by()].into_iter().flatten().fold(overdue, Timestamp::min);
             job.push_until.map_or(at, |until| at.max(until))
         }
-        // One that lost its wait is looked at at once: it would be forgotten otherwise.
+        // Without `waits` the job is due at once; otherwise it would never be swept.
         Status::Pending => job.waits.as_ref().map_or(job.created, |waits| waits.next),
         Status::AwaitingInput | Status::Paused => job.rests_until()?,
         Status::Completed | Status::Failed | Status::Cancelled => return None,
@@ -64,7 +65,7 @@ pub fn job(job: &Job) -> Option<Due> {
     Some(Due::At(job.not_before.map_or(at, |not_before| at.max(not_before))))
 }
 
-/// When a ticket is to be settled. None: nothing is left to do, or its job's end will see to it.
+/// When a ticket is settled. `None`: no work is left, or the end of its active job settles it.
 pub fn ticket(ticket: &Ticket) -> Option<Due> {
     let free = ticket.active_job.is_none();
     let not_before = ticket.not_before.unwrap_or(Timestamp::from_millis(0));
@@ -74,7 +75,7 @@ pub fn ticket(ticket: &Ticket) -> Option<Due> {
         return Some(Due::At(not_before));
     }
     if ticket.held {
-        // One that failed does not stand in the way of the others.
+        // A ticket that failed moves behind the others.
         let order = entered.or(deferred)?.max(not_before).millis();
         return Some(Due::Held { project: ticket.project.clone(), order });
     }
@@ -82,12 +83,12 @@ pub fn ticket(ticket: &Ticket) -> Option<Due> {
     Some(Due::At(at))
 }
 
-/// When what people read on a pull request is to be written. None: it stands there.
+/// When the state is written to the pull request. `None`: it is written already.
 pub fn pull_request(pull_request: &PullRequest) -> Option<Due> {
     pull_request.is_untold().then(|| Due::At(pull_request.not_before.unwrap_or(Timestamp::from_millis(0))))
 }
 
-/// When a repository is polled. `None`: it is gone.
+/// When a repository is polled. `None`: the forge reported that it is gone.
 pub fn poll(poll: &Poll) -> Option<Due> {
     let at = poll.not_before.map_or(poll.next, |not_before| poll.next.max(not_before));
     poll.gone_at.is_none().then_some(Due::At(at))

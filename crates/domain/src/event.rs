@@ -1,4 +1,4 @@
-//! What ticket tools and the board tell us, freed of its wire format.
+//! Events of ticket tools and the board, independent of the wire format.
 
 use crate::delivery::Source;
 use crate::id::{EventId, ProjectId, RepositoryName, TicketKey};
@@ -12,16 +12,16 @@ use std::collections::BTreeSet;
 pub struct TicketEvent {
     pub source: Source,
     pub project: ProjectId,
-    /// What the sender calls this event; the same id is the same event.
+    /// The sender's id of the event. A repeat has the same id.
     pub event: EventId,
-    /// When it happened, by the ticket tool's clock; only compared with other times of that clock.
+    /// Time of the event by the ticket tool's clock. Only compared with other times of that clock.
     pub occurred_at: Timestamp,
     pub actor: Option<String>,
-    /// What the sender says the status was before. Recorded, never decides.
+    /// The earlier status according to the sender. Recorded, but not used for decisions.
     pub previous_status: Option<String>,
     pub key: TicketKey,
     pub status: String,
-    /// Its text after the event; none when only its status is told.
+    /// The text after the event; `None` if the event only contains the status.
     pub text: Option<TicketText>,
 }
 
@@ -35,15 +35,15 @@ impl TicketEvent {
 pub struct TicketText {
     pub title: String,
     pub description: String,
-    /// The tool's labels; `runner:gpu` asks for a runner with the label `gpu`.
+    /// The tool's labels. `runner:gpu` requires a runner with the label `gpu`.
     pub labels: BTreeSet<String>,
     pub url: Option<String>,
     pub repository: Option<RepositoryName>,
 }
 
 impl TicketText {
-    /// The labels that a runner must have, as runners read their own: without spaces around them, and none is empty,
-    /// which no runner could have.
+    /// The labels that a runner must have, trimmed as runners trim theirs. Empty labels are dropped, because no runner
+    /// could have one.
     pub fn runner_labels(&self) -> BTreeSet<String> {
         let asked = self.labels.iter().filter_map(|label| label.strip_prefix("runner:"));
         asked.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()

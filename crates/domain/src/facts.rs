@@ -1,4 +1,4 @@
-//! What a decision is made from, loaded before it and stored beside it.
+//! The facts of a decision, loaded before it and stored with it.
 
 use crate::budget::Today;
 use crate::decision::Reason;
@@ -8,47 +8,45 @@ use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Everything a decision about a ticket event looks at.
+/// All inputs of a decision about a ticket event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     pub now: Timestamp,
-    /// The first answer to the same event, if there was one.
+    /// The decision about an earlier delivery of the same event.
     pub first: Option<FirstAnswer>,
-    /// The project, if there is one of that name.
     pub project: Option<Project>,
-    /// The ticket as stored, if it was seen before.
+    /// The stored ticket, if it is known.
     pub ticket: Option<Ticket>,
-    /// The repository the work would go to.
     pub repository: RepositoryFact,
-    /// What the project has used up today; nothing if it has no budget.
+    /// The project's usage today; zero if it has no budget.
     pub today: Today,
 }
 
-/// What is known of the repository the work would go to.
+/// The repository of the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryFact {
-    /// Neither the ticket nor the settings name one.
+    /// Neither the ticket nor the settings name a repository.
     Unnamed,
-    /// It is named, and not connected to the project.
+    /// The named repository is not connected to the project.
     NotConnected(RepositoryName),
     Connected(Box<Repository>),
 }
 
-/// The first answer to an event.
+/// The first decision about an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstAnswer {
     pub reason: Reason,
-    /// The status the ticket had before that event, as far as was known then.
+    /// The ticket's status before that event, if known at that time.
     pub status_before: Option<String>,
     pub at: Timestamp,
-    /// When it came again, until now.
+    /// Times of its repeats.
     pub seen: Vec<Timestamp>,
 }
 
-/// The facts as the ledger keeps them, so that a decision can be replayed under other settings.
+/// The facts in the ledger, so that a decision can be replayed under other settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// The version of this shape.
+    /// Format version.
     pub v: u32,
     pub decided_at: Timestamp,
     pub occurred_at: Timestamp,
@@ -56,16 +54,16 @@ pub struct Recorded {
     /// The status after the event.
     pub status: String,
     pub previous_status: Option<String>,
-    /// The status we had stored before the event.
+    /// The stored status before the event.
     pub status_before: Option<String>,
-    /// The newest event we had stored, and its time.
+    /// The newest stored event before this one, and its time.
     pub seen: Option<(Timestamp, Option<EventId>)>,
     pub active_job: Option<JobId>,
     pub trigger: Option<String>,
     pub auto_create: Option<bool>,
     pub held_by: Option<String>,
     pub repository: Option<RepositoryName>,
-    /// What the project had used up on that day, if it has a budget.
+    /// The project's usage on that day, if it has a budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub today: Option<Today>,
 }

@@ -1,35 +1,34 @@
-//! How a job fails: one code each, and what kind of person acts.
+//! Failures of a job: a code each, and a class that shows where to fix the cause.
 
 use crate::code::vocabulary;
 use crate::id::{IntegrationId, RepositoryName};
 use crate::text::{Quoted, Rounds, Span, Until};
 use serde::{Deserialize, Serialize};
 
-/// What kind of person acts on a failure.
+/// Where the cause of a failure must be fixed.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// A limit that somebody set.
+    /// A limit in the settings.
     Limit,
-    /// Our platform or the machine under it.
+    /// Pullyard or its machines.
     Infra,
     /// The repository, its forge or its rules.
     Repo,
-    /// The runner's owner.
+    /// The runner.
     Runner,
-    /// Whoever keeps the model's key.
+    /// The model's key or its account.
     Key,
     /// The model's provider.
     Provider,
-    /// The agent's work itself.
+    /// The agent's work.
     Agent,
     /// Checks after the agent.
     Checks,
 }
 
 impl Class {
-    /// Whose fault it was, in the words of people: `the agent`.
     pub fn words(self) -> &'static str {
         match self {
             Self::Limit => "a limit of the project",
@@ -110,7 +109,7 @@ vocabulary! {
 }
 
 impl Failure {
-    /// The platform's fault, not the work's: what a requeue may heal.
+    /// Caused by the platform and not by the work, so a requeue may succeed.
     pub fn is_platform(&self) -> bool {
         self.class() == Class::Infra
     }

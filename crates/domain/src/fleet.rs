@@ -1,4 +1,4 @@
-//! Why a Ready job of runners waits: what the runners could do for it, in one sentence.
+//! Explains why a Ready job waits for a self-hosted runner.
 
 use crate::breaker::{Breaker, asked, keeps_back};
 use crate::job::Job;
@@ -8,26 +8,25 @@ use crate::text::Span;
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
-/// A runner with its profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     pub runner: Runner,
     pub profile: Profile,
 }
 
-/// What is known when somebody asks why a job waits.
+/// The facts for the explanation.
 #[derive(Clone, Copy, Debug)]
 pub struct Fleet<'a> {
     pub members: &'a [Member],
     pub needs: &'a Needs,
-    /// How many jobs of its class come before it.
+    /// How many jobs of its class are claimed before it.
     pub ahead: u64,
-    /// The accounts that are left alone for now.
+    /// Breakers of accounts that are not used for now.
     pub breakers: &'a [Breaker],
 }
 
 impl Fleet<'_> {
-    /// What a Ready job waits for. The first thing that stands in its way is named.
+    /// The first obstacle between a Ready job and a runner.
     pub fn wait(&self, job: &Job, now: Timestamp) -> Wait {
         let serving = self
             .members
@@ -68,8 +67,7 @@ impl Fleet<'_> {
         Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) }
     }
 
-    /// What this runner waits for before it takes the job, and until when: the account that it would ask. One that only
-    /// adopts asks none.
+    /// The breaker that delays the job on this runner, and until when. A job that only adopts calls no model.
     fn keeps_back(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
         if job.adopts.is_some() {
             return None;
@@ -80,7 +78,8 @@ impl Fleet<'_> {
         keeps_back(shut, &job.id, now).map(|(breaker, until)| (breaker.wait(until), until))
     }
 
-    /// A label that nobody has; where each is on some, but no one has all, what the best of them lacks.
+    /// The first required label that no capable runner has. If each label is on some runner but no runner has all, a
+    /// label that the best match lacks.
     fn missing_label(&self, capable: &[&Member]) -> String {
         let labels = &self.needs.labels;
         let nobody = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));

@@ -1,6 +1,6 @@
-//! What a deployment is doing, in numbers: taken by the sweeper from what it reads anyway, once a minute.
+//! Gauges of a deployment: counts that the sweeper takes once a minute from the rows it reads anyway.
 //!
-//! The indexes it reads carry keys only, so each number says here what it is made of and where it ends.
+//! The indexes contain only keys, so some counts are approximate or have an upper bound; see each gauge.
 
 use crate::id::ProjectId;
 use crate::job::{Job, Place, Status};
@@ -10,67 +10,67 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A sweeper that was not heard for so long is late: it goes round every minute.
+/// The sweeper runs every minute and counts as late after this silence.
 pub const LATE_AFTER: Duration = Duration::from_secs(300);
 
-/// No clock of ours is so far ahead of another one: a round that is noted for a later time was noted by a clock that was
-/// wrong, or by hand.
+/// Largest difference between two clocks of a deployment. A sweep recorded further in the future came from a wrong
+/// clock or was written by hand.
 pub const AHEAD: Duration = Duration::from_secs(300);
 
-/// How many projects have numbers of their own, those with the most first: the snapshot is one small item.
+/// Most projects with own counts, the largest counts first. The snapshot must stay one small item.
 const PROJECTS: usize = 20;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gauges {
-    /// When it was taken; none in one that is being taken.
+    /// When the snapshot was taken; `None` while it is being counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// Jobs that wait for a runner or a task.
     #[serde(default)]
     pub waiting: u32,
-    /// Since when the one waits that has waited longest.
+    /// Since when the oldest waiting job has been Ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Timestamp>,
-    /// Jobs whose review has yet to be read from its forge.
+    /// Jobs whose review is not read yet.
     #[serde(default)]
     pub pending: u32,
-    /// Jobs that somebody works on.
+    /// Jobs with an attempt.
     #[serde(default)]
     pub running: u32,
     /// Entries that wait until their project may start jobs.
     #[serde(default)]
     pub held: u32,
-    /// Tickets that are looked at later: their reviews wait for their time, or a fault is waited out.
+    /// Tickets that are due later, because of a delayed review or a retry.
     #[serde(default)]
     pub later: u32,
-    /// Runners that are heard and take jobs.
+    /// Runners with a heartbeat that accept jobs.
     #[serde(default)]
     pub online: u32,
-    /// Runners that are heard and take no more.
+    /// Runners with a heartbeat that accept no further jobs.
     #[serde(default)]
     pub draining: u32,
-    /// Runners that are not heard.
+    /// Runners without a heartbeat.
     #[serde(default)]
     pub offline: u32,
-    /// Slots of runners that have a job.
+    /// Runner slots with a job.
     #[serde(default)]
     pub slots_busy: u32,
-    /// Slots of heard runners that have none.
+    /// Free slots of runners in `online`.
     #[serde(default)]
     pub slots_free: u32,
-    /// `waiting` by project, where it is not zero.
+    /// `waiting` by project, without zeros.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting_by: BTreeMap<ProjectId, u32>,
-    /// `held` by project, where it is not zero.
+    /// `held` by project, without zeros.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held_by: BTreeMap<ProjectId, u32>,
-    /// There was more than was counted, or a part could not be counted: each number is the least that is so.
+    /// Some rows were not counted, so each count is a lower bound.
     #[serde(default)]
     pub more: bool,
 }
 
 impl Gauges {
-    /// Notes `count` jobs of a project that wait, the first of them since `oldest`.
+    /// Counts waiting jobs of a project. `oldest`: since when the first has waited.
     pub fn add_waiting(&mut self, project: &ProjectId, count: u32, oldest: Option<Timestamp>) {
         if count > 0 {
             self.waiting += count;
@@ -79,7 +79,6 @@ impl Gauges {
         }
     }
 
-    /// Notes `count` entries of a project that wait.
     pub fn add_held(&mut self, project: &ProjectId, count: u32) {
         if count > 0 {
             self.held += count;
@@ -87,7 +86,7 @@ impl Gauges {
         }
     }
 
-    /// Notes a job that was looked at. One that waits for runners stands elsewhere and is noted there.
+    /// Counts a job that the sweep read. A job that waits for runners is in another partition and counted there.
     pub fn add_job(&mut self, job: &Job) {
         match job.status {
             Status::Pending => self.pending += 1,
@@ -119,15 +118,14 @@ impl Gauges {
         self
     }
 
-    /// What stands for a round that had to leave a part out: the numbers of `before` for as long as they are nearer to
-    /// the truth, and then these, which say that there is more.
+    /// The snapshot of a round that skipped a part: `before` while it is recent, then this incomplete count, marked by
+    /// `more`.
     pub fn of_a_part(self, before: Option<Self>, now: Timestamp) -> Self {
-        // One from further ahead would be near for as long as it is.
+        // A snapshot from further in the future would count as recent until its time comes.
         let is_near = |before: &Self| before.at.is_some_and(|at| at <= now.plus(AHEAD) && now.since(at) <= LATE_AFTER);
         before.filter(is_near).unwrap_or_else(|| Self { more: true, ..self }.taken(now))
     }
 
-    /// How long the oldest job that waits has been waiting; none when none waits.
     pub fn oldest_waits(&self, now: Timestamp) -> Option<Duration> {
         self.oldest.map(|oldest| now.since(oldest))
     }
@@ -140,16 +138,15 @@ fn most(by: &mut BTreeMap<ProjectId, u32>) {
     by.extend(all);
 }
 
-/// Whether everything that a deployment needs to go on is there.
+/// The state of the sweeper, without which a deployment makes no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sweeping {
     OnTime,
-    /// It has never gone round.
     Never,
     Late(Duration),
 }
 
-/// How it stands with a sweeper that went round last at `last`.
+/// The state of a sweeper whose last round was at `last`.
 pub fn sweeping(last: Option<Timestamp>, now: Timestamp) -> Sweeping {
     match last.map(|last| now.since(last)) {
         None => Sweeping::Never,

@@ -1,7 +1,7 @@
 //! The guards of a ticket event, in the published order: the first refusal decides.
 //!
-//! Guards are pure functions of the facts. If a transaction finds the facts stale, the caller loads them again and
-//! decides again.
+//! Guards are pure functions of the facts. If a transaction finds the facts stale, the caller loads them and decides
+//! again.
 
 use crate::budget::Today;
 use crate::decision::Reason;
@@ -11,10 +11,10 @@ use crate::facts::{Facts, Recorded, RepositoryFact};
 use crate::id::JobId;
 use crate::project::Project;
 
-/// Why this event may not start a job, or `None`.
+/// Returns the reason why the event may not start a job.
 type Guard = fn(&TicketEvent, &Facts) -> Option<Reason>;
 
-/// The published order, each guard by its name.
+/// The guards with their names, in the published order.
 pub const TICKET_GUARDS: [(&str, Guard); 12] = [
     ("unknown_project", unknown_project),
     ("repeat", repeat),
@@ -38,7 +38,7 @@ pub struct Decision {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
-    /// Store nothing of the ticket.
+    /// Store no change of the ticket.
     Nothing,
     /// Store status and text.
     Snapshot,
@@ -66,7 +66,8 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     Decision { reason, follow }
 }
 
-/// Decides a waiting entry again. The guards up to `status_unchanged` passed when the event came; only the others run.
+/// Decides a waiting entry again. The guards up to `status_unchanged` passed when the event arrived; only the later
+/// ones run.
 pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
     match later.map(|(_, guard)| guard(event, facts)).find(Option::is_some).flatten() {
@@ -79,7 +80,7 @@ pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     }
 }
 
-/// Decides a person's request for a job of a ticket, without the guards for status and auto-create.
+/// Decides a user's request for a job of a ticket, without the guards for status and auto-create.
 pub fn decide_request(
     project: &Project,
     ticket: &crate::ticket::Ticket,
@@ -101,7 +102,7 @@ pub fn decide_request(
     }
 }
 
-/// The hold or the exhausted budget that keeps a project from starting any job.
+/// The hold or the exhausted budget because of which a project may start no job.
 pub fn braked(project: &Project, today: &Today) -> Option<Reason> {
     if let Some(who) = &project.settings.held_by {
         return Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() });
@@ -114,7 +115,6 @@ fn waiting(event: &TicketEvent, facts: &Facts) -> Follow {
     if waits { Follow::Nothing } else { Follow::Wait }
 }
 
-/// The facts for the ledger.
 pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
     let settings = facts.project.as_ref().map(|project| &project.settings);
     Recorded {
@@ -140,7 +140,7 @@ pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
 }
 
 /// The ticket's status before this event. For a repeated decision it comes from the ledger, because the stored ticket
-/// has the event's status by then.
+/// already has the event's status.
 fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
     let ticket = facts.ticket.as_ref()?;
     match &facts.first {
@@ -149,8 +149,8 @@ fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
     }
 }
 
-/// Whether the event waits for the end of the job or started it. An event that was refused during the job is neither:
-/// sent again, it waits.
+/// Whether the event waits already or created the active job. An event that was refused during the job does neither,
+/// and waits if it is sent again.
 fn is_known_entry(event: &TicketEvent, facts: &Facts) -> bool {
     facts.ticket.as_ref().is_some_and(|ticket| {
         let waits = ticket.again.as_ref().is_some_and(|entry| entry.event == event.event);
@@ -163,7 +163,7 @@ fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     facts.project.is_none().then(|| Reason::UnknownProject { project: event.project.clone() })
 }
 
-/// The event has a final answer. First of all guards, because a redelivery would meet its own job as `job_active`.
+/// The event has a final decision. The first guard, because a redelivery would see its own job as `job_active`.
 fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let first = facts.first.as_ref().filter(|first| first.reason.is_final()).map(|first| first.reason.code());
     let entered = facts.ticket.as_ref().and_then(|ticket| ticket.last_entry.as_ref()) == Some(&event.entry());
@@ -171,7 +171,7 @@ fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 }
 
 /// The event is older than the stored ticket. Equal times are not stale, because some tools send whole seconds. A
-/// repeated event is older than our own move that followed it.
+/// repeat is also stale if Pullyard has moved the ticket since.
 fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
     let moved_on = ticket.seen_event.as_ref() == Some(&event.event) && ticket.status != event.status;
@@ -179,8 +179,8 @@ fn stale_event(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
         .then(|| Reason::StaleEvent { ticket: event.key.clone(), time: ticket.seen_at })
 }
 
-/// The event of our own write-back: sent by our account, or the first event with the status that we wrote. The built-in
-/// board sends none.
+/// The event was caused by Pullyard's own write: its actor is our account, or it is the first event with the status
+/// that we wrote. The built-in board sends no such events.
 fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     if event.source == Source::Board {
         return None;
@@ -208,7 +208,6 @@ fn auto_create_off(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     (!on).then(|| Reason::AutoCreateOff { project: event.project.clone() })
 }
 
-/// A ticket has at most one job that has not ended.
 fn job_active(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let job = facts.ticket.as_ref()?.active_job.clone()?;
     Some(Reason::JobActive { ticket: event.key.clone(), job })

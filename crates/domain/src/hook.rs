@@ -1,4 +1,4 @@
-//! Our webhooks at forges, and how connected repositories are polled for what no webhook told.
+//! Webhooks at forges, and polling of connected repositories for events that no webhook delivered.
 
 pub mod look;
 
@@ -10,7 +10,7 @@ use look::Look;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The events of our hooks at this kind of forge.
+/// The events that Pullyard subscribes to at this kind of forge.
 pub fn events(kind: ForgeKind) -> &'static [&'static str] {
     match kind {
         ForgeKind::GitHub => &["issue_comment", "pull_request", "pull_request_review", "repository"],
@@ -28,8 +28,7 @@ pub fn events(kind: ForgeKind) -> &'static [&'static str] {
     }
 }
 
-/// Longest secret of a hook at this kind of forge; `None` if every stored secret fits. Units:
-/// characters.
+/// Longest webhook secret at this kind of forge; `None` if every stored secret fits. Units: characters.
 pub fn longest_secret(kind: ForgeKind) -> Option<usize> {
     match kind {
         ForgeKind::GitHub => None,
@@ -37,7 +36,7 @@ pub fn longest_secret(kind: ForgeKind) -> Option<usize> {
     }
 }
 
-/// Why a value is no secret for a hook at this kind of forge. `name` is the secret's name. The message does not
+/// Why a value cannot be a webhook secret at this kind of forge. `name` is the secret's name. The message does not
 /// contain the value.
 pub fn unfit_secret(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
     let most = longest_secret(kind)?;
@@ -50,8 +49,7 @@ pub fn unfit_secret(kind: ForgeKind, name: &SecretName, value: &str) -> Option<S
     })
 }
 
-/// Why this kind of forge has no hooks of Apps, with an alternative; `None` if it has. `integration` is the
-/// connected forge.
+/// Why this kind of forge has no webhooks of Apps, with an alternative; `None` if it has.
 pub fn no_apps(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
     match kind {
         ForgeKind::GitHub => None,
@@ -65,11 +63,11 @@ pub fn no_apps(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
 /// How often a repository with a webhook is polled.
 pub const RECOVER_EVERY: Duration = Duration::from_secs(300);
 
-/// How often a repository without a webhook is polled, if its forge allows it.
+/// How often a repository without a webhook is polled, if its forge's request limit allows it.
 pub const POLL_EVERY: Duration = Duration::from_secs(60);
 
-/// Most pull requests that a look compares. One costs three calls on GitHub (pull request, reviews, comments) and five
-/// on Bitbucket.
+/// Most pull requests compared per poll. Each costs three calls on GitHub (pull request, reviews, comments) and five on
+/// Bitbucket.
 pub fn most_compared(kind: ForgeKind) -> u16 {
     match kind {
         ForgeKind::GitHub => 20,
@@ -77,27 +75,26 @@ pub fn most_compared(kind: ForgeKind) -> u16 {
     }
 }
 
-/// Deliveries and refusals of a hook are noted at most this often.
+/// Minimum interval between two records of a webhook's deliveries or refusals.
 pub const NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// A webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
-    /// The last part of its address.
+    /// The last segment of its URL.
     pub name: HookName,
     /// The forge that calls it.
     pub integration: IntegrationId,
-    /// The kind of forge, which determines address, headers and bodies.
+    /// The kind of forge, which determines path, headers and bodies.
     #[serde(default = "github", skip_serializing_if = "ForgeKind::is_github")]
     pub forge: ForgeKind,
-    /// The project for events that belong to none.
+    /// The project that records events of no project.
     pub home: ProjectId,
     /// Further projects that it serves.
     pub others: Vec<ProjectId>,
     pub kind: HookKind,
-    /// The name of its secret.
     pub secret: SecretName,
-    /// Our address as the forge knows it; `None` for a hook that a person made.
+    /// Pullyard's base URL as registered at the forge; `None` for a webhook that a user created.
     pub base_url: Option<String>,
     /// The forge's id, once known.
     pub forge_id: Option<u64>,
@@ -106,21 +103,21 @@ pub struct Hook {
     pub rev: u64,
 }
 
-/// Hooks from before there was another kind.
+/// Items from before Bitbucket support have no kind.
 fn github() -> ForgeKind {
     ForgeKind::GitHub
 }
 
-/// What a hook is of.
+/// The scope of a webhook.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "of")]
 pub enum HookKind {
     /// One repository.
     Repository {
-        /// As it was named when the hook was made.
+        /// Its name when the webhook was created.
         name: RepositoryName,
-        /// The forge's id of it.
+        /// The forge's id of the repository.
         id: u64,
     },
     /// All repositories of an organisation, or of a workspace on Bitbucket.
@@ -128,12 +125,11 @@ pub enum HookKind {
         /// Its name.
         login: String,
     },
-    /// All installations of an App; the integration's own credential speaks for it.
+    /// All installations of an App, accessed with the integration's own credential.
     App {},
 }
 
 impl HookKind {
-    /// As people read it.
     pub fn words(&self) -> String {
         match self {
             Self::Repository { name, .. } => name.to_string(),
@@ -149,8 +145,8 @@ impl Hook {
         std::iter::once(&self.home).chain(&self.others)
     }
 
-    /// Whether it may tell of this repository. An administrator of a repository knows its hook's secret, and must not
-    /// act for another repository.
+    /// Whether its deliveries may concern this repository. A repository's administrator knows the secret of its webhook
+    /// and must not act for another repository.
     pub fn may_tell_of(&self, repository: u64) -> bool {
         match &self.kind {
             HookKind::Repository { id, .. } => *id == repository,
@@ -158,33 +154,33 @@ impl Hook {
         }
     }
 
-    /// Its path below our address.
+    /// Its path below the base URL.
     pub fn path(&self) -> String {
         format!("/webhooks/{}/{}", self.forge.code(), self.name)
     }
 
-    /// The address for the forge; `None` while our address is unknown.
+    /// The URL for the forge; `None` while the base URL is unknown.
     pub fn url(&self) -> Option<String> {
         let base = self.base_url.as_ref()?;
         Some(format!("{}{}", base.trim_end_matches('/'), self.path()))
     }
 }
 
-/// How what happens in a repository is heard of.
+/// How Pullyard learns of events in a repository.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ingress {
-    /// The forge calls a hook; it is asked every five minutes what the hook missed.
+    /// The forge calls a webhook. A poll every five minutes finds missed events.
     #[default]
     Webhook,
-    /// The forge is asked every minute: for who has no public address.
+    /// A poll every minute. For installations without a public URL.
     Poll,
-    /// Both: whichever is sooner.
+    /// Both; the first to deliver an event counts.
     Both,
 }
 
-/// How a connected repository is polled.
+/// Polling state of a connected repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
     pub project: ProjectId,
@@ -192,15 +188,14 @@ pub struct Poll {
     /// The forge's id.
     pub repository: u64,
     pub ingress: Ingress,
-    /// When its forge reported that it is deleted or hidden from us.
+    /// When the forge reported that the repository is deleted or hidden from us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
     /// When it is polled next.
     pub next: Timestamp,
-    /// Progress of the looks.
     #[serde(default)]
     pub look: Look,
-    /// Failed looks since the last success.
+    /// Failed polls since the last success.
     #[serde(default)]
     pub tries: u32,
     /// It is not polled before this time.
@@ -211,7 +206,6 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// For a repository that is connected now.
     pub fn new(repository: &Repository, now: Timestamp) -> Self {
         Self {
             project: repository.project.clone(),
@@ -227,37 +221,36 @@ impl Poll {
         }
     }
 
-    /// The item after a report at `since` that the repository is gone; `None` if a later report is stored. An older answer
-    /// of the forge must not clear it.
+    /// Records a report at `since` that the repository is gone; `None` if a later report is stored. The latest report
+    /// counts, so that an older answer of the forge cannot clear it.
     pub fn gone(self, since: Timestamp) -> Option<Self> {
         self.gone_at.is_none_or(|noted| noted < since).then_some(Self { gone_at: Some(since), ..self })
     }
 
-    /// The item after the forge, asked at `asked`, showed the repository; `None` if nothing changes, or if a later report
-    /// says that it is gone.
+    /// Records that the forge, polled at `asked`, showed the repository; `None` if it was not gone, or if a later
+    /// report exists.
     pub fn back(self, asked: Timestamp, now: Timestamp) -> Option<Self> {
         let noted = self.gone_at?;
         (noted <= asked).then_some(Self { gone_at: None, next: now, ..self })
     }
 }
 
-/// Whether a review that polling found was decided before. Only undecided ones are
-/// decided again; a refusal that a user can fix is theirs to send again.
+/// Whether a review that polling found needs no further decision. A refusal that a user can fix is decided again only
+/// when the user sends the review again.
 pub fn is_answered(first: Option<&Reason>) -> bool {
     !matches!(first, None | Some(Reason::PermissionUnknown { .. } | Reason::Contended { .. }))
 }
 
-/// The same for a linked pull request: that it was not linked is no final answer. A job links its pull request at its
+/// The same for a linked pull request, where `no_linked_ticket` is decided again: a job links its pull request at its
 /// end, and a reviewer may be faster.
 pub fn is_answered_when_linked(first: Option<&Reason>) -> bool {
     is_answered(first) && !matches!(first, Some(Reason::NoLinkedTicket { .. }))
 }
 
-/// How long a review is retried whose author's permission the forge does not tell.
+/// How long a review is retried while the forge does not return its author's permission.
 const UNDECIDED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// Whether a review of this age must be looked at again. After a day it is not, because no look would ever be
-/// complete.
+/// Whether a review of this age must be decided again. The limit lets a comparison complete in the end.
 pub fn is_undecided(answer: &Reason, age: Duration) -> bool {
     matches!(answer, Reason::PermissionUnknown { .. }) && age < UNDECIDED_FOR
 }

@@ -1,13 +1,13 @@
-//! The ids of everything, each its own type, each checked where it enters.
+//! Id types, each validated when it is parsed.
 //!
-//! Making random ids is not here (no random numbers in this crate).
+//! Random ids are created elsewhere, because this crate has no random numbers.
 
 pub mod derived;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Why a text can't be an id, in words that name the field's rule.
+/// Why a text is no valid id, as the rule of the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadId(pub &'static str);
 
@@ -19,7 +19,7 @@ impl fmt::Display for BadId {
 
 impl std::error::Error for BadId {}
 
-// The pattern is what the API's description says; the check is what decides, and may be finer.
+// The pattern is for the OpenAPI document. The check function decides and may be stricter.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident checked by $check:ident, $pattern:literal;)*) => {$(
         $(#[$doc])*
@@ -28,14 +28,13 @@ macro_rules! ids {
         pub struct $name(String);
 
         impl $name {
-            /// Checks the text and takes it.
+            /// Validates the text.
             pub fn new(text: impl Into<String>) -> Result<Self, BadId> {
                 let text = text.into();
                 $check(&text)?;
                 Ok(Self(text))
             }
 
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -87,45 +86,45 @@ ids! {
     IntegrationId checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// A ticket's key in its tool, `APP-17`; any printable text of at most 64 characters.
     TicketKey checked by ticket_key, r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,62}[^\s\x00-\x1f\x7f-\x9f])?$";
-    /// What the sender calls its event; any printable text of at most 128 characters.
+    /// The sender's id of an event; any printable text of at most 128 characters.
     EventId checked by event_id, r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,126}[^\s\x00-\x1f\x7f-\x9f])?$";
-    /// A review at its forge, or a person's request for a revision; 1 to 64 of `A-Za-z0-9._-`.
+    /// A review's id at its forge, or the id of a user's request for a revision; 1 to 64 of `A-Za-z0-9._-`.
     ReviewId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
-    /// One of our webhook addresses, `acme`.
+    /// The name of a webhook, `acme`.
     HookName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$";
     /// A job, `job_` and 26 characters.
     JobId checked by job_id, r"^job_[a-z0-9]{26}$";
-    /// One answered delivery, `dlv_` and 26 characters.
+    /// A delivery in the ledger, `dlv_` and 26 characters.
     DeliveryId checked by delivery_id, r"^dlv_[a-z0-9]{26}$";
     /// A registered runner, `rnr_` and 26 characters.
     RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
-    /// What a runner calls one claim, so that a repeat finds it; 1 to 64 of `A-Za-z0-9._-`.
+    /// A claim's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
     ClaimId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
-    /// What a runner calls one finish, so that a repeat finds it; 1 to 64 of `A-Za-z0-9._-`.
+    /// A finish's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
     FinishId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
-    /// One life of a runner process; 1 to 64 of `A-Za-z0-9._-`.
+    /// One run of a runner process; 1 to 64 of `A-Za-z0-9._-`.
     InstanceId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
-    /// The part of a pool whose jobs ask for the same: 16 characters of a hash.
+    /// A class of jobs with the same requirements for a runner: 16 characters of a hash.
     ClassId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
     /// A token's public id: the first 16 hex digits of its hash.
     TokenId checked by token_id, r"^[0-9a-f]{16}$";
-    /// A secret that people set, by the name they gave it; 1 to 128 of `A-Za-z0-9._-`.
+    /// The name of a secret, chosen by a user; 1 to 128 of `A-Za-z0-9._-`.
     SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
-    /// A message as its queue calls it, the same for as long as it stands there; 1 to 64 of `A-Za-z0-9._-`.
+    /// The queue's id of a message, unchanged while the message is in the queue; 1 to 64 of `A-Za-z0-9._-`.
     MessageId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
-    /// What an attempt left behind under one name, `art_` and 26 characters.
+    /// An artifact of an attempt, `art_` and 26 characters.
     ArtifactId checked by artifact_id, r"^art_[a-z0-9]{26}$";
-    /// What such a thing is called, as files are: 1 to 100 of `A-Za-z0-9._-`.
+    /// An artifact's file name: 1 to 100 of `A-Za-z0-9._-`.
     ArtifactName checked by artifact_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$";
     /// A SHA-256: 64 hex digits.
     Sha256Hex checked by sha256_hex, r"^[0-9a-f]{64}$";
 }
 
 impl TicketKey {
-    /// Whether it can stand in the path of an address. Gateways decode paths: where another key ends, or what of it
-    /// was written encoded, nobody could tell any more.
+    /// Whether the key can be a path segment of a URL. Gateways decode paths, which would lose the end or the encoding
+    /// of other keys.
     pub fn fits_a_path(&self) -> bool {
         self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
     }
@@ -149,7 +148,7 @@ fn ticket_key(text: &str) -> Result<(), BadId> {
     if !printable(text, 64) {
         return Err(BadId("use 1 to 64 printable characters"));
     }
-    // An address with either as its last part means another one.
+    // URL clients resolve these path segments.
     if matches!(text, "." | "..") { Err(BadId("a dot alone can't be a key")) } else { Ok(()) }
 }
 
@@ -204,7 +203,7 @@ fn token_id(text: &str) -> Result<(), BadId> {
 
 fn secret_name(text: &str) -> Result<(), BadId> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    // An address with dots alone as its last part means another one.
+    // URL clients resolve path segments of dots alone.
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     if first && text.len() <= 128 && text.chars().all(good) {
         Ok(())
@@ -217,7 +216,7 @@ fn artifact_id(text: &str) -> Result<(), BadId> {
     if prefixed(text, "art_") { Ok(()) } else { Err(BadId("an artifact's id is art_ and 26 characters")) }
 }
 
-/// Whoever saves it names a file so: nothing in it may lead anywhere, or need quoting.
+/// The name is used for a downloaded file, so it must not need quoting or contain a path.
 fn artifact_name(text: &str) -> Result<(), BadId> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! Ids that are hashes of what triggered: the same trigger always names the same job, so a repeat finds the first.
+//! Ids derived from a hash of their trigger. The same trigger gives the same id, so a repeat finds the first job.
 
 use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EventId, HookName, JobId, ProjectId, ReviewId, RunnerId};
 use super::{TicketKey, TokenId};
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 impl ArtifactId {
-    /// What an attempt keeps under this kind and name: keeping it again finds the first.
+    /// The artifact of an attempt with this kind and name.
     pub fn of(job: &JobId, attempt: u32, kind: Kind, name: &ArtifactName) -> Self {
         let attempt = attempt.to_string();
         Self(derived("art_", "artifact", &[job.as_str(), &attempt, kind.as_str(), name.as_str()]))
@@ -18,7 +18,6 @@ impl ArtifactId {
 }
 
 impl TokenId {
-    /// The id of the token with this hash.
     pub fn of_hash(hash: &str) -> Self {
         Self(hash.chars().take(16).collect())
     }
@@ -31,52 +30,52 @@ impl JobId {
         Self(derived("job_", "ticket-entry", &[project.as_str(), ticket.as_str(), &at, entry.event.as_str()]))
     }
 
-    /// The job of one request by a person or program that brought its own idempotency key.
+    /// The job of one API request with the caller's idempotency key.
     pub fn of_request(project: &ProjectId, caller: &str, key: &str) -> Self {
         Self(derived("job_", "request", &[project.as_str(), caller, key]))
     }
 
-    /// The job that revises a pull request for one review: the same review never makes two.
+    /// The job that revises a pull request for one review.
     pub fn of_review(pull_request: &PullRequestId, review: &ReviewId) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str()];
         Self(derived("job_", "review", &parts))
     }
 
-    /// The job of the same review after that one, which had it and did not answer it: again never two.
+    /// The next job of a review whose earlier job `had` did not answer it.
     pub fn of_review_after(pull_request: &PullRequestId, review: &ReviewId, had: &Self) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str(), had.as_str()];
         Self(derived("job_", "review-after", &parts))
     }
 
-    /// The last four characters in capitals, as sentences and tables show it: `7F2K`.
+    /// The last four characters in capitals, for display: `7F2K`.
     pub fn short(&self) -> String {
         self.0.chars().skip(self.0.len().saturating_sub(4)).collect::<String>().to_uppercase()
     }
 }
 
 impl EventId {
-    /// One move on the board by a caller that brought its own idempotency key.
+    /// One move on the board with the caller's idempotency key.
     pub fn of_move(caller: &str, key: &str) -> Self {
         Self(derived("board-", "move", &[caller, key]))
     }
 
-    /// The key of one button of a page: all buttons of a page bring what names that page, and each is another wish.
+    /// The idempotency key of one button of a page. All buttons send the page's key, but each is a different request.
     pub fn of_button(page: &str, ticket: &TicketKey, status: &str) -> Self {
         Self(derived("page-", "button", &[page, ticket.as_str(), status]))
     }
 }
 
 impl DeliveryId {
-    /// The ledger entry of one ticket event of a project.
+    /// The ledger entry of a ticket event of a project.
     pub fn of_ticket_event(project: &ProjectId, event: &EventId) -> Self {
         Self(derived("dlv_", "ticket-event", &[project.as_str(), event.as_str()]))
     }
 
-    /// The ledger entry of one review of a project, however often and by whichever of its hooks it is told: only
-    /// what the signed body says names it. Projects that share a repository have an entry each, since what one of
-    /// them answers is nothing that another one may read or write over.
+    /// The ledger entry of a review, derived only from its signed body, so that repeats and all webhooks of a project
+    /// share it. Projects that share a repository have separate entries: one must not read or overwrite the decision of
+    /// another.
     pub fn of_review(project: &ProjectId, pull_request: &PullRequestId, review: &ReviewId) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [project.as_str(), pull_request.integration.as_str(), &repository, &number, review.as_str()];
@@ -88,42 +87,42 @@ impl DeliveryId {
         Self(derived("dlv_", "webhook", &[hook.as_str(), hash]))
     }
 
-    /// The ledger entry of the request that made a job.
+    /// The ledger entry of the request that created a job.
     pub fn of_request(job: &JobId) -> Self {
         Self(derived("dlv_", "request", &[job.as_str()]))
     }
 
-    /// The ledger entry of a call that could not be read, by a hash of its bytes.
+    /// The ledger entry of an unreadable call, by a hash of its bytes.
     pub fn of_unreadable(caller: &str, hash: &str) -> Self {
         Self(derived("dlv_", "unreadable", &[caller, hash]))
     }
 }
 
-/// A ticket as the name of a message group: fixed length and plain characters, whatever its key holds.
+/// The message group of a ticket: fixed length and plain characters for any key.
 pub fn ticket_group(project: &ProjectId, ticket: &TicketKey) -> String {
     derived("ticket-", "group", &[project.as_str(), ticket.as_str()])
 }
 
-/// A pull request as the name of a message group.
+/// The message group of a pull request.
 pub fn pull_request_group(pull_request: &PullRequestId) -> String {
     let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
     derived("pr-", "group", &[pull_request.integration.as_str(), &repository, &number])
 }
 
 impl RunnerId {
-    /// The runner of one token and name: registering again finds the same one.
+    /// The runner with this token and name. Registering again gives the same id.
     pub fn of(token: &str, name: &str) -> Self {
         Self(derived("rnr_", "runner", &[token, name]))
     }
 }
 
 impl ClassId {
-    /// The class of jobs that ask for exactly this, with a key of the runner's own.
+    /// The class of jobs with these requirements and the runner's own model key.
     pub fn of(pool: &str, capability: &str, labels: &BTreeSet<String>) -> Self {
         Self::of_key(pool, capability, labels, KeyOf::Runner)
     }
 
-    /// The same with whoever's key it is: jobs of one class wait for one account.
+    /// The same for either model key, because jobs of one class wait for one account.
     pub fn of_key(pool: &str, capability: &str, labels: &BTreeSet<String>, key: KeyOf) -> Self {
         let mut parts = vec![pool, capability];
         parts.extend(labels.iter().map(String::as_str));
@@ -137,8 +136,8 @@ impl ClassId {
 
 /// Prefix and 26 base32 characters of SHA-256 over a domain and length-prefixed parts.
 ///
-/// The lengths keep `("ab", "c")` and `("a", "bc")` apart; the domain keeps a person's chosen key from
-/// ever naming a ticket's job.
+/// The lengths distinguish `("ab", "c")` from `("a", "bc")`. The domain prevents that a chosen idempotency key names a
+/// ticket's job.
 pub(super) fn derived(prefix: &str, domain: &str, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in std::iter::once(&domain).chain(parts) {
