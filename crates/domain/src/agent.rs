@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Runs an arbitrary program and reads its output.
 pub const COMMAND: &str = "command";
 pub const CLAUDE_CODE: &str = "claude_code";
 pub const CODEX: &str = "codex";
@@ -10,11 +9,9 @@ pub const CODEX: &str = "codex";
 pub const AUTO: &str = "auto";
 /// In the settings of a repository: use the project's agent. Replaced before a job is created.
 pub const PROJECT: &str = "project";
-/// Agents that a job may have.
 pub const AGENTS: [&str; 4] = [CLAUDE_CODE, CODEX, AUTO, COMMAND];
 /// Agents that can have worked. `auto` is resolved to one of them when an attempt starts.
 pub const WORKERS: [&str; 3] = [CLAUDE_CODE, CODEX, COMMAND];
-/// Choices of a repository.
 pub const OF_REPOSITORIES: [&str; 5] = [CLAUDE_CODE, CODEX, AUTO, COMMAND, PROJECT];
 /// Choices of a project. Only a repository has a command.
 pub const OF_PROJECTS: [&str; 3] = [CLAUDE_CODE, CODEX, AUTO];
@@ -149,18 +146,15 @@ pub enum ModelKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSecrets {
-    /// The secret with a key of Anthropic's API.
     pub anthropic_api_key: Option<String>,
     /// The secret with the token of a Claude subscription.
     pub claude_token: Option<String>,
-    /// The secret with a key of OpenAI's API.
     pub openai_api_key: Option<String>,
     /// The secret with the `auth.json` of a Codex that is signed in.
     pub codex_auth: Option<String>,
 }
 
 impl ModelSecrets {
-    /// The configured secrets.
     pub fn named(&self) -> impl Iterator<Item = (ModelKey, &str)> {
         let all = [
             (ModelKey::AnthropicApiKey, &self.anthropic_api_key),

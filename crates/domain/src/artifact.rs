@@ -17,18 +17,14 @@ pub const MOST: usize = 50;
 /// Retention of artifacts: the same as for the attempt's record and its events.
 pub const KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
 
-/// The kind of an artifact.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Output of the setup commands.
     SetupOutput,
     /// Output of the agent and its tools.
     AgentOutput,
-    /// The agent's final message.
     FinalMessage,
-    /// Output of a check.
     CheckOutput,
     /// The attempt's changes as a git diff.
     Patch,
@@ -113,12 +109,10 @@ pub struct Artifacts {
     pub kept: Vec<Artifact>,
     /// The time of the last reservation, from which [`KEPT`] counts.
     pub at: Timestamp,
-    /// Raised by every write.
     #[serde(default)]
     pub rev: u64,
 }
 
-/// The result of an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
     /// A new artifact, and the item to store.
@@ -130,11 +124,8 @@ pub enum Reserved {
 /// Why an artifact is rejected or unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Larger than [`LARGEST`].
     TooLarge,
-    /// The sum would exceed [`LARGEST_TOGETHER`].
     TooLargeTogether,
-    /// The attempt has [`MOST`] artifacts already.
     TooMany,
     /// Another content has the same kind and name.
     Differs,
@@ -143,7 +134,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Stable, for programs.
     pub fn code(self) -> &'static str {
         match self {
             Self::TooLarge => "artifact_too_large",

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How Pullyard authenticates at a forge.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -28,7 +27,6 @@ pub enum Auth {
 }
 
 impl Auth {
-    /// The names of the required secrets.
     pub fn secrets(&self) -> Vec<&str> {
         match self {
             Self::Token { secret } => vec![secret],

@@ -246,7 +246,6 @@ pub fn wait(cause: Cause, capability: &str, until: Timestamp) -> Wait {
     }
 }
 
-/// The provider's display name.
 fn provider(capability: &str) -> &'static str {
     match capability {
         CLAUDE_CODE => "Anthropic",

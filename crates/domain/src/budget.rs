@@ -70,7 +70,6 @@ impl Budget {
         by_jobs.unwrap_or(u32::MAX).min(by_dollars.unwrap_or(u32::MAX))
     }
 
-    /// The reservation of a new job.
     pub fn reserve(&self, now: Timestamp) -> Option<Reserved> {
         self.is_set().then(|| Reserved { day: Day::of(now), usd_micros: self.usd_micros_per_job })
     }
@@ -142,13 +141,11 @@ impl Today {
         Self { day, jobs: 0, taken_usd_micros: 0, spent_usd_micros: 0 }
     }
 
-    /// Reserved by jobs that have not ended. Units: millionths of a US dollar.
     pub fn reserved_usd_micros(&self) -> u64 {
         self.taken_usd_micros.saturating_sub(self.spent_usd_micros)
     }
 }
 
-/// The reservation of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserved {
     pub day: Day,

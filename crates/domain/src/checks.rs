@@ -41,7 +41,6 @@ pub struct Checks {
     pub output_kib: u64,
     /// If a check fails, the agent gets the output once, then all checks run again.
     pub repair: bool,
-    /// What to do with work whose checks failed.
     pub failed: FailedChecks,
 }
 
@@ -98,9 +97,7 @@ impl OwnCommands {
 pub struct JobCommands {
     /// The runner checks each command against this policy again.
     pub policy: CommandPolicy,
-    /// Commands before the agent.
     pub setup: Setup,
-    /// Commands after the agent.
     pub checks: Checks,
 }
 
@@ -117,11 +114,9 @@ impl JobCommands {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRun {
-    /// The command.
     pub command: String,
     /// 0 after the agent's first work, then one more after each repair or further input.
     pub round: u32,
-    /// How the command ended.
     pub outcome: CheckOutcome,
     /// Its exit code, if it exited by itself; 127 if the program could not be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,7 +143,6 @@ pub enum CheckOutcome {
     Passed,
     /// Another exit code, or a signal.
     Failed,
-    /// Stopped at its time limit.
     TimedOut,
 }
 

@@ -40,7 +40,6 @@ macro_rules! vocabulary {
         }
 
         impl $Name {
-            /// The stable code.
             pub fn code(&self) -> &'static str {
                 match self { $(Self::$Variant { .. } => $code,)* }
             }
@@ -49,7 +48,6 @@ macro_rules! vocabulary {
                 match self { $(Self::$Variant { .. } => $Class::$class,)* }
             }
 
-            /// The description in one sentence.
             pub fn sentence(&self) -> String {
                 match self {
                     $(Self::$Variant { $($field),* } => $crate::text::fitted(|_most| {
@@ -59,7 +57,6 @@ macro_rules! vocabulary {
                 }
             }
 
-            /// The advice in one sentence.
             pub fn help(&self) -> String {
                 match self {
                     $(Self::$Variant { $($field),* } => $crate::text::fitted(|_most| {
@@ -81,7 +78,6 @@ macro_rules! vocabulary {
                 vec![$(Self::$Variant { $($field: <$Type as $crate::text::Fact>::sample()),* },)*]
             }
 
-            /// Every row for the docs.
             pub fn rows() -> Vec<$crate::code::Row> {
                 vec![$($crate::code::Row {
                     code: $code,

@@ -9,7 +9,6 @@ pub const EMAIL: &str = "pullyard@users.noreply.github.com";
 /// Units: characters.
 pub(crate) const LONGEST: usize = 100;
 
-/// Commit settings of a project.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,9 +25,7 @@ pub struct Commits {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
-    /// Their name.
     pub name: String,
-    /// Their email address.
     pub email: String,
 }
 

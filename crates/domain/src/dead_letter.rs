@@ -74,17 +74,13 @@ impl Advice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
-    /// A job.
     Job,
-    /// A ticket.
     Ticket,
-    /// A pull request.
     PullRequest,
     /// A repository to poll.
     Repository,
     /// A review to decide.
     Review,
-    /// Unknown to this version.
     Unknown,
 }
 

@@ -24,7 +24,6 @@ pub struct Delivery {
     /// When it first arrived.
     pub at: Timestamp,
     pub reason: Reason,
-    /// The job that it created.
     pub job: Option<JobId>,
     /// The facts of the decision; `None` for an unreadable call.
     pub facts: Option<Recorded>,
@@ -63,13 +62,11 @@ pub struct ReviewSubject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// A call of the ticket tool.
     TicketTool,
     /// A move or edit on the built-in board.
     Board,
     /// A user's request for a job.
     Person,
-    /// A forge's call of a webhook.
     Webhook,
     /// Found by polling the forge.
     Poll,

@@ -51,7 +51,6 @@ pub struct Recorded {
     pub decided_at: Timestamp,
     pub occurred_at: Timestamp,
     pub actor: Option<String>,
-    /// The status after the event.
     pub status: String,
     pub previous_status: Option<String>,
     /// The stored status before the event.

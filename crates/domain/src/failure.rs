@@ -16,15 +16,11 @@ pub enum Class {
     Infra,
     /// The repository, its forge or its rules.
     Repo,
-    /// The runner.
     Runner,
     /// The model's key or its account.
     Key,
-    /// The model's provider.
     Provider,
-    /// The agent's work.
     Agent,
-    /// Checks after the agent.
     Checks,
 }
 

@@ -78,19 +78,16 @@ pub fn most_compared(kind: ForgeKind) -> u16 {
 /// Minimum interval between two records of a webhook's deliveries or refusals.
 pub const NOTED_EVERY: Duration = Duration::from_secs(60);
 
-/// A webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// The last segment of its URL.
     pub name: HookName,
-    /// The forge that calls it.
     pub integration: IntegrationId,
     /// The kind of forge, which determines path, headers and bodies.
     #[serde(default = "github", skip_serializing_if = "ForgeKind::is_github")]
     pub forge: ForgeKind,
     /// The project that records events of no project.
     pub home: ProjectId,
-    /// Further projects that it serves.
     pub others: Vec<ProjectId>,
     pub kind: HookKind,
     pub secret: SecretName,
@@ -99,7 +96,6 @@ pub struct Hook {
     /// The forge's id, once known.
     pub forge_id: Option<u64>,
     pub created: Timestamp,
-    /// Raised by every write.
     pub rev: u64,
 }
 
@@ -113,7 +109,6 @@ fn github() -> ForgeKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "of")]
 pub enum HookKind {
-    /// One repository.
     Repository {
         /// Its name when the webhook was created.
         name: RepositoryName,
@@ -122,7 +117,6 @@ pub enum HookKind {
     },
     /// All repositories of an organisation, or of a workspace on Bitbucket.
     Organisation {
-        /// Its name.
         login: String,
     },
     /// All installations of an App, accessed with the integration's own credential.
@@ -191,7 +185,6 @@ pub struct Poll {
     /// When the forge reported that the repository is deleted or hidden from us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
-    /// When it is polled next.
     pub next: Timestamp,
     #[serde(default)]
     pub look: Look,
@@ -201,7 +194,6 @@ pub struct Poll {
     /// It is not polled before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// Raised by every write.
     pub rev: u64,
 }
 

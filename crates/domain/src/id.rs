@@ -28,7 +28,6 @@ macro_rules! ids {
         pub struct $name(String);
 
         impl $name {
-            /// Validates the text.
             pub fn new(text: impl Into<String>) -> Result<Self, BadId> {
                 let text = text.into();
                 $check(&text)?;

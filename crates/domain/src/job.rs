@@ -1,8 +1,7 @@
-//! A job: one piece of work, its states, and the transitions between them.
+//! A job: its stored form, its states, and the transitions between them.
 //!
-//! Every transition is a pure function from the stored job to the job to store. It refuses what a caller may
-//! not do. The store only checks that the job it read is
-//! still the one that it replaces.
+//! Each transition is a pure function from the stored job to its successor, and rejects what the caller may not do. The
+//! store only checks that the job has not changed since it was read.
 
 mod cancel;
 mod charge;
@@ -45,32 +44,27 @@ use crate::trace::TraceId;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
-/// Where a job is.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Not ready yet: it waits for its context, another job or a limit.
+    /// Waits for its context, another job or a limit.
     Pending,
-    /// Anyone who may run it can take it now.
+    /// Any runner that meets its requirements may claim it.
     Ready,
-    /// A runner has taken it.
     Claimed,
-    /// The source is fetched and set up.
+    /// The runner fetches and sets up the source.
     Preparing,
-    /// The agent works.
     Executing,
-    /// The work is pushed and the pull request made.
+    /// The runner pushes the work and opens the pull request.
     Syncing,
-    /// The agent asked a question.
+    /// Waits for the answer to the agent's question.
     AwaitingInput,
-    /// A person stopped it; it can go on.
+    /// Stopped by a user; may be continued.
     Paused,
-    /// Done.
     Completed,
-    /// Did not get there.
     Failed,
-    /// A person or a closed pull request ended it.
+    /// Ended by a user or a closed pull request.
     Cancelled,
 }
 
@@ -90,17 +84,15 @@ impl Status {
         Self::Cancelled,
     ];
 
-    /// There is no way out of it.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// A runner holds it.
+    /// Whether a runner holds the job.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Claimed | Self::Preparing | Self::Executing | Self::Syncing)
     }
 
-    /// As the wire and the table write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -117,7 +109,6 @@ impl Status {
         }
     }
 
-    /// As people read it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
@@ -135,27 +126,23 @@ impl Status {
     }
 }
 
-/// What kind of work a job is.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Make what the ticket or the prompt asks for, as a pull request.
+    /// Do the work of the ticket or prompt, as a pull request.
     Implement,
-    /// Change an open pull request as its reviewers ask.
+    /// Change an open pull request according to its reviews.
     Revise,
 }
 
-/// What the job's people want of it. A level, not a message: read at every call of its runner.
+/// The state that users want for the job. A level, not a message: each answer to the runner contains it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Want {
-    /// Go on.
     Run,
-    /// Stop, so that it can go on later.
     Pause,
-    /// Stop for good.
     Cancel,
 }
 
@@ -164,14 +151,13 @@ pub enum Want {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// A Fargate task of its own.
+    /// In its own Fargate task.
     Fargate,
-    /// Whichever matching runner claims it.
+    /// On any matching runner that claims it.
     Runners,
 }
 
 impl Place {
-    /// The place that a project's setting means.
     pub fn of(compute: Compute) -> Self {
         match compute {
             Compute::Fargate => Self::Fargate,
@@ -180,23 +166,20 @@ impl Place {
     }
 }
 
-/// Zeros are not stored: they would be paid for at every step.
+/// Skips zeros in stored items, because writes are charged by size.
 fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
 
-/// A job as the table stores it, about 1 KB at most: it is written at every step, and writes are
-/// charged in whole KB.
+/// A job as the table stores it. At most about 1 KB: each step writes it, and writes are charged per KB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub id: JobId,
     pub project: ProjectId,
     pub kind: Kind,
     pub status: Status,
-    /// The ticket that it works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketKey>,
-    /// The ended job that it retries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
     pub integration: IntegrationId,
@@ -207,37 +190,35 @@ pub struct Job {
     /// The ticket's earlier pull request, to continue if it is still open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Continues>,
-    /// The pull request that it revises, and the review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revises: Option<Revises>,
-    /// In Pending: how far its review was read.
+    /// In Pending: the progress of reading its review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<ContextWait>,
-    /// Jobs of one class ask the same of a runner.
     pub class: ClassId,
     pub place: Place,
-    /// Size and capacity of its Fargate task, frozen when the job was made.
+    /// Size and capacity of its Fargate task, frozen when the job was created.
     #[serde(default, skip_serializing_if = "Task::is_default")]
     pub task: Task,
     pub created: Timestamp,
-    /// Since when it has been Ready this time.
+    /// The last time that it became Ready.
     pub ready_since: Timestamp,
     /// How many attempts were claimed.
     pub attempt: u32,
     /// Whether an agent worked on it. Only then its end counts as the ticket's last job.
     pub worked: bool,
-    /// How often a platform fault put it back.
+    /// Number of requeues after platform faults.
     pub requeues: u32,
-    /// An attempt that may have pushed was lost, and its push was not found or excluded yet. In a cancelled job nobody
-    /// looked for it.
+    /// A lost attempt may have pushed, and no later attempt has found or excluded that push. In a cancelled job no
+    /// attempt searched for it.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub lost_a_push: bool,
-    /// Its attempts only look for a lost push, and adopt it. The job fails by this loss if none is found. Implies
+    /// Its attempts only search for a lost push, and adopt it. If none is found, the job fails with this loss. Implies
     /// `lost_a_push`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Failure>,
     /// In Failed: what is known about the push of a lost attempt. `None` if no such attempt was lost, or if a later
-    /// attempt found nothing and failed by its own work.
+    /// attempt found no push and failed by its own work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<Looked>,
     /// The start of a task for the next attempt.
@@ -246,33 +227,29 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
     pub want: Want,
-    /// Who cancels it, or cancelled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
-    /// Who pauses it, or paused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
     /// The agent's question until it is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
-    /// How many inputs people gave.
+    /// Number of inputs sent by users.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub inputs: u32,
-    /// How many inputs an agent has read, by its runners' word.
+    /// Number of inputs that an agent has read, as reported by its runner.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub heard: u32,
     /// The session for the next attempt, if an earlier one yielded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
-    /// The trouble of its agent's model, while it waits for it and while troubles are counted.
+    /// The last trouble with the agent's model, while the job waits and while troubles are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelWait>,
-    /// Until then only its runner may end it.
+    /// Before this time only its runner may end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_until: Option<Timestamp>,
-    /// Its limits, frozen when it was made.
     pub policy: Policy,
-    /// What it took from its project's budget, and of which day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<Reserved>,
     /// Cost of its attempts. Units: millionths of a US dollar.
@@ -295,14 +272,13 @@ pub struct Job {
     /// It is not swept before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// Somebody watches it at least until then. Written without `rev`, because it is repeated anyway.
+    /// A user watches it at least until this time. Written without a change of `rev`, because the write is repeated
+    /// anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_until: Option<Timestamp>,
-    /// Raised by every write.
     pub rev: u64,
 }
 
-/// An earlier pull request to continue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continues {
     pub number: u64,
@@ -313,14 +289,14 @@ pub struct Continues {
 pub struct Revises {
     pub number: u64,
     pub branch: String,
-    /// The head when the job was made. Work starts from the newest head.
+    /// The head when the job was created. Work starts from the newest head.
     pub head: String,
     /// The newest review or request of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewId>,
 }
 
-/// Reads the older form too, in which a job kept only its last dead task.
+/// Also parses the older format with a single dead task.
 fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -334,31 +310,29 @@ fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::
     })
 }
 
-/// The start of a Fargate task for the next attempt. The attempt is counted at the claim.
+/// The start of a Fargate task for the next attempt. The attempt is counted when it is claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatch {
-    /// How many starts there were for this attempt.
+    /// Number of starts for this attempt.
     pub number: u32,
-    /// When the sweeper acts: it starts a task, or starts it again if `starting` is on.
+    /// When the sweeper starts a task, or repeats the start if `starting` is set.
     pub due: Timestamp,
-    /// A start was requested and no claim followed yet.
+    /// A start was requested, and no claim has followed.
     pub starting: bool,
-    /// The task, once ECS named it.
+    /// The task's ARN, once ECS has returned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// Tasks of this attempt that stopped before they claimed, in order: their claims may still arrive.
+    /// Tasks of this attempt that stopped before they claimed, in order. Their claims may still arrive.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_several")]
     pub dead: Vec<String>,
-    /// Why the last start failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
-    /// The trace of the start. A repeated request must use the same words, and the repeating message belongs to another
+    /// The trace of the start. A repeated RunTask request must be identical, but the repeating message has another
     /// trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceId>,
 }
 
-/// The attempt that holds a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The runner, unless it is a Fargate task.
@@ -368,7 +342,7 @@ pub struct Run {
     /// The claim, so that its repeat gets the same answer.
     pub claim: ClaimId,
     pub started: Timestamp,
-    /// The Fargate task. In an ended job only its ATTEMPT has it.
+    /// The Fargate task. In an ended job usually only the ATTEMPT item has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The container stopped. The runner's finish may still arrive.
@@ -376,22 +350,21 @@ pub struct Run {
     pub died: Option<Died>,
 }
 
-/// A container that stopped under a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Died {
     pub at: Timestamp,
-    /// The failure, unless the runner reports a better one.
+    /// The failure, unless the runner reports a more exact one.
     pub failure: Failure,
 }
 
-/// The limits of a job, frozen when it was made.
+/// The limits of a job, frozen when it was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// From claim to end. Units: seconds.
     pub wall_secs: u64,
     /// Without an event of the agent. Units: seconds.
     pub stall_secs: u64,
-    /// How many platform faults may put it back.
+    /// Most requeues after platform faults.
     pub requeues: u32,
     /// What happens if the runner dies while the agent works.
     pub offline: OfflinePolicy,
@@ -404,34 +377,31 @@ pub struct Policy {
     /// Size of the work folder. Units: MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_mib: Option<u64>,
-    /// How long it may wait for an answer or stay paused; a week if `None`. Units: seconds.
+    /// Longest wait for an answer, or longest pause; one week if `None`. Units: seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_secs: Option<u64>,
-    /// What happens if its session cannot be found again.
+    /// What happens if its session is lost.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub resume: Resume,
-    /// Its agent's capability, if the project names secrets for the model. They are read when the
-    /// runner asks.
+    /// The agent's capability, if the project names secrets for the model. They are read when the runner requests them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_of: Option<String>,
-    /// The project names a signing key, which is read when the runner asks.
+    /// The project names a signing key, which is read when the runner requests it.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub signs: bool,
 }
 
 impl Policy {
-    /// Whose key its agent uses.
     pub fn key(&self) -> KeyOf {
         if self.model_of.is_some() { KeyOf::Project } else { KeyOf::Runner }
     }
 
-    /// How long it may stand still.
+    /// Longest wait for an answer, or longest pause.
     pub fn rest_at_most(&self) -> Duration {
         self.input_secs.map_or(REST_AT_MOST, Duration::from_secs)
     }
 }
 
-/// The result of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
     pub branch: String,
@@ -441,19 +411,19 @@ pub struct JobResult {
     pub files: u32,
     pub insertions: u32,
     pub deletions: u32,
-    /// Answered threads of reviewers; `None` without threads.
+    /// `None` if there were no review threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replies: Option<Replies>,
 }
 
-/// How many threads of reviewers were answered.
+/// How many review threads were answered.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replies {
-    /// So many have an answer, also those that an earlier attempt gave.
+    /// Threads with an answer, including those of an earlier attempt.
     pub answered: u32,
-    /// So many got none; the job's events say why.
+    /// Threads without an answer; the job's events contain the reasons.
     pub failed: u32,
 }
 
@@ -463,7 +433,7 @@ impl Job {
         self.revises.as_ref().map(|revises| self.numbered(revises.number))
     }
 
-    /// The pull request that it revises or continues: its reviews concern the job.
+    /// The pull request that it revises or continues, whose reviews concern the job.
     pub fn reviewed(&self) -> Option<PullRequestId> {
         self.pull_request().or_else(|| self.continues.as_ref().map(|continues| self.numbered(continues.number)))
     }
@@ -474,7 +444,6 @@ impl Job {
 }
 
 impl JobResult {
-    /// The id of the pull request.
     pub fn pull_request(&self, integration: &IntegrationId, repository: u64) -> PullRequestId {
         PullRequestId { integration: integration.clone(), repository, number: self.number }
     }
@@ -483,7 +452,7 @@ impl JobResult {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedBy {
     pub attempt: u32,
-    /// The runner's finish; `None` if somebody else ended the job.
+    /// The runner's finish; `None` if the job was ended by another caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<FinishId>,
 }

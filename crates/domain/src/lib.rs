@@ -1,8 +1,8 @@
-//! The rules of Pullyard as plain data and functions of data.
+//! The rules of Pullyard as plain data and pure functions.
 //!
-//! Owns what is decided: ids, times, guards, decisions, the job's state machine, matching, failures,
-//! the outcome of a job for its ticket, and when each item is due next.
-//! Does no IO: no clock, no random number, no environment, no async. `now` is always an argument.
+//! Contains ids, times, guards, decisions, the job's state machine, matching, failures, the outcome of a job for its
+//! ticket, and the time when each item is due next. Does no IO: no clock, no random numbers, no environment, no async.
+//! `now` is always an argument.
 
 pub mod agent;
 pub mod artifact;

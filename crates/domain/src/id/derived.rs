@@ -103,7 +103,6 @@ pub fn ticket_group(project: &ProjectId, ticket: &TicketKey) -> String {
     derived("ticket-", "group", &[project.as_str(), ticket.as_str()])
 }
 
-/// The message group of a pull request.
 pub fn pull_request_group(pull_request: &PullRequestId) -> String {
     let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
     derived("pr-", "group", &[pull_request.integration.as_str(), &repository, &number])

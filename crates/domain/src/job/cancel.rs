@@ -1,15 +1,15 @@
-//! Cancelling a job, in each of its states.
+//! Cancelling a job, depending on its status.
 //!
-//! | status | what a cancel does |
+//! | status | effect of a cancel |
 //! |---|---|
-//! | Pending, Ready, AwaitingInput, Paused | ends it at once: nobody works on it |
-//! | Claimed … Executing | asks its runner to stop; the sweeper ends it when that did not happen in time |
-//! | Syncing | the same, but a push that succeeds beats it, and nobody else ends it before `push_until` |
-//! | Cancelled | a repeat: it stands as it should |
-//! | Completed, Failed | comes too late |
+//! | Pending, Ready, AwaitingInput, Paused | ends at once, because no attempt holds the job |
+//! | Claimed … Executing | the runner is requested to stop; after a time limit the sweeper ends the job |
+//! | Syncing | the same, but a successful push wins, and only the runner ends the job before `push_until` |
+//! | Cancelled | a repeat |
+//! | Completed, Failed | rejected as too late |
 //!
-//! The wish is a level, not a message: it is stored until the job has ended, and is in every
-//! answer to its runner. Whoever else ends the job cancels it.
+//! The request is stored as a level until the job has ended, and each answer to the runner contains it. Any other
+//! caller that ends the job cancels it.
 
 use super::transition::End;
 use super::{Job, NotNow, Place, Status, Want};
@@ -18,13 +18,13 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long a runner may take to stop before the sweeper ends its job.
+/// Time for a runner to stop, before the sweeper ends its job.
 pub const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// Longest reason. Units: characters.
 pub const LONGEST_REASON: usize = 120;
 
-/// Longest name that is kept. Units: characters.
+/// Longest stored name. Units: characters.
 const LONGEST_NAME: usize = 48;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,20 +32,19 @@ pub struct Cancel {
     pub by: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What ended it instead of a person, as part of a sentence: `acme/app#231 was merged`.
+    /// The event that caused the cancel instead of a user, as part of a sentence: `acme/app#231 was merged`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
     pub at: Timestamp,
 }
 
 impl Cancel {
-    /// Cuts the texts.
     pub fn new(by: &str, reason: Option<&str>, at: Timestamp) -> Self {
         let reason = reason.map(|reason| clipped(reason, LONGEST_REASON)).filter(|reason| !reason.is_empty());
         Self { by: clipped(by, LONGEST_NAME), reason, because: None, at }
     }
 
-    /// A cancel without a person: the job has no purpose any more. `because` is part of a sentence.
+    /// A cancel without a user: the job has no purpose any more. `because` is part of a sentence.
     pub fn by_itself(because: &str, at: Timestamp) -> Self {
         Self { by: "Pullyard".into(), reason: None, because: Some(clipped(because, LONGEST_REASON)), at }
     }
@@ -71,9 +70,9 @@ impl Cancel {
 }
 
 impl Job {
-    /// A user cancels the job. Without an attempt it ends at once; otherwise its runner is asked to stop.
+    /// Cancels the job for a user. Without an attempt it ends at once; otherwise its runner is requested to stop.
     ///
-    /// `Already`: it is cancelled, or to be. `Status`: it has ended otherwise.
+    /// `Already`: it is cancelled, or will be. `Status`: it has ended otherwise.
     pub fn cancelled(&self, cancel: Cancel, now: Timestamp) -> Result<Self, NotNow> {
         match self.status {
             Status::Cancelled => Err(NotNow::Already),
@@ -89,7 +88,7 @@ impl Job {
         }
     }
 
-    /// Its runner did not stop in time, and somebody else ends the job.
+    /// Ends a job whose runner did not stop in time. Called by the sweeper, not by the runner.
     pub fn called_off(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         match self.stops_by() {
@@ -99,14 +98,13 @@ impl Job {
         }
     }
 
-    /// When its runner should have stopped, if it is to stop.
+    /// When its runner should have stopped, if a cancel was requested.
     pub fn stops_by(&self) -> Option<Timestamp> {
         let cancel = self.cancel.as_ref().filter(|_| self.status.is_active() && self.want == Want::Cancel)?;
         Some(cancel.until())
     }
 
-    /// It was cancelled without its runner, and a task may still start
-    /// or run.
+    /// Whether it was cancelled without its runner, and a task may still start or run.
     pub fn may_leave_a_task(&self) -> bool {
         let unheard = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
         let asked = self.dispatch.starting || self.last_tasks().next().is_some();
@@ -119,7 +117,7 @@ impl Job {
         claimed.into_iter().chain(self.dispatch.task.as_deref())
     }
 
-    /// An end by somebody else than its runner: a cancel, if one was wanted.
+    /// `Cancelled` if a user requested a cancel, otherwise `end`. For ends that the runner did not report.
     pub(super) fn unless_cancelled(&self, end: End) -> End {
         if self.want == Want::Cancel { End::Cancelled } else { end }
     }

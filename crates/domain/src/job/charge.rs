@@ -1,10 +1,10 @@
-//! What a job takes from its project's budget, and gives back.
+//! The money that a job reserves from its project's budget and returns.
 
 use super::Job;
 use crate::budget::{Budget, Charge, MOST, Returned};
 
 impl Budget {
-    /// What making this job takes from its day, and how much of the day may be taken before it.
+    /// The reservation for this job, with the condition on the day's usage before it.
     pub fn charge(&self, job: &Job) -> Option<Charge> {
         let reserved = job.reserved?;
         Some(Charge {
@@ -18,7 +18,7 @@ impl Budget {
 }
 
 impl Job {
-    /// What its end gives back. None: it reserved nothing, or has not ended.
+    /// The refund at its end. `None`: it reserved no money, or has not ended.
     pub fn returned(&self) -> Option<Returned> {
         let reserved = self.reserved.filter(|_| self.status.is_terminal())?;
         Some(Returned {
@@ -30,7 +30,7 @@ impl Job {
         })
     }
 
-    /// The job with what one more attempt of it cost. Units: millionths of a US dollar.
+    /// Adds the cost of one attempt. Units: millionths of a US dollar.
     pub fn with_cost(mut self, usd_micros: u64) -> Self {
         self.spent_usd_micros = self.spent_usd_micros.saturating_add(usd_micros).min(MOST);
         self

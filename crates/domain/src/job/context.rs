@@ -1,7 +1,7 @@
-//! A job whose review is still being read from its forge, and what becomes of it.
+//! Reading the reviews of a Pending job from the forge.
 //!
-//! A forge that is away or asks us to slow down costs time, not the job and not the hour: only an answer
-//! that will not change, or a whole day without one, ends it.
+//! An unavailable forge or its rate limit only delays the job. The job fails after a permanent error, or after a day
+//! without an answer.
 
 use super::transition::WAKE_WITHIN;
 use super::{Job, Kind, NotNow, Status};
@@ -11,31 +11,27 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long a review is tried to be read.
+/// Time limit for reading a review.
 pub const READ_CONTEXT_FOR: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long after its making a job is read by the sweeper, should its wake-up be lost.
+/// When the sweeper reads a new job's review, in case its wake-up was lost.
 const FIRST_TRY: Duration = Duration::from_secs(30);
 
-/// The least that a wake-up of an admitted job is given to arrive, before the sweeper sends another.
+/// Minimum time for the wake-up of an admitted job to arrive, before the sweeper sends another.
 const WAKE_AT_LEAST: Duration = Duration::from_secs(10);
 
-/// How long a job waits for the words of reviews that have none: on Bitbucket a verdict has none, and comments may come
-/// after it.
+/// How long a job waits for the text of its reviews. On Bitbucket a verdict has no text, and comments may follow.
 const WORDS_WITHIN: Duration = Duration::from_secs(15 * 60);
 
-/// How often it is looked for them.
 const WORDS_EVERY: Duration = Duration::from_secs(60);
 
-/// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
-/// How far reading a review from the forge is.
+/// Progress of reading reviews from the forge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextWait {
     pub tries: u32,
     pub next: Timestamp,
-    /// Why the last try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<ContextFault>,
 }
@@ -46,8 +42,8 @@ impl ContextWait {
     }
 }
 
-/// By when a job that was just admitted is to be started. The row that it has while it is Pending serves for
-/// that as well, if it leaves the wake-up time enough: moving a row costs two write units.
+/// When a newly admitted job is swept. Reuses the due time of the Pending job if it leaves enough time for the wake-up:
+/// moving an index row costs two write units.
 fn wake_by(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
     let (soonest, latest) = (now.plus(WAKE_AT_LEAST), now.plus(WAKE_WITHIN));
     waits.map(|waits| waits.next).filter(|next| (soonest..=latest).contains(next)).unwrap_or(latest)
@@ -57,16 +53,15 @@ fn wake_by(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "fault")]
 pub enum ContextFault {
-    /// The forge did not answer, or with an error of its own.
+    /// No answer of the forge, or a server error.
     Away { reason: String },
-    /// The forge asks us to wait.
     RateLimited { until: Timestamp },
-    /// None of its reviews has a word yet.
+    /// None of the reviews has a text yet.
     Silent { until: Timestamp },
 }
 
 impl Job {
-    /// Its context is frozen: anyone who may run it can take it now.
+    /// Makes the job Ready with its frozen context.
     pub fn admitted(&self, context: String, head: &str, now: Timestamp) -> Result<Self, NotNow> {
         if self.status != Status::Pending {
             return Err(NotNow::Status(self.status));
@@ -85,18 +80,18 @@ impl Job {
         Ok(job)
     }
 
-    /// Nobody answered reviews of the pull request that it goes on with: they are read first.
+    /// Makes the job Pending, so that unanswered reviews of the pull request that it continues are read first.
     pub fn with_reviews(self, now: Timestamp) -> Self {
         Self { status: Status::Pending, waits: Some(ContextWait::fresh(now)), ..self }
     }
 
-    /// Its context could not be read this time: it is tried again later, or given up after a day.
+    /// Records that the context could not be read: it is retried later, or the job fails after a day.
     pub fn context_failed(&self, fault: ContextFault, now: Timestamp) -> Result<Self, NotNow> {
         let Some(waits) = self.waits.as_ref().filter(|_| self.status == Status::Pending) else {
             return Err(NotNow::Status(self.status));
         };
         let tries = match fault {
-            // It answered, and its next pause is no longer for that.
+            // The forge answered, so the next pause does not grow.
             ContextFault::Silent { .. } => waits.tries.max(1),
             ContextFault::Away { .. } | ContextFault::RateLimited { .. } => waits.tries.saturating_add(1),
         };
@@ -116,16 +111,17 @@ impl Job {
         Ok(Self { waits: Some(ContextWait { tries, next, fault: Some(fault) }), ..self.clone() })
     }
 
-    /// What is so with it where none of its reviews has a word, the last of which was submitted at `asked`. None: their
-    /// words had their time.
+    /// The fault of a job whose reviews have no text. `asked`: when the last one was submitted. `None`: the wait is
+    /// over.
     ///
-    /// The forge's clock makes that no longer than from its making. A job that can do its work without them does not wait.
+    /// A wrong clock of the forge cannot extend the wait, which begins at the job's creation at the latest. Only
+    /// revisions wait; other jobs have work without the text.
     pub fn silent(&self, asked: Timestamp, now: Timestamp) -> Option<ContextFault> {
         let until = asked.min(self.created).plus(WORDS_WITHIN);
         (self.kind == Kind::Revise && now < until).then_some(ContextFault::Silent { until })
     }
 
-    /// What it fails with when its review can't be read.
+    /// The failure if its review cannot be read.
     pub fn context_unavailable(&self, tries: u32) -> Failure {
         Failure::ContextUnavailable { forge: self.integration.clone(), n: u64::from(tries) }
     }

@@ -1,10 +1,9 @@
-//! Why a task could not be started: what passes by itself, what is given up, and when to try again.
+//! Failed starts of a task: which are transient, when to try again, and when to fail.
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Why a start did not happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum DispatchFault {
@@ -20,7 +19,7 @@ pub enum DispatchFault {
         reason: String,
         times: u32,
     },
-    /// The container started and died before it claimed.
+    /// The container stopped before it claimed.
     Died {
         reason: String,
         times: u32,
@@ -29,7 +28,7 @@ pub enum DispatchFault {
     Interrupted {
         times: u32,
     },
-    /// The container was never heard of.
+    /// The container never called.
     Silent {
         times: u32,
     },
@@ -47,7 +46,7 @@ impl DispatchFault {
         }
     }
 
-    /// The fault to store after `last`: counted on while both pass by themselves, or both don't.
+    /// Continues the count of `last` if both faults are transient or both are not. Otherwise the count begins again.
     pub(super) fn after(self, last: Option<&DispatchFault>) -> Self {
         let passes = |fault: &Self| fault.gives_up_after().is_none();
         let times = 1 + last.filter(|last| passes(last) == passes(&self)).map_or(0, Self::times);
@@ -62,13 +61,13 @@ impl DispatchFault {
         }
     }
 
-    /// How long to wait before the next start: 5 s doubling to 5 min.
+    /// Wait before the next start: 5 s, doubling to 5 min.
     pub(super) fn back_off(&self) -> Duration {
         Duration::from_secs(5u64.saturating_mul(1 << (self.times().clamp(1, 7) - 1)).min(300))
     }
 
-    /// After how many in a row nobody will ever start it. Capacity, throttling and what Spot capacity brings
-    /// with it pass by themselves.
+    /// The number of such faults in a row after which the job fails. `None`: transient, like missing capacity,
+    /// throttling and Spot interruptions.
     pub(super) fn gives_up_after(&self) -> Option<u32> {
         match self {
             Self::Capacity { .. } | Self::Throttled { .. } | Self::Interrupted { .. } => None,

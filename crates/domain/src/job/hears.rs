@@ -1,13 +1,13 @@
-//! Which messages a working agent has read, and what that means for a push.
+//! Inputs that a running agent has read, and their effect on a push.
 //!
-//! The number is for people. What the next attempt gets again follows from its session.
+//! The count is only for display. The session determines which inputs the next attempt receives again.
 
 use super::transition::{Fence, NotNow};
 use super::{Job, Status};
 use crate::time::Timestamp;
 
 impl Job {
-    /// The agent of this fence has read this many inputs. `Already`: known.
+    /// Records how many inputs the agent has read. `Already`: no change.
     pub fn hears(&self, fence: &Fence, inputs: u32) -> Result<Self, NotNow> {
         self.held_by(fence)?;
         let mut job = self.clone();
@@ -15,28 +15,28 @@ impl Job {
         if job.heard == self.heard { Err(NotNow::Already) } else { Ok(job) }
     }
 
-    /// The runner of this fence wants to push work that considers this many inputs.
+    /// Lets the runner push work that considers this many inputs.
     ///
-    /// `NewerInput`: there are more, and the agent goes on. Otherwise like [`Job::progressed`] into Syncing.
+    /// `NewerInput`: there are more, and the agent must continue. Otherwise like [`Job::progressed`] into Syncing.
     pub fn pushed(&self, fence: &Fence, inputs: u32, now: Timestamp) -> Result<Self, NotNow> {
         let job = self.progressed(fence, Status::Syncing, now)?;
         if inputs < self.inputs { Err(NotNow::NewerInput) } else { Ok(job) }
     }
 
-    /// When the agent will read a message that is sent now; `None` if no agent will.
+    /// When the agent will read an input that is sent now; `None` if no agent will.
     pub fn hears_when(&self) -> Option<&'static str> {
         self.status.hears_when(self.adopts.is_some())
     }
 
-    /// The count cannot exceed the inputs, and never falls.
+    /// Clamped to the number of inputs; never decreases.
     pub(super) fn hears_up_to(&mut self, inputs: u32) {
         self.heard = self.heard.max(inputs.min(self.inputs));
     }
 }
 
 impl Status {
-    /// When the agent of a job in this status will read a message; `None` if no agent will. No agent
-    /// works on a job that only adopts.
+    /// When the agent of a job in this status will read an input; `None` if no agent will. A job that only adopts has
+    /// no agent.
     pub fn hears_when(self, adopts: bool) -> Option<&'static str> {
         Some(match self {
             Self::Completed | Self::Failed | Self::Cancelled => return None,

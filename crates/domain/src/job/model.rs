@@ -1,9 +1,9 @@
-//! Jobs whose model is unavailable: they go back and wait, for at most a day in all.
+//! Jobs whose model is unavailable: they are requeued and wait, for at most a day in all.
 //!
-//! | status | its runner says that the model's account is used up, or its provider keeps failing |
+//! | status | after a report that the account's limit is used up or the provider fails |
 //! |---|---|
-//! | Executing | Ready; Paused or Cancelled where people want that; Failed when it has waited enough |
-//! | any other | as any failure |
+//! | Executing | Ready; Paused or Cancelled if a user requested that; Failed if the job has waited enough |
+//! | any other | Failed, or Cancelled if a user requested that |
 //!
 //! [`crate::breaker`] decides until when an account is not used.
 
@@ -17,15 +17,15 @@ use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
 
-/// How many such troubles a job survives.
+/// Most model troubles that a job survives.
 pub const MOST_TROUBLES: u32 = 20;
 
-/// The waiting of a job for its model.
+/// A job's wait for its model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelWait {
     pub cause: Cause,
     pub capability: String,
-    /// Until when, as far as known.
+    /// The expected end.
     pub until: Timestamp,
     pub since: Timestamp,
     #[serde(default, skip_serializing_if = "super::is_none_yet")]
@@ -38,7 +38,7 @@ impl ModelWait {
     }
 }
 
-/// A report that the model does not answer.
+/// A runner's report that the model is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Troubled {
     /// Chosen by the runner, so that a repeat gets the same answer.
@@ -50,15 +50,15 @@ pub struct Troubled {
     pub capability: String,
     /// Until when the account is not used.
     pub until: Timestamp,
-    /// The agent, and its id of the session.
+    /// The agent, and its own id of the session.
     pub session: Option<(String, Option<String>)>,
 }
 
 impl Job {
-    /// The runner with this fence yields because the model does not answer.
+    /// Yields the job because its model is unavailable.
     ///
-    /// The job fails after too many troubles, if it would wait for more than a day in all, or if no agent
-    /// worked. A wanted cancel or pause takes effect.
+    /// The job fails after too many troubles, if it would wait for more than a day in all, or if no agent worked. A
+    /// requested cancel or pause takes effect.
     pub fn waits_for_model(&self, fence: &Fence, met: &Troubled, now: Timestamp) -> Result<Self, NotNow> {
         let known = self.ended_by.as_ref();
         if known.is_some_and(|by| by.finish.as_ref() == Some(&met.finish) && by.attempt == fence.attempt) {
@@ -71,7 +71,7 @@ impl Job {
         }
         let since = self.model.as_ref().map_or(now, |model| model.since);
         let times = self.model.as_ref().map_or(0, |model| model.times) + 1;
-        // A longer wait fails at once, with the time to come back.
+        // If the account's limit lasts longer, fail at once with its end, instead of waiting in vain.
         let ends = met.trouble.ends.map_or(met.until, |ends| ends.max(met.until));
         if self.status != Status::Executing || times > MOST_TROUBLES || ends > since.plus(LONGEST) {
             return Ok(self.ended(End::Failed(met.failure.clone(), None), finish(), now));
@@ -84,10 +84,9 @@ impl Job {
             since,
             times,
         });
-        // A job that requires its session continues only from its checkpoint. A limit may come before there is
-        // one.
+        // With `Resume::Require` a job may continue only from a checkpoint, and a limit may come before the first one.
         if let Some((agent, session)) = met.session.as_ref().filter(|_| self.policy.resume == Resume::Prefer) {
-            // It is unknown what the session had read; the next one gets all inputs.
+            // It is unknown which inputs the session had read; the next one gets all of them.
             job.session = Some(Session::new(agent, session.as_deref(), runner, self.attempt));
         }
         if self.want == Want::Pause {
@@ -103,12 +102,11 @@ impl Job {
         Ok(job)
     }
 
-    /// Whether it waits for its model.
     pub fn waits_long(&self, now: Timestamp) -> bool {
         self.model.as_ref().is_some_and(|model| now < model.until)
     }
 
-    /// Delays a job that waits for its model, so that no task starts. `Already`: it is delayed.
+    /// Delays a Ready job until its model is available, so that no task starts. `Already`: it is delayed.
     pub fn left_alone(&self, cause: Cause, capability: &str, until: Timestamp, now: Timestamp) -> Result<Self, NotNow> {
         if self.status != Status::Ready || self.place != Place::Fargate || self.dispatch.starting {
             return Err(NotNow::Status(self.status));
@@ -127,7 +125,6 @@ impl Job {
     }
 }
 
-/// When such a job is swept.
 fn looks_at(until: Timestamp, now: Timestamp) -> Timestamp {
     until.min(now.plus(LOOK_EVERY))
 }

@@ -1,4 +1,4 @@
-//! A new job: everything that is frozen when it is made.
+//! Creates a job with all data that is frozen at its creation.
 
 use super::{ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, Revises, Status, WAKE_WITHIN, Want};
 use crate::id::{ClassId, JobId, ProjectId, ReviewId, TicketKey};
@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 pub struct Plan<'a> {
     pub id: JobId,
     pub project: &'a ProjectId,
-    /// The project's settings, frozen into the job.
     pub settings: &'a Settings,
     pub repository: &'a Repository,
     /// The hash of its frozen context.
@@ -30,7 +29,7 @@ pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
     ticket.branches += 1;
     let mut job = bare(plan, branch_name(plan.project, &ticket.key, ticket.branches));
     job.ticket = Some(ticket.key.clone());
-    // Whether that pull request is still open is asked of the forge when the work starts.
+    // The runner checks whether that pull request is still open when the work starts.
     job.continues = ticket
         .pull_request
         .as_ref()
@@ -49,15 +48,14 @@ pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Revision<'a> {
-    /// The newest review or request of those it covers.
+    /// The newest of the reviews or requests that the job covers.
     pub review: &'a ReviewId,
-    /// The commit at the head, as far as we know; none keeps what is stored.
+    /// The head commit, if known; `None` leaves the stored one.
     pub head: Option<&'a str>,
 }
 
-/// A job that revises a pull request, the ticket that has it, and the pull request whose window it opens.
-/// Its context is read from the forge while it is Pending. The ticket's deferred reviews stay: only
-/// settling takes them off.
+/// Plans a revision, with the updated ticket and the pull request whose rate-limit window begins. The context is read
+/// from the forge while the job is Pending. The ticket's deferred reviews stay; only settling removes them.
 pub fn plan_revision(
     plan: &Plan<'_>,
     ticket: &Ticket,
@@ -90,9 +88,9 @@ pub fn plan_revision(
     (job, ticket, pull_request)
 }
 
-/// A job from a free prompt.
+/// Plans a job from a free prompt.
 pub fn plan_without_ticket(plan: &Plan<'_>) -> Job {
-    // An id begins with its time, so that two jobs of one second would share a branch; it ends at random.
+    // Use the random end of the id: the beginning is a time, which two jobs may share.
     let id = plan.id.as_str();
     let tail = id.get(id.len().saturating_sub(8)..).unwrap_or(id);
     bare(plan, format!("pullyard/{}/job-{tail}", plan.project))
@@ -157,7 +155,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             cost_usd_micros: limits.cost_usd_micros,
             turns: limits.turns,
             disk_mib: limits.disk_mib,
-            // A week is not stored: it would be paid for at every step.
+            // One week is not stored, because writes are charged by size.
             input_secs: (limits.input_secs != REST_AT_MOST.as_secs()).then_some(limits.input_secs),
             resume: plan.settings.resume,
             model_of,
@@ -179,8 +177,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
 
 /// `pullyard/{project}/{ticket}-{n}` in lower case, always a valid ref name.
 ///
-/// A key that is more than capitals, digits and dashes is spelled as well as git allows and told apart
-/// by a short hash.
+/// A key with other characters than capitals, digits and dashes is simplified, and a short hash keeps it unique.
 pub fn branch_name(project: &ProjectId, ticket: &TicketKey, number: u32) -> String {
     let lower = ticket.as_str().to_lowercase();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

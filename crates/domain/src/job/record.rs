@@ -7,7 +7,6 @@ use crate::id::{JobId, Sha256Hex};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// An ended attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub job: JobId,
@@ -15,7 +14,7 @@ pub struct Attempt {
     pub run: Run,
     pub ended_at: Timestamp,
     pub ended: AttemptEnd,
-    /// Agent and usage. `None` if no agent began, or the runner did not report.
+    /// Agent and usage. `None` if no agent started, or the runner did not report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Work>,
     /// Its cost, if known, or estimated (`Work::about_usd_micros`). Units: millionths of a US dollar.
@@ -33,18 +32,14 @@ impl Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum AttemptEnd {
-    /// Its work is in a pull request.
     Completed {},
-    /// It failed with its job.
     Failed { failure: Failure },
-    /// It searched for the push of a lost attempt and found none; the job failed by that loss. An attempt that could not
-    /// search is `Failed`, and the job fails by the loss as well.
+    /// It searched for the push of a lost attempt and found none; the job failed by that loss. An attempt that could
+    /// not search is `Failed`, and the job fails by the loss as well.
     FoundNothing {},
-    /// It was cancelled with its job.
     Cancelled {},
-    /// Its agent asked something, and the job waits for the answer.
+    /// The job waits for an answer to its agent's question.
     Asked {},
-    /// It stopped for a pause.
     Paused {},
     /// A platform fault ended it, and the job was requeued.
     Requeued { failure: Failure },
@@ -54,66 +49,63 @@ pub enum AttemptEnd {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum Looked {
-    /// Somebody searched and found none.
+    /// An attempt searched and found no push.
     FoundNothing {},
     /// Unknown: the push may exist.
     Failed {
-        /// What prevented or ended the search.
+        /// The failure that prevented or ended the search.
         failure: Failure,
     },
 }
 
-/// Which agent worked in an attempt, under what, and what it took: its usage, session and provenance.
+/// The agent of an attempt, with its usage, session and provenance.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Work {
     /// `claude_code`, `codex` or `command`.
     pub agent: String,
-    /// The version the agent's program said it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The model the agent said it asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The agent's own id of the session, by which it can go on.
+    /// The agent's own id of the session, to resume it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// What stood between the agent and the machine: `none`, `external`.
+    /// Isolation of the agent from the machine: `none`, `external`.
     pub isolation: String,
-    /// How often its program was started: once, and once for each transient fault.
+    /// Starts of its program: one, and one more after each transient fault.
     pub starts: u32,
     /// Requests to the model.
     #[serde(default)]
     pub turns: u32,
-    /// Tokens read, those from a cache among them.
+    /// Input tokens, including cached ones.
     #[serde(default)]
     pub input_tokens: u64,
-    /// Of these, from a cache.
+    /// Input tokens from a cache.
     #[serde(default)]
     pub cached_input_tokens: u64,
-    /// Tokens written, those of its reasoning among them.
+    /// Output tokens, including reasoning.
     #[serde(default)]
     pub output_tokens: u64,
-    /// What of the attempt's cost the agent did not come to say: about what that part cost, by public prices; none
-    /// where it said all of it. Units: millionths of a US dollar.
+    /// Estimated cost by public prices, for the part whose cost the agent did not report; absent if it reported all.
+    /// Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about_usd_micros: Option<u64>,
-    /// When the table of prices that its cost is by was last compared with the public list: `2026-06`. None where the
-    /// agent said itself what it cost.
+    /// The month in which the price table was last compared with the public list: `2026-06`. Absent if the agent
+    /// reported the cost itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices_of: Option<String>,
-    /// The SHA-256 of its job's frozen prompt, as its runner got that.
+    /// The SHA-256 of the job's frozen prompt, as received by the runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_sha256: Option<Sha256Hex>,
-    /// The commit that its work began at: the base branch's, or the head of the pull request that it goes on with.
+    /// The commit from which the work started: of the base branch, or the head of the continued pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_commit: Option<String>,
-    /// The commit that was made of its work, pushed or not; where others had pushed meanwhile, the one that was put on
-    /// top of theirs.
+    /// The commit with the work, pushed or not; if the branch had moved, the commit on top of the new head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// What came of the checks on what it made, in the order in which they were run.
+    /// Results of the checks on the work, in order of execution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckRun>,
 }

@@ -1,20 +1,20 @@
-//! Jobs that stand still: a person paused the job, or its agent asked something.
+//! Suspended jobs: a user paused the job, or its agent asked a question.
 //!
-//! | status | pause | continue | input, an answer for one | its runner yields |
+//! | status | pause | continue | input, or an answer to a question | its runner yields |
 //! |---|---|---|---|---|
-//! | Pending | refused | a repeat | kept | – |
-//! | Ready | Paused at once | a repeat | kept | – |
-//! | Claimed, Preparing | asks its runner | takes the pause back | kept | Paused |
-//! | Executing | asks its runner | takes the pause back | told to its runner | Paused, AwaitingInput |
-//! | Syncing | asks; a push that succeeds beats it | takes the pause back | kept | Paused: it pushes nothing |
-//! | AwaitingInput | refused: it stands still | refused: it waits for an answer | Ready | – |
+//! | Pending | rejected | a repeat | stored | – |
+//! | Ready | Paused at once | a repeat | stored | – |
+//! | Claimed, Preparing | requested from the runner | withdraws the pause | stored | Paused |
+//! | Executing | requested from the runner | withdraws the pause | sent to the runner | Paused, AwaitingInput |
+//! | Syncing | requested; a successful push wins | withdraws the pause | stored | Paused, without a push |
+//! | AwaitingInput | rejected: suspended already | rejected: needs an answer | Ready | – |
 //! | Paused | a repeat | Ready | Ready | – |
 //!
-//! What people want is a level, not a message. A runner that yields for a pause that was taken back puts the job
-//! back. A runner that asks a question that was just answered, or pushes although a new input exists, is refused and
-//! goes on. A job that stands still holds no slot; the job keeps the session for its next attempt.
+//! The users' request is a level, not a message. If a runner yields for a pause that was withdrawn, the job becomes
+//! Ready. If a question was just answered, or a newer input exists before a push, the runner is refused and the agent
+//! continues. A suspended job holds no slot, and stores the session for its next attempt.
 //!
-//! Each input is an item of its own; the texts are not here.
+//! The texts of inputs are separate table items.
 
 use super::transition::{End, Fence, NotNow};
 use super::{Cancel, EndedBy, Job, Status, Want};
@@ -25,19 +25,18 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Longest question that is kept. Units: characters.
+/// Longest stored question. Units: characters.
 pub const LONGEST_QUESTION: usize = 2_000;
 
 /// Longest input. Units: characters.
 pub const LONGEST_INPUT: usize = 10_000;
 
-/// Most inputs of one job.
 pub const MOST_INPUTS: u32 = 200;
 
-/// How long a job that began on a runner waits for that runner before others may take it.
+/// How long a suspended job waits for its earlier runner before other runners may claim it.
 pub const PREFERRED_FOR: Duration = Duration::from_secs(30);
 
-/// Longest name that is kept. Units: characters.
+/// Longest stored name. Units: characters.
 const LONGEST_NAME: usize = 48;
 
 /// Longest session id. Units: characters.
@@ -46,12 +45,11 @@ const LONGEST_SESSION: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     pub by: String,
-    /// When it was requested, or since when it stands still.
+    /// When it was requested; in a Paused job, when it became Paused.
     pub at: Timestamp,
 }
 
 impl Pause {
-    /// Cuts the reason.
     pub fn new(by: &str, at: Timestamp) -> Self {
         Self { by: clipped(by, LONGEST_NAME), at }
     }
@@ -66,13 +64,12 @@ pub struct Question {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub agent: String,
-    /// The agent's id of the session.
+    /// The agent's own id of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The self-hosted runner that has its files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
-    /// The last attempt of the session.
     pub attempt: u32,
     /// How many of the job's inputs it has read.
     #[serde(default)]
@@ -85,7 +82,6 @@ pub enum Rest {
     Asks {
         question: String,
     },
-    /// A user wants a pause.
     Pauses,
 }
 
@@ -96,31 +92,29 @@ pub struct Yielded {
     pub id: FinishId,
     pub rest: Rest,
     pub agent: Option<String>,
-    /// The agent's id of its session.
     pub session: Option<String>,
     /// How many of the job's inputs the agent has read.
     pub inputs: u32,
 }
 
-/// A message of a person to a job's agent.
+/// A user's message to a job's agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     pub job: JobId,
-    /// Its number, from 1.
+    /// Counted from 1.
     pub seq: u32,
     pub by: String,
     pub at: Timestamp,
     pub text: String,
-    /// The question that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// The sender's key, so that a repeat is recognised.
+    /// The sender's idempotency key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
 
 impl Session {
-    /// Cuts the texts, for an attempt that has not reported what it read.
+    /// Creates a session with cut texts and no read inputs.
     pub(super) fn new(agent: &str, id: Option<&str>, runner: Option<RunnerId>, attempt: u32) -> Self {
         let id = id.map(|id| clipped(id, LONGEST_SESSION));
         Self { agent: clipped(agent, LONGEST_NAME), id, runner, attempt, inputs: 0 }
@@ -128,9 +122,10 @@ impl Session {
 }
 
 impl Job {
-    /// A user pauses the job. Without an attempt it pauses at once; otherwise its runner is asked to stop.
+    /// Pauses the job for a user. Without an attempt it pauses at once; otherwise its runner is requested to stop.
     ///
-    /// `Already`: it pauses or is paused. `Unwanted`: it is to end. `Status`: it cannot be paused there.
+    /// `Already`: it is paused, or will be. `Unwanted`: it is being cancelled. `Status`: it cannot be paused in this
+    /// status.
     pub fn paused(&self, pause: Pause, now: Timestamp) -> Result<Self, NotNow> {
         match self.status {
             Status::Paused => Err(NotNow::Already),
@@ -154,7 +149,7 @@ impl Job {
         }
     }
 
-    /// A user continues the job. `Already`: it is not paused.
+    /// Continues the job for a user. `Already`: it is not paused.
     pub fn continued(&self, now: Timestamp) -> Result<Self, NotNow> {
         match self.status {
             Status::Paused => Ok(self.goes_on(now)),
@@ -171,9 +166,9 @@ impl Job {
         }
     }
 
-    /// A user sends an input. A job that stands still continues with it.
+    /// Counts a user's input. A suspended job becomes Ready.
     ///
-    /// `TooMany`: the job takes no more inputs.
+    /// `TooMany`: the job has [`MOST_INPUTS`] inputs.
     pub fn told(&self, now: Timestamp) -> Result<Self, NotNow> {
         if self.status.is_terminal() {
             return Err(NotNow::Status(self.status));
@@ -203,10 +198,10 @@ impl Job {
         }
     }
 
-    /// The runner with this fence yields.
+    /// Suspends the job at the request of its runner.
     ///
-    /// A job that is to end is cancelled. A job whose pause was taken back becomes Ready. `NewerInput`: the question may be
-    /// answered already, so the agent goes on.
+    /// A job with a requested cancel is cancelled. A job whose pause was withdrawn becomes Ready. `NewerInput`: an
+    /// input may answer the question already, so the agent must continue.
     pub fn yielded(&self, fence: &Fence, yielded: &Yielded, now: Timestamp) -> Result<Self, NotNow> {
         let known = self.ended_by.as_ref();
         if known.is_some_and(|by| by.finish.as_ref() == Some(&yielded.id) && by.attempt == fence.attempt) {
@@ -216,8 +211,8 @@ impl Job {
         let question = match &yielded.rest {
             Rest::Asks { question } if self.status == Status::Executing => Some(question),
             Rest::Asks { .. } => return Err(NotNow::Status(self.status)),
-            // Also from Syncing: a repeated request to push may arrive after the pause was taken back. A runner that yields
-            // pushes nothing, whatever was granted since.
+            // Also allowed from Syncing: a repeated request to push may arrive after the pause was withdrawn. A runner
+            // that yields never pushes, even if the push was granted later.
             Rest::Pauses => None,
         };
         if self.want == Want::Cancel {
@@ -242,14 +237,13 @@ impl Job {
         job.hears_up_to(yielded.inputs);
         if let Some(agent) = &yielded.agent {
             let session = Session::new(agent, yielded.session.as_deref(), runner, self.attempt);
-            // The count cannot exceed the inputs.
             job.session = Some(Session { inputs: yielded.inputs.min(self.inputs), ..session });
         }
         job.ended_by = Some(EndedBy { attempt: self.attempt, finish: Some(yielded.id.clone()) });
         Ok(job)
     }
 
-    /// Nobody answered or continued it in time.
+    /// Ends a job that was suspended too long: AwaitingInput fails, Paused is cancelled.
     pub fn expired(&self, now: Timestamp) -> Result<Self, NotNow> {
         let Some(until) = self.rests_until() else { return Err(NotNow::Status(self.status)) };
         if now < until {
@@ -265,25 +259,25 @@ impl Job {
         Ok(job)
     }
 
-    /// When it stops standing still.
+    /// When its suspension expires.
     pub fn rests_until(&self) -> Option<Timestamp> {
         let since = match self.status {
             Status::AwaitingInput => self.question.as_ref().map(|question| question.at),
             Status::Paused => self.pause.as_ref().map(|pause| pause.at),
             _ => return None,
         };
-        // A job without the time of its pause counts as new; otherwise it would be forgotten.
+        // If the start is missing, count from the creation; without a due time the job would never end.
         Some(since.unwrap_or(self.created).plus(self.policy.rest_at_most()))
     }
 
-    /// Whether this runner may take it now. A job is left for a while to the runner that began it, because that runner has a
-    /// copy of the repository.
+    /// Whether this runner may claim it now. A suspended job is reserved for its earlier runner for a while, because
+    /// that runner has a copy of the repository.
     pub fn is_left_to(&self, runner: &RunnerId, now: Timestamp) -> bool {
         let keeper = self.session.as_ref().and_then(|session| session.runner.as_ref());
         keeper.is_none_or(|keeper| keeper == runner || now >= self.ready_since.plus(PREFERRED_FOR))
     }
 
-    /// It becomes paused, because no attempt holds it.
+    /// Pauses a job that no attempt holds any more.
     pub(super) fn pauses_now(&mut self, now: Timestamp) {
         self.stands_still(Status::Paused, now);
         if let Some(pause) = &mut self.pause {
@@ -295,7 +289,7 @@ impl Job {
         if self.run.is_some() {
             self.leaves_its_attempt(now);
         } else if self.dispatch.starting {
-            // A task that is starting comes too late, even if the job is continued before.
+            // A starting task may no longer claim, even if the job is continued before it does.
             self.dispatch.buries_its_task();
             self.dispatch.starting = false;
         }
@@ -313,7 +307,7 @@ impl Job {
         job.want = Want::Run;
         job.pause = None;
         job.question = None;
-        // A new count begins.
+        // The count of model troubles begins again.
         job.model = None;
         job.ready_since = now;
         job.dispatch.fault = None;

@@ -1,4 +1,4 @@
-//! A job that does the work of an ended one again: a new job, made as a person's request makes one.
+//! Retries: a new job that repeats the work of an ended one.
 
 use super::{Continues, Job, Kind, Status};
 use crate::failure::Failure;
@@ -6,7 +6,9 @@ use crate::id::JobId;
 use crate::project::Settings;
 use crate::ticket::Ticket;
 
-/// Whether there is anything to do again. The status in the way, if not.
+/// Whether the job can be retried.
+///
+/// Errors: the status that prevents it.
 pub fn may_be_retried(of: &Job) -> Result<(), Status> {
     match of.status {
         Status::Failed | Status::Cancelled => Ok(()),
@@ -14,8 +16,8 @@ pub fn may_be_retried(of: &Job) -> Result<(), Status> {
     }
 }
 
-/// Whether what the agent had by then is worth going on from after this failure. Not where the work itself is what
-/// went wrong: the same session would end in the same way.
+/// Whether a retry should resume the agent's work after this failure. Not if the work itself caused the failure: the
+/// same session would fail again.
 pub fn leaves_work(failure: &Failure) -> bool {
     !matches!(
         failure,
@@ -35,37 +37,38 @@ pub fn leaves_work(failure: &Failure) -> bool {
     )
 }
 
-/// Whether a retry goes on from what the other job left, if it left anything: a person who cancelled wanted something
-/// else, and work belongs to its repository.
+/// Whether a retry resumes the work of the other job, if that left any. A cancelled job is not resumed, because the
+/// user wanted other work. Work belongs to its repository.
 pub fn goes_on_from(retry: &Job, of: &Job) -> bool {
     let same = retry.integration == of.integration && retry.repository == of.repository && retry.kind == of.kind;
     retry.retry_of.as_ref() == Some(&of.id) && same && of.failure.as_ref().is_some_and(leaves_work)
 }
 
-/// Whether the reviews that a job was given are left to its ticket's next job. `last` is the first of those that the
-/// ticket's last job did again, if that did not complete: a retry of a revision leaves the reviews with the first, so
-/// that of an earlier one nobody knows whether a retry has answered them.
+/// Whether the unanswered reviews of an ended job pass to its ticket's next job.
+///
+/// `last`: the first job in the retry chain of the ticket's last job, if that did not complete. Reviews of a revision
+/// stay assigned to the first job of its chain, so for older chains it is unknown whether a retry answered them.
 pub fn leaves_reviews(of: &Job, last: Option<&JobId>) -> bool {
     may_be_retried(of).is_ok() && (of.kind == Kind::Implement || last == Some(&of.id))
 }
 
-/// Whether a revision was called off by itself before an agent was told of its reviews: whoever withdrew what they asked
-/// for and asks once more has not been heard.
+/// Whether Pullyard cancelled a revision before an agent read its reviews. An author who withdraws a request and
+/// repeats it has had no answer.
 pub fn left_unheard(of: &Job) -> bool {
     let by_itself = of.cancel.as_ref().is_some_and(|cancel| cancel.because.is_some());
     of.kind == Kind::Revise && of.status == Status::Cancelled && by_itself && !of.worked
 }
 
-/// Whether a job did what its reviews asked for, so that what it was told with them is told to no other.
+/// Whether a job handled its reviews, so that their comments are given to no other job.
 pub fn did_what_was_asked(of: &Job) -> bool {
     of.status == Status::Completed
 }
 
-/// Makes a planned job, and the ticket that has it, the retry of another.
+/// Turns a planned job, and its ticket, into the retry of another job.
 ///
-/// The ticket stands in the trigger status again, as if it had entered it; its badge is off already. Its end
-/// moves it from there. Without a ticket to remember it, the pull request that the other job left behind is
-/// gone on with.
+/// The ticket returns to the trigger status, as if it had entered it, and the job's end moves it from there. Its badge
+/// is removed earlier. Without a ticket, which would remember the pull request, the retry continues the other job's
+/// one.
 pub fn as_retry(of: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {
     job.retry_of = Some(of.id.clone());
     if ticket.is_none() && of.integration == job.integration && of.repository == job.repository {

@@ -1,37 +1,36 @@
-//! The transitions of a job. Any transition that is not listed here is refused.
+//! The transitions of a job. Any other transition is rejected.
 //!
 //! | from | to | by |
 //! |---|---|---|
-//! | Ready | Ready | dispatch: a task is started for it, or could not be |
-//! | Ready | Ready | re-place: its project runs its jobs elsewhere now |
+//! | Ready | Ready | dispatch: a task starts, or its start failed |
+//! | Ready | Ready | re-place: the project now runs its jobs elsewhere |
 //! | Ready | Claimed | claim |
 //! | Claimed → Preparing → Executing → Syncing | the next | progress |
 //! | Claimed … Executing | Ready | requeue after a platform fault |
-//! | Claimed … Syncing | Ready | its runner yields for a pause that was taken back |
-//! | Executing | Ready | its runner: the agent's model answers nobody for now ([`Job::waits_for_model`]) |
-//! | Executing | AwaitingInput | its runner: the agent asks ([`Job::yielded`]) |
-//! | Claimed … Executing | Paused | a requeue of a job that a person wants to pause |
-//! | Claimed … Syncing | Paused | its runner, where a person wants that, before it pushes |
-//! | Ready | Paused | a person ([`Job::paused`]) |
-//! | AwaitingInput, Paused | Ready | a person's answer ([`Job::told`]); Paused also when it is continued |
-//! | AwaitingInput, Paused | Failed, Cancelled | nobody answered or continued it in time ([`Job::expired`]) |
+//! | Claimed … Syncing | Ready | the runner yields for a pause that was withdrawn |
+//! | Executing | Ready | the runner: the agent's model is unavailable ([`Job::waits_for_model`]) |
+//! | Executing | AwaitingInput | the runner: the agent asked a question ([`Job::yielded`]) |
+//! | Claimed … Executing | Paused | a requeue of a job with a requested pause |
+//! | Claimed … Syncing | Paused | the runner yields for a pause, before it pushes |
+//! | Ready | Paused | a user ([`Job::paused`]) |
+//! | AwaitingInput, Paused | Ready | a user's input ([`Job::told`]); Paused also when it is continued |
+//! | AwaitingInput, Paused | Failed, Cancelled | no answer or continue in time ([`Job::expired`]) |
 //! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
-//! | Claimed … Syncing | Ready | once more, where it would fail by a loss and may have pushed: only to adopt that ([`Job::requeued_to_adopt`]) |
-//! | Pending, Ready, AwaitingInput, Paused | Cancelled | a person ([`Job::cancelled`]) |
-//! | Pending | Ready | its review was read ([`Job::admitted`]) |
-//! | Pending | Failed | its review can't be read |
-//! | Ready | Failed | nobody claimed it |
-//! | Claimed … Executing | Failed | its runner; others when it is overdue or died |
-//! | Claimed … Executing | Cancelled | its runner; others when it was told to stop and did not in time |
-//! | Syncing | Completed | its runner |
-//! | Syncing | Failed, Cancelled | its runner at once; others after `push_until` |
+//! | Claimed … Syncing | Ready | once after a possible push, only to adopt it ([`Job::requeued_to_adopt`]) |
+//! | Pending, Ready, AwaitingInput, Paused | Cancelled | a user ([`Job::cancelled`]) |
+//! | Pending | Ready | its reviews were read ([`Job::admitted`]) |
+//! | Pending | Failed | its reviews cannot be read |
+//! | Ready | Failed | no runner claimed it |
+//! | Claimed … Executing | Failed | the runner; the sweeper if it is overdue or its container stopped |
+//! | Claimed … Executing | Cancelled | the runner; the sweeper if the runner did not stop in time |
+//! | Syncing | Completed | the runner |
+//! | Syncing | Failed, Cancelled | the runner at once; other callers after `push_until` |
 //!
-//! While a job is to end, whatever would put it back or fail it without its runner cancels
-//! it. While it is to pause, whatever would put it back pauses it.
+//! After a requested cancel, every requeue or failure that the runner did not report cancels the job. After a requested
+//! pause, every requeue pauses it.
 //!
-//! A job that only adopts fails by the loss that it was put back for, whatever ends it before it found something.
-//! Whether the push was searched for is stored beside it. The same holds for a job that failed before it could look
-//! for a lost push.
+//! A job that only adopts fails with the loss for which it was requeued, unless it found a push. `looked` records
+//! whether an attempt searched for the push. The same holds for a job that failed before it could search.
 
 use super::fault::DispatchFault;
 use super::{AttemptEnd, Dispatch, EndedBy, Job, JobResult, Looked, Place, Run, Status, Want};
@@ -53,12 +52,12 @@ pub const PUSH_FOR: Duration = Duration::from_secs(120);
 /// Wait for a finish that was sent before the container stopped.
 pub const FINISH_GRACE: Duration = Duration::from_secs(15);
 
-/// How many stopped tasks of one attempt are kept. A claim comes within seconds, starts are minutes apart, and the
-/// item must stay small.
+/// Most stopped tasks stored per attempt. A claim comes within seconds, starts are minutes apart, and the item must
+/// stay small.
 const MOST_DEAD: usize = 10;
 
 impl Dispatch {
-    /// This task may not claim any more.
+    /// Rejects a later claim of the current task.
     pub(super) fn buries_its_task(&mut self) {
         self.dead.extend(self.task.take());
         let forgotten = self.dead.len().saturating_sub(MOST_DEAD);
@@ -89,7 +88,7 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     Completed(JobResult),
-    /// It failed; pushed work is kept.
+    /// A failure, with the result if work was pushed.
     Failed(Failure, Option<JobResult>),
     Cancelled,
 }
@@ -110,7 +109,7 @@ pub enum NotNow {
 }
 
 impl Job {
-    /// Starts a task: the start is counted, and due again if no claim follows.
+    /// Counts the start of a task. The start is repeated if no claim follows.
     pub fn dispatched(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.must_be_ready_on_fargate()?;
         if self.dispatch.starting {
@@ -139,8 +138,8 @@ impl Job {
         Ok(job)
     }
 
-    /// Start `number` of attempt `attempt` failed: the job tries again later, or fails after too many starts. No attempt
-    /// is used up.
+    /// Records that start `number` of attempt `attempt` failed: the job tries again later, or fails after too many
+    /// starts. No attempt is used up.
     pub fn start_failed(
         &self,
         attempt: u32,
@@ -174,7 +173,7 @@ impl Job {
         }
         let mut job = self.clone();
         job.place = place;
-        // The number stays, because each start needs a client token of its own.
+        // `number` is not reset, because each start needs its own client token.
         job.dispatch.fault = None;
         job.dispatch.due = now;
         job.went_on();
@@ -201,7 +200,7 @@ impl Job {
             return Err(NotNow::LeaseLost);
         }
         if matches!(self.status, Status::Cancelled | Status::Paused | Status::AwaitingInput) {
-            // The job ended or paused while the task was starting: the task is stopped, which is no fault.
+            // The job ended or was suspended while the task was starting. The task is stopped, which is no fault.
             return Err(NotNow::Unwanted);
         }
         if self.status != Status::Ready {
@@ -211,7 +210,7 @@ impl Job {
             return Err(NotNow::Unwanted);
         }
         if claim.task.as_ref().is_some_and(|task| self.dispatch.dead.contains(task)) {
-            // Its stop would not be reported again.
+            // This task has stopped, and its stop is not reported a second time.
             return Err(NotNow::LeaseLost);
         }
         let mut job = self.clone();
@@ -259,7 +258,7 @@ impl Job {
         Ok(job)
     }
 
-    /// The runner with this fence ends its job.
+    /// Ends the job as reported by its runner.
     pub fn finished(&self, fence: &Fence, finish: &FinishId, end: End, now: Timestamp) -> Result<Self, NotNow> {
         if let Some(by) = &self.ended_by
             && by.finish.as_ref() == Some(finish)
@@ -274,16 +273,16 @@ impl Job {
         Ok(self.ended(end, Some(finish.clone()), now))
     }
 
-    /// Ends a job that is overdue, dead or never claimed. A job that a user cancelled ends as cancelled.
+    /// Ends a job that is overdue, dead or never claimed. A requested cancel takes precedence.
     pub fn given_up(&self, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         Ok(self.ended(self.unless_cancelled(End::Failed(failure, None)), None, now))
     }
 
-    /// Puts a job back to Ready after a platform fault, as often as allowed. A job that a user cancelled or paused is
-    /// cancelled or paused instead.
+    /// Returns a job to Ready after a platform fault. The caller checks the limit of requeues. A requested cancel or
+    /// pause takes effect instead.
     ///
-    /// The mark of a possible push stays, so that each later attempt looks for the pushed commit again.
+    /// `lost_a_push` stays set, so that each later attempt searches for the pushed commit again.
     pub fn requeued(&self, now: Timestamp) -> Result<Self, NotNow> {
         self.may_be_taken_away(now)?;
         if !self.status.is_active() {
@@ -299,8 +298,8 @@ impl Job {
         Ok(job)
     }
 
-    /// Puts a job back once more instead of failing it, because an attempt may have pushed. The next attempt only adopts
-    /// the pushed commit. No requeue is used up. A job that a user cancelled or paused is cancelled or paused instead.
+    /// Requeues a job once more instead of failing it, because an attempt may have pushed. The next attempt only adopts
+    /// the pushed commit. This uses up no requeue. A requested cancel or pause takes effect instead.
     ///
     /// `Already`: this was tried before. `Status`: no attempt may have pushed, or none holds the job.
     pub fn requeued_to_adopt(&self, loss: Failure, now: Timestamp) -> Result<Self, NotNow> {
@@ -369,10 +368,10 @@ impl Job {
         }
     }
 
-    /// The failure of the job. A job that adopts fails by its loss unless it found a push, which it shows by asking to
-    /// push. What is known of a lost push stands beside the failure.
+    /// The failure of the job. A job that adopts fails with its loss, unless it reached Syncing, which means that it
+    /// found a push. `looked` records what is known about the lost push.
     fn fails_by(&mut self, failure: Failure) -> Failure {
-        // Every attempt looks before it works. Its own failure tells the rest.
+        // Every attempt searches before its agent starts, so later its own failure is sufficient.
         let nobody_looked = matches!(self.status, Status::Ready | Status::Claimed | Status::Preparing);
         if self.adopts.is_none() && !(self.lost_a_push && nobody_looked) {
             return failure;
@@ -385,18 +384,17 @@ impl Job {
         self.adopts.clone().filter(|_| !has_found).unwrap_or(failure)
     }
 
-    /// Whether an attempt may have pushed and nobody reports it, if the job is cancelled now. `None`: its runner reports
-    /// it.
+    /// Whether a cancel now leaves a possible push that no runner reports.
     fn leaves_a_push_untold(&self, by_its_runner: bool) -> bool {
         match self.status {
             Status::Syncing => !by_its_runner || self.lost_a_push,
-            // Every attempt looks before it works. One that adopts continues only if it found a push.
+            // Every attempt searches before its agent starts. An attempt that adopts gets here only if it found a push.
             Status::Executing | Status::AwaitingInput => self.adopts.is_some(),
             _ => self.lost_a_push,
         }
     }
 
-    /// The job without its attempt: Ready, or paused if a user asked for that.
+    /// Releases the attempt: Ready, or paused if a user requested that.
     fn goes_back(&mut self, now: Timestamp) {
         if self.want == Want::Pause {
             return self.pauses_now(now);
@@ -407,7 +405,7 @@ impl Job {
         self.went_on();
     }
 
-    /// Removes everything of the attempt but its number, and resets the count of starts.
+    /// Removes all data of the attempt except its number, and resets the count of starts.
     pub(super) fn leaves_its_attempt(&mut self, now: Timestamp) {
         self.run = None;
         self.push_until = None;
@@ -432,7 +430,7 @@ impl Job {
         }
     }
 
-    /// Refuses a change by anyone but the runner while a push may be under way.
+    /// Rejects a change by any caller but the runner while a push may be under way.
     pub(super) fn may_be_taken_away(&self, now: Timestamp) -> Result<(), NotNow> {
         if !matches!(self.status, Status::Pending | Status::Ready) && !self.status.is_active() {
             return Err(NotNow::Status(self.status));
@@ -468,7 +466,7 @@ impl Job {
         }
         let may_leave_a_task = job.may_leave_a_task();
         if let Some(run) = &mut job.run {
-            // Needed while the task's stop may be reported, or the task must be stopped. Its attempt keeps both.
+            // `run.task` is needed only while the task may still run. The ATTEMPT item has both fields.
             run.task = run.task.take().filter(|_| may_leave_a_task);
             run.died = None;
         }

@@ -1,20 +1,19 @@
-//! Whether somebody looks at a job while it works: then its runner sends small batches of events soon, else
-//! large ones now and then, which cost less than a tenth.
+//! How often a runner sends events: soon while a user watches the job, otherwise in large batches, which cost less than
+//! a tenth.
 
 use super::Job;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// How long a look is taken to last.
+/// How long one request counts as watching.
 const LASTS: Duration = Duration::from_secs(30);
-/// A look is noted again when it is this near its end: at most one write in twenty seconds, whoever looks.
+/// A watch is stored again only this close to its end: at most one write in 20 s for all users.
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
-/// How soon a runner sends what it has while somebody looks.
 const WATCHED: Duration = Duration::from_millis(500);
 const UNWATCHED: Duration = Duration::from_secs(10);
 
 impl Job {
-    /// Until when it is to be noted that somebody looks, if that is news. What has ended says no more.
+    /// The end of the watch to store. `None`: the stored one suffices, or the job has ended.
     pub fn watch(&self, now: Timestamp) -> Option<Timestamp> {
         let known = self.watched_until.is_some_and(|until| until > now.plus(RENEW_WITHIN));
         (!known && !self.status.is_terminal()).then(|| now.plus(LASTS))
@@ -24,7 +23,7 @@ impl Job {
         self.watched_until.is_some_and(|until| until > now)
     }
 
-    /// How soon its runner is to send its next events.
+    /// The interval at which its runner sends events.
     pub fn send_every(&self, now: Timestamp) -> Duration {
         if self.is_watched(now) { WATCHED } else { UNWATCHED }
     }
