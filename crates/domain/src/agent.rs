@@ -22,7 +22,6 @@ const LONGEST_COMMAND: usize = 4_096;
 /// Units: bytes.
 const LONGEST_MODEL: usize = 100;
 
-/// The agent that works on a repository.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

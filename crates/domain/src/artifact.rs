@@ -160,9 +160,7 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhyMissing {
-    /// Its upload did not complete.
     NotUploaded,
-    /// Older than [`KEPT`].
     Expired,
     /// More agents worked in later retries than the server follows back.
     TooFarBack,

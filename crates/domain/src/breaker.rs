@@ -121,8 +121,8 @@ impl Trouble {
 
     /// The end of a breaker after the `times`th trouble in a row.
     ///
-    /// A limit with a known end lasts until then: at least one minute (doubling, in case a clock is wrong), at most 24
-    /// h. Any other trouble lasts 5 min, doubling to one hour.
+    /// A limit with a known end lasts until then: at least one minute (doubling, in case a clock is wrong), at most a
+    /// day. Any other trouble lasts 5 min, doubling to one hour.
     pub fn until(&self, times: u32, now: Timestamp) -> Timestamp {
         let doubled = |first: Duration| first.saturating_mul(1 << times.clamp(1, 7).saturating_sub(1)).min(SLOWEST);
         match (self.cause, self.ends) {

@@ -22,7 +22,6 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
-    /// Most jobs created per day.
     pub jobs_per_day: Option<u32>,
     /// Most money spent and reserved per day. Units: millionths of a US dollar.
     pub usd_micros_per_day: Option<u64>,
@@ -186,7 +185,6 @@ pub fn usd(micros: u64) -> String {
     format!("${}.{:02}", cents / 100, cents % 100)
 }
 
-/// `1 job`, `20 jobs`.
 fn jobs(count: u32) -> String {
     format!("{count} job{}", if count == 1 { "" } else { "s" })
 }

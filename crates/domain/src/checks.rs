@@ -80,8 +80,6 @@ impl OwnCommands {
         *self == Self::default()
     }
 
-    /// Checks the commands against a policy.
-    ///
     /// Errors: the field, and why a command is not allowed.
     pub fn check(&self, policy: CommandPolicy) -> Result<(), (&'static str, String)> {
         let named = [("setup", &self.setup), ("checks", &self.checks)];

@@ -1,6 +1,6 @@
 //! Commands that a project runs around its agents: validation and splitting into arguments.
 //!
-//! The allowlist is no sandbox: an allowed program executes code of the repository. It prevents that settings become a
+//! The allowlist is no sandbox: an allowed program executes code of the repository. It keeps settings from becoming a
 //! shell on a runner. Isolation of a command is the runner's task.
 
 use serde::{Deserialize, Serialize};
@@ -109,8 +109,6 @@ impl CommandPolicy {
         }
     }
 
-    /// Checks a list of commands.
-    ///
     /// Errors: too many commands, or the first command that may not run, and why.
     pub fn check(self, lines: &[String]) -> Result<(), String> {
         if lines.len() > MOST {

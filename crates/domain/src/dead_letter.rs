@@ -9,12 +9,10 @@ use crate::task_stopped::{TaskStopped, Undone};
 use crate::wakeup::{Effect, QueuedReview};
 use serde::{Deserialize, Serialize};
 
-/// A queue with dead letters.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Queue {
-    /// Starts of tasks.
     Dispatch,
     /// Effects, processed in order per ticket, job or pull request.
     Effects,
@@ -34,7 +32,6 @@ impl Queue {
     }
 }
 
-/// Advice for a dead letter.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,9 +74,7 @@ pub enum About {
     Job,
     Ticket,
     PullRequest,
-    /// A repository to poll.
     Repository,
-    /// A review to decide.
     Review,
     Unknown,
 }
@@ -133,7 +128,6 @@ impl Message {
         })
     }
 
-    /// The project, if the message names one.
     pub fn project(&self) -> Option<&ProjectId> {
         match self {
             Self::Effect(Effect::Settle(wakeup)) => Some(&wakeup.project),

@@ -19,7 +19,6 @@ pub enum Verdict {
     Refused,
     /// It requests no job.
     Ignored,
-    /// It was handled before.
     Duplicate,
     /// It could not be parsed or authenticated.
     Invalid,

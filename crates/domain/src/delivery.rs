@@ -44,7 +44,6 @@ impl Delivery {
     }
 }
 
-/// The review of a ledger entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewSubject {
     pub pull_request: PullRequestId,

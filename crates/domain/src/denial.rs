@@ -32,7 +32,6 @@ impl Denial {
         Self::TooLate { job: job.id.clone(), end: end_of(job) }
     }
 
-    /// Why a job was not paused.
     pub fn of_pause(job: &Job, refusal: &NotNow) -> Option<Self> {
         let (id, status) = (job.id.clone(), state(job.status));
         match refusal {

@@ -26,8 +26,7 @@ pub enum Due {
     /// Its project may start no job. Processed after the hold or when there is budget, lowest order first.
     Held {
         project: ProjectId,
-        /// Time of the waiting entry, or end of the review's delay; later after a failure. Units: milliseconds since
-        /// 1970.
+        /// Time of the waiting entry or end of the review's delay; later after a failure. Units: Unix milliseconds.
         order: i64,
     },
     /// Runners of this class may claim it, lowest order first.
@@ -38,7 +37,6 @@ pub enum Due {
     },
 }
 
-/// The partition of a due item.
 pub fn shard(key: &str) -> u8 {
     Sha256::digest(key.as_bytes()).first().map_or(0, |byte| byte % SHARDS)
 }

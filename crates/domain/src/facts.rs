@@ -15,14 +15,12 @@ pub struct Facts {
     /// The decision about an earlier delivery of the same event.
     pub first: Option<FirstAnswer>,
     pub project: Option<Project>,
-    /// The stored ticket, if it is known.
     pub ticket: Option<Ticket>,
     pub repository: RepositoryFact,
     /// The project's usage today; zero if it has no budget.
     pub today: Today,
 }
 
-/// The repository of the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryFact {
     /// Neither the ticket nor the settings name a repository.
@@ -32,7 +30,6 @@ pub enum RepositoryFact {
     Connected(Box<Repository>),
 }
 
-/// The first decision about an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstAnswer {
     pub reason: Reason,

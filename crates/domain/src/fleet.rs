@@ -21,7 +21,6 @@ pub struct Fleet<'a> {
     pub needs: &'a Needs,
     /// How many jobs of its class are claimed before it.
     pub ahead: u64,
-    /// Breakers of accounts that are not used for now.
     pub breakers: &'a [Breaker],
 }
 

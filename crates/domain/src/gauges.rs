@@ -1,6 +1,6 @@
 //! Gauges of a deployment: counts that the sweeper takes once a minute from the rows it reads anyway.
 //!
-//! The indexes contain only keys, so some counts are approximate or have an upper bound; see each gauge.
+//! The indexes contain only keys, so each gauge states which rows it counts.
 
 use crate::id::ProjectId;
 use crate::job::{Job, Place, Status};
@@ -52,7 +52,6 @@ pub struct Gauges {
     /// Runners without a heartbeat.
     #[serde(default)]
     pub offline: u32,
-    /// Runner slots with a job.
     #[serde(default)]
     pub slots_busy: u32,
     /// Free slots of runners in `online`.
@@ -61,7 +60,6 @@ pub struct Gauges {
     /// `waiting` by project, without zeros.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting_by: BTreeMap<ProjectId, u32>,
-    /// `held` by project, without zeros.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held_by: BTreeMap<ProjectId, u32>,
     /// Some rows were not counted, so each count is a lower bound.

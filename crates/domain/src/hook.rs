@@ -148,7 +148,6 @@ impl Hook {
         }
     }
 
-    /// Its path below the base URL.
     pub fn path(&self) -> String {
         format!("/webhooks/{}/{}", self.forge.code(), self.name)
     }

@@ -146,7 +146,6 @@ pub enum Want {
     Cancel,
 }
 
-/// Where a job runs.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -272,8 +271,7 @@ pub struct Job {
     /// It is not swept before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// A user watches it at least until this time. Written without a change of `rev`, because the write is repeated
-    /// anyway.
+    /// A user watches it at least until this time. Written without raising `rev`, because it is repeated anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_until: Option<Timestamp>,
     pub rev: u64,

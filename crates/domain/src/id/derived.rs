@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 impl ArtifactId {
-    /// The artifact of an attempt with this kind and name.
     pub fn of(job: &JobId, attempt: u32, kind: Kind, name: &ArtifactName) -> Self {
         let attempt = attempt.to_string();
         Self(derived("art_", "artifact", &[job.as_str(), &attempt, kind.as_str(), name.as_str()]))
@@ -68,7 +67,6 @@ impl EventId {
 }
 
 impl DeliveryId {
-    /// The ledger entry of a ticket event of a project.
     pub fn of_ticket_event(project: &ProjectId, event: &EventId) -> Self {
         Self(derived("dlv_", "ticket-event", &[project.as_str(), event.as_str()]))
     }
@@ -87,7 +85,6 @@ impl DeliveryId {
         Self(derived("dlv_", "webhook", &[hook.as_str(), hash]))
     }
 
-    /// The ledger entry of the request that created a job.
     pub fn of_request(job: &JobId) -> Self {
         Self(derived("dlv_", "request", &[job.as_str()]))
     }
@@ -135,8 +132,8 @@ impl ClassId {
 
 /// Prefix and 26 base32 characters of SHA-256 over a domain and length-prefixed parts.
 ///
-/// The lengths distinguish `("ab", "c")` from `("a", "bc")`. The domain prevents that a chosen idempotency key names a
-/// ticket's job.
+/// The lengths distinguish `("ab", "c")` from `("a", "bc")`. The domain prevents a chosen idempotency key from
+/// naming a ticket's job.
 pub(super) fn derived(prefix: &str, domain: &str, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in std::iter::once(&domain).chain(parts) {

@@ -8,8 +8,8 @@
 //! | Cancelled | a repeat |
 //! | Completed, Failed | rejected as too late |
 //!
-//! The request is stored as a level until the job has ended, and each answer to the runner contains it. Any other
-//! caller that ends the job cancels it.
+//! The request is stored as a level until the job has ended, and each answer to the runner contains it. Any
+//! caller but the runner that ends the job cancels it.
 
 use super::transition::End;
 use super::{Job, NotNow, Place, Status, Want};

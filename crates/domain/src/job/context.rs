@@ -111,8 +111,7 @@ impl Job {
         Ok(Self { waits: Some(ContextWait { tries, next, fault: Some(fault) }), ..self.clone() })
     }
 
-    /// The fault of a job whose reviews have no text. `asked`: when the last one was submitted. `None`: the wait is
-    /// over.
+    /// The fault of a job whose reviews have no text, the last one submitted at `asked`. `None`: the wait is over.
     ///
     /// A wrong clock of the forge cannot extend the wait, which begins at the job's creation at the latest. Only
     /// revisions wait; other jobs have work without the text.
@@ -121,7 +120,6 @@ impl Job {
         (self.kind == Kind::Revise && now < until).then_some(ContextFault::Silent { until })
     }
 
-    /// The failure if its review cannot be read.
     pub fn context_unavailable(&self, tries: u32) -> Failure {
         Failure::ContextUnavailable { forge: self.integration.clone(), n: u64::from(tries) }
     }

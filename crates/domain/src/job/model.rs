@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 /// Most model troubles that a job survives.
 pub const MOST_TROUBLES: u32 = 20;
 
-/// A job's wait for its model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelWait {
     pub cause: Cause,

@@ -76,7 +76,6 @@ pub struct Session {
     pub inputs: u32,
 }
 
-/// Why a runner yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
     Asks {

@@ -6,9 +6,7 @@ use crate::id::JobId;
 use crate::project::Settings;
 use crate::ticket::Ticket;
 
-/// Whether the job can be retried.
-///
-/// Errors: the status that prevents it.
+/// Errors: the status that prevents a retry.
 pub fn may_be_retried(of: &Job) -> Result<(), Status> {
     match of.status {
         Status::Failed | Status::Cancelled => Ok(()),
@@ -67,8 +65,7 @@ pub fn did_what_was_asked(of: &Job) -> bool {
 /// Turns a planned job, and its ticket, into the retry of another job.
 ///
 /// The ticket returns to the trigger status, as if it had entered it, and the job's end moves it from there. Its badge
-/// is removed earlier. Without a ticket, which would remember the pull request, the retry continues the other job's
-/// one.
+/// is removed earlier. Without a ticket, the retry continues the pull request of the other job.
 pub fn as_retry(of: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {
     job.retry_of = Some(of.id.clone());
     if ticket.is_none() && of.integration == job.integration && of.repository == job.repository {

@@ -258,7 +258,6 @@ impl Job {
         Ok(job)
     }
 
-    /// Ends the job as reported by its runner.
     pub fn finished(&self, fence: &Fence, finish: &FinishId, end: End, now: Timestamp) -> Result<Self, NotNow> {
         if let Some(by) = &self.ended_by
             && by.finish.as_ref() == Some(finish)

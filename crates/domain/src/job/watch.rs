@@ -1,5 +1,4 @@
-//! How often a runner sends events: soon while a user watches the job, otherwise in large batches, which cost less than
-//! a tenth.
+//! How often a runner sends events: soon while a user watches, else in large batches at under a tenth of the cost.
 
 use super::Job;
 use crate::time::Timestamp;
