@@ -117,6 +117,7 @@ pub enum HookKind {
     },
     /// All repositories of an organisation, or of a workspace on Bitbucket.
     Organisation {
+        /// Its name at the forge.
         login: String,
     },
     /// All installations of an App, accessed with the integration's own credential.

@@ -55,6 +55,7 @@ fn wake_by(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
 pub enum ContextFault {
     /// No answer of the forge, or a server error.
     Away { reason: String },
+    /// The forge's rate limit.
     RateLimited { until: Timestamp },
     /// None of the reviews has a text yet.
     Silent { until: Timestamp },

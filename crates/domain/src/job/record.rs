@@ -32,14 +32,18 @@ impl Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum AttemptEnd {
+    /// Its work is in a pull request.
     Completed {},
+    /// It failed with its job.
     Failed { failure: Failure },
     /// It searched for the push of a lost attempt and found none; the job failed by that loss. An attempt that could
     /// not search is `Failed`, and the job fails by the loss as well.
     FoundNothing {},
+    /// A cancel of its job ended it.
     Cancelled {},
     /// The job waits for an answer to its agent's question.
     Asked {},
+    /// It yielded for a pause.
     Paused {},
     /// A platform fault ended it, and the job was requeued.
     Requeued { failure: Failure },

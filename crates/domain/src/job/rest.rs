@@ -81,6 +81,7 @@ pub enum Rest {
     Asks {
         question: String,
     },
+    /// A user requested a pause.
     Pauses,
 }
 
