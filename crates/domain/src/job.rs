@@ -48,7 +48,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Waits for its context, another job or a limit.
+    /// Waits until its reviews are read and its context is frozen.
     Pending,
     /// Any runner that meets its requirements may claim it.
     Ready,
