@@ -13,13 +13,13 @@ use std::collections::BTreeSet;
 pub struct JobFilter {
     pub statuses: BTreeSet<Status>,
     pub ticket: Option<TicketKey>,
-    /// Made at this time or later.
+    /// Created at this time or later.
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
 }
 
 impl JobFilter {
-    /// Whether it filters by time only, which the list's order does.
+    /// Whether the filter only limits the time, which the order of the list supports directly.
     pub fn asks_only_when(&self) -> bool {
         self.statuses.is_empty() && self.ticket.is_none()
     }
@@ -35,7 +35,6 @@ impl JobFilter {
 /// A filter of ledger entries. Empty fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// With one of these answers.
     pub verdicts: BTreeSet<Verdict>,
     pub codes: BTreeSet<String>,
     pub ticket: Option<TicketKey>,
@@ -45,10 +44,9 @@ pub struct DeliveryFilter {
     pub until: Option<Timestamp>,
 }
 
-/// A pull request in a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestMeant {
-    /// Its repository; any if `None`.
+    /// `None` matches any repository.
     pub repository: Option<RepositoryName>,
     pub number: u64,
 }

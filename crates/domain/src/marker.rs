@@ -1,13 +1,13 @@
-//! The marks by which we know our own texts at a forge again, which no page shows: HTML comments, or, where a forge
-//! shows these as text, as Bitbucket does, link definitions that nothing refers to.
+//! Invisible markers by which Pullyard recognizes its own texts at a forge.
 //!
-//! Anybody can copy a mark. It keeps us from saying a thing twice, and from taking our own words for a
-//! person's; nothing is permitted because of one.
+//! A marker is an HTML comment, or an unused link definition on Bitbucket, which displays HTML comments. Anyone can
+//! copy a marker. It prevents duplicate posts, and keeps Pullyard's own texts from counting as a user's. It never
+//! grants a permission.
 
 use crate::id::JobId;
 use crate::project::ForgeKind;
 
-/// How a mark is written: as an HTML comment, or, where a forge shows these, as a link definition.
+/// The syntax of a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     pub(crate) start: &'static str,
@@ -17,7 +17,7 @@ pub(crate) struct Form {
 impl Form {
     pub(crate) const ALL: [Self; 2] = [COMMENT, DEFINITION];
 
-    /// That which no page of a forge of this kind shows.
+    /// The form that this kind of forge does not display.
     pub(crate) fn of(kind: ForgeKind) -> Self {
         match kind {
             ForgeKind::GitHub => COMMENT,
@@ -32,15 +32,15 @@ const STATUS: &str = "status";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Marker {
-    /// The one comment on a pull request that says what was decided last.
+    /// The status comment of a pull request, which shows the newest decision.
     Status,
     Job(JobId),
 }
 
 impl Marker {
-    /// The text with the mark as its last line, as no page of a forge of this kind shows it.
+    /// Appends the marker to the text, in the form that this kind of forge hides.
     pub fn on(&self, kind: ForgeKind, text: &str) -> String {
-        // A definition counts only after an empty line.
+        // Markdown recognizes a definition only after an empty line.
         format!("{}\n\n{}", text.trim_end(), self.written(Form::of(kind)))
     }
 
@@ -51,7 +51,7 @@ impl Marker {
         }
     }
 
-    /// The mark of a text, which is its last one: what stands before may quote another text of ours.
+    /// Parses the marker at the end of a text. Earlier markers may belong to a quotation.
     pub fn of(text: &str) -> Option<Self> {
         let text = text.trim_end();
         let written = |Form { start, end }: Form| text.strip_suffix(end.trim_start())?.rsplit_once(start);

@@ -1,22 +1,21 @@
-//! What the end of a job means for its ticket, and what its standing still does.
+//! How a ticket changes when its job ends, and while its job is suspended.
 //!
-//! | end | ticket, only from the status its job found it in | badge | is the ticket's last job |
+//! | end of the job | status, if the ticket still has the one in which the job found it | badge | last job of the ticket |
 //! |---|---|---|---|
 //! | completed | completion status, pull request linked | none | yes |
 //! | failed after an agent worked | todo | AI Failed | yes |
 //! | failed before any agent worked | todo | AI Failed | no |
-//! | a revision failed before any agent worked | stays, and gives the pull request's hour back | stays | no |
-//! | cancelled by a person | todo | none | if an agent worked |
-//! | cancelled because its pull request was closed or merged, or its reviews dismissed | stays | stays | no |
-//! | the retry of a revision that ends so: failed before any agent worked, or called off | todo | AI Failed if it failed | no |
-//! | none: it waits for an answer, or is paused | stays | AI Waiting, until it goes on | no |
-//! | not completed, and the ticket was moved into the trigger status again meanwhile | stays; a new job follows, or else the row above | none | as above |
+//! | a revision failed before any agent worked | unchanged; it does not count towards the hourly limit | unchanged | no |
+//! | cancelled by a user | todo | none | if an agent worked |
+//! | cancelled because its pull request was closed or merged, or its reviews dismissed | unchanged | unchanged | no |
+//! | a retry that ends as in one of the two rows with an unchanged badge | todo | AI Failed if it failed | if an agent worked |
+//! | none: it waits for an answer, or is paused | unchanged | AI Waiting, until it resumes | no |
+//! | not completed, but the ticket entered the trigger status again | unchanged; a new job follows, or the failure is shown as above | none | as above |
 
 use crate::job::{Job, Kind, Status};
 use crate::pull_request::{Note, PullRequest, PullRequestLink};
 use crate::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
 
-/// The ticket after its job `ended`.
 pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     let mut ticket = ticket.clone();
     ticket.active_job = None;
@@ -31,20 +30,21 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     let by_itself = ended.status == Status::Cancelled && ended.cancel.as_ref().is_some_and(|it| it.because.is_some());
     let never_began = ended.kind == Kind::Revise && !ended.worked && outcome == LastOutcome::Failed;
     if let Some(now) = ended.ended_at.filter(|_| outcome != LastOutcome::Completed) {
-        // What waited for this job gets its last answer now, and not when an hour is over that nothing waits for;
-        // where that hour was given back, it gets its job. What has to wait on is told so when it is settled.
+        // Settle the waiting reviews now, not at the end of the hour. After a job that did not complete they are
+        // refused, or start a job if this one does not count towards the hourly limit. Settling defers those that must
+        // still wait.
         ticket.deferred.values_mut().for_each(|opens_at| *opens_at = now.min(*opens_at));
     }
-    // A retry has put it into the trigger status, where it must not be left without a job.
+    // A retry moved the ticket into the trigger status, and its end must move the ticket out again.
     if (by_itself || never_began) && ended.retry_of.is_none() {
-        // Nothing of the ticket's own was tried. A second entry that waits is settled as ever.
+        // The ticket's own work was not attempted. A second entry that waits is settled as usual.
         return ticket_while(ended, &ticket).unwrap_or(ticket);
     }
     if ended.worked || outcome == LastOutcome::Completed {
         ticket.last_job = Some(LastJob { id: ended.id.clone(), outcome });
     }
     if outcome == LastOutcome::Completed {
-        // The work that the second entry asked for is done; the ticket goes on from where that put it.
+        // The completed work covers the second entry, so the ticket moves on from the status of that entry.
         let again = ticket.again.take();
         if again.is_some_and(|entry| ticket.seen_event == Some(entry.event)) {
             found_in = Some(ticket.status.clone());
@@ -62,9 +62,9 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     ticket
 }
 
-/// The ticket while its job stands still or goes on, if it should show that and does not.
+/// Updates the AI Waiting badge when the job is suspended or resumes. `None` if the badge is correct.
 ///
-/// A move that is wanted and not written yet stays wanted.
+/// A wanted move that is not written yet stays wanted.
 pub fn ticket_while(job: &Job, ticket: &Ticket) -> Option<Ticket> {
     let shows = ticket.wanted.badge == Some(Badge::AiWaiting);
     let waits = matches!(job.status, Status::AwaitingInput | Status::Paused);
@@ -77,8 +77,7 @@ pub fn ticket_while(job: &Job, ticket: &Ticket) -> Option<Ticket> {
     Some(ticket)
 }
 
-/// The pull request after a job that revised it `ended`: its hour is given back if no agent worked, and
-/// people read how it ended.
+/// The pull request after a revision `ended`. Without an agent's work, it does not count towards the hourly limit.
 pub fn pull_request_after(ended: &Job, pull_request: &PullRequest) -> PullRequest {
     let mut pull_request = pull_request.clone();
     if let Some(given_back) = pull_request.revised.take_if(|revised| !ended.worked && revised.job == ended.id) {
@@ -88,7 +87,7 @@ pub fn pull_request_after(ended: &Job, pull_request: &PullRequest) -> PullReques
     pull_request
 }
 
-/// The pull request that a job left behind, whether it completed or not.
+/// The pull request of a job, even if the job did not complete.
 pub fn link_of(job: &Job) -> Option<PullRequestLink> {
     let result = job.result.as_ref()?;
     Some(PullRequestLink {

@@ -1,5 +1,4 @@
-//! The words an agent gets. Ticket text is data: it is fenced, and the agent is told so. Reviews, which
-//! strangers may have a hand in, are in `review`.
+//! Builds the agent's prompt. Ticket text is data: it is fenced, and the prompt declares it as data.
 
 pub mod conflict;
 pub mod repair;
@@ -15,39 +14,37 @@ use review::ReviewContext;
 use serde::{Deserialize, Serialize};
 use untrusted::fenced;
 
-/// Everything about a job that was frozen when it was made, content-addressed, never fetched again.
+/// Everything that is frozen when a job is created. It is stored under its content hash and never fetched again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
-    /// The version of this shape.
     pub v: u32,
     pub kind: Kind,
     pub ticket: Option<(TicketKey, TicketText)>,
-    /// What a person asked for, beside or instead of a ticket.
+    /// A user's request, in addition to a ticket or instead of one.
     pub instructions: Option<String>,
     pub repository: crate::project::Repository,
     /// The branch to start from.
     pub base: String,
-    /// What reviewers asked for; absent for a job that no review is part of.
+    /// Absent for a job without reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewContext>,
-    /// What is run around the agent; absent where nothing is.
+    /// Commands that run before and after the agent; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<JobCommands>,
-    /// Whose name stands on its commits; absent where it is everybody's.
+    /// The author of its commits; absent for the default author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<Author>,
 }
 
-/// Where an agent leaves its words for reviewers, relative to its worktree; never committed.
+/// File for the agent's replies to reviewers, relative to the worktree; never committed.
 pub const REPLIES_FILE: &str = ".pullyard/replies.json";
 
-/// Where an agent leaves a question for the job's people when it ends its turn, relative to its worktree; never
-/// committed.
+/// File for a question that the agent asks at the end of its turn, relative to the worktree; never committed.
 pub const QUESTION_FILE: &str = ".pullyard/question.md";
 
 impl Context {
-    /// The same with what people asked for beside its reviews. What the instructions say already is not said again: a
-    /// retry begins with those of the job before it, and is given that one's requests as well.
+    /// Adds the messages of users' requests to the instructions. Messages that the instructions contain are skipped,
+    /// because a retry starts with the instructions and the requests of its predecessor.
     pub fn asked_for(mut self, messages: &[String]) -> Self {
         for message in messages {
             self.instructions = Some(match self.instructions.take() {
@@ -68,8 +65,6 @@ impl Context {
         crate::text::clipped(words, 120)
     }
 
-    /// The whole prompt. The fence is longer than any run of backticks in the text, so that the text
-    /// can't close it.
     pub fn prompt(&self) -> String {
         let mut said = self.beginning();
         said.push_str(&format!(
@@ -113,8 +108,8 @@ impl Context {
         }
     }
 
-    /// Title and text of the pull request. `isolation` is what stood between the agent and its host. The agent is the
-    /// one that was asked for; its runner puts the one that worked in its place (`published::worked`).
+    /// Title and body of the pull request. `isolation` describes how the agent is isolated from its host. The body
+    /// names the requested agent; the runner inserts the one that worked (`published::worked`).
     pub fn pull_request(&self, job: &crate::id::JobId, isolation: &str) -> (String, String) {
         let title = match &self.ticket {
             Some((key, _)) => format!("{key}: {}", self.title()),
@@ -134,18 +129,17 @@ impl Context {
         (title, body)
     }
 
-    /// The repository's name, for sentences.
     pub fn repository_name(&self) -> &RepositoryName {
         &self.repository.name
     }
 }
 
-/// Whether these words stand among the others as paragraphs of their own.
+/// Whether `said` contains `words` as complete paragraphs.
 fn says(said: &str, words: &str) -> bool {
     format!("\n\n{said}\n\n").contains(&format!("\n\n{words}\n\n"))
 }
 
-/// A key that can't end the link it is the text of.
+/// Escapes a key for use as the text of a Markdown link.
 fn linkable(key: &TicketKey) -> String {
     key.as_str()
         .chars()
@@ -153,7 +147,7 @@ fn linkable(key: &TicketKey) -> String {
         .collect()
 }
 
-/// An address that can't leave the link it is put into.
+/// Whether a URL is safe as the target of a Markdown link.
 fn is_plain(url: &str) -> bool {
     let loose = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')' | '<' | '>');
     (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(loose)

@@ -6,7 +6,6 @@ use crate::checks::{LONGEST_SECS, MOST_OUTPUT_KIB};
 use crate::commits::{Commits, LONGEST};
 use crate::setting_fault::SettingFault;
 
-/// Refuses an agent that a project can't choose, and a model without its agent.
 pub(super) fn agent(settings: &Settings) -> Result<(), SettingFault> {
     let fault = |pointer, fault: String| Err(SettingFault { pointer, fault: fault.into() });
     match (&settings.agent, &settings.model) {
@@ -20,8 +19,9 @@ pub(super) fn agent(settings: &Settings) -> Result<(), SettingFault> {
     }
 }
 
-/// Refuses a model that is the same when its project's agent was changed: it was named for the other one. A change is
-/// all of the settings and does not say what somebody named in it, so whoever means that model sets it once more.
+/// Refuses a change of the agent that keeps the model, because the model belongs to the previous agent. A change
+/// contains all settings, so it cannot show whether the user named the model again. A user who wants the model sets it
+/// in a second change.
 pub fn check_change(before: &Settings, after: &Settings) -> Result<(), SettingFault> {
     match (&before.agent, &before.model) {
         (Some(agent), Some(model)) if before.agent != after.agent && after.model.as_ref() == Some(model) => {
@@ -35,7 +35,6 @@ pub fn check_change(before: &Settings, after: &Settings) -> Result<(), SettingFa
     }
 }
 
-/// Refuses what could not work.
 pub(super) fn commands(settings: &Settings) -> Result<(), SettingFault> {
     let Settings { setup, checks, command_policy, .. } = settings;
     let listed = [("/setup/commands", &setup.commands), ("/checks/commands", &checks.commands)];
@@ -52,7 +51,7 @@ pub(super) fn commands(settings: &Settings) -> Result<(), SettingFault> {
     Ok(())
 }
 
-/// Refuses what git would not take, or take for something else.
+/// Refuses an author that git rejects or misreads.
 pub(super) fn commits(settings: &Settings) -> Result<(), SettingFault> {
     let Commits { name, email, .. } = &settings.commits;
     let plain = |text: &str| {

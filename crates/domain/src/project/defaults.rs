@@ -1,4 +1,4 @@
-//! What a project's settings mean for a new job: its agent, commands, author and task.
+//! Derives a new job's agent, commands, author and task from the project's settings.
 
 use super::{Repository, Settings};
 use crate::agent::{AUTO, Agent, PROJECT};
@@ -7,9 +7,8 @@ use crate::commits::{Author, Commits, EMAIL, NAME};
 use crate::task::Task;
 
 impl Agent {
-    /// The agent that works where a repository of a project with these settings says this: itself, unless it leaves
-    /// the choice to its project; then the project's with the project's model, or whichever is installed. The program
-    /// stays known.
+    /// Resolves `project` to the agent and model of these settings, or to `auto` if they name none. Other agents stay
+    /// unchanged. `command` always stays.
     pub fn under(self, settings: &Settings) -> Self {
         if self.capability != PROJECT {
             return self;
@@ -20,7 +19,7 @@ impl Agent {
 }
 
 impl JobCommands {
-    /// What a new job of this project on this repository has run; none where nothing is.
+    /// The commands around the agent; `None` if there are none. The repository's own commands replace the project's.
     pub fn of(settings: &Settings, repository: &Repository) -> Option<Self> {
         let (mut setup, mut checks) = (settings.setup.clone(), settings.checks.clone());
         let OwnCommands { setup: own_setup, checks: own_checks } = repository.commands.clone();
@@ -32,7 +31,7 @@ impl JobCommands {
 }
 
 impl Author {
-    /// Of a project's commits; none where it is everybody's.
+    /// `None` for the default author.
     pub fn of(settings: &Settings) -> Option<Self> {
         let Commits { name, email, .. } = &settings.commits;
         (name.is_some() || email.is_some()).then(|| Self {
@@ -43,7 +42,6 @@ impl Author {
 }
 
 impl Task {
-    /// What new jobs of a project with these settings get.
     pub fn of(settings: &Settings) -> Self {
         Self { size: settings.task_size, capacity: settings.task_capacity }
     }

@@ -1,17 +1,16 @@
-//! What an agent is told of a branch that its work does not merge with, before it begins. Names of files and branches
-//! are whatever somebody called them, so they are data, on a line each, fenced, and have a limit.
+//! The prompt about a branch that conflicts with the work folder. Names of files and branches are untrusted: each is
+//! limited to one line, and the list is fenced.
 
 use super::untrusted::{fenced, one_line};
 use std::fmt::Write;
 
-/// How many files are named.
 const MOST_FILES: usize = 50;
 /// Units: characters.
 const LONGEST_NAME: usize = 300;
 
-/// What is said of one such branch, of the commit that it is at, and of the files that both changed.
+/// Describes the conflict with `branch` at `commit`. `files` were changed on both sides.
 pub fn conflict_prompt(branch: &str, commit: &str, files: &[String]) -> String {
-    // A backtick in it could end the quotation.
+    // A backtick would end the quotation.
     let branch = one_line(branch, LONGEST_NAME).replace('`', "'");
     let mut names: Vec<String> = files.iter().take(MOST_FILES).map(|name| one_line(name, LONGEST_NAME)).collect();
     if let Some(more) = files.len().checked_sub(MOST_FILES).filter(|more| *more > 0) {

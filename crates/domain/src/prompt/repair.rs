@@ -1,12 +1,12 @@
-//! What an agent is told when checks of its work failed. What they printed is whatever the repository made them
-//! print, so it is data, fenced, and has a limit.
+//! The prompt for the repair round after failed checks. The repository controls their output, so it is untrusted:
+//! fenced and limited.
 
 use super::untrusted::{fenced, one_line, visible};
 use std::fmt::Write;
 
-/// How much of one check's output is told. Units: characters.
+/// Limit for the output of one check. Units: characters.
 const MOST_OF_ONE: usize = 12_000;
-/// How much of all of them together.
+/// Limit for all outputs together. Units: characters.
 const MOST_OF_ALL: usize = 40_000;
 /// Units: characters.
 const LONGEST_COMMAND: usize = 500;
@@ -15,12 +15,10 @@ const LONGEST_COMMAND: usize = 500;
 pub struct FailedCheck {
     pub command: String,
     pub end: String,
-    /// What it printed, as far as that was kept.
     pub output: String,
 }
 
-/// The whole prompt of the repair round. What stands at the end of an output says most, so its beginning is left
-/// out where there is too much.
+/// The prompt of the repair round. Long outputs are cut at the beginning, because their end is more useful.
 pub fn repair_prompt(failed: &[FailedCheck]) -> String {
     let mut said = String::from(
         "The work was checked, and checks failed. Mend what they found by editing files here; do not change the checks to make them pass. \
@@ -30,7 +28,7 @@ pub fn repair_prompt(failed: &[FailedCheck]) -> String {
     let each = MOST_OF_ONE.min(MOST_OF_ALL / failed.len().max(1));
     for FailedCheck { command, end, output } in failed {
         let (command, output) = (one_line(command, LONGEST_COMMAND), visible(output));
-        // A backtick in it could end the quotation.
+        // A backtick would end the quotation.
         let _ = write!(said, "\nCheck `{}` ended with {end}", command.replace('`', "'"));
         match output.trim() {
             "" => said.push_str(" and printed nothing.\n"),
@@ -42,7 +40,7 @@ pub fn repair_prompt(failed: &[FailedCheck]) -> String {
     said
 }
 
-/// The last characters of a text, with a line before them that says how many are missing.
+/// The last `most` characters of a text, after a line with the number of omitted ones.
 fn last_of(text: &str, most: usize) -> String {
     let count = text.chars().count();
     match count.checked_sub(most) {

@@ -1,45 +1,41 @@
-//! What reviewers asked for, frozen when it was read from the forge, and how an agent is told of it.
+//! Reviews as they were frozen when they were read from the forge, and their part of the prompt.
 //!
-//! Every word of a reviewer, every name and every path stands inside a fence; only numbers and our own
-//! words stand outside. The whole of it has a limit, and says what it left out.
+//! All text, names and paths of reviewers are fenced; only numbers and our own text appear outside a fence. The part
+//! has a size limit and states how much it omits.
 
 use super::untrusted::{capped, fenced, one_line, visible};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The most that is told of reviews. Units: characters.
+/// Limit for all reviews together. Units: characters.
 pub const LONGEST_REVIEWS: usize = 60_000;
-/// The most that is told of one comment or summary. Units: characters.
+/// Limit for one comment or summary. Units: characters.
 pub const LONGEST_COMMENT: usize = 8_000;
-/// What single comments are cut to, one after the other, until all of them have room.
+/// Limits for one comment, tried in this order until all comments fit. Units: characters.
 const SHORTER: [usize; 5] = [LONGEST_COMMENT, 4_000, 2_000, 1_000, 400];
-/// Room for the note about what has none.
+/// Reserved for the note about omitted comments. Units: characters.
 const NOTE: usize = 300;
-/// The longest path and name. Units: characters.
+/// Limit for a path or a name. Units: characters.
 const LONGEST_NAME: usize = 300;
 
-/// A pull request and the reviews that ask for a change to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewContext {
     pub pull_request: ReviewedPullRequest,
     /// In the order of their submission.
     pub reviews: Vec<FrozenReview>,
-    /// What the reading left out because there was too much.
+    /// Text that was omitted during the reading because there was too much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
 }
 
-/// A pull request as it was when its reviews were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewedPullRequest {
     pub number: u64,
     pub url: String,
     pub title: String,
-    /// The branch with the change.
     pub branch: String,
-    /// The branch it goes to.
+    /// The target branch.
     pub base: String,
-    /// The commit at its head.
     pub head: String,
 }
 
@@ -49,9 +45,9 @@ pub struct FrozenReview {
     pub author: String,
     pub submitted_at: Timestamp,
     pub url: String,
-    /// What it says as a whole; may be empty.
+    /// May be empty.
     pub summary: String,
-    /// The forge's ids of the comments that the summary is made of; none where it is a text of its own.
+    /// The forge's ids of the comments that form the summary. Empty if the summary is a text of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<u64>,
     pub edited: bool,
@@ -61,16 +57,15 @@ pub struct FrozenReview {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrozenComment {
     pub id: u64,
-    /// The id of its thread's first comment; its own if it is the first.
+    /// The id of the first comment in its thread.
     pub thread: u64,
     pub path: String,
-    /// The line, the last one of several; none for the whole file.
+    /// The last line of the range; `None` for the whole file.
     pub line: Option<u64>,
-    /// The line is one of the commit that was commented on; it is gone or elsewhere in the newest one.
+    /// `line` refers to the commented commit. The newest commit has that line elsewhere or not at all.
     pub original: bool,
-    /// The first of several lines.
+    /// The first line of a range of several lines.
     pub start_line: Option<u64>,
-    /// Which version of the file the line is of.
     pub side: Side,
     pub author: String,
     pub text: String,
@@ -78,30 +73,28 @@ pub struct FrozenComment {
     pub url: String,
 }
 
-/// A version of a changed file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// Before the change: the line was deleted or stood so before.
+    /// Before the change.
     Left,
     Right,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
-    /// So many comments as a whole.
+    /// Comments that are omitted completely.
     pub comments: u32,
-    /// So many characters of them and of others.
+    /// Characters omitted from these and from shortened comments.
     pub characters: u64,
 }
 
 impl ReviewContext {
-    /// The comments that an agent is told of, which are those it can answer.
+    /// The comments that the prompt contains. The agent can answer only these.
     pub fn told(&self) -> Vec<&FrozenComment> {
         self.laid_out().comments
     }
 
-    /// The words for an agent, fenced and limited.
     pub fn prompt(&self) -> String {
         self.laid_out().text
     }
@@ -125,11 +118,11 @@ impl ReviewContext {
             LaidOut { text: made.finished(), comments: told, is_whole }
         };
         let mut tries = SHORTER.iter().enumerate().map(|(n, most)| lay_out(*most, n == last));
-        // The last one is whole by its own account: it drops what it has no room for.
+        // The last layout counts as complete: it omits comments that do not fit.
         tries.find(|tried| tried.is_whole).unwrap_or_default()
     }
 
-    /// Threads in the order in which they come up, each with its comments as they were written.
+    /// Threads in the order of their first comments. Each thread lists its comments by id, without duplicates.
     fn by_thread(&self) -> Vec<&FrozenComment> {
         let all: Vec<&FrozenComment> = self.reviews.iter().flat_map(|review| &review.comments).collect();
         let mut threads: Vec<u64> = Vec::new();
@@ -168,24 +161,23 @@ impl ReviewContext {
     }
 }
 
-/// What agents were told of comments of a pull request.
+/// Comments of a pull request that agents received before.
 #[derive(Clone, Debug, Default)]
 pub struct ToldBefore {
     comments: Vec<(u64, String)>,
-    /// Those that a summary was made of, and that.
+    /// The ids of a summary's comments, and the summary's text.
     summaries: Vec<(Vec<u64>, String)>,
 }
 
 impl ToldBefore {
-    /// An agent was told of these.
     pub fn add(&mut self, context: &ReviewContext) {
         self.comments.extend(context.told().into_iter().map(|told| (told.id, told.text.clone())));
         self.summaries.extend(context.reviews.iter().map(|review| (review.said.clone(), review.summary.clone())));
     }
 
-    /// Whether an agent was told of this comment, in these words: one that was changed since says something new.
+    /// Whether an agent received this comment with the same text. An edited comment counts as new.
     pub fn has(&self, comment: u64, text: &str) -> bool {
-        // A summary is its comments with an empty line between: a comment that was cut to a part of its words is changed.
+        // Compare whole paragraphs, so that a comment that was edited down to a part counts as new.
         let whole = |text: &str| format!("\n\n{text}\n\n");
         self.comments.iter().any(|(id, told)| *id == comment && told == text)
             || self
@@ -195,7 +187,6 @@ impl ToldBefore {
     }
 }
 
-/// The finished words, and the comments in them.
 #[derive(Default)]
 struct LaidOut<'a> {
     text: String,

@@ -1,32 +1,30 @@
-//! Words of people we know nothing of, made fit to stand in a prompt: what a person can't see on the
-//! forge's page is taken out, what is left is fenced, and it has a limit.
+//! Makes untrusted text safe for a prompt: removes invisible parts, fences the text and limits it.
 //!
-//! The fence and the words around it are what protects; taking out hidden text only keeps an honest
-//! reviewer from passing on what he never saw. So it is simple: no Markdown is understood. Comments go
-//! wherever they stand, in code as well. What a page folds up or shows only in part (`<details>`, texts of
-//! images, titles of links, attributes) stays as the text that it is, where the agent's people see it too.
+//! The fence and the text around it are the protection. Removing hidden text only prevents an honest reviewer from
+//! passing on text that is invisible at the forge. No Markdown is parsed, so comments are removed inside code as well.
+//! Text that a page folds or shows partly stays: `<details>`, alternative texts, link titles, attributes.
 
-/// What stands where something hidden was.
+/// Placeholder for removed text.
 pub const HIDDEN: &str = "(hidden text left out)";
 
-/// The text as a person could have read it on the forge's page.
+/// The text that a reader sees at the forge.
 ///
-/// Taken out: HTML comments, also one that never ends; link definitions that are used as comments; control
-/// characters, and those that are invisible or turn the direction of writing.
+/// Removes HTML comments, even unterminated ones, and link definitions that serve as comments. Also removes control
+/// characters, invisible characters and those that change the direction of writing.
 pub fn visible(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
     let seen: String = text.chars().filter_map(shown).collect();
     without_definitions(&without_comments(&seen))
 }
 
-/// The text between fences that are longer than any run of backticks in it, so that it can't close them.
+/// Encloses the text in a fence that is longer than any run of backticks in it, so that the text cannot close it.
 pub fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("{fence}text\n{text}\n{fence}\n")
 }
 
-/// At most `most` characters of a text, with a line that says how many are missing.
+/// At most `most` characters of a text, followed by the number of omitted ones.
 pub fn capped(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -37,7 +35,7 @@ pub fn capped(text: &str, most: usize) -> String {
     }
 }
 
-/// One line of a name from outside, such as a path: as it is, but for what would end the line or hide.
+/// An untrusted name, such as a path, on one line. Line breaks become spaces; invisible characters are removed.
 pub fn one_line(text: &str, most: usize) -> String {
     let seen: String = text.chars().filter_map(shown).map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).collect();
     match seen.char_indices().nth(most) {
@@ -46,7 +44,7 @@ pub fn one_line(text: &str, most: usize) -> String {
     }
 }
 
-/// A name from outside as code, in Markdown: no mention or link in it counts, and nothing in it ends the code.
+/// An untrusted name as Markdown code, which disables mentions and links. Nothing in the name can end the code.
 pub fn code(name: &str, most: usize) -> String {
     format!("`{}`", one_line(name, most).replace('`', "'"))
 }
@@ -60,8 +58,7 @@ fn shown(c: char) -> Option<char> {
     }
 }
 
-/// Characters without a shape of their own: joiners, fillers, marks of direction, selectors, tags. Words
-/// stay legible without them.
+/// Joiners, fillers, direction marks, variation selectors and tags. Text stays legible without them.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -94,7 +91,7 @@ fn without_comments(text: &str) -> String {
                 said.push_str(HIDDEN);
                 rest = after;
             }
-            // One without an end hides everything after it where it begins a block, and is shown elsewhere.
+            // At the start of a block, an unterminated comment hides the rest. Elsewhere the forge displays it.
             None if begins_block(&said) => {
                 said.push_str(HIDDEN);
                 return said;
@@ -109,7 +106,7 @@ fn without_comments(text: &str) -> String {
     said
 }
 
-/// What follows a comment, as browsers find its end; `inside` follows its beginning.
+/// The text after a comment's end, found as browsers do. `inside` starts after `<!--`.
 fn after_comment(inside: &str) -> Option<&str> {
     if let Some(after) = inside.strip_prefix('>').or_else(|| inside.strip_prefix("->")) {
         return Some(after);
@@ -119,13 +116,13 @@ fn after_comment(inside: &str) -> Option<&str> {
     inside.get(at + length..)
 }
 
-/// Whether nothing but marks of lists and quotes stands before this point of the line.
+/// Whether the line contains only list and quote markers before this point.
 fn begins_block(before: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
     line.chars().all(|c| c.is_whitespace() || c.is_ascii_digit() || matches!(c, '>' | '-' | '+' | '*' | '.' | ')'))
 }
 
-/// `[//]: # (words)` defines a link that leads nowhere: people write comments so, and no page shows them.
+/// Removes definitions such as `[//]: # (text)`. They link nowhere and serve as invisible comments.
 fn without_definitions(text: &str) -> String {
     let mut said = Vec::new();
     let mut lines = text.split('\n');
@@ -135,7 +132,7 @@ fn without_definitions(text: &str) -> String {
             continue;
         };
         said.push(HIDDEN);
-        // Its words may go on until they are closed or an empty line comes.
+        // The title may continue until its closing character or an empty line.
         let end = match title.chars().next() {
             Some('(') => ')',
             Some(quote @ ('"' | '\'')) => quote,
@@ -157,7 +154,7 @@ fn without_definitions(text: &str) -> String {
     said.join("\n")
 }
 
-/// The words of a definition whose link leads nowhere.
+/// The title of a link definition that links nowhere.
 fn title_of_nothing(line: &str) -> Option<&str> {
     let (label, rest) = line.trim_start().strip_prefix('[')?.split_once("]:")?;
     let rest = rest.trim_start();
