@@ -1,6 +1,6 @@
 //! How a ticket changes when its job ends, and while its job is suspended.
 //!
-//! | end of the job | status, if the ticket still has the one in which the job found it | badge | last job of the ticket |
+//! | end of the job | status, if still the one in which the job found the ticket | badge | becomes `last_job` |
 //! |---|---|---|---|
 //! | completed | completion status, pull request linked | none | yes |
 //! | failed after an agent worked | todo | AI Failed | yes |
@@ -8,9 +8,9 @@
 //! | a revision failed before any agent worked | unchanged; it does not count towards the hourly limit | unchanged | no |
 //! | cancelled by a user | todo | none | if an agent worked |
 //! | cancelled because its pull request was closed or merged, or its reviews dismissed | unchanged | unchanged | no |
-//! | a retry that ends as in one of the two rows with an unchanged badge | todo | AI Failed if it failed | if an agent worked |
+//! | a retry that ends as in one of the two rows with an unchanged badge | todo | AI Failed if it failed | if it worked |
 //! | none: it waits for an answer, or is paused | unchanged | AI Waiting, until it resumes | no |
-//! | not completed, but the ticket entered the trigger status again | unchanged; a new job follows, or the failure is shown as above | none | as above |
+//! | not completed; the ticket entered the trigger status again | unchanged; a new job follows, else as above | none | as above |
 
 use crate::job::{Job, Kind, Status};
 use crate::pull_request::{Note, PullRequest, PullRequestLink};

@@ -1,4 +1,4 @@
-//! A project's settings, its repositories and the forges they live on.
+//! A project's settings, its repositories and their forges.
 
 mod check;
 mod defaults;
@@ -19,79 +19,75 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long a job stands still before it is ended, where its project says nothing else: a week.
+/// Default limit for a suspended job: a week.
 pub const REST_AT_MOST: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The longest reason for a hold. Units: characters.
 pub const LONGEST_HOLD: usize = 200;
 
-/// The longest name of who holds a project. Units: characters.
+/// The longest name of a project's holder. Units: characters.
 const LONGEST_NAME: usize = 64;
 
-/// A project.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
-    /// Its short name.
+    /// The short name.
     pub id: ProjectId,
-    /// Its name for people.
+    /// The display name.
     pub name: String,
-    /// How it works.
     pub settings: Settings,
-    /// Raised by every write; a change names the revision it saw.
+    /// Raised by every write. A change names the revision that it is based on.
     pub rev: u64,
 }
 
-/// How a project works. The defaults are the published ones.
+/// How a project works.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The ticket statuses that mean something.
+    /// The ticket statuses with a meaning for Pullyard.
     pub statuses: Statuses,
-    /// A ticket that enters the trigger status gets a job.
+    /// Whether a ticket that enters the trigger status gets a job.
     pub auto_create: bool,
-    /// A review that requests changes gets a job that revises the pull request.
+    /// Whether a review that requests changes gets a job that revises the pull request.
     pub revise_on_review: bool,
-    /// Reviews that come while a job runs, or within the hour after a revision began, wait and are covered by one job.
+    /// Whether reviews wait while a job runs, and for an hour after a revision began. One job covers all waiting
+    /// reviews.
     pub coalesce: bool,
-    /// Where jobs run.
     pub compute: Compute,
-    /// How big the Fargate tasks of new jobs are.
+    /// The size of new jobs' Fargate tasks.
     pub task_size: TaskSize,
-    /// Which capacity the Fargate tasks of new jobs are started on.
+    /// The capacity of new jobs' Fargate tasks.
     pub task_capacity: TaskCapacity,
-    /// The repository of tickets that name none.
+    /// The repository for tickets that name none.
     pub default_repository: Option<RepositoryName>,
-    /// The agent of its repositories that name none: `claude_code`, `codex` or `auto`. None is `auto`, whichever of
-    /// the two is installed where a job runs.
+    /// The agent of repositories that name none: `claude_code`, `codex` or `auto`. None means `auto`: the first of the
+    /// two that is installed where a job runs.
     pub agent: Option<String>,
-    /// The model of that agent, as the agent names it; its own default if none.
+    /// The model of that agent, in the agent's spelling. None means the agent's default.
     pub model: Option<String>,
-    /// What a job may use up.
+    /// Limits of a job.
     pub limits: Limits,
-    /// What becomes of a job whose runner died while the agent worked.
     pub offline: OfflinePolicy,
-    /// What becomes of a job where its agent's session can't be found again, after a rest or while it works.
     pub resume: Resume,
-    /// Nothing new starts while set; who set it.
+    /// The user who holds the project. A held project starts no jobs.
     pub held_by: Option<String>,
-    /// Why it is held, in that person's words.
+    /// The holder's reason.
     pub held_reason: Option<String>,
-    /// What its jobs may use up on each day.
+    /// The daily budget of all jobs.
     pub budget: Budget,
-    /// Our account in the ticket tool: what it does is our own echo.
+    /// Our account in the ticket tool. Its events are echoes of our own changes.
     pub tool_account: Option<String>,
-    /// The secrets that agents prove themselves with to their models, by what they are. A runner uses those of
-    /// its own environment where none is named here.
+    /// The names of the secrets that authenticate agents to their models, by kind. For a kind without a name, a runner
+    /// uses its own environment.
     pub model_secrets: ModelSecrets,
-    /// What is run before the agent, where the repository has nothing of its own.
+    /// Commands that run before the agent, unless the repository has its own.
     pub setup: Setup,
-    /// What is run on the agent's work, where the repository has nothing of its own.
+    /// Commands that check the agent's work, unless the repository has its own.
     pub checks: Checks,
-    /// Which commands may stand among them.
+    /// The commands that are allowed in `setup` and `checks`.
     pub command_policy: CommandPolicy,
-    /// Whose name stands on commits, and which key signs them.
+    /// The author of commits and the key that signs them.
     pub commits: Commits,
 }
 
@@ -124,18 +120,18 @@ impl Default for Settings {
     }
 }
 
-/// The ticket statuses that mean something, in the ticket tool's spelling.
+/// The ticket statuses with a meaning for Pullyard, in the ticket tool's spelling.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Statuses {
-    /// Where tickets go back to when the work failed.
+    /// The status after a failed or cancelled job.
     pub todo: String,
-    /// Entering it makes a job.
+    /// The status that starts a job when a ticket enters it.
     pub trigger: String,
-    /// Where tickets go when the work is done.
+    /// The status after a completed job.
     pub completion: String,
-    /// A ticket in one of these is closed: reviews of its pull request start nothing.
+    /// Statuses of closed tickets: reviews of their pull requests start no job.
     pub closed: BTreeSet<String>,
 }
 
@@ -151,42 +147,41 @@ impl Default for Statuses {
 }
 
 impl Statuses {
-    /// A ticket in this status is closed. A status that means something else here is not.
+    /// Whether a ticket in this status is closed. A status with another meaning here never counts as closed.
     pub fn is_closed(&self, status: &str) -> bool {
         let used = [&self.todo, &self.trigger, &self.completion];
         self.closed.contains(status) && !used.iter().any(|used| *used == status)
     }
 }
 
-/// Where a project's jobs run.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
     /// One Fargate task per attempt.
     Fargate,
-    /// Runners of the project's own claim them.
+    /// Self-hosted runners claim the jobs.
     Runners,
 }
 
-/// What a job may use up.
+/// Limits of a job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// From the claim to the end. Units: seconds.
+    /// Time from the claim to the end. Units: seconds.
     pub wall_secs: u64,
-    /// Without any event from the agent. Units: seconds.
+    /// Time without an event from the agent. Units: seconds.
     pub stall_secs: u64,
-    /// How often a platform fault may put a job back.
+    /// How often a job is requeued after platform faults.
     pub requeues: u32,
-    /// Of one attempt, by the agent's own count. None is no limit. Units: millionths of a US dollar.
+    /// Cost of one attempt, as the agent reports it. None means no limit. Units: millionths of a US dollar.
     pub cost_usd_micros: Option<u64>,
-    /// Requests to the model in one attempt. None is no limit.
+    /// Requests to the model in one attempt. None means no limit.
     pub turns: Option<u32>,
-    /// Of the attempt's work folder. None is no limit. Units: MiB.
+    /// Size of the attempt's work folder. None means no limit. Units: MiB.
     pub disk_mib: Option<u64>,
-    /// How long a job may wait for an answer or stay paused. Units: seconds.
+    /// Time that a job may wait for an answer or stay paused. Units: seconds.
     pub input_secs: u64,
 }
 
@@ -204,26 +199,26 @@ impl Default for Limits {
     }
 }
 
-/// What becomes of a job whose runner died while the agent worked.
+/// The effect of a runner's death while the agent works.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OfflinePolicy {
-    /// It fails, and the ticket says so.
+    /// The job fails.
     Fail,
-    /// It goes back, as often as the limit allows.
+    /// The job is requeued, up to the limit.
     Requeue,
 }
 
-/// What becomes of a job where its agent's session can't be found again, after a rest or while it works.
+/// The effect of a lost agent session, after a suspension or during the work.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resume {
-    /// Its agent begins anew, is told what was asked and answered, and its log says so.
+    /// The agent starts a new session with the questions and answers so far. The job's log records this.
     #[default]
     Prefer,
-    /// It fails.
+    /// The job fails.
     Require,
 }
 
@@ -234,13 +229,13 @@ pub enum ForgeKind {
     /// github.com or GitHub Enterprise Server.
     #[serde(rename = "github")]
     GitHub,
-    /// Bitbucket Cloud; a Data Center speaks another language.
+    /// Bitbucket Cloud. Bitbucket Data Center has another API and is not supported.
     #[serde(rename = "bitbucket")]
     Bitbucket,
 }
 
 impl ForgeKind {
-    /// As people read it.
+    /// The display name.
     pub fn words(self) -> &'static str {
         match self {
             Self::GitHub => "GitHub",
@@ -248,7 +243,7 @@ impl ForgeKind {
         }
     }
 
-    /// As it is written on the wire and on command lines.
+    /// The name on the wire and on command lines.
     pub fn code(self) -> &'static str {
         match self {
             Self::GitHub => "github",
@@ -256,17 +251,16 @@ impl ForgeKind {
         }
     }
 
-    /// For what is stored without it.
+    /// For `skip_serializing_if`: GitHub is the default for stored items.
     pub(crate) fn is_github(&self) -> bool {
         *self == Self::GitHub
     }
 
-    /// The kind of this name.
     pub fn of_code(code: &str) -> Option<Self> {
         [Self::GitHub, Self::Bitbucket].into_iter().find(|kind| kind.code() == code)
     }
 
-    /// The REST base that is meant where none is named.
+    /// The REST base if the user names none.
     pub fn usual_api_url(self) -> &'static str {
         match self {
             Self::GitHub => "https://api.github.com",
@@ -274,8 +268,8 @@ impl ForgeKind {
         }
     }
 
-    /// The forge whose API is at this address, as people read it. One on this machine, as the demo's is, only speaks
-    /// as this kind does.
+    /// The display name of the forge with this API URL. A forge on this machine, such as the demo's, only imitates this
+    /// kind.
     pub fn at(self, api_url: &str) -> String {
         let address = api_url.split_once("://").map_or(api_url, |(_, address)| address);
         let authority = address.split('/').next().unwrap_or_default();
@@ -292,8 +286,8 @@ impl ForgeKind {
         }
     }
 
-    /// Whether one person asks for changes of a pull request once at a time: whoever asks again took back what they had
-    /// asked before, or a push did, and says it with their next request.
+    /// Whether a user has at most one request for changes per pull request. A later request means that the user or a
+    /// push withdrew the earlier one, and includes its content.
     pub fn has_one_request_each(self) -> bool {
         match self {
             Self::GitHub => false,
@@ -301,7 +295,7 @@ impl ForgeKind {
         }
     }
 
-    /// Whether it says what became of its deliveries, and makes one again that did not arrive.
+    /// Whether the forge lists its deliveries and can repeat a failed one.
     pub fn lists_deliveries(self) -> bool {
         match self {
             Self::GitHub => true,
@@ -310,23 +304,20 @@ impl ForgeKind {
     }
 }
 
-/// A connected forge. It holds the names of its secrets, never a secret.
+/// A connected forge. It contains the names of its secrets, never the secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredIntegration")]
 pub struct Integration {
-    /// Its short name.
     pub id: IntegrationId,
-    /// What it is.
     pub kind: ForgeKind,
     /// The REST base, without a trailing slash.
     pub api_url: String,
-    /// How we prove who we are.
     pub auth: Auth,
-    /// Our account there, an App's bot for one: its reviews never start a job.
+    /// Our account at the forge, or an App's bot. Its reviews never start a job.
     pub account: Account,
 }
 
-/// An integration as it may have been stored: before there were Apps, its token's secret stood alone.
+/// A stored integration. Versions before Apps stored the name of the token's secret in `token_secret`.
 #[derive(Deserialize)]
 struct StoredIntegration {
     id: IntegrationId,
@@ -349,29 +340,28 @@ impl TryFrom<StoredIntegration> for Integration {
     }
 }
 
-/// Who a token belongs to at its forge.
+/// The account of a token at its forge.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The forge's id; may pass 2^53. On Bitbucket made of its UUID.
+    /// The forge's id; may exceed 2^53. Derived from the UUID on Bitbucket.
     pub id: u64,
-    /// The name it shows.
     pub login: String,
 }
 
 impl Account {
-    /// Of a token that its forge lets in without saying whose it is, as Bitbucket does with access tokens.
+    /// An unknown account. Bitbucket accepts access tokens without revealing their account.
     pub fn untold() -> Self {
         Self { id: 0, login: "access token".into() }
     }
 
-    /// Whether both may be the same: what is not told contradicts nothing.
+    /// Whether both can be the same account. An unknown account can be any.
     pub fn may_be(&self, other: &Self) -> bool {
         let is_untold = |account: &Self| account.id == 0;
         self.id == other.id || is_untold(self) || is_untold(other)
     }
 
-    /// Whether it may have written what is of this author: of one that is not told, nobody knows.
+    /// Whether this account may have written a text of this author.
     pub fn may_have_written(&self, author: u64) -> bool {
         self.may_be(&Self { id: author, login: String::new() })
     }
@@ -381,38 +371,37 @@ impl Account {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
-    /// Its project.
     pub project: ProjectId,
-    /// The forge it lives on.
+    /// The forge of the repository.
     pub integration: IntegrationId,
-    /// The forge's id of it, which survives renames; may pass 2^53. On Bitbucket made of its UUID.
+    /// The forge's id, which survives renames; may exceed 2^53. Derived from the UUID on Bitbucket.
     pub id: u64,
-    /// `owner/name` as the forge spells it; on Bitbucket `workspace/slug`.
+    /// `owner/name` in the forge's spelling; on Bitbucket `workspace/slug`.
     pub name: RepositoryName,
-    /// The branch that work starts from and goes to.
+    /// The base of new work and of its pull requests.
     pub default_branch: String,
-    /// For git over HTTPS.
+    /// The URL for git over HTTPS.
     pub clone_url: String,
-    /// The agent that works on it, or that its project chooses.
+    /// The agent of the repository, or the marker that its project chooses one.
     pub agent: Agent,
-    /// Jobs may change the files under `.github/workflows`, which run with the repository's own secrets.
+    /// Whether jobs may change files in `.github/workflows`, which run with the repository's secrets.
     #[serde(default)]
     pub workflows: bool,
-    /// What is run around its agent, if not what its project says.
+    /// Commands around the agent that replace the project's.
     #[serde(default, skip_serializing_if = "OwnCommands::is_none")]
     pub commands: OwnCommands,
 }
 
 impl Repository {
-    /// The repository as new jobs of a project with these settings have it: with the agent that works in the end.
+    /// The repository for new jobs, with its agent resolved by these settings.
     pub fn under(self, settings: &Settings) -> Self {
         Self { agent: self.agent.under(settings), ..self }
     }
 }
 
 impl Settings {
-    /// Refuses settings that could not work: a todo or completion status that is the trigger status
-    /// would make every write-back start the next job, for ever.
+    /// Refuses settings that cannot work. For example, a todo status that is the trigger status would make each failed
+    /// job start the next one.
     pub fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         let named = |status: &str| {
@@ -479,12 +468,12 @@ impl Settings {
         self.budget.check()
     }
 
-    /// The settings with nothing that means nothing: a reason without a hold.
+    /// Removes a hold's reason without a hold.
     pub fn tidied(self) -> Self {
         if self.held_by.is_some() { self } else { self.released() }
     }
 
-    /// The settings of the project while it is held. Whoever held it first is named.
+    /// Holds the project. The first holder stays its holder.
     pub fn held(mut self, by: &str, reason: &str) -> Self {
         if self.held_by.is_none() {
             (self.held_by, self.held_reason) = (Some(clipped(by, LONGEST_NAME)), Some(reason.to_owned()));
@@ -492,7 +481,6 @@ impl Settings {
         self
     }
 
-    /// The settings of the project once it is released.
     pub fn released(self) -> Self {
         Self { held_by: None, held_reason: None, ..self }
     }

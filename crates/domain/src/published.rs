@@ -1,11 +1,10 @@
-//! What a pull request says of the work in it, below its ticket: which agent worked and what isolated it, the agent's
-//! last words and what the checks came to.
+//! Renders the parts of a pull request's text that describe the work: agent, isolation, summary and check results.
 //!
-//! The last two are text that nobody vouches for: it is fenced, so that no mention, link, image or closing word in it
-//! counts.
+//! The summary and the commands of the checks are untrusted. Fences and code spans disable mentions, links, images and
+//! closing keywords in them.
 //!
-//! What the checks came to is about one commit: it stands in the part that `newest` keeps up to date, and so does what
-//! a later job says of its own commit. The last words of the job that opened it say what the change is, and stay.
+//! The check results and the summaries of later jobs belong to one commit: they are in the part that `newest` replaces.
+//! The summary of the first job describes the change and stays.
 
 pub mod left_out;
 pub mod newest;
@@ -16,27 +15,27 @@ use crate::prompt::untrusted::{capped, code, fenced, visible};
 use crate::text::Span;
 use std::fmt::Write;
 
-/// What the control plane says of the isolation of a self-hosted runner: only that runner knows it.
+/// Placeholder of the control plane, which does not know a self-hosted runner's isolation.
 pub const ISOLATION_OF_RUNNER: &str = "the runner's own";
-/// How much of the agent's last words is said. Units: characters.
+/// Limit for the agent's summary. Units: characters.
 const LONGEST_SUMMARY: usize = 4_000;
 /// Units: characters.
 const LONGEST_COMMAND: usize = 200;
-/// How much of a version or of a model's name is said. Units: characters.
+/// Limit for a version or a model's name. Units: characters.
 const LONGEST_NAME: usize = 80;
 /// Units: characters.
 const SHORT: usize = 10;
 
-/// What is known of the checks of a pull request's commit.
+/// The check results for a pull request's commit.
 #[derive(Clone, Copy, Debug)]
 pub enum Checked<'a> {
     Now(&'a [CheckRun]),
-    /// An earlier attempt ran them, and some failed; it ended before it could say which.
+    /// An earlier attempt ran the checks and some failed. It ended before it reported the results.
     FailedBefore,
 }
 
 impl Checked<'_> {
-    /// Some failed: it must not look as if it could be merged.
+    /// Whether the pull request must not look ready to merge.
     pub fn failed(&self) -> bool {
         match self {
             Self::Now(runs) => !runs.iter().all(CheckRun::passed),
@@ -45,25 +44,25 @@ impl Checked<'_> {
     }
 }
 
-/// The beginning of the text with the runner's own word for its isolation, where nobody else knew it.
+/// Replaces the placeholder for the isolation with `word`.
 pub fn isolated(beginning: &str, word: &str) -> String {
     let unknown = format!(", isolation: {ISOLATION_OF_RUNNER}\n");
-    // The last one: a ticket's key stands before it, and may be anything on one line.
+    // The last match: the ticket's key before it may contain the same text.
     match beginning.rsplit_once(unknown.as_str()) {
         Some((before, after)) => format!("{before}, isolation: {word}\n{after}"),
         None => beginning.to_owned(),
     }
 }
 
-/// The beginning of the text with the agent that worked in place of the one that was asked for, which may be `auto`.
+/// Replaces the requested agent, which may be `auto`, with the agent that worked.
 pub fn worked(beginning: &str, asked: &str, agent: &str) -> String {
     let unknown = format!("Agent: {asked}, isolation: ");
-    // The last one, as of the isolation.
+    // The last match, for the same reason as in `isolated`.
     let Some((before, after)) = beginning.rsplit_once(unknown.as_str()) else { return beginning.to_owned() };
     format!("{before}Agent: {agent}, isolation: {after}")
 }
 
-/// The agent that worked, with its version and model where they are known.
+/// The agent, with its version and model if known.
 pub fn agent(work: &Work) -> String {
     let mut agent = work.agent.clone();
     if let Some(version) = &work.version {
@@ -75,12 +74,12 @@ pub fn agent(work: &Work) -> String {
     agent
 }
 
-/// As much of a commit's id as a forge makes a link of, and more than a repository has twice.
+/// The first characters of a commit id: enough for the forge to link it and for a repository's commits to differ.
 pub fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
 }
 
-/// A sentence of ours in Markdown: what it quotes mentions nobody, and is no link, image or tag.
+/// A sentence of ours as Markdown. Quotations in it mention no user and form no link, image or tag.
 pub fn sentence(words: &str) -> String {
     let mut said = String::with_capacity(words.len());
     for c in words.chars() {
@@ -92,7 +91,7 @@ pub fn sentence(words: &str) -> String {
     said
 }
 
-/// The text of a new one without its newest part, in Markdown.
+/// The text of a new pull request, without the part that `newest` replaces.
 pub fn opening(beginning: &str, summary: Option<&str>) -> String {
     let mut said = beginning.to_owned();
     if let Some(words) = quoted(summary) {
@@ -101,27 +100,27 @@ pub fn opening(beginning: &str, summary: Option<&str>) -> String {
     said
 }
 
-/// What is said of the checks of the commit that a new one is opened with; nothing where there were none.
+/// The section about the checks of a new pull request's commit. Empty if there were none.
 pub fn checks(checks: Checked<'_>) -> String {
     checked(checks, "Checks failed, so this is a draft.\n")
 }
 
-/// A commit that came to one that was open.
+/// A commit that was added to an open pull request.
 #[derive(Clone, Copy, Debug)]
 pub struct Newest<'a> {
     pub commit: &'a str,
-    /// The agent that made it, if it is known.
+    /// The agent that made the commit, if known.
     pub agent: Option<&'a str>,
     pub summary: Option<&'a str>,
     pub checks: Checked<'a>,
-    /// It was put on top of what others had pushed after these had run: of those that ran now, since where an earlier
-    /// attempt's commit ran nobody knows.
+    /// Whether the commit was rebased onto other commits after the checks ran. Ignored for `FailedBefore`, because the
+    /// base of an earlier attempt's checks is unknown.
     pub on_top: bool,
 }
 
-/// What is said of it, in Markdown.
+/// The part about the newest commit, in Markdown.
 ///
-/// Of checks that were run now none has failed: with such a one no job goes on with a pull request that is open.
+/// A `Checked::Now` has no failed check here: a job with failed checks does not update an open pull request.
 pub fn newest(newest: &Newest<'_>) -> String {
     let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();
     let mut said = format!("## The newest work\n\nCommit {}{by}.\n", short(newest.commit));
@@ -138,7 +137,7 @@ pub fn newest(newest: &Newest<'_>) -> String {
     said
 }
 
-/// An agent's last words in their fence, if it has said any.
+/// The fenced summary; `None` if it has no visible text.
 fn quoted(summary: Option<&str>) -> Option<String> {
     let summary = summary.map(visible)?;
     let words = summary.trim();

@@ -8,8 +8,7 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Time between two revise jobs of a pull request, counted from the making of the first. Exactly this
-/// long after is allowed.
+/// Least time between the creation of two revisions of a pull request. Exactly this time is allowed.
 pub const REVISE_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// Whether a pull request can still change.
@@ -17,17 +16,15 @@ pub const REVISE_WINDOW: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PullRequestState {
-    /// It awaits review or merge.
     #[default]
     Open,
-    /// It was closed without being merged.
+    /// It was closed without a merge.
     Closed,
-    /// Its change is in the base branch.
+    /// Its commits are in the base branch.
     Merged,
 }
 
 impl PullRequestState {
-    /// As people read it.
     pub fn words(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -50,36 +47,36 @@ pub struct PullRequestLink {
 pub struct PullRequest {
     pub id: PullRequestId,
     pub project: ProjectId,
-    /// Its ticket; `None` for a job without one.
+    /// `None` for a job without a ticket.
     pub ticket: Option<TicketKey>,
-    /// The job that last pushed to it; `None` if a person linked it.
+    /// The job that last pushed to it; `None` if a user linked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
     pub url: String,
     pub branch: String,
     /// The head commit when that job ended.
     pub head: String,
-    /// The repository's name at that time. Names change, the id does not.
+    /// The repository's name when that job ended. Names change, the id does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_name: Option<RepositoryName>,
     #[serde(default)]
     pub state: PullRequestState,
-    /// When the forge last changed it, as reported. Older reports are ignored.
+    /// The forge's time of its last change. Older reports are ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
     /// The last job that revised it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised: Option<LastRevision>,
-    /// What its status or comment should say.
+    /// The content of its status or comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
-    /// Raised by every change of `note`.
+    /// Raised with every change of `note`.
     #[serde(default)]
     pub note_version: u32,
     /// The version of `note` that the forge shows.
     #[serde(default)]
     pub noted_version: u32,
-    /// Our comment, if a status could not be set.
+    /// The id of our comment, if a status could not be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<u64>,
     /// Failed writes of the note since the last success.
@@ -88,25 +85,23 @@ pub struct PullRequest {
     /// The note is not written before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// Raised by every write.
     pub rev: u64,
 }
 
 /// The last job that revised a pull request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRevision {
-    /// When it was made. The window counts from here.
+    /// When the job was created. The window starts here.
     pub at: Timestamp,
     pub job: JobId,
-    /// The revision before, whose window counts if this one ends before an agent worked.
+    /// The previous revision. Its window applies if this one ends before an agent works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Box<LastRevision>>,
 }
 
 impl LastRevision {
-    /// A new last revision.
     pub fn begun(job: &JobId, at: Timestamp, before: Option<Self>) -> Self {
-        // An older one had its agent, or this one would not be the last.
+        // The previous revision had an agent, so its own `earlier` no longer matters.
         let earlier = before.map(|before| Box::new(Self { earlier: None, ..before }));
         Self { at, job: job.clone(), earlier }
     }
@@ -118,10 +113,9 @@ impl LastRevision {
 pub enum Note {
     /// The decision about the newest review.
     Decision { reason: Reason },
-    /// The progress of its job.
     Job {
         job: JobId,
-        /// Made or ended. `None` in items of versions that did not store it.
+        /// `None` in items of versions that did not store it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stage: Option<Stage>,
     },
@@ -135,7 +129,7 @@ pub enum Stage {
 }
 
 impl Note {
-    /// For the write that makes the job.
+    /// For the write that creates the job.
     pub fn begun(job: JobId) -> Self {
         Self::Job { job, stage: Some(Stage::Begun) }
     }
@@ -171,12 +165,11 @@ impl PullRequest {
         }
     }
 
-    /// When the next review may make a job.
+    /// When the next review may start a job.
     pub fn opens_at(&self) -> Option<Timestamp> {
         self.revised.as_ref().map(|revised| revised.at.plus(REVISE_WINDOW))
     }
 
-    /// Changes the note.
     pub fn tell(&mut self, note: Note) {
         if self.note.as_ref() != Some(&note) || matches!(note, Note::Job { .. }) {
             self.note = Some(note);
@@ -186,29 +179,28 @@ impl PullRequest {
         }
     }
 
-    /// Whether the forge shows an older note.
+    /// Whether the forge shows an older version of the note.
     pub fn is_untold(&self) -> bool {
         self.noted_version < self.note_version
     }
 
-    /// The link after a report of the forge. `None`: nothing changes, or something newer is known.
+    /// The link after a report from the forge. `None` if nothing changes or the report is outdated.
     pub fn heard(&self, state: PullRequestState, head: &str, updated_at: Timestamp) -> Option<Self> {
         if self.updated_at.is_some_and(|known| updated_at < known) || self.state == PullRequestState::Merged {
             return None;
         }
-        // Bitbucket sends only the beginning of a commit's id, and nothing once the branch is gone.
+        // Bitbucket sends only a prefix of the commit id, and an empty one once the branch is gone.
         let head = if self.head.starts_with(head) { self.head.as_str() } else { head };
         let next = Self { state, head: head.to_owned(), updated_at: Some(updated_at), ..self.clone() };
         (next != *self).then_some(next)
     }
 
-    /// `#231`, or with the repository's name if it is known: `acme/app#231`.
+    /// `acme/app#231`, or `#231` if the repository's name is unknown.
     pub fn label(&self) -> String {
         label(self.repository_name.as_ref(), self.id.number)
     }
 }
 
-/// A pull request in messages.
 pub fn label(repository: Option<&RepositoryName>, number: u64) -> String {
     repository.map_or_else(|| format!("#{number}"), |name| format!("{name}#{number}"))
 }

@@ -5,19 +5,17 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A pull request by its forge's own ids, which survive renames. Host and number alone would not do:
-/// two hosts share repository ids, so the integration is part of the name.
+/// The forge's ids of a pull request, which survive renames. Two hosts may use the same repository ids, so the id
+/// includes the integration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PullRequestId {
-    /// The connected forge.
     pub integration: IntegrationId,
-    /// The forge's id of the repository; may pass 2^53.
+    /// The forge's id of the repository; may exceed 2^53.
     pub repository: u64,
-    /// Its number.
     pub number: u64,
 }
 
-/// `gh1/99/231`: an integration's name has no slash.
+/// `gh1/99/231`. The name of an integration contains no slash.
 impl fmt::Display for PullRequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.integration, self.repository, self.number)

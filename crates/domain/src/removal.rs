@@ -1,7 +1,7 @@
-//! Whether a repository may be taken out of its project, and what of the project's settings goes with it; and whether a
-//! forge may be disconnected, and which other one may have its name then.
+//! Decides whether a repository may be removed, whether a forge may be disconnected, and whether its name may be
+//! reused.
 //!
-//! What there is of jobs, pull requests and hooks is for whoever asks to find: one of each is judged at a time.
+//! The caller finds the jobs, pull requests and hooks; each function judges one of them.
 
 use crate::denial::Denial;
 use crate::hook::{Hook, HookKind};
@@ -10,7 +10,7 @@ use crate::job::Job;
 use crate::project::{Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestState, label};
 
-/// Why the repository stays while there is this job: it works there and has not ended.
+/// Refuses to remove a repository with an active job.
 pub fn kept_by_job(repository: &Repository, job: &Job) -> Option<Denial> {
     let is_its = job.project == repository.project
         && job.integration == repository.integration
@@ -19,8 +19,8 @@ pub fn kept_by_job(repository: &Repository, job: &Job) -> Option<Denial> {
     keeps.then(|| Denial::JobInRepository { job: job.id.clone(), repo: repository.name.clone() })
 }
 
-/// Why it stays while there is this pull request: it is open, and its reviews may start jobs for its ticket. Without
-/// the repository nobody could take the link away.
+/// Refuses to remove a repository with an open, linked pull request. Its reviews may start jobs for the ticket, and the
+/// link could not be removed without the repository.
 pub fn kept_by_pull_request(repository: &Repository, linked: &PullRequest) -> Option<Denial> {
     let is_its = linked.project == repository.project
         && linked.id.integration == repository.integration
@@ -30,8 +30,8 @@ pub fn kept_by_pull_request(repository: &Repository, linked: &PullRequest) -> Op
     Some(Denial::PullRequestOpen { pr, ticket: ticket.clone() })
 }
 
-/// Why it stays while there is this hook: it tells of this repository, to this project and to no other, so that nothing
-/// that it tells would be for anybody. One that others have as well goes on for them.
+/// Refuses to remove a repository with a hook that serves only this repository and project. A hook of other projects
+/// remains useful.
 pub fn kept_by_hook(repository: &Repository, hook: &Hook) -> Option<Denial> {
     let is_its = hook.integration == repository.integration
         && matches!(&hook.kind, HookKind::Repository { id, .. } if *id == repository.id);
@@ -39,7 +39,7 @@ pub fn kept_by_hook(repository: &Repository, hook: &Hook) -> Option<Denial> {
     keeps.then(|| Denial::HookOfRepository { hook: hook.name.to_string(), repo: repository.name.clone() })
 }
 
-/// Why a forge stays connected while there is this repository: its jobs prove to the forge by it who they are.
+/// Refuses to disconnect a forge with a connected repository, whose jobs need the forge's credentials.
 pub fn forge_kept_by_repository(forge: &IntegrationId, repository: &Repository) -> Option<Denial> {
     (repository.integration == *forge).then(|| Denial::RepositoryOfIntegration {
         repo: repository.name.clone(),
@@ -48,27 +48,26 @@ pub fn forge_kept_by_repository(forge: &IntegrationId, repository: &Repository) 
     })
 }
 
-/// Why it stays connected while there is this hook: by it the hook is looked after, and taken away at the forge.
+/// Refuses to disconnect a forge with a hook. Its credentials maintain the hook and delete it at the forge.
 pub fn forge_kept_by_hook(forge: &IntegrationId, hook: &Hook) -> Option<Denial> {
     (hook.integration == *forge)
         .then(|| Denial::HookOfIntegration { hook: hook.name.to_string(), forge: forge.clone() })
 }
 
-/// Why it stays connected while there is this job, whose repository may be gone: it pushes there, and has not ended.
+/// Refuses to disconnect a forge where an active job pushes, even if the job's repository was removed.
 pub fn forge_kept_by_job(forge: &IntegrationId, job: &Job) -> Option<Denial> {
     let keeps = job.integration == *forge && !job.status.is_terminal();
     keeps.then(|| Denial::JobAtIntegration { job: job.id.clone(), forge: forge.clone() })
 }
 
-/// Why a forge of this address can't be connected under a name; none where it can. `former` is the address of the forge
-/// that had the name and was disconnected: what is linked and recorded under it means the repositories of that one, and
-/// at another forge the same ids are other repositories.
+/// Refuses a name that a forge with another address had before; `former` is that address. Stored links and records use
+/// the name with the forge's ids, which mean other repositories at another forge.
 pub fn name_of_another(name: &IntegrationId, former: Option<&str>, api_url: &str) -> Option<String> {
     let former = former.filter(|former| *former != api_url)?;
     Some(format!("{name} was the name of {former}, and what is recorded leads there by it; choose another one"))
 }
 
-/// The settings without a default that is one of these names, which lead nowhere any more; none where it is another.
+/// The settings without a default repository that has one of these names. `None` if the default is another one.
 pub fn without_default(settings: &Settings, names: &[RepositoryName]) -> Option<Settings> {
     let default = settings.default_repository.as_ref()?;
     let is_gone = names.iter().any(|name| name.as_str().eq_ignore_ascii_case(default.as_str()));

@@ -1,12 +1,13 @@
-//! What is said of folders that an agent left and that are in no commit: each is a repository of its own, with files of
-//! another one. Their names are text that nobody vouches for, each in a line of code.
+//! Describes nested repositories that the agent created and that are not committed.
+//!
+//! The names of the folders are untrusted, so each is rendered as code.
 
 use crate::prompt::untrusted::code;
 use std::fmt::Write;
 
-/// So many are named; the rest is counted.
+/// Further folders are only counted.
 const NAMED: usize = 20;
-/// How much of a path is said. Units: characters.
+/// Limit for a path. Units: characters.
 const LONGEST_PATH: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +18,9 @@ pub struct Folder {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nested {
-    /// Another working tree of a repository, most often of the one around it.
+    /// Another worktree, usually of the outer repository.
     Worktree,
-    /// What was fetched from elsewhere, a submodule that the repository does not know included.
+    /// A repository that was fetched from elsewhere, or a submodule that the outer repository does not know.
     Clone,
 }
 
@@ -34,27 +35,28 @@ impl Nested {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The repository around it has files there, or one in its place.
+    /// Whether the outer repository has files there, or a file in place of the folder.
     pub has_files: bool,
-    /// The repository around it ignores the folder.
+    /// Whether the outer repository ignores the folder.
     pub is_ignored: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Becomes {
-    /// Its folder is in no commit, whole, and is named.
+    /// The whole folder is not committed, and it is reported.
     LeftOut(Nested),
-    /// Its files are work, and what makes it a repository goes.
+    /// The files are committed, and the nested `.git` is removed.
     Files,
-    /// It stays as it is, and nobody is told of it.
+    /// The folder stays unchanged, and it is not reported.
     Untouched,
 }
 
-/// Decides it, by the copy that it is of what somebody else has; of none, it was begun there, or nobody knows.
+/// Decides how a nested repository is handled. `copy` is `None` for a repository that the agent started, or if its
+/// origin is unknown.
 ///
-/// Where the repository around it has files it brings these up to date: left out, it would take them from the checks and
-/// not from the commit. What is ignored git does not look at, and what was fetched to build with may need it. A working
-/// tree is told of even there: the work may be in it.
+/// Where the outer repository has files, the folder updates them. Without the folder, the checks would run without
+/// these files, but the commit would still contain them. Git skips ignored folders, and a fetched build dependency may
+/// need its `.git`. An ignored worktree is reported, because it may contain the agent's work.
 pub fn becomes(copy: Option<Nested>, place: Place) -> Becomes {
     match (copy, place) {
         (Some(what @ Nested::Worktree), Place { has_files: false, .. })
@@ -64,7 +66,7 @@ pub fn becomes(copy: Option<Nested>, place: Place) -> Becomes {
     }
 }
 
-/// What a pull request says of them, in Markdown; nothing where there are none.
+/// The section for the pull request, in Markdown. Empty without folders.
 pub fn in_markdown(folders: &[Folder]) -> String {
     if folders.is_empty() {
         return String::new();
@@ -79,7 +81,7 @@ pub fn in_markdown(folders: &[Folder]) -> String {
     said
 }
 
-/// The same for whoever follows the job, in a sentence.
+/// The sentence for the job's events.
 pub fn in_words(folders: &[Folder]) -> String {
     let names: Vec<_> = folders.iter().take(NAMED).map(named).collect();
     let others = match folders.len().saturating_sub(NAMED) {

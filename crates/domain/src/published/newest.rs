@@ -1,35 +1,33 @@
-//! The part of a pull request's text that describes our newest commit: finds it, checks whether it is unchanged,
-//! and replaces it.
+//! Finds and replaces the part of a pull request's text that describes our newest commit.
 //!
-//! It is between two invisible lines. The first has the commit and a hash of our text, so that text of people around it
-//! or in it is never replaced. Anybody who may edit the text can copy the lines; nothing is permitted because of
-//! them.
+//! The part is enclosed in two invisible lines. The first contains the commit and a hash of our text, so that text of
+//! other users is never replaced. Any editor of the text can copy these lines, so they grant no permission.
 
 use crate::marker::Form;
 use crate::project::ForgeKind;
 use sha2::{Digest, Sha256};
 
-/// The mark of both lines.
+/// Follows the start of both lines.
 const NEWEST: &str = "newest ";
-/// The second line's word.
+/// Marks the second line.
 const END: &str = "end";
 /// Length of the hash. Units: bytes.
 const HASH: usize = 8;
 /// Longest text on GitHub. Units: characters.
 const LONGEST: usize = 65_536;
 
-/// Why a text stays as it is.
+/// Why a text is not replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stays {
     Said,
-    /// It has no such part, or several.
+    /// The text has no such part, or several.
     Absent,
     Changed,
     TooLong,
 }
 
-/// The part with these words about a commit. They are fenced, or ours: no line of them looks like one of the two
-/// lines.
+/// Builds the part about a commit. `words` must not contain a line that looks like one of the two lines: it is fenced
+/// or written by us.
 pub fn part(kind: ForgeKind, commit: &str, words: &str) -> String {
     part_as(Form::of(kind), commit, words)
 }
@@ -40,7 +38,7 @@ fn part_as(Form { start, end }: Form, commit: &str, words: &str) -> String {
     format!("{start}{NEWEST}{commit} {hash}{end}\n{between}{start}{NEWEST}{END}{end}\n")
 }
 
-/// The text with a new part in place of ours about another commit.
+/// Replaces our part about an earlier commit.
 pub fn renewed(text: &str, commit: &str, words: &str) -> Result<String, Stays> {
     let found = find(text).ok_or(Stays::Absent)?;
     if found.commit == commit {
@@ -62,7 +60,7 @@ struct Found<'a> {
     after: &'a str,
 }
 
-/// The part of a text. A copy of it makes two, so there is none.
+/// The only part of a text. `None` if a user copied it.
 fn find(text: &str) -> Option<Found<'_>> {
     Form::ALL.into_iter().find_map(|form| find_as(text, form))
 }
@@ -82,7 +80,7 @@ fn find_as(text: &str, form: Form) -> Option<Found<'_>> {
     Some(Found { form, before, commit, hash, words, after })
 }
 
-/// The text with uniform line ends, which forges and browsers change.
+/// Hashes the text with uniform line ends, because forges and browsers change them.
 fn hash(words: &str) -> String {
     let digest = Sha256::digest(words.replace("\r\n", "\n").trim().as_bytes());
     digest.iter().take(HASH).map(|byte| format!("{byte:02x}")).collect()
