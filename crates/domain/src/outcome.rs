@@ -5,12 +5,12 @@
 //! | completed | completion status, pull request linked | none | yes |
 //! | failed after an agent worked | todo | AI Failed | yes |
 //! | failed before any agent worked | todo | AI Failed | no |
-//! | a revision failed before any agent worked | unchanged; it does not count towards the hourly limit | unchanged | no |
 //! | cancelled by a user | todo | none | if an agent worked |
+//! | a revision failed before any agent worked | unchanged; the hourly limit ignores it | unchanged | no |
 //! | cancelled because its pull request was closed or merged, or its reviews dismissed | unchanged | unchanged | no |
-//! | a retry that ends as in one of the two rows with an unchanged badge | todo | AI Failed if it failed | if it worked |
+//! | a retry with one of these two ends | todo | AI Failed if it failed | if an agent worked |
 //! | none: it waits for an answer, or is paused | unchanged | AI Waiting, until it resumes | no |
-//! | not completed; the ticket entered the trigger status again | unchanged; a new job follows, else as above | none | as above |
+//! | not completed; the ticket entered the trigger status again | a new job follows, else as above | none | as above |
 
 use crate::job::{Job, Kind, Status};
 use crate::pull_request::{Note, PullRequest, PullRequestLink};

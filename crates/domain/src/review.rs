@@ -1,7 +1,7 @@
-//! A review that requests changes, as a forge tells it and as the table stores it.
+//! A review that requests changes, as an event of a forge and as a stored item.
 //!
-//! Its text is not stored: it is read from the forge when the job is made. [`guard`] decides whether it may start a
-//! job, [`settle`] decides about reviews that waited.
+//! Its text is not stored, but read from the forge when the job is created. [`guard`] decides whether it may start a
+//! job, [`settle`] decides about waiting reviews.
 
 pub mod guard;
 pub mod settle;
@@ -20,25 +20,24 @@ use std::collections::BTreeSet;
 /// Longest message of a request for a revision. Units: characters.
 pub const LONGEST_MESSAGE: usize = 4_000;
 
-/// A request for changes to a pull request, in one form for all forges. Its names come
-/// from signed data, or from the forge's own answer.
+/// A request for changes to a pull request, in one form for all forges. The names come from signed data or from the
+/// forge's own answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewEvent {
     pub source: Source,
-    /// The forge's name of the delivery. Not signed: for display only.
+    /// The forge's name of the delivery. It is not signed: for display only.
     pub delivery: Option<EventId>,
     pub review: ReviewId,
     pub asks: Asks,
     pub author: Author,
     pub submitted_at: Timestamp,
     pub marked: bool,
-    /// The pull request as told with it.
+    /// The pull request as reported with the review.
     pub pull_request: SeenPullRequest,
 }
 
 impl ReviewEvent {
-    /// Its ledger entry in this project.
     pub fn ledger_id(&self, project: &ProjectId) -> DeliveryId {
         DeliveryId::of_review(project, &self.pull_request.id, &self.review)
     }
@@ -48,11 +47,11 @@ impl ReviewEvent {
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum Asks {
     Changes {},
-    /// A person asks for a revision by command, comment or label. It precedes the six guards.
+    /// A user requests a revision by command, comment or label. It overrides some of the guards.
     Revision {
         message: Option<String>,
     },
-    /// An edited review asks for nothing new.
+    /// An edited review requests nothing new.
     Edited {},
     Nothing {
         event: String,
@@ -61,13 +60,13 @@ pub enum Asks {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
-    /// The forge's id of the account; may exceed 2^53.
+    /// May exceed 2^53.
     pub id: u64,
     pub login: String,
     pub bot: bool,
 }
 
-/// A pull request as a forge told it.
+/// A pull request as a forge reported it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenPullRequest {
     pub id: PullRequestId,
@@ -79,11 +78,10 @@ pub struct SeenPullRequest {
     pub updated_at: Timestamp,
 }
 
-/// Whether an account may start jobs for a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
-    /// It may push, or a Pullyard user vouches for it.
+    /// The account may push, or a Pullyard user requested the revision.
     Write,
     Less,
     /// The forge did not answer.
@@ -99,19 +97,19 @@ pub struct Review {
     pub ticket: TicketKey,
     pub author: Author,
     pub submitted_at: Timestamp,
-    /// A person's request; `None` for a review.
+    /// `None` for a review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
     pub at: Timestamp,
     pub state: ReviewState,
-    /// Raised when it absorbs others and when it waits again. Whoever refuses it must have seen that.
+    /// Raised when it absorbs other reviews and when it waits again. A refusal is conditional on this version.
     #[serde(default)]
     pub version: u32,
-    /// The forge reported an edit after it was submitted. Its list of reviews does not show edits.
+    /// The forge reported an edit after the submission. Its list of reviews does not show edits.
     #[serde(default)]
     pub edited: bool,
-    /// The last job that had it when it waited or was refused again. Its next job is named after it, because each job is
-    /// made once.
+    /// The last job of the review when it waited or was refused again. It determines the id of the next job, because a
+    /// job id is used only once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub had: Option<JobId>,
 }
@@ -127,9 +125,9 @@ pub struct Request {
 pub enum ReviewState {
     /// It waits for a later job.
     Deferred {},
-    /// The job of the newer review covers it.
+    /// The job of this newer review covers it.
     Absorbed { into: ReviewId },
-    /// This job was made for it.
+    /// This job was created for it.
     Started { job: JobId },
     /// It waited, and then could not start a job.
     Refused { reason: Reason, at: Timestamp },
@@ -167,8 +165,7 @@ impl Review {
         }
     }
 
-    /// The review again after it was refused: one version later, still marked as edited, and with the
-    /// job that had it.
+    /// The review again after a refusal: with the next version, its edit mark and its last job.
     pub fn after(self, refused: Option<&Self>) -> Self {
         let Some(refused) = refused else { return self };
         Self {
@@ -186,7 +183,7 @@ impl Review {
         }
     }
 
-    /// The next job of the review: the same id for every caller.
+    /// The id of the review's next job, which is the same for every caller.
     pub fn next_job(&self) -> JobId {
         match &self.had {
             None => JobId::of_review(&self.pull_request, &self.id),
@@ -199,13 +196,13 @@ impl Review {
         Self { state: ReviewState::Started { job: job.clone() }, ..self.clone() }.after(Some(self))
     }
 
-    /// The review waiting again. `None` if its project lets none wait.
+    /// The review waiting again. `None` if the project has no waiting reviews.
     pub fn waiting_anew(&self, settings: &Settings) -> Option<Self> {
         settings.coalesce.then(|| self.anew(ReviewState::Deferred {}))
     }
 
-    /// The review with the answer that it had, as if it had waited for its job. `None` if that job is another, or
-    /// did its work. Whoever asks is told of the review then, even if other jobs completed since.
+    /// The review as refused, as if it had waited for its job. `None` if it has another job, or that job completed. The
+    /// next request then includes the review, even if other jobs completed since.
     pub fn given_back(&self, by: &Job, at: Timestamp) -> Option<Self> {
         if self.job() != Some(&by.id) || may_be_retried(by).is_err() {
             return None;
@@ -215,15 +212,14 @@ impl Review {
         Some(self.anew(ReviewState::Refused { reason, at }))
     }
 
-    /// The review again, without its job.
     fn anew(&self, state: ReviewState) -> Self {
         let had = self.job().or(self.had.as_ref()).cloned();
         Self { state, had, ..self.clone() }.after(Some(self))
     }
 }
 
-/// Reviews without an answer: they waited for a job that failed, or one of `unfinished` was to answer them. The ticket's
-/// next job is told of them.
+/// Reviews without an answer: they waited for a job that failed, or had one of the `unfinished` jobs. The ticket's next
+/// job includes them.
 pub fn unanswered<'a>(
     all: &'a [Review],
     project: &ProjectId,
@@ -233,14 +229,13 @@ pub fn unanswered<'a>(
     let is_left = |state: &ReviewState| match state {
         ReviewState::Refused { reason, .. } => matches!(reason, Reason::PreviousJobNotCompleted { .. }),
         ReviewState::Started { job } => unfinished.contains(job),
-        // An absorbed review follows the one that absorbed it.
         ReviewState::Deferred {} | ReviewState::Absorbed { .. } => false,
     };
     let is_ours = |review: &Review| review.project == *project && review.ticket == *ticket;
     all.iter().filter(|review| is_left(&review.state) && is_ours(review)).collect()
 }
 
-/// Like `unanswered`, for requests of people, which no list of the forge has.
+/// Like `unanswered`, but only users' requests, which no list of the forge contains.
 pub fn unanswered_requests<'a>(
     all: &'a [Review],
     project: &ProjectId,
@@ -252,8 +247,7 @@ pub fn unanswered_requests<'a>(
     left
 }
 
-/// Requests beside the reviews that a job covers, in this order. A repeated request, or one that follows
-/// a failed revision, takes the place of the last.
+/// The messages of requests that a job covers, in order. A repeated message moves to its last position.
 pub fn messages(covered: &[Review]) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for message in covered.iter().filter_map(|review| review.request.as_ref()?.message.as_ref()) {
@@ -263,11 +257,10 @@ pub fn messages(covered: &[Review]) -> Vec<String> {
     messages
 }
 
-/// The jobs to read to know whether they left their reviews, as [`leaves_reviews`] says: of revisions only
-/// `last`. A revision is recognised by its id, which is derived from one of `all` the pull request's reviews. A job
-/// whose review had another job since may be read in vain.
+/// The jobs to read to find out whether they leave their reviews, as `job::leaves_reviews` defines it.
 ///
-/// [`leaves_reviews`]: crate::job::leaves_reviews
+/// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
+/// `all`. A job whose review had another job since may be returned unnecessarily.
 pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
     let made_for = |review: &Review| [JobId::of_review(&review.pull_request, &review.id), review.next_job()];
     let revisions: BTreeSet<JobId> = all.iter().flat_map(made_for).collect();
@@ -275,18 +268,18 @@ pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option
     having.iter().copied().filter(may).cloned().collect()
 }
 
-/// Which unanswered reviews of the forge a job is told of, beside those that it covers.
+/// Which unanswered reviews a job includes in addition to those that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     Nothing,
-    /// Earlier ones of the authors that it covers.
+    /// Earlier ones by the authors of covered reviews.
     Earlier,
-    /// All of them, and requests of people.
+    /// All of them, and users' requests.
     All,
 }
 
 impl Takes {
-    /// Whether a review of this author and time belongs, for the job that covers these.
+    /// Whether a review of this author and time belongs to a job that covers `covered`.
     pub fn has(self, covered: &[Review], author: Option<u64>, submitted_at: Option<Timestamp>) -> bool {
         let came_before = |one: &Review| {
             one.request.is_none()
@@ -301,11 +294,10 @@ impl Takes {
     }
 }
 
-/// What the job that covers these reviews is told of as well: all, if a person asked for it, if other jobs have its
-/// reviews since, or if it had nothing to do.
+/// The unanswered reviews that a job includes: all if a user requested the job, or if it covers no review any more.
 ///
-/// A request for changes on Bitbucket has no text of its own: it means its author's comments since their last request. If
-/// that request was refused or withdrawn before a job read it, its comments come with the next one.
+/// On Bitbucket, a request for changes has no text. It means the author's comments since their last request. If that
+/// request was refused or withdrawn before a job read it, the next request includes its comments.
 pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
     if covered.is_empty() || covered.iter().any(|review| review.request.is_some()) {
         return Takes::All;
@@ -313,9 +305,10 @@ pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
     if kind.has_one_request_each() { Takes::Earlier } else { Takes::Nothing }
 }
 
-/// The jobs that had earlier requests of these authors. On a forge whose requests have no text, comments after a request
-/// belong to it while it is the last, and to the next one as well. If the forge forgets withdrawn requests, they belong
-/// to every later one. None if requests have text.
+/// The jobs of earlier requests by the authors of `covered`. Empty if this kind of forge has requests with text.
+///
+/// Without text, a comment belongs to the newest request before it and to the next one. If the forge forgets withdrawn
+/// requests, the comment belongs to every later one.
 pub fn told_before<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
     if !kind.has_one_request_each() {
         return BTreeSet::new();
@@ -333,7 +326,6 @@ pub fn told_before<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -
     all.iter().filter(is_before).filter_map(|one| resolved(one, all).job()).collect()
 }
 
-/// The reviews that one of these absorbed.
 pub fn absorbed_by<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
     let is_behind = |review: &Review| {
         let stands_for_it = &resolved(review, all).id;
@@ -342,11 +334,10 @@ pub fn absorbed_by<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
     all.iter().filter(|review| is_behind(review)).collect()
 }
 
-/// The state of an absorbed review, found among all reviews of its pull request: that of the last one in its
-/// chain.
+/// The review at the end of a chain of absorbed reviews. Its state applies to the whole chain.
 pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
     let mut at = review;
-    // Each step leads to a newer review, so the chain is no longer than the list.
+    // Each step leads to a newer review, so a chain is at most as long as the list.
     for _ in 0..all.len() {
         let ReviewState::Absorbed { into } = &at.state else { break };
         match all.iter().find(|other| other.id == *into) {
@@ -357,8 +348,7 @@ pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
     at
 }
 
-/// The reviews that this job covers, oldest first: its own, and all that it
-/// absorbed. The order is by the forge's time, then ours, then the id.
+/// The reviews that this job covers, with the absorbed ones, oldest first: by the forge's time, our time and id.
 pub fn covered<'a>(job: &JobId, all: &'a [Review]) -> Vec<&'a Review> {
     let is_ours =
         |review: &&Review| matches!(&resolved(review, all).state, ReviewState::Started { job: by } if by == job);

@@ -1,7 +1,7 @@
 //! A self-hosted runner: identity, presence and slots.
 //!
-//! Every step is a pure function of the stored runner. The store only checks that it is
-//! unchanged. [`sweep`](self::sweep) decides what the sweeper does about runners.
+//! Each transition is a pure function of the stored runner, and the store only checks that the runner is unchanged.
+//! [`sweep`](self::sweep) decides what the sweeper does about runners.
 
 pub mod sweep;
 
@@ -12,22 +12,20 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// A runner that is silent for this long counts as Offline.
+/// A runner counts as Offline after this silence.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(90);
 
 /// Heartbeat interval of an idle runner. Two heartbeats may be lost.
 pub const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
 
-/// Heartbeat interval of a runner with a job.
 pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 
-/// Pause after a claim that got nothing.
+/// Pause after a claim without a job.
 pub const POLL: Duration = Duration::from_secs(3);
 
-/// Most jobs of one runner at once.
 pub const MOST_SLOTS: u32 = 12;
 
-/// How many successful claims of a runner are kept: more than it can make while a repeat of one is under way.
+/// Number of successful claims stored per runner: more than it makes while it repeats one of them.
 pub const CLAIMS_KEPT: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,37 +41,37 @@ pub enum Presence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
     pub id: RunnerId,
-    /// Unique among runners. Also in its profile; here for messages.
+    /// Unique among runners. Copied from the profile for messages.
     pub name: String,
     /// The hash of its token. When the token is revoked, the runner loses its jobs.
     pub token: String,
     pub status: Presence,
-    /// Raised when the runner goes Offline or is taken over, so that ends decided for its earlier life are refused.
+    /// Raised when the runner goes Offline or is replaced, so that decisions about its earlier life are refused.
     pub epoch: u32,
-    /// The process that acts as the runner. Another one is older, or a copy.
+    /// The process that acts as the runner. Any other process is outdated or a copy.
     pub instance: InstanceId,
     pub last_heartbeat: Timestamp,
-    /// Whether it sent a heartbeat since it was first registered.
+    /// Whether it has sent a heartbeat since its first registration.
     pub heard: bool,
     pub slots: BTreeMap<JobId, Slot>,
-    /// The jobs of its last heartbeat. The process of a slot that is missing here is lost.
+    /// The jobs of its last heartbeat. A slot whose job is missing here has lost its process.
     pub active: BTreeSet<JobId>,
     pub max: u32,
-    /// It finishes its jobs and takes no more, by its own word.
+    /// The runner announced that it takes no more jobs.
     pub draining: bool,
-    /// An operator wants that. A level, not a message: every heartbeat's answer repeats it.
+    /// An operator wants that. Every answer to a heartbeat repeats it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
-    /// Its jobs do not fail before this time: many runners fell silent at once, or the sweeper was late.
+    /// Its jobs do not fail before this time, because many runners fell silent at once or the sweeper was late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spared_until: Option<Timestamp>,
-    /// Its newest successful claims in order, so that a repeat never gets a second job. At least
-    /// [`CLAIMS_KEPT`] of them.
+    /// The newest successful claims in order, so that a repeated claim never gets a second job. At least
+    /// [`CLAIMS_KEPT`] are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimId>,
 }
 
-/// An operator's wish that a runner takes no more jobs.
+/// An operator's request that a runner takes no more jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
     pub by: String,
@@ -86,7 +84,7 @@ pub struct Drain {
 pub struct Slot {
     pub attempt: u32,
     pub claim: ClaimId,
-    /// The job's project, for permissions.
+    /// For permissions.
     pub project: ProjectId,
     pub since: Timestamp,
 }
@@ -101,8 +99,7 @@ pub struct Profile {
     /// Labels that jobs may require.
     pub labels: BTreeSet<String>,
     pub version: String,
-    /// The projects of its token at registration; `None` means all. For display only: a claim checks
-    /// the token itself.
+    /// The projects of its token at registration; `None` means all. For display only: a claim checks the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projects: Option<BTreeSet<ProjectId>>,
 }
@@ -113,10 +110,10 @@ impl Profile {
     }
 }
 
-/// A process that registers.
+/// The registration of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
-    /// The id, derived from token and name.
+    /// Derived from token and name.
     pub id: RunnerId,
     pub name: String,
     /// The hash of its token.
@@ -135,7 +132,6 @@ pub struct Heartbeat {
     pub last: bool,
 }
 
-/// Why a runner is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Another process of this name is alive.
@@ -147,7 +143,6 @@ pub enum Refusal {
     NameTaken {
         name: String,
     },
-    /// Another process took over.
     Replaced {
         name: String,
     },
@@ -190,7 +185,7 @@ impl Refusal {
     }
 }
 
-/// Why a runner gets no job, whatever is Ready.
+/// Why a runner gets no job, even if jobs are Ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     Draining,
@@ -198,7 +193,7 @@ pub enum Closed {
     Full,
     /// It counts as Offline until its next heartbeat.
     Silent,
-    /// This claim got a job before, which has ended since.
+    /// This claim got a job before, and that job has ended.
     Answered,
 }
 
@@ -207,7 +202,7 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
 }
 
 impl Runner {
-    /// Whether it is alive. Also checked when it is read, because the sweeper may be late.
+    /// Also checked on reads, because the sweeper may be late.
     pub fn is_online(&self, now: Timestamp) -> bool {
         self.status == Presence::Online && !self.is_silent(now)
     }
@@ -220,7 +215,7 @@ impl Runner {
         self.heard || !self.claims.is_empty()
     }
 
-    /// Whether it takes no more jobs, by its own or an operator's wish.
+    /// Whether it takes no more jobs, at its own or an operator's request.
     pub fn is_draining(&self) -> bool {
         self.draining || self.drain.is_some()
     }
@@ -229,12 +224,10 @@ impl Runner {
         self.max.saturating_sub(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
     }
 
-    /// Registers a process: of a new runner, of one that takes over from a dead process, or the known process
-    /// again.
+    /// Registers the process of a new runner, a replacement for a dead process, or the known process again.
     ///
-    /// A takeover keeps the slots. The sweeper ends those that the new process does not run.
-    /// The known process again is a daemon that was killed and continues. The runner is now
-    /// what it reports.
+    /// A replacement keeps the slots, and the sweeper ends those that the new process does not run. The known process
+    /// registers again after a daemon was killed and continues. The runner's state follows the registration.
     pub fn registered(seen: Option<&Self>, new: Introduction, now: Timestamp) -> Result<Self, Refusal> {
         let Introduction { id, name, token, instance, max, active } = new;
         let Some(old) = seen else {
@@ -263,10 +256,10 @@ impl Runner {
         if lives && old.instance != instance {
             return Err(Refusal::Live { name, ago: now.since(old.last_heartbeat).into() });
         }
-        // The id is derived from these two.
+        // `id` and `token` stay, because the id is derived from token and name.
         Ok(Self {
             status: Presence::Online,
-            // Decisions about its silence are void. If it was not silent, there are none.
+            // A higher epoch cancels decisions about the runner's silence. Without silence there are none.
             epoch: if lives { old.epoch } else { old.epoch + 1 },
             instance,
             last_heartbeat: now.max(old.last_heartbeat),
@@ -278,7 +271,7 @@ impl Runner {
         })
     }
 
-    /// A heartbeat. The runner is Online again, unless it signs off.
+    /// Records a heartbeat. The runner is Online again, unless it signs off.
     pub fn heard(&self, said: Heartbeat, now: Timestamp) -> Result<Self, Refusal> {
         self.must_be_spoken_for_by(&said.instance)?;
         let mut runner = self.clone();
@@ -311,7 +304,7 @@ impl Runner {
     pub fn may_claim(&self, instance: &InstanceId, claim: &ClaimId, now: Timestamp) -> Result<Option<Closed>, Refusal> {
         self.must_be_spoken_for_by(instance)?;
         Ok(if !self.is_online(now) {
-            // The sweeper may be about to end its jobs, and would end a new one with them.
+            // The sweeper may be about to end its jobs, and would end a new one as well.
             Some(Closed::Silent)
         } else if self.claims.contains(claim) {
             Some(Closed::Answered)

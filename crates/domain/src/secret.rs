@@ -1,24 +1,23 @@
-//! What secrets that people set are for, and what a token can be. Values are kept elsewhere.
+//! The purposes of users' secrets, and the format of tokens.
 
 use serde::{Deserialize, Serialize};
 
-/// What a secret is for: who may read its value follows from it.
+/// The purpose of a secret. It determines which roles may read the value.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretKind {
-    /// To speak to a forge, or to hear from it: tokens, Apps' keys, webhooks' secrets.
+    /// For calls to a forge and its webhooks: tokens, keys of Apps, secrets of webhooks.
     #[default]
     Forge,
-    /// What jobs alone are given: models' keys, and those that commits are signed with.
+    /// For jobs only: keys of models, and keys that sign commits.
     Job,
 }
 
 impl SecretKind {
-    /// Every one.
     pub const ALL: [Self; 2] = [Self::Forge, Self::Job];
 
-    /// What stands before a secret's own name in its whole one, after the deployment's: roles are limited by it.
+    /// The part of a secret's full name between the deployment's prefix and its own name. IAM policies refer to it.
     pub fn folder(self) -> &'static str {
         match self {
             Self::Forge => "user/",
@@ -27,9 +26,9 @@ impl SecretKind {
     }
 }
 
-/// What keeps a value from being a token or a model's key, each of which is one word of ASCII; none where nothing does.
+/// Why a value cannot be a token or a model key, which are single ASCII words; `None` if it can.
 ///
-/// It reads after the name of the value, and has nothing of the value in it.
+/// The message follows the name of the value in a sentence. It does not contain the value.
 pub fn flaw_of_token(value: &str) -> Option<&'static str> {
     let word = value.trim();
     if word.is_empty() {

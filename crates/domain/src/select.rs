@@ -1,4 +1,4 @@
-//! Which runner may take which job, and in which order.
+//! Decides which runner may claim which job, and in which order.
 
 use crate::id::{ClaimId, ClassId, JobId, RunnerId};
 use crate::job::{Job, Place, Status, Want};
@@ -8,12 +8,12 @@ use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// What jobs of one class ask of a runner.
+/// The requirements of a class of jobs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Needs {
     pub capability: String,
     pub labels: BTreeSet<String>,
-    /// Whose key their agent asks its model with: not what a runner must have, but which account it would ask.
+    /// The owner of the model key. It selects the breakers of the class and is no requirement for a runner.
     #[serde(default, skip_serializing_if = "is_runners")]
     pub key: KeyOf,
 }
@@ -22,12 +22,11 @@ fn is_runners(key: &KeyOf) -> bool {
     *key == KeyOf::Runner
 }
 
-/// The runner has the capability and every label.
 pub fn matches(needs: &Needs, runner: &Profile) -> bool {
     runner.capabilities.contains(&needs.capability) && needs.labels.is_subset(&runner.labels)
 }
 
-/// A row of the index of claimable jobs: a suggestion.
+/// A row of the index of claimable jobs. It is only a hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub job: JobId,
@@ -36,28 +35,27 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Its job only adopts: it asks no model, and waits for no account. What once adopts never does anything else.
+    /// Whether the job only adopts. Such a job calls no model, waits for no breaker and stays adopting.
     ///
-    /// A row that an older version wrote does not say so of its job.
+    /// False for rows of older versions, which do not show it.
     pub fn only_adopts(&self) -> bool {
         self.order < 0
     }
 }
 
-/// How far before all others a job that only adopts is offered: further than any job is old. Units: milliseconds.
+/// Lead of adopting jobs over all others, longer than any job can wait. Units: milliseconds.
 const ADOPTS_FIRST: i64 = 1_000_000_000_000_000;
 
-/// The order in which a Ready job is offered to the runners of its class: by age, and those that only adopt before all
-/// others.
+/// The sort key of a Ready job in its class: its creation time, but adopting jobs come first.
 ///
-/// A row tells nothing but its job and this order. Behind those of a class that wait for an account, however many they
-/// are, nobody would find the one that waits for none.
+/// An index row contains only the job and this key. Behind many rows that wait for a breaker, an adopting job would not
+/// be found.
 pub fn order_of(job: &Job) -> i64 {
     let made = job.created.millis();
     if job.adopts.is_some() { made.saturating_sub(ADOPTS_FIRST) } else { made }
 }
 
-/// First come, first served, across all classes, once those that only adopt are; at most `most`.
+/// The first `most` jobs of all classes, without duplicates.
 pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
     candidates.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.job.as_str().cmp(b.job.as_str())));
     candidates.dedup_by(|later, earlier| later.job == earlier.job);
@@ -65,15 +63,14 @@ pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
     candidates
 }
 
-/// How many of the oldest jobs a claim reads at its first look, and at the next ones: a wider look costs more, and is
-/// for claims whose first jobs others were quicker to take.
+/// How many of the oldest jobs a claim reads, first and after it has tried all of them. A wider read costs more, so it
+/// is only used when concurrent claims took the first jobs.
 pub const WIDTHS: [usize; 3] = [16, 64, 256];
 
-/// How many jobs a claim tries at most.
 pub const MOST_TRIES: usize = 64;
 
-/// Which of its candidates a claim tries: the oldest at first, then any. Claims that came at once take different ways,
-/// and a repeated claim takes the same.
+/// The candidate that a claim tries next: first the oldest, then a pseudo-random one. Concurrent claims try different
+/// candidates, and a repeated claim tries the same ones.
 pub fn pick(claim: &ClaimId, tried: usize, candidates: usize) -> usize {
     if tried == 0 || candidates == 0 {
         return 0;
@@ -82,8 +79,7 @@ pub fn pick(claim: &ClaimId, tried: usize, candidates: usize) -> usize {
     digest.as_slice().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first) as usize % candidates)
 }
 
-/// The job itself is what its row of the index said: nobody has it, and it waits for runners of that class, this
-/// one among them.
+/// Whether the job is still as its index row promised, and this runner may claim it now.
 pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestamp) -> bool {
     let waits = job.status == Status::Ready && job.place == Place::Runners && job.want == Want::Run;
     waits && job.class == *class && job.is_left_to(runner, now)

@@ -1,12 +1,10 @@
-//! What is wrong with a setting.
+//! A fault in a project's settings.
 
 use std::borrow::Cow;
 
-/// What is wrong with a setting: its JSON pointer and the fault in words.
+/// A refused setting: its JSON pointer and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingFault {
-    /// Where.
     pub pointer: &'static str,
-    /// What.
     pub fault: Cow<'static, str>,
 }

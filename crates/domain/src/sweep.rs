@@ -1,4 +1,4 @@
-//! What a due job needs: the sweeper's judgement, as a function of the job and the time.
+//! Decides the next step for a due job, as a function of the job and the time.
 
 use crate::failure::{Class, Failure};
 use crate::job::{DispatchFault, FINISH_GRACE, Job, Place, Status};
@@ -7,13 +7,13 @@ use crate::text::Span;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// How long a job may stay Ready before it is given up.
+/// How long a job may stay Ready before it fails.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long a job is Ready before the sweeper asks whether its project still runs its jobs there.
+/// Time after which the sweeper checks whether a Ready job still waits in the right place.
 pub const REPLACE_AFTER: Duration = Duration::from_secs(60);
 
-/// How long the sweeper leaves an item alone after it failed on it `tries` times: 1 min doubling to 1 h.
+/// Delay after the sweeper failed `tries` times on an item: 1 min, doubling up to 1 h.
 pub fn back_off(tries: u32) -> Duration {
     Duration::from_secs(60u64.saturating_mul(1 << tries.min(6)).min(3_600))
 }
@@ -21,19 +21,18 @@ pub fn back_off(tries: u32) -> Duration {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Admit,
-    /// A task is started for it.
     Start,
-    /// The task that was started is given up first.
+    /// Abandon the started task, then start another one.
     StartAnew(DispatchFault),
     Requeue(Failure),
-    /// It goes back to Ready once more, only for what a lost attempt may have pushed.
+    /// Requeue the job once more, only to find out whether a lost attempt pushed.
     Adopt(Failure),
     GiveUp(Failure),
-    /// It is cancelled: its runner was told to stop and did not in time.
+    /// Cancel it: its runner did not stop in time.
     CallOff,
-    /// It ends: nobody answered or continued it in time.
+    /// End it: no user answered or resumed it in time.
     Expire,
-    /// It is too early, or others see to it.
+    /// It is too early, or another component acts.
     Nothing,
 }
 
@@ -81,7 +80,7 @@ fn active(job: &Job, now: Timestamp) -> Step {
     }
 }
 
-/// What becomes of a job that its self-hosted runner lost.
+/// Decides about a job whose self-hosted runner was lost.
 pub fn lost(job: &Job, failure: Failure, now: Timestamp) -> Step {
     if !job.status.is_active() || job.push_until.is_some_and(|until| now < until) {
         return Step::Nothing;
@@ -89,15 +88,15 @@ pub fn lost(job: &Job, failure: Failure, now: Timestamp) -> Step {
     after_death(job, failure)
 }
 
-/// What a Ready job of runners needs that no event brings: `compute` is what its project says now, `why`
-/// what it waits for.
+/// Decides about a Ready job that waits for runners. `compute` is the project's current setting, `why` the reason for
+/// the wait.
 pub fn waiting(job: &Job, compute: Compute, why: &str, now: Timestamp) -> Waiting {
     if job.status != Status::Ready || job.place != Place::Runners {
         return Waiting::Nothing;
     }
     let waited = now.since(job.ready_since);
     if waited >= LONGEST_WAIT {
-        // Part of a sentence now, which has no room for what was so at this moment.
+        // Drop the part after the semicolon, which is about the current moment.
         let why = why.split(';').next().unwrap_or_default().trim_end_matches('.').into();
         return Waiting::GiveUp(Failure::NeverClaimed { limit: Span::from(LONGEST_WAIT), why });
     }
@@ -107,7 +106,7 @@ pub fn waiting(job: &Job, compute: Compute, why: &str, now: Timestamp) -> Waitin
     }
 }
 
-/// Where a Ready job belongs, if that is not where it waits.
+/// The place where a Ready job should wait, if it waits in the wrong one.
 pub fn elsewhere(job: &Job, compute: Compute, now: Timestamp) -> Option<Place> {
     let place = Place::of(compute);
     let old = now.since(job.ready_since) >= REPLACE_AFTER;
@@ -121,9 +120,9 @@ pub enum Waiting {
     GiveUp(Failure),
 }
 
-/// A fault of the platform before the agent worked goes back as often as the limit allows; afterwards
-/// the project's policy decides, since half-done work is money spent. Whoever chose Spot capacity has
-/// decided that already: being interrupted now and then is what it costs.
+/// A platform fault before the agent worked requeues the job, up to the limit. Afterwards the project's policy decides,
+/// because unfinished work costs money. Spot interruptions requeue it in both cases, because Spot users accept them for
+/// the price.
 fn after_death(job: &Job, failure: Failure) -> Step {
     let may_go_back = match job.status {
         Status::Claimed | Status::Preparing => true,
@@ -137,7 +136,7 @@ fn after_death(job: &Job, failure: Failure) -> Step {
     }
 }
 
-/// It fails, unless an attempt whose end nobody told may have pushed: that is looked for first, once.
+/// Fails the job. If a lost attempt may have pushed, an adopting attempt looks for that first, once.
 fn unless_pushed(job: &Job, failure: Failure) -> Step {
     if job.may_have_pushed() && job.adopts.is_none() { Step::Adopt(failure) } else { Step::GiveUp(failure) }
 }

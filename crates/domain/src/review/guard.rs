@@ -13,37 +13,34 @@ use crate::ticket::{LastOutcome, MOST_DEFERRED};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The version of the stored [`ReviewFacts`].
 pub const FACTS: u32 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewFacts {
-    /// The version of this shape.
     pub v: u32,
     pub now: Timestamp,
     pub asks: Asks,
     pub author: String,
-    /// It is our own: by account, and by our mark where people share that account.
+    /// Pullyard wrote it: recognized by the account, and by the marker if a user owns that account.
     pub own: bool,
-    /// The code of the answer it got before and its job, if that answer lasts: for good, or while it waits.
+    /// The code and job of the earlier answer, if it is final or the review still waits.
     pub first: Option<(String, Option<JobId>)>,
-    /// What became of it, if the table knows it.
+    /// The stored result, if any.
     pub stored: Option<Known>,
-    /// The project it is decided for.
+    /// The project for which the review is decided.
     pub project: ProjectId,
-    /// That project's settings; none if there is no such project.
+    /// `None` if the project does not exist.
     pub settings: Option<ReviewSettings>,
     pub integration: IntegrationId,
     pub repository: RepositoryName,
-    /// The repository is connected to the project.
+    /// Whether the repository is connected to the project.
     pub connected: bool,
     pub number: u64,
     pub state: PullRequestState,
-    /// Whether its author may start jobs; none until the forge is asked.
+    /// `None` until the forge was asked.
     pub permission: Option<Permission>,
-    /// The ticket the pull request is linked to.
+    /// The linked ticket.
     pub ticket: Option<TicketFacts>,
-    /// The last job that revised the pull request.
     pub revised: Option<LastRevision>,
     pub today: Today,
 }
@@ -55,16 +52,16 @@ pub enum Known {
     Started {
         job: JobId,
     },
-    /// Another project has it, which whoever tells it does not speak for.
+    /// It belongs to a project outside the reach of the hook that delivered it.
     Elsewhere {},
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewSettings {
     pub revise_on_review: bool,
-    /// Reviews that can't start one now wait.
+    /// Whether reviews that cannot start a job now wait.
     pub coalesce: bool,
-    /// Nothing new starts; who said so.
+    /// The user who holds the project.
     pub held_by: Option<String>,
     pub budget: Budget,
 }
@@ -84,10 +81,9 @@ impl From<&Settings> for ReviewSettings {
 pub struct TicketFacts {
     pub key: TicketKey,
     pub closed: bool,
-    /// Its one job that has not ended.
     pub active_job: Option<JobId>,
     pub last_outcome: Option<LastOutcome>,
-    /// Reviews of this pull request wait already.
+    /// Whether other reviews of this pull request wait.
     pub defers: bool,
     pub deferred: usize,
 }
@@ -101,26 +97,24 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
     Record,
-    /// It waits until then, and is part of the next revision.
+    /// It waits, and is part of the next revision.
     Remember {
         opens_at: Timestamp,
-        /// Nor before its project may start jobs again.
+        /// It also waits until the project may start jobs again.
         held: bool,
     },
     Trigger,
 }
 
-/// The decision, or the fact that must be loaded first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Decided(Decision),
     AskPermission,
 }
 
-/// Why this review may not start a job now, or `None`.
+/// Returns the reason for a refusal, or `None`.
 type Guard = fn(&ReviewFacts) -> Option<Reason>;
 
-/// The published order, each guard by its name.
 pub const REVIEW_GUARDS: [(&str, Guard); 17] = [
     ("edited_review", edited_review),
     ("event_ignored", event_ignored),
@@ -141,7 +135,7 @@ pub const REVIEW_GUARDS: [(&str, Guard); 17] = [
     ("budget_exhausted", budget_exhausted),
 ];
 
-/// Decides a review; `job` is the id of the job that an accepted review creates.
+/// `job` is the id of the job that an accepted review creates.
 pub fn decide(facts: &ReviewFacts, job: JobId) -> Verdict {
     for (name, guard) in REVIEW_GUARDS {
         if name == "author_not_permitted" && facts.permission.is_none() {
@@ -162,14 +156,15 @@ pub fn decide(facts: &ReviewFacts, job: JobId) -> Verdict {
     Verdict::Decided(Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger })
 }
 
-/// The effect of a refusal: a review that can be accepted later waits, if the project's settings say so.
+/// Decides the effect of a refusal: a review that may be accepted later waits, if the project's settings allow it.
 fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     let coalesce = facts.settings.as_ref().is_some_and(|settings| settings.coalesce);
     let room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MOST_DEFERRED);
     let may_wait = coalesce && room;
     let until = |opens_at| Follow::Remember { opens_at, held: false };
     let (reason, follow) = match reason {
-        // The review waits already. It may go on sooner, because a person asks or the hour was reset.
+        // The review waits already. It may start sooner after a user's request, or if the last revision no longer
+        // counts.
         Reason::Repeat { .. } if waits(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
         Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
         Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),
@@ -179,7 +174,7 @@ fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
     Decision { reason, follow }
 }
 
-/// The end of the hour since the last revision, or now for a person's request, which the hour does not limit.
+/// The end of the hour since the last revision. Now for a user's request, which that limit does not apply to.
 pub(super) fn opens_at(facts: &ReviewFacts) -> Timestamp {
     facts
         .revised
@@ -192,7 +187,7 @@ pub(super) fn pr(facts: &ReviewFacts) -> String {
     label(Some(&facts.repository), facts.number)
 }
 
-/// Whether a person asked for a revision, which skips guards that protect against automatic jobs.
+/// Whether a user requested a revision. Requests skip the guards that protect against automatic jobs.
 pub(super) fn is_request(facts: &ReviewFacts) -> bool {
     matches!(facts.asks, Asks::Revision { .. })
 }
@@ -216,13 +211,13 @@ fn event_ignored(facts: &ReviewFacts) -> Option<Reason> {
     }
 }
 
-/// The review has a final answer. First of all guards, because a redelivery would meet its own job as `job_active`.
+/// The review has a final answer. Checked early, because a redelivery would find its own job as `job_active`.
 fn repeat(facts: &ReviewFacts) -> Option<Reason> {
     let (first, _) = facts.first.as_ref()?;
     Some(Reason::Repeat { first: first.clone() })
 }
 
-/// The job of a review whose ledger entry has expired.
+/// The review has a job, but its ledger entry has expired.
 fn duplicate_review(facts: &ReviewFacts) -> Option<Reason> {
     match facts.stored.as_ref()? {
         Known::Started { job } => Some(Reason::DuplicateReview { job: job.clone() }),
@@ -249,7 +244,7 @@ pub(super) fn pull_request_closed(facts: &ReviewFacts) -> Option<Reason> {
         .then(|| Reason::PullRequestClosed { pr: pr(facts), state: facts.state.words().into() })
 }
 
-/// Before the six numbered guards, so that text of a stranger is neither stored nor given to an agent.
+/// Checked before any guard that lets a review wait, so that text of strangers is neither stored nor given to an agent.
 fn author_not_permitted(facts: &ReviewFacts) -> Option<Reason> {
     match facts.permission? {
         Permission::Write => None,
@@ -262,13 +257,11 @@ fn author_not_permitted(facts: &ReviewFacts) -> Option<Reason> {
     }
 }
 
-/// 1. The project wants it.
 pub(super) fn retrigger_disabled(facts: &ReviewFacts) -> Option<Reason> {
     let on = facts.settings.as_ref().is_some_and(|settings| settings.revise_on_review);
     (!on && !is_request(facts)).then(|| Reason::RetriggerDisabled { project: facts.project.clone() })
 }
 
-/// 2. The pull request is linked to a ticket …
 pub(super) fn no_linked_ticket(facts: &ReviewFacts) -> Option<Reason> {
     facts.ticket.is_none().then(|| Reason::NoLinkedTicket { pr: pr(facts) })
 }
@@ -278,14 +271,13 @@ pub(super) fn ticket_inactive(facts: &ReviewFacts) -> Option<Reason> {
     ticket.closed.then(|| Reason::TicketInactive { ticket: ticket.key.clone() })
 }
 
-/// 3. No job is active for it.
 fn job_active(facts: &ReviewFacts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
     let job = ticket.active_job.clone()?;
     Some(Reason::JobActive { ticket: ticket.key.clone(), job })
 }
 
-/// 4. The last job that an agent worked on has completed. A pull request that a person linked has none.
+/// Compares the last job that an agent worked on. A pull request that a user linked has none.
 pub(super) fn previous_job_not_completed(facts: &ReviewFacts) -> Option<Reason> {
     let ticket = facts.ticket.as_ref()?;
     let outcome = match ticket.last_outcome? {
@@ -297,7 +289,7 @@ pub(super) fn previous_job_not_completed(facts: &ReviewFacts) -> Option<Reason> 
         .then(|| Reason::PreviousJobNotCompleted { ticket: ticket.key.clone(), outcome: outcome.into() })
 }
 
-/// 6. At most one revision begins within an hour; exactly one hour later is allowed.
+/// Exactly one hour after the last revision is allowed.
 pub(super) fn rate_limited(facts: &ReviewFacts) -> Option<Reason> {
     let revised = facts.revised.as_ref().filter(|_| !is_request(facts))?;
     let time = revised.at.plus(REVISE_WINDOW);
@@ -318,8 +310,8 @@ pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
 }
 
 impl ReviewFacts {
-    /// Whether an event is our own: always for an App's account; for a person's account only with our mark, because its
-    /// owner may review too.
+    /// Whether Pullyard wrote the event: always for an App's account, but for a user's account only with our marker,
+    /// because its owner may review too.
     pub fn is_own(event: &ReviewEvent, account: u64) -> bool {
         event.author.id == account && (event.author.bot || event.marked)
     }

@@ -1,7 +1,7 @@
-//! What becomes of the reviews that waited, once their ticket is free.
+//! Decides about waiting reviews once their ticket has no active job.
 //!
-//! The guards are asked again of the newest of them. One job covers them all, at the newest head; or they
-//! go on waiting; or they get their last answer, and nobody wonders where they went.
+//! The guards run again for the newest review. Then one job covers all reviews at the newest head, or they continue to
+//! wait, or each of them is refused with a final answer.
 
 use super::guard::{self, ReviewFacts, opens_at};
 use super::{Asks, Review, ReviewState, resolved};
@@ -11,15 +11,15 @@ use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// None of them waits any more: only the ticket's mark is left to take off.
+    /// No review waits any more. Only the mark on the ticket must be removed.
     Nothing,
-    /// The older ones are absorbed by the newest first.
+    /// The newest review absorbs the older ones first.
     Absorb {
         into: ReviewId,
-        /// The older ones, oldest first, at most [`MOST_ABSORBED`].
+        /// Oldest first, at most [`MOST_ABSORBED`].
         older: Vec<ReviewId>,
     },
-    /// The newest, which stands for all now, gets its job.
+    /// The newest review, which represents all of them, gets its job.
     Start {
         review: ReviewId,
         job: JobId,
@@ -27,27 +27,27 @@ pub enum Settlement {
     Wait {
         opens_at: Timestamp,
     },
-    /// They wait until their project may start jobs again.
+    /// They wait until the project may start jobs again.
     Hold,
-    /// Each of them gets its last answer, and so does each that was absorbed by one of them.
+    /// Each of them is refused, and so is each review that one of them absorbed.
     Refuse {
-        /// The newest, the last to get it: while it waits, the others are still looked at.
+        /// Refused last: as long as it waits, the others are found again.
         newest: ReviewId,
         others: Vec<ReviewId>,
         reason: Reason,
     },
 }
 
-/// How many reviews one transaction absorbs.
+/// Limit per transaction.
 pub const MOST_ABSORBED: usize = 25;
 
-/// The newest of the reviews that wait: it stands for the others.
+/// The newest waiting review, which represents the others.
 pub fn newest<'a>(waiting: &[&'a Review]) -> Option<&'a Review> {
     waiting.iter().copied().max_by_key(|review| (review.submitted_at, review.at, review.id.clone()))
 }
 
-/// The reviews that wait and are ours to settle, and all that were absorbed by one of them: they share its
-/// fate. `all` are the pull request's.
+/// The waiting reviews that this call may settle, and all reviews that they absorbed. `all` are the reviews of the pull
+/// request.
 pub fn at_stake(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> Vec<&Review> {
     all.iter()
         .filter(|review| {
@@ -57,8 +57,8 @@ pub fn at_stake(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> Vec<&Revie
         .collect()
 }
 
-/// What those at stake ask for together: a person's request among them goes before the guards for all, also
-/// once a newer review has absorbed it.
+/// The kind of request for all of them. A user's request overrides guards for the whole group, even after a newer
+/// review absorbed it.
 pub fn asks(at_stake: &[&Review]) -> Asks {
     match at_stake.iter().any(|review| review.request.is_some()) {
         true => Asks::Revision { message: None },
@@ -66,8 +66,8 @@ pub fn asks(at_stake: &[&Review]) -> Asks {
     }
 }
 
-/// Decides what becomes of the reviews that wait. `facts` are of the newest of them, with its permission
-/// granted: that was asked before it was remembered; they ask what [`asks`] says.
+/// `facts` describe the newest waiting review, with `asks` from [`asks`]. Its permission counts as granted, because it
+/// was checked before the review was stored.
 pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
     let waiting: Vec<&Review> =
         at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();

@@ -1,7 +1,7 @@
-//! What a sweep does about a runner: whom it takes Offline, and which jobs it takes away from whom.
+//! Decides how the sweeper handles a runner: whether it goes Offline, and which jobs it loses.
 //!
-//! A runner that falls silent is first written down as Offline, over the heartbeat that was read, and only
-//! then loses its jobs, each over the epoch of that: one that is heard between the two keeps them.
+//! A silent runner is first stored as Offline, over the heartbeat that was read. Its jobs end afterwards, each over the
+//! epoch of that write, so that a heartbeat between the two writes preserves them.
 
 use super::{OFFLINE_AFTER, Presence, Runner, Slot};
 use crate::failure::Failure;
@@ -10,43 +10,42 @@ use crate::job::{FINISH_GRACE, Job};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// How old a slot is before a heartbeat that does not name its job ends it: the heartbeat may have left
-/// before the claim was answered.
+/// A heartbeat that does not list a slot's job ends the slot only at this age. The runner may have sent the heartbeat
+/// before it received the claim's answer.
 pub const GHOST_AFTER: Duration = Duration::from_secs(60);
 
-/// After this long Offline and without a job, a runner is forgotten.
+/// A runner without jobs is deleted after this time without a heartbeat.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// After so long without a sweep, runners may not have been able to speak. Longer than the minute between
-/// two sweeps on AWS; less than [`OFFLINE_AFTER`] by more than two busy heartbeats, since a runner that spoke
-/// just before the pause must have time to speak after it.
+/// After a pause of this length between sweeps, runners may have been unable to send heartbeats. It exceeds the minute
+/// between two sweeps on AWS. The difference to [`OFFLINE_AFTER`] is more than two busy heartbeats, so that a runner
+/// heard just before the pause has time to send the next one.
 const UNWATCHED_AFTER: Duration = Duration::from_secs(65);
 
-/// From how many runners on a silence can be ours rather than theirs.
+/// Minimum number of silent runners in a storm.
 const STORM_FROM: usize = 3;
 
-/// More than this share of the runners that were Online. Units: percent.
+/// A storm affects more than this share of the Online runners. Units: percent.
 const STORM_SHARE: usize = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     Good,
-    /// It was taken back, has expired, or is gone.
+    /// Revoked, expired or deleted.
     Dead,
 }
 
-/// Why a runner loses a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     Silent,
-    /// It lives, and has no process for the job.
+    /// It sends heartbeats, but has no process for the job.
     NoProcess,
     Deleted,
     TokenDead,
 }
 
 impl Loss {
-    /// What the job fails with, unless it goes back.
+    /// The job's failure, unless it is requeued.
     pub fn failure(self, runner: &Runner, now: Timestamp) -> Failure {
         let name = runner.name.clone();
         match self {
@@ -66,11 +65,12 @@ pub enum Step {
     TakeOffline(Box<Runner>),
     Lose(Loss, Vec<(JobId, Slot)>),
     Forget,
-    /// Nothing holds it any more.
+    /// No job uses the runner any more.
     Remove,
 }
 
-/// Since when the sweeper has gone round without a pause; `last` is when it last did, and since when by then.
+/// The start of the current series of sweeps without a pause. `last` is the time of the last sweep, and the start of
+/// its series.
 pub fn watched_since(last: Option<(Timestamp, Timestamp)>, now: Timestamp) -> Timestamp {
     match last {
         Some((at, since)) if now.since(at) <= UNWATCHED_AFTER => since,
@@ -78,8 +78,8 @@ pub fn watched_since(last: Option<(Timestamp, Timestamp)>, now: Timestamp) -> Ti
     }
 }
 
-/// Many fell silent at once, or part of their silence was not watched, or `is_whole` says that nobody knows of how many
-/// it is: then the fault is likely ours, and their jobs are left alone for one more window.
+/// Whether the silence is probably Pullyard's own fault: many runners fell silent at once, or some of their silence was
+/// not watched. Also true if not all runners could be read. Their jobs are then spared for one more window.
 pub fn is_storm<'a>(
     runners: impl IntoIterator<Item = &'a Runner>,
     is_whole: bool,
@@ -94,7 +94,7 @@ pub fn is_storm<'a>(
     silent >= STORM_FROM && silent * 100 > online.len() * STORM_SHARE
 }
 
-/// What this runner needs now. `token` may be taken for good where there is no slot.
+/// `token` does not matter for a runner without slots.
 pub fn step(runner: &Runner, token: Token, storm: bool, now: Timestamp) -> Step {
     let all = || runner.slots.iter().map(|(job, slot)| (job.clone(), slot.clone())).collect::<Vec<_>>();
     let busy = !runner.slots.is_empty();
@@ -110,7 +110,7 @@ pub fn step(runner: &Runner, token: Token, storm: bool, now: Timestamp) -> Step 
         }
         Presence::Offline if busy => {
             let spared = runner.spared_until.is_some_and(|until| now < until);
-            // Its goodbye may have overtaken a finish.
+            // Its sign-off may have overtaken a finish.
             let early = now < runner.last_heartbeat.plus(FINISH_GRACE);
             if spared || early { Step::Nothing } else { Step::Lose(Loss::Silent, all()) }
         }
@@ -132,7 +132,7 @@ fn is_ghost(runner: &Runner, job: &JobId, slot: &Slot) -> bool {
     !runner.active.contains(job) && runner.last_heartbeat >= slot.since.plus(GHOST_AFTER)
 }
 
-/// The job is held by this very slot. One that is not has ended or gone back, and the slot is empty.
+/// Whether exactly this slot holds the job. Otherwise the job has ended or was requeued, and the slot is empty.
 pub fn holds(job: &Job, runner: &Runner, slot: &Slot) -> bool {
     let run = job.run.as_ref().filter(|_| job.status.is_active());
     run.is_some_and(|run| {
