@@ -1,28 +1,27 @@
-//! What a job's Fargate task is like: how big, and on which capacity.
+//! The size and capacity of a job's Fargate task.
 //!
-//! How many processors a size has is the deployment's business: its task definitions say so.
+//! The deployment's task definitions map a size to processors and memory.
 
 use serde::{Deserialize, Serialize};
 
-/// How big a task is. Each deployment has one task definition of each.
+/// The size of a task. Each deployment has one task definition per size.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskSize {
-    /// For small repositories and agents that only think.
+    /// For small repositories and agents that only read.
     Small,
     /// For most repositories.
     #[default]
     Medium,
-    /// For repositories whose builds and tests want more.
+    /// For repositories with heavier builds and tests.
     Large,
 }
 
 impl TaskSize {
-    /// Every size, the smallest first.
     pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 
-    /// As the wire, the table and the deployment write it.
+    /// The name on the wire, in the table and in the deployment.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Small => "small",
@@ -37,15 +36,15 @@ impl TaskSize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskCapacity {
-    /// It is there until the job is done.
+    /// AWS does not take it back before the job ends.
     #[default]
     Fargate,
-    /// Cheaper, and AWS may take it back two minutes after it said so.
+    /// Cheaper, but AWS may take it back with a notice of two minutes.
     FargateSpot,
 }
 
 impl TaskCapacity {
-    /// As people read it.
+    /// The display name.
     pub fn words(self) -> &'static str {
         match self {
             Self::Fargate => "Fargate",
@@ -54,24 +53,22 @@ impl TaskCapacity {
     }
 }
 
-/// What a job's task is like, frozen when the job is made: every start of it is the same.
+/// The task of a job, frozen when the job is created, so that every attempt gets the same.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Task {
-    /// How big.
     pub size: TaskSize,
-    /// On which capacity.
     pub capacity: TaskCapacity,
 }
 
 impl Task {
-    /// What most jobs have: not worth the bytes of a job that is written at every step.
+    /// Default tasks are not stored, because a job item is written at every step.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// As people read it: `large, Fargate Spot`.
+    /// For display: `large, Fargate Spot`.
     pub fn words(self) -> String {
         format!("{}, {}", self.size.as_str(), self.capacity.words())
     }

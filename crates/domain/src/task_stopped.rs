@@ -1,4 +1,4 @@
-//! The stop of a Fargate task: the failure or the start fault that its job gets.
+//! Handles the stop of a Fargate task: derives the failure or the start fault of its job.
 
 use crate::failure::Failure;
 use crate::id::JobId;
@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskStopped {
     pub arn: String,
-    /// The job it was started for.
+    /// The job that the task was started for.
     pub job: JobId,
     pub cause: StopCause,
     pub reason: String,
@@ -19,10 +19,10 @@ pub enum StopCause {
     /// AWS took the Spot capacity back.
     SpotInterruption,
     Exited {
-        /// The exit code, where ECS knows it.
+        /// `None` if ECS does not report it.
         code: Option<i64>,
     },
-    /// AWS or a person stopped it, or it never started.
+    /// AWS or a user stopped it, or it never started.
     Other,
 }
 
@@ -40,15 +40,15 @@ impl TaskStopped {
 }
 
 impl Job {
-    /// Whether this task was started for it and has not claimed it.
+    /// Whether this task was started for the job and has not claimed it.
     pub fn awaits(&self, task: &str) -> bool {
         self.status == Status::Ready && self.dispatch.task.as_deref() == Some(task)
     }
 
-    /// A task of it stopped: one that had not claimed is started again later, one that held it gives its finish a
-    /// little time to arrive.
+    /// Records the stop of a task. A task that had not claimed is started again later; otherwise the job waits a short
+    /// time for the finish of the attempt.
     ///
-    /// Errors: `Already` when that is noted, `LeaseLost` when it is no task that the job is about now.
+    /// Errors: `Already` if the stop is recorded; `LeaseLost` if the job has another task now.
     pub fn task_stopped(&self, stopped: &TaskStopped, now: Timestamp) -> Result<Self, NotNow> {
         if !self.awaits(&stopped.arn) {
             return self.container_died(&stopped.arn, stopped.failure(), now);
@@ -61,19 +61,18 @@ impl Job {
     }
 }
 
-/// Why no function handled the event of a stop.
+/// Why no function handled the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undone {
-    /// The function failed on it each time.
     Failed,
-    /// The function could not run while the event was young enough.
+    /// The event expired before the function could run.
     TooLate,
-    /// EventBridge could not hand it to the function.
+    /// EventBridge could not deliver it to the function.
     Unreached,
 }
 
 impl Undone {
-    /// What is said of the function, as a part of a sentence.
+    /// Part of a sentence about the function.
     pub fn words(self) -> &'static str {
         match self {
             Self::Failed => "failed three times",

@@ -1,11 +1,11 @@
-//! How facts are said in a sentence: short, safe, in units people use.
+//! Formats facts for sentences: short, safe, and in common units.
 
 use crate::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A length of time in a fact. Units: whole seconds.
+/// A duration in a sentence. Units: whole seconds.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -23,7 +23,7 @@ impl From<Duration> for Span {
     }
 }
 
-/// When something ends, as far as whoever ends it said so.
+/// When something ends; `None` if its owner did not announce it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -35,26 +35,25 @@ impl std::fmt::Display for Until {
     }
 }
 
-/// How often an agent was asked to repair what checks had found, in a fact.
+/// Number of repair rounds after failed checks.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Rounds(pub u64);
 
-/// What somebody else said about it, where that is known: the rest of a sentence.
+/// A quotation at the end of a sentence; `None` if unknown.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Quoted(pub Option<String>);
 
 impl Quoted {
-    /// Nothing is known.
     pub fn is_none(&self) -> bool {
         self.0.is_none()
     }
 }
 
-/// At most `most` characters of a text from outside, control characters replaced, cut marked with `…`.
+/// At most `most` characters of an untrusted text. Control characters become spaces, and `…` marks a cut.
 pub fn clipped(text: &str, most: usize) -> String {
     let tame: String = text.chars().map(|c| if is_tame(c) { c } else { ' ' }).collect();
     let mut said: String = tame.trim().chars().take(most).collect();
@@ -65,7 +64,7 @@ pub fn clipped(text: &str, most: usize) -> String {
     said
 }
 
-/// The same of a text of several lines, which stay.
+/// Like `clipped`, but preserves line breaks and tabs.
 pub fn clipped_lines(text: &str, most: usize) -> String {
     let tame: String = text.chars().map(|c| if is_tame(c) || matches!(c, '\n' | '\t') { c } else { ' ' }).collect();
     let mut said: String = tame.trim().chars().take(most).collect();
@@ -76,7 +75,7 @@ pub fn clipped_lines(text: &str, most: usize) -> String {
     said
 }
 
-/// The same as [`clipped`], cut before a word that does not fit whole, unless that is a long one: half a word reads as another.
+/// Like `clipped`, but drops a short incomplete word at the end, because half a word may read as another.
 fn clipped_at_a_word(text: &str, most: usize) -> String {
     let said = clipped(text, most);
     let Some(kept) = said.strip_suffix('…').filter(|_| !text.trim_end().ends_with('…')) else { return said };
@@ -88,13 +87,13 @@ fn clipped_at_a_word(text: &str, most: usize) -> String {
     }
 }
 
-/// Neither a control character nor one that hides or turns around what stands beside it.
+/// False for control characters and for those that hide or reorder the text around them.
 fn is_tame(c: char) -> bool {
     let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     !c.is_control() && !hides
 }
 
-/// What an error and its causes say, each once. Not its `Debug`: that holds whole answers, and so items and secrets.
+/// An error with its causes, each once. `Debug` output would contain whole responses, and with them items and secrets.
 pub fn causes(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
@@ -109,15 +108,15 @@ pub fn causes(error: &dyn std::error::Error) -> String {
     said
 }
 
-/// A fact that a sentence can carry, with a sample for the test that renders every row.
+/// A fact in a sentence, with a sample for the test that renders every row.
 pub(crate) trait Fact {
     fn say(&self) -> String;
-    /// The same in at most this many characters.
+    /// The fact in at most this many characters.
     fn say_within(&self, most: usize) -> String {
         clipped(&self.say(), most)
     }
     fn sample() -> Self;
-    /// The fact, no longer than the table should keep.
+    /// The fact, shortened for the table.
     fn cut(self) -> Self
     where
         Self: Sized,
@@ -126,19 +125,19 @@ pub(crate) trait Fact {
     }
 }
 
-/// The longest text that a sentence takes over from outside.
+/// Limit for an untrusted text in a sentence. Units: characters.
 const LONGEST_FACT: usize = 48;
 
-/// The shortest that a fact is cut to; every time, number and length is said whole.
+/// Lower limit for shortened facts. Times, numbers and durations are never shortened. Units: characters.
 const SHORTEST_FACT: usize = 24;
 
-/// The longest beginning of a word that is left out for not being whole; paths and addresses are cut where they are.
+/// Longest incomplete word that is dropped. Longer ones, such as paths and URLs, are cut. Units: characters.
 const LONGEST_PART: usize = 12;
 
-/// The longest sentence.
+/// Units: characters.
 const LONGEST_SENTENCE: usize = 140;
 
-/// A sentence whose facts are cut no more than it takes to stay short.
+/// Renders a sentence, and shortens its facts only as much as the limit requires.
 pub(crate) fn fitted(render: impl Fn(usize) -> String) -> String {
     let mut most = LONGEST_FACT;
     loop {
@@ -150,11 +149,11 @@ pub(crate) fn fitted(render: impl Fn(usize) -> String) -> String {
     }
 }
 
-/// The longest text that is stored as a fact.
+/// Limit for a stored fact. Units: characters.
 const LONGEST_STORED: usize = 200;
 
 impl Fact for String {
-    /// Without a full stop of its own: the sentence around it has one.
+    /// Without a final full stop, because the surrounding sentence has one.
     fn say(&self) -> String {
         self.say_within(LONGEST_FACT)
     }

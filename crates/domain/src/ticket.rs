@@ -1,6 +1,6 @@
-//! A ticket as Pullyard knows it: its status, its job, and what its tool should show.
+//! A ticket as Pullyard knows it: its status, its job, and the state that its tool should show.
 //!
-//! Its text is another item, because an update is charged for the whole item.
+//! Its text is a separate item, because an update is charged for the whole item.
 
 use crate::budget::Day;
 use crate::id::{EventId, JobId, ProjectId, TicketKey};
@@ -12,7 +12,7 @@ use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Most pull requests of one ticket with waiting reviews.
+/// The most pull requests of one ticket that may have waiting reviews.
 pub const MOST_DEFERRED: usize = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,27 +21,24 @@ pub struct Ticket {
     pub key: TicketKey,
     pub status: String,
     pub seen_at: Timestamp,
-    /// The event that told the status.
     pub seen_event: Option<EventId>,
-    /// The status that we wrote last, until the next event: that one is our own echo.
+    /// The status that we wrote last, until the next event, which is our own echo.
     pub written: Option<String>,
-    /// The entry into the trigger status that made the newest job.
+    /// The entry into the trigger status that created the newest job.
     pub last_entry: Option<Entry>,
-    /// A further entry during a job, or while the project is held. It is settled
-    /// afterwards.
+    /// Another entry during a job, or while the project is held. It is settled afterwards.
     pub again: Option<Entry>,
-    /// `again` waits for the project, not for a job.
+    /// Whether `again` waits for the project, not for a job.
     #[serde(default)]
     pub held: bool,
-    /// The badge of the last job's end, held back because of `again`. Shown if that leads to no job.
+    /// The badge of the last job, withheld because of `again`. It is shown if that entry creates no job.
     pub owed: Option<Badge>,
-    /// Until when reviews of these pull requests wait, by their ids: `gh1/99/231`.
-    /// Stored even if it is empty: updates address its entries.
+    /// When the waiting reviews of each pull request are due, by pull request id: `gh1/99/231`. Stored even if empty,
+    /// because updates address its entries.
     #[serde(default)]
     pub deferred: BTreeMap<String, Timestamp>,
-    /// The job that has not ended.
     pub active_job: Option<JobId>,
-    /// The status in which that job found the ticket. Its end moves the ticket only from there.
+    /// The status in which the active job found the ticket. The job's end moves the ticket only from there.
     pub found_in: Option<String>,
     pub last_job: Option<LastJob>,
     pub branches: u32,
@@ -52,7 +49,7 @@ pub struct Ticket {
     pub synced_version: u32,
     /// Failed settlements since the last success.
     pub tries: u32,
-    /// It is not settled before this time.
+    /// The ticket is not settled before this time.
     pub not_before: Option<Timestamp>,
     pub rev: u64,
 }
@@ -78,12 +75,11 @@ pub enum LastOutcome {
     Cancelled,
 }
 
-/// A mark on the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Badge {
     AiFailed,
-    /// The job stands still until a person acts.
+    /// The job is suspended until a user acts.
     AiWaiting,
 }
 
@@ -96,20 +92,20 @@ impl Badge {
     }
 }
 
-/// What the ticket tool should show. A higher version replaces a lower one.
+/// The state that the ticket tool should show. A higher version replaces a lower one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     pub version: u32,
-    /// Where the ticket should move, if it still has the status in which its job found it.
+    /// The move of the ticket, if it still has the status in which its job found it.
     pub status: Option<Move>,
     pub badge: Option<Badge>,
 }
 
-/// A move of a ticket. The status name comes from the settings when it is written.
+/// A move of a ticket. The settings give the status name at the time of the write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     pub to: Target,
-    /// Only from this status, so that a person's move wins.
+    /// Only from this status, so that a user's move wins.
     pub expected: String,
 }
 
@@ -126,18 +122,18 @@ pub struct Shown {
     pub pull_request: Option<PullRequestLink>,
 }
 
-/// What to do about a ticket without an active job.
+/// The next step for a ticket without an active job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settling {
-    /// Write to the tool; the ticket afterwards.
+    /// Write to the tool; contains the ticket afterwards.
     WriteBack(Box<Ticket>),
-    /// Judge a further entry into the trigger status.
+    /// Decide another entry into the trigger status.
     Enter(Entry),
-    /// Drop an entry that is void; the ticket afterwards.
+    /// Drop a void entry; contains the ticket afterwards.
     Forget(Box<Ticket>),
-    /// Decide waiting reviews of this pull request.
+    /// Decide the waiting reviews of this pull request.
     Revise(PullRequestId),
-    /// Remove a waiting mark that names no pull request; the ticket afterwards.
+    /// Remove a mark that names no pull request; contains the ticket afterwards.
     Mend(Box<Ticket>),
     Nothing,
 }
@@ -176,13 +172,12 @@ impl Ticket {
         }
     }
 
-    /// Whether the tool is out of date.
+    /// Whether the tool is outdated.
     pub fn is_unsynced(&self) -> bool {
         self.synced_version < self.wanted.version
     }
 
-    /// Wants a badge or a move. An earlier move that was not written is dropped: it must not overtake
-    /// what replaced it.
+    /// Requests a badge or a move. An earlier unwritten move is dropped, because it must not overtake its replacement.
     pub fn want(&mut self, status: Option<Move>, badge: Option<Badge>, pull_request: Option<PullRequestLink>) {
         let link_changes = pull_request.is_some() && pull_request != self.pull_request;
         if link_changes {
@@ -194,7 +189,7 @@ impl Ticket {
         }
     }
 
-    /// Removes the link to a pull request. A move that was not written stays.
+    /// Removes the link to a pull request. An unwritten move stays.
     pub fn unlink(&mut self) {
         let unsynced = self.is_unsynced();
         let status = self.wanted.status.take().filter(|_| unsynced);
@@ -202,8 +197,8 @@ impl Ticket {
         self.wanted = Wanted { version: self.wanted.version + 1, status, badge: self.wanted.badge };
     }
 
-    /// The ticket of a retry. It is in the trigger status again, and the job's end moves it
-    /// from there. Written with the job; the tool reads it, and its event is an echo.
+    /// The ticket for a retry: in the trigger status again, from where the end of the job moves it. It is stored with
+    /// the job. The tool reads it, and its event is an echo.
     pub(crate) fn put_back(mut self, trigger: &str) -> Self {
         if self.status != trigger {
             self.status = trigger.to_owned();
@@ -213,9 +208,7 @@ impl Ticket {
         self
     }
 
-    /// Notes that reviews of a pull request wait. One job may be made for them from `opens_at` on.
-    ///
-    /// `None`: known already, or too many wait.
+    /// Records that reviews of a pull request wait until `opens_at`. `None` if that is known, or too many wait.
     pub fn deferring(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Option<Self> {
         let key = pull_request.to_string();
         let full = self.deferred.len() >= MOST_DEFERRED && !self.deferred.contains_key(&key);
@@ -227,11 +220,9 @@ impl Ticket {
         Some(ticket)
     }
 
-    /// Notes that a stored review may be settled from `opens_at` on. The earliest time
-    /// wins.
+    /// Records that a stored review may be settled from `opens_at`. The earliest time wins.
     ///
-    /// The number is not limited: the decision was made, and a stored review must not be forgotten because others
-    /// came first.
+    /// The number is unlimited, because a stored review must not be lost when others came first.
     pub fn remembering(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Self {
         let mut ticket = self.clone();
         let earliest = ticket.deferred.entry(pull_request.to_string()).or_insert(opens_at);
@@ -239,7 +230,6 @@ impl Ticket {
         ticket
     }
 
-    /// Removes the mark of this pull request.
     pub fn without_deferred(&self, pull_request: &PullRequestId) -> Self {
         let mut ticket = self.clone();
         ticket.deferred.remove(&pull_request.to_string());
@@ -249,13 +239,12 @@ impl Ticket {
         ticket
     }
 
-    /// Whether reviews of this pull request wait.
     pub fn defers(&self, pull_request: &PullRequestId) -> bool {
         self.deferred.contains_key(&pull_request.to_string())
     }
 
-    /// What the ticket needs next: first the write to the tool, then the further entry, then
-    /// the reviews that have waited longest.
+    /// The next step for the ticket. Order: the write to the tool, the other entry, the reviews that have waited
+    /// longest.
     pub fn settling(&self, settings: &Settings, now: Timestamp) -> Settling {
         if self.is_unsynced() {
             return Settling::WriteBack(Box::new(self.written_back(settings)));
@@ -290,7 +279,7 @@ impl Ticket {
         self.held && self.again.as_ref() == Some(entry)
     }
 
-    /// Why its entry waits, if the project is held and the ticket is still in the trigger status.
+    /// Why the entry waits. `None` unless the project is held and the ticket is still in the trigger status.
     pub fn waits(&self, project: &Project, now: Timestamp) -> Option<Wait> {
         let settings = &project.settings;
         if !self.held || self.active_job.is_some() || self.status != settings.statuses.trigger {
@@ -300,12 +289,11 @@ impl Ticket {
         match &settings.held_by {
             Some(who) => Some(Wait::ProjectHeld { project: id, who: who.clone() }),
             None if settings.budget.is_set() => Some(Wait::BudgetWait { project: id, time: Day::of(now).end() }),
-            // It is due now.
             None => None,
         }
     }
 
-    /// Drops a further entry that leads to no job. The held-back badge is shown.
+    /// Drops an entry that creates no job, and shows the withheld badge.
     pub fn forgotten(&self, settings: &Settings) -> Self {
         let mut ticket = Self { again: None, held: false, ..self.clone() };
         if let Some(badge) = ticket.owed.take() {
@@ -315,13 +303,12 @@ impl Ticket {
         ticket
     }
 
-    /// Marks the tool as up to date, for callers that write it themselves. Waiting reviews
-    /// stay.
+    /// Marks the tool as up to date, for callers that write to it themselves. Waiting reviews stay.
     pub fn shown_at_once(self, settings: &Settings) -> Self {
         if self.is_unsynced() { self.written_back(settings) } else { self }
     }
 
-    /// The ticket after the tool was written. A person's move wins.
+    /// The ticket after the write to the tool. A user's move wins.
     fn written_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();
         if let Some(wanted) = &self.wanted.status {

@@ -1,7 +1,6 @@
-//! Instants as the table stores them: milliseconds since 1970, UTC.
+//! Instants in milliseconds since 1970, UTC.
 //!
-//! On the wire they are RFC 3339 text; in the table a number, because text with varying fractions
-//! compares wrongly. Reading the clock is not here: `now` comes in as an argument.
+//! The wire uses RFC 3339 text. The table uses a number, because texts with varying fractions sort wrongly.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
@@ -9,16 +8,15 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// An instant. Units: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
-/// The last instant of the year 9999: what RFC 3339 can still write.
+/// The end of the year 9999, the last instant in RFC 3339.
 const MAX_MILLIS: i64 = 253_402_300_799_999;
 
 impl Timestamp {
-    /// The instant this many milliseconds after 1970, kept between 1970 and the year 9999.
+    /// Clamps to the years 1970 to 9999.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(0, MAX_MILLIS))
     }
@@ -28,37 +26,34 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads RFC 3339 text, such as `2026-11-20T12:04:01.5Z`; fractions below a millisecond are cut.
+    /// Parses RFC 3339 text, such as `2026-11-20T12:04:01.5Z`. Fractions below a millisecond are cut.
     pub fn parse(text: &str) -> Result<Self, NotATime> {
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime)?;
         let millis = i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| NotATime)?;
         if (0..=MAX_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(NotATime) }
     }
 
-    /// The instant `by` later.
     pub fn plus(self, by: Duration) -> Self {
         let by = i64::try_from(by.as_millis()).unwrap_or(MAX_MILLIS);
         Self::from_millis(self.0.saturating_add(by))
     }
 
-    /// The instant `by` earlier.
     pub fn minus(self, by: Duration) -> Self {
         let by = i64::try_from(by.as_millis()).unwrap_or(MAX_MILLIS);
         Self::from_millis(self.0.saturating_sub(by))
     }
 
-    /// How long ago `earlier` was; nothing if it lies ahead.
+    /// The time since `earlier`; zero if it is in the future.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The day in UTC, `2026-11-20`: part of the ledger's list key.
+    /// The day in UTC, such as `2026-11-20`. Part of the ledger's list key.
     pub fn day(self) -> String {
         self.to_string().chars().take(10).collect()
     }
 }
 
-/// As the wire has it.
 #[cfg(feature = "schema")]
 impl schemars::JsonSchema for Timestamp {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -83,7 +78,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The text is not an RFC 3339 instant between 1970 and 9999.
+/// The text is no RFC 3339 instant between 1970 and 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotATime;
 
@@ -95,26 +90,23 @@ impl fmt::Display for NotATime {
 
 impl std::error::Error for NotATime {}
 
-/// `#[serde(with = "rfc3339")]`: a timestamp as wire text.
+/// For `#[serde(with = "rfc3339")]`: a timestamp as wire text.
 pub mod rfc3339 {
     use super::{Deserialize, Deserializer, Serializer, Timestamp, de};
 
-    /// Writes `2026-11-20T12:04:01.000Z`.
     pub fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(at)
     }
 
-    /// Reads any RFC 3339 instant.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
         let text = String::deserialize(from)?;
         Timestamp::parse(&text).map_err(de::Error::custom)
     }
 
-    /// The same for a time that may be absent.
+    /// Like the parent module, for an optional time.
     pub mod option {
         use super::super::{Deserialize, Deserializer, Serializer, Timestamp, de};
 
-        /// Writes the text, or null.
         pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
             match at {
                 Some(at) => to.collect_str(at),
@@ -122,7 +114,6 @@ pub mod rfc3339 {
             }
         }
 
-        /// Reads the text, or null.
         pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
             let text = Option::<String>::deserialize(from)?;
             text.map(|text| Timestamp::parse(&text).map_err(de::Error::custom)).transpose()

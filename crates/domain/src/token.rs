@@ -1,6 +1,6 @@
-//! Tokens: what one may be used for, which ones may be made, and when one is good.
+//! Tokens: their scopes and kinds, validation of new ones, and expiry.
 //!
-//! Making a token's random text and hashing it are not here: no random numbers in this crate.
+//! The random text and its hash are made elsewhere, because this crate has no random numbers.
 
 use crate::id::ProjectId;
 use crate::time::Timestamp;
@@ -8,35 +8,34 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What a token may be used for.
+/// The permitted uses of a token.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Looking at everything.
+    /// Read everything.
     Read,
-    /// Telling ticket events.
+    /// Send ticket events.
     Tickets,
-    /// Making jobs, moving tickets on the board.
+    /// Create jobs and move tickets on the board.
     Jobs,
     /// Everything.
     Admin,
 }
 
-/// Who shows a token.
+/// The kind of client that presents a token.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
-    /// People and programs: `pat_`, with scopes.
+    /// Users and programs: `pat_`, with scopes.
     #[default]
     Api,
-    /// Self-hosted runners: `rnt_`, without scopes; it registers, is heard, and claims.
+    /// Self-hosted runners: `rnt_`, without scopes. It registers, sends heartbeats and claims.
     Runner,
 }
 
 impl TokenKind {
-    /// What a token of this kind begins with.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Api => "pat_",
@@ -45,40 +44,36 @@ impl TokenKind {
     }
 }
 
-/// How many characters of a token are shown afterwards: its prefix and four more.
+/// Number of characters of a token that are shown later: its prefix and four more.
 pub const SHOWN: usize = 8;
 
-/// How exactly a token's last use is known; each use within it is one write less.
+/// Precision of a token's last use. Further uses within this time are not written.
 pub const USE_NOTED_EVERY: Duration = Duration::from_secs(60);
 
-/// A token that is asked for.
+/// A request for a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewToken {
-    /// Its name for people.
+    /// The display name.
     pub name: String,
-    /// Who is going to show it.
     pub kind: TokenKind,
-    /// What it may be used for.
     pub scopes: BTreeSet<Scope>,
-    /// For which projects; none means all.
+    /// The permitted projects; `None` means all.
     pub projects: Option<BTreeSet<ProjectId>>,
-    /// The only runner that may show it; none means any.
+    /// The only runner that may use the token; `None` means any.
     pub runner: Option<String>,
-    /// How long it works; none means until it is revoked.
+    /// `None` means until it is revoked.
     pub expires_in: Option<Duration>,
 }
 
-/// What is wrong with a token that is asked for: its JSON pointer and the fault in words.
+/// A refused token request: its JSON pointer and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFault {
-    /// Where.
     pub pointer: &'static str,
-    /// What.
     pub fault: &'static str,
 }
 
 impl NewToken {
-    /// Refuses tokens that could do nothing, and rights that their kind does not have.
+    /// Refuses tokens without any use, and rights that their kind does not have.
     pub fn check(&self) -> Result<(), TokenFault> {
         let fault = |pointer, fault| Err(TokenFault { pointer, fault });
         let named = |name: &str, most: usize| {
@@ -114,12 +109,11 @@ impl NewToken {
     }
 }
 
-/// Whether a token with this end still works.
 pub fn is_good(revoked: bool, expires_at: Option<Timestamp>, now: Timestamp) -> bool {
     !revoked && expires_at.is_none_or(|at| now < at)
 }
 
-/// Whether this use of a token is to be written down.
+/// Whether this use of a token must be written.
 pub fn is_use_worth_noting(last_used: Option<Timestamp>, now: Timestamp) -> bool {
     last_used.is_none_or(|at| now.since(at) >= USE_NOTED_EVERY)
 }

@@ -1,4 +1,4 @@
-//! The trace id: it joins the log lines of a delivery, its messages, its task and its runner's calls.
+//! The trace id, which connects the log lines of a delivery, its messages, its task and its runner's calls.
 //!
 //! The job stores it, and the runner sends it back. No decision depends on it, and a caller may choose it.
 
@@ -14,17 +14,16 @@ pub const HEADER: &str = "x-amzn-trace-id";
 #[serde(try_from = "String", into = "String")]
 pub struct TraceId(String);
 
-/// Text that is no trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotATrace;
 
 impl TraceId {
-    /// A new one. Units: seconds since 1970.
+    /// Units: seconds since 1970.
     pub fn new(secs: u32, random: u128) -> Self {
         Self(format!("1-{secs:08x}-{:024x}", random >> 32))
     }
 
-    /// Out of a header: `Root=1-…;Parent=…;Sampled=1`, in any order, or the bare id. Anything else is none.
+    /// Parses a header: `Root=1-…;Parent=…;Sampled=1` in any order, or the bare id.
     pub fn from_header(header: &str) -> Option<Self> {
         let parts = || header.split(';').map(str::trim);
         let root = parts().find_map(|part| part.strip_prefix("Root=")).or_else(|| parts().next())?;
@@ -43,7 +42,7 @@ impl TraceId {
 impl TryFrom<String> for TraceId {
     type Error = NotATrace;
 
-    /// Only what X-Ray itself would make: the id is written into logs and environments.
+    /// Accepts only ids that X-Ray would create, because the id is written to logs and environments.
     fn try_from(text: String) -> Result<Self, NotATrace> {
         let hex = |part: Option<&str>, length: usize| {
             part.is_some_and(|part| {

@@ -1,41 +1,41 @@
-//! What an agent used, as its events say it and as people read it.
+//! An agent's usage as its events report it, for display while it works.
 //!
-//! What an attempt took in the end stands on its record (`job::Work`, and its cost); this is for whoever looks on.
+//! The final usage of an attempt is in `job::Work` and the attempt's cost.
 
 use crate::budget::usd;
 use serde::{Deserialize, Serialize};
 
-/// What an event of the kind `usage` has as its data. Any of it may be missing: a `command` says what it likes.
+/// The data of a `usage` event. Every field is optional, because a `command` agent reports only some.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
-    /// The sums of an attempt that goes on; else of one start of its agent, which has ended.
+    /// Whether these are the sums of a running attempt. Otherwise they belong to one ended start of its agent.
     pub so_far: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turns: Option<u64>,
-    /// Tokens read, those from a cache among them.
+    /// Includes cached tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_input_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
-    /// What it cost, where that is known. Units: millionths of a US dollar.
+    /// The cost, if known. Units: millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd_micros: Option<u64>,
-    /// About what it cost, until that is known. Units: millionths of a US dollar.
+    /// The estimated cost until the exact one is known. Units: millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about_usd_micros: Option<u64>,
-    /// As of when the prices are that an amount rests on: `2026-11`.
+    /// The date of the prices behind an estimate: `2026-11`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices_of: Option<String>,
-    /// What it can't have passed, where no price is known. Units: millionths of a US dollar.
+    /// Upper limit of the cost, if no price is known. Units: millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most_usd_micros: Option<u64>,
 }
 
 impl Usage {
-    /// `so far about $0.12, 3 turns, 12300 tokens read, 410 written`; none where nothing of it is known.
+    /// `so far about $0.12, 3 turns, 12300 tokens read, 410 written`; `None` if nothing is known.
     pub fn sentence(&self) -> Option<String> {
         let about = self.about_usd_micros.map(|micros| format!("about {}", amount(micros)));
         let at_most = self.at_most_usd_micros.map(|micros| format!("at most {}", amount(micros)));
@@ -50,7 +50,7 @@ impl Usage {
     }
 }
 
-/// To the cent, and more exactly only below one. Units: millionths of a US dollar.
+/// To the cent; smaller amounts to a hundredth of a cent. Units: millionths of a US dollar.
 fn amount(micros: u64) -> String {
     if (1..10_000).contains(&micros) { format!("$0.{:04}", micros.div_ceil(100)) } else { usd(micros) }
 }

@@ -8,12 +8,12 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
     Itself,
-    /// A person has to do something.
+    /// A user must act.
     Person,
 }
 
 vocabulary! {
-    /// What a job that does not run is waiting for.
+    /// The reason why a job does not run.
     pub enum Wait: Ends {
         NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last one was heard {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
         NoRunner { project: ProjectId } [Person] "no_runner", "No runner is registered for {project}.", "Make a token with `pullyard tokens create --kind runner`, then `pullyard runner start` with it; docs/runner.md says how.";

@@ -1,11 +1,11 @@
-//! What a wake-up says: look at this now. A hint; the table holds the truth.
+//! Wake-up messages. They are hints to read the table, which holds the truth.
 
 use crate::id::{HookName, IntegrationId, JobId, ProjectId, TicketKey};
 use crate::pull_request_id::PullRequestId;
 use crate::review::ReviewEvent;
 use serde::{Deserialize, Serialize};
 
-/// A job may need a task started.
+/// A job may need a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobWakeup {
@@ -20,47 +20,43 @@ pub struct TicketWakeup {
     pub ticket: TicketKey,
 }
 
-/// What people read on a pull request may have to be written.
+/// The status or comment of a pull request may need an update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PullRequestWakeup {
     pub pull_request: PullRequestId,
 }
 
-/// A repository may have to be looked at.
+/// A repository may need to be polled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PollWakeup {
     pub poll: ProjectId,
     pub integration: IntegrationId,
-    /// The forge's id of it.
+    /// The forge's id.
     pub repository: u64,
 }
 
-/// A review that came while too many others did: it is decided in turn. The one message that the table
-/// does not know yet; the forge still has the review, and comparing with it finds one that was lost.
+/// A review that arrived with too many others and is decided in turn. It is the only message whose content is not in
+/// the table. If it is lost, polling the forge finds the review again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueuedReview {
-    /// By which hook it came, if by one.
+    /// The hook that delivered the review, if any.
     pub hook: Option<HookName>,
-    /// For whose projects it may be decided; the first is where it is recorded if it belongs to none.
+    /// The projects that may decide it. The first one records it if it belongs to none.
     pub projects: Vec<ProjectId>,
     pub event: ReviewEvent,
 }
 
-/// A message of the queue that is worked through one after the other in each group.
+/// A message of the ordered queue. Messages of the same group are handled one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Effect {
-    /// A ticket may need settling.
     Settle(TicketWakeup),
-    /// A job's review may have to be read.
+    /// The reviews of a job may have to be read.
     Admit(JobWakeup),
-    /// What people read on a pull request may have to be written.
     Tell(PullRequestWakeup),
-    /// A repository may have to be looked at.
     Poll(PollWakeup),
-    /// A review is decided in turn.
     Review(Box<QueuedReview>),
 }

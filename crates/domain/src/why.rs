@@ -1,4 +1,4 @@
-//! Why a job is where it is, in one plain sentence.
+//! Explains the state of a job in one plain sentence.
 
 use crate::fleet::Fleet;
 use crate::job::{Cancel, ContextFault, DispatchFault, Job, Looked, Place, Status};
@@ -7,16 +7,15 @@ use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
-/// What a job waits for that goes on for nothing else; what keeps it from that follows.
+/// Precedes the reason for the wait of an adopting job.
 const TO_ADOPT: &str = "It waits for a runner to look for what the lost attempt may have pushed.";
 
-/// What there is to do where nobody has to do anything.
 const NOTHING: &str = "Nothing to do.";
 
-/// What is said of a job that ended before anybody came to say what became of a push that was lost.
+/// For a job that ended before the push of a lost attempt was found.
 const PERHAPS_PUSHED: &str = "An earlier attempt may have pushed.";
 
-/// What a job that does not run waits for. `fleet` is what is known of the runners that it may wait for.
+/// The reason why a job does not run. `fleet` describes the runners that the job may wait for.
 pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait> {
     if let (Status::Pending, Some(waits)) = (job.status, &job.waits) {
         let forge = job.integration.clone();
@@ -59,12 +58,12 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
     })
 }
 
-/// One sentence on where a job is and what to do about it; `wait` is what it waits for, and `made` what became of the
-/// pull request that it made, where that is known.
+/// The state of a job and the next step for the user. `wait` is the reason for its wait, and `made` the state of its
+/// pull request, if known.
 pub fn why(job: &Job, wait: Option<&Wait>, made: Option<PullRequestState>, now: Timestamp) -> (String, String) {
     let (sentence, help) = stands(job, wait, now);
     match made.filter(|state| job.result.is_some() && *state != PullRequestState::Open) {
-        // Nobody is to review that any more, nor to do anything else about it.
+        // The user has nothing to review any more.
         Some(state) => (format!("{sentence} The pull request is {}.", state.words()), NOTHING.into()),
         None => (sentence, help),
     }
@@ -131,8 +130,7 @@ fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
     }
 }
 
-/// What is said of a job that ended after an attempt of it may have pushed, and before anybody came to say what became
-/// of that. None: it has not ended, no push was lost, or what became of that is known.
+/// A note on an ended job with a lost push. `None` if the job is active, no push was lost, or its result is known.
 pub fn untold_push(job: &Job) -> Option<String> {
     match (job.status, &job.looked) {
         (Status::Failed, Some(Looked::Failed { failure })) if job.failure.as_ref() != Some(failure) => {
@@ -144,9 +142,9 @@ pub fn untold_push(job: &Job) -> Option<String> {
     }
 }
 
-/// What a person does who wants to know whether an attempt of it has pushed.
+/// Where a user can look for a lost push.
 fn where_to_look(job: &Job) -> String {
-    // One that goes on with a pull request pushes there while that is open, and else to its own branch.
+    // A continuing job pushes to its pull request while that is open, else to its own branch.
     let beside = job.continues.as_ref().map(|of| format!(" and at pull request #{}", of.number)).unwrap_or_default();
     format!("Look at the forge for its branch `{}`{beside}.", job.branch)
 }

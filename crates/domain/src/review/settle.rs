@@ -1,7 +1,7 @@
 //! Decides about waiting reviews once their ticket has no active job.
 //!
 //! The guards run again for the newest review. Then one job covers all reviews at the newest head, or they continue to
-//! wait, or each of them is refused with a final answer.
+//! wait, or all are refused.
 
 use super::guard::{self, ReviewFacts, opens_at};
 use super::{Asks, Review, ReviewState, resolved};
@@ -19,7 +19,7 @@ pub enum Settlement {
         /// Oldest first, at most [`MOST_ABSORBED`].
         older: Vec<ReviewId>,
     },
-    /// The newest review, which represents all of them, gets its job.
+    /// The newest review gets the job for all.
     Start {
         review: ReviewId,
         job: JobId,
@@ -29,7 +29,7 @@ pub enum Settlement {
     },
     /// They wait until the project may start jobs again.
     Hold,
-    /// Each of them is refused, and so is each review that one of them absorbed.
+    /// All are refused, including absorbed reviews.
     Refuse {
         /// Refused last: as long as it waits, the others are found again.
         newest: ReviewId,
@@ -57,7 +57,7 @@ pub fn at_stake(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> Vec<&Revie
         .collect()
 }
 
-/// The kind of request for all of them. A user's request overrides guards for the whole group, even after a newer
+/// The kind of request for the whole group. A user's request overrides guards for all reviews, even after a newer
 /// review absorbed it.
 pub fn asks(at_stake: &[&Review]) -> Asks {
     match at_stake.iter().any(|review| review.request.is_some()) {
