@@ -40,7 +40,6 @@ pub struct Project {
     pub rev: u64,
 }
 
-/// How a project works.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -286,8 +285,8 @@ impl ForgeKind {
         }
     }
 
-    /// Whether a user has at most one request for changes per pull request. A later request means that the user or a
-    /// push withdrew the earlier one, and includes its content.
+    /// Whether a user has at most one request for changes per pull request. A further request means that the user or a
+    /// push withdrew the earlier one. It repeats the content of the earlier one.
     pub fn has_one_request_each(self) -> bool {
         match self {
             Self::GitHub => false,

@@ -39,7 +39,7 @@ pub struct Context {
 /// File for the agent's replies to reviewers, relative to the worktree; never committed.
 pub const REPLIES_FILE: &str = ".pullyard/replies.json";
 
-/// File for a question that the agent asks at the end of its turn, relative to the worktree; never committed.
+/// File for a question of the agent at the end of its turn, relative to the worktree; never committed.
 pub const QUESTION_FILE: &str = ".pullyard/question.md";
 
 impl Context {
@@ -109,7 +109,7 @@ impl Context {
     }
 
     /// Title and body of the pull request. `isolation` describes how the agent is isolated from its host. The body
-    /// names the requested agent; the runner inserts the one that worked (`published::worked`).
+    /// names the requested agent; the runner inserts the actual one (`published::worked`).
     pub fn pull_request(&self, job: &crate::id::JobId, isolation: &str) -> (String, String) {
         let title = match &self.ticket {
             Some((key, _)) => format!("{key}: {}", self.title()),

@@ -79,7 +79,7 @@ pub fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
 }
 
-/// A sentence of ours as Markdown. Quotations in it mention no user and form no link, image or tag.
+/// Renders a sentence as Markdown. Quotations in it mention no user and form no link, image or tag.
 pub fn sentence(words: &str) -> String {
     let mut said = String::with_capacity(words.len());
     for c in words.chars() {
@@ -109,7 +109,6 @@ pub fn checks(checks: Checked<'_>) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct Newest<'a> {
     pub commit: &'a str,
-    /// The agent that made the commit, if known.
     pub agent: Option<&'a str>,
     pub summary: Option<&'a str>,
     pub checks: Checked<'a>,

@@ -16,6 +16,7 @@ pub const REVISE_WINDOW: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PullRequestState {
+    /// It awaits review or merge.
     #[default]
     Open,
     /// It was closed without a merge.
@@ -64,10 +65,8 @@ pub struct PullRequest {
     /// The forge's time of its last change. Older reports are ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
-    /// The last job that revised it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised: Option<LastRevision>,
-    /// The content of its status or comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
     /// Raised with every change of `note`.
@@ -107,7 +106,7 @@ impl LastRevision {
     }
 }
 
-/// What a pull request's status or comment says.
+/// The content of a pull request's status or comment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "about")]
 pub enum Note {
@@ -141,7 +140,6 @@ impl Note {
 }
 
 impl PullRequest {
-    /// A new link, by a job or a person.
     pub fn linked(id: PullRequestId, project: ProjectId, ticket: Option<TicketKey>, job: Option<JobId>) -> Self {
         Self {
             id,

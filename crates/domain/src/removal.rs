@@ -1,7 +1,7 @@
 //! Decides whether a repository may be removed, whether a forge may be disconnected, and whether its name may be
 //! reused.
 //!
-//! The caller finds the jobs, pull requests and hooks; each function judges one of them.
+//! The caller finds the jobs, pull requests and hooks; each function judges a single item.
 
 use crate::denial::Denial;
 use crate::hook::{Hook, HookKind};

@@ -33,7 +33,6 @@ pub struct ReviewEvent {
     pub author: Author,
     pub submitted_at: Timestamp,
     pub marked: bool,
-    /// The pull request as reported with the review.
     pub pull_request: SeenPullRequest,
 }
 
@@ -88,7 +87,6 @@ pub enum Permission {
     Unknown,
 }
 
-/// A stored review and its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
     pub pull_request: PullRequestId,
@@ -274,7 +272,7 @@ pub enum Takes {
     Nothing,
     /// Earlier ones by the authors of covered reviews.
     Earlier,
-    /// All of them, and users' requests.
+    /// All, and users' requests.
     All,
 }
 

@@ -1,7 +1,7 @@
 //! A self-hosted runner: identity, presence and slots.
 //!
 //! Each transition is a pure function of the stored runner, and the store only checks that the runner is unchanged.
-//! [`sweep`](self::sweep) decides what the sweeper does about runners.
+//! [`sweep`](self::sweep) decides how the sweeper handles runners.
 
 pub mod sweep;
 
@@ -25,7 +25,7 @@ pub const POLL: Duration = Duration::from_secs(3);
 
 pub const MOST_SLOTS: u32 = 12;
 
-/// Number of successful claims stored per runner: more than it makes while it repeats one of them.
+/// Number of successful claims stored per runner: more than it makes during the retry of a claim.
 pub const CLAIMS_KEPT: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,6 @@ pub struct Drain {
 pub struct Slot {
     pub attempt: u32,
     pub claim: ClaimId,
-    /// For permissions.
     pub project: ProjectId,
     pub since: Timestamp,
 }
@@ -116,7 +115,6 @@ pub struct Introduction {
     /// Derived from token and name.
     pub id: RunnerId,
     pub name: String,
-    /// The hash of its token.
     pub token: String,
     pub instance: InstanceId,
     pub max: u32,
@@ -134,7 +132,6 @@ pub struct Heartbeat {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another process of this name is alive.
     Live {
         name: String,
         ago: Span,

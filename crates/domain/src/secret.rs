@@ -26,7 +26,7 @@ impl SecretKind {
     }
 }
 
-/// Why a value cannot be a token or a model key, which are single ASCII words; `None` if it can.
+/// Why a value cannot be a token or a model key, which consist of visible ASCII characters; `None` if it can.
 ///
 /// The message follows the name of the value in a sentence. It does not contain the value.
 pub fn flaw_of_token(value: &str) -> Option<&'static str> {

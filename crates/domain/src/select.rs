@@ -63,8 +63,8 @@ pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
     candidates
 }
 
-/// How many of the oldest jobs a claim reads, first and after it has tried all of them. A wider read costs more, so it
-/// is only used when concurrent claims took the first jobs.
+/// How many of the oldest jobs a claim reads, first and after each list is exhausted. A wider read costs more, so it is
+/// only used when concurrent claims took the first jobs.
 pub const WIDTHS: [usize; 3] = [16, 64, 256];
 
 pub const MOST_TRIES: usize = 64;

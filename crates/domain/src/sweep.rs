@@ -80,7 +80,7 @@ fn active(job: &Job, now: Timestamp) -> Step {
     }
 }
 
-/// Decides about a job whose self-hosted runner was lost.
+/// Decides about a job that its self-hosted runner lost.
 pub fn lost(job: &Job, failure: Failure, now: Timestamp) -> Step {
     if !job.status.is_active() || job.push_until.is_some_and(|until| now < until) {
         return Step::Nothing;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskSize {
-    /// For small repositories and agents that only read.
+    /// For small repositories, or agents that compute little.
     Small,
     /// For most repositories.
     #[default]

@@ -8,7 +8,6 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskStopped {
     pub arn: String,
-    /// The job that the task was started for.
     pub job: JobId,
     pub cause: StopCause,
     pub reason: String,
@@ -16,7 +15,6 @@ pub struct TaskStopped {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopCause {
-    /// AWS took the Spot capacity back.
     SpotInterruption,
     Exited {
         /// `None` if ECS does not report it.

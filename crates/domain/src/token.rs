@@ -53,7 +53,6 @@ pub const USE_NOTED_EVERY: Duration = Duration::from_secs(60);
 /// A request for a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewToken {
-    /// The display name.
     pub name: String,
     pub kind: TokenKind,
     pub scopes: BTreeSet<Scope>,

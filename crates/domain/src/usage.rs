@@ -26,7 +26,7 @@ pub struct Usage {
     /// The estimated cost until the exact one is known. Units: millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about_usd_micros: Option<u64>,
-    /// The date of the prices behind an estimate: `2026-11`.
+    /// The month of the prices behind an estimate: `2026-11`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices_of: Option<String>,
     /// Upper limit of the cost, if no price is known. Units: millionths of a US dollar.
@@ -35,7 +35,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// `so far about $0.12, 3 turns, 12300 tokens read, 410 written`; `None` if nothing is known.
+    /// `so far about $0.12, 3 turns, 12300 tokens read, 410 written`; `None` without any data.
     pub fn sentence(&self) -> Option<String> {
         let about = self.about_usd_micros.map(|micros| format!("about {}", amount(micros)));
         let at_most = self.at_most_usd_micros.map(|micros| format!("at most {}", amount(micros)));

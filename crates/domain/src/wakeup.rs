@@ -5,14 +5,12 @@ use crate::pull_request_id::PullRequestId;
 use crate::review::ReviewEvent;
 use serde::{Deserialize, Serialize};
 
-/// A job may need a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobWakeup {
     pub job: JobId,
 }
 
-/// A ticket may need settling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TicketWakeup {

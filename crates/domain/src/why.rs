@@ -12,7 +12,7 @@ const TO_ADOPT: &str = "It waits for a runner to look for what the lost attempt 
 
 const NOTHING: &str = "Nothing to do.";
 
-/// For a job that ended before the push of a lost attempt was found.
+/// For a job that ended before a search for a lost push.
 const PERHAPS_PUSHED: &str = "An earlier attempt may have pushed.";
 
 /// The reason why a job does not run. `fleet` describes the runners that the job may wait for.
@@ -63,7 +63,7 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
 pub fn why(job: &Job, wait: Option<&Wait>, made: Option<PullRequestState>, now: Timestamp) -> (String, String) {
     let (sentence, help) = stands(job, wait, now);
     match made.filter(|state| job.result.is_some() && *state != PullRequestState::Open) {
-        // The user has nothing to review any more.
+        // A closed or merged pull request needs no review.
         Some(state) => (format!("{sentence} The pull request is {}.", state.words()), NOTHING.into()),
         None => (sentence, help),
     }
@@ -142,7 +142,7 @@ pub fn untold_push(job: &Job) -> Option<String> {
     }
 }
 
-/// Where a user can look for a lost push.
+/// Names the branch and the pull request that a lost push may have reached.
 fn where_to_look(job: &Job) -> String {
     // A continuing job pushes to its pull request while that is open, else to its own branch.
     let beside = job.continues.as_ref().map(|of| format!(" and at pull request #{}", of.number)).unwrap_or_default();

@@ -21,7 +21,6 @@ const LONGEST_NAME: usize = 300;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewContext {
     pub pull_request: ReviewedPullRequest,
-    /// In the order of their submission.
     pub reviews: Vec<FrozenReview>,
     /// Text that was omitted during the reading because there was too much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +44,6 @@ pub struct FrozenReview {
     pub author: String,
     pub submitted_at: Timestamp,
     pub url: String,
-    /// May be empty.
     pub summary: String,
     /// The forge's ids of the comments that form the summary. Empty if the summary is a text of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -76,7 +74,6 @@ pub struct FrozenComment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// Before the change.
     Left,
     Right,
 }

@@ -54,9 +54,9 @@ pub enum Becomes {
 /// Decides how a nested repository is handled. `copy` is `None` for a repository that the agent started, or if its
 /// origin is unknown.
 ///
-/// Where the outer repository has files, the folder updates them. Without the folder, the checks would run without
-/// these files, but the commit would still contain them. Git skips ignored folders, and a fetched build dependency may
-/// need its `.git`. An ignored worktree is reported, because it may contain the agent's work.
+/// Where the outer repository has files, the files of the folder update them. Without the folder, the checks would run
+/// without these files, but the commit would still contain them. Git skips ignored folders, and a fetched build
+/// dependency may need its `.git`. An ignored worktree is reported, because it may contain the agent's work.
 pub fn becomes(copy: Option<Nested>, place: Place) -> Becomes {
     match (copy, place) {
         (Some(what @ Nested::Worktree), Place { has_files: false, .. })

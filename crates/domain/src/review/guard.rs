@@ -25,9 +25,7 @@ pub struct ReviewFacts {
     pub own: bool,
     /// The code and job of the earlier answer, if it is final or the review still waits.
     pub first: Option<(String, Option<JobId>)>,
-    /// The stored result, if any.
     pub stored: Option<Known>,
-    /// The project for which the review is decided.
     pub project: ProjectId,
     /// `None` if the project does not exist.
     pub settings: Option<ReviewSettings>,
@@ -37,9 +35,8 @@ pub struct ReviewFacts {
     pub connected: bool,
     pub number: u64,
     pub state: PullRequestState,
-    /// `None` until the forge was asked.
+    /// `None` until the forge was queried.
     pub permission: Option<Permission>,
-    /// The linked ticket.
     pub ticket: Option<TicketFacts>,
     pub revised: Option<LastRevision>,
     pub today: Today,
@@ -61,7 +58,6 @@ pub struct ReviewSettings {
     pub revise_on_review: bool,
     /// Whether reviews that cannot start a job now wait.
     pub coalesce: bool,
-    /// The user who holds the project.
     pub held_by: Option<String>,
     pub budget: Budget,
 }

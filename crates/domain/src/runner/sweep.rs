@@ -19,7 +19,7 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// After a pause of this length between sweeps, runners may have been unable to send heartbeats. It exceeds the minute
 /// between two sweeps on AWS. The difference to [`OFFLINE_AFTER`] is more than two busy heartbeats, so that a runner
-/// heard just before the pause has time to send the next one.
+/// can send its next heartbeat after the pause in time.
 const UNWATCHED_AFTER: Duration = Duration::from_secs(65);
 
 /// Minimum number of silent runners in a storm.
