@@ -1,8 +1,8 @@
 //! Artifacts, attempts, checks and contexts of jobs.
 //!
 //! A runner reserves an artifact (`POST …/attempts/{n}/artifacts`), uploads it to the returned URL, and confirms it
-//! (`POST …/attempts/{n}/artifacts/{id}/stored`). People list artifacts (`GET /v1/jobs/{id}/artifacts`) and are
-//! redirected to one (`GET /v1/jobs/{id}/artifacts/{artifact}`).
+//! (`POST …/attempts/{n}/artifacts/{id}/stored`). Users list artifacts (`GET /v1/jobs/{id}/artifacts`) and are
+//! redirected to each one (`GET /v1/jobs/{id}/artifacts/{artifact}`).
 
 use crate::job::Explained;
 use pullyard_domain::artifact::Kind;
@@ -15,32 +15,32 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Asks for a place. Repeating it with the same kind, name and content finds the first.
+/// Reserves an artifact. Idempotent: by kind, name and content.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveArtifact {
-    /// What it is.
+    /// Kind of artifact.
     pub kind: Kind,
-    /// What it is called: once per attempt and kind.
+    /// Name, unique in an attempt and kind.
     pub name: ArtifactName,
-    /// How large it is. Units: bytes.
+    /// Size. Units: bytes.
     #[cfg_attr(feature = "schema", schemars(range(max = LARGEST)))]
     pub size_bytes: u64,
-    /// What is in it.
+    /// Hash of the content.
     pub sha256: Sha256Hex,
 }
 
-/// The place of an artifact.
+/// Answer to a reservation.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactPlace {
-    /// What it is called from now on.
+    /// Id of the artifact.
     pub id: ArtifactId,
-    /// Where it is put; absent when it is stored already. A secret for a quarter of an hour.
+    /// Upload URL, absent if the artifact is stored already. A credential, valid for 15 minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_url: Option<String>,
-    /// What is sent with it, as it stands here.
+    /// Headers to send with the upload, unchanged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
 }
@@ -51,136 +51,135 @@ impl std::fmt::Debug for ArtifactPlace {
     }
 }
 
-/// Says that the bytes are there. No fields.
+/// Confirms an upload. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredArtifact {}
 
-/// Something that an attempt left behind.
+/// A stored or reserved artifact of an attempt.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// Which.
+    /// Artifact id.
     pub id: ArtifactId,
-    /// The attempt that left it.
+    /// Attempt that created it.
     pub attempt: u32,
-    /// What it is.
+    /// Kind of artifact.
     pub kind: Kind,
-    /// What it is called.
+    /// Name, unique in an attempt and kind.
     pub name: ArtifactName,
-    /// How large it is. Units: bytes.
+    /// Size. Units: bytes.
     pub size_bytes: u64,
-    /// What is in it.
+    /// Hash of the content.
     pub sha256: Sha256Hex,
-    /// When its place was made.
+    /// Time of the reservation.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
-    /// Its bytes were seen. Else they are on their way, or never came.
+    /// The upload was verified. If false, it is incomplete or was never made.
     pub stored: bool,
 }
 
-/// `GET /v1/jobs/{id}/artifacts`: the first attempt's first.
+/// Answer to `GET /v1/jobs/{id}/artifacts`, oldest attempt first.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifacts {
-    /// All that are kept.
+    /// All artifacts that have not expired.
     pub artifacts: Vec<Artifact>,
 }
 
-/// How one attempt went.
+/// An attempt of a job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Its number.
+    /// Number.
     pub attempt: u32,
-    /// The self-hosted runner that ran it; none on Fargate.
+    /// Self-hosted runner that ran it; null on Fargate.
     pub runner: Option<RunnerId>,
-    /// The Fargate task that ran it.
+    /// Fargate task that ran it.
     pub task: Option<String>,
-    /// When it was claimed.
+    /// Time of the claim.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub started: Timestamp,
-    /// When it ended; none while it runs.
+    /// End; null while it runs.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub ended: Option<Timestamp>,
-    /// `running`, `completed`, `failed`, `cancelled`, or `requeued` when its job was put back.
+    /// Outcome.
     pub how: AttemptOutcome,
-    /// Why it failed, or was put back.
+    /// Why it failed, or was requeued.
     pub failure: Option<Explained>,
-    /// Which agent worked and what it took; none when none began, or its runner did not come to say.
+    /// Agent and its usage; null if none started or the runner sent no report.
     pub work: Option<Work>,
-    /// What it cost, if that is known; what of it is only about right stands in `work`. Units: millionths of a US
-    /// dollar.
+    /// Cost, if known. Includes the estimated part, `work.about_usd_micros`. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
 }
 
-/// How an attempt came to its end.
+/// Outcome of an attempt.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    /// It has not.
+    /// Not ended.
     Running,
     /// Its work is in a pull request.
     Completed,
-    /// It failed, and its job with it.
+    /// It failed, and so did the job.
     Failed,
-    /// It was cancelled, and its job with it.
+    /// It was cancelled with its job.
     Cancelled,
-    /// A platform fault ended it, and its job was put back.
+    /// A platform fault ended it, and its job was requeued.
     Requeued,
-    /// The agent asked something; its job waits for the answer, or went on with it.
+    /// Its agent asked a question. The job waits for the answer or has continued with it.
     Asked,
-    /// People paused its job.
+    /// A user paused its job.
     Paused,
 }
 
-/// `GET /v1/jobs/{id}/attempts`: the first one first.
+/// Answer to `GET /v1/jobs/{id}/attempts`, oldest first.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempts {
-    /// The job.
+    /// Job id.
     pub job: JobId,
-    /// Those that are kept, and the one that runs.
+    /// Recorded attempts that have not expired, and the running one.
     pub attempts: Vec<Attempt>,
 }
 
-/// What came of the checks on one attempt's work.
+/// Check results of one attempt.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptChecks {
-    /// Its number.
+    /// Number.
     pub attempt: u32,
-    /// In the order in which they were run: every check, and after a repair every check again.
+    /// Checks in the order of execution. After a repair all checks run again.
     pub checks: Vec<CheckRun>,
 }
 
-/// `GET /v1/jobs/{id}/checks`: known once an attempt has ended; its events tell of them before.
+/// Answer to `GET /v1/jobs/{id}/checks`. Contains ended attempts only; the events show the checks of a running one.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checks {
-    /// The job.
+    /// Job id.
     pub job: JobId,
-    /// Those attempts in which something was checked, the first one first.
+    /// Attempts that ran checks, oldest first.
     pub attempts: Vec<AttemptChecks>,
 }
 
-/// `GET /v1/jobs/{id}/context`: what the agent is told, frozen before the job began.
+/// Answer to `GET /v1/jobs/{id}/context`: the agent's context, frozen before the job began.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobContext {
-    /// The job.
+    /// Job id.
     pub job: JobId,
-    /// The hash of what was frozen.
+    /// Hash of the context.
     pub hash: String,
-    /// Where the work goes.
+    /// Repository of the job.
     pub repository: RepositoryName,
-    /// The branch that it starts from.
+    /// Branch that the work starts from.
     pub base: String,
-    /// The whole prompt.
+    /// Complete prompt.
     pub prompt: String,
 }

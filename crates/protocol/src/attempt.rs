@@ -1,8 +1,8 @@
 //! Calls of an attempt's runner: `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,yield,finish}` and
-//! `GET …/{inputs,checkpoint}`; its artifacts are in `artifact`.
+//! `GET …/{inputs,checkpoint}`.
 //!
-//! `start` uses the task's bootstrap token, later calls the lease that it returns. A superseded attempt gets 409
-//! `lease_lost`. Runners receive only durations, because clocks differ; they count from before the request.
+//! `start` uses the task's bootstrap token, later calls use the lease that it returns. A superseded attempt gets 409
+//! `lease_lost`. Runners receive only durations, because clocks differ, and count them from before the request.
 
 use crate::event::Event;
 #[cfg(feature = "schema")]
@@ -14,89 +14,87 @@ use pullyard_domain::job::Kind;
 use pullyard_domain::project::Resume as Policy;
 use serde::{Deserialize, Serialize};
 
-/// Claims the attempt. Repeating it with the same `claim_id` returns the same assignment and lease.
+/// Claims the attempt. Idempotent: by `claim_id`; a repeat returns the same assignment and lease.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
-    /// Chosen by the runner, once per process.
+    /// Id of the self-hosted runner's claim; on Fargate, chosen once per process.
     pub claim_id: ClaimId,
-    /// This life of the runner process.
+    /// Instance of the self-hosted runner; on Fargate, chosen once per process.
     pub instance: InstanceId,
-    /// The ECS task's ARN, from the container metadata endpoint; absent outside ECS.
+    /// ARN of the ECS task, from the container metadata endpoint; absent outside ECS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE)))]
     pub task: Option<String>,
 }
 
-/// Everything a runner needs to do the job.
+/// Everything that a runner needs for the job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// The job.
+    /// Job id.
     pub job: JobId,
-    /// The number of this attempt, from 1.
+    /// Number of this attempt, from 1.
     pub attempt: u32,
-    /// Bearer credential of every further call of this attempt.
+    /// Bearer credential for all later calls of this attempt.
     pub lease: String,
-    /// What kind of work it is.
+    /// Kind of work.
     pub kind: Kind,
-    /// The ticket, if the job has one.
+    /// The job's ticket, if any.
     pub ticket: Option<AssignedTicket>,
-    /// Where the source is and where the pull request goes.
+    /// Repository of the source and of the pull request.
     pub repository: AssignedRepository,
-    /// The branch that the work starts from and the pull request asks to merge into.
+    /// Branch that the work starts from and that the pull request targets.
     pub base: String,
-    /// The branch to make and push, if `continues` does not apply.
+    /// Branch to create and push, unless `continues` applies.
     pub branch: String,
-    /// An earlier pull request of the same ticket. While the forge says it is open, the work goes on
-    /// on its branch and no other pull request is made; closed or merged, `branch` is used.
+    /// Earlier pull request of the same ticket. While it is open, the work continues on its branch and opens no other;
+    /// otherwise the work uses `branch`.
     pub continues: Option<Continues>,
-    /// The pull request that a revise job appends a commit to; absent for other kinds.
+    /// Pull request to which a revise job adds a commit; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revises: Option<Revises>,
-    /// What an earlier attempt left to go on with, and what people said since.
+    /// Session of an earlier attempt and the inputs of users; absent if there are neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
-    /// Where the session of its agent is lost, also while it works, or what was kept of it can't be used, the job fails;
-    /// else its agent begins again, and the log says so.
+    /// The job fails if its agent's session is lost or unusable. Otherwise the agent starts again and the runner logs it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub requires_session: bool,
-    /// An earlier attempt, or the job that this one does again, may have left a checkpoint: `GET …/checkpoint`.
+    /// An earlier attempt, or the retried job, may have left a checkpoint: `GET …/checkpoint`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checkpoint: bool,
-    /// An earlier attempt was lost that may have pushed: this one looks for its commit on the branch, and links or opens
-    /// the pull request of it. No agent begins, and no command is run. Where there is no such commit, it fails; what the
-    /// job is then called is how the earlier one was lost.
+    /// The attempt only searches for the push of a lost attempt, and links or opens the pull request. It runs no agent
+    /// and no commands. Without such a push, the job fails with the failure of the lost attempt.
     #[serde(default, skip_serializing_if = "is_false")]
     pub adopts: bool,
-    /// The whole prompt for the agent.
+    /// Complete prompt for the agent.
     pub prompt: String,
-    /// Which agent, and how it is started.
+    /// Agent and how to start it.
     pub agent: Agent,
-    /// Title and text of a new pull request.
+    /// Title and body of a new pull request.
     pub pull_request: PullRequestText,
-    /// What is run before the agent and on its work; absent where nothing is.
+    /// Setup and check commands; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<pullyard_domain::checks::JobCommands>,
-    /// Whose name stands on its commits; absent where it is the runner's usual one.
+    /// Author of the commits; absent for the runner's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<pullyard_domain::commits::Author>,
-    /// What the attempt may use up.
+    /// Limits of the attempt.
     pub limits: Limits,
-    /// How often an `events` call is due, with or without events in it.
+    /// Interval of `events` calls; a batch without events counts.
     pub heartbeat_secs: u64,
 }
 
 impl std::fmt::Debug for Assignment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The lease never reaches a log.
+        // The lease must not reach a log.
         f.debug_struct("Assignment").field("job", &self.job).field("attempt", &self.attempt).finish_non_exhaustive()
     }
 }
 
 impl Assignment {
-    /// Whether the job fails if the agent's session is lost. Older servers send it only for a job that rested.
+    /// Whether the job fails if the agent's session is lost. Older servers send this only for a job that was suspended.
     pub fn fails_without_session(&self) -> bool {
         self.requires_session || self.resume.as_ref().is_some_and(|resume| resume.policy == Policy::Require)
     }
@@ -106,84 +104,84 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// What an earlier attempt left to go on with.
+/// State from which an attempt resumes the work of an earlier one.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
-    /// The agent that worked; none where none had begun.
+    /// Agent of the earlier attempt; absent if none started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// The agent's own id of its session, where it has one.
+    /// The agent's own session id, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// How many of the inputs that session has read.
+    /// Number of inputs that the session has read.
     pub read: u32,
-    /// What becomes of the job where the session can't be found.
+    /// Whether the job fails or the agent starts again if the session is lost.
     pub policy: Policy,
-    /// Everything that people said, oldest first.
+    /// All inputs of the job, oldest first.
     pub inputs: Vec<Input>,
 }
 
-/// Something that a person said to the job's agent.
+/// A user's message to the job's agent.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// Its number, from 1.
+    /// Number, from 1.
     pub seq: u32,
-    /// Who said it.
+    /// Name of the sender.
     pub by: String,
-    /// The question that it answers.
+    /// Question that it answers, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// What.
+    /// Message.
     pub text: String,
 }
 
-/// `GET …/inputs?after=N`.
+/// Answer to `GET …/inputs?after=N`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputsAnswer {
-    /// Those after that number, oldest first.
+    /// Inputs with a larger number, oldest first.
     pub inputs: Vec<Input>,
 }
 
-/// `GET …/checkpoint`.
+/// Answer to `GET …/checkpoint`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointAnswer {
-    /// The newest that is to be had; absent where there is none.
+    /// Newest checkpoint that can be downloaded, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
-    /// One that was kept later and is not to be had; `checkpoint` is of before it. An older server says nothing of it.
+    /// Newer checkpoint that cannot be downloaded, if any. Older servers omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<MissingCheckpoint>,
 }
 
-/// A checkpoint that was kept and is not to be had.
+/// A checkpoint that was reserved but cannot be downloaded.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingCheckpoint {
-    /// The job whose attempt kept it: this one, or one that it does again.
+    /// Job of the checkpoint: this one, or one that it retries.
     pub job: JobId,
-    /// That attempt.
+    /// Attempt of the checkpoint.
     pub attempt: u32,
-    /// Why.
+    /// Cause.
     pub why: WhyMissing,
 }
 
-/// What another attempt can go on from. The type has no `Debug` of its address.
+/// A checkpoint from which another attempt resumes. `Debug` omits its URL.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// The job whose attempt left it: this one, or one that it does again.
+    /// Job of the checkpoint: this one, or one that it retries.
     pub job: JobId,
-    /// That attempt.
+    /// Attempt of the checkpoint.
     pub attempt: u32,
-    /// How large it is. Units: bytes.
+    /// Size. Units: bytes.
     pub size_bytes: u64,
-    /// What is in it.
+    /// Hash of the content.
     pub sha256: Sha256Hex,
-    /// Where it is got. A secret for five minutes.
+    /// Download URL. A credential, valid for five minutes.
     pub get_url: String,
 }
 
@@ -193,81 +191,80 @@ impl std::fmt::Debug for Checkpoint {
     }
 }
 
-/// Gives the job back before its work is done. Repeating it with the same `yield_id` gets the same answer.
+/// Returns the job before its work is done. Idempotent: by `yield_id`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct YieldRequest {
-    /// Chosen by the runner, once per attempt.
+    /// Chosen by the runner once per attempt.
     pub yield_id: FinishId,
-    /// Why.
+    /// Cause.
     pub outcome: YieldOutcome,
-    /// What the agent asks: required when it asks, refused otherwise.
+    /// The agent's question: required with `asks`, refused otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// Which agent worked; absent when none began.
+    /// Agent of the attempt; absent if none started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// The agent's own id of its session.
+    /// The agent's own session id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// How many of the job's inputs the agent has read.
+    /// Number of inputs that the agent has read.
     #[serde(default)]
     pub inputs: u32,
-    /// What the attempt cost, if that is known; what of it is only about right stands in `work`. Units: millionths of a
-    /// US dollar.
+    /// Cost, if known. Includes the estimated part, `work.about_usd_micros`. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
-    /// Which agent worked, and what it took; absent when none began.
+    /// Agent and its usage; absent if none started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<pullyard_domain::job::Work>,
 }
 
-/// Why a runner gives its job back.
+/// Why a runner returns its job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum YieldOutcome {
-    /// The agent asked something.
+    /// The agent asked a question.
     Asks,
-    /// The runner stopped because the job's `want` was `pause`.
+    /// The job's `want` was `pause`.
     Paused,
 }
 
-/// The answer to a yield.
+/// Answer to a yield.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct YieldAnswer {
-    /// The job's status now.
+    /// Current status of the job.
     pub status: pullyard_domain::job::Status,
-    /// The attempt is not over: somebody said something that the agent has not read, and it goes on with that.
+    /// The attempt continues, because the job has inputs that the agent has not read.
     #[serde(default)]
     pub goes_on: bool,
 }
 
-/// The ticket a job is for.
+/// Ticket of a job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignedTicket {
-    /// Its key in the ticket tool.
+    /// Key in the ticket tool.
     pub key: TicketKey,
-    /// Its title when the job was made.
+    /// Title when the job was created.
     pub title: String,
-    /// Its page, if the tool gave one.
+    /// Page of the ticket, if known.
     pub url: Option<String>,
 }
 
-/// The repository of a job.
+/// Repository of a job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignedRepository {
-    /// The kind of forge.
+    /// Kind of forge.
     pub forge: pullyard_domain::project::ForgeKind,
-    /// The forge's REST base, without a trailing slash.
+    /// REST base of the forge, without a trailing slash.
     pub api_url: String,
     /// `owner/name`.
     pub name: RepositoryName,
-    /// For git over HTTPS.
+    /// URL for git over HTTPS.
     pub clone_url: String,
 }
 
@@ -278,33 +275,33 @@ impl AssignedRepository {
     }
 }
 
-/// A pull request to go on with.
+/// A pull request that the job continues.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continues {
-    /// Its number at the forge.
+    /// Number at the forge.
     pub number: u64,
-    /// Its head branch.
+    /// Head branch.
     pub branch: String,
 }
 
-/// A pull request to revise, and what is to be answered on it.
+/// A pull request to revise, with the reviews to answer.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revises {
-    /// Its number at the forge.
+    /// Number at the forge.
     pub number: u64,
-    /// Its page.
+    /// Page of the pull request.
     pub url: String,
-    /// Its head branch when the job was made; the forge may know it by another name by now.
+    /// Head branch when the job was created; the forge may have renamed it since.
     pub branch: String,
-    /// Its head when the job was made. The work starts from the newest, not from this.
+    /// Head commit when the job was created. The work starts from the newest head instead.
     pub head: String,
-    /// The reviews it is for; their authors are asked again.
+    /// Reviews that the job answers. It requests a new review from their authors.
     pub reviews: Vec<RevisedReview>,
-    /// The comments that the prompt tells of; each of their threads gets one answer.
+    /// Comments that the prompt contains. Each thread gets one answer.
     pub comments: Vec<RevisedComment>,
-    /// Earlier jobs whose work this one does again: a thread that one of them answered has its answer.
+    /// Retried jobs. A thread that one of these jobs answered gets no second answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retries: Vec<JobId>,
 }
@@ -313,9 +310,9 @@ pub struct Revises {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisedReview {
-    /// The forge's id.
+    /// Id at the forge.
     pub id: u64,
-    /// The login of who wrote it.
+    /// Login of the author.
     pub author: String,
 }
 
@@ -323,18 +320,18 @@ pub struct RevisedReview {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisedComment {
-    /// The forge's id.
+    /// Id at the forge.
     pub id: u64,
-    /// The id of its thread's first comment.
+    /// Id of the first comment of the thread.
     pub thread: u64,
-    /// The file.
+    /// File.
     pub path: String,
-    /// The line; absent for the whole file.
+    /// Line; absent for the whole file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
 }
 
-/// Which agent drives the work.
+/// The agent of a job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
@@ -342,7 +339,7 @@ pub struct Agent {
     pub capability: String,
     /// Program and arguments of the `command` agent; a relative program is found in the worktree.
     pub command: Vec<String>,
-    /// The model to ask for, as the agent names it; its own default if none.
+    /// Model, as the agent names it; absent for the agent's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }
@@ -357,44 +354,44 @@ pub struct PullRequestText {
     pub body: String,
 }
 
-/// What an attempt may use up.
+/// Limits of an attempt.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// From the claim to the last call.
+    /// Time from the claim to the last call.
     pub wall_secs: u64,
-    /// Without any event from the agent.
+    /// Time without an event from the agent.
     pub stall_secs: u64,
-    /// What the agent may cost, by its own count. Units: millionths of a US dollar.
+    /// Cost by the agent's own count. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd_micros: Option<u64>,
     /// Requests to the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<u32>,
-    /// Of the attempt's work folder. Units: MiB.
+    /// Size of the attempt's work folder. Units: MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_mib: Option<u64>,
 }
 
-/// Says how far the attempt is.
+/// Reports the phase of the attempt.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatusRequest {
-    /// The phase that begins now.
+    /// The phase that begins.
     pub status: Phase,
-    /// Only for `syncing`: how many of the job's inputs the agent was told, or can't be. Left out where it is told
-    /// nothing while it works; else a push does not begin while there are more.
+    /// Only for `syncing`: number of inputs that the agent has read or cannot read. The push is refused while the job
+    /// has more. Absent if the agent reads no inputs while it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<u32>,
 }
 
-/// The phases a runner reports, in their order.
+/// Phases of an attempt, in order.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Fetching the source and making the worktree.
+    /// Fetches the source and creates the worktree.
     Preparing,
     /// The agent works.
     Executing,
@@ -402,83 +399,83 @@ pub enum Phase {
     Syncing,
 }
 
-/// The answer to a status.
+/// Answer to a status.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusAnswer {
-    /// What the job's people want of it now.
+    /// Requested state of the job.
     pub want: pullyard_domain::job::Want,
-    /// Only for `syncing`: nobody else ends the attempt for this long, counted from the server's clock.
-    /// The runner stops pushing well before, counted from when it sent the request. Absent where `want` is `pause`:
-    /// nothing is to be pushed now.
+    /// Only for `syncing`: no other party ends the attempt for this long, by the server's clock. The runner stops
+    /// pushing well before, counted from when it sent the request. Absent if `want` is `pause` and the push may not
+    /// begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_for_secs: Option<u64>,
-    /// Only for `syncing`: it has not begun, for people said something that the agent was not told.
+    /// Only for `syncing`: the push may not begin, because the job has inputs that the agent has not read.
     #[serde(default)]
     pub goes_on: bool,
 }
 
-/// A batch of events; immutable once sent, so that a repeat is a repeat. An empty one is a heartbeat.
+/// A batch of events; an empty one is a heartbeat. The runner never changes a batch that it sent, so a repeat is safe.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventsRequest {
-    /// The number of the first event; each event's number is one more than the one before.
+    /// Number of the first event; the others follow without gaps.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000_000)))]
     pub first_seq: u64,
     /// At most 1,000.
     #[cfg_attr(feature = "schema", schemars(length(max = 1000)))]
     pub events: Vec<Event>,
-    /// How many of the job's inputs the agent has heard.
+    /// Number of inputs that the agent has read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<u32>,
 }
 
-/// The answer to a batch.
+/// Answer to a batch.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsAnswer {
-    /// The number the server expects next.
+    /// Next number that the server expects.
     pub next_seq: u64,
-    /// What the job's people want of it now.
+    /// Requested state of the job.
     pub want: pullyard_domain::job::Want,
-    /// How many inputs people gave the job: fetch those that the agent has not read.
+    /// Number of inputs of the job. The runner fetches those that its agent has not read.
     #[serde(default)]
     pub inputs: u32,
-    /// Somebody is looking: send small batches.
+    /// A user watches the job: send small batches.
     pub watched: bool,
-    /// Send the next batch after at most this long.
+    /// Longest delay of the next batch.
     pub send_every_ms: u64,
 }
 
-/// Asks for the secrets of this attempt. No fields.
+/// Requests the secrets of the attempt. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialsRequest {}
 
-/// The secrets of this attempt. Never logged; the type has no `Debug` of its content.
+/// The secrets of the attempt. `Debug` omits them, so that they never reach a log.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
-    /// For git and the forge's REST API, limited to what the job needs.
+    /// For git and the forge's REST API, limited to the needs of the job.
     pub forge_token: String,
-    /// How long the token works; a new one is given at each call. None for one that is always the same.
+    /// Lifetime of the token. Each call returns a new one. Absent for a token that does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_secs: Option<u64>,
-    /// What the agent proves itself with to its model, where the project says so.
+    /// Model credentials that the project configures for the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub model: Vec<ModelCredential>,
-    /// The SSH key that signs its commits, where the project says so.
+    /// SSH key that signs the commits, if the project configures one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_key: Option<String>,
 }
 
-/// One secret for an agent's model. The type has no `Debug` of its content.
+/// A credential for the agent's model. `Debug` omits its value.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelCredential {
-    /// What it is.
+    /// Kind of credential.
     pub key: pullyard_domain::agent::ModelKey,
     /// The secret.
     pub value: String,
@@ -496,44 +493,43 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Ends the attempt. Repeating it with the same `finish_id` gets the same answer.
+/// Ends the attempt. Idempotent: by `finish_id`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinishRequest {
-    /// Chosen by the runner, once per finish, and kept on disk until the server answered.
+    /// Chosen by the runner once per finish, and stored on its disk until the server answers.
     pub finish_id: FinishId,
-    /// How it ended.
+    /// Outcome.
     pub outcome: FinishOutcome,
-    /// Required when failed, refused otherwise.
+    /// Required with `failed`, refused otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Required when completed; may be there when a pushed attempt failed afterwards.
+    /// Required with `completed`. Allowed with `failed` if the attempt pushed before it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<FinishResult>,
-    /// What the attempt cost, if that is known; what of it is only about right stands in `work`. Units: millionths of a
-    /// US dollar.
+    /// Cost, if known. Includes the estimated part, `work.about_usd_micros`. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
-    /// Which agent worked, and what it took; absent when none began.
+    /// Agent and its usage; absent if none started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<pullyard_domain::job::Work>,
 }
 
-/// How an attempt ended, as its runner saw it.
+/// Outcome of an attempt, as reported by its runner.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishOutcome {
-    /// The work is pushed and the pull request is there.
+    /// The work is pushed and the pull request exists.
     Completed,
-    /// It did not get there; `failure` says why.
+    /// The attempt failed; see `failure`.
     Failed,
     /// The runner stopped because the job's `want` was `cancel`.
     Cancelled,
 }
 
-/// What the attempt made.
+/// Result of an attempt.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -550,27 +546,27 @@ pub struct FinishResult {
     pub insertions: u32,
     /// Lines removed.
     pub deletions: u32,
-    /// How the threads of reviewers were answered; absent where there were none.
+    /// Answers to review threads; absent if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replies: Option<pullyard_domain::job::Replies>,
 }
 
-/// The pull request an attempt made or went on with.
+/// The pull request that an attempt opened or continued.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinishPullRequest {
-    /// Its number at the forge.
+    /// Number at the forge.
     pub number: u64,
-    /// Its page.
+    /// Page of the pull request.
     pub url: String,
 }
 
-/// The answer to a finish.
+/// Answer to a finish.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishAnswer {
-    /// The job's status now.
+    /// Current status of the job.
     pub status: pullyard_domain::job::Status,
 }
 

@@ -5,52 +5,52 @@ use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
-/// A model's account that is left alone.
+/// An open breaker of a model account.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
-    /// Whose, and what its jobs ask of a runner: `project/acme/claude_code`, `runner/rnr_…/codex`.
+    /// Account and capability: `project/acme/claude_code`, `runner/rnr_…/codex`.
     pub account: String,
-    /// Why: `limit_reached`, `provider_unavailable`.
+    /// Cause: `limit_reached` or `provider_unavailable`.
     pub code: String,
-    /// The same in one sentence.
+    /// Cause as a sentence.
     pub sentence: String,
-    /// Until when no job asks it; once that is past, until when the last waiting job may start.
+    /// No job uses the account before this time. If it is past: when the last waiting job may start.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub until: Timestamp,
-    /// When it was shut last.
+    /// When the breaker last opened.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub opened: Timestamp,
-    /// How often in a row it was.
+    /// How often it opened in a row.
     pub times: u32,
 }
 
-/// `GET /v1/breakers`.
+/// Answer to `GET /v1/breakers`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breakers {
-    /// By account, at most a hundred.
+    /// At most 100, by account.
     pub breakers: Vec<Breaker>,
 }
 
-/// `POST /v1/breakers/close`.
+/// Body of `POST /v1/breakers/close`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloseBreaker {
-    /// Which.
+    /// Account and capability, as in `Breaker`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = BreakerId::PATTERN)))]
     pub account: String,
 }
 
-/// What became of that.
+/// Answer to `POST /v1/breakers/close`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedBreaker {
-    /// Which.
+    /// Account and capability, as in `Breaker`.
     pub account: String,
-    /// Jobs waited for it until now; false: nobody did.
+    /// Whether the breaker was still open; if not, no job waited for it.
     pub closed: bool,
 }

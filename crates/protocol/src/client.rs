@@ -28,10 +28,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// For a whole call, including the body.
+/// Limit for a whole call, including the body.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Tries of an idempotent call.
 const TRIES: u32 = 4;
 
 /// Error of a call.
@@ -45,7 +44,7 @@ pub enum Error {
         /// Cause.
         reason: String,
     },
-    /// The server's problem document.
+    /// Problem document from the server.
     #[error("{} ({})", .0.detail, .0.code)]
     Problem(Box<Problem>),
     /// The response does not match this version.
@@ -73,7 +72,7 @@ impl Error {
         matches!(self, Self::Problem(problem) if problem.status == 412)
     }
 
-    /// The problem's stable code.
+    /// Stable code of the problem.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Problem(problem) => Some(&problem.code),
@@ -115,7 +114,7 @@ impl Http {
         Ok(Self { base, bearer: bearer.to_owned(), client, trace: None })
     }
 
-    /// For a URL outside the API.
+    /// Creates a client without a token, for a URL outside the API.
     fn anonymous(address: &str, limit: Duration) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder();
         if is_loopback(address) {
@@ -189,7 +188,7 @@ fn is_loopback(base: &str) -> bool {
         .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
 }
 
-/// Converts an error response that is not ours: a gateway's or a proxy's.
+/// Converts an error response of a gateway or proxy, which has no problem document.
 fn nameless(status: StatusCode) -> Problem {
     Problem {
         kind: "about:blank".into(),
@@ -203,7 +202,7 @@ fn nameless(status: StatusCode) -> Problem {
     }
 }
 
-/// The innermost cause: "connection refused" says more than "error sending request".
+/// The innermost cause: "connection refused" is more useful than "error sending request".
 fn reason_of(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {

@@ -13,60 +13,61 @@ pub const MOST_NAMED: usize = 100;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Its id, the same for as long as it stands there.
+    /// Message id, stable while the message is in the dead-letter queue.
     pub id: MessageId,
-    /// Where it failed.
+    /// Queue of the message.
     pub queue: Queue,
-    /// When it was sent; of `effects`, when it failed for the last time.
+    /// When it was sent; in `effects`, when it failed for the last time.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub sent_at: Option<Timestamp>,
-    /// How often it was given out; every look at it counts.
+    /// How often it was received, listings included.
     pub received: u32,
-    /// What it was about.
+    /// Kind of subject.
     pub about: About,
-    /// That thing's name; none where that can't be read.
+    /// Name of the subject; null if it cannot be read.
     pub name: Option<String>,
-    /// Its project, where the message names one.
+    /// Project, if the message names one.
     pub project: Option<ProjectId>,
-    /// What it would have done.
+    /// What the message would have done.
     pub sentence: String,
-    /// What to do about it.
+    /// Advice as a sentence.
     pub help: String,
-    /// The same for programs.
+    /// Advice for programs.
     pub advice: Advice,
-    /// The message, cut; of an event about a task, what matters of it.
+    /// The message, truncated. Of a task event, only the relevant part.
     pub body: String,
 }
 
-/// `GET /v1/dlq?queue=dispatch`.
+/// Answer to `GET /v1/dlq?queue=dispatch`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetters {
-    /// At most 50 of each queue, in no order.
+    /// At most 50 of each queue, unordered.
     pub letters: Vec<DeadLetter>,
-    /// There may be more than are shown; a queue has no pages: move some of these.
+    /// The queue may have more. It has no pages: redrive or drop some to see them.
     pub more: bool,
 }
 
-/// `POST /v1/dlq/redrive`, `POST /v1/dlq/drop`.
+/// Body of `POST /v1/dlq/redrive` and `POST /v1/dlq/drop`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MoveDeadLetters {
-    /// Which, 1 to 100.
+    /// 1 to 100 messages.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
     pub messages: BTreeSet<MessageId>,
 }
 
-/// What became of the order.
+/// Answer to a redrive or drop.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MovedDeadLetters {
-    /// Those that it was done to, as they were just before.
+    /// Messages that were moved, in their state before.
     pub done: Vec<DeadLetter>,
-    /// Those that can't be sent back, because this version can't read them or what they are about; they stay.
+    /// Messages that cannot be redriven, because this version cannot parse them or their subject. They stay in the
+    /// queue.
     pub unreadable: Vec<DeadLetter>,
-    /// Those that were not found: gone, or looked at by somebody else at this moment.
+    /// Messages that were not found: gone, or received by another reader at this moment.
     pub missing: Vec<MessageId>,
 }

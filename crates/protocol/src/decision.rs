@@ -4,27 +4,27 @@ use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::id::{DeliveryId, JobId};
 use serde::{Deserialize, Serialize};
 
-/// A decision: the body of every answer to an event, whatever the verdict.
+/// A decision: the answer to every event, with any verdict.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Its ledger entry.
     pub delivery: DeliveryId,
-    /// What became of it.
+    /// Verdict.
     pub verdict: Verdict,
-    /// Why, for programs.
+    /// Code of the reason, for programs.
     pub code: String,
-    /// Why, for people.
+    /// Reason as a sentence for users.
     pub sentence: String,
-    /// What to do about it.
+    /// Advice.
     pub help: String,
-    /// The job it is about: the one made, or the one in the way.
+    /// The job that was created, or the active job that prevented it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
 }
 
 impl Decision {
-    /// Converts a reason for the answer.
+    /// Converts a reason to the answer.
     pub fn new(delivery: DeliveryId, reason: &Reason, job: Option<JobId>) -> Self {
         Self {
             delivery,

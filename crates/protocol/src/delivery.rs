@@ -6,54 +6,54 @@ use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, Ticke
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
-/// One answered delivery.
+/// A delivery with its decision.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Which.
+    /// Delivery id.
     pub id: DeliveryId,
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// Where it came from.
+    /// Source of the delivery.
     pub source: Source,
-    /// What its sender calls it.
+    /// Id of the event at the sender.
     pub event: EventId,
-    /// What it is about.
+    /// Ticket.
     pub ticket: Option<TicketKey>,
-    /// When it came first.
+    /// When it first arrived.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
-    /// How often it came again.
+    /// Number of repeats; counts to 20.
     pub repeats: usize,
-    /// What became of it.
+    /// Verdict.
     pub verdict: Verdict,
-    /// Why, for programs.
+    /// Code of the reason, for programs.
     pub code: String,
-    /// Why, for people.
+    /// Reason as a sentence for users.
     pub sentence: String,
-    /// What to do about it.
+    /// Advice.
     pub help: String,
-    /// The job it made, or that covers it since.
+    /// Job that it created, or that has covered it since.
     pub job: Option<JobId>,
-    /// The pull request it is about, if it is about one.
+    /// Pull request of the delivery, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewSubject>,
-    /// What it was decided from.
+    /// Facts of the decision.
     pub facts: serde_json::Value,
 }
 
-/// The review, request or news of a pull request that a delivery told.
+/// The pull request event of a delivery: a review, a request or a change.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewSubject {
-    /// The pull request as people name it: `acme/app#7`.
+    /// Readable name of the pull request: `acme/app#7`.
     pub pull_request: String,
-    /// Its page.
+    /// Page of the pull request.
     pub url: String,
-    /// Which review or request; none for what tells of the pull request itself.
+    /// Review or request; null for an event of the pull request itself.
     pub review: Option<ReviewId>,
-    /// Who wrote it.
+    /// Author of the event.
     pub author: String,
 }
 
@@ -80,15 +80,15 @@ pub struct DeliveryQuery {
     pub after: Option<String>,
 }
 
-/// `GET /v1/deliveries?project=P&…`: newest first.
+/// Answer to `GET /v1/deliveries?project=P&…`, newest first.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryPage {
-    /// At most 50, or as many as were asked for. May be none while there are older ones to look at.
+    /// At most 50, or `limit`. A page may be empty without being the last.
     pub deliveries: Vec<Delivery>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
-    /// When the oldest entry that was looked at came: a page looks at 500 at most.
+    /// Arrival of the oldest entry examined; a page examines at most 500.
     #[serde(default, with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub looked_back_to: Option<Timestamp>,

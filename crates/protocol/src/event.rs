@@ -11,25 +11,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
-    /// Its number in the attempt, from 1, without gaps.
+    /// Number in the attempt, from 1, without gaps.
     pub seq: u64,
-    /// How long before sending it happened. Units: milliseconds.
+    /// Age of the event when its batch was sent. Units: milliseconds.
     pub age_ms: u64,
-    /// What it is.
+    /// Kind of event.
     pub kind: EventKind,
-    /// Words: the agent's, a question's, a phase's, a log line's.
+    /// Text of the agent, a question, a phase or a log line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The tool's or phase's name.
+    /// Name of the tool or phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The file, relative to the worktree.
+    /// File, relative to the worktree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Joins a call with its result.
+    /// Id that joins a tool call with its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
-    /// Whatever else the agent said about it.
+    /// Further data from the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<serde_json::Value>,
 }
@@ -47,34 +47,34 @@ impl Event {
     }
 }
 
-/// The vocabulary.
+/// Kinds of events.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// A phase of the runner began (`name`).
+    /// The runner begins a phase (`name`).
     Phase,
-    /// The agent's words.
+    /// Text of the agent.
     Text,
     /// The agent calls a tool.
     ToolCall,
-    /// What the tool answered.
+    /// Result of a tool call.
     ToolResult,
-    /// A file was written.
+    /// The agent wrote a file.
     FileEdit,
-    /// A command was run.
+    /// The agent ran a command.
     Command,
-    /// The agent asks something.
+    /// The agent asks a question.
     Question,
-    /// What a person says to the agent while it works (`text`, and who in `name`).
+    /// A user's message to the working agent: `text`, with the sender in `name`.
     Steer,
-    /// Tokens and money.
+    /// Tokens and cost.
     Usage,
-    /// The agent's last word.
+    /// Final message of the agent.
     Result,
     /// A line of the agent's standard error.
     Log,
-    /// A line in a shape nobody knows, passed on as it came.
+    /// An output line of unknown format, unchanged.
     Raw,
 }
 
@@ -84,19 +84,19 @@ pub enum EventKind {
 pub struct EventPage {
     /// The events after the cursor.
     pub events: Vec<SeenEvent>,
-    /// Where to go on from; the same as asked when there was nothing new.
+    /// Cursor of the next page; the requested one if there are no new events.
     pub cursor: String,
-    /// The job has ended and this page reaches its last event.
+    /// The job has ended and this page contains its last event.
     pub end: bool,
 }
 
-/// An event as a reader sees it.
+/// An event as the API returns it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SeenEvent {
-    /// The attempt it belongs to.
+    /// Attempt that sent it.
     pub attempt: u32,
-    /// When it happened, by the server's clock.
+    /// Time of the event by the server's clock.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,

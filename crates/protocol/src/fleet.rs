@@ -5,20 +5,20 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What a runner is now, by its own words and by how long it was silent.
+/// Status of a runner, from its heartbeats and their absence.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerStatus {
-    /// It is heard and takes jobs.
+    /// It sends heartbeats and takes jobs.
     Online,
-    /// It is heard and takes nothing more.
+    /// It sends heartbeats but takes no more jobs.
     Draining,
-    /// It is silent, or said goodbye.
+    /// It is silent or has signed off.
     Offline,
-    /// It registered and was never heard of again.
+    /// It registered but never sent a heartbeat.
     NeverHeard,
-    /// It is being removed.
+    /// An administrator is removing it.
     Deleting,
 }
 
@@ -26,33 +26,33 @@ pub enum RunnerStatus {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
-    /// Which.
+    /// Runner id.
     pub id: RunnerId,
     /// Unique among runners.
     pub name: String,
-    /// What it is now.
+    /// Status.
     pub status: RunnerStatus,
-    /// How many jobs it runs at once.
+    /// Number of jobs that it runs at once.
     pub slots: u32,
-    /// How many of them are taken.
+    /// Number of slots in use.
     pub busy: u32,
-    /// The jobs it runs, of the projects that the caller may see.
+    /// Its jobs, as far as the caller may access their projects.
     pub jobs: Vec<RunnerJob>,
-    /// The agents it can drive.
+    /// Agents that it can run.
     pub capabilities: BTreeSet<String>,
-    /// Its tags.
+    /// Labels that jobs may require.
     pub labels: BTreeSet<String>,
-    /// Its release.
+    /// Release.
     pub version: String,
-    /// The projects whose jobs it takes; none means all.
+    /// Projects that it serves; null means all.
     pub projects: Option<BTreeSet<ProjectId>>,
-    /// The process that speaks for it.
+    /// Process that acts as the runner.
     pub instance: InstanceId,
-    /// When it was last heard.
+    /// Last heartbeat.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub heard: Timestamp,
-    /// That people want it to take nothing more.
+    /// Drain that an administrator requested.
     pub drain: Option<RunnerDrain>,
 }
 
@@ -60,68 +60,68 @@ pub struct Runner {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerJob {
-    /// Which.
+    /// Job id.
     pub job: JobId,
-    /// Whose.
+    /// Project of the job.
     pub project: ProjectId,
-    /// The attempt.
+    /// Number of the attempt.
     pub attempt: u32,
-    /// Since when.
+    /// Since when the runner holds the job.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub since: Timestamp,
 }
 
-/// That people want a runner to take nothing more.
+/// A request that a runner takes no more jobs.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerDrain {
-    /// The name of the token that asked.
+    /// Name of the requester's token.
     pub by: String,
-    /// When.
+    /// Time of the request.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
-    /// When the runner first said that it drains.
+    /// When the runner first confirmed it.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub acknowledged: Option<Timestamp>,
 }
 
-/// `GET /v1/runners`: every runner that the caller may see, by name.
+/// Answer to `GET /v1/runners`: the runners that the caller may see, by name.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerList {
-    /// They.
+    /// By name.
     pub runners: Vec<Runner>,
 }
 
-/// What people may want of a runner.
+/// Commands to a runner.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerOrder {
-    /// Finish what it has, take nothing more.
+    /// Finish the current jobs and take no more.
     Drain,
     /// Take jobs again.
     Resume,
 }
 
-/// `POST /v1/runners/{runner}/commands`.
+/// Body of `POST /v1/runners/{runner}/commands`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunnerCommand {
-    /// What.
+    /// Command.
     pub command: RunnerOrder,
 }
 
-/// The answer to `DELETE /v1/runners/{runner}`.
+/// Answer to `DELETE /v1/runners/{runner}`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerRemoved {
-    /// Which.
+    /// Runner id.
     pub id: RunnerId,
-    /// It is gone and its name is free; if not, its jobs are taken away first.
+    /// It is removed and its name is free. If false, the sweeper ends its jobs first.
     pub gone: bool,
 }

@@ -1,4 +1,4 @@
-//! Our webhooks: `/v1/hooks…`.
+//! Pullyard's webhooks: `/v1/hooks…`.
 
 use pullyard_domain::hook::{HookKind, Ingress};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
@@ -6,177 +6,177 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
-/// `POST /v1/hooks`: makes a hook here and at its forge, or mends the one that is there. Exactly one of
-/// `repository`, `organisation` and `app`.
+/// Body of `POST /v1/hooks`: creates or repairs a webhook in the table and at its forge. Exactly one of `repository`,
+/// `organisation` and `app` is set.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstallHook {
-    /// The last part of its address.
+    /// Last part of its URL.
     pub name: HookName,
-    /// At which forge.
+    /// Forge of the webhook.
     pub integration: IntegrationId,
-    /// The project that is told of what belongs to none.
+    /// Project for events that belong to none of its projects.
     pub project: ProjectId,
     /// Further projects that it serves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<ProjectId>,
-    /// Of this repository.
+    /// Scope: this repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
-    /// Of all repositories of this organisation, or of this workspace on Bitbucket.
+    /// Scope: all repositories of this organisation, or of this Bitbucket workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<String>,
-    /// Of the integration's App; GitHub alone has them.
+    /// Scope: the integration's App; GitHub only.
     #[serde(default)]
     pub app: bool,
-    /// This server's address, as the forge reaches it.
+    /// Base URL of this server, as the forge reaches it.
     pub base_url: String,
-    /// A person makes it at the forge.
+    /// A person creates the webhook at the forge.
     #[serde(default)]
     pub by_hand: bool,
 }
 
-/// A webhook of ours.
+/// A webhook of Pullyard.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
-    /// The last part of its address.
+    /// Last part of its URL.
     pub name: HookName,
-    /// At which forge.
+    /// Forge of the webhook.
     pub integration: IntegrationId,
-    /// Of which kind that is; none from an older server.
+    /// Kind of forge; absent from an older server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge: Option<ForgeKind>,
-    /// The project that is told of what belongs to none.
+    /// Project for events that belong to none of its projects.
     pub project: ProjectId,
     /// Further projects that it serves.
     pub others: Vec<ProjectId>,
-    /// What it is of.
+    /// Scope of the webhook.
     pub kind: HookKind,
-    /// The name of its secret, for `PUT /v1/secrets/{name}`.
+    /// Name of its secret, for `PUT /v1/secrets/{name}`.
     pub secret: SecretName,
-    /// Where the forge calls it.
+    /// URL that the forge calls.
     pub url: Option<String>,
-    /// The forge's id of it.
+    /// Id at the forge.
     pub forge_id: Option<u64>,
-    /// When a delivery was verified last; noted once a minute.
+    /// Last verified delivery, noted at most once a minute.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub verified_at: Option<Timestamp>,
-    /// When one was not let in last.
+    /// Last refused delivery.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub refused_at: Option<Timestamp>,
-    /// How many were not let in so far.
+    /// Number of refused deliveries.
     pub refused: u64,
-    /// Until when the value that its secret had before counts, too.
+    /// Until when the previous value of the secret is accepted.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub old_secret_until: Option<Timestamp>,
 }
 
-/// `GET /v1/hooks?after=CURSOR`: by name, without those of other projects.
+/// Answer to `GET /v1/hooks?after=CURSOR`, by name. Omits webhooks of projects that the token may not access.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookPage {
-    /// At most 50; a page may be empty and not the last.
+    /// At most 50; a page may be empty without being the last.
     pub hooks: Vec<Hook>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// `POST /v1/hooks/{name}/verify` and `…/repair`: the hook as it is, and in which ways it is not what it should be.
+/// Answer to `POST /v1/hooks/{name}/verify` and `…/repair`: the webhook and its drifts.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookCheck {
-    /// The hook.
+    /// The webhook.
     pub hook: Hook,
-    /// None: it is what it should be.
+    /// Empty if the webhook is configured correctly.
     pub drifts: Vec<Drift>,
 }
 
-/// One way in which a hook is not what it should be.
+/// A difference between a webhook and its configuration at the forge.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// For programs: `missing`, `url`, `disabled`, `events`, `no_secret`, `secret`, `content_type`, `insecure_ssl`,
-    /// `failing`, `deliveries`, `unreadable`; of an App's hook also `permissions` and `silent`. Bitbucket has no
-    /// `failing` and no `deliveries`.
+    /// Stable code: `missing`, `url`, `disabled`, `events`, `no_secret`, `secret`, `content_type`, `insecure_ssl`,
+    /// `failing`, `deliveries`, `unreadable`; for an App's webhook also `permissions` and `silent`. Bitbucket has
+    /// neither `failing` nor `deliveries`.
     pub code: String,
-    /// In words.
+    /// Description for users.
     pub sentence: String,
-    /// Repairing mends it.
+    /// `repair` can fix it.
     pub repairable: bool,
 }
 
-/// `POST /v1/hooks/{name}/recover`: asks the forge now what the hook missed, for each repository that it tells of.
+/// Body of `POST /v1/hooks/{name}/recover`: polls the webhook's repositories now for missed events.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecoverHook {
-    /// Looks at everything again that was submitted since then. If absent, only at what is new since the last look.
+    /// Searches again from this time; absent: from the last search.
     #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub since: Option<Timestamp>,
 }
 
-/// What a look found.
+/// Result of a recovery.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// Repositories that were looked at.
+    /// Repositories that were searched.
     pub repositories: usize,
-    /// Further repositories, which are looked at within minutes.
+    /// Due repositories, which the sweeper searches within minutes.
     pub waiting: usize,
     /// Pull requests that were compared with the forge.
     pub pull_requests: usize,
-    /// Reviews and comments that no webhook had told.
+    /// Reviews and comments that no webhook had delivered.
     pub reviews: usize,
-    /// Why something could not be compared.
+    /// Errors of the comparison.
     pub problems: Vec<String>,
 }
 
-/// `DELETE /v1/hooks/{name}`.
+/// Answer to `DELETE /v1/hooks/{name}`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovedHook {
-    /// Which.
+    /// Name of the webhook.
     pub name: HookName,
 }
 
-/// `PUT /v1/projects/{project}/ingress`: how what happens in a repository is heard of.
+/// Body of `PUT /v1/projects/{project}/ingress`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetIngress {
-    /// Which repository.
+    /// Repository.
     pub repository: RepositoryName,
-    /// How.
+    /// Webhook, polling or both.
     pub ingress: Ingress,
 }
 
-/// How what happens in a repository is heard of.
+/// Ingress of a repository.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryIngress {
-    /// Which repository.
+    /// Repository.
     pub repository: RepositoryName,
-    /// How.
+    /// Webhook, polling or both.
     pub ingress: Ingress,
-    /// Until when everything was seen by looking.
+    /// All events before this time were seen by polling.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub seen_until: Option<Timestamp>,
-    /// When its forge said that it is gone.
+    /// When the forge reported the repository as missing.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub gone_at: Option<Timestamp>,
-    /// Why it could not be looked at the last time.
+    /// Error of the last poll.
     pub problem: Option<String>,
 }
 
-/// `GET /v1/projects/{project}/ingress`.
+/// Answer to `GET /v1/projects/{project}/ingress`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingresses {

@@ -5,90 +5,87 @@ use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::{Account, ForgeKind};
 use serde::{Deserialize, Serialize};
 
-/// `POST /v1/integrations`: connects a forge, and asks it who the token belongs to.
+/// Body of `POST /v1/integrations`, which connects a forge and reads the account of the token from it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateIntegration {
-    /// Its short name.
+    /// Short name.
     pub id: IntegrationId,
-    /// What it is.
+    /// Kind of forge.
     pub kind: ForgeKind,
-    /// The REST base: `https://api.github.com`, or `https://HOST/api/v3` of an Enterprise Server;
-    /// `https://api.bitbucket.org/2.0` for Bitbucket.
+    /// REST base: `https://api.github.com`, `https://HOST/api/v3` or `https://api.bitbucket.org/2.0`.
     pub api_url: String,
-    /// The name of the secret in Secrets Manager that holds the token. Never the token. For Bitbucket its value is an
-    /// access token, or `E-MAIL:API-TOKEN`.
+    /// Name of the token's secret, never the token. At Bitbucket its value is an access token or `E-MAIL:API-TOKEN`.
     pub token_secret: String,
 }
 
-/// `POST /v1/github-apps/conversions`: makes an App of the code that GitHub gave for its manifest, and connects
-/// it. Not to be repeated: a code works once.
+/// Body of `POST /v1/github-apps/conversions`: creates and connects an App. Never repeat it, a code works once.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MakeGitHubApp {
-    /// The integration's short name.
+    /// Short name of the integration.
     pub id: IntegrationId,
-    /// The REST base, as for a token.
+    /// REST base, as for a token.
     pub api_url: String,
-    /// What GitHub gave, within the hour.
+    /// Code from GitHub, valid for an hour.
     pub code: String,
 }
 
 impl std::fmt::Debug for MakeGitHubApp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The code never reaches a log.
+        // The code must not reach a log.
         f.debug_struct("MakeGitHubApp").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-/// `POST /v1/github-apps`: connects an App that is there.
+/// Body of `POST /v1/github-apps`, which connects an existing App.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectGitHubApp {
-    /// The integration's short name.
+    /// Short name of the integration.
     pub id: IntegrationId,
-    /// The REST base, as for a token.
+    /// REST base, as for a token.
     pub api_url: String,
-    /// GitHub's id of it.
+    /// GitHub's id of the App.
     pub app_id: u64,
-    /// The name of the secret in Secrets Manager that holds its private key, a PEM text. Never the key.
+    /// Name of the secret in Secrets Manager that holds the App's private key as PEM, never the key.
     pub key_secret: String,
-    /// The name of the secret that it signs its deliveries with.
+    /// Name of the secret that signs the App's deliveries.
     pub webhook_secret: String,
 }
 
-/// `GET /v1/integrations?after=CURSOR`: by id.
+/// Answer to `GET /v1/integrations?after=CURSOR`, by id.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationPage {
     /// At most 50.
     pub integrations: Vec<Integration>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// `POST /v1/integrations/{id}/test`: what the forge says of our token now.
+/// Answer to `POST /v1/integrations/{id}/test`: whether the forge accepts our token now.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationTest {
-    /// The token works, and belongs to the account that was connected.
+    /// Whether the token works and belongs to the account that was connected.
     pub works: bool,
-    /// In words.
+    /// Result as a sentence.
     pub sentence: String,
-    /// What to do about it.
+    /// Advice.
     pub help: String,
 }
 
-/// `DELETE /v1/integrations/{id}`: the forge is connected no more. There, and of the secrets, nothing changes.
+/// Answer to `DELETE /v1/integrations/{id}`, which disconnects a forge. The forge and the secrets stay unchanged.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovedIntegration {
-    /// Its short name. A forge of another address is not connected under it.
+    /// Short name. It stays reserved for this forge's REST base.
     pub id: IntegrationId,
-    /// The names of the secrets that it used: they stay in Secrets Manager.
+    /// Names of the secrets that it used, which stay in Secrets Manager.
     pub secrets: Vec<String>,
 }
 
@@ -96,14 +93,14 @@ pub struct RemovedIntegration {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {
-    /// Its short name.
+    /// Short name.
     pub id: IntegrationId,
-    /// What it is.
+    /// Kind of forge.
     pub kind: ForgeKind,
-    /// The REST base.
+    /// REST base.
     pub api_url: String,
-    /// How we prove who we are: names of secrets, never a secret.
+    /// Authentication: names of secrets, never a secret.
     pub auth: Auth,
-    /// Who the token belongs to, or the App's bot.
+    /// Account of the token, or the App's bot.
     pub account: Account,
 }

@@ -9,110 +9,110 @@ use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
-/// `POST /v1/jobs`: a job that a person asks for, for a ticket, from a prompt, or both.
+/// Body of `POST /v1/jobs`: requests a job for a ticket, from a prompt, or both.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateJob {
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// The ticket it is for.
+    /// Ticket of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketKey>,
-    /// What to do, beside or instead of the ticket's text.
+    /// Instructions, in addition to the ticket's text or instead of a ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::PROMPT)))]
     pub prompt: Option<String>,
-    /// Where; the ticket's or the project's default when absent.
+    /// Repository; absent: the ticket's, or the project's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
-    /// The branch to start from; the repository's default when absent.
+    /// Branch to start from; absent: the repository's default branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// Which agent: `claude_code`, `codex`, `auto` or `command`; the repository's when absent, or its project's.
+    /// Agent: `claude_code`, `codex`, `auto` or `command`; absent: the repository's, or the project's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Which model of it; when absent, the one that was named with that agent, or its own default.
+    /// Model of the agent; absent: the one configured with that agent, or the agent's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }
 
-/// `POST /v1/jobs/{id}/cancel`.
+/// Body of `POST /v1/jobs/{id}/cancel`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CancelJob {
-    /// Why, in one line for people.
+    /// Reason, in one line for users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::LONGEST_REASON), regex(pattern = limits::LINE)))]
     pub reason: Option<String>,
 }
 
-/// `POST /v1/jobs/{id}/pause`. No fields.
+/// Body of `POST /v1/jobs/{id}/pause`. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PauseJob {}
 
-/// `POST /v1/jobs/{id}/continue`. No fields.
+/// Body of `POST /v1/jobs/{id}/continue`. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContinueJob {}
 
-/// `POST /v1/jobs/{id}/answer`: something that a person says to the job's agent.
+/// Body of `POST /v1/jobs/{id}/answer`: a user's message to the job's agent.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerJob {
-    /// What.
+    /// Message.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::LONGEST_INPUT)))]
     pub text: String,
 }
 
-/// Who paused a job. Until it stands still, its runner is stopping it.
+/// A pause of a job, requested or in effect. The runner needs time to stop the agent.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Their name.
+    /// Name of the requester.
     pub by: String,
-    /// When they said so, or since when it stands still.
+    /// Time of the request; once the job is paused, the time when that happened.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
 }
 
-/// What a job's agent asked, while nobody has answered.
+/// An open question of a job's agent.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// In its words.
+    /// Text of the agent.
     pub text: String,
-    /// When.
+    /// Time of the question.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
 }
 
-/// `POST /v1/jobs/{id}/retry`. No fields.
+/// Body of `POST /v1/jobs/{id}/retry`. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetryJob {}
 
-/// Who cancelled a job. Until it has ended, its runner is stopping it.
+/// A cancellation of a job, requested or in effect. The runner needs time to stop the agent.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
-    /// Their name.
+    /// Name of the requester.
     pub by: String,
-    /// In their words.
+    /// Reason, if given.
     pub reason: Option<String>,
-    /// When.
+    /// Time of the request.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub at: Timestamp,
-    /// By when its runner should have stopped; none once it has ended.
+    /// Deadline for the runner to stop; null once the job has ended.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub until: Option<Timestamp>,
@@ -139,79 +139,78 @@ pub struct JobQuery {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Which.
+    /// Job id.
     pub id: JobId,
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// What kind of work.
+    /// Kind of work.
     pub kind: Kind,
-    /// Where it is.
+    /// Status.
     pub status: Status,
-    /// One line that names the work.
+    /// Title in one line.
     pub title: String,
-    /// The ticket it is for.
+    /// Ticket of the job.
     pub ticket: Option<TicketKey>,
-    /// Where the work goes.
+    /// Repository of the job.
     pub repository: Option<RepositoryName>,
-    /// The pull request that it revises; absent for other kinds.
+    /// Pull request that the job revises; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<RevisedPullRequest>,
-    /// Where it runs.
+    /// Where the job runs.
     pub place: Place,
-    /// What its Fargate task is like; absent where a self-hosted runner runs it.
+    /// Size and capacity of the Fargate task; absent on a self-hosted runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
-    /// How many attempts were claimed.
+    /// Number of claimed attempts.
     pub attempt: u32,
-    /// The branch it makes.
+    /// Branch that the job creates.
     pub branch: String,
-    /// When it was made.
+    /// Creation time.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub created: Timestamp,
-    /// When the present attempt was claimed.
+    /// When the current attempt was claimed.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// End.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub ended: Option<Timestamp>,
-    /// Why it failed.
+    /// Failure, if the job failed.
     pub failure: Option<Explained>,
-    /// The loss that it was put back for, so that what the lost attempt may have pushed is looked for: no agent works on
-    /// it since, and it fails by that where nothing comes of it. Absent where none was.
+    /// Failure of a lost attempt that may have pushed. Later attempts only search for that push, without an agent. If
+    /// there is none, the job fails with this failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Explained>,
-    /// Where it failed, and an attempt of it was lost that may have pushed: why nobody came to say what became of that. Its
-    /// branch may be there. Absent otherwise.
+    /// Only of a failed job: what prevented or ended the search for a lost attempt's push. The branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlooked: Option<Explained>,
-    /// It has ended, an attempt of it may have pushed before, and nobody came to say what became of that: in words. Its
-    /// branch may be there. Absent otherwise.
+    /// Only of an ended job: a sentence that an attempt may have pushed, if no later attempt verified it. The job's
+    /// branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untold_push: Option<String>,
-    /// What it waits for, while it does.
+    /// What the job waits for, if it waits.
     pub waits: Option<Explained>,
-    /// Who cancelled it, or wants it to stop.
+    /// Cancellation, requested or in effect.
     #[serde(default)]
     pub cancel: Option<Cancel>,
-    /// Who paused it, or wants it to pause.
+    /// Pause, requested or in effect.
     #[serde(default)]
     pub pause: Option<Pause>,
-    /// What its agent asked, while nobody has answered.
+    /// Open question of the agent.
     #[serde(default)]
     pub question: Option<Question>,
-    /// How many inputs people gave it.
+    /// Number of inputs from users.
     #[serde(default)]
     pub inputs: u32,
-    /// How many of them an agent of it has heard, as its runner said.
+    /// Number of inputs that an agent has read, as its runner reported.
     #[serde(default)]
     pub heard: u32,
-    /// The ended job whose work it does again.
+    /// The ended job that this one retries.
     #[serde(default)]
     pub retry_of: Option<JobId>,
-    /// What it made.
+    /// Result of the job.
     pub result: Option<JobResult>,
 }
 
@@ -226,11 +225,11 @@ impl Job {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisedPullRequest {
-    /// Its number.
+    /// Number.
     pub number: u64,
-    /// As people name it: `acme/app#7`.
+    /// Readable name: `acme/app#7`.
     pub label: String,
-    /// Its page.
+    /// Page of the pull request.
     pub url: String,
 }
 
@@ -238,30 +237,30 @@ pub struct RevisedPullRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explained {
-    /// Stable, for programs.
+    /// Stable code for programs.
     pub code: String,
-    /// What is so.
+    /// Sentence for users.
     pub sentence: String,
-    /// What to do about it.
+    /// Advice.
     pub help: String,
-    /// The facts behind it.
+    /// The facts behind the sentence.
     pub facts: serde_json::Value,
-    /// Of a failure, what kind of person acts on it; a wait has none, nor has what an older server says.
+    /// Class of a failure. Absent for a wait, and from an older server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
 }
 
-/// What a job made.
+/// Result of a job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
-    /// The branch it pushed.
+    /// Branch that it pushed.
     pub branch: String,
-    /// The commit at its head.
+    /// Commit at the head of the branch.
     pub head: String,
-    /// The pull request's number.
+    /// Number of the pull request.
     pub number: u64,
-    /// The pull request's page.
+    /// Page of the pull request.
     pub url: String,
     /// Files changed against the base.
     pub files: u32,
@@ -269,36 +268,36 @@ pub struct JobResult {
     pub insertions: u32,
     /// Lines removed.
     pub deletions: u32,
-    /// How the threads of reviewers were answered; absent where there were none.
+    /// Answers to review threads; absent if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replies: Option<pullyard_domain::job::Replies>,
 }
 
-/// `GET /v1/jobs?project=P&status=S,S&ticket=KEY&since=T&until=T&limit=N&after=CURSOR`: newest first.
+/// Answer to `GET /v1/jobs?project=P&status=S,S&ticket=KEY&since=T&until=T&limit=N&after=CURSOR`, newest first.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobPage {
-    /// At most 50, or as many as were asked for. May be none while there are older ones to look at.
+    /// At most 50, or `limit`. A page may be empty without being the last.
     pub jobs: Vec<Job>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
-    /// When the oldest job that was looked at was made: a page looks at 500 at most.
+    /// Creation time of the oldest job examined; a page examines at most 500.
     #[serde(default, with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub looked_back_to: Option<Timestamp>,
 }
 
-/// `GET /v1/jobs/{id}/why`.
+/// Answer to `GET /v1/jobs/{id}/why`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
-    /// Where the job is.
+    /// Status of the job.
     pub status: Status,
-    /// One plain sentence on why it is there.
+    /// One sentence that explains the status.
     pub sentence: String,
-    /// What to do about it.
+    /// Advice.
     pub help: String,
-    /// The code of a wait or failure, if it is one.
+    /// Code of the wait or failure, if any.
     pub code: Option<String>,
 }
 

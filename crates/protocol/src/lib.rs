@@ -1,7 +1,7 @@
 //! Wire types of the API, one module per subject, and the HTTP client.
 //!
-//! Requests refuse unknown fields; readers of answers ignore them, because answers may grow. Times are RFC 3339; names
-//! of durations contain the unit.
+//! Requests with unknown fields are refused. Clients ignore unknown fields of answers, because answers may grow. Times
+//! are RFC 3339; names of durations contain the unit.
 
 #![warn(missing_docs)]
 

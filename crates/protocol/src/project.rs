@@ -11,48 +11,47 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// `POST /v1/projects`. Repeating it with the same body is a repeat.
+/// Body of `POST /v1/projects`. Idempotent: by its content.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateProject {
-    /// Its short name.
+    /// Short name.
     pub id: ProjectId,
-    /// Its name for people.
+    /// Display name.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE)))]
     pub name: String,
-    /// How it works; the defaults where absent.
+    /// Settings; absent ones have their defaults.
     #[serde(default)]
     pub settings: Settings,
 }
 
-/// A project as the API shows it. `PUT /v1/projects/{id}/settings` takes the settings alone, with
-/// `If-Match: "REVISION"`.
+/// A project as the API shows it. `PUT /v1/projects/{id}/settings` sends the settings alone, with `If-Match:
+/// "REVISION"`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
-    /// Its short name.
+    /// Short name.
     pub id: ProjectId,
-    /// Its name for people.
+    /// Display name.
     pub name: String,
-    /// How it works. Who reads an answer passes over settings that it does not know: a command line is older
-    /// than its deployment for a while.
+    /// Known settings. Unknown ones are ignored, because the server may be newer than the command line.
     #[serde(deserialize_with = "passing_over")]
     pub settings: Settings,
-    /// For `If-Match`.
+    /// Revision for `If-Match`.
     pub revision: u64,
 }
 
 /// A project with all settings from the server, including those unknown to this version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToldProject {
-    /// Id.
+    /// Short name.
     pub id: ProjectId,
     /// Display name.
     pub name: String,
     /// Settings, including unknown ones.
     pub settings: Value,
-    /// For `If-Match`.
+    /// Revision for `If-Match`.
     pub revision: u64,
 }
 
@@ -67,7 +66,7 @@ pub fn known_settings(mut told: Value) -> Result<Settings, serde_json::Error> {
     serde_json::from_value(told)
 }
 
-/// Works because the defaults contain every field of each group.
+/// Removes unknown settings. Relies on the defaults, which contain every field of each group.
 fn keep(told: &mut Value, known: &Value) {
     if let (Value::Object(told), Value::Object(known)) = (told, known) {
         told.retain(|name, _| known.contains_key(name));
@@ -75,70 +74,70 @@ fn keep(told: &mut Value, known: &Value) {
     }
 }
 
-/// `GET /v1/projects?after=CURSOR`: by id, only what the token may touch.
+/// Answer to `GET /v1/projects?after=CURSOR`, by id. Contains only projects that the token may access.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectPage {
     /// At most 50.
     pub projects: Vec<Project>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// `POST /v1/projects/{id}/hold`: nothing new starts until it is released.
+/// Body of `POST /v1/projects/{id}/hold`, after which the project starts no jobs until it is released.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HoldProject {
-    /// Why, for those who meet it.
+    /// Reason, shown to users.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::project::LONGEST_HOLD), regex(pattern = limits::LINE)))]
     pub reason: String,
 }
 
-/// `POST /v1/projects/{id}/release`. No fields.
+/// Body of `POST /v1/projects/{id}/release`. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseProject {}
 
-/// `GET /v1/projects/{id}/budget`: what its jobs may use up on each day, and what they have used up today.
+/// Answer to `GET /v1/projects/{id}/budget`: the daily limits and today's use.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetUse {
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// The limits, as the settings have them.
+    /// Limits from the settings.
     pub budget: Budget,
-    /// Today, in UTC: `2026-11-20`.
+    /// Current day in UTC: `2026-11-20`.
     pub day: String,
-    /// When the next day begins.
+    /// Start of the next day.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub until: Timestamp,
-    /// Jobs that were made under a budget, but those that ended before an agent worked.
+    /// Jobs created under a budget, without those that ended before an agent worked.
     pub jobs: u32,
-    /// What jobs that have not ended reserve. Units: millionths of a US dollar.
+    /// Reserved by jobs that have not ended. Units: millionths of a US dollar.
     pub reserved_usd_micros: u64,
-    /// What ended jobs spent. Units: millionths of a US dollar.
+    /// Spent by ended jobs. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
 }
 
-/// `POST /v1/projects/{id}/repositories`: connects a repository.
+/// Body of `POST /v1/projects/{id}/repositories`, which connects a repository.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddRepository {
-    /// The forge it lives on.
+    /// Forge of the repository.
     pub integration: IntegrationId,
     /// `owner/name`.
     pub name: RepositoryName,
-    /// The agent that works on it; its project chooses when absent.
+    /// Agent of the repository; absent: the project's.
     #[serde(default = "Agent::of_project")]
     pub agent: Agent,
-    /// Jobs may change the files under `.github/workflows`; an App's token is then asked for the right to.
+    /// Jobs may change files under `.github/workflows`. An App's token then requests that permission.
     #[serde(default)]
     pub workflows: bool,
-    /// What is run around its agent, if not what its project says.
+    /// Setup and check commands that replace the project's.
     #[serde(default, skip_serializing_if = "OwnCommands::is_none")]
     pub commands: OwnCommands,
 }
@@ -147,27 +146,27 @@ pub struct AddRepository {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
-    /// The forge it lives on.
+    /// Forge of the repository.
     pub integration: IntegrationId,
-    /// The forge's id of it.
+    /// Id at the forge.
     pub id: u64,
     /// `owner/name` as the forge spells it.
     pub name: RepositoryName,
-    /// The branch that work starts from and goes to.
+    /// Branch that the work starts from and that pull requests target.
     pub default_branch: String,
-    /// For git over HTTPS.
+    /// URL for git over HTTPS.
     pub clone_url: String,
-    /// The agent that works on it, or `project` where its project chooses.
+    /// Agent of the repository; `project` for the project's.
     pub agent: Agent,
-    /// Jobs may change its workflows.
+    /// Jobs may change files under `.github/workflows`.
     #[serde(default)]
     pub workflows: bool,
-    /// What is run around its agent, if not what its project says.
+    /// Setup and check commands that replace the project's.
     #[serde(default)]
     pub commands: OwnCommands,
 }
 
-/// `GET /v1/projects/{id}/repositories`: all of them.
+/// Answer to `GET /v1/projects/{id}/repositories`, without pages.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repositories {
@@ -175,38 +174,38 @@ pub struct Repositories {
     pub repositories: Vec<Repository>,
 }
 
-/// `DELETE /v1/projects/{id}/repositories/{owner}/{name}`: it is gone from its project. At its forge nothing changes.
+/// Answer to `DELETE /v1/projects/{id}/repositories/{owner}/{name}`. The repository at the forge stays unchanged.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovedRepository {
-    /// The forge it lives on.
+    /// Forge of the repository.
     pub integration: IntegrationId,
-    /// `owner/name`, as its project had it.
+    /// `owner/name` as stored in the project.
     pub name: RepositoryName,
-    /// The project's `default_repository` led to it, and is null now.
+    /// It was the project's `default_repository`, which is null now.
     pub was_default: bool,
 }
 
-/// `POST /v1/projects/{id}/repositories/{owner}/{name}/test`: what may be done in it. Changes nothing.
+/// Answer to `POST /v1/projects/{id}/repositories/{owner}/{name}/test`, which changes nothing.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryTest {
-    /// Jobs find everything that they need, as far as can be told.
+    /// Jobs have all required permissions, as far as the forge reveals them.
     pub works: bool,
-    /// In words.
+    /// Result as a sentence.
     pub sentence: String,
-    /// What to do about it.
+    /// Advice.
     pub help: String,
-    /// Each feature; none when the repository can't even be seen.
+    /// All features; empty if the repository is not visible.
     pub features: Vec<FeatureTest>,
 }
 
-/// What Pullyard does in a repository.
+/// A feature of Pullyard in a repository.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
-    /// Find the repository, and read what a reviewer may do in it.
+    /// Find the repository, and read a reviewer's permission.
     Look,
     /// Fetch and push branches.
     Push,
@@ -224,19 +223,19 @@ pub enum Feature {
     Hooks,
 }
 
-/// One feature in one repository.
+/// Test result of a feature.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureTest {
-    /// Which.
+    /// Feature.
     pub feature: Feature,
-    /// The same in words.
+    /// Description of the feature.
     pub words: String,
-    /// What it needs, as `name: level`.
+    /// Required permissions, as `name: level`.
     pub permissions: Vec<String>,
-    /// Whether it works.
+    /// Whether the feature works.
     pub verdict: FeatureVerdict,
-    /// What to grant, or why that can't be told.
+    /// Missing permission, or why the feature was not tested.
     pub note: Option<String>,
 }
 
@@ -245,12 +244,12 @@ pub struct FeatureTest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureVerdict {
-    /// It does.
+    /// Works.
     Works,
-    /// Something was not granted.
+    /// A permission is missing.
     Missing,
-    /// Nobody can tell without changing something.
+    /// Unknown: only a change in the repository could test it.
     Untold,
-    /// It is not needed here.
+    /// Not needed here.
     Needless,
 }

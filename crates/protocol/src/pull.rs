@@ -7,43 +7,43 @@ use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
-/// `POST /v1/pulls/revise`: a person asks for a revision of a pull request.
+/// Body of `POST /v1/pulls/revise`: requests a revision of a pull request.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevisePullRequest {
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// Of this connected repository.
+    /// Connected repository.
     pub repository: RepositoryName,
-    /// Its number.
+    /// Number.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = limits::PULL_REQUEST)))]
     pub number: u64,
-    /// On this forge; needed only where several have a repository of that name.
+    /// Forge; required only if several have a repository of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integration: Option<IntegrationId>,
-    /// What is wanted, beside what reviewers wrote.
+    /// Instructions, in addition to the reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::review::LONGEST_MESSAGE), regex(pattern = limits::SAYS)))]
     pub message: Option<String>,
 }
 
-/// `PUT /v1/pulls/link`: the reviews of a pull request start jobs of this ticket.
+/// Body of `PUT /v1/pulls/link`. Reviews of the pull request then start jobs of the ticket.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkPullRequest {
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// Of this connected repository.
+    /// Connected repository.
     pub repository: RepositoryName,
-    /// Its number.
+    /// Number.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = limits::PULL_REQUEST)))]
     pub number: u64,
-    /// On this forge; needed only where several have a repository of that name.
+    /// Forge; required only if several have a repository of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integration: Option<IntegrationId>,
-    /// To this ticket.
+    /// Ticket.
     pub ticket: TicketKey,
 }
 
@@ -60,63 +60,63 @@ pub struct PullRequestQuery {
     pub integration: Option<IntegrationId>,
 }
 
-/// A pull request and what is so with its reviews.
+/// A pull request and the state of its reviews.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// The forge it lives on.
+    /// Forge.
     pub integration: IntegrationId,
-    /// Its repository, as the forge spells it.
+    /// Repository, as the forge spells it.
     pub repository: Option<RepositoryName>,
-    /// Its number.
+    /// Number.
     pub number: u64,
-    /// As people name it: `acme/app#7`.
+    /// Readable name: `acme/app#7`.
     pub label: String,
-    /// Its page; empty for one that nobody told of yet.
+    /// Page of the pull request; empty while Pullyard has received no event about it.
     pub url: String,
-    /// Its head branch.
+    /// Head branch.
     pub branch: String,
-    /// Whether it can still change, as far as it was told.
+    /// Last known state.
     pub state: PullRequestState,
-    /// The ticket it is linked to.
+    /// Linked ticket.
     pub ticket: Option<TicketKey>,
-    /// The job that works on it, or did last.
+    /// Job that works on it, or the last one that did.
     pub job: Option<JobId>,
-    /// When the last job that revises it was made.
+    /// Creation time of its last revise job.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub revised: Option<Timestamp>,
-    /// Until when reviews wait, if any do.
+    /// Until when reviews are deferred, if any are.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub held_until: Option<Timestamp>,
-    /// What is so, for people.
+    /// State of the reviews as a sentence.
     pub sentence: String,
-    /// What to do about it.
+    /// Advice.
     pub help: String,
 }
 
-/// `GET /v1/pulls?project=P&after=CURSOR`: the open pull requests that a project's tickets are linked to.
+/// Answer to `GET /v1/pulls?project=P&after=CURSOR`: open pull requests that are linked to a ticket.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequestPage {
     /// At most 50.
     pub pulls: Vec<PullRequest>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// The answer to `DELETE /v1/pulls/link`.
+/// Answer to `DELETE /v1/pulls/link`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnlinkedPullRequest {
-    /// The ticket it was linked to; none if it was linked to none.
+    /// Ticket that was linked; null if there was no link.
     pub ticket: Option<TicketKey>,
 }
 
-/// A pull request's name as people type it.
+/// The name of a pull request as users type it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestName {
     /// Host and port, if a URL was typed.
@@ -167,7 +167,7 @@ impl PullRequestName {
         (text.contains("://") || text.contains('#')) && Self::parse(text).is_some()
     }
 
-    /// Whether a URL has the same host and port; the scheme is ignored.
+    /// Whether a URL has the same host and port. Ignores the scheme; true for a name without a host.
     pub fn is_of(&self, address: &str) -> bool {
         let Some(host) = &self.host else { return true };
         let rest = address.split_once("://").map_or(address, |(_, rest)| rest);

@@ -1,8 +1,8 @@
 //! Calls of a self-hosted runner between jobs: `POST /v1/runners`, `POST /v1/runners/{runner}/heartbeat`, `POST
 //! /v1/runners/{runner}/claim`.
 //!
-//! They use a runner token (`rnt_`). A runner is a token and a name; its process is an `instance` with a new id at
-//! every start, and a replaced process gets 409 `runner_replaced`. `run-job` runs a claimed job: it calls `POST
+//! They use a runner token (`rnt_`). A token and a name identify a runner, `instance` identifies its process. A
+//! replaced process gets 409 `runner_replaced`. For a claimed job, `run-job` calls `POST
 //! /v1/jobs/{job}/attempts/{n}/start` with the claim's id and bootstrap token. Runners receive only durations, because
 //! clocks differ.
 
@@ -12,10 +12,10 @@ use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Introduces a runner, or a new process of a known one. Repeating it with the same `instance` is a repeat.
+/// Registers a runner, or a new process of a known one. Idempotent: by `instance`.
 ///
-/// 409 `runner_live`: another process of the same name is still heard. It is not replaced; stop it, or
-/// give this one another name. 409 `name_taken`: the name belongs to a runner of another token.
+/// Errors: 409 `runner_live` if another process of the same name is online; stop that one or use another name. 409
+/// `name_taken` if the name belongs to a runner of another token.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,114 +25,110 @@ pub struct RegisterRequest {
     pub name: String,
     /// This process.
     pub instance: InstanceId,
-    /// The agents it can drive: `command`, … At least one.
+    /// Agents that it can run, such as `command`; at least one.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
     pub capabilities: BTreeSet<String>,
-    /// Tags that jobs may require.
+    /// Labels that jobs may require.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
     pub labels: BTreeSet<String>,
-    /// Its release.
+    /// Release.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
     pub version: String,
-    /// How many jobs it runs at once, 1 to 12.
+    /// Number of jobs that it runs at once, 1 to 12.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 12)))]
     pub slots: u32,
-    /// Jobs whose `run-job` processes outlived an earlier process of this runner and still work:
-    /// they are not failed because of the restart.
+    /// Jobs whose `run-job` processes survived an earlier process of this runner. They do not fail because of the
+    /// restart.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE)))]
     pub active: BTreeSet<JobId>,
 }
 
-/// The answer to an introduction.
+/// Answer to a registration.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
-    /// What the runner is called in the other routes.
+    /// Id of the runner in the other routes.
     pub runner: RunnerId,
-    /// How often to be heard while nothing runs. Units: seconds.
+    /// Heartbeat interval without a job. Units: seconds.
     pub heartbeat_idle_secs: u64,
-    /// How often to be heard while a job runs. Units: seconds.
+    /// Heartbeat interval with a job. Units: seconds.
     pub heartbeat_busy_secs: u64,
-    /// Silent for this long, it counts as Offline and its jobs are failed. Units: seconds.
+    /// After this silence the runner counts as Offline and loses its jobs. Units: seconds.
     pub offline_after_secs: u64,
-    /// How long to wait before the first claim, and after a claim that got nothing. Units: milliseconds.
+    /// Wait before the first claim, and after a claim without a job. Units: milliseconds.
     pub poll_ms: u64,
 }
 
-/// Says that the runner lives, and what it runs.
+/// A heartbeat with the runner's jobs.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatRequest {
     /// This process.
     pub instance: InstanceId,
-    /// Every job it runs now. A job that the table gives it, older than a minute and not in here, has
-    /// lost its process and is ended as `runner_crashed`.
+    /// All running jobs. A job that the runner claimed over a minute ago and omits here is ended as `runner_crashed`.
     #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE)))]
     pub active: BTreeSet<JobId>,
-    /// It finishes what it has and takes nothing.
+    /// The runner finishes its jobs and takes no more.
     #[serde(default)]
     pub draining: bool,
-    /// The last one of this process: with it the runner is Offline at once, without any job failing
-    /// but those it had not ended.
+    /// Last heartbeat of this process. The runner is Offline at once and loses only the jobs that it has not ended.
     #[serde(default)]
     pub last: bool,
 }
 
-/// The answer to a heartbeat.
+/// Answer to a heartbeat.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeartbeatAnswer {
-    /// How soon to be heard again. Units: seconds.
+    /// Time until the next heartbeat. Units: seconds.
     pub next_secs: u64,
-    /// People want it to take nothing more.
+    /// An administrator requests that the runner takes no more jobs.
     pub drain: bool,
 }
 
-/// Asks for a job. Repeating it with the same `claim_id` returns the same job, so that a lost answer
-/// loses nothing.
+/// Requests a job. Idempotent: by `claim_id`; a repeat returns the same job, so a lost answer is harmless.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRequest {
     /// This process.
     pub instance: InstanceId,
-    /// Chosen by the runner for this one claim, and used again until it is answered.
+    /// Chosen by the runner for this claim, and reused until the claim is answered.
     pub claim_id: ClaimId,
 }
 
-/// The answer to a claim.
+/// Answer to a claim.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimAnswer {
-    /// The job, if there was one to take.
+    /// The job, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<ClaimedJob>,
-    /// This claim's id has had its job, which its runner holds no more: it gets nothing ever again, and the
-    /// next claim is to have another id.
+    /// The runner no longer holds the job of this `claim_id`. The id never gets another job: claim with a new one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spent: bool,
-    /// When there was none: how long to wait before the next claim. Units: milliseconds.
+    /// Without a job: wait before the next claim. Units: milliseconds.
     pub poll_ms: u64,
 }
 
-/// A job that a runner has claimed.
+/// A claimed job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimedJob {
-    /// Which.
+    /// Job id.
     pub job: JobId,
-    /// The number of the attempt.
+    /// Number of the attempt.
     pub attempt: u32,
-    /// Exchanged, with the claim's id, for the assignment and its lease. A secret.
+    /// A credential; `start` exchanges it, with the claim's id, for the assignment and its lease.
     pub bootstrap: String,
 }
 
 impl std::fmt::Debug for ClaimAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The bootstrap token never reaches a log.
+        // The bootstrap token must not reach a log.
         let job = self.job.as_ref().map(|claimed| (&claimed.job, claimed.attempt));
         f.debug_struct("ClaimAnswer")
             .field("job", &job)

@@ -1,11 +1,11 @@
-//! Secrets that people set: `/v1/secrets…`; no answer contains a value.
+//! Secrets that users set: `/v1/secrets…`; no answer contains a value.
 
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// `PUT /v1/secrets/{name}`: sets it, whether or not it was set before.
+/// Body of `PUT /v1/secrets/{name}`, which creates or replaces the secret.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,7 +14,7 @@ pub struct SetSecret {
     #[serde(deserialize_with = "unquoted")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
     pub value: String,
-    /// What it is for; to speak to forges when left out.
+    /// Purpose; absent: credentials for forges.
     #[serde(default)]
     pub kind: SecretKind,
 }
@@ -25,7 +25,7 @@ impl std::fmt::Debug for SetSecret {
     }
 }
 
-/// Requires a string. The error omits the value, because a secret without quotes is a secret too.
+/// Requires a string. The error omits the value, because a value without quotes is a secret too.
 fn unquoted<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
     match serde_json::Value::deserialize(reader)? {
         serde_json::Value::String(text) => Ok(text),
@@ -37,29 +37,29 @@ fn unquoted<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
-    /// The name it was given; those of one kind only are different.
+    /// Short name, unique among the secrets of one kind.
     pub name: SecretName,
-    /// What it is for.
+    /// Purpose.
     pub kind: SecretKind,
-    /// Its whole name in Secrets Manager: what `token_secret` of an integration names, or `model_secrets` of a project.
+    /// Full name in Secrets Manager, for `token_secret` of an integration or `model_secrets` of a project.
     pub secret: String,
-    /// When it was last set.
+    /// When the value was last set.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub set_at: Option<Timestamp>,
 }
 
-/// `GET /v1/secrets?after=CURSOR`.
+/// Answer to `GET /v1/secrets?after=CURSOR`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretPage {
-    /// At most 100; a page may be empty and not the last.
+    /// At most 100; a page may be empty without being the last.
     pub secrets: Vec<Secret>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// `POST /v1/secrets/{name}/rotate`: another value; the one it had counts beside it for a while.
+/// Body of `POST /v1/secrets/{name}/rotate`. The previous value stays valid for `overlap_secs`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +68,7 @@ pub struct RotateSecret {
     #[serde(deserialize_with = "unquoted")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
     pub value: String,
-    /// How long the old value counts for what others sign with it; a day when left out, seven at most.
+    /// How long signatures with the previous value are accepted: a day if absent, at most seven days.
     #[serde(default = "a_day")]
     pub overlap_secs: u64,
 }
@@ -83,15 +83,15 @@ impl std::fmt::Debug for RotateSecret {
     }
 }
 
-/// What a rotation did.
+/// Answer to a rotation.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RotatedSecret {
-    /// The name it was given.
+    /// Short name.
     pub name: SecretName,
-    /// Its whole name in Secrets Manager.
+    /// Full name in Secrets Manager.
     pub secret: String,
-    /// Until when the value before counts; none if it does not.
+    /// Until when the previous value is accepted; null if it is refused already.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub old_until: Option<Timestamp>,

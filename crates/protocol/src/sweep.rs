@@ -1,37 +1,37 @@
-//! `POST /v1/sweep`: one round of the sweeper on demand.
+//! Report of `POST /v1/sweep`, one round of the sweeper on demand.
 
 use serde::{Deserialize, Serialize};
 
-/// What one round of the sweeper did.
+/// Counts of one round of the sweeper.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepReport {
-    /// Due items that were looked at.
+    /// Due items examined.
     pub looked_at: u32,
-    /// Jobs whose start was asked for.
+    /// Jobs whose start was requested.
     pub started: u32,
-    /// Jobs that went back to Ready.
+    /// Jobs returned to Ready.
     pub requeued: u32,
-    /// Jobs that were ended.
+    /// Jobs ended.
     pub ended: u32,
-    /// Tickets whose settling was asked for.
+    /// Tickets whose settling was requested.
     pub tickets: u32,
-    /// Jobs whose review is to be read from its forge.
+    /// Jobs whose admission was requested.
     #[serde(default)]
     pub admitted: u32,
     /// Pull requests whose note is to be written.
     #[serde(default)]
     pub pull_requests: u32,
-    /// Hooks and repositories whose look at the forge was asked for.
+    /// Repositories queued for a comparison with their forge.
     #[serde(default)]
     pub looks: u32,
-    /// Items that needed nothing: the index was behind, or somebody else was quicker.
+    /// Items that needed no work: the index lagged, or another process was faster.
     pub nothing: u32,
-    /// What failed: items, which are left alone for a while, and parts of the round that were left out.
+    /// Items that failed, which the sweeper puts off, and parts of the round that failed.
     pub failed: u32,
-    /// Self-hosted runners that were taken Offline.
+    /// Self-hosted runners marked Offline.
     #[serde(default)]
     pub offline: u32,
-    /// More was due than one round may do.
+    /// More items were due than one round may handle.
     pub more: bool,
 }

@@ -9,24 +9,24 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A ticket tool tells that a ticket was created, changed or moved.
+/// A ticket tool's report that a ticket was created, changed or moved.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TicketEvent {
-    /// The tool's id of this event; the same id is the same event.
+    /// The tool's id of this event. Idempotent: by this id.
     pub event_id: EventId,
-    /// When it happened, by the tool's clock.
+    /// Time of the event by the tool's clock.
     #[serde(with = "rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub occurred_at: Timestamp,
-    /// Whose ticket.
+    /// Project of the ticket.
     pub project: ProjectId,
-    /// Who did it, by the tool's account id.
+    /// The tool's account id of the user who caused the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::NAME), regex(pattern = limits::ANY_LINE)))]
     pub actor: Option<String>,
-    /// The status before. Recorded; the stored status decides.
+    /// Status before the event. Only recorded: the stored status decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::STATUS), regex(pattern = limits::ANY_LINE)))]
     pub previous_status: Option<String>,
@@ -34,12 +34,12 @@ pub struct TicketEvent {
     pub ticket: EventTicket,
 }
 
-/// A ticket as its tool has it.
+/// A ticket as its tool stores it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventTicket {
-    /// Its key.
+    /// Key.
     pub key: TicketKey,
     /// One line.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE)))]
@@ -48,30 +48,30 @@ pub struct EventTicket {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::DESCRIPTION)))]
     pub description: String,
-    /// Its status.
+    /// Status.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
     pub status: String,
-    /// Its labels; `runner:gpu` asks for a runner with the label `gpu`.
+    /// Labels; `runner:gpu` requires a runner with the label `gpu`.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
     pub labels: BTreeSet<String>,
-    /// Its page.
+    /// Page of the ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::URL), regex(pattern = limits::WEB)))]
     pub url: Option<String>,
-    /// The repository it is about; the project's default when absent.
+    /// Repository; absent: the project's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
 }
 
-/// `POST /v1/tickets`: writes a ticket on the built-in board.
+/// Body of `POST /v1/tickets`, which creates a ticket on the built-in board.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTicket {
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// Its key.
+    /// Key.
     pub key: TicketKey,
     /// One line.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE)))]
@@ -80,30 +80,30 @@ pub struct CreateTicket {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::DESCRIPTION)))]
     pub description: String,
-    /// Where it starts; the project's todo status when absent.
+    /// First status; absent: the project's todo status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
     pub status: Option<String>,
-    /// Its labels.
+    /// Labels.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
     pub labels: BTreeSet<String>,
-    /// The repository it is about; the project's default when absent.
+    /// Repository; absent: the project's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
 }
 
-/// `POST /v1/tickets/{key}/move?project=P`: puts a ticket in another column.
+/// Body of `POST /v1/tickets/{key}/move?project=P`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MoveTicket {
-    /// The column.
+    /// New status.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
     pub status: String,
 }
 
-/// `PATCH /v1/tickets/{key}?project=P`: changes what is given and leaves the rest.
+/// Body of `PATCH /v1/tickets/{key}?project=P`. Absent fields stay unchanged.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,22 +116,22 @@ pub struct EditTicket {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::DESCRIPTION)))]
     pub description: Option<String>,
-    /// Its labels.
+    /// Labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
     pub labels: Option<BTreeSet<String>>,
-    /// The repository it is about.
+    /// Repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
 }
 
-/// The answer to creating, moving and editing: the ticket, and what was decided about it.
+/// Answer to a creation, move or edit of a ticket.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketAnswer {
-    /// The ticket afterwards.
+    /// The ticket after the change.
     pub ticket: Ticket,
-    /// What the change led to.
+    /// Decision about the change.
     pub decision: crate::decision::Decision,
 }
 
@@ -139,44 +139,44 @@ pub struct TicketAnswer {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
-    /// Whose.
+    /// Project.
     pub project: ProjectId,
-    /// Its key.
+    /// Key.
     pub key: TicketKey,
     /// One line.
     pub title: String,
     /// Usually Markdown.
     pub description: String,
-    /// Its column.
+    /// Status.
     pub status: String,
-    /// Its labels.
+    /// Labels.
     pub labels: BTreeSet<String>,
-    /// Its page in its tool.
+    /// Page in the ticket tool.
     pub url: Option<String>,
-    /// The repository it is about.
+    /// Repository.
     pub repository: Option<RepositoryName>,
-    /// What Pullyard marks it with, in words: `AI Failed`.
+    /// Badges, such as `AI Failed`.
     pub badges: Vec<String>,
-    /// The linked pull request's page.
+    /// Page of the linked pull request.
     pub pull_request: Option<String>,
-    /// What became of it, as far as its forge told us; none without one, or where nothing is known of it.
+    /// Last known state of the pull request; null if there is none or its state is unknown.
     pub pull_request_state: Option<PullRequestState>,
-    /// The job that has not ended.
+    /// Job that has not ended.
     pub active_job: Option<JobId>,
-    /// The last job that ended after an agent had worked on it.
+    /// Last ended job on which an agent worked.
     pub last_job: Option<JobId>,
-    /// What its entry into the trigger status waits for, while its project is held or has used up its day.
+    /// What the entry into the trigger status waits for while the project is held or its budget is exhausted.
     pub waits: Option<Explained>,
-    /// Everything that Pullyard wants it to show is shown, and nothing waits to be decided.
+    /// Pullyard has nothing left to change on the ticket or to decide about it.
     pub synced: bool,
 }
 
-/// `GET /v1/tickets?project=P&after=CURSOR`: by key.
+/// Answer to `GET /v1/tickets?project=P&after=CURSOR`, by key.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketPage {
     /// At most 50.
     pub tickets: Vec<Ticket>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
 }

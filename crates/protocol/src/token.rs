@@ -1,4 +1,4 @@
-//! Tokens of people, programs and runners: `/v1/tokens…`.
+//! API and runner tokens: `/v1/tokens…`.
 
 #[cfg(feature = "schema")]
 use crate::limits;
@@ -8,39 +8,39 @@ pub use pullyard_domain::token::{Scope, TokenKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// `POST /v1/tokens`. With an `Idempotency-Key`, a repeat makes no second token and is told `token_shown`.
+/// Body of `POST /v1/tokens`. Idempotent: by `Idempotency-Key`; a repeat creates no token and fails with `token_shown`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// Its name for people.
+    /// Display name.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100), regex(pattern = limits::LINE)))]
     pub name: String,
-    /// Who is going to show it.
+    /// Kind of holder.
     pub kind: TokenKind,
-    /// What it may be used for; a runner's token has none.
+    /// Granted scopes; a runner's token has none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub scopes: BTreeSet<Scope>,
-    /// For which projects; left out, for all.
+    /// Projects that the token may access; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 50)))]
     pub projects: Option<BTreeSet<ProjectId>>,
-    /// The name of the only runner that may show it; only of a runner's token.
+    /// Name of the only runner that may use the token; only for runner tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<String>,
-    /// How long it works; left out, until it is revoked.
+    /// Lifetime; absent: until the token is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 60, max = 316_224_000)))]
     pub expires_in_secs: Option<u64>,
 }
 
-/// The answer to `POST /v1/tokens`: the only time that the token itself is shown.
+/// Answer to `POST /v1/tokens`. No other answer contains the token itself.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedToken {
-    /// The token itself.
+    /// The token itself, a credential.
     pub token: String,
-    /// What it is.
+    /// Its public data.
     #[serde(flatten)]
     pub about: Token,
 }
@@ -55,68 +55,68 @@ impl std::fmt::Debug for CreatedToken {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// Its public id.
+    /// Public id.
     pub id: TokenId,
-    /// Its name for people.
+    /// Display name.
     pub name: String,
-    /// Who shows it.
+    /// Kind of holder.
     pub kind: TokenKind,
-    /// Its first characters.
+    /// First characters of the token.
     pub prefix: String,
-    /// What it may be used for.
+    /// Granted scopes.
     pub scopes: BTreeSet<Scope>,
-    /// For which projects; null for all.
+    /// Projects that the token may access; null: all.
     pub projects: Option<BTreeSet<ProjectId>>,
-    /// The only runner that may show it.
+    /// Name of the only runner that may use the token.
     pub runner: Option<String>,
-    /// When it was made; null for the first one.
+    /// Creation time; null for the first token.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub created: Option<Timestamp>,
-    /// The name of the token that made it.
+    /// Name of the token that created it.
     pub created_by: Option<String>,
-    /// When it was last shown, to about a minute.
+    /// Last use, to about a minute.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub last_used: Option<Timestamp>,
-    /// When it stops working.
+    /// Expiry.
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub expires_at: Option<Timestamp>,
-    /// Whether it works now.
+    /// Whether the token is valid now.
     pub state: TokenState,
 }
 
-/// Whether a token works.
+/// Whether a token is valid.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
-    /// It does.
+    /// Valid.
     Active,
-    /// Its time is over.
+    /// Past its expiry.
     Expired,
-    /// It was taken back.
+    /// Revoked by an administrator.
     Revoked,
 }
 
-/// `GET /v1/tokens?after=CURSOR`: newest first.
+/// Answer to `GET /v1/tokens?after=CURSOR`, newest first.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenPage {
     /// At most 50.
     pub tokens: Vec<Token>,
-    /// Where the next page begins; none when this was the last.
+    /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// The answer to `DELETE /v1/tokens/{id}`.
+/// Answer to `DELETE /v1/tokens/{id}`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevokedToken {
-    /// The token that was used for this very call: the next one needs another.
+    /// Whether the caller used this token for the call itself; it then needs another one.
     pub own: bool,
-    /// What it was.
+    /// The revoked token.
     #[serde(flatten)]
     pub about: Token,
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/version` and the runners' version header.
+//! Types of `GET /v1/version` and the health routes, and the runners' version header.
 
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 /// Request header with the runner's protocol version.
 pub const HEADER: &str = "pullyard-version";
 
-/// Present protocol version. Increased when older runners can no longer be served.
+/// Current protocol version. Raise it when the server can no longer serve older runners.
 pub const PROTOCOL: u32 = 1;
 
-/// What is running.
+/// Version and clock of the server.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// The release.
+    /// Release.
     pub version: String,
-    /// The git commit of the server's program; `unknown` if it was built without git. Empty: an older server.
+    /// Git commit of the server; `unknown` if it was built without git. Empty from an older server.
     #[serde(default)]
     pub commit: String,
-    /// See [`PROTOCOL`].
+    /// Protocol version, see [`PROTOCOL`].
     pub protocol: u32,
     /// The server's clock.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub struct Version {
     pub time: Option<Timestamp>,
 }
 
-/// `GET /readyz`, when all is well; a problem `not_ready` else.
+/// Answer to `GET /readyz` if the deployment is ready; otherwise it is the problem `not_ready`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
@@ -34,11 +34,11 @@ pub struct Readiness {
     pub status: String,
     /// `ok`: the table can be read.
     pub table: String,
-    /// `ok`: the sweeper went round lately.
+    /// `ok`: the sweeper ran recently.
     pub sweeper: String,
 }
 
-/// `GET /healthz`.
+/// Answer to `GET /healthz`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {

@@ -1,4 +1,4 @@
-//! Calls about tokens and secrets.
+//! Calls for tokens and secrets.
 
 use super::{Error, Operator, Repeat};
 use crate::secret::{Secret, SecretPage, SetSecret};
@@ -15,7 +15,7 @@ impl Operator {
         self.http.send(call, Repeat::Safe).await
     }
 
-    /// All tokens, newest first.
+    /// Lists tokens, newest first.
     pub async fn tokens(&self, after: Option<&str>) -> Result<TokenPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/tokens{after}")).await
@@ -37,7 +37,7 @@ impl Operator {
         self.http.send(call, Repeat::Safe).await
     }
 
-    /// Secrets that people set, without their values.
+    /// Lists the secrets that users set, without their values.
     pub async fn secrets(&self, after: Option<&str>) -> Result<SecretPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/secrets{after}")).await

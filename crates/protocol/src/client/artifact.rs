@@ -1,4 +1,4 @@
-//! Calls about artifacts and attempts.
+//! Calls for artifacts, attempts, checks and contexts of jobs.
 
 use super::{Error, Http, Operator, nameless, reason_of};
 use crate::artifact::{Artifacts, Attempts, Checks, JobContext};
@@ -6,7 +6,7 @@ use pullyard_domain::id::{ArtifactId, JobId};
 use reqwest::{Method, Response, StatusCode, header};
 use std::time::Duration;
 
-/// For the largest artifact over a slow connection.
+/// Limit for the largest artifact over a slow connection.
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
 
 /// The body of an artifact.
@@ -49,7 +49,7 @@ impl Operator {
     /// Downloads an artifact.
     pub async fn artifact(&self, job: &JobId, artifact: &ArtifactId) -> Result<Download, Error> {
         let address = self.http.sent_on(&format!("/v1/jobs/{job}/artifacts/{artifact}")).await?;
-        // Without our token: the URL alone authorises, and the bucket is another server.
+        // Do not send our token to the bucket, which is another server. The URL alone authorises the download.
         let client = Http::anonymous(&address, DOWNLOAD_LIMIT)?;
         let answer = client.get(&address).send().await.map_err(lost)?;
         match answer.status() {

@@ -28,7 +28,7 @@ impl AttemptClient {
         Self::start_within(None, base, bootstrap, job, attempt, request).await
     }
 
-    /// As [`start`](Self::start), within a trace.
+    /// Like [`start`](Self::start), within a trace.
     pub async fn start_within(
         trace: Option<&TraceId>,
         base: &str,
@@ -41,7 +41,7 @@ impl AttemptClient {
         http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, Repeat::Safe).await
     }
 
-    /// Uses the lease of an assignment.
+    /// Creates a client with the lease of an assignment.
     pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
     }
@@ -77,12 +77,12 @@ impl AttemptClient {
         self.call(&format!("artifacts/{artifact}/stored"), &StoredArtifact {}).await
     }
 
-    /// People's messages after this number.
+    /// Lists the job's inputs after this number.
     pub async fn inputs(&self, after: u32) -> Result<InputsAnswer, Error> {
         self.http.get(&format!("{}/inputs?after={after}", self.path)).await
     }
 
-    /// The checkpoint of an earlier attempt.
+    /// The newest checkpoint of an earlier attempt.
     pub async fn checkpoint(&self) -> Result<CheckpointAnswer, Error> {
         self.http.get(&format!("{}/checkpoint", self.path)).await
     }

@@ -1,4 +1,4 @@
-//! Calls about breakers of model accounts.
+//! Calls for breakers of model accounts.
 
 use super::{Error, Operator, Repeat};
 use crate::breaker::{Breakers, CloseBreaker, ClosedBreaker};

@@ -1,4 +1,4 @@
-//! The calls of people about dead letters.
+//! Calls for dead letters.
 
 use super::{Error, Operator, Repeat};
 use crate::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MovedDeadLetters};
@@ -6,7 +6,7 @@ use pullyard_domain::dead_letter::Queue;
 use pullyard_domain::id::MessageId;
 
 impl Operator {
-    /// What stands in the dead-letter queues, or in one of them.
+    /// Lists all dead letters, or those of one queue.
     pub async fn dead_letters(&self, queue: Option<Queue>) -> Result<DeadLetters, Error> {
         let queue = queue.map(|queue| format!("?queue={}", queue.as_str())).unwrap_or_default();
         self.http.get(&format!("/v1/dlq{queue}")).await
@@ -17,13 +17,12 @@ impl Operator {
         self.http.get(&format!("/v1/dlq/{id}")).await
     }
 
-    /// Sends dead letters back. Not repeated by itself: the answer of the second try would call those missing
-    /// that the first one moved.
+    /// Redrives dead letters. Never retried: a second try would report messages as missing that the first one moved.
     pub async fn redrive(&self, request: &MoveDeadLetters) -> Result<MovedDeadLetters, Error> {
         self.http.post("/v1/dlq/redrive", request, Repeat::Never).await
     }
 
-    /// Deletes dead letters; not repeated, as above.
+    /// Deletes dead letters. Never retried, as for `redrive`.
     pub async fn drop_dead_letters(&self, request: &MoveDeadLetters) -> Result<MovedDeadLetters, Error> {
         self.http.post("/v1/dlq/drop", request, Repeat::Never).await
     }

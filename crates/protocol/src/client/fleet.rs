@@ -1,4 +1,4 @@
-//! Administration of self-hosted runners.
+//! Calls for the administration of self-hosted runners.
 
 use super::{Error, Operator, Repeat};
 use crate::fleet::{Runner, RunnerCommand, RunnerList, RunnerOrder, RunnerRemoved};
@@ -15,7 +15,7 @@ impl Operator {
         self.http.get(&path(runner)).await
     }
 
-    /// Requests that a runner drains or continues.
+    /// Requests that a runner drains or takes jobs again.
     pub async fn command_runner(&self, runner: &str, command: RunnerOrder) -> Result<Runner, Error> {
         self.http.post(&format!("{}/commands", path(runner)), &RunnerCommand { command }, Repeat::Safe).await
     }

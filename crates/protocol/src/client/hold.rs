@@ -1,4 +1,4 @@
-//! Calls about holds and budgets.
+//! Calls for holds and budgets.
 
 use super::{Error, Operator, Repeat};
 use crate::project::{BudgetUse, HoldProject, Project, ReleaseProject};

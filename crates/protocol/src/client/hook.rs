@@ -1,4 +1,4 @@
-//! Calls about webhooks.
+//! Calls for webhooks and their secrets, ingress and replays.
 
 use super::{Error, Operator, Repeat};
 use crate::decision::Decision;
@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 
 impl Operator {
-    /// Creates a webhook here and at its forge. Idempotent: by its name.
+    /// Creates a webhook in the table and at its forge. Idempotent: by its name.
     pub async fn install_hook(&self, request: &InstallHook) -> Result<Hook, Error> {
         self.http.post("/v1/hooks", request, Repeat::Safe).await
     }
@@ -33,12 +33,12 @@ impl Operator {
         self.http.post(&format!("/v1/hooks/{name}/verify"), &json!({}), Repeat::Safe).await
     }
 
-    /// Repairs the forge's webhook.
+    /// Repairs the webhook at its forge.
     pub async fn repair_hook(&self, name: &HookName) -> Result<HookCheck, Error> {
         self.http.post(&format!("/v1/hooks/{name}/repair"), &json!({}), Repeat::Safe).await
     }
 
-    /// Searches for missed events now.
+    /// Polls the webhook's repositories now for missed events.
     pub async fn recover_hook(&self, name: &HookName, request: &RecoverHook) -> Result<Recovered, Error> {
         self.http.post(&format!("/v1/hooks/{name}/recover"), request, Repeat::Never).await
     }

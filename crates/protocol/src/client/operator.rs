@@ -1,4 +1,4 @@
-//! Calls with an API token: of people, programs and ticket tools.
+//! Calls with an API token, for users, programs and ticket tools.
 
 use super::{Error, Http, Repeat};
 use crate::decision::Decision;
@@ -27,7 +27,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// `base` is the API's URL without `/v1`.
+    /// Creates a client. `base` is the API's URL without `/v1`.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, token)? })
     }
@@ -37,7 +37,7 @@ impl Operator {
         self.http.post("/v1/integrations", request, Repeat::Safe).await
     }
 
-    /// Creates an App from a manifest's code, once, and connects it.
+    /// Creates an App from a manifest's code and connects it. Never retried: the code works once.
     pub async fn make_github_app(&self, request: &MakeGitHubApp) -> Result<Integration, Error> {
         self.http.post("/v1/github-apps/conversions", request, Repeat::Never).await
     }
@@ -58,7 +58,7 @@ impl Operator {
         self.http.get(&format!("/v1/integrations{after}")).await
     }
 
-    /// Calls the forge with our token.
+    /// Tests whether the forge accepts our token.
     pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {
         self.http.post(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({}), Repeat::Safe).await
     }
@@ -174,7 +174,7 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// Edits a ticket's text. Idempotent: by `idempotency_key`.
+    /// Edits a ticket. Idempotent: by `idempotency_key`.
     pub async fn edit_ticket(
         &self,
         project: &ProjectId,
@@ -234,7 +234,7 @@ impl Operator {
         self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
     }
 
-    /// Requests the work of an ended job again. Idempotent: by `idempotency_key`.
+    /// Retries an ended job as a new job. Idempotent: by `idempotency_key`.
     pub async fn retry_job(&self, job: &JobId, idempotency_key: Option<&str>) -> Result<Decision, Error> {
         let mut call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&RetryJob {});
         if let Some(key) = idempotency_key {
@@ -272,7 +272,7 @@ impl Operator {
         self.http.get(&path).await
     }
 
-    /// Why a job has its state.
+    /// Explains the status of a job.
     pub async fn why(&self, job: &JobId) -> Result<Why, Error> {
         self.http.get(&format!("/v1/jobs/{job}/why")).await
     }
@@ -306,7 +306,7 @@ impl Operator {
     }
 }
 
-/// A key may be any text: one that a path cannot contain goes into the query.
+/// Ticket keys may be any text. A key that does not fit into a path is sent in the query.
 fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
     if key.fits_a_path() {
         format!("/v1/tickets/{key}{deed}?project={project}")
@@ -315,7 +315,6 @@ fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
     }
 }
 
-/// Percent-encodes a path segment or query value.
 pub(super) fn encoded(text: &str) -> String {
     let mut said = String::new();
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! Calls about pull requests and the ledger.
+//! Calls for pull requests and filtered ledger entries.
 
 use super::operator::encoded;
 use super::{Error, Operator, Repeat};

@@ -11,7 +11,7 @@ pub struct RunnerClient {
 }
 
 impl RunnerClient {
-    /// Uses a runner token.
+    /// Creates a client with a runner token.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, token)? })
     }

@@ -1,4 +1,4 @@
-//! Sign-in of a browser.
+//! Call for the sign-in of a browser.
 
 use super::{Error, Operator, Repeat};
 use crate::sign_in::{CreateSignInLink, SignInLink};
