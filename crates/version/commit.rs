@@ -3,26 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The commit of a program that was built without git and without `PULLYARD_COMMIT`.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// The state of a source tree that git tracks.
+/// State of a source tree that git tracks.
 #[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) commit: String,
-    /// The files that change when `HEAD` moves.
+    /// Files that change when `HEAD` moves.
     pub(crate) watched: Vec<PathBuf>,
 }
 
 impl Sources {
-    /// `folder` is this crate's. None without git, and in an archive that another repository contains.
+    /// `folder` is this crate's. `None` without git, and in a source archive inside another repository.
     pub(crate) fn find(folder: &Path) -> Option<Self> {
         git(folder, &["ls-files", "--error-unmatch", "build.rs"])?;
         let commit = git(folder, &["rev-parse", "HEAD"])?;
         let path = |name: &str| Some(folder.join(git(folder, &["rev-parse", "--git-path", name])?));
         let reflog = path("logs/HEAD")?;
-        // A commit on a branch changes the branch, and HEAD's reflog, but not HEAD. Cargo reruns the script on every
-        // build while a watched file is missing, so the branch is watched only where HEAD has no reflog.
+        // A commit on a branch changes the branch and HEAD's reflog, but not HEAD. Cargo reruns the script on every
+        // build while a watched file is missing. Watch the branch only if HEAD has no reflog.
         let moved = match (reflog.exists(), git(folder, &["symbolic-ref", "--quiet", "HEAD"])) {
             (true, _) => Some(reflog),
             (false, Some(branch)) => path(&branch),
@@ -32,11 +31,11 @@ impl Sources {
     }
 }
 
-/// The trimmed output of a git command. None if git is missing or the command fails.
+/// The trimmed output of a git command; `None` if git is missing or fails.
 fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder).args(arguments);
-    // A hook of git that builds sets these, relative to its own folder.
+    // A git hook that builds sets these variables, relative to its own folder.
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
         command.env_remove(variable);
     }

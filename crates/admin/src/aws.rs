@@ -1,5 +1,5 @@
 //! Signed calls to AWS over its Query and JSON protocols, without an SDK per service.
-//! Region, profile and credentials come from the SDK's configuration, or the credentials from the AWS CLI;
+//! Region, profile and credentials come from the SDK's configuration; the AWS CLI may supply the credentials.
 //! `AWS_ENDPOINT_URL` replaces every address.
 
 use crate::error::is_passing;
@@ -21,10 +21,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TRIES: u32 = 3;
 
-/// An image's configuration has a few kilobytes. Units: bytes.
+/// The configuration of an image has a few kilobytes. Units: bytes.
 const LARGEST_DOWNLOAD: usize = 1 << 20;
 
-/// AWS refuses signatures older than five minutes, some services fifteen.
+/// Largest clock difference without correction. AWS refuses signatures older than five minutes, some services fifteen.
 const SIGNATURES_BEAR: Duration = Duration::from_secs(240);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +42,12 @@ pub enum Service {
 
 enum Protocol {
     Query(&'static str),
-    /// Prefix of the target and version of the protocol.
+    /// Prefix of the target header, and version of the protocol.
     Json(&'static str, &'static str),
 }
 
 impl Service {
-    /// Names in the URL, in signatures and for people.
+    /// Names in the URL, in signatures and for users.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::CloudFormation => ("cloudformation", "cloudformation", "CloudFormation"),
@@ -85,12 +85,12 @@ pub struct Aws {
     clocks: Mutex<Option<Clocks>>,
 }
 
-/// AWS's clock and ours at the same moment.
+/// The clocks of AWS and of this machine at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
-    /// Whole seconds, from AWS's `Date`.
+    /// AWS's time in whole seconds, from the `Date` header.
     pub theirs: SystemTime,
-    /// The middle between request and response.
+    /// Middle of the call.
     pub ours: SystemTime,
 }
 
@@ -101,7 +101,7 @@ impl Clocks {
         if apart < Duration::from_secs(1) { Duration::ZERO } else { apart }
     }
 
-    /// Converts a time of our clock to AWS's.
+    /// Converts a time of this machine to AWS's clock.
     fn corrected(&self, time: SystemTime) -> SystemTime {
         match self.theirs.duration_since(self.ours) {
             Ok(ahead) => time + ahead,
@@ -158,7 +158,7 @@ impl Aws {
         *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// AWS's time, if known, because it is compared with times that AWS wrote.
+    /// AWS's time if the clocks differ, for comparison with times that AWS wrote.
     pub(crate) fn now(&self) -> Timestamp {
         let ours = SystemTime::now();
         let theirs = self
@@ -215,7 +215,7 @@ impl Aws {
         Element::parse(&answer).ok_or_else(|| unreadable(operation))
     }
 
-    /// Retries transient errors, as all calls are reads, and a call whose signature had the wrong time.
+    /// Retries transient errors, because all calls are reads, and a call that was signed with the wrong time.
     async fn answered(&self, call: Call<'_>) -> Result<String, Error> {
         let mut tries = 1;
         loop {

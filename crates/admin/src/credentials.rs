@@ -1,4 +1,4 @@
-//! Credentials exported by the AWS CLI, for IAM Identity Center and other methods that our SDK is built without.
+//! Credentials that the AWS CLI exports, for IAM Identity Center and other methods that our SDK is built without.
 
 use crate::Error;
 use aws_config::SdkConfig;
@@ -15,7 +15,7 @@ use tokio::process::Command;
 /// The AWS CLI may have to refresh a session or assume a role.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `profile` is the one from the flag; the AWS CLI finds any other in the same way as our SDK.
+/// `profile` is the value of the flag. The AWS CLI finds any other profile as our SDK does.
 pub(crate) async fn resolve(sdk: SdkConfig, profile: Option<&str>) -> Result<SdkConfig, Error> {
     let missing = |reason: String| Error::NoCredentials { reason };
     let provider = sdk.credentials_provider().ok_or_else(|| missing("there are no credentials".into()))?;
@@ -62,7 +62,7 @@ async fn export(program: &OsStr, profile: Option<&str>, timeout: Duration) -> Re
     Ok(Credentials::new(access_key_id, secret_access_key, session_token, None, "AwsCli"))
 }
 
-/// Errors never quote the AWS CLI's output, because a profile's own process may write a secret there.
+/// Errors never quote the AWS CLI's output, because a profile's `credential_process` may write a secret there.
 struct Faults<'a> {
     profile: Option<&'a str>,
 }

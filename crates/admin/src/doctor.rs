@@ -1,6 +1,6 @@
 //! Diagnoses a deployed stack through AWS: each check returns sentences and advice.
-//! Checks are independent: one that is refused reports that, and the others continue. The command line adds checks
-//! through the API.
+//! Checks are independent: a refused check reports that, and the others continue. The command line adds checks that use
+//! the API.
 
 mod agent;
 mod alarm;
@@ -58,7 +58,7 @@ impl Finding {
     }
 }
 
-/// All checks through AWS. `secrets` are full names of secrets that integrations and webhooks use.
+/// Runs all checks through AWS. `secrets` are the full names of secrets that integrations and webhooks use.
 pub async fn examine(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {
     let mut findings = vec![deployed(stack)];
     findings.extend(clock::look(aws));
@@ -100,7 +100,7 @@ pub fn clock(aws: &Aws) -> Option<Finding> {
     clock::look(aws)
 }
 
-/// A check that fails is a finding, because its subject is unknown.
+/// Converts a failed check to a finding, because its subject is unknown.
 async fn told(check: &'static str, look: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {
     look.await.unwrap_or_else(|error| vec![unseen(check, &error)])
 }

@@ -8,7 +8,7 @@ pub enum Error {
     NoCredentials { reason: String },
     #[error("sign in to AWS: {reason}")]
     NotExported {
-        /// Without the AWS CLI's own message.
+        /// Never contains the AWS CLI's own message.
         reason: String,
         help: String,
     },
@@ -21,7 +21,7 @@ pub enum Error {
     Unreadable { operation: String },
     #[error("find a stack {name} in {region}")]
     NoStack { name: String, region: String },
-    /// The stack lacks an output of ours.
+    /// The stack lacks an output that Pullyard's template defines.
     #[error("read the stack {name}: it has no output {output}")]
     NotOurs { name: String, output: &'static str },
     #[error("{reason}")]

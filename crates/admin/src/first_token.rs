@@ -1,5 +1,5 @@
 //! Creates the first admin token of a stack, which no API call can create.
-//! Writes directly to the table: an operator who may write there can do everything anyway.
+//! Writes directly to the table, because an operator who may do that already has all rights.
 
 use crate::{Aws, Error, Stack};
 use pullyard_domain::time::Timestamp;
@@ -8,7 +8,7 @@ use pullyard_entry::auth::stored_token;
 use pullyard_store::{Store, Token, Write};
 use std::time::Duration;
 
-/// Tries when others write concurrently.
+/// Tries while other processes write concurrently.
 const ROUNDS: u32 = 5;
 const LOOKED_THROUGH: i32 = 200;
 
@@ -22,12 +22,12 @@ pub enum Renew {
 pub enum FirstToken {
     Made,
     There,
-    /// Another admin token is valid; nothing was written.
+    /// Another admin token is valid. The table was not changed.
     Taken {
         name: String,
         prefix: String,
     },
-    /// This token exists but was revoked, has expired, or is limited. Nothing was written; a retry has the same result.
+    /// This token exists but was revoked, has expired, or is limited. Nothing changed; a retry has the same result.
     Unfit {
         name: String,
         prefix: String,
@@ -39,8 +39,8 @@ pub fn new_token() -> String {
     format!("{}{hex}", TokenKind::Api.prefix())
 }
 
-/// Makes `token` the first admin token. The caller saves it before, so that it survives a crash after the write.
-/// Idempotent: by the token; of two callers with different tokens one gets `Taken`.
+/// Makes `token` the first admin token. Save it before the call, so that a crash after the write does not lose it.
+/// Idempotent: by the token. If two callers race with different tokens, one gets `Taken`.
 pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) -> Result<FirstToken, Error> {
     let store = table(aws, stack);
     let now = aws.now();
@@ -61,7 +61,7 @@ pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) ->
         {
             return Ok(taken(&other));
         }
-        // An existing token never changes.
+        // The store never changes an existing token.
         if let Some(there) = store.token(&new.hash).await? {
             return Ok(if works(&there) { taken(&there) } else { unfit(there) });
         }
@@ -78,7 +78,7 @@ pub(crate) fn table(aws: &Aws, stack: &Stack) -> Store {
     Store::new(aws.sdk(), aws.sdk().endpoint_url(), &stack.table)
 }
 
-/// An admin token from another source: the API, before the first token was revoked.
+/// An admin token that the API created before the first token was revoked.
 async fn another_admin(store: &Store, but: &str, now: Timestamp) -> Result<Option<Token>, Error> {
     let (hashes, _) = store.token_hashes(None, LOOKED_THROUGH).await?;
     for hash in hashes.iter().filter(|hash| *hash != but) {

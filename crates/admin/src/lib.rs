@@ -1,6 +1,6 @@
 //! Reads and diagnoses a deployed stack, and creates its first token.
-//! Runs on the operator's machine with their credentials. It calls AWS through [`Aws`] instead of one SDK per service,
-//! except for the table, and writes nothing but the first admin token.
+//! Runs on the operator's machine with their credentials. It uses [`Aws`] instead of one SDK per service, except for
+//! the table, and writes only the first admin token.
 
 mod aws;
 mod credentials;

@@ -1,4 +1,4 @@
-//! A deployed stack and its outputs.
+//! Reads a deployed stack and its outputs from CloudFormation.
 
 use crate::aws::{Aws, Service};
 use crate::{Error, xml};
@@ -14,7 +14,7 @@ pub struct Stack {
     pub table: String,
     /// Name of the secret that signs attempts' tokens.
     pub key_secret: String,
-    /// Prefix of the names of secrets that people set.
+    /// Prefix of the names of secrets that users set.
     pub user_secret_prefix: String,
     pub queues: [Queue; 2],
     /// Queue of task state changes that no function processed; `None` in older releases.
@@ -27,9 +27,9 @@ pub struct Stack {
     pub security_group: String,
     pub alarm_topic: String,
     pub version: String,
-    /// Commit of the templates; `None` if deployed without `infra/preflight`, or older than the output.
+    /// Commit of the templates; `None` if deployed without `infra/preflight`, or by an older release.
     pub commit: Option<String>,
-    /// Image of the tasks, by tag or digest; `None` if older than the output.
+    /// Image of the tasks, by tag or digest; `None` in older releases.
     pub image: Option<String>,
     /// `x86_64` or `arm64`.
     pub architecture: Option<String>,

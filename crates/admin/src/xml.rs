@@ -1,5 +1,5 @@
-//! Parses the XML of AWS's older services: elements and text only.
-//! Attributes, namespaces and mixed content have no meaning there and are skipped.
+//! Parses the XML of AWS's older services, which use elements and text only.
+//! Skips attributes, namespaces and mixed content.
 
 use xmlparser::{ElementEnd, Token, Tokenizer};
 

@@ -1,23 +1,23 @@
-//! How a test runs a function in place of its library.
+//! Lets a test replace functions of the local system.
 
 use pullyard_emulator::lambda::Function;
 use pullyard_entry::Config;
 use std::sync::Arc;
 
-/// Runs functions in place of their libraries, by name and configuration; none leaves the library.
+/// Replaces functions, by name and configuration.
 #[derive(Clone)]
 pub struct Deploy(Arc<Choose>);
 
-/// The function of this name, or `None` to run its library.
+/// Returns the replacement of the function with this name, or `None` to run its library.
 type Choose = dyn Fn(&'static str, &Config) -> Option<Function> + Send + Sync;
 
 impl Deploy {
-    /// Called once for each function when the system starts.
+    /// The system calls `deploy` once for each function when it starts.
     pub fn new(deploy: impl Fn(&'static str, &Config) -> Option<Function> + Send + Sync + 'static) -> Self {
         Self(Arc::new(deploy))
     }
 
-    /// The function of this name: the deployed one, or its library.
+    /// The replacement of the function with this name, or its library.
     pub(crate) async fn or(
         deploy: Option<&Self>,
         name: &'static str,

@@ -19,7 +19,7 @@ pub fn load_environment(data: &Path) -> Result<Option<Value>, Error> {
     serde_json::from_slice(&json).map(Some).map_err(|error| folder::broken(&path)(error.into()))
 }
 
-/// Unused variables are empty, because absent ones would have the template's default.
+/// Writes unused variables as empty, because absent ones would have the template's default.
 pub(crate) fn save(data: &Path, config: &Config) -> Result<(), Error> {
     let mut variables: Map<String, Value> =
         VARIABLES.iter().map(|variable| (variable.name.to_owned(), json!(""))).collect();

@@ -1,6 +1,5 @@
 //! The data folder: its lock and the addresses of the last start.
-//! The operating system releases the lock when the process ends. Addresses are stored because tasks, pull requests and
-//! contexts still refer to them.
+//! Addresses are stored because tasks, pull requests and contexts of an earlier start refer to them.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
@@ -38,7 +37,7 @@ const LOCK: &str = "lock";
 pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file is what gives the folder back")] File);
 
 impl Lock {
-    /// Takes the lock and writes this process into its file.
+    /// Takes the lock, which the operating system releases when the process ends, and stores the process id.
     pub(crate) fn take(data: &Path) -> Result<Self, Error> {
         let path = data.join(LOCK);
         let mut file = OpenOptions::new()
@@ -66,8 +65,7 @@ impl Lock {
 /// Whether this was a data folder and no process uses it now.
 pub fn is_abandoned(data: &Path) -> bool {
     let path = data.join(LOCK);
-    // An empty file is a lock that another process is about to take. A pipe, which an agent could create here, would
-    // block the open.
+    // An empty file is a lock that another process is about to take. A pipe, created by an agent, would block `open`.
     let was_taken = fs::symlink_metadata(&path).is_ok_and(|about| about.is_file() && about.len() > 0);
     was_taken && File::open(&path).is_ok_and(|file| file.try_lock().is_ok())
 }
@@ -84,7 +82,7 @@ fn locked_soon(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Atomic; only the owner can read the file.
+/// Replaces the file atomically; only the owner can read it.
 pub(crate) fn replace(data: &Path, name: &str, content: &[u8]) -> Result<(), Error> {
     let path = data.join(name);
     let half = data.join(format!("{name}.new"));

@@ -1,4 +1,4 @@
-//! Runs the functions' libraries inside this process, with whole events.
+//! Runs the functions' libraries inside this process, from event to response.
 
 use pullyard_emulator::lambda::Function;
 use pullyard_entry::{Context, http, invocation};

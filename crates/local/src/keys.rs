@@ -15,7 +15,7 @@ pub(crate) struct LocalKeys {
     pub(crate) signing_key: String,
     pub(crate) admin_token: String,
     pub(crate) forge_token: String,
-    /// Hashes of earlier first tokens, revoked at every start.
+    /// Hashes of replaced admin tokens, revoked at every start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retired: Vec<String>,
 }
@@ -39,7 +39,7 @@ impl LocalKeys {
         }
     }
 
-    /// Creates another first token. The same write retires the old one, so that it is revoked even after a crash.
+    /// Creates another admin token. The same write retires the old one, so that it is revoked even after a crash.
     pub(crate) fn renew_admin_token(&mut self, folder: &Path) -> Result<(), Error> {
         let old = std::mem::replace(&mut self.admin_token, format!("pat_{}", hex64()));
         self.retired.push(hash_of(&old));

@@ -1,6 +1,6 @@
-//! Runs everything in one process: embedded AWS, functions, demo forge.
-//! Requests and messages reach the functions as API Gateway and AWS events; runners are child processes of the embedded
-//! ECS. Functions share only the services' addresses.
+//! Runs the whole system in one process: embedded AWS, functions, demo forge.
+//! The functions receive API Gateway and AWS events, and share only the services' addresses. Runners are child
+//! processes of the embedded ECS.
 
 mod deploy;
 mod environment;

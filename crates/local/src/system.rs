@@ -19,15 +19,15 @@ use tokio::net::TcpListener;
 
 const TABLE: &str = "pullyard";
 const KEY_SECRET: &str = "pullyard/signing-key";
-/// In the namespace of people's secrets, as for every forge.
+/// In the namespace of secrets that users set, as for every forge.
 const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
 const BUCKET: &str = "pullyard-artifacts";
 const FORGE_FOLDER: &str = "forge";
-/// They differ only in name on this machine.
+/// On this machine the families differ only in name.
 const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
 const CONTAINER: &str = "runner";
-/// A failed message is retried after this. Shorter than on AWS, because a person waits; a function that runs longer
-/// receives its message again, which is harmless.
+/// A failed message is retried after this time. It is shorter than on AWS, because a person waits. A function that runs
+/// longer receives its message again, which is harmless.
 const VISIBILITY: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
@@ -46,14 +46,13 @@ pub struct Options {
     pub new_admin_token: bool,
     /// Proxies of a test between the functions and AWS.
     pub before_aws: Option<Between>,
-    /// Runs functions in place of their libraries.
     pub deploy: Option<Deploy>,
-    /// Name in metrics, which go to the log; `None` writes none.
+    /// Name in the metrics, which are written to the log; `None` writes none.
     pub deployment: Option<String>,
     pub commit: &'static str,
 }
 
-/// Contains keys, so its `Debug` is redacted.
+/// Contains keys, so `Debug` shows only the names.
 #[derive(Clone, Default)]
 pub struct TaskEnvironment(pub Vec<(String, String)>);
 
@@ -83,12 +82,12 @@ impl std::fmt::Debug for Between {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hints {
     Arrive,
-    /// All but the sweeper's are dropped, so that only the table can restore the work.
+    /// Drops all hints except the sweeper's, so that only the table can restore the work.
     AreLost,
 }
 
 impl Options {
-    /// Free ports, a sweep every five seconds.
+    /// Free ports, and a sweep every five seconds.
     pub fn new(data: PathBuf, runner: Vec<String>) -> Self {
         let any = || "127.0.0.1:0".to_owned();
         Self {
@@ -111,7 +110,7 @@ impl Options {
     }
 }
 
-/// Dropping it stops everything. At most one per data folder.
+/// Dropping the value stops everything. At most one exists per data folder.
 #[derive(Debug)]
 pub struct Local {
     api_url: String,
@@ -202,13 +201,13 @@ impl Local {
         let store = Store::new(&sdk, Some(&at.dynamodb), TABLE);
         store.create_table().await?;
         let all = [Scope::Admin].into();
-        // Stale: the token exists from an earlier start.
+        // `Stale`: the token exists from an earlier start.
         store.put_token(&stored_token(&keys.admin_token, "admin", all, None)).await?;
         for hash in &keys.retired {
-            // Stale: the data folder is new.
+            // `Stale`: the data folder is new.
             store.revoke_token(hash).await?;
         }
-        // The file of keys overrides values from an earlier start.
+        // The stored keys override values from an earlier start.
         let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
         secrets.put(KEY_SECRET, &keys.signing_key).await?;
         secrets.put(FORGE_SECRET, &keys.forge_token).await?;
@@ -231,7 +230,7 @@ impl Local {
             network: None,
             key_secret: KEY_SECRET.into(),
             api_url: api_url.clone(),
-            // Tasks are plain child processes; jobs and pull requests show that.
+            // Tasks are plain child processes. Jobs and pull requests show that.
             task_isolation: "none".into(),
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
@@ -254,7 +253,7 @@ impl Local {
                 ..config
             },
         };
-        // A context per function, as on AWS: connections and caches are not shared.
+        // One context per function, as on AWS: functions share no connections and caches.
         let of = async |function, config: &Config| {
             let sdk = config::embedded_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
             config.clone().context(&sdk, clock.clone())
@@ -340,7 +339,7 @@ impl Local {
         }
     }
 
-    /// Where the functions call AWS: the services, or the proxies before them.
+    /// The addresses that the functions call: the services, or the proxies before them.
     pub fn called(&self) -> &Endpoints {
         &self.called
     }
@@ -367,7 +366,7 @@ impl Local {
         self.effects.shutdown().await;
         self.gateway.shutdown().await;
         self.forge.shutdown().await;
-        // State changes lost here are sent again at the next start.
+        // The next start resends state changes that are lost here.
         self.tasks.shutdown().await;
         (self.aws, self._lock)
     }

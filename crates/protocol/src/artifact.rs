@@ -1,8 +1,7 @@
 //! Artifacts, attempts, checks and contexts of jobs.
 //!
-//! A runner reserves an artifact (`POST …/attempts/{n}/artifacts`), uploads it to the returned URL, and confirms it
-//! (`POST …/attempts/{n}/artifacts/{id}/stored`). Users list artifacts (`GET /v1/jobs/{id}/artifacts`) and are
-//! redirected to each one (`GET /v1/jobs/{id}/artifacts/{artifact}`).
+//! A runner reserves an artifact, uploads it to the returned URL and confirms the upload. Users list artifacts; `GET
+//! /v1/jobs/{id}/artifacts/{artifact}` redirects to the bucket.
 
 use crate::job::Explained;
 use pullyard_domain::artifact::Kind;
@@ -15,7 +14,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Reserves an artifact. Idempotent: by kind, name and content.
+/// Body of `POST …/attempts/{n}/artifacts`, which reserves an artifact. Idempotent: by kind, name and content.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,7 +50,7 @@ impl std::fmt::Debug for ArtifactPlace {
     }
 }
 
-/// Confirms an upload. No fields.
+/// Body of `POST …/attempts/{n}/artifacts/{id}/stored`, which confirms an upload. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

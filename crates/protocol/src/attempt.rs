@@ -49,8 +49,7 @@ pub struct Assignment {
     pub base: String,
     /// Branch to create and push, unless `continues` applies.
     pub branch: String,
-    /// Earlier pull request of the same ticket. While it is open, the work continues on its branch and opens no other;
-    /// otherwise the work uses `branch`.
+    /// Earlier pull request of the same ticket. While it is open, the work continues there; otherwise it uses `branch`.
     pub continues: Option<Continues>,
     /// Pull request to which a revise job adds a commit; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +57,7 @@ pub struct Assignment {
     /// Session of an earlier attempt and the inputs of users; absent if there are neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
-    /// The job fails if its agent's session is lost or unusable. Otherwise the agent starts again and the runner logs it.
+    /// The job fails if its agent's session is lost or unusable. Otherwise the agent starts again, which is logged.
     #[serde(default, skip_serializing_if = "is_false")]
     pub requires_session: bool,
     /// An earlier attempt, or the retried job, may have left a checkpoint: `GET …/checkpoint`.
@@ -161,7 +160,7 @@ pub struct CheckpointAnswer {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingCheckpoint {
-    /// Job of the checkpoint: this one, or one that it retries.
+    /// Job of the checkpoint: this job, or a job that it retries.
     pub job: JobId,
     /// Attempt of the checkpoint.
     pub attempt: u32,
@@ -173,7 +172,7 @@ pub struct MissingCheckpoint {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Job of the checkpoint: this one, or one that it retries.
+    /// Job of the checkpoint: this job, or a job that it retries.
     pub job: JobId,
     /// Attempt of the checkpoint.
     pub attempt: u32,
@@ -406,8 +405,7 @@ pub struct StatusAnswer {
     /// Requested state of the job.
     pub want: pullyard_domain::job::Want,
     /// Only for `syncing`: no other party ends the attempt for this long, by the server's clock. The runner stops
-    /// pushing well before, counted from when it sent the request. Absent if `want` is `pause` and the push may not
-    /// begin.
+    /// pushing well before, counted from its request. Absent if `want` is `pause` and the push may not begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_for_secs: Option<u64>,
     /// Only for `syncing`: the push may not begin, because the job has inputs that the agent has not read.

@@ -29,13 +29,13 @@ pub struct DeadLetter {
     pub name: Option<String>,
     /// Project, if the message names one.
     pub project: Option<ProjectId>,
-    /// What the message would have done.
+    /// The effect that the message would have had.
     pub sentence: String,
     /// Advice as a sentence.
     pub help: String,
     /// Advice for programs.
     pub advice: Advice,
-    /// The message, truncated. Of a task event, only the relevant part.
+    /// The message, truncated; for a task event only the relevant part.
     pub body: String,
 }
 
@@ -65,8 +65,7 @@ pub struct MoveDeadLetters {
 pub struct MovedDeadLetters {
     /// Messages that were moved, in their state before.
     pub done: Vec<DeadLetter>,
-    /// Messages that cannot be redriven, because this version cannot parse them or their subject. They stay in the
-    /// queue.
+    /// Messages that stay in the queue, because this version cannot parse them or their subject.
     pub unreadable: Vec<DeadLetter>,
     /// Messages that were not found: gone, or received by another reader at this moment.
     pub missing: Vec<MessageId>,

@@ -36,7 +36,7 @@ pub struct Runner {
     pub slots: u32,
     /// Number of slots in use.
     pub busy: u32,
-    /// Its jobs, as far as the caller may access their projects.
+    /// Its jobs in projects that the caller may access.
     pub jobs: Vec<RunnerJob>,
     /// Agents that it can run.
     pub capabilities: BTreeSet<String>,

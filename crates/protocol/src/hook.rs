@@ -6,8 +6,7 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
-/// Body of `POST /v1/hooks`: creates or repairs a webhook in the table and at its forge. Exactly one of `repository`,
-/// `organisation` and `app` is set.
+/// Body of `POST /v1/hooks`: creates or repairs a webhook. Set one of `repository`, `organisation` and `app`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +15,7 @@ pub struct InstallHook {
     pub name: HookName,
     /// Forge of the webhook.
     pub integration: IntegrationId,
-    /// Project for events that belong to none of its projects.
+    /// Project for events of repositories that are not connected.
     pub project: ProjectId,
     /// Further projects that it serves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +47,7 @@ pub struct Hook {
     /// Kind of forge; absent from an older server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge: Option<ForgeKind>,
-    /// Project for events that belong to none of its projects.
+    /// Project for events of repositories that are not connected.
     pub project: ProjectId,
     /// Further projects that it serves.
     pub others: Vec<ProjectId>,

@@ -156,7 +156,7 @@ pub struct Job {
     /// Pull request that the job revises; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<RevisedPullRequest>,
-    /// Where the job runs.
+    /// Place of its attempts: Fargate or self-hosted runners.
     pub place: Place,
     /// Size and capacity of the Fargate task; absent on a self-hosted runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,14 +183,13 @@ pub struct Job {
     /// there is none, the job fails with this failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Explained>,
-    /// Only of a failed job: what prevented or ended the search for a lost attempt's push. The branch may exist.
+    /// Only of a failed job: the cause that ended the search for a lost attempt's push. The branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlooked: Option<Explained>,
-    /// Only of an ended job: a sentence that an attempt may have pushed, if no later attempt verified it. The job's
-    /// branch may exist.
+    /// Only of an ended job: a sentence that it may have pushed, if no attempt verified that. The branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untold_push: Option<String>,
-    /// What the job waits for, if it waits.
+    /// Reason for the wait, if the job waits.
     pub waits: Option<Explained>,
     /// Cancellation, requested or in effect.
     #[serde(default)]

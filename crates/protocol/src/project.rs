@@ -26,8 +26,7 @@ pub struct CreateProject {
     pub settings: Settings,
 }
 
-/// A project as the API shows it. `PUT /v1/projects/{id}/settings` sends the settings alone, with `If-Match:
-/// "REVISION"`.
+/// A project as the API shows it. To replace its settings, send them to `PUT /v1/projects/{id}/settings`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
@@ -38,7 +37,7 @@ pub struct Project {
     /// Known settings. Unknown ones are ignored, because the server may be newer than the command line.
     #[serde(deserialize_with = "passing_over")]
     pub settings: Settings,
-    /// Revision for `If-Match`.
+    /// For `If-Match: "REVISION"`.
     pub revision: u64,
 }
 
@@ -190,7 +189,7 @@ pub struct RemovedRepository {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryTest {
-    /// Jobs have all required permissions, as far as the forge reveals them.
+    /// Jobs have every required permission that can be checked.
     pub works: bool,
     /// Result as a sentence.
     pub sentence: String,

@@ -82,7 +82,7 @@ pub struct PullRequest {
     pub state: PullRequestState,
     /// Linked ticket.
     pub ticket: Option<TicketKey>,
-    /// Job that works on it, or the last one that did.
+    /// Job that works on it, or the last job that did.
     pub job: Option<JobId>,
     /// Creation time of its last revise job.
     #[serde(with = "rfc3339::option")]
@@ -131,8 +131,7 @@ pub struct PullRequestName {
 pub const PULL_REQUEST_NAMES: &str = "write its address, OWNER/NAME#7, or #7";
 
 impl PullRequestName {
-    /// Parses `https://HOST/o/r/pull/7` or Bitbucket's `https://HOST/o/r/pull-requests/7` with any suffix, `o/r#7`,
-    /// `#7` or `7`.
+    /// Parses `https://HOST/o/r/pull/7` and Bitbucket's `…/pull-requests/7`, with any suffix, `o/r#7`, `#7` or `7`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(address) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) {

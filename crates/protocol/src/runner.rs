@@ -1,10 +1,8 @@
-//! Calls of a self-hosted runner between jobs: `POST /v1/runners`, `POST /v1/runners/{runner}/heartbeat`, `POST
-//! /v1/runners/{runner}/claim`.
+//! Calls of a self-hosted runner between jobs: `POST /v1/runners` and `POST /v1/runners/{runner}/{heartbeat,claim}`.
 //!
 //! They use a runner token (`rnt_`). A token and a name identify a runner, `instance` identifies its process. A
-//! replaced process gets 409 `runner_replaced`. For a claimed job, `run-job` calls `POST
-//! /v1/jobs/{job}/attempts/{n}/start` with the claim's id and bootstrap token. Runners receive only durations, because
-//! clocks differ.
+//! replaced process gets 409 `runner_replaced`. For a claimed job, `run-job` calls `start` with the claim's id and
+//! bootstrap token. Runners receive only durations, because clocks differ.
 
 #[cfg(feature = "schema")]
 use crate::limits;
@@ -14,8 +12,8 @@ use std::collections::BTreeSet;
 
 /// Registers a runner, or a new process of a known one. Idempotent: by `instance`.
 ///
-/// Errors: 409 `runner_live` if another process of the same name is online; stop that one or use another name. 409
-/// `name_taken` if the name belongs to a runner of another token.
+/// Errors: 409 `runner_live` while another process of this name is online; stop it, or use another name. 409
+/// `name_taken` if a runner of another token has the name.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,8 +36,7 @@ pub struct RegisterRequest {
     /// Number of jobs that it runs at once, 1 to 12.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 12)))]
     pub slots: u32,
-    /// Jobs whose `run-job` processes survived an earlier process of this runner. They do not fail because of the
-    /// restart.
+    /// Jobs that survived an earlier process of this runner. The restart does not fail them.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE)))]
     pub active: BTreeSet<JobId>,

@@ -165,7 +165,7 @@ pub struct Ticket {
     pub active_job: Option<JobId>,
     /// Last ended job on which an agent worked.
     pub last_job: Option<JobId>,
-    /// What the entry into the trigger status waits for while the project is held or its budget is exhausted.
+    /// Reason for the wait of a trigger entry, while the project is held or its budget is exhausted.
     pub waits: Option<Explained>,
     /// Pullyard has nothing left to change on the ticket or to decide about it.
     pub synced: bool,

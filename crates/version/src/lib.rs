@@ -1,7 +1,5 @@
-//! The version of every program: the release and the git commit it was built from.
-//!
-//! Each commit rebuilds this crate and its dependents. Only programs depend on it, and pass the values to the
-//! libraries that need them.
+//! The release and the git commit of a build.
+//! Each commit rebuilds this crate and its dependents, so only programs depend on it and pass the values to libraries.
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -5,13 +5,13 @@ use super::{Finding, Labels, ModelNeed};
 use crate::Stack;
 use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX};
 
-/// Each agent with the label that holds its version and the option that installs it.
+/// Agent, label with its version, and option that installs it.
 const AGENTS: [(&str, &str, &str); 2] =
     [(CLAUDE_CODE, "pullyard.agent.claude_code", "--claude-code"), (CODEX, "pullyard.agent.codex", "--codex")];
 
 pub(super) fn compare(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Vec<Finding> {
     let push = format!("infra/image/push --stack {}", stack.name);
-    // A push that sets labels sets the commit, too, and an agent's label only if it installs the agent.
+    // `infra/image/push` labels the commit, and an agent only if it installs the agent.
     let labelled =
         AGENTS.iter().map(|(_, label, _)| *label).chain([REVISION]).any(|label| labels.0.contains_key(label));
     if !labelled {

@@ -6,7 +6,7 @@ use crate::Stack;
 const DEPLOY: &str = "`sam build && sam deploy --config-file samconfig.local.toml`";
 const INSTALL: &str = "`cargo install --path crates/cli`";
 
-/// `None` means that the part was not read, which another finding reports; empty or `unknown` that it names no commit.
+/// `None`: the part was not read, which another finding reports. Empty or `unknown`: the part names no commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commits<'a> {
     pub ours: &'a str,
@@ -57,7 +57,7 @@ fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }
 
-/// The deployed commit if program and templates agree on it; else this program's, which the operator just installed.
+/// The deployed commit if program and templates agree; otherwise this program's, which the operator just installed.
 fn reference<'a>(
     ours: Option<&'a str>,
     program: Option<&'a str>,

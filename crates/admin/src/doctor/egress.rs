@@ -94,7 +94,7 @@ fn way_out(table: &Element) -> Way {
     }
 }
 
-/// HTTPS to any address, because forges and models publish no complete list.
+/// Requires HTTPS to any address, because forges and model providers publish no complete list.
 fn lets_out(group: &Element) -> bool {
     group.list("ipPermissionsEgress").any(|rule| {
         let port = |name: &str| rule.text_of(name).and_then(|port| port.parse::<i64>().ok());

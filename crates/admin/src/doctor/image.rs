@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    // Sizes usually share one image; ask once per image.
+    // Task sizes usually share one image; query each image once.
     let mut images = BTreeMap::<String, Vec<&str>>::new();
     for (size, family) in &stack.task_definitions {
         let asked = json!({ "taskDefinition": family });
@@ -45,7 +45,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     Ok(findings)
 }
 
-/// ECR's image id and a readable name: a tag or a digest.
+/// ECR's request for an image, and the image's tag or digest.
 pub(super) fn question(image: &str, repository_uri: &str) -> Option<(Value, String)> {
     let rest = image.strip_prefix(repository_uri)?;
     let (key, tag) = match (rest.strip_prefix('@'), rest.strip_prefix(':')) {

@@ -98,14 +98,14 @@ fn unreadable(operation: &str) -> Error {
     Error::Unreadable { operation: operation.to_owned() }
 }
 
-/// The digest of the image for Lambda's name of an architecture. Attestations have the architecture `unknown`.
+/// Digest of the image for Lambda's name of an architecture. Attestations have the architecture `unknown`.
 fn variant<'a>(index: &'a [Value], architecture: &str) -> Option<&'a str> {
     let architecture = if architecture == "x86_64" { "amd64" } else { architecture };
     let fits = |entry: &&Value| entry["platform"]["architecture"] == architecture && entry["platform"]["os"] == "linux";
     index.iter().find(fits)?["digest"].as_str()
 }
 
-/// Docker writes `null` where there are none.
+/// Without labels, Docker writes `null`.
 fn labels(config: &Value) -> Labels {
     let labels = config["config"]["Labels"].as_object().into_iter().flatten();
     let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));

@@ -1,4 +1,4 @@
-//! Verifies that secrets for model keys are named where needed and have a value; reads no value.
+//! Verifies that projects name the secrets for model keys, and that these have a value. Reads no value.
 
 use super::Finding;
 use super::secret::{State, restore, set_for_jobs, state};
@@ -12,7 +12,7 @@ pub struct ModelNeed {
     pub project: String,
     pub agents: BTreeSet<String>,
     pub secrets: ModelSecrets,
-    /// On Fargate an agent has no keys but these.
+    /// On Fargate an agent has only these keys.
     pub on_fargate: bool,
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>,
     Ok(findings)
 }
 
-/// A Fargate task has no key of its own, so the first job would fail.
+/// A Fargate task has no other key, so the first job would fail.
 fn unnamed(project: &str, agent: &str) -> Finding {
     let (setting, name) = match agent {
         CODEX => ("openai_api_key", "openai"),

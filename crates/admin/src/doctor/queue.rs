@@ -10,7 +10,7 @@ use pullyard_domain::text::Span;
 use serde_json::json;
 use std::time::Duration;
 
-/// Functions receive messages within seconds; older ones are stuck.
+/// Functions receive messages within seconds, so older messages are stuck.
 const OLD: Duration = Duration::from_secs(5 * 60);
 /// More messages than this mean that the functions are too slow.
 const MANY: u64 = 1_000;
@@ -87,7 +87,7 @@ async fn messages(aws: &Aws, url: &str) -> Result<u64, Error> {
     count.ok_or(Error::Unreadable { operation: "GetQueueAttributes".into() })
 }
 
-/// Newest age of the last 15 minutes; `None` when the queue was empty.
+/// Newest age of the last 15 minutes; `None` if the queue was empty.
 async fn oldest(aws: &Aws, url: &str) -> Result<Option<Duration>, Error> {
     let name = url.rsplit('/').next().unwrap_or_default();
     let asked = Statistic {

@@ -16,7 +16,7 @@ struct Quota {
     code: &'static str,
     what: &'static str,
     then: &'static str,
-    /// New accounts may start below this and soon reach it.
+    /// Warning level. New accounts may start below it and soon reach their quota.
     little: f64,
     /// Namespace and metric of the usage, if Service Quotas does not name them.
     measured: Option<(&'static str, &'static str)>,

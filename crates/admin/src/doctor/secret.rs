@@ -1,4 +1,4 @@
-//! Verifies that named secrets have a value; reads no value.
+//! Verifies that named secrets have a value. Reads no value.
 
 use super::Finding;
 use crate::aws::Service;

@@ -1,5 +1,5 @@
 //! Verifies that each project's commit signing key has a value in a form that git accepts.
-//! Reads the value with the operator's rights; no finding contains a part of it.
+//! Reads the value with the operator's rights; no finding contains any part.
 
 use super::Finding;
 use super::secret::{State, restore, set_for_jobs, state};
@@ -38,7 +38,7 @@ enum Form {
 
 impl Form {
     fn of(value: &str) -> Self {
-        // Normalised as the runner does: trimmed, with Unix line ends.
+        // The runner trims the value and uses Unix line ends, too.
         let value = value.trim();
         let Some(inner) = value.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) else {
             let first = value.lines().next().unwrap_or_default().trim_end();

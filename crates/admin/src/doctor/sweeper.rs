@@ -6,7 +6,7 @@ use crate::{Aws, Error, Stack};
 use pullyard_domain::text::Span;
 use std::time::Duration;
 
-/// It starts every minute and runs for less.
+/// The sweeper starts every minute and runs for less.
 const LATE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {

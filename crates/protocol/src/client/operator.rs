@@ -288,7 +288,7 @@ impl Operator {
         self.http.get(&format!("/v1/deliveries/{delivery}")).await
     }
 
-    /// The ledger, or one day of it, newest first.
+    /// Ledger entries of all days or one day, newest first.
     pub async fn deliveries(
         &self,
         project: &ProjectId,
