@@ -5,7 +5,6 @@ use std::process::Command;
 
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// State of a source tree that git tracks.
 #[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) commit: String,

@@ -1,5 +1,4 @@
 //! Signed calls to AWS over its Query and JSON protocols, without an SDK per service.
-//! Region, profile and credentials come from the SDK's configuration; the AWS CLI may supply the credentials.
 //! `AWS_ENDPOINT_URL` replaces every address.
 
 use crate::error::is_passing;
@@ -88,7 +87,7 @@ pub struct Aws {
 /// The clocks of AWS and of this machine at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
-    /// AWS's time in whole seconds, from the `Date` header.
+    /// AWS's time from the `Date` header, in whole seconds: a smaller difference counts as none.
     pub theirs: SystemTime,
     /// Middle of the call.
     pub ours: SystemTime,
@@ -97,7 +96,6 @@ pub struct Clocks {
 impl Clocks {
     pub fn apart(&self) -> Duration {
         let apart = self.theirs.duration_since(self.ours).unwrap_or_else(|behind| behind.duration());
-        // `Date` has no fractions, so less than a second counts as equal.
         if apart < Duration::from_secs(1) { Duration::ZERO } else { apart }
     }
 
@@ -158,7 +156,7 @@ impl Aws {
         *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// AWS's time if the clocks differ, for comparison with times that AWS wrote.
+    /// AWS's time if the clocks differ by minutes, because callers compare it with times that AWS wrote.
     pub(crate) fn now(&self) -> Timestamp {
         let ours = SystemTime::now();
         let theirs = self

@@ -1,6 +1,5 @@
 //! Diagnoses a deployed stack through AWS: each check returns sentences and advice.
-//! Checks are independent: a refused check reports that, and the others continue. The command line adds checks that use
-//! the API.
+//! A failed check becomes a finding, and the others continue. The command line adds checks that use the API.
 
 mod agent;
 mod alarm;
@@ -100,7 +99,6 @@ pub fn clock(aws: &Aws) -> Option<Finding> {
     clock::look(aws)
 }
 
-/// Converts a failed check to a finding, because its subject is unknown.
 async fn told(check: &'static str, look: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {
     look.await.unwrap_or_else(|error| vec![unseen(check, &error)])
 }

@@ -16,12 +16,10 @@ pub enum Error {
     Unreachable { service: &'static str, region: String, reason: String },
     #[error("{operation}: {message} ({code})")]
     Refused { operation: String, code: String, message: String },
-    /// The response does not match the service's documentation.
     #[error("understand the answer to {operation}")]
     Unreadable { operation: String },
     #[error("find a stack {name} in {region}")]
     NoStack { name: String, region: String },
-    /// The stack lacks an output that Pullyard's template defines.
     #[error("read the stack {name}: it has no output {output}")]
     NotOurs { name: String, output: &'static str },
     #[error("{reason}")]

@@ -1,6 +1,5 @@
 //! Reads and diagnoses a deployed stack, and creates its first token.
-//! Runs on the operator's machine with their credentials. It uses [`Aws`] instead of one SDK per service, except for
-//! the table, and writes only the first admin token.
+//! Runs on the operator's machine with their credentials, and writes only the first admin token.
 
 mod aws;
 mod credentials;

@@ -14,7 +14,6 @@ pub struct Stack {
     pub table: String,
     /// Name of the secret that signs attempts' tokens.
     pub key_secret: String,
-    /// Prefix of the names of secrets that users set.
     pub user_secret_prefix: String,
     pub queues: [Queue; 2],
     /// Queue of task state changes that no function processed; `None` in older releases.

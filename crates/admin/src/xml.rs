@@ -1,5 +1,4 @@
-//! Parses the XML of AWS's older services, which use elements and text only.
-//! Skips attributes, namespaces and mixed content.
+//! Parses the XML of AWS's older services. Reads elements and text only, because the rest has no meaning there.
 
 use xmlparser::{ElementEnd, Token, Tokenizer};
 

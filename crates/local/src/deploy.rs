@@ -4,7 +4,6 @@ use pullyard_emulator::lambda::Function;
 use pullyard_entry::Config;
 use std::sync::Arc;
 
-/// Replaces functions, by name and configuration.
 #[derive(Clone)]
 pub struct Deploy(Arc<Choose>);
 
@@ -17,7 +16,6 @@ impl Deploy {
         Self(Arc::new(deploy))
     }
 
-    /// The replacement of the function with this name, or its library.
     pub(crate) async fn or(
         deploy: Option<&Self>,
         name: &'static str,

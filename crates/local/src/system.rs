@@ -44,7 +44,6 @@ pub struct Options {
     pub clock: Clock,
     pub hints: Hints,
     pub new_admin_token: bool,
-    /// Proxies of a test between the functions and AWS.
     pub before_aws: Option<Between>,
     pub deploy: Option<Deploy>,
     /// Name in the metrics, which are written to the log; `None` writes none.
@@ -62,7 +61,7 @@ impl std::fmt::Debug for TaskEnvironment {
     }
 }
 
-/// Proxies in front of the services, which observe or break calls.
+/// Proxies of a test between the functions and AWS, which observe or break calls.
 #[derive(Clone)]
 pub struct Between(Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>);
 
@@ -87,7 +86,6 @@ pub enum Hints {
 }
 
 impl Options {
-    /// Free ports, and a sweep every five seconds.
     pub fn new(data: PathBuf, runner: Vec<String>) -> Self {
         let any = || "127.0.0.1:0".to_owned();
         Self {

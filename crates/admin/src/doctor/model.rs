@@ -12,7 +12,7 @@ pub struct ModelNeed {
     pub project: String,
     pub agents: BTreeSet<String>,
     pub secrets: ModelSecrets,
-    /// On Fargate an agent has only these keys.
+    /// On Fargate an agent has only these keys: without one, the first job fails.
     pub on_fargate: bool,
 }
 
@@ -49,7 +49,6 @@ pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>,
     Ok(findings)
 }
 
-/// A Fargate task has no other key, so the first job would fail.
 fn unnamed(project: &str, agent: &str) -> Finding {
     let (setting, name) = match agent {
         CODEX => ("openai_api_key", "openai"),
