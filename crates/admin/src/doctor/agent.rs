@@ -11,7 +11,7 @@ const AGENTS: [(&str, &str, &str); 2] =
 
 pub(super) fn compare(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Vec<Finding> {
     let push = format!("infra/image/push --stack {}", stack.name);
-    // `infra/image/push` labels the commit, and an agent only if it installs the agent.
+    // The Dockerfile sets all labels. The label of an agent that is not installed is empty.
     let labelled =
         AGENTS.iter().map(|(_, label, _)| *label).chain([REVISION]).any(|label| labels.0.contains_key(label));
     if !labelled {
