@@ -1,7 +1,6 @@
 //! Lists, redrives and deletes messages of the dead-letter queues.
-//! SQS has no call to peek: a look receives messages, which hides them for [`HIDDEN`], and makes those visible again
-//! that it did not delete. Receipt handles are valid only until then, so callers name messages by id, which is stable,
-//! and each operation receives them again.
+//! SQS has no peek call. A look receives messages, which hides them, and then makes the remaining ones visible again.
+//! Receipt handles are valid only until then, so callers use message ids and each operation receives again.
 
 use crate::Error;
 use crate::lazy::Lazy;
@@ -14,11 +13,11 @@ use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// Bounds the invisibility if the process dies: longer than any request, but short, because a concurrent look misses
-/// hidden messages.
+/// How long messages stay hidden if this process dies. Longer than any request, but short, because a concurrent look
+/// misses hidden messages.
 const HIDDEN: Duration = Duration::from_secs(30);
 
-/// Long polling asks all of SQS's servers, so that an empty answer means an empty queue. Units: seconds.
+/// Long polling queries all of SQS's servers, so an empty answer means an empty queue. Units: seconds.
 const WAIT: i32 = 1;
 
 const BATCH: i32 = 10;
@@ -42,9 +41,9 @@ pub struct DeadLetters {
 pub struct DeadMessage {
     pub id: MessageId,
     pub body: String,
-    /// Of a FIFO queue, the time of its last failure.
+    /// In a FIFO queue, the time of the last failure.
     pub sent_at: Option<Timestamp>,
-    /// Number of receives, including looks.
+    /// Number of receives, which includes looks.
     pub received: u32,
     group: Option<String>,
     attributes: HashMap<String, MessageAttributeValue>,
@@ -75,7 +74,7 @@ impl DeadLetters {
         Self { client, dispatch, effects, undelivered: None }
     }
 
-    /// Queue of task state changes that the tasks function did not receive or failed to process; `None` if unknown.
+    /// Adds the queue of task state changes that the tasks function did not receive or failed to process.
     pub fn and_undelivered(self, url: Option<String>) -> Self {
         Self { undelivered: url, ..self }
     }
@@ -84,9 +83,8 @@ impl DeadLetters {
         self.dead_url(queue).is_ok()
     }
 
-    /// Receives messages until the wanted ones are found or none are left, at most `most`. Must be followed by
-    /// [`put_back`](Self::put_back).
-    /// Of a FIFO group only the first ten messages are visible.
+    /// Receives at most `most` messages, until the wanted ones are found or the queue is empty. A FIFO group shows only
+    /// its first ten messages. Call [`put_back`](Self::put_back) afterwards.
     /// Errors: `NoDeadLetters` when this process does not know the queue.
     pub async fn look(&self, queue: Queue, wanted: Wanted<'_>, most: usize) -> Result<Look, Error> {
         let mut look = Look::default();
@@ -103,7 +101,7 @@ impl DeadLetters {
             let taken = match self.take(queue, room).await {
                 Ok(taken) => taken,
                 Err(error) => {
-                    // Best effort, because they become visible by themselves; return the first error.
+                    // Best effort: the messages become visible by themselves. Return the first error.
                     let _ = self.put_back(queue, look).await;
                     return Err(error);
                 }
@@ -136,10 +134,10 @@ impl DeadLetters {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
-    /// Sends a message back to its queue, then deletes it here. Messages without a source queue are only deleted; the
-    /// caller has processed them.
-    /// Idempotent: a crash in between leaves the message in both queues, and sending it again is harmless. The group
-    /// stays the same to keep the order; the deduplication id is new, because the queue may remember the old one.
+    /// Sends a message back to its source queue, then deletes it here. Without a source queue it only deletes the
+    /// message, which the caller has processed.
+    /// Idempotent: after a crash in between, both queues have the message, and a second send is harmless. The group
+    /// stays the same to keep the order. The deduplication id is new, because the queue may remember the old one.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
         let Some(lane) = self.lane(queue) else { return self.delete(queue, message).await };
         let fresh = message.group.as_ref().map(|_| format!("{:032x}", rand::random::<u128>()));
@@ -162,10 +160,10 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Makes the messages of a look visible at once. Best effort: they become visible after [`HIDDEN`].
+    /// Makes the messages of a look visible at once. Best effort: they become visible after `HIDDEN` anyway.
     pub async fn put_back(&self, queue: Queue, look: Look) -> Result<(), Error> {
         let url = self.dead_url(queue)?;
-        // Newest first: a queue that puts each message in front then has the old order.
+        // Newest first keeps the order in a queue that puts each returned message in front.
         let taken = look.found.into_iter().chain(look.others).rev().collect::<Vec<_>>();
         for some in taken.chunks(usize::try_from(BATCH).unwrap_or(1)) {
             let shown = some.iter().enumerate().filter_map(|(n, message)| {
@@ -193,7 +191,7 @@ impl DeadLetters {
     }
 }
 
-/// `None` without an id or a handle, which SQS always returns.
+/// `None` if the id or the handle is missing; SQS always returns both.
 fn read(message: Message) -> Option<DeadMessage> {
     let attributes = message.attributes.unwrap_or_default();
     let number = |name| attributes.get(&name).and_then(|value: &String| value.parse::<i64>().ok());

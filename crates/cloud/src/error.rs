@@ -9,12 +9,10 @@ pub enum Error {
     Unavailable { operation: &'static str, reason: String },
     #[error("read the secret {name}: it does not exist or is empty")]
     NoSecret { name: String },
-    /// Retrying does not help.
     #[error("set the secret {name}: Secrets Manager refuses it, for example because it is marked for deletion")]
     SecretRefused { name: String },
     #[error("look at the dead letters of {queue}: this deployment does not say where they are")]
     NoDeadLetters { queue: &'static str },
-    /// The cursor was not returned with an earlier page.
     #[error("go on with the list: no page gave this cursor")]
     BadCursor,
 }

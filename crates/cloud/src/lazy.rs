@@ -1,5 +1,5 @@
-//! A service client that is built at its first use.
-//! Every function has all clients but uses few; building the others would cost time and memory in each cold start.
+//! Builds a service client at its first use. Every function has all clients but uses few, and each client costs time
+//! and memory in a cold start.
 
 use std::fmt;
 use std::ops::Deref;

@@ -1,5 +1,5 @@
-//! All AWS services but the table: queues (SQS), tasks (ECS), secrets (Secrets Manager) and artifacts (S3).
-//! Makes calls and interprets their errors; decides nothing. No SDK type leaves this crate.
+//! Calls the AWS services other than the table: queues (SQS), tasks (ECS), secrets (Secrets Manager), artifacts (S3).
+//! Interprets errors and makes no decisions. No SDK type leaves this crate.
 
 mod dead_letters;
 mod dead_message;

@@ -1,5 +1,5 @@
-//! The bucket of artifacts: presigned URLs and the size of an object, without an SDK for three requests.
-//! URLs are signed with this process's credentials: they allow no more and expire no later than these.
+//! Presigns URLs of the artifacts bucket and reads object sizes, without an SDK for three requests. A URL has this
+//! process's permissions and expires with its credentials at the latest.
 
 use crate::Error;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -23,7 +23,7 @@ const TRY_LIMIT: Duration = Duration::from_secs(5);
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 3;
 
-/// A type that no browser runs, whatever the uploader claimed.
+/// No browser executes this type, even if the uploader declares another one.
 const TYPE: &str = "application/octet-stream";
 
 #[derive(Clone)]
@@ -42,11 +42,11 @@ impl std::fmt::Debug for Objects {
     }
 }
 
-/// Where and how to upload. The URL is a credential.
+/// The URL is a credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Upload {
     pub url: String,
-    /// Required, unchanged: the signature covers them.
+    /// Send them unchanged: the signature covers them.
     pub headers: Vec<(String, String)>,
 }
 
@@ -60,7 +60,7 @@ impl Objects {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, bucket: &str) -> Self {
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let address = match endpoint {
-            // Virtual-host addresses would need DNS.
+            // A path-style address, because a virtual-host address would need DNS.
             Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
             None => {
                 let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
@@ -76,7 +76,7 @@ impl Objects {
         }
     }
 
-    /// The bucket accepts only exactly these bytes. Idempotent: by the content.
+    /// Presigns an upload; the bucket accepts exactly these bytes. Idempotent: by the content.
     pub async fn upload(&self, key: &str, artifact: &Artifact) -> Result<Upload, Error> {
         let headers = vec![
             ("content-length".to_owned(), artifact.size_bytes.to_string()),
@@ -87,16 +87,15 @@ impl Objects {
         Ok(Upload { url, headers })
     }
 
-    /// Expires soon; downloads a file with the artifact's name.
+    /// Presigns a short-lived download under the artifact's name.
     pub async fn download(&self, key: &str, artifact: &Artifact) -> Result<String, Error> {
-        // Needs no quoting, because names are validated.
+        // Names are validated and need no quoting.
         let disposition = format!("attachment; filename=\"{}\"", artifact.name);
         let query = [("response-content-disposition", disposition.as_str()), ("response-content-type", TYPE)];
         self.signed("GET", key, &[], &query, GET_WITHIN).await
     }
 
-    /// `None` for a missing object. Units: bytes.
-    /// Errors: `Unavailable` when the bucket did not respond in three tries.
+    /// `None` for a missing object. Units: bytes. Errors: `Unavailable` after three tries.
     pub async fn size(&self, key: &str) -> Result<Option<u64>, Error> {
         let mut tries = 1;
         loop {
@@ -113,7 +112,7 @@ impl Objects {
 
     async fn look(&self, key: &str) -> Result<Option<u64>, Error> {
         let url = self.signed("HEAD", key, &[], &[], LOOK_WITHIN).await?;
-        // Without the URL, which is a credential.
+        // The URL is a credential: remove it from the error.
         let unreachable = |error: reqwest::Error| Error::unavailable("look at an object", error.without_url());
         let answer = self.http()?.head(url).send().await.map_err(unreachable)?;
         match answer.status().as_u16() {
@@ -122,8 +121,8 @@ impl Objects {
                     answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
                 length.map(Some).ok_or_else(|| refused("it did not say how large it is"))
             }
-            // S3 returns 403 for a missing key to a caller that may not list the bucket, as we may not. Tests compare
-            // the role with this call, so 403 has no other cause.
+            // S3 returns 403 for a missing key if the caller may not list the bucket, as here. Tests compare the role
+            // with this call, so 403 has no other cause.
             403 | 404 => Ok(None),
             status => Err(refused(&format!("the bucket answered {status}"))),
         }
@@ -144,7 +143,6 @@ impl Objects {
         Ok(self.http.get_or_init(|| http))
     }
 
-    /// Signs a method, headers and a lifetime.
     /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>.
     async fn signed(
         &self,
@@ -167,7 +165,7 @@ impl Objects {
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(within);
-        // S3 alone requires the path to be signed unchanged.
+        // Only S3 requires the unchanged path in the signature.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         let unsigned = |reason: &dyn std::error::Error| refused(&causes(reason));
@@ -198,7 +196,7 @@ fn pair((name, value): (&str, &str)) -> String {
     format!("{name}={}", encoded(value))
 }
 
-/// Percent-encodes everything but unreserved characters, as signatures require.
+/// Percent-encodes everything except unreserved characters, as signatures require.
 fn encoded(text: &str) -> String {
     let mut said = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! Reads secrets with a cache of one minute; sets and lists those of people.
+//! Reads secrets with a cache of one minute; sets and lists the users' secrets.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 type Steady = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// Other instances of a function learn of a new value only after this time.
+/// Other instances of a function use a new value after this time at the latest.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +34,12 @@ pub struct Secrets {
     client: Lazy<aws_sdk_secretsmanager::Client>,
     cache: Arc<Mutex<HashMap<String, Kept>>>,
     versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
-    /// Missing names and when they were looked up. Webhooks' names only, so there are few.
+    /// Missing names and the times of their lookups. Few, because only webhooks and admin requests look up versions.
     absent: Arc<Mutex<HashMap<String, Duration>>>,
-    /// Allows one fetch of versions at a time.
+    /// Allows one refetch of versions at a time.
     refetching: Arc<tokio::sync::Mutex<()>>,
     steady: Steady,
-    /// KMS key for new secrets; `None` for AWS's own.
+    /// KMS key for new secrets; `None` for the key of AWS.
     kms_key: Option<String>,
 }
 
@@ -67,25 +67,25 @@ impl Secrets {
         Self { client, cache, versions, absent, refetching, steady: Arc::new(move || began.elapsed()), kms_key: None }
     }
 
-    /// Replaces the machine's clock for the age of cached values by a monotonic one.
+    /// Measures the age of cached values with this monotonic clock instead of the machine's.
     #[must_use]
     pub fn aged_by(self, steady: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self { steady: Arc::new(steady), ..self }
     }
 
-    /// Creates secrets under this KMS key. An existing secret keeps its own.
+    /// Creates secrets under this KMS key. An existing secret keeps its own key.
     #[must_use]
     pub fn encrypted_by(self, kms_key: Option<String>) -> Self {
         Self { kms_key, ..self }
     }
 
-    /// Errors: `NoSecret` when it is missing or empty.
+    /// Errors: `NoSecret` when the secret is missing or empty.
     pub async fn get(&self, name: &str) -> Result<Arc<str>, Error> {
         let fresh = |kept: &Kept| (self.age(kept.since) < KEPT_FOR).then(|| kept.value.clone());
         if let Some(value) = self.lock().get(name).and_then(fresh) {
             return Ok(value);
         }
-        // Taken before the call, because the value may change during it.
+        // Measured before the call, because the value may change during the call.
         let since = (self.steady)();
         let answer = match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => answer,
@@ -103,10 +103,9 @@ impl Secrets {
         Ok(value)
     }
 
-    /// Creates or replaces a value. This instance uses it at once, others within a minute.
-    /// Idempotent: by the value. The request token is random, because it names the version: a token from the value
-    /// could never restore an earlier value.
-    /// Errors: `SecretRefused` when it is marked for deletion.
+    /// Creates or replaces a value. This instance uses it at once, other instances within a minute.
+    /// Idempotent: by the value. The random request token names the version; a token derived from the value could not
+    /// restore an earlier value. Errors: `SecretRefused` when the secret is marked for deletion.
     pub async fn put(&self, name: &str, value: &str) -> Result<(), Error> {
         let token = format!("{:032x}", rand::random::<u128>());
         let put = async || {
@@ -120,7 +119,7 @@ impl Secrets {
                 let create = create.set_kms_key_id(self.kms_key.clone());
                 match create.client_request_token(&token).send().await {
                     Ok(_) => Ok(()),
-                    // A concurrent call created it; the later value wins.
+                    // A concurrent call created the secret; the later value wins.
                     Err(error) if is_there(&error) => put().await.map(drop),
                     Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_request_exception()) => {
                         return Err(refused());
@@ -143,7 +142,8 @@ impl Secrets {
         }
     }
 
-    /// One page of the secrets with this prefix, and the cursor of the next one. A page may be empty and not the last.
+    /// Lists a page of the secrets with this prefix, and the cursor of the next page. A page before the last may be
+    /// empty.
     /// Errors: `BadCursor` for a cursor that no page returned.
     pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSeen>, Option<String>), Error> {
         let named = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();

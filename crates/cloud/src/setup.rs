@@ -6,7 +6,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Tries before a message goes to the dead-letter queue.
+/// Receives of a message before SQS moves it to the dead-letter queue.
 const TRIES: u32 = 5;
 
 /// SQS's maximum. Units: seconds.
@@ -33,7 +33,7 @@ async fn kept(client: &aws_sdk_sqs::Client, name: String) -> Result<String, Erro
     Ok(made.queue_url.unwrap_or_default())
 }
 
-/// Also creates its dead-letter queue. A name that ends in `.fifo` makes both FIFO.
+/// Also creates the dead-letter queue. A name that ends in `.fifo` makes both FIFO.
 pub async fn create_queue(
     config: &aws_config::SdkConfig,
     endpoint: &str,

@@ -19,7 +19,7 @@ pub struct Tasks {
     network: Option<Network>,
 }
 
-/// A family, or a family and revision, per size.
+/// A task definition for each size: a family, optionally with a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definitions {
     pub small: String,
@@ -56,7 +56,7 @@ impl std::fmt::Display for Definitions {
     }
 }
 
-/// AWS creates both providers in every cluster that names them.
+/// Both providers are built into AWS; a cluster only has to name them.
 fn provider(capacity: TaskCapacity) -> &'static str {
     match capacity {
         TaskCapacity::Fargate => "FARGATE",
@@ -71,14 +71,14 @@ pub struct Network {
     pub public_ip: bool,
 }
 
-/// One start of an attempt; starting it again with the same environment has no effect.
+/// One start of an attempt. A repeat with the same environment has no effect.
 #[derive(Clone, Debug)]
 pub struct Start<'a> {
     pub job: &'a JobId,
     pub attempt: u32,
     pub dispatch: u32,
     pub task: Task,
-    /// Ids and the bootstrap token, never a prompt or a lasting secret.
+    /// Ids and the bootstrap token, but no prompt and no lasting secret.
     pub environment: Vec<(&'static str, String)>,
 }
 
@@ -89,7 +89,7 @@ pub enum Started {
     },
     NoCapacity,
     Throttled,
-    /// A refusal that a retry does not change.
+    /// Permanent: a retry gets the same refusal.
     Refused {
         reason: String,
     },
@@ -118,8 +118,8 @@ impl Tasks {
         }
     }
 
-    /// Idempotent: the client token is `{job}-{attempt}-{dispatch}` and all parameters depend only on it, so a repeat
-    /// returns the same task.
+    /// Idempotent: by the client token `{job}-{attempt}-{dispatch}`, on which all parameters depend. A repeat returns
+    /// the same task.
     /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>.
     pub async fn run(&self, start: &Start<'_>) -> Result<Started, Error> {
         let mut container = ContainerOverride::builder().name(&self.container);
@@ -139,7 +139,7 @@ impl Tasks {
             // ECS refuses a launch type together with a capacity provider.
             .capacity_provider_strategy(strategy)
             .count(1)
-            // Tasks get the stack's tags, for cost allocation, only from the definition.
+            // Only the task definition passes on the stack's tags, which cost allocation needs.
             .propagate_tags(PropagateTags::TaskDefinition)
             .client_token(format!("{}-{}-{}", start.job, start.attempt, start.dispatch))
             .started_by(start.job.as_str())
@@ -167,14 +167,15 @@ impl Tasks {
         Ok(judged(reason))
     }
 
-    /// Tasks of a job that are not stopped, of any start. ECS's lists lag, so a task started just now may be missing.
+    /// Lists the job's tasks that have not stopped, of all starts. ECS's lists lag and may miss a task that just
+    /// started.
     pub async fn of(&self, job: &JobId) -> Result<Vec<String>, Error> {
         let call = self.client.list_tasks().cluster(&self.cluster).started_by(job.as_str());
         let listed = call.send().await.map_err(|error| Error::unavailable("list the tasks of a job", error))?;
         Ok(listed.task_arns().to_vec())
     }
 
-    /// Idempotent: by the task; a missing task counts as stopped.
+    /// Idempotent: by the task. A missing task counts as stopped.
     /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html>.
     pub async fn stop(&self, arn: &str, reason: &str) -> Result<(), Error> {
         let call = self.client.stop_task().cluster(&self.cluster).task(arn).reason(reason);
@@ -182,7 +183,7 @@ impl Tasks {
             Ok(_) => Ok(()),
             Err(error) => {
                 let said = error.as_service_error().map(aws_sdk_ecs::error::ProvideErrorMetadata::meta);
-                // ECS forgets a stopped task within the hour.
+                // ECS removes a stopped task within the hour.
                 let gone = said.and_then(|meta| meta.message()).is_some_and(|said| said.contains("not found"));
                 if gone { Ok(()) } else { Err(Error::unavailable("stop a task", error)) }
             }
@@ -191,8 +192,8 @@ impl Tasks {
 }
 
 /// `None` if the error is not about this start.
-/// A conflict means that this start was requested with other parameters. It is refused, because another try could make
-/// two tasks; the next start has another number.
+/// A conflict means that an earlier request for this start had other parameters. A retry could create two tasks, so the
+/// start is refused; the next start has another number.
 fn refused(error: Option<&RunTaskError>) -> Option<Started> {
     let error = error?;
     let meta = aws_sdk_ecs::error::ProvideErrorMetadata::meta(error);
@@ -206,11 +207,10 @@ fn refused(error: Option<&RunTaskError>) -> Option<Started> {
     }
 }
 
-/// Throttling. ECS returns throttling of its own internal calls as an `InvalidParameterException`.
+/// Throttling. ECS reports throttling of its own internal calls as an `InvalidParameterException`.
 const SLOWED: [&str; 4] = ["Rate exceeded", "Request limit exceeded", "RequestLimitExceeded", "Throttling"];
 
-/// No capacity in the zone or under the account's quota. Whole phrases, because a missing capacity provider is
-/// permanent.
+/// No capacity in the zone or under the account's quota. Whole phrases: a missing capacity provider is permanent.
 const NO_ROOM: [&str; 5] = [
     "Capacity is unavailable",
     "at capacity",

@@ -1,11 +1,11 @@
-//! Parses ECS task state changes, from EventBridge and from the queue of unhandled ones.
+//! Parses ECS task state changes from EventBridge and from the queue of unhandled events.
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
 
 use pullyard_domain::id::JobId;
 use pullyard_domain::task_stopped::{StopCause, TaskStopped, Undone};
 use serde::{Deserialize, Serialize};
 
-/// Only the fields that we use, so that a serialized `TaskStateChange` never contains the task's variables and token.
+/// Contains only the fields that we use, so that no serialized event contains the task's variables and token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskStateChange {
     detail: Detail,
@@ -34,8 +34,8 @@ struct Container {
 }
 
 impl TaskStateChange {
-    /// The stop of a job's task; `None` for other events. Events may come twice and out of order, but none follows a
-    /// task's stop.
+    /// Returns the stop of a job's task; `None` for other events. Events may repeat and reorder, but none follows a
+    /// stop.
     pub fn stopped(self) -> Option<TaskStopped> {
         let detail = self.detail;
         let job = detail.started_by.and_then(|by| JobId::new(by).ok());
@@ -50,7 +50,7 @@ impl TaskStateChange {
     }
 }
 
-/// The stop code has priority, because an interrupted container also has an exit code.
+/// The stop code takes precedence, because an interrupted container also has an exit code.
 fn cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
     match (stop_code, exit) {
         (Some("SpotInterruption"), _) => StopCause::SpotInterruption,
@@ -60,7 +60,7 @@ fn cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
     }
 }
 
-/// An event in the queue of unhandled ones: EventBridge writes the event itself, Lambda a record that contains it.
+/// An event that was not handled. EventBridge queues the event itself, Lambda queues a record that contains it.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Message")]

@@ -1,22 +1,21 @@
-//! Trace and lineage of the running invocation, for the messages that it sends.
-//! Task-local instead of parameters, because no use case depends on them.
+//! Keeps the trace and the lineage of the running invocation for the messages that it sends. Task-local, because no use
+//! case depends on them.
 
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use pullyard_domain::trace::TraceId;
 use std::collections::HashMap;
 
-/// Lambda's loop counter for a chain of messages.
-/// Lambda sends it in an invocation's header and stops a chain after about sixteen calls of one function. The format is
-/// Lambda's own, so the text is forwarded unparsed.
+/// Lambda's loop counter for a chain of messages, from the header of an invocation. Lambda stops a chain after about
+/// sixteen calls of one function. The format is internal to Lambda, so the text is forwarded unparsed.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage(String);
 
 impl Lineage {
-    /// Limit for the forwarded text; each function adds 18 characters. Units: bytes.
+    /// Limit for the forwarded text. Each function adds 18 characters. Units: bytes.
     const LONGEST: usize = 256;
 
-    /// `None` for text that Lambda would not write, because it would go into the header of a message.
+    /// `None` for text that Lambda would not write, because the text goes into a message's header.
     pub fn from_header(header: &str) -> Option<Self> {
         let text = header.split(';').find_map(|part| part.trim().strip_prefix("Lineage="))?;
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'|');
@@ -40,7 +39,7 @@ pub async fn within<F: Future>(trace: TraceId, future: F) -> F::Output {
     CURRENT.scope(trace, future).await
 }
 
-/// `lineage` belongs to this invocation, not to the work; messages repeat it so that Lambda keeps counting.
+/// Runs `future` with this invocation's `lineage`. Its messages repeat the lineage, so that Lambda keeps counting.
 pub async fn after<F: Future>(lineage: Option<Lineage>, future: F) -> F::Output {
     LINEAGE.scope(lineage, future).await
 }
@@ -49,7 +48,7 @@ pub fn current() -> Option<TraceId> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// The only system attribute that a sender may set; free of charge.
+/// The trace header is the only system attribute that a sender may set, and it is free of charge.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>.
 pub(crate) fn of_message() -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
     let lineage = LINEAGE.try_with(Clone::clone).ok().flatten();

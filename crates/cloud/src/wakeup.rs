@@ -1,5 +1,4 @@
-//! Sends wake-ups: hints to look at an item now. A lost one costs a minute, because the sweeper sends it again from the
-//! table.
+//! Sends wake-ups: hints to process an item now. The sweeper replaces a lost one from the table within about a minute.
 
 use crate::lazy::Lazy;
 use crate::{Error, trace};
@@ -70,13 +69,13 @@ impl Wakeups {
 
     async fn in_turn(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.effects_url).message_body(body).message_group_id(group);
-        // Random, because two equal wake-ups are about different changes.
+        // Random, because two equal wake-ups may be about different changes.
         let call = call.message_deduplication_id(format!("{:032x}", rand::random::<u128>()));
         sent(operation, call.set_message_system_attributes(trace::of_message())).await
     }
 }
 
-/// Boxed, because the call is large and most use cases have several.
+/// Boxed, because the future is large and most use cases have several.
 fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<Output = Result<(), Error>> {
     let sending = Box::pin(call.send());
     async move {
@@ -85,8 +84,8 @@ fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<
     }
 }
 
-/// SQS refuses two characters that keys, branches and messages may contain. JSON has them only in strings, where they
-/// can be escaped.
+/// Escapes two characters that SQS refuses. Keys, branches and messages may contain them; JSON has them only in
+/// strings.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>.
 fn body(wakeup: &impl Serialize) -> Result<String, Error> {
     let json = serde_json::to_string(wakeup).map_err(|error| Error::unavailable("write a wake-up", error))?;

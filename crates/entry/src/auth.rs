@@ -48,7 +48,7 @@ pub mod scope {
 
 #[derive(Clone, Debug)]
 pub struct Caller<S> {
-    /// Derived from the token's hash, because names need not be unique.
+    /// Derived from the token's hash, because names are not unique.
     pub id: String,
     pub name: String,
     projects: Option<BTreeSet<ProjectId>>,
@@ -147,7 +147,7 @@ async fn named(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
     Ok((job, attempt))
 }
 
-/// A task with the bootstrap token of the attempt in the route.
+/// A request with the bootstrap token of the attempt in the route.
 #[derive(Clone, Debug)]
 pub struct Starting(pub Bootstrap);
 
@@ -168,8 +168,7 @@ where
     }
 }
 
-/// A runner with the lease of the attempt in the route. Each use case verifies in the table that it still holds the
-/// job.
+/// A request with the lease of the attempt in the route. Use cases verify in the table that it still holds the job.
 #[derive(Clone, Debug)]
 pub struct Leased(pub Fence);
 

@@ -34,14 +34,14 @@ pub struct Config {
     pub network: Option<Network>,
     pub key_secret: String,
     pub api_url: String,
-    /// `PULLYARD_TASK_ISOLATION`: `external` where a task is a container of its own; else `none`.
+    /// `PULLYARD_TASK_ISOLATION`: `external` if each task is a container of its own, else `none`.
     pub task_isolation: String,
     pub artifacts_bucket: String,
-    /// `PULLYARD_KMS_KEY`: encrypts secrets that people set; without it AWS's own key does.
+    /// `PULLYARD_KMS_KEY`: encrypts the users' secrets; without it, AWS's own key does.
     pub kms_key: Option<String>,
-    /// `PULLYARD_DEPLOYMENT`: name of the stack in metrics; without it none are written.
+    /// `PULLYARD_DEPLOYMENT`: the stack's name in metrics; without it, no metrics are written.
     pub deployment: Option<String>,
-    /// Replaces AWS's own addresses; unset on AWS.
+    /// Replaces AWS's own endpoints; unset on AWS.
     pub endpoints: Endpoints,
 }
 
@@ -54,7 +54,7 @@ pub struct Endpoints {
     pub s3: Option<String>,
 }
 
-/// `_HANDLER`: Lambda's name of this function.
+/// `_HANDLER`: the name of this function in Lambda.
 pub fn handler() -> Option<String> {
     std::env::var("_HANDLER").ok().filter(|name| !name.is_empty())
 }
@@ -157,9 +157,10 @@ impl Config {
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// Limits every call to AWS, per try and in total, with the SDK's jittered back-off.
-/// A try includes the whole response, because no call streams. The SDK's stalled-stream protection also has five
-/// seconds; it is off because otherwise chance would decide which of the two errors a call returns.
+/// Limits each call to AWS, per try and in total, with the SDK's jittered back-off. No call streams, so a try includes
+/// the whole response.
+/// The SDK's stalled-stream protection also has five seconds. It is off, because chance would decide which of the two
+/// errors a call returns.
 pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
     let limits = TimeoutConfig::builder()
         .connect_timeout(CONNECT_WITHIN)
@@ -172,13 +173,13 @@ pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
-/// SDK configuration for services on this machine, which accept any credentials. Plain HTTP without a proxy, which
-/// could not reach them.
+/// SDK configuration for services on this machine, which accept any credentials. A proxy could not reach them, so it
+/// uses plain HTTP without one.
 pub async fn embedded(region: &'static str, key: &str, secret: &str) -> SdkConfig {
     on_this_machine(None, region, key, secret).await
 }
 
-/// As [`embedded`], with own connections and `app/NAME` in the User-Agent. On AWS `AWS_SDK_UA_APP_ID` sets the name.
+/// Like [`embedded`], with own connections and `app/NAME` in the User-Agent. On AWS, `AWS_SDK_UA_APP_ID` sets the name.
 pub async fn embedded_for(function: &'static str, region: &'static str, key: &str, secret: &str) -> SdkConfig {
     on_this_machine(AppName::new(function).ok(), region, key, secret).await
 }

@@ -5,7 +5,7 @@ use pullyard_cloud::Network;
 
 impl Config {
     pub fn environment(&self) -> Vec<(String, String)> {
-        // Destructured completely, so that a new field does not compile until it is included.
+        // Destructured completely, so that a new field does not compile until it is added here.
         let Self {
             table,
             dispatch_queue_url,

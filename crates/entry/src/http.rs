@@ -1,4 +1,4 @@
-//! HTTP functions: an axum router that receives API Gateway events.
+//! Runs HTTP functions: an axum router that receives API Gateway events.
 
 use crate::{Context, Problem, invocation, metrics};
 use axum::Router;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::time::Instant;
 use tower::ServiceExt;
 
-/// Adds the answer for unknown routes and the check of the runner's version.
+/// Adds the response for unknown routes and the check of the runner's protocol version.
 pub fn finished(router: Router) -> Router {
     router
         .fallback(async || Problem::not_found("There is no such route."))
@@ -45,8 +45,8 @@ pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     serde_json::to_value(response).map_err(|error| error.to_string())
 }
 
-/// Encodes the path again: API Gateway's HTTP APIs decode it in payload formats 1.0 and 2.0, while the next reader
-/// expects it encoded. Source: <https://github.com/honojs/hono/issues/2156>.
+/// Encodes the path again, because API Gateway's HTTP APIs decode it in both payload formats and the router expects it
+/// encoded. Source: <https://github.com/honojs/hono/issues/2156>.
 fn encoded_anew(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
     if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload
         && let Some(path) = &mut request.raw_path
@@ -68,7 +68,7 @@ fn encoded(path: &str) -> String {
     said
 }
 
-/// Buffers the whole body, because Lambda requires responses in one piece.
+/// Buffers the whole body, because Lambda requires the response in one piece.
 async fn answer(router: Router, request: lambda_http::Request) -> Result<lambda_http::Response<Body>, Error> {
     let Ok(response) = router.oneshot(request).await;
     let (head, body) = response.into_parts();
@@ -96,8 +96,7 @@ async fn refuse_old_runners(request: Request, next: Next) -> Response {
     }
 }
 
-/// Ids in paths, with their names in log lines. Nothing else of a path is logged, because it may contain a code or a
-/// secret's name.
+/// Path parameters that are logged, with their names in log lines. Others may contain a code or a secret's name.
 const IDS: [(&str, &str); 7] = [
     ("project", "project"),
     ("job", "job"),

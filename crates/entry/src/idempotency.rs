@@ -1,11 +1,11 @@
-//! The header `Idempotency-Key`.
+//! Extracts the header `Idempotency-Key`.
 
 use crate::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use pullyard_domain::id::EventId;
 
-/// An invalid key is refused instead of ignored, because the caller relies on it.
+/// An invalid key is refused and not ignored, because the caller relies on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(pub Option<EventId>);
 

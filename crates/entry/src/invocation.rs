@@ -1,4 +1,4 @@
-//! The span of one invocation: its ids in log lines, and its trace.
+//! Creates the span of an invocation, with its trace and the ids in its log lines.
 
 use crate::Context;
 use crate::metrics;
@@ -9,11 +9,10 @@ use std::fmt::Display;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-/// Limit for an id from outside in a log line. Units: bytes.
+/// Limit for a logged id from outside. Units: bytes.
 const LONGEST: usize = 200;
 
-/// Runs an invocation in its span and writes its metrics.
-/// A `context` without a request id comes from the local system and gets a new id.
+/// Runs an invocation in its span and writes its metrics. The local system passes no request id, so it gets a new one.
 pub fn run<F: Future>(
     function: &'static str,
     ctx: &Context,
@@ -22,7 +21,7 @@ pub fn run<F: Future>(
 ) -> impl Future<Output = F::Output> {
     let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_header);
     let (request_id, lineage) = (request_id(context), lineage_of(context));
-    // Boxed before it is wrapped, because the SDK's futures are large and expensive to compile.
+    // Boxed before wrapping, because the SDK's futures are large and expensive to compile.
     let invoked = Box::pin(invoked);
     async move {
         let answer = trace::after(lineage, within(function, Some(&request_id), trace, invoked)).await;
@@ -31,8 +30,7 @@ pub fn run<F: Future>(
     }
 }
 
-/// Runs a part of an invocation in its own span. Without a request id it has the outer one; without a trace it starts
-/// one.
+/// Runs a part of an invocation in its own span. It inherits a missing request id, and starts a missing trace.
 pub(crate) async fn within<F: Future>(
     function: &'static str,
     request_id: Option<&str>,
@@ -40,7 +38,7 @@ pub(crate) async fn within<F: Future>(
     part: F,
 ) -> F::Output {
     let trace = trace.unwrap_or_else(new_trace);
-    // At the highest level, so that the ids appear even with a filter for errors.
+    // At error level, so that the ids appear even with a filter for errors.
     let span = tracing::error_span!(
         "invocation",
         function,
@@ -60,7 +58,7 @@ pub(crate) async fn within<F: Future>(
     trace::within(trace, part.instrument(span)).await
 }
 
-/// Adds an id to all later lines of the invocation. Only the names in `within` are accepted.
+/// Adds an id to all later log lines of the invocation. The name must be a field of the span in `within`.
 pub fn note(name: &'static str, value: impl Display) {
     let value = value.to_string();
     if !value.is_empty() && value.len() <= LONGEST && !value.contains(char::is_control) {
@@ -72,14 +70,13 @@ pub(crate) fn request_id(context: &lambda_http::Context) -> String {
     if context.request_id.is_empty() { format!("{:032x}", random()) } else { context.request_id.clone() }
 }
 
-/// The caller's trace, else Lambda's. API Gateway forwards the caller's id, which the caller's own log contains.
+/// The caller's trace, else Lambda's. API Gateway forwards the caller's id, which is also in the caller's log.
 pub(crate) fn trace_of(headers: &HeaderMap, context: &lambda_http::Context) -> Option<TraceId> {
     let told = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(TraceId::from_header);
     told.or_else(|| context.xray_trace_id.as_deref().and_then(TraceId::from_header))
 }
 
-/// Lambda's loop counter. Never from a caller's header: a forged one could make Lambda stop the functions that our
-/// messages start.
+/// Lambda's loop counter. Never from a caller's header: a forged one could make Lambda stop our functions.
 pub(crate) fn lineage_of(context: &lambda_http::Context) -> Option<Lineage> {
     context.xray_trace_id.as_deref().and_then(Lineage::from_header)
 }

@@ -1,7 +1,7 @@
-//! Shared parts of all functions: configuration, context, authentication, strict bodies, problem documents, message
-//! batches, logs and metrics.
-//! A function is a library that converts its trigger to one use case and the result back. Lambda and the local system
-//! run the same library with the same events.
+//! Shared parts of all functions: configuration, authentication, request parsing, problem documents, message batches,
+//! logs and metrics.
+//! A function is a library that converts its trigger to one use case. Lambda and the local system run the same library
+//! with the same events.
 
 pub mod auth;
 pub mod config;

@@ -1,7 +1,6 @@
-//! Limits for the texts of requests, checked where a request becomes domain values; the same for ticket tools and the
-//! board.
-//! Every text may end up in table items of at most 400 KB, in prompts and on pages; a job's frozen context contains a
-//! ticket's text and a person's message together.
+//! Checks the texts of requests where a request becomes domain values; the same limits for ticket tools and the board.
+//! A text may be stored in table items of at most 400 KB, in prompts and on pages. A job's frozen context contains a
+//! ticket's text together with a user's message.
 
 use crate::strict::Fault;
 use pullyard_domain::id::JobId;
@@ -20,8 +19,7 @@ use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEven
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Allowed lead of a ticket tool's clock. Otherwise one event from the far future would make every later event of its
-/// ticket stale.
+/// Allowed lead of a ticket tool's clock. An event from the far future would make all later events of its ticket stale.
 const AHEAD: Duration = Duration::from_secs(24 * 3_600);
 
 pub fn event(event: &TicketEvent, now: Timestamp) -> Result<(), Fault> {
@@ -109,7 +107,7 @@ pub fn runner(request: &RegisterRequest) -> Result<(), Fault> {
     active(&request.active)
 }
 
-/// Running jobs, and a few whose end the runner has not received.
+/// Includes a few jobs whose end the runner has not received.
 pub fn active(jobs: &BTreeSet<JobId>) -> Result<(), Fault> {
     if jobs.len() > ACTIVE {
         return fault("/active", format!("use at most {ACTIVE} jobs"));

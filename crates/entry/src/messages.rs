@@ -1,4 +1,4 @@
-//! Processes batches of SQS messages; only failed messages are returned to the queue.
+//! Processes batches of SQS messages and returns only failed messages to the queue.
 
 use crate::invocation::{note, within};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
@@ -10,10 +10,9 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::time::Instant;
 
-/// Processes each message of a batch.
-/// An unreadable body fails alone and is retried until the queue's redrive policy moves it to the dead-letter queue. In
-/// a FIFO queue the rest of a failed message's group is left for later. Each message continues its sender's trace and
-/// has its own log line.
+/// Processes each message of a batch in its sender's trace, with a log line of its own.
+/// An unreadable body fails alone; the queue retries it until its redrive policy applies. In a FIFO queue, a failed
+/// message defers the rest of its group.
 pub async fn each<M, E, F>(function: &'static str, event: SqsEvent, act: impl Fn(M) -> F) -> SqsBatchResponse
 where
     M: DeserializeOwned,
@@ -41,7 +40,7 @@ where
 
 const TRACE: &str = "AWSTraceHeader";
 
-/// Message fields that are ids, with their names in log lines.
+/// Message fields that are logged, with their names in log lines.
 const IDS: [(&str, &str); 6] = [
     ("job", "job"),
     ("project", "project"),

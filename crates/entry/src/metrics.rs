@@ -1,4 +1,4 @@
-//! Metrics in CloudWatch's embedded metric format on standard output; none without a deployment's name.
+//! Writes metrics to stdout in CloudWatch's embedded metric format; none without a deployment's name.
 //! Source:
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 /// Target of the tracing events that are metrics.
 pub const TARGET: &str = "pullyard_metrics";
-/// Field of such an event with the whole line.
+/// Field of a metric event that contains the whole line.
 pub(crate) const FIELD: &str = "emf";
 pub const NAMESPACE: &str = "Pullyard";
 /// The only dimension: CloudWatch charges for each combination of values.
@@ -115,7 +115,7 @@ fn publish(ctx: &Context, values: Vec<(Metric, u64)>) {
     }
 }
 
-/// Through the log, so that lines of both never mix.
+/// Writes through the log, so that metrics and log lines never mix.
 pub(crate) fn write(line: &str) {
     tracing::info!(target: TARGET, emf = line);
 }

@@ -1,5 +1,5 @@
-//! Builds the OpenAPI 3.1 document from the handlers, so that a route cannot be described differently from its code.
-//! Codes of refusals and summaries come from the function's own table of [`Said`].
+//! Builds the OpenAPI 3.1 document from the handlers, so that a route's description cannot differ from its code.
+//! Summaries and refusal codes come from the function's table of [`Said`].
 
 mod answers;
 mod inputs;
@@ -31,12 +31,11 @@ pub struct Said {
     pub id: &'static str,
     pub tag: &'static str,
     pub summary: &'static str,
-    /// Statuses with their codes, separated by commas.
+    /// Statuses with their comma-separated codes.
     pub refusals: &'static [(u16, &'static str)],
 }
 
-/// Adds routes and their descriptions. A path parameter's name means the same on every route; `parameters` returns its
-/// schema.
+/// Adds routes and their descriptions. `parameters` returns a path parameter's schema, which is the same on all routes.
 pub fn described<S: Clone + Send + Sync + 'static>(
     routes: impl FnOnce() -> ApiRouter<S>,
     said: &[Said],

@@ -1,4 +1,4 @@
-//! Path and query parameters; invalid ones are refused with a problem document.
+//! Extracts path and query parameters; an invalid one is refused with a problem document.
 
 use crate::Problem;
 use axum::extract::FromRequestParts;
@@ -9,7 +9,7 @@ use pullyard_domain::id::TicketKey;
 use pullyard_domain::text::clipped;
 use serde::de::DeserializeOwned;
 
-/// An invalid value gets 404, because nothing can have that name.
+/// An invalid value gets 404, because no item can have that name.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<T>(pub T);
 
@@ -19,8 +19,8 @@ pub struct Query<T>(pub T);
 
 const ELSEWHERE: &str = "-";
 
-/// The ticket's key from the path, or from the query where a path cannot contain it ([`TicketKey::fits_a_path`]).
-/// Errors: 404 when the two differ.
+/// The ticket's key from the path, or from the query if a path cannot contain it ([`TicketKey::fits_a_path`]). Errors:
+/// 404 when the two differ.
 pub fn ticket_named(path: TicketKey, query: Option<TicketKey>) -> Result<TicketKey, Problem> {
     match query {
         None => Ok(path),
@@ -29,7 +29,7 @@ pub fn ticket_named(path: TicketKey, query: Option<TicketKey>) -> Result<TicketK
     }
 }
 
-/// Limit for the parser's message in an answer. Units: characters.
+/// Limit for the parser's message in a response. Units: characters.
 const MOST: usize = 200;
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {

@@ -1,4 +1,4 @@
-//! Error answers: problem documents with a code, a sentence and advice.
+//! Error responses: problem documents with a code, a sentence and advice.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -96,7 +96,7 @@ impl From<Error> for Problem {
             Error::NotFound { what, name } => Self::not_found(format!("There is no {what} {name}.")),
             Error::Taken { what, name } => {
                 let help = match what {
-                    // A repository's name comes from the forge and cannot be changed here.
+                    // The forge defines a repository's name, so it cannot be changed here.
                     "repository" => "A project has one repository of a name: connect this one in another project.",
                     _ => "Choose another name, or use that one.",
                 };
@@ -147,7 +147,7 @@ impl From<Error> for Problem {
                 let failed = error.to_string();
                 let failed = failed.trim_end_matches('.');
                 let (sentence, help, secs) = match error.rest() {
-                    // The forge is up and its answer contains the time to wait.
+                    // The forge responded, and its response contains the time to wait.
                     Some(rest) => {
                         let sentence = format!("The forge wants rest: it failed to {failed}.");
                         (sentence, "Try again after that.", u32::try_from(rest.as_secs()).unwrap_or(u32::MAX).max(1))
@@ -209,7 +209,7 @@ impl From<Error> for Problem {
 }
 
 impl Problem {
-    /// 401, without the reason why the credential failed.
+    /// 401; the response does not reveal why the credential failed.
     pub fn not_signed_in() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "The credential is missing, wrong, expired or revoked.")
             .help("Send `Authorization: Bearer TOKEN`.")

@@ -1,4 +1,4 @@
-//! The header `If-Match`, which prevents lost updates.
+//! Extracts the header `If-Match`, which prevents lost updates.
 
 use crate::Problem;
 use axum::extract::FromRequestParts;

@@ -9,7 +9,7 @@ use pullyard_control::Context;
 use pullyard_control::runner::RunnerToken;
 use pullyard_store::TokenKind;
 
-/// A valid runner token. Read consistently at every call, so that a revoked token stops at once.
+/// A valid runner token, read consistently at every call, so that a revoked token fails at once.
 #[derive(Clone, Debug)]
 pub struct RunnerCaller {
     pub token: RunnerToken,

@@ -1,4 +1,4 @@
-//! Authenticates browsers by a session cookie that represents an API token; the pages answer visitors without one.
+//! Authenticates browsers by a session cookie that represents an API token.
 
 use crate::auth::note_use;
 use crate::{Context, Problem};
@@ -17,7 +17,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// `None` without a cookie, or when it is forged or expired, or its token is expired or revoked.
+    /// `None` if the cookie is missing, forged or expired, or if its token is expired or revoked.
     /// Writes: the token's last use.
     pub async fn of(ctx: &Context, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let Some(cookie) = cookie(headers, &cookie_name(&ctx.api_url)) else { return Ok(None) };
@@ -53,7 +53,7 @@ impl Visitor {
     }
 }
 
-/// `Set-Cookie` for a sign-in; `url` is the address of the pages.
+/// `Set-Cookie` for a sign-in. `url` is the address of the pages.
 pub fn signed_in(url: &str, signed: &SignedIn) -> String {
     set(url, &signed.cookie, signed.expires_in.as_secs())
 }
@@ -67,8 +67,8 @@ fn set(url: &str, value: &str, secs: u64) -> String {
     format!("{}={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Strict{secure}", cookie_name(url))
 }
 
-/// With TLS the prefix `__Host-` restricts the cookie to this host. Without, browsers share cookies between ports, so
-/// the name contains the port.
+/// With TLS, the prefix `__Host-` restricts the cookie to this host. Without TLS, browsers share cookies between ports,
+/// so the name contains the port.
 fn cookie_name(url: &str) -> String {
     if url.starts_with("https://") {
         return "__Host-pullyard".into();
@@ -78,7 +78,7 @@ fn cookie_name(url: &str) -> String {
     format!("pullyard_{}", port.unwrap_or("80"))
 }
 
-/// `None` when several cookies have the name.
+/// `None` unless exactly one cookie has the name.
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
     let mut found = lists

@@ -1,4 +1,4 @@
-//! Parses bodies strictly; errors name the position of unknown fields and wrong types.
+//! Parses JSON bodies strictly; errors name the position of unknown fields and wrong types.
 
 use crate::Problem;
 use axum::body::{Body, Bytes};
@@ -15,7 +15,7 @@ pub const LARGEST: usize = 256 * 1024;
 /// For batches of events. Units: bytes.
 pub const LARGEST_BATCH: usize = 1024 * 1024;
 
-/// Limit for text of the body that an error repeats. Units: characters.
+/// Limit for text of the body in an error. Units: characters.
 const MOST_SAID: usize = 300;
 
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ impl From<Fault> for Problem {
 }
 
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    // serde would also accept an array with the fields' values in order.
+    // Refuse an array: serde would accept the fields' values in order.
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(Fault { pointer: String::new(), fault: "it is not a JSON object".into() });
     }

@@ -1,5 +1,4 @@
-//! Logs and metrics: one flat JSON object per line, for CloudWatch.
-//! Ids have the same names in every line.
+//! Starts logging: one flat JSON object per line, for CloudWatch. An id has the same name in every line.
 
 mod lines;
 
@@ -16,13 +15,13 @@ use tracing_subscriber::{Layer, Registry, fmt};
 pub fn start() {
     // CloudWatch stores the time of each line.
     if tracing_subscriber::registry().with(layer(std::io::stdout, filter("info"), Times::Left)).try_init().is_err() {
-        // A test or a host has started logging already.
+        // A test or a host has already started logging.
         tracing::debug!("logging was started before");
     }
 }
 
-/// The filter of `RUST_LOG`, or `default` if it is unset or invalid. Only levels by target: filters on spans and fields
-/// need regular expressions, which would slow down every cold start.
+/// The filter of `RUST_LOG`, or `default` if it is unset or invalid. It only has levels by target: filters on spans and
+/// fields need regular expressions, which slow down every cold start.
 pub fn filter(default: &str) -> Targets {
     let wanted = |text: &str| text.parse::<Targets>().ok();
     let told = config::logged().as_deref().and_then(wanted);

@@ -1,5 +1,4 @@
-//! The present and the previous value of a secret whose signatures come from others: both are valid while a new value
-//! spreads.
+//! Caches the current and the previous value of a secret that other systems sign with; both are valid in a rotation.
 
 #[cfg(test)]
 mod tests;
@@ -9,14 +8,14 @@ use crate::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A signature that no version matches may cause an earlier fetch.
+/// A signature that matches no version may cause an earlier fetch.
 const KEPT_FOR: Duration = Duration::from_secs(300);
 
-/// Limits fetches caused by wrong signatures, which strangers can send.
+/// Limits the fetches that wrong signatures cause, because anyone can send them.
 const REFETCHED_EVERY: Duration = Duration::from_secs(10);
 
-/// Limits lookups of missing secrets by strangers' requests; short, because an operator who has just set the secret
-/// waits for it.
+/// Limits lookups of a missing secret, because anyone can cause them. Short, because an operator waits after setting
+/// it.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
 const READ: &str = "read a version of a secret";
@@ -36,7 +35,7 @@ impl std::fmt::Debug for Version {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions {
     pub current: Version,
-    /// `None` when Secrets Manager no longer has it.
+    /// `None` when Secrets Manager has deleted it.
     pub previous: Option<Version>,
 }
 
@@ -49,14 +48,14 @@ pub(super) struct KeptVersions {
 #[derive(Clone, Copy)]
 struct Refetch {
     at: Duration,
-    /// False means that the service did not respond, so newer versions may exist.
+    /// False if the service did not respond, so newer versions may exist.
     answered: bool,
 }
 
 impl Secrets {
-    /// At most five minutes old.
-    /// Errors: `NoSecret` when it is missing or empty now, or was within the last ten seconds: anyone may send
-    /// requests, and each call of the service costs money.
+    /// Returns versions that are at most five minutes old.
+    /// Errors: `NoSecret` when the secret is missing or empty, or was within the last ten seconds. Anyone can cause
+    /// lookups, and each call of the service costs money.
     pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
         let fresh = |kept: &KeptVersions| (self.age(kept.since) < KEPT_FOR).then(|| kept.versions.clone());
         if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
@@ -69,16 +68,16 @@ impl Secrets {
         self.fetch_versions(name, None).await
     }
 
-    /// Always fetches. Errors: `NoSecret` when it is missing or empty.
+    /// Always fetches. Errors: `NoSecret` when the secret is missing or empty.
     pub async fn fresh_versions(&self, name: &str) -> Result<Versions, Error> {
         self.fetch_versions(name, None).await
     }
 
-    /// Versions newer than `unfit`, for a signature that matches none of these. `None` if a fetch within the last ten
-    /// seconds found none.
-    /// Errors: `NoSecret` when it is missing or empty; `Unavailable` for ten seconds after a failed fetch.
-    /// One caller fetches while the others wait for its result. Otherwise, of many deliveries signed with a just
-    /// rotated secret, only the first would be accepted.
+    /// Returns versions newer than `unfit`, for a signature that `unfit` does not match. `None` if a fetch within the
+    /// last ten seconds found none.
+    /// Errors: `NoSecret` when the secret is missing or empty; `Unavailable` for ten seconds after a failed fetch.
+    /// One caller fetches and the others wait for the result. Otherwise only the first of many deliveries with a
+    /// rotated secret would be accepted.
     pub async fn refetched_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
         let _turn = self.refetching.lock().await;
         let now = (self.steady)();
@@ -94,7 +93,7 @@ impl Secrets {
                 }
                 None => {}
             }
-            // Before the call, so that the limit also holds for a service that does not respond.
+            // Set before the call, so that the limit also applies when the service does not respond.
             kept.refetched = Some(Refetch { at: now, answered: false });
         }
         self.fetch_versions(name, Some(Refetch { at: now, answered: true })).await.map(Some)

@@ -1,4 +1,4 @@
-//! Looks up a token by its text, for people, programs and runners.
+//! Looks up a stored token by its text.
 
 use crate::Problem;
 use pullyard_control::{Context, Error, token_hash};
@@ -10,9 +10,8 @@ use std::time::Duration;
 /// Limit for the background write of `last_used`.
 const NOTE: Duration = Duration::from_secs(3);
 
-/// The token if it is of this kind and valid now; a consistent read, so that a revoked token stops at once.
-/// Writes: its last use, as [`note_use`] does.
-/// Errors: 401, whatever is wrong with it; 503 when the table is unavailable.
+/// Returns the token if it is of this kind and valid now. Reads consistently, so that a revoked token fails at once.
+/// Writes: the token's last use, as [`note_use`] does. Errors: 401 for any invalid token; 503 without the table.
 pub async fn stored_for(ctx: &Context, text: &str, kind: TokenKind) -> Result<Token, Problem> {
     if !text.starts_with(kind.prefix()) {
         return Err(Problem::not_signed_in());
@@ -24,7 +23,7 @@ pub async fn stored_for(ctx: &Context, text: &str, kind: TokenKind) -> Result<To
     Ok(token)
 }
 
-/// Stores the last use in the background, at most once a minute; a lost write only makes the displayed time older.
+/// Stores the last use in the background, at most once a minute. A lost write only makes the displayed time older.
 pub(crate) fn note_use(ctx: &Context, token: &Token, now: Timestamp) {
     if !is_use_worth_noting(token.last_used, now) {
         return;

@@ -1,6 +1,5 @@
-//! One HTTPS connector for all AWS clients of a process.
-//! The SDK's own client builds a connector and parses all root certificates twice per service client, six times what is
-//! needed in each cold start.
+//! Shares one HTTPS connector among all AWS clients of a process. By default each client builds a connector and parses
+//! all root certificates twice, six times the necessary work of a cold start.
 
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -11,7 +10,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
 pub(super) fn client() -> SharedHttpClient {
     let tls = || Provider::Rustls(CryptoMode::AwsLc);
-    // Built during initialisation, because Lambda assigns more CPU then than during an event.
+    // Built during initialization, because Lambda assigns more CPU then than during an event.
     let settings = HttpConnectorSettings::builder().connect_timeout(super::CONNECT_WITHIN).build();
     let connector = Connector::builder().connector_settings(settings).tls_provider(tls()).build();
     SharedHttpClient::new(OneForAll {
@@ -20,11 +19,11 @@ pub(super) fn client() -> SharedHttpClient {
     })
 }
 
-/// Uses the trait's default validation, which checks nothing: the connector is already built.
+/// Keeps the trait's empty validation, because the connector is already built.
 #[derive(Debug)]
 struct OneForAll {
     connector: SharedHttpConnector,
-    /// For other limits, such as those of credential providers outside Lambda.
+    /// For settings with other limits, such as those of credential providers outside Lambda.
     others: SharedHttpClient,
 }
 

@@ -1,11 +1,10 @@
-//! The environment variables of the functions, for docs/reference/config.md. A test compares them with
-//! [`Config`](super::Config).
+//! Lists the functions' environment variables for docs/reference/config.md. A test compares them with `Config`.
 
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
     pub name: &'static str,
     pub unit: &'static str,
-    /// The default, or `off` and the effect; `None` for a required variable.
+    /// The default, or `off` with its effect; `None` for a required variable.
     pub default: Option<&'static str>,
     pub used_by: &'static str,
     pub says: &'static str,
@@ -23,7 +22,7 @@ const fn variable(
 
 const ALL_FUNCTIONS: &str = "all";
 
-/// In the order in which [`Config`](super::Config) reads them.
+/// In the order in which `Config` reads them.
 pub const VARIABLES: &[Variable] = &[
     variable("PULLYARD_TABLE", "name", None, ALL_FUNCTIONS, "The table; people's secrets begin with it, too."),
     variable("PULLYARD_DISPATCH_QUEUE_URL", "URL", None, "all that make or sweep jobs", "The queue that starts tasks."),

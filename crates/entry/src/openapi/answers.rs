@@ -1,4 +1,4 @@
-//! OpenAPI responses of each kind of answer, and the kinds with a status of their own.
+//! OpenAPI responses for each kind of answer, and the answers with a status of their own.
 
 use super::{media, problem_schema};
 use crate::Problem;
@@ -29,7 +29,7 @@ fn answer<T: JsonSchema>(ctx: &mut GenContext, description: &str) -> Response {
     Response { description: description.to_owned(), content, ..Response::default() }
 }
 
-/// Every call of the table may be refused temporarily.
+/// The table may refuse any call temporarily.
 impl OperationOutput for Problem {
     type Inner = protocol::Problem;
 
@@ -59,7 +59,7 @@ pub enum Accepted<T> {
     Soon(T),
 }
 
-/// `201` for a new item, `200` for a repeated request, `202` when it will be part of a later one.
+/// `201` for a new item, `200` for a repeated request, `202` if a later item will include it.
 #[derive(Clone, Copy, Debug)]
 pub enum Asked<T> {
     Now(T),

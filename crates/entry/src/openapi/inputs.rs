@@ -1,4 +1,4 @@
-//! OpenAPI parameters, credentials and early errors of each kind of handler argument.
+//! OpenAPI parameters, credentials and early errors for each kind of handler argument.
 
 use super::answers::problems;
 use super::{API_TOKEN, BOOTSTRAP, LEASE, RUNNER_TOKEN, media, parameter_data};
@@ -42,7 +42,7 @@ impl<T: JsonSchema> OperationInput for Query<T> {
     }
 }
 
-/// Its parameters are taken from the route, see [`described`](super::described).
+/// [`described`](super::described) adds the parameters from the route.
 impl<T> OperationInput for Path<T> {
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
         problems([(404, "There is no such thing, or not for this credential. `not_found`.".to_owned())])

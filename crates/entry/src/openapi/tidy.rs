@@ -19,7 +19,7 @@ pub(super) fn tidy(document: &mut Value) {
 }
 
 fn of_schema(schema: &mut Map<String, Value>) {
-    // The API accepts sets with duplicates, which count once.
+    // The API accepts duplicates in a set and counts them once.
     schema.remove("uniqueItems");
     let most = match schema.get("format").and_then(Value::as_str) {
         Some("uint16") => u64::from(u16::MAX),
@@ -27,7 +27,7 @@ fn of_schema(schema: &mut Map<String, Value>) {
         Some("uint64" | "uint") => u64::MAX,
         _ => return,
     };
-    // Replaces formats that OpenAPI does not define with a maximum.
+    // OpenAPI does not define these formats: replace them with a maximum.
     schema.remove("format");
     schema.entry("maximum").or_insert(most.into());
 }

@@ -1,4 +1,4 @@
-//! Writes log lines: the event's fields override those of its invocation and its outer spans.
+//! Writes log lines. An event's own fields override those of its spans, and inner spans override outer ones.
 
 use super::Times;
 use crate::metrics;
@@ -33,8 +33,7 @@ where
     W: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        // Only our own spans: libraries use our field names for other values, and theirs were never checked for
-        // secrets.
+        // Record only our spans. Libraries use our field names for other values, which were never checked for secrets.
         if let Some(span) = ctx.span(id).filter(|span| span.metadata().target().starts_with("pullyard")) {
             let mut fields = Map::new();
             attributes.record(&mut Taking(&mut fields));
@@ -90,7 +89,7 @@ fn now() -> String {
     now.to_string()
 }
 
-/// One name per meaning, without characters that a query has to quote.
+/// One name per meaning, without characters that a query must quote.
 fn named(field: &Field) -> String {
     match field.name() {
         "job.id" => "job".into(),
@@ -111,7 +110,7 @@ impl Taking<'_> {
 
 impl Visit for Taking<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        // Paths supply the attempt as text; other callers supply a number.
+        // Paths supply the attempt as text, other callers as a number.
         match value.parse::<u32>() {
             Ok(number) if field.name() == "attempt" => self.set(field, number),
             _ => self.set(field, value),
